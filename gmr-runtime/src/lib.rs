@@ -1,0 +1,35 @@
+//! Everything that runs in gmr. Adopters use the `gmr` crate, which re-exports what is public here.
+//!
+//! The layers, from the top; each knows only those below it:
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`install`](Builder) | the one place where a process adopts gmr |
+//! | `trigger` | turns an event (a signal, a call) into a request |
+//! | `reporter` | the one thread on which reports are made |
+//! | `generators`, `section` | what a report consists of; running it so that no part harms another |
+//! | `stack` | the threads and their stacks: where the `unsafe` is |
+//! | `views`, `sinks` | from the model to text, from bytes to a descriptor |
+//! | `mask` | keeps secrets out |
+//! | [`model`] | the report as plain data |
+
+mod error;
+mod install;
+mod mask;
+pub mod model;
+mod section;
+
+pub use error::{Error, ErrorKind};
+pub use install::{Builder, Guard};
+pub use mask::{Secret, masked};
+pub use model::Report;
+
+#[doc(hidden)]
+pub mod __private {
+    //! What generated code may name. Not part of the public interface: it changes without notice.
+    pub use crate::install::{Builder, arm};
+    pub use crate::model::Content;
+    pub use crate::section::convert;
+    pub use crate::section::registry::{Kind, SectionEntry};
+    pub use inventory;
+}

@@ -1,0 +1,18 @@
+//! The report as plain data, and nothing else: no I/O, no `cfg`, no dependency on any other room.
+//!
+//! Generators fill it, views read it, `serde` serializes it. Units stand in the names of the fields (`_ms`, `_us`),
+//! times are RFC 3339 in UTC.
+
+mod package;
+mod processes;
+mod report;
+mod threads;
+mod value;
+
+pub use package::Package;
+pub use processes::{Ids, Process, Processes};
+pub use report::{
+    Content, Group, Heading, Overdue, Panicked, Report, Section, Sender, Summary, TimedOut, Trigger,
+};
+pub use threads::{Frame, GreenThreads, Role, Stack, Thread, Threads};
+pub use value::Value;

@@ -1,0 +1,98 @@
+//! The Threads and Green Threads sections.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// Every thread of the process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Threads {
+    /// The threads: the main thread first, gmr's own last, between them in the order of their ids.
+    pub threads: Vec<Thread>,
+    /// What the reader has to know about the whole section: why symbols are missing, for example.
+    pub notes: Vec<String>,
+}
+
+/// One thread, as the kernel described it before its stack was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Thread {
+    /// The kernel's id of the thread.
+    pub tid: u32,
+    /// The thread's name; Linux keeps its first 15 bytes.
+    pub name: String,
+    /// Whose thread it is.
+    pub role: Role,
+    /// What the kernel says it is doing: `running`, `sleeping`, `disk sleep`, ...
+    pub state: Option<String>,
+    /// Processor time spent in the program, in milliseconds.
+    pub cpu_user_ms: Option<u64>,
+    /// Processor time spent in the kernel, in milliseconds.
+    pub cpu_system_ms: Option<u64>,
+    /// The stack, or why there is none.
+    pub stack: Stack,
+}
+
+/// Whose thread it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Role {
+    /// The thread that runs `main`.
+    Main,
+    /// A thread of the program.
+    Program,
+    /// A thread that gmr started to make the report.
+    Gmr,
+}
+
+/// A thread's stack.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Stack {
+    /// The frames, innermost first. Frames of inlined functions stand before the frame they were inlined into.
+    pub frames: Vec<Arc<Frame>>,
+    /// Why the stack is missing (no frames), or why it ends before the thread's first function.
+    pub incomplete: Option<String>,
+}
+
+impl Stack {
+    /// A stack that could not be had, and why.
+    pub fn missing(reason: impl Into<String>) -> Self {
+        Self { frames: Vec::new(), incomplete: Some(reason.into()) }
+    }
+}
+
+/// One frame of a stack.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Frame {
+    /// The address of the instruction, in the process's memory. In frames other than the innermost it is the return
+    /// address.
+    pub address: u64,
+    /// The name of the function, demangled, without the hash.
+    pub function: Option<String>,
+    /// The source file, as the debug information has it.
+    pub file: Option<String>,
+    /// The line in the file, from 1.
+    pub line: Option<u32>,
+    /// The text of that line, where the file could be read.
+    pub source: Option<String>,
+    /// The compiler had inlined this function into the one of the next frame.
+    pub inlined: bool,
+    /// The path of the executable or library that the address belongs to.
+    pub module: Option<String>,
+    /// The address, relative to the module: what `addr2line` takes.
+    pub module_offset: Option<u64>,
+    /// The GNU build-id of the module, in hexadecimal.
+    pub build_id: Option<String>,
+}
+
+/// The asynchronous tasks of the process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct GreenThreads {
+    /// How many tasks are tracked.
+    pub tracked: usize,
+}

@@ -1,0 +1,8 @@
+//! Sections and configuration groups: who has registered, what their functions return, and running them so that none
+//! can harm the report.
+//!
+//! This room knows nothing of signals, of text, or of what any particular section shows.
+
+pub mod convert;
+pub mod registry;
+pub mod run;

@@ -1,0 +1,106 @@
+//! Who has registered a section or a configuration group, and in which order they are shown.
+//!
+//! An entry is plain data, made at compile time by the attributes and collected by `inventory` when the program is
+//! linked; all that is derived from it (title, deadline, order) is derived here, at run time.
+
+use std::time::Duration;
+
+use crate::model::Content;
+
+/// What `#[gmr::section]` and `#[gmr::config]` leave behind for each function.
+///
+/// Generated code builds it; it is no part of the public interface.
+#[derive(Debug)]
+pub struct SectionEntry {
+    /// Section of the report, or group of the Configuration section.
+    pub kind: Kind,
+    /// The function's name, without `r#`.
+    pub function: &'static str,
+    /// The title, if the author gave one.
+    pub title: Option<&'static str>,
+    /// Where among the registered sections this one stands: lower comes first, the default is 0.
+    pub order: i32,
+    /// The deadline, if the author gave one.
+    pub timeout: Option<Duration>,
+    /// `module_path!()` at the function.
+    pub module_path: &'static str,
+    /// Calls the function and converts what it returns.
+    pub generate: fn() -> Content,
+}
+
+/// Where an entry's output goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A section of its own.
+    Section,
+    /// A group of the Configuration section.
+    Config,
+}
+
+inventory::collect!(SectionEntry);
+
+/// The deadline of a generator whose author gave none.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl SectionEntry {
+    /// The title that is shown: the author's, or one made from the function's name.
+    pub(crate) fn shown_title(&self) -> String {
+        self.title.map_or_else(|| title_from(self.function), str::to_owned)
+    }
+}
+
+/// Every entry of this kind in the program, by order, then title, then module path, then function: the same in each run of the same
+/// binary, whatever order the linker chose.
+pub(crate) fn entries(kind: Kind) -> Vec<&'static SectionEntry> {
+    let mut entries: Vec<_> =
+        inventory::iter::<SectionEntry>.into_iter().filter(|entry| entry.kind == kind).collect();
+    entries.sort_by_cached_key(|entry| sort_key(entry));
+    entries
+}
+
+fn sort_key(entry: &SectionEntry) -> (i32, String, &'static str, &'static str) {
+    (entry.order, entry.shown_title(), entry.module_path, entry.function)
+}
+
+/// `cache_stats` → `Cache Stats`.
+fn title_from(function: &str) -> String {
+    let words = function.split('_').filter(|word| !word.is_empty()).map(|word| {
+        let mut letters = word.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(function: &'static str, title: Option<&'static str>, order: i32) -> SectionEntry {
+        SectionEntry {
+            kind: Kind::Section,
+            function,
+            title,
+            order,
+            timeout: None,
+            module_path: "shop::cache",
+            generate: || Content::Nothing,
+        }
+    }
+
+    #[test]
+    fn titles_come_from_function_names() {
+        assert_eq!(title_from("cache_stats"), "Cache Stats");
+        assert_eq!(title_from("_open__files_"), "Open Files");
+        assert_eq!(title_from("größe"), "Größe");
+        assert_eq!(title_from("type"), "Type");
+        assert_eq!(entry("cache_stats", Some("LRU"), 0).shown_title(), "LRU");
+    }
+
+    #[test]
+    fn order_then_title_then_module() {
+        let mut entries =
+            [entry("b", None, 0), entry("a", None, 1), entry("z", Some("Aa"), 0), entry("last", None, -3)];
+        entries.sort_by_cached_key(sort_key);
+        assert_eq!(entries.each_ref().map(|entry| entry.function), ["last", "z", "b", "a"]);
+    }
+}

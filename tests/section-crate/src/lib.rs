@@ -1,0 +1,1 @@
+//! A crate that contributes a section and nothing else.
