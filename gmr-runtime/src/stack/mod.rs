@@ -18,6 +18,8 @@ mod platform;
 
 mod source;
 mod symbolize;
+#[cfg_attr(gmr_noop, allow(dead_code))]
+mod turn;
 
 #[cfg(unix)]
 pub(crate) use platform::sender;

@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::source::Sources;
+use super::turn::Turn;
 use super::{Address, Modules, Resolved, Trace};
 use crate::model::{Frame, Stack};
 use crate::own_thread;
@@ -19,8 +19,8 @@ use crate::own_thread;
 /// its addresses, and the Threads section is given two seconds more than this.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 
-/// Whether a symbolizer is at work; one that got stuck is not joined by another.
-static AT_WORK: AtomicBool = AtomicBool::new(false);
+/// The symbolizer is at work once at a time; one that got stuck is not joined by another.
+static AT_WORK: Turn = Turn::new();
 
 /// Names the frames of all these traces. Beside the stacks, in the same order, it returns what the reader has to know of all of them.
 pub(crate) fn symbolize(traces: Vec<Trace>, modules: Modules) -> (Vec<Stack>, Vec<String>) {
@@ -57,12 +57,12 @@ fn resolve_all(addresses: &BTreeSet<Address>) -> (Symbols, Option<String>) {
     if addresses.is_empty() {
         return (resolved, None);
     }
-    if AT_WORK.swap(true, Ordering::AcqRel) {
-        let note = "functions are missing: the symbolizer is still stuck in an earlier report";
-        return (resolved, Some(note.to_owned()));
-    }
-    let (sender, receiver) = mpsc::channel();
     let until = Instant::now() + DEADLINE;
+    let Some(turn) = AT_WORK.take(until) else {
+        let note = "functions are missing: the symbolizer is still at work for another report";
+        return (resolved, Some(note.to_owned()));
+    };
+    let (sender, receiver) = mpsc::channel();
     // In ascending order, so that the symbolizer, which keeps four modules open, meets each module once.
     let work: Vec<Address> = addresses.iter().copied().collect();
     let spawned = own_thread::spawn("gmr symbols", move || {
@@ -74,10 +74,9 @@ fn resolve_all(addresses: &BTreeSet<Address>) -> (Symbols, Option<String>) {
         }
         // Hundreds of megabytes for a large program: they belong to it, not to us.
         backtrace::clear_symbol_cache();
-        AT_WORK.store(false, Ordering::Release);
+        drop(turn);
     });
     if let Err(error) = spawned {
-        AT_WORK.store(false, Ordering::Release);
         return (resolved, Some(format!("functions are missing: no thread to resolve them on: {error}")));
     }
     loop {
@@ -144,13 +143,13 @@ mod tests {
     use super::*;
 
     #[inline(never)]
-    fn a_function_with_a_name() -> u64 {
-        a_function_with_a_name as *const () as u64
+    fn a_function_with_a_name(number: u64) -> u64 {
+        std::hint::black_box(number) + 1
     }
 
     #[test]
     fn a_function_is_named_with_file_line_and_source() {
-        let trace = Trace { frames: vec![Address::Exact(a_function_with_a_name())], incomplete: None };
+        let trace = Trace { frames: vec![Address::Exact(a_function_with_a_name as *const () as u64)], incomplete: None };
         let (stacks, notes) = symbolize(vec![trace.clone(), trace], Modules::load());
         assert_eq!(notes, Vec::<String>::new());
         assert_eq!(stacks[0], stacks[1]);

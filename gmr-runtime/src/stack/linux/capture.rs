@@ -9,7 +9,6 @@ use std::io;
 use std::path::PathBuf;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::handler::{ANSWERS, Answer, Envelope, Progress, SLOTS, Slot, TABLE};
@@ -17,6 +16,7 @@ use super::unwind::Unwound;
 use super::{Modules, memory, signals};
 use crate::procfs::{Stat, Status};
 use crate::stack::Trace;
+use crate::stack::turn::{MyTurn, Turn};
 
 /// How long a batch of threads may take to answer. A thread that can run answers within microseconds; one that waits for a processor on a crowded machine
 /// within a few time slices.
@@ -32,8 +32,8 @@ const LARGE: usize = 8 << 20;
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// Never given twice within four billion requests.
 static TICKET: AtomicU32 = AtomicU32::new(0);
-/// Who captures at this moment. Only gmr's own threads take it, and they hold it for as long as the deadlines above.
-static CAPTURING: Mutex<()> = Mutex::new(());
+/// The slots belong to one capture at a time, which lasts as long as the deadlines above.
+static CAPTURING: Turn = Turn::new();
 
 /// Claims a real-time signal for taking stacks, once in a process. `avoid` is the signal that asks for reports.
 pub(crate) fn prepare(avoid: Option<i32>) -> io::Result<()> {
@@ -65,7 +65,7 @@ struct Session {
     signal: i32,
     pid: i32,
     until: Instant,
-    _one_at_a_time: MutexGuard<'static, ()>,
+    _turn: MyTurn,
 }
 
 /// One thread that has been asked.
@@ -81,22 +81,11 @@ struct Asked<'a> {
 impl Session {
     fn begin() -> Result<Self, String> {
         let until = Instant::now() + TOTAL_DEADLINE;
-        let guard = loop {
-            match CAPTURING.try_lock() {
-                Ok(guard) => break guard,
-                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err("another capture of stacks is still under way".into());
-                }
-            }
-        };
+        let turn = CAPTURING.take(until).ok_or("another capture of stacks is still under way")?;
         // The program may have forked, or put a handler of its own on our signal.
         prepare(None).map_err(|error| format!("no signal to ask threads with: {error}"))?;
         let signal = signal().ok_or("no signal to ask threads with")?;
-        Ok(Self { signal, pid: memory::PID.load(Ordering::Relaxed), until, _one_at_a_time: guard })
+        Ok(Self { signal, pid: memory::PID.load(Ordering::Relaxed), until, _turn: turn })
     }
 
     fn run(&self, tids: &[u32], modules: &Modules) -> Vec<Trace> {
