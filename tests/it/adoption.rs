@@ -26,7 +26,10 @@ fn the_options_are_in_the_report() {
     program.signal(Signal::USR1);
     let report = program.next_report();
     let package = report.section("Package");
-    assert!(package.starts_with("product = adopter\nvendor = ACME\nversion = 1.2\nexecutable = /"), "{package}");
+    assert!(
+        package.starts_with("product = adopter\nvendor = ACME\nversion = 1.2\nexecutable = /"),
+        "{package}"
+    );
     for key in ["build-id = ", "rustc = 1.", "target = ", "profile = debug", "started = 20", "uptime = "] {
         assert!(package.contains(&format!("\n{key}")), "no `{key}` in\n{package}");
     }
@@ -35,7 +38,10 @@ fn the_options_are_in_the_report() {
     assert!(trigger.starts_with(&format!("SIGUSR1 from process {own} (")), "{trigger}");
     assert_eq!(report.heading["pid"], program.pid().to_string());
     let processes = report.section("Processes");
-    assert!(processes.starts_with(&format!("process = {} (parent {own})\ncommand = ", program.pid())), "{processes}");
+    assert!(
+        processes.starts_with(&format!("process = {} (parent {own})\ncommand = ", program.pid())),
+        "{processes}"
+    );
     assert!(program.end().0.success());
 }
 
@@ -49,7 +55,9 @@ fn the_operator_chooses_another_signal() {
 
 #[test]
 fn main_runs_even_if_gmr_cannot_be_installed() {
-    for (signal, reason) in [("SIGKILL", "SIGKILL cannot ask for reports"), ("nonsense", "there is no signal `nonsense`")] {
+    for (signal, reason) in
+        [("SIGKILL", "SIGKILL cannot ask for reports"), ("nonsense", "there is no signal `nonsense`")]
+    {
         let output = run(&["seven"], &[("GMR_SIGNAL", signal)]);
         assert_eq!(output.status.code(), Some(7));
         let errors = String::from_utf8_lossy(&output.stderr);

@@ -7,7 +7,14 @@ use crate::program::{Program, path};
 
 /// Threads in different states; none of them computes.
 const COMPARED: [&str; 8] = [
-    "station_00", "station_01", "station_02", "station_03", "station_04", "station_05", "station_06", "station_08",
+    "station_00",
+    "station_01",
+    "station_02",
+    "station_03",
+    "station_04",
+    "station_05",
+    "station_06",
+    "station_08",
 ];
 
 #[test]
@@ -53,7 +60,8 @@ fn backtraces(pid: u32) -> Option<BTreeMap<u32, Vec<String>>> {
 
 /// `#3  0x... in stations::station_04 () at ...`, or without the address; only functions of the program.
 fn frame_of_gdb(line: &str) -> Option<String> {
-    let rest = line.strip_prefix('#')?.trim_start_matches(|letter: char| letter.is_ascii_digit()).trim_start();
+    let rest =
+        line.strip_prefix('#')?.trim_start_matches(|letter: char| letter.is_ascii_digit()).trim_start();
     let function = match rest.strip_prefix("0x") {
         Some(rest) => rest.split_once(" in ")?.1,
         None => rest,

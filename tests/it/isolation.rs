@@ -50,6 +50,9 @@ fn aborting() -> PathBuf {
         .status();
     assert!(status.is_ok_and(|status| status.success()), "the program could not be built");
     // target/debug/panicking → target/aborting/panicking
-    let target = Path::new(path!("panicking")).parent().and_then(Path::parent).expect("it stands in a profile's folder");
+    let target = Path::new(path!("panicking"))
+        .parent()
+        .and_then(Path::parent)
+        .expect("it stands in a profile's folder");
     target.join("aborting").join("panicking")
 }

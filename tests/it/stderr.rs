@@ -50,7 +50,10 @@ fn a_full_pipe_costs_the_rest_of_one_report() {
     let report = crate::report::Report::parse(&text[second..]);
     assert_eq!(report.number(), 2);
     let note = &report.heading["note"];
-    assert!(note.starts_with("report 1 lost its last ") && note.ends_with("nobody read it for 5 s"), "{note}");
+    assert!(
+        note.starts_with("report 1 lost its last ") && note.ends_with("nobody read it for 5 s"),
+        "{note}"
+    );
 }
 
 /// The reporter waits in `poll` for the full pipe and in `recvfrom`/`read` for the next request; `/proc` tells which. There is no other way to see it from outside.
