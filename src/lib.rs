@@ -1,4 +1,67 @@
-//! Guru Meditation Reports: a running process, asked by a signal, prints a complete report about itself and carries on.
+//! Guru Meditation Reports: any running process, asked by `kill -USR2 PID`, prints a complete report about itself to standard error, and carries on unharmed.
+//!
+//! ```no_run
+//! #[gmr::main(version = env!("CARGO_PKG_VERSION"))]
+//! fn main() {
+//!     // your program, as it was
+//! }
+//!
+//! #[gmr::section("Cache")]
+//! fn cache_stats() -> std::collections::BTreeMap<&'static str, u64> {
+//!     [("hits", 17), ("misses", 3)].into()
+//! }
+//! ```
+//!
+//! The report has the program's package, **every thread with its true stack** (also of a thread that is stuck, or computing), its processes, its configuration with
+//! secrets masked, and the sections that any crate in the binary has registered. Nothing in it can harm the process: see [Guarantees](#guarantees).
+//!
+//! # Adopting it
+//!
+//! | | |
+//! |---|---|
+//! | [`#[gmr::main]`](macro@main) | on `fn main` or `async fn main`: arms the signal before the first statement |
+//! | [`#[gmr::section]`](macro@section) | on any free function: a section of the report |
+//! | [`#[gmr::config]`](macro@config) | on any free function: a group of the Configuration section |
+//! | [`Builder`] | the same without an attribute, and sections added at run time |
+//! | [`Report::capture`] | a report as a value: `Serialize` and `Display` |
+//! | [`Secret`], [`masked`] | what must never be shown |
+//!
+//! # What a section may return
+//!
+//! - whatever is [`Serialize`](https://docs.rs/serde): shown as nested `key = value`
+//! - a `String`, a `&str`, anything `Display`: shown as text
+//! - an `Option` of these: `None` is shown as `(nothing to show)`
+//! - a `Result` of these whose error is `Display`: the error is shown in its place
+//!
+//! # Without an attribute
+//!
+//! ```
+//! # fn main() -> Result<(), gmr::Error> {
+//! let guard = gmr::Builder::new()
+//!     .product("order service")
+//!     .version("1.2.3")
+//!     .section("Queue", || [("waiting", 17), ("running", 4)])
+//!     .install()?;
+//! // `kill -USR2 PID` prints a report until the guard is dropped.
+//! # drop(guard);
+//!
+//! let report = gmr::Report::capture();
+//! println!("{report}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Guarantees
+//!
+//! - **It comes.** One thread makes the report, and takes no lock that the program can hold. A section that is stuck is shown as stuck, with its stack; one that panics
+//!   is shown as panicked, even in a program whose panics abort. All are bounded by deadlines: 2 s each, 10 s together.
+//! - **It harms nobody.** The signal handler copies and raises a flag. Standard error that nobody reads costs the rest of one report, not the process.
+//! - **It leaks no secret.** Whatever is shown passes one gate that masks by key, by type and by value, and masks what it cannot judge.
+//!
+//! # Platforms
+//!
+//! Linux on x86_64 is the first-class platform, aarch64 is written beside it. Elsewhere gmr compiles, and the report says what it cannot show.
+
 // The facade: documentation, re-exports by name, and `__private`, the one hidden door that generated code may use. No logic.
 
 pub use gmr_macros::{config, main, section};

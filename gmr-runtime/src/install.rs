@@ -1,17 +1,257 @@
-//! stub
-#![allow(missing_docs, clippy::all, unused_variables, unused_mut, dead_code)]
+//! The one place where a process adopts gmr: what is decided once, and the guard that takes it back.
+
 use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::Write;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind};
+use crate::generators::Identity;
+use crate::model::{Content, Heading, Report, Section, Summary, Trigger};
+use crate::reporter::{self, Plan};
+use crate::section::generator::Generator;
+use crate::section::{convert, panics};
+use crate::trigger::signals_by_name::{self, Signal};
+use crate::trigger::{self, Outbox, Request};
+use crate::{env, mask, own_thread, stack};
+
+/// The signal that asks for reports unless somebody says otherwise: OpenStack's.
+const DEFAULT_SIGNAL: &str = "SIGUSR2";
+
+/// Where requests go while gmr is installed. Held for a moment at a time; never by the reporter.
+static INSTALLED: Mutex<Option<Arc<Outbox>>> = Mutex::new(None);
+
+/// Prepares gmr for this process, for those who want no attribute on `main`.
+///
+/// ```
+/// # fn main() -> Result<(), gmr_runtime::Error> {
+/// let guard = gmr_runtime::Builder::new()
+///     .product("order service")
+///     .version(env!("CARGO_PKG_VERSION"))
+///     .section("Queue", || [("waiting", 17), ("running", 4)])
+///     .install()?;
+/// // From here on, `kill -USR2 PID` prints a report, until the guard is dropped.
+/// # drop(guard);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
-pub struct Builder {}
-#[derive(Debug)]
-pub struct Guard {}
-impl Builder {
-    pub fn new() -> Self { Self {} }
-    pub fn product(mut self, product: impl Into<Cow<'static, str>>) -> Self { self }
-    pub fn vendor(mut self, vendor: impl Into<Cow<'static, str>>) -> Self { self }
-    pub fn version(mut self, version: impl Into<Cow<'static, str>>) -> Self { self }
-    pub fn signal(mut self, signal: impl Into<Cow<'static, str>>) -> Self { self }
-    pub fn debug_assertions(mut self, on: bool) -> Self { self }
-    pub fn install(self) -> Result<Guard, crate::Error> { Ok(Guard {}) }
+pub struct Builder {
+    identity: Identity,
+    signal: Option<Cow<'static, str>>,
+    sections: Vec<Generator>,
 }
-pub fn arm(builder: Builder) {}
+
+impl Builder {
+    /// A builder with the defaults: no product, no version, `SIGUSR2`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The product's name.
+    #[must_use]
+    pub fn product(mut self, product: impl Into<Cow<'static, str>>) -> Self {
+        self.identity.product = Some(product.into());
+        self
+    }
+
+    /// Who makes the product.
+    #[must_use]
+    pub fn vendor(mut self, vendor: impl Into<Cow<'static, str>>) -> Self {
+        self.identity.vendor = Some(vendor.into());
+        self
+    }
+
+    /// The product's version.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<Cow<'static, str>>) -> Self {
+        self.identity.version = Some(version.into());
+        self
+    }
+
+    /// The signal that asks for a report: a name (`"SIGUSR2"`, `"USR2"`) or a number (`"12"`). By default it is `SIGUSR2`; the operator's `GMR_SIGNAL`
+    /// is stronger than both.
+    #[must_use]
+    pub fn signal(mut self, signal: impl Into<Cow<'static, str>>) -> Self {
+        self.signal = Some(signal.into());
+        self
+    }
+
+    /// Whether the program was compiled with debug assertions. The attribute says it for the adopter's crate.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn debug_assertions(mut self, on: bool) -> Self {
+        self.identity.debug_assertions = Some(on);
+        self
+    }
+
+    /// Adds a section. What `generate` returns is shown as `#[gmr::section]` shows it: a string as text, `None` as nothing, anything else that
+    /// serializes as nested `key = value`, secrets masked.
+    ///
+    /// It is called on a thread of gmr's own, for each report, with a deadline of two seconds.
+    ///
+    /// ```
+    /// # use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+    /// let served = Arc::new(AtomicU64::new(0));
+    /// let counter = Arc::clone(&served);
+    /// let builder = gmr_runtime::Builder::new()
+    ///     .section("Served", move || counter.load(Ordering::Relaxed));
+    /// ```
+    #[must_use]
+    pub fn section<T: Serialize>(
+        mut self,
+        title: impl Into<String>,
+        generate: impl Fn() -> T + Send + Sync + 'static,
+    ) -> Self {
+        self.sections.push(Generator::new(title, move || convert::from_serialize(&generate())));
+        self
+    }
+
+    /// Adds a section that may fail: the error is shown in its place.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new()
+    ///     .try_section("Load", || std::fs::read_to_string("/proc/loadavg"));
+    /// ```
+    #[must_use]
+    pub fn try_section<T: Serialize, E: Display>(
+        mut self,
+        title: impl Into<String>,
+        generate: impl Fn() -> Result<T, E> + Send + Sync + 'static,
+    ) -> Self {
+        self.sections.push(Generator::new(title, move || match generate() {
+            Ok(value) => convert::from_serialize(&value),
+            Err(error) => Content::Error(mask::text(&error.to_string()).into_owned()),
+        }));
+        self
+    }
+
+    /// Takes the signal and starts the reporter.
+    ///
+    /// # Errors
+    /// gmr is installed already, the signal is not known or cannot be taken, or the operating system refused a thread, a descriptor or a handler. The
+    /// process is then as it was before.
+    pub fn install(self) -> Result<Guard, Error> {
+        let asked_for = env::signal().map(Cow::Owned).or(self.signal);
+        let Signal { number, name } = signals_by_name::find(asked_for.as_deref().unwrap_or(DEFAULT_SIGNAL))?;
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if installed.is_some() {
+            let message =
+                "gmr is installed in this process already: keep one `#[gmr::main]` or one `Builder`";
+            return Err(Error::new(ErrorKind::AlreadyInstalled, message));
+        }
+        panics::install_hook();
+        stack::prepare(Some(number))
+            .map_err(|error| Error::system("no signal to take stacks with", error))?;
+        let (outbox, inbox) = trigger::open(Some(number))
+            .map_err(|error| Error::system(&format!("{name} could not be taken"), error))?;
+        let plan = Plan::new(self.identity, self.sections);
+        own_thread::spawn("gmr", move || {
+            stack::shield_thread(Some(number));
+            reporter::serve(inbox, &plan, &name);
+        })
+        .map_err(|error| Error::system("the reporter's thread could not be started", error))?;
+        let outbox = Arc::new(outbox);
+        *installed = Some(Arc::clone(&outbox));
+        Ok(Guard { outbox: Some(outbox) })
+    }
+}
+
+/// Keeps gmr installed for as long as it lives.
+///
+/// Dropping it stops the reporter; the signal is ignored from then on, since its default would end the process.
+#[derive(Debug)]
+#[must_use = "dropping the guard uninstalls gmr; bind it to a variable, or call `keep`"]
+pub struct Guard {
+    outbox: Option<Arc<Outbox>>,
+}
+
+impl Guard {
+    /// Leaves gmr installed until the process ends.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), gmr_runtime::Error> {
+    /// gmr_runtime::Builder::new().version("1.0").install()?.keep();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keep(mut self) {
+        self.outbox = None;
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(outbox) = self.outbox.take() {
+            *INSTALLED.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            outbox.send(Request::Stop);
+        }
+    }
+}
+
+/// What `#[gmr::main]` puts before the first statement: installs gmr, and whatever happens, lets `main` run.
+pub fn arm(builder: Builder) {
+    let installed = panic::catch_unwind(AssertUnwindSafe(|| builder.install().map(Guard::keep)));
+    let problem = match installed {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "installing it panicked".to_owned(),
+    };
+    // Not `eprintln!`, which panics where stderr is closed.
+    let _ = writeln!(
+        std::io::stderr(),
+        "gmr: warning: this process will print no report when it is signalled: {problem}"
+    );
+}
+
+impl Report {
+    /// Makes a report now and returns it.
+    ///
+    /// It takes as long as a report does: milliseconds, and never more than the deadlines of its generators together. If another report is being made, the
+    /// next one answers this call. A section's function cannot ask for a report of its own: it gets one that says so.
+    ///
+    /// ```
+    /// let report = gmr_runtime::Report::capture();
+    /// assert!(report.section("Threads").is_some());
+    /// println!("{report}");
+    /// ```
+    pub fn capture() -> Self {
+        if panics::in_generator() {
+            return refused("a report cannot be made by a section of a report: it would wait for itself");
+        }
+        let installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answered = installed.and_then(|outbox| {
+            let (sender, answer) = mpsc::channel();
+            // The reporter may have been stopped in the meantime: then the sender is dropped, and there is no answer.
+            outbox.send(Request::Capture(sender)).then(|| answer.recv().ok())?
+        });
+        answered.map_or_else(capture_here, |report| Arc::unwrap_or_clone(report))
+    }
+}
+
+/// Without a reporter, the calling thread makes the report.
+fn capture_here() -> Report {
+    static PLAN: OnceLock<Plan> = OnceLock::new();
+    panics::install_hook();
+    let plan = PLAN.get_or_init(|| Plan::new(Identity::default(), Vec::new()));
+    reporter::make(plan, Trigger::Api, Vec::new(), |_| ())
+}
+
+fn refused(reason: &str) -> Report {
+    let content = Content::Error(reason.to_owned());
+    let section = Section { title: "Report".to_owned(), took_us: 0, content };
+    Report {
+        heading: Heading {
+            number: 0,
+            made_at: humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string(),
+            pid: std::process::id(),
+            trigger: Trigger::Api,
+            notes: Vec::new(),
+        },
+        sections: vec![section],
+        summary: Summary { number: 0, sections: 1, failed: 1, threads: 0, took_us: 0 },
+    }
+}

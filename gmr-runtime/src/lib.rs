@@ -13,11 +13,21 @@
 //! | `mask` | keeps secrets out |
 //! | [`model`] | the report as plain data |
 
+mod env;
 mod error;
+mod generators;
 mod install;
 mod mask;
 pub mod model;
+mod own_thread;
+#[cfg(target_os = "linux")]
+mod procfs;
+mod reporter;
 mod section;
+mod sinks;
+mod stack;
+mod trigger;
+mod views;
 
 pub use error::{Error, ErrorKind};
 pub use install::{Builder, Guard};

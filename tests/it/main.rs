@@ -1,3 +1,13 @@
-//! The integration tests.
+//! The integration tests: real processes, real signals, and what came out read back by a parser that knows nothing of gmr's code.
 
+mod adoption;
+mod deadlock;
+mod demo;
 mod expansion;
+mod gdb;
+mod isolation;
+mod program;
+mod report;
+mod stderr;
+mod storm;
+mod threads;

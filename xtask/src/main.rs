@@ -1,1 +1,60 @@
-fn main() {}
+//! What people do with this repository: `cargo xtask test`.
+//!
+//! Each task runs cargo and nothing that would have to be installed by hand. A step that fails ends the run and says which command it was.
+
+use std::env;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+const USAGE: &str = "usage: cargo xtask <task>
+
+  test    everything that has to hold before a change lands: formatting, lints,
+          unit, integration, UI and documentation tests, the documentation itself";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["test"] => test(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The steps of `test`, cheapest first, so that most mistakes are told within seconds.
+fn test() -> Result<(), String> {
+    let begun = Instant::now();
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
+    // A platform on which nothing can be shown has to compile as well. It has a directory of its own, or each run would build everything anew.
+    let noop = [("RUSTFLAGS", "--cfg gmr_noop"), ("CARGO_TARGET_DIR", "target/noop")];
+    cargo(&["check", "--package", "gmr"], &noop)?;
+    cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "--deny warnings")])?;
+    // The programs that the tests send signals to, one of them with panics that abort.
+    cargo(&["build", "--package", "gmr-tests", "--bins"], &[])?;
+    cargo(&["build", "--package", "gmr-tests", "--bin", "panicking", "--profile", "aborting"], &[])?;
+    cargo(&["test", "--workspace", "--all-targets"], &[])?;
+    cargo(&["test", "--workspace", "--doc"], &[])?;
+    println!("\neverything holds ({} s)", begun.elapsed().as_secs());
+    Ok(())
+}
+
+/// Runs cargo in the workspace's root, with what it prints going where ours goes.
+fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {
+    let shown = format!("cargo {}", arguments.join(" "));
+    println!("\n$ {shown}");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let status = Command::new(cargo)
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(root)
+        .status()
+        .map_err(|error| format!("`{shown}` could not be started: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("\n`{shown}` failed")) }
+}

@@ -4,5 +4,7 @@
 //! This room knows nothing of signals, of text, or of what any particular section shows.
 
 pub mod convert;
+pub(crate) mod generator;
+pub(crate) mod panics;
 pub mod registry;
-pub mod run;
+pub(crate) mod run;

@@ -1,1 +1,354 @@
-//! Stub.
+//! Running generators so that none can harm the report: off the reporter's thread, each with a deadline, all with one.
+//!
+//! They run one after the other on one thread while all goes well. A generator that takes longer than `PATIENCE` no longer holds up the next, which is
+//! started beside it on another thread; so a healthy report disturbs the program with one short-lived thread, and any number of stuck generators delays the
+//! others by `PATIENCE` each.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use super::generator::Generator;
+use super::panics;
+use crate::model::{Content, Overdue, Stack, TimedOut};
+use crate::{own_thread, stack};
+
+/// How long a generator may keep the next one waiting: long beside the milliseconds that a healthy one needs, short beside a person's patience.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What one generator came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) content: Content,
+    pub(crate) took: Duration,
+}
+
+/// Where to look at a thread that does not come back. A parameter so that the runner can be tested without taking stacks.
+type Look = fn(u32) -> Stack;
+
+/// Runs all of them and hands over each outcome, in the order given, as soon as it and all before it are known. When `total` has passed, what has not been
+/// started is skipped, and what has not ended is overdue.
+pub(crate) fn run_all(generators: &[Arc<Generator>], total: Duration, each: impl FnMut(usize, Outcome)) {
+    Runner::new(generators, total, stack::of_thread).run(each);
+}
+
+struct Runner<'a> {
+    generators: &'a [Arc<Generator>],
+    until: Instant,
+    total: Duration,
+    look: Look,
+    /// Every generator's place in the report.
+    places: Vec<Place>,
+    idle: Vec<Worker>,
+    done: Receiver<Done>,
+    done_sender: Sender<Done>,
+}
+
+enum Place {
+    Waiting,
+    Running { started: Instant },
+    Known(Option<Outcome>),
+}
+
+/// What a worker sends when a generator has ended.
+struct Done {
+    index: usize,
+    outcome: Outcome,
+    /// The worker, ready for more; none where the panic of its generator has put it to sleep for ever.
+    worker: Option<Worker>,
+}
+
+/// A thread that runs generators until nobody holds this.
+struct Worker {
+    jobs: Sender<Job>,
+}
+
+struct Job {
+    index: usize,
+    generator: Arc<Generator>,
+    done: Sender<Done>,
+    worker: Worker,
+}
+
+impl<'a> Runner<'a> {
+    fn new(generators: &'a [Arc<Generator>], total: Duration, look: Look) -> Self {
+        let (done_sender, done) = mpsc::channel();
+        Self {
+            generators,
+            until: Instant::now() + total,
+            total,
+            look,
+            places: generators.iter().map(|_| Place::Waiting).collect(),
+            idle: Vec::new(),
+            done,
+            done_sender,
+        }
+    }
+
+    fn run(mut self, mut each: impl FnMut(usize, Outcome)) {
+        let mut shown = 0;
+        loop {
+            self.start_next();
+            while let Some(Place::Known(outcome)) = self.places.get_mut(shown) {
+                let outcome = outcome.take().expect("an outcome is shown once");
+                each(shown, outcome);
+                shown += 1;
+            }
+            if shown == self.places.len() {
+                return;
+            }
+            match self.done.recv_timeout(self.next_event().saturating_duration_since(Instant::now())) {
+                Ok(done) => self.take(done),
+                Err(RecvTimeoutError::Timeout) => self.check_deadlines(),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the runner itself holds a sender"),
+            }
+        }
+    }
+
+    /// Starts waiting generators until one runs that still deserves patience.
+    fn start_next(&mut self) {
+        while let Some(index) = self.places.iter().position(|place| matches!(place, Place::Waiting)) {
+            if self.youngest_start().is_some_and(|started| started.elapsed() < PATIENCE) {
+                return;
+            }
+            self.places[index] = self.start(index);
+        }
+    }
+
+    fn start(&mut self, index: usize) -> Place {
+        let generator = &self.generators[index];
+        if Instant::now() >= self.until {
+            let seconds = self.total.as_secs_f64();
+            return known(Content::Skipped(format!("the report's {seconds} s were spent before its turn")));
+        }
+        if !generator.claim() {
+            return match self.overdue(generator) {
+                Some(overdue) => known(Content::StillRunning(overdue)),
+                // It ended between the two questions: its turn has come after all.
+                None if generator.claim() => self.assign(index),
+                None => known(Content::Skipped("it is being started for another report".into())),
+            };
+        }
+        self.assign(index)
+    }
+
+    /// Gives a claimed generator to a worker.
+    fn assign(&mut self, index: usize) -> Place {
+        let generator = &self.generators[index];
+        let worker = match self.idle.pop().map_or_else(Worker::spawn, Ok) {
+            Ok(worker) => worker,
+            Err(error) => {
+                generator.release();
+                return known(Content::Skipped(format!("no thread to run it on: {error}")));
+            }
+        };
+        let jobs = worker.jobs.clone();
+        let job = Job { index, generator: Arc::clone(generator), done: self.done_sender.clone(), worker };
+        match jobs.send(job) {
+            Ok(()) => Place::Running { started: Instant::now() },
+            Err(_) => {
+                generator.release();
+                known(Content::Skipped("the thread to run it on has died".into()))
+            }
+        }
+    }
+
+    fn take(&mut self, done: Done) {
+        self.idle.extend(done.worker);
+        // One that was given up at its deadline has been shown already.
+        if let place @ Place::Running { .. } = &mut self.places[done.index] {
+            *place = Place::Known(Some(done.outcome));
+        }
+    }
+
+    fn check_deadlines(&mut self) {
+        let now = Instant::now();
+        for index in 0..self.places.len() {
+            let Place::Running { started } = self.places[index] else { continue };
+            if now < self.deadline(index, started) {
+                continue;
+            }
+            let generator = &self.generators[index];
+            // While its stack was taken it may have ended: then `Done` is on its way, and comes before the grace is over.
+            if let Some(overdue) = self.overdue(generator) {
+                let deadline_ms = generator.timeout.min(self.total).as_millis();
+                let timed_out =
+                    TimedOut { deadline_ms: u64::try_from(deadline_ms).unwrap_or(u64::MAX), overdue };
+                self.places[index] = Place::Known(Some(Outcome {
+                    content: Content::TimedOut(timed_out),
+                    took: started.elapsed(),
+                }));
+            } else if now > self.deadline(index, started) + PATIENCE {
+                self.places[index] =
+                    known(Content::Skipped("its thread was given no processor in time".into()));
+            }
+        }
+    }
+
+    fn overdue(&self, generator: &Generator) -> Option<Overdue> {
+        let run = generator.current_run()?;
+        let stack = (self.look)(run.tid);
+        let running_ms = u64::try_from(run.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Some(Overdue { tid: run.tid, running_ms, stack })
+    }
+
+    fn deadline(&self, index: usize, started: Instant) -> Instant {
+        self.until.min(started + self.generators[index].timeout)
+    }
+
+    fn youngest_start(&self) -> Option<Instant> {
+        self.running().map(|(_, started)| started).max()
+    }
+
+    fn running(&self) -> impl Iterator<Item = (usize, Instant)> {
+        self.places.iter().enumerate().filter_map(|(index, place)| match place {
+            Place::Running { started } => Some((index, *started)),
+            _ => None,
+        })
+    }
+
+    /// When there will be something to do even if no generator ends.
+    fn next_event(&self) -> Instant {
+        let deadlines = self.running().map(|(index, started)| self.deadline(index, started));
+        let waiting = self.places.iter().any(|place| matches!(place, Place::Waiting));
+        let patience = self.youngest_start().filter(|_| waiting).map(|started| started + PATIENCE);
+        let soonest = deadlines.chain(patience).min().unwrap_or(self.until);
+        // One whose deadline has passed and whose end is on its way is asked about again, but not without a pause.
+        soonest.max(Instant::now() + Duration::from_millis(1))
+    }
+}
+
+fn known(content: Content) -> Place {
+    Place::Known(Some(Outcome { content, took: Duration::ZERO }))
+}
+
+impl Worker {
+    fn spawn() -> std::io::Result<Self> {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        own_thread::spawn("gmr section", move || {
+            let tid = stack::current_tid();
+            for job in inbox {
+                job.run(tid);
+            }
+        })?;
+        Ok(Self { jobs })
+    }
+}
+
+impl Job {
+    fn run(self, tid: u32) {
+        let Self { index, generator, done, worker } = self;
+        let started = Instant::now();
+        let on_abort = {
+            let (generator, done) = (Arc::clone(&generator), done.clone());
+            move |panicked| {
+                generator.release();
+                let outcome = Outcome { content: Content::Panicked(panicked), took: started.elapsed() };
+                let _ = done.send(Done { index, outcome, worker: None });
+            }
+        };
+        let content = panics::catch(|| generator.make(tid), on_abort).unwrap_or_else(Content::Panicked);
+        generator.release();
+        let outcome = Outcome { content, took: started.elapsed() };
+        // Nobody listens any more once the report is done: then this thread ends with its last handle.
+        let _ = done.send(Done { index, outcome, worker: Some(worker) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    const TOTAL: Duration = Duration::from_secs(10);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    fn generator(title: &str, make: impl Fn() -> Content + Send + Sync + 'static) -> Arc<Generator> {
+        Arc::new(Generator::new(title, make).with_timeout(SHORT))
+    }
+
+    fn text(title: &str) -> Arc<Generator> {
+        let content = Content::Text(title.to_owned());
+        generator(title, move || content.clone())
+    }
+
+    fn run(generators: &[Arc<Generator>], total: Duration) -> Vec<Content> {
+        let mut contents = Vec::new();
+        Runner::new(generators, total, |_| Stack::missing("not looked at")).run(|index, outcome| {
+            assert_eq!(index, contents.len(), "in order");
+            contents.push(outcome.content);
+        });
+        contents
+    }
+
+    /// A generator that waits until its gate is opened, and counts how often it was started.
+    fn gated() -> (Arc<Generator>, Sender<()>, Arc<AtomicUsize>) {
+        let (open, gate) = mpsc::channel();
+        let gate = std::sync::Mutex::new(gate);
+        let starts = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&starts);
+        let generator = generator("Gated", move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let _ = gate.lock().unwrap().recv();
+            Content::Text("open".into())
+        });
+        (generator, open, starts)
+    }
+
+    #[test]
+    fn all_are_run_and_shown_in_order() {
+        let generators: Vec<_> = ["a", "b", "c"].map(text).into();
+        let contents = run(&generators, TOTAL);
+        assert_eq!(contents, ["a", "b", "c"].map(|title| Content::Text(title.into())));
+    }
+
+    #[test]
+    fn a_panic_costs_nobody_else_anything() {
+        panics::install_hook();
+        let generators = [text("a"), generator("b", || panic!("broken")), text("c")];
+        let contents = run(&generators, TOTAL);
+        assert_eq!(contents[0], Content::Text("a".into()));
+        let Content::Panicked(panicked) = &contents[1] else { panic!("{contents:?}") };
+        assert_eq!(panicked.message, "broken");
+        assert_eq!(contents[2], Content::Text("c".into()));
+        // And it is run again the next time.
+        assert!(matches!(run(&generators, TOTAL)[1], Content::Panicked(_)));
+    }
+
+    #[test]
+    fn one_that_is_stuck_is_shown_as_such_and_not_started_again() {
+        let (stuck, open, starts) = gated();
+        let generators = [text("a"), stuck, text("c")];
+        let contents = run(&generators, TOTAL);
+        assert_eq!(contents[0], Content::Text("a".into()));
+        assert!(matches!(&contents[1], Content::TimedOut(late) if late.deadline_ms == 50), "{contents:?}");
+        assert_eq!(contents[2], Content::Text("c".into()));
+
+        let contents = run(&generators, TOTAL);
+        assert!(matches!(contents[1], Content::StillRunning(_)), "{contents:?}");
+        assert_eq!(contents[2], Content::Text("c".into()));
+        assert_eq!(starts.load(Ordering::Relaxed), 1);
+
+        open.send(()).unwrap();
+        while generators[1].current_run().is_some() {
+            thread::yield_now();
+        }
+        open.send(()).unwrap();
+        assert_eq!(run(&generators, TOTAL)[1], Content::Text("open".into()));
+        assert_eq!(starts.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn the_total_is_kept_and_the_rest_skipped() {
+        let (stuck, _open, _) = gated();
+        let stuck = Arc::new(Arc::into_inner(stuck).unwrap().with_timeout(TOTAL));
+        let contents = run(&[stuck, text("b")], SHORT);
+        assert!(matches!(&contents[0], Content::TimedOut(late) if late.deadline_ms == 50), "{contents:?}");
+        assert!(
+            matches!(&contents[1], Content::Skipped(reason) if reason.contains("0.05 s")),
+            "{contents:?}"
+        );
+    }
+}

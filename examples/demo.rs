@@ -1,0 +1,194 @@
+//! An order service with gmr in it: a queue, workers, a till, a configuration with secrets.
+//!
+//! `cargo run --example demo` as it stands starts the service, sends it the signal as an operator would (`kill -USR2 PID`), shows the report on standard error, and
+//! ends once the report is there. `cargo run --example demo -- serve` serves until it is killed: send it the signal from another terminal.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use gmr::model::Trigger;
+use serde::Serialize;
+
+// --- What adopting gmr takes: this attribute, and one on each function that has something to show. ---
+
+#[gmr::main(version = env!("CARGO_PKG_VERSION"), product = "order service", vendor = "Example Ltd.")]
+fn main() -> ExitCode {
+    let service = Service::start();
+    match std::env::args().nth(1).as_deref() {
+        Some("serve") => serve(),
+        None => show_a_report(&service),
+        Some(other) => {
+            eprintln!("demo: unknown argument `{other}`: run it with `serve`, or with none");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Shown as nested `key = value`.
+#[gmr::section("Orders")]
+fn orders() -> OrderStats {
+    OrderStats {
+        accepted: ACCEPTED.load(Ordering::Relaxed),
+        waiting: BTreeMap::from([("express", 2), ("standard", 31)]),
+        last_error: None,
+    }
+}
+
+/// A section that fails costs the report nothing but itself.
+#[gmr::section(order = 1, timeout = "500ms")]
+fn stock_levels() -> String {
+    let levels: Vec<u32> = Vec::new();
+    format!("{} left", levels[0])
+}
+
+/// Secrets are masked by key, by type and by value.
+#[gmr::config("database")]
+fn database() -> &'static Database {
+    &CONFIGURATION.database
+}
+
+#[gmr::config("payment")]
+fn payment() -> &'static Payment {
+    &CONFIGURATION.payment
+}
+
+// --- The service itself. ---
+
+#[derive(Serialize)]
+struct OrderStats {
+    accepted: u64,
+    waiting: BTreeMap<&'static str, u32>,
+    last_error: Option<String>,
+}
+
+struct Configuration {
+    database: Database,
+    payment: Payment,
+}
+
+#[derive(Serialize)]
+struct Database {
+    url: String,
+    pool_size: u32,
+    password: String,
+}
+
+#[derive(Serialize)]
+struct Payment {
+    provider: &'static str,
+    api_key: &'static str,
+    signing: gmr::Secret<String>,
+    retry_after_ms: [u32; 3],
+}
+
+static CONFIGURATION: LazyLock<Configuration> = LazyLock::new(|| Configuration {
+    database: Database {
+        url: "postgres://shop:correct-horse@db1.internal:5432/orders".into(),
+        pool_size: 8,
+        password: "battery-staple".into(),
+    },
+    payment: Payment {
+        provider: "examplepay",
+        api_key: "pk-0123456789abcdef",
+        signing: "tr0ub4dor-and-3".to_owned().into(),
+        retry_after_ms: [100, 500, 2_000],
+    },
+});
+
+static ACCEPTED: AtomicU64 = AtomicU64::new(0);
+static TILL: Mutex<u64> = Mutex::new(0);
+
+/// What keeps the threads of the demo where they are.
+struct Service {
+    _pipe: std::io::PipeWriter,
+    _queue: mpsc::Sender<u64>,
+}
+
+impl Service {
+    fn start() -> Self {
+        let (reader, pipe) = std::io::pipe().expect("a process has room for a pipe");
+        let (queue, orders) = mpsc::channel();
+        let (held, holds) = mpsc::channel();
+        spawn("till-keeper", move || hold_the_till(&held));
+        holds.recv().expect("the till is held until the demo ends");
+        spawn("cashier", || ring_up(10));
+        spawn("pricing", || calculate_prices(7));
+        spawn("importer", move || import_orders(reader));
+        spawn("packer", move || pack_orders(&orders));
+        for number in 1..=3 {
+            spawn(&format!("courier-{number}"), wait_for_parcels);
+        }
+        Self { _pipe: pipe, _queue: queue }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
+    thread::Builder::new().name(name.into()).spawn(run).expect("a process has room for a thread");
+}
+
+/// Takes the lock that the cashier wants, and sleeps with it: what a stuck production looks like.
+fn hold_the_till(held: &mpsc::Sender<()>) {
+    let _till = TILL.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = held.send(());
+    loop {
+        thread::park();
+    }
+}
+
+fn ring_up(amount: u64) {
+    *TILL.lock().unwrap_or_else(PoisonError::into_inner) += amount;
+}
+
+fn calculate_prices(seed: u64) {
+    let mut price = seed;
+    loop {
+        price = std::hint::black_box(price.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        ACCEPTED.fetch_add(price & 1, Ordering::Relaxed);
+    }
+}
+
+fn import_orders(mut pipe: std::io::PipeReader) {
+    let mut order = [0];
+    while pipe.read(&mut order).is_ok_and(|count| count > 0) {}
+}
+
+fn pack_orders(orders: &mpsc::Receiver<u64>) {
+    for order in orders {
+        ACCEPTED.fetch_add(order, Ordering::Relaxed);
+    }
+}
+
+fn wait_for_parcels() {
+    loop {
+        thread::park();
+    }
+}
+
+fn serve() -> ExitCode {
+    println!("serving as process {}: kill -USR2 {0}", std::process::id());
+    loop {
+        thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// Does what an operator would do, and waits until the report has been printed.
+fn show_a_report(_service: &Service) -> ExitCode {
+    let pid = std::process::id().to_string();
+    eprintln!("$ kill -USR2 {pid}\n");
+    if !Command::new("kill").args(["-USR2", &pid]).status().is_ok_and(|status| status.success()) {
+        eprintln!("demo: `kill -USR2 {pid}` could not be run; run it yourself against `demo -- serve`");
+        return ExitCode::FAILURE;
+    }
+    // The program's own request joins the signal's, or is answered after it, unless it overtook the signal: then it asks again.
+    loop {
+        let report = gmr::Report::capture();
+        if report.heading.number > 1 || !matches!(report.heading.trigger, Trigger::Api) {
+            return ExitCode::SUCCESS;
+        }
+    }
+}

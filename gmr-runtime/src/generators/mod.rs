@@ -1,0 +1,26 @@
+//! The built-in sections: each a function from nothing to content, run like any registered one.
+
+mod green_threads;
+mod package;
+#[cfg_attr(not(target_os = "linux"), path = "processes_noop.rs")]
+mod processes;
+mod threads;
+
+use std::time::Duration;
+
+use crate::section::generator::Generator;
+use crate::stack;
+
+pub(crate) use package::Identity;
+
+/// The sections before Configuration, in their order.
+pub(crate) fn before_configuration(identity: Identity) -> [Generator; 4] {
+    [
+        Generator::new("Package", move || package::generate(&identity)),
+        // Taking stacks has its own deadline of one second, symbols have theirs; this one is for what hangs in neither.
+        Generator::new("Threads", threads::generate)
+            .with_timeout(stack::SYMBOLS_DEADLINE + Duration::from_secs(2)),
+        Generator::new("Green Threads", green_threads::generate),
+        Generator::new("Processes", processes::generate),
+    ]
+}

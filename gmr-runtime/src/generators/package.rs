@@ -1,0 +1,142 @@
+//! Package: what program this is. What the adopter said, and what can be known without.
+
+use std::borrow::Cow;
+use std::env::consts;
+
+use crate::model::{Content, Package};
+
+/// What the adopter said about the program.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Identity {
+    pub(crate) product: Option<Cow<'static, str>>,
+    pub(crate) vendor: Option<Cow<'static, str>>,
+    pub(crate) version: Option<Cow<'static, str>>,
+    /// Whether the adopter's own crate was compiled with debug assertions: a dependency's profile can be another.
+    pub(crate) debug_assertions: Option<bool>,
+}
+
+pub(super) fn generate(identity: &Identity) -> Content {
+    let said = |text: &Option<Cow<'static, str>>| text.as_ref().map(ToString::to_string);
+    let mut package = Package {
+        product: said(&identity.product),
+        vendor: said(&identity.vendor),
+        version: said(&identity.version),
+        target: Some(target()),
+        profile: Some(profile(identity.debug_assertions.unwrap_or(cfg!(debug_assertions)))),
+        ..Package::default()
+    };
+    found_out(&mut package);
+    Content::Package(package)
+}
+
+fn profile(debug_assertions: bool) -> String {
+    if debug_assertions { "debug" } else { "release" }.to_owned()
+}
+
+fn target() -> String {
+    let environment = if cfg!(target_env = "gnu") {
+        "-gnu"
+    } else if cfg!(target_env = "musl") {
+        "-musl"
+    } else if cfg!(target_env = "msvc") {
+        "-msvc"
+    } else {
+        ""
+    };
+    format!("{}-{}{environment}", consts::ARCH, consts::OS)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn found_out(package: &mut Package) {
+    package.executable = std::env::current_exe().ok().map(|path| path.display().to_string());
+}
+
+#[cfg(target_os = "linux")]
+use linux::found_out;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fs::{self, File};
+    use std::path::Path;
+    use std::time::{Duration, SystemTime};
+
+    use object::elf::FileHeader64;
+    use object::read::elf::FileHeader as _;
+    use object::{NativeEndian, ReadCache};
+
+    use crate::model::Package;
+    use crate::procfs::{self, Stat};
+    use crate::stack::Modules;
+
+    pub(super) fn found_out(package: &mut Package) {
+        let executable = fs::read_link("/proc/self/exe").ok().map(|path| path.display().to_string());
+        package.build_id = executable.as_deref().and_then(build_id);
+        package.executable = executable;
+        // Opened through the link, so that an executable which has been replaced on disk is still the one that runs.
+        package.rustc = rustc(Path::new("/proc/self/exe"));
+        if let Some(uptime) = uptime() {
+            package.uptime_ms = u64::try_from(uptime.as_millis()).ok();
+            package.started_at = SystemTime::now()
+                .checked_sub(uptime)
+                .map(|started| humantime::format_rfc3339_seconds(started).to_string());
+        }
+    }
+
+    fn uptime() -> Option<Duration> {
+        let start = procfs::ticks_to_ms(Stat::read(Path::new("/proc/self")).ok()?.start_ticks);
+        let since_boot = Duration::try_from_secs_f64(procfs::seconds_since_boot()?).ok()?;
+        Some(since_boot.saturating_sub(Duration::from_millis(start)))
+    }
+
+    /// From the image in memory: the file may be another by now.
+    fn build_id(executable: &str) -> Option<String> {
+        Modules::load().named(executable)?.build_id.clone()
+    }
+
+    /// Every object that rustc makes says so in `.comment`, which stripping leaves in place.
+    fn rustc(executable: &Path) -> Option<String> {
+        let file = ReadCache::new(File::open(executable).ok()?);
+        let header = FileHeader64::<NativeEndian>::parse(&file).ok()?;
+        let sections = header.sections(NativeEndian, &file).ok()?;
+        let (_, comment) = sections.section_by_name(NativeEndian, b".comment")?;
+        compiler_in(sections_data(comment, &file)?)
+    }
+
+    fn sections_data<'a>(
+        section: &object::elf::SectionHeader64<NativeEndian>,
+        file: &'a ReadCache<File>,
+    ) -> Option<&'a [u8]> {
+        use object::read::elf::SectionHeader as _;
+        section.data(NativeEndian, file).ok()
+    }
+
+    fn compiler_in(comment: &[u8]) -> Option<String> {
+        comment
+            .split(|&byte| byte == 0)
+            .filter_map(|text| std::str::from_utf8(text).ok())
+            .find_map(|text| text.strip_prefix("rustc version "))
+            .map(str::to_owned)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn the_compiler_is_found_among_others() {
+            let comment = b"GCC: (Debian 12.2.0) 12.2.0\0rustc version 1.91.0 (abc 2025-10-28)\0\0";
+            assert_eq!(compiler_in(comment).as_deref(), Some("1.91.0 (abc 2025-10-28)"));
+            assert_eq!(compiler_in(b"clang version 19\0"), None);
+        }
+
+        #[test]
+        fn this_test_is_a_package() {
+            let mut package = Package::default();
+            found_out(&mut package);
+            assert!(package.executable.unwrap().contains("gmr_runtime"));
+            assert!(package.rustc.unwrap().starts_with("1."));
+            assert!(package.started_at.unwrap().ends_with('Z'));
+            assert!(package.uptime_ms.is_some());
+        }
+    }
+}

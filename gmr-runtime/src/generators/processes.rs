@@ -1,0 +1,111 @@
+//! Processes: this process and its children, theirs, and so on, from `/proc`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::mask;
+use crate::model::{Content, Ids, Process, Processes};
+use crate::procfs::{self, Stat, Status};
+
+pub(super) fn generate() -> Content {
+    let own = std::process::id();
+    match table(own) {
+        Ok(table) => Content::Processes(Processes { processes: family(own, &table) }),
+        Err(error) => Content::Error(format!("the processes could not be listed: {error}")),
+    }
+}
+
+/// Every process that can be seen, by parent. One that ends while it is being read is left out.
+type Table = BTreeMap<u32, Vec<(u32, Stat)>>;
+
+fn table(own: u32) -> std::io::Result<Table> {
+    let mut table = Table::new();
+    for pid in procfs::ids("/proc")? {
+        if let Ok(stat) = Stat::read(&directory(pid)) {
+            // The own entry is looked up by its own id, whoever its parent is.
+            let parent = if pid == own { OWN } else { stat.parent_pid };
+            table.entry(parent).or_default().push((pid, stat));
+        }
+    }
+    Ok(table)
+}
+
+/// Stands for the parent of this process in the table; no process has this id.
+const OWN: u32 = u32::MAX;
+
+/// This process and all below it, each before its children.
+fn family(own: u32, table: &Table) -> Vec<Process> {
+    let mut family = Vec::new();
+    // The kernel's tree has no cycles, but it is read piece by piece while it changes: a parent's id may have been given anew. Each entry is
+    // taken at most once, since each stands under one parent, and the own one under none of them.
+    let mut waiting: Vec<(usize, &(u32, Stat))> = below(OWN, 0, table);
+    while let Some((depth, (pid, stat))) = waiting.pop() {
+        family.push(describe(*pid, stat, depth));
+        if *pid != own || depth == 0 {
+            waiting.extend(below(*pid, depth + 1, table));
+        }
+    }
+    family
+}
+
+fn below(parent: u32, depth: usize, table: &Table) -> Vec<(usize, &(u32, Stat))> {
+    table.get(&parent).into_iter().flatten().rev().map(|entry| (depth, entry)).collect()
+}
+
+fn describe(pid: u32, stat: &Stat, depth: usize) -> Process {
+    let status = Status::read(&directory(pid)).unwrap_or_default();
+    let arguments = mask::arguments(&procfs::command_line(pid));
+    Process {
+        pid,
+        parent_pid: stat.parent_pid,
+        depth,
+        user: status.uids.and_then(|[real, ..]| procfs::user_name(real)),
+        uids: status.uids.map(ids),
+        gids: status.gids.map(ids),
+        state: Some(stat.state_in_words()),
+        command: if arguments.is_empty() { vec![format!("[{}]", stat.name)] } else { arguments },
+    }
+}
+
+fn ids([real, effective, saved, _]: [u32; 4]) -> Ids {
+    Ids { real, effective, saved }
+}
+
+fn directory(pid: u32) -> PathBuf {
+    Path::new("/proc").join(pid.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(parent_pid: u32) -> Stat {
+        Stat { name: "x".into(), state: 'S', parent_pid, user_ticks: 0, system_ticks: 0, start_ticks: 0 }
+    }
+
+    #[test]
+    fn each_process_stands_before_its_children() {
+        // 10 has 20 and 40; 20 has 30. 99 is somebody else's.
+        let table = Table::from([
+            (OWN, vec![(10, stat(1))]),
+            (10, vec![(20, stat(10)), (40, stat(10))]),
+            (20, vec![(30, stat(20))]),
+            (1, vec![(99, stat(1))]),
+        ]);
+        let family: Vec<_> = family(10, &table).iter().map(|process| (process.pid, process.depth)).collect();
+        assert_eq!(family, [(10, 0), (20, 1), (30, 2), (40, 1)]);
+    }
+
+    #[test]
+    fn a_child_of_this_process_is_found_with_its_arguments() {
+        let mut child = std::process::Command::new("sleep").args(["60", "--token=abc"]).spawn();
+        let Ok(child) = child.as_mut() else { return eprintln!("skipped: there is no `sleep` here") };
+        let content = generate();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let Content::Processes(processes) = content else { panic!("{content:?}") };
+        let found = processes.processes.iter().find(|process| process.pid == child.id()).unwrap();
+        assert_eq!((found.parent_pid, found.depth), (std::process::id(), 1));
+        assert!(found.uids.is_some() && found.state.is_some());
+    }
+}

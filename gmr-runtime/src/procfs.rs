@@ -1,0 +1,197 @@
+//! What the kernel tells under `/proc` about processes and threads: reading and parsing, no judgement.
+//!
+//! The parsers take text, so that they can be tested with any; a field that is missing or malformed is `None`, never a panic.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// The fields of `stat` that a report shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) name: String,
+    pub(crate) state: char,
+    pub(crate) parent_pid: u32,
+    pub(crate) user_ticks: u64,
+    pub(crate) system_ticks: u64,
+    /// Clock ticks from boot to the start.
+    pub(crate) start_ticks: u64,
+}
+
+impl Stat {
+    /// Reads and parses `DIRECTORY/stat`.
+    pub(crate) fn read(directory: &Path) -> io::Result<Self> {
+        // A thread's name is any bytes.
+        let bytes = fs::read(directory.join("stat"))?;
+        Self::parse(&String::from_utf8_lossy(&bytes))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "malformed stat"))
+    }
+
+    /// `tid (name) state ppid ...`, as proc_pid_stat(5) numbers the fields. The name may hold blanks and parentheses, so it ends at the last one.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (_, rest) = text.split_once('(')?;
+        let (name, rest) = rest.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        // The state is field 3 of the manual page and the first of ours.
+        let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+        Some(Self {
+            name: name.to_owned(),
+            state: fields.first()?.chars().next()?,
+            parent_pid: u32::try_from(number(4)?).ok()?,
+            user_ticks: number(14)?,
+            system_ticks: number(15)?,
+            start_ticks: number(22)?,
+        })
+    }
+
+    /// The state in words, as proc_pid_status(5) has them.
+    pub(crate) fn state_in_words(&self) -> String {
+        let words = match self.state {
+            'R' => "running",
+            'S' => "sleeping",
+            'D' => "disk sleep",
+            'T' => "stopped",
+            't' => "tracing stop",
+            'Z' => "zombie",
+            'X' | 'x' => "dead",
+            'I' => "idle",
+            'P' => "parked",
+            other => return other.to_string(),
+        };
+        words.to_owned()
+    }
+}
+
+/// The fields of `status` that a report needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// Real, effective, saved, file system.
+    pub(crate) uids: Option<[u32; 4]>,
+    /// Real, effective, saved, file system.
+    pub(crate) gids: Option<[u32; 4]>,
+    /// Bit `signal - 1` is set for each blocked signal.
+    pub(crate) blocked: u64,
+}
+
+impl Status {
+    /// Reads and parses `DIRECTORY/status`.
+    pub(crate) fn read(directory: &Path) -> io::Result<Self> {
+        let bytes = fs::read(directory.join("status"))?;
+        Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
+    }
+
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut status = Self::default();
+        for (key, value) in text.lines().filter_map(|line| line.split_once(':')) {
+            match key {
+                "Uid" => status.uids = four(value),
+                "Gid" => status.gids = four(value),
+                "SigBlk" => status.blocked = u64::from_str_radix(value.trim(), 16).unwrap_or(0),
+                _ => {}
+            }
+        }
+        status
+    }
+
+    /// Whether the thread holds this signal back. Advisory: it may change its mind at any moment.
+    pub(crate) fn blocks(&self, signal: i32) -> bool {
+        u32::try_from(signal - 1).is_ok_and(|bit| self.blocked.checked_shr(bit).unwrap_or(0) & 1 == 1)
+    }
+}
+
+fn four(text: &str) -> Option<[u32; 4]> {
+    let mut numbers = text.split_ascii_whitespace().map(|word| word.parse().ok());
+    Some([numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??])
+}
+
+/// The numeric names in a directory, in ascending order: processes in `/proc`, threads in `/proc/self/task`.
+pub(crate) fn ids(directory: &str) -> io::Result<Vec<u32>> {
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        if let Some(id) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
+            ids.push(id);
+        }
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// The arguments of a process: empty for a kernel thread, and for a process that has ended.
+pub(crate) fn command_line(pid: u32) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let arguments = text.strip_suffix('\0').unwrap_or(&text);
+    if arguments.is_empty() { Vec::new() } else { arguments.split('\0').map(str::to_owned).collect() }
+}
+
+/// Seconds since boot, to a hundredth.
+pub(crate) fn seconds_since_boot() -> Option<f64> {
+    fs::read_to_string("/proc/uptime").ok()?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The name of a user, from `/etc/passwd` alone: the name service may ask the network, or load libraries, and this process may be stuck in either.
+pub(crate) fn user_name(uid: u32) -> Option<String> {
+    user_in(&fs::read_to_string("/etc/passwd").ok()?, uid)
+}
+
+fn user_in(passwd: &str, uid: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
+/// Clock ticks as milliseconds.
+pub(crate) fn ticks_to_ms(ticks: u64) -> u64 {
+    ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let line = "42 (a ) R (b) S 7 42 42 0 -1 4194304 1 2 3 4 150 25 0 0 20 0 9 0 777 1 1 0";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!(stat.name, "a ) R (b");
+        assert_eq!((stat.state, stat.parent_pid), ('S', 7));
+        assert_eq!((stat.user_ticks, stat.system_ticks, stat.start_ticks), (150, 25, 777));
+        assert_eq!(stat.state_in_words(), "sleeping");
+    }
+
+    #[test]
+    fn what_is_malformed_is_no_stat() {
+        for text in ["", "42", "42 (x", "42 (x)", "42 (x) S", "42 (x) S no numbers here"] {
+            assert_eq!(Stat::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn blocked_signals_count_from_one() {
+        let status = Status::parse("Name:\tx\nUid:\t1\t2\t3\t4\nSigBlk:\t8000000000000001\n");
+        assert_eq!(status.uids, Some([1, 2, 3, 4]));
+        assert_eq!(status.gids, None);
+        assert!(status.blocks(1) && status.blocks(64));
+        assert!(!status.blocks(2) && !status.blocks(0) && !status.blocks(65));
+    }
+
+    #[test]
+    fn users_come_from_the_file() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\nshop:x:1000:1000::/:\n";
+        assert_eq!(user_in(passwd, 1000).as_deref(), Some("shop"));
+        assert_eq!(user_in(passwd, 7), None);
+    }
+
+    #[test]
+    fn this_process_is_there() {
+        let pid = std::process::id();
+        assert!(ids("/proc").unwrap().contains(&pid));
+        assert!(ids("/proc/self/task").unwrap().contains(&pid));
+        assert!(!command_line(pid).is_empty());
+        assert!(Stat::read(Path::new("/proc/self")).is_ok());
+        assert!(Status::read(Path::new("/proc/self")).unwrap().uids.is_some());
+        assert!(seconds_since_boot().unwrap() > 0.0);
+    }
+}

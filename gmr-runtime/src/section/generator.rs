@@ -1,0 +1,85 @@
+//! A generator: what makes the content of one section or one group, with its title, its deadline, and whether it still runs.
+//!
+//! Built-in sections, registered functions and closures added at run time all become this, and are run alike.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::registry::{DEFAULT_TIMEOUT, SectionEntry};
+use crate::model::Content;
+
+/// Makes the content of one section.
+pub(crate) struct Generator {
+    pub(crate) title: String,
+    pub(crate) timeout: Duration,
+    make: Box<dyn Fn() -> Content + Send + Sync>,
+    busy: AtomicBool,
+    run: Mutex<Option<Run>>,
+}
+
+/// A run that has not ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) tid: u32,
+    pub(crate) started: Instant,
+}
+
+impl Generator {
+    pub(crate) fn new(title: impl Into<String>, make: impl Fn() -> Content + Send + Sync + 'static) -> Self {
+        Self {
+            title: title.into(),
+            timeout: DEFAULT_TIMEOUT,
+            make: Box::new(make),
+            busy: AtomicBool::new(false),
+            run: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The generator of a registered function.
+    pub(crate) fn registered(entry: &SectionEntry) -> Self {
+        let generate = entry.generate;
+        Self::new(entry.shown_title(), generate).with_timeout(entry.timeout.unwrap_or(DEFAULT_TIMEOUT))
+    }
+
+    /// Claims the generator for one run. False while an earlier run has not ended.
+    pub(super) fn claim(&self) -> bool {
+        !self.busy.swap(true, Ordering::AcqRel)
+    }
+
+    /// Ends the claim of a run that has ended, or that could not be started.
+    pub(super) fn release(&self) {
+        self.note(None);
+        self.busy.store(false, Ordering::Release);
+    }
+
+    /// Makes the content, on the calling thread, which is the one to ask about if it does not come back.
+    pub(super) fn make(&self, tid: u32) -> Content {
+        self.note(Some(Run { tid, started: Instant::now() }));
+        (self.make)()
+    }
+
+    /// The run that has not ended, once it has begun.
+    pub(super) fn current_run(&self) -> Option<Run> {
+        *self.run.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn note(&self, run: Option<Run>) {
+        *self.run.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = run;
+    }
+}
+
+impl fmt::Debug for Generator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generator")
+            .field("title", &self.title)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

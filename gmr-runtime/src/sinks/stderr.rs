@@ -1,0 +1,197 @@
+//! Descriptor 2, written with bare system calls: std's lock around stderr may be held by the thread that the report is about.
+//!
+//! Nobody may be reading the other end. What does not go out within a deadline is dropped and counted; the reporter is never stuck here, and the program's
+//! own setting of the descriptor (blocking or not) is left as it is.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ReadWriteFlags};
+
+/// How long nothing at all may go out before the rest is dropped. A reader that is merely busy (a log collector, a terminal over a slow line) comes back within
+/// this; one that is stopped does not come back at all.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a pipe takes without blocking once `poll` says that it is writable: `PIPE_BUF`, by POSIX atomic as well.
+const CHUNK: usize = 4096;
+
+/// The sink.
+#[derive(Debug, Default)]
+pub(crate) struct Stderr {
+    /// Set when a report's remainder is being dropped.
+    closed: Option<String>,
+    lost: u64,
+}
+
+impl Stderr {
+    /// Writes all of it, or as much as goes out in time. Once something was dropped, everything is, until [`take_loss`](Self::take_loss).
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        if self.closed.is_none() {
+            match write_all(rustix::stdio::stderr(), bytes, PATIENCE) {
+                Ok(()) => return,
+                Err(Stopped { written, reason }) => {
+                    self.lost += (bytes.len() - written) as u64;
+                    self.closed = Some(reason);
+                }
+            }
+        } else {
+            self.lost += bytes.len() as u64;
+        }
+    }
+
+    /// How many bytes were lost since this was last asked, and why.
+    pub(crate) fn take_loss(&mut self) -> Option<(u64, String)> {
+        Some((std::mem::take(&mut self.lost), self.closed.take()?))
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Stopped {
+    written: usize,
+    reason: String,
+}
+
+fn write_all(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration) -> Result<(), Stopped> {
+    let mut written = 0;
+    let mut last_progress = Instant::now();
+    while written < bytes.len() {
+        match write_some(fd, &bytes[written..], patience.saturating_sub(last_progress.elapsed())) {
+            Ok(0) => {}
+            Ok(count) => {
+                written += count;
+                last_progress = Instant::now();
+            }
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(error) => {
+                let reason = format!("it could not be written to: {}", io::Error::from(error));
+                return Err(Stopped { written, reason });
+            }
+        }
+        if last_progress.elapsed() >= patience {
+            let reason = format!("nobody read it for {} s", patience.as_secs_f64());
+            return Err(Stopped { written, reason });
+        }
+    }
+    Ok(())
+}
+
+/// Writes what goes out without blocking, after waiting for that to be possible.
+fn write_some(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration) -> Result<usize, Errno> {
+    let timeout =
+        Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: patience.subsec_nanos().into() };
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    if poll(&mut fds, Some(&timeout))? == 0 {
+        return Ok(0);
+    }
+    if fds[0].revents().contains(PollFlags::NVAL) {
+        return Err(Errno::BADF);
+    }
+    write_now(fd, bytes)
+}
+
+/// One write that does not block: asked for by a flag where the kernel knows it for this kind of file, otherwise by its size.
+fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    #[cfg(target_os = "linux")]
+    match rustix::io::pwritev2(fd, &[io::IoSlice::new(bytes)], CURRENT_POSITION, ReadWriteFlags::NOWAIT) {
+        // Ordinary files and old kernels do not know the flag, a sandbox may not know the call.
+        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::SPIPE) => {}
+        // A file answers so when it would have to wait for its disk; a pipe only when it has filled up since `poll`.
+        Err(Errno::AGAIN) if is_file(fd) => {}
+        answer => return answer,
+    }
+    let chunk = if is_file(fd) { bytes } else { &bytes[..bytes.len().min(CHUNK)] };
+    rustix::io::write(fd, chunk)
+}
+
+/// To `pwritev2`, this offset means: where the descriptor stands.
+#[cfg(target_os = "linux")]
+const CURRENT_POSITION: u64 = u64::MAX;
+
+/// An ordinary file takes any size, and `poll` always says that it is writable.
+fn is_file(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read, Seek};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(50);
+    const LATE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_slow_reader_gets_all_of_it() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let expected = bytes.clone();
+        let writing = thread::spawn(move || write_all(writer.as_fd(), &bytes, LATE));
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert_eq!(writing.join().unwrap(), Ok(()));
+        assert!(read == expected, "the bytes differ");
+    }
+
+    #[test]
+    fn a_full_pipe_is_given_up_at_the_deadline() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let bytes = vec![b'x'; 1_000_000];
+        let stopped = write_all(writer.as_fd(), &bytes, SOON).unwrap_err();
+        assert!(stopped.reason.contains("nobody read it for 0.05 s"), "{stopped:?}");
+        drop(writer);
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert_eq!(read.len(), stopped.written, "what was counted as written did go out");
+        assert!(stopped.written >= CHUNK && stopped.written < bytes.len());
+    }
+
+    #[test]
+    fn a_socket_that_nobody_reads_is_given_up_too() {
+        for nonblocking in [false, true] {
+            let (_reader, writer) = UnixStream::pair().unwrap();
+            writer.set_nonblocking(nonblocking).unwrap();
+            let stopped = write_all(writer.as_fd(), &vec![b'x'; 4_000_000], SOON).unwrap_err();
+            assert!(stopped.written > 0 && stopped.reason.contains("nobody read"), "{stopped:?}");
+        }
+    }
+
+    #[test]
+    fn a_closed_end_is_an_answer() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let stopped = write_all(writer.as_fd(), b"text", LATE).unwrap_err();
+        assert_eq!(stopped.written, 0);
+        assert!(stopped.reason.starts_with("it could not be written to: "), "{stopped:?}");
+        let read_only = File::open("/dev/null").unwrap();
+        assert!(write_all(read_only.as_fd(), b"text", LATE).is_err());
+    }
+
+    #[test]
+    fn a_file_is_written_where_it_stands() {
+        let path = std::env::temp_dir().join(format!("gmr-stderr-{}", std::process::id()));
+        let mut file = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let bytes = vec![b'x'; 100_000];
+        write_all(file.as_fd(), b"first ", LATE).unwrap();
+        write_all(file.as_fd(), &bytes, LATE).unwrap();
+        file.rewind().unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("first xxx") && text.len() == 6 + bytes.len());
+    }
+
+    #[test]
+    fn what_follows_a_loss_is_dropped_and_counted_until_it_is_asked_for() {
+        let mut sink = Stderr { closed: Some("gone".into()), lost: 7 };
+        sink.write(b"abc");
+        assert_eq!(sink.take_loss(), Some((10, "gone".into())));
+        assert_eq!(sink.take_loss(), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! The two processors: where a signal's context keeps the registers, and which unwinder takes them.
+//!
+//! Both halves have the same items.
+
+#![allow(unsafe_code)]
+
+/// The registers that unwinding starts from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Registers {
+    /// The instruction pointer.
+    pub(super) ip: u64,
+    /// The stack pointer.
+    pub(super) sp: u64,
+    /// The frame pointer: `rbp`, `x29`.
+    pub(super) fp: u64,
+    /// The link register; 0 where there is none.
+    pub(super) lr: u64,
+}
+
+#[cfg(target_arch = "x86_64")]
+mod chosen {
+    use super::Registers;
+
+    pub(crate) type Unwinder<D> = framehop::x86_64::UnwinderX86_64<D>;
+    pub(crate) type Cache = framehop::x86_64::CacheX86_64;
+    type UnwindRegisters = framehop::x86_64::UnwindRegsX86_64;
+
+    pub(crate) fn for_unwinder(registers: Registers, _max_code_address: u64) -> UnwindRegisters {
+        UnwindRegisters::new(registers.ip, registers.sp, registers.fp)
+    }
+
+    /// The registers of the interrupted code.
+    ///
+    /// # Safety
+    /// `context` must be the third argument of a running `SA_SIGINFO` handler.
+    #[allow(
+        clippy::cast_sign_loss,
+        reason = "greg_t is how libc spells a register; the bits are what counts"
+    )]
+    pub(crate) unsafe fn interrupted(context: *const libc::c_void) -> Registers {
+        let context: *const libc::ucontext_t = context.cast();
+        // SAFETY: the kernel passes a pointer to a complete, aligned `ucontext_t` that lives as long as the handler runs. The place is read in
+        // part, without making a reference to fields that the kernel may have left out (floating point).
+        let registers = unsafe { &raw const (*context).uc_mcontext.gregs };
+        // SAFETY: as above; the array is within the structure.
+        let registers = unsafe { registers.read() };
+        Registers {
+            ip: registers[libc::REG_RIP as usize] as u64,
+            sp: registers[libc::REG_RSP as usize] as u64,
+            fp: registers[libc::REG_RBP as usize] as u64,
+            lr: 0,
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod chosen {
+    use framehop::aarch64::PtrAuthMask;
+
+    use super::Registers;
+
+    pub(crate) type Unwinder<D> = framehop::aarch64::UnwinderAarch64<D>;
+    pub(crate) type Cache = framehop::aarch64::CacheAarch64;
+    type UnwindRegisters = framehop::aarch64::UnwindRegsAarch64;
+
+    /// The highest known code address tells which bits of a return address are a signature (pointer authentication).
+    pub(crate) fn for_unwinder(registers: Registers, max_code_address: u64) -> UnwindRegisters {
+        let mask = PtrAuthMask::from_max_known_address(max_code_address);
+        UnwindRegisters::new_with_ptr_auth_mask(mask, registers.lr, registers.sp, registers.fp)
+    }
+
+    /// The registers of the interrupted code.
+    ///
+    /// # Safety
+    /// `context` must be the third argument of a running `SA_SIGINFO` handler.
+    pub(crate) unsafe fn interrupted(context: *const libc::c_void) -> Registers {
+        let context: *const libc::ucontext_t = context.cast();
+        // SAFETY: the kernel passes a pointer to a complete, aligned `ucontext_t` that lives as long as the handler runs.
+        let machine = unsafe { &(*context).uc_mcontext };
+        Registers { ip: machine.pc, sp: machine.sp, fp: machine.regs[29], lr: machine.regs[30] }
+    }
+}
+
+pub(super) use chosen::{Cache, Unwinder, for_unwinder, interrupted};

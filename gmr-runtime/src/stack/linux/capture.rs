@@ -1,0 +1,325 @@
+//! The reporter's side of taking stacks: ask a batch of threads, wait for their answers, have each copy unwound.
+//!
+//! One capture at a time in a process. Everything is bounded by a deadline; a thread that cannot be asked, or does not answer, gets a reason.
+
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::handler::{ANSWERS, Answer, Envelope, Progress, SLOTS, Slot, TABLE};
+use super::unwind::Unwound;
+use super::{Modules, memory, signals};
+use crate::procfs::{Stat, Status};
+use crate::stack::Trace;
+use crate::stack::turn::{MyTurn, Turn};
+
+/// How long a batch of threads may take to answer. A thread that can run answers within microseconds; one that waits for a processor on a crowded machine
+/// within a few time slices.
+const BATCH_DEADLINE: Duration = Duration::from_millis(100);
+/// How long all of them may take together.
+const TOTAL_DEADLINE: Duration = Duration::from_secs(1);
+/// How much of a stack is copied at first: 30 frames of ordinary code are 4 to 8 KiB.
+const SMALL: usize = 32 << 10;
+/// How much is copied of a stack that did not end within the first copy: what a main thread has by default, and four times what a Rust thread has.
+const LARGE: usize = 8 << 20;
+
+/// The private signal; 0 until one has been claimed.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+/// Never given twice within four billion requests.
+static TICKET: AtomicU32 = AtomicU32::new(0);
+/// The slots belong to one capture at a time, which lasts as long as the deadlines above.
+static CAPTURING: Turn = Turn::new();
+
+/// Claims a real-time signal for taking stacks, once in a process. `avoid` is the signal that asks for reports.
+pub(crate) fn prepare(avoid: Option<i32>) -> io::Result<()> {
+    memory::PID.store(std::process::id().cast_signed(), Ordering::Relaxed);
+    if signal().is_none_or(|signal| Some(signal) == avoid || !signals::is_ours(signal)) {
+        SIGNAL.store(signals::claim(avoid)?, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// The private signal, if one has been claimed.
+pub(super) fn signal() -> Option<i32> {
+    Some(SIGNAL.load(Ordering::Relaxed)).filter(|&signal| signal != 0)
+}
+
+/// The stacks of these threads of this process, in the same order.
+pub(crate) fn trace(tids: &[u32], modules: &Modules) -> Vec<Trace> {
+    match Session::begin() {
+        Ok(session) => session.run(tids, modules),
+        Err(reason) => tids.iter().map(|_| missing(&reason)).collect(),
+    }
+}
+
+fn missing(reason: &str) -> Trace {
+    Trace { frames: Vec::new(), incomplete: Some(reason.to_owned()) }
+}
+
+struct Session {
+    signal: i32,
+    pid: i32,
+    until: Instant,
+    _turn: MyTurn,
+}
+
+/// One thread that has been asked.
+struct Asked<'a> {
+    index: usize,
+    tid: u32,
+    slot: &'static Slot,
+    ticket: u32,
+    place: usize,
+    arena: &'a Arena,
+}
+
+impl Session {
+    fn begin() -> Result<Self, String> {
+        let until = Instant::now() + TOTAL_DEADLINE;
+        let turn = CAPTURING.take(until).ok_or("another capture of stacks is still under way")?;
+        // The program may have forked, or put a handler of its own on our signal.
+        prepare(None).map_err(|error| format!("no signal to ask threads with: {error}"))?;
+        let signal = signal().ok_or("no signal to ask threads with")?;
+        Ok(Self { signal, pid: memory::PID.load(Ordering::Relaxed), until, _turn: turn })
+    }
+
+    fn run(&self, tids: &[u32], modules: &Modules) -> Vec<Trace> {
+        let mut unwinder = modules.unwinder();
+        let mut traces = HashMap::with_capacity(tids.len());
+        let all: Vec<(usize, u32)> = tids.iter().copied().enumerate().collect();
+        let mut deep = Vec::new();
+        let mut pass =
+            |threads: &[(usize, u32)], capacity: usize, last: bool, deep: &mut Vec<(usize, u32)>| {
+                self.pass(threads, capacity, |index, tid, outcome| {
+                    let trace = match outcome {
+                        Err(reason) => missing(&reason),
+                        Ok((answer, copy)) => match unwinder.unwind(answer.registers, copy) {
+                            Unwound::Ended(trace) => trace,
+                            Unwound::OutOfCopy(trace) => {
+                                if !last && copy.len() == capacity {
+                                    deep.push((index, tid));
+                                }
+                                trace
+                            }
+                        },
+                    };
+                    // A second pass must not lose what the first one had.
+                    let kept: &mut Trace = traces.entry(index).or_default();
+                    if kept.frames.len() <= trace.frames.len() {
+                        *kept = trace;
+                    }
+                });
+            };
+        pass(&all, SMALL, false, &mut deep);
+        let retake = std::mem::take(&mut deep);
+        // One at a time: eight of these at once would be 64 MiB.
+        for thread in retake {
+            pass(&[thread], LARGE, true, &mut deep);
+        }
+        (0..tids.len()).map(|index| traces.remove(&index).unwrap_or_default()).collect()
+    }
+
+    /// Asks each of these threads once, a batch at a time, and hands over each answer or the reason why there is none.
+    fn pass(
+        &self,
+        threads: &[(usize, u32)],
+        capacity: usize,
+        mut each: impl FnMut(usize, u32, Result<(Answer, &[u8]), String>),
+    ) {
+        let mut arena = match Arena::map(threads.len().min(SLOTS), capacity) {
+            Ok(arena) => arena,
+            Err(error) => {
+                let reason = format!("no memory for copies of stacks: {error}");
+                return threads.iter().for_each(|&(index, tid)| each(index, tid, Err(reason.clone())));
+            }
+        };
+        for batch in threads.chunks(SLOTS) {
+            let mut asked = Vec::with_capacity(batch.len());
+            for (place, &(index, tid)) in batch.iter().enumerate() {
+                match self.ask(place, index, tid, &arena) {
+                    Ok(thread) => asked.push(thread),
+                    Err(reason) => each(index, tid, Err(reason)),
+                }
+            }
+            let until = self.until.min(Instant::now() + BATCH_DEADLINE);
+            let mut lost = false;
+            for thread in asked {
+                match thread.wait(until) {
+                    Ok(answer) => {
+                        // SAFETY: the slot says DONE and is not released before the copy has been used.
+                        let copy = unsafe { thread.arena.read(thread.place, answer.copied) };
+                        each(thread.index, thread.tid, Ok((answer, copy)));
+                        thread.slot.release();
+                    }
+                    Err(Unanswered::Withdrawn) => each(thread.index, thread.tid, Err(why_silent(thread.tid))),
+                    Err(Unanswered::Writing) => {
+                        lost = true;
+                        each(thread.index, thread.tid, Err("it began to answer and did not finish".into()));
+                    }
+                }
+            }
+            if lost {
+                // A handler may write to its buffer yet: that memory is given up, and the next batch gets new.
+                std::mem::forget(arena);
+                match Arena::map(threads.len().min(SLOTS), capacity) {
+                    Ok(new) => arena = new,
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+
+    fn ask<'a>(&self, place: usize, index: usize, tid: u32, arena: &'a Arena) -> Result<Asked<'a>, String> {
+        if Instant::now() >= self.until {
+            return Err("the time for taking stacks was spent before it was asked".into());
+        }
+        let directory = PathBuf::from(format!("/proc/self/task/{tid}"));
+        let status = Status::read(&directory).map_err(|_| EXITED.to_owned())?;
+        if status.blocks(self.signal) {
+            return Err(format!("it blocks signal {}, which stacks are taken with", self.signal));
+        }
+        if waits_for_signals(&directory) {
+            return Err("it waits in sigwait, which would take the signal for its own".into());
+        }
+        let slot = &TABLE[place];
+        if !slot.is_free() {
+            return Err("its slot is still held by a thread that did not finish its answer".into());
+        }
+        let ticket = TICKET.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the part is mapped, and used for this slot alone; `pass` unmaps the arena only when no slot says WRITING, and forgets it otherwise.
+        unsafe { slot.lend(ticket, tid.cast_signed(), arena.part(place), arena.capacity) };
+        let slot_number = u8::try_from(place).expect("a batch has at most 128 threads");
+        let envelope = Envelope { ticket, slot: slot_number };
+        if let Err(error) = signals::send(self.pid, tid.cast_signed(), self.signal, envelope.seal()) {
+            slot.withdraw(ticket);
+            return Err(match error.raw_os_error() {
+                Some(libc::ESRCH) => EXITED.to_owned(),
+                Some(libc::EAGAIN) => {
+                    "the limit of queued signals (ulimit -i) left no room to ask it".to_owned()
+                }
+                _ => format!("it could not be sent a signal: {error}"),
+            });
+        }
+        Ok(Asked { index, tid, slot, ticket, place, arena })
+    }
+}
+
+const EXITED: &str = "it exited meanwhile";
+
+enum Unanswered {
+    /// The thread will find its ticket void.
+    Withdrawn,
+    /// The thread is in the middle of its answer.
+    Writing,
+}
+
+impl Asked<'_> {
+    fn wait(&self, until: Instant) -> Result<Answer, Unanswered> {
+        if let Some(answer) = self.wait_until(until) {
+            return Ok(answer);
+        }
+        if self.slot.withdraw(self.ticket) {
+            return Err(Unanswered::Withdrawn);
+        }
+        // It is between its claim and its last store: a copy of at most 8 MiB away.
+        self.wait_until(Instant::now() + BATCH_DEADLINE).ok_or(Unanswered::Writing)
+    }
+
+    fn wait_until(&self, until: Instant) -> Option<Answer> {
+        loop {
+            // Read before the slot is: an answer that comes between the two changes it, and the futex does not sleep.
+            let seen = ANSWERS.load(Ordering::Acquire);
+            if let Progress::Done(answer) = self.slot.progress() {
+                return Some(answer);
+            }
+            let left = until.checked_duration_since(Instant::now())?;
+            let timeout = rustix::thread::Timespec {
+                tv_sec: left.as_secs().cast_signed(),
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            // Woken, timed out, interrupted or too late to sleep: the loop looks again in any case.
+            let _ = rustix::thread::futex::wait(
+                &ANSWERS,
+                rustix::thread::futex::Flags::PRIVATE,
+                seen,
+                Some(&timeout),
+            );
+        }
+    }
+}
+
+/// Why a thread that was sent the signal has not answered.
+fn why_silent(tid: u32) -> String {
+    let directory = PathBuf::from(format!("/proc/self/task/{tid}"));
+    match Stat::read(&directory).map(|stat| stat.state) {
+        Err(_) => EXITED.to_owned(),
+        Ok('D') => "it is in uninterruptible sleep in the kernel".to_owned(),
+        Ok('T' | 't') => "it is stopped".to_owned(),
+        Ok('Z' | 'X' | 'x') => EXITED.to_owned(),
+        Ok(_) => format!("it did not answer within {} ms", BATCH_DEADLINE.as_millis()),
+    }
+}
+
+/// Whether the thread is in `rt_sigtimedwait`. The kernel unblocks what it waits for, so its mask does not tell; a signal would end the wait, or
+/// be taken for one of the program's.
+fn waits_for_signals(directory: &std::path::Path) -> bool {
+    let call = std::fs::read_to_string(directory.join("syscall")).unwrap_or_default();
+    call.split_ascii_whitespace().next().and_then(|number| number.parse().ok())
+        == Some(libc::SYS_rt_sigtimedwait)
+}
+
+/// Memory for the copies of one batch, from the kernel and not from the program's allocator: it is touched only as far as stacks are
+/// deep, and is given back at once.
+struct Arena {
+    base: *mut u8,
+    parts: usize,
+    capacity: usize,
+}
+
+impl Arena {
+    fn map(parts: usize, capacity: usize) -> io::Result<Self> {
+        // SAFETY: a new private mapping at an address of the kernel's choice concerns no other memory.
+        let base = unsafe {
+            libc::mmap(
+                null_mut(),
+                parts * capacity,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { base: base.cast(), parts, capacity })
+    }
+
+    /// The memory that the thread at this place of the batch writes to.
+    fn part(&self, place: usize) -> *mut u8 {
+        assert!(place < self.parts, "the arena has as many parts as a batch has threads");
+        // SAFETY: the part lies within the mapping.
+        unsafe { self.base.add(place * self.capacity) }
+    }
+
+    /// What the thread at this place has written.
+    ///
+    /// # Safety
+    /// Nobody may write to this part while the slice is in use: its slot must say DONE.
+    unsafe fn read(&self, place: usize, length: usize) -> &[u8] {
+        // SAFETY: the part lies within the mapping, is initialised (fresh mappings are zero), and the caller vouches that nobody writes to it.
+        unsafe { std::slice::from_raw_parts(self.part(place), length.min(self.capacity)) }
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: this is the mapping made in `map`; no slice of it outlives the arena, and no slot is lent any more.
+        unsafe { libc::munmap(self.base.cast(), self.parts * self.capacity) };
+    }
+}

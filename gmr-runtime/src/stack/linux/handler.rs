@@ -1,0 +1,253 @@
+//! What a thread does when it is asked for its stack: it copies its registers and its stack into a slot, and raises a flag.
+//!
+//! This file holds the signal handler and what it shares with the reporter, and nothing else. In the handler there is no allocation, no lock, no unwinding,
+//! no first-time initialisation: loads and stores of atomics, `gettid`, one copy by the kernel that cannot fault, one futex wake. `errno` is restored.
+//!
+//! # The protocol
+//! A slot's `state` holds a ticket and a phase. The reporter alone moves it `FREE → WANTED` (new ticket) and `WANTED → FREE` (deadline missed); the handler
+//! alone moves it `WANTED → WRITING → DONE`, and only with the ticket that came with its signal. Each of the two contested moves is a compare-and-swap
+//! from `WANTED`, so either the handler owns the slot until it says `DONE`, or it never touches it: a thread that answers after its deadline finds a ticket that is
+//! no longer wanted and leaves. The reporter does not free a buffer while its slot says `WRITING`.
+
+#![allow(unsafe_code)]
+
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use super::arch::{self, Registers};
+use super::memory;
+
+/// How many threads are asked at once. 128 at a time took a third of the time of one at a time; more gained nothing on two processors.
+pub(super) const SLOTS: usize = 128;
+
+pub(super) static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
+
+/// Counts answers; the reporter sleeps on it.
+pub(super) static ANSWERS: AtomicU32 = AtomicU32::new(0);
+
+const FREE: u64 = 0;
+const WANTED: u64 = 1;
+const WRITING: u64 = 2;
+const DONE: u64 = 3;
+
+/// Where one thread answers.
+#[repr(align(64))]
+pub(super) struct Slot {
+    /// `ticket << 2 | phase`.
+    state: AtomicU64,
+    /// The thread that is asked.
+    tid: AtomicI32,
+    buffer: AtomicPtr<u8>,
+    capacity: AtomicUsize,
+    /// How many bytes of stack were copied.
+    copied: AtomicUsize,
+    ip: AtomicU64,
+    sp: AtomicU64,
+    fp: AtomicU64,
+    lr: AtomicU64,
+}
+
+/// What a thread answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) registers: Registers,
+    /// How many bytes of the buffer are its stack, from the stack pointer up.
+    pub(super) copied: usize,
+}
+
+/// How a slot stands, seen by the reporter.
+#[derive(Debug)]
+pub(super) enum Progress {
+    Waiting,
+    Done(Answer),
+}
+
+impl Slot {
+    const fn new() -> Self {
+        Self {
+            state: AtomicU64::new(FREE),
+            tid: AtomicI32::new(0),
+            buffer: AtomicPtr::new(null_mut()),
+            capacity: AtomicUsize::new(0),
+            copied: AtomicUsize::new(0),
+            ip: AtomicU64::new(0),
+            sp: AtomicU64::new(0),
+            fp: AtomicU64::new(0),
+            lr: AtomicU64::new(0),
+        }
+    }
+
+    /// Lends the slot to the thread `tid`, under a ticket that was never used before.
+    ///
+    /// # Safety
+    /// `buffer` must stay valid for writes of `capacity` bytes, and be accessed by nobody else, until [`progress`](Self::progress) says `Done` or
+    /// [`withdraw`](Self::withdraw) says that the slot is free.
+    pub(super) unsafe fn lend(&self, ticket: u32, tid: i32, buffer: *mut u8, capacity: usize) {
+        self.tid.store(tid, Ordering::Relaxed);
+        self.buffer.store(buffer, Ordering::Relaxed);
+        self.capacity.store(capacity, Ordering::Relaxed);
+        // Release: whoever sees this ticket sees the buffer that belongs to it.
+        self.state.store(u64::from(ticket) << 2 | WANTED, Ordering::Release);
+    }
+
+    /// How the answer stands.
+    pub(super) fn progress(&self) -> Progress {
+        // Acquire: pairs with the handler's release of DONE, so that the copied bytes are visible.
+        if self.state.load(Ordering::Acquire) & 3 != DONE {
+            return Progress::Waiting;
+        }
+        Progress::Done(Answer {
+            registers: Registers {
+                ip: self.ip.load(Ordering::Relaxed),
+                sp: self.sp.load(Ordering::Relaxed),
+                fp: self.fp.load(Ordering::Relaxed),
+                lr: self.lr.load(Ordering::Relaxed),
+            },
+            copied: self.copied.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Takes the slot back from a thread that has not answered. False if a handler is writing at this moment, or has just finished.
+    pub(super) fn withdraw(&self, ticket: u32) -> bool {
+        let wanted = u64::from(ticket) << 2 | WANTED;
+        self.state.compare_exchange(wanted, FREE, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Whether the slot can be lent: nobody has it, or whoever was given up in the middle of an answer has finished since.
+    pub(super) fn is_free(&self) -> bool {
+        matches!(self.state.load(Ordering::Acquire) & 3, FREE | DONE)
+    }
+
+    /// Ends the loan of a slot whose answer has been read.
+    pub(super) fn release(&self) {
+        self.state.store(FREE, Ordering::Release);
+    }
+
+    /// The handler's part: claim, copy, publish.
+    fn answer(&self, ticket: u32, tid: i32, registers: Registers) -> bool {
+        let wanted = u64::from(ticket) << 2 | WANTED;
+        let writing = u64::from(ticket) << 2 | WRITING;
+        if self.tid.load(Ordering::Relaxed) != tid
+            || self.state.compare_exchange(wanted, writing, Ordering::AcqRel, Ordering::Relaxed).is_err()
+        {
+            return false;
+        }
+        let buffer = self.buffer.load(Ordering::Relaxed);
+        let capacity = self.capacity.load(Ordering::Relaxed);
+        // SAFETY: `lend` promised that the buffer is ours for as long as the state says WRITING under this ticket, which the exchange above has just made true.
+        let copied = unsafe { memory::read_raw(registers.sp, buffer, capacity) };
+        self.copied.store(copied, Ordering::Relaxed);
+        self.ip.store(registers.ip, Ordering::Relaxed);
+        self.sp.store(registers.sp, Ordering::Relaxed);
+        self.fp.store(registers.fp, Ordering::Relaxed);
+        self.lr.store(registers.lr, Ordering::Relaxed);
+        self.state.store(u64::from(ticket) << 2 | DONE, Ordering::Release);
+        true
+    }
+}
+
+/// Ticket and slot, as they travel in the signal's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Envelope {
+    pub(super) ticket: u32,
+    pub(super) slot: u8,
+}
+
+impl Envelope {
+    pub(super) fn seal(self) -> usize {
+        (self.ticket as usize) << 8 | usize::from(self.slot)
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the value is taken apart")]
+    fn open(value: usize) -> Self {
+        Self { ticket: (value >> 8) as u32, slot: value as u8 }
+    }
+}
+
+/// The handler of the private signal.
+pub(super) extern "C" fn on_signal(
+    _signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: errno is the calling thread's own.
+    let errno = unsafe { *libc::__errno_location() };
+    // SAFETY: the kernel passes a valid siginfo to a handler that was installed with SA_SIGINFO. si_code stands in every one.
+    let ours = unsafe { (*info).si_code } == libc::SI_QUEUE
+        // SAFETY: with SI_QUEUE, pid and value are filled.
+        && unsafe { (*info).si_pid() } == memory::PID.load(Ordering::Relaxed);
+    if ours {
+        // SAFETY: as above.
+        let value = unsafe { (*info).si_value() }.sival_ptr as usize;
+        let Envelope { ticket, slot } = Envelope::open(value);
+        // SAFETY: this is the third argument of a running SA_SIGINFO handler.
+        let registers = unsafe { arch::interrupted(context) };
+        // SAFETY: no arguments, cannot fail. The bare call: glibc has a function for it since 2.30 only.
+        #[allow(clippy::cast_possible_truncation, reason = "a thread id is an int")]
+        let tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
+        if TABLE.get(usize::from(slot)).is_some_and(|slot| slot.answer(ticket, tid, registers)) {
+            ANSWERS.fetch_add(1, Ordering::Release);
+            // SAFETY: the futex word is a static; waking is all that is asked for.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_futex,
+                    ANSWERS.as_ptr(),
+                    libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+                    1,
+                );
+            }
+        }
+    }
+    // SAFETY: errno is the calling thread's own.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REGISTERS: Registers = Registers { ip: 1, sp: 16, fp: 3, lr: 4 };
+
+    #[test]
+    fn an_envelope_survives_the_journey() {
+        for envelope in [
+            Envelope { ticket: u32::MAX, slot: 127 },
+            Envelope { ticket: 1, slot: 0 },
+            Envelope { ticket: 7, slot: 255 },
+        ] {
+            assert_eq!(Envelope::open(envelope.seal()), envelope);
+        }
+    }
+
+    #[test]
+    fn a_late_answer_finds_its_ticket_void() {
+        let slot = Slot::new();
+        let mut buffer = [0; 8];
+        // SAFETY: the buffer outlives the slot's loan.
+        unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), 0) };
+        assert!(slot.withdraw(7));
+        assert!(!slot.answer(7, 42, REGISTERS), "withdrawn");
+        // SAFETY: as above.
+        unsafe { slot.lend(8, 42, buffer.as_mut_ptr(), 0) };
+        assert!(!slot.answer(7, 42, REGISTERS), "the ticket of an earlier loan");
+        assert!(!slot.answer(8, 41, REGISTERS), "another thread");
+        assert!(matches!(slot.progress(), Progress::Waiting));
+    }
+
+    #[cfg(not(miri))] // the copy is a system call
+    #[test]
+    fn an_answer_in_time_is_read_whole() {
+        memory::PID.store(i32::try_from(std::process::id()).unwrap(), Ordering::Relaxed);
+        let stack = *b"sixteen bytes ok";
+        let slot = Slot::new();
+        let mut buffer = [0; 16];
+        // SAFETY: the buffer outlives the slot's loan.
+        unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), buffer.len()) };
+        let registers = Registers { sp: stack.as_ptr() as u64, ..REGISTERS };
+        assert!(slot.answer(7, 42, registers));
+        assert!(!slot.withdraw(7), "it has answered");
+        let Progress::Done(answer) = slot.progress() else { panic!("not done") };
+        assert_eq!(answer.registers, registers);
+        assert_eq!(&buffer[..answer.copied], &stack);
+    }
+}

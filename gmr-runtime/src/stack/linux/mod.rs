@@ -1,0 +1,22 @@
+//! Linux: stacks are taken by a private signal, modules from `/proc/self/maps` and the images in memory.
+//!
+//! Nothing here takes a lock that application code can hold: not the loader's, not the allocator's in a handler.
+
+mod arch;
+mod capture;
+mod handler;
+mod memory;
+mod modules;
+mod signals;
+mod tasks;
+mod unwind;
+
+pub(crate) use capture::{prepare, trace};
+pub(crate) use modules::Modules;
+pub(crate) use signals::{sender, shield_thread};
+pub(crate) use tasks::tasks;
+
+/// The kernel's id of the calling thread.
+pub(crate) fn current_tid() -> u32 {
+    rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
+}

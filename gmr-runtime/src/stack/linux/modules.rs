@@ -1,0 +1,157 @@
+//! The executable and its libraries, as they stand in memory: where each is, its unwinding tables, its build-id.
+//!
+//! They come from `/proc/self/maps` and from the images themselves, read through the kernel. Neither the loader nor any file is
+//! asked: a process that is stuck inside `dlopen`, or whose executable was deleted or stripped, is described like any other.
+
+use std::fs;
+use std::ops::Range;
+
+use object::NativeEndian;
+use object::elf;
+use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
+
+use super::memory;
+use super::unwind::Unwinder;
+
+type Header = elf::FileHeader64<NativeEndian>;
+
+/// All modules of this process, in ascending order of their addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Modules {
+    list: Vec<Module>,
+}
+
+/// One executable, library, or the vDSO.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Module {
+    /// The path, as the kernel shows it.
+    pub(crate) path: String,
+    /// The addresses that its segments cover.
+    pub(crate) range: Range<u64>,
+    /// What has to be added to the addresses in its file.
+    pub(crate) bias: u64,
+    /// The GNU build-id, in hexadecimal.
+    pub(crate) build_id: Option<String>,
+    /// `.eh_frame_hdr`, as addresses in its file.
+    pub(super) eh_frame_hdr: Option<Range<u64>>,
+    /// The last address, in the file, of the segment that holds `.eh_frame_hdr`: what bounds `.eh_frame`, whose length no header tells.
+    pub(super) eh_frame_limit: u64,
+}
+
+impl Modules {
+    /// Reads the address map and the headers of all images. A module that cannot be read is left out: its frames are then found without it.
+    pub(crate) fn load() -> Self {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let mut list: Vec<Module> =
+            image_starts(&maps).filter_map(|(start, path)| Module::read(start, path)).collect();
+        list.sort_by_key(|module| module.range.start);
+        Self { list }
+    }
+
+    /// The module that covers this address.
+    pub(crate) fn find(&self, address: u64) -> Option<&Module> {
+        let after = self.list.partition_point(|module| module.range.start <= address);
+        self.list[..after].last().filter(|module| module.range.contains(&address))
+    }
+
+    /// The module with this path.
+    pub(crate) fn named(&self, path: &str) -> Option<&Module> {
+        self.list.iter().find(|module| module.path == path)
+    }
+
+    /// An unwinder that has the tables of all of them.
+    pub(super) fn unwinder(&self) -> Unwinder {
+        Unwinder::new(&self.list)
+    }
+}
+
+/// The first address and the path of each image: the mapping of a file's beginning, and the vDSO.
+fn image_starts(maps: &str) -> impl Iterator<Item = (u64, &str)> {
+    maps.lines().filter_map(|line| {
+        // `address-address perms offset device inode   path`; the path may hold blanks.
+        let mut fields = line.splitn(6, ' ');
+        let (start, _) = fields.next()?.split_once('-')?;
+        let permissions = fields.next()?;
+        let offset = fields.next()?;
+        let path = fields.nth(2)?.trim_start();
+        let image = path.starts_with('/') || path == "[vdso]";
+        (image && permissions.starts_with('r') && offset == "00000000")
+            .then(|| Some((u64::from_str_radix(start, 16).ok()?, path)))?
+    })
+}
+
+impl Module {
+    fn read(start: u64, path: &str) -> Option<Self> {
+        let header = memory::read_exact(start, size_of::<Header>())?;
+        let header = Header::parse(&*header).ok()?;
+        let endian = NativeEndian;
+        let count = usize::from(header.e_phnum.get(endian));
+        let size = size_of::<elf::ProgramHeader64<NativeEndian>>();
+        let table =
+            memory::read_exact(start.checked_add(header.e_phoff.get(endian))?, count.checked_mul(size)?)?;
+        let (segments, _) =
+            object::pod::slice_from_bytes::<elf::ProgramHeader64<NativeEndian>>(&table, count).ok()?;
+
+        let loaded: Vec<Range<u64>> = segments
+            .iter()
+            .filter(|segment| segment.p_type(endian) == elf::PT_LOAD)
+            .map(|segment| {
+                segment.p_vaddr(endian)..segment.p_vaddr(endian).saturating_add(segment.p_memsz(endian))
+            })
+            .collect();
+        let first = loaded.iter().map(|segment| segment.start).min()?;
+        let last = loaded.iter().map(|segment| segment.end).max()?;
+        // The first segment begins where the file does, give or take its alignment within a page.
+        let bias = start.wrapping_sub(first & !0xfff);
+        let mut module = Self {
+            path: path.to_owned(),
+            range: first.wrapping_add(bias)..last.wrapping_add(bias),
+            bias,
+            ..Self::default()
+        };
+        for segment in segments {
+            let range =
+                segment.p_vaddr(endian)..segment.p_vaddr(endian).saturating_add(segment.p_memsz(endian));
+            match segment.p_type(endian) {
+                elf::PT_GNU_EH_FRAME => {
+                    module.eh_frame_limit = loaded
+                        .iter()
+                        .find(|loaded| loaded.contains(&range.start))
+                        .map_or(0, |loaded| loaded.end);
+                    module.eh_frame_hdr = Some(range);
+                }
+                elf::PT_NOTE if module.build_id.is_none() => {
+                    module.build_id = module.read_section(&range).and_then(|notes| build_id_in(&notes));
+                }
+                _ => {}
+            }
+        }
+        Some(module)
+    }
+
+    /// Copies what stands at these addresses of the file.
+    pub(super) fn read_section(&self, range: &Range<u64>) -> Option<Vec<u8>> {
+        // A header that claims more than this is not believed: the largest unwinding tables known are a tenth of it.
+        const LIMIT: u64 = 1 << 30;
+        let length = range.end.checked_sub(range.start).filter(|&length| length < LIMIT)?;
+        memory::read_exact(range.start.wrapping_add(self.bias), usize::try_from(length).ok()?)
+    }
+}
+
+fn build_id_in(notes: &[u8]) -> Option<String> {
+    let mut notes = NoteIterator::<Header>::new(NativeEndian, 4, notes).ok()?;
+    while let Ok(Some(note)) = notes.next() {
+        if note.name() == elf::ELF_NOTE_GNU && note.n_type(NativeEndian) == elf::NT_GNU_BUILD_ID {
+            return Some(hexadecimal(note.desc()));
+        }
+    }
+    None
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

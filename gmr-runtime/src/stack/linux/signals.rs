@@ -1,0 +1,118 @@
+//! Signals of this process: who sent one, which a thread of gmr's own lets through, and sending the private one.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr::{null, null_mut};
+
+use super::handler;
+
+/// The process and user that sent a signal with `kill`, `sigqueue` or `tgkill`; `None` where the kernel itself raised it.
+pub(crate) fn sender(info: &libc::siginfo_t) -> Option<(u32, u32)> {
+    if !matches!(info.si_code, libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL) {
+        return None;
+    }
+    // SAFETY: for these three codes the kernel fills pid and uid.
+    let (pid, uid) = unsafe { (info.si_pid(), info.si_uid()) };
+    Some((pid.unsigned_abs(), uid))
+}
+
+/// Blocks every signal for the calling thread and those it will start, but for `open`, the private one, and those that the
+/// processor raises.
+///
+/// A thread of gmr's must not become the one thread that runs the program's handlers, or that dies of a signal which the program has
+/// blocked everywhere else to wait for it. It must stay open for the signal that asks for a report, since it may be the only thread that is.
+pub(crate) fn shield_thread(open: Option<i32>) {
+    let mut blocked = full_set();
+    let faults =
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT];
+    for signal in faults.into_iter().chain(open).chain(super::capture::signal()) {
+        // SAFETY: the set was initialised by sigfillset; a signal number out of range is refused.
+        unsafe { libc::sigdelset(&raw mut blocked, signal) };
+    }
+    // SAFETY: the set is initialised; the old mask is not asked for. It cannot fail with a valid `how`.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const blocked, null_mut()) };
+}
+
+fn full_set() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigfillset initialises the set that it is given.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
+/// A real-time signal that nobody has claimed, with our handler on it, `avoid` excepted.
+///
+/// They are tried from the top but two: libraries that take one for themselves start from either end.
+pub(super) fn claim(avoid: Option<i32>) -> io::Result<i32> {
+    let free = (libc::SIGRTMIN()..=libc::SIGRTMAX() - 2)
+        .rev()
+        .find(|&signal| {
+            Some(signal) != avoid && disposition(signal).is_ok_and(|action| action == libc::SIG_DFL)
+        })
+        .ok_or_else(|| io::Error::other("every real-time signal is taken"))?;
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    let target = action.as_mut_ptr();
+    // SAFETY: all-zero is a valid sigaction (no handler, empty mask, no flags); its fields are then set one by one.
+    let action = unsafe {
+        (*target).sa_sigaction = handler::on_signal as *const () as usize;
+        // SA_RESTART: interrupted calls go on. SA_ONSTACK: a thread with an alternate stack, whose own may be small or used up, answers from there.
+        (*target).sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
+        // No other handler on top of ours: the shortest visit, and no deeper stack than our own frame.
+        (*target).sa_mask = full_set();
+        action.assume_init()
+    };
+    // SAFETY: the handler is async-signal-safe (see its file), `action` is complete.
+    if unsafe { libc::sigaction(free, &raw const action, null_mut()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(free)
+}
+
+/// Whether our handler still stands on `signal`: a program may have taken it since.
+pub(super) fn is_ours(signal: i32) -> bool {
+    disposition(signal).is_ok_and(|action| action == handler::on_signal as *const () as usize)
+}
+
+fn disposition(signal: i32) -> io::Result<usize> {
+    let mut current = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: with a null new action, sigaction only writes the current one.
+    if unsafe { libc::sigaction(signal, null(), current.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, the structure is filled.
+    Ok(unsafe { current.assume_init() }.sa_sigaction)
+}
+
+/// Sends `signal` with `value` to one thread of this process.
+pub(super) fn send(pid: i32, tid: i32, signal: i32, value: usize) -> io::Result<()> {
+    // The kernel's siginfo for rt_tgsigqueueinfo; libc's type has no setters for these fields.
+    #[repr(C)]
+    struct QueuedInfo {
+        signo: i32,
+        errno: i32,
+        code: i32,
+        _align: i32,
+        pid: i32,
+        uid: u32,
+        value: usize,
+        _rest: [u8; 96],
+    }
+    const { assert!(size_of::<QueuedInfo>() == size_of::<libc::siginfo_t>()) };
+    let info = QueuedInfo {
+        signo: signal,
+        errno: 0,
+        code: libc::SI_QUEUE,
+        _align: 0,
+        pid,
+        uid: rustix::process::getuid().as_raw(),
+        value,
+        _rest: [0; 96],
+    };
+    // SAFETY: `info` has the size and the layout that the kernel reads; the signal's handler is ours.
+    let result = unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signal, &raw const info) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,127 @@
+//! From registers and a copy of a stack to return addresses, by the tables of the modules. No unsafe code, no memory but the copies.
+
+use super::arch::{self, Registers};
+use super::modules::Module;
+use crate::stack::{Address, Trace};
+
+/// A stack with more frames than this is cut: it is a recursion that has eaten its stack, or a loop in the tables.
+const MAX_FRAMES: usize = 200_000;
+
+/// The tables of all modules, and a cache of the rules found in them.
+pub(super) struct Unwinder {
+    unwinder: arch::Unwinder<Vec<u8>>,
+    cache: arch::Cache,
+}
+
+/// How far unwinding came.
+pub(super) enum Unwound {
+    /// To the thread's first function, or to where the tables end.
+    Ended(Trace),
+    /// To the end of the copy.
+    OutOfCopy(Trace),
+}
+
+impl Unwinder {
+    pub(super) fn new(modules: &[Module]) -> Self {
+        use framehop::Unwinder as _;
+        let mut unwinder = arch::Unwinder::new();
+        for module in modules.iter().filter_map(with_tables) {
+            unwinder.add_module(module);
+        }
+        Self { unwinder, cache: arch::Cache::new() }
+    }
+
+    /// Unwinds one stack, whose copy begins at the stack pointer.
+    pub(super) fn unwind(&mut self, registers: Registers, copy: &[u8]) -> Unwound {
+        use framehop::Unwinder as _;
+        let end = registers.sp.saturating_add(copy.len() as u64);
+        let mut beyond = false;
+        let mut read = |address: u64| {
+            let word = address
+                .checked_sub(registers.sp)
+                .and_then(|offset| usize::try_from(offset).ok())
+                .and_then(|offset| copy.get(offset..)?.first_chunk::<8>());
+            if word.is_none() && address >= registers.sp {
+                beyond = address < end.saturating_add(STRIDE);
+            }
+            word.map(|word| u64::from_ne_bytes(*word)).ok_or(())
+        };
+        let start = arch::for_unwinder(registers, self.unwinder.max_known_code_address());
+        let mut frames = self.unwinder.iter_frames(registers.ip, start, &mut self.cache, &mut read);
+        let mut trace = Trace::default();
+        loop {
+            match frames.next() {
+                Ok(Some(framehop::FrameAddress::InstructionPointer(address))) => {
+                    trace.frames.push(Address::Exact(address));
+                }
+                Ok(Some(framehop::FrameAddress::ReturnAddress(address))) => {
+                    trace.frames.push(Address::Return(address.into()));
+                }
+                Ok(None) => return Unwound::Ended(trace),
+                Err(error) => {
+                    trace.incomplete =
+                        Some(format!("unwinding ended here: {}", error.to_string().to_lowercase()));
+                    break;
+                }
+            }
+            if trace.frames.len() >= MAX_FRAMES {
+                trace.incomplete = Some(format!("cut after {MAX_FRAMES} frames"));
+                return Unwound::Ended(trace);
+            }
+        }
+        if beyond { Unwound::OutOfCopy(trace) } else { Unwound::Ended(trace) }
+    }
+}
+
+/// How far beyond the copy's end an address may lie to count as the stack's continuation: one frame with a very large array.
+const STRIDE: u64 = 1 << 20;
+
+/// The module in framehop's terms, with copies of its tables; none for one without `.eh_frame_hdr`, which is then unwound by frame pointers.
+fn with_tables(module: &Module) -> Option<framehop::Module<Vec<u8>>> {
+    let header_range = module.eh_frame_hdr.clone()?;
+    let header = module.read_section(&header_range)?;
+    let table_start = eh_frame_start(&header, header_range.start)?;
+    let table_range = table_start..module.eh_frame_limit;
+    let table = module.read_section(&table_range)?;
+    let sections = framehop::ExplicitModuleSectionInfo {
+        base_svma: 0,
+        eh_frame_hdr_svma: Some(header_range),
+        eh_frame_hdr: Some(header),
+        eh_frame_svma: Some(table_range),
+        eh_frame: Some(table),
+        ..Default::default()
+    };
+    Some(framehop::Module::new(module.path.clone(), module.range.clone(), module.bias, sections))
+}
+
+/// Where `.eh_frame` begins, as `.eh_frame_hdr` has it: the pointer after its four bytes of version and encodings.
+///
+/// Every linker in use writes it as a signed 32-bit offset from its own place (`DW_EH_PE_pcrel | DW_EH_PE_sdata4`); see "Exception Frames" in the Linux Standard Base.
+fn eh_frame_start(header: &[u8], address: u64) -> Option<u64> {
+    const PCREL_SDATA4: u8 = 0x1b;
+    let (&[1, PCREL_SDATA4, _, _], rest) = header.split_first_chunk::<4>()? else { return None };
+    let offset = i32::from_ne_bytes(*rest.first_chunk::<4>()?);
+    address.checked_add(4)?.checked_add_signed(offset.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_found_from_its_header() {
+        let header = [1, 0x1b, 3, 0x3b, 0xfc, 0xff, 0xff, 0xff];
+        assert_eq!(eh_frame_start(&header, 0x1000), Some(0x1000));
+        assert_eq!(eh_frame_start(&[2, 0x1b, 3, 0x3b, 0, 0, 0, 0], 0x1000), None);
+        assert_eq!(eh_frame_start(&[1, 0x1b], 0x1000), None);
+    }
+
+    #[test]
+    fn without_tables_and_without_stack_the_leaf_remains() {
+        let mut unwinder = Unwinder::new(&[]);
+        let registers = Registers { ip: 0x1000, sp: 0x7000, fp: 0x7100, lr: 0 };
+        let (Unwound::Ended(trace) | Unwound::OutOfCopy(trace)) = unwinder.unwind(registers, &[]);
+        assert_eq!(trace.frames, [Address::Exact(0x1000)]);
+        assert!(trace.incomplete.unwrap().starts_with("unwinding ended here: "));
+    }
+}

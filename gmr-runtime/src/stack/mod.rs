@@ -1,0 +1,86 @@
+//! Threads and their stacks: list them, copy their stacks while they run, unwind the copies, name the frames.
+//!
+//! All `unsafe` code of gmr lives below this room, behind safe functions. It knows nothing of sections, deadlines of
+//! generators, or text. The platform is chosen here and nowhere else; each platform has the same functions, and `noop`
+//! is the one that says what it cannot show.
+
+use std::sync::Arc;
+
+use crate::model::{Frame, Stack};
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop)))]
+#[path = "linux/mod.rs"]
+mod platform;
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop))))]
+#[path = "noop.rs"]
+mod platform;
+
+mod source;
+mod symbolize;
+#[cfg_attr(gmr_noop, allow(dead_code))]
+mod turn;
+
+#[cfg(unix)]
+pub(crate) use platform::sender;
+pub(crate) use platform::{Modules, current_tid, prepare, shield_thread, tasks, trace};
+pub(crate) use symbolize::{DEADLINE as SYMBOLS_DEADLINE, symbolize};
+
+/// One thread, as the kernel describes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub(crate) tid: u32,
+    pub(crate) name: String,
+    pub(crate) state: Option<String>,
+    pub(crate) cpu_user_ms: Option<u64>,
+    pub(crate) cpu_system_ms: Option<u64>,
+}
+
+/// A stack as addresses: what unwinding gave.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trace {
+    /// Where each frame was, innermost first.
+    pub(crate) frames: Vec<Address>,
+    /// Why the trace ends early, or is empty.
+    pub(crate) incomplete: Option<String>,
+}
+
+/// Where a frame was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Address {
+    /// The instruction that was about to run: the innermost frame, or one interrupted by a signal.
+    Exact(u64),
+    /// The instruction after a call.
+    Return(u64),
+}
+
+impl Address {
+    /// The address as it was found.
+    pub(crate) fn value(self) -> u64 {
+        match self {
+            Address::Exact(address) | Address::Return(address) => address,
+        }
+    }
+
+    /// An address within the instruction that the frame is at: a return address may already belong to the next line, or even to
+    /// the next function.
+    pub(crate) fn lookup(self) -> u64 {
+        match self {
+            Address::Exact(address) => address,
+            Address::Return(address) => address.saturating_sub(1),
+        }
+    }
+}
+
+/// The stack of one thread, with names.
+///
+/// For those who hold a thread's id only: the account of a generator that missed its deadline.
+pub(crate) fn of_thread(tid: u32) -> Stack {
+    let modules = Modules::load();
+    let traces = trace(&[tid], &modules);
+    let (mut stacks, _) = symbolize(traces, modules);
+    stacks.pop().unwrap_or_else(|| Stack::missing("the stack was not taken"))
+}
+
+/// What an address resolved to, shared by all the stacks it occurs in.
+type Resolved = Vec<Arc<Frame>>;

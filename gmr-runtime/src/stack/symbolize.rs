@@ -1,0 +1,172 @@
+//! From addresses to functions, files and lines.
+//!
+//! Each distinct address is resolved once for all stacks. The symbolizer reads files and takes a lock that the program's own use of the `backtrace` crate
+//! shares, so it runs on a thread of its own, and whoever waits for it waits until a deadline only: what has not been resolved by then is shown as module and
+//! offset, which can be resolved later, elsewhere.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::source::Sources;
+use super::turn::Turn;
+use super::{Address, Modules, Resolved, Trace};
+use crate::model::{Frame, Stack};
+use crate::own_thread;
+
+/// How long to wait for symbols. The debug information of a large binary takes its time when it is read for the first time; without it the report still has
+/// its addresses, and the Threads section is given two seconds more than this.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
+
+/// The symbolizer is at work once at a time; one that got stuck is not joined by another.
+static AT_WORK: Turn = Turn::new();
+
+/// Names the frames of all these traces. Beside the stacks, in the same order, it returns what the reader has to know of all of them.
+pub(crate) fn symbolize(traces: Vec<Trace>, modules: Modules) -> (Vec<Stack>, Vec<String>) {
+    let addresses: BTreeSet<Address> = traces.iter().flat_map(|trace| trace.frames.iter().copied()).collect();
+    let (resolved, note) = resolve_all(&addresses);
+    let mut frames: HashMap<Address, Resolved> = HashMap::with_capacity(addresses.len());
+    for &address in &addresses {
+        let symbols = resolved.get(&address).cloned().unwrap_or_default();
+        frames.insert(address, located(address, symbols, &modules));
+    }
+    let stacks = traces
+        .into_iter()
+        .map(|trace| Stack {
+            frames: trace.frames.iter().flat_map(|address| frames[address].iter().cloned()).collect(),
+            incomplete: trace.incomplete,
+        })
+        .collect();
+    (stacks, note.into_iter().collect())
+}
+
+/// What the symbolizer says of one address: the function, then those it was inlined into.
+#[derive(Debug, Clone, Default)]
+struct Symbol {
+    function: Option<String>,
+    file: Option<String>,
+    line: Option<u32>,
+    source: Option<String>,
+}
+
+type Symbols = HashMap<Address, Vec<Symbol>>;
+
+fn resolve_all(addresses: &BTreeSet<Address>) -> (Symbols, Option<String>) {
+    let mut resolved = Symbols::new();
+    if addresses.is_empty() {
+        return (resolved, None);
+    }
+    let until = Instant::now() + DEADLINE;
+    let Some(turn) = AT_WORK.take(until) else {
+        let note = "functions are missing: the symbolizer is still at work for another report";
+        return (resolved, Some(note.to_owned()));
+    };
+    let (sender, receiver) = mpsc::channel();
+    // In ascending order, so that the symbolizer, which keeps four modules open, meets each module once.
+    let work: Vec<Address> = addresses.iter().copied().collect();
+    let spawned = own_thread::spawn("gmr symbols", move || {
+        let mut sources = Sources::default();
+        for address in work {
+            if sender.send((address, resolve(address, &mut sources))).is_err() {
+                break; // Nobody waits any more.
+            }
+        }
+        // Hundreds of megabytes for a large program: they belong to it, not to us.
+        backtrace::clear_symbol_cache();
+        drop(turn);
+    });
+    if let Err(error) = spawned {
+        return (resolved, Some(format!("functions are missing: no thread to resolve them on: {error}")));
+    }
+    loop {
+        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok((address, symbols)) => {
+                resolved.insert(address, symbols);
+            }
+            Err(RecvTimeoutError::Disconnected) => return (resolved, None),
+            Err(RecvTimeoutError::Timeout) => {
+                let note = format!(
+                    "functions are missing in places: {} of {} addresses were resolved within {} s",
+                    resolved.len(),
+                    addresses.len(),
+                    DEADLINE.as_secs()
+                );
+                return (resolved, Some(note));
+            }
+        }
+    }
+}
+
+fn resolve(address: Address, sources: &mut Sources) -> Vec<Symbol> {
+    let mut symbols = Vec::new();
+    // The symbolizer takes any address for a return address and goes one byte back.
+    let pointer = address.lookup().saturating_add(1) as *mut std::ffi::c_void;
+    backtrace::resolve(pointer, |symbol| {
+        let file = symbol.filename().map(|path| path.to_string_lossy().into_owned());
+        let line = symbol.lineno();
+        symbols.push(Symbol {
+            function: symbol.name().map(|name| format!("{name:#}")),
+            source: file.as_deref().zip(line).and_then(|(file, line)| sources.line(file, line)),
+            file,
+            line,
+        });
+    });
+    symbols
+}
+
+/// Adds to the symbols of an address where the address is.
+fn located(address: Address, symbols: Vec<Symbol>, modules: &Modules) -> Resolved {
+    let module = modules.find(address.value());
+    let frame = |symbol: Symbol, inlined: bool| {
+        Arc::new(Frame {
+            address: address.value(),
+            function: symbol.function,
+            file: symbol.file,
+            line: symbol.line,
+            source: symbol.source,
+            inlined,
+            module: module.map(|module| module.path.clone()),
+            module_offset: module.map(|module| address.value().wrapping_sub(module.bias)),
+            build_id: module.and_then(|module| module.build_id.clone()),
+        })
+    };
+    let last = symbols.len().saturating_sub(1);
+    if symbols.is_empty() {
+        return vec![frame(Symbol::default(), false)];
+    }
+    symbols.into_iter().enumerate().map(|(index, symbol)| frame(symbol, index < last)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[inline(never)]
+    fn a_function_with_a_name(number: u64) -> u64 {
+        std::hint::black_box(number) + 1
+    }
+
+    #[test]
+    fn a_function_is_named_with_file_line_and_source() {
+        let trace = Trace { frames: vec![Address::Exact(a_function_with_a_name as *const () as u64)], incomplete: None };
+        let (stacks, notes) = symbolize(vec![trace.clone(), trace], Modules::load());
+        assert_eq!(notes, Vec::<String>::new());
+        assert_eq!(stacks[0], stacks[1]);
+        let frame = stacks[0].frames.last().unwrap();
+        assert!(frame.function.as_ref().unwrap().ends_with("a_function_with_a_name"), "{frame:?}");
+        assert!(frame.file.as_ref().unwrap().ends_with("symbolize.rs"), "{frame:?}");
+        assert!(frame.source.as_ref().unwrap().contains("fn a_function_with_a_name"), "{frame:?}");
+        assert!(Arc::ptr_eq(&stacks[0].frames[0], &stacks[1].frames[0]), "shared, not copied");
+    }
+
+    #[test]
+    fn an_address_of_nobody_stays_an_address() {
+        let trace = Trace { frames: vec![Address::Return(0x10)], incomplete: Some("cut".into()) };
+        let (stacks, _) = symbolize(vec![trace], Modules::default());
+        assert_eq!(stacks[0].frames.len(), 1);
+        assert_eq!(stacks[0].frames[0].address, 0x10);
+        assert_eq!(stacks[0].frames[0].function, None);
+        assert_eq!(stacks[0].incomplete.as_deref(), Some("cut"));
+    }
+}

@@ -1,0 +1,63 @@
+//! Taking turns with a deadline, for what can be done once at a time in a process.
+//!
+//! Only gmr's own threads take turns, so whoever waits here waits for gmr's own deadlines and for nothing of the program's.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Something that one thread at a time may do.
+#[derive(Debug)]
+pub(super) struct Turn {
+    taken: Mutex<bool>,
+    given_back: Condvar,
+}
+
+/// It is the holder's turn, until this is dropped; on whichever thread that happens.
+#[derive(Debug)]
+pub(super) struct MyTurn(&'static Turn);
+
+impl Turn {
+    pub(super) const fn new() -> Self {
+        Self { taken: Mutex::new(false), given_back: Condvar::new() }
+    }
+
+    /// Waits for a turn until then.
+    pub(super) fn take(&'static self, until: Instant) -> Option<MyTurn> {
+        let patience = until.saturating_duration_since(Instant::now());
+        let (mut taken, _) = self
+            .given_back
+            .wait_timeout_while(self.lock(), patience, |taken| *taken)
+            .unwrap_or_else(PoisonError::into_inner);
+        // Not `then_some`: a turn that is made in vain would be given back at once, under this very lock.
+        (!std::mem::replace(&mut *taken, true)).then(|| MyTurn(self))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for MyTurn {
+    fn drop(&mut self) {
+        *self.0.lock() = false;
+        self.0.given_back.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_not_for_ever() {
+        static TURN: Turn = Turn::new();
+        let mine = TURN.take(Instant::now()).unwrap();
+        assert!(TURN.take(Instant::now() + Duration::from_millis(5)).is_none());
+        let waiting = std::thread::spawn(|| TURN.take(Instant::now() + Duration::from_secs(60)).is_some());
+        drop(mine);
+        assert!(waiting.join().unwrap());
+        assert!(TURN.take(Instant::now()).is_some(), "given back by the other thread");
+    }
+}

@@ -1,0 +1,94 @@
+//! Signals by name and number: `SIGUSR2`, `USR2`, `usr2`, `12`.
+
+use crate::error::{Error, ErrorKind};
+
+/// A signal that can ask for reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Signal {
+    pub(crate) number: i32,
+    pub(crate) name: String,
+}
+
+/// No signal has a higher number on any platform.
+const HIGHEST: i32 = 128;
+
+/// Those that cannot be caught, and those that mean a fault of the program itself: after them there is nothing to carry on with.
+const FORBIDDEN: [&str; 9] =
+    ["SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS"];
+
+/// Finds a signal by its name, with or without `SIG`, or by its number.
+///
+/// # Errors
+/// There is no such signal here, or it cannot ask for reports.
+pub(crate) fn find(text: &str) -> Result<Signal, Error> {
+    let wanted = text.trim().to_ascii_uppercase();
+    let number = wanted.parse::<i32>().ok().filter(|number| (1..=highest()).contains(number));
+    let number = number.or_else(|| number_of(&wanted)).ok_or_else(|| {
+        let message =
+            format!("there is no signal `{text}` on this platform: name one as `SIGUSR2`, or by its number");
+        Error::new(ErrorKind::UnknownSignal, message)
+    })?;
+    let signal = Signal { number, name: name_of(number) };
+    if FORBIDDEN.contains(&signal.name.as_str()) {
+        let message =
+            format!("{} cannot ask for reports: take `SIGUSR2`, `SIGUSR1` or `SIGQUIT`", signal.name);
+        return Err(Error::new(ErrorKind::ForbiddenSignal, message));
+    }
+    Ok(signal)
+}
+
+fn number_of(wanted: &str) -> Option<i32> {
+    (1..=HIGHEST).find(|&number| {
+        named(number).is_some_and(|name| name == wanted || name.strip_prefix("SIG") == Some(wanted))
+    })
+}
+
+fn name_of(number: i32) -> String {
+    named(number).map_or_else(|| format!("signal {number}"), str::to_owned)
+}
+
+#[cfg(unix)]
+fn named(number: i32) -> Option<&'static str> {
+    signal_hook::low_level::signal_name(number)
+}
+
+#[cfg(not(unix))]
+fn named(number: i32) -> Option<&'static str> {
+    // There are no signals to take here; the default has to be found all the same.
+    (number == 12).then_some("SIGUSR2")
+}
+
+#[cfg(target_os = "linux")]
+fn highest() -> i32 {
+    libc::SIGRTMAX()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn highest() -> i32 {
+    31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_found_by_each_of_its_names() {
+        for text in ["SIGUSR2", "USR2", "usr2", " SIGUSR2 ", "12"] {
+            assert_eq!(find(text).unwrap(), Signal { number: 12, name: "SIGUSR2".into() }, "{text:?}");
+        }
+        assert_eq!(find("40").unwrap().name, "signal 40");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_the_remedy() {
+        for text in ["", "SIGUSR3", "0", "-1", "65", "SIG", "12.0"] {
+            let error = find(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnknownSignal, "{text:?}");
+            assert!(error.to_string().contains("SIGUSR2"), "{error}");
+        }
+        for text in ["KILL", "9", "SIGSTOP", "SEGV"] {
+            assert_eq!(find(text).unwrap_err().kind(), ErrorKind::ForbiddenSignal, "{text:?}");
+        }
+    }
+}

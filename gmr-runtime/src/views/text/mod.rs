@@ -1,0 +1,185 @@
+//! The text view: a report as a person reads it on a terminal or in a log, in the look of OpenStack's oslo.reports.
+//!
+//! 72 columns where data does not need more. Everything that comes from data passes [`clean`](escape::clean), so that it can neither move the
+//! cursor nor be taken for the report's own structure.
+
+mod escape;
+mod sections;
+mod stacks;
+mod values;
+
+use std::fmt;
+
+use crate::model::{Heading, Report, Section, Sender, Summary, Trigger};
+use escape::clean;
+
+/// The width of everything that is not data.
+const WIDTH: usize = 72;
+
+/// The opening of a report.
+pub(crate) fn heading(heading: &Heading) -> String {
+    let mut text = String::new();
+    text.push_str(&title("Guru Meditation"));
+    text.push_str(&"|".repeat(WIDTH));
+    text.push('\n');
+    text.push_str(&format!("report = {}\n", heading.number));
+    text.push_str(&format!("time = {}\n", clean(&heading.made_at)));
+    text.push_str(&format!("pid = {}\n", heading.pid));
+    text.push_str(&format!("trigger = {}\n", trigger(&heading.trigger)));
+    for note in &heading.notes {
+        text.push_str(&format!("note = {}\n", clean(note)));
+    }
+    text.push('\n');
+    text
+}
+
+fn trigger(trigger: &Trigger) -> String {
+    match trigger {
+        Trigger::Signal { name, sender: from, coalesced } => {
+            let from = from.as_ref().map_or_else(|| " from the kernel".to_owned(), |from| sender(from));
+            let more = match coalesced {
+                0 => String::new(),
+                1 => ", and 1 more signal since".to_owned(),
+                count => format!(", and {count} more signals since"),
+            };
+            format!("{}{from}{more}", clean(name))
+        }
+        Trigger::Api => "the program itself".to_owned(),
+    }
+}
+
+fn sender(sender: &Sender) -> String {
+    // A sender outside of this process's namespace has no id in it.
+    let process = match sender.pid {
+        0 => "a process outside of this namespace".to_owned(),
+        pid => format!("process {pid}"),
+    };
+    let command = sender.command.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();
+    let user = sender.user.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();
+    format!(" from {process}{command}, user {}{user}", sender.uid)
+}
+
+/// One section, with its title.
+pub(crate) fn section(section: &Section) -> String {
+    let mut text = title(&section.title);
+    sections::content(&mut text, &section.content);
+    text.push('\n');
+    text
+}
+
+/// The last line.
+pub(crate) fn summary(summary: &Summary) -> String {
+    let failed = if summary.failed == 0 { String::new() } else { format!(" ({} failed)", summary.failed) };
+    let line = format!(
+        "end of report {}: {}{failed}, {}, {}",
+        summary.number,
+        counted(summary.sections, "section"),
+        counted(summary.threads, "thread"),
+        milliseconds(summary.took_us),
+    );
+    format!("{}\n", framed(&line))
+}
+
+/// `====`, the title centred in 64 columns, `====`, between two full lines.
+fn title(title: &str) -> String {
+    let line = "=".repeat(WIDTH);
+    format!("{line}\n{}\n{line}\n", framed(&clean(title)))
+}
+
+fn framed(text: &str) -> String {
+    format!("===={text:^64}====")
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn milliseconds(microseconds: u64) -> String {
+    match microseconds {
+        0..10_000 => format!("{}.{} ms", microseconds / 1000, microseconds % 1000 / 100),
+        10_000..10_000_000 => format!("{} ms", microseconds / 1000),
+        _ => format!("{}.{} s", microseconds / 1_000_000, microseconds % 1_000_000 / 100_000),
+    }
+}
+
+/// The text view.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&heading(&self.heading))?;
+        for part in &self.sections {
+            f.write_str(&section(part))?;
+        }
+        f.write_str(&summary(&self.summary))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Content;
+
+    fn report() -> Report {
+        let sender = Sender { pid: 42, uid: 0, user: Some("root".into()), command: None };
+        Report {
+            heading: Heading {
+                number: 3,
+                made_at: "2026-01-02T03:04:05.678Z".into(),
+                pid: 7,
+                trigger: Trigger::Signal { name: "SIGUSR2".into(), sender: Some(sender), coalesced: 2 },
+                notes: vec!["report 2 lost its last 17 bytes".into()],
+            },
+            sections: vec![Section {
+                title: "Cache".into(),
+                took_us: 12,
+                content: Content::Text("warm".into()),
+            }],
+            summary: Summary { number: 3, sections: 1, failed: 0, threads: 2, took_us: 1_250 },
+        }
+    }
+
+    #[test]
+    fn a_report_built_by_hand_looks_like_this() {
+        let line = "=".repeat(72);
+        let bars = "|".repeat(72);
+        let expected = format!(
+            "{line}\n\
+             ====                        Guru Meditation                         ====\n\
+             {line}\n\
+             {bars}\n\
+             report = 3\n\
+             time = 2026-01-02T03:04:05.678Z\n\
+             pid = 7\n\
+             trigger = SIGUSR2 from process 42, user 0 (root), and 2 more signals since\n\
+             note = report 2 lost its last 17 bytes\n\
+             \n\
+             {line}\n\
+             ====                             Cache                              ====\n\
+             {line}\n\
+             warm\n\
+             \n\
+             ====       end of report 3: 1 section, 2 threads, 1.2 ms        ====\n"
+        );
+        // The last line's centring is the standard library's; its width is what matters.
+        let text = report().to_string();
+        let (body, last) = text.trim_end().rsplit_once('\n').unwrap();
+        assert_eq!(body, expected.trim_end().rsplit_once('\n').unwrap().0);
+        assert_eq!(last.len(), 72, "{last}");
+        assert!(last.contains(" end of report 3: 1 section, 2 threads, 1.2 ms "), "{last}");
+    }
+
+    #[test]
+    fn a_title_cannot_pretend() {
+        let mut report = report();
+        report.sections[0].title = "x\u{1b}[2J\n====".into();
+        let text = report.to_string();
+        assert!(!text.contains('\u{1b}'));
+        assert!(text.contains("x\\u{1b}[2J\\n===="), "{text}");
+    }
+
+    #[test]
+    fn durations_are_read_at_a_glance() {
+        assert_eq!(milliseconds(1_249), "1.2 ms");
+        assert_eq!(milliseconds(34_999), "34 ms");
+        assert_eq!(milliseconds(12_345_678), "12.3 s");
+    }
+}

@@ -1,0 +1,159 @@
+//! Values as nested `key = value`, two blanks a level, as oslo.reports has them.
+
+use std::fmt::Write as _;
+
+use super::escape::clean;
+use crate::model::Value;
+
+/// Writes a value that stands by itself: the entries of a map, the items of a list, or one line.
+pub(super) fn write(text: &mut String, value: &Value, depth: usize) {
+    match value {
+        Value::Map(entries) if !entries.is_empty() => {
+            for (key, value) in entries {
+                entry(text, key, value, depth);
+            }
+        }
+        Value::List(items) if !items.is_empty() => {
+            for item in items {
+                list_item(text, item, depth);
+            }
+        }
+        scalar => {
+            indent(text, depth);
+            push_scalar(text, scalar);
+            text.push('\n');
+        }
+    }
+}
+
+/// `key = value`, or `key =` with what is nested on the lines below.
+pub(super) fn entry(text: &mut String, key: &str, value: &Value, depth: usize) {
+    indent(text, depth);
+    text.push_str(&clean(key));
+    if let Some(short) = short_list(value) {
+        let _ = writeln!(text, " = {short}");
+    } else if is_nested(value) {
+        text.push_str(" =\n");
+        write(text, value, depth + 1);
+    } else {
+        text.push_str(" = ");
+        push_scalar(text, value);
+        text.push('\n');
+    }
+}
+
+fn list_item(text: &mut String, item: &Value, depth: usize) {
+    if !is_nested(item) {
+        indent(text, depth);
+        text.push_str("- ");
+        push_scalar(text, item);
+        text.push('\n');
+        return;
+    }
+    // The first line of a nested item takes the place of its indentation after the dash.
+    let mut nested = String::new();
+    write(&mut nested, item, depth + 1);
+    indent(text, depth);
+    text.push_str("- ");
+    text.push_str(&nested[2 * (depth + 1)..]);
+}
+
+/// A list of a few plain items, on one line.
+fn short_list(value: &Value) -> Option<String> {
+    const LONGEST: usize = 60;
+    let Value::List(items) = value else { return None };
+    if items.is_empty() || items.iter().any(is_nested) {
+        return None;
+    }
+    let mut line = String::from("[");
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            line.push_str(", ");
+        }
+        push_scalar(&mut line, item);
+        if line.len() > LONGEST {
+            return None;
+        }
+    }
+    line.push(']');
+    Some(line)
+}
+
+fn is_nested(value: &Value) -> bool {
+    match value {
+        Value::Map(entries) => !entries.is_empty(),
+        Value::List(items) => !items.is_empty(),
+        _ => false,
+    }
+}
+
+fn push_scalar(text: &mut String, value: &Value) {
+    let _ = match value {
+        Value::Null => write!(text, "none"),
+        Value::Bool(value) => write!(text, "{value}"),
+        Value::Signed(value) => write!(text, "{value}"),
+        Value::Unsigned(value) => write!(text, "{value}"),
+        Value::Float(value) => write!(text, "{value:?}"),
+        // Empty text would look like something nested that is missing.
+        Value::Text(value) if value.is_empty() => write!(text, "''"),
+        Value::Text(value) => write!(text, "{}", clean(value)),
+        Value::List(_) => write!(text, "[]"),
+        Value::Map(_) => write!(text, "{{}}"),
+    };
+}
+
+pub(super) fn indent(text: &mut String, depth: usize) {
+    text.extend(std::iter::repeat_n("  ", depth));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
+        Value::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    }
+
+    fn text(value: &str) -> Value {
+        Value::Text(value.into())
+    }
+
+    #[test]
+    fn nesting_is_two_blanks_a_level() {
+        let value = map([
+            ("host", text("db1")),
+            ("port", Value::Unsigned(5432)),
+            ("pool", map([("max", Value::Signed(8)), ("idle", Value::Null)])),
+            ("ratio", Value::Float(0.5)),
+            ("empty", text("")),
+            ("tags", Value::List(vec![text("a"), text("b")])),
+            ("none", Value::List(vec![])),
+            (
+                "nodes",
+                Value::List(vec![
+                    map([("id", Value::Unsigned(1)), ("up", Value::Bool(true))]),
+                    map([("id", Value::Unsigned(2)), ("up", Value::Bool(false))]),
+                ]),
+            ),
+        ]);
+        let mut written = String::new();
+        write(&mut written, &value, 1);
+        let expected = "  host = db1\n  port = 5432\n  pool =\n    max = 8\n    idle = none\n  ratio = 0.5\n  empty = ''\n  \
+                        tags = [a, b]\n  none = []\n  nodes =\n    - id = 1\n      up = true\n    - id = 2\n      up = false\n";
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn a_long_list_stands_below_its_key() {
+        let mut written = String::new();
+        entry(&mut written, "paths", &Value::List(vec![text(&"x".repeat(40)), text(&"y".repeat(40))]), 0);
+        assert_eq!(written, format!("paths =\n  - {}\n  - {}\n", "x".repeat(40), "y".repeat(40)));
+    }
+
+    #[test]
+    fn data_stays_on_its_line() {
+        let mut written = String::new();
+        entry(&mut written, "a\nb", &text("c\n====\u{1b}"), 0);
+        assert_eq!(written, "a\\nb = c\\n====\\u{1b}\n");
+    }
+}

@@ -1,0 +1,72 @@
+//! What gdb prints of the same process, for a handful of threads whose stacks do not move. Where there is no gdb, or it may not attach, the test says so.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use crate::program::{Program, path};
+
+/// Threads in different states; none of them computes.
+const COMPARED: [&str; 8] = [
+    "station_00", "station_01", "station_02", "station_03", "station_04", "station_05", "station_06", "station_08",
+];
+
+#[test]
+fn gdb_finds_the_same_functions() {
+    let mut program = Program::start(path!("stations"));
+    let report = program.report();
+    let Some(by_gdb) = backtraces(program.pid()) else { return };
+    for name in COMPARED {
+        let thread = report.thread(name);
+        let ours = functions_in_report(&thread.body);
+        let theirs = by_gdb.get(&thread.tid).unwrap_or_else(|| panic!("gdb does not see thread {name}"));
+        assert_eq!(&ours, theirs, "the functions of {name}");
+        assert!(ours.len() > 4, "{name}: {ours:?}");
+    }
+}
+
+/// The program's own functions of each thread, by gdb, innermost first. None if gdb cannot tell.
+fn backtraces(pid: u32) -> Option<BTreeMap<u32, Vec<String>>> {
+    let gdb = Command::new("gdb")
+        .args(["-p", &pid.to_string(), "-batch", "-nx", "-ex", "set debuginfod enabled off"])
+        .args(["-ex", "set backtrace limit 0", "-ex", "thread apply all bt"])
+        .output();
+    let Ok(output) = gdb else {
+        eprintln!("skipped: gdb is not installed");
+        return None;
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut threads = BTreeMap::new();
+    let mut current = None;
+    for line in text.lines() {
+        if line.starts_with("Thread ") {
+            current = line.split("(LWP ").nth(1).and_then(|rest| rest.split(')').next()?.parse::<u32>().ok());
+        } else if let (Some(tid), Some(function)) = (current, frame_of_gdb(line)) {
+            threads.entry(tid).or_insert_with(Vec::new).push(function);
+        }
+    }
+    if threads.is_empty() {
+        eprintln!("skipped: gdb may not attach here:\n{}", String::from_utf8_lossy(&output.stderr));
+        return None;
+    }
+    Some(threads)
+}
+
+/// `#3  0x... in stations::station_04 () at ...`, or without the address; only functions of the program.
+fn frame_of_gdb(line: &str) -> Option<String> {
+    let rest = line.strip_prefix('#')?.trim_start_matches(|letter: char| letter.is_ascii_digit()).trim_start();
+    let function = match rest.strip_prefix("0x") {
+        Some(rest) => rest.split_once(" in ")?.1,
+        None => rest,
+    };
+    own(function.split(" (").next()?)
+}
+
+fn functions_in_report(body: &str) -> Vec<String> {
+    body.lines().filter_map(|line| own(line.split_once(" in ")?.1.trim_end_matches(" (inlined)"))).collect()
+}
+
+/// The name without generic arguments, if it is a function of the test program: the two tools write those of the standard library differently.
+fn own(function: &str) -> Option<String> {
+    let name = function.split('<').next()?;
+    (name.starts_with("stations::") && !name.contains("{")).then(|| name.to_owned())
+}
