@@ -1,17 +1,32 @@
 //! The attributes of gmr.
+
 use proc_macro::TokenStream;
-/// stub
+
+mod args;
+mod errors;
+mod fallback;
+mod item;
+mod main_attr;
+mod runtime;
+mod section_attr;
+mod signals;
+mod suggest;
+mod values;
+
+/// Main.
 #[proc_macro_attribute]
-pub fn main(_args: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
+    main_attr::expand(args.into(), item.into()).into()
 }
-/// stub
+
+/// Section.
 #[proc_macro_attribute]
-pub fn section(_args: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn section(args: TokenStream, item: TokenStream) -> TokenStream {
+    section_attr::expand(section_attr::Kind::Section, args.into(), item.into()).into()
 }
-/// stub
+
+/// Config.
 #[proc_macro_attribute]
-pub fn config(_args: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
+    section_attr::expand(section_attr::Kind::Config, args.into(), item.into()).into()
 }

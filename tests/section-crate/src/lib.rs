@@ -1,1 +1,26 @@
-//! A crate that contributes a section and nothing else.
+//! A crate that contributes a section and a configuration group, and nothing else: no program calls anything in it, so without
+//! `#[gmr::main(link(gmr_test_sections))]` the linker would leave it out.
+
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Pool {
+    open: u32,
+    idle: u32,
+}
+
+#[gmr::section(title = "Linked Section")]
+fn pool() -> Pool {
+    Pool { open: 5, idle: 3 }
+}
+
+#[derive(Serialize)]
+struct Limits {
+    connections: u32,
+    password: &'static str,
+}
+
+#[gmr::config("linked")]
+fn limits() -> Limits {
+    Limits { connections: 16, password: "correct horse" }
+}

@@ -1,0 +1,164 @@
+//! `#[gmr::main]`: one statement, put before the first of the user's `main`.
+
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::{quote, quote_spanned};
+use syn::{Path, Token, parse_quote};
+
+use crate::args::{Args, Known};
+use crate::errors::Errors;
+use crate::fallback::fallback;
+use crate::item::Function;
+use crate::runtime;
+
+const ATTRIBUTE: &str = "gmr::main";
+
+const OPTIONS: &[Known] = &[
+    Known { name: "version", example: "version = \"1.2.3\"" },
+    Known { name: "product", example: "product = \"Shop\"" },
+    Known { name: "vendor", example: "vendor = \"Example Ltd\"" },
+    Known { name: "signal", example: "signal = \"SIGUSR1\"" },
+    Known { name: "link", example: "link(my_sections)" },
+    Known { name: "crate", example: "crate = my_crate::gmr" },
+];
+
+/// What the attribute's arguments say.
+#[derive(Default)]
+struct Options {
+    version: Option<TokenStream>,
+    product: Option<TokenStream>,
+    vendor: Option<TokenStream>,
+    signal: Option<String>,
+    link: Vec<Ident>,
+    krate: Option<Path>,
+}
+
+/// The attribute on this item.
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let options = Options::read(args, &mut errors);
+    let function = Function::parse(item.clone(), ATTRIBUTE, &mut errors);
+    let Some(function) = function else { return fallback(errors, &item).unwrap_or(item) };
+    validate(&function, &mut errors);
+    fallback(errors, &harmless(&function, item)).unwrap_or_else(|| with_statement(&function, &options))
+}
+
+fn validate(function: &Function, errors: &mut Errors) {
+    if function.name() != "main" {
+        errors.on(
+            function.ident(),
+            "`#[gmr::main]` goes on the program's `main`: move it there, or call `gmr::Builder::new().install()` here",
+        );
+    } else if let Some(asyncness) = lacks_runtime(function) {
+        errors.on(
+            asyncness,
+            "`async fn main` needs a runtime: add `#[tokio::main]` below `#[gmr::main]`, or the attribute of the runtime you use",
+        );
+    }
+}
+
+/// The `async` of a function that nothing runs.
+fn lacks_runtime(function: &Function) -> Option<Token![async]> {
+    let asyncness = function.signature.asyncness.filter(|_| function.name() == "main")?;
+    let is_run = runtime::stands_on(&function.attributes) || runtime::has_made(asyncness.span);
+    (!is_run).then_some(asyncness)
+}
+
+/// The user's function in a shape that the compiler has nothing more to say about: an `async fn main` at the root of a
+/// crate would be a second error. Its body is still checked, one level deeper.
+fn harmless(function: &Function, item: TokenStream) -> TokenStream {
+    match lacks_runtime(function) {
+        Some(_) => quote!(fn main() { #item }),
+        None => item,
+    }
+}
+
+/// The user's function with the statement in it; everything else as it was written.
+///
+/// An `async fn` that is still to be handed to its runtime gets it into its async body, where it runs as soon as the runtime is built.
+/// It could run earlier: from a second `fn main` around the first. But a runtime's attribute may give `main` arguments, or take a result of
+/// another type than it gives (embassy, shuttle), and then no outer function can be written without knowing that attribute. Whoever wants it
+/// earlier writes `#[gmr::main]` below the runtime's attribute.
+fn with_statement(function: &Function, options: &Options) -> TokenStream {
+    let Function { head, body, .. } = function;
+    let (inner_attributes, rest) = split_inner_attributes(body.stream());
+    let statement = options.statement();
+    let mut with_statement = Group::new(body.delimiter(), quote!(#inner_attributes #statement #rest));
+    // Where the user's body stands, but marked as ours: a lint about its statements must not judge the user by what we put before them.
+    with_statement.set_span(body.span().resolved_at(Span::mixed_site()));
+    quote!(#head #with_statement)
+}
+
+/// `#![..]` can only stand first in a body.
+fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
+    let trees: Vec<TokenTree> = body.into_iter().collect();
+    let mut end = 0;
+    while let [TokenTree::Punct(hash), TokenTree::Punct(bang), TokenTree::Group(_), ..] = &trees[end..]
+        && (hash.as_char(), bang.as_char()) == ('#', '!')
+    {
+        end += 3;
+    }
+    let (inner, rest) = trees.split_at(end);
+    (inner.iter().cloned().collect(), rest.iter().cloned().collect())
+}
+
+impl Options {
+    fn read(args: TokenStream, errors: &mut Errors) -> Self {
+        let args = Args::parse(args, OPTIONS, errors);
+        for value in &args.unnamed {
+            errors.on(value, "expected an option with its name, such as `version = \"1.2.3\"`");
+        }
+        let mut options = Self::default();
+        for given in &args.options {
+            match given.known.name {
+                "version" => options.version = given.text(errors),
+                "product" => options.product = given.text(errors),
+                "vendor" => options.vendor = given.text(errors),
+                "signal" => options.signal = given.signal(errors),
+                "link" => options.link = given.crates(errors).unwrap_or_default(),
+                "crate" => options.krate = given.path(errors),
+                _ => {}
+            }
+        }
+        options
+    }
+
+    /// The statement that arms the hook, and the crates that are linked for their sections.
+    fn statement(&self) -> TokenStream {
+        let krate = self.krate.clone().unwrap_or_else(|| parse_quote!(::gmr));
+        let link = &self.link;
+        let setters = [("product", &self.product), ("version", &self.version), ("vendor", &self.vendor)];
+        let setters = setters.map(|(name, value)| setter(name, value.as_ref()));
+        let signal = self.signal.iter();
+        // `mixed_site`: what the user's expressions name can never be a variable of ours.
+        quote_spanned! {Span::mixed_site()=>
+            #(extern crate #link as _;)*
+            #krate::__private::arm({
+                let builder = #krate::__private::Builder::new();
+                let builder = builder.debug_assertions(::core::cfg!(debug_assertions));
+                #(let builder = builder.signal(#signal);)*
+                #(#setters)*
+                builder
+            });
+        }
+    }
+}
+
+/// Calls the builder's method of this name with the user's value, or with what cargo says; whatever is not built by cargo may have neither.
+fn setter(option: &str, value: Option<&TokenStream>) -> TokenStream {
+    let builder = Ident::new("builder", Span::mixed_site());
+    let method = Ident::new(option, Span::mixed_site());
+    if let Some(value) = value {
+        return quote!(let #builder = #builder.#method(#value););
+    }
+    let variable = match option {
+        "product" => "CARGO_PKG_NAME",
+        "version" => "CARGO_PKG_VERSION",
+        _ => return TokenStream::new(),
+    };
+    quote_spanned! {Span::mixed_site()=>
+        let builder = match ::core::option_env!(#variable) {
+            ::core::option::Option::Some(value) => builder.#method(value),
+            ::core::option::Option::None => builder,
+        };
+    }
+}

@@ -1,0 +1,49 @@
+//! Attributes of async runtimes other than tokio, as they treat the function they stand on: `[attributes] async fn main() { .. }`.
+//!
+//! What runs it is no more than one poll.
+
+use proc_macro::{Delimiter, Group, TokenStream, TokenTree};
+
+/// As `#[async_std::main]` does it: an inner `async fn main`, newly written, keeps the attributes; an outer one runs it.
+#[proc_macro_attribute]
+pub fn nesting(_args: TokenStream, item: TokenStream) -> TokenStream {
+    let (attributes, body) = take_apart(item);
+    let inner = attributes.into_iter().chain(tokens("async fn main()")).chain([body]);
+    function(inner.chain(run(tokens("main()"))).collect())
+}
+
+/// As `#[actix_web::main]` does it: the same function without `async`, its body in a block that is run.
+#[proc_macro_attribute]
+pub fn unwrapping(_args: TokenStream, item: TokenStream) -> TokenStream {
+    let (attributes, body) = take_apart(item);
+    let block = tokens("async move").into_iter().chain([body]).collect();
+    attributes.into_iter().chain(function(run(block))).collect()
+}
+
+fn take_apart(item: TokenStream) -> (TokenStream, TokenTree) {
+    let mut attributes: Vec<TokenTree> = item.into_iter().collect();
+    let body = attributes.pop().expect("a body");
+    let is_async = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if word.to_string() == "async");
+    attributes.truncate(attributes.iter().position(is_async).expect("an async fn"));
+    (attributes.into_iter().collect(), body)
+}
+
+fn function(body: TokenStream) -> TokenStream {
+    let body = TokenTree::from(Group::new(Delimiter::Brace, body));
+    tokens("fn main()").into_iter().chain([body]).collect()
+}
+
+fn run(future: TokenStream) -> TokenStream {
+    let future = TokenTree::from(Group::new(Delimiter::Parenthesis, future));
+    let poll = tokens(
+        ".as_mut().poll(&mut ::core::task::Context::from_waker(::core::task::Waker::noop())).is_ready()",
+    );
+    let future = tokens("use ::core::future::Future as _; let ready = ::std::boxed::Box::pin")
+        .into_iter()
+        .chain([future]);
+    future.chain(poll).chain(tokens("; assert!(ready);")).collect()
+}
+
+fn tokens(text: &str) -> TokenStream {
+    text.parse().expect("tokens")
+}
