@@ -4,10 +4,10 @@ use std::process::{Command, Output};
 
 use rustix::process::Signal;
 
-use crate::program::{Program, path};
+use crate::program::{Program, program};
 
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(path!("adopter"));
+    let mut command = Command::new(program!("adopter"));
     command.args(arguments).envs(variables.iter().copied());
     command.stdin(std::process::Stdio::null()).output().expect("it starts")
 }
@@ -22,7 +22,7 @@ fn the_result_of_main_is_kept() {
 
 #[test]
 fn the_options_are_in_the_report() {
-    let mut program = Program::start(path!("adopter"));
+    let mut program = Program::start(program!("adopter"));
     program.signal(Signal::USR1);
     let report = program.next_report();
     let package = report.section("Package");
@@ -47,7 +47,7 @@ fn the_options_are_in_the_report() {
 
 #[test]
 fn the_operator_chooses_another_signal() {
-    let mut command = Command::new(path!("adopter"));
+    let mut command = Command::new(program!("adopter"));
     command.env("GMR_SIGNAL", "USR2");
     let mut program = Program::start_with(command);
     assert!(program.report().heading["trigger"].starts_with("SIGUSR2 "));
@@ -68,7 +68,7 @@ fn main_runs_even_if_gmr_cannot_be_installed() {
 
 #[test]
 fn a_crate_that_is_only_linked_contributes() {
-    let mut program = Program::start(path!("linked"));
+    let mut program = Program::start(program!("linked"));
     let report = program.report();
     assert!(report.titles().contains(&"Linked Section"), "{:?}", report.titles());
 }

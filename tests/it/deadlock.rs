@@ -1,10 +1,10 @@
 //! The main thread and a section wait for the same lock: the report comes all the same, with both stacks in it.
 
-use crate::program::{Program, path};
+use crate::program::{Program, program};
 
 #[test]
 fn a_deadlock_is_shown_from_both_sides() {
-    let mut program = Program::start(path!("deadlock"));
+    let mut program = Program::start(program!("deadlock"));
     let report = program.report();
     assert!(report.thread("deadlock").body.contains("deadlock::close_the_books"), "{report:?}");
     let ledger = report.section("Ledger");
