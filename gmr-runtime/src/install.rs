@@ -143,6 +143,7 @@ impl Builder {
                 "gmr is installed in this process already: keep one `#[gmr::main]` or one `Builder`";
             return Err(Error::new(ErrorKind::AlreadyInstalled, message));
         }
+        let detail = env::detail();
         panics::install_hook();
         stack::prepare(Some(number))
             .map_err(|error| Error::system("no signal to take stacks with", error))?;
@@ -151,7 +152,7 @@ impl Builder {
         let plan = Plan::new(self.identity, self.sections);
         own_thread::spawn("gmr", move || {
             stack::shield_thread(Some(number));
-            reporter::serve(inbox, &plan, &name);
+            reporter::serve(inbox, &plan, &name, detail);
         })
         .map_err(|error| Error::system("the reporter's thread could not be started", error))?;
         let outbox = Arc::new(outbox);

@@ -14,7 +14,7 @@ use crate::section::registry::{self, Kind};
 use crate::section::run::{self, Outcome};
 use crate::sinks::Stderr;
 use crate::trigger::{Inbox, Request};
-use crate::views::text;
+use crate::views::text::{self, Detail};
 
 /// How long all generators of a report may take together.
 const TOTAL: Duration = Duration::from_secs(10);
@@ -142,7 +142,7 @@ fn microseconds(duration: Duration) -> u64 {
 }
 
 /// The reporter's loop: it ends when it is told to stop.
-pub(crate) fn serve(mut inbox: Inbox, plan: &Plan, signal_name: &str) {
+pub(crate) fn serve(mut inbox: Inbox, plan: &Plan, signal_name: &str, detail: Detail) {
     let mut stderr = Stderr::default();
     let mut last = 0;
     loop {
@@ -151,7 +151,7 @@ pub(crate) fn serve(mut inbox: Inbox, plan: &Plan, signal_name: &str) {
             let notes = stderr.take_loss().map(|loss| loss_note(last, &loss));
             let report = make(plan, trigger, notes.into_iter().collect(), |piece| {
                 if asked.by_signal() {
-                    stderr.write(piece.to_text().as_bytes());
+                    stderr.write(piece.to_text(detail).as_bytes());
                 }
             });
             last = report.heading.number;
@@ -169,10 +169,10 @@ fn loss_note(number: u64, (bytes, reason): &(u64, String)) -> String {
 }
 
 impl Piece<'_> {
-    fn to_text(&self) -> String {
+    fn to_text(&self, detail: Detail) -> String {
         match self {
             Piece::Heading(heading) => text::heading(heading),
-            Piece::Section(section) => text::section(section),
+            Piece::Section(section) => text::section(section, detail),
             Piece::Summary(summary) => text::summary(summary),
         }
     }

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn stat(parent_pid: u32) -> Stat {
-        Stat { name: "x".into(), state: 'S', parent_pid, user_ticks: 0, system_ticks: 0, start_ticks: 0 }
+        Stat::parse(&format!("1 (x) S {parent_pid} {}", "0 ".repeat(48))).unwrap()
     }
 
     #[test]

@@ -14,9 +14,8 @@ pub(super) fn generate() -> Content {
 fn describe(mut tasks: Vec<Task>) -> Threads {
     let own = own_thread::tids();
     tasks.sort_by_key(|task| (place(role(task, &own)), task.tid));
-    let tids: Vec<u32> = tasks.iter().map(|task| task.tid).collect();
     let modules = Modules::load();
-    let traces = stack::trace(&tids, &modules);
+    let traces = stack::trace(&tasks, &modules);
     let (stacks, notes) = stack::symbolize(traces, &modules);
     let threads = tasks.into_iter().zip(stacks).map(|(task, stack)| thread(task, stack, &own)).collect();
     Threads { threads, notes }
@@ -30,6 +29,10 @@ fn thread(task: Task, stack: Stack, own: &[u32]) -> Thread {
         state: task.state,
         cpu_user_ms: task.cpu_user_ms,
         cpu_system_ms: task.cpu_system_ms,
+        started_at: task.started_at,
+        policy: task.policy,
+        last_cpu: task.last_cpu,
+        waiting: task.waiting,
         stack,
     }
 }

@@ -14,5 +14,5 @@ pub use processes::{Ids, Process, Processes};
 pub use report::{
     Content, Group, Heading, Overdue, Panicked, Report, Section, Sender, Summary, TimedOut, Trigger,
 };
-pub use threads::{Frame, GreenThreads, Role, Stack, Thread, Threads};
+pub use threads::{Frame, GreenThreads, Role, Stack, Thread, Threads, Waiting};
 pub use value::Value;

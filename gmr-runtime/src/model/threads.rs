@@ -30,12 +30,38 @@ pub struct Thread {
     pub cpu_user_ms: Option<u64>,
     /// Processor time spent in the kernel, in milliseconds.
     pub cpu_system_ms: Option<u64>,
+    /// When the thread was started.
+    pub started_at: Option<String>,
+    /// The scheduling policy: `other`, `fifo`, `rr`, `batch`, `idle`, `deadline`.
+    pub policy: Option<String>,
+    /// The processor that the thread last ran on.
+    pub last_cpu: Option<u32>,
+    /// What it waits for in the kernel; none for a thread that was running.
+    pub waiting: Option<Waiting>,
     /// The stack, or why there is none.
     pub stack: Stack,
 }
 
+/// What a thread waits for in the kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// The name of the system call, or its number where gmr has no name for it.
+    pub call: String,
+    /// The descriptor that the call is about.
+    pub descriptor: Option<i32>,
+    /// What that descriptor is: `pipe:[4711]`, a path, `TCP 127.0.0.1:5432 -> 127.0.0.1:40112, established`.
+    pub target: Option<String>,
+    /// The address of the futex: the lock, condition variable, channel or parked thread that it waits on.
+    pub futex: Option<u64>,
+    /// How many other threads wait on the same futex.
+    pub futex_others: usize,
+    /// The function of the kernel that it is in, where the wait cannot be interrupted.
+    pub kernel_function: Option<String>,
+}
+
 /// Whose thread it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Role {

@@ -83,7 +83,7 @@ impl<T> Displayable for Probe<T> {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be shown in a report",
     label = "neither `serde::Serialize` nor `std::fmt::Display`",
-    note = "derive `serde::Serialize` for it, or implement `std::fmt::Display`; an `Option` or a `Result` of such a type will do as well"
+    note = "derive `serde::Serialize` for it, or implement `std::fmt::Display`; an `Option` of such a type will do as well, and a `Result` whose error implements `std::fmt::Display`"
 )]
 pub trait Shown {
     /// As text.

@@ -193,7 +193,9 @@ impl<'a> Runner<'a> {
     }
 
     fn deadline(&self, index: usize, started: Instant) -> Instant {
-        self.until.min(started + self.generators[index].timeout)
+        // An author may give a timeout that no clock can hold.
+        let own = started.checked_add(self.generators[index].timeout);
+        own.map_or(self.until, |own| own.min(self.until))
     }
 
     fn youngest_start(&self) -> Option<Instant> {

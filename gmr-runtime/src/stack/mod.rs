@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Frame, Stack};
+use crate::model::{Frame, Stack, Waiting};
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop)))]
 #[path = "linux/mod.rs"]
@@ -23,17 +23,23 @@ mod turn;
 
 #[cfg(unix)]
 pub(crate) use platform::sender;
-pub(crate) use platform::{Modules, current_tid, prepare, shield_thread, tasks, trace};
+pub(crate) use platform::{Modules, current_tid, prepare, shield_thread, task, tasks, trace};
 pub(crate) use symbolize::{DEADLINE as SYMBOLS_DEADLINE, symbolize};
 
-/// One thread, as the kernel describes it.
-#[derive(Debug, Clone)]
+/// One thread, as the kernel describes it, before it is asked for its stack.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Task {
     pub(crate) tid: u32,
     pub(crate) name: String,
     pub(crate) state: Option<String>,
     pub(crate) cpu_user_ms: Option<u64>,
     pub(crate) cpu_system_ms: Option<u64>,
+    pub(crate) started_at: Option<String>,
+    pub(crate) policy: Option<String>,
+    pub(crate) last_cpu: Option<u32>,
+    pub(crate) waiting: Option<Waiting>,
+    /// Why it must not be sent the private signal.
+    pub(crate) leave_alone: Option<String>,
 }
 
 /// A stack as addresses: what unwinding gave.
@@ -77,7 +83,7 @@ impl Address {
 /// For those who hold a thread's id only: the account of a generator that missed its deadline.
 pub(crate) fn of_thread(tid: u32) -> Stack {
     let modules = Modules::load();
-    let traces = trace(&[tid], &modules);
+    let traces = trace(&[task(tid)], &modules);
     let (mut stacks, _) = symbolize(traces, &modules);
     stacks.pop().unwrap_or_else(|| Stack::missing("the stack was not taken"))
 }

@@ -23,13 +23,18 @@ pub(crate) fn current_tid() -> u32 {
     0
 }
 
+/// A thread of which nothing is known but its id.
+pub(crate) fn task(tid: u32) -> Task {
+    Task { tid, ..Task::default() }
+}
+
 /// Every thread's stack is missing, for the same reason.
-pub(crate) fn trace(tids: &[u32], _modules: &Modules) -> Vec<Trace> {
+pub(crate) fn trace(tasks: &[Task], _modules: &Modules) -> Vec<Trace> {
     let missing = Trace {
         frames: Vec::new(),
         incomplete: Some("stacks can be taken on Linux for x86_64 and aarch64 only".into()),
     };
-    vec![missing; tids.len()]
+    vec![missing; tasks.len()]
 }
 
 /// Not known here.

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use super::handler::{ANSWERS, Answer, Envelope, Progress, SLOTS, Slot, TABLE};
 use super::unwind::Unwound;
 use super::{Modules, memory, signals};
-use crate::procfs::{Stat, Status};
-use crate::stack::Trace;
+use crate::procfs::Stat;
 use crate::stack::turn::{MyTurn, Turn};
+use crate::stack::{Task, Trace};
 
 /// How long a batch of threads may take to answer. A thread that can run answers within microseconds; one that waits for a processor on a crowded machine
 /// within a few time slices.
@@ -50,10 +50,10 @@ pub(super) fn signal() -> Option<i32> {
 }
 
 /// The stacks of these threads of this process, in the same order.
-pub(crate) fn trace(tids: &[u32], modules: &Modules) -> Vec<Trace> {
+pub(crate) fn trace(tasks: &[Task], modules: &Modules) -> Vec<Trace> {
     match Session::begin() {
-        Ok(session) => session.run(tids, modules),
-        Err(reason) => tids.iter().map(|_| missing(&reason)).collect(),
+        Ok(session) => session.run(tasks, modules),
+        Err(reason) => tasks.iter().map(|_| missing(&reason)).collect(),
     }
 }
 
@@ -88,10 +88,16 @@ impl Session {
         Ok(Self { signal, pid: memory::PID.load(Ordering::Relaxed), until, _turn: turn })
     }
 
-    fn run(&self, tids: &[u32], modules: &Modules) -> Vec<Trace> {
+    fn run(&self, tasks: &[Task], modules: &Modules) -> Vec<Trace> {
         let mut unwinder = modules.unwinder();
-        let mut traces = HashMap::with_capacity(tids.len());
-        let all: Vec<(usize, u32)> = tids.iter().copied().enumerate().collect();
+        let mut traces = HashMap::with_capacity(tasks.len());
+        let mut all = Vec::with_capacity(tasks.len());
+        for (index, task) in tasks.iter().enumerate() {
+            match &task.leave_alone {
+                Some(reason) => drop(traces.insert(index, missing(reason))),
+                None => all.push((index, task.tid)),
+            }
+        }
         let mut deep = Vec::new();
         let mut pass =
             |threads: &[(usize, u32)], capacity: usize, last: bool, deep: &mut Vec<(usize, u32)>| {
@@ -121,7 +127,7 @@ impl Session {
         for thread in retake {
             pass(&[thread], LARGE, true, &mut deep);
         }
-        (0..tids.len()).map(|index| traces.remove(&index).unwrap_or_default()).collect()
+        (0..tasks.len()).map(|index| traces.remove(&index).unwrap_or_default()).collect()
     }
 
     /// Asks each of these threads once, a batch at a time, and hands over each answer or the reason why there is none.
@@ -177,14 +183,6 @@ impl Session {
     fn ask<'a>(&self, place: usize, index: usize, tid: u32, arena: &'a Arena) -> Result<Asked<'a>, String> {
         if Instant::now() >= self.until {
             return Err("the time for taking stacks was spent before it was asked".into());
-        }
-        let directory = PathBuf::from(format!("/proc/self/task/{tid}"));
-        let status = Status::read(&directory).map_err(|_| EXITED.to_owned())?;
-        if status.blocks(self.signal) {
-            return Err(format!("it blocks signal {}, which stacks are taken with", self.signal));
-        }
-        if waits_for_signals(&directory) {
-            return Err("it waits in sigwait, which would take the signal for its own".into());
         }
         let slot = &TABLE[place];
         if !slot.is_free() {
@@ -263,14 +261,6 @@ fn why_silent(tid: u32) -> String {
         Ok('Z' | 'X' | 'x') => EXITED.to_owned(),
         Ok(_) => format!("it did not answer within {} ms", BATCH_DEADLINE.as_millis()),
     }
-}
-
-/// Whether the thread is in `rt_sigtimedwait`. The kernel unblocks what it waits for, so its mask does not tell; a signal would end the wait, or
-/// be taken for one of the program's.
-fn waits_for_signals(directory: &std::path::Path) -> bool {
-    let call = std::fs::read_to_string(directory.join("syscall")).unwrap_or_default();
-    call.split_ascii_whitespace().next().and_then(|number| number.parse().ok())
-        == Some(libc::SYS_rt_sigtimedwait)
 }
 
 /// Memory for the copies of one batch, from the kernel and not from the program's allocator: it is touched only as far as stacks are

@@ -4,17 +4,19 @@
 
 mod arch;
 mod capture;
+mod descriptors;
 mod handler;
 mod memory;
 mod modules;
 mod signals;
+mod syscalls;
 mod tasks;
 mod unwind;
 
 pub(crate) use capture::{prepare, trace};
 pub(crate) use modules::Modules;
 pub(crate) use signals::{sender, shield_thread};
-pub(crate) use tasks::tasks;
+pub(crate) use tasks::{task, tasks};
 
 /// The kernel's id of the calling thread.
 pub(crate) fn current_tid() -> u32 {

@@ -1,35 +1,174 @@
-//! The threads of this process, as the kernel describes them.
+//! The threads of this process, as the kernel describes them: what they are, what they wait for, and whether they may be signalled.
+//!
+//! All of it is read before any thread is asked for its stack; afterwards the kernel would say that it was running.
 
+use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use crate::procfs::{self, Stat};
+use super::descriptors::Descriptors;
+use super::{capture, syscalls};
+use crate::procfs::{self, Directory, Stat, Status};
 use crate::stack::Task;
 
 /// Every thread. One that exits while it is being read is left out: it is none any more.
 pub(crate) fn tasks() -> io::Result<Vec<Task>> {
-    let directory = Path::new("/proc/self/task");
     let tids = procfs::ids("/proc/self/task")?;
-    Ok(tids.into_iter().filter_map(|tid| read(tid, directory.join(tid.to_string()))).collect())
+    let mut reader = Reader::new()?;
+    let mut tasks: Vec<Task> = tids.into_iter().filter_map(|tid| reader.read(tid)).collect();
+    count_others(&mut tasks);
+    reader.descriptors.describe(&mut tasks);
+    Ok(tasks)
 }
 
-fn read(tid: u32, directory: PathBuf) -> Option<Task> {
-    match Stat::read(&directory) {
-        Ok(stat) => Some(Task {
+/// One thread; what cannot be read of it is missing.
+pub(crate) fn task(tid: u32) -> Task {
+    let read = Reader::new().ok().and_then(|mut reader| reader.read(tid));
+    read.unwrap_or_else(|| Task { tid, ..Task::default() })
+}
+
+struct Reader {
+    directory: Directory,
+    descriptors: Descriptors,
+    /// When the machine was started, by the clock that people read.
+    boot: Option<SystemTime>,
+}
+
+impl Reader {
+    fn new() -> io::Result<Self> {
+        let since_boot =
+            procfs::seconds_since_boot().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(Self {
+            directory: Directory::open("/proc/self/task")?,
+            descriptors: Descriptors::default(),
+            boot: since_boot.and_then(|since| SystemTime::now().checked_sub(since)),
+        })
+    }
+
+    fn read(&mut self, tid: u32) -> Option<Task> {
+        let stat = match Stat::of_task(&mut self.directory, tid) {
+            Ok(stat) => stat,
+            Err(error) if has_ended(&error) => return None,
+            // It is there, and cannot be described: no descriptor left, for example. It keeps its place.
+            Err(_) => return Some(Task { tid, ..Task::default() }),
+        };
+        let call =
+            self.directory.read(&format!("{tid}/syscall")).ok().and_then(|text| syscalls::parse(&text));
+        // This very thread is in the call that reads the file.
+        let mut waiting = call.filter(|_| stat.state != 'R').map(syscalls::Call::describe);
+        if let Some(waiting) = waiting.as_mut().filter(|_| stat.state == 'D') {
+            let function = self.directory.read(&format!("{tid}/wchan"));
+            waiting.kernel_function =
+                function.ok().map(|name| name.trim().to_owned()).filter(|name| name != "0");
+        }
+        Some(Task {
             tid,
             state: Some(stat.state_in_words()),
             cpu_user_ms: Some(procfs::ticks_to_ms(stat.user_ticks)),
             cpu_system_ms: Some(procfs::ticks_to_ms(stat.system_ticks)),
+            started_at: self.started_at(&stat),
+            policy: stat.policy_in_words(),
+            last_cpu: stat.processor,
+            waiting,
+            leave_alone: self.leave_alone(tid, &stat, call),
             name: stat.name,
-        }),
-        Err(error) if has_ended(&error) => None,
-        // It is there, and cannot be described: no descriptor left, for example. It keeps its place.
-        Err(_) => {
-            Some(Task { tid, name: String::new(), state: None, cpu_user_ms: None, cpu_system_ms: None })
+        })
+    }
+
+    fn started_at(&self, stat: &Stat) -> Option<String> {
+        let after_boot = Duration::from_millis(procfs::ticks_to_ms(stat.start_ticks));
+        Some(humantime::format_rfc3339_seconds(self.boot? + after_boot).to_string())
+    }
+
+    /// Why the thread must not be sent the private signal.
+    fn leave_alone(&mut self, tid: u32, stat: &Stat, call: Option<syscalls::Call>) -> Option<String> {
+        // While it waits, the kernel unblocks the signals that it waits for, so its mask does not tell: ours would end the wait, or be taken for one of the
+        // program's.
+        if call.is_some_and(syscalls::Call::waits_for_signals) {
+            return Some(
+                "it waits for signals, and would take the one that stacks are taken with for its own".into(),
+            );
         }
+        // Whoever blocks a real-time signal blocks others as well; the mask of all 64 costs another file.
+        let signal = capture::signal().filter(|_| stat.blocks_some)?;
+        let status = Status::of_task(&mut self.directory, tid).ok()?;
+        status.blocks(signal).then(|| format!("it blocks signal {signal}, which stacks are taken with"))
     }
 }
 
 fn has_ended(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
+}
+
+/// Tells each thread that waits on a futex how many others wait on the same one.
+fn count_others(tasks: &mut [Task]) {
+    let futex = |task: &Task| task.waiting.as_ref()?.futex;
+    let mut waiters: HashMap<u64, usize> = HashMap::new();
+    for address in tasks.iter().filter_map(futex) {
+        *waiters.entry(address).or_default() += 1;
+    }
+    for waiting in tasks.iter_mut().filter_map(|task| task.waiting.as_mut()) {
+        waiting.futex_others = waiting.futex.map_or(0, |address| waiters[&address] - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::stack::current_tid;
+
+    /// Reads until a thread's wait is as the test expects it: it has to get there first.
+    fn waiting_for(tid: u32, expected: impl Fn(&crate::model::Waiting) -> bool) -> Task {
+        loop {
+            let tasks = tasks().unwrap();
+            let task = tasks.into_iter().find(|task| task.tid == tid).unwrap();
+            if task.waiting.as_ref().is_some_and(&expected) {
+                return task;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn thread_that(wait: impl FnOnce() + Send + 'static) -> u32 {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            sender.send(current_tid()).unwrap();
+            wait();
+        });
+        receiver.recv().unwrap()
+    }
+
+    #[test]
+    fn a_reader_of_a_pipe_is_seen_reading_it() {
+        use std::io::Read;
+        use std::os::fd::AsRawFd;
+        let (mut reader, _writer) = io::pipe().unwrap();
+        let descriptor = reader.as_raw_fd();
+        let tid = thread_that(move || drop(reader.read(&mut [0])));
+        let task = waiting_for(tid, |waiting| waiting.call == "read");
+        let waiting = task.waiting.unwrap();
+        assert_eq!(waiting.descriptor, Some(descriptor));
+        assert!(waiting.target.unwrap().starts_with("pipe:["));
+        assert_eq!(task.leave_alone, None);
+        assert!(task.started_at.unwrap().ends_with('Z'));
+        assert_eq!(task.policy.as_deref(), Some("other"));
+    }
+
+    #[test]
+    fn those_who_wait_on_one_lock_are_counted() {
+        use std::sync::Mutex;
+        static LOCK: Mutex<()> = Mutex::new(());
+        let _held = LOCK.lock().unwrap();
+        let tids: Vec<u32> = (0..3).map(|_| thread_that(|| drop(LOCK.lock()))).collect();
+        let task = waiting_for(tids[0], |waiting| waiting.futex_others == 2);
+        assert_eq!(task.waiting.unwrap().call, "futex");
+    }
+
+    #[test]
+    fn this_thread_is_running_and_waits_for_nothing() {
+        assert_eq!(task(current_tid()).waiting, None);
+        assert_eq!(task(0).state, None);
+    }
 }

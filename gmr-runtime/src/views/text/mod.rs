@@ -4,6 +4,7 @@
 //! cursor nor be taken for the report's own structure.
 
 mod escape;
+mod folding;
 mod sections;
 mod stacks;
 mod values;
@@ -15,6 +16,16 @@ use escape::clean;
 
 /// The width of everything that is not data.
 const WIDTH: usize = 72;
+
+/// How much of each stack is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Detail {
+    /// Without the frames that the runtime puts around every stack.
+    #[default]
+    Short,
+    /// All frames.
+    Full,
+}
 
 /// The opening of a report.
 pub(crate) fn heading(heading: &Heading) -> String {
@@ -60,9 +71,9 @@ fn sender(sender: &Sender) -> String {
 }
 
 /// One section, with its title.
-pub(crate) fn section(section: &Section) -> String {
+pub(crate) fn section(section: &Section, detail: Detail) -> String {
     let mut text = title(&section.title);
-    sections::content(&mut text, &section.content);
+    sections::content(&mut text, &section.content, detail);
     text.push('\n');
     text
 }
@@ -102,12 +113,12 @@ fn milliseconds(microseconds: u64) -> String {
     }
 }
 
-/// The text view.
+/// The text view, its stacks without the runtime's own frames.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&heading(&self.heading))?;
         for part in &self.sections {
-            f.write_str(&section(part))?;
+            f.write_str(&section(part, Detail::default()))?;
         }
         f.write_str(&summary(&self.summary))
     }

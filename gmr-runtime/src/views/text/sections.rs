@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 
+use super::Detail;
 use super::escape::{clean, clean_lines};
 use super::stacks;
 use super::values::{self, indent};
 use crate::model::{Content, Group, Ids, Overdue, Package, Panicked, Process, Processes};
 
-pub(super) fn content(text: &mut String, content: &Content) {
+pub(super) fn content(text: &mut String, content: &Content, detail: Detail) {
     match content {
         Content::Package(value) => package(text, value),
-        Content::Threads(value) => stacks::threads(text, value),
+        Content::Threads(value) => stacks::threads(text, value, detail),
         Content::GreenThreads(value) => match value.tracked {
             0 => text.push_str("no task is tracked\n"),
             tracked => {
@@ -18,13 +19,13 @@ pub(super) fn content(text: &mut String, content: &Content) {
             }
         },
         Content::Processes(value) => processes(text, value),
-        Content::Configuration(groups) => configuration(text, groups),
-        other => plain(text, other, 0),
+        Content::Configuration(groups) => configuration(text, groups, detail),
+        other => plain(text, other, 0, detail),
     }
 }
 
 /// Content that stands in a section as well as in a group of the configuration.
-fn plain(text: &mut String, content: &Content, depth: usize) {
+fn plain(text: &mut String, content: &Content, depth: usize, detail: Detail) {
     match content {
         Content::Fields(value) => values::write(text, value, depth),
         Content::Text(value) => lines(text, value, depth),
@@ -35,7 +36,7 @@ fn plain(text: &mut String, content: &Content, depth: usize) {
             let after = super::milliseconds(value.deadline_ms * 1000);
             let after = after.strip_suffix("000 ms").map_or(after.clone(), |seconds| format!("{seconds} s"));
             let line = format!("timed out after {after}; still running on thread {}", value.overdue.tid);
-            stuck(text, &line, &value.overdue, depth);
+            stuck(text, &line, &value.overdue, depth, detail);
         }
         Content::StillRunning(value) => {
             let seconds = value.running_ms / 1000;
@@ -43,7 +44,7 @@ fn plain(text: &mut String, content: &Content, depth: usize) {
                 "not started again: its run for an earlier report has not ended after {seconds} s; still running on thread {}",
                 value.tid
             );
-            stuck(text, &line, value, depth);
+            stuck(text, &line, value, depth, detail);
         }
         Content::Skipped(reason) => lines(text, &format!("skipped: {reason}"), depth),
         // The built-in sections, which are no groups.
@@ -51,7 +52,7 @@ fn plain(text: &mut String, content: &Content, depth: usize) {
         | Content::Threads(_)
         | Content::GreenThreads(_)
         | Content::Processes(_)
-        | Content::Configuration(_) => self::content(text, content),
+        | Content::Configuration(_) => self::content(text, content, detail),
     }
 }
 
@@ -60,9 +61,9 @@ fn panicked(value: &Panicked) -> String {
     format!("panicked{place}: {}", value.message)
 }
 
-fn stuck(text: &mut String, line: &str, overdue: &Overdue, depth: usize) {
+fn stuck(text: &mut String, line: &str, overdue: &Overdue, depth: usize, detail: Detail) {
     lines(text, line, depth);
-    stacks::stack(text, &overdue.stack, depth + 1);
+    stacks::stack(text, &overdue.stack, depth + 1, detail);
 }
 
 /// Text of an author's own, line by line. No line can be taken for a title: those that begin like one are moved in by a blank.
@@ -157,7 +158,7 @@ fn quoted(argument: &str) -> String {
     }
 }
 
-fn configuration(text: &mut String, groups: &[Group]) {
+fn configuration(text: &mut String, groups: &[Group], detail: Detail) {
     if groups.is_empty() {
         text.push_str("no group is registered\n");
     }
@@ -166,7 +167,7 @@ fn configuration(text: &mut String, groups: &[Group]) {
             text.push('\n');
         }
         let _ = writeln!(text, "{}:", clean(&group.title));
-        plain(text, &group.content, 1);
+        plain(text, &group.content, 1, detail);
     }
 }
 
@@ -177,7 +178,7 @@ mod tests {
 
     fn shown(value: &Content) -> String {
         let mut text = String::new();
-        content(&mut text, value);
+        content(&mut text, value, Detail::Short);
         text
     }
 
