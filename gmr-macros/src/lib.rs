@@ -16,17 +16,17 @@ mod values;
 /// Main.
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
-    main_attr::expand(args.into(), item.into()).into()
+    main_attr::expand(args.into(), &item.into()).into()
 }
 
 /// Section.
 #[proc_macro_attribute]
 pub fn section(args: TokenStream, item: TokenStream) -> TokenStream {
-    section_attr::expand(section_attr::Kind::Section, args.into(), item.into()).into()
+    section_attr::expand(section_attr::Kind::Section, args.into(), &item.into()).into()
 }
 
 /// Config.
 #[proc_macro_attribute]
 pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
-    section_attr::expand(section_attr::Kind::Config, args.into(), item.into()).into()
+    section_attr::expand(section_attr::Kind::Config, args.into(), &item.into()).into()
 }

@@ -2,7 +2,14 @@
 //!
 //! Every section here is a real one, registered when the crate is linked; `tests/it/expansion.rs` looks for them.
 #![forbid(unsafe_code)]
-#![deny(warnings, missing_docs, missing_debug_implementations, unused, unused_qualifications, unreachable_pub)]
+#![deny(
+    warnings,
+    missing_docs,
+    missing_debug_implementations,
+    unused,
+    unused_qualifications,
+    unreachable_pub
+)]
 #![deny(rust_2018_idioms, rust_2024_compatibility, future_incompatible, nonstandard_style, let_underscore)]
 #![deny(single_use_lifetimes, unused_lifetimes, unused_import_braces, unused_results, trivial_casts)]
 #![deny(clippy::all, clippy::pedantic, clippy::items_after_statements)]
