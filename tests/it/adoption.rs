@@ -4,10 +4,10 @@ use std::process::{Command, Output};
 
 use rustix::process::Signal;
 
-use crate::program::{Program, path};
+use crate::program::{Program, program};
 
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(path!("adopter"));
+    let mut command = Command::new(program!("adopter"));
     command.args(arguments).envs(variables.iter().copied());
     command.stdin(std::process::Stdio::null()).output().expect("it starts")
 }
@@ -22,11 +22,14 @@ fn the_result_of_main_is_kept() {
 
 #[test]
 fn the_options_are_in_the_report() {
-    let mut program = Program::start(path!("adopter"));
+    let mut program = Program::start(program!("adopter"));
     program.signal(Signal::USR1);
     let report = program.next_report();
     let package = report.section("Package");
-    assert!(package.starts_with("product = adopter\nvendor = ACME\nversion = 1.2\nexecutable = /"), "{package}");
+    assert!(
+        package.starts_with("product = adopter\nvendor = ACME\nversion = 1.2\nexecutable = /"),
+        "{package}"
+    );
     for key in ["build-id = ", "rustc = 1.", "target = ", "profile = debug", "started = 20", "uptime = "] {
         assert!(package.contains(&format!("\n{key}")), "no `{key}` in\n{package}");
     }
@@ -35,13 +38,16 @@ fn the_options_are_in_the_report() {
     assert!(trigger.starts_with(&format!("SIGUSR1 from process {own} (")), "{trigger}");
     assert_eq!(report.heading["pid"], program.pid().to_string());
     let processes = report.section("Processes");
-    assert!(processes.starts_with(&format!("process = {} (parent {own})\ncommand = ", program.pid())), "{processes}");
+    assert!(
+        processes.starts_with(&format!("process = {} (parent {own})\ncommand = ", program.pid())),
+        "{processes}"
+    );
     assert!(program.end().0.success());
 }
 
 #[test]
 fn the_operator_chooses_another_signal() {
-    let mut command = Command::new(path!("adopter"));
+    let mut command = Command::new(program!("adopter"));
     command.env("GMR_SIGNAL", "USR2");
     let mut program = Program::start_with(command);
     assert!(program.report().heading["trigger"].starts_with("SIGUSR2 "));
@@ -49,7 +55,9 @@ fn the_operator_chooses_another_signal() {
 
 #[test]
 fn main_runs_even_if_gmr_cannot_be_installed() {
-    for (signal, reason) in [("SIGKILL", "SIGKILL cannot ask for reports"), ("nonsense", "there is no signal `nonsense`")] {
+    for (signal, reason) in
+        [("SIGKILL", "SIGKILL cannot ask for reports"), ("nonsense", "there is no signal `nonsense`")]
+    {
         let output = run(&["seven"], &[("GMR_SIGNAL", signal)]);
         assert_eq!(output.status.code(), Some(7));
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -60,7 +68,7 @@ fn main_runs_even_if_gmr_cannot_be_installed() {
 
 #[test]
 fn a_crate_that_is_only_linked_contributes() {
-    let mut program = Program::start(path!("linked"));
+    let mut program = Program::start(program!("linked"));
     let report = program.report();
     assert!(report.titles().contains(&"Linked Section"), "{:?}", report.titles());
 }

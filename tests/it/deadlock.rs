@@ -1,10 +1,10 @@
 //! The main thread and a section wait for the same lock: the report comes all the same, with both stacks in it.
 
-use crate::program::{Program, path};
+use crate::program::{Program, program};
 
 #[test]
 fn a_deadlock_is_shown_from_both_sides() {
-    let mut program = Program::start(path!("deadlock"));
+    let mut program = Program::start(program!("deadlock"));
     let report = program.report();
     assert!(report.thread("deadlock").body.contains("deadlock::close_the_books"), "{report:?}");
     let ledger = report.section("Ledger");
@@ -20,7 +20,8 @@ fn a_deadlock_is_shown_from_both_sides() {
     assert!(ledger.starts_with("not started again: "), "{ledger}");
     assert_eq!(stuck_on(ledger), tid);
     let threads = report.threads();
-    let stuck: Vec<_> = threads.iter().filter(|thread| thread.body.contains("deadlock::read_the_ledger")).collect();
+    let stuck: Vec<_> =
+        threads.iter().filter(|thread| thread.body.contains("deadlock::read_the_ledger")).collect();
     assert_eq!(stuck.len(), 1, "{stuck:?}");
     assert_eq!((stuck[0].tid, stuck[0].role.as_str()), (tid, ", gmr's own"));
     assert_eq!(report.section("Bystander"), "whole");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::program::{Program, path};
+use crate::program::{Program, program};
 
 fn failures_stay_in_their_place(path: impl AsRef<std::ffi::OsStr>) {
     let mut program = Program::start(path);
@@ -33,7 +33,7 @@ fn failures_stay_in_their_place(path: impl AsRef<std::ffi::OsStr>) {
 
 #[test]
 fn where_panics_unwind() {
-    failures_stay_in_their_place(path!("panicking"));
+    failures_stay_in_their_place(program!("panicking"));
 }
 
 #[test]
@@ -50,6 +50,9 @@ fn aborting() -> PathBuf {
         .status();
     assert!(status.is_ok_and(|status| status.success()), "the program could not be built");
     // target/debug/panicking → target/aborting/panicking
-    let target = Path::new(path!("panicking")).parent().and_then(Path::parent).expect("it stands in a profile's folder");
+    let target = Path::new(program!("panicking"))
+        .parent()
+        .and_then(Path::parent)
+        .expect("it stands in a profile's folder");
     target.join("aborting").join("panicking")
 }

@@ -9,12 +9,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::report::Report;
 
 /// The path of one of the programs in `tests/programs`.
-macro_rules! path {
+macro_rules! program {
     ($name:literal) => {
         env!(concat!("CARGO_BIN_EXE_", $name))
     };
 }
-pub(crate) use path;
+pub(crate) use program;
 
 pub(crate) struct Program {
     child: Child,

@@ -41,9 +41,17 @@ impl Report {
                 titles.push((index, title.to_owned()));
             }
         }
-        assert_eq!(titles.first().map(|(line, title)| (*line, title.as_str())), Some((0, "Guru Meditation")), "{text}");
+        assert_eq!(
+            titles.first().map(|(line, title)| (*line, title.as_str())),
+            Some((0, "Guru Meditation")),
+            "{text}"
+        );
         assert_eq!(lines[3], "|".repeat(WIDTH), "{text}");
-        assert_eq!(titles.iter().filter(|(_, title)| title == "Guru Meditation").count(), 1, "interleaved:\n{text}");
+        assert_eq!(
+            titles.iter().filter(|(_, title)| title == "Guru Meditation").count(),
+            1,
+            "interleaved:\n{text}"
+        );
         let last = lines.iter().position(|line| Self::is_last_line(line)).expect("a report has a last line");
         assert_eq!(last, lines.len() - 1, "something follows the last line:\n{text}");
 
@@ -52,11 +60,16 @@ impl Report {
             lines[from..to].join("\n").trim_end().to_owned()
         };
         let heading = body(0, 4).lines().filter_map(key_value).collect();
-        let sections = (1..titles.len()).map(|index| (titles[index].1.clone(), body(index, titles[index].0 + 3)));
-        let report = Self { heading, sections: sections.collect(), summary: framed(lines[last]).unwrap().to_owned() };
+        let sections =
+            (1..titles.len()).map(|index| (titles[index].1.clone(), body(index, titles[index].0 + 3)));
+        let report =
+            Self { heading, sections: sections.collect(), summary: framed(lines[last]).unwrap().to_owned() };
         let count = report.sections.len();
         let noun = if count == 1 { "section" } else { "sections" };
-        assert!(report.summary.contains(&format!(": {count} {noun}")), "the last line counts otherwise:\n{text}");
+        assert!(
+            report.summary.contains(&format!(": {count} {noun}")),
+            "the last line counts otherwise:\n{text}"
+        );
         report
     }
 

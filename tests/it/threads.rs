@@ -1,6 +1,6 @@
 //! Fifty threads in known functions, in mixed states: each is found where it stands, and none notices.
 
-use crate::program::{Program, path};
+use crate::program::{Program, program};
 
 fn status(program: &mut Program) -> (u64, u64) {
     let answer = program.ask("status");
@@ -10,14 +10,17 @@ fn status(program: &mut Program) -> (u64, u64) {
 
 #[test]
 fn each_thread_stands_in_its_own_function() {
-    let mut program = Program::start(path!("stations"));
+    let mut program = Program::start(program!("stations"));
     let report = program.report();
     for number in 0..50 {
         let name = format!("station_{number:02}");
         let thread = report.thread(&name);
-        let frame = format!("stations.rs:28 in stations::{name}\n");
-        assert!(thread.body.contains(&frame), "no frame `{frame}` in {name}:\n{}", thread.body);
-        assert!(thread.body.contains("    `$wait();`"), "the source line is missing:\n{}", thread.body);
+        let frame = thread.body.lines().position(|line| line.ends_with(&format!(" in stations::{name}")));
+        let frame =
+            frame.unwrap_or_else(|| panic!("{name} does not stand in its function:\n{}", thread.body));
+        let lines: Vec<&str> = thread.body.lines().collect();
+        assert!(lines[frame].contains("tests/programs/stations.rs:"), "{}", lines[frame]);
+        assert_eq!(lines[frame + 1], "    `$wait();`", "the source line of\n{}", lines[frame]);
         for other in (0..50).filter(|other| *other != number) {
             let other = format!("station_{other:02}");
             assert!(!thread.body.contains(&other), "{other} in the stack of {name}:\n{}", thread.body);
@@ -28,7 +31,7 @@ fn each_thread_stands_in_its_own_function() {
 
 #[test]
 fn a_deep_stack_is_whole() {
-    let mut program = Program::start(path!("stations"));
+    let mut program = Program::start(program!("stations"));
     let body = program.report().thread("station_08").body;
     let frames = body.matches("stations::wait_deep::descend").count();
     assert_eq!(frames, 201, "{body}");
@@ -37,7 +40,7 @@ fn a_deep_stack_is_whole() {
 
 #[test]
 fn the_main_thread_comes_first_and_gmr_s_own_last() {
-    let mut program = Program::start(path!("stations"));
+    let mut program = Program::start(program!("stations"));
     let pid = program.pid();
     let threads = program.report().threads();
     assert_eq!(threads[0].tid, pid);
@@ -53,7 +56,7 @@ fn the_main_thread_comes_first_and_gmr_s_own_last() {
 
 #[test]
 fn the_program_does_not_notice() {
-    let mut program = Program::start(path!("stations"));
+    let mut program = Program::start(program!("stations"));
     let (mut before, failed) = status(&mut program);
     assert_eq!(failed, 0);
     for number in 1..=20 {

@@ -15,7 +15,7 @@ static BELL: Condvar = Condvar::new();
 static RUNG: Mutex<bool> = Mutex::new(false);
 static CLOSING: AtomicBool = AtomicBool::new(false);
 
-/// `station!(station_07, wait_in_lock)`: a function that the compiler can neither inline nor merge with its neighbours.
+/// `station_07 => wait_for_lock`: a function that the compiler can neither inline nor merge with its neighbours.
 macro_rules! stations {
     ($($name:ident => $wait:ident),* $(,)?) => {
         $(
@@ -96,8 +96,9 @@ fn wait_deep() {
         let space = std::hint::black_box([depth; 64]);
         if depth == 0 {
             wait_parked();
+            return 0;
         }
-        descend(depth.saturating_sub(1)) + space[0]
+        descend(depth - 1) + space[0]
     }
     descend(200);
 }

@@ -17,7 +17,7 @@ fn describe(mut tasks: Vec<Task>) -> Threads {
     let tids: Vec<u32> = tasks.iter().map(|task| task.tid).collect();
     let modules = Modules::load();
     let traces = stack::trace(&tids, &modules);
-    let (stacks, notes) = stack::symbolize(traces, modules);
+    let (stacks, notes) = stack::symbolize(traces, &modules);
     let threads = tasks.into_iter().zip(stacks).map(|(task, stack)| thread(task, stack, &own)).collect();
     Threads { threads, notes }
 }

@@ -6,5 +6,5 @@
 pub mod convert;
 pub(crate) mod generator;
 pub(crate) mod panics;
-pub mod registry;
+pub(crate) mod registry;
 pub(crate) mod run;

@@ -16,9 +16,9 @@ mod platform;
 #[path = "noop.rs"]
 mod platform;
 
+mod known;
 mod source;
 mod symbolize;
-#[cfg_attr(gmr_noop, allow(dead_code))]
 mod turn;
 
 #[cfg(unix)]
@@ -78,7 +78,7 @@ impl Address {
 pub(crate) fn of_thread(tid: u32) -> Stack {
     let modules = Modules::load();
     let traces = trace(&[tid], &modules);
-    let (mut stacks, _) = symbolize(traces, modules);
+    let (mut stacks, _) = symbolize(traces, &modules);
     stacks.pop().unwrap_or_else(|| Stack::missing("the stack was not taken"))
 }
 

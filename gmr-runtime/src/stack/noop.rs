@@ -67,3 +67,10 @@ impl Modules {
         None
     }
 }
+
+impl Module {
+    /// Never.
+    pub(crate) fn covers(&self, _address: u64) -> bool {
+        false
+    }
+}

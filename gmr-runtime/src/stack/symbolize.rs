@@ -1,6 +1,6 @@
 //! From addresses to functions, files and lines.
 //!
-//! Each distinct address is resolved once for all stacks. The symbolizer reads files and takes a lock that the program's own use of the `backtrace` crate
+//! Each distinct address is resolved once for all stacks, and once for all reports. The symbolizer reads files and takes a lock that the program's own use of the `backtrace` crate
 //! shares, so it runs on a thread of its own, and whoever waits for it waits until a deadline only: what has not been resolved by then is shown as module and
 //! offset, which can be resolved later, elsewhere.
 
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use super::known::{self, Symbols};
 use super::source::Sources;
 use super::turn::Turn;
 use super::{Address, Modules, Resolved, Trace};
@@ -23,13 +24,24 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 static AT_WORK: Turn = Turn::new();
 
 /// Names the frames of all these traces. Beside the stacks, in the same order, it returns what the reader has to know of all of them.
-pub(crate) fn symbolize(traces: Vec<Trace>, modules: Modules) -> (Vec<Stack>, Vec<String>) {
-    let addresses: BTreeSet<Address> = traces.iter().flat_map(|trace| trace.frames.iter().copied()).collect();
-    let (resolved, note) = resolve_all(&addresses);
-    let mut frames: HashMap<Address, Resolved> = HashMap::with_capacity(addresses.len());
-    for &address in &addresses {
-        let symbols = resolved.get(&address).cloned().unwrap_or_default();
-        frames.insert(address, located(address, symbols, &modules));
+pub(crate) fn symbolize(traces: Vec<Trace>, modules: &Modules) -> (Vec<Stack>, Vec<String>) {
+    let mut frames: HashMap<Address, Resolved> = HashMap::new();
+    let mut unknown = BTreeSet::new();
+    for &address in traces.iter().flat_map(|trace| &trace.frames) {
+        if frames.contains_key(&address) || unknown.contains(&address) {
+            continue;
+        }
+        match known::get(address, modules) {
+            Some(symbols) => drop(frames.insert(address, located(address, &symbols, modules))),
+            None => drop(unknown.insert(address)),
+        }
+    }
+    let note = resolve_all(&unknown, |address, symbols| {
+        known::put(address, modules, &symbols);
+        frames.insert(address, located(address, &symbols, modules));
+    });
+    for address in unknown {
+        frames.entry(address).or_insert_with(|| located(address, &[], modules));
     }
     let stacks = traces
         .into_iter()
@@ -43,24 +55,21 @@ pub(crate) fn symbolize(traces: Vec<Trace>, modules: Modules) -> (Vec<Stack>, Ve
 
 /// What the symbolizer says of one address: the function, then those it was inlined into.
 #[derive(Debug, Clone, Default)]
-struct Symbol {
+pub(super) struct Symbol {
     function: Option<String>,
     file: Option<String>,
     line: Option<u32>,
     source: Option<String>,
 }
 
-type Symbols = HashMap<Address, Vec<Symbol>>;
-
-fn resolve_all(addresses: &BTreeSet<Address>) -> (Symbols, Option<String>) {
-    let mut resolved = Symbols::new();
+/// Resolves these addresses and hands over each as soon as it is. Returns why some are missing, if any are.
+fn resolve_all(addresses: &BTreeSet<Address>, mut each: impl FnMut(Address, Symbols)) -> Option<String> {
     if addresses.is_empty() {
-        return (resolved, None);
+        return None;
     }
     let until = Instant::now() + DEADLINE;
     let Some(turn) = AT_WORK.take(until) else {
-        let note = "functions are missing: the symbolizer is still at work for another report";
-        return (resolved, Some(note.to_owned()));
+        return Some("functions are missing: the symbolizer is still at work for another report".to_owned());
     };
     let (sender, receiver) = mpsc::channel();
     // In ascending order, so that the symbolizer, which keeps four modules open, meets each module once.
@@ -77,28 +86,27 @@ fn resolve_all(addresses: &BTreeSet<Address>) -> (Symbols, Option<String>) {
         drop(turn);
     });
     if let Err(error) = spawned {
-        return (resolved, Some(format!("functions are missing: no thread to resolve them on: {error}")));
+        return Some(format!("functions are missing: no thread to resolve them on: {error}"));
     }
+    let mut resolved = 0;
     loop {
         match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok((address, symbols)) => {
-                resolved.insert(address, symbols);
+                resolved += 1;
+                each(address, symbols);
             }
-            Err(RecvTimeoutError::Disconnected) => return (resolved, None),
+            Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => {
-                let note = format!(
-                    "functions are missing in places: {} of {} addresses were resolved within {} s",
-                    resolved.len(),
-                    addresses.len(),
-                    DEADLINE.as_secs()
-                );
-                return (resolved, Some(note));
+                let (all, seconds) = (addresses.len(), DEADLINE.as_secs());
+                return Some(format!(
+                    "functions are missing in places: {resolved} of {all} addresses were resolved within {seconds} s"
+                ));
             }
         }
     }
 }
 
-fn resolve(address: Address, sources: &mut Sources) -> Vec<Symbol> {
+fn resolve(address: Address, sources: &mut Sources) -> Symbols {
     let mut symbols = Vec::new();
     // The symbolizer takes any address for a return address and goes one byte back.
     let pointer = address.lookup().saturating_add(1) as *mut std::ffi::c_void;
@@ -112,13 +120,14 @@ fn resolve(address: Address, sources: &mut Sources) -> Vec<Symbol> {
             line,
         });
     });
-    symbols
+    symbols.into()
 }
 
 /// Adds to the symbols of an address where the address is.
-fn located(address: Address, symbols: Vec<Symbol>, modules: &Modules) -> Resolved {
-    let module = modules.find(address.value());
-    let frame = |symbol: Symbol, inlined: bool| {
+fn located(address: Address, symbols: &[Symbol], modules: &Modules) -> Resolved {
+    let module = modules.find(address.lookup());
+    let frame = |symbol: &Symbol, inlined: bool| {
+        let symbol = symbol.clone();
         Arc::new(Frame {
             address: address.value(),
             function: symbol.function,
@@ -131,11 +140,8 @@ fn located(address: Address, symbols: Vec<Symbol>, modules: &Modules) -> Resolve
             build_id: module.and_then(|module| module.build_id.clone()),
         })
     };
-    let last = symbols.len().saturating_sub(1);
-    if symbols.is_empty() {
-        return vec![frame(Symbol::default(), false)];
-    }
-    symbols.into_iter().enumerate().map(|(index, symbol)| frame(symbol, index < last)).collect()
+    let Some(last) = symbols.len().checked_sub(1) else { return vec![frame(&Symbol::default(), false)] };
+    symbols.iter().enumerate().map(|(index, symbol)| frame(symbol, index < last)).collect()
 }
 
 #[cfg(test)]
@@ -149,8 +155,11 @@ mod tests {
 
     #[test]
     fn a_function_is_named_with_file_line_and_source() {
-        let trace = Trace { frames: vec![Address::Exact(a_function_with_a_name as *const () as u64)], incomplete: None };
-        let (stacks, notes) = symbolize(vec![trace.clone(), trace], Modules::load());
+        let trace = Trace {
+            frames: vec![Address::Exact(a_function_with_a_name as *const () as u64)],
+            incomplete: None,
+        };
+        let (stacks, notes) = symbolize(vec![trace.clone(), trace], &Modules::load());
         assert_eq!(notes, Vec::<String>::new());
         assert_eq!(stacks[0], stacks[1]);
         let frame = stacks[0].frames.last().unwrap();
@@ -158,12 +167,15 @@ mod tests {
         assert!(frame.file.as_ref().unwrap().ends_with("symbolize.rs"), "{frame:?}");
         assert!(frame.source.as_ref().unwrap().contains("fn a_function_with_a_name"), "{frame:?}");
         assert!(Arc::ptr_eq(&stacks[0].frames[0], &stacks[1].frames[0]), "shared, not copied");
+        // And it is known the next time.
+        let address = stacks[0].frames[0].address;
+        assert!(known::get(Address::Exact(address), &Modules::load()).is_some());
     }
 
     #[test]
     fn an_address_of_nobody_stays_an_address() {
         let trace = Trace { frames: vec![Address::Return(0x10)], incomplete: Some("cut".into()) };
-        let (stacks, _) = symbolize(vec![trace], Modules::default());
+        let (stacks, _) = symbolize(vec![trace], &Modules::default());
         assert_eq!(stacks[0].frames.len(), 1);
         assert_eq!(stacks[0].frames[0].address, 0x10);
         assert_eq!(stacks[0].frames[0].function, None);

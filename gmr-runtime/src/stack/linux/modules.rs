@@ -51,7 +51,7 @@ impl Modules {
     /// The module that covers this address.
     pub(crate) fn find(&self, address: u64) -> Option<&Module> {
         let after = self.list.partition_point(|module| module.range.start <= address);
-        self.list[..after].last().filter(|module| module.range.contains(&address))
+        self.list[..after].last().filter(|module| module.covers(address))
     }
 
     /// The module with this path.
@@ -127,6 +127,11 @@ impl Module {
             }
         }
         Some(module)
+    }
+
+    /// Whether the address is in one of its segments, or between them.
+    pub(crate) fn covers(&self, address: u64) -> bool {
+        self.range.contains(&address)
     }
 
     /// Copies what stands at these addresses of the file.
