@@ -100,13 +100,15 @@ mod values;
 /// # Expands, roughly, to
 ///
 /// ```no_run
-/// fn main() {
+/// # use std::process::ExitCode;
+/// fn main() -> ExitCode {
 ///     gmr::__private::arm(
 ///         gmr::__private::Builder::new()
 ///             .product(env!("CARGO_PKG_NAME"))
 ///             .version(env!("CARGO_PKG_VERSION")),
 ///     );
 ///     // The program, as it was.
+///     ExitCode::SUCCESS
 /// }
 /// ```
 #[proc_macro_attribute]
