@@ -21,5 +21,7 @@ fn the_attributes_speak_plainly() {
 fn sources(folder: &str) -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    files.filter(|file| file.as_ref().is_ok_and(|file| file.path().extension() == Some(OsStr::new("rs")))).count()
+    files
+        .filter(|file| file.as_ref().is_ok_and(|file| file.path().extension() == Some(OsStr::new("rs"))))
+        .count()
 }
