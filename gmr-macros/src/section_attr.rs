@@ -94,7 +94,7 @@ impl Options {
         let order = self.order.as_ref().map_or_else(|| quote!(0), |_| quote!(__GMR_ORDER));
         let timeout = optional(self.timeout.clone());
         quote_spanned! {Span::mixed_site()=>
-            const _: () = {
+            #krate::__private::a_section_goes_on_a_free_function! {
                 #(const __GMR_TITLE: &str = #titles;)*
                 #(const __GMR_ORDER: i32 = #orders;)*
                 #generate
@@ -109,7 +109,7 @@ impl Options {
                         generate: __gmr_generate,
                     }
                 }
-            };
+            }
         }
     }
 }
