@@ -3,7 +3,6 @@
 //! The body stays raw tokens: whatever is wrong in it is the compiler's to report, once, on the user's own code.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
-use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, Ident, Signature, Visibility};
@@ -64,7 +63,7 @@ fn parse_head(input: ParseStream<'_>, attribute: &str) -> syn::Result<(Vec<Attri
 }
 
 fn body(tree: TokenTree) -> Option<Group> {
-    match visible(quote!(#tree)).into_iter().next() {
+    match visible(tree.into()).into_iter().next() {
         Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => Some(group),
         _ => None,
     }
@@ -86,6 +85,8 @@ fn visible(mut tokens: TokenStream) -> TokenStream {
 #[cfg(test)]
 mod tests {
     use std::str::FromStr as _;
+
+    use quote::quote;
 
     use super::*;
 

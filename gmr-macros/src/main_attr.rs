@@ -33,11 +33,11 @@ struct Options {
 }
 
 /// The attribute on this item.
-pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let options = Options::read(args, &mut errors);
     let function = Function::parse(item.clone(), ATTRIBUTE, &mut errors);
-    let Some(function) = function else { return fallback(errors, &item).unwrap_or(item) };
+    let Some(function) = function else { return fallback(errors, item).unwrap_or_default() };
     validate(&function, &mut errors);
     fallback(errors, &harmless(&function, item)).unwrap_or_else(|| with_statement(&function, &options))
 }
@@ -65,10 +65,10 @@ fn lacks_runtime(function: &Function) -> Option<Token![async]> {
 
 /// The user's function in a shape that the compiler has nothing more to say about: an `async fn main` at the root of a
 /// crate would be a second error. Its body is still checked, one level deeper.
-fn harmless(function: &Function, item: TokenStream) -> TokenStream {
+fn harmless(function: &Function, item: &TokenStream) -> TokenStream {
     match lacks_runtime(function) {
         Some(_) => quote!(fn main() { #item }),
-        None => item,
+        None => item.clone(),
     }
 }
 
@@ -125,13 +125,16 @@ impl Options {
     /// The statement that arms the hook, and the crates that are linked for their sections.
     fn statement(&self) -> TokenStream {
         let krate = self.krate.clone().unwrap_or_else(|| parse_quote!(::gmr));
-        let link = &self.link;
+        let link = self.link.iter().map(|dependency| {
+            // Where the name stands, so that the compiler says there that it cannot find the crate.
+            quote_spanned!(dependency.span().resolved_at(Span::mixed_site())=> extern crate #dependency as _;)
+        });
         let setters = [("product", &self.product), ("version", &self.version), ("vendor", &self.vendor)];
         let setters = setters.map(|(name, value)| setter(name, value.as_ref()));
         let signal = self.signal.iter();
         // `mixed_site`: what the user's expressions name can never be a variable of ours.
         quote_spanned! {Span::mixed_site()=>
-            #(extern crate #link as _;)*
+            #(#link)*
             #krate::__private::arm({
                 let builder = #krate::__private::Builder::new();
                 let builder = builder.debug_assertions(::core::cfg!(debug_assertions));

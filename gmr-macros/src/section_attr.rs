@@ -34,14 +34,14 @@ struct Options {
 }
 
 /// The attribute of this kind on this item.
-pub(crate) fn expand(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(kind: Kind, args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let options = Options::read(args, &mut errors);
     let function = Function::parse(item.clone(), kind.attribute(), &mut errors);
     if let Some(function) = &function {
         validate(kind, &function.signature, &mut errors);
     }
-    fallback(errors, &item).unwrap_or_else(|| {
+    fallback(errors, item).unwrap_or_else(|| {
         let entry = function.map(|function| options.entry(kind, &function));
         quote!(#item #entry)
     })
@@ -88,11 +88,15 @@ impl Options {
         let krate = self.krate.clone().unwrap_or_else(|| parse_quote!(::gmr));
         let generate = generate(&krate, function);
         let (kind, name) = (kind.variant(), function.name());
-        let title = optional(self.title.as_ref());
-        let timeout = optional(self.timeout.as_ref());
-        let order = self.order.clone().unwrap_or_else(|| quote!(0));
+        // The user's expressions stand in constants of the type that they should have, so that an error speaks of nothing but that type.
+        let (titles, orders) = (self.title.iter(), self.order.iter());
+        let title = optional(self.title.as_ref().map(|_| quote!(__GMR_TITLE)));
+        let order = self.order.as_ref().map_or_else(|| quote!(0), |_| quote!(__GMR_ORDER));
+        let timeout = optional(self.timeout.clone());
         quote_spanned! {Span::mixed_site()=>
-            const _: () = {
+            #krate::__private::a_section_goes_on_a_free_function! {
+                #(const __GMR_TITLE: &str = #titles;)*
+                #(const __GMR_ORDER: i32 = #orders;)*
                 #generate
                 #krate::__private::inventory::submit! {
                     #krate::__private::SectionEntry {
@@ -105,7 +109,7 @@ impl Options {
                         generate: __gmr_generate,
                     }
                 }
-            };
+            }
         }
     }
 }
@@ -148,11 +152,16 @@ fn validate(kind: Kind, signature: &Signature, errors: &mut Errors) {
     if !generics.params.is_empty() {
         errors.on(
             generics,
-            format!("`#[{attribute}]` goes on a function without generics, for nothing would say what to fill in: call this one from a function without"),
+            format!("`#[{attribute}]` goes on a function without generics, for nothing says what to fill in for them: write one that calls this"),
         );
     }
     if let Some(clause) = &generics.where_clause {
-        errors.on(clause, format!("`#[{attribute}]` goes on a function without a `where` clause: remove it"));
+        errors.on(
+            clause,
+            format!(
+                "`#[{attribute}]` goes on a function without a `where` clause: write one that calls this"
+            ),
+        );
     }
     validate_inputs(attribute, signature, errors);
 }
@@ -187,17 +196,18 @@ fn generate(krate: &Path, function: &Function) -> TokenStream {
         // There is no value whose type could be asked for; the call itself passes for content.
         return quote_spanned!(Span::mixed_site()=> #deprecated fn __gmr_generate() -> #krate::__private::Content { #ident() });
     }
+    let probe = quote_spanned!(Span::mixed_site()=> (&&#krate::__private::convert::Probe::of(&value)));
     let show = show(krate, &function.signature.output);
     quote_spanned! {Span::mixed_site()=>
         #deprecated
         fn __gmr_generate() -> #krate::__private::Content {
             use #krate::__private::convert::{
-                Displayable as _, NoOptionKind as _, NoResultKind as _, OptionKind as _, Probe, ResultKind as _, Serializable as _,
+                Displayable as _, NoOptionKind as _, NoResultKind as _, OptionKind as _, ResultKind as _, Serializable as _,
             };
             let value = #ident();
-            match (&&Probe::of(&value)).result_kind().open(value) {
+            match #probe.result_kind().open(value) {
                 ::core::result::Result::Err(content) => content,
-                ::core::result::Result::Ok(value) => match (&&Probe::of(&value)).option_kind().open(value) {
+                ::core::result::Result::Ok(value) => match #probe.option_kind().open(value) {
                     ::core::result::Result::Err(content) => content,
                     ::core::result::Result::Ok(value) => #show,
                 },
@@ -212,7 +222,8 @@ fn show(krate: &Path, output: &ReturnType) -> TokenStream {
     let kind = quote_spanned!(start=> (&&#krate::__private::convert::Probe::of(&value)).leaf_kind());
     // The compiler takes an expression to reach from its first token to its last.
     let (reference, value) = (quote_spanned!(start=> &), quote_spanned!(end=> value));
-    quote_spanned!(end=> #kind.content(#reference #value))
+    let content = Ident::new("content", Span::mixed_site());
+    quote_spanned!(end=> #kind.#content(#reference #value))
 }
 
 /// Where the return type starts and where it ends, marked as ours so that no lint takes what stands there for the user's.
@@ -231,9 +242,7 @@ fn is_never(output: &ReturnType) -> bool {
     matches!(output, ReturnType::Type(_, shown) if matches!(**shown, Type::Never(_)))
 }
 
-fn optional(value: Option<&TokenStream>) -> TokenStream {
-    match value {
-        Some(value) => quote!(::core::option::Option::Some(#value)),
-        None => quote!(::core::option::Option::None),
-    }
+fn optional(value: Option<TokenStream>) -> TokenStream {
+    let none = || quote!(::core::option::Option::None);
+    value.map_or_else(none, |value| quote!(::core::option::Option::Some(#value)))
 }

@@ -48,4 +48,15 @@ pub mod __private {
     pub use crate::section::convert;
     pub use crate::section::registry::{Kind, SectionEntry};
     pub use inventory;
+    pub use crate::a_section_goes_on_a_free_function;
+}
+
+/// What surrounds the entry of a section. On a function inside an `impl`, which an attribute cannot tell from a free one, the compiler refuses the
+/// nameless constant and says that the error comes from the macro of this name: the name is all that can be told to the user there.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! a_section_goes_on_a_free_function {
+    ($($entry:tt)*) => {
+        const _: () = { $($entry)* };
+    };
 }

@@ -1,0 +1,2 @@
+#[gmr::main(crate = "gmr")]
+fn main() {}

@@ -1,0 +1,2 @@
+#[gmr::main(link(gmr-test-sections))]
+fn main() {}

@@ -1,0 +1,2 @@
+#[gmr::main(link(no_such_crate))]
+fn main() {}

@@ -1,0 +1,2 @@
+#[gmr::main(link(gmr_test_sections::pool))]
+fn main() {}

@@ -1,0 +1,6 @@
+#[gmr::main]
+struct Program;
+
+fn main() {
+    let _ = Program;
+}

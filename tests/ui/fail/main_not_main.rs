@@ -1,0 +1,6 @@
+#[gmr::main]
+fn serve() {}
+
+fn main() {
+    serve();
+}

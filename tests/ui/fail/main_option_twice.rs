@@ -1,0 +1,2 @@
+#[gmr::main(version = "1", product = "Shop", version = "2")]
+fn main() {}

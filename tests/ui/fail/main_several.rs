@@ -1,0 +1,2 @@
+#[gmr::main(signal = "SIGSTOP", color = "red", version = 'v', link())]
+async fn main() {}

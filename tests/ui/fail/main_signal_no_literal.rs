@@ -1,0 +1,4 @@
+const SIGNAL: &str = "SIGUSR1";
+
+#[gmr::main(signal = SIGNAL)]
+fn main() {}

@@ -1,0 +1,2 @@
+#[gmr::main(signal = 0)]
+fn main() {}

@@ -1,0 +1,2 @@
+#[gmr::main(signal = "SIGKILL")]
+fn main() {}

@@ -1,0 +1,2 @@
+#[gmr::main(signal = 11)]
+fn main() {}

@@ -1,0 +1,2 @@
+#[gmr::main(signal = "SIGUSR3")]
+fn main() {}

@@ -1,0 +1,2 @@
+#[gmr::main(vendor)]
+fn main() {}

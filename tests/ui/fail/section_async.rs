@@ -1,0 +1,8 @@
+#[gmr::section]
+async fn cache() -> u8 {
+    1
+}
+
+fn main() {
+    let _ = cache();
+}

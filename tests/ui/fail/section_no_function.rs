@@ -1,0 +1,6 @@
+#[gmr::section]
+static CACHE: u8 = 1;
+
+fn main() {
+    let _ = CACHE;
+}

@@ -1,0 +1,8 @@
+#[gmr::section(order = "first")]
+fn cache() -> u8 {
+    1
+}
+
+fn main() {
+    cache();
+}

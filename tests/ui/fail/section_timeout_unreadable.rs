@@ -1,0 +1,8 @@
+#[gmr::section(timeout = "two seconds")]
+fn cache() -> u8 {
+    1
+}
+
+fn main() {
+    cache();
+}

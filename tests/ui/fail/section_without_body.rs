@@ -1,0 +1,6 @@
+trait Cache {
+    #[gmr::section]
+    fn stats() -> u8;
+}
+
+fn main() {}

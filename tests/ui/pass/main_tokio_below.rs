@@ -1,0 +1,12 @@
+#[gmr::main(version = "1")]
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), String> {
+    armed();
+    tokio::task::yield_now().await;
+    Ok(())
+}
+
+/// gmr can be installed once in a process.
+fn armed() {
+    assert_eq!(gmr::Builder::new().install().unwrap_err().kind(), gmr::ErrorKind::AlreadyInstalled);
+}
