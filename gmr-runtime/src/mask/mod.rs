@@ -11,14 +11,18 @@
 //! | `arguments` | command lines |
 //! | `secret` | nothing: what the adopter declared to be a secret |
 
+mod arguments;
 mod keys;
 mod lexicon;
 mod pairs;
 mod quoting;
+mod secret;
 mod tokens;
 mod urls;
 mod values;
 
+pub(crate) use arguments::arguments;
+pub use secret::{Secret, masked};
 pub(crate) use values::text;
 
 /// What stands in the place of a secret.
@@ -26,15 +30,4 @@ const MASK: &str = "***";
 
 pub(crate) fn to_value<T: serde::Serialize + ?Sized>(_: &T) -> Result<crate::model::Value, std::fmt::Error> {
     Ok(crate::model::Value::Null)
-}
-
-pub(crate) fn arguments(args: &[String]) -> Vec<String> {
-    args.to_vec()
-}
-
-#[derive(Debug)]
-pub struct Secret<T>(T);
-
-pub fn masked<T: ?Sized, S: serde::Serializer>(_: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(MASK)
 }
