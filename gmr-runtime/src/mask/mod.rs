@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `keys` | the name of a field, a flag, a variable, a type: is what it names a secret? `lexicon` has the words |
 //! | `values` | a piece of text by itself; `pairs`, `quoting`, `tokens` and `urls` find the parts to mask |
-//! | `serializer` | anything `Serialize`, on its way to a [`Value`](crate::model::Value) |
+//! | `serializer` | anything `Serialize`, on its way to a [`Value`](crate::model::Value); `tree` holds it meanwhile |
 //! | `arguments` | command lines |
 //! | `secret` | nothing: what the adopter declared to be a secret |
 
@@ -17,17 +17,16 @@ mod lexicon;
 mod pairs;
 mod quoting;
 mod secret;
+mod serializer;
 mod tokens;
+mod tree;
 mod urls;
 mod values;
 
 pub(crate) use arguments::arguments;
 pub use secret::{Secret, masked};
+pub(crate) use serializer::to_value;
 pub(crate) use values::text;
 
 /// What stands in the place of a secret.
 const MASK: &str = "***";
-
-pub(crate) fn to_value<T: serde::Serialize + ?Sized>(_: &T) -> Result<crate::model::Value, std::fmt::Error> {
-    Ok(crate::model::Value::Null)
-}
