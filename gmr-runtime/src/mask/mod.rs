@@ -1,18 +1,32 @@
-//! stub
-#![allow(missing_docs, clippy::all)]
-use crate::model::Value;
-use serde::{Serialize, Serializer};
-use std::borrow::Cow;
-pub(crate) fn text(text: &str) -> Cow<'_, str> {
-    Cow::Borrowed(text)
-}
-pub(crate) fn to_value<T: Serialize + ?Sized>(_value: &T) -> Result<Value, std::fmt::Error> {
-    Ok(Value::Null)
-}
-pub struct Secret<T>(T);
-pub fn masked<T: ?Sized, S: Serializer>(_value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str("***")
-}
-pub(crate) fn arguments(args: &[String]) -> Vec<String> {
-    args.to_vec()
-}
+//! The gate that secrets do not pass: whatever a report shows of the adopter's data goes through here first,
+//! be it a value that serializes, free text, or a command line. It fails closed: what cannot be judged is
+//! masked, and the mask is always `***`. It reads nothing but what it is given, does no I/O, and leaves the
+//! look of a report to the views.
+//!
+//! | file | what it judges |
+//! |---|---|
+//! | `keys` | the name of a field, a flag, a variable, a type: is what it names a secret? `lexicon` has the words |
+//! | `values` | a piece of text by itself; `pairs`, `quoting`, `tokens` and `urls` find the parts to mask |
+//! | `serializer` | anything `Serialize`, on its way to a [`Value`](crate::model::Value); `tree` holds it meanwhile |
+//! | `arguments` | command lines |
+//! | `secret` | nothing: what the adopter declared to be a secret |
+
+mod arguments;
+mod keys;
+mod lexicon;
+mod pairs;
+mod quoting;
+mod secret;
+mod serializer;
+mod tokens;
+mod tree;
+mod urls;
+mod values;
+
+pub(crate) use arguments::arguments;
+pub use secret::{Secret, masked};
+pub(crate) use serializer::to_value;
+pub(crate) use values::text;
+
+/// What stands in the place of a secret.
+const MASK: &str = "***";

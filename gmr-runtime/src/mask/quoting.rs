@@ -1,0 +1,315 @@
+//! Where a value ends that stands in a text: quotes that have been escaped once or twice, brackets, the end
+//! of a line, the next pair. In doubt a value goes on: what is masked too far is a nuisance, what is masked
+//! too short a leak. It looks at each byte once, and does not know what the values are for.
+
+use std::ops::Range;
+
+/// How far a value goes that is not quoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// To the end of its word.
+    Word,
+    /// To the end of its line, or to the next `key=` on it.
+    Line,
+    /// To the end of its line, or to the quote that was opened before its key.
+    Header(Option<u8>),
+    /// To the next parameter of the URL, or to the URL's end.
+    Query,
+    /// To the tag that closes the element.
+    Element,
+}
+
+/// The longest key that is looked for after a value: long enough for those that people write, and short
+/// enough that looking at the same bytes once for every word does no harm.
+pub(super) const LONGEST_KEY: usize = 64;
+
+/// The value that begins at `start`, without its quotes.
+pub(super) fn value(bytes: &[u8], start: usize, extent: Extent) -> Range<usize> {
+    let until = |stops: &[u8]| start..find(bytes, start, |b| b.is_ascii_whitespace() || stops.contains(&b));
+    match extent {
+        Extent::Query => until(b"&#\"'`<>\\"),
+        Extent::Element => start..find(bytes, start, |b| b == b'<'),
+        Extent::Word | Extent::Line => quoted(bytes, start).unwrap_or_else(|| unquoted(bytes, start, extent)),
+        Extent::Header(around) => quoted(bytes, start).unwrap_or_else(|| {
+            let end = find(bytes, start, |b| b == b'\n' || Some(b) == around);
+            start..trimmed(bytes, start, end)
+        }),
+    }
+}
+
+/// The position of the first byte from `start` on that fits, or the end.
+pub(super) fn find(bytes: &[u8], start: usize, fits: impl Fn(u8) -> bool) -> usize {
+    bytes[start..].iter().position(|&b| fits(b)).map_or(bytes.len(), |offset| start + offset)
+}
+
+/// Whether this byte can be part of a key. Beyond ASCII everything can; a key that is not one is judged
+/// harmless.
+pub(super) fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-.".contains(&byte) || !byte.is_ascii()
+}
+
+pub(super) fn is_quote(byte: u8) -> bool {
+    b"\"'`".contains(&byte)
+}
+
+/// A quote, with the backslashes before it.
+#[derive(Debug, Clone, Copy)]
+struct Quote {
+    backslashes: usize,
+    mark: u8,
+}
+
+impl Quote {
+    fn at(bytes: &[u8], start: usize) -> Option<Self> {
+        let end = find(bytes, start, |b| b != b'\\');
+        let mark = *bytes.get(end).filter(|&&b| is_quote(b))?;
+        Some(Self { backslashes: end - start, mark })
+    }
+
+    fn len(self) -> usize {
+        self.backslashes + 1
+    }
+
+    /// Where the quoted content that begins at `start` ends, and where its closing quote ends. Each time that
+    /// a text is quoted anew, n backslashes become 2n + 1 before a quote of the level below; so a quote that
+    /// stands after some other number of backslashes is part of the content, unless it is one of a level
+    /// above.
+    fn closing(self, bytes: &[u8], start: usize) -> (usize, usize) {
+        let mut run = 0;
+        for (at, &byte) in bytes.iter().enumerate().skip(start) {
+            if byte == b'\\' {
+                run += 1;
+                continue;
+            }
+            let n = self.backslashes;
+            if byte == self.mark && (run < n || (run - n).is_multiple_of(2 * (n + 1))) {
+                return (at - run.min(n), at + 1);
+            }
+            run = 0;
+        }
+        (bytes.len(), bytes.len())
+    }
+}
+
+/// The content of the quotes that begin at `start`, if that is all of the value.
+fn quoted(bytes: &[u8], start: usize) -> Option<Range<usize>> {
+    let quote = Quote::at(bytes, start)?;
+    let content = start + quote.len();
+    let (end, after) = quote.closing(bytes, content);
+    // A quote that follows closes what was opened before the key, unless more of the value comes after it
+    // (`'a'"b"`) or this was the first third of a `"""`, as TOML and Python have it.
+    let whole = match Quote::at(bytes, after) {
+        Some(next) => content < end && ends_here(bytes, after + next.len()),
+        None => ends_here(bytes, after) || bytes[after..].starts_with(b"/>"),
+    };
+    whole.then_some(content..end)
+}
+
+/// Whether what stands here ends a value that ended just before.
+fn ends_here(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at).is_none_or(|&b| b.is_ascii_whitespace() || b",;&|)]}<>:\\".contains(&b) || is_quote(b))
+}
+
+/// Walks over a value that is not wholly quoted.
+struct Walk<'a> {
+    bytes: &'a [u8],
+    start: usize,
+    at: usize,
+    extent: Extent,
+    /// How many brackets are open.
+    depth: usize,
+    /// Whether the open brackets go over several lines.
+    multiline: bool,
+}
+
+fn unquoted(bytes: &[u8], start: usize, extent: Extent) -> Range<usize> {
+    let multiline = bytes.get(start).is_some_and(|&b| is_open(b));
+    let mut walk = Walk { bytes, start, at: start, extent, depth: 0, multiline };
+    while walk.step() {}
+    start..trimmed(bytes, start, walk.at)
+}
+
+fn is_open(byte: u8) -> bool {
+    b"([{".contains(&byte)
+}
+
+impl Walk<'_> {
+    /// Goes on by one byte or one quoted part. `false` at the end of the value.
+    fn step(&mut self) -> bool {
+        let Some(&byte) = self.bytes.get(self.at) else { return false };
+        if let Some(quote) = Quote::at(self.bytes, self.at) {
+            return self.quote(quote);
+        }
+        let goes_on = match byte {
+            // The backslashes before anything but a quote are passed together, so that they are not counted
+            // again.
+            b'\\' => {
+                self.at = find(self.bytes, self.at, |b| b != b'\\');
+                return true;
+            }
+            b'\n' => self.line_feed(),
+            _ if self.depth > 0 => {
+                self.depth += usize::from(is_open(byte));
+                self.depth -= usize::from(b")]}".contains(&byte));
+                true
+            }
+            b if is_open(b) => {
+                self.depth += 1;
+                true
+            }
+            b')' | b']' | b'}' => !ends_here(self.bytes, self.at + 1),
+            b'<' => self.bytes.get(self.at + 1) != Some(&b'/'),
+            b if b.is_ascii_whitespace() => return self.blank(),
+            b',' | b';' | b'&' => self.delimiter(),
+            _ => true,
+        };
+        self.at += usize::from(goes_on);
+        goes_on
+    }
+
+    /// A quote within the value opens a part that is passed as a whole, closes something that was opened
+    /// before the value, or is an apostrophe.
+    fn quote(&mut self, quote: Quote) -> bool {
+        let after = self.at + quote.len();
+        let prefix = &self.bytes[self.start..self.at];
+        // `b"..."`, `r#"..."#`, `'a'"b"`, `x="..."`
+        let opens = prefix.iter().all(|b| b"bBcCfFrRuU$".contains(b))
+            || prefix.last().is_some_and(|&b| b"=#,:".contains(&b) || is_quote(b));
+        if self.depth > 0 || opens {
+            self.at = quote.closing(self.bytes, after).1;
+            return true;
+        }
+        let goes_on = !ends_here(self.bytes, after);
+        if goes_on {
+            self.at = after;
+        }
+        goes_on
+    }
+
+    /// A value goes on in the next line where a bracket has been opened at the end of this one.
+    fn line_feed(&mut self) -> bool {
+        let before = self.bytes[self.start..self.at].iter().rev().find(|b| !b.is_ascii_whitespace());
+        self.multiline |= before.is_some_and(|&b| is_open(b) || b == b',');
+        self.depth > 0 && self.multiline
+    }
+
+    /// Passes the blanks before the next word, if it belongs to the value.
+    fn blank(&mut self) -> bool {
+        let next = find(self.bytes, self.at, |b| b == b'\n' || !b.is_ascii_whitespace());
+        // `Password { .. }`, as `Debug` writes it.
+        let goes_on = match self.bytes.get(next) {
+            Some(b'{') => true,
+            _ => self.extent == Extent::Line && !is_pair(self.bytes, next, b"="),
+        };
+        if goes_on {
+            self.at = next;
+        }
+        goes_on
+    }
+
+    fn delimiter(&self) -> bool {
+        let next = find(self.bytes, self.at + 1, |b| b != b' ');
+        let blank = next > self.at + 1;
+        let last = self.bytes.get(next).is_none_or(u8::is_ascii_whitespace);
+        let ends = is_pair(self.bytes, next, b"=:") || last || (blank && self.extent != Extent::Line);
+        !ends && !self.bytes.get(next).is_some_and(|&b| b")]}".contains(&b))
+    }
+}
+
+/// Whether a key and one of these separators stand here.
+pub(super) fn is_pair(bytes: &[u8], start: usize, separators: &[u8]) -> bool {
+    let window = &bytes[start..bytes.len().min(start + LONGEST_KEY)];
+    let decoration = |b: u8| is_quote(b) || b == b'\\';
+    let key = find(window, 0, |b| !decoration(b));
+    let end = find(window, key, |b| !is_key_byte(b) && !b"[]".contains(&b));
+    let separator = find(window, end, |b| !decoration(b) && b != b' ');
+    end > key && window.get(separator).is_some_and(|b| separators.contains(b))
+}
+
+/// The end without the blanks before it.
+fn trimmed(bytes: &[u8], start: usize, end: usize) -> usize {
+    end - bytes[start..end].iter().rev().take_while(|b| b.is_ascii_whitespace()).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value_of(text: &str, extent: Extent) -> &str {
+        &text[value(text.as_bytes(), 0, extent)]
+    }
+
+    #[test]
+    fn quotes_end_where_they_were_opened() {
+        for (text, expected) in [
+            (r#""a b", c"#, "a b"),
+            (r#""a\"b" c"#, r#"a\"b"#),
+            (r#""a\\" c"#, r"a\\"),
+            (r#"\"a\", c"#, "a"),
+            (r#"\"a\\\"b\", c"#, r#"a\\\"b"#),
+            (r#"\"cut off" c"#, "cut off"),
+            (r#"\\\"a b\\\", c"#, "a b"),
+            ("'a b' c", "a b"),
+            ("`a b`", "a b"),
+            (r#""no end"#, "no end"),
+            (r#""a"b c"#, r#""a"b"#),
+            ("'a b'\"c d\" e", "'a b'\"c d\""),
+            (r#""""a b""" c"#, r#""""a b""""#),
+            (r#"b"a b" c"#, r#"b"a b""#),
+            ("r#\"a b\"# c", "r#\"a b\"#"),
+            ("", ""),
+        ] {
+            assert_eq!(value_of(text, Extent::Word), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_end_where_something_else_begins() {
+        for (text, expected) in [
+            ("a b", "a"),
+            ("a, b", "a"),
+            ("a,b c", "a,b"),
+            ("a;b=c", "a"),
+            ("a;b:c", "a"),
+            ("a;bc", "a;bc"),
+            ("a)", "a"),
+            ("a) b", "a"),
+            ("a)b", "a)b"),
+            ("a\" b", "a"),
+            ("don't do", "don't"),
+            ("a</b>", "a"),
+            ("Some(\"a b\"), c: d", "Some(\"a b\")"),
+            ("Some(\n    \"a b\",\n), c", "Some(\n    \"a b\",\n)"),
+            ("[a, b], c", "[a, b]"),
+            ("[a,\n b\n]\nc", "[a,\n b\n]"),
+            ("{ a: {b: c} } d", "{ a: {b: c} }"),
+            ("Token { a: b } c", "Token { a: b }"),
+            ("a(b c\nd", "a(b c"),
+            ("[a, b\nc", "[a, b\nc"),
+        ] {
+            assert_eq!(value_of(text, Extent::Word), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_end_at_their_end_or_at_the_next_pair() {
+        for (text, expected) in [
+            ("a b c  \nd", "a b c"),
+            ("a b c=d", "a b"),
+            ("a b c: d", "a b c: d"),
+            ("a, b; c=d", "a, b"),
+            ("a, b", "a, b"),
+            ("a, b,\nc", "a, b"),
+        ] {
+            assert_eq!(value_of(text, Extent::Line), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_other_extents() {
+        assert_eq!(value_of("Basic a=b; c='d'\nx", Extent::Header(None)), "Basic a=b; c='d'");
+        assert_eq!(value_of("Basic a' x", Extent::Header(Some(b'\''))), "Basic a");
+        assert_eq!(value_of("a;b)&c=d", Extent::Query), "a;b)");
+        assert_eq!(value_of("a b\nc</x>", Extent::Element), "a b\nc");
+    }
+}

@@ -1,0 +1,291 @@
+//! Finding what is a secret by its own form, wherever it stands: private keys in PEM, JSON web tokens, what
+//! follows `Bearer` and `Basic`, and tokens whose issuer marks them with a prefix. Entropy is not measured:
+//! hashes, build-ids and trace ids, which a report is full of, look as random as keys.
+
+use std::ops::Range;
+
+use super::quoting::{find as position, is_quote};
+
+/// Adds the spans of what was found.
+pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
+    pem(text, spans);
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    // A run of base64 that has been found not to be a JSON web token is not looked at again from its middle.
+    let mut no_jwt_before = 0;
+    while at < bytes.len() {
+        let begins = bytes[at].is_ascii_alphanumeric() && (at == 0 || !bytes[at - 1].is_ascii_alphanumeric());
+        if !begins {
+            at += 1;
+            continue;
+        }
+        let found = prefixed(bytes, at)
+            .or_else(|| if at < no_jwt_before { None } else { jwt(bytes, at, &mut no_jwt_before) })
+            .or_else(|| scheme(text, at));
+        match found {
+            Some(span) => {
+                at = span.end;
+                spans.push(span);
+            }
+            None => at += 1,
+        }
+    }
+}
+
+/// The blocks between `-----BEGIN .. PRIVATE KEY-----` and the end that goes with it; to the end of the text
+/// if there is none. It does not matter how the line feeds are written.
+fn pem(text: &str, spans: &mut Vec<Range<usize>>) {
+    let mut at = 0;
+    while let Some((begin, after)) = label(text, "BEGIN", at) {
+        let end = label(text, "END", after).map_or(text.len(), |(_, after)| after);
+        spans.push(begin..end);
+        at = end;
+    }
+}
+
+/// The next label of a private key: where its dashes begin and end.
+fn label(text: &str, word: &str, mut at: usize) -> Option<(usize, usize)> {
+    /// The longest in use is `ENCRYPTED PRIVATE KEY`, with the name of an algorithm before it.
+    const LONGEST: usize = 64;
+    let bytes = text.as_bytes();
+    let dash = |b: &&u8| **b == b'-' || **b == b' ';
+    loop {
+        let found = at + text[at..].find(word)?;
+        at = found + word.len();
+        let window = &text[at..text.floor_char_boundary(at + LONGEST)];
+        let name = window.split(['-', '\n', '\\']).next().unwrap_or("");
+        if name.contains("PRIVATE KEY") && bytes[..found].trim_ascii_end().ends_with(b"-") {
+            // A PEM label has five dashes, an SSH2 one four and a blank. More are not part of it.
+            let before = bytes[..found].iter().rev().take(5).take_while(dash).count();
+            let after = bytes[at + name.len()..].iter().take(5).take_while(|b| **b == b'-').count();
+            return Some((found - before, at + name.len() + after));
+        }
+    }
+}
+
+fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// A JSON web token: the header, which begins with `{"` in base64, a full stop, and whatever of it has not
+/// been cut off.
+fn jwt(bytes: &[u8], start: usize, no_jwt_before: &mut usize) -> Option<Range<usize>> {
+    /// `{"alg":"x"}` is 16 characters long.
+    const SHORTEST: usize = 10;
+    if !bytes[start..].starts_with(b"eyJ") {
+        return None;
+    }
+    let header = position(bytes, start, |b| !is_base64url(b));
+    let follows = bytes.get(header) == Some(&b'.') && bytes.get(header + 1).is_some_and(|&b| is_base64url(b));
+    if !follows || header - start < SHORTEST {
+        *no_jwt_before = header;
+        return None;
+    }
+    Some(start..position(bytes, header, |b| !is_base64url(b) && b != b'.'))
+}
+
+/// How sure a prefix is.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Nothing else begins so.
+    Sure,
+    /// Other things begin so: a token is longer than words are, and has a digit or a capital.
+    Mixed,
+    /// As `Mixed`, and there is no underscore or dash in it.
+    Alphanumeric,
+    /// As `Mixed`, in capitals and digits throughout.
+    Capitals,
+}
+
+/// The prefixes that issuers give their tokens so that they are found.
+const PREFIXES: &[(&str, Form)] = &[
+    ("ghp_", Form::Sure),
+    ("gho_", Form::Sure),
+    ("ghu_", Form::Sure),
+    ("ghs_", Form::Sure),
+    ("ghr_", Form::Sure),
+    ("github_pat_", Form::Sure),
+    ("glpat-", Form::Sure),
+    ("gldt-", Form::Sure),
+    ("glrt-", Form::Sure),
+    ("glptt-", Form::Sure),
+    ("glsa_", Form::Sure),
+    ("xoxa-", Form::Sure),
+    ("xoxb-", Form::Sure),
+    ("xoxc-", Form::Sure),
+    ("xoxd-", Form::Sure),
+    ("xoxe-", Form::Sure),
+    ("xoxp-", Form::Sure),
+    ("xoxr-", Form::Sure),
+    ("xoxs-", Form::Sure),
+    ("xapp-", Form::Sure),
+    ("sk_live_", Form::Sure),
+    ("sk_test_", Form::Sure),
+    ("rk_live_", Form::Sure),
+    ("rk_test_", Form::Sure),
+    ("whsec_", Form::Sure),
+    ("sk-ant-", Form::Sure),
+    ("sk-proj-", Form::Sure),
+    ("shpat_", Form::Sure),
+    ("shpss_", Form::Sure),
+    ("dckr_pat_", Form::Sure),
+    ("dop_v1_", Form::Sure),
+    ("lin_api_", Form::Sure),
+    ("hvs.", Form::Sure),
+    ("hvb.", Form::Sure),
+    ("tskey-", Form::Sure),
+    ("ya29.", Form::Sure),
+    ("AGE-SECRET-KEY-", Form::Sure),
+    ("pypi-AgE", Form::Sure),
+    ("sk-", Form::Mixed),
+    ("SG.", Form::Mixed),
+    ("hf_", Form::Alphanumeric),
+    ("npm_", Form::Alphanumeric),
+    ("AIza", Form::Mixed),
+    ("AKIA", Form::Capitals),
+    ("ASIA", Form::Capitals),
+];
+
+fn prefixed(bytes: &[u8], start: usize) -> Option<Range<usize>> {
+    let rest = &bytes[start..];
+    let fits = |prefix: &str| prefix.as_bytes()[0] == rest[0] && rest.starts_with(prefix.as_bytes());
+    let (prefix, _) =
+        PREFIXES.iter().find(|(prefix, form)| fits(prefix) && has_form(&rest[prefix.len()..], *form))?;
+    let end = position(bytes, start + prefix.len(), |b| !is_base64url(b) && !b".=+/~%".contains(&b));
+    Some(start..end)
+}
+
+/// Whether what follows a prefix can be the rest of a token. Looks at so few bytes that it may be asked
+/// anywhere.
+fn has_form(rest: &[u8], form: Form) -> bool {
+    let mixed = |shortest: usize, fits: fn(u8) -> bool| {
+        let head = rest.get(..shortest).unwrap_or(&[]);
+        !head.is_empty()
+            && head.iter().all(|&b| fits(b))
+            && head.iter().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+    };
+    match form {
+        Form::Sure => rest.len() >= 4 && rest[..4].iter().all(|&b| is_base64url(b) || b == b'.'),
+        Form::Mixed => mixed(16, |b| is_base64url(b) || b == b'.'),
+        Form::Alphanumeric => mixed(20, |b| b.is_ascii_alphanumeric()),
+        Form::Capitals => mixed(12, |b| b.is_ascii_uppercase() || b.is_ascii_digit()),
+    }
+}
+
+/// What follows `Bearer` or `Basic`.
+fn scheme(text: &str, start: usize) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let is = |name: &str| {
+        bytes[start..].get(..name.len()).is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let (name, judge): (_, fn(&str) -> bool) = if is("bearer ") {
+        ("bearer ", is_bearer)
+    } else if is("basic ") {
+        ("basic ", is_basic)
+    } else {
+        return None;
+    };
+    let from = position(bytes, start + name.len(), |b| b != b' ');
+    let to = position(bytes, from, |b| b.is_ascii_whitespace() || is_quote(b) || b"\\<>,".contains(&b));
+    judge(&text[from..to]).then_some(from..to)
+}
+
+/// Whether a word after "Bearer" is a token. All but the words of those who write about them.
+fn is_bearer(word: &str) -> bool {
+    const PROSE: &[&str] = &[
+        "",
+        "and",
+        "auth",
+        "authentication",
+        "authorization",
+        "error",
+        "for",
+        "from",
+        "has",
+        "header",
+        "in",
+        "is",
+        "missing",
+        "must",
+        "not",
+        "of",
+        "or",
+        "required",
+        "scheme",
+        "schemes",
+        "to",
+        "token",
+        "tokens",
+        "was",
+        "with",
+    ];
+    let plain = word.trim_matches(|c: char| c.is_ascii_punctuation());
+    !PROSE.iter().any(|prose| plain.eq_ignore_ascii_case(prose)) && !word.starts_with("realm=")
+}
+
+/// Whether a word after "Basic" can be a user and a password in base64: they have capitals or digits.
+fn is_basic(word: &str) -> bool {
+    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=-_".contains(&b);
+    let is_mixed = |b: u8| b.is_ascii_digit() || b.is_ascii_uppercase() || b == b'=';
+    word.len() >= 4 && word.bytes().all(is_base64) && word.bytes().skip(1).any(is_mixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text;
+
+    #[test]
+    fn secrets_are_known_by_their_form() {
+        for (given, expected) in [
+            ("a -----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- b", "a *** b"),
+            ("-----BEGIN RSA PRIVATE KEY-----\\nMIIE\\n-----END RSA PRIVATE KEY-----\\n", "***\\n"),
+            ("-----BEGIN OPENSSH PRIVATE KEY-----\nMIIE", "***"),
+            ("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nMIIE", "***"),
+            ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nMIIE\n-----END CERTIFICATE-----\nMIIE", "***"),
+            (
+                "-----BEGIN EC PRIVATE KEY-----MIIE-----END EC PRIVATE KEY----------BEGIN EC PRIVATE KEY-----M",
+                "***",
+            ),
+            ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln-_x, retrying", "got ***, retrying"),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJzd", "***"),
+            ("sent Bearer abc.def, got 401", "sent Bearer ***, got 401"),
+            ("bearer hunter2", "bearer ***"),
+            ("Basic am9lOmh1bnRlcjI=", "Basic ***"),
+            ("x ghp_0123456789abcdef y", "x *** y"),
+            ("https://h/github_pat_11AAAA_bbbb/", "https://h/***"),
+            ("xoxb-123-456-abc", "***"),
+            ("sk_live_abcdef", "***"),
+            ("(sk-abcdefABCDEF0123456789)", "(***)"),
+            ("id AKIAIOSFODNN7EXAMPLE.", "id ***"),
+            ("AIzaSyA1234567890abcdefghijklmnopqrstuv", "***"),
+            ("npm_abcdefghij0123456789ABCDEF", "***"),
+        ] {
+            assert_eq!(text(given), expected, "{given}");
+            assert_eq!(text(expected), expected, "masked twice: {given}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_it_stays() {
+        for given in [
+            "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----",
+            "-----BEGIN PUBLIC KEY-----\nMIIE\n-----END PUBLIC KEY-----",
+            "THE BEGINNING OF A PRIVATE KEY",
+            "eyJust.a.word",
+            "eyJ",
+            "the Bearer token is missing",
+            "Basic health check",
+            "basic auth",
+            "task-force-one-two-three-four-five",
+            "sk-learn",
+            "npm_config_user_agent",
+            "npm_package_json_path_and_more",
+            "AKIA",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "ghp_",
+            "é-----BEGINé",
+        ] {
+            assert_eq!(text(given), given);
+        }
+    }
+}
