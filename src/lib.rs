@@ -40,7 +40,7 @@
 //! let guard = gmr::Builder::new()
 //!     .product("order service")
 //!     .version("1.2.3")
-//!     .section("Queue", || [("waiting", 17), ("running", 4)])
+//!     .section("Queue", || std::collections::BTreeMap::from([("waiting", 17), ("running", 4)]))
 //!     .install()?;
 //! // `kill -USR2 PID` prints a report until the guard is dropped.
 //! # drop(guard);

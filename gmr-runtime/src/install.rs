@@ -31,7 +31,7 @@ static INSTALLED: Mutex<Option<Arc<Outbox>>> = Mutex::new(None);
 /// let guard = gmr_runtime::Builder::new()
 ///     .product("order service")
 ///     .version(env!("CARGO_PKG_VERSION"))
-///     .section("Queue", || [("waiting", 17), ("running", 4)])
+///     .section("Queue", || std::collections::BTreeMap::from([("waiting", 17), ("running", 4)]))
 ///     .install()?;
 /// // From here on, `kill -USR2 PID` prints a report, until the guard is dropped.
 /// # drop(guard);
@@ -150,7 +150,7 @@ impl Builder {
         let (outbox, inbox) = trigger::open(Some(number))
             .map_err(|error| Error::system(&format!("{name} could not be taken"), error))?;
         let plan = Plan::new(self.identity, self.sections);
-        own_thread::spawn("gmr", move || {
+        own_thread::spawn(own_thread::REPORTER, move || {
             stack::shield_thread(Some(number));
             reporter::serve(inbox, &plan, &name, detail);
         })

@@ -43,12 +43,12 @@ pub use model::Report;
 #[doc(hidden)]
 pub mod __private {
     //! What generated code may name. Not part of the public interface: it changes without notice.
+    pub use crate::a_section_goes_on_a_free_function;
     pub use crate::install::{Builder, arm};
     pub use crate::model::Content;
     pub use crate::section::convert;
     pub use crate::section::registry::{Kind, SectionEntry};
     pub use inventory;
-    pub use crate::a_section_goes_on_a_free_function;
 }
 
 /// What surrounds the entry of a section. On a function inside an `impl`, which an attribute cannot tell from a free one, the compiler refuses the

@@ -87,16 +87,16 @@ impl Report {
     }
 
     pub(crate) fn threads(&self) -> Vec<Thread> {
-        let mut threads: Vec<Thread> = Vec::new();
+        let mut blocks: Vec<(&str, String)> = Vec::new();
         for line in self.section("Threads").lines() {
             if let Some(title) = line.strip_prefix("------").and_then(|rest| rest.strip_suffix("------")) {
-                threads.push(thread_title(title.trim()));
-            } else if let Some(thread) = threads.last_mut() {
-                thread.body.push_str(line);
-                thread.body.push('\n');
+                blocks.push((title.trim(), String::new()));
+            } else if let Some((_, body)) = blocks.last_mut() {
+                body.push_str(line);
+                body.push('\n');
             }
         }
-        threads
+        blocks.iter().flat_map(|(title, body)| threads_of(title, body)).collect()
     }
 
     pub(crate) fn thread(&self, name: &str) -> Thread {
@@ -112,9 +112,24 @@ pub(crate) fn key_value(line: &str) -> Option<(String, String)> {
     Some((key.to_owned(), value.to_owned()))
 }
 
-/// `Thread #TID (name), role`
-fn thread_title(title: &str) -> Thread {
-    let rest = title.strip_prefix("Thread #").unwrap_or_else(|| panic!("no thread: {title}"));
+/// The thread or the threads of one block, each with the block's body.
+fn threads_of(title: &str, body: &str) -> Vec<Thread> {
+    if let Some(label) = title.strip_prefix("Thread ") {
+        return vec![labelled(label, body)];
+    }
+    let (count, _) = title.split_once(" thread").unwrap_or_default();
+    let count = count.parse().ok();
+    let count: usize = count.unwrap_or_else(|| panic!("neither a thread nor threads: {title}"));
+    let list: Vec<&str> = body.lines().take_while(|line| !line.starts_with("state = ")).collect();
+    let threads: Vec<Thread> =
+        list.join(" ").split(", ").map(|label| labelled(label.trim_matches([',', ' ']), body)).collect();
+    assert_eq!(threads.len(), count, "{title}\n{body}");
+    threads
+}
+
+/// `#TID (name), role`
+fn labelled(label: &str, body: &str) -> Thread {
+    let rest = label.strip_prefix('#').unwrap_or_else(|| panic!("no thread: {label}"));
     let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
     let (tid, rest) = rest.split_at(digits);
     let (name, role) = match rest.strip_prefix(" (").and_then(|rest| rest.rsplit_once(')')) {
@@ -125,7 +140,7 @@ fn thread_title(title: &str) -> Thread {
         tid: tid.parse().expect("a thread id"),
         name: name.to_owned(),
         role: role.to_owned(),
-        body: String::new(),
+        body: body.to_owned(),
     }
 }
 

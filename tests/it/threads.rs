@@ -1,6 +1,7 @@
 //! Fifty threads in known functions, in mixed states: each is found where it stands, and none notices.
 
 use crate::program::{Program, program};
+use crate::report::Report;
 
 fn status(program: &mut Program) -> (u64, u64) {
     let answer = program.ask("status");
@@ -8,10 +9,20 @@ fn status(program: &mut Program) -> (u64, u64) {
     (counter.parse().unwrap(), failed.parse().unwrap())
 }
 
+/// A report in which every thread has got to where it waits: none is still at the barrier behind which all have started.
+fn settled(program: &mut Program) -> Report {
+    loop {
+        let report = program.report();
+        if !report.section("Threads").contains("`STARTED.wait();`") {
+            return report;
+        }
+    }
+}
+
 #[test]
 fn each_thread_stands_in_its_own_function() {
     let mut program = Program::start(program!("stations"));
-    let report = program.report();
+    let report = settled(&mut program);
     for number in 0..50 {
         let name = format!("station_{number:02}");
         let thread = report.thread(&name);
@@ -32,26 +43,39 @@ fn each_thread_stands_in_its_own_function() {
 #[test]
 fn a_deep_stack_is_whole() {
     let mut program = Program::start(program!("stations"));
-    let body = program.report().thread("station_08").body;
+    let body = settled(&mut program).thread("station_08").body;
     let frames = body.matches("stations::wait_deep::descend").count();
     assert_eq!(frames, 201, "{body}");
     assert!(body.contains("stations::station_08"), "{body}");
 }
 
 #[test]
-fn the_main_thread_comes_first_and_gmr_s_own_last() {
-    let mut program = Program::start(program!("stations"));
+fn the_main_thread_comes_first_and_those_that_make_the_report_last() {
+    let mut command = std::process::Command::new(program!("stations"));
+    command.env("GMR_BACKTRACE", "full");
+    let mut program = Program::start_with(command);
     let pid = program.pid();
     let threads = program.report().threads();
     assert_eq!(threads[0].tid, pid);
     assert_eq!(threads[0].role, ", main thread");
     assert!(threads[0].body.contains("stations::main"), "{}", threads[0].body);
-    let own = threads.iter().position(|thread| thread.role == ", gmr's own").expect("gmr has threads");
-    assert!(threads[own..].iter().all(|thread| thread.role == ", gmr's own"));
-    assert_eq!(threads[own].name, "gmr");
-    let tids: Vec<u32> = threads[1..own].iter().map(|thread| thread.tid).collect();
-    assert_eq!(tids.len(), 50);
-    assert!(tids.is_sorted());
+    assert!(threads[0].body.contains("std::rt::lang_start"), "everything is shown: {}", threads[0].body);
+    let last: Vec<_> =
+        threads[51..].iter().map(|thread| (thread.name.as_str(), thread.role.as_str())).collect();
+    assert_eq!(last, [("gmr", ", makes this report"), ("gmr section", ", makes this report")]);
+    assert!(threads[51].body.contains("gmr_runtime::reporter::serve"), "{}", threads[51].body);
+}
+
+#[test]
+fn what_is_left_out_is_said() {
+    let mut program = Program::start(program!("stations"));
+    let report = program.report();
+    let section = report.section("Threads");
+    assert!(
+        section.starts_with("note = frames of the runtime are left out; GMR_BACKTRACE=full shows them\n")
+    );
+    assert!(!section.contains("lang_start") && !section.contains("clone3"), "{section}");
+    assert_eq!(report.thread("gmr").body, report.thread("gmr section").body, "one line for both");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Sections and groups that panic, return errors, or nothing. It is built a second time with panics that abort.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 struct Unreachable;
@@ -31,8 +32,8 @@ fn broken_group() -> u64 {
 }
 
 #[gmr::config("sound")]
-fn sound_group() -> [(&'static str, &'static str); 2] {
-    [("host", "db1"), ("mode", "rw")]
+fn sound_group() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([("host", "db1"), ("mode", "rw")])
 }
 
 #[gmr::section(order = 9)]

@@ -12,7 +12,7 @@ pub(super) fn generate() -> Content {
 }
 
 fn describe(mut tasks: Vec<Task>) -> Threads {
-    let own = own_thread::tids();
+    let own = own_thread::all();
     tasks.sort_by_key(|task| (place(role(task, &own)), task.tid));
     let modules = Modules::load();
     let traces = stack::trace(&tasks, &modules);
@@ -21,7 +21,7 @@ fn describe(mut tasks: Vec<Task>) -> Threads {
     Threads { threads, notes }
 }
 
-fn thread(task: Task, stack: Stack, own: &[u32]) -> Thread {
+fn thread(task: Task, stack: Stack, own: &[(u32, &str)]) -> Thread {
     Thread {
         role: role(&task, own),
         tid: task.tid,
@@ -38,21 +38,24 @@ fn thread(task: Task, stack: Stack, own: &[u32]) -> Thread {
 }
 
 /// On Linux the main thread is the one that has the process's id.
-fn role(task: &Task, own: &[u32]) -> Role {
+fn role(task: &Task, own: &[(u32, &str)]) -> Role {
     if task.tid == std::process::id() {
-        Role::Main
-    } else if own.contains(&task.tid) {
-        Role::Gmr
-    } else {
-        Role::Program
+        return Role::Main;
+    }
+    match own.iter().find(|(tid, _)| *tid == task.tid) {
+        None => Role::Program,
+        // The reporter, which waits for this very function, and the thread that runs it.
+        Some((tid, name)) if *name == own_thread::REPORTER || *tid == stack::current_tid() => Role::Reporter,
+        Some(_) => Role::Gmr,
     }
 }
 
-/// The main thread is looked for first, gmr's own are looked for by nobody.
+/// The main thread is looked for first. A thread that runs a section which is stuck is as good as the program's; those that make the report are looked for by nobody.
 fn place(role: Role) -> u8 {
     match role {
         Role::Main => 0,
         Role::Program => 1,
         Role::Gmr => 2,
+        Role::Reporter => 3,
     }
 }

@@ -69,7 +69,9 @@ pub enum Role {
     Main,
     /// A thread of the program.
     Program,
-    /// A thread that gmr started to make the report.
+    /// A thread of gmr's that is making this report.
+    Reporter,
+    /// Any other thread of gmr's: one that runs a section which does not come back.
     Gmr,
 }
 

@@ -1,13 +1,38 @@
-//! Leaving out what the runtime puts around every stack, as std's short backtraces do: the frames between a thread's very first function and the program's.
+//! Leaving out what the runtime puts around every stack, as std's short backtraces do: at the outer end what stands between a thread's very first function and the
+//! program's, at the inner end what stands below the function of std that the program has called.
 //!
-//! Only frames at the outer end are left out, never one between two others.
+//! Only frames at the two ends are left out, never one between two others.
 
 use std::sync::Arc;
 
 use crate::model::Frame;
 
+/// The frames without those that the standard libraries have called on their own behalf: of the ones at the inner end the outermost stays, which the
+/// program has called. All of them, if they are all the standard libraries'.
+pub(super) fn without_inner_runtime(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
+    match frames.iter().position(|frame| !is_standard(frame)) {
+        Some(own) => &frames[own.saturating_sub(1)..],
+        None => frames,
+    }
+}
+
+/// Whether it belongs to one of Rust's standard libraries, or to C's.
+fn is_standard(frame: &Frame) -> bool {
+    const CRATES: [&str; 3] = ["std::", "core::", "alloc::"];
+    let in_libc = || frame.module.as_deref().is_some_and(is_libc);
+    frame.function.as_deref().map_or_else(in_libc, |function| {
+        let path = function.trim_start_matches(['<', '&']);
+        CRATES.iter().any(|standard| path.starts_with(standard)) || in_libc()
+    })
+}
+
+fn is_libc(module: &str) -> bool {
+    let file = module.rsplit('/').next().unwrap_or_default();
+    ["libc.so", "libc-", "libpthread", "ld-", "[vdso]"].iter().any(|name| file.starts_with(name))
+}
+
 /// The frames without the runtime's at the outer end; all of them, if they are all the runtime's.
-pub(super) fn without_runtime(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
+pub(super) fn without_outer_runtime(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
     let last_own = frames.iter().rposition(|frame| !is_runtime(frame));
     last_own.map_or(frames, |last| &frames[..=last])
 }
@@ -63,7 +88,7 @@ mod tests {
             .iter()
             .map(|function| Arc::new(Frame { function: Some((*function).to_owned()), ..Frame::default() }))
             .collect();
-        functions[..without_runtime(&frames).len()].to_vec()
+        functions[..without_outer_runtime(&frames).len()].to_vec()
     }
 
     #[test]
@@ -82,6 +107,39 @@ mod tests {
             "clone3",
         ];
         assert_eq!(fold(&thread), ["syscall", "std::panic::catch_unwind", "shop::worker"]);
+    }
+
+    #[test]
+    fn at_the_inner_end_what_the_program_called_stays() {
+        let function = |function: &str, module: &str| {
+            Arc::new(Frame {
+                function: Some(function.into()),
+                module: Some(module.into()),
+                ..Frame::default()
+            })
+        };
+        let frames = [
+            function("__GI___futex_wait", "/usr/lib/libc.so.6"),
+            function("std::sys::sync::mutex::futex::Mutex::lock_contended", "/shop"),
+            function("<std::sync::poison::mutex::Mutex<T>>::lock", "/shop"),
+            function("shop::pay", "/shop"),
+            function("core::iter::Iterator::for_each", "/shop"),
+            function("shop::main", "/shop"),
+        ];
+        let names = |frames: &[Arc<Frame>]| -> Vec<String> {
+            frames.iter().map(|frame| frame.function.clone().unwrap()).collect()
+        };
+        assert_eq!(
+            names(without_inner_runtime(&frames)),
+            [
+                "<std::sync::poison::mutex::Mutex<T>>::lock",
+                "shop::pay",
+                "core::iter::Iterator::for_each",
+                "shop::main"
+            ]
+        );
+        assert_eq!(without_inner_runtime(&frames[3..]).len(), 3, "nothing to leave out");
+        assert_eq!(without_inner_runtime(&frames[..3]).len(), 3, "nothing of the program's");
     }
 
     #[test]

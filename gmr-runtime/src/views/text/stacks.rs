@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::escape::clean;
-use super::folding::without_runtime;
+use super::folding::{without_inner_runtime, without_outer_runtime};
 use super::values::indent;
 use super::{Detail, WIDTH, counted};
 use crate::model::{Frame, Role, Stack, Thread, Threads, Waiting};
@@ -15,24 +16,32 @@ pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail) {
     for note in &threads.notes {
         let _ = writeln!(text, "note = {}", clean(note));
     }
-    for (index, group) in groups(&threads.threads).iter().enumerate() {
-        if index > 0 || !threads.notes.is_empty() {
-            text.push('\n');
-        }
+    if detail == Detail::Short && threads.threads.iter().any(|thread| !is_whole(&thread.stack)) {
+        text.push_str("note = frames of the runtime are left out; GMR_BACKTRACE=full shows them\n");
+    }
+    let (making, others): (Vec<&Thread>, Vec<&Thread>) =
+        threads.threads.iter().partition(|thread| detail == Detail::Short && thread.role == Role::Reporter);
+    for group in groups(&others) {
+        text.push('\n');
         match group[..] {
             [thread] => one_thread(text, thread),
-            _ => many_threads(text, group),
+            _ => many_threads(text, &group),
         }
         text.push('\n');
         stack(text, &group[0].stack, 0, detail);
     }
+    if !making.is_empty() {
+        text.push('\n');
+        title(text, &format!("{} making this report", counted(making.len(), "thread")));
+        wrapped(text, making.iter().map(|thread| label(thread)));
+    }
 }
 
 /// Threads with the same stack, gmr's own apart: the main thread's group first, then the smallest, gmr's own last.
-fn groups(threads: &[Thread]) -> Vec<Vec<&Thread>> {
+fn groups<'a>(threads: &[&'a Thread]) -> Vec<Vec<&'a Thread>> {
     let mut places: HashMap<_, usize> = HashMap::new();
-    let mut groups: Vec<Vec<&Thread>> = Vec::new();
-    for thread in threads {
+    let mut groups: Vec<Vec<&'a Thread>> = Vec::new();
+    for &thread in threads {
         // A thread without a stack has nothing to be alike in.
         let place = if thread.stack.frames.is_empty() {
             groups.len()
@@ -49,6 +58,7 @@ fn groups(threads: &[Thread]) -> Vec<Vec<&Thread>> {
         Role::Main => (0, 0),
         Role::Program => (1, group.len()),
         Role::Gmr => (2, 0),
+        Role::Reporter => (3, 0),
     });
     groups
 }
@@ -64,6 +74,7 @@ fn one_thread(text: &mut String, thread: &Thread) {
         Role::Main => ", main thread",
         Role::Program => "",
         Role::Gmr => ", gmr's own",
+        Role::Reporter => ", makes this report",
     };
     title(text, &format!("Thread {}{role}", label(thread)));
     if let Some(facts) = facts(thread) {
@@ -93,9 +104,21 @@ fn many_threads(text: &mut String, threads: &[&Thread]) {
     let total = |cpu: fn(&Thread) -> Option<u64>| threads.iter().filter_map(|thread| cpu(thread)).sum();
     let (user, system) = (total(|thread| thread.cpu_user_ms), total(|thread| thread.cpu_system_ms));
     let _ = writeln!(text, "state = {states}, cpu = {}", cpu(user, system));
-    for line in counts(threads.iter().filter_map(|thread| thread.waiting.as_ref().map(phrase))) {
+    for line in waits(threads) {
         let _ = writeln!(text, "{line}");
     }
+}
+
+/// What the threads of a group wait for.
+fn waits(threads: &[&Thread]) -> Vec<String> {
+    let mut futexes: Vec<u64> = threads.iter().filter_map(|thread| thread.waiting.as_ref()?.futex).collect();
+    futexes.sort_unstable();
+    futexes.dedup();
+    // Parked threads: each on its own, and none of the addresses says anything.
+    if futexes.len() == threads.len() {
+        return vec!["waiting on a futex each".to_owned()];
+    }
+    counts(threads.iter().filter_map(|thread| thread.waiting.as_ref().map(phrase)))
 }
 
 fn title(text: &mut String, title: &str) {
@@ -204,9 +227,8 @@ fn phrase(waiting: &Waiting) -> String {
 /// A stack, innermost frame first, then why it is not whole.
 pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, detail: Detail) {
     let shown = match detail {
-        // Where a stack does not reach the thread's first function, nothing at its end is the runtime's.
-        Detail::Short if stack.incomplete.is_none() => without_runtime(&stack.frames),
-        Detail::Short | Detail::Full => &stack.frames[..],
+        Detail::Short => folded(stack),
+        Detail::Full => &stack.frames[..],
     };
     for one in shown {
         frame(text, one, depth);
@@ -222,6 +244,16 @@ pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, detail: Deta
         }
         None => {}
     }
+}
+
+/// The stack without the runtime's frames. Where it does not reach the thread's first function, what stands at its outer end is not the runtime's.
+fn folded(stack: &Stack) -> &[Arc<Frame>] {
+    let inner = without_inner_runtime(&stack.frames);
+    if stack.incomplete.is_none() { without_outer_runtime(inner) } else { inner }
+}
+
+fn is_whole(stack: &Stack) -> bool {
+    folded(stack).len() == stack.frames.len()
 }
 
 fn frame(text: &mut String, frame: &Frame, depth: usize) {
@@ -264,8 +296,6 @@ fn short_path(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn thread(stack: Stack) -> Threads {
@@ -320,7 +350,7 @@ mod tests {
         let nobody = Frame { address: 0x7f00_1234, ..Frame::default() };
         let frames = [leaf, library, stripped, nobody].map(Arc::new).into();
         let text = shown(&thread(Stack { frames, incomplete: Some("cut".into()) }));
-        let expected = "------                    Thread #42 (worker)                     ------\n\
+        let expected = "\n------                    Thread #42 (worker)                     ------\n\
                         state = sleeping, cpu = 1.50 s user + 0.05 s system, last on CPU 1\n\
                         \n\
                         /srv/shop/src/main.rs:88 in shop::lock (inlined)\n    `orders.lock()`\n\

@@ -50,6 +50,11 @@ fn list_item(text: &mut String, item: &Value, depth: usize) {
         text.push('\n');
         return;
     }
+    if let Some(short) = short_list(item) {
+        indent(text, depth);
+        let _ = writeln!(text, "- {short}");
+        return;
+    }
     // The first line of a nested item takes the place of its indentation after the dash.
     let mut nested = String::new();
     write(&mut nested, item, depth + 1);
@@ -129,6 +134,13 @@ mod tests {
             ("tags", Value::List(vec![text("a"), text("b")])),
             ("none", Value::List(vec![])),
             (
+                "pairs",
+                Value::List(vec![
+                    Value::List(vec![text("a"), Value::Unsigned(1)]),
+                    Value::List(vec![text("b"), Value::Unsigned(2)]),
+                ]),
+            ),
+            (
                 "nodes",
                 Value::List(vec![
                     map([("id", Value::Unsigned(1)), ("up", Value::Bool(true))]),
@@ -139,7 +151,7 @@ mod tests {
         let mut written = String::new();
         write(&mut written, &value, 1);
         let expected = "  host = db1\n  port = 5432\n  pool =\n    max = 8\n    idle = none\n  ratio = 0.5\n  empty = ''\n  \
-                        tags = [a, b]\n  none = []\n  nodes =\n    - id = 1\n      up = true\n    - id = 2\n      up = false\n";
+                        tags = [a, b]\n  none = []\n  pairs =\n    - [a, 1]\n    - [b, 2]\n  nodes =\n    - id = 1\n      up = true\n    - id = 2\n      up = false\n";
         assert_eq!(written, expected);
     }
 
