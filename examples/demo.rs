@@ -172,7 +172,7 @@ fn wait_for_parcels() {
 fn serve() -> ExitCode {
     println!("serving as process {}: kill -USR2 {0}", std::process::id());
     loop {
-        thread::sleep(Duration::from_secs(3600));
+        thread::sleep(Duration::from_hours(1));
     }
 }
 

@@ -60,7 +60,7 @@
 //!
 //! # Platforms
 //!
-//! Linux on x86_64 is the first-class platform, aarch64 is written beside it. Elsewhere gmr compiles, and the report says what it cannot show.
+//! Linux on `x86_64` is the first-class platform, aarch64 is written beside it. Elsewhere gmr compiles, and the report says what it cannot show.
 
 // The facade: documentation, re-exports by name, and `__private`, the one hidden door that generated code may use. No logic.
 

@@ -5,6 +5,9 @@
 use std::io::{BufRead, Write};
 
 /// Says `ready`, then answers each line of standard input with what `answer` makes of it.
+///
+/// # Panics
+/// If nobody reads the answers.
 pub fn converse(mut answer: impl FnMut(&str) -> String) {
     say("ready");
     for line in std::io::stdin().lock().lines() {
@@ -17,6 +20,9 @@ pub fn converse(mut answer: impl FnMut(&str) -> String) {
 }
 
 /// One line on standard output, at once.
+///
+/// # Panics
+/// If nobody reads it.
 pub fn say(line: &str) {
     let mut out = std::io::stdout();
     writeln!(out, "{line}").and_then(|()| out.flush()).expect("the test reads what its program says");

@@ -18,7 +18,7 @@ use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Outbox, Request};
 use crate::{env, mask, own_thread, stack};
 
-/// The signal that asks for reports unless somebody says otherwise: OpenStack's.
+/// The signal that asks for reports unless somebody says otherwise: what the services of `OpenStack` answer.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
 
 /// Where requests go while gmr is installed. Held for a moment at a time; never by the reporter.
@@ -229,7 +229,7 @@ impl Report {
             // The reporter may have been stopped in the meantime: then the sender is dropped, and there is no answer.
             outbox.send(Request::Capture(sender)).then(|| answer.recv().ok())?
         });
-        answered.map_or_else(capture_here, |report| Arc::unwrap_or_clone(report))
+        answered.map_or_else(capture_here, Arc::unwrap_or_clone)
     }
 }
 

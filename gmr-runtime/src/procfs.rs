@@ -71,7 +71,7 @@ impl Stat {
         Self::parse(&directory.read(&format!("{tid}/stat"))?).ok_or_else(malformed)
     }
 
-    /// `tid (name) state ppid ...`, as proc_pid_stat(5) numbers the fields. The name may hold blanks and parentheses, so it ends at the last one.
+    /// `tid (name) state ppid ...`, as `proc_pid_stat(5)` numbers the fields. The name may hold blanks and parentheses, so it ends at the last one.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (_, rest) = text.split_once('(')?;
         let (name, rest) = rest.rsplit_once(')')?;
@@ -107,7 +107,7 @@ impl Stat {
         Some(words.get(policy).map_or_else(|| policy.to_string(), |word| (*word).to_owned()))
     }
 
-    /// The state in words, as proc_pid_status(5) has them.
+    /// The state in words, as `proc_pid_status(5)` has them.
     pub(crate) fn state_in_words(&self) -> String {
         let words = match self.state {
             'R' => "running",

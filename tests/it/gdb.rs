@@ -80,5 +80,5 @@ fn functions_in_report(body: &str) -> Vec<String> {
 /// The name without generic arguments, if it is a function of the test program: the two tools write those of the standard library differently.
 fn own(function: &str) -> Option<String> {
     let name = function.split('<').next()?;
-    (name.starts_with("stations::") && !name.contains("{")).then(|| name.to_owned())
+    (name.starts_with("stations::") && !name.contains('{')).then(|| name.to_owned())
 }

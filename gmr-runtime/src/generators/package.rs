@@ -26,7 +26,7 @@ pub(super) fn generate(identity: &Identity) -> Content {
         ..Package::default()
     };
     found_out(&mut package);
-    Content::Package(package)
+    Content::Package(Box::new(package))
 }
 
 fn profile(debug_assertions: bool) -> String {

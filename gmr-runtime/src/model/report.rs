@@ -92,7 +92,7 @@ pub struct Section {
 #[non_exhaustive]
 pub enum Content {
     /// What program this is.
-    Package(Package),
+    Package(Box<Package>),
     /// Every thread of the process.
     Threads(Threads),
     /// The asynchronous tasks.

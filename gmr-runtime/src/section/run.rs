@@ -46,8 +46,11 @@ struct Runner<'a> {
 
 enum Place {
     Waiting,
-    Running { started: Instant },
-    Known(Option<Outcome>),
+    Running {
+        started: Instant,
+    },
+    /// Boxed, since most places of a long report wait or run.
+    Known(Option<Box<Outcome>>),
 }
 
 /// What a worker sends when a generator has ended.
@@ -91,7 +94,7 @@ impl<'a> Runner<'a> {
             self.start_next();
             while let Some(Place::Known(outcome)) = self.places.get_mut(shown) {
                 let outcome = outcome.take().expect("an outcome is shown once");
-                each(shown, outcome);
+                each(shown, *outcome);
                 shown += 1;
             }
             if shown == self.places.len() {
@@ -144,20 +147,18 @@ impl<'a> Runner<'a> {
         };
         let jobs = worker.jobs.clone();
         let job = Job { index, generator: Arc::clone(generator), done: self.done_sender.clone(), worker };
-        match jobs.send(job) {
-            Ok(()) => Place::Running { started: Instant::now() },
-            Err(_) => {
-                generator.release();
-                known(Content::Skipped("the thread to run it on has died".into()))
-            }
+        if jobs.send(job).is_ok() {
+            return Place::Running { started: Instant::now() };
         }
+        generator.release();
+        known(Content::Skipped("the thread to run it on has died".into()))
     }
 
     fn take(&mut self, done: Done) {
         self.idle.extend(done.worker);
         // One that was given up at its deadline has been shown already.
         if let place @ Place::Running { .. } = &mut self.places[done.index] {
-            *place = Place::Known(Some(done.outcome));
+            *place = Place::Known(Some(Box::new(done.outcome)));
         }
     }
 
@@ -174,10 +175,8 @@ impl<'a> Runner<'a> {
                 let deadline_ms = generator.timeout.min(self.total).as_millis();
                 let timed_out =
                     TimedOut { deadline_ms: u64::try_from(deadline_ms).unwrap_or(u64::MAX), overdue };
-                self.places[index] = Place::Known(Some(Outcome {
-                    content: Content::TimedOut(timed_out),
-                    took: started.elapsed(),
-                }));
+                let outcome = Outcome { content: Content::TimedOut(timed_out), took: started.elapsed() };
+                self.places[index] = Place::Known(Some(Box::new(outcome)));
             } else if now > self.deadline(index, started) + PATIENCE {
                 self.places[index] =
                     known(Content::Skipped("its thread was given no processor in time".into()));
@@ -221,7 +220,7 @@ impl<'a> Runner<'a> {
 }
 
 fn known(content: Content) -> Place {
-    Place::Known(Some(Outcome { content, took: Duration::ZERO }))
+    Place::Known(Some(Box::new(Outcome { content, took: Duration::ZERO })))
 }
 
 impl Worker {

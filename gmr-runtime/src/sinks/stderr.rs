@@ -28,16 +28,11 @@ pub(crate) struct Stderr {
 impl Stderr {
     /// Writes all of it, or as much as goes out in time. Once something was dropped, everything is, until [`take_loss`](Self::take_loss).
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        if self.closed.is_none() {
-            match write_all(rustix::stdio::stderr(), bytes, PATIENCE) {
-                Ok(()) => return,
-                Err(Stopped { written, reason }) => {
-                    self.lost += (bytes.len() - written) as u64;
-                    self.closed = Some(reason);
-                }
-            }
-        } else {
+        if self.closed.is_some() {
             self.lost += bytes.len() as u64;
+        } else if let Err(Stopped { written, reason }) = write_all(rustix::stdio::stderr(), bytes, PATIENCE) {
+            self.lost += (bytes.len() - written) as u64;
+            self.closed = Some(reason);
         }
     }
 
@@ -58,12 +53,11 @@ fn write_all(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration) -> Result<(),
     let mut last_progress = Instant::now();
     while written < bytes.len() {
         match write_some(fd, &bytes[written..], patience.saturating_sub(last_progress.elapsed())) {
-            Ok(0) => {}
-            Ok(count) => {
+            Ok(count) if count > 0 => {
                 written += count;
                 last_progress = Instant::now();
             }
-            Err(Errno::INTR | Errno::AGAIN) => {}
+            Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => {
                 let reason = format!("it could not be written to: {}", io::Error::from(error));
                 return Err(Stopped { written, reason });
@@ -125,7 +119,7 @@ mod tests {
     use super::*;
 
     const SOON: Duration = Duration::from_millis(50);
-    const LATE: Duration = Duration::from_secs(60);
+    const LATE: Duration = Duration::from_mins(1);
 
     #[test]
     fn a_slow_reader_gets_all_of_it() {

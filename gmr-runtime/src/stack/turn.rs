@@ -55,7 +55,7 @@ mod tests {
         static TURN: Turn = Turn::new();
         let mine = TURN.take(Instant::now()).unwrap();
         assert!(TURN.take(Instant::now() + Duration::from_millis(5)).is_none());
-        let waiting = std::thread::spawn(|| TURN.take(Instant::now() + Duration::from_secs(60)).is_some());
+        let waiting = std::thread::spawn(|| TURN.take(Instant::now() + Duration::from_mins(1)).is_some());
         drop(mine);
         assert!(waiting.join().unwrap());
         assert!(TURN.take(Instant::now()).is_some(), "given back by the other thread");

@@ -255,10 +255,9 @@ impl Asked<'_> {
 fn why_silent(tid: u32) -> String {
     let directory = PathBuf::from(format!("/proc/self/task/{tid}"));
     match Stat::read(&directory).map(|stat| stat.state) {
-        Err(_) => EXITED.to_owned(),
+        Err(_) | Ok('Z' | 'X' | 'x') => EXITED.to_owned(),
         Ok('D') => "it is in uninterruptible sleep in the kernel".to_owned(),
         Ok('T' | 't') => "it is stopped".to_owned(),
-        Ok('Z' | 'X' | 'x') => EXITED.to_owned(),
         Ok(_) => format!("it did not answer within {} ms", BATCH_DEADLINE.as_millis()),
     }
 }

@@ -1,4 +1,4 @@
-//! The text view: a report as a person reads it on a terminal or in a log, in the look of OpenStack's oslo.reports.
+//! The text view: a report as a person reads it on a terminal or in a log, in the look of `oslo.reports`.
 //!
 //! 72 columns where data does not need more. Everything that comes from data passes [`clean`](escape::clean), so that it can neither move the
 //! cursor nor be taken for the report's own structure.
@@ -9,7 +9,7 @@ mod sections;
 mod stacks;
 mod values;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::model::{Heading, Report, Section, Sender, Summary, Trigger};
 use escape::clean;
@@ -33,12 +33,12 @@ pub(crate) fn heading(heading: &Heading) -> String {
     text.push_str(&title("Guru Meditation"));
     text.push_str(&"|".repeat(WIDTH));
     text.push('\n');
-    text.push_str(&format!("report = {}\n", heading.number));
-    text.push_str(&format!("time = {}\n", clean(&heading.made_at)));
-    text.push_str(&format!("pid = {}\n", heading.pid));
-    text.push_str(&format!("trigger = {}\n", trigger(&heading.trigger)));
+    let _ = writeln!(text, "report = {}", heading.number);
+    let _ = writeln!(text, "time = {}", clean(&heading.made_at));
+    let _ = writeln!(text, "pid = {}", heading.pid);
+    let _ = writeln!(text, "trigger = {}", trigger(&heading.trigger));
     for note in &heading.notes {
-        text.push_str(&format!("note = {}\n", clean(note)));
+        let _ = writeln!(text, "note = {}", clean(note));
     }
     text.push('\n');
     text
@@ -47,7 +47,7 @@ pub(crate) fn heading(heading: &Heading) -> String {
 fn trigger(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Signal { name, sender: from, coalesced } => {
-            let from = from.as_ref().map_or_else(|| " from the kernel".to_owned(), |from| sender(from));
+            let from = from.as_ref().map_or_else(|| " from the kernel".to_owned(), sender);
             let more = match coalesced {
                 0 => String::new(),
                 1 => ", and 1 more signal since".to_owned(),

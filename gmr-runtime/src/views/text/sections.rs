@@ -217,7 +217,7 @@ mod tests {
             ..Package::default()
         };
         assert_eq!(
-            shown(&Content::Package(package)),
+            shown(&Content::Package(Box::new(package))),
             "product = shop\nversion = 1.2\nuptime = 1 days 2 h 3 min 4 s\n"
         );
     }

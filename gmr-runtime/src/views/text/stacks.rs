@@ -63,8 +63,10 @@ fn groups<'a>(threads: &[&'a Thread]) -> Vec<Vec<&'a Thread>> {
     groups
 }
 
-/// What makes two stacks the same.
-fn likeness(stack: &Stack) -> (Option<&str>, Vec<(u64, Option<&str>, Option<u32>)>) {
+/// What makes two stacks the same: why they end, and where and what each frame is.
+type Likeness<'a> = (Option<&'a str>, Vec<(u64, Option<&'a str>, Option<u32>)>);
+
+fn likeness(stack: &Stack) -> Likeness<'_> {
     let frames = stack.frames.iter().map(|frame| (frame.address, frame.function.as_deref(), frame.line));
     (stack.incomplete.as_deref(), frames.collect())
 }
