@@ -68,6 +68,11 @@ pub use gmr_macros::{config, main, section};
 pub use gmr_runtime::model;
 pub use gmr_runtime::{Builder, Error, ErrorKind, Guard, Report, Secret, masked};
 
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[doc(hidden)]
 pub mod __private {
     //! What the attributes' output names. Not part of the public interface: it changes without notice.

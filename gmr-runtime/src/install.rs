@@ -223,14 +223,21 @@ impl Report {
         if panics::in_generator() {
             return refused("a report cannot be made by a section of a report: it would wait for itself");
         }
-        let installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let answered = installed.and_then(|outbox| {
-            let (sender, answer) = mpsc::channel();
-            // The reporter may have been stopped in the meantime: then the sender is dropped, and there is no answer.
-            outbox.send(Request::Capture(sender)).then(|| answer.recv().ok())?
-        });
-        answered.map_or_else(capture_here, Arc::unwrap_or_clone)
+        match ask_the_reporter() {
+            Some(report) => Arc::unwrap_or_clone(report),
+            None => capture_here(),
+        }
     }
+}
+
+/// The reporter's answer; none where there is no reporter, or it was stopped before it came to this request.
+fn ask_the_reporter() -> Option<Arc<Report>> {
+    let outbox = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+    let (sender, answer) = mpsc::channel();
+    if !outbox.send(Request::Capture(sender)) {
+        return None;
+    }
+    answer.recv().ok()
 }
 
 /// Without a reporter, the calling thread makes the report.
