@@ -11,7 +11,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::handler::{ANSWERS, Answer, Envelope, Progress, SLOTS, Slot, TABLE};
+use super::handler::{ANSWERS, ASLEEP, Answer, Envelope, Progress, SLOTS, Slot, TABLE};
 use super::unwind::Unwound;
 use super::{Modules, memory, signals};
 use crate::procfs::Stat;
@@ -63,7 +63,8 @@ fn missing(reason: &str) -> Trace {
 
 struct Session {
     signal: i32,
-    pid: i32,
+    /// The ids of this process and of its real user.
+    sender: (i32, u32),
     until: Instant,
     _turn: MyTurn,
 }
@@ -85,7 +86,8 @@ impl Session {
         // The program may have forked, or put a handler of its own on our signal.
         prepare(None).map_err(|error| format!("no signal to ask threads with: {error}"))?;
         let signal = signal().ok_or("no signal to ask threads with")?;
-        Ok(Self { signal, pid: memory::PID.load(Ordering::Relaxed), until, _turn: turn })
+        let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
+        Ok(Self { signal, sender, until, _turn: turn })
     }
 
     fn run(&self, tasks: &[Task], modules: &Modules) -> Vec<Trace> {
@@ -193,7 +195,7 @@ impl Session {
         unsafe { slot.lend(ticket, tid.cast_signed(), arena.part(place), arena.capacity) };
         let slot_number = u8::try_from(place).expect("a batch has at most 128 threads");
         let envelope = Envelope { ticket, slot: slot_number };
-        if let Err(error) = signals::send(self.pid, tid.cast_signed(), self.signal, envelope.seal()) {
+        if let Err(error) = signals::send(self.sender, tid.cast_signed(), self.signal, envelope.seal()) {
             slot.withdraw(ticket);
             return Err(match error.raw_os_error() {
                 Some(libc::ESRCH) => EXITED.to_owned(),
@@ -230,9 +232,14 @@ impl Asked<'_> {
 
     fn wait_until(&self, until: Instant) -> Option<Answer> {
         loop {
-            // Read before the slot is: an answer that comes between the two changes it, and the futex does not sleep.
-            let seen = ANSWERS.load(Ordering::Acquire);
             if let Progress::Done(answer) = self.slot.progress() {
+                return Some(answer);
+            }
+            // Announced, then counted, before the slot is looked at once more: an answer that comes in between changes the count, and the futex does not sleep.
+            ASLEEP.store(true, Ordering::SeqCst);
+            let seen = ANSWERS.load(Ordering::SeqCst);
+            if let Progress::Done(answer) = self.slot.progress() {
+                ASLEEP.store(false, Ordering::Relaxed);
                 return Some(answer);
             }
             let left = until.checked_duration_since(Instant::now())?;
@@ -247,6 +254,7 @@ impl Asked<'_> {
                 seen,
                 Some(&timeout),
             );
+            ASLEEP.store(false, Ordering::Relaxed);
         }
     }
 }

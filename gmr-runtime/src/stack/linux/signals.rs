@@ -87,8 +87,8 @@ fn disposition(signal: i32) -> io::Result<usize> {
     Ok(unsafe { current.assume_init() }.sa_sigaction)
 }
 
-/// Sends `signal` with `value` to one thread of this process.
-pub(super) fn send(pid: i32, tid: i32, signal: i32, value: usize) -> io::Result<()> {
+/// Sends `signal` with `value` to one thread of this process, whose id and real user are `pid` and `uid`.
+pub(super) fn send((pid, uid): (i32, u32), tid: i32, signal: i32, value: usize) -> io::Result<()> {
     // The kernel's siginfo for rt_tgsigqueueinfo; libc's type has no setters for these fields.
     #[repr(C)]
     struct QueuedInfo {
@@ -108,7 +108,7 @@ pub(super) fn send(pid: i32, tid: i32, signal: i32, value: usize) -> io::Result<
         code: libc::SI_QUEUE,
         _align: 0,
         pid,
-        uid: rustix::process::getuid().as_raw(),
+        uid,
         value,
         _rest: [0; 96],
     };
