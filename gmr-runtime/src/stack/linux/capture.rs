@@ -25,8 +25,10 @@ const BATCH_DEADLINE: Duration = Duration::from_millis(100);
 const TOTAL_DEADLINE: Duration = Duration::from_secs(1);
 /// How much of a stack is copied at first: 30 frames of ordinary code are 4 to 8 KiB.
 const SMALL: usize = 32 << 10;
-/// How much is copied of a stack that did not end within the first copy: what a main thread has by default, and four times what a Rust thread has.
-const LARGE: usize = 8 << 20;
+/// The most that is copied of any stack. The memory is needed once, for one thread at a time.
+const LARGEST: usize = 256 << 20;
+/// What a stack may have grown by between its two copies.
+const GROWTH: usize = 64 << 10;
 
 /// The private signal; 0 until one has been claimed.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
@@ -100,34 +102,31 @@ impl Session {
                 None => all.push((index, task.tid)),
             }
         }
-        let mut deep = Vec::new();
-        let mut pass =
-            |threads: &[(usize, u32)], capacity: usize, last: bool, deep: &mut Vec<(usize, u32)>| {
-                self.pass(threads, capacity, |index, tid, outcome| {
-                    let trace = match outcome {
-                        Err(reason) => missing(&reason),
-                        Ok((answer, copy)) => match unwinder.unwind(answer.registers, copy) {
-                            Unwound::Ended(trace) => trace,
-                            Unwound::OutOfCopy(trace) => {
-                                if !last && copy.len() == capacity {
-                                    deep.push((index, tid));
-                                }
-                                trace
-                            }
-                        },
-                    };
-                    // A second pass must not lose what the first one had.
-                    let kept: &mut Trace = traces.entry(index).or_default();
-                    if kept.frames.len() <= trace.frames.len() {
-                        *kept = trace;
-                    }
-                });
+        // Returns where the stack begins if the copy did not hold all of it.
+        let mut unwind = |index: usize, outcome: Result<(Answer, &[u8]), String>| {
+            let (trace, began) = match outcome {
+                Err(reason) => (missing(&reason), None),
+                Ok((answer, copy)) => match unwinder.unwind(answer.registers, copy) {
+                    Unwound::Ended(trace) => (trace, None),
+                    Unwound::OutOfCopy(trace) => (trace, Some(answer.registers.sp)),
+                },
             };
-        pass(&all, SMALL, false, &mut deep);
-        let retake = std::mem::take(&mut deep);
-        // One at a time: eight of these at once would be 64 MiB.
-        for thread in retake {
-            pass(&[thread], LARGE, true, &mut deep);
+            // A second pass must not lose what the first one had.
+            let kept: &mut Trace = traces.entry(index).or_default();
+            if kept.frames.len() <= trace.frames.len() {
+                *kept = trace;
+            }
+            began
+        };
+        let mut deep = Vec::new();
+        self.pass(&all, SMALL, |index, tid, outcome| {
+            deep.extend(unwind(index, outcome).map(|sp| (index, tid, sp)));
+        });
+        for (index, tid, sp) in deep {
+            let length = memory::mapped_from(sp).unwrap_or(SMALL).saturating_add(GROWTH);
+            self.pass(&[(index, tid)], length.min(LARGEST), |index, _, outcome| {
+                let _ = unwind(index, outcome);
+            });
         }
         (0..tasks.len()).map(|index| traces.remove(&index).unwrap_or_default()).collect()
     }
@@ -226,7 +225,7 @@ impl Asked<'_> {
         if self.slot.withdraw(self.ticket) {
             return Err(Unanswered::Withdrawn);
         }
-        // It is between its claim and its last store: a copy of at most 8 MiB away.
+        // It is between its claim and its last store: one copy away.
         self.wait_until(Instant::now() + BATCH_DEADLINE).ok_or(Unanswered::Writing)
     }
 

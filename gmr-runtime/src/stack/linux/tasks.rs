@@ -147,13 +147,13 @@ mod tests {
             if task.waiting.as_ref().is_some_and(&expected) {
                 return task;
             }
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 
     fn thread_that(wait: impl FnOnce() + Send + 'static) -> u32 {
         let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             sender.send(current_tid()).unwrap();
             wait();
         });
