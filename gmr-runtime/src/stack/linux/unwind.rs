@@ -11,7 +11,7 @@ const MAX_FRAMES: usize = 200_000;
 
 /// The tables of all modules, and a cache of the rules found in them.
 pub(super) struct Unwinder {
-    unwinder: arch::Unwinder<Vec<u8>>,
+    tables: arch::Unwinder<Vec<u8>>,
     cache: arch::Cache,
     /// Where there is code that the tables tell of.
     covered: Vec<Range<u64>>,
@@ -28,13 +28,13 @@ pub(super) enum Unwound {
 impl Unwinder {
     pub(super) fn new(modules: &[Module]) -> Self {
         use framehop::Unwinder as _;
-        let mut unwinder = arch::Unwinder::new();
+        let mut tables = arch::Unwinder::new();
         let mut covered = Vec::with_capacity(modules.len());
         for module in modules.iter().filter_map(with_tables) {
             covered.push(module.avma_range());
-            unwinder.add_module(module);
+            tables.add_module(module);
         }
-        Self { unwinder, cache: arch::Cache::new(), covered }
+        Self { tables, cache: arch::Cache::new(), covered }
     }
 
     /// Unwinds one stack, whose copy begins at the stack pointer.
@@ -52,8 +52,8 @@ impl Unwinder {
             }
             word.map(|word| u64::from_ne_bytes(*word)).ok_or(())
         };
-        let start = arch::for_unwinder(registers, self.unwinder.max_known_code_address());
-        let mut frames = self.unwinder.iter_frames(registers.ip, start, &mut self.cache, &mut read);
+        let start = arch::for_unwinder(registers, self.tables.max_known_code_address());
+        let mut frames = self.tables.iter_frames(registers.ip, start, &mut self.cache, &mut read);
         let mut trace = Trace::default();
         loop {
             match frames.next() {
