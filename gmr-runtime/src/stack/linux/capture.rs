@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::handler::{ANSWERS, ASLEEP, Answer, Envelope, Progress, SLOTS, Slot, TABLE};
@@ -30,26 +30,10 @@ const LARGEST: usize = 256 << 20;
 /// What a stack may have grown by between its two copies.
 const GROWTH: usize = 64 << 10;
 
-/// The private signal; 0 until one has been claimed.
-static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// Never given twice within four billion requests.
 static TICKET: AtomicU32 = AtomicU32::new(0);
 /// The slots belong to one capture at a time, which lasts as long as the deadlines above.
 static CAPTURING: Turn = Turn::new();
-
-/// Claims a real-time signal for taking stacks, once in a process. `avoid` is the signal that asks for reports.
-pub(crate) fn prepare(avoid: Option<i32>) -> io::Result<()> {
-    memory::PID.store(std::process::id().cast_signed(), Ordering::Relaxed);
-    if signal().is_none_or(|signal| Some(signal) == avoid || !signals::is_ours(signal)) {
-        SIGNAL.store(signals::claim(avoid)?, Ordering::Relaxed);
-    }
-    Ok(())
-}
-
-/// The private signal, if one has been claimed.
-pub(super) fn signal() -> Option<i32> {
-    Some(SIGNAL.load(Ordering::Relaxed)).filter(|&signal| signal != 0)
-}
 
 /// The stacks of these threads of this process, in the same order.
 pub(crate) fn trace(tasks: &[Task], modules: &Modules) -> Vec<Trace> {
@@ -86,8 +70,8 @@ impl Session {
         let until = Instant::now() + TOTAL_DEADLINE;
         let turn = CAPTURING.take(until).ok_or("another capture of stacks is still under way")?;
         // The program may have forked, or put a handler of its own on our signal.
-        prepare(None).map_err(|error| format!("no signal to ask threads with: {error}"))?;
-        let signal = signal().ok_or("no signal to ask threads with")?;
+        signals::prepare(None).map_err(|error| format!("no signal to ask threads with: {error}"))?;
+        let signal = signals::private().ok_or("no signal to ask threads with")?;
         let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
         Ok(Self { signal, sender, until, _turn: turn })
     }

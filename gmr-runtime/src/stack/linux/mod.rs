@@ -13,9 +13,9 @@ mod syscalls;
 mod tasks;
 mod unwind;
 
-pub(crate) use capture::{prepare, trace};
+pub(crate) use capture::trace;
 pub(crate) use modules::Modules;
-pub(crate) use signals::{sender, shield_thread};
+pub(crate) use signals::{prepare, sender, shield_thread};
 pub(crate) use tasks::{task, tasks};
 
 /// The kernel's id of the calling thread.

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::descriptors::Descriptors;
-use super::{capture, syscalls};
+use super::{signals, syscalls};
 use crate::procfs::{self, Directory, Stat, Status};
 use crate::stack::Task;
 
@@ -110,7 +110,7 @@ impl Reader {
             );
         }
         // Whoever blocks a real-time signal blocks others as well; the mask of all 64 costs another file.
-        let signal = capture::signal().filter(|_| stat.blocks_some)?;
+        let signal = signals::private().filter(|_| stat.blocks_some)?;
         let status = Status::of_task(&mut self.directory, tid).ok()?;
         status.blocks(signal).then(|| format!("it blocks signal {signal}, which stacks are taken with"))
     }
