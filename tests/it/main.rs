@@ -3,6 +3,7 @@
 mod adoption;
 mod deadlock;
 mod demo;
+mod exhausted;
 mod expansion;
 mod gdb;
 mod isolation;

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::descriptors::Descriptors;
 use super::{signals, syscalls};
+use crate::own_thread;
 use crate::procfs::{self, Directory, Stat, Status};
 use crate::stack::Task;
 
@@ -18,9 +19,8 @@ pub(crate) fn tasks() -> io::Result<Vec<Task>> {
     let boot = boot();
     let (half, rest) = tids.split_at(if tids.len() < WORTH_A_THREAD { tids.len() } else { tids.len() / 2 });
     let mut tasks = thread::scope(|scope| {
-        let other = (!rest.is_empty()).then(|| {
-            thread::Builder::new().name("gmr section".into()).spawn_scoped(scope, || read_all(rest, boot))
-        });
+        let other = (!rest.is_empty())
+            .then(|| own_thread::spawn_scoped(scope, "gmr section", move || read_all(rest, boot)));
         let mut tasks = read_all(half, boot)?;
         tasks.extend(match other {
             None => Vec::new(),
