@@ -22,7 +22,14 @@ use crate::{env, mask, own_thread, stack};
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
 
 /// Where requests go while gmr is installed. Held for a moment at a time; never by the reporter.
-static INSTALLED: Mutex<Option<Arc<Outbox>>> = Mutex::new(None);
+static INSTALLED: Mutex<Option<Installed>> = Mutex::new(None);
+
+#[derive(Debug)]
+struct Installed {
+    /// The process that the reporter is a thread of. A forked child has this memory, and no such thread.
+    pid: u32,
+    outbox: Arc<Outbox>,
+}
 
 /// Prepares gmr for this process, for those who want no attribute on `main`.
 ///
@@ -156,7 +163,7 @@ impl Builder {
         })
         .map_err(|error| Error::system("the reporter's thread could not be started", error))?;
         let outbox = Arc::new(outbox);
-        *installed = Some(Arc::clone(&outbox));
+        *installed = Some(Installed { pid: std::process::id(), outbox: Arc::clone(&outbox) });
         Ok(Guard { outbox: Some(outbox) })
     }
 }
@@ -232,7 +239,11 @@ impl Report {
 
 /// The reporter's answer; none where there is no reporter, or it was stopped before it came to this request.
 fn ask_the_reporter() -> Option<Arc<Report>> {
-    let outbox = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+    let outbox = {
+        let installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = installed.as_ref().filter(|installed| installed.pid == std::process::id());
+        Arc::clone(&here?.outbox)
+    };
     let (sender, answer) = mpsc::channel();
     if !outbox.send(Request::Capture(sender)) {
         return None;
