@@ -31,6 +31,11 @@ struct Installed {
     outbox: Arc<Outbox>,
 }
 
+/// The installation of this very process, and not of one that it was forked from.
+fn here(installed: &Option<Installed>) -> Option<&Installed> {
+    installed.as_ref().filter(|installed| installed.pid == std::process::id())
+}
+
 /// Prepares gmr for this process, for those who want no attribute on `main`.
 ///
 /// ```
@@ -145,7 +150,7 @@ impl Builder {
         let asked_for = env::signal().map(Cow::Owned).or(self.signal);
         let Signal { number, name } = signals_by_name::find(asked_for.as_deref().unwrap_or(DEFAULT_SIGNAL))?;
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-        if installed.is_some() {
+        if here(&installed).is_some() {
             let message =
                 "gmr is installed in this process already: keep one `#[gmr::main]` or one `Builder`";
             return Err(Error::new(ErrorKind::AlreadyInstalled, message));
@@ -241,8 +246,7 @@ impl Report {
 fn ask_the_reporter() -> Option<Arc<Report>> {
     let outbox = {
         let installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = installed.as_ref().filter(|installed| installed.pid == std::process::id());
-        Arc::clone(&here?.outbox)
+        Arc::clone(&here(&installed)?.outbox)
     };
     let (sender, answer) = mpsc::channel();
     if !outbox.send(Request::Capture(sender)) {

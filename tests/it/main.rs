@@ -5,6 +5,7 @@ mod deadlock;
 mod demo;
 mod exhausted;
 mod expansion;
+mod forked;
 mod gdb;
 mod isolation;
 mod program;
