@@ -32,8 +32,8 @@ struct Installed {
 }
 
 /// The installation of this very process, and not of one that it was forked from.
-fn here(installed: &Option<Installed>) -> Option<&Installed> {
-    installed.as_ref().filter(|installed| installed.pid == std::process::id())
+fn here(installed: Option<&Installed>) -> Option<&Installed> {
+    installed.filter(|installed| installed.pid == std::process::id())
 }
 
 /// Prepares gmr for this process, for those who want no attribute on `main`.
@@ -150,7 +150,7 @@ impl Builder {
         let asked_for = env::signal().map(Cow::Owned).or(self.signal);
         let Signal { number, name } = signals_by_name::find(asked_for.as_deref().unwrap_or(DEFAULT_SIGNAL))?;
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-        if here(&installed).is_some() {
+        if here(installed.as_ref()).is_some() {
             let message =
                 "gmr is installed in this process already: keep one `#[gmr::main]` or one `Builder`";
             return Err(Error::new(ErrorKind::AlreadyInstalled, message));
@@ -246,7 +246,7 @@ impl Report {
 fn ask_the_reporter() -> Option<Arc<Report>> {
     let outbox = {
         let installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&here(&installed)?.outbox)
+        Arc::clone(&here(installed.as_ref())?.outbox)
     };
     let (sender, answer) = mpsc::channel();
     if !outbox.send(Request::Capture(sender)) {
