@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
+use std::sync::{Barrier, LazyLock, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -113,9 +113,7 @@ impl Service {
     fn start() -> Self {
         let (reader, pipe) = std::io::pipe().expect("a process has room for a pipe");
         let (queue, orders) = mpsc::channel();
-        let (held, holds) = mpsc::channel();
-        spawn("till-keeper", move || hold_the_till(&held));
-        holds.recv().expect("the till is held until the demo ends");
+        spawn("till-keeper", hold_the_till);
         spawn("cashier", || ring_up(10));
         spawn("pricing", || calculate_prices(7));
         spawn("importer", move || import_orders(reader));
@@ -123,8 +121,15 @@ impl Service {
         for number in 1..=3 {
             spawn(&format!("courier-{number}"), wait_for_parcels);
         }
+        at_work();
         Self { _pipe: pipe, _queue: queue }
     }
+}
+
+/// The shop opens when all eight threads and `main` have come here.
+fn at_work() {
+    static OPENING: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(9));
+    OPENING.wait();
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
@@ -132,19 +137,21 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
 }
 
 /// Takes the lock that the cashier wants, and sleeps with it: what a stuck production looks like.
-fn hold_the_till(held: &mpsc::Sender<()>) {
+fn hold_the_till() {
     let _till = TILL.lock().unwrap_or_else(PoisonError::into_inner);
-    let _ = held.send(());
+    at_work();
     loop {
         thread::park();
     }
 }
 
 fn ring_up(amount: u64) {
+    at_work();
     *TILL.lock().unwrap_or_else(PoisonError::into_inner) += amount;
 }
 
 fn calculate_prices(seed: u64) {
+    at_work();
     let mut price = seed;
     loop {
         price = std::hint::black_box(price.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
@@ -153,17 +160,20 @@ fn calculate_prices(seed: u64) {
 }
 
 fn import_orders(mut pipe: std::io::PipeReader) {
+    at_work();
     let mut order = [0];
     while pipe.read(&mut order).is_ok_and(|count| count > 0) {}
 }
 
 fn pack_orders(orders: &mpsc::Receiver<u64>) {
+    at_work();
     for order in orders {
         ACCEPTED.fetch_add(order, Ordering::Relaxed);
     }
 }
 
 fn wait_for_parcels() {
+    at_work();
     loop {
         thread::park();
     }
