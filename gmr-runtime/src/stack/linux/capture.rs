@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::handler::{ANSWERS, ASLEEP, Answer, Envelope, Progress, SLOTS, Slot, TABLE};
-use super::unwind::Unwound;
+use super::unwind::{Unwinder, Unwound};
 use super::{Modules, memory, signals};
 use crate::procfs::Stat;
 use crate::stack::turn::{MyTurn, Turn};
@@ -77,7 +77,7 @@ impl Session {
     }
 
     fn run(&self, tasks: &[Task], modules: &Modules) -> Vec<Trace> {
-        let mut unwinder = modules.unwinder();
+        let mut unwinder = Unwinder::new(modules.all());
         let mut traces = HashMap::with_capacity(tasks.len());
         let mut all = Vec::with_capacity(tasks.len());
         for (index, task) in tasks.iter().enumerate() {

@@ -11,7 +11,6 @@ use object::elf;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
 
 use super::memory;
-use super::unwind::Unwinder;
 
 type Header = elf::FileHeader64<NativeEndian>;
 
@@ -59,9 +58,9 @@ impl Modules {
         self.list.iter().find(|module| module.path == path)
     }
 
-    /// An unwinder that has the tables of all of them.
-    pub(super) fn unwinder(&self) -> Unwinder {
-        Unwinder::new(&self.list)
+    /// All of them, in ascending order of their addresses.
+    pub(super) fn all(&self) -> &[Module] {
+        &self.list
     }
 }
 
