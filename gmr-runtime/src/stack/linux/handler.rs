@@ -123,14 +123,14 @@ impl Slot {
         self.state.store(FREE, Ordering::Release);
     }
 
-    /// The handler's part: claim, copy, publish.
-    fn answer(&self, ticket: u32, tid: i32, registers: Registers) -> bool {
+    /// The handler's part: claim, copy, publish. Returns how many bytes were copied; none if the slot was not the thread's to answer in.
+    fn answer(&self, ticket: u32, tid: i32, registers: Registers) -> Option<usize> {
         let wanted = u64::from(ticket) << 2 | WANTED;
         let writing = u64::from(ticket) << 2 | WRITING;
         if self.tid.load(Ordering::Relaxed) != tid
             || self.state.compare_exchange(wanted, writing, Ordering::AcqRel, Ordering::Relaxed).is_err()
         {
-            return false;
+            return None;
         }
         let buffer = self.buffer.load(Ordering::Relaxed);
         let capacity = self.capacity.load(Ordering::Relaxed);
@@ -142,7 +142,7 @@ impl Slot {
         self.fp.store(registers.fp, Ordering::Relaxed);
         self.lr.store(registers.lr, Ordering::Relaxed);
         self.state.store(u64::from(ticket) << 2 | DONE, Ordering::Release);
-        true
+        Some(copied)
     }
 }
 
@@ -176,6 +176,8 @@ pub(super) extern "C" fn on_signal(
     let ours = unsafe { (*info).si_code } == libc::SI_QUEUE
         // SAFETY: with SI_QUEUE, pid and value are filled.
         && unsafe { (*info).si_pid() } == memory::PID.load(Ordering::Relaxed);
+    #[cfg(feature = "__bench")]
+    let begun = super::bench::now();
     if ours {
         // SAFETY: as above.
         let value = unsafe { (*info).si_value() }.sival_ptr as usize;
@@ -185,7 +187,8 @@ pub(super) extern "C" fn on_signal(
         // SAFETY: no arguments, cannot fail. The bare call: glibc has a function for it since 2.30 only.
         #[allow(clippy::cast_possible_truncation, reason = "a thread id is an int")]
         let tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
-        if TABLE.get(usize::from(slot)).is_some_and(|slot| slot.answer(ticket, tid, registers)) {
+        let answered = TABLE.get(usize::from(slot)).and_then(|slot| slot.answer(ticket, tid, registers));
+        if answered.is_some() {
             ANSWERS.fetch_add(1, Ordering::Release);
             // SAFETY: the futex word is a static; waking is all that is asked for.
             unsafe {
@@ -197,6 +200,8 @@ pub(super) extern "C" fn on_signal(
                 );
             }
         }
+        #[cfg(feature = "__bench")]
+        super::bench::note(begun, answered);
     }
     // SAFETY: errno is the calling thread's own.
     unsafe { *libc::__errno_location() = errno };
@@ -226,11 +231,11 @@ mod tests {
         // SAFETY: the buffer outlives the slot's loan.
         unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), 0) };
         assert!(slot.withdraw(7));
-        assert!(!slot.answer(7, 42, REGISTERS), "withdrawn");
+        assert_eq!(slot.answer(7, 42, REGISTERS), None, "withdrawn");
         // SAFETY: as above.
         unsafe { slot.lend(8, 42, buffer.as_mut_ptr(), 0) };
-        assert!(!slot.answer(7, 42, REGISTERS), "the ticket of an earlier loan");
-        assert!(!slot.answer(8, 41, REGISTERS), "another thread");
+        assert_eq!(slot.answer(7, 42, REGISTERS), None, "the ticket of an earlier loan");
+        assert_eq!(slot.answer(8, 41, REGISTERS), None, "another thread");
         assert!(matches!(slot.progress(), Progress::Waiting));
     }
 
@@ -244,7 +249,7 @@ mod tests {
         // SAFETY: the buffer outlives the slot's loan.
         unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), buffer.len()) };
         let registers = Registers { sp: stack.as_ptr() as u64, ..REGISTERS };
-        assert!(slot.answer(7, 42, registers));
+        assert_eq!(slot.answer(7, 42, registers), Some(16));
         assert!(!slot.withdraw(7), "it has answered");
         let Progress::Done(answer) = slot.progress() else { panic!("not done") };
         assert_eq!(answer.registers, registers);

@@ -1,0 +1,87 @@
+//! For the benchmarks only, and only compiled with the feature `__bench`: how long threads were in the handler, and one stack that can be unwound again and again.
+//!
+//! What runs in the handler keeps to its rules: a read of the clock, which is no system call, and atomics.
+
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::handler::{Answer, Envelope, Progress, TABLE};
+use super::unwind::{Unwinder, Unwound};
+use super::{Modules, capture, memory, signals};
+use crate::stack::Trace;
+
+/// Enough for several reports of 8,000 threads; what comes after is not noted.
+const NOTES: usize = 1 << 16;
+
+/// Nanoseconds in the upper half, bytes of stack in the lower.
+static TIMES: [AtomicU64; NOTES] = [const { AtomicU64::new(0) }; NOTES];
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// The monotonic clock, in nanoseconds.
+pub(super) fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is ours to write to. POSIX lets handlers call this function.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+/// Notes an answer that was begun at `begun` and is now given.
+pub(super) fn note(begun: u64, copied: Option<usize>) {
+    let Some(copied) = copied else { return };
+    let took = now().saturating_sub(begun).min(u32::MAX.into());
+    if let Some(place) = TIMES.get(NEXT.fetch_add(1, Ordering::Relaxed)) {
+        place.store(took << 32 | copied as u64, Ordering::Relaxed);
+    }
+}
+
+/// Nanoseconds in the handler and bytes of stack, of each answer since the last call.
+pub(crate) fn take_times() -> Vec<(u64, u64)> {
+    let count = NEXT.swap(0, Ordering::Relaxed).min(NOTES);
+    let times = TIMES[..count].iter().map(|packed| packed.swap(0, Ordering::Relaxed));
+    times.map(|packed| (packed >> 32, packed & u64::from(u32::MAX))).collect()
+}
+
+/// The copy of one stack, and what is needed to unwind it.
+pub(crate) struct Specimen {
+    pub(crate) modules: Modules,
+    unwinder: Unwinder,
+    answer: Answer,
+    copy: Vec<u8>,
+}
+
+impl Specimen {
+    /// Takes the stack of a thread that can answer. Not while a report is made: it uses a slot without asking whose turn it is.
+    pub(crate) fn of_thread(tid: u32) -> Self {
+        capture::prepare(None).expect("a signal is free");
+        let mut copy = vec![0; 32 << 10];
+        let answer = ask(tid, &mut copy);
+        copy.truncate(answer.copied);
+        let modules = Modules::load();
+        Self { unwinder: modules.unwinder(), modules, answer, copy }
+    }
+
+    pub(crate) fn unwind(&mut self) -> Trace {
+        match self.unwinder.unwind(self.answer.registers, &self.copy) {
+            Unwound::Ended(trace) | Unwound::OutOfCopy(trace) => trace,
+        }
+    }
+}
+
+fn ask(tid: u32, copy: &mut [u8]) -> Answer {
+    let (slot, envelope) = (&TABLE[0], Envelope { ticket: u32::MAX, slot: 0 });
+    // SAFETY: the buffer is borrowed until the loop below has seen DONE, which it waits for without end.
+    unsafe { slot.lend(envelope.ticket, tid.cast_signed(), copy.as_mut_ptr(), copy.len()) };
+    let signal = capture::signal().expect("it has been claimed");
+    let pid = memory::PID.load(Ordering::Relaxed);
+    signals::send(pid, tid.cast_signed(), signal, envelope.seal()).expect("the thread lives");
+    loop {
+        if let Progress::Done(answer) = slot.progress() {
+            slot.release();
+            return answer;
+        }
+        thread::sleep(Duration::from_micros(100));
+    }
+}
