@@ -37,8 +37,8 @@ pub fn forget_symbols() {
     stack::forget_symbols();
 }
 
-/// Nanoseconds in the handler and bytes of stack, of each thread that has answered since the last call.
-pub fn take_handler_times() -> Vec<(u64, u64)> {
+/// Of each thread that has answered since the last call: nanoseconds in the handler, of which nanoseconds of processor time, and bytes of stack.
+pub fn take_handler_times() -> Vec<(u64, u64, usize)> {
     bench::take_times()
 }
 

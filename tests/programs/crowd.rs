@@ -51,11 +51,15 @@ fn step_aside(depth: usize, way: usize, all_there: &Barrier) -> usize {
     black_box(next)(black_box(depth - 1), way >> 1, all_there) + black_box(2)
 }
 
-/// `NANOSECONDS:BYTES` of each answer.
+/// `NANOSECONDS:OF PROCESSOR TIME:BYTES` of each answer.
 #[cfg(feature = "bench")]
 fn handler_times() -> String {
     let times = gmr_runtime::__bench::take_handler_times();
-    times.iter().map(|(took, bytes)| format!("{took}:{bytes}")).collect::<Vec<_>>().join(" ")
+    times
+        .iter()
+        .map(|(took, computed, bytes)| format!("{took}:{computed}:{bytes}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(not(feature = "bench"))]

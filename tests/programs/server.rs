@@ -42,10 +42,10 @@ fn serve(connection: &TcpStream) -> io::Result<()> {
 
 /// A page that takes some allocating and computing, as pages do.
 fn page(request: &str) -> String {
-    (0..50_u32)
-        .map(|row| {
-            let mixed = request.bytes().fold(row, |sum, byte| sum.rotate_left(5) ^ u32::from(byte));
-            format!("<tr><td>{row}</td><td>{mixed:08x}</td></tr>\n")
-        })
-        .collect()
+    let mut rows = Vec::new();
+    for row in 0..50 {
+        let mixed = request.bytes().fold(row, |sum: u32, byte| sum.rotate_left(5) ^ u32::from(byte));
+        rows.push(format!("<tr><td>{row}</td><td>{mixed:08x}</td></tr>\n"));
+    }
+    rows.concat()
 }

@@ -23,10 +23,10 @@ mod turn;
 
 #[cfg(unix)]
 pub(crate) use platform::sender;
-#[cfg(feature = "__bench")]
-pub(crate) use {known::forget as forget_symbols, platform::bench};
 pub(crate) use platform::{Modules, current_tid, prepare, shield_thread, task, tasks, trace};
 pub(crate) use symbolize::{DEADLINE as SYMBOLS_DEADLINE, symbolize};
+#[cfg(feature = "__bench")]
+pub(crate) use {known::forget as forget_symbols, platform::bench};
 
 /// One thread, as the kernel describes it, before it is asked for its stack.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,6 @@
 //! For the benchmarks only, and only compiled with the feature `__bench`: how long threads were in the handler, and one stack that can be unwound again and again.
 //!
-//! What runs in the handler keeps to its rules: a read of the clock, which is no system call, and atomics.
+//! What runs in the handler keeps to its rules: reads of two clocks, and atomics.
 
 #![allow(unsafe_code)]
 
@@ -16,32 +16,65 @@ use crate::stack::Trace;
 /// Enough for several reports of 8,000 threads; what comes after is not noted.
 const NOTES: usize = 1 << 16;
 
-/// Nanoseconds in the upper half, bytes of stack in the lower.
-static TIMES: [AtomicU64; NOTES] = [const { AtomicU64::new(0) }; NOTES];
+static TIMES: [Noted; NOTES] = [const { Noted::new() }; NOTES];
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// The monotonic clock, in nanoseconds.
-pub(super) fn now() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is ours to write to. POSIX lets handlers call this function.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+/// One answer.
+struct Noted {
+    /// Nanoseconds from the handler's begin to its end, which the thread may have spent without a processor in part.
+    took: AtomicU64,
+    /// Nanoseconds of processor time.
+    computed: AtomicU64,
+    bytes: AtomicUsize,
 }
 
-/// Notes an answer that was begun at `begun` and is now given.
-pub(super) fn note(begun: u64, copied: Option<usize>) {
-    let Some(copied) = copied else { return };
-    let took = now().saturating_sub(begun).min(u32::MAX.into());
-    if let Some(place) = TIMES.get(NEXT.fetch_add(1, Ordering::Relaxed)) {
-        place.store(took << 32 | copied as u64, Ordering::Relaxed);
+impl Noted {
+    const fn new() -> Self {
+        Self { took: AtomicU64::new(0), computed: AtomicU64::new(0), bytes: AtomicUsize::new(0) }
     }
 }
 
-/// Nanoseconds in the handler and bytes of stack, of each answer since the last call.
-pub(crate) fn take_times() -> Vec<(u64, u64)> {
+/// When a handler began: the thread's processor time, and the time.
+pub(super) struct Begun {
+    computed: u64,
+    time: u64,
+}
+
+pub(super) fn begin() -> Begun {
+    // The clock of the processor time is a system call: what it costs stays outside of the other.
+    Begun { computed: nanoseconds(libc::CLOCK_THREAD_CPUTIME_ID), time: nanoseconds(libc::CLOCK_MONOTONIC) }
+}
+
+fn nanoseconds(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is ours to write to. POSIX lets handlers call this function.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+/// Notes an answer that is now given; none was if nothing was copied.
+pub(super) fn note(begun: &Begun, copied: Option<usize>) {
+    let Some(copied) = copied else { return };
+    let took = nanoseconds(libc::CLOCK_MONOTONIC).saturating_sub(begun.time);
+    let computed = nanoseconds(libc::CLOCK_THREAD_CPUTIME_ID).saturating_sub(begun.computed);
+    if let Some(place) = TIMES.get(NEXT.fetch_add(1, Ordering::Relaxed)) {
+        place.took.store(took, Ordering::Relaxed);
+        place.computed.store(computed, Ordering::Relaxed);
+        place.bytes.store(copied, Ordering::Relaxed);
+    }
+}
+
+/// Of each answer since the last call: nanoseconds in the handler, nanoseconds of processor time, bytes of stack.
+pub(crate) fn take_times() -> Vec<(u64, u64, usize)> {
     let count = NEXT.swap(0, Ordering::Relaxed).min(NOTES);
-    let times = TIMES[..count].iter().map(|packed| packed.swap(0, Ordering::Relaxed));
-    times.map(|packed| (packed >> 32, packed & u64::from(u32::MAX))).collect()
+    let noted = TIMES[..count].iter();
+    noted
+        .map(|noted| {
+            let (took, computed) =
+                (noted.took.load(Ordering::Relaxed), noted.computed.load(Ordering::Relaxed));
+            (took, computed, noted.bytes.load(Ordering::Relaxed))
+        })
+        .collect()
 }
 
 /// The copy of one stack, and what is needed to unwind it.

@@ -177,7 +177,7 @@ pub(super) extern "C" fn on_signal(
         // SAFETY: with SI_QUEUE, pid and value are filled.
         && unsafe { (*info).si_pid() } == memory::PID.load(Ordering::Relaxed);
     #[cfg(feature = "__bench")]
-    let begun = super::bench::now();
+    let begun = super::bench::begin();
     if ours {
         // SAFETY: as above.
         let value = unsafe { (*info).si_value() }.sival_ptr as usize;
@@ -201,7 +201,7 @@ pub(super) extern "C" fn on_signal(
             }
         }
         #[cfg(feature = "__bench")]
-        super::bench::note(begun, answered);
+        super::bench::note(&begun, answered);
     }
     // SAFETY: errno is the calling thread's own.
     unsafe { *libc::__errno_location() = errno };
