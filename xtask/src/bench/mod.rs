@@ -118,5 +118,5 @@ const HANDLER: &str = "From the first line of gmr's handler to its last, measure
 
 const MICRO: &str = "Measured by criterion, in one process: `cargo bench -p gmr-runtime --features __bench`.";
 
-const THROUGHPUT: &str = "An HTTP server with a thread for each of 16 connections that are never idle, the clients on the same machine. Each measurement is a fresh process; a round \
-    measures all three, each time in another order, and the ratio is taken within the round.";
+const THROUGHPUT: &str = "An HTTP server with a thread for each of 16 connections that are never idle, the clients on the same machine. In each round, three fresh processes are loaded by \
+    turns, half a second each time, and the ratio is taken within the round. The reports find the busy threads in ever new places, whose symbols are not known yet.";

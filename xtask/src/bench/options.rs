@@ -8,8 +8,8 @@ pub(crate) const USAGE: &str = "\
       --depth N            frames of each thread [30]
       --runs N             runs of gmr [5]
       --slow-runs N        runs of the other tools [3]
-      --rounds N           paired rounds of the throughput [9]
-      --seconds N          length of a measurement of the throughput [2]
+      --rounds N           rounds of the throughput, with fresh processes [6]
+      --seconds N          of load in a round, for each of three servers [4]
       --write              write docs/benchmarks.md; measures everything";
 
 /// The parts of a benchmark, in the order in which they are measured.
@@ -52,8 +52,8 @@ impl Options {
             depth: 30,
             runs: 5,
             slow_runs: 3,
-            rounds: 9,
-            seconds: 2,
+            rounds: 6,
+            seconds: 4,
             write: false,
         };
         let mut arguments = arguments.iter();

@@ -14,8 +14,11 @@ use super::table::Table;
 
 /// Enough that the server is never without work.
 const CONNECTIONS: usize = 16;
-const WARM_UP: Duration = Duration::from_millis(200);
-const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
+/// For the connections to be made.
+const WARM_UP: Duration = Duration::from_millis(100);
+/// Long enough for a report to be over at its end.
+const SLICE: Duration = Duration::from_millis(500);
+const SLICES_A_SECOND: usize = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -36,18 +39,10 @@ pub(crate) struct Throughput {
 }
 
 pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Throughput, String> {
-    let length = Duration::from_secs(options.seconds as u64);
     let mut throughput = Throughput::default();
-    for round in 0..options.rounds {
-        println!("throughput, round {}", round + 1);
-        let mut modes = [Mode::Without, Mode::Idle, Mode::Reporting];
-        // Nobody always goes first.
-        modes.rotate_left(round % 3);
-        let mut rates = [0.0; 3];
-        for mode in modes {
-            rates[mode as usize] = one(setting, mode, length)?;
-        }
-        let [without, idle, reporting] = rates;
+    for number in 0..options.rounds {
+        println!("throughput, round {}", number + 1);
+        let [without, idle, reporting] = round(setting, options.seconds * SLICES_A_SECOND)?;
         throughput.without.add(without);
         throughput.idle.add(idle);
         throughput.reporting.add(reporting);
@@ -57,44 +52,63 @@ pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Throughput
     Ok(throughput)
 }
 
-/// Requests in a second, of a fresh process.
-fn one(setting: &Setting, mode: Mode, length: Duration) -> Result<f64, String> {
-    let arguments: &[&dyn ToString] = if mode == Mode::Without { &[] } else { &[&"gmr"] };
-    let mut server = Program::start(setting, setting.program("server", arguments))?;
-    let port = server.ask("port")?.parse().map_err(|_| "the server told no port")?;
-    if mode == Mode::Reporting {
-        // The first report of a process happens once in its life, the others each second.
-        server.report()?;
+/// Requests in a second of three fresh processes that are loaded by turns, so that whatever else the machine does meets all of them.
+fn round(setting: &Setting, slices: usize) -> Result<[f64; 3], String> {
+    let modes = [Mode::Without, Mode::Idle, Mode::Reporting];
+    let mut servers = Vec::new();
+    for mode in modes {
+        servers.push(Server::start(setting, mode)?);
     }
-    let (counting, ended) = (AtomicBool::new(false), AtomicBool::new(false));
-    thread::scope(|scope| {
-        let clients = (0..CONNECTIONS).map(|_| scope.spawn(|| request(port, &counting, &ended)));
-        let clients: Vec<_> = clients.collect();
-        thread::sleep(WARM_UP);
-        counting.store(true, Ordering::Relaxed);
-        let begun = Instant::now();
-        let signalled = wait(&server, mode, begun + length);
-        let took = begun.elapsed();
-        ended.store(true, Ordering::Relaxed);
-        let mut requests = 0;
-        for client in clients {
-            requests += client.join().map_err(|_| "a client panicked")??;
+    for slice in 0..slices {
+        for turn in 0..modes.len() {
+            // Nobody always comes after the same one.
+            let place = (turn + slice) % modes.len();
+            let report = modes[place] == Mode::Reporting && slice % SLICES_A_SECOND == 0;
+            servers[place].load(report)?;
         }
-        signalled?;
-        Ok(f64::from(requests) / took.as_secs_f64())
-    })
+    }
+    Ok([0, 1, 2].map(|place| f64::from(servers[place].requests) / servers[place].time.as_secs_f64()))
 }
 
-/// Waits, and asks for reports meanwhile: the first half a second after the begin, so that each is over before the end.
-fn wait(server: &Program, mode: Mode, until: Instant) -> Result<(), String> {
-    let mut next = Instant::now() + BETWEEN_REPORTS / 2;
-    while mode == Mode::Reporting && next < until {
-        thread::sleep(next.saturating_duration_since(Instant::now()));
-        server.signal()?;
-        next += BETWEEN_REPORTS;
+/// A process under load, and what it has achieved so far.
+struct Server {
+    program: Program,
+    port: u16,
+    requests: u32,
+    time: Duration,
+}
+
+impl Server {
+    fn start(setting: &Setting, mode: Mode) -> Result<Self, String> {
+        let arguments: &[&dyn ToString] = if mode == Mode::Without { &[] } else { &[&"gmr"] };
+        let mut program = Program::start(setting, setting.program("server", arguments))?;
+        let port = program.ask("port")?.parse().map_err(|_| "the server told no port")?;
+        if mode == Mode::Reporting {
+            // The first report of a process happens once in its life, the others each second.
+            program.report()?;
+        }
+        Ok(Self { program, port, requests: 0, time: Duration::ZERO })
     }
-    thread::sleep(until.saturating_duration_since(Instant::now()));
-    Ok(())
+
+    /// Loads it for one slice, with a report soon after the begin if so wanted.
+    fn load(&mut self, report: bool) -> Result<(), String> {
+        let (counting, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let clients = (0..CONNECTIONS).map(|_| scope.spawn(|| request(self.port, &counting, &ended)));
+            let clients: Vec<_> = clients.collect();
+            thread::sleep(WARM_UP);
+            counting.store(true, Ordering::Relaxed);
+            let begun = Instant::now();
+            let signalled = if report { self.program.signal() } else { Ok(()) };
+            thread::sleep(SLICE);
+            self.time += begun.elapsed();
+            ended.store(true, Ordering::Relaxed);
+            for client in clients {
+                self.requests += client.join().map_err(|_| "a client panicked")??;
+            }
+            signalled
+        })
+    }
 }
 
 /// One request after the other over one connection. Returns how many were answered while it counted.
