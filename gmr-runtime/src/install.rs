@@ -22,7 +22,19 @@ use crate::{env, mask, own_thread, stack};
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
 
 /// Where requests go while gmr is installed. Held for a moment at a time; never by the reporter.
-static INSTALLED: Mutex<Option<Arc<Outbox>>> = Mutex::new(None);
+static INSTALLED: Mutex<Option<Installed>> = Mutex::new(None);
+
+#[derive(Debug)]
+struct Installed {
+    /// The process that the reporter is a thread of. A forked child has this memory, and no such thread.
+    pid: u32,
+    outbox: Arc<Outbox>,
+}
+
+/// The installation of this very process, and not of one that it was forked from.
+fn here(installed: Option<&Installed>) -> Option<&Installed> {
+    installed.filter(|installed| installed.pid == std::process::id())
+}
 
 /// Prepares gmr for this process, for those who want no attribute on `main`.
 ///
@@ -138,7 +150,7 @@ impl Builder {
         let asked_for = env::signal().map(Cow::Owned).or(self.signal);
         let Signal { number, name } = signals_by_name::find(asked_for.as_deref().unwrap_or(DEFAULT_SIGNAL))?;
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-        if installed.is_some() {
+        if here(installed.as_ref()).is_some() {
             let message =
                 "gmr is installed in this process already: keep one `#[gmr::main]` or one `Builder`";
             return Err(Error::new(ErrorKind::AlreadyInstalled, message));
@@ -156,7 +168,7 @@ impl Builder {
         })
         .map_err(|error| Error::system("the reporter's thread could not be started", error))?;
         let outbox = Arc::new(outbox);
-        *installed = Some(Arc::clone(&outbox));
+        *installed = Some(Installed { pid: std::process::id(), outbox: Arc::clone(&outbox) });
         Ok(Guard { outbox: Some(outbox) })
     }
 }
@@ -232,7 +244,10 @@ impl Report {
 
 /// The reporter's answer; none where there is no reporter, or it was stopped before it came to this request.
 fn ask_the_reporter() -> Option<Arc<Report>> {
-    let outbox = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+    let outbox = {
+        let installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&here(installed.as_ref())?.outbox)
+    };
     let (sender, answer) = mpsc::channel();
     if !outbox.send(Request::Capture(sender)) {
         return None;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use crate::stack;
 
@@ -25,6 +25,21 @@ pub(crate) fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> 
         run();
     })?;
     Ok(())
+}
+
+/// Starts a thread that ends within `scope`.
+///
+/// # Errors
+/// The operating system's refusal.
+pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &'static str,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    thread::Builder::new().name(name.to_owned()).stack_size(STACK_SIZE).spawn_scoped(scope, move || {
+        let _enrolled = Enrolled::new(name);
+        run()
+    })
 }
 
 /// The ids and names of gmr's own threads.

@@ -19,7 +19,9 @@ const COMPARED: [&str; 8] = [
 
 #[test]
 fn gdb_finds_the_same_functions() {
-    let mut program = Program::start(program!("stations"));
+    let mut command = Command::new(program!("stations"));
+    command.env("GMR_BACKTRACE", "full");
+    let mut program = Program::start_with(command);
     let mut report = program.report();
     // Each has to get there first; from then on it does not move.
     while !COMPARED.iter().all(|name| functions_in_report(&report.thread(name).body).len() > 1) {

@@ -3,7 +3,9 @@
 mod adoption;
 mod deadlock;
 mod demo;
+mod exhausted;
 mod expansion;
+mod forked;
 mod gdb;
 mod isolation;
 mod program;

@@ -41,12 +41,17 @@ fn each_thread_stands_in_its_own_function() {
 }
 
 #[test]
-fn a_deep_stack_is_whole() {
-    let mut program = Program::start(program!("stations"));
-    let body = settled(&mut program).thread("station_08").body;
+fn a_deep_stack_is_whole_and_its_two_ends_are_shown() {
+    let mut command = std::process::Command::new(program!("stations"));
+    command.env("GMR_BACKTRACE", "full");
+    let body = settled(&mut Program::start_with(command)).thread("station_08").body;
     let frames = body.matches("stations::wait_deep::descend").count();
     assert_eq!(frames, 201, "{body}");
     assert!(body.contains("stations::station_08"), "{body}");
+
+    let body = settled(&mut Program::start(program!("stations"))).thread("station_08").body;
+    assert!(body.contains(" more frames ...\n") && body.contains("stations::station_08"), "{body}");
+    assert!(body.matches("stations::wait_deep::descend").count() < 201, "{body}");
 }
 
 #[test]

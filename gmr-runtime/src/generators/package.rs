@@ -58,6 +58,7 @@ use linux::found_out;
 mod linux {
     use std::fs::{self, File};
     use std::path::Path;
+    use std::sync::OnceLock;
     use std::time::{Duration, SystemTime};
 
     use object::elf::FileHeader64;
@@ -69,11 +70,13 @@ mod linux {
     use crate::stack::Modules;
 
     pub(super) fn found_out(package: &mut Package) {
+        // The path may change (`(deleted)` is added to it), the program does not.
+        static BUILT: OnceLock<(Option<String>, Option<String>)> = OnceLock::new();
         let executable = fs::read_link("/proc/self/exe").ok().map(|path| path.display().to_string());
-        package.build_id = executable.as_deref().and_then(build_id);
+        // The executable is opened through the link: one that has been replaced on disk is still the one that runs.
+        let built = || (executable.as_deref().and_then(build_id), rustc(Path::new("/proc/self/exe")));
+        (package.build_id, package.rustc) = BUILT.get_or_init(built).clone();
         package.executable = executable;
-        // Opened through the link, so that an executable which has been replaced on disk is still the one that runs.
-        package.rustc = rustc(Path::new("/proc/self/exe"));
         if let Some(uptime) = uptime() {
             package.uptime_ms = u64::try_from(uptime.as_millis()).ok();
             package.started_at = SystemTime::now()

@@ -98,14 +98,21 @@ mod tests {
 
     #[test]
     fn a_child_of_this_process_is_found_with_its_arguments() {
-        let mut child = std::process::Command::new("sleep").args(["60", "--token=abc"]).spawn();
-        let Ok(child) = child.as_mut() else { return eprintln!("skipped: there is no `sleep` here") };
+        // It lives until its standard input is closed.
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "read line", "sh", "--token=abc"]).stdin(std::process::Stdio::piped());
+        let Ok(mut child) = command.spawn() else { return eprintln!("skipped: there is no `sh` here") };
+        // Until it has become the shell, its arguments are those of this test.
+        while !procfs::command_line(child.id()).contains(&"--token=abc".to_owned()) {
+            std::thread::yield_now();
+        }
         let content = generate();
-        child.kill().unwrap();
+        drop(child.stdin.take());
         child.wait().unwrap();
         let Content::Processes(processes) = content else { panic!("{content:?}") };
         let found = processes.processes.iter().find(|process| process.pid == child.id()).unwrap();
         assert_eq!((found.parent_pid, found.depth), (std::process::id(), 1));
         assert!(found.uids.is_some() && found.state.is_some());
+        assert_eq!(found.command.last().map(String::as_str), Some("--token=***"));
     }
 }

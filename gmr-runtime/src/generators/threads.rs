@@ -11,19 +11,21 @@ pub(super) fn generate() -> Content {
     }
 }
 
-fn describe(mut tasks: Vec<Task>) -> Threads {
-    let own = own_thread::all();
-    tasks.sort_by_key(|task| (place(role(task, &own)), task.tid));
+fn describe(tasks: Vec<Task>) -> Threads {
+    let (pid, own) = (std::process::id(), own_thread::all());
+    let mut tasks: Vec<(Role, Task)> = tasks.into_iter().map(|task| (role(&task, pid, &own), task)).collect();
+    tasks.sort_by_key(|(role, task)| (place(*role), task.tid));
+    let (roles, tasks): (Vec<Role>, Vec<Task>) = tasks.into_iter().unzip();
     let modules = Modules::load();
     let traces = stack::trace(&tasks, &modules);
     let (stacks, notes) = stack::symbolize(traces, &modules);
-    let threads = tasks.into_iter().zip(stacks).map(|(task, stack)| thread(task, stack, &own)).collect();
-    Threads { threads, notes }
+    let described = roles.into_iter().zip(tasks).zip(stacks);
+    Threads { threads: described.map(|((role, task), stack)| thread(role, task, stack)).collect(), notes }
 }
 
-fn thread(task: Task, stack: Stack, own: &[(u32, &str)]) -> Thread {
+fn thread(role: Role, task: Task, stack: Stack) -> Thread {
     Thread {
-        role: role(&task, own),
+        role,
         tid: task.tid,
         name: task.name,
         state: task.state,
@@ -38,8 +40,8 @@ fn thread(task: Task, stack: Stack, own: &[(u32, &str)]) -> Thread {
 }
 
 /// On Linux the main thread is the one that has the process's id.
-fn role(task: &Task, own: &[(u32, &str)]) -> Role {
-    if task.tid == std::process::id() {
+fn role(task: &Task, pid: u32, own: &[(u32, &str)]) -> Role {
+    if task.tid == pid {
         return Role::Main;
     }
     match own.iter().find(|(tid, _)| *tid == task.tid) {

@@ -23,7 +23,7 @@ mod turn;
 
 #[cfg(unix)]
 pub(crate) use platform::sender;
-pub(crate) use platform::{Modules, current_tid, prepare, shield_thread, task, tasks, trace};
+pub(crate) use platform::{Modules, current_tid, prepare, shield_thread, task, tasks, trace, with_files};
 pub(crate) use symbolize::{DEADLINE as SYMBOLS_DEADLINE, symbolize};
 #[cfg(feature = "__bench")]
 pub(crate) use {known::forget as forget_symbols, platform::bench};
@@ -84,10 +84,12 @@ impl Address {
 ///
 /// For those who hold a thread's id only: the account of a generator that missed its deadline.
 pub(crate) fn of_thread(tid: u32) -> Stack {
-    let modules = Modules::load();
-    let traces = trace(&[task(tid)], &modules);
-    let (mut stacks, _) = symbolize(traces, &modules);
-    stacks.pop().unwrap_or_else(|| Stack::missing("the stack was not taken"))
+    with_files(|| {
+        let modules = Modules::load();
+        let traces = trace(&[task(tid)], &modules);
+        let (mut stacks, _) = symbolize(traces, &modules);
+        stacks.pop().unwrap_or_else(|| Stack::missing("the stack was not taken"))
+    })
 }
 
 /// What an address resolved to, shared by all the stacks it occurs in.

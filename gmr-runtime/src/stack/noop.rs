@@ -23,6 +23,11 @@ pub(crate) fn current_tid() -> u32 {
     0
 }
 
+/// Runs it.
+pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
+    run()
+}
+
 /// A thread of which nothing is known but its id.
 pub(crate) fn task(tid: u32) -> Task {
     Task { tid, ..Task::default() }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::handler::{Answer, Envelope, Progress, TABLE};
 use super::unwind::{Unwinder, Unwound};
-use super::{Modules, capture, memory, signals};
+use super::{Modules, memory, signals};
 use crate::stack::Trace;
 
 /// Enough for several reports of 8,000 threads; what comes after is not noted.
@@ -34,15 +34,20 @@ impl Noted {
     }
 }
 
-/// When a handler began: the thread's processor time, and the time.
-pub(super) struct Begun {
-    computed: u64,
-    time: u64,
-}
-
-pub(super) fn begin() -> Begun {
+/// Runs what a thread does in the handler, and notes how long it took. Nothing was answered if it copied nothing.
+pub(super) fn timed(answer: impl FnOnce() -> Option<usize>) {
     // The clock of the processor time is a system call: what it costs stays outside of the other.
-    Begun { computed: nanoseconds(libc::CLOCK_THREAD_CPUTIME_ID), time: nanoseconds(libc::CLOCK_MONOTONIC) }
+    let computing_since = nanoseconds(libc::CLOCK_THREAD_CPUTIME_ID);
+    let since = nanoseconds(libc::CLOCK_MONOTONIC);
+    let copied = answer();
+    let took = nanoseconds(libc::CLOCK_MONOTONIC).saturating_sub(since);
+    let computed = nanoseconds(libc::CLOCK_THREAD_CPUTIME_ID).saturating_sub(computing_since);
+    let Some(copied) = copied else { return };
+    if let Some(place) = TIMES.get(NEXT.fetch_add(1, Ordering::Relaxed)) {
+        place.took.store(took, Ordering::Relaxed);
+        place.computed.store(computed, Ordering::Relaxed);
+        place.bytes.store(copied, Ordering::Relaxed);
+    }
 }
 
 fn nanoseconds(clock: libc::clockid_t) -> u64 {
@@ -50,18 +55,6 @@ fn nanoseconds(clock: libc::clockid_t) -> u64 {
     // SAFETY: `time` is ours to write to. POSIX lets handlers call this function.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
-}
-
-/// Notes an answer that is now given; none was if nothing was copied.
-pub(super) fn note(begun: &Begun, copied: Option<usize>) {
-    let Some(copied) = copied else { return };
-    let took = nanoseconds(libc::CLOCK_MONOTONIC).saturating_sub(begun.time);
-    let computed = nanoseconds(libc::CLOCK_THREAD_CPUTIME_ID).saturating_sub(begun.computed);
-    if let Some(place) = TIMES.get(NEXT.fetch_add(1, Ordering::Relaxed)) {
-        place.took.store(took, Ordering::Relaxed);
-        place.computed.store(computed, Ordering::Relaxed);
-        place.bytes.store(copied, Ordering::Relaxed);
-    }
 }
 
 /// Of each answer since the last call: nanoseconds in the handler, nanoseconds of processor time, bytes of stack.
@@ -88,7 +81,7 @@ pub(crate) struct Specimen {
 impl Specimen {
     /// Takes the stack of a thread that can answer. Not while a report is made: it uses a slot without asking whose turn it is.
     pub(crate) fn of_thread(tid: u32) -> Self {
-        capture::prepare(None).expect("a signal is free");
+        signals::prepare(None).expect("a signal is free");
         let mut copy = vec![0; 32 << 10];
         let answer = ask(tid, &mut copy);
         copy.truncate(answer.copied);
@@ -107,9 +100,9 @@ fn ask(tid: u32, copy: &mut [u8]) -> Answer {
     let (slot, envelope) = (&TABLE[0], Envelope { ticket: u32::MAX, slot: 0 });
     // SAFETY: the buffer is borrowed until the loop below has seen DONE, which it waits for without end.
     unsafe { slot.lend(envelope.ticket, tid.cast_signed(), copy.as_mut_ptr(), copy.len()) };
-    let signal = capture::signal().expect("it has been claimed");
-    let pid = memory::PID.load(Ordering::Relaxed);
-    signals::send(pid, tid.cast_signed(), signal, envelope.seal()).expect("the thread lives");
+    let signal = signals::private().expect("it has been claimed");
+    let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
+    signals::send(sender, tid.cast_signed(), signal, envelope.seal()).expect("the thread lives");
     loop {
         if let Progress::Done(answer) = slot.progress() {
             slot.release();

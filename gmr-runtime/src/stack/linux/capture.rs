@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::handler::{ANSWERS, Answer, Envelope, Progress, SLOTS, Slot, TABLE};
+use super::handler::{ANSWERS, ASLEEP, Answer, Envelope, Progress, SLOTS, Slot, TABLE};
 use super::unwind::Unwound;
 use super::{Modules, memory, signals};
 use crate::procfs::Stat;
@@ -25,29 +25,15 @@ const BATCH_DEADLINE: Duration = Duration::from_millis(100);
 const TOTAL_DEADLINE: Duration = Duration::from_secs(1);
 /// How much of a stack is copied at first: 30 frames of ordinary code are 4 to 8 KiB.
 const SMALL: usize = 32 << 10;
-/// How much is copied of a stack that did not end within the first copy: what a main thread has by default, and four times what a Rust thread has.
-const LARGE: usize = 8 << 20;
+/// The most that is copied of any stack. The memory is needed once, for one thread at a time.
+const LARGEST: usize = 256 << 20;
+/// What a stack may have grown by between its two copies.
+const GROWTH: usize = 64 << 10;
 
-/// The private signal; 0 until one has been claimed.
-static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// Never given twice within four billion requests.
 static TICKET: AtomicU32 = AtomicU32::new(0);
 /// The slots belong to one capture at a time, which lasts as long as the deadlines above.
 static CAPTURING: Turn = Turn::new();
-
-/// Claims a real-time signal for taking stacks, once in a process. `avoid` is the signal that asks for reports.
-pub(crate) fn prepare(avoid: Option<i32>) -> io::Result<()> {
-    memory::PID.store(std::process::id().cast_signed(), Ordering::Relaxed);
-    if signal().is_none_or(|signal| Some(signal) == avoid || !signals::is_ours(signal)) {
-        SIGNAL.store(signals::claim(avoid)?, Ordering::Relaxed);
-    }
-    Ok(())
-}
-
-/// The private signal, if one has been claimed.
-pub(super) fn signal() -> Option<i32> {
-    Some(SIGNAL.load(Ordering::Relaxed)).filter(|&signal| signal != 0)
-}
 
 /// The stacks of these threads of this process, in the same order.
 pub(crate) fn trace(tasks: &[Task], modules: &Modules) -> Vec<Trace> {
@@ -63,7 +49,8 @@ fn missing(reason: &str) -> Trace {
 
 struct Session {
     signal: i32,
-    pid: i32,
+    /// The ids of this process and of its real user.
+    sender: (i32, u32),
     until: Instant,
     _turn: MyTurn,
 }
@@ -83,9 +70,10 @@ impl Session {
         let until = Instant::now() + TOTAL_DEADLINE;
         let turn = CAPTURING.take(until).ok_or("another capture of stacks is still under way")?;
         // The program may have forked, or put a handler of its own on our signal.
-        prepare(None).map_err(|error| format!("no signal to ask threads with: {error}"))?;
-        let signal = signal().ok_or("no signal to ask threads with")?;
-        Ok(Self { signal, pid: memory::PID.load(Ordering::Relaxed), until, _turn: turn })
+        signals::prepare(None).map_err(|error| format!("no signal to ask threads with: {error}"))?;
+        let signal = signals::private().ok_or("no signal to ask threads with")?;
+        let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
+        Ok(Self { signal, sender, until, _turn: turn })
     }
 
     fn run(&self, tasks: &[Task], modules: &Modules) -> Vec<Trace> {
@@ -98,34 +86,31 @@ impl Session {
                 None => all.push((index, task.tid)),
             }
         }
-        let mut deep = Vec::new();
-        let mut pass =
-            |threads: &[(usize, u32)], capacity: usize, last: bool, deep: &mut Vec<(usize, u32)>| {
-                self.pass(threads, capacity, |index, tid, outcome| {
-                    let trace = match outcome {
-                        Err(reason) => missing(&reason),
-                        Ok((answer, copy)) => match unwinder.unwind(answer.registers, copy) {
-                            Unwound::Ended(trace) => trace,
-                            Unwound::OutOfCopy(trace) => {
-                                if !last && copy.len() == capacity {
-                                    deep.push((index, tid));
-                                }
-                                trace
-                            }
-                        },
-                    };
-                    // A second pass must not lose what the first one had.
-                    let kept: &mut Trace = traces.entry(index).or_default();
-                    if kept.frames.len() <= trace.frames.len() {
-                        *kept = trace;
-                    }
-                });
+        // Returns where the stack begins if the copy did not hold all of it.
+        let mut unwind = |index: usize, outcome: Result<(Answer, &[u8]), String>| {
+            let (trace, began) = match outcome {
+                Err(reason) => (missing(&reason), None),
+                Ok((answer, copy)) => match unwinder.unwind(answer.registers, copy) {
+                    Unwound::Ended(trace) => (trace, None),
+                    Unwound::OutOfCopy(trace) => (trace, Some(answer.registers.sp)),
+                },
             };
-        pass(&all, SMALL, false, &mut deep);
-        let retake = std::mem::take(&mut deep);
-        // One at a time: eight of these at once would be 64 MiB.
-        for thread in retake {
-            pass(&[thread], LARGE, true, &mut deep);
+            // A second pass must not lose what the first one had.
+            let kept: &mut Trace = traces.entry(index).or_default();
+            if kept.frames.len() <= trace.frames.len() {
+                *kept = trace;
+            }
+            began
+        };
+        let mut deep = Vec::new();
+        self.pass(&all, SMALL, |index, tid, outcome| {
+            deep.extend(unwind(index, outcome).map(|sp| (index, tid, sp)));
+        });
+        for (index, tid, sp) in deep {
+            let length = memory::mapped_from(sp).unwrap_or(SMALL).saturating_add(GROWTH);
+            self.pass(&[(index, tid)], length.min(LARGEST), |index, _, outcome| {
+                let _ = unwind(index, outcome);
+            });
         }
         (0..tasks.len()).map(|index| traces.remove(&index).unwrap_or_default()).collect()
     }
@@ -193,7 +178,7 @@ impl Session {
         unsafe { slot.lend(ticket, tid.cast_signed(), arena.part(place), arena.capacity) };
         let slot_number = u8::try_from(place).expect("a batch has at most 128 threads");
         let envelope = Envelope { ticket, slot: slot_number };
-        if let Err(error) = signals::send(self.pid, tid.cast_signed(), self.signal, envelope.seal()) {
+        if let Err(error) = signals::send(self.sender, tid.cast_signed(), self.signal, envelope.seal()) {
             slot.withdraw(ticket);
             return Err(match error.raw_os_error() {
                 Some(libc::ESRCH) => EXITED.to_owned(),
@@ -224,15 +209,20 @@ impl Asked<'_> {
         if self.slot.withdraw(self.ticket) {
             return Err(Unanswered::Withdrawn);
         }
-        // It is between its claim and its last store: a copy of at most 8 MiB away.
+        // It is between its claim and its last store: one copy away.
         self.wait_until(Instant::now() + BATCH_DEADLINE).ok_or(Unanswered::Writing)
     }
 
     fn wait_until(&self, until: Instant) -> Option<Answer> {
         loop {
-            // Read before the slot is: an answer that comes between the two changes it, and the futex does not sleep.
-            let seen = ANSWERS.load(Ordering::Acquire);
             if let Progress::Done(answer) = self.slot.progress() {
+                return Some(answer);
+            }
+            // Announced, then counted, before the slot is looked at once more: an answer that comes in between changes the count, and the futex does not sleep.
+            ASLEEP.store(true, Ordering::SeqCst);
+            let seen = ANSWERS.load(Ordering::SeqCst);
+            if let Progress::Done(answer) = self.slot.progress() {
+                ASLEEP.store(false, Ordering::Relaxed);
                 return Some(answer);
             }
             let left = until.checked_duration_since(Instant::now())?;
@@ -247,6 +237,7 @@ impl Asked<'_> {
                 seen,
                 Some(&timeout),
             );
+            ASLEEP.store(false, Ordering::Relaxed);
         }
     }
 }

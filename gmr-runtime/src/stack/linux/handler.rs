@@ -12,7 +12,7 @@
 #![allow(unsafe_code)]
 
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::arch::{self, Registers};
 use super::memory;
@@ -24,6 +24,9 @@ pub(super) static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
 
 /// Counts answers; the reporter sleeps on it.
 pub(super) static ANSWERS: AtomicU32 = AtomicU32::new(0);
+
+/// Whether the reporter sleeps, or is about to: only then is it worth a system call to wake it.
+pub(super) static ASLEEP: AtomicBool = AtomicBool::new(false);
 
 const FREE: u64 = 0;
 const WANTED: u64 = 1;
@@ -164,6 +167,23 @@ impl Envelope {
     }
 }
 
+/// What the thread does once it knows that it was asked. Returns how many bytes of its stack were copied, if any were.
+fn answer(Envelope { ticket, slot }: Envelope, registers: Registers) -> Option<usize> {
+    // SAFETY: no arguments, cannot fail. The bare call: glibc has a function for it since 2.30 only.
+    #[allow(clippy::cast_possible_truncation, reason = "a thread id is an int")]
+    let tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
+    let copied = TABLE.get(usize::from(slot))?.answer(ticket, tid, registers)?;
+    // Sequentially consistent, as are the reporter's announcement and its look at the count: either it sees this answer, or it is seen asleep.
+    ANSWERS.fetch_add(1, Ordering::SeqCst);
+    if ASLEEP.load(Ordering::SeqCst) {
+        // SAFETY: the futex word is a static; waking is all that is asked for.
+        unsafe {
+            libc::syscall(libc::SYS_futex, ANSWERS.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
+        }
+    }
+    Some(copied)
+}
+
 /// The handler of the private signal.
 pub(super) extern "C" fn on_signal(
     _signal: libc::c_int,
@@ -176,32 +196,15 @@ pub(super) extern "C" fn on_signal(
     let ours = unsafe { (*info).si_code } == libc::SI_QUEUE
         // SAFETY: with SI_QUEUE, pid and value are filled.
         && unsafe { (*info).si_pid() } == memory::PID.load(Ordering::Relaxed);
-    #[cfg(feature = "__bench")]
-    let begun = super::bench::begin();
     if ours {
         // SAFETY: as above.
         let value = unsafe { (*info).si_value() }.sival_ptr as usize;
-        let Envelope { ticket, slot } = Envelope::open(value);
-        // SAFETY: this is the third argument of a running SA_SIGINFO handler.
+        // SAFETY: `context` is the third argument of a running SA_SIGINFO handler.
         let registers = unsafe { arch::interrupted(context) };
-        // SAFETY: no arguments, cannot fail. The bare call: glibc has a function for it since 2.30 only.
-        #[allow(clippy::cast_possible_truncation, reason = "a thread id is an int")]
-        let tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
-        let answered = TABLE.get(usize::from(slot)).and_then(|slot| slot.answer(ticket, tid, registers));
-        if answered.is_some() {
-            ANSWERS.fetch_add(1, Ordering::Release);
-            // SAFETY: the futex word is a static; waking is all that is asked for.
-            unsafe {
-                libc::syscall(
-                    libc::SYS_futex,
-                    ANSWERS.as_ptr(),
-                    libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
-                    1,
-                );
-            }
-        }
+        #[cfg(not(feature = "__bench"))]
+        answer(Envelope::open(value), registers);
         #[cfg(feature = "__bench")]
-        super::bench::note(&begun, answered);
+        super::bench::timed(|| answer(Envelope::open(value), registers));
     }
     // SAFETY: errno is the calling thread's own.
     unsafe { *libc::__errno_location() = errno };

@@ -11,13 +11,15 @@ mod handler;
 mod memory;
 mod modules;
 mod signals;
+mod spare_files;
 mod syscalls;
 mod tasks;
 mod unwind;
 
-pub(crate) use capture::{prepare, trace};
+pub(crate) use capture::trace;
 pub(crate) use modules::Modules;
-pub(crate) use signals::{sender, shield_thread};
+pub(crate) use signals::{prepare, sender, shield_thread};
+pub(crate) use spare_files::with_files;
 pub(crate) use tasks::{task, tasks};
 
 /// The kernel's id of the calling thread.

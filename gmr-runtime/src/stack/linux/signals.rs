@@ -5,8 +5,26 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::handler;
+use super::{handler, memory};
+
+/// The private signal; 0 until one has been claimed.
+static PRIVATE: AtomicI32 = AtomicI32::new(0);
+
+/// Claims a real-time signal for taking stacks, unless one has been claimed and is still ours. `avoid` is the signal that asks for reports.
+pub(crate) fn prepare(avoid: Option<i32>) -> io::Result<()> {
+    memory::PID.store(std::process::id().cast_signed(), Ordering::Relaxed);
+    if private().is_none_or(|signal| Some(signal) == avoid || !is_ours(signal)) {
+        PRIVATE.store(claim(avoid)?, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// The private signal, if one has been claimed.
+pub(super) fn private() -> Option<i32> {
+    Some(PRIVATE.load(Ordering::Relaxed)).filter(|&signal| signal != 0)
+}
 
 /// The process and user that sent a signal with `kill`, `sigqueue` or `tgkill`; `None` where the kernel itself raised it.
 pub(crate) fn sender(info: &libc::siginfo_t) -> Option<(u32, u32)> {
@@ -27,7 +45,7 @@ pub(crate) fn shield_thread(open: Option<i32>) {
     let mut blocked = full_set();
     let faults =
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT];
-    for signal in faults.into_iter().chain(open).chain(super::capture::signal()) {
+    for signal in faults.into_iter().chain(open).chain(private()) {
         // SAFETY: the set was initialised by sigfillset; a signal number out of range is refused.
         unsafe { libc::sigdelset(&raw mut blocked, signal) };
     }
@@ -47,7 +65,7 @@ fn full_set() -> libc::sigset_t {
 /// A real-time signal that nobody has claimed, with our handler on it, `avoid` excepted.
 ///
 /// They are tried from the top but two: libraries that take one for themselves start from either end.
-pub(super) fn claim(avoid: Option<i32>) -> io::Result<i32> {
+fn claim(avoid: Option<i32>) -> io::Result<i32> {
     let free = (libc::SIGRTMIN()..=libc::SIGRTMAX() - 2)
         .rev()
         .find(|&signal| {
@@ -73,7 +91,7 @@ pub(super) fn claim(avoid: Option<i32>) -> io::Result<i32> {
 }
 
 /// Whether our handler still stands on `signal`: a program may have taken it since.
-pub(super) fn is_ours(signal: i32) -> bool {
+fn is_ours(signal: i32) -> bool {
     disposition(signal).is_ok_and(|action| action == handler::on_signal as *const () as usize)
 }
 
@@ -87,8 +105,8 @@ fn disposition(signal: i32) -> io::Result<usize> {
     Ok(unsafe { current.assume_init() }.sa_sigaction)
 }
 
-/// Sends `signal` with `value` to one thread of this process.
-pub(super) fn send(pid: i32, tid: i32, signal: i32, value: usize) -> io::Result<()> {
+/// Sends `signal` with `value` to one thread of this process, whose id and real user are `pid` and `uid`.
+pub(super) fn send((pid, uid): (i32, u32), tid: i32, signal: i32, value: usize) -> io::Result<()> {
     // The kernel's siginfo for rt_tgsigqueueinfo; libc's type has no setters for these fields.
     #[repr(C)]
     struct QueuedInfo {
@@ -108,7 +126,7 @@ pub(super) fn send(pid: i32, tid: i32, signal: i32, value: usize) -> io::Result<
         code: libc::SI_QUEUE,
         _align: 0,
         pid,
-        uid: rustix::process::getuid().as_raw(),
+        uid,
         value,
         _rest: [0; 96],
     };

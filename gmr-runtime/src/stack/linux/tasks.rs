@@ -4,45 +4,65 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::descriptors::Descriptors;
-use super::{capture, syscalls};
+use super::{signals, syscalls};
+use crate::own_thread;
 use crate::procfs::{self, Directory, Stat, Status};
 use crate::stack::Task;
 
 /// Every thread. One that exits while it is being read is left out: it is none any more.
 pub(crate) fn tasks() -> io::Result<Vec<Task>> {
     let tids = procfs::ids("/proc/self/task")?;
-    let mut reader = Reader::new()?;
-    let mut tasks: Vec<Task> = tids.into_iter().filter_map(|tid| reader.read(tid)).collect();
+    let boot = boot();
+    let (half, rest) = tids.split_at(if tids.len() < WORTH_A_THREAD { tids.len() } else { tids.len() / 2 });
+    let mut tasks = thread::scope(|scope| {
+        let other = (!rest.is_empty())
+            .then(|| own_thread::spawn_scoped(scope, "gmr section", move || read_all(rest, boot)));
+        let mut tasks = read_all(half, boot)?;
+        tasks.extend(match other {
+            None => Vec::new(),
+            Some(Ok(thread)) => thread.join().unwrap_or_else(|_| read_all(rest, boot))?,
+            // No thread to be had: then one after the other.
+            Some(Err(_)) => read_all(rest, boot)?,
+        });
+        io::Result::Ok(tasks)
+    })?;
     count_others(&mut tasks);
-    reader.descriptors.describe(&mut tasks);
+    Descriptors::default().describe(&mut tasks);
     Ok(tasks)
+}
+
+/// Reading what the kernel tells of a thread takes some six microseconds, starting a thread to do half of it about sixty.
+const WORTH_A_THREAD: usize = 64;
+
+fn read_all(tids: &[u32], boot: Option<SystemTime>) -> io::Result<Vec<Task>> {
+    let mut reader = Reader::new(boot)?;
+    Ok(tids.iter().filter_map(|&tid| reader.read(tid)).collect())
+}
+
+/// When the machine was started, by the clock that people read.
+fn boot() -> Option<SystemTime> {
+    let since = Duration::try_from_secs_f64(procfs::seconds_since_boot()?).ok()?;
+    SystemTime::now().checked_sub(since)
 }
 
 /// One thread; what cannot be read of it is missing.
 pub(crate) fn task(tid: u32) -> Task {
-    let read = Reader::new().ok().and_then(|mut reader| reader.read(tid));
+    let read = Reader::new(boot()).ok().and_then(|mut reader| reader.read(tid));
     read.unwrap_or_else(|| Task { tid, ..Task::default() })
 }
 
 struct Reader {
     directory: Directory,
-    descriptors: Descriptors,
-    /// When the machine was started, by the clock that people read.
     boot: Option<SystemTime>,
 }
 
 impl Reader {
-    fn new() -> io::Result<Self> {
-        let since_boot =
-            procfs::seconds_since_boot().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Ok(Self {
-            directory: Directory::open("/proc/self/task")?,
-            descriptors: Descriptors::default(),
-            boot: since_boot.and_then(|since| SystemTime::now().checked_sub(since)),
-        })
+    fn new(boot: Option<SystemTime>) -> io::Result<Self> {
+        Ok(Self { directory: Directory::open("/proc/self/task")?, boot })
     }
 
     fn read(&mut self, tid: u32) -> Option<Task> {
@@ -90,7 +110,7 @@ impl Reader {
             );
         }
         // Whoever blocks a real-time signal blocks others as well; the mask of all 64 costs another file.
-        let signal = capture::signal().filter(|_| stat.blocks_some)?;
+        let signal = signals::private().filter(|_| stat.blocks_some)?;
         let status = Status::of_task(&mut self.directory, tid).ok()?;
         status.blocks(signal).then(|| format!("it blocks signal {signal}, which stacks are taken with"))
     }
@@ -127,13 +147,13 @@ mod tests {
             if task.waiting.as_ref().is_some_and(&expected) {
                 return task;
             }
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 
     fn thread_that(wait: impl FnOnce() + Send + 'static) -> u32 {
         let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             sender.send(current_tid()).unwrap();
             wait();
         });

@@ -1,5 +1,7 @@
 //! From registers and a copy of a stack to return addresses, by the tables of the modules. No unsafe code, no memory but the copies.
 
+use std::ops::Range;
+
 use super::arch::{self, Registers};
 use super::modules::Module;
 use crate::stack::{Address, Trace};
@@ -9,8 +11,10 @@ const MAX_FRAMES: usize = 200_000;
 
 /// The tables of all modules, and a cache of the rules found in them.
 pub(super) struct Unwinder {
-    unwinder: arch::Unwinder<Vec<u8>>,
+    tables: arch::Unwinder<Vec<u8>>,
     cache: arch::Cache,
+    /// Where there is code that the tables tell of.
+    covered: Vec<Range<u64>>,
 }
 
 /// How far unwinding came.
@@ -24,11 +28,13 @@ pub(super) enum Unwound {
 impl Unwinder {
     pub(super) fn new(modules: &[Module]) -> Self {
         use framehop::Unwinder as _;
-        let mut unwinder = arch::Unwinder::new();
+        let mut tables = arch::Unwinder::new();
+        let mut covered = Vec::with_capacity(modules.len());
         for module in modules.iter().filter_map(with_tables) {
-            unwinder.add_module(module);
+            covered.push(module.avma_range());
+            tables.add_module(module);
         }
-        Self { unwinder, cache: arch::Cache::new() }
+        Self { tables, cache: arch::Cache::new(), covered }
     }
 
     /// Unwinds one stack, whose copy begins at the stack pointer.
@@ -46,17 +52,12 @@ impl Unwinder {
             }
             word.map(|word| u64::from_ne_bytes(*word)).ok_or(())
         };
-        let start = arch::for_unwinder(registers, self.unwinder.max_known_code_address());
-        let mut frames = self.unwinder.iter_frames(registers.ip, start, &mut self.cache, &mut read);
+        let start = arch::for_unwinder(registers, self.tables.max_known_code_address());
+        let mut frames = self.tables.iter_frames(registers.ip, start, &mut self.cache, &mut read);
         let mut trace = Trace::default();
         loop {
             match frames.next() {
-                Ok(Some(framehop::FrameAddress::InstructionPointer(address))) => {
-                    trace.frames.push(Address::Exact(address));
-                }
-                Ok(Some(framehop::FrameAddress::ReturnAddress(address))) => {
-                    trace.frames.push(Address::Return(address.into()));
-                }
+                Ok(Some(frame)) => trace.frames.push(frame.into()),
                 Ok(None) => return Unwound::Ended(trace),
                 Err(error) => {
                     trace.incomplete =
@@ -64,12 +65,29 @@ impl Unwinder {
                     break;
                 }
             }
+            // Following frame pointers from here would be a guess: generated code need not keep them.
+            let last = trace.frames.last().map_or(0, |address| address.lookup());
+            if !self.covered.iter().any(|range| range.contains(&last)) {
+                trace.incomplete = Some(
+                    "there is no unwind information for this code, generated at run time perhaps".into(),
+                );
+                return Unwound::Ended(trace);
+            }
             if trace.frames.len() >= MAX_FRAMES {
                 trace.incomplete = Some(format!("cut after {MAX_FRAMES} frames"));
                 return Unwound::Ended(trace);
             }
         }
         if beyond { Unwound::OutOfCopy(trace) } else { Unwound::Ended(trace) }
+    }
+}
+
+impl From<framehop::FrameAddress> for Address {
+    fn from(frame: framehop::FrameAddress) -> Self {
+        match frame {
+            framehop::FrameAddress::InstructionPointer(address) => Address::Exact(address),
+            framehop::FrameAddress::ReturnAddress(address) => Address::Return(address.into()),
+        }
     }
 }
 
@@ -122,6 +140,6 @@ mod tests {
         let registers = Registers { ip: 0x1000, sp: 0x7000, fp: 0x7100, lr: 0 };
         let (Unwound::Ended(trace) | Unwound::OutOfCopy(trace)) = unwinder.unwind(registers, &[]);
         assert_eq!(trace.frames, [Address::Exact(0x1000)]);
-        assert!(trace.incomplete.unwrap().starts_with("unwinding ended here: "));
+        assert!(trace.incomplete.unwrap().starts_with("there is no unwind information"));
     }
 }

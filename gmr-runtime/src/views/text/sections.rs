@@ -99,11 +99,11 @@ fn package(text: &mut String, value: &Package) {
     }
 }
 
-/// `3 days 4 h 5 min 6 s`, from the first unit that is not zero.
+/// `3 d 4 h 5 min 6 s`, from the first unit that is not zero.
 fn uptime(ms: u64) -> String {
     let seconds = ms / 1000;
     let parts = [
-        (seconds / 86_400, "days"),
+        (seconds / 86_400, "d"),
         (seconds / 3600 % 24, "h"),
         (seconds / 60 % 60, "min"),
         (seconds % 60, "s"),
@@ -218,7 +218,7 @@ mod tests {
         };
         assert_eq!(
             shown(&Content::Package(Box::new(package))),
-            "product = shop\nversion = 1.2\nuptime = 1 days 2 h 3 min 4 s\n"
+            "product = shop\nversion = 1.2\nuptime = 1 d 2 h 3 min 4 s\n"
         );
     }
 

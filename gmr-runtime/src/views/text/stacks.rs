@@ -232,8 +232,14 @@ pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, detail: Deta
         Detail::Short => folded(stack),
         Detail::Full => &stack.frames[..],
     };
-    for one in shown {
-        frame(text, one, depth);
+    match (detail, shown.len().checked_sub(2 * END)) {
+        (Detail::Short, Some(between)) if between > 0 => {
+            shown[..END].iter().for_each(|one| frame(text, one, depth));
+            indent(text, depth);
+            let _ = writeln!(text, "... {} ...", counted(between, "more frame"));
+            shown[END + between..].iter().for_each(|one| frame(text, one, depth));
+        }
+        _ => shown.iter().for_each(|one| frame(text, one, depth)),
     }
     match &stack.incomplete {
         Some(reason) if stack.frames.is_empty() => {
@@ -247,6 +253,9 @@ pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, detail: Deta
         None => {}
     }
 }
+
+/// How much of either end of a very deep stack is shown: enough for any stack that is no recursion.
+const END: usize = 100;
 
 /// The stack without the runtime's frames. Where it does not reach the thread's first function, what stands at its outer end is not the runtime's.
 fn folded(stack: &Stack) -> &[Arc<Frame>] {
@@ -406,6 +415,19 @@ mod tests {
             "{text}"
         );
         assert_eq!(text.matches("in idle").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_recursion_shows_its_two_ends() {
+        let frames: Vec<_> = (0..100_000).map(|depth| Arc::new(named(&format!("level_{depth}")))).collect();
+        let text = shown(&thread(Stack { frames, incomplete: None }));
+        assert!(
+            text.contains("in level_99\n... 99800 more frames ...\n0x0 in level_99900\n"),
+            "{}",
+            &text[..3000]
+        );
+        assert!(text.contains("in level_0\n") && text.contains("in level_99999\n"));
+        assert_eq!(text.matches(" in level_").count(), 200);
     }
 
     #[test]
