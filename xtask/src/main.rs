@@ -11,8 +11,7 @@ use std::time::Instant;
 const USAGE: &str = "usage: cargo xtask <task>
 
   test    everything that has to hold before a change lands: formatting, lints,
-          unit, integration, UI and documentation tests, the documentation itself
-";
+          unit, integration, UI and documentation tests, the documentation itself";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

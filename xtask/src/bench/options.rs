@@ -1,6 +1,6 @@
 //! What `cargo xtask bench` was asked for.
 
-pub(crate) const USAGE: &str = "\
+pub(crate) const USAGE: &str = "
   bench   what a report costs, beside what other tools cost on this machine:
           time, memory, time in the signal handler, single parts, throughput
       --only PART,...      of threads, memory, handler, micro, throughput
