@@ -13,7 +13,7 @@ const REPORTS: usize = 10;
 
 pub(crate) struct Row {
     pub(crate) threads: usize,
-    /// Seconds from the handler's first line to its last.
+    /// Seconds from the handler's first step to its last.
     pub(crate) took: Figures,
     /// Of these, seconds on a processor.
     computed: Figures,

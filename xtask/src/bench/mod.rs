@@ -113,7 +113,7 @@ fn about_reports(depth: usize, notes: &[String]) -> String {
 const MEMORY: &str = "Of the process that reports, for its first report, above what it had before: `RssAnon` is memory of its own, looked at every 0.2 ms; `RSS` has the \
     mapped files as well, its peak by the kernel's mark (`VmHWM`).";
 
-const HANDLER: &str = "From the first line of gmr's handler to its last, measured by the thread itself, for stacks below 8 KiB, in ten reports of one process. The handler wakes the \
+const HANDLER: &str = "From the moment the handler knows that its thread was asked to its answer and wake-up, measured by the thread itself, for stacks below 8 KiB, in ten reports of one process. The handler wakes the \
     reporter, and may lose its processor to it: the processor time is what remains without such pauses, and includes the reading of the clocks.";
 
 const MICRO: &str = "Measured by criterion, in one process: `cargo bench -p gmr-runtime --features __bench`.";
