@@ -19,6 +19,9 @@
     allow(dead_code)
 )]
 
+#[cfg(feature = "__bench")]
+#[doc(hidden)]
+pub mod __bench;
 mod env;
 mod error;
 mod generators;

@@ -1,6 +1,8 @@
-//! What people do with this repository: `cargo xtask test`.
+//! What people do with this repository: `cargo xtask test`, `cargo xtask bench`.
 //!
-//! Each task runs cargo and nothing that would have to be installed by hand. A step that fails ends the run and says which command it was.
+//! Each task runs cargo and nothing that would have to be installed by hand; what `bench` compares with is compared with where it is installed. A step that fails ends the run and says which command it was.
+
+mod bench;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -13,9 +15,10 @@ const USAGE: &str = "usage: cargo xtask <task>
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["test"] => test(),
-        _ => Err(USAGE.to_owned()),
+    let result = match arguments.split_first() {
+        Some((task, [])) if task == "test" => test(),
+        Some((task, options)) if task == "bench" => bench::run(options),
+        _ => Err(format!("{USAGE}{}", bench::USAGE)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,6 +34,9 @@ fn test() -> Result<(), String> {
     let begun = Instant::now();
     cargo(&["fmt", "--all", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
+    // What only the benchmarks compile.
+    let measuring = ["--package", "gmr-runtime", "--package", "gmr-tests", "--all-features", "--all-targets"];
+    cargo(&[&["clippy"], &measuring[..], &["--", "--deny", "warnings"]].concat(), &[])?;
     // A platform on which nothing can be shown has to compile as well. It has a directory of its own, or each run would build everything anew.
     let noop = [("RUSTFLAGS", "--cfg gmr_noop"), ("CARGO_TARGET_DIR", "target/noop")];
     cargo(&["check", "--package", "gmr"], &noop)?;

@@ -42,6 +42,12 @@ pub(super) fn put(address: Address, modules: &Modules, symbols: &Symbols) {
     }
 }
 
+/// Forgets everything, so that the next look is a first one.
+#[cfg(feature = "__bench")]
+pub(crate) fn forget() {
+    *lock() = None;
+}
+
 /// A name that stands for the same code for as long as the process runs: the build-id; without one, the path, and that only for the module that this very code is
 /// in, since any other may be unloaded and another loaded from the same path.
 fn place(address: Address, modules: &Modules) -> Option<(&str, u64)> {

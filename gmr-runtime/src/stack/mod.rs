@@ -25,6 +25,8 @@ mod turn;
 pub(crate) use platform::sender;
 pub(crate) use platform::{Modules, current_tid, prepare, shield_thread, task, tasks, trace, with_files};
 pub(crate) use symbolize::{DEADLINE as SYMBOLS_DEADLINE, symbolize};
+#[cfg(feature = "__bench")]
+pub(crate) use {known::forget as forget_symbols, platform::bench};
 
 /// One thread, as the kernel describes it, before it is asked for its stack.
 #[derive(Debug, Clone, Default)]

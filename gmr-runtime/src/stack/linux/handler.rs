@@ -126,14 +126,14 @@ impl Slot {
         self.state.store(FREE, Ordering::Release);
     }
 
-    /// The handler's part: claim, copy, publish.
-    fn answer(&self, ticket: u32, tid: i32, registers: Registers) -> bool {
+    /// The handler's part: claim, copy, publish. Returns how many bytes were copied; none if the slot was not the thread's to answer in.
+    fn answer(&self, ticket: u32, tid: i32, registers: Registers) -> Option<usize> {
         let wanted = u64::from(ticket) << 2 | WANTED;
         let writing = u64::from(ticket) << 2 | WRITING;
         if self.tid.load(Ordering::Relaxed) != tid
             || self.state.compare_exchange(wanted, writing, Ordering::AcqRel, Ordering::Relaxed).is_err()
         {
-            return false;
+            return None;
         }
         let buffer = self.buffer.load(Ordering::Relaxed);
         let capacity = self.capacity.load(Ordering::Relaxed);
@@ -145,7 +145,7 @@ impl Slot {
         self.fp.store(registers.fp, Ordering::Relaxed);
         self.lr.store(registers.lr, Ordering::Relaxed);
         self.state.store(u64::from(ticket) << 2 | DONE, Ordering::Release);
-        true
+        Some(copied)
     }
 }
 
@@ -167,14 +167,12 @@ impl Envelope {
     }
 }
 
-/// What the thread does once it knows that it was asked.
-fn answer(Envelope { ticket, slot }: Envelope, registers: Registers) {
+/// What the thread does once it knows that it was asked. Returns how many bytes of its stack were copied, if any were.
+fn answer(Envelope { ticket, slot }: Envelope, registers: Registers) -> Option<usize> {
     // SAFETY: no arguments, cannot fail. The bare call: glibc has a function for it since 2.30 only.
     #[allow(clippy::cast_possible_truncation, reason = "a thread id is an int")]
     let tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
-    if !TABLE.get(usize::from(slot)).is_some_and(|slot| slot.answer(ticket, tid, registers)) {
-        return;
-    }
+    let copied = TABLE.get(usize::from(slot))?.answer(ticket, tid, registers)?;
     // Sequentially consistent, as are the reporter's announcement and its look at the count: either it sees this answer, or it is seen asleep.
     ANSWERS.fetch_add(1, Ordering::SeqCst);
     if ASLEEP.load(Ordering::SeqCst) {
@@ -183,6 +181,7 @@ fn answer(Envelope { ticket, slot }: Envelope, registers: Registers) {
             libc::syscall(libc::SYS_futex, ANSWERS.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
         }
     }
+    Some(copied)
 }
 
 /// The handler of the private signal.
@@ -202,7 +201,10 @@ pub(super) extern "C" fn on_signal(
         let value = unsafe { (*info).si_value() }.sival_ptr as usize;
         // SAFETY: `context` is the third argument of a running SA_SIGINFO handler.
         let registers = unsafe { arch::interrupted(context) };
+        #[cfg(not(feature = "__bench"))]
         answer(Envelope::open(value), registers);
+        #[cfg(feature = "__bench")]
+        super::bench::timed(|| answer(Envelope::open(value), registers));
     }
     // SAFETY: errno is the calling thread's own.
     unsafe { *libc::__errno_location() = errno };
@@ -232,11 +234,11 @@ mod tests {
         // SAFETY: the buffer outlives the slot's loan.
         unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), 0) };
         assert!(slot.withdraw(7));
-        assert!(!slot.answer(7, 42, REGISTERS), "withdrawn");
+        assert_eq!(slot.answer(7, 42, REGISTERS), None, "withdrawn");
         // SAFETY: as above.
         unsafe { slot.lend(8, 42, buffer.as_mut_ptr(), 0) };
-        assert!(!slot.answer(7, 42, REGISTERS), "the ticket of an earlier loan");
-        assert!(!slot.answer(8, 41, REGISTERS), "another thread");
+        assert_eq!(slot.answer(7, 42, REGISTERS), None, "the ticket of an earlier loan");
+        assert_eq!(slot.answer(8, 41, REGISTERS), None, "another thread");
         assert!(matches!(slot.progress(), Progress::Waiting));
     }
 
@@ -250,7 +252,7 @@ mod tests {
         // SAFETY: the buffer outlives the slot's loan.
         unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), buffer.len()) };
         let registers = Registers { sp: stack.as_ptr() as u64, ..REGISTERS };
-        assert!(slot.answer(7, 42, registers));
+        assert_eq!(slot.answer(7, 42, registers), Some(16));
         assert!(!slot.withdraw(7), "it has answered");
         let Progress::Done(answer) = slot.progress() else { panic!("not done") };
         assert_eq!(answer.registers, registers);

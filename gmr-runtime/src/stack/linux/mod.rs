@@ -3,6 +3,8 @@
 //! Nothing here takes a lock that application code can hold: not the loader's, not the allocator's in a handler.
 
 mod arch;
+#[cfg(feature = "__bench")]
+pub(crate) mod bench;
 mod capture;
 mod descriptors;
 mod handler;

@@ -1,0 +1,104 @@
+//! The parts of a report one by one: unwinding a frame, naming an address, masking, rendering. `cargo xtask bench` runs this and tells a report as a whole as well.
+
+use std::hint::black_box;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, Throughput};
+use gmr_runtime::{__bench as inside, Report};
+
+/// As many as the table of whole reports has a row for.
+const THREADS: usize = 1000;
+/// Frames of this program; the standard library adds a dozen.
+const DEPTH: usize = 20;
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .sample_size(20)
+        .configure_from_args();
+    one_stack(&mut criterion);
+    masking(&mut criterion);
+    whole_reports(&mut criterion);
+    criterion.final_summary();
+}
+
+fn one_stack(criterion: &mut Criterion) {
+    let mut specimen = inside::Specimen::of_thread(thread_of(0));
+    let frames = specimen.unwind();
+    let mut addresses: Vec<u64> = specimen.symbolize().frames.iter().map(|frame| frame.address).collect();
+    addresses.dedup();
+    addresses.sort_unstable();
+    addresses.dedup();
+
+    let mut group = criterion.benchmark_group("per frame");
+    group.throughput(Throughput::Elements(frames as u64));
+    group.bench_function("unwind", |bencher| bencher.iter(|| specimen.unwind()));
+    group.finish();
+
+    let mut group = criterion.benchmark_group("per address");
+    group.throughput(Throughput::Elements(addresses.len() as u64));
+    group.bench_function("symbolize, cold", |bencher| {
+        bencher.iter_batched(inside::forget_symbols, |()| specimen.symbolize(), BatchSize::PerIteration);
+    });
+    group.bench_function("symbolize, known", |bencher| bencher.iter(|| specimen.symbolize()));
+    group.finish();
+}
+
+fn masking(criterion: &mut Criterion) {
+    let group = serde_json::json!({
+        "url": "postgres://app:hunter2@db.example.com:5432/orders",
+        "password": "hunter2", "user": "app", "pool": { "size": 16, "timeout_ms": 250, "tls": true },
+        "hosts": ["a.example.com", "b.example.com"], "log": "info,orders=debug", "ratio": 0.75,
+    });
+    let configuration: Vec<_> = vec![group; 10];
+    criterion.bench_function("mask a configuration of 100 values", |bencher| {
+        bencher.iter(|| inside::mask(black_box(&configuration)));
+    });
+}
+
+/// A thousand threads whose stacks are alike, then as many whose stacks differ, which the text cannot show once for all.
+fn whole_reports(criterion: &mut Criterion) {
+    for way in 1..THREADS {
+        thread_of(way);
+    }
+    let report = Report::capture();
+    let section = report.section("Threads").expect("it is built in");
+    let mut group = criterion.benchmark_group("1,000 threads, all stacks different");
+    group.bench_function("model to text", |bencher| bencher.iter(|| report.to_string()));
+    group.bench_function("model to JSON", |bencher| bencher.iter(|| serde_json::to_vec(&section)));
+    group.finish();
+}
+
+/// Starts a thread that waits at the bottom of a way of its own, and returns its id.
+fn thread_of(way: usize) -> u32 {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || descend(DEPTH, way, &sender));
+    receiver.recv().expect("the thread gets there")
+}
+
+type Told = mpsc::Sender<u32>;
+
+#[inline(never)]
+fn descend(depth: usize, way: usize, told: &Told) -> usize {
+    if depth == 0 {
+        let tid = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
+        told.send(tid).expect("it is waited for");
+        loop {
+            thread::park();
+        }
+    }
+    let next = if way & 1 == 0 { descend } else { step_aside };
+    black_box(next)(black_box(depth - 1), way >> 1, told) + black_box(1)
+}
+
+#[inline(never)]
+fn step_aside(depth: usize, way: usize, told: &Told) -> usize {
+    if depth == 0 {
+        return descend(depth, way, told);
+    }
+    let next = if way & 1 == 0 { descend } else { step_aside };
+    black_box(next)(black_box(depth - 1), way >> 1, told) + black_box(2)
+}

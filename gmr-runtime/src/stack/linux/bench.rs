@@ -1,0 +1,113 @@
+//! For the benchmarks only, and only compiled with the feature `__bench`: how long threads were in the handler, and one stack that can be unwound again and again.
+//!
+//! What runs in the handler keeps to its rules: reads of two clocks, and atomics.
+
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::handler::{Answer, Envelope, Progress, TABLE};
+use super::unwind::{Unwinder, Unwound};
+use super::{Modules, memory, signals};
+use crate::stack::Trace;
+
+/// Enough for several reports of 8,000 threads; what comes after is not noted.
+const NOTES: usize = 1 << 16;
+
+static TIMES: [Noted; NOTES] = [const { Noted::new() }; NOTES];
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// One answer.
+struct Noted {
+    /// Nanoseconds from the handler's begin to its end, which the thread may have spent without a processor in part.
+    took: AtomicU64,
+    /// Nanoseconds of processor time.
+    computed: AtomicU64,
+    bytes: AtomicUsize,
+}
+
+impl Noted {
+    const fn new() -> Self {
+        Self { took: AtomicU64::new(0), computed: AtomicU64::new(0), bytes: AtomicUsize::new(0) }
+    }
+}
+
+/// Runs what a thread does in the handler, and notes how long it took. Nothing was answered if it copied nothing.
+pub(super) fn timed(answer: impl FnOnce() -> Option<usize>) {
+    // The clock of the processor time is a system call: what it costs stays outside of the other.
+    let computing_since = nanoseconds(libc::CLOCK_THREAD_CPUTIME_ID);
+    let since = nanoseconds(libc::CLOCK_MONOTONIC);
+    let copied = answer();
+    let took = nanoseconds(libc::CLOCK_MONOTONIC).saturating_sub(since);
+    let computed = nanoseconds(libc::CLOCK_THREAD_CPUTIME_ID).saturating_sub(computing_since);
+    let Some(copied) = copied else { return };
+    if let Some(place) = TIMES.get(NEXT.fetch_add(1, Ordering::Relaxed)) {
+        place.took.store(took, Ordering::Relaxed);
+        place.computed.store(computed, Ordering::Relaxed);
+        place.bytes.store(copied, Ordering::Relaxed);
+    }
+}
+
+fn nanoseconds(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is ours to write to. POSIX lets handlers call this function.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+/// Of each answer since the last call: nanoseconds in the handler, nanoseconds of processor time, bytes of stack.
+pub(crate) fn take_times() -> Vec<(u64, u64, usize)> {
+    let count = NEXT.swap(0, Ordering::Relaxed).min(NOTES);
+    let noted = TIMES[..count].iter();
+    noted
+        .map(|noted| {
+            let (took, computed) =
+                (noted.took.load(Ordering::Relaxed), noted.computed.load(Ordering::Relaxed));
+            (took, computed, noted.bytes.load(Ordering::Relaxed))
+        })
+        .collect()
+}
+
+/// The copy of one stack, and what is needed to unwind it.
+pub(crate) struct Specimen {
+    pub(crate) modules: Modules,
+    unwinder: Unwinder,
+    answer: Answer,
+    copy: Vec<u8>,
+}
+
+impl Specimen {
+    /// Takes the stack of a thread that can answer. Not while a report is made: it uses a slot without asking whose turn it is.
+    pub(crate) fn of_thread(tid: u32) -> Self {
+        signals::prepare(None).expect("a signal is free");
+        let mut copy = vec![0; 32 << 10];
+        let answer = ask(tid, &mut copy);
+        copy.truncate(answer.copied);
+        let modules = Modules::load();
+        Self { unwinder: modules.unwinder(), modules, answer, copy }
+    }
+
+    pub(crate) fn unwind(&mut self) -> Trace {
+        match self.unwinder.unwind(self.answer.registers, &self.copy) {
+            Unwound::Ended(trace) | Unwound::OutOfCopy(trace) => trace,
+        }
+    }
+}
+
+fn ask(tid: u32, copy: &mut [u8]) -> Answer {
+    let (slot, envelope) = (&TABLE[0], Envelope { ticket: u32::MAX, slot: 0 });
+    // SAFETY: the buffer is borrowed until the loop below has seen DONE, which it waits for without end.
+    unsafe { slot.lend(envelope.ticket, tid.cast_signed(), copy.as_mut_ptr(), copy.len()) };
+    let signal = signals::private().expect("it has been claimed");
+    let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
+    signals::send(sender, tid.cast_signed(), signal, envelope.seal()).expect("the thread lives");
+    loop {
+        if let Progress::Done(answer) = slot.progress() {
+            slot.release();
+            return answer;
+        }
+        thread::sleep(Duration::from_micros(100));
+    }
+}

@@ -1,0 +1,61 @@
+//! What was promised of the figures, and whether they keep it.
+
+use super::Results;
+use super::figures::{memory, time, times};
+use super::table::Table;
+
+/// The number of threads that most promises are about.
+const MANY: usize = 1000;
+
+pub(crate) fn table(results: &Results) -> Table {
+    let mut table = Table::new(&["aim", "asked", "measured", "kept"]);
+    let mut aim = |name: &str, measured: Option<f64>, bound: Bound, shown: fn(f64) -> String| {
+        let kept =
+            measured.map_or("not measured", |measured| if bound.holds(measured) { "yes" } else { "no" });
+        let measured = measured.map_or_else(|| "—".to_owned(), shown);
+        table.row([name.to_owned(), bound.show(shown), measured, kept.to_owned()]);
+    };
+    let row = |threads| results.reports.iter().flatten().find(|row| row.threads == threads);
+    let ratio = |slow: Option<f64>, fast: Option<f64>| Some(slow? / fast?);
+    let many = row(MANY);
+    let (gdb, oslo) = (many.and_then(|row| row.first("gdb")), many.and_then(super::reports::Row::oslo));
+    let (first, later) = (many.and_then(|row| row.first("gmr")), many.and_then(|row| row.later("gmr")));
+    aim("gdb beside a later report, 1,000 threads", ratio(gdb, later), Bound::Least(100.0), times);
+    aim("oslo.reports beside a later report, 1,000 threads", ratio(oslo, later), Bound::Least(150.0), times);
+    aim("gdb beside the first report, 1,000 threads", ratio(gdb, first), Bound::Least(20.0), times);
+    let most = row(8000).and_then(|row| row.later("gmr"));
+    aim("a later report, 8,000 threads", most, Bound::Most(0.3), time);
+    let handler = results.handler.iter().flatten().find(|row| row.threads == MANY);
+    let handler = handler.and_then(|row| row.took.percentile(99));
+    aim("in the handler, 99th percentile, 1,000 threads", handler, Bound::Most(20e-6), time);
+    let used = results.memory.iter().flatten().find(|row| row.threads == MANY);
+    let peak = used.map(super::memory::Row::peak);
+    aim("memory at the peak, 1,000 threads", peak, Bound::Most(32.0 * 1024.0), memory);
+    let kept = used.map(super::memory::Row::kept);
+    aim("memory 5 s later, 1,000 threads", kept, Bound::Most(4.0 * 1024.0), memory);
+    let idle = results.throughput.as_ref().and_then(|throughput| throughput.idle_ratio.median());
+    aim("throughput with gmr idle", idle, Bound::Least(0.99), |ratio| format!("{:.1} %", ratio * 100.0));
+    table
+}
+
+#[derive(Clone, Copy)]
+enum Bound {
+    Least(f64),
+    Most(f64),
+}
+
+impl Bound {
+    fn holds(self, measured: f64) -> bool {
+        match self {
+            Bound::Least(bound) => measured >= bound,
+            Bound::Most(bound) => measured <= bound,
+        }
+    }
+
+    fn show(self, shown: fn(f64) -> String) -> String {
+        match self {
+            Bound::Least(bound) => format!("at least {}", shown(bound)),
+            Bound::Most(bound) => format!("at most {}", shown(bound)),
+        }
+    }
+}

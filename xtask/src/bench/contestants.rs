@@ -1,0 +1,176 @@
+//! Who is measured: gmr and the tools for the same purpose, each with a program of its own language that has as many threads, as deep.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::setting::{Setting, foreign, version};
+
+pub(crate) struct Contestant {
+    pub(crate) name: &'static str,
+    /// The program that is looked at, with so many threads so deep.
+    pub(crate) subject: Subject,
+    pub(crate) asked: Asked,
+    /// What stands in the report once for each thread but the first few: what has fewer was no report.
+    pub(crate) mark: &'static str,
+    /// With more threads than this it is not measured.
+    pub(crate) most: usize,
+}
+
+type Subject = Box<dyn Fn(&Setting, usize, usize) -> Command>;
+
+/// How a report is asked for.
+pub(crate) enum Asked {
+    /// By SIGUSR2, this often in one process.
+    BySignal { times: usize },
+    /// By a program that is given the process id, once in a process.
+    ByTool(fn(u32) -> Command),
+}
+
+impl Contestant {
+    pub(crate) fn is_gmr(&self) -> bool {
+        self.name.starts_with("gmr")
+    }
+}
+
+/// Puts one of the others in place, or says why it is not measured.
+type Other = fn(&Setting) -> Result<Contestant, String>;
+
+/// All that can be measured here, and for each of the others a line that says why not.
+pub(crate) fn all(setting: &Setting) -> (Vec<Contestant>, Vec<String>) {
+    let mut there = vec![gmr(), gmr_full(), gmr_different()];
+    let mut lacking = Vec::new();
+    let others: [Other; 6] = [gdb, eu_stack, oslo, jstack, go, node];
+    for other in others {
+        match other(setting) {
+            Ok(contestant) => there.push(contestant),
+            Err(reason) => lacking.push(reason),
+        }
+    }
+    (there, lacking)
+}
+
+fn crowd(setting: &Setting, threads: usize, depth: usize) -> Command {
+    setting.program("crowd", &[&threads, &depth])
+}
+
+fn gmr() -> Contestant {
+    let asked = Asked::BySignal { times: 6 };
+    Contestant { name: "gmr", subject: Box::new(crowd), asked, mark: "(crowd-", most: usize::MAX }
+}
+
+fn gmr_full() -> Contestant {
+    let subject = |setting: &Setting, threads, depth| {
+        let mut command = crowd(setting, threads, depth);
+        command.env("GMR_BACKTRACE", "full");
+        command
+    };
+    Contestant { name: "gmr, GMR_BACKTRACE=full", subject: Box::new(subject), ..gmr() }
+}
+
+fn gmr_different() -> Contestant {
+    let subject = |setting: &Setting, threads: usize, depth: usize| {
+        setting.program("crowd", &[&threads, &depth, &"different"])
+    };
+    Contestant { name: "gmr, stacks that differ", subject: Box::new(subject), ..gmr() }
+}
+
+fn gdb(_: &Setting) -> Result<Contestant, String> {
+    installed("gdb", "gdb", "--version")?;
+    let asked = Asked::ByTool(|pid| {
+        let mut command = Command::new("gdb");
+        command.args(["-p", &pid.to_string(), "-batch", "-nx"]);
+        command.args(["-ex", "set debuginfod enabled off", "-ex", "thread apply all bt"]);
+        command
+    });
+    Ok(Contestant { name: "gdb", subject: Box::new(crowd), asked, mark: "\nThread ", most: 1000 })
+}
+
+fn eu_stack(_: &Setting) -> Result<Contestant, String> {
+    installed("eu-stack", "eu-stack", "--version")?;
+    let asked = Asked::ByTool(|pid| {
+        let mut command = Command::new("eu-stack");
+        command.args(["-p", &pid.to_string()]);
+        command
+    });
+    Ok(Contestant { name: "eu-stack", subject: Box::new(crowd), asked, mark: "TID ", most: 1000 })
+}
+
+fn oslo(setting: &Setting) -> Result<Contestant, String> {
+    installed("oslo.reports", "python3", "--version")?;
+    let python = setting.directory.join("oslo/bin/python");
+    if !has_oslo(&python) {
+        install_oslo(setting);
+    }
+    if !has_oslo(&python) {
+        return Err("oslo.reports: could not be installed with pip; not measured".to_owned());
+    }
+    let subject = move |_: &Setting, threads: usize, depth: usize| {
+        let mut command = Command::new(&python);
+        command.arg(foreign("crowd.py")).args([threads.to_string(), depth.to_string()]);
+        command
+    };
+    let asked = Asked::BySignal { times: 2 };
+    Ok(Contestant { name: "oslo.reports", subject: Box::new(subject), asked, mark: "Thread #", most: 8000 })
+}
+
+fn has_oslo(python: &Path) -> bool {
+    let import = Command::new(python).args(["-c", "import oslo_reports"]).output();
+    import.is_ok_and(|output| output.status.success())
+}
+
+/// Into an environment of its own in the target directory. Whether it worked is seen afterwards.
+fn install_oslo(setting: &Setting) {
+    let environment = setting.directory.join("oslo");
+    let _ = Command::new("python3").args(["-m", "venv"]).arg(&environment).output();
+    let mut pip = Command::new(environment.join("bin/python"));
+    let _ = pip.args(["-m", "pip", "install", "--quiet", "oslo.reports"]).output();
+}
+
+fn jstack(_: &Setting) -> Result<Contestant, String> {
+    installed("jstack", "java", "--version")?;
+    installed("jstack", "jstack", "-h")?;
+    let subject = |_: &Setting, threads: usize, depth: usize| {
+        let mut command = Command::new("java");
+        command.arg(foreign("Crowd.java")).args([threads.to_string(), depth.to_string()]);
+        command
+    };
+    let asked = Asked::ByTool(|pid| {
+        let mut command = Command::new("jstack");
+        command.arg(pid.to_string());
+        command
+    });
+    Ok(Contestant { name: "jstack", subject: Box::new(subject), asked, mark: "\"crowd-", most: 8000 })
+}
+
+fn go(setting: &Setting) -> Result<Contestant, String> {
+    installed("Go", "go", "version")?;
+    let program = setting.directory.join("crowd-go");
+    let built = Command::new("go").args(["build", "-o"]).arg(&program).arg(foreign("crowd.go")).status();
+    if !built.is_ok_and(|status| status.success()) {
+        return Err("Go: its program could not be built; not measured".to_owned());
+    }
+    let subject = move |_: &Setting, threads: usize, depth: usize| {
+        let mut command = Command::new(&program);
+        command.args([threads.to_string(), depth.to_string()]);
+        command
+    };
+    let asked = Asked::BySignal { times: 2 };
+    let name = "Go, pprof goroutine debug=2";
+    Ok(Contestant { name, subject: Box::new(subject), asked, mark: "goroutine ", most: 8000 })
+}
+
+fn node(_: &Setting) -> Result<Contestant, String> {
+    installed("Node", "node", "--version")?;
+    let subject = |_: &Setting, _, _| {
+        let mut command = Command::new("node");
+        command.arg(foreign("crowd.js"));
+        command
+    };
+    let asked = Asked::BySignal { times: 2 };
+    let name = "Node, process.report";
+    Ok(Contestant { name, subject: Box::new(subject), asked, mark: "\"javascriptStack\"", most: 1 })
+}
+
+fn installed(name: &str, program: &str, argument: &str) -> Result<(), String> {
+    version(program, argument).map(drop).ok_or_else(|| format!("{name}: not installed; not measured"))
+}

@@ -1,0 +1,122 @@
+//! `cargo xtask bench`: what gmr costs, and what other tools cost for the same on the same machine in the same run.
+//!
+//! It builds the programs that are measured, measures one part after the other, and puts what came of it on one page, which is Markdown and reads well on a terminal.
+
+mod aims;
+mod contestants;
+mod figures;
+mod handler;
+mod machine;
+mod memory;
+mod micro;
+mod options;
+mod program;
+mod reports;
+mod setting;
+mod table;
+mod throughput;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Instant;
+
+use options::{Options, Part};
+use setting::Setting;
+use table::Table;
+
+pub(crate) use options::USAGE;
+
+/// What was measured; none of what was not asked for.
+#[derive(Default)]
+struct Results {
+    reports: Option<Vec<reports::Row>>,
+    notes: Vec<String>,
+    memory: Option<Vec<memory::Row>>,
+    handler: Option<Vec<handler::Row>>,
+    micro: Option<Vec<micro::Row>>,
+    throughput: Option<throughput::Throughput>,
+}
+
+pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    let options = Options::parse(arguments)?;
+    let begun = Instant::now();
+    let machine = machine::describe();
+    let setting = Setting::build()?;
+    let results = measure(&setting, &options)?;
+    let page = page(&machine, &options, &results);
+    println!("\n{page}\nmeasured in {}", figures::duration(begun.elapsed()));
+    if options.write {
+        fs::write(setting::root().join("docs/benchmarks.md"), page)
+            .map_err(|error| format!("docs/benchmarks.md cannot be written: {error}"))?;
+    }
+    Ok(())
+}
+
+fn measure(setting: &Setting, options: &Options) -> Result<Results, String> {
+    let mut results = Results::default();
+    if options.wants(Part::Threads) {
+        let (rows, notes) = reports::measure(setting, options);
+        results.reports = Some(rows);
+        results.notes = notes;
+    }
+    if options.wants(Part::Memory) {
+        results.memory = Some(memory::measure(setting, options)?);
+    }
+    if options.wants(Part::Handler) {
+        results.handler = Some(handler::measure(setting, options)?);
+    }
+    if options.wants(Part::Micro) {
+        results.micro = Some(micro::measure(setting)?);
+    }
+    if options.wants(Part::Throughput) {
+        results.throughput = Some(throughput::measure(setting, options)?);
+    }
+    Ok(results)
+}
+
+fn page(machine: &[String], options: &Options, results: &Results) -> String {
+    let mut page = String::from(
+        "# Benchmarks\n\nMade by `cargo xtask bench --write`: run it on your machine rather than believe it of another. Each figure is a median, with the \
+         smallest and the largest measurement where there is room.\n\n",
+    );
+    for line in machine {
+        let _ = writeln!(page, "- {line}");
+    }
+    let mut part = |title: &str, about: &str, table: Option<Table>| {
+        if let Some(table) = table {
+            let _ = write!(page, "\n## {title}\n\n{about}\n\n{table}");
+        }
+    };
+    part("Aims", "What was promised, with what this run has measured of it.", Some(aims::table(results)));
+    let about = about_reports(options.depth, &results.notes);
+    part("A report", &about, results.reports.as_deref().map(reports::table));
+    part("Memory", MEMORY, results.memory.as_deref().map(memory::table));
+    part("In the signal handler", HANDLER, results.handler.as_deref().map(handler::table));
+    part("Single parts", MICRO, results.micro.as_deref().map(micro::table));
+    part("Throughput", THROUGHPUT, results.throughput.as_ref().map(throughput::table));
+    page
+}
+
+fn about_reports(depth: usize, notes: &[String]) -> String {
+    let mut about = format!(
+        "From the signal to the last byte of the text in a file; for gdb, eu-stack and jstack, from the start of the tool to its end. The threads wait, {depth} frames \
+         deep as a debugger counts them. Each line of a run is a fresh process, and the lines take turns. \"First\" is the first report of a process, which has to read the \
+         debug information; \"later\" are the others. gmr shows stacks that are alike once; where they differ, no two of the first thousand are the same. The two columns \
+         on the right say how many times as long gdb and oslo.reports (a later report) take.\n"
+    );
+    for note in notes {
+        let _ = write!(about, "\n- {note}");
+    }
+    about.trim_end().to_owned()
+}
+
+const MEMORY: &str = "Of the process that reports, for its first report, above what it had before: `RssAnon` is memory of its own, looked at every 0.2 ms; `RSS` has the \
+    mapped files as well, its peak by the kernel's mark (`VmHWM`).";
+
+const HANDLER: &str = "From the moment the handler knows that its thread was asked to its answer and wake-up, measured by the thread itself, for stacks below 8 KiB, in ten reports of one process. The handler wakes the \
+    reporter, and may lose its processor to it: the processor time is what remains without such pauses, and includes the reading of the clocks.";
+
+const MICRO: &str = "Measured by criterion, in one process: `cargo bench -p gmr-runtime --features __bench`.";
+
+const THROUGHPUT: &str = "An HTTP server with a thread for each of 16 connections that are never idle, the clients on the same machine. In each round, three fresh processes are loaded by \
+    turns, half a second each time, and the ratio is taken within the round. The reports find the busy threads in ever new places, whose symbols are not known yet.";

@@ -1,0 +1,124 @@
+//! What `cargo xtask bench` was asked for.
+
+pub(crate) const USAGE: &str = "
+  bench   what a report costs, beside what other tools cost on this machine:
+          time, memory, time in the signal handler, single parts, throughput
+      --only PART,...      of threads, memory, handler, micro, throughput
+      --threads N,...      the rows [1,100,1000,8000]
+      --depth N            frames of each thread [30]
+      --runs N             runs of gmr [5]
+      --slow-runs N        runs of the other tools [3]
+      --rounds N           rounds of the throughput, with fresh processes [6]
+      --seconds N          of load in a round, for each of three servers [4]
+      --write              write docs/benchmarks.md; measures everything";
+
+/// The parts of a benchmark, in the order in which they are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Threads,
+    Memory,
+    Handler,
+    Micro,
+    Throughput,
+}
+
+impl Part {
+    const ALL: [(&str, Part); 5] = [
+        ("threads", Part::Threads),
+        ("memory", Part::Memory),
+        ("handler", Part::Handler),
+        ("micro", Part::Micro),
+        ("throughput", Part::Throughput),
+    ];
+}
+
+#[derive(Debug)]
+pub(crate) struct Options {
+    parts: Vec<Part>,
+    pub(crate) threads: Vec<usize>,
+    pub(crate) depth: usize,
+    pub(crate) runs: usize,
+    pub(crate) slow_runs: usize,
+    pub(crate) rounds: usize,
+    pub(crate) seconds: usize,
+    pub(crate) write: bool,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut options = Self {
+            parts: Part::ALL.map(|(_, part)| part).to_vec(),
+            threads: vec![1, 100, 1000, 8000],
+            depth: 30,
+            runs: 5,
+            slow_runs: 3,
+            rounds: 6,
+            seconds: 4,
+            write: false,
+        };
+        let mut arguments = arguments.iter();
+        while let Some(option) = arguments.next() {
+            if option == "--write" {
+                options.write = true;
+                continue;
+            }
+            let value = arguments.next().ok_or_else(|| format!("`{option}` wants a value, or is unknown"))?;
+            match option.as_str() {
+                "--only" => options.parts = value.split(',').map(part).collect::<Result<_, _>>()?,
+                "--threads" => options.threads = value.split(',').map(number).collect::<Result<_, _>>()?,
+                "--depth" => options.depth = number(value)?,
+                "--runs" => options.runs = number(value)?,
+                "--slow-runs" => options.slow_runs = number(value)?,
+                "--rounds" => options.rounds = number(value)?,
+                "--seconds" => options.seconds = number(value)?,
+                _ => return Err(format!("there is no option `{option}`")),
+            }
+        }
+        if options.write && options.parts.len() < Part::ALL.len() {
+            return Err("`--write` measures everything: it cannot stand beside `--only`".to_owned());
+        }
+        Ok(options)
+    }
+
+    pub(crate) fn wants(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| format!("`{text}` is no number above 0"))
+}
+
+fn part(name: &str) -> Result<Part, String> {
+    let found = Part::ALL.into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, part)| part).ok_or_else(|| {
+        format!("there is no part `{name}`: the parts are {}", Part::ALL.map(|(name, _)| name).join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        Options::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn options_are_taken() {
+        let options = parse("--only memory,micro --threads 1,7 --runs 2").unwrap();
+        assert_eq!((options.threads, options.runs), (vec![1, 7], 2));
+        assert_eq!(options.parts, [Part::Memory, Part::Micro]);
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        assert_eq!(
+            parse("--only wine").unwrap_err(),
+            "there is no part `wine`: the parts are threads, memory, handler, micro, throughput"
+        );
+        assert_eq!(parse("--runs 0").unwrap_err(), "`0` is no number above 0");
+        assert!(parse("--write --only micro").is_err());
+        assert!(parse("--faster").is_err());
+    }
+}

@@ -1,0 +1,70 @@
+//! Where the benchmark works: the programs it measures, built and put beside each other, and the directory for what they write.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The profile in the workspace's `Cargo.toml`: optimized, with line tables.
+const PROFILE: &str = "bench-program";
+
+pub(crate) struct Setting {
+    /// `bench` in cargo's target directory.
+    pub(crate) directory: PathBuf,
+}
+
+impl Setting {
+    /// Builds the programs.
+    pub(crate) fn build() -> Result<Self, String> {
+        let target = target_directory()?;
+        let setting = Self { directory: target.join("bench") };
+        fs::create_dir_all(&setting.directory)
+            .map_err(|error| format!("{} cannot be made: {error}", setting.directory.display()))?;
+        // The one with the measuring handler first: what stays in cargo's own place is then the ordinary one.
+        let common = ["build", "--profile", PROFILE, "--package", "gmr-tests"];
+        crate::cargo(&[&common[..], &["--bin", "crowd", "--features", "bench"]].concat(), &[])?;
+        setting.keep(&target, "crowd", "crowd-measuring")?;
+        crate::cargo(&[&common[..], &["--bin", "crowd", "--bin", "server"]].concat(), &[])?;
+        setting.keep(&target, "crowd", "crowd")?;
+        setting.keep(&target, "server", "server")?;
+        Ok(setting)
+    }
+
+    fn keep(&self, target: &Path, from: &str, to: &str) -> Result<(), String> {
+        fs::copy(target.join(PROFILE).join(from), self.directory.join(to))
+            .map(drop)
+            .map_err(|error| format!("the program {from} cannot be copied: {error}"))
+    }
+
+    /// A command that runs one of the programs.
+    pub(crate) fn program(&self, name: &str, arguments: &[&dyn ToString]) -> Command {
+        let mut command = Command::new(self.directory.join(name));
+        command.args(arguments.iter().map(|argument| argument.to_string())).env_remove("GMR_BACKTRACE");
+        command
+    }
+}
+
+/// Where cargo put this very program: whatever has told it to, that is where it puts the others.
+fn target_directory() -> Result<PathBuf, String> {
+    let own = env::current_exe().map_err(|error| format!("where this program is cannot be told: {error}"))?;
+    let target = own.ancestors().nth(2).ok_or("this program is not in a target directory")?;
+    Ok(target.to_owned())
+}
+
+/// The repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// A program of another language.
+pub(crate) fn foreign(name: &str) -> PathBuf {
+    root().join("xtask/crowds").join(name)
+}
+
+/// The first line that a program prints of itself; none if it is not installed.
+pub(crate) fn version(program: impl AsRef<OsStr>, argument: &str) -> Option<String> {
+    let output = Command::new(program).arg(argument).output().ok()?;
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    Some(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned())
+}
