@@ -86,7 +86,7 @@ impl Specimen {
         let answer = ask(tid, &mut copy);
         copy.truncate(answer.copied);
         let modules = Modules::load();
-        Self { unwinder: modules.unwinder(), modules, answer, copy }
+        Self { unwinder: Unwinder::new(modules.all()), modules, answer, copy }
     }
 
     pub(crate) fn unwind(&mut self) -> Trace {
