@@ -9,7 +9,10 @@ fn a_forked_child_can_be_asked_and_can_install_its_own() {
     let mut program = Program::start(program!("forked"));
     let answer = program.ask("who are you?");
     let (child, products) = answer.split_once(' ').unwrap();
-    assert_eq!(products, "'' 'child'", "without a reporter of its own it has made the first report itself");
+    assert_eq!(
+        products, "'' 'child' true",
+        "without a reporter of its own it has made the first report itself"
+    );
     let child = Pid::from_raw(child.parse().unwrap()).unwrap();
     assert_ne!(child.as_raw_nonzero().get().unsigned_abs(), program.pid());
     kill_process(child, Signal::USR2).unwrap();

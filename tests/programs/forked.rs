@@ -26,7 +26,8 @@ fn main() {
             Some(gmr::model::Content::Package(package)) => package.product.clone().unwrap_or_default(),
             other => format!("{other:?}"),
         };
-        format!("{} '{}' '{}'", std::process::id(), product(&before), product(&after))
+        let stands_in_main = before.to_string().contains("in forked::main");
+        format!("{} '{}' '{}' {stands_in_main}", std::process::id(), product(&before), product(&after))
     });
     drop(guard);
 }

@@ -159,6 +159,8 @@ pub struct Panicked {
     pub message: String,
     /// Where it happened: `src/orders.rs:88:5`.
     pub location: Option<String>,
+    /// The section's own frames, from where it panicked to its function.
+    pub stack: Stack,
 }
 
 /// A generator that missed its deadline.

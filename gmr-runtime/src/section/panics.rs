@@ -9,9 +9,11 @@ use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 use std::thread;
+use std::time::Instant;
 
 use crate::mask;
-use crate::model::Panicked;
+use crate::model::{Frame, Panicked, Stack};
+use crate::stack::{self, Address, Modules, Trace};
 
 thread_local! {
     static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
@@ -20,9 +22,19 @@ thread_local! {
 /// What this thread does about a panic.
 struct Watch {
     /// The last panic that the hook saw.
-    last: Option<Panicked>,
+    last: Option<Seen>,
+    /// Until when its frames may be given their names.
+    until: Instant,
     /// What to do with it where there will be no unwinding.
     on_abort: Option<Box<dyn FnOnce(Panicked)>>,
+}
+
+/// A panic, as the hook saw it.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    message: String,
+    location: Option<String>,
+    frames: Vec<Address>,
 }
 
 /// Puts the hook in place, once in a process.
@@ -43,7 +55,7 @@ pub(crate) fn in_generator() -> bool {
     WATCH.try_with(|watch| watch.try_borrow().map_or(true, |watch| watch.is_some())).unwrap_or(false)
 }
 
-/// Runs `make`; a panic becomes an account of it.
+/// Runs `make`; a panic becomes an account of it, complete by `until`.
 ///
 /// In a program whose panics abort, nothing would come back from here: there `on_abort` is called with the account, inside the hook, and the thread then sleeps for
 /// ever, which the process survives.
@@ -51,46 +63,98 @@ pub(crate) fn in_generator() -> bool {
 /// # Errors
 /// How it panicked.
 pub(super) fn catch<T>(
+    until: Instant,
     make: impl FnOnce() -> T,
     on_abort: impl FnOnce(Panicked) + 'static,
 ) -> Result<T, Panicked> {
-    let watch = Watch { last: None, on_abort: Some(Box::new(on_abort)) };
+    let watch = Watch { last: None, until, on_abort: Some(Box::new(on_abort)) };
     WATCH.with_borrow_mut(|current| *current = Some(watch));
     let result = panic::catch_unwind(AssertUnwindSafe(make));
     let watch = WATCH.with_borrow_mut(Option::take);
     result.map_err(|payload| {
         let seen = watch.and_then(|watch| watch.last);
         // The hook may have been replaced by the program: then the payload is all there is.
-        let account = seen.unwrap_or_else(|| Panicked { message: message_of(&*payload), location: None });
+        let seen = seen.unwrap_or_else(|| Seen { message: message_of(&*payload), ..Seen::default() });
         // A payload's destructor may panic in its turn, outside of anything that would catch it.
         std::mem::forget(payload);
-        account
+        seen.account(until)
     })
 }
 
 /// Keeps the account of a panic on a thread that runs a generator. False on any other.
 fn note(info: &PanicHookInfo<'_>) -> bool {
     let mut on_abort = None;
-    let account =
-        Panicked { message: message_of(info.payload()), location: info.location().map(ToString::to_string) };
     let ours = WATCH
         .try_with(|watch| {
             let Ok(mut watch) = watch.try_borrow_mut() else { return false };
             let Some(watch) = watch.as_mut() else { return false };
-            watch.last = Some(account.clone());
+            let seen = Seen::now(info);
             if cfg!(panic = "abort") {
-                on_abort = watch.on_abort.take();
+                on_abort = watch.on_abort.take().map(|on_abort| (on_abort, seen.clone(), watch.until));
             }
+            watch.last = Some(seen);
             true
         })
         .unwrap_or(false);
-    if let Some(on_abort) = on_abort {
-        on_abort(account);
+    if let Some((on_abort, seen, until)) = on_abort {
+        on_abort(seen.account(until));
         loop {
             thread::park();
         }
     }
     ours
+}
+
+impl Seen {
+    fn now(info: &PanicHookInfo<'_>) -> Self {
+        let mut frames = Vec::new();
+        backtrace::trace(|frame| {
+            frames.push(Address::Return(frame.ip() as u64));
+            frames.len() < MOST_FRAMES
+        });
+        Self {
+            message: message_of(info.payload()),
+            location: info.location().map(ToString::to_string),
+            frames,
+        }
+    }
+
+    /// Gives the frames their names, and leaves out those of the panic and of gmr.
+    fn account(self, until: Instant) -> Panicked {
+        let trace = Trace { frames: self.frames, incomplete: None };
+        let patience = until.saturating_duration_since(Instant::now());
+        let (mut stacks, _) = stack::symbolize(vec![trace], &Modules::load(), patience);
+        let mut stack = stacks.pop().unwrap_or_default();
+        keep_own(&mut stack);
+        Panicked { message: self.message, location: self.location, stack }
+    }
+}
+
+/// A section that panics deeper than this is in a recursion.
+const MOST_FRAMES: usize = 256;
+
+/// Leaves the frames between the machinery of panicking and that of running a section.
+fn keep_own(stack: &mut Stack) {
+    if let Some(ours) = stack
+        .frames
+        .iter()
+        .position(|frame| is_in(frame, &["__gmr_generate", "gmr_runtime::section::generator::"]))
+    {
+        stack.frames.truncate(ours);
+    }
+    // The first that has either name: further out, a program that catches panics has frames of the same modules.
+    if let Some(begun) =
+        stack.frames.iter().position(|frame| is_in(frame, &["rust_begin_unwind", "begin_panic"]))
+    {
+        let formatting =
+            stack.frames[begun + 1..].iter().take_while(|frame| is_in(frame, &["core::panicking::"]));
+        let own = begun + 1 + formatting.count();
+        stack.frames.drain(..own);
+    }
+}
+
+fn is_in(frame: &Frame, places: &[&str]) -> bool {
+    frame.function.as_deref().is_some_and(|function| places.iter().any(|place| function.contains(place)))
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> String {
@@ -106,10 +170,31 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 mod tests {
     use super::*;
 
+    fn soon() -> Instant {
+        Instant::now() + stack::SYMBOLS_DEADLINE
+    }
+
+    #[inline(never)]
+    fn look_into_the_cache() {
+        panic!("no cache");
+    }
+
+    #[test]
+    fn a_panic_is_told_with_the_frames_that_led_to_it() {
+        install_hook();
+        let account = catch(soon(), look_into_the_cache, |_| ()).unwrap_err();
+        let functions: Vec<_> =
+            account.stack.frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
+        // Where stacks can be taken; elsewhere there are no names.
+        if let Some(first) = functions.first() {
+            assert!(first.ends_with("look_into_the_cache"), "{functions:?}");
+        }
+    }
+
     #[test]
     fn a_panic_is_told_with_its_place() {
         install_hook();
-        let account = catch(|| panic!("no {}", "cache"), |_| ()).unwrap_err();
+        let account = catch(soon(), || panic!("no {}", "cache"), |_| ()).unwrap_err();
         assert_eq!(account.message, "no cache");
         let location = account.location.unwrap();
         assert!(location.contains("panics.rs:"), "{location}");
@@ -118,15 +203,15 @@ mod tests {
 
     #[test]
     fn a_payload_that_is_no_text_is_told_as_such() {
-        let account = catch(|| panic::panic_any(7), |_| ()).unwrap_err();
+        let account = catch(soon(), || panic::panic_any(7), |_| ()).unwrap_err();
         assert_eq!(account.message, "a value that is no text");
     }
 
     #[test]
     fn what_does_not_panic_comes_back() {
-        assert_eq!(catch(|| 7, |_| ()).unwrap(), 7);
+        assert_eq!(catch(soon(), || 7, |_| ()).unwrap(), 7);
         // A panic that the generator itself has caught is its own affair.
-        let inner = catch(|| panic::catch_unwind(|| panic!("inner")).is_err(), |_| ());
+        let inner = catch(soon(), || panic::catch_unwind(|| panic!("inner")).is_err(), |_| ());
         assert!(inner.unwrap());
     }
 }

@@ -240,6 +240,8 @@ impl Job {
     fn run(self, tid: u32) {
         let Self { index, generator, done, worker } = self;
         let started = Instant::now();
+        // An account of a panic is none if it comes after the deadline.
+        let until = started + (generator.timeout / 2).min(stack::SYMBOLS_DEADLINE);
         let on_abort = {
             let (generator, done) = (Arc::clone(&generator), done.clone());
             move |panicked| {
@@ -248,7 +250,8 @@ impl Job {
                 let _ = done.send(Done { index, outcome, worker: None });
             }
         };
-        let content = panics::catch(|| generator.make(tid), on_abort).unwrap_or_else(Content::Panicked);
+        let content =
+            panics::catch(until, || generator.make(tid), on_abort).unwrap_or_else(Content::Panicked);
         generator.release();
         let outcome = Outcome { content, took: started.elapsed() };
         // Nobody listens any more once the report is done: then this thread ends with its last handle.

@@ -6,8 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::symbolize::Symbol;
-use super::{Address, Modules};
+use super::{Address, Modules, Symbol};
 
 /// Beyond this many addresses, all is forgotten: a program with more distinct places in its stacks (it takes thousands of different stacks) is better served by
 /// memory than by speed.

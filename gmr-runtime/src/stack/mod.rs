@@ -23,7 +23,9 @@ mod turn;
 
 #[cfg(unix)]
 pub(crate) use platform::sender;
-pub(crate) use platform::{Modules, current_tid, prepare, shield_thread, task, tasks, trace, with_files};
+pub(crate) use platform::{
+    Module, Modules, current_tid, prepare, resolve, shield_thread, task, tasks, trace, with_files,
+};
 pub(crate) use symbolize::{DEADLINE as SYMBOLS_DEADLINE, symbolize};
 #[cfg(feature = "__bench")]
 pub(crate) use {known::forget as forget_symbols, platform::bench};
@@ -87,9 +89,18 @@ pub(crate) fn of_thread(tid: u32) -> Stack {
     with_files(|| {
         let modules = Modules::load();
         let traces = trace(&[task(tid)], &modules);
-        let (mut stacks, _) = symbolize(traces, &modules);
+        let (mut stacks, _) = symbolize(traces, &modules, SYMBOLS_DEADLINE);
         stacks.pop().unwrap_or_else(|| Stack::missing("the stack was not taken"))
     })
+}
+
+/// What the symbolizer says of one address: the function, then those it was inlined into.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Symbol {
+    pub(crate) function: Option<String>,
+    pub(crate) file: Option<String>,
+    pub(crate) line: Option<u32>,
+    pub(crate) source: Option<String>,
 }
 
 /// What an address resolved to, shared by all the stacks it occurs in.

@@ -1,6 +1,6 @@
 //! Platforms on which gmr cannot take stacks: the same functions, which say so.
 
-use super::{Task, Trace};
+use super::{Address, Symbol, Task, Trace};
 
 /// Threads can be listed on Linux only.
 pub(crate) fn tasks() -> std::io::Result<Vec<Task>> {
@@ -53,7 +53,7 @@ pub(crate) fn sender(_info: &libc::siginfo_t) -> Option<(u32, u32)> {
 pub(crate) struct Modules;
 
 /// Never made on this platform.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Module {
     pub(crate) path: String,
     pub(crate) bias: u64,
@@ -84,3 +84,6 @@ impl Module {
         false
     }
 }
+
+/// Without modules there is nothing to resolve.
+pub(crate) fn resolve(_module: &Module, _addresses: &[Address], _each: impl FnMut(Address, Vec<Symbol>)) {}

@@ -1,7 +1,6 @@
 //! From addresses to functions, files and lines.
 //!
-//! Each distinct address is resolved once for all stacks, and once for all reports. The symbolizer reads files and takes a lock that the program's own use of the `backtrace` crate
-//! shares, so it runs on a thread of its own, and whoever waits for it waits until a deadline only: what has not been resolved by then is shown as module and
+//! Each distinct address is resolved once for all stacks, and once for all reports. The symbolizer reads files, which may be on a disk that does not answer, so it runs on a thread of its own, and whoever waits for it waits until a deadline only: what has not been resolved by then is shown as module and
 //! offset, which can be resolved later, elsewhere.
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,9 +11,9 @@ use std::time::{Duration, Instant};
 use super::known::{self, Symbols};
 use super::source::Sources;
 use super::turn::Turn;
-use super::{Address, Modules, Resolved, Trace};
+use super::{Address, Module, Modules, Resolved, Symbol, Trace};
 use crate::model::{Frame, Stack};
-use crate::own_thread;
+use crate::{own_thread, stack};
 
 /// How long to wait for symbols. The debug information of a large binary takes its time when it is read for the first time; without it the report still has
 /// its addresses, and the Threads section is given two seconds more than this.
@@ -24,7 +23,13 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 static AT_WORK: Turn = Turn::new();
 
 /// Names the frames of all these traces. Beside the stacks, in the same order, it returns what the reader has to know of all of them.
-pub(crate) fn symbolize(traces: Vec<Trace>, modules: &Modules) -> (Vec<Stack>, Vec<String>) {
+///
+/// Symbols that are not known after `patience` are missing.
+pub(crate) fn symbolize(
+    traces: Vec<Trace>,
+    modules: &Modules,
+    patience: Duration,
+) -> (Vec<Stack>, Vec<String>) {
     let mut frames: HashMap<Address, Resolved> = HashMap::new();
     let mut unknown = BTreeSet::new();
     for &address in traces.iter().flat_map(|trace| &trace.frames) {
@@ -36,7 +41,7 @@ pub(crate) fn symbolize(traces: Vec<Trace>, modules: &Modules) -> (Vec<Stack>, V
             None => drop(unknown.insert(address)),
         }
     }
-    let note = resolve_all(&unknown, |address, symbols| {
+    let note = resolve_all(&unknown, modules, patience, |address, symbols| {
         known::put(address, modules, &symbols);
         frames.insert(address, located(address, &symbols, modules));
     });
@@ -53,36 +58,37 @@ pub(crate) fn symbolize(traces: Vec<Trace>, modules: &Modules) -> (Vec<Stack>, V
     (stacks, note.into_iter().collect())
 }
 
-/// What the symbolizer says of one address: the function, then those it was inlined into.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Symbol {
-    function: Option<String>,
-    file: Option<String>,
-    line: Option<u32>,
-    source: Option<String>,
-}
-
 /// Resolves these addresses and hands over each as soon as it is. Returns why some are missing, if any are.
-fn resolve_all(addresses: &BTreeSet<Address>, mut each: impl FnMut(Address, Symbols)) -> Option<String> {
+fn resolve_all(
+    addresses: &BTreeSet<Address>,
+    modules: &Modules,
+    patience: Duration,
+    mut each: impl FnMut(Address, Symbols),
+) -> Option<String> {
+    let work = by_module(addresses, modules);
     if addresses.is_empty() {
         return None;
     }
-    let until = Instant::now() + DEADLINE;
+    let until = Instant::now() + patience;
     let Some(turn) = AT_WORK.take(until) else {
         return Some("functions are missing: the symbolizer is still at work for another report".to_owned());
     };
     let (sender, receiver) = mpsc::channel();
-    // In ascending order, so that the symbolizer, which keeps four modules open, meets each module once.
-    let work: Vec<Address> = addresses.iter().copied().collect();
     let spawned = own_thread::spawn("gmr symbols", move || {
         let mut sources = Sources::default();
-        for address in work {
-            if sender.send((address, resolve(address, &mut sources))).is_err() {
-                break; // Nobody waits any more.
-            }
+        for (module, addresses) in work {
+            stack::resolve(&module, &addresses, |address, mut symbols| {
+                for symbol in &mut symbols {
+                    symbol.source = symbol
+                        .file
+                        .as_deref()
+                        .zip(symbol.line)
+                        .and_then(|(file, line)| sources.line(file, line));
+                }
+                // Nobody may be waiting any more; the next report is glad of it all the same.
+                let _ = sender.send((address, symbols.into()));
+            });
         }
-        // Hundreds of megabytes for a large program: they belong to it, not to us.
-        backtrace::clear_symbol_cache();
         drop(turn);
     });
     if let Err(error) = spawned {
@@ -97,7 +103,7 @@ fn resolve_all(addresses: &BTreeSet<Address>, mut each: impl FnMut(Address, Symb
             }
             Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => {
-                let (all, seconds) = (addresses.len(), DEADLINE.as_secs());
+                let (all, seconds) = (addresses.len(), patience.as_secs_f64());
                 return Some(format!(
                     "functions are missing in places: {resolved} of {all} addresses were resolved within {seconds} s"
                 ));
@@ -106,21 +112,18 @@ fn resolve_all(addresses: &BTreeSet<Address>, mut each: impl FnMut(Address, Symb
     }
 }
 
-fn resolve(address: Address, sources: &mut Sources) -> Symbols {
-    let mut symbols = Vec::new();
-    // The symbolizer takes any address for a return address and goes one byte back.
-    let pointer = address.lookup().saturating_add(1) as *mut std::ffi::c_void;
-    backtrace::resolve(pointer, |symbol| {
-        let file = symbol.filename().map(|path| path.to_string_lossy().into_owned());
-        let line = symbol.lineno();
-        symbols.push(Symbol {
-            function: symbol.name().map(|name| format!("{name:#}")),
-            source: file.as_deref().zip(line).and_then(|(file, line)| sources.line(file, line)),
-            file,
-            line,
-        });
-    });
-    symbols.into()
+/// The addresses of each module. One that belongs to none has no symbols.
+fn by_module(addresses: &BTreeSet<Address>, modules: &Modules) -> Vec<(Module, Vec<Address>)> {
+    let mut work: Vec<(Module, Vec<Address>)> = Vec::new();
+    // They are in ascending order, so those of a module stand together, but for those that it shares between exact addresses and return addresses.
+    for &address in addresses {
+        let Some(module) = modules.find(address.lookup()) else { continue };
+        match work.iter_mut().find(|(other, _)| other.bias == module.bias && other.path == module.path) {
+            Some((_, addresses)) => addresses.push(address),
+            None => work.push((module.clone(), vec![address])),
+        }
+    }
+    work
 }
 
 /// Adds to the symbols of an address where the address is.
@@ -159,7 +162,7 @@ mod tests {
             frames: vec![Address::Exact(a_function_with_a_name as *const () as u64)],
             incomplete: None,
         };
-        let (stacks, notes) = symbolize(vec![trace.clone(), trace], &Modules::load());
+        let (stacks, notes) = symbolize(vec![trace.clone(), trace], &Modules::load(), DEADLINE);
         assert_eq!(notes, Vec::<String>::new());
         assert_eq!(stacks[0], stacks[1]);
         let frame = stacks[0].frames.last().unwrap();
@@ -175,7 +178,7 @@ mod tests {
     #[test]
     fn an_address_of_nobody_stays_an_address() {
         let trace = Trace { frames: vec![Address::Return(0x10)], incomplete: Some("cut".into()) };
-        let (stacks, _) = symbolize(vec![trace], &Modules::default());
+        let (stacks, _) = symbolize(vec![trace], &Modules::default(), DEADLINE);
         assert_eq!(stacks[0].frames.len(), 1);
         assert_eq!(stacks[0].frames[0].address, 0x10);
         assert_eq!(stacks[0].frames[0].function, None);

@@ -138,7 +138,8 @@ impl Slot {
         let buffer = self.buffer.load(Ordering::Relaxed);
         let capacity = self.capacity.load(Ordering::Relaxed);
         // SAFETY: `lend` promised that the buffer is ours for as long as the state says WRITING under this ticket, which the exchange above has just made true.
-        let copied = unsafe { memory::read_raw(registers.sp, buffer, capacity) };
+        let copied =
+            unsafe { memory::read_raw(memory::PID.load(Ordering::Relaxed), registers.sp, buffer, capacity) };
         self.copied.store(copied, Ordering::Relaxed);
         self.ip.store(registers.ip, Ordering::Relaxed);
         self.sp.store(registers.sp, Ordering::Relaxed);

@@ -6,10 +6,13 @@ mod arch;
 #[cfg(feature = "__bench")]
 pub(crate) mod bench;
 mod capture;
+mod debug_info;
 mod descriptors;
 mod handler;
+mod mapped;
 mod memory;
 mod modules;
+mod resolver;
 mod signals;
 mod spare_files;
 mod syscalls;
@@ -17,7 +20,8 @@ mod tasks;
 mod unwind;
 
 pub(crate) use capture::trace;
-pub(crate) use modules::Modules;
+pub(crate) use modules::{Module, Modules};
+pub(crate) use resolver::resolve;
 pub(crate) use signals::{prepare, sender, shield_thread};
 pub(crate) use spare_files::with_files;
 pub(crate) use tasks::{task, tasks};

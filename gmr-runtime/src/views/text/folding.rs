@@ -22,6 +22,11 @@ fn is_standard(frame: &Frame) -> bool {
     let in_libc = || frame.module.as_deref().is_some_and(is_libc);
     frame.function.as_deref().map_or_else(in_libc, |function| {
         let path = function.trim_start_matches(['<', '&']);
+        // `<usize as core::slice::SliceIndex<[T]>>::index`: a trait of theirs for a type that is nobody's.
+        let path = path
+            .split_once(" as ")
+            .filter(|(of, _)| !of.contains("::"))
+            .map_or(path, |(_, of_trait)| of_trait);
         CRATES.iter().any(|standard| path.starts_with(standard)) || in_libc()
     })
 }
@@ -139,6 +144,9 @@ mod tests {
             ]
         );
         assert_eq!(without_inner_runtime(&frames[3..]).len(), 3, "nothing to leave out");
+        let of_nobody = function("<usize as core::slice::index::SliceIndex<[T]>>::index", "/shop");
+        let of_the_shop = function("<shop::Order as core::fmt::Display>::fmt", "/shop");
+        assert!(is_standard(&of_nobody) && !is_standard(&of_the_shop));
         assert_eq!(without_inner_runtime(&frames[..3]).len(), 3, "nothing of the program's");
     }
 

@@ -31,7 +31,10 @@ fn plain(text: &mut String, content: &Content, depth: usize, detail: Detail) {
         Content::Text(value) => lines(text, value, depth),
         Content::Nothing => lines(text, "(nothing to show)", depth),
         Content::Error(message) => lines(text, &format!("error: {message}"), depth),
-        Content::Panicked(value) => lines(text, &panicked(value), depth),
+        Content::Panicked(value) => {
+            lines(text, &panicked(value), depth);
+            stacks::stack(text, &value.stack, depth + 1, detail);
+        }
         Content::TimedOut(value) => {
             let after = super::milliseconds(value.deadline_ms * 1000);
             let after = after.strip_suffix("000 ms").map_or(after.clone(), |seconds| format!("{seconds} s"));
@@ -197,7 +200,8 @@ mod tests {
                 .contains("has not ended after 12 s; still running on thread 4711")
         );
         let location = Some("src/main.rs:8:5".to_owned());
-        let panicked = Content::Panicked(Panicked { message: "no cache".into(), location });
+        let panicked =
+            Content::Panicked(Panicked { message: "no cache".into(), location, stack: Stack::default() });
         assert_eq!(shown(&panicked), "panicked at src/main.rs:8:5: no cache\n");
         assert_eq!(shown(&Content::Error("cannot reach db".into())), "error: cannot reach db\n");
     }
