@@ -28,7 +28,7 @@ impl Specimen {
     /// The stack with names.
     pub fn symbolize(&mut self) -> Stack {
         let trace = self.0.unwind();
-        stack::symbolize(vec![trace], &self.0.modules).0.remove(0)
+        stack::symbolize(vec![trace], &self.0.modules, stack::SYMBOLS_DEADLINE).0.remove(0)
     }
 }
 
