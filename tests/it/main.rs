@@ -11,6 +11,7 @@ mod gdb;
 mod isolation;
 mod program;
 mod report;
+mod soak;
 mod stderr;
 mod storm;
 mod threads;

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Address, Modules, Symbol};
 
-/// Beyond this many addresses, all is forgotten: a program with more distinct places in its stacks (it takes thousands of different stacks) is better served by
-/// memory than by speed.
-const MOST: usize = 20_000;
+/// Beyond this many addresses, all is forgotten. With what is inlined, one takes a kilobyte or two, so this is three megabytes; a thousand waiting threads have some hundred addresses,
+/// and threads that compute bring a few new ones with each report.
+const MOST: usize = 2_000;
 
 /// By module, then by offset in it.
 static KNOWN: Mutex<Option<HashMap<String, HashMap<u64, Symbols>>>> = Mutex::new(None);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::handler::{ANSWERS, ASLEEP, Answer, Envelope, Progress, SLOTS, Slot, TABLE};
 use super::unwind::{Unwinder, Unwound};
-use super::{Modules, memory, signals};
+use super::{Modules, memory, signals, tasks};
 use crate::procfs::Stat;
 use crate::stack::turn::{MyTurn, Turn};
 use crate::stack::{Task, Trace};
@@ -41,6 +41,23 @@ pub(crate) fn trace(tasks: &[Task], modules: &Modules) -> Vec<Trace> {
         Ok(session) => session.run(tasks, modules),
         Err(reason) => tasks.iter().map(|_| missing(&reason)).collect(),
     }
+}
+
+/// How often threads that must not be signalled are looked at again. `pthread_create` blocks all signals for as long as it takes, as other functions of the C library do: a thread that is
+/// caught in one of them is through with it in a moment, one that blocks them for good costs three looks.
+const PATIENT_LOOKS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A thread's place among those asked for, and its id.
+type Wanted = (usize, u32);
+
+/// Those that may be signalled after all, and those that may still not.
+fn look_again(aside: Vec<Wanted>) -> (Vec<Wanted>, Vec<Wanted>) {
+    if aside.is_empty() {
+        return (Vec::new(), aside);
+    }
+    std::thread::sleep(PAUSE);
+    aside.into_iter().partition(|&(_, tid)| tasks::task(tid).leave_alone.is_none())
 }
 
 fn missing(reason: &str) -> Trace {
@@ -80,9 +97,13 @@ impl Session {
         let mut unwinder = Unwinder::new(modules.all());
         let mut traces = HashMap::with_capacity(tasks.len());
         let mut all = Vec::with_capacity(tasks.len());
+        let mut aside = Vec::new();
         for (index, task) in tasks.iter().enumerate() {
             match &task.leave_alone {
-                Some(reason) => drop(traces.insert(index, missing(reason))),
+                Some(reason) => {
+                    traces.insert(index, missing(reason));
+                    aside.push((index, task.tid));
+                }
                 None => all.push((index, task.tid)),
             }
         }
@@ -103,9 +124,20 @@ impl Session {
             began
         };
         let mut deep = Vec::new();
-        self.pass(&all, SMALL, |index, tid, outcome| {
-            deep.extend(unwind(index, outcome).map(|sp| (index, tid, sp)));
-        });
+        let mut first = |threads: &[(usize, u32)]| {
+            self.pass(threads, SMALL, |index, tid, outcome| {
+                deep.extend(unwind(index, outcome).map(|sp| (index, tid, sp)));
+            });
+        };
+        first(&all);
+        for _ in 0..PATIENT_LOOKS {
+            let (open, left) = look_again(aside);
+            first(&open);
+            if left.is_empty() {
+                break;
+            }
+            aside = left;
+        }
         for (index, tid, sp) in deep {
             let length = memory::mapped_from(sp).unwrap_or(SMALL).saturating_add(GROWTH);
             self.pass(&[(index, tid)], length.min(LARGEST), |index, _, outcome| {
