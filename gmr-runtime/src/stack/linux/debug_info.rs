@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use gimli::{EndianSlice, NativeEndian, SectionId};
+use gimli::{AbbreviationsCacheStrategy, EndianSlice, NativeEndian, SectionId};
 use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
 use object::{CompressionFormat, Object, ObjectSection};
@@ -14,7 +14,7 @@ use super::modules::{Module, hexadecimal};
 /// An ELF file of this machine's kind.
 pub(super) type Elf<'a> = ElfFile<'a, FileHeader64<object::NativeEndian>>;
 
-/// Debug information in a form that `addr2line` takes.
+/// Debug information in a form that `gimli` reads.
 pub(super) type Dwarf<'a> = gimli::Dwarf<EndianSlice<'a, NativeEndian>>;
 
 /// Where distributions keep separate debug files.
@@ -120,17 +120,21 @@ impl<'a> Sections<'a> {
 
     /// The sections as debug information.
     pub(super) fn dwarf(&self) -> Dwarf<'_> {
-        let load = |id| {
-            let plain = self.plain.iter().find(|(other, _)| *other == id).map(|(_, bytes)| *bytes);
-            let inflated =
-                || self.inflated.iter().find(|(other, _)| *other == id).map(|(_, mapped)| mapped.bytes());
-            let bytes = plain.or_else(inflated).unwrap_or_default();
-            Ok::<_, std::convert::Infallible>(EndianSlice::new(bytes, NativeEndian))
-        };
-        match gimli::Dwarf::load(load) {
+        let load = |id| Ok::<_, std::convert::Infallible>(EndianSlice::new(self.section(id), NativeEndian));
+        let mut dwarf = match gimli::Dwarf::load(load) {
             Ok(dwarf) => dwarf,
             Err(never) => match never {},
-        }
+        };
+        // Hundreds of units of the standard library share one table; each would parse it for itself.
+        dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
+        dwarf
+    }
+
+    fn section(&self, id: SectionId) -> &[u8] {
+        let plain = self.plain.iter().find(|(other, _)| *other == id).map(|(_, bytes)| *bytes);
+        let inflated =
+            || self.inflated.iter().find(|(other, _)| *other == id).map(|(_, mapped)| mapped.bytes());
+        plain.or_else(inflated).unwrap_or_default()
     }
 }
 

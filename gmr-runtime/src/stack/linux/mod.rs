@@ -9,6 +9,7 @@ mod capture;
 mod debug_info;
 mod descriptors;
 mod handler;
+mod lines;
 mod mapped;
 mod memory;
 mod modules;

@@ -4,15 +4,12 @@
 
 use std::collections::HashMap;
 
-use addr2line::{Context, FrameIter};
-use gimli::{EndianSlice, NativeEndian};
 use object::{Object, ObjectSymbol, SymbolKind};
 
 use super::debug_info::{self, Elf, Sections};
+use super::lines::{self, readable};
 use super::modules::Module;
 use crate::stack::{Address, Symbol};
-
-type Reader<'a> = EndianSlice<'a, NativeEndian>;
 
 /// Resolves these addresses of one module, and hands over each with its symbols, innermost first; none where there are none.
 pub(crate) fn resolve(module: &Module, addresses: &[Address], mut each: impl FnMut(Address, Vec<Symbol>)) {
@@ -24,12 +21,18 @@ pub(crate) fn resolve(module: &Module, addresses: &[Address], mut each: impl FnM
     let with_debug_info = separate.as_ref().unwrap_or(&file);
 
     let names = Names::find([Some(&file), separate.as_ref()].into_iter().flatten(), module, addresses);
-    let sections = (!is_c_library(&module.path)).then(|| Sections::load(with_debug_info));
-    let context = sections.as_ref().and_then(|sections| Context::from_dwarf(sections.dwarf()).ok());
+    let mut found = HashMap::new();
+    if !is_c_library(&module.path) {
+        let mut probes: Vec<u64> =
+            addresses.iter().map(|address| address.lookup().wrapping_sub(module.bias)).collect();
+        probes.sort_unstable();
+        let sections = Sections::load(with_debug_info);
+        // What it has found before it failed is found.
+        let _ = lines::find(&sections.dwarf(), &probes, |probe, symbols| drop(found.insert(probe, symbols)));
+    }
     for &address in addresses {
         let probe = address.lookup().wrapping_sub(module.bias);
-        let frames = context.as_ref().and_then(|context| context.find_frames(probe).skip_all_loads().ok());
-        let mut symbols = frames.map(inlined_chain).unwrap_or_default();
+        let mut symbols = found.get(&probe).cloned().unwrap_or_default();
         // Debug information of lines alone, or of nothing at all: the symbol tables still name the function.
         match (symbols.last_mut(), names.get(address)) {
             (Some(outermost), name) if outermost.function.is_none() => outermost.function = name,
@@ -55,22 +58,6 @@ fn nothing(addresses: &[Address], mut each: impl FnMut(Address, Vec<Symbol>)) {
     for &address in addresses {
         each(address, Vec::new());
     }
-}
-
-fn inlined_chain(mut frames: FrameIter<'_, Reader<'_>>) -> Vec<Symbol> {
-    let mut symbols = Vec::new();
-    while let Ok(Some(frame)) = frames.next() {
-        let function = frame.function.and_then(|name| Some(readable(&name.raw_name().ok()?)));
-        let (file, line) =
-            frame.location.map_or((None, None), |place| (place.file.map(str::to_owned), place.line));
-        symbols.push(Symbol { function, file, line: line.filter(|line| *line > 0), source: None });
-    }
-    symbols
-}
-
-/// A Rust name without its mangling and hash; any other as it is.
-fn readable(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
 }
 
 /// The names that symbol tables have for some addresses.
