@@ -28,6 +28,10 @@ fn gdb_finds_the_same_functions() {
         report = program.report();
     }
     let Some(by_gdb) = backtraces(program.pid()) else { return };
+    let by_gdb: BTreeMap<u32, Vec<String>> = by_gdb
+        .into_iter()
+        .map(|(tid, frames)| (tid, frames.iter().filter_map(|frame| own(&frame.function)).collect()))
+        .collect();
     for name in COMPARED {
         let thread = report.thread(name);
         let ours = functions_in_report(&thread.body);
@@ -37,8 +41,17 @@ fn gdb_finds_the_same_functions() {
     }
 }
 
-/// The program's own functions of each thread, by gdb, innermost first. None if gdb cannot tell.
-fn backtraces(pid: u32) -> Option<BTreeMap<u32, Vec<String>>> {
+/// A frame, as gdb tells it.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// The name, with its generic arguments.
+    pub(crate) function: String,
+    /// Whether it says of a file that it is Rust.
+    pub(crate) rust: bool,
+}
+
+/// The stack of each thread, by gdb, innermost first. None if gdb cannot tell.
+pub(crate) fn backtraces(pid: u32) -> Option<BTreeMap<u32, Vec<Frame>>> {
     let gdb = Command::new("gdb")
         .args(["-p", &pid.to_string(), "-batch", "-nx", "-ex", "set debuginfod enabled off"])
         .args(["-ex", "set backtrace limit 0", "-ex", "thread apply all bt"])
@@ -53,8 +66,8 @@ fn backtraces(pid: u32) -> Option<BTreeMap<u32, Vec<String>>> {
     for line in text.lines() {
         if line.starts_with("Thread ") {
             current = line.split("(LWP ").nth(1).and_then(|rest| rest.split(')').next()?.parse::<u32>().ok());
-        } else if let (Some(tid), Some(function)) = (current, frame_of_gdb(line)) {
-            threads.entry(tid).or_insert_with(Vec::new).push(function);
+        } else if let (Some(tid), Some(frame)) = (current, frame(line)) {
+            threads.entry(tid).or_insert_with(Vec::new).push(frame);
         }
     }
     if threads.is_empty() {
@@ -64,15 +77,16 @@ fn backtraces(pid: u32) -> Option<BTreeMap<u32, Vec<String>>> {
     Some(threads)
 }
 
-/// `#3  0x... in stations::station_04 () at ...`, or without the address; only functions of the program.
-fn frame_of_gdb(line: &str) -> Option<String> {
+/// `#3  0x... in stations::station_04 () at ...`, or without the address.
+fn frame(line: &str) -> Option<Frame> {
     let rest =
         line.strip_prefix('#')?.trim_start_matches(|letter: char| letter.is_ascii_digit()).trim_start();
     let function = match rest.strip_prefix("0x") {
         Some(rest) => rest.split_once(" in ")?.1,
         None => rest,
     };
-    own(function.split(" (").next()?)
+    let rust = line.rsplit_once(" at ").is_some_and(|(_, place)| place.contains(".rs:"));
+    Some(Frame { function: function.split(" (").next()?.to_owned(), rust })
 }
 
 fn functions_in_report(body: &str) -> Vec<String> {

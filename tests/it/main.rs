@@ -1,6 +1,7 @@
 //! The integration tests: real processes, real signals, and what came out read back by a parser that knows nothing of gmr's code.
 
 mod adoption;
+mod agreement;
 mod captured;
 mod deadlock;
 mod demo;

@@ -11,7 +11,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::handler::{ANSWERS, ASLEEP, Answer, Envelope, Progress, SLOTS, Slot, TABLE};
+use super::handler::{ANSWERS, Answer, ENOUGH, Envelope, Progress, SLOTS, Slot, TABLE, WOKEN};
 use super::unwind::{Unwinder, Unwound};
 use super::{Modules, memory, signals, tasks};
 use crate::procfs::Stat;
@@ -25,6 +25,10 @@ const BATCH_DEADLINE: Duration = Duration::from_millis(100);
 const TOTAL_DEADLINE: Duration = Duration::from_secs(1);
 /// How much of a stack is copied at first: 30 frames of ordinary code are 4 to 8 KiB.
 const SMALL: usize = 32 << 10;
+/// How much of the memory for a copy is touched beforehand: what an ordinary stack takes. The kernel finds a page for it then, and not while a thread of the program is in the handler.
+const WARM: usize = 12 << 10;
+/// The smallest there is; on larger ones, some are touched more than once.
+const PAGE: usize = 4 << 10;
 /// The most that is copied of any stack. The memory is needed once, for one thread at a time.
 const LARGEST: usize = 256 << 20;
 /// What a stack may have grown by between its two copies.
@@ -111,6 +115,12 @@ impl Session {
         let mut unwind = |index: usize, outcome: Result<(Answer, &[u8]), String>| {
             let (trace, began) = match outcome {
                 Err(reason) => (missing(&reason), None),
+                Ok((answer, [])) => {
+                    // A stack pointer into nowhere, or a filter of system calls.
+                    let (Unwound::Ended(trace) | Unwound::OutOfCopy(trace)) =
+                        unwinder.unwind(answer.registers, &[]);
+                    (Trace { incomplete: Some(UNREADABLE.to_owned()), ..trace }, None)
+                }
                 Ok((answer, copy)) => match unwinder.unwind(answer.registers, copy) {
                     Unwound::Ended(trace) => (trace, None),
                     Unwound::OutOfCopy(trace) => (trace, Some(answer.registers.sp)),
@@ -154,14 +164,16 @@ impl Session {
         capacity: usize,
         mut each: impl FnMut(usize, u32, Result<(Answer, &[u8]), String>),
     ) {
-        let mut arena = match Arena::map(threads.len().min(SLOTS), capacity) {
-            Ok(arena) => arena,
-            Err(error) => {
-                let reason = format!("no memory for copies of stacks: {error}");
-                return threads.iter().for_each(|&(index, tid)| each(index, tid, Err(reason.clone())));
-            }
-        };
+        let mut kept = None;
         for batch in threads.chunks(SLOTS) {
+            let arena = match kept.take().map_or_else(|| Arena::map(batch.len(), capacity), Ok) {
+                Ok(arena) => arena,
+                Err(error) => {
+                    let reason = format!("no memory for copies of stacks: {error}");
+                    batch.iter().for_each(|&(index, tid)| each(index, tid, Err(reason.clone())));
+                    continue;
+                }
+            };
             let mut asked = Vec::with_capacity(batch.len());
             for (place, &(index, tid)) in batch.iter().enumerate() {
                 match self.ask(place, index, tid, &arena) {
@@ -169,10 +181,10 @@ impl Session {
                     Err(reason) => each(index, tid, Err(reason)),
                 }
             }
-            let until = self.until.min(Instant::now() + BATCH_DEADLINE);
+            wait_for(&asked, self.until.min(Instant::now() + BATCH_DEADLINE));
             let mut lost = false;
             for thread in asked {
-                match thread.wait(until) {
+                match thread.answer() {
                     Ok(answer) => {
                         // SAFETY: the slot says DONE and is not released before the copy has been used.
                         let copy = unsafe { thread.arena.read(thread.place, answer.copied) };
@@ -189,10 +201,8 @@ impl Session {
             if lost {
                 // A handler may write to its buffer yet: that memory is given up, and the next batch gets new.
                 std::mem::forget(arena);
-                match Arena::map(threads.len().min(SLOTS), capacity) {
-                    Ok(new) => arena = new,
-                    Err(_) => return,
-                }
+            } else {
+                kept = Some(arena);
             }
         }
     }
@@ -224,6 +234,7 @@ impl Session {
     }
 }
 
+const UNREADABLE: &str = "the kernel did not copy its stack (process_vm_readv; a seccomp filter, perhaps)";
 const EXITED: &str = "it exited meanwhile";
 
 enum Unanswered {
@@ -234,43 +245,45 @@ enum Unanswered {
 }
 
 impl Asked<'_> {
-    fn wait(&self, until: Instant) -> Result<Answer, Unanswered> {
-        if let Some(answer) = self.wait_until(until) {
+    /// The answer, after it has been waited for.
+    fn answer(&self) -> Result<Answer, Unanswered> {
+        if let Progress::Done(answer) = self.slot.progress() {
             return Ok(answer);
         }
         if self.slot.withdraw(self.ticket) {
             return Err(Unanswered::Withdrawn);
         }
         // It is between its claim and its last store: one copy away.
-        self.wait_until(Instant::now() + BATCH_DEADLINE).ok_or(Unanswered::Writing)
-    }
-
-    fn wait_until(&self, until: Instant) -> Option<Answer> {
-        loop {
-            if let Progress::Done(answer) = self.slot.progress() {
-                return Some(answer);
-            }
-            // Announced, then counted, before the slot is looked at once more: an answer that comes in between changes the count, and the futex does not sleep.
-            ASLEEP.store(true, Ordering::SeqCst);
-            let seen = ANSWERS.load(Ordering::SeqCst);
-            if let Progress::Done(answer) = self.slot.progress() {
-                ASLEEP.store(false, Ordering::Relaxed);
-                return Some(answer);
-            }
-            let left = until.checked_duration_since(Instant::now())?;
-            let timeout = rustix::thread::Timespec {
-                tv_sec: left.as_secs().cast_signed(),
-                tv_nsec: left.subsec_nanos().into(),
-            };
-            // Woken, timed out, interrupted or too late to sleep: the loop looks again in any case.
-            let _ = rustix::thread::futex::wait(
-                &ANSWERS,
-                rustix::thread::futex::Flags::PRIVATE,
-                seen,
-                Some(&timeout),
-            );
-            ASLEEP.store(false, Ordering::Relaxed);
+        wait_for(std::slice::from_ref(self), Instant::now() + BATCH_DEADLINE);
+        match self.slot.progress() {
+            Progress::Done(answer) => Ok(answer),
+            Progress::Waiting => Err(Unanswered::Writing),
         }
+    }
+}
+
+/// Waits until all of these have answered, or until then.
+fn wait_for(asked: &[Asked<'_>], until: Instant) {
+    loop {
+        // Counted before the slots are looked at: an answer that comes in between makes for one waking too early, and not for one that never comes. So does one that was given up
+        // for lost long ago.
+        let seen = ANSWERS.load(Ordering::SeqCst);
+        let missing =
+            asked.iter().filter(|thread| matches!(thread.slot.progress(), Progress::Waiting)).count();
+        let Some(left) = until.checked_duration_since(Instant::now()).filter(|_| missing > 0) else { return };
+        let missing = u32::try_from(missing).expect("a batch has at most 128 threads");
+        WOKEN.store(0, Ordering::SeqCst);
+        ENOUGH.store(seen.wrapping_add(missing), Ordering::SeqCst);
+        // Announced, then counted once more: see the handler.
+        if ANSWERS.load(Ordering::SeqCst).wrapping_sub(seen) >= missing {
+            continue;
+        }
+        let timeout = rustix::thread::Timespec {
+            tv_sec: left.as_secs().cast_signed(),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        // Woken, timed out, interrupted or too late to sleep: the loop looks again in any case.
+        let _ = rustix::thread::futex::wait(&WOKEN, rustix::thread::futex::Flags::PRIVATE, 0, Some(&timeout));
     }
 }
 
@@ -309,7 +322,14 @@ impl Arena {
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        Ok(Self { base: base.cast(), parts, capacity })
+        let arena = Self { base: base.cast(), parts, capacity };
+        for place in 0..parts {
+            for page in (0..capacity.min(WARM)).step_by(PAGE) {
+                // SAFETY: the byte lies within the part, and no slot is lent yet.
+                unsafe { arena.part(place).add(page).write_volatile(0) };
+            }
+        }
+        Ok(arena)
     }
 
     /// The memory that the thread at this place of the batch writes to.

@@ -12,7 +12,7 @@
 #![allow(unsafe_code)]
 
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::arch::{self, Registers};
 use super::memory;
@@ -22,11 +22,14 @@ pub(super) const SLOTS: usize = 128;
 
 pub(super) static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
 
-/// Counts answers; the reporter sleeps on it.
+/// Counts answers.
 pub(super) static ANSWERS: AtomicU32 = AtomicU32::new(0);
 
-/// Whether the reporter sleeps, or is about to: only then is it worth a system call to wake it.
-pub(super) static ASLEEP: AtomicBool = AtomicBool::new(false);
+/// The count of answers at which the reporter is woken: one system call, and one change of threads, for a whole batch.
+pub(super) static ENOUGH: AtomicU32 = AtomicU32::new(0);
+
+/// The reporter sleeps on it while it is zero.
+pub(super) static WOKEN: AtomicU32 = AtomicU32::new(0);
 
 const FREE: u64 = 0;
 const WANTED: u64 = 1;
@@ -174,12 +177,13 @@ fn answer(Envelope { ticket, slot }: Envelope, registers: Registers) -> Option<u
     #[allow(clippy::cast_possible_truncation, reason = "a thread id is an int")]
     let tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
     let copied = TABLE.get(usize::from(slot))?.answer(ticket, tid, registers)?;
-    // Sequentially consistent, as are the reporter's announcement and its look at the count: either it sees this answer, or it is seen asleep.
-    ANSWERS.fetch_add(1, Ordering::SeqCst);
-    if ASLEEP.load(Ordering::SeqCst) {
+    // Sequentially consistent, as are the reporter's announcement of how many are enough and its look at the count after that: either it sees this answer, or this sees how many are enough.
+    let answers = ANSWERS.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
+    if answers == ENOUGH.load(Ordering::SeqCst) {
+        WOKEN.store(1, Ordering::SeqCst);
         // SAFETY: the futex word is a static; waking is all that is asked for.
         unsafe {
-            libc::syscall(libc::SYS_futex, ANSWERS.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
+            libc::syscall(libc::SYS_futex, WOKEN.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
         }
     }
     Some(copied)
