@@ -49,3 +49,15 @@ pub fn take_handler_times() -> Vec<(u64, u64, usize)> {
 pub fn mask(configuration: &impl Serialize) -> Value {
     crate::mask::to_value(configuration).expect("it can be shown")
 }
+
+/// Resolves addresses of this process, and returns how many functions and how many lines were found.
+pub fn resolve(addresses: &[u64]) -> (usize, usize) {
+    let frames = addresses.iter().map(|&address| stack::Address::Exact(address)).collect();
+    let trace = stack::Trace { frames, incomplete: None };
+    let (stacks, _) = stack::symbolize(vec![trace], &stack::Modules::load(), stack::SYMBOLS_DEADLINE);
+    let frames = || stacks.iter().flat_map(|stack| &stack.frames);
+    (
+        frames().filter(|frame| frame.function.is_some()).count(),
+        frames().filter(|frame| frame.line.is_some()).count(),
+    )
+}

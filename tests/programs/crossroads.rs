@@ -162,9 +162,13 @@ fn main() {
         thread::Builder::new().name(name).spawn(run).expect("a thread");
     };
     for number in 0..EACH {
-        WAYS.iter().for_each(|(name, way)| start(format!("{name}-{number}"), *way));
+        for (name, way) in WAYS {
+            start(format!("{name}-{number}"), way);
+        }
     }
-    (0..COMPUTING).for_each(|number| start(format!("compute-{number}"), compute));
+    for number in 0..COMPUTING {
+        start(format!("compute-{number}"), compute);
+    }
     STARTED.wait();
     gmr_tests::converse(|_| COUNTER.load(Ordering::Relaxed).to_string());
 }

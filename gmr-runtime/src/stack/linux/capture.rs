@@ -170,7 +170,9 @@ impl Session {
                 Ok(arena) => arena,
                 Err(error) => {
                     let reason = format!("no memory for copies of stacks: {error}");
-                    batch.iter().for_each(|&(index, tid)| each(index, tid, Err(reason.clone())));
+                    for &(index, tid) in batch {
+                        each(index, tid, Err(reason.clone()));
+                    }
                     continue;
                 }
             };
