@@ -79,11 +79,11 @@ pub(crate) fn backtraces(pid: u32) -> Option<BTreeMap<u32, Vec<Frame>>> {
 
 /// `#3  0x... in stations::station_04 () at ...`, or without the address.
 fn frame(line: &str) -> Option<Frame> {
-    let rest =
+    let numbered =
         line.strip_prefix('#')?.trim_start_matches(|letter: char| letter.is_ascii_digit()).trim_start();
-    let function = match rest.strip_prefix("0x") {
+    let function = match numbered.strip_prefix("0x") {
         Some(rest) => rest.split_once(" in ")?.1,
-        None => rest,
+        None => numbered,
     };
     let rust = line.rsplit_once(" at ").is_some_and(|(_, place)| place.contains(".rs:"));
     Some(Frame { function: function.split(" (").next()?.to_owned(), rust })

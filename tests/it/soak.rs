@@ -1,23 +1,38 @@
-//! Reports in a loop against a program that makes it hard. For `GMR_SOAK_SECONDS`, or half a minute.
+//! Reports in a loop against a program that makes it hard. For `GMR_SOAK_SECONDS`, or a minute.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::program::{Program, program};
 
-/// The program's own threads, and the function that each has in its stack unless it is between two calls of it.
-const THREADS: [(&str, &str); 8] = [
+/// The program's own threads, and what each has in its stack unless it is between two calls of it.
+const THREADS: [(&str, &str); 15] = [
     ("birth-1", "hostile::give_birth"),
     ("birth-2", "hostile::give_birth"),
     ("allocate-1", "hostile::allocate"),
     ("allocate-2", "hostile::allocate"),
     ("children", "hostile::start_children"),
+    ("fork", "hostile::fork"),
     ("dive", "hostile::dive"),
+    // A library that came or went between the look at the modules and the copy of the stack.
+    ("libraries", "hostile::load_libraries|there is no unwind information"),
+    ("tiny", "hostile::start_tiny_threads"),
+    ("alternate", "hostile::raise_on_alternate_stack"),
+    ("timer", "hostile::be_interrupted"),
+    // In the code that no table tells of, the stack ends, and says so.
+    ("generated", "hostile::run_generated_code|there is no unwind information"),
+    ("sigwait", "hostile::wait_for_signals"),
     ("listen-1", "hostile::listen"),
     ("listen-2", "hostile::listen"),
 ];
 
-fn counts(program: &mut Program) -> Vec<u64> {
-    program.ask("counts").split(' ').map(|count| count.parse().expect("a number")).collect()
+/// How often each trouble has come about.
+fn counts(program: &mut Program) -> BTreeMap<String, u64> {
+    let line = program.ask("counts");
+    line.split(' ')
+        .map(|count| count.split_once('=').expect("a count has a name"))
+        .map(|(name, count)| (name.to_owned(), count.parse().expect("a number")))
+        .collect()
 }
 
 /// Resident memory of its own, in KiB.
@@ -29,44 +44,50 @@ fn memory(pid: u32) -> u64 {
 
 #[test]
 fn a_hostile_program_is_reported_on_and_goes_on() {
-    let seconds = std::env::var("GMR_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(30);
+    let seconds = std::env::var("GMR_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let mut program = Program::start(program!("hostile"));
     let until = Instant::now() + Duration::from_secs(seconds);
     let standing = program.report();
     let tids = THREADS.map(|(name, _)| standing.thread(name).tid);
-    let (mut reports, mut missed, mut settled) = (standing.number(), 0_u64, None);
+    let mut reports = standing.number();
+    let mut missed: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut settled = None;
     let mut before = counts(&mut program);
     while Instant::now() < until {
         let report = program.report();
         reports += 1;
         assert_eq!(report.number(), reports);
         assert!(!report.summary.contains("failed"), "{report:?}");
-        for (tid, (name, function)) in tids.iter().copied().zip(THREADS) {
-            // None is lost. A stack may be missing if its thread was given no processor in time, or was starting another one each time it was looked at.
+        for (tid, (name, functions)) in tids.iter().copied().zip(THREADS) {
+            // None is lost. A stack may be missing if its thread was given no processor in time, waits for a signal or for a child, or was starting a thread each time it was looked at.
             let threads = report.threads();
             let thread = threads.iter().find(|thread| thread.tid == tid);
             let body = &thread.unwrap_or_else(|| panic!("{name} is lost: {report:?}")).body;
             if body.contains("(no stack: it ") {
-                missed += 1;
+                *missed.entry(name).or_default() += 1;
             } else if reports > 5 {
-                assert!(body.contains(function), "{name} is not in {function}:\n{body}");
+                let expected = functions.split('|').any(|function| body.contains(function));
+                assert!(expected, "{name} is not in {functions}:\n{body}");
             }
         }
-        if reports % 20 == 0 {
+        if reports.is_multiple_of(20) {
             // Everything in it goes on.
             let after = counts(&mut program);
-            assert!(
-                after[..4].iter().zip(&before).all(|(after, before)| after > before),
-                "{before:?} {after:?}"
-            );
-            assert_eq!(after[4], 0, "a read was disturbed");
+            assert_eq!(after["disturbed"], 0, "a read or a wait was disturbed");
+            let stands = |name: &&str| !name.starts_with("listen") && after[*name] <= before[*name];
+            let standing: Vec<&str> = THREADS.map(|(name, _)| name).into_iter().filter(stands).collect();
+            assert!(standing.is_empty(), "{standing:?} did nothing between {before:?} and {after:?}");
             before = after;
             settled.get_or_insert_with(|| memory(program.pid()));
         }
     }
     let grown = memory(program.pid()).saturating_sub(settled.expect("there were twenty reports"));
-    println!("{reports} reports in {seconds} s, {missed} stacks missed, memory grown by {grown} KiB");
-    assert!(missed * 10 <= reports * THREADS.len() as u64, "{missed} stacks missed in {reports} reports");
+    println!("{reports} reports in {seconds} s; stacks missed: {missed:?}; memory grown by {grown} KiB");
+    // By nature: the one in `sigwait`, and the one that waits for its child to become another program.
+    let by_nature = ["sigwait", "children"];
+    let by_chance: u64 =
+        missed.iter().filter(|(name, _)| !by_nature.contains(name)).map(|(_, times)| times).sum();
+    assert!(by_chance * 10 <= reports * THREADS.len() as u64, "{missed:?} missed in {reports} reports");
     // The allocator keeps what a report has used in each of its arenas (eight a processor), and each report may meet another one. What is more than that would be a leak.
     assert!(grown < 128 << 10, "memory has grown by {grown} KiB");
     assert!(program.end().0.success());

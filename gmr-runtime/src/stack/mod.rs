@@ -62,13 +62,15 @@ pub(crate) enum Address {
     Exact(u64),
     /// The instruction after a call.
     Return(u64),
+    /// What a signal handler returns to: between the handler and what it has interrupted.
+    Signal(u64),
 }
 
 impl Address {
     /// The address as it was found.
     pub(crate) fn value(self) -> u64 {
         match self {
-            Address::Exact(address) | Address::Return(address) => address,
+            Address::Exact(address) | Address::Return(address) | Address::Signal(address) => address,
         }
     }
 
@@ -76,7 +78,7 @@ impl Address {
     /// the next function.
     pub(crate) fn lookup(self) -> u64 {
         match self {
-            Address::Exact(address) => address,
+            Address::Exact(address) | Address::Signal(address) => address,
             Address::Return(address) => address.saturating_sub(1),
         }
     }

@@ -19,6 +19,9 @@ use crate::{own_thread, stack};
 /// its addresses, and the Threads section is given two seconds more than this.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 
+/// What stands between a signal handler and what it has interrupted, in gdb's words.
+const SIGNAL: &str = "<signal handler called>";
+
 /// The symbolizer is at work once at a time; one that got stuck is not joined by another.
 static AT_WORK: Turn = Turn::new();
 
@@ -34,6 +37,11 @@ pub(crate) fn symbolize(
     let mut unknown = BTreeSet::new();
     for &address in traces.iter().flat_map(|trace| &trace.frames) {
         if frames.contains_key(&address) || unknown.contains(&address) {
+            continue;
+        }
+        if let Address::Signal(_) = address {
+            let named = Symbol { function: Some(SIGNAL.to_owned()), ..Symbol::default() };
+            frames.insert(address, located(address, &[named], modules));
             continue;
         }
         match known::get(address, modules) {

@@ -17,9 +17,26 @@ pub(super) struct Registers {
     pub(super) lr: u64,
 }
 
+/// Offsets of saved registers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places {
+    ip: u64,
+    sp: u64,
+    fp: u64,
+    lr: Option<u64>,
+}
+
+/// The registers of what a signal handler has interrupted, from the signal's frame at `frame`. The kernel puts it there for the handler's return (`rt_sigframe` in the kernel's `arch/*/include`
+/// and `kernel/signal.c`); its layout is part of what programs may rely on.
+pub(super) fn saved(frame: u64, mut read: impl FnMut(u64) -> Result<u64, ()>) -> Option<Registers> {
+    let mut at = |offset: u64| read(frame.checked_add(offset)?).ok();
+    let Places { ip, sp, fp, lr } = INTERRUPTED;
+    Some(Registers { ip: at(ip)?, sp: at(sp)?, fp: at(fp)?, lr: lr.map_or(Some(0), at)? })
+}
+
 #[cfg(target_arch = "x86_64")]
 mod chosen {
-    use super::Registers;
+    use super::{Places, Registers};
 
     pub(crate) type Unwinder<D> = framehop::x86_64::UnwinderX86_64<D>;
     pub(crate) type Cache = framehop::x86_64::CacheX86_64;
@@ -51,13 +68,16 @@ mod chosen {
             lr: 0,
         }
     }
+
+    /// Where a signal's frame keeps the registers of what it has interrupted, counted from the stack pointer of the code that a handler returns to. There begins the `ucontext_t`.
+    pub(crate) const INTERRUPTED: Places = Places { ip: 168, sp: 160, fp: 120, lr: None };
 }
 
 #[cfg(target_arch = "aarch64")]
 mod chosen {
     use framehop::aarch64::PtrAuthMask;
 
-    use super::Registers;
+    use super::{Places, Registers};
 
     pub(crate) type Unwinder<D> = framehop::aarch64::UnwinderAarch64<D>;
     pub(crate) type Cache = framehop::aarch64::CacheAarch64;
@@ -79,6 +99,30 @@ mod chosen {
         let machine = unsafe { &(*context).uc_mcontext };
         Registers { ip: machine.pc, sp: machine.sp, fp: machine.regs[29], lr: machine.regs[30] }
     }
+
+    /// Where a signal's frame keeps the registers of what it has interrupted, counted from the stack pointer of the code that a handler returns to. There begins the `siginfo_t` of 128 bytes,
+    /// followed by the `ucontext_t`.
+    pub(crate) const INTERRUPTED: Places = Places { ip: 568, sp: 560, fp: 544, lr: Some(552) };
 }
 
+use chosen::INTERRUPTED;
 pub(super) use chosen::{Cache, Unwinder, for_unwinder, interrupted};
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    #[allow(clippy::cast_sign_loss, reason = "the indices are small and positive")]
+    fn the_places_are_those_of_the_c_library() {
+        let registers = offset_of!(libc::ucontext_t, uc_mcontext) as u64;
+        let place = |register: libc::c_int| registers + 8 * register as u64;
+        let Places { ip, sp, fp, lr } = INTERRUPTED;
+        assert_eq!(ip, place(libc::REG_RIP));
+        assert_eq!(sp, place(libc::REG_RSP));
+        assert_eq!(fp, place(libc::REG_RBP));
+        assert_eq!(lr, None);
+    }
+}

@@ -86,12 +86,17 @@ impl Specimen {
         let answer = ask(tid, &mut copy);
         copy.truncate(answer.copied);
         let modules = Modules::load();
-        Self { unwinder: Unwinder::new(modules.all()), modules, answer, copy }
+        Self {
+            unwinder: Unwinder::new(modules.all(), signals::trampoline(modules.all())),
+            modules,
+            answer,
+            copy,
+        }
     }
 
     pub(crate) fn unwind(&mut self) -> Trace {
-        match self.unwinder.unwind(self.answer.registers, &self.copy) {
-            Unwound::Ended(trace) | Unwound::OutOfCopy(trace) => trace,
+        match self.unwinder.unwind(self.answer.registers, &[(self.answer.registers.sp, &self.copy)]) {
+            Unwound::Ended(trace) | Unwound::Wanting(trace, _) => trace,
         }
     }
 }
@@ -99,7 +104,7 @@ impl Specimen {
 fn ask(tid: u32, copy: &mut [u8]) -> Answer {
     let (slot, envelope) = (&TABLE[0], Envelope { ticket: u32::MAX, slot: 0 });
     // SAFETY: the buffer is borrowed until the loop below has seen DONE, which it waits for without end.
-    unsafe { slot.lend(envelope.ticket, tid.cast_signed(), copy.as_mut_ptr(), copy.len()) };
+    unsafe { slot.lend(envelope.ticket, tid.cast_signed(), copy.as_mut_ptr(), copy.len(), 0) };
     let signal = signals::private().expect("it has been claimed");
     let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
     signals::send(sender, tid.cast_signed(), signal, envelope.seal()).expect("the thread lives");

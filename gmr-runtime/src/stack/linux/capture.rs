@@ -11,8 +11,9 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use super::arch::Registers;
 use super::handler::{ANSWERS, Answer, ENOUGH, Envelope, Progress, SLOTS, Slot, TABLE, WOKEN};
-use super::unwind::{Unwinder, Unwound};
+use super::unwind::{Piece, Unwinder, Unwound};
 use super::{Modules, memory, signals, tasks};
 use crate::procfs::Stat;
 use crate::stack::turn::{MyTurn, Turn};
@@ -29,6 +30,8 @@ const SMALL: usize = 32 << 10;
 const WARM: usize = 12 << 10;
 /// The smallest there is; on larger ones, some are touched more than once.
 const PAGE: usize = 4 << 10;
+/// What of an address tells where it is in its page.
+const PAGE_MASK: u64 = 0xfff;
 /// The most that is copied of any stack. The memory is needed once, for one thread at a time.
 const LARGEST: usize = 256 << 20;
 /// What a stack may have grown by between its two copies.
@@ -76,6 +79,38 @@ struct Session {
     _turn: MyTurn,
 }
 
+/// How much of a stack is asked for, and from where else as much, if anything.
+#[derive(Clone, Copy)]
+struct Portion {
+    length: usize,
+    elsewhere: u64,
+}
+
+/// What was copied of a stack: from the stack pointer up, and from elsewhere.
+type Pieces<'a> = [Piece<'a>; 2];
+
+/// What of a stack was not in its copy.
+enum Rest {
+    /// It goes on above what was copied.
+    Deeper { sp: u64 },
+    /// It goes on at this address: a signal handler of the program's own runs on an alternate stack, and what it has interrupted is on another.
+    Elsewhere { address: u64 },
+}
+
+/// How far beyond the copy's end an address may lie to count as the stack's continuation: one frame with a very large array.
+const STRIDE: u64 = 1 << 20;
+
+impl Rest {
+    /// None if nothing is to be had: unwinding has gone astray, or has been elsewhere already.
+    fn of(sp: u64, [(_, stack), (elsewhere, _)]: Pieces<'_>, address: u64) -> Option<Self> {
+        let end = sp.saturating_add(stack.len() as u64);
+        if (sp..end.saturating_add(STRIDE)).contains(&address) && memory::mapped_from(sp)? > stack.len() {
+            return Some(Self::Deeper { sp });
+        }
+        (elsewhere == 0 && memory::mapped_from(address).is_some()).then_some(Self::Elsewhere { address })
+    }
+}
+
 /// One thread that has been asked.
 struct Asked<'a> {
     index: usize,
@@ -98,7 +133,7 @@ impl Session {
     }
 
     fn run(&self, tasks: &[Task], modules: &Modules) -> Vec<Trace> {
-        let mut unwinder = Unwinder::new(modules.all());
+        let mut unwinder = Unwinder::new(modules.all(), signals::trampoline(modules.all()));
         let mut traces = HashMap::with_capacity(tasks.len());
         let mut all = Vec::with_capacity(tasks.len());
         let mut aside = Vec::new();
@@ -111,32 +146,32 @@ impl Session {
                 None => all.push((index, task.tid)),
             }
         }
-        // Returns where the stack begins if the copy did not hold all of it.
-        let mut unwind = |index: usize, outcome: Result<(Answer, &[u8]), String>| {
-            let (trace, began) = match outcome {
+        // Returns what of the stack was not in the copy.
+        let mut unwind = |index: usize, outcome: Result<(Registers, Pieces<'_>), String>| {
+            let (trace, rest) = match outcome {
                 Err(reason) => (missing(&reason), None),
-                Ok((answer, [])) => {
+                Ok((registers, [(_, []), _])) => {
                     // A stack pointer into nowhere, or a filter of system calls.
-                    let (Unwound::Ended(trace) | Unwound::OutOfCopy(trace)) =
-                        unwinder.unwind(answer.registers, &[]);
+                    let (Unwound::Ended(trace) | Unwound::Wanting(trace, _)) =
+                        unwinder.unwind(registers, &[]);
                     (Trace { incomplete: Some(UNREADABLE.to_owned()), ..trace }, None)
                 }
-                Ok((answer, copy)) => match unwinder.unwind(answer.registers, copy) {
+                Ok((registers, pieces)) => match unwinder.unwind(registers, &pieces) {
                     Unwound::Ended(trace) => (trace, None),
-                    Unwound::OutOfCopy(trace) => (trace, Some(answer.registers.sp)),
+                    Unwound::Wanting(trace, address) => (trace, Rest::of(registers.sp, pieces, address)),
                 },
             };
-            // A second pass must not lose what the first one had.
+            // A later pass must not lose what an earlier one had.
             let kept: &mut Trace = traces.entry(index).or_default();
             if kept.frames.len() <= trace.frames.len() {
                 *kept = trace;
             }
-            began
+            rest
         };
-        let mut deep = Vec::new();
-        let mut first = |threads: &[(usize, u32)]| {
-            self.pass(threads, SMALL, |index, tid, outcome| {
-                deep.extend(unwind(index, outcome).map(|sp| (index, tid, sp)));
+        let mut unfinished = Vec::new();
+        let mut first = |threads: &[Wanted]| {
+            self.pass(threads, Portion { length: SMALL, elsewhere: 0 }, |index, tid, outcome| {
+                unfinished.extend(unwind(index, outcome).map(|rest| (index, tid, rest)));
             });
         };
         first(&all);
@@ -148,22 +183,29 @@ impl Session {
             }
             aside = left;
         }
-        for (index, tid, sp) in deep {
-            let length = memory::mapped_from(sp).unwrap_or(SMALL).saturating_add(GROWTH);
-            self.pass(&[(index, tid)], length.min(LARGEST), |index, _, outcome| {
+        for (index, tid, rest) in unfinished {
+            let portion = match rest {
+                Rest::Deeper { sp } => {
+                    let length = memory::mapped_from(sp).unwrap_or(SMALL).saturating_add(GROWTH);
+                    Portion { length: length.min(LARGEST), elsewhere: 0 }
+                }
+                Rest::Elsewhere { address } => Portion { length: SMALL, elsewhere: address & !PAGE_MASK },
+            };
+            self.pass(&[(index, tid)], portion, |index, _, outcome| {
                 let _ = unwind(index, outcome);
             });
         }
         (0..tasks.len()).map(|index| traces.remove(&index).unwrap_or_default()).collect()
     }
 
-    /// Asks each of these threads once, a batch at a time, and hands over each answer or the reason why there is none.
+    /// Asks each of these threads once, a batch at a time, for a portion of its stack, and hands over each answer or the reason why there is none.
     fn pass(
         &self,
-        threads: &[(usize, u32)],
-        capacity: usize,
-        mut each: impl FnMut(usize, u32, Result<(Answer, &[u8]), String>),
+        threads: &[Wanted],
+        portion: Portion,
+        mut each: impl FnMut(usize, u32, Result<(Registers, Pieces<'_>), String>),
     ) {
+        let capacity = portion.length * if portion.elsewhere == 0 { 1 } else { 2 };
         let mut kept = None;
         for batch in threads.chunks(SLOTS) {
             let arena = match kept.take().map_or_else(|| Arena::map(batch.len(), capacity), Ok) {
@@ -178,7 +220,7 @@ impl Session {
             };
             let mut asked = Vec::with_capacity(batch.len());
             for (place, &(index, tid)) in batch.iter().enumerate() {
-                match self.ask(place, index, tid, &arena) {
+                match self.ask(place, (index, tid), portion, &arena) {
                     Ok(thread) => asked.push(thread),
                     Err(reason) => each(index, tid, Err(reason)),
                 }
@@ -189,8 +231,13 @@ impl Session {
                 match thread.answer() {
                     Ok(answer) => {
                         // SAFETY: the slot says DONE and is not released before the copy has been used.
-                        let copy = unsafe { thread.arena.read(thread.place, answer.copied) };
-                        each(thread.index, thread.tid, Ok((answer, copy)));
+                        let copy = unsafe { thread.arena.read(thread.place) };
+                        let (stack, other) = copy.split_at(portion.length);
+                        let pieces = [
+                            (answer.registers.sp, &stack[..answer.copied]),
+                            (portion.elsewhere, &other[..answer.copied_elsewhere]),
+                        ];
+                        each(thread.index, thread.tid, Ok((answer.registers, pieces)));
                         thread.slot.release();
                     }
                     Err(Unanswered::Withdrawn) => each(thread.index, thread.tid, Err(why_silent(thread.tid))),
@@ -209,7 +256,13 @@ impl Session {
         }
     }
 
-    fn ask<'a>(&self, place: usize, index: usize, tid: u32, arena: &'a Arena) -> Result<Asked<'a>, String> {
+    fn ask<'a>(
+        &self,
+        place: usize,
+        (index, tid): Wanted,
+        portion: Portion,
+        arena: &'a Arena,
+    ) -> Result<Asked<'a>, String> {
         if Instant::now() >= self.until {
             return Err("the time for taking stacks was spent before it was asked".into());
         }
@@ -218,8 +271,10 @@ impl Session {
             return Err("its slot is still held by a thread that did not finish its answer".into());
         }
         let ticket = TICKET.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the part is mapped, and used for this slot alone; `pass` unmaps the arena only when no slot says WRITING, and forgets it otherwise.
-        unsafe { slot.lend(ticket, tid.cast_signed(), arena.part(place), arena.capacity) };
+        // SAFETY: the part is mapped, as long as the portion asks for, and used for this slot alone; `pass` unmaps the arena only when no slot says WRITING, and forgets it otherwise.
+        unsafe {
+            slot.lend(ticket, tid.cast_signed(), arena.part(place), portion.length, portion.elsewhere);
+        }
         let slot_number = u8::try_from(place).expect("a batch has at most 128 threads");
         let envelope = Envelope { ticket, slot: slot_number };
         if let Err(error) = signals::send(self.sender, tid.cast_signed(), self.signal, envelope.seal()) {
@@ -341,13 +396,13 @@ impl Arena {
         unsafe { self.base.add(place * self.capacity) }
     }
 
-    /// What the thread at this place has written.
+    /// What the thread at this place has written to.
     ///
     /// # Safety
     /// Nobody may write to this part while the slice is in use: its slot must say DONE.
-    unsafe fn read(&self, place: usize, length: usize) -> &[u8] {
+    unsafe fn read(&self, place: usize) -> &[u8] {
         // SAFETY: the part lies within the mapping, is initialised (fresh mappings are zero), and the caller vouches that nobody writes to it.
-        unsafe { std::slice::from_raw_parts(self.part(place), length.min(self.capacity)) }
+        unsafe { std::slice::from_raw_parts(self.part(place), self.capacity) }
     }
 }
 

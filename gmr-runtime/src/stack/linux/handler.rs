@@ -45,8 +45,11 @@ pub(super) struct Slot {
     tid: AtomicI32,
     buffer: AtomicPtr<u8>,
     capacity: AtomicUsize,
-    /// How many bytes of stack were copied.
+    /// Where another piece of its stack begins, if one is wanted; else 0.
+    elsewhere: AtomicU64,
+    /// How many bytes of stack were copied, and how many of the other piece.
     copied: AtomicUsize,
+    copied_elsewhere: AtomicUsize,
     ip: AtomicU64,
     sp: AtomicU64,
     fp: AtomicU64,
@@ -59,6 +62,8 @@ pub(super) struct Answer {
     pub(super) registers: Registers,
     /// How many bytes of the buffer are its stack, from the stack pointer up.
     pub(super) copied: usize,
+    /// How many bytes of the buffer's second half are the other piece.
+    pub(super) copied_elsewhere: usize,
 }
 
 /// How a slot stands, seen by the reporter.
@@ -75,7 +80,9 @@ impl Slot {
             tid: AtomicI32::new(0),
             buffer: AtomicPtr::new(null_mut()),
             capacity: AtomicUsize::new(0),
+            elsewhere: AtomicU64::new(0),
             copied: AtomicUsize::new(0),
+            copied_elsewhere: AtomicUsize::new(0),
             ip: AtomicU64::new(0),
             sp: AtomicU64::new(0),
             fp: AtomicU64::new(0),
@@ -83,15 +90,23 @@ impl Slot {
         }
     }
 
-    /// Lends the slot to the thread `tid`, under a ticket that was never used before.
+    /// Lends the slot to the thread `tid`, under a ticket that was never used before. It is to copy `capacity` bytes of its stack, and, unless `elsewhere` is 0, as many from that address on.
     ///
     /// # Safety
-    /// `buffer` must stay valid for writes of `capacity` bytes, and be accessed by nobody else, until [`progress`](Self::progress) says `Done` or
-    /// [`withdraw`](Self::withdraw) says that the slot is free.
-    pub(super) unsafe fn lend(&self, ticket: u32, tid: i32, buffer: *mut u8, capacity: usize) {
+    /// `buffer` must stay valid for writes of `capacity` bytes, twice as many if something is wanted from elsewhere, and be accessed by nobody else, until
+    /// [`progress`](Self::progress) says `Done` or [`withdraw`](Self::withdraw) says that the slot is free.
+    pub(super) unsafe fn lend(
+        &self,
+        ticket: u32,
+        tid: i32,
+        buffer: *mut u8,
+        capacity: usize,
+        elsewhere: u64,
+    ) {
         self.tid.store(tid, Ordering::Relaxed);
         self.buffer.store(buffer, Ordering::Relaxed);
         self.capacity.store(capacity, Ordering::Relaxed);
+        self.elsewhere.store(elsewhere, Ordering::Relaxed);
         // Release: whoever sees this ticket sees the buffer that belongs to it.
         self.state.store(u64::from(ticket) << 2 | WANTED, Ordering::Release);
     }
@@ -110,6 +125,7 @@ impl Slot {
                 lr: self.lr.load(Ordering::Relaxed),
             },
             copied: self.copied.load(Ordering::Relaxed),
+            copied_elsewhere: self.copied_elsewhere.load(Ordering::Relaxed),
         })
     }
 
@@ -140,10 +156,16 @@ impl Slot {
         }
         let buffer = self.buffer.load(Ordering::Relaxed);
         let capacity = self.capacity.load(Ordering::Relaxed);
+        let (pid, elsewhere) = (memory::PID.load(Ordering::Relaxed), self.elsewhere.load(Ordering::Relaxed));
         // SAFETY: `lend` promised that the buffer is ours for as long as the state says WRITING under this ticket, which the exchange above has just made true.
-        let copied =
-            unsafe { memory::read_raw(memory::PID.load(Ordering::Relaxed), registers.sp, buffer, capacity) };
+        let copied = unsafe { memory::read_raw(pid, registers.sp, buffer, capacity) };
+        let copied_elsewhere = match elsewhere {
+            0 => 0,
+            // SAFETY: as above; with something wanted from elsewhere, the buffer is twice as long.
+            _ => unsafe { memory::read_raw(pid, elsewhere, buffer.add(capacity), capacity) },
+        };
         self.copied.store(copied, Ordering::Relaxed);
+        self.copied_elsewhere.store(copied_elsewhere, Ordering::Relaxed);
         self.ip.store(registers.ip, Ordering::Relaxed);
         self.sp.store(registers.sp, Ordering::Relaxed);
         self.fp.store(registers.fp, Ordering::Relaxed);
@@ -237,11 +259,11 @@ mod tests {
         let slot = Slot::new();
         let mut buffer = [0; 8];
         // SAFETY: the buffer outlives the slot's loan.
-        unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), 0) };
+        unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), 0, 0) };
         assert!(slot.withdraw(7));
         assert_eq!(slot.answer(7, 42, REGISTERS), None, "withdrawn");
         // SAFETY: as above.
-        unsafe { slot.lend(8, 42, buffer.as_mut_ptr(), 0) };
+        unsafe { slot.lend(8, 42, buffer.as_mut_ptr(), 0, 0) };
         assert_eq!(slot.answer(7, 42, REGISTERS), None, "the ticket of an earlier loan");
         assert_eq!(slot.answer(8, 41, REGISTERS), None, "another thread");
         assert!(matches!(slot.progress(), Progress::Waiting));
@@ -251,16 +273,17 @@ mod tests {
     #[test]
     fn an_answer_in_time_is_read_whole() {
         memory::PID.store(i32::try_from(std::process::id()).unwrap(), Ordering::Relaxed);
-        let stack = *b"sixteen bytes ok";
+        let (stack, elsewhere) = (*b"sixteen bytes ok", *b"and sixteen more");
         let slot = Slot::new();
-        let mut buffer = [0; 16];
+        let mut buffer = [0; 32];
         // SAFETY: the buffer outlives the slot's loan.
-        unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), buffer.len()) };
+        unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), 16, elsewhere.as_ptr() as u64) };
         let registers = Registers { sp: stack.as_ptr() as u64, ..REGISTERS };
         assert_eq!(slot.answer(7, 42, registers), Some(16));
         assert!(!slot.withdraw(7), "it has answered");
         let Progress::Done(answer) = slot.progress() else { panic!("not done") };
         assert_eq!(answer.registers, registers);
         assert_eq!(&buffer[..answer.copied], &stack);
+        assert_eq!(&buffer[16..16 + answer.copied_elsewhere], &elsewhere);
     }
 }

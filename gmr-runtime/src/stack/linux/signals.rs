@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use super::modules::Module;
 use super::{handler, memory};
 
 /// The private signal; 0 until one has been claimed.
@@ -93,6 +94,35 @@ fn claim(avoid: Option<i32>) -> io::Result<i32> {
 /// Whether our handler still stands on `signal`: a program may have taken it since.
 fn is_ours(signal: i32) -> bool {
     disposition(signal).is_ok_and(|action| action == handler::on_signal as *const () as usize)
+}
+
+/// `mov x8, #139; svc #0`: what `__kernel_rt_sigreturn` of the vDSO on aarch64 is.
+const SIGRETURN: [u8; 8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4];
+
+/// The code that a signal handler returns to, which has the kernel take the signal's frame apart: the C library's, as the kernel has been told it, or the kernel's own in the vDSO.
+pub(super) fn trampoline(modules: &[Module]) -> Option<u64> {
+    // The kernel's own structure: the C library's functions do not all give the last but one away.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Action {
+        handler: usize,
+        flags: u64,
+        restorer: u64,
+        mask: u64,
+    }
+    let mut action = Action::default();
+    let size = size_of_val(&action.mask);
+    // SAFETY: with a null new action, the call only writes the current one, whose size is that of the kernel's structure with a mask of this size.
+    let told =
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, private()?, null::<Action>(), &raw mut action, size) };
+    if told == 0 && action.restorer != 0 && cfg!(target_arch = "x86_64") {
+        return Some(action.restorer);
+    }
+    let vdso = modules.iter().find(|module| module.path == "[vdso]")?;
+    let code =
+        memory::read_exact(vdso.range.start, usize::try_from(vdso.range.end - vdso.range.start).ok()?)?;
+    let offset = code.windows(SIGRETURN.len()).position(|window| window == SIGRETURN)?;
+    Some(vdso.range.start + offset as u64)
 }
 
 fn disposition(signal: i32) -> io::Result<usize> {

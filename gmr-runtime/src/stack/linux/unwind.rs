@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use framehop::FrameAddress;
+
 use super::arch::{self, Registers};
 use super::modules::Module;
 use crate::stack::{Address, Trace};
@@ -15,18 +17,23 @@ pub(super) struct Unwinder {
     cache: arch::Cache,
     /// Where there is code that the tables tell of.
     covered: Vec<Range<u64>>,
+    /// What a signal handler returns to. Its tables are written in a way that framehop does not read, and it would go on by guessing.
+    trampoline: Option<u64>,
 }
 
 /// How far unwinding came.
 pub(super) enum Unwound {
     /// To the thread's first function, or to where the tables end.
     Ended(Trace),
-    /// To the end of the copy.
-    OutOfCopy(Trace),
+    /// To this address, which is in none of the pieces.
+    Wanting(Trace, u64),
 }
 
+/// A piece of a stack, and the address that it was copied from.
+pub(super) type Piece<'a> = (u64, &'a [u8]);
+
 impl Unwinder {
-    pub(super) fn new(modules: &[Module]) -> Self {
+    pub(super) fn new(modules: &[Module], trampoline: Option<u64>) -> Self {
         use framehop::Unwinder as _;
         let mut tables = arch::Unwinder::new();
         let mut covered = Vec::with_capacity(modules.len());
@@ -34,65 +41,70 @@ impl Unwinder {
             covered.push(module.avma_range());
             tables.add_module(module);
         }
-        Self { tables, cache: arch::Cache::new(), covered }
+        Self { tables, cache: arch::Cache::new(), covered, trampoline }
     }
 
-    /// Unwinds one stack, whose copy begins at the stack pointer.
-    pub(super) fn unwind(&mut self, registers: Registers, copy: &[u8]) -> Unwound {
+    /// Unwinds one stack.
+    pub(super) fn unwind(&mut self, registers: Registers, pieces: &[Piece<'_>]) -> Unwound {
         use framehop::Unwinder as _;
-        let end = registers.sp.saturating_add(copy.len() as u64);
-        let mut beyond = false;
+        let mut wanted = None;
         let mut read = |address: u64| {
-            let word = address
-                .checked_sub(registers.sp)
-                .and_then(|offset| usize::try_from(offset).ok())
-                .and_then(|offset| copy.get(offset..)?.first_chunk::<8>());
-            if word.is_none() && address >= registers.sp {
-                beyond = address < end.saturating_add(STRIDE);
-            }
-            word.map(|word| u64::from_ne_bytes(*word)).ok_or(())
+            let in_piece = |&(start, bytes): &Piece<'_>| {
+                let offset = usize::try_from(address.checked_sub(start)?).ok()?;
+                bytes.get(offset..)?.first_chunk::<8>().map(|word| u64::from_ne_bytes(*word))
+            };
+            pieces.iter().find_map(in_piece).ok_or_else(|| wanted = Some(address))
         };
-        let start = arch::for_unwinder(registers, self.tables.max_known_code_address());
-        let mut frames = self.tables.iter_frames(registers.ip, start, &mut self.cache, &mut read);
+        let limit = self.tables.max_known_code_address();
+        let mut state = arch::for_unwinder(registers, limit);
+        let mut at = FrameAddress::from_instruction_pointer(registers.ip);
         let mut trace = Trace::default();
-        loop {
-            match frames.next() {
-                Ok(Some(frame)) => trace.frames.push(frame.into()),
-                Ok(None) => return Unwound::Ended(trace),
-                Err(error) => {
-                    trace.incomplete =
-                        Some(format!("unwinding ended here: {}", error.to_string().to_lowercase()));
-                    break;
-                }
-            }
+        let ended = loop {
+            trace.frames.push(at.into());
             // Following frame pointers from here would be a guess: generated code need not keep them.
-            let last = trace.frames.last().map_or(0, |address| address.lookup());
-            if !self.covered.iter().any(|range| range.contains(&last)) {
-                trace.incomplete = Some(
-                    "there is no unwind information for this code, generated at run time perhaps".into(),
-                );
-                return Unwound::Ended(trace);
+            if !self.covered.iter().any(|range| range.contains(&Address::from(at).lookup())) {
+                break "there is no unwind information for this code: generated at run time, or in a library that comes or goes at this moment"
+                    .to_owned();
             }
             if trace.frames.len() >= MAX_FRAMES {
-                trace.incomplete = Some(format!("cut after {MAX_FRAMES} frames"));
-                return Unwound::Ended(trace);
+                break format!("cut after {MAX_FRAMES} frames");
             }
+            let caller = match self.tables.unwind_frame(at, &mut state, &mut self.cache, &mut read) {
+                Ok(Some(caller)) => caller,
+                Ok(None) => return Unwound::Ended(trace),
+                Err(error) => break format!("unwinding ended here: {}", error.to_string().to_lowercase()),
+            };
+            if Some(caller) == self.trampoline {
+                trace.frames.push(Address::Signal(caller));
+                let Some(registers) = arch::saved(state.sp(), &mut read) else {
+                    break "unwinding ended here: what the signal has interrupted could not be read"
+                        .to_owned();
+                };
+                state = arch::for_unwinder(registers, limit);
+                at = FrameAddress::from_instruction_pointer(registers.ip);
+                continue;
+            }
+            match FrameAddress::from_return_address(caller) {
+                Some(address) => at = address,
+                None => break "unwinding ended here: the return address is null".to_owned(),
+            }
+        };
+        trace.incomplete = Some(ended);
+        match wanted {
+            Some(address) => Unwound::Wanting(trace, address),
+            None => Unwound::Ended(trace),
         }
-        if beyond { Unwound::OutOfCopy(trace) } else { Unwound::Ended(trace) }
     }
 }
 
-impl From<framehop::FrameAddress> for Address {
-    fn from(frame: framehop::FrameAddress) -> Self {
+impl From<FrameAddress> for Address {
+    fn from(frame: FrameAddress) -> Self {
         match frame {
-            framehop::FrameAddress::InstructionPointer(address) => Address::Exact(address),
-            framehop::FrameAddress::ReturnAddress(address) => Address::Return(address.into()),
+            FrameAddress::InstructionPointer(address) => Address::Exact(address),
+            FrameAddress::ReturnAddress(address) => Address::Return(address.into()),
         }
     }
 }
-
-/// How far beyond the copy's end an address may lie to count as the stack's continuation: one frame with a very large array.
-const STRIDE: u64 = 1 << 20;
 
 /// The module in framehop's terms, with copies of its tables; none for one without `.eh_frame_hdr`, which is then unwound by frame pointers.
 fn with_tables(module: &Module) -> Option<framehop::Module<Vec<u8>>> {
@@ -136,9 +148,9 @@ mod tests {
 
     #[test]
     fn without_tables_and_without_stack_the_leaf_remains() {
-        let mut unwinder = Unwinder::new(&[]);
+        let mut unwinder = Unwinder::new(&[], None);
         let registers = Registers { ip: 0x1000, sp: 0x7000, fp: 0x7100, lr: 0 };
-        let (Unwound::Ended(trace) | Unwound::OutOfCopy(trace)) = unwinder.unwind(registers, &[]);
+        let (Unwound::Ended(trace) | Unwound::Wanting(trace, _)) = unwinder.unwind(registers, &[]);
         assert_eq!(trace.frames, [Address::Exact(0x1000)]);
         assert!(trace.incomplete.unwrap().starts_with("there is no unwind information"));
     }
