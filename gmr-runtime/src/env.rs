@@ -9,10 +9,17 @@ pub(crate) fn signal() -> Option<String> {
     std::env::var("GMR_SIGNAL").ok().filter(|value| !value.trim().is_empty())
 }
 
-/// `GMR_BACKTRACE=full`: shows the frames of the runtime as well.
-pub(crate) fn detail() -> Detail {
-    match std::env::var("GMR_BACKTRACE").as_deref() {
-        Ok("full") => Detail::Full,
-        _ => Detail::Short,
+/// `GMR_BACKTRACE=full`: shows the frames of the runtime as well. As with `RUST_BACKTRACE`, `1` is the short form.
+///
+/// # Errors
+/// It says something else.
+pub(crate) fn detail() -> Result<Detail, String> {
+    let value = std::env::var("GMR_BACKTRACE").unwrap_or_default();
+    match value.trim().to_ascii_lowercase().as_str() {
+        "full" => Ok(Detail::Full),
+        "" | "0" | "1" | "short" => Ok(Detail::Short),
+        _ => Err(format!(
+            "GMR_BACKTRACE: `{value}` is not known; `full` shows the frames of the runtime as well"
+        )),
     }
 }

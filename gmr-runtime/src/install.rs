@@ -16,6 +16,7 @@ use crate::section::generator::Generator;
 use crate::section::{convert, panics};
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Outbox, Request};
+use crate::views::text::Detail;
 use crate::{env, mask, own_thread, stack};
 
 /// The signal that asks for reports unless somebody says otherwise: what the services of `OpenStack` answer.
@@ -147,15 +148,17 @@ impl Builder {
     /// gmr is installed already, the signal is not known or cannot be taken, or the operating system refused a thread, a descriptor or a handler. The
     /// process is then as it was before.
     pub fn install(self) -> Result<Guard, Error> {
-        let asked_for = env::signal().map(Cow::Owned).or(self.signal);
-        let Signal { number, name } = signals_by_name::find(asked_for.as_deref().unwrap_or(DEFAULT_SIGNAL))?;
+        let Signal { number, name } = signal(self.signal.as_deref().unwrap_or(DEFAULT_SIGNAL))?;
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if here(installed.as_ref()).is_some() {
             let message =
                 "gmr is installed in this process already: keep one `#[gmr::main]` or one `Builder`";
             return Err(Error::new(ErrorKind::AlreadyInstalled, message));
         }
-        let detail = env::detail();
+        let detail = env::detail().unwrap_or_else(|problem| {
+            warn(&problem);
+            Detail::default()
+        });
         panics::install_hook();
         stack::prepare(Some(number))
             .map_err(|error| Error::system("no signal to take stacks with", error))?;
@@ -171,6 +174,25 @@ impl Builder {
         *installed = Some(Installed { pid: std::process::id(), outbox: Arc::clone(&outbox) });
         Ok(Guard { outbox: Some(outbox) })
     }
+}
+
+/// The signal that asks for reports: the operator's, if it is one, or the program's.
+fn signal(programs: &str) -> Result<Signal, Error> {
+    match env::signal().map(|text| signals_by_name::find(&text)) {
+        Some(Ok(operators)) => Ok(operators),
+        // The program's is better than none: without a handler, the next request would end the process.
+        Some(Err(error)) => {
+            let signal = signals_by_name::find(programs)?;
+            warn(&format!("GMR_SIGNAL: {error}; {} asks for reports instead", signal.name));
+            Ok(signal)
+        }
+        None => signals_by_name::find(programs),
+    }
+}
+
+/// Says it on standard error. Not `eprintln!`, which panics where that is closed.
+fn warn(problem: &str) {
+    let _ = writeln!(std::io::stderr(), "gmr: warning: {problem}");
 }
 
 /// Keeps gmr installed for as long as it lives.
@@ -213,11 +235,7 @@ pub fn arm(builder: Builder) {
         Ok(Err(error)) => error.to_string(),
         Err(_) => "installing it panicked".to_owned(),
     };
-    // Not `eprintln!`, which panics where stderr is closed.
-    let _ = writeln!(
-        std::io::stderr(),
-        "gmr: warning: this process will print no report when it is signalled: {problem}"
-    );
+    warn(&format!("this process will print no report; the signal that asks for one will end it: {problem}"));
 }
 
 impl Report {

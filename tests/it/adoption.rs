@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use rustix::process::Signal;
 
 use crate::program::{Program, program};
+use crate::report::Report;
 
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(program!("adopter"));
@@ -51,6 +52,23 @@ fn the_operator_chooses_another_signal() {
     command.env("GMR_SIGNAL", "USR2");
     let mut program = Program::start_with(command);
     assert!(program.report().heading["trigger"].starts_with("SIGUSR2 "));
+}
+
+#[test]
+fn the_programs_signal_stands_in_for_one_that_is_none() {
+    let mut command = Command::new(program!("adopter"));
+    command.env("GMR_SIGNAL", "nonsense").env("GMR_BACKTRACE", "everything");
+    let mut program = Program::start_with(command);
+    program.signal(Signal::USR1);
+    let text = program.next_report_text();
+    let (warnings, report) = text.split_at(text.find("====").expect("a report"));
+    assert_eq!(warnings.lines().count(), 2, "{text}");
+    assert!(
+        warnings.contains("`nonsense`") && warnings.contains("SIGUSR1 asks for reports instead"),
+        "{text}"
+    );
+    assert!(warnings.contains("GMR_BACKTRACE: `everything` is not known"), "{text}");
+    assert!(Report::parse(report).heading["trigger"].starts_with("SIGUSR1 "), "{text}");
 }
 
 #[test]

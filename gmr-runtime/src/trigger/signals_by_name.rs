@@ -25,7 +25,7 @@ pub(crate) fn find(text: &str) -> Result<Signal, Error> {
     let number = wanted.parse::<i32>().ok().filter(|number| (1..=highest()).contains(number));
     let number = number.or_else(|| number_of(&wanted)).ok_or_else(|| {
         let message =
-            format!("there is no signal `{text}` on this platform: name one as `SIGUSR2`, or by its number");
+            format!("there is no signal `{text}` on this platform: name one as `SIGUSR2`, or by its number (real-time signals have no names here)");
         Error::new(ErrorKind::UnknownSignal, message)
     })?;
     let signal = Signal { number, name: name_of(number) };

@@ -33,14 +33,20 @@ pub(crate) fn resolve(module: &Module, addresses: &[Address], mut each: impl FnM
     for &address in addresses {
         let probe = address.lookup().wrapping_sub(module.bias);
         let mut symbols = found.get(&probe).cloned().unwrap_or_default();
-        // Debug information of lines alone, or of nothing at all: the symbol tables still name the function.
+        // Debug information of lines alone, or of nothing at all: the symbol tables still name the function, and say which module and type it is of.
         match (symbols.last_mut(), names.get(address)) {
-            (Some(outermost), name) if outermost.function.is_none() => outermost.function = name,
+            (Some(outermost), Some(name)) if !outermost.function.as_deref().is_some_and(is_qualified) => {
+                outermost.function = Some(name);
+            }
             (None, Some(name)) => symbols.push(Symbol { function: Some(name), ..Symbol::default() }),
             _ => {}
         }
         each(address, symbols);
     }
+}
+
+fn is_qualified(name: &str) -> bool {
+    name.contains("::")
 }
 
 /// Whether this is one of the C library's own modules: of those, functions are named and lines are not told.

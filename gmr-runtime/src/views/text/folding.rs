@@ -20,6 +20,9 @@ pub(super) fn without_inner_runtime(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
 fn is_standard(frame: &Frame) -> bool {
     const CRATES: [&str; 3] = ["std::", "core::", "alloc::"];
     let in_libc = || frame.module.as_deref().is_some_and(is_libc);
+    if is_unqualified(frame) {
+        return in_libc() || frame.file.as_deref().is_some_and(|file| in_library(file).is_some());
+    }
     frame.function.as_deref().map_or_else(in_libc, |function| {
         let path = function.trim_start_matches(['<', '&']);
         // `<usize as core::slice::SliceIndex<[T]>>::index`: a trait of theirs for a type that is nobody's.
@@ -31,21 +34,58 @@ fn is_standard(frame: &Frame) -> bool {
     })
 }
 
+/// Whether it has a name without the path to it, as debug information of lines alone has it for what is inlined.
+fn is_unqualified(frame: &Frame) -> bool {
+    frame
+        .function
+        .as_deref()
+        .is_some_and(|function| !function.split('<').next().unwrap_or_default().contains("::"))
+}
+
+/// The path of a source file within Rust's standard libraries.
+fn in_library(file: &str) -> Option<&str> {
+    let (before, path) = file.split_once("library/")?;
+    let of_rust = before.is_empty() || before.contains("/rustc/") || before.ends_with("/src/rust/");
+    (of_rust && ["std/", "core/", "alloc/"].iter().any(|standard| path.starts_with(standard))).then_some(path)
+}
+
 fn is_libc(module: &str) -> bool {
     let file = module.rsplit('/').next().unwrap_or_default();
     ["libc.so", "libc-", "libpthread", "ld-", "[vdso]"].iter().any(|name| file.starts_with(name))
 }
 
 /// The frames without the runtime's at the outer end; all of them, if they are all the runtime's.
+///
+/// The first of the runtime's stays if nothing tells what was inlined into it: it may be the program's function.
 pub(super) fn without_outer_runtime(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
-    let last_own = frames.iter().rposition(|frame| !is_runtime(frame));
-    last_own.map_or(frames, |last| &frames[..=last])
+    let Some(last) = frames.iter().rposition(|frame| !is_runtime(frame)) else { return frames };
+    let unclear = frames.get(last + 1).is_some_and(|next| next.file.is_none() && is_rust_runtime(next));
+    &frames[..=last + usize::from(unclear)]
+}
+
+/// The frames of a section's own, without those of gmr which has called it; all of them, if they are all gmr's.
+pub(super) fn of_section(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
+    let is_gmr = |frame: &Arc<Frame>| {
+        let function = frame.function.as_deref().unwrap_or_default();
+        ["__gmr_generate", "gmr_runtime::"].iter().any(|name| function.contains(name))
+    };
+    match frames.iter().position(is_gmr) {
+        None | Some(0) => frames,
+        Some(first) => &frames[..first],
+    }
 }
 
 fn is_runtime(frame: &Frame) -> bool {
-    let Some(function) = &frame.function else { return false };
-    EXACTLY.contains(&function.as_str())
-        || BEGINNINGS.iter().any(|beginning| function.starts_with(beginning))
+    frame.function.as_deref().is_some_and(|function| EXACTLY.contains(&function)) || is_rust_runtime(frame)
+}
+
+fn is_rust_runtime(frame: &Frame) -> bool {
+    let Some(function) = frame.function.as_deref() else { return false };
+    if is_unqualified(frame) {
+        let path = frame.file.as_deref().and_then(in_library);
+        return path.is_some_and(|path| FILES.contains(&path));
+    }
+    BEGINNINGS.iter().any(|beginning| function.starts_with(beginning))
         || (function.starts_with('<') && function.contains(" as core::ops::function::Fn"))
 }
 
@@ -82,6 +122,21 @@ const BEGINNINGS: [&str; 14] = [
     "std::thread::Builder::spawn_unchecked",
     "<std::thread::Builder>::spawn_unchecked",
     "std::thread::lifecycle::spawn_unchecked",
+];
+
+/// The files that these are in, for functions whose names are without their paths.
+const FILES: [&str; 11] = [
+    "alloc/src/boxed.rs",
+    "core/src/ops/function.rs",
+    "core/src/panic/unwind_safe.rs",
+    "std/src/panic.rs",
+    "std/src/panicking.rs",
+    "std/src/rt.rs",
+    "std/src/sys/backtrace.rs",
+    "std/src/sys/pal/unix/thread.rs",
+    "std/src/sys/thread/unix.rs",
+    "std/src/thread/lifecycle.rs",
+    "std/src/thread/mod.rs",
 ];
 
 #[cfg(test)]
@@ -154,6 +209,49 @@ mod tests {
     fn a_stack_of_the_runtime_alone_is_shown() {
         assert_eq!(fold(&["std::rt::lang_start", "main", "_start"]).len(), 3);
         assert_eq!(fold(&[]).len(), 0);
+    }
+
+    #[test]
+    fn names_without_paths_are_known_by_their_files() {
+        let frame = |function: &str, file: &str| {
+            Arc::new(Frame { function: Some(function.into()), file: Some(file.into()), ..Frame::default() })
+        };
+        let std = "/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library/std/src/";
+        let frames = [
+            frame("lock<u32>", &format!("{std}sync/poison/mutex.rs")),
+            frame("{closure#0}", "/srv/shop/src/main.rs"),
+            frame("do_call<shop::main::{closure_env#0}, ()>", &format!("{std}panicking.rs")),
+            frame("catch_unwind", "library/std/src/panic.rs"),
+        ];
+        assert_eq!(without_outer_runtime(&frames).len(), 2);
+        assert_eq!(without_inner_runtime(&frames).len(), 4, "what the program has called stays");
+        assert!(is_standard(&frames[0]) && !is_standard(&frames[1]));
+        assert_eq!(in_library("/srv/shop/library/std/src/panic.rs"), None, "somebody else's library");
+    }
+
+    #[test]
+    fn a_function_that_may_hold_the_programs_stays() {
+        let named = |function: &str, file: Option<&str>| {
+            Arc::new(Frame {
+                function: Some(function.into()),
+                file: file.map(str::to_owned),
+                ..Frame::default()
+            })
+        };
+        let begin = "std::sys::backtrace::__rust_begin_short_backtrace";
+        let blind = [named("lock_contended", None), named(begin, None), named("clone3", None)];
+        assert_eq!(without_outer_runtime(&blind).len(), 2);
+        let told = [named("shop::pay", None), named(begin, Some("library/std/src/sys/backtrace.rs"))];
+        assert_eq!(without_outer_runtime(&told).len(), 1);
+    }
+
+    #[test]
+    fn a_section_is_shown_without_gmr() {
+        let functions = ["shop::cache", "shop::_::__gmr_generate", "gmr_runtime::section::run::go"];
+        let frames =
+            functions.map(|function| Arc::new(Frame { function: Some(function.into()), ..Frame::default() }));
+        assert_eq!(of_section(&frames).len(), 1);
+        assert_eq!(of_section(&frames[1..]).len(), 2);
     }
 
     #[test]

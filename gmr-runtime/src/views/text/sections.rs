@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::Detail;
 use super::escape::{clean, clean_lines};
+use super::folding;
 use super::stacks;
 use super::values::{self, indent};
-use crate::model::{Content, Group, Ids, Overdue, Package, Panicked, Process, Processes};
+use crate::model::{Content, Group, Ids, Overdue, Package, Panicked, Process, Processes, Stack};
 
 pub(super) fn content(text: &mut String, content: &Content, detail: Detail) {
     match content {
@@ -28,8 +29,8 @@ pub(super) fn content(text: &mut String, content: &Content, detail: Detail) {
 fn plain(text: &mut String, content: &Content, depth: usize, detail: Detail) {
     match content {
         Content::Fields(value) => values::write(text, value, depth),
-        Content::Text(value) => lines(text, value, depth),
-        Content::Nothing => lines(text, "(nothing to show)", depth),
+        Content::Text(value) if !value.trim().is_empty() => lines(text, value, depth),
+        Content::Text(_) | Content::Nothing => lines(text, "(nothing to show)", depth),
         Content::Error(message) => lines(text, &format!("error: {message}"), depth),
         Content::Panicked(value) => {
             lines(text, &panicked(value), depth);
@@ -66,7 +67,12 @@ fn panicked(value: &Panicked) -> String {
 
 fn stuck(text: &mut String, line: &str, overdue: &Overdue, depth: usize, detail: Detail) {
     lines(text, line, depth);
-    stacks::stack(text, &overdue.stack, depth + 1, detail);
+    let own = match detail {
+        Detail::Short => folding::of_section(&overdue.stack.frames),
+        Detail::Full => &overdue.stack.frames,
+    };
+    let stack = Stack { frames: own.to_vec(), incomplete: overdue.stack.incomplete.clone() };
+    stacks::stack(text, &stack, depth + 1, detail);
 }
 
 /// Text of an author's own, line by line. No line can be taken for a title: those that begin like one are moved in by a blank.
