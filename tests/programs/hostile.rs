@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, LazyLock, Once};
 use std::thread;
 
+static NAMED: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(THREADS.len() + 1));
 static BEGIN: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(THREADS.len() + 1));
 static DISTURBED: AtomicU64 = AtomicU64::new(0);
 
@@ -294,11 +295,13 @@ fn listen(_: &AtomicU64) {
 fn main() {
     for Trouble { name, run, count } in &THREADS {
         let start = move || {
+            NAMED.wait();
             BEGIN.wait();
             run(count);
         };
         thread::Builder::new().name((*name).into()).spawn(start).expect("a thread");
     }
+    NAMED.wait();
     // Until the first line they stand still, so that the test can learn which is which: threads that they start have their names at first.
     let begin = Once::new();
     gmr_tests::converse(|_| {

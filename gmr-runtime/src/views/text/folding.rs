@@ -36,10 +36,9 @@ fn is_standard(frame: &Frame) -> bool {
 
 /// Whether it has a name without the path to it, as debug information of lines alone has it for what is inlined.
 fn is_unqualified(frame: &Frame) -> bool {
-    frame
-        .function
-        .as_deref()
-        .is_some_and(|function| !function.split('<').next().unwrap_or_default().contains("::"))
+    // What begins with `<`, as `<T as Trait>::f` does, begins with a path.
+    let name = frame.function.as_deref().and_then(|function| function.split('<').next());
+    name.is_some_and(|name| !name.is_empty() && !name.contains("::"))
 }
 
 /// The path of a source file within Rust's standard libraries.
@@ -146,7 +145,10 @@ mod tests {
     fn fold<'a>(functions: &[&'a str]) -> Vec<&'a str> {
         let frames: Vec<_> = functions
             .iter()
-            .map(|function| Arc::new(Frame { function: Some((*function).to_owned()), ..Frame::default() }))
+            .map(|function| {
+                let file = Some("told.rs".to_owned());
+                Arc::new(Frame { function: Some((*function).to_owned()), file, ..Frame::default() })
+            })
             .collect();
         functions[..without_outer_runtime(&frames).len()].to_vec()
     }
