@@ -51,8 +51,6 @@ pub(crate) struct Stat {
     pub(crate) system_ticks: u64,
     /// Clock ticks from boot to the start.
     pub(crate) start_ticks: u64,
-    /// Whether any of the signals 1 to 31 is blocked; the others are not told here.
-    pub(crate) blocks_some: bool,
     /// The processor it last ran on.
     pub(crate) processor: Option<u32>,
     /// The scheduling policy, as sched(7) numbers them.
@@ -94,7 +92,6 @@ impl Stat {
             user_ticks: number(14)?,
             system_ticks: number(15)?,
             start_ticks: number(22)?,
-            blocks_some: number(32) != Some(0),
             processor: number(39).and_then(narrow),
             policy: number(41).and_then(narrow),
         })
@@ -232,7 +229,6 @@ mod tests {
         assert_eq!((stat.state, stat.parent_pid), ('S', 7));
         assert_eq!((stat.user_ticks, stat.system_ticks, stat.start_ticks), (150, 25, 777));
         assert_eq!(stat.state_in_words(), "sleeping");
-        assert!(!stat.blocks_some);
         assert_eq!((stat.processor, stat.policy_in_words().as_deref()), (Some(3), Some("rr")));
     }
 

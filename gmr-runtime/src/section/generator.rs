@@ -3,12 +3,12 @@
 //! Built-in sections, registered functions and closures added at run time all become this, and are run alike.
 
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::registry::{DEFAULT_TIMEOUT, SectionEntry};
-use crate::model::Content;
+use crate::model::{Content, Panicked};
 
 /// Makes the content of one section.
 pub(crate) struct Generator {
@@ -17,6 +17,8 @@ pub(crate) struct Generator {
     make: Box<dyn Fn() -> Content + Send + Sync>,
     busy: AtomicBool,
     run: Mutex<Option<Run>>,
+    /// How it panicked, where that has put its thread to sleep for ever.
+    asleep: OnceLock<Panicked>,
 }
 
 /// A run that has not ended.
@@ -34,6 +36,7 @@ impl Generator {
             make: Box::new(make),
             busy: AtomicBool::new(false),
             run: Mutex::new(None),
+            asleep: OnceLock::new(),
         }
     }
 
@@ -57,6 +60,18 @@ impl Generator {
     pub(super) fn release(&self) {
         self.note(None);
         self.busy.store(false, Ordering::Release);
+    }
+
+    /// Ends a run that will never come back from its panic. Its claim stays: another run would put another thread to sleep, with whatever locks it holds.
+    pub(super) fn fall_asleep(&self, panicked: Panicked) {
+        // There is one run, and it falls asleep once.
+        let _ = self.asleep.set(panicked);
+        self.note(None);
+    }
+
+    /// How it panicked, if that has put it to sleep for ever.
+    pub(super) fn asleep(&self) -> Option<&Panicked> {
+        self.asleep.get()
     }
 
     /// Makes the content, on the calling thread, which is the one to ask about if it does not come back.

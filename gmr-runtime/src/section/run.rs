@@ -4,13 +4,14 @@
 //! started beside it on another thread; so a healthy report disturbs the program with one short-lived thread, and any number of stuck generators delays the
 //! others by `PATIENCE` each.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::generator::Generator;
 use super::panics;
-use crate::model::{Content, Overdue, Stack, TimedOut};
+use crate::model::{Content, Overdue, Panicked, Stack, TimedOut};
 use crate::{own_thread, stack};
 
 /// How long a generator may keep the next one waiting: long beside the milliseconds that a healthy one needs, short beside a person's patience.
@@ -124,6 +125,9 @@ impl<'a> Runner<'a> {
             let seconds = self.total.as_secs_f64();
             return known(Content::Skipped(format!("the report's {seconds} s were spent before its turn")));
         }
+        if let Some(panicked) = generator.asleep() {
+            return known(Content::Panicked(panicked.clone()));
+        }
         if !generator.claim() {
             return match self.overdue(generator) {
                 Some(overdue) => known(Content::StillRunning(overdue)),
@@ -227,6 +231,8 @@ impl Worker {
     fn spawn() -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         own_thread::spawn("gmr section", move || {
+            // Without a reporter, the thread that asked for the report is the program's, and so is its mask.
+            stack::shield_thread(None);
             let tid = stack::current_tid();
             for job in inbox {
                 job.run(tid);
@@ -244,14 +250,17 @@ impl Job {
         let until = started + (generator.timeout / 2).min(stack::SYMBOLS_DEADLINE);
         let on_abort = {
             let (generator, done) = (Arc::clone(&generator), done.clone());
-            move |panicked| {
-                generator.release();
+            move |panicked: Panicked| {
+                generator.fall_asleep(panicked.clone());
                 let outcome = Outcome { content: Content::Panicked(panicked), took: started.elapsed() };
                 let _ = done.send(Done { index, outcome, worker: None });
             }
         };
-        let content =
-            panics::catch(until, || generator.make(tid), on_abort).unwrap_or_else(Content::Panicked);
+        let content = panic::catch_unwind(AssertUnwindSafe(|| {
+            panics::catch(until, || generator.make(tid), on_abort).unwrap_or_else(Content::Panicked)
+        }));
+        // Whatever happens, the generator is given back, and the report does not wait for it.
+        let content = content.unwrap_or_else(|_| Content::Error("gmr itself panicked over it".to_owned()));
         generator.release();
         let outcome = Outcome { content, took: started.elapsed() };
         // Nobody listens any more once the report is done: then this thread ends with its last handle.

@@ -5,6 +5,7 @@
 //! is the one that says what it cannot show.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{Frame, Stack, Waiting};
 
@@ -84,6 +85,9 @@ impl Address {
     }
 }
 
+/// How long a look at one stuck thread may wait for names: it is the reporter that looks, and other sections wait for it.
+const LOOK_DEADLINE: Duration = Duration::from_millis(500);
+
 /// The stack of one thread, with names.
 ///
 /// For those who hold a thread's id only: the account of a generator that missed its deadline.
@@ -91,7 +95,7 @@ pub(crate) fn of_thread(tid: u32) -> Stack {
     with_files(|| {
         let modules = Modules::load();
         let traces = trace(&[task(tid)], &modules);
-        let (mut stacks, _) = symbolize(traces, &modules, SYMBOLS_DEADLINE);
+        let (mut stacks, _) = symbolize(traces, &modules, LOOK_DEADLINE);
         stacks.pop().unwrap_or_else(|| Stack::missing("the stack was not taken"))
     })
 }

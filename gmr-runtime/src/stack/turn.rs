@@ -8,7 +8,8 @@ use std::time::Instant;
 /// Something that one thread at a time may do.
 #[derive(Debug)]
 pub(super) struct Turn {
-    taken: Mutex<bool>,
+    /// By which process: one that was forked meanwhile has this memory, and not the thread that would give the turn back.
+    taken: Mutex<Option<u32>>,
     given_back: Condvar,
 }
 
@@ -18,28 +19,29 @@ pub(super) struct MyTurn(&'static Turn);
 
 impl Turn {
     pub(super) const fn new() -> Self {
-        Self { taken: Mutex::new(false), given_back: Condvar::new() }
+        Self { taken: Mutex::new(None), given_back: Condvar::new() }
     }
 
     /// Waits for a turn until then.
     pub(super) fn take(&'static self, until: Instant) -> Option<MyTurn> {
+        let this = Some(std::process::id());
         let patience = until.saturating_duration_since(Instant::now());
         let (mut taken, _) = self
             .given_back
-            .wait_timeout_while(self.lock(), patience, |taken| *taken)
+            .wait_timeout_while(self.lock(), patience, |taken| *taken == this)
             .unwrap_or_else(PoisonError::into_inner);
         // Not `then_some`: a turn that is made in vain would be given back at once, under this very lock.
-        (!std::mem::replace(&mut *taken, true)).then(|| MyTurn(self))
+        (std::mem::replace(&mut *taken, this) != this).then(|| MyTurn(self))
     }
 
-    fn lock(&self) -> MutexGuard<'_, bool> {
+    fn lock(&self) -> MutexGuard<'_, Option<u32>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for MyTurn {
     fn drop(&mut self) {
-        *self.0.lock() = false;
+        *self.0.lock() = None;
         self.0.given_back.notify_one();
     }
 }

@@ -4,6 +4,8 @@
 
 #![allow(unsafe_code)]
 
+use std::borrow::Borrow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::arch::Registers;
-use super::handler::{ANSWERS, Answer, ENOUGH, Envelope, Progress, SLOTS, Slot, TABLE, WOKEN};
+use super::handler::{ANSWERS, ENOUGH, Envelope, Progress, SLOTS, Slot, TABLE, WOKEN};
 use super::unwind::{Piece, Unwinder, Unwound};
 use super::{Modules, memory, signals, tasks};
 use crate::procfs::Stat;
@@ -33,7 +35,7 @@ const PAGE: usize = 4 << 10;
 /// What of an address tells where it is in its page.
 const PAGE_MASK: u64 = 0xfff;
 /// The most that is copied of any stack. The memory is needed once, for one thread at a time.
-const LARGEST: usize = 256 << 20;
+const LARGEST: usize = 64 << 20;
 /// What a stack may have grown by between its two copies.
 const GROWTH: usize = 64 << 10;
 
@@ -208,6 +210,17 @@ impl Session {
         let capacity = portion.length * if portion.elsewhere == 0 { 1 } else { 2 };
         let mut kept = None;
         for batch in threads.chunks(SLOTS) {
+            if !signals::is_ours(self.signal) {
+                // Without our handler, the signal would end the process.
+                for &(index, tid) in batch {
+                    each(
+                        index,
+                        tid,
+                        Err("the program has taken the signal that stacks are taken with".to_owned()),
+                    );
+                }
+                continue;
+            }
             let arena = match kept.take().map_or_else(|| Arena::map(batch.len(), capacity), Ok) {
                 Ok(arena) => arena,
                 Err(error) => {
@@ -226,10 +239,12 @@ impl Session {
                 }
             }
             wait_for(&asked, self.until.min(Instant::now() + BATCH_DEADLINE));
-            let mut lost = false;
+            // Those in the middle of their answers are one copy away.
+            let writing: Vec<&Asked<'_>> = asked.iter().filter(|thread| thread.is_late()).collect();
+            wait_for(&writing, Instant::now() + BATCH_DEADLINE);
             for thread in asked {
-                match thread.answer() {
-                    Ok(answer) => {
+                let outcome = match thread.slot.progress() {
+                    Progress::Done(answer) => {
                         // SAFETY: the slot says DONE and is not released before the copy has been used.
                         let copy = unsafe { thread.arena.read(thread.place) };
                         let (stack, other) = copy.split_at(portion.length);
@@ -237,22 +252,15 @@ impl Session {
                             (answer.registers.sp, &stack[..answer.copied]),
                             (portion.elsewhere, &other[..answer.copied_elsewhere]),
                         ];
-                        each(thread.index, thread.tid, Ok((answer.registers, pieces)));
-                        thread.slot.release();
+                        Ok((answer.registers, pieces))
                     }
-                    Err(Unanswered::Withdrawn) => each(thread.index, thread.tid, Err(why_silent(thread.tid))),
-                    Err(Unanswered::Writing) => {
-                        lost = true;
-                        each(thread.index, thread.tid, Err("it began to answer and did not finish".into()));
-                    }
-                }
+                    Progress::Writing => Err("it began to answer and did not finish".to_owned()),
+                    Progress::Waiting => Err(why_silent(thread.tid)),
+                };
+                each(thread.index, thread.tid, outcome);
             }
-            if lost {
-                // A handler may write to its buffer yet: that memory is given up, and the next batch gets new.
-                std::mem::forget(arena);
-            } else {
-                kept = Some(arena);
-            }
+            // A handler may write to its buffer yet: that memory is given up, and the next batch gets new.
+            kept = Some(arena).filter(|arena| !arena.lost.get());
         }
     }
 
@@ -271,14 +279,15 @@ impl Session {
             return Err("its slot is still held by a thread that did not finish its answer".into());
         }
         let ticket = TICKET.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the part is mapped, as long as the portion asks for, and used for this slot alone; `pass` unmaps the arena only when no slot says WRITING, and forgets it otherwise.
+        // SAFETY: the part is mapped, as long as the portion asks for, and used for this slot alone; the arena is unmapped when each slot has been taken back, and never if one says WRITING.
         unsafe {
             slot.lend(ticket, tid.cast_signed(), arena.part(place), portion.length, portion.elsewhere);
         }
         let slot_number = u8::try_from(place).expect("a batch has at most 128 threads");
         let envelope = Envelope { ticket, slot: slot_number };
         if let Err(error) = signals::send(self.sender, tid.cast_signed(), self.signal, envelope.seal()) {
-            slot.withdraw(ticket);
+            // Dropped, and with that taken back.
+            drop(Asked { index, tid, slot, ticket, place, arena });
             return Err(match error.raw_os_error() {
                 Some(libc::ESRCH) => EXITED.to_owned(),
                 Some(libc::EAGAIN) => {
@@ -294,39 +303,38 @@ impl Session {
 const UNREADABLE: &str = "the kernel did not copy its stack (process_vm_readv; a seccomp filter, perhaps)";
 const EXITED: &str = "it exited meanwhile";
 
-enum Unanswered {
-    /// The thread will find its ticket void.
-    Withdrawn,
-    /// The thread is in the middle of its answer.
-    Writing,
+impl Asked<'_> {
+    /// Takes the slot back if the thread has not begun to answer: it will find its ticket void. True if it is in the middle of it.
+    fn is_late(&self) -> bool {
+        let answered = matches!(self.slot.progress(), Progress::Done(_));
+        !answered && !self.slot.withdraw(self.ticket) && matches!(self.slot.progress(), Progress::Writing)
+    }
 }
 
-impl Asked<'_> {
-    /// The answer, after it has been waited for.
-    fn answer(&self) -> Result<Answer, Unanswered> {
-        if let Progress::Done(answer) = self.slot.progress() {
-            return Ok(answer);
-        }
+// In whichever way it ends, by a panic too: a slot that is still lent must not have its buffer unmapped.
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
         if self.slot.withdraw(self.ticket) {
-            return Err(Unanswered::Withdrawn);
+            return;
         }
-        // It is between its claim and its last store: one copy away.
-        wait_for(std::slice::from_ref(self), Instant::now() + BATCH_DEADLINE);
         match self.slot.progress() {
-            Progress::Done(answer) => Ok(answer),
-            Progress::Waiting => Err(Unanswered::Writing),
+            Progress::Done(_) => self.slot.release(),
+            Progress::Writing => self.arena.lost.set(true),
+            Progress::Waiting => {}
         }
     }
 }
 
 /// Waits until all of these have answered, or until then.
-fn wait_for(asked: &[Asked<'_>], until: Instant) {
+fn wait_for<'a, A: Borrow<Asked<'a>>>(asked: &[A], until: Instant) {
     loop {
         // Counted before the slots are looked at: an answer that comes in between makes for one waking too early, and not for one that never comes. So does one that was given up
         // for lost long ago.
         let seen = ANSWERS.load(Ordering::SeqCst);
-        let missing =
-            asked.iter().filter(|thread| matches!(thread.slot.progress(), Progress::Waiting)).count();
+        let missing = asked
+            .iter()
+            .filter(|thread| !matches!((*thread).borrow().slot.progress(), Progress::Done(_)))
+            .count();
         let Some(left) = until.checked_duration_since(Instant::now()).filter(|_| missing > 0) else { return };
         let missing = u32::try_from(missing).expect("a batch has at most 128 threads");
         WOKEN.store(0, Ordering::SeqCst);
@@ -361,6 +369,8 @@ struct Arena {
     base: *mut u8,
     parts: usize,
     capacity: usize,
+    /// A thread was given up in the middle of its answer, and may write to it yet: it stays mapped for ever.
+    lost: Cell<bool>,
 }
 
 impl Arena {
@@ -379,7 +389,7 @@ impl Arena {
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let arena = Self { base: base.cast(), parts, capacity };
+        let arena = Self { base: base.cast(), parts, capacity, lost: Cell::new(false) };
         for place in 0..parts {
             for page in (0..capacity.min(WARM)).step_by(PAGE) {
                 // SAFETY: the byte lies within the part, and no slot is lent yet.
@@ -408,7 +418,10 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        // SAFETY: this is the mapping made in `map`; no slice of it outlives the arena, and no slot is lent any more.
+        if self.lost.get() {
+            return;
+        }
+        // SAFETY: this is the mapping made in `map`; no slice of it outlives the arena, and no slot is lent any more: each `Asked` borrows the arena, and takes its slot back when it is dropped.
         unsafe { libc::munmap(self.base.cast(), self.parts * self.capacity) };
     }
 }

@@ -69,7 +69,10 @@ pub(super) struct Answer {
 /// How a slot stands, seen by the reporter.
 #[derive(Debug)]
 pub(super) enum Progress {
+    /// Nothing has been done; the slot may be free by now.
     Waiting,
+    /// The thread is in the middle of its answer.
+    Writing,
     Done(Answer),
 }
 
@@ -114,8 +117,10 @@ impl Slot {
     /// How the answer stands.
     pub(super) fn progress(&self) -> Progress {
         // Acquire: pairs with the handler's release of DONE, so that the copied bytes are visible.
-        if self.state.load(Ordering::Acquire) & 3 != DONE {
-            return Progress::Waiting;
+        match self.state.load(Ordering::Acquire) & 3 {
+            DONE => {}
+            WRITING => return Progress::Writing,
+            _ => return Progress::Waiting,
         }
         Progress::Done(Answer {
             registers: Registers {

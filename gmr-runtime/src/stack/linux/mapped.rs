@@ -22,8 +22,8 @@ unsafe impl Send for Mapped {}
 impl Mapped {
     /// The contents of a file, as they are now.
     ///
-    /// Whoever replaces a file (as package managers do) leaves this mapping as it was. Whoever cuts an executable or a library short in place, while it is mapped, crashes the
-    /// program that runs it, with or without this mapping; only separate debug files add to that, for the moment for which they are read.
+    /// Whoever replaces a file (as package managers do) leaves this mapping as it was. Whoever cuts it short or writes to it in place, while it is mapped, may crash the program or have it
+    /// show nonsense; so may a disk that answers with errors. `docs/no-harm.md` tells the reader.
     pub(super) fn file(file: &File) -> io::Result<Self> {
         let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         Self::new(length, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd())
@@ -45,8 +45,8 @@ impl Mapped {
 
     /// What it holds.
     pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: the mapping is readable, initialised (by the file or with zeroes), and lives as long as the borrow. Nobody writes to it while it is borrowed: it is private, and
-        // `write` borrows it exclusively.
+        // SAFETY: the mapping is readable, initialised (by the file or with zeroes), and lives as long as the borrow. In this process nobody writes to it while it is borrowed: `write` borrows it exclusively. A file that
+        // another process changes in place shows through; its readers check every offset and length they take from it.
         unsafe { std::slice::from_raw_parts(self.base, self.length) }
     }
 

@@ -33,7 +33,10 @@ pub(super) unsafe fn read_raw(pid: i32, address: u64, destination: *mut u8, leng
 
 /// Copies exactly `length` bytes from `address` on, or nothing.
 pub(super) fn read_exact(address: u64, length: usize) -> Option<Vec<u8>> {
-    let mut buffer = vec![0; length];
+    let mut buffer = Vec::new();
+    // Where memory is nearly gone, a refusal costs a module; a failed allocation would end the process.
+    buffer.try_reserve_exact(length).ok()?;
+    buffer.resize(length, 0);
     (read(address, &mut buffer) == length).then_some(buffer)
 }
 

@@ -15,7 +15,11 @@ static PRIVATE: AtomicI32 = AtomicI32::new(0);
 
 /// Claims a real-time signal for taking stacks, unless one has been claimed and is still ours. `avoid` is the signal that asks for reports.
 pub(crate) fn prepare(avoid: Option<i32>) -> io::Result<()> {
-    memory::PID.store(std::process::id().cast_signed(), Ordering::Relaxed);
+    let pid = std::process::id().cast_signed();
+    if memory::PID.swap(pid, Ordering::Relaxed) != pid {
+        // What was lent to threads of the process that this one was forked from is nobody's here.
+        handler::TABLE.iter().for_each(handler::Slot::release);
+    }
     if private().is_none_or(|signal| Some(signal) == avoid || !is_ours(signal)) {
         PRIVATE.store(claim(avoid)?, Ordering::Relaxed);
     }
@@ -54,6 +58,18 @@ pub(crate) fn shield_thread(open: Option<i32>) {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const blocked, null_mut()) };
 }
 
+/// Blocks one signal for the calling thread.
+#[cfg(test)]
+pub(super) fn block(signal: i32) {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the set is initialised before it is used; the old mask is not asked for.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), null_mut());
+    }
+}
+
 fn full_set() -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
     // SAFETY: sigfillset initialises the set that it is given.
@@ -84,15 +100,23 @@ fn claim(avoid: Option<i32>) -> io::Result<i32> {
         (*target).sa_mask = full_set();
         action.assume_init()
     };
-    // SAFETY: the handler is async-signal-safe (see its file), `action` is complete.
-    if unsafe { libc::sigaction(free, &raw const action, null_mut()) } != 0 {
+    let mut before = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: the handler is async-signal-safe (see its file), `action` is complete, and the old one is written to memory of its size.
+    if unsafe { libc::sigaction(free, &raw const action, before.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(free)
+    // SAFETY: the call succeeded, the structure is filled.
+    if unsafe { before.assume_init() }.sa_sigaction == libc::SIG_DFL {
+        return Ok(free);
+    }
+    // Somebody was quicker: it is theirs.
+    // SAFETY: it is the action that the kernel has just told of.
+    unsafe { libc::sigaction(free, before.as_ptr(), null_mut()) };
+    Err(io::Error::other("the signal was taken at this very moment"))
 }
 
 /// Whether our handler still stands on `signal`: a program may have taken it since.
-fn is_ours(signal: i32) -> bool {
+pub(super) fn is_ours(signal: i32) -> bool {
     disposition(signal).is_ok_and(|action| action == handler::on_signal as *const () as usize)
 }
 

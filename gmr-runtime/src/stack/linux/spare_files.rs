@@ -9,16 +9,12 @@ use std::thread;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::Resource;
 
 use crate::own_thread;
 
-/// How many descriptors are made room for: those of a generator, of the thread that helps it, of the symbolizer, and some to spare.
-const SPARE: u64 = 16;
-
 /// Runs `run` where files can be opened: on this thread, or, if the process has used up its descriptors, on another one with a table of its own.
 ///
-/// That table keeps the files that the program closes meanwhile open until `run` has ended.
+/// The table holds none of the program's files but the standard ones: what the program closes meanwhile is closed.
 pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
     if !exhausted() {
         return run();
@@ -40,11 +36,11 @@ fn exhausted() -> bool {
     matches!(opened, Err(Errno::MFILE))
 }
 
-/// Gives the calling thread a table of its own, in which the highest descriptors are closed.
+/// Gives the calling thread a table of its own, with nothing but the three standard files in it.
 fn detach() {
-    let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).min(1 << 30);
-    let first = limit.saturating_sub(SPARE).max(3);
     // SAFETY: CLOSE_RANGE_UNSHARE takes the table apart from the program's before it closes anything. The calling thread was started for this, and owns no descriptor; whatever it
     // opens from here on is its own.
-    unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE) };
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE)
+    };
 }

@@ -34,6 +34,11 @@ impl Call {
         self.number == libc::SYS_rt_sigtimedwait
     }
 
+    /// Whether the process is about to become another program, which has no handler for our signal.
+    pub(super) fn leaves_the_program(self) -> bool {
+        [libc::SYS_execve, libc::SYS_execveat].contains(&self.number)
+    }
+
     /// The call for a person, its descriptor not yet looked up.
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a descriptor is an int")]
     pub(super) fn describe(self) -> Waiting {

@@ -72,8 +72,8 @@ impl Reader {
             // It is there, and cannot be described: no descriptor left, for example. It keeps its place.
             Err(_) => return Some(Task { tid, ..Task::default() }),
         };
-        let call =
-            self.directory.read(&format!("{tid}/syscall")).ok().and_then(|text| syscalls::parse(&text));
+        let told = self.directory.read(&format!("{tid}/syscall")).map(|text| syscalls::parse(&text));
+        let (call, untold) = (told.as_ref().ok().copied().flatten(), told.is_err());
         // This very thread is in the call that reads the file.
         let mut waiting = call.filter(|_| stat.state != 'R').map(syscalls::Call::describe);
         if let Some(waiting) = waiting.as_mut().filter(|_| stat.state == 'D') {
@@ -90,7 +90,7 @@ impl Reader {
             policy: stat.policy_in_words(),
             last_cpu: stat.processor,
             waiting,
-            leave_alone: self.leave_alone(tid, &stat, call),
+            leave_alone: self.leave_alone(tid, &stat, call, untold),
             name: stat.name,
         })
     }
@@ -100,19 +100,36 @@ impl Reader {
         Some(humantime::format_rfc3339_seconds(self.boot? + after_boot).to_string())
     }
 
-    /// Why the thread must not be sent the private signal.
-    fn leave_alone(&mut self, tid: u32, stat: &Stat, call: Option<syscalls::Call>) -> Option<String> {
+    /// Why the thread must not be sent the private signal. `untold` is whether its system call could not be read: the kernel refuses it to a process that has given up its rights and
+    /// may not be traced.
+    fn leave_alone(
+        &mut self,
+        tid: u32,
+        stat: &Stat,
+        call: Option<syscalls::Call>,
+        untold: bool,
+    ) -> Option<String> {
         // While it waits, the kernel unblocks the signals that it waits for, so its mask does not tell: ours would end the wait, or be taken for one of the
         // program's.
-        if call.is_some_and(syscalls::Call::waits_for_signals) {
+        let waits = call.is_some_and(syscalls::Call::waits_for_signals)
+            || (untold && stat.state == 'S' && self.may_wait_for_signals(tid));
+        if waits {
             return Some(
                 "it waits for signals, and would take the one that stacks are taken with for its own".into(),
             );
         }
-        // Whoever blocks a real-time signal blocks others as well; the mask of all 64 costs another file.
-        let signal = signals::private().filter(|_| stat.blocks_some)?;
+        if call.is_some_and(syscalls::Call::leaves_the_program) {
+            return Some("it is becoming another program".into());
+        }
+        let signal = signals::private()?;
         let status = Status::of_task(&mut self.directory, tid).ok()?;
         status.blocks(signal).then(|| format!("it blocks signal {signal}, which stacks are taken with"))
+    }
+
+    /// By the function of the kernel that it sleeps in; where that is not told either, it may.
+    fn may_wait_for_signals(&mut self, tid: u32) -> bool {
+        let function = self.directory.read(&format!("{tid}/wchan"));
+        function.map_or(true, |name| name.trim() == "0" || name.contains("sigtimedwait"))
     }
 }
 
@@ -184,6 +201,25 @@ mod tests {
         let tids: Vec<u32> = (0..3).map(|_| thread_that(|| drop(LOCK.lock()))).collect();
         let task = waiting_for(tids[0], |waiting| waiting.futex_others == 2);
         assert_eq!(task.waiting.unwrap().call, "futex");
+    }
+
+    #[test]
+    fn one_that_blocks_no_other_signal_than_ours_is_left_alone() {
+        signals::prepare(None).unwrap();
+        let tid = thread_that(|| {
+            signals::block(signals::private().unwrap());
+            loop {
+                thread::park();
+            }
+        });
+        let task = waiting_for(tid, |waiting| waiting.call == "futex");
+        assert!(task.leave_alone.unwrap().starts_with("it blocks signal"));
+        let open = thread_that(|| {
+            loop {
+                thread::park()
+            }
+        });
+        assert_eq!(waiting_for(open, |waiting| waiting.call == "futex").leave_alone, None);
     }
 
     #[test]
