@@ -216,7 +216,7 @@ mod tests {
         assert!(task.leave_alone.unwrap().starts_with("it blocks signal"));
         let open = thread_that(|| {
             loop {
-                thread::park()
+                thread::park();
             }
         });
         assert_eq!(waiting_for(open, |waiting| waiting.call == "futex").leave_alone, None);
