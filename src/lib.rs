@@ -22,6 +22,7 @@
 //! | [`#[gmr::main]`](macro@main) | on `fn main` or `async fn main`: arms the signal before the first statement |
 //! | [`#[gmr::section]`](macro@section) | on any free function: a section of the report |
 //! | [`#[gmr::config]`](macro@config) | on any free function: a group of the Configuration section |
+//! | [`#[gmr::task]`](macro@task), [`task`](mod@task) | asynchronous tasks: on an `async fn`, or instead of `tokio::spawn` |
 //! | [`Builder`] | the same without an attribute, and sections added at run time |
 //! | [`Report::capture`] | a report as a value: `Serialize` and `Display` |
 //! | [`Secret`], [`masked`] | what must never be shown |
@@ -64,9 +65,31 @@
 
 // The facade: documentation, re-exports by name, and `__private`, the one hidden door that generated code may use. No logic.
 
-pub use gmr_macros::{config, main, section};
+pub use gmr_macros::{config, main, section, task};
 pub use gmr_runtime::model;
 pub use gmr_runtime::{Builder, Error, ErrorKind, Guard, Report, Secret, masked};
+
+pub mod task {
+    //! Asynchronous tasks: what tracks them, so that a report shows where each waits.
+    //!
+    //! ```
+    //! use gmr::task::TrackExt;
+    //!
+    //! async fn checkout(order: u64) -> u64 {
+    //!     gmr::task::label("order", order);
+    //!     order + 1
+    //! }
+    //!
+    //! let task = checkout(7).tracked_as("checkout"); // a future like the one it holds, for any runtime
+    //! # drop(task);
+    //! ```
+    //!
+    //! With the feature `tokio`, `gmr::task::spawn` takes the place of `tokio::spawn`, and `spawn_local`, `spawn_blocking` and `JoinSet` those of tokio's. On an `async fn`,
+    //! [`#[gmr::task]`](macro@crate::task) tracks each call.
+    #[cfg(feature = "tokio")]
+    pub use gmr_runtime::task::tokio::{JoinSet, spawn, spawn_blocking, spawn_local, watch_runtime};
+    pub use gmr_runtime::task::{TrackExt, Tracked, label, track};
+}
 
 /// The examples of the README, compiled.
 #[cfg(doctest)]

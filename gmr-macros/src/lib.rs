@@ -7,7 +7,7 @@
 //! | `args` | reads `name = value, ..`; knows which options there are, not what they mean |
 //! | `values` | from a value as it was written to what its option wants; `signals` knows the signals |
 //! | `item` | takes the function apart, and leaves its body alone |
-//! | `main_attr`, `section_attr` | the attributes: options, what cannot be, what is generated; `runtime` recognises async runtimes |
+//! | `main_attr`, `section_attr`, `task_attr` | the attributes: options, what cannot be, what is generated; `runtime` recognises async runtimes |
 //! | `errors`, `fallback` | every mistake at once, each at its place, and the user's item after them; `suggest` guesses what was meant |
 //!
 //! What is generated names nothing but `::gmr::__private` (or what `crate = path` says), `::core` and `::std`. It is data and calls: what is to happen is
@@ -24,6 +24,7 @@ mod runtime;
 mod section_attr;
 mod signals;
 mod suggest;
+mod task_attr;
 mod values;
 
 /// Makes a program answer `kill -USR2 PID` with a report.
@@ -265,4 +266,31 @@ pub fn section(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
     section_attr::expand(section_attr::Kind::Config, args.into(), &item.into()).into()
+}
+
+/// Tracks each call of an `async fn` as a task: the Green Threads section shows it, with its stack, for as long as it runs.
+///
+/// It goes on free functions and on methods. What is called is the function's own future, inside whatever task awaits it; to track what is spawned, spawn with
+/// `gmr::task::spawn` or `gmr::task::track`.
+///
+/// | option | |
+/// |---|---|
+/// | `"checkout"` or `name = ..` | the task's name; by default the function's path |
+/// | `crate = path` | where gmr is found, if not at `::gmr` |
+///
+/// ```
+/// # use gmr_runtime as _;
+/// # mod gmr { pub use gmr_macros::task; pub mod __private { pub use gmr_runtime::__private::*; } }
+/// #[gmr::task(crate = self::gmr)]
+/// async fn checkout(order: u64) -> Result<u64, std::num::ParseIntError> {
+///     gmr_runtime::task::label("order", order);
+///     Ok(order + "1".parse::<u64>()?)
+/// }
+/// ```
+///
+/// # Errors
+/// At compile time: the item is no `async fn`, or an option is unknown or given twice.
+#[proc_macro_attribute]
+pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
+    task_attr::expand(args.into(), &item.into()).into()
 }

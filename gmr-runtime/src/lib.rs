@@ -9,6 +9,7 @@
 //! | `reporter` | the one thread on which reports are made |
 //! | `generators`, `section` | what a report consists of; running it so that no part harms another |
 //! | `stack` | the threads and their stacks: where the `unsafe` is |
+//! | [`task`] | asynchronous tasks and where they wait |
 //! | `views`, `sinks` | from the model to text, from bytes to a descriptor |
 //! | `mask` | keeps secrets out |
 //! | [`model`] | the report as plain data |
@@ -35,6 +36,7 @@ mod reporter;
 mod section;
 mod sinks;
 mod stack;
+pub mod task;
 mod trigger;
 mod views;
 
@@ -51,6 +53,10 @@ pub mod __private {
     pub use crate::model::Content;
     pub use crate::section::convert;
     pub use crate::section::registry::{Kind, SectionEntry};
+    pub mod task {
+        //! For `#[gmr::task]`.
+        pub use crate::task::named;
+    }
     pub use inventory;
 }
 

@@ -1,7 +1,158 @@
-//! Green Threads: the asynchronous tasks. None can be tracked yet, and the section says so.
+//! Green Threads: every tracked task, what it does, and where it waits.
 
-use crate::model::{Content, GreenThreads};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::mask;
+use crate::model::{Content, Frame, GreenThreads, Label, Runtime, Stack, Task, TaskState};
+use crate::stack::{self, Address, Modules, Trace};
+use crate::task::{self, Branch, Branches, Condition, Survey};
+
+/// How long tasks may take to be polled once, all together.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 pub(super) fn generate() -> Content {
-    Content::GreenThreads(GreenThreads { tracked: 0 })
+    let survey = task::survey(PATIENCE);
+    let runtimes = runtimes();
+    Content::GreenThreads(describe(&survey, runtimes))
+}
+
+#[cfg(feature = "tokio")]
+fn runtimes() -> Vec<Runtime> {
+    task::runtimes::all()
+}
+
+#[cfg(not(feature = "tokio"))]
+fn runtimes() -> Vec<Runtime> {
+    Vec::new()
+}
+
+fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> GreenThreads {
+    let mut notes = Vec::new();
+    if survey.unread > 0 {
+        notes.push("tasks are missing: a thread has been stopped while it started or ended one".to_owned());
+    }
+    let looked: Vec<_> = survey
+        .tasks
+        .iter()
+        .filter(|task| !task.has_ended())
+        .filter_map(|task| Some((task, task.look(survey.trace)?)))
+        .collect();
+    let (mut stacks, problems) =
+        Stacks::of(looked.iter().filter_map(|(_, (condition, _))| condition.branches()));
+    notes.extend(problems);
+    let mut shared = Shared::default();
+    let now = SystemTime::now();
+    let tasks = looked
+        .iter()
+        .map(|(task, (condition, labels))| Task {
+            id: task.id,
+            name: shared.text(task.name.as_ptr().addr(), || task.name.to_owned()),
+            spawned_at: shared
+                .text(std::ptr::from_ref(task.spawned_at).addr(), || task.spawned_at.to_string()),
+            age_ms: millis(now.duration_since(task.spawned).unwrap_or_default()),
+            polls: task.polls(),
+            labels: labels.iter().map(|(key, value)| label(key, value)).collect(),
+            state: state(condition),
+            stacks: condition.branches().map(|branches| stacks.get(branches)).unwrap_or_default(),
+        })
+        .collect();
+    GreenThreads { tasks, runtimes, notes }
+}
+
+fn label(key: &str, value: &str) -> Label {
+    let value = mask::to_value(&HashMap::from([(key, value)])).ok();
+    let masked = value.as_ref().and_then(|value| match value.get(key) {
+        Some(crate::model::Value::Text(text)) => Some(text.clone()),
+        _ => None,
+    });
+    Label { key: key.to_owned(), value: masked.unwrap_or_else(|| "***".to_owned()) }
+}
+
+fn state(condition: &Condition) -> TaskState {
+    match condition {
+        Condition::Polling { tid, since } => {
+            let thread = Some(stack::task(*tid).name).filter(|name| !name.is_empty());
+            TaskState::Polling { tid: *tid, thread, polling_ms: millis(*since) }
+        }
+        Condition::Woken { since, waiting } => {
+            TaskState::Woken { woken_ms: millis(*since), waiting_ms: millis(*waiting) }
+        }
+        Condition::Waiting { since, .. } => TaskState::Waiting { waiting_ms: millis(*since) },
+        Condition::New => TaskState::New,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Texts that many tasks have in common, by where the original stands.
+#[derive(Default)]
+struct Shared(HashMap<usize, Arc<str>>);
+
+impl Shared {
+    fn text(&mut self, place: usize, text: impl FnOnce() -> String) -> Arc<str> {
+        Arc::clone(self.0.entry(place).or_insert_with(|| text().into()))
+    }
+}
+
+/// The stacks of all branches, each resolved once.
+struct Stacks {
+    by_branch: HashMap<Branch, Stack>,
+    by_branches: HashMap<Branches, Arc<[Stack]>>,
+}
+
+impl Stacks {
+    fn of<'a>(all: impl Iterator<Item = &'a Branches>) -> (Self, Vec<String>) {
+        let mut distinct: Vec<Branch> = Vec::new();
+        let mut by_branch = HashMap::new();
+        for branch in all.flat_map(|branches| branches.iter()) {
+            by_branch.entry(Arc::clone(branch)).or_insert_with(|| {
+                distinct.push(Arc::clone(branch));
+                Stack::default()
+            });
+        }
+        if distinct.is_empty() {
+            return (Self { by_branch, by_branches: HashMap::new() }, Vec::new());
+        }
+        let trace = |branch: &Branch| Trace {
+            frames: branch.iter().copied().map(Address::Return).collect(),
+            incomplete: None,
+        };
+        let (stacks, problems) = stack::with_files(|| {
+            stack::symbolize(distinct.iter().map(trace).collect(), &Modules::load(), stack::SYMBOLS_DEADLINE)
+        });
+        for (branch, stack) in distinct.into_iter().zip(stacks) {
+            by_branch.insert(branch, trimmed(stack));
+        }
+        (Self { by_branch, by_branches: HashMap::new() }, problems)
+    }
+
+    fn get(&mut self, branches: &Branches) -> Arc<[Stack]> {
+        let Self { by_branch, by_branches } = self;
+        let stacks = by_branches.entry(Arc::clone(branches)).or_insert_with(|| {
+            let mut stacks: Vec<Stack> = branches.iter().map(|branch| by_branch[branch].clone()).collect();
+            // A leaf that clones its waker twice waits in one place all the same.
+            stacks.dedup();
+            stacks.into()
+        });
+        Arc::clone(stacks)
+    }
+}
+
+/// Without what took the stack at its inner end, and without the polls of gmr's own, of which the outermost is the task's root.
+fn trimmed(mut stack: Stack) -> Stack {
+    let is_in =
+        |frame: &Arc<Frame>, room: &str| frame.function.as_deref().is_some_and(|name| name.contains(room));
+    let taken = stack.frames.iter().position(|frame| is_in(frame, "gmr_runtime::task::waker::"));
+    if let Some(taken) = taken {
+        let clone =
+            |frame: &&Arc<Frame>| is_in(frame, "gmr_runtime::task::") || is_in(frame, "core::task::wake::");
+        let cut = taken + stack.frames[taken..].iter().take_while(clone).count();
+        stack.frames.drain(..cut);
+    }
+    stack.frames.retain(|frame| !is_in(frame, "gmr_runtime::task::"));
+    stack
 }

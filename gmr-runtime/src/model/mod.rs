@@ -3,16 +3,18 @@
 //! Generators fill it, views read it, `serde` serializes it. Units stand in the names of the fields (`_ms`, `_us`),
 //! times are RFC 3339 in UTC.
 
+mod green_threads;
 mod package;
 mod processes;
 mod report;
 mod threads;
 mod value;
 
+pub use green_threads::{GreenThreads, Label, Runtime, Task, TaskState};
 pub use package::Package;
 pub use processes::{Ids, Process, Processes};
 pub use report::{
     Content, Group, Heading, Overdue, Panicked, Report, Section, Sender, Summary, TimedOut, Trigger,
 };
-pub use threads::{Frame, GreenThreads, Role, Stack, Thread, Threads, Waiting};
+pub use threads::{Frame, Role, Stack, Thread, Threads, Waiting};
 pub use value::Value;

@@ -1,4 +1,4 @@
-//! The Threads and Green Threads sections.
+//! The Threads section, and what it shares with others: stacks and frames.
 
 use std::sync::Arc;
 
@@ -115,12 +115,4 @@ pub struct Frame {
     pub module_offset: Option<u64>,
     /// The GNU build-id of the module, in hexadecimal.
     pub build_id: Option<String>,
-}
-
-/// The asynchronous tasks of the process.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct GreenThreads {
-    /// How many tasks are tracked.
-    pub tracked: usize,
 }

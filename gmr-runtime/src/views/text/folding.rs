@@ -34,6 +34,49 @@ fn is_standard(frame: &Frame) -> bool {
     })
 }
 
+/// A task's stack without what lies between the functions that people have written: how futures of the standard libraries and of runtimes poll one another. What the program has called at the inner end
+/// stays, as the name of what is waited for.
+pub(super) fn of_task(frames: &[Arc<Frame>]) -> Vec<Arc<Frame>> {
+    let own = |frame: &Arc<Frame>| !is_standard(frame) && !is_of_a_runtime(frame);
+    let Some(innermost) = frames.iter().position(own) else { return frames.to_vec() };
+    let waited_for = innermost.checked_sub(1).map(|before| &frames[before]);
+    waited_for.into_iter().chain(frames[innermost..].iter().filter(|frame| own(frame))).cloned().collect()
+}
+
+/// Whether it belongs to a runtime, or to what futures are commonly built with.
+fn is_of_a_runtime(frame: &Frame) -> bool {
+    const CRATES: [&str; 12] = [
+        "tokio::",
+        "futures_util::",
+        "futures_core::",
+        "futures_channel::",
+        "futures_executor::",
+        "futures_lite::",
+        "async_io::",
+        "async_executor::",
+        "async_task::",
+        "async_lock::",
+        "async_channel::",
+        "event_listener::",
+    ];
+    let function = frame.function.as_deref().unwrap_or_default();
+    let path = function.trim_start_matches(['<', '&']);
+    let path = path.strip_prefix("mut ").unwrap_or(path);
+    CRATES.iter().any(|of| path.starts_with(of))
+}
+
+/// The name of an `async fn` as its author wrote it: the compiler makes a closure of its body, and of each async block.
+pub(super) fn as_written(name: &str) -> &str {
+    let mut name = name;
+    while let Some(outer) = ["::{{closure}}", "::{closure#0}", "::{async_fn#0}", "::{async_block#0}"]
+        .iter()
+        .find_map(|inner| name.strip_suffix(inner))
+    {
+        name = outer;
+    }
+    name
+}
+
 /// Whether it has a name without the path to it, as debug information of lines alone has it for what is inlined.
 fn is_unqualified(frame: &Frame) -> bool {
     // What begins with `<`, as `<T as Trait>::f` does, begins with a path.

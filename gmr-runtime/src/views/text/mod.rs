@@ -7,6 +7,7 @@ mod escape;
 mod folding;
 mod sections;
 mod stacks;
+mod tasks;
 mod values;
 
 use std::fmt::{self, Write as _};

@@ -6,6 +6,7 @@ use super::Detail;
 use super::escape::{clean, clean_lines};
 use super::folding;
 use super::stacks;
+use super::tasks;
 use super::values::{self, indent};
 use crate::model::{Content, Group, Ids, Overdue, Package, Panicked, Process, Processes, Stack};
 
@@ -13,12 +14,7 @@ pub(super) fn content(text: &mut String, content: &Content, detail: Detail) {
     match content {
         Content::Package(value) => package(text, value),
         Content::Threads(value) => stacks::threads(text, value, detail),
-        Content::GreenThreads(value) => match value.tracked {
-            0 => text.push_str("no task is tracked\n"),
-            tracked => {
-                let _ = writeln!(text, "tracked = {tracked}");
-            }
-        },
+        Content::GreenThreads(value) => tasks::green_threads(text, value, detail),
         Content::Processes(value) => processes(text, value),
         Content::Configuration(groups) => configuration(text, groups, detail),
         other => plain(text, other, 0, detail),

@@ -123,12 +123,12 @@ fn waits(threads: &[&Thread]) -> Vec<String> {
     counts(threads.iter().filter_map(|thread| thread.waiting.as_ref().map(phrase)))
 }
 
-fn title(text: &mut String, title: &str) {
+pub(super) fn title(text: &mut String, title: &str) {
     let _ = writeln!(text, "------{title:^width$}------", width = WIDTH - 12);
 }
 
 /// Comma-separated, in lines of the report's width.
-fn wrapped(text: &mut String, words: impl Iterator<Item = String>) {
+pub(super) fn wrapped(text: &mut String, words: impl Iterator<Item = String>) {
     let mut column = 0;
     for (index, word) in words.enumerate() {
         if index > 0 {
@@ -267,7 +267,7 @@ fn is_whole(stack: &Stack) -> bool {
     folded(stack).len() == stack.frames.len()
 }
 
-fn frame(text: &mut String, frame: &Frame, depth: usize) {
+pub(super) fn frame(text: &mut String, frame: &Frame, depth: usize) {
     indent(text, depth);
     let inlined = if frame.inlined { " (inlined)" } else { "" };
     let _ = match (&frame.file, frame.line, &frame.function) {

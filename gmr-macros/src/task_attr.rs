@@ -1,0 +1,142 @@
+//! `#[gmr::task]`: the body of an `async fn`, tracked as a task.
+
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens as _, quote, quote_spanned};
+use syn::{Lit, Path, ReturnType, parse_quote};
+
+use crate::args::{Args, Known};
+use crate::errors::Errors;
+use crate::fallback::fallback;
+use crate::item::Function;
+use crate::values;
+
+const ATTRIBUTE: &str = "gmr::task";
+
+const OPTIONS: &[Known] = &[
+    Known { name: "name", example: "name = \"checkout\"" },
+    Known { name: "crate", example: "crate = my_crate::gmr" },
+];
+
+/// The attribute on this item.
+pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let args = Args::parse(args, OPTIONS, &mut errors);
+    let (mut name, mut krate): (_, Path) = (unnamed(&args, &mut errors), parse_quote!(::gmr));
+    for given in &args.options {
+        match given.known.name {
+            "name" if !args.unnamed.is_empty() => {
+                errors.on(&given.name, "the name is given already, without its name: keep one of them");
+            }
+            "name" => name = given.text(&mut errors),
+            "crate" => krate = given.path(&mut errors).unwrap_or(krate),
+            _ => {}
+        }
+    }
+    let function = Function::parse(item.clone(), ATTRIBUTE, &mut errors);
+    if let Some(function) = &function
+        && function.signature.asyncness.is_none()
+    {
+        errors.on(
+            function.signature.fn_token,
+            "`#[gmr::task]` goes on an `async fn`: make it one, or track a future with `gmr::task::track`",
+        );
+    }
+    fallback(errors, item).unwrap_or_else(|| {
+        function.map_or_else(TokenStream::new, |function| tracked(&function, name, &krate))
+    })
+}
+
+fn unnamed(args: &Args, errors: &mut Errors) -> Option<TokenStream> {
+    let (first, others) = args.unnamed.split_first()?;
+    for other in others {
+        errors.on(other, "only the name can stand without its name");
+    }
+    match values::literal(first) {
+        Some(Lit::Str(name)) if !name.value().trim().is_empty() => Some(first.to_token_stream()),
+        _ => {
+            errors.on(first, "only the name can stand without its name, and it is text: `\"checkout\"`");
+            None
+        }
+    }
+}
+
+/// The function with its body in an async block that is tracked.
+fn tracked(function: &Function, name: Option<TokenStream>, krate: &Path) -> TokenStream {
+    let Function { head, body, .. } = function;
+    let ident = function.name();
+    let name = name.unwrap_or_else(
+        || quote_spanned!(Span::mixed_site()=> ::core::concat!(::core::module_path!(), "::", #ident)),
+    );
+    // A task is said to be spawned at the line of its function.
+    let here = function.ident().span().resolved_at(Span::mixed_site());
+    let named = quote_spanned!(here=> #krate::__private::task::named);
+    let hint = type_hint(&function.signature.output);
+    let body_of_block = body.stream();
+    let mut inner = Group::new(body.delimiter(), {
+        quote_spanned!(Span::mixed_site()=> #named(#name, async move { #hint #body_of_block }).await)
+    });
+    inner.set_span(body.span());
+    let inner = TokenTree::Group(inner);
+    quote!(#head #inner)
+}
+
+/// Tells the compiler what the block returns, which it would otherwise have to guess where the body uses `?`.
+fn type_hint(output: &ReturnType) -> TokenStream {
+    let ReturnType::Type(_, output) = output else { return TokenStream::new() };
+    let tokens = output.to_token_stream();
+    // `impl Trait` names no type.
+    if mentions_impl(tokens.clone()) || tokens.to_string() == "!" {
+        return TokenStream::new();
+    }
+    quote_spanned! {Span::mixed_site()=>
+        #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::let_unit_value, clippy::needless_late_init)]
+        if false {
+            let __gmr_never: #tokens = ::core::unreachable!();
+            return __gmr_never;
+        }
+    }
+}
+
+fn mentions_impl(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|tree| match tree {
+        TokenTree::Ident(ident) => ident == "impl",
+        TokenTree::Group(group) => mentions_impl(group.stream()),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr as _;
+
+    use super::*;
+
+    fn expanded(args: &str, item: &str) -> String {
+        expand(TokenStream::from_str(args).unwrap(), &TokenStream::from_str(item).unwrap()).to_string()
+    }
+
+    #[test]
+    fn the_body_is_tracked_and_the_head_stays() {
+        let text = expanded(
+            "",
+            "pub async fn checkout(&self, order: u64) -> Result<u64, Error> { work(order).await? }",
+        );
+        assert!(
+            text.starts_with("pub async fn checkout (& self , order : u64) -> Result < u64 , Error > {"),
+            "{text}"
+        );
+        assert!(text.contains(":: gmr :: __private :: task :: named (:: core :: concat !"), "{text}");
+        assert!(text.contains("\"checkout\"") && text.contains("work (order) . await ?"), "{text}");
+        assert!(
+            expanded("\"till\", crate = a::b", "async fn f() {}")
+                .contains("a :: b :: __private :: task :: named (\"till\"")
+        );
+    }
+
+    #[test]
+    fn mistakes_are_told_and_the_function_stays() {
+        let text = expanded("", "fn checkout() {}");
+        assert!(text.contains("goes on an `async fn`") && text.ends_with("fn checkout () { }"), "{text}");
+        assert!(expanded("nmae = 1", "async fn f() {}").contains("did you mean `name`?"));
+    }
+}
