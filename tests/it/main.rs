@@ -15,4 +15,5 @@ mod report;
 mod soak;
 mod stderr;
 mod storm;
+mod tasks;
 mod threads;

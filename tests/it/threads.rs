@@ -77,7 +77,8 @@ fn what_is_left_out_is_said() {
     let report = program.report();
     let section = report.section("Threads");
     assert!(
-        section.starts_with("note = frames of the runtime are left out; GMR_BACKTRACE=full shows them\n")
+        section
+            .starts_with("note = frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them\n")
     );
     assert!(!section.contains("lang_start") && !section.contains("clone3"), "{section}");
     assert_eq!(report.thread("gmr").body, report.thread("gmr section").body, "one line for both");

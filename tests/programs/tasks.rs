@@ -114,6 +114,7 @@ fn block() {
     }
 }
 
+#[allow(clippy::unused_async, reason = "that it never waits is the fault it shows")]
 async fn that_blocks_its_worker(blocked: std::sync::mpsc::Sender<()>) {
     blocked.send(()).expect("somebody counts");
     block();
@@ -144,7 +145,9 @@ fn wedged() {
 fn on_smol() {
     let (tasks, lock) = tasks();
     let _held = lock.try_lock().expect("it is free");
-    tasks.into_iter().for_each(|task| smol::spawn(task).detach());
+    for task in tasks {
+        smol::spawn(task).detach();
+    }
     converse();
 }
 

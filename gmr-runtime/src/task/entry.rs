@@ -76,16 +76,27 @@ impl Entry {
         }
     }
 
-    /// A poll begins on this thread.
-    pub(super) fn begin(&self, tid: u32) {
+    /// A poll begins on this thread. Tells since when the task had waited.
+    pub(super) fn begin(&self, tid: u32) -> u64 {
+        let waiting_since = self.since.load(Ordering::Relaxed);
         self.since.store(clock(), Ordering::Relaxed);
         self.polled_by.store(tid, Ordering::Release);
+        waiting_since
     }
 
     /// It has ended. One thread polls a task at a time, so that nobody else counts.
     pub(super) fn end(&self) {
         self.polls.store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.since.store(clock(), Ordering::Relaxed);
+        self.finish_poll(clock());
+    }
+
+    /// A poll that was a report's own has ended: nothing is different from before.
+    pub(super) fn end_unchanged(&self, waiting_since: u64) {
+        self.finish_poll(waiting_since);
+    }
+
+    fn finish_poll(&self, since: u64) {
+        self.since.store(since, Ordering::Relaxed);
         self.polled_by.store(0, Ordering::Release);
         if self.woken.load(Ordering::Relaxed) != 0 {
             self.woken.store(0, Ordering::Relaxed);

@@ -26,7 +26,8 @@ pub(super) fn enter(task: u64) -> (Inside, u32) {
             polling.set((task, tid));
             (Inside { outer }, tid)
         })
-        .unwrap_or((Inside { outer: 0 }, u32::MAX))
+        // Not `unwrap_or`: an `Inside` that is made in vain would leave the task again.
+        .unwrap_or_else(|_| (Inside { outer: 0 }, u32::MAX))
 }
 
 impl Drop for Inside {

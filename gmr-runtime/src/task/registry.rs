@@ -36,17 +36,11 @@ impl Registered {
     pub(super) fn new(name: &'static str, spawned_at: &'static Location<'static>) -> Self {
         let entry = Arc::new(Entry::new(NEXT.fetch_add(1, Ordering::Relaxed), name, spawned_at));
         let mut shard = shard(entry.id).lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = Some(Arc::clone(&entry));
-        let slot = match shard.free.pop() {
-            Some(slot) => {
-                shard.slots[slot] = shared;
-                slot
-            }
-            None => {
-                shard.slots.push(shared);
-                shard.slots.len() - 1
-            }
-        };
+        let slot = shard.free.pop().unwrap_or_else(|| {
+            shard.slots.push(None);
+            shard.slots.len() - 1
+        });
+        shard.slots[slot] = Some(Arc::clone(&entry));
         drop(shard);
         Self { entry, slot }
     }

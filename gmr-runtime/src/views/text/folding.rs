@@ -37,15 +37,28 @@ fn is_standard(frame: &Frame) -> bool {
 /// A task's stack without what lies between the functions that people have written: how futures of the standard libraries and of runtimes poll one another. What the program has called at the inner end
 /// stays, as the name of what is waited for.
 pub(super) fn of_task(frames: &[Arc<Frame>]) -> Vec<Arc<Frame>> {
-    let own = |frame: &Arc<Frame>| !is_standard(frame) && !is_of_a_runtime(frame);
+    // A line that is an attribute is no place where anything waits: the attribute has wrapped the function.
+    let wrapper = |frame: &Frame| frame.source.as_deref().is_some_and(|source| source.starts_with("#["));
+    let own = |frame: &Arc<Frame>| !is_plumbing(frame) && !wrapper(frame);
     let Some(innermost) = frames.iter().position(own) else { return frames.to_vec() };
     let waited_for = innermost.checked_sub(1).map(|before| &frames[before]);
     waited_for.into_iter().chain(frames[innermost..].iter().filter(|frame| own(frame))).cloned().collect()
 }
 
+/// Whether it is neither the program's nor a library's that does the program's work.
+pub(super) fn is_plumbing(frame: &Frame) -> bool {
+    is_standard(frame) || is_runtime(frame) || is_of_a_runtime(frame)
+}
+
 /// Whether it belongs to a runtime, or to what futures are commonly built with.
-fn is_of_a_runtime(frame: &Frame) -> bool {
-    const CRATES: [&str; 12] = [
+pub(super) fn is_of_a_runtime(frame: &Frame) -> bool {
+    const CRATES: [&str; 18] = [
+        "crossbeam_channel::",
+        "crossbeam_epoch::",
+        "mio::",
+        "parking_lot::",
+        "parking_lot_core::",
+        "rayon_core::",
         "tokio::",
         "futures_util::",
         "futures_core::",
@@ -100,7 +113,11 @@ fn is_libc(module: &str) -> bool {
 ///
 /// The first of the runtime's stays if nothing tells what was inlined into it: it may be the program's function.
 pub(super) fn without_outer_runtime(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
-    let Some(last) = frames.iter().rposition(|frame| !is_runtime(frame)) else { return frames };
+    let gmrs =
+        |frame: &Frame| frame.function.as_deref().is_some_and(|name| name.contains("gmr_runtime::task::"));
+    let Some(last) = frames.iter().rposition(|frame| !is_plumbing(frame) && !gmrs(frame)) else {
+        return frames;
+    };
     let unclear = frames.get(last + 1).is_some_and(|next| next.file.is_none() && is_rust_runtime(next));
     &frames[..=last + usize::from(unclear)]
 }

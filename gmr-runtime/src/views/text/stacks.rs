@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::escape::clean;
-use super::folding::{without_inner_runtime, without_outer_runtime};
+use super::folding::{is_of_a_runtime, is_plumbing, without_inner_runtime, without_outer_runtime};
 use super::values::indent;
 use super::{Detail, WIDTH, counted};
 use crate::model::{Frame, Role, Stack, Thread, Threads, Waiting};
@@ -17,7 +17,7 @@ pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail) {
         let _ = writeln!(text, "note = {}", clean(note));
     }
     if detail == Detail::Short && threads.threads.iter().any(|thread| !is_whole(&thread.stack)) {
-        text.push_str("note = frames of the runtime are left out; GMR_BACKTRACE=full shows them\n");
+        text.push_str("note = frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them\n");
     }
     let (making, others): (Vec<&Thread>, Vec<&Thread>) =
         threads.threads.iter().partition(|thread| detail == Detail::Short && thread.role == Role::Reporter);
@@ -28,7 +28,13 @@ pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail) {
             _ => many_threads(text, &group),
         }
         text.push('\n');
-        stack(text, &group[0].stack, 0, detail);
+        match idle(group[0]).filter(|_| detail == Detail::Short) {
+            Some((innermost, others)) => {
+                frame(text, innermost, 0);
+                let _ = writeln!(text, "(idle: {} of the runtime below it)", counted(others, "more frame"));
+            }
+            None => stack(text, &group[0].stack, 0, detail),
+        }
     }
     if !making.is_empty() {
         text.push('\n');
@@ -56,11 +62,23 @@ fn groups<'a>(threads: &[&'a Thread]) -> Vec<Vec<&'a Thread>> {
     // Stable, so that groups of a size keep the order of their first threads.
     groups.sort_by_key(|group| match group[0].role {
         Role::Main => (0, 0),
-        Role::Program => (1, group.len()),
-        Role::Gmr => (2, 0),
-        Role::Reporter => (3, 0),
+        Role::Program if idle(group[0]).is_none() => (1, group.len()),
+        Role::Program => (2, group.len()),
+        Role::Gmr => (3, 0),
+        Role::Reporter => (4, 0),
     });
     groups
+}
+
+/// Of a pool's thread that waits for work: the function of the pool that waits, and how many more frames it has. A thread that has any function of the program's in its stack, or runs, is not idle.
+fn idle(thread: &Thread) -> Option<(&Arc<Frame>, usize)> {
+    let Stack { frames, incomplete: None } = &thread.stack else { return None };
+    thread.waiting.as_ref()?;
+    if thread.role != Role::Program || !frames.iter().all(|frame| is_plumbing(frame)) {
+        return None;
+    }
+    let pools = frames.iter().position(|frame| is_of_a_runtime(frame))?;
+    Some((&frames[pools], frames.len() - pools - 1))
 }
 
 /// What makes two stacks the same: why they end, and where and what each frame is.

@@ -136,10 +136,8 @@ fn heading(text: &mut String, group: &[&Task]) {
         TaskState::Waiting { .. } | TaskState::New => {}
     }
     let verb = match &first.state {
-        TaskState::Waiting { .. } => "waiting",
+        TaskState::Waiting { .. } | TaskState::Woken { .. } => "waiting",
         TaskState::New => "never polled",
-        // A woken one has been said what is to be said of; before, it was waiting.
-        TaskState::Woken { .. } => "in all",
         TaskState::Polling { .. } => "",
     };
     let shortest = group.last().map_or(0, |task| lasting(task));
