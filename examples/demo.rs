@@ -121,6 +121,7 @@ impl Service {
         for number in 1..=3 {
             spawn(&format!("courier-{number}"), wait_for_parcels);
         }
+        web::start();
         at_work();
         Self { _pipe: pipe, _queue: queue }
     }
@@ -176,6 +177,81 @@ fn wait_for_parcels() {
     at_work();
     loop {
         thread::park();
+    }
+}
+
+/// The asynchronous half: a web shop on tokio, each of whose tasks waits for something else.
+mod web {
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+    use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+    use tokio::time::sleep;
+
+    const LONG: Duration = Duration::from_hours(1);
+
+    /// The runtime stays until the process ends: taking it down would wait for the task that keeps its worker.
+    pub(super) fn start() {
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("web").enable_time().build();
+        let runtime = Box::leak(Box::new(runtime.expect("a process has room for a runtime")));
+        let _entered = runtime.enter();
+        let (connections, carts) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(())));
+        let (orders, inbox) = mpsc::channel(16);
+        for order in 4711..4714 {
+            gmr::task::spawn(checkout(order, Arc::clone(&connections)));
+        }
+        gmr::task::spawn(deliver(inbox, orders));
+        gmr::task::spawn(hold_the_cart(Arc::clone(&carts)));
+        gmr::task::spawn(merge_carts(carts));
+        gmr::task::spawn(recommend());
+        let (started, is_started) = std::sync::mpsc::channel();
+        gmr::task::spawn(resize_images(started));
+        is_started.recv().expect("the last of them is started");
+    }
+
+    /// Three deep: a report names all three, and the line at which each waits for the next.
+    async fn checkout(order: u64, connections: Arc<Semaphore>) {
+        gmr::task::label("request", format!("POST /orders/{order}"));
+        pay(&connections).await;
+    }
+
+    async fn pay(connections: &Semaphore) {
+        connect(connections).await;
+    }
+
+    async fn connect(connections: &Semaphore) {
+        let _connection = connections.acquire().await;
+    }
+
+    async fn deliver(mut inbox: mpsc::Receiver<u64>, _open: mpsc::Sender<u64>) {
+        while inbox.recv().await.is_some() {}
+    }
+
+    async fn hold_the_cart(carts: Arc<Mutex<()>>) {
+        let _cart = carts.lock().await;
+        sleep(LONG).await;
+    }
+
+    async fn merge_carts(carts: Arc<Mutex<()>>) {
+        let _cart = carts.lock().await;
+    }
+
+    /// Waits in two places at once.
+    async fn recommend() {
+        let (_open, answer) = oneshot::channel::<u64>();
+        tokio::select! {
+            _ = answer => {}
+            () = sleep(LONG) => {}
+        }
+    }
+
+    /// What stalls an asynchronous service: a task that keeps its worker.
+    #[allow(clippy::unused_async, reason = "that it never waits is what is wrong with it")]
+    async fn resize_images(started: std::sync::mpsc::Sender<()>) {
+        started.send(()).expect("the shop waits for it");
+        thread::sleep(LONG);
     }
 }
 

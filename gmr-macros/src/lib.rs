@@ -279,11 +279,9 @@ pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `crate = path` | where gmr is found, if not at `::gmr` |
 ///
 /// ```
-/// # use gmr_runtime as _;
-/// # mod gmr { pub use gmr_macros::task; pub mod __private { pub use gmr_runtime::__private::*; } }
-/// #[gmr::task(crate = self::gmr)]
+/// #[gmr::task]
 /// async fn checkout(order: u64) -> Result<u64, std::num::ParseIntError> {
-///     gmr_runtime::task::label("order", order);
+///     gmr::task::label("order", order);
 ///     Ok(order + "1".parse::<u64>()?)
 /// }
 /// ```

@@ -1,11 +1,14 @@
 //! The parts of a report one by one: unwinding a frame, naming an address, masking, rendering. `cargo xtask bench` runs this and tells a report as a whole as well.
 
 use std::hint::black_box;
+use std::pin::pin;
 use std::sync::mpsc;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput};
+use gmr_runtime::task::TrackExt as _;
 use gmr_runtime::{__bench as inside, Report};
 
 /// As many as the table of whole reports has a row for.
@@ -21,6 +24,7 @@ fn main() {
         .configure_from_args();
     one_stack(&mut criterion);
     masking(&mut criterion);
+    polls(&mut criterion);
     whole_reports(&mut criterion);
     criterion.final_summary();
 }
@@ -57,6 +61,19 @@ fn masking(criterion: &mut Criterion) {
     criterion.bench_function("mask a configuration of 100 values", |bencher| {
         bencher.iter(|| inside::mask(black_box(&configuration)));
     });
+}
+
+/// What it costs a task to be tracked, while nobody asks.
+fn polls(criterion: &mut Criterion) {
+    let waiting = || std::future::poll_fn(|_| black_box(Poll::<()>::Pending));
+    let (mut bare, mut tracked) = (pin!(waiting()), pin!(waiting().tracked()));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut group = criterion.benchmark_group("per poll");
+    group.bench_function("a bare future", |bencher| bencher.iter(|| bare.as_mut().poll(&mut context)));
+    group.bench_function("a tracked future", |bencher| bencher.iter(|| tracked.as_mut().poll(&mut context)));
+    group.finish();
+    criterion
+        .bench_function("per task: track and drop", |bencher| bencher.iter(|| drop(waiting().tracked())));
 }
 
 /// A thousand threads whose stacks are alike, then as many whose stacks differ, which the text cannot show once for all.

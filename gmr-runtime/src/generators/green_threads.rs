@@ -146,13 +146,17 @@ impl Stacks {
 fn trimmed(mut stack: Stack) -> Stack {
     let is_in =
         |frame: &Arc<Frame>, room: &str| frame.function.as_deref().is_some_and(|name| name.contains(room));
-    let taken = stack.frames.iter().position(|frame| is_in(frame, "gmr_runtime::task::waker::"));
-    if let Some(taken) = taken {
-        let clone =
-            |frame: &&Arc<Frame>| is_in(frame, "gmr_runtime::task::") || is_in(frame, "core::task::wake::");
-        let cut = taken + stack.frames[taken..].iter().take_while(clone).count();
-        stack.frames.drain(..cut);
-    }
-    stack.frames.retain(|frame| !is_in(frame, "gmr_runtime::task::"));
+    // With debug information of lines alone, functions have no paths, but their files have.
+    let is_ours = |frame: &Arc<Frame>| {
+        let file = frame.file.as_deref().unwrap_or_default();
+        is_in(frame, "gmr_runtime::task::") || (file.contains("gmr-runtime") && file.contains("/src/task/"))
+    };
+    let clones = |frame: &Arc<Frame>| {
+        is_in(frame, "core::task::wake::")
+            || frame.file.as_deref().is_some_and(|file| file.ends_with("core/src/task/wake.rs"))
+    };
+    stack.frames.retain(|frame| !is_ours(frame));
+    let cut = stack.frames.iter().take_while(|frame| clones(frame)).count();
+    stack.frames.drain(..cut);
     stack
 }

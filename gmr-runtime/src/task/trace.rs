@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::entry::Shared;
 use super::registry;
+use super::waker::Span;
 use crate::own_thread;
 
 /// Return addresses from a leaf that waits up to the task's root, innermost first.
@@ -37,13 +38,14 @@ pub(super) fn wanted() -> Option<u64> {
     }
 }
 
-/// The stack of the caller, up to the frame that holds the address `root`.
-pub(super) fn take(root: usize) -> Branch {
+/// This part of the caller's stack.
+pub(super) fn take(Span { leaf, root }: Span) -> Branch {
     let mut frames = Vec::with_capacity(64);
     backtrace::trace(|frame| {
-        // Stacks grow downwards: a frame whose end lies above the root's address is the one that holds it, or further out.
-        let inside = frame.sp().addr() <= root && frames.len() < MOST_FRAMES;
-        if inside {
+        // Stacks grow downwards: a frame that begins below an address holds it, or is further in.
+        let begin = frame.sp().addr();
+        let inside = begin <= root && frames.len() < MOST_FRAMES;
+        if inside && begin > leaf {
             frames.push(frame.ip().addr() as u64);
         }
         inside

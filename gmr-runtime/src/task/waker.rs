@@ -9,16 +9,24 @@ use std::mem::ManuallyDrop;
 use std::sync::{Mutex, PoisonError};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
+/// The part of a stack that is a task's: above `leaf`, an address in the frame of the function that takes the stack, up to the frame that has `root` in it. Frames further out are those of whoever
+/// polls the task.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) leaf: usize,
+    pub(super) root: usize,
+}
+
 /// What a poll with this waker has seen.
 pub(super) struct Capture<'a, B> {
     runtimes: &'a Waker,
-    take: fn(usize) -> B,
+    take: fn(Span) -> B,
     branches: Mutex<Vec<B>>,
 }
 
 impl<'a, B: Send> Capture<'a, B> {
-    /// `take` is called for each clone with an address on the stack: frames further out than that are those of whoever polls the task.
-    pub(super) fn new(runtimes: &'a Waker, take: fn(usize) -> B) -> Self {
+    /// `take` is called for each clone.
+    pub(super) fn new(runtimes: &'a Waker, take: fn(Span) -> B) -> Self {
         Self { runtimes, take, branches: Mutex::default() }
     }
 
@@ -49,7 +57,9 @@ impl<'a, B: Send> Capture<'a, B> {
     unsafe fn cloned(data: *const ()) -> RawWaker {
         // SAFETY: whoever calls this has the waker, so it is during `with`.
         let this = unsafe { Self::of(data) };
-        let branch = (this.take)(data.addr());
+        let here = 0_u8;
+        let leaf = std::ptr::from_ref(std::hint::black_box(&here)).addr();
+        let branch = (this.take)(Span { leaf, root: data.addr() });
         this.branches.lock().unwrap_or_else(PoisonError::into_inner).push(branch);
         // The clone's own reference goes over into the raw waker.
         let clone = ManuallyDrop::new(this.runtimes.clone());
@@ -98,8 +108,8 @@ mod tests {
     fn a_clone_is_the_runtimes_and_leaves_a_branch() {
         let counting = Arc::new(Counting::default());
         let runtimes = Waker::from(Arc::clone(&counting));
-        let capture = Capture::new(&runtimes, |root| {
-            assert_ne!(root, 0);
+        let capture = Capture::new(&runtimes, |span| {
+            assert!(span.leaf < span.root, "stacks grow downwards");
             7
         });
         let kept = capture.with(|waker| {

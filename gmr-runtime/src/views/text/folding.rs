@@ -72,10 +72,22 @@ pub(super) fn is_of_a_runtime(frame: &Frame) -> bool {
         "async_channel::",
         "event_listener::",
     ];
+    if is_unqualified(frame) {
+        let of = frame.file.as_deref().and_then(crate_of);
+        return of.is_some_and(|of| CRATES.iter().any(|known| known.trim_end_matches("::") == of));
+    }
     let function = frame.function.as_deref().unwrap_or_default();
     let path = function.trim_start_matches(['<', '&']);
     let path = path.strip_prefix("mut ").unwrap_or(path);
     CRATES.iter().any(|of| path.starts_with(of))
+}
+
+/// The crate that a source file of cargo's belongs to: `tokio` for `.../tokio-1.54.1/src/park.rs`.
+fn crate_of(file: &str) -> Option<String> {
+    let (package, _) = file.rsplit_once("/src/")?;
+    // `src/sync/src` would be a module: the package is what has a version.
+    let (name, version) = package.rsplit('/').next()?.rsplit_once('-')?;
+    version.starts_with(|first: char| first.is_ascii_digit()).then(|| name.replace('-', "_"))
 }
 
 /// The name of an `async fn` as its author wrote it: the compiler makes a closure of its body, and of each async block.
@@ -288,6 +300,8 @@ mod tests {
         assert_eq!(without_outer_runtime(&frames).len(), 2);
         assert_eq!(without_inner_runtime(&frames).len(), 4, "what the program has called stays");
         assert!(is_standard(&frames[0]) && !is_standard(&frames[1]));
+        let in_tokio = frame("run", "/home/x/registry/src/index/tokio-1.54.1/src/runtime/park.rs");
+        assert!(is_of_a_runtime(&in_tokio) && !is_of_a_runtime(&frames[1]));
         assert_eq!(in_library("/srv/shop/library/std/src/panic.rs"), None, "somebody else's library");
     }
 
