@@ -88,6 +88,8 @@ pub mod task {
     //! [`#[gmr::task]`](macro@crate::task) tracks each call.
     #[cfg(feature = "tokio")]
     pub use gmr_runtime::task::tokio::{JoinSet, spawn, spawn_blocking, spawn_local, watch_runtime};
+    #[cfg(feature = "tower")]
+    pub use gmr_runtime::task::tower::{RequestLayer, RequestService};
     pub use gmr_runtime::task::{TrackExt, Tracked, label, track};
 }
 

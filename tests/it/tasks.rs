@@ -125,3 +125,38 @@ fn many_tasks_are_a_few_lines() {
     let again = program.report();
     assert!(again.section("Green Threads").contains("at most 1 poll\n"), "{again:?}");
 }
+
+#[test]
+fn requests_in_flight_are_tasks() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpStream;
+
+    let mut program = Program::start(program!("requests"));
+    let address = program.ask("where?");
+    let ask = |path: &str| {
+        let mut connection = TcpStream::connect(&address).expect("it listens");
+        write!(connection, "GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n").expect("it reads");
+        connection
+    };
+    let _stuck = [ask("/orders/42?token=hunter2"), ask("/orders/43")];
+    let mut status = String::new();
+    BufReader::new(ask("/health")).read_line(&mut status).expect("it answers");
+    assert!(status.starts_with("HTTP/1.1 200"), "{status}");
+    // Both have to arrive first.
+    let section = loop {
+        let report = program.report();
+        let section = report.section("Green Threads");
+        if section.contains("2 tasks like this: request") && section.contains("requests::reserve") {
+            break section.to_owned();
+        }
+    };
+    assert!(
+        section.contains("request = GET /orders/42") && section.contains("request = GET /orders/43"),
+        "{section}"
+    );
+    assert!(
+        section.contains("tests/programs/requests.rs") && section.contains("stock.acquire().await"),
+        "{section}"
+    );
+    assert!(!section.contains("hunter2") && !section.contains("/health"), "{section}");
+}

@@ -12,6 +12,8 @@ mod registry;
 pub(crate) mod runtimes;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod trace;
 mod tracked;
 mod waker;

@@ -73,6 +73,23 @@ pub fn named<F: Future>(name: &'static str, future: F) -> Tracked<F> {
     Tracked { future, task: Some(Registered::new(name, Location::caller())), waker: (0, 0) }
 }
 
+impl<F> Tracked<F> {
+    /// Labels the task, as [`label`](super::label) does from inside of it.
+    ///
+    /// ```
+    /// use gmr_runtime::task::TrackExt;
+    ///
+    /// let task = async { 17 }.tracked().labelled("order", "4711");
+    /// # drop(task);
+    /// ```
+    pub fn labelled(self, key: &'static str, value: impl std::fmt::Display) -> Self {
+        if let Some(Registered { entry, .. }) = &self.task {
+            entry.label(key, value.to_string());
+        }
+        self
+    }
+}
+
 impl<F: Future> Future for Tracked<F> {
     type Output = F::Output;
 
