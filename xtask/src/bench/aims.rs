@@ -25,6 +25,12 @@ pub(crate) fn table(results: &Results) -> Table {
     aim("gdb beside the first report, 1,000 threads", ratio(gdb, first), Bound::Least(20.0), times);
     let most = row(8000).and_then(|row| row.later("gmr"));
     aim("a later report, 8,000 threads", most, Bound::Most(0.3), time);
+    let tasks = |count| results.tasks.iter().flatten().find(|row| row.tasks == count);
+    let later = |count| tasks(count).and_then(|row| row.later.median());
+    aim("a later report, 1,000 tasks", later(1_000), Bound::Most(0.02), time);
+    aim("a later report, 100,000 tasks", later(100_000), Bound::Most(1.0), time);
+    let peak = tasks(100_000).and_then(|row| row.peak.median());
+    aim("memory at the peak, 100,000 tasks", peak, Bound::Most(64.0 * 1024.0), memory);
     let handler = results.handler.iter().flatten().find(|row| row.threads == MANY);
     let handler = handler.and_then(|row| row.took.percentile(99));
     aim("in the handler, 99th percentile, 1,000 threads", handler, Bound::Most(20e-6), time);

@@ -14,6 +14,7 @@ mod program;
 mod reports;
 mod setting;
 mod table;
+mod tasks;
 mod throughput;
 
 use std::fmt::Write as _;
@@ -31,6 +32,7 @@ pub(crate) use options::USAGE;
 struct Results {
     reports: Option<Vec<reports::Row>>,
     notes: Vec<String>,
+    tasks: Option<Vec<tasks::Row>>,
     memory: Option<Vec<memory::Row>>,
     handler: Option<Vec<handler::Row>>,
     micro: Option<Vec<micro::Row>>,
@@ -58,6 +60,9 @@ fn measure(setting: &Setting, options: &Options) -> Result<Results, String> {
         let (rows, notes) = reports::measure(setting, options);
         results.reports = Some(rows);
         results.notes = notes;
+    }
+    if options.wants(Part::Tasks) {
+        results.tasks = Some(tasks::measure(setting, options)?);
     }
     if options.wants(Part::Memory) {
         results.memory = Some(memory::measure(setting, options)?);
@@ -90,6 +95,7 @@ fn page(machine: &[String], options: &Options, results: &Results) -> String {
     part("Aims", "What was promised, with what this run has measured of it.", Some(aims::table(results)));
     let about = about_reports(options.depth, &results.notes);
     part("A report", &about, results.reports.as_deref().map(reports::table));
+    part("Tasks", TASKS, results.tasks.as_deref().map(tasks::table));
     part("Memory", MEMORY, results.memory.as_deref().map(memory::table));
     part("In the signal handler", HANDLER, results.handler.as_deref().map(handler::table));
     part("Single parts", MICRO, results.micro.as_deref().map(micro::table));
@@ -109,6 +115,9 @@ fn about_reports(depth: usize, notes: &[String]) -> String {
     }
     about.trim_end().to_owned()
 }
+
+const TASKS: &str = "Asynchronous tasks on tokio with two workers, all waiting at one place: from the signal to the last byte of the text in a file. \"First\" is the first report of a process; its memory is \
+    what the kernel's mark (`VmHWM`) says above what the process had before.";
 
 const MEMORY: &str = "Of the process that reports, for its first report, above what it had before: `RssAnon` is memory of its own, looked at every 0.2 ms; `RSS` has the \
     mapped files as well, its peak by the kernel's mark (`VmHWM`).";

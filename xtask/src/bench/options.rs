@@ -3,7 +3,7 @@
 pub(crate) const USAGE: &str = "
   bench   what a report costs, beside what other tools cost on this machine:
           time, memory, time in the signal handler, single parts, throughput
-      --only PART,...      of threads, memory, handler, micro, throughput
+      --only PART,...      of threads, tasks, memory, handler, micro, throughput
       --threads N,...      the rows [1,100,1000,8000]
       --depth N            frames of each thread [30]
       --runs N             runs of gmr [5]
@@ -16,6 +16,7 @@ pub(crate) const USAGE: &str = "
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Threads,
+    Tasks,
     Memory,
     Handler,
     Micro,
@@ -23,8 +24,9 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    const ALL: [(&str, Part); 5] = [
+    const ALL: [(&str, Part); 6] = [
         ("threads", Part::Threads),
+        ("tasks", Part::Tasks),
         ("memory", Part::Memory),
         ("handler", Part::Handler),
         ("micro", Part::Micro),

@@ -25,9 +25,10 @@ impl Setting {
         let common = ["build", "--profile", PROFILE, "--package", "gmr-tests"];
         crate::cargo(&[&common[..], &["--bin", "crowd", "--features", "bench"]].concat(), &[])?;
         setting.keep(&target, "crowd", "crowd-measuring")?;
-        crate::cargo(&[&common[..], &["--bin", "crowd", "--bin", "server"]].concat(), &[])?;
+        crate::cargo(&[&common[..], &["--bin", "crowd", "--bin", "server", "--bin", "tasks"]].concat(), &[])?;
         setting.keep(&target, "crowd", "crowd")?;
         setting.keep(&target, "server", "server")?;
+        setting.keep(&target, "tasks", "tasks")?;
         Ok(setting)
     }
 
