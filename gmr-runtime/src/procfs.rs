@@ -51,6 +51,8 @@ pub(crate) struct Stat {
     pub(crate) system_ticks: u64,
     /// Clock ticks from boot to the start.
     pub(crate) start_ticks: u64,
+    /// Whether any of the signals 1 to 31 is blocked; the others are not told here.
+    pub(crate) blocks_some: bool,
     /// The processor it last ran on.
     pub(crate) processor: Option<u32>,
     /// The scheduling policy, as sched(7) numbers them.
@@ -92,6 +94,7 @@ impl Stat {
             user_ticks: number(14)?,
             system_ticks: number(15)?,
             start_ticks: number(22)?,
+            blocks_some: number(32) != Some(0),
             processor: number(39).and_then(narrow),
             policy: number(41).and_then(narrow),
         })

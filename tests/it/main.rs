@@ -12,7 +12,6 @@ mod gdb;
 mod isolation;
 mod program;
 mod report;
-mod soak;
 mod stderr;
 mod storm;
 mod tasks;

@@ -34,6 +34,11 @@ impl Call {
         self.number == libc::SYS_rt_sigtimedwait
     }
 
+    /// Whether it waits for a lock, or for time to pass, and for nothing else.
+    pub(super) fn rests(self) -> bool {
+        [libc::SYS_futex, libc::SYS_clock_nanosleep, libc::SYS_nanosleep].contains(&self.number)
+    }
+
     /// Whether the process is about to become another program, which has no handler for our signal.
     pub(super) fn leaves_the_program(self) -> bool {
         [libc::SYS_execve, libc::SYS_execveat].contains(&self.number)
