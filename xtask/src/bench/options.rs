@@ -117,7 +117,7 @@ mod tests {
     fn mistakes_are_told() {
         assert_eq!(
             parse("--only wine").unwrap_err(),
-            "there is no part `wine`: the parts are threads, memory, handler, micro, throughput"
+            "there is no part `wine`: the parts are threads, tasks, memory, handler, micro, throughput"
         );
         assert_eq!(parse("--runs 0").unwrap_err(), "`0` is no number above 0");
         assert!(parse("--write --only micro").is_err());
