@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Address, Modules, Symbol};
+use super::{Address, Module, Symbol};
 
 /// Beyond this many addresses, all is forgotten. With what is inlined, one takes a kilobyte or two, so this is three megabytes; a thousand waiting threads have some hundred addresses,
 /// and threads that compute bring a few new ones with each report.
@@ -19,14 +19,14 @@ static KNOWN: Mutex<Option<HashMap<String, HashMap<u64, Symbols>>>> = Mutex::new
 pub(super) type Symbols = Arc<[Symbol]>;
 
 /// The symbols of this address, if an earlier report has resolved it.
-pub(super) fn get(address: Address, modules: &Modules) -> Option<Symbols> {
-    let (module, offset) = place(address, modules)?;
+pub(super) fn get(address: Address, module: &Module) -> Option<Symbols> {
+    let (module, offset) = place(address, module)?;
     lock().as_ref()?.get(module)?.get(&offset).cloned()
 }
 
 /// Remembers the symbols of an address.
-pub(super) fn put(address: Address, modules: &Modules, symbols: &Symbols) {
-    let Some((module, offset)) = place(address, modules) else { return };
+pub(super) fn put(address: Address, module: &Module, symbols: &Symbols) {
+    let Some((module, offset)) = place(address, module) else { return };
     let mut known = lock();
     let known = known.get_or_insert_default();
     if known.values().map(HashMap::len).sum::<usize>() >= MOST {
@@ -49,8 +49,7 @@ pub(crate) fn forget() {
 
 /// A name that stands for the same code for as long as the process runs: the build-id; without one, the path, and that only for the module that this very code is
 /// in, since any other may be unloaded and another loaded from the same path.
-fn place(address: Address, modules: &Modules) -> Option<(&str, u64)> {
-    let module = modules.find(address.lookup())?;
+fn place(address: Address, module: &Module) -> Option<(&str, u64)> {
     let name = match &module.build_id {
         Some(build_id) => build_id,
         None if module.covers(place as *const () as u64) => &module.path,

@@ -44,13 +44,12 @@ pub(crate) fn symbolize(
             frames.insert(address, located(address, &[named], modules));
             continue;
         }
-        match known::get(address, modules) {
+        match modules.find(address.lookup()).and_then(|module| known::get(address, module)) {
             Some(symbols) => drop(frames.insert(address, located(address, &symbols, modules))),
             None => drop(unknown.insert(address)),
         }
     }
     let note = resolve_all(&unknown, modules, patience, |address, symbols| {
-        known::put(address, modules, &symbols);
         frames.insert(address, located(address, &symbols, modules));
     });
     for address in unknown {
@@ -93,8 +92,10 @@ fn resolve_all(
                         .zip(symbol.line)
                         .and_then(|(file, line)| sources.line(file, line));
                 }
+                let symbols: Symbols = symbols.into();
+                known::put(address, &module, &symbols);
                 // Nobody may be waiting any more; the next report is glad of it all the same.
-                let _ = sender.send((address, symbols.into()));
+                let _ = sender.send((address, symbols));
             });
         }
         drop(turn);
@@ -180,7 +181,8 @@ mod tests {
         assert!(Arc::ptr_eq(&stacks[0].frames[0], &stacks[1].frames[0]), "shared, not copied");
         // And it is known the next time.
         let address = stacks[0].frames[0].address;
-        assert!(known::get(Address::Exact(address), &Modules::load()).is_some());
+        let modules = Modules::load();
+        assert!(known::get(Address::Exact(address), modules.find(address).unwrap()).is_some());
     }
 
     #[test]

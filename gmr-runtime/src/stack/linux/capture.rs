@@ -21,8 +21,8 @@ use crate::procfs::Stat;
 use crate::stack::turn::{MyTurn, Turn};
 use crate::stack::{Task, Trace};
 
-/// How long a batch of threads may take to answer. A thread that can run answers within microseconds; one that waits for a processor on a crowded machine
-/// within a few time slices.
+/// How long a batch of threads may take to answer. A thread that has a processor answers within microseconds. One that stands in line for one, on a crowded machine, gets its batch's
+/// share of what is left of the time for all.
 const BATCH_DEADLINE: Duration = Duration::from_millis(100);
 /// How long all of them may take together.
 const TOTAL_DEADLINE: Duration = Duration::from_secs(1);
@@ -209,7 +209,8 @@ impl Session {
     ) {
         let capacity = portion.length * if portion.elsewhere == 0 { 1 } else { 2 };
         let mut kept = None;
-        for batch in threads.chunks(SLOTS) {
+        let batches = threads.len().div_ceil(SLOTS);
+        for (batch, left) in threads.chunks(SLOTS).zip((1..=batches).rev()) {
             if !signals::is_ours(self.signal) {
                 // Without our handler, the signal would end the process.
                 for &(index, tid) in batch {
@@ -238,7 +239,11 @@ impl Session {
                     Err(reason) => each(index, tid, Err(reason)),
                 }
             }
-            wait_for(&asked, self.until.min(Instant::now() + BATCH_DEADLINE));
+            let since = Instant::now();
+            wait_for(&asked, self.until.min(since + BATCH_DEADLINE));
+            let share = self.until.saturating_duration_since(since) / u32::try_from(left).unwrap_or(u32::MAX);
+            let in_line: Vec<&Asked<'_>> = asked.iter().filter(|thread| thread.is_in_line()).collect();
+            wait_for(&in_line, since + share);
             // Those in the middle of their answers are one copy away.
             let writing: Vec<&Asked<'_>> = asked.iter().filter(|thread| thread.is_late()).collect();
             wait_for(&writing, Instant::now() + BATCH_DEADLINE);
@@ -255,7 +260,7 @@ impl Session {
                         Ok((answer.registers, pieces))
                     }
                     Progress::Writing => Err("it began to answer and did not finish".to_owned()),
-                    Progress::Waiting => Err(why_silent(thread.tid)),
+                    Progress::Waiting => Err(why_silent(thread.tid, since.elapsed())),
                 };
                 each(thread.index, thread.tid, outcome);
             }
@@ -304,6 +309,12 @@ const UNREADABLE: &str = "the kernel did not copy its stack (process_vm_readv; a
 const EXITED: &str = "it exited meanwhile";
 
 impl Asked<'_> {
+    /// True of a thread that has not answered and could, had it a processor.
+    fn is_in_line(&self) -> bool {
+        matches!(self.slot.progress(), Progress::Waiting)
+            && Stat::read(&directory(self.tid)).is_ok_and(|stat| stat.state == RUNNABLE)
+    }
+
     /// Takes the slot back if the thread has not begun to answer: it will find its ticket void. True if it is in the middle of it.
     fn is_late(&self) -> bool {
         let answered = matches!(self.slot.progress(), Progress::Done(_));
@@ -352,14 +363,21 @@ fn wait_for<'a, A: Borrow<Asked<'a>>>(asked: &[A], until: Instant) {
     }
 }
 
-/// Why a thread that was sent the signal has not answered.
-fn why_silent(tid: u32) -> String {
-    let directory = PathBuf::from(format!("/proc/self/task/{tid}"));
-    match Stat::read(&directory).map(|stat| stat.state) {
+/// The letter of a thread that runs or stands in line for a processor.
+const RUNNABLE: char = 'R';
+
+fn directory(tid: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/self/task/{tid}"))
+}
+
+/// Why a thread that was sent the signal has not answered in this time.
+fn why_silent(tid: u32, within: Duration) -> String {
+    match Stat::read(&directory(tid)).map(|stat| stat.state) {
         Err(_) | Ok('Z' | 'X' | 'x') => EXITED.to_owned(),
         Ok('D') => "it is in uninterruptible sleep in the kernel".to_owned(),
         Ok('T' | 't') => "it is stopped".to_owned(),
-        Ok(_) => format!("it did not answer within {} ms", BATCH_DEADLINE.as_millis()),
+        Ok(RUNNABLE) => format!("it got no processor within {} ms", within.as_millis()),
+        Ok(_) => format!("it did not answer within {} ms", within.as_millis()),
     }
 }
 
