@@ -1,11 +1,12 @@
 //! What is known of one task. Its own polls write it, a report reads it; neither waits for the other.
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError, TryLockError};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
+use super::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use super::sync::{Mutex, MutexGuard, yield_now};
 use super::trace::Branches;
 
 /// One task.
@@ -113,7 +114,8 @@ impl Entry {
     /// Claims the trace for the poll that is about to run. False if it has been taken already.
     pub(super) fn claim(&self, trace: u64) -> bool {
         self.traced.load(Ordering::Relaxed) != trace && {
-            self.traced.store(trace, Ordering::Relaxed);
+            // After the poll has begun: who sees the claim sees that poll, or its end.
+            self.traced.store(trace, Ordering::Release);
             true
         }
     }
@@ -141,7 +143,7 @@ impl Entry {
     /// Whether a trace has nothing more to learn of it.
     pub(super) fn is_settled(&self, trace: u64) -> bool {
         let done =
-            self.traced.load(Ordering::Relaxed) == trace && self.polled_by.load(Ordering::Acquire) == 0;
+            self.traced.load(Ordering::Acquire) == trace && self.polled_by.load(Ordering::Acquire) == 0;
         done || self.ended.load(Ordering::Relaxed)
     }
 
@@ -200,7 +202,7 @@ impl Entry {
             match self.slow.try_lock() {
                 Ok(slow) => return Some(slow),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+                Err(TryLockError::WouldBlock) => yield_now(),
             }
         }
         None

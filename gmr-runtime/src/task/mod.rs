@@ -10,6 +10,7 @@ mod own;
 mod registry;
 #[cfg(feature = "tokio")]
 pub(crate) mod runtimes;
+mod sync;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 #[cfg(feature = "tower")]

@@ -1,0 +1,153 @@
+//! Every order in which a task's polls, the thread that wakes it and a report can meet over its account, as the memory model allows them: gone through by a model checker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+use crate::entry::{Condition, Entry};
+
+/// The account itself, over the checker's locks and atomics.
+#[path = "../gmr-runtime/src/task/entry.rs"]
+#[allow(dead_code, clippy::duration_suboptimal_units, reason = "the library uses the rest of it")]
+mod entry;
+
+mod sync {
+    pub(super) use loom::sync::{Mutex, MutexGuard, atomic};
+    pub(super) use loom::thread::yield_now;
+}
+
+mod trace {
+    /// What a trace has found, to its account nothing but a value.
+    pub(super) type Branches = std::sync::Arc<[u64]>;
+}
+
+const TRACE: u64 = 1;
+const TID: u32 = 4711;
+
+/// A waker that counts.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The account of a task that has been polled once and waits.
+fn waiting() -> Arc<Entry> {
+    let entry = Entry::new(1, "task", std::panic::Location::caller());
+    entry.begin(TID);
+    entry.end();
+    Arc::new(entry)
+}
+
+/// A poll as `Tracked` does it while a trace is wanted.
+fn poll(entry: &Entry) {
+    let since = entry.begin(TID);
+    if entry.claim(TRACE) {
+        entry.found(TRACE, Arc::new([17]));
+        entry.end_unchanged(since);
+    } else {
+        entry.end();
+    }
+}
+
+/// Goes through the orders of these two, each on a thread of its own, then has `after` look at what they have left. Either begins once: the checker looks for what a step of the one
+/// may meet among the steps that the other had made when it came to it, and overlooks some from one side.
+fn in_every_order<T: Clone + 'static>(set: fn() -> T, one: fn(&T), other: fn(&T), after: fn(&T)) {
+    for (first, second) in [(one, other), (other, one)] {
+        loom::model(move || {
+            let all = set();
+            let of_first = all.clone();
+            let thread = loom::thread::spawn(move || first(&of_first));
+            second(&all);
+            thread.join().unwrap();
+            after(&all);
+        });
+    }
+}
+
+fn must_have_told(entry: &Entry) {
+    let found = entry.look(TRACE).expect("nobody holds it").0;
+    assert!(matches!(found, Condition::Waiting { branches: Some(_), .. }), "{found:?}");
+}
+
+#[test]
+fn a_settled_task_has_told_where_it_waits() {
+    let report = |entry: &Arc<Entry>| {
+        if entry.is_settled(TRACE) {
+            must_have_told(entry);
+        }
+    };
+    in_every_order(
+        waiting,
+        |entry| poll(entry),
+        report,
+        |entry| {
+            assert!(entry.is_settled(TRACE));
+            must_have_told(entry);
+        },
+    );
+}
+
+#[test]
+fn a_task_that_is_woken_while_it_is_polled_is_not_thought_to_be_polled_or_woken_for_ever() {
+    let with_waker = || {
+        let woken = Arc::new(Woken::default());
+        let entry = waiting();
+        entry.keep(Waker::from(Arc::clone(&woken)));
+        (entry, woken)
+    };
+    in_every_order(
+        with_waker,
+        |(entry, _)| poll(entry),
+        |(entry, _)| entry.wake(),
+        |(entry, woken)| {
+            // The runtime polls whatever was woken.
+            if woken.0.load(Ordering::Relaxed) > 0 {
+                poll(entry);
+            }
+            must_have_told(entry);
+        },
+    );
+}
+
+#[test]
+fn a_waker_that_is_replaced_while_it_is_used_is_neither_lost_nor_left_over() {
+    let with_wakers = || {
+        let (before, after) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+        let entry = waiting();
+        entry.keep(Waker::from(Arc::clone(&before)));
+        (entry, before, after)
+    };
+    in_every_order(
+        with_wakers,
+        |(entry, _, after)| entry.keep(Waker::from(Arc::clone(after))),
+        |(entry, ..)| entry.wake(),
+        |(_, before, after)| {
+            let count = |woken: &Woken| woken.0.load(Ordering::Relaxed);
+            assert_eq!(count(before) + count(after), 1);
+            // Of the one nobody else, of the other the account.
+            assert_eq!((Arc::strong_count(before), Arc::strong_count(after)), (1, 2));
+        },
+    );
+}
+
+#[test]
+fn a_task_that_ends_is_settled_and_can_be_looked_at() {
+    let end = |entry: &Arc<Entry>| {
+        entry.begin(TID);
+        entry.end();
+        entry.finish();
+    };
+    in_every_order(
+        waiting,
+        end,
+        |entry| drop(entry.look(TRACE)),
+        |entry| {
+            assert!(entry.is_settled(TRACE) && entry.has_ended());
+            assert_eq!(entry.polls(), 2);
+        },
+    );
+}
