@@ -2,7 +2,7 @@
 //!
 //! They are read once, while gmr is installed: later the environment may be behind a lock that a stuck thread holds.
 
-use crate::views::text::Detail;
+use crate::views::Detail;
 
 /// `GMR_SIGNAL`: which signal asks for reports, over what the program says.
 pub(crate) fn signal() -> Option<String> {

@@ -16,7 +16,7 @@ use crate::section::generator::Generator;
 use crate::section::{convert, panics};
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Outbox, Request};
-use crate::views::text::Detail;
+use crate::views::Detail;
 use crate::{env, mask, own_thread, stack};
 
 /// The signal that asks for reports unless somebody says otherwise: what the services of `OpenStack` answer.

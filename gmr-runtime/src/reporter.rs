@@ -14,7 +14,7 @@ use crate::section::registry::{self, Kind};
 use crate::section::run::{self, Outcome};
 use crate::sinks::Stderr;
 use crate::trigger::{Inbox, Request};
-use crate::views::text::{self, Detail};
+use crate::views::{Detail, text};
 
 /// How long all generators of a report may take together.
 const TOTAL: Duration = Duration::from_secs(10);

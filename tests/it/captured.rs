@@ -7,12 +7,10 @@ use serde_json::{Value, json};
 
 use crate::program::{Program, program};
 
-fn section<'a>(report: &'a Value, title: &str) -> &'a Value {
+fn content<'a>(report: &'a Value, title: &str) -> &'a Value {
     let sections = report["sections"].as_array().expect("a list");
-    sections
-        .iter()
-        .find(|section| section["title"] == title)
-        .unwrap_or_else(|| panic!("no {title} in {report}"))
+    let section = sections.iter().find(|section| section["title"] == title);
+    &section.unwrap_or_else(|| panic!("no {title} in {report}"))["content"]
 }
 
 #[test]
@@ -23,26 +21,28 @@ fn a_captured_report_serializes_whole() {
     let report: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(report["heading"]["number"], 1);
     assert_eq!(report["heading"]["trigger"], json!({"kind": "api"}));
-    assert_eq!(section(&report, "Package")["content"]["product"], "captured");
-    let threads = section(&report, "Threads")["content"]["threads"].as_array().expect("a list");
+    assert_eq!(report["schema_version"], "1.0");
+    assert_eq!(content(&report, "Package")["data"]["product"], "captured");
+    let threads = content(&report, "Threads")["data"]["threads"].as_array().expect("a list");
     assert_eq!(threads[0]["tid"], pid);
     assert_eq!(threads[0]["role"], "main");
     let frames = threads[0]["stack"]["frames"].as_array().expect("a list");
-    let main =
-        frames.iter().find(|frame| frame["function"] == "captured::main").expect("main is in its own stack");
+    let mut frames =
+        frames.iter().map(|number| &report["frames"][number.as_u64().expect("a number") as usize]);
+    let main = frames.find(|frame| frame["function"] == "captured::main").expect("main is in its own stack");
     assert!(main["file"].as_str().unwrap().ends_with("tests/programs/captured.rs"), "{main}");
     assert!(
         main["line"].is_u64() && main["module_offset"].is_u64() && main["build_id"].is_string(),
         "{main}"
     );
+    let database = json!({"kind": "fields", "data": {"host": "db1", "password": "***"}});
     assert_eq!(
-        section(&report, "Configuration")["content"],
-        json!([{"title": "Database", "kind": "fields", "content": {"host": "db1", "password": "***"}}])
+        content(&report, "Configuration")["data"],
+        json!([{"title": "Database", "content": database}])
     );
-    assert_eq!(section(&report, "Added")["content"], json!([1, 2, 3]));
-    assert_eq!(section(&report, "Failing")["kind"], "error");
-    assert_eq!(section(&report, "Failing")["content"], "not today");
-    let nested = section(&report, "Nested")["content"].as_str().expect("text");
+    assert_eq!(content(&report, "Added")["data"], json!([1, 2, 3]));
+    assert_eq!(content(&report, "Failing"), &json!({"kind": "error", "data": "not today"}));
+    let nested = content(&report, "Nested")["data"].as_str().expect("text");
     assert!(nested.contains("a report cannot be made by a section of a report"), "{nested}");
     assert!(!text.contains("hunter2"));
 }

@@ -136,53 +136,53 @@ impl<'a> Serializer for Gate<'a> {
     }
 
     fn serialize_i8(self, value: i8) -> Result<(), MaskError> {
-        self.byte(Value::Signed(value.into()))
+        self.byte(i128::from(value).into())
     }
 
     fn serialize_i16(self, value: i16) -> Result<(), MaskError> {
-        self.number(Value::Signed(value.into()))
+        self.number(i128::from(value).into())
     }
 
     fn serialize_i32(self, value: i32) -> Result<(), MaskError> {
-        self.number(Value::Signed(value.into()))
+        self.number(i128::from(value).into())
     }
 
     fn serialize_i64(self, value: i64) -> Result<(), MaskError> {
-        self.number(Value::Signed(value.into()))
+        self.number(i128::from(value).into())
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), MaskError> {
-        self.number(Value::Signed(value))
+        self.number(value.into())
     }
 
     fn serialize_u8(self, value: u8) -> Result<(), MaskError> {
-        self.byte(Value::Unsigned(value.into()))
+        self.byte(u128::from(value).into())
     }
 
     fn serialize_u16(self, value: u16) -> Result<(), MaskError> {
-        self.number(Value::Unsigned(value.into()))
+        self.number(u128::from(value).into())
     }
 
     fn serialize_u32(self, value: u32) -> Result<(), MaskError> {
-        self.number(Value::Unsigned(value.into()))
+        self.number(u128::from(value).into())
     }
 
     fn serialize_u64(self, value: u64) -> Result<(), MaskError> {
-        self.number(Value::Unsigned(value.into()))
+        self.number(u128::from(value).into())
     }
 
     fn serialize_u128(self, value: u128) -> Result<(), MaskError> {
-        self.number(Value::Unsigned(value))
+        self.number(value.into())
     }
 
     /// By way of its shortest decimal form, so that 0.1 stays 0.1 when it becomes wider.
     fn serialize_f32(self, value: f32) -> Result<(), MaskError> {
-        let wide = value.to_string().parse().unwrap_or_else(|_| value.into());
-        self.number(Value::Float(wide))
+        let wide: f64 = value.to_string().parse().unwrap_or_else(|_| value.into());
+        self.number(wide.into())
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), MaskError> {
-        self.number(Value::Float(value))
+        self.number(value.into())
     }
 
     fn serialize_char(self, value: char) -> Result<(), MaskError> {

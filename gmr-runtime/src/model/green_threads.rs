@@ -1,17 +1,19 @@
 //! The Green Threads section: asynchronous tasks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Stack;
+use super::{Frame, Stack};
 
 /// The asynchronous tasks of the process, as far as they are tracked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct GreenThreads {
+pub struct GreenThreads<F = Arc<Frame>> {
     /// The tasks, in the order in which they were started.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<Task<F>>,
     /// The runtimes that are known.
     pub runtimes: Vec<Runtime>,
     /// What the reader has to know about the whole section.
@@ -21,9 +23,10 @@ pub struct GreenThreads {
 /// One task.
 ///
 /// What a hundred thousand tasks have in common they share: names, places and stacks are the same memory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Task {
+pub struct Task<F = Arc<Frame>> {
     /// A number of its own, from 1, in the order in which tasks are started.
     pub id: u64,
     /// Its name; by default that of its future's type.
@@ -37,14 +40,14 @@ pub struct Task {
     /// What it has been labelled with, secrets masked.
     pub labels: Vec<Label>,
     /// What it is doing.
-    #[serde(flatten)]
     pub state: TaskState,
     /// Where it waits: one stack for each future that would wake it, the innermost frame first, up to the task's own. Empty where that is not known.
-    pub stacks: Arc<[Stack]>,
+    pub stacks: Arc<[Stack<F>]>,
 }
 
 /// A key and its value.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Label {
     /// The key.
@@ -54,8 +57,9 @@ pub struct Label {
 }
 
 /// What a task is doing. Times are exact to some four milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TaskState {
     /// A thread is inside its poll.
@@ -84,7 +88,8 @@ pub enum TaskState {
 }
 
 /// A runtime that runs tasks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Runtime {
     /// `tokio, multi-thread`
@@ -97,4 +102,43 @@ pub struct Runtime {
     pub queued_tasks: usize,
     /// For how long each worker has been busy since the runtime was started, in milliseconds; empty where that is not told.
     pub worker_busy_ms: Vec<u64>,
+}
+
+impl<F> GreenThreads<F> {
+    pub(super) fn map_frames<G, E>(
+        &self,
+        map: &mut impl FnMut(&F) -> Result<G, E>,
+    ) -> Result<GreenThreads<G>, E> {
+        // What a hundred thousand tasks share they share afterwards.
+        let mut known: HashMap<*const Stack<F>, Arc<[Stack<G>]>> = HashMap::new();
+        let mut tasks = Vec::with_capacity(self.tasks.len());
+        for task in &self.tasks {
+            let stacks = match known.get(&task.stacks.as_ptr()) {
+                Some(stacks) if stacks.len() == task.stacks.len() => Arc::clone(stacks),
+                _ => {
+                    let stacks: Arc<[_]> =
+                        task.stacks.iter().map(|stack| stack.map_frames(map)).collect::<Result<_, E>>()?;
+                    known.insert(task.stacks.as_ptr(), Arc::clone(&stacks));
+                    stacks
+                }
+            };
+            tasks.push(task.with_stacks(stacks));
+        }
+        Ok(GreenThreads { tasks, runtimes: self.runtimes.clone(), notes: self.notes.clone() })
+    }
+}
+
+impl<F> Task<F> {
+    fn with_stacks<G>(&self, stacks: Arc<[Stack<G>]>) -> Task<G> {
+        Task {
+            id: self.id,
+            name: Arc::clone(&self.name),
+            spawned_at: Arc::clone(&self.spawned_at),
+            age_ms: self.age_ms,
+            polls: self.polls,
+            labels: self.labels.clone(),
+            state: self.state.clone(),
+            stacks,
+        }
+    }
 }

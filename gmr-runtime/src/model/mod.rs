@@ -3,6 +3,7 @@
 //! Generators fill it, views read it, `serde` serializes it. Units stand in the names of the fields (`_ms`, `_us`),
 //! times are RFC 3339 in UTC.
 
+mod document;
 mod green_threads;
 mod package;
 mod processes;
@@ -10,6 +11,7 @@ mod report;
 mod threads;
 mod value;
 
+pub use document::{Document, FrameNumber, SCHEMA_VERSION};
 pub use green_threads::{GreenThreads, Label, Runtime, Task, TaskState};
 pub use package::Package;
 pub use processes::{Ids, Process, Processes};

@@ -1,11 +1,12 @@
 //! The Package section: what program this is.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What program this is, and what could be learnt about it without the adopter's help.
 ///
 /// A field is `None` where it could not be learnt; it is never guessed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Package {
     /// The product's name; by default the adopter's package name.

@@ -1,9 +1,10 @@
 //! The Processes section.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// This process and, below it, its children.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Processes {
     /// This process first, each process before its children.
@@ -11,7 +12,8 @@ pub struct Processes {
 }
 
 /// One process.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Process {
     /// The process id.
@@ -33,7 +35,8 @@ pub struct Process {
 }
 
 /// The three ids that a process has for user and group.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ids {
     /// The real id.
     pub real: u32,

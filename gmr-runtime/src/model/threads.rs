@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Every thread of the process.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Threads {
+pub struct Threads<F = Arc<Frame>> {
     /// The threads: the main thread first, gmr's own last, between them in the order of their ids.
-    pub threads: Vec<Thread>,
+    pub threads: Vec<Thread<F>>,
     /// What the reader has to know about the whole section: why symbols are missing, for example.
     pub notes: Vec<String>,
 }
 
 /// One thread, as the kernel described it before its stack was taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Thread {
+pub struct Thread<F = Arc<Frame>> {
     /// The kernel's id of the thread.
     pub tid: u32,
     /// The thread's name; Linux keeps its first 15 bytes.
@@ -39,11 +41,12 @@ pub struct Thread {
     /// What it waits for in the kernel; none for a thread that was running.
     pub waiting: Option<Waiting>,
     /// The stack, or why there is none.
-    pub stack: Stack,
+    pub stack: Stack<F>,
 }
 
 /// What a thread waits for in the kernel.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Waiting {
     /// The name of the system call, or its number where gmr has no name for it.
@@ -61,7 +64,8 @@ pub struct Waiting {
 }
 
 /// Whose thread it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Role {
@@ -76,11 +80,14 @@ pub enum Role {
 }
 
 /// A thread's stack.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+///
+/// A frame is `F`: in memory the frame itself, which stacks share; in a [`Document`](super::Document) its [number](super::FrameNumber).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Stack {
+pub struct Stack<F = Arc<Frame>> {
     /// The frames, innermost first. Frames of inlined functions stand before the frame they were inlined into.
-    pub frames: Vec<Arc<Frame>>,
+    pub frames: Vec<F>,
     /// Why the stack is missing (no frames), or why it ends before the thread's first function.
     pub incomplete: Option<String>,
 }
@@ -92,8 +99,42 @@ impl Stack {
     }
 }
 
+impl<F> Threads<F> {
+    pub(super) fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Threads<G>, E> {
+        let Self { threads, notes } = self;
+        let threads = threads.iter().map(|thread| thread.map_frames(map)).collect::<Result<_, E>>()?;
+        Ok(Threads { threads, notes: notes.clone() })
+    }
+}
+
+impl<F> Thread<F> {
+    fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Thread<G>, E> {
+        Ok(Thread {
+            tid: self.tid,
+            name: self.name.clone(),
+            role: self.role,
+            state: self.state.clone(),
+            cpu_user_ms: self.cpu_user_ms,
+            cpu_system_ms: self.cpu_system_ms,
+            started_at: self.started_at.clone(),
+            policy: self.policy.clone(),
+            last_cpu: self.last_cpu,
+            waiting: self.waiting.clone(),
+            stack: self.stack.map_frames(map)?,
+        })
+    }
+}
+
+impl<F> Stack<F> {
+    pub(super) fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Stack<G>, E> {
+        let frames = self.frames.iter().map(map).collect::<Result<_, E>>()?;
+        Ok(Stack { frames, incomplete: self.incomplete.clone() })
+    }
+}
+
 /// One frame of a stack.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Frame {
     /// The address of the instruction, in the process's memory. In frames other than the innermost it is the return

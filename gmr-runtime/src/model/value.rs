@@ -1,7 +1,9 @@
 //! A tree of values: what any `Serialize` type becomes once it has passed the masking serializer.
 
-use serde::ser::{SerializeMap, SerializeSeq};
-use serde::{Serialize, Serializer};
+use std::fmt;
+
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A dynamically typed value: what a section or a configuration group shows.
 ///
@@ -19,13 +21,14 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A negative integer, or any integer of a signed type.
-    Signed(i128),
-    /// An integer of an unsigned type.
-    Unsigned(u128),
-    /// A floating-point number.
+    /// A negative integer.
+    Signed(i64),
+    /// Any other integer.
+    Unsigned(u64),
+    /// A finite floating-point number.
     Float(f64),
-    /// Text; a masked secret is the text `***`.
+    /// Text; a masked secret is the text `***`. A number that fits nowhere else, of more than 64 bits or none at all (`NaN`), is text as well: there is no other
+    /// form that all who read reports would take.
     Text(String),
     /// A sequence.
     List(Vec<Value>),
@@ -43,36 +46,130 @@ impl Value {
     }
 }
 
+impl From<i128> for Value {
+    fn from(value: i128) -> Self {
+        match (u64::try_from(value), i64::try_from(value)) {
+            (Ok(value), _) => Value::Unsigned(value),
+            (_, Ok(value)) => Value::Signed(value),
+            _ => Value::Text(value.to_string()),
+        }
+    }
+}
+
+impl From<u128> for Value {
+    fn from(value: u128) -> Self {
+        u64::try_from(value).map_or_else(|_| Value::Text(value.to_string()), Value::Unsigned)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        if value.is_finite() { Value::Float(value) } else { Value::Text(value.to_string()) }
+    }
+}
+
+/// What a format that tells types apart in another way than JSON does can know a value by.
+pub(crate) const NEWTYPE: &str = "gmr::Value";
+
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
+        serializer.serialize_newtype_struct(NEWTYPE, &Bare(self))
+    }
+}
+
+/// The value without its name.
+struct Bare<'a>(&'a Value);
+
+impl Serialize for Bare<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
             Value::Null => serializer.serialize_unit(),
             Value::Bool(value) => serializer.serialize_bool(*value),
-            // 128-bit integers are refused by several formats; narrow ones are taken by all.
-            Value::Signed(value) => match i64::try_from(*value) {
-                Ok(narrow) => serializer.serialize_i64(narrow),
-                Err(_) => serializer.serialize_i128(*value),
-            },
-            Value::Unsigned(value) => match u64::try_from(*value) {
-                Ok(narrow) => serializer.serialize_u64(narrow),
-                Err(_) => serializer.serialize_u128(*value),
-            },
+            Value::Signed(value) => serializer.serialize_i64(*value),
+            Value::Unsigned(value) => serializer.serialize_u64(*value),
             Value::Float(value) => serializer.serialize_f64(*value),
             Value::Text(value) => serializer.serialize_str(value),
-            Value::List(items) => {
-                let mut seq = serializer.serialize_seq(Some(items.len()))?;
-                for item in items {
-                    seq.serialize_element(item)?;
-                }
-                seq.end()
-            }
-            Value::Map(entries) => {
-                let mut map = serializer.serialize_map(Some(entries.len()))?;
-                for (key, value) in entries {
-                    map.serialize_entry(key, value)?;
-                }
-                map.end()
-            }
+            Value::List(items) => serializer.collect_seq(items),
+            Value::Map(entries) => serializer.collect_map(entries.iter().map(|(key, value)| (key, value))),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        Value::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(i128::from(value).into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Unsigned(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Value {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Value".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "description": "Anything: what a section or a group of the configuration shows." })
     }
 }

@@ -1,10 +1,8 @@
 //! The text view: a report as a person reads it on a terminal or in a log, in the look of `oslo.reports`.
 //!
-//! 72 columns where data does not need more. Everything that comes from data passes [`clean`](escape::clean), so that it can neither move the
+//! 72 columns where data does not need more. Everything that comes from data passes [`clean`], so that it can neither move the
 //! cursor nor be taken for the report's own structure.
 
-mod escape;
-mod folding;
 mod sections;
 mod stacks;
 mod tasks;
@@ -12,21 +10,12 @@ mod values;
 
 use std::fmt::{self, Write as _};
 
-use crate::model::{Heading, Report, Section, Sender, Summary, Trigger};
-use escape::clean;
+use super::escape::clean;
+use super::{Detail, words};
+use crate::model::{Heading, Report, Section, Summary};
 
 /// The width of everything that is not data.
 const WIDTH: usize = 72;
-
-/// How much of each stack is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Detail {
-    /// Without the frames that the runtime puts around every stack.
-    #[default]
-    Short,
-    /// All frames.
-    Full,
-}
 
 /// The opening of a report.
 pub(crate) fn heading(heading: &Heading) -> String {
@@ -34,41 +23,11 @@ pub(crate) fn heading(heading: &Heading) -> String {
     text.push_str(&title("Guru Meditation"));
     text.push_str(&"|".repeat(WIDTH));
     text.push('\n');
-    let _ = writeln!(text, "report = {}", heading.number);
-    let _ = writeln!(text, "time = {}", clean(&heading.made_at));
-    let _ = writeln!(text, "pid = {}", heading.pid);
-    let _ = writeln!(text, "trigger = {}", trigger(&heading.trigger));
-    for note in &heading.notes {
-        let _ = writeln!(text, "note = {}", clean(note));
+    for (key, value) in words::heading(heading) {
+        let _ = writeln!(text, "{key} = {value}");
     }
     text.push('\n');
     text
-}
-
-fn trigger(trigger: &Trigger) -> String {
-    match trigger {
-        Trigger::Signal { name, sender: from, coalesced } => {
-            let from = from.as_ref().map_or_else(|| " from the kernel".to_owned(), sender);
-            let more = match coalesced {
-                0 => String::new(),
-                1 => ", and 1 more signal since".to_owned(),
-                count => format!(", and {count} more signals since"),
-            };
-            format!("{}{from}{more}", clean(name))
-        }
-        Trigger::Api => "the program itself".to_owned(),
-    }
-}
-
-fn sender(sender: &Sender) -> String {
-    // A sender outside of this process's namespace has no id in it.
-    let process = match sender.pid {
-        0 => "a process outside of this namespace".to_owned(),
-        pid => format!("process {pid}"),
-    };
-    let command = sender.command.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();
-    let user = sender.user.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();
-    format!(" from {process}{command}, user {}{user}", sender.uid)
 }
 
 /// One section, with its title.
@@ -81,15 +40,7 @@ pub(crate) fn section(section: &Section, detail: Detail) -> String {
 
 /// The last line.
 pub(crate) fn summary(summary: &Summary) -> String {
-    let failed = if summary.failed == 0 { String::new() } else { format!(" ({} failed)", summary.failed) };
-    let line = format!(
-        "end of report {}: {}{failed}, {}, {}",
-        summary.number,
-        counted(summary.sections, "section"),
-        counted(summary.threads, "thread"),
-        milliseconds(summary.took_us),
-    );
-    format!("{}\n", framed(&line))
+    format!("{}\n", framed(&words::summary(summary)))
 }
 
 /// `====`, the title centred in 64 columns, `====`, between two full lines.
@@ -100,18 +51,6 @@ fn title(title: &str) -> String {
 
 fn framed(text: &str) -> String {
     format!("===={text:^64}====")
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-fn milliseconds(microseconds: u64) -> String {
-    match microseconds {
-        0..10_000 => format!("{}.{} ms", microseconds / 1000, microseconds % 1000 / 100),
-        10_000..10_000_000 => format!("{} ms", microseconds / 1000),
-        _ => format!("{}.{} s", microseconds / 1_000_000, microseconds % 1_000_000 / 100_000),
-    }
 }
 
 /// The text view, its stacks without the runtime's own frames.
@@ -128,7 +67,7 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Content;
+    use crate::model::{Content, Sender, Trigger};
 
     fn report() -> Report {
         let sender = Sender { pid: 42, uid: 0, user: Some("root".into()), command: None };
@@ -186,12 +125,5 @@ mod tests {
         let text = report.to_string();
         assert!(!text.contains('\u{1b}'));
         assert!(text.contains("x\\u{1b}[2J\\n===="), "{text}");
-    }
-
-    #[test]
-    fn durations_are_read_at_a_glance() {
-        assert_eq!(milliseconds(1_249), "1.2 ms");
-        assert_eq!(milliseconds(34_999), "34 ms");
-        assert_eq!(milliseconds(12_345_678), "12.3 s");
     }
 }

@@ -2,17 +2,20 @@
 
 use std::fmt::Write as _;
 
-use super::Detail;
-use super::escape::{clean, clean_lines};
-use super::folding;
 use super::stacks;
 use super::tasks;
 use super::values::{self, indent};
-use crate::model::{Content, Group, Ids, Overdue, Package, Panicked, Process, Processes, Stack};
+use crate::model::{Content, Group, Overdue, Process, Processes};
+use crate::views::escape::{clean, clean_lines};
+use crate::views::{Detail, grouping, words};
 
 pub(super) fn content(text: &mut String, content: &Content, detail: Detail) {
     match content {
-        Content::Package(value) => package(text, value),
+        Content::Package(value) => {
+            for (key, value) in words::package(value) {
+                let _ = writeln!(text, "{key} = {value}");
+            }
+        }
         Content::Threads(value) => stacks::threads(text, value, detail),
         Content::GreenThreads(value) => tasks::green_threads(text, value, detail),
         Content::Processes(value) => processes(text, value),
@@ -26,49 +29,19 @@ fn plain(text: &mut String, content: &Content, depth: usize, detail: Detail) {
     match content {
         Content::Fields(value) => values::write(text, value, depth),
         Content::Text(value) if !value.trim().is_empty() => lines(text, value, depth),
-        Content::Text(_) | Content::Nothing => lines(text, "(nothing to show)", depth),
-        Content::Error(message) => lines(text, &format!("error: {message}"), depth),
-        Content::Panicked(value) => {
-            lines(text, &panicked(value), depth);
-            stacks::stack(text, &value.stack, depth + 1, detail);
-        }
-        Content::TimedOut(value) => {
-            let after = super::milliseconds(value.deadline_ms * 1000);
-            let after = after.strip_suffix("000 ms").map_or(after.clone(), |seconds| format!("{seconds} s"));
-            let line = format!("timed out after {after}; still running on thread {}", value.overdue.tid);
-            stuck(text, &line, &value.overdue, depth, detail);
-        }
-        Content::StillRunning(value) => {
-            let seconds = value.running_ms / 1000;
-            let line = format!(
-                "not started again: its run for an earlier report has not ended after {seconds} s; still running on thread {}",
-                value.tid
-            );
-            stuck(text, &line, value, depth, detail);
-        }
-        Content::Skipped(reason) => lines(text, &format!("skipped: {reason}"), depth),
-        // The built-in sections, which are no groups.
-        Content::Package(_)
-        | Content::Threads(_)
-        | Content::GreenThreads(_)
-        | Content::Processes(_)
-        | Content::Configuration(_) => self::content(text, content, detail),
+        Content::Text(_) => plain(text, &Content::Nothing, depth, detail),
+        failed => lines(text, &words::failure(failed).unwrap_or_default(), depth),
+    }
+    match content {
+        Content::Panicked(value) => stacks::stack(text, &value.stack, depth + 1, detail),
+        Content::TimedOut(value) => stuck(text, &value.overdue, depth + 1, detail),
+        Content::StillRunning(value) => stuck(text, value, depth + 1, detail),
+        _ => {}
     }
 }
 
-fn panicked(value: &Panicked) -> String {
-    let place = value.location.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
-    format!("panicked{place}: {}", value.message)
-}
-
-fn stuck(text: &mut String, line: &str, overdue: &Overdue, depth: usize, detail: Detail) {
-    lines(text, line, depth);
-    let own = match detail {
-        Detail::Short => folding::of_section(&overdue.stack.frames),
-        Detail::Full => &overdue.stack.frames,
-    };
-    let stack = Stack { frames: own.to_vec(), incomplete: overdue.stack.incomplete.clone() };
-    stacks::stack(text, &stack, depth + 1, detail);
+fn stuck(text: &mut String, overdue: &Overdue, depth: usize, detail: Detail) {
+    stacks::stack(text, &grouping::of_section(overdue, detail), depth, detail);
 }
 
 /// Text of an author's own, line by line. No line can be taken for a title: those that begin like one are moved in by a blank.
@@ -83,40 +56,6 @@ fn lines(text: &mut String, value: &str, depth: usize) {
     }
 }
 
-fn package(text: &mut String, value: &Package) {
-    let uptime = value.uptime_ms.map(uptime);
-    let fields = [
-        ("product", &value.product),
-        ("vendor", &value.vendor),
-        ("version", &value.version),
-        ("executable", &value.executable),
-        ("build-id", &value.build_id),
-        ("rustc", &value.rustc),
-        ("target", &value.target),
-        ("profile", &value.profile),
-        ("started", &value.started_at),
-        ("uptime", &uptime),
-    ];
-    for (key, value) in fields {
-        if let Some(value) = value {
-            let _ = writeln!(text, "{key} = {}", clean(value));
-        }
-    }
-}
-
-/// `3 d 4 h 5 min 6 s`, from the first unit that is not zero.
-fn uptime(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let parts = [
-        (seconds / 86_400, "d"),
-        (seconds / 3600 % 24, "h"),
-        (seconds / 60 % 60, "min"),
-        (seconds % 60, "s"),
-    ];
-    let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(3);
-    parts[first..].iter().map(|(count, unit)| format!("{count} {unit}")).collect::<Vec<_>>().join(" ")
-}
-
 fn processes(text: &mut String, value: &Processes) {
     for (index, one) in value.processes.iter().enumerate() {
         if index > 0 {
@@ -127,39 +66,9 @@ fn processes(text: &mut String, value: &Processes) {
 }
 
 fn process(text: &mut String, value: &Process) {
-    let depth = value.depth;
-    let mut line = |key: &str, value: &str| {
-        indent(text, depth);
-        let _ = writeln!(text, "{key} = {value}");
-    };
-    line("process", &format!("{} (parent {})", value.pid, value.parent_pid));
-    let command: Vec<_> = value.command.iter().map(|argument| quoted(argument)).collect();
-    line("command", &command.join(" "));
-    if let Some(state) = &value.state {
-        line("state", &clean(state));
-    }
-    if let Some(user) = &value.user {
-        line("user", &clean(user));
-    }
-    if let Some(ids) = value.uids {
-        line("uids", &self::ids(ids));
-    }
-    if let Some(ids) = value.gids {
-        line("gids", &self::ids(ids));
-    }
-}
-
-fn ids(ids: Ids) -> String {
-    format!("{} real, {} effective, {} saved", ids.real, ids.effective, ids.saved)
-}
-
-/// An argument, quoted where it would not be read as one.
-fn quoted(argument: &str) -> String {
-    let clean = clean(argument);
-    if clean.is_empty() || clean.contains(char::is_whitespace) {
-        format!("'{clean}'")
-    } else {
-        clean.into_owned()
+    for (key, shown) in words::process(value) {
+        indent(text, value.depth);
+        let _ = writeln!(text, "{key} = {shown}");
     }
 }
 
@@ -179,7 +88,7 @@ fn configuration(text: &mut String, groups: &[Group], detail: Detail) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Stack, TimedOut, Value};
+    use crate::model::{Package, Panicked, Stack, TimedOut, Value};
 
     fn shown(value: &Content) -> String {
         let mut text = String::new();

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::escape::clean;
 use crate::model::Value;
+use crate::views::escape::clean;
 
 /// Writes a value that stands by itself: the entries of a map, the items of a list, or one line.
 pub(super) fn write(text: &mut String, value: &Value, depth: usize) {

@@ -91,7 +91,7 @@ fn crate_of(file: &str) -> Option<String> {
 }
 
 /// The name of an `async fn` as its author wrote it: the compiler makes a closure of its body, and of each async block.
-pub(super) fn as_written(name: &str) -> &str {
+fn as_written(name: &str) -> &str {
     let mut name = name;
     while let Some(outer) = ["::{{closure}}", "::{closure#0}", "::{async_fn#0}", "::{async_block#0}"]
         .iter()
@@ -100,6 +100,17 @@ pub(super) fn as_written(name: &str) -> &str {
         name = outer;
     }
     name
+}
+
+/// A frame of a task as a person reads it: an `async fn` by the name that its author gave it.
+pub(super) fn as_read(frame: &Arc<Frame>) -> Arc<Frame> {
+    let name = frame.function.as_deref().unwrap_or_default();
+    match as_written(name) {
+        same if same == name => Arc::clone(frame),
+        written => {
+            Arc::new(Frame { function: Some(written.to_owned()), inlined: false, ..Frame::clone(frame) })
+        }
+    }
 }
 
 /// Whether it has a name without the path to it, as debug information of lines alone has it for what is inlined.
