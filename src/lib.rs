@@ -67,7 +67,7 @@
 
 pub use gmr_macros::{config, main, section, task};
 pub use gmr_runtime::model;
-pub use gmr_runtime::{Builder, Error, ErrorKind, Guard, Report, Secret, masked};
+pub use gmr_runtime::{Builder, Error, ErrorKind, Format, Guard, Report, Secret, masked};
 
 pub mod task {
     //! Asynchronous tasks: what tracks them, so that a report shows where each waits.

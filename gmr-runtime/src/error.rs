@@ -25,6 +25,10 @@ pub enum ErrorKind {
     UnknownSignal,
     /// The signal cannot be caught, or is raised by faults of the program itself.
     ForbiddenSignal,
+    /// There is no such format of reports, or the program was built without it.
+    UnknownFormat,
+    /// What should be a report is none, or is one of another schema.
+    InvalidReport,
     /// The operating system refused a thread, a descriptor or a signal handler.
     System,
 }

@@ -11,12 +11,12 @@ use serde::Serialize;
 use crate::error::{Error, ErrorKind};
 use crate::generators::Identity;
 use crate::model::{Content, Heading, Report, Section, Summary, Trigger};
-use crate::reporter::{self, Plan};
+use crate::reporter::{self, Plan, Style};
 use crate::section::generator::Generator;
 use crate::section::{convert, panics};
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Outbox, Request};
-use crate::views::Detail;
+use crate::views::{Detail, Format};
 use crate::{env, mask, own_thread, stack};
 
 /// The signal that asks for reports unless somebody says otherwise: what the services of `OpenStack` answer.
@@ -55,6 +55,7 @@ fn here(installed: Option<&Installed>) -> Option<&Installed> {
 pub struct Builder {
     identity: Identity,
     signal: Option<Cow<'static, str>>,
+    format: Format,
     sections: Vec<Generator>,
 }
 
@@ -90,6 +91,13 @@ impl Builder {
     #[must_use]
     pub fn signal(mut self, signal: impl Into<Cow<'static, str>>) -> Self {
         self.signal = Some(signal.into());
+        self
+    }
+
+    /// What a report that a signal asks for is written as, on standard error. By default it is text; the operator's `GMR_FORMAT` is stronger than both.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
         self
     }
 
@@ -159,6 +167,11 @@ impl Builder {
             warn(&problem);
             Detail::default()
         });
+        let format = env::format().unwrap_or_else(|problem| {
+            warn(&format!("{problem}; reports are written as {}", self.format));
+            None
+        });
+        let style = Style { format: format.unwrap_or(self.format), detail };
         panics::install_hook();
         stack::prepare(Some(number))
             .map_err(|error| Error::system("no signal to take stacks with", error))?;
@@ -167,7 +180,7 @@ impl Builder {
         let plan = Plan::new(self.identity, self.sections);
         own_thread::spawn(own_thread::REPORTER, move || {
             stack::shield_thread(Some(number));
-            reporter::serve(inbox, &plan, &name, detail);
+            reporter::serve(inbox, &plan, &name, style);
         })
         .map_err(|error| Error::system("the reporter's thread could not be started", error))?;
         let outbox = Arc::new(outbox);

@@ -44,6 +44,7 @@ pub use error::{Error, ErrorKind};
 pub use install::{Builder, Guard};
 pub use mask::{Secret, masked};
 pub use model::Report;
+pub use views::Format;
 
 #[doc(hidden)]
 pub mod __private {
@@ -53,6 +54,7 @@ pub mod __private {
     pub use crate::model::Content;
     pub use crate::section::convert;
     pub use crate::section::registry::{Kind, SectionEntry};
+    pub use crate::views::Format;
     pub mod task {
         //! For `#[gmr::task]`.
         pub use crate::task::named;

@@ -3,6 +3,7 @@
 //! The reporter takes no lock that application code can hold. Generators run elsewhere, under deadlines; the views and the sink are given one piece at a time, as it
 //! becomes known, so that whatever happens later, what is known is out.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +15,7 @@ use crate::section::registry::{self, Kind};
 use crate::section::run::{self, Outcome};
 use crate::sinks::Stderr;
 use crate::trigger::{Inbox, Request};
-use crate::views::{Detail, text};
+use crate::views::{self, Detail, Format, text};
 
 /// How long all generators of a report may take together.
 const TOTAL: Duration = Duration::from_secs(10);
@@ -141,19 +142,30 @@ fn microseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// How reports are written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Style {
+    pub(crate) format: Format,
+    pub(crate) detail: Detail,
+}
+
 /// The reporter's loop: it ends when it is told to stop.
-pub(crate) fn serve(mut inbox: Inbox, plan: &Plan, signal_name: &str, detail: Detail) {
+pub(crate) fn serve(mut inbox: Inbox, plan: &Plan, signal_name: &str, style: Style) {
     let mut stderr = Stderr::default();
     let mut last = 0;
     loop {
         let asked = Asked::new(inbox.wait());
         if let Some(trigger) = asked.trigger(signal_name) {
             let notes = stderr.take_loss().map(|loss| loss_note(last, &loss));
+            let in_pieces = asked.by_signal() && style.format == Format::Text;
             let report = make(plan, trigger, notes.into_iter().collect(), |piece| {
-                if asked.by_signal() {
-                    stderr.write(piece.to_text(detail).as_bytes());
+                if in_pieces {
+                    stderr.write(piece.to_text(style.detail).as_bytes());
                 }
             });
+            if asked.by_signal() && !in_pieces {
+                stderr.write(&whole(&report, style));
+            }
             last = report.heading.number;
             asked.answer(report);
         }
@@ -162,6 +174,17 @@ pub(crate) fn serve(mut inbox: Inbox, plan: &Plan, signal_name: &str, detail: De
             return;
         }
     }
+}
+
+/// A report that is written when it is complete. Should a view fail, the report is not lost with it.
+fn whole(report: &Report, Style { format, detail }: Style) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let written = panic::catch_unwind(AssertUnwindSafe(|| views::write(report, format, detail, &mut bytes)));
+    if !matches!(written, Ok(Ok(()))) {
+        bytes = format!("gmr: warning: the report could not be written as {format}; as text:\n").into_bytes();
+        let _ = views::write(report, Format::Text, detail, &mut bytes);
+    }
+    bytes
 }
 
 fn loss_note(number: u64, (bytes, reason): &(u64, String)) -> String {

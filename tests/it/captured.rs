@@ -28,7 +28,7 @@ fn a_captured_report_serializes_whole() {
     assert_eq!(threads[0]["role"], "main");
     let frames = threads[0]["stack"]["frames"].as_array().expect("a list");
     let mut frames =
-        frames.iter().map(|number| &report["frames"][number.as_u64().expect("a number") as usize]);
+        frames.iter().map(|number| &report["frames"][usize::try_from(number.as_u64().unwrap()).unwrap()]);
     let main = frames.find(|frame| frame["function"] == "captured::main").expect("main is in its own stack");
     assert!(main["file"].as_str().unwrap().ends_with("tests/programs/captured.rs"), "{main}");
     assert!(

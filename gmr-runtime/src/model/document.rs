@@ -51,6 +51,17 @@ pub struct Document {
 #[serde(transparent)]
 pub struct FrameNumber(pub u32);
 
+impl Document {
+    /// # Errors
+    /// It is another major version.
+    pub(crate) fn check_version(version: &str) -> Result<(), String> {
+        if version.starts_with(MAJOR) {
+            return Ok(());
+        }
+        Err(format!("a report of schema {version}; this reads {MAJOR}x"))
+    }
+}
+
 impl From<&Report> for Document {
     fn from(report: &Report) -> Self {
         let mut frames: Vec<Arc<Frame>> = Vec::new();
@@ -80,9 +91,7 @@ impl TryFrom<Document> for Report {
     /// A stack names a frame that the document does not have, or the document is of another major version.
     fn try_from(document: Document) -> Result<Self, String> {
         let Document { schema_version, heading, sections, frames, summary } = document;
-        if !schema_version.starts_with(MAJOR) {
-            return Err(format!("a report of schema {schema_version}; this reads {MAJOR}x"));
-        }
+        Document::check_version(&schema_version)?;
         let mut frame = |number: &FrameNumber| {
             let index = usize::try_from(number.0).unwrap_or(usize::MAX);
             frames

@@ -19,4 +19,6 @@ pub use report::{
     Content, Group, Heading, Overdue, Panicked, Report, Section, Sender, Summary, TimedOut, Trigger,
 };
 pub use threads::{Frame, Role, Stack, Thread, Threads, Waiting};
+#[cfg(feature = "xml")]
+pub(crate) use value::NEWTYPE;
 pub use value::Value;

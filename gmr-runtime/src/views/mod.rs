@@ -5,9 +5,19 @@
 
 mod escape;
 mod folding;
+mod format;
 mod grouping;
+#[cfg(feature = "html")]
+mod html;
+#[cfg(feature = "json")]
+mod json;
 pub(crate) mod text;
 mod words;
+#[cfg(feature = "xml")]
+mod xml;
+
+pub use format::Format;
+pub(crate) use format::write;
 
 /// How much of each stack is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

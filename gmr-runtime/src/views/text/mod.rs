@@ -9,6 +9,7 @@ mod tasks;
 mod values;
 
 use std::fmt::{self, Write as _};
+use std::io;
 
 use super::escape::clean;
 use super::{Detail, words};
@@ -16,6 +17,18 @@ use crate::model::{Heading, Report, Section, Summary};
 
 /// The width of everything that is not data.
 const WIDTH: usize = 72;
+
+/// The whole report.
+///
+/// # Errors
+/// Those of `out`.
+pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
+    out.write_all(heading(&report.heading).as_bytes())?;
+    for part in &report.sections {
+        out.write_all(section(part, detail).as_bytes())?;
+    }
+    out.write_all(summary(&report.summary).as_bytes())
+}
 
 /// The opening of a report.
 pub(crate) fn heading(heading: &Heading) -> String {
@@ -56,11 +69,7 @@ fn framed(text: &str) -> String {
 /// The text view, its stacks without the runtime's own frames.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&heading(&self.heading))?;
-        for part in &self.sections {
-            f.write_str(&section(part, Detail::default()))?;
-        }
-        f.write_str(&summary(&self.summary))
+        f.write_str(&self.to_text())
     }
 }
 

@@ -1,0 +1,164 @@
+//! The JSON view: the [`Document`], as one object or in pieces, and the way back.
+
+use std::io::{self, Write};
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+use crate::model::{Document, Report};
+
+/// What a line of pieces may be long: journald's default for `LineMax`, within which its line feed has to be.
+const LONGEST_LINE: usize = 48 << 10;
+
+/// What of a line is not its piece: the names, the numbers, the id.
+const AROUND: usize = 256;
+
+/// One piece of a report.
+#[derive(Serialize, Deserialize)]
+struct Line<'a> {
+    gmr_report: &'a str,
+    part: usize,
+    parts: usize,
+    #[serde(borrow)]
+    json: std::borrow::Cow<'a, str>,
+}
+
+pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &Document::from(report))?;
+    out.write_all(b"\n")
+}
+
+pub(super) fn write_lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let json = serde_json::to_string(&Document::from(report))?;
+    let heading = &report.heading;
+    // No two processes of a machine have the same id at the same time.
+    let id = format!("{}-{}-{}", heading.made_at, heading.pid, heading.number);
+    let pieces = pieces(&json, LONGEST_LINE - AROUND);
+    for (piece, part) in pieces.iter().zip(1..) {
+        let json = json[piece.clone()].into();
+        serde_json::to_writer(&mut *out, &Line { gmr_report: &id, part, parts: pieces.len(), json })?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// Parts of a JSON text that are no longer than this as JSON strings.
+fn pieces(json: &str, longest: usize) -> Vec<Range<usize>> {
+    let mut pieces = Vec::new();
+    let (mut start, mut length) = (0, 0);
+    for (place, letter) in json.char_indices() {
+        // What has been JSON once has no control characters left, so these are all that is written differently.
+        let letter_length = letter.len_utf8() + usize::from(matches!(letter, '"' | '\\'));
+        if length + letter_length > longest {
+            pieces.push(start..place);
+            (start, length) = (place, 0);
+        }
+        length += letter_length;
+    }
+    pieces.push(start..json.len());
+    pieces
+}
+
+impl Report {
+    /// Reads a report that was written as JSON.
+    ///
+    /// # Errors
+    /// It is no such JSON, it is of another major version of the schema, or a stack in it names a frame that it does not have.
+    pub fn from_json(json: &str) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            schema_version: String,
+        }
+        // First of all, so that a report of a later schema is told for what it is.
+        let checked = serde_json::from_str::<Versioned>(json)
+            .map_err(|error| error.to_string())
+            .and_then(|versioned| Document::check_version(&versioned.schema_version))
+            .and_then(|()| serde_json::from_str::<Document>(json).map_err(|error| error.to_string()));
+        checked.and_then(Self::try_from).map_err(invalid)
+    }
+
+    /// Puts a report together that was written as JSON lines. Lines of anything else may stand between its own, and its own in any order, as they do in a log; of several reports it is
+    /// the first.
+    ///
+    /// ```
+    /// # use gmr_runtime::Report;
+    /// let report = Report::capture();
+    /// let log = format!("GET / 200\n{}GET / 200\n", report.to_json_lines());
+    /// assert_eq!(Report::from_json_lines(&log)?, report);
+    /// # Ok::<(), gmr_runtime::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such line, one is missing, or what they make together is no report.
+    pub fn from_json_lines(log: &str) -> Result<Self, Error> {
+        let lines = log.lines().filter_map(|line| {
+            // A log has its own words before what it was given.
+            let json = &line[line.find(r#"{"gmr_report""#)?..];
+            serde_json::from_str::<Line<'_>>(json).ok()
+        });
+        let mut lines: Vec<Line<'_>> = lines.collect();
+        let first = lines.first().ok_or_else(|| invalid("there is no line of a report".to_owned()))?;
+        let (id, parts) = (first.gmr_report, first.parts);
+        lines.retain(|line| line.gmr_report == id);
+        lines.sort_by_key(|line| line.part);
+        lines.dedup_by_key(|line| line.part);
+        if let Some(missing) =
+            (1..=parts).find(|part| lines.get(part - 1).is_none_or(|line| line.part != *part))
+        {
+            return Err(invalid(format!("part {missing} of {parts} of report {id} is missing")));
+        }
+        Self::from_json(&lines.iter().map(|line| &*line.json).collect::<String>())
+    }
+}
+
+fn invalid(reason: String) -> Error {
+    Error::new(ErrorKind::InvalidReport, format!("not a report: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_between_letters_and_are_short_enough_as_strings() {
+        let json = r#"{"a":"größe \\ \"x\""}"#.repeat(100);
+        let pieces = pieces(&json, 40);
+        assert_eq!(pieces.iter().map(|piece| &json[piece.clone()]).collect::<String>(), json);
+        for piece in &pieces {
+            let string = serde_json::to_string(&json[piece.clone()]).unwrap();
+            assert!(string.len() <= 40 + 2, "{string}");
+        }
+        assert!(pieces.len() > json.len() / 40);
+        assert_eq!(super::pieces("", 40), [0..0]);
+    }
+
+    #[test]
+    fn what_is_no_report_says_why() {
+        let why = |json: &str| Report::from_json(json).unwrap_err().to_string();
+        assert!(why("GET / 200").starts_with("not a report: expected"), "{}", why("GET / 200"));
+        let later = r#"{"schema_version": "2.0", "threads": "as runes"}"#;
+        assert_eq!(why(later), "not a report: a report of schema 2.0; this reads 1.x");
+        assert!(why(r#"{"schema_version": "1.0"}"#).contains("missing field `heading`"));
+        let report = Report::capture();
+        let mut document = Document::from(&report);
+        let frames = document.frames.len();
+        document.frames.pop();
+        let json = serde_json::to_string(&document).unwrap();
+        let expected = format!("not a report: a stack has frame {}, of {}", frames - 1, frames - 1);
+        assert_eq!(why(&json), expected);
+    }
+
+    #[test]
+    fn a_log_that_has_lost_a_line_says_which() {
+        let lines = [1, 2, 3]
+            .map(|part| format!(r#"host app: {{"gmr_report":"x","part":{part},"parts":3,"json":"{{}}"}}"#));
+        let log = [&lines[2], &lines[0]].map(String::as_str).join("\n");
+        let error = Report::from_json_lines(&log).unwrap_err();
+        assert_eq!(error.to_string(), "not a report: part 2 of 3 of report x is missing");
+        assert_eq!(error.kind(), ErrorKind::InvalidReport);
+        assert!(
+            Report::from_json_lines("GET / 200\n").unwrap_err().to_string().contains("no line of a report")
+        );
+    }
+}
