@@ -5,7 +5,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `args` | reads `name = value, ..`; knows which options there are, not what they mean |
-//! | `values` | from a value as it was written to what its option wants; `signals` knows the signals |
+//! | `values` | from a value as it was written to what its option wants; `signals` and `formats` know what there is |
 //! | `item` | takes the function apart, and leaves its body alone |
 //! | `main_attr`, `section_attr`, `task_attr` | the attributes: options, what cannot be, what is generated; `runtime` recognises async runtimes |
 //! | `errors`, `fallback` | every mistake at once, each at its place, and the user's item after them; `suggest` guesses what was meant |
@@ -18,6 +18,7 @@ use proc_macro::TokenStream;
 mod args;
 mod errors;
 mod fallback;
+mod formats;
 mod item;
 mod main_attr;
 mod runtime;
@@ -73,6 +74,16 @@ mod values;
 ///
 /// ```no_run
 /// #[gmr::main(signal = "SIGUSR1")]
+/// fn main() {}
+/// ```
+///
+/// ## `format`
+///
+/// What a report is written as, on standard error: `"text"`, `"json"`, `"json-lines"`, `"xml"`, `"html"`; all but text need gmr's feature of that name (`json` has both of its). By default it is text. The
+/// operator may choose another with the environment variable `GMR_FORMAT`.
+///
+/// ```
+/// #[gmr::main(format = "text")]
 /// fn main() {}
 /// ```
 ///

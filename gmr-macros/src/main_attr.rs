@@ -17,6 +17,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "product", example: "product = \"Shop\"" },
     Known { name: "vendor", example: "vendor = \"Example Ltd\"" },
     Known { name: "signal", example: "signal = \"SIGUSR1\"" },
+    Known { name: "format", example: "format = \"json\"" },
     Known { name: "link", example: "link(my_sections)" },
     Known { name: "crate", example: "crate = my_crate::gmr" },
 ];
@@ -28,6 +29,7 @@ struct Options {
     product: Option<TokenStream>,
     vendor: Option<TokenStream>,
     signal: Option<String>,
+    format: Option<Ident>,
     link: Vec<Ident>,
     krate: Option<Path>,
 }
@@ -114,6 +116,7 @@ impl Options {
                 "product" => options.product = given.text(errors),
                 "vendor" => options.vendor = given.text(errors),
                 "signal" => options.signal = given.signal(errors),
+                "format" => options.format = given.format(errors),
                 "link" => options.link = given.crates(errors).unwrap_or_default(),
                 "crate" => options.krate = given.path(errors),
                 _ => {}
@@ -132,6 +135,7 @@ impl Options {
         let setters = [("product", &self.product), ("version", &self.version), ("vendor", &self.vendor)];
         let setters = setters.map(|(name, value)| setter(name, value.as_ref()));
         let signal = self.signal.iter();
+        let format = self.format.iter();
         // `mixed_site`: what the user's expressions name can never be a variable of ours.
         quote_spanned! {Span::mixed_site()=>
             #(#link)*
@@ -139,6 +143,7 @@ impl Options {
                 let builder = #krate::__private::Builder::new();
                 let builder = builder.debug_assertions(::core::cfg!(debug_assertions));
                 #(let builder = builder.signal(#signal);)*
+                #(let builder = builder.format(#krate::__private::Format::#format);)*
                 #(#setters)*
                 builder
             });

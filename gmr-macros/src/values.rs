@@ -12,7 +12,7 @@ use syn::{Expr, ExprLit, Lit, Path, PathArguments, Token};
 
 use crate::args::{Given, Value};
 use crate::errors::Errors;
-use crate::signals;
+use crate::{formats, signals};
 
 impl Given {
     /// An expression whose value is text.
@@ -64,6 +64,15 @@ impl Given {
             _ => return self.refuse(value, "is a name or a number, as a literal:", errors),
         };
         signal.map_err(|message| errors.on(value, message)).ok()
+    }
+
+    /// The name of a format, as the runtime's own name for it.
+    pub(crate) fn format(&self, errors: &mut Errors) -> Option<Ident> {
+        let value = self.assigned(errors)?;
+        let Some(Lit::Str(name)) = literal(value) else {
+            return self.refuse(value, "is the name of a format, as a literal:", errors);
+        };
+        formats::by_name(&name.value()).map_err(|message| errors.on(value, message)).ok()
     }
 
     /// The path of a module or a crate.

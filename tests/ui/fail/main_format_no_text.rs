@@ -1,0 +1,2 @@
+#[gmr::main(format = 7)]
+fn main() {}

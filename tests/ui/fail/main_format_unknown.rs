@@ -1,0 +1,2 @@
+#[gmr::main(format = "jsn")]
+fn main() {}

@@ -1,0 +1,4 @@
+//! A format, by its name.
+
+#[gmr::main(format = "json-lines")]
+fn main() {}
