@@ -265,7 +265,7 @@ fn serve() -> ExitCode {
 /// Does what an operator would do, and waits until the report has been printed.
 fn show_a_report(_service: &Service) -> ExitCode {
     let pid = std::process::id().to_string();
-    eprintln!("$ kill -USR2 {pid}\n");
+    println!("$ kill -USR2 {pid}\n");
     if !Command::new("kill").args(["-USR2", &pid]).status().is_ok_and(|status| status.success()) {
         eprintln!("demo: `kill -USR2 {pid}` could not be run; run it yourself against `demo -- serve`");
         return ExitCode::FAILURE;

@@ -79,6 +79,13 @@ pub enum Role {
     Gmr,
 }
 
+impl Role {
+    /// Whether it is the program's, and not gmr's own.
+    pub fn is_the_programs(self) -> bool {
+        matches!(self, Self::Main | Self::Program)
+    }
+}
+
 /// A thread's stack.
 ///
 /// A frame is `F`: in memory the frame itself, which stacks share; in a [`Document`](super::Document) its [number](super::FrameNumber).

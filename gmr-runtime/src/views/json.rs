@@ -1,5 +1,6 @@
 //! The JSON view: the [`Document`], as one object or in pieces, and the way back.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -17,11 +18,12 @@ const AROUND: usize = 256;
 /// One piece of a report.
 #[derive(Serialize, Deserialize)]
 struct Line<'a> {
-    gmr_report: &'a str,
+    #[serde(borrow)]
+    gmr_report: Cow<'a, str>,
     part: usize,
     parts: usize,
     #[serde(borrow)]
-    json: std::borrow::Cow<'a, str>,
+    json: Cow<'a, str>,
 }
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
@@ -37,7 +39,10 @@ pub(super) fn write_lines(report: &Report, out: &mut dyn Write) -> io::Result<()
     let pieces = pieces(&json, LONGEST_LINE - AROUND);
     for (piece, part) in pieces.iter().zip(1..) {
         let json = json[piece.clone()].into();
-        serde_json::to_writer(&mut *out, &Line { gmr_report: &id, part, parts: pieces.len(), json })?;
+        serde_json::to_writer(
+            &mut *out,
+            &Line { gmr_report: Cow::Borrowed(&id), part, parts: pieces.len(), json },
+        )?;
         out.write_all(b"\n")?;
     }
     Ok(())
@@ -98,8 +103,8 @@ impl Report {
             serde_json::from_str::<Line<'_>>(json).ok()
         });
         let mut lines: Vec<Line<'_>> = lines.collect();
-        let first = lines.first().ok_or_else(|| invalid("there is no line of a report".to_owned()))?;
-        let (id, parts) = (first.gmr_report, first.parts);
+        let first = lines.first().ok_or_else(|| invalid("there is no line of a report"))?;
+        let (id, parts) = (first.gmr_report.clone(), first.parts);
         lines.retain(|line| line.gmr_report == id);
         lines.sort_by_key(|line| line.part);
         lines.dedup_by_key(|line| line.part);
@@ -112,7 +117,7 @@ impl Report {
     }
 }
 
-fn invalid(reason: String) -> Error {
+fn invalid(reason: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::InvalidReport, format!("not a report: {reason}"))
 }
 
@@ -130,7 +135,7 @@ mod tests {
             assert!(string.len() <= 40 + 2, "{string}");
         }
         assert!(pieces.len() > json.len() / 40);
-        assert_eq!(super::pieces("", 40), [0..0]);
+        assert_eq!(super::pieces("", 40), vec![0..0]);
     }
 
     #[test]

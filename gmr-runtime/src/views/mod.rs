@@ -11,6 +11,8 @@ mod grouping;
 mod html;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(all(test, feature = "html", feature = "json", feature = "xml"))]
+mod properties;
 pub(crate) mod text;
 mod words;
 #[cfg(feature = "xml")]

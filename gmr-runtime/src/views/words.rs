@@ -1,12 +1,13 @@
 //! What a report says in words, the same in every view that a person reads. Whatever comes from data has passed [`clean`] here: it can neither move a cursor nor pretend to be another line.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::escape::clean;
 use super::grouping::{lasting, rank};
 use crate::model::{
     Content, Frame, Heading, Ids, Overdue, Package, Panicked, Process, Role, Runtime, Sender, Summary, Task,
-    TaskState, Thread, Trigger, Waiting,
+    TaskState, Thread, Trigger, Value, Waiting,
 };
 
 /// How many tasks of a group are named, the oldest first.
@@ -160,6 +161,33 @@ pub(super) fn tasks_facts(group: &[&Task]) -> Vec<String> {
     };
     lines.push(format!("{verb} for {range}, {}", counted_polls(group)));
     lines
+}
+
+/// What a task is doing, in a word or two.
+#[cfg(feature = "html")]
+pub(super) fn task_state(state: &TaskState) -> &'static str {
+    match state {
+        TaskState::Polling { .. } => "being polled",
+        TaskState::Woken { .. } => "woken",
+        TaskState::Waiting { .. } => "waiting",
+        TaskState::New => "not polled yet",
+    }
+}
+
+/// A value that holds no others.
+pub(super) fn scalar(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Null => "none".into(),
+        Value::Bool(value) => value.to_string().into(),
+        Value::Signed(value) => value.to_string().into(),
+        Value::Unsigned(value) => value.to_string().into(),
+        Value::Float(value) => format!("{value:?}").into(),
+        // Empty text would look like something nested that is missing.
+        Value::Text(value) if value.is_empty() => "''".into(),
+        Value::Text(value) => clean(value),
+        Value::List(_) => "[]".into(),
+        Value::Map(_) => "{}".into(),
+    }
 }
 
 /// The tasks of a group by number and labels; of one alone, its labels.

@@ -53,7 +53,10 @@ impl<'w, 'o> Element<'w, 'o> {
         if text.chars().all(is_kept) {
             return self.plain(kind, None, text);
         }
-        self.plain(kind, Some("json"), &serde_json::to_string(text).map_err(io::Error::from)?)
+        let mut json = Vec::new();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut json, InXml);
+        text.serialize(&mut serializer).map_err(io::Error::from)?;
+        self.plain(kind, Some("json"), &String::from_utf8_lossy(&json))
     }
 
     fn plain(self, kind: &'static str, encoding: Option<&'static str>, text: &str) -> Result<(), Failed> {
@@ -73,6 +76,23 @@ impl<'w, 'o> Element<'w, 'o> {
 /// Whether it comes out of a parser of XML 1.0 as it went in.
 fn is_kept(letter: char) -> bool {
     matches!(letter, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// JSON strings leave some characters as they are that XML cannot hold.
+struct InXml;
+
+impl serde_json::ser::Formatter for InXml {
+    fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        for letter in fragment.chars() {
+            if is_kept(letter) {
+                writer.write_all(letter.encode_utf8(&mut [0; 4]).as_bytes())?;
+            } else {
+                // None of them lies beyond the first plane.
+                write!(writer, "\\u{:04x}", u32::from(letter))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// An element that has others in it.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::model::Value;
 use crate::views::escape::clean;
+use crate::views::words;
 
 /// Writes a value that stands by itself: the entries of a map, the items of a list, or one line.
 pub(super) fn write(text: &mut String, value: &Value, depth: usize) {
@@ -93,18 +94,7 @@ fn is_nested(value: &Value) -> bool {
 }
 
 fn push_scalar(text: &mut String, value: &Value) {
-    let _ = match value {
-        Value::Null => write!(text, "none"),
-        Value::Bool(value) => write!(text, "{value}"),
-        Value::Signed(value) => write!(text, "{value}"),
-        Value::Unsigned(value) => write!(text, "{value}"),
-        Value::Float(value) => write!(text, "{value:?}"),
-        // Empty text would look like something nested that is missing.
-        Value::Text(value) if value.is_empty() => write!(text, "''"),
-        Value::Text(value) => write!(text, "{}", clean(value)),
-        Value::List(_) => write!(text, "[]"),
-        Value::Map(_) => write!(text, "{{}}"),
-    };
+    text.push_str(&words::scalar(value));
 }
 
 pub(super) fn indent(text: &mut String, depth: usize) {

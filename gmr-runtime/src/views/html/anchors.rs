@@ -1,0 +1,13 @@
+//! How the parts of a page are pointed at from others.
+
+pub(super) fn section(index: usize) -> String {
+    format!("section-{index}")
+}
+
+pub(super) fn thread(tid: u32) -> String {
+    format!("thread-{tid}")
+}
+
+pub(super) fn task(id: u64) -> String {
+    format!("task-{id}")
+}

@@ -1,0 +1,83 @@
+//! The flame graph: all stacks, of threads and tasks, drawn by inferno as an icicle, the outermost functions on top.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use inferno::flamegraph::{self, Direction, Options, Palette, color::MultiPalette};
+
+use crate::model::{Content, Frame, Report, Stack};
+use crate::views::{Detail, folding, grouping};
+
+/// Narrower frames are left out, in per cent of the whole width: a thousand stacks that differ would make a page of many megabytes, of frames that nobody could see.
+const NARROWEST: f64 = 0.15;
+
+/// The drawing as an `svg` element; none if there is no stack.
+pub(super) fn graph(report: &Report, detail: Detail) -> Option<String> {
+    let stacks = stacks(report, detail);
+    if stacks.is_empty() {
+        return None;
+    }
+    let lines: Vec<String> = stacks.iter().map(|(stack, count)| format!("{stack} {count}")).collect();
+    let mut options = Options::default();
+    options.colors = Palette::Multi(MultiPalette::Rust);
+    options.direction = Direction::Inverted;
+    options.deterministic = true;
+    options.count_name = String::from("stacks");
+    options.min_width = NARROWEST;
+    options.title = String::new();
+    options.font_type = String::from("monospace");
+    let mut drawing = Vec::new();
+    flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut drawing).ok()?;
+    let drawing = String::from_utf8(drawing).ok()?;
+    // It stands inside of a page, which has declared itself already.
+    drawing.find("<svg").map(|start| drawing[start..].to_owned())
+}
+
+/// Each stack in inferno's form, the outermost function first, and how many threads or tasks have it.
+fn stacks(report: &Report, detail: Detail) -> BTreeMap<String, usize> {
+    let mut stacks: BTreeMap<String, usize> = BTreeMap::new();
+    let mut add = |root: &str, frames: &[Arc<Frame>], times: usize| {
+        let functions = frames.iter().rev().map(|frame| name(frame));
+        let line: Vec<String> = std::iter::once(root.to_owned()).chain(functions).collect();
+        *stacks.entry(line.join(";")).or_default() += times;
+    };
+    for section in &report.sections {
+        match &section.content {
+            Content::Threads(threads) => {
+                let programs: Vec<_> =
+                    threads.threads.iter().filter(|thread| thread.role.is_the_programs()).collect();
+                for group in grouping::of_threads(&programs) {
+                    match grouping::idle(group[0]).filter(|_| detail == Detail::Short) {
+                        Some((waits, _)) => add("threads", std::slice::from_ref(waits), group.len()),
+                        None => add("threads", frames(&group[0].stack, detail), group.len()),
+                    }
+                }
+            }
+            Content::GreenThreads(section) => {
+                for group in grouping::of_tasks(&section.tasks) {
+                    let places = grouping::places(&group[0].stacks, detail);
+                    for branch in &places.branches {
+                        let whole: Vec<Arc<Frame>> =
+                            branch.iter().chain(&places.common).map(folding::as_read).collect();
+                        add("tasks", &whole, group.len());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    stacks
+}
+
+fn frames(stack: &Stack, detail: Detail) -> &[Arc<Frame>] {
+    match detail {
+        Detail::Short => grouping::folded(stack),
+        Detail::Full => &stack.frames,
+    }
+}
+
+/// A function's name without what inferno would take for the end of it.
+fn name(frame: &Frame) -> String {
+    let name = frame.function.as_deref().or(frame.module.as_deref()).unwrap_or("?");
+    name.chars().map(|letter| if letter == ';' || letter.is_control() { ',' } else { letter }).collect()
+}

@@ -1,0 +1,382 @@
+//! The HTML view: one page, all in one file, that a person reads in a browser. Without JavaScript it can be read; with it, filtered, folded and zoomed.
+//!
+//! Everything from data is escaped by the template library; what would be invisible or turn the direction of writing is made visible before, as in the text view. The only markup that is not escaped is the
+//! page's own style and script, and the drawing that inferno makes of escaped names.
+
+mod anchors;
+mod flame;
+mod verdict;
+
+use std::io;
+use std::sync::Arc;
+
+use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
+
+use super::escape::{clean, clean_lines};
+use super::grouping::{self, Places};
+use super::words::{self, Field, counted};
+use super::{Detail, folding};
+use crate::model::{
+    Content, Frame, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section, Stack, Task,
+    Thread, Threads, Value,
+};
+use verdict::{Finding, Weight};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// So many groups stand open when the page is opened: what a person takes in.
+const OPEN: usize = 12;
+
+pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
+    out.write_all(page(report, detail).into_string().as_bytes())?;
+    out.write_all(b"\n")
+}
+
+fn page(report: &Report, detail: Detail) -> Markup {
+    let package = report.sections.iter().find_map(|section| match &section.content {
+        Content::Package(package) => Some(&**package),
+        _ => None,
+    });
+    let name = package.and_then(|package| package.product.as_deref()).unwrap_or("process");
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "Guru Meditation: " (clean(name)) ", process " (report.heading.pid) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (top(report, name, package))
+                (contents(report))
+                main {
+                    // What program this is, then the whole at a glance, then the parts.
+                    @let (of_package, others) = packages_first(report);
+                    @for (index, section) in of_package { (self::section(index, section, detail)) }
+                    @if let Some(graph) = flame::graph(report, detail) { (self::graph(&graph)) }
+                    @for (index, section) in others { (self::section(index, section, detail)) }
+                }
+                footer { p { (words::summary(&report.summary)) } }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    }
+}
+
+/// Sections with their places in the report.
+type Placed<'a> = Vec<(usize, &'a Section)>;
+
+fn packages_first(report: &Report) -> (Placed<'_>, Placed<'_>) {
+    let is_package = |(_, section): &(usize, &Section)| matches!(section.content, Content::Package(_));
+    report.sections.iter().enumerate().partition(is_package)
+}
+
+fn graph(drawing: &str) -> Markup {
+    html! {
+        section #stacks {
+            h2 { "All stacks" }
+            p.note { "Each column is a stack, the outermost function on top; as wide as there are threads and tasks that have it. A click on a function zooms." }
+            figure.flame { (PreEscaped(drawing)) }
+        }
+    }
+}
+
+fn top(report: &Report, name: &str, package: Option<&Package>) -> Markup {
+    let findings = verdict::findings(report);
+    let version = package.and_then(|package| package.version.as_deref());
+    html! {
+        header {
+            div.meditation {
+                p { "Guru Meditation" }
+                h1 { (clean(name)) @if let Some(version) = version { " " span.version { (clean(version)) } } }
+            }
+            (fields(&words::heading(&report.heading)))
+        }
+        section #verdict {
+            h2 { "Verdict" }
+            @if findings.is_empty() {
+                p { "Nothing stands out: every section is whole, no thread waits for a lock, no task blocks its worker." }
+            } @else {
+                ul.findings { @for finding in &findings { (self::finding(finding)) } }
+            }
+        }
+    }
+}
+
+fn finding(finding: &Finding) -> Markup {
+    let weight = match finding.weight {
+        Weight::Trouble => "trouble",
+        Weight::Suspicion => "suspicion",
+        Weight::Remark => "remark",
+    };
+    html! { li class=(weight) { a href={ "#" (finding.about) } { (finding.text) } } }
+}
+
+fn contents(report: &Report) -> Markup {
+    html! {
+        nav {
+            @for (index, section) in report.sections.iter().enumerate() {
+                a href={ "#" (anchors::section(index)) } { (clean(&section.title)) @if let Some(count) = size(&section.content) { " " span.count { (count) } } }
+            }
+            span.tools hidden {
+                select #state aria-label="state" { option value="" { "all states" } }
+                input #filter type="search" placeholder="filter: name, function, file, option" aria-label="filter";
+                button #unfold type="button" { "unfold all" }
+                button #fold type="button" { "fold all" }
+                output #matches {}
+            }
+        }
+    }
+}
+
+fn size(content: &Content) -> Option<usize> {
+    Some(match content {
+        Content::Threads(threads) => threads.threads.len(),
+        Content::GreenThreads(section) => section.tasks.len(),
+        Content::Processes(processes) => processes.processes.len(),
+        Content::Configuration(groups) => groups.len(),
+        _ => return None,
+    })
+}
+
+fn section(index: usize, section: &Section, detail: Detail) -> Markup {
+    html! {
+        section id=(anchors::section(index)) class=[(!section.content.is_whole()).then_some("failed")] {
+            h2 { (clean(&section.title)) }
+            (content(&section.content, detail))
+        }
+    }
+}
+
+fn content(content: &Content, detail: Detail) -> Markup {
+    match content {
+        Content::Package(value) => fields(&words::package(value)),
+        Content::Threads(value) => threads(value, detail),
+        Content::GreenThreads(value) => green_threads(value, detail),
+        Content::Processes(value) => processes(value),
+        Content::Configuration(groups) => configuration(groups, detail),
+        Content::Fields(value) => self::value(value),
+        Content::Text(text) if !text.trim().is_empty() => pre(text, None),
+        Content::Text(_) => self::content(&Content::Nothing, detail),
+        failed => html! {
+            (pre(&words::failure(failed).unwrap_or_default(), Some("failure")))
+            @match failed {
+                Content::Panicked(value) => { (stack(&value.stack, detail)) }
+                Content::TimedOut(value) => { (stuck(&value.overdue, detail)) }
+                Content::StillRunning(value) => { (stuck(value, detail)) }
+                _ => {}
+            }
+        },
+    }
+}
+
+/// Text as its author broke it into lines.
+fn pre(text: &str, class: Option<&str>) -> Markup {
+    // A parser of HTML passes over the first line feed.
+    html! { pre class=[class] { "\n" (clean_lines(text)) } }
+}
+
+fn stuck(overdue: &Overdue, detail: Detail) -> Markup {
+    html! {
+        p { "on " a href={ "#" (anchors::thread(overdue.tid)) } { "thread #" (overdue.tid) } }
+        (stack(&grouping::of_section(overdue, detail), detail))
+    }
+}
+
+fn fields(fields: &[Field]) -> Markup {
+    html! { dl { @for (key, value) in fields { div { dt { (key) } dd { (value) } } } } }
+}
+
+fn notes(notes: &[String]) -> Markup {
+    html! { @for note in notes { p.note { (clean(note)) } } }
+}
+
+fn threads(section: &Threads, detail: Detail) -> Markup {
+    let (making, others): (Vec<&Thread>, Vec<&Thread>) =
+        section.threads.iter().partition(|thread| detail == Detail::Short && thread.role == Role::Reporter);
+    html! {
+        (notes(&section.notes))
+        @if detail == Detail::Short { p.note { "Frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them." } }
+        @for (place, group) in grouping::of_threads(&others).iter().enumerate() { (thread_group(group, place < OPEN, detail)) }
+        @if !making.is_empty() {
+            p.note { (counted(making.len(), "thread")) " making this report: " (thread_names(&making)) }
+        }
+    }
+}
+
+fn thread_group(group: &[&Thread], open: bool, detail: Detail) -> Markup {
+    let idle = grouping::idle(group[0]).filter(|_| detail == Detail::Short);
+    let shown = grouping::folded(&group[0].stack);
+    let states: Vec<_> = group.iter().filter_map(|thread| thread.state.as_deref()).collect();
+    html! {
+        details.group data-states=(states_of(&states)) open[open && idle.is_none()] {
+            summary {
+                span.title { (words::threads_title(group)) }
+                @if idle.is_some() { span.badge { "idle" } }
+                @if let Some(frame) = shown.first() { " " span.where { (function(frame)) } }
+            }
+            @if let [thread] = group { span id=(anchors::thread(thread.tid)) {} } @else { p.members { (thread_names(group)) } }
+            @for line in words::threads_facts(group) { p { (line) } }
+            (stack(&group[0].stack, detail))
+        }
+    }
+}
+
+/// Each state once, for the filter.
+fn states_of(states: &[&str]) -> String {
+    let mut states: Vec<String> = states.iter().map(|state| clean(state).into_owned()).collect();
+    states.sort_unstable();
+    states.dedup();
+    states.join("|")
+}
+
+fn thread_names(threads: &[&Thread]) -> Markup {
+    html! {
+        @for (index, thread) in threads.iter().enumerate() {
+            @if index > 0 { ", " }
+            span id=(anchors::thread(thread.tid)) { (words::label(thread)) }
+        }
+    }
+}
+
+fn green_threads(section: &GreenThreads, detail: Detail) -> Markup {
+    html! {
+        (notes(&section.notes))
+        p { "tasks = " (words::totals(&section.tasks)) }
+        @for runtime in &section.runtimes { p { "runtime = " (words::described(runtime)) } }
+        @if let Some(note) = words::untracked(&section.tasks, &section.runtimes) { p.note { (note) } }
+        @for (place, group) in grouping::of_tasks(&section.tasks).iter().enumerate() { (task_group(group, place < OPEN, detail)) }
+    }
+}
+
+fn task_group(group: &[&Task], open: bool, detail: Detail) -> Markup {
+    let Places { branches, common } = grouping::places(&group[0].stacks, detail);
+    let waits_at = branches.first().and_then(|branch| branch.first());
+    html! {
+        details.group data-states=(words::task_state(&group[0].state)) open[open] {
+            summary {
+                span.title { (words::tasks_title(group)) }
+                " " span.badge { (words::task_state(&group[0].state)) }
+                @if let Some(frame) = waits_at { " " span.where { (function(&folding::as_read(frame))) } }
+            }
+            // The group is what a finding points at, by whichever of its tasks.
+            p.members {
+                @for (index, (task, named)) in group.iter().zip(words::tasks_named(group)).enumerate() {
+                    @if index > 0 { ", " }
+                    span id=(anchors::task(task.id)) { (named) }
+                }
+                @if group.len() == 1 { span id=(anchors::task(group[0].id)) {} }
+            }
+            @for line in words::tasks_facts(group) { p { (line) } }
+            @match &branches[..] {
+                [] => {}
+                [only] => { (frames(only, detail)) }
+                many => {
+                    @for (index, branch) in many.iter().enumerate() {
+                        p { "waiting at " (index + 1) " of " (many.len()) ":" }
+                        (frames(branch, detail))
+                    }
+                    @if !common.is_empty() { p { "all of them called by:" } (frames(&common, detail)) }
+                }
+            }
+            @for reason in group[0].stacks.iter().filter_map(|stack| stack.incomplete.as_ref()) { p.note { "incomplete: " (clean(reason)) } }
+        }
+    }
+}
+
+fn stack(stack: &Stack, detail: Detail) -> Markup {
+    let shown = match detail {
+        Detail::Short => grouping::folded(stack),
+        Detail::Full => &stack.frames[..],
+    };
+    html! {
+        (frames(shown, detail))
+        @if let Some(reason) = &stack.incomplete {
+            p.note { @if stack.frames.is_empty() { "no stack: " } @else { "incomplete: " } (clean(reason)) }
+        }
+    }
+}
+
+/// How much of either end of a very deep stack is shown.
+const END: usize = 100;
+
+fn frames(frames: &[Arc<Frame>], detail: Detail) -> Markup {
+    let between = frames.len().saturating_sub(2 * END);
+    let read =
+        |one: &Arc<Frame>| if detail == Detail::Short { folding::as_read(one) } else { Arc::clone(one) };
+    html! {
+        @if !frames.is_empty() {
+            ol.stack {
+                @if between == 0 {
+                    @for one in frames { (frame(&read(one))) }
+                } @else {
+                    @for one in &frames[..END] { (frame(&read(one))) }
+                    li.note { "... " (counted(between, "more frame")) " ..." }
+                    @for one in &frames[END + between..] { (frame(&read(one))) }
+                }
+            }
+        }
+    }
+}
+
+fn frame(frame: &Frame) -> Markup {
+    html! {
+        li {
+            b { (function(frame)) }
+            @if let Some(file) = &frame.file {
+                " " i { (words::short_path(file)) @if let Some(line) = frame.line { ":" (line) } }
+            }
+            @if let Some(source) = &frame.source { code { (clean(source)) } }
+        }
+    }
+}
+
+/// What a frame is called: its function; without one, where it is.
+fn function(frame: &Frame) -> String {
+    frame.function.as_deref().map_or_else(|| words::place(frame), |function| clean(function).into_owned())
+}
+
+fn processes(section: &Processes) -> Markup {
+    html! {
+        @for process in &section.processes {
+            div.process style={ "margin-left:" (process.depth * 2) "em" } { (fields(&words::process(process))) }
+        }
+    }
+}
+
+fn configuration(groups: &[Group], detail: Detail) -> Markup {
+    html! {
+        @if groups.is_empty() { p.note { "no group is registered" } }
+        @for group in groups {
+            details.group.config open {
+                summary { span.title { (clean(&group.title)) } }
+                (content(&group.content, detail))
+            }
+        }
+    }
+}
+
+/// A value: maps and lists as tables in one another.
+fn value(value: &Value) -> Markup {
+    match value {
+        Value::Map(entries) if !entries.is_empty() => html! {
+            table { @for (key, value) in entries { tr { th scope="row" { (clean(key)) } td { (self::value(value)) } } } }
+        },
+        Value::List(items) if !items.is_empty() => html! {
+            ul.list { @for item in items { li { (self::value(item)) } } }
+        },
+        scalar => html! { (Scalar(scalar)) },
+    }
+}
+
+/// A value that holds no others, as the text view writes it.
+struct Scalar<'a>(&'a Value);
+
+impl Render for Scalar<'_> {
+    fn render(&self) -> Markup {
+        html! { (words::scalar(self.0)) }
+    }
+}

@@ -1,0 +1,565 @@
+//! Of any report, hostile strings and all, every view holds the same: read back by parsers that are not ours.
+
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use roxmltree::Node;
+use scraper::{ElementRef, Html, Selector};
+use serde_json::Value as Json;
+
+use super::escape::{clean, clean_lines};
+use super::{Detail, Format, grouping, words};
+use crate::model::{
+    Content, Document, Frame, GreenThreads, Group, Heading, Ids, Label, Overdue, Package, Panicked, Process,
+    Processes, Report, Role, Runtime, Section, Sender, Stack, Summary, Task, TaskState, Thread, Threads,
+    TimedOut, Trigger, Value, Waiting,
+};
+
+/// Text as an attacker or an accident would have it.
+fn hostile() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        vec(any::<char>(), 0..6).prop_map(|letters| letters.into_iter().collect::<String>()),
+        "[a-z_:<>]{1,12}",
+        proptest::sample::select(vec![
+            "<script>alert(1)</script>",
+            "</script>",
+            "</style>",
+            "<!--",
+            "-->",
+            "]]>",
+            "&amp;",
+            "&",
+            "\"",
+            "'",
+            "\\",
+            "\u{0}",
+            "\u{1b}[2J",
+            "\r\n",
+            "\n",
+            "\t",
+            " ",
+            "\u{85}",
+            "\u{2028}",
+            "\u{202e}",
+            "\u{fffe}",
+            "\u{ffff}",
+            "\u{feff}",
+            "====",
+            "{\"gmr_report\"",
+            "null",
+            "7",
+            ";",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    vec(part, 0..4).prop_map(|parts| parts.concat())
+}
+
+fn text() -> impl Strategy<Value = Option<String>> {
+    of(hostile())
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let float = any::<f64>().prop_filter("finite", |number| number.is_finite());
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        (i64::MIN..0).prop_map(Value::Signed),
+        any::<u64>().prop_map(Value::Unsigned),
+        float.prop_map(Value::Float),
+        hostile().prop_map(Value::Text),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::List),
+            vec((hostile(), inner), 0..4).prop_map(Value::Map),
+        ]
+    })
+}
+
+fn frame() -> impl Strategy<Value = Arc<Frame>> {
+    let place = (text(), of(any::<u64>()), text());
+    let source = (text(), text(), of(1..10_000_u32), text(), any::<bool>());
+    (any::<u64>(), source, place).prop_map(
+        |(address, (function, file, line, source, inlined), (module, module_offset, build_id))| {
+            Arc::new(Frame {
+                address,
+                function,
+                file,
+                line,
+                source,
+                inlined,
+                module,
+                module_offset,
+                build_id,
+            })
+        },
+    )
+}
+
+fn stack() -> impl Strategy<Value = Stack> {
+    (vec(frame(), 0..5), text()).prop_map(|(frames, incomplete)| Stack { frames, incomplete })
+}
+
+fn thread() -> impl Strategy<Value = Thread> {
+    let role = proptest::sample::select(vec![Role::Main, Role::Program, Role::Gmr, Role::Reporter]);
+    let waiting = (hostile(), of(any::<i32>()), text(), of(any::<u64>()), 0..9_usize, text()).prop_map(
+        |(call, descriptor, target, futex, futex_others, kernel_function)| Waiting {
+            call,
+            descriptor,
+            target,
+            futex,
+            futex_others,
+            kernel_function,
+        },
+    );
+    let times = (of(0..u64::MAX / 1_000_000), of(0..u64::MAX / 1_000_000), text(), of(any::<u32>()));
+    (hostile(), role, (text(), text()), times, of(waiting), stack()).prop_map(
+        |(
+            name,
+            role,
+            (state, policy),
+            (cpu_user_ms, cpu_system_ms, started_at, last_cpu),
+            waiting,
+            stack,
+        )| Thread {
+            // Numbered below.
+            tid: 0,
+            name,
+            role,
+            state,
+            cpu_user_ms,
+            cpu_system_ms,
+            started_at,
+            policy,
+            last_cpu,
+            waiting,
+            stack,
+        },
+    )
+}
+
+fn threads() -> impl Strategy<Value = Threads> {
+    (vec(thread(), 0..6), vec(hostile(), 0..2)).prop_map(|(mut threads, notes)| {
+        for (thread, tid) in threads.iter_mut().zip(1..) {
+            thread.tid = tid;
+        }
+        Threads { threads, notes }
+    })
+}
+
+fn task() -> impl Strategy<Value = Task> {
+    let ms = || 0..u64::MAX / 4;
+    let state = prop_oneof![
+        (any::<u32>(), text(), ms()).prop_map(|(tid, thread, polling_ms)| TaskState::Polling {
+            tid,
+            thread,
+            polling_ms
+        }),
+        (ms(), ms()).prop_map(|(woken_ms, waiting_ms)| TaskState::Woken { woken_ms, waiting_ms }),
+        ms().prop_map(|waiting_ms| TaskState::Waiting { waiting_ms }),
+        Just(TaskState::New),
+    ];
+    let label = (hostile(), hostile()).prop_map(|(key, value)| Label { key, value });
+    let names = (hostile(), hostile());
+    (names, ms(), any::<u64>(), vec(label, 0..3), state, vec(stack(), 0..3)).prop_map(
+        |((name, spawned_at), age_ms, polls, labels, state, stacks)| Task {
+            // Numbered below.
+            id: 0,
+            name: name.into(),
+            spawned_at: spawned_at.into(),
+            age_ms,
+            polls,
+            labels,
+            state,
+            stacks: stacks.into(),
+        },
+    )
+}
+
+fn green_threads() -> impl Strategy<Value = GreenThreads> {
+    let runtime = (hostile(), 0..9_usize, 0..99_usize, 0..9_usize, vec(any::<u64>(), 0..3)).prop_map(
+        |(kind, workers, alive_tasks, queued_tasks, worker_busy_ms)| Runtime {
+            kind,
+            workers,
+            alive_tasks,
+            queued_tasks,
+            worker_busy_ms,
+        },
+    );
+    (vec(task(), 0..4), vec(runtime, 0..2), vec(hostile(), 0..2)).prop_map(|(mut tasks, runtimes, notes)| {
+        for (task, id) in tasks.iter_mut().zip(1..) {
+            task.id = id;
+        }
+        GreenThreads { tasks, runtimes, notes }
+    })
+}
+
+fn package() -> impl Strategy<Value = Package> {
+    let of_build = (text(), text(), text(), text(), text());
+    (text(), text(), text(), of_build, text(), of(any::<u64>())).prop_map(
+        |(
+            product,
+            vendor,
+            version,
+            (executable, build_id, rustc, target, profile),
+            started_at,
+            uptime_ms,
+        )| {
+            Package {
+                product,
+                vendor,
+                version,
+                executable,
+                build_id,
+                rustc,
+                target,
+                profile,
+                started_at,
+                uptime_ms,
+            }
+        },
+    )
+}
+
+fn processes() -> impl Strategy<Value = Processes> {
+    let ids = || {
+        of((any::<u32>(), any::<u32>(), any::<u32>()).prop_map(|(real, effective, saved)| Ids {
+            real,
+            effective,
+            saved,
+        }))
+    };
+    let process = (any::<u32>(), 0..3_usize, (text(), text()), ids(), ids(), vec(hostile(), 0..3)).prop_map(
+        |(pid, depth, (user, state), uids, gids, command)| Process {
+            pid,
+            parent_pid: 1,
+            depth,
+            user,
+            uids,
+            gids,
+            state,
+            command,
+        },
+    );
+    vec(process, 0..3).prop_map(|processes| Processes { processes })
+}
+
+/// What a registered section, or a group, comes to.
+fn outcome() -> impl Strategy<Value = Content> {
+    let overdue = || {
+        (any::<u32>(), any::<u64>(), stack()).prop_map(|(tid, running_ms, stack)| Overdue {
+            tid,
+            running_ms,
+            stack,
+        })
+    };
+    prop_oneof![
+        value().prop_map(Content::Fields),
+        hostile().prop_map(Content::Text),
+        Just(Content::Nothing),
+        hostile().prop_map(Content::Error),
+        (hostile(), text(), stack()).prop_map(|(message, location, stack)| Content::Panicked(Panicked {
+            message,
+            location,
+            stack
+        })),
+        (0..u64::MAX / 1_000, overdue())
+            .prop_map(|(deadline_ms, overdue)| Content::TimedOut(TimedOut { deadline_ms, overdue })),
+        overdue().prop_map(Content::StillRunning),
+        hostile().prop_map(Content::Skipped),
+    ]
+}
+
+fn trigger() -> impl Strategy<Value = Trigger> {
+    let sender = (any::<u32>(), any::<u32>(), text(), text()).prop_map(|(pid, uid, user, command)| Sender {
+        pid,
+        uid,
+        user,
+        command,
+    });
+    prop_oneof![
+        Just(Trigger::Api),
+        (hostile(), of(sender), any::<u64>()).prop_map(|(name, sender, coalesced)| Trigger::Signal {
+            name,
+            sender,
+            coalesced
+        }),
+    ]
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let group = (hostile(), outcome()).prop_map(|(title, content)| Group::new(title, content));
+    let built_in = (package(), threads(), green_threads(), processes(), vec(group, 0..3)).prop_map(
+        |(package, threads, green_threads, processes, groups)| {
+            vec![
+                ("Package".to_owned(), Content::Package(Box::new(package))),
+                ("Threads".to_owned(), Content::Threads(threads)),
+                ("Green Threads".to_owned(), Content::GreenThreads(green_threads)),
+                ("Processes".to_owned(), Content::Processes(processes)),
+                ("Configuration".to_owned(), Content::Configuration(groups)),
+            ]
+        },
+    );
+    let registered = vec((hostile(), outcome()), 0..4);
+    let heading = (any::<u64>(), hostile(), any::<u32>(), trigger(), vec(hostile(), 0..2))
+        .prop_map(|(number, made_at, pid, trigger, notes)| Heading { number, made_at, pid, trigger, notes });
+    (heading, built_in, registered, any::<u64>()).prop_map(|(heading, mut parts, registered, took_us)| {
+        parts.extend(registered);
+        let sections: Vec<Section> = parts
+            .into_iter()
+            .map(|(title, content)| Section { title, took_us: took_us / 2, content })
+            .collect();
+        let summary =
+            Summary { number: heading.number, sections: sections.len(), failed: 0, threads: 0, took_us };
+        Report { heading, sections, summary }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn json_reads_back_as_it_was(report in report()) {
+        let json = report.to_json();
+        prop_assert_eq!(json.trim_end_matches('\n').lines().count(), 1);
+        prop_assert_eq!(&Report::from_json(&json).unwrap(), &report);
+    }
+
+    #[test]
+    fn lines_are_short_and_make_the_report_again(report in report(), padding in 0..200_000_usize) {
+        let mut report = report;
+        report.sections[1].title.push_str(&"\"x\\ü".repeat(padding / 5));
+        let lines = report.to_json_lines();
+        prop_assert!(lines.lines().all(|line| line.len() < 48 << 10));
+        prop_assert_eq!(&Report::from_json_lines(&lines).unwrap(), &report);
+    }
+
+    #[test]
+    fn xml_holds_what_json_holds(report in report()) {
+        let xml = report.to_xml();
+        let options = roxmltree::ParsingOptions { nodes_limit: u32::MAX, ..Default::default() };
+        let parsed = roxmltree::Document::parse_with_options(&xml, options).unwrap();
+        let json = serde_json::to_value(Document::from(&report)).unwrap();
+        prop_assert_eq!(parsed.root_element().tag_name().name(), "report");
+        if let Err(difference) = same(&json, parsed.root_element()) {
+            prop_assert!(false, "{}\n{}", difference, xml);
+        }
+    }
+
+    #[test]
+    fn the_page_shows_what_the_report_holds_and_nothing_else_runs(report in report()) {
+        let page = Html::parse_document(&report.to_html());
+        // inferno draws at most one graph, with a script of its own.
+        prop_assert!(select(&page, "script").len() <= 2);
+        prop_assert!(select(&page, "style").len() <= 2);
+        prop_assert!(select(&page, "[onclick], [onerror], iframe, object, img, base, form, link").is_empty());
+        let titles: Vec<_> = select(&page, "main > section > h2").iter().map(|title| whole(*title)).collect();
+        let expected: Vec<_> = report.sections.iter().map(|section| clean(&section.title).into_owned()).collect();
+        prop_assert_eq!(titles.into_iter().filter(|title| title != "All stacks").collect::<Vec<_>>(), expected.clone());
+        for section in &report.sections {
+            match &section.content {
+                Content::Threads(threads) => all_threads(&page, threads),
+                Content::GreenThreads(section) => all_tasks(&page, section),
+                _ => {}
+            }
+        }
+        let values: Vec<String> = report.sections.iter().flat_map(|section| scalars(&section.content)).collect();
+        let shown: Vec<String> = select(&page, "td, .list > li, section > pre, .config > pre, th")
+            .iter()
+            .filter(|place| place.children().all(|child| child.value().is_text()))
+            .map(|place| whole(*place))
+            .collect();
+        for value in values {
+            prop_assert!(shown.contains(&value), "{:?} is not among {:?}", value, shown);
+        }
+    }
+
+    #[test]
+    fn the_text_obeys_no_data(report in report()) {
+        let text = report.to_text();
+        prop_assert!(!text.contains(|letter: char| letter.is_control() && letter != '\n'));
+        let titles = text.lines().filter(|line| *line == "=".repeat(72)).count();
+        prop_assert_eq!(titles, 2 * (report.sections.len() + 1));
+        prop_assert_eq!(text.lines().last().map(|line| line.starts_with("====")), Some(true));
+    }
+}
+
+/// Compares as `docs/report-schema.md` says that they are alike.
+fn same(json: &Json, node: Node<'_, '_>) -> Result<(), String> {
+    let differ = || Err(format!("{json} is not {node:?}: {:?}", content_of(node)));
+    let elements: Vec<_> = node.children().filter(Node::is_element).collect();
+    if let Some(kind) = node.attribute("type") {
+        let expected = match json {
+            Json::Null => "null",
+            Json::Bool(_) => "boolean",
+            Json::Number(number) if number.is_f64() => "float",
+            Json::Number(_) => "integer",
+            Json::String(_) => "text",
+            Json::Array(_) => "list",
+            Json::Object(_) => "map",
+        };
+        if kind != expected {
+            return differ();
+        }
+    }
+    match json {
+        Json::Null if elements.is_empty() && content_of(node).is_empty() => Ok(()),
+        Json::Bool(value) if content_of(node) == value.to_string() => Ok(()),
+        Json::String(text) if content_of(node) == *text => Ok(()),
+        Json::Number(number) => {
+            let text = content_of(node);
+            let equal = match number.as_f64() {
+                Some(float) if number.is_f64() => text.parse() == Ok(float),
+                _ => text == number.to_string(),
+            };
+            if equal { Ok(()) } else { differ() }
+        }
+        Json::Array(items) if items.len() == elements.len() => {
+            items.iter().zip(elements).try_for_each(|(item, element)| same(item, element))
+        }
+        Json::Object(fields) if node.attribute("type").is_some() => {
+            // JSON keeps the last of those with the same key, XML all.
+            let mut entries = serde_json::Map::new();
+            for entry in elements {
+                let child =
+                    |name| entry.children().find(|child: &Node<'_, '_>| child.has_tag_name(name)).unwrap();
+                entries.insert(content_of(child("key")), Json::from(child("value").id().get()));
+            }
+            if fields.len() != entries.len() {
+                return differ();
+            }
+            fields.iter().try_for_each(|(key, value)| {
+                let id = entries.get(key).and_then(Json::as_u64).ok_or(format!("{key:?} is missing"))?;
+                let id = roxmltree::NodeId::new(u32::try_from(id).unwrap());
+                same(value, node.document().get_node(id).unwrap())
+            })
+        }
+        Json::Object(fields) => {
+            let is_there = |key: &str| elements.iter().any(|element| element.has_tag_name(key));
+            let known = fields.iter().filter(|(key, value)| !value.is_null() || is_there(key));
+            if known.clone().count() != elements.len() {
+                return differ();
+            }
+            known.clone().try_for_each(|(key, value)| {
+                let element = elements.iter().find(|element| element.has_tag_name(key.as_str()));
+                same(value, *element.ok_or(format!("{key} is missing"))?)
+            })
+        }
+        _ => differ(),
+    }
+}
+
+fn content_of(node: Node<'_, '_>) -> String {
+    let text = node.text().unwrap_or_default();
+    match node.attribute("encoding") {
+        Some("json") => serde_json::from_str(text).unwrap(),
+        _ => text.to_owned(),
+    }
+}
+
+fn select<'a>(page: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
+    page.select(&Selector::parse(selector).unwrap()).collect()
+}
+
+fn within<'a>(place: ElementRef<'a>, selector: &str) -> Vec<ElementRef<'a>> {
+    place.select(&Selector::parse(selector).unwrap()).collect()
+}
+
+fn whole(place: ElementRef<'_>) -> String {
+    place.text().collect()
+}
+
+/// Each group of threads with its title, members and frames, in their order.
+fn all_threads(page: &Html, threads: &Threads) {
+    let (making, others): (Vec<&Thread>, Vec<&Thread>) =
+        threads.threads.iter().partition(|thread| thread.role == Role::Reporter);
+    for thread in making.iter().chain(&others) {
+        assert_eq!(select(page, &format!("#thread-{}", thread.tid)).len(), 1, "{thread:?}");
+    }
+    for group in grouping::of_threads(&others) {
+        let place = group_of(page, &format!("#thread-{}", group[0].tid));
+        assert_eq!(whole(within(place, ".title")[0]), words::threads_title(&group));
+        let frames = frames_of(grouping::folded(&group[0].stack));
+        assert_eq!(shown_frames(place), frames);
+    }
+}
+
+fn all_tasks(page: &Html, section: &GreenThreads) {
+    for group in grouping::of_tasks(&section.tasks) {
+        let place = group_of(page, &format!("#task-{}", group[0].id));
+        assert_eq!(whole(within(place, ".title")[0]), words::tasks_title(&group));
+        let places = grouping::places(&group[0].stacks, Detail::Short);
+        let all = places.branches.iter().flatten().chain(&places.common);
+        let all: Vec<_> = all.map(super::folding::as_read).collect();
+        assert_eq!(shown_frames(place), frames_of(&all));
+    }
+}
+
+fn group_of<'a>(page: &'a Html, anchor: &str) -> ElementRef<'a> {
+    let anchor = select(page, anchor)[0];
+    anchor.ancestors().filter_map(ElementRef::wrap).find(|place| place.value().name() == "details").unwrap()
+}
+
+/// Function and source of each frame.
+fn shown_frames(place: ElementRef<'_>) -> Vec<(String, Option<String>)> {
+    within(place, ".stack > li")
+        .iter()
+        .map(|frame| (whole(within(*frame, "b")[0]), within(*frame, "code").first().map(|code| whole(*code))))
+        .collect()
+}
+
+fn frames_of(frames: &[Arc<Frame>]) -> Vec<(String, Option<String>)> {
+    frames
+        .iter()
+        .map(|frame| {
+            let frame = super::folding::as_read(frame);
+            let name = frame.function.as_deref().map(|name| clean(name).into_owned());
+            let source = frame.source.as_deref().map(|source| clean(source).into_owned());
+            (name.unwrap_or_else(|| words::place(&frame)), source)
+        })
+        .collect()
+}
+
+/// Everything of an author's that a section shows by itself.
+fn scalars(content: &Content) -> Vec<String> {
+    fn of_value(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Map(entries) if !entries.is_empty() => {
+                for (key, value) in entries {
+                    found.push(clean(key).into_owned());
+                    of_value(value, found);
+                }
+            }
+            Value::List(items) if !items.is_empty() => items.iter().for_each(|item| of_value(item, found)),
+            // At the root it stands in no cell.
+            scalar => found.push(words::scalar(scalar).into_owned()),
+        }
+    }
+    match content {
+        Content::Fields(value @ (Value::Map(_) | Value::List(_))) => {
+            let mut found = Vec::new();
+            of_value(value, &mut found);
+            // An empty one stands in no cell either.
+            if matches!(value, Value::Map(entries) if entries.is_empty()) || *value == Value::List(vec![]) {
+                found.clear();
+            }
+            found
+        }
+        Content::Text(text) if !text.trim().is_empty() => vec![clean_lines(text).into_owned()],
+        Content::Configuration(groups) => groups.iter().flat_map(|group| scalars(&group.content)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn every_format_ends_its_last_line() {
+    let report = Report::capture();
+    for format in [Format::Text, Format::Json, Format::JsonLines, Format::Xml, Format::Html] {
+        let mut bytes = Vec::new();
+        report.write_to(&mut bytes, format).unwrap();
+        assert!(bytes.ends_with(b"\n") && !bytes.ends_with(b"\n\n"), "{format}");
+    }
+}
