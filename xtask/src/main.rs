@@ -1,22 +1,27 @@
 //! What people do with this repository: `cargo xtask test`, `cargo xtask bench`.
 //!
-//! Each task runs cargo and nothing that would have to be installed by hand; what `bench` compares with is compared with where it is installed. A step that fails ends the run and says which command it was.
+//! Each task runs cargo, installs what the tests read reports back with, and needs nothing that would have to be installed by hand; what `bench` compares with is compared with where it is installed. A step that fails ends the run and says which command it was.
 
 mod bench;
+mod tools;
 
 use std::env;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use tools::Tools;
+
 const USAGE: &str = "usage: cargo xtask <task>
 
   test    everything that has to hold before a change lands: formatting, lints,
-          unit, integration, UI and documentation tests, the documentation itself";
+          unit, integration, UI and documentation tests, the documentation itself
+  schema  writes docs/report.schema.json and docs/report.rng anew from the model";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let result = match arguments.split_first() {
         Some((task, [])) if task == "test" => test(),
+        Some((task, [])) if task == "schema" => schema(),
         Some((task, options)) if task == "bench" => bench::run(options),
         _ => Err(format!("{USAGE}{}", bench::USAGE)),
     };
@@ -37,6 +42,11 @@ fn test() -> Result<(), String> {
     // What only the benchmarks compile.
     let measuring = ["--package", "gmr-runtime", "--package", "gmr-tests", "--all-features", "--all-targets"];
     cargo(&[&["clippy"], &measuring[..], &["--", "--deny", "warnings"]].concat(), &[])?;
+    // As most adopters have it: without any feature.
+    cargo(
+        &["clippy", "--package", "gmr-runtime", "--package", "gmr-macros", "--", "--deny", "warnings"],
+        &[],
+    )?;
     // A platform on which nothing can be shown has to compile as well. It has a directory of its own, or each run would build everything anew.
     let noop = [("RUSTFLAGS", "--cfg gmr_noop"), ("CARGO_TARGET_DIR", "target/noop")];
     cargo(&["check", "--package", "gmr"], &noop)?;
@@ -44,10 +54,18 @@ fn test() -> Result<(), String> {
     // The programs that the tests send signals to, one of them with panics that abort.
     cargo(&["build", "--package", "gmr-tests", "--bins"], &[])?;
     cargo(&["build", "--package", "gmr-tests", "--bin", "panicking", "--profile", "aborting"], &[])?;
-    cargo(&["test", "--workspace", "--all-targets"], &[])?;
+    let tools = Tools::provide();
+    let variables = tools.variables();
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    cargo(&["test", "--workspace", "--all-targets"], &variables)?;
     cargo(&["test", "--workspace", "--doc"], &[])?;
     println!("\neverything holds ({} s)", begun.elapsed().as_secs());
     Ok(())
+}
+
+/// The test that says when they are stale writes them as well.
+fn schema() -> Result<(), String> {
+    cargo(&["test", "--package", "gmr-tests", "--test", "schema"], &[("GMR_TEST_WRITE_SCHEMA", "1")])
 }
 
 /// Runs cargo in the workspace's root, with what it prints going where ours goes.

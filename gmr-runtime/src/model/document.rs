@@ -30,7 +30,13 @@ const MAJOR: &str = "1.";
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(title = "Guru Meditation Report"))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(
+        title = "Guru Meditation Report",
+        description = "A report about a running process, as gmr writes it. See report-schema.md."
+    )
+)]
 #[non_exhaustive]
 pub struct Document {
     /// The version of the schema: major and minor number.

@@ -9,7 +9,7 @@ use super::{Frame, Stack};
 
 /// The asynchronous tasks of the process, as far as they are tracked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "GreenThreads"))]
 #[non_exhaustive]
 pub struct GreenThreads<F = Arc<Frame>> {
     /// The tasks, in the order in which they were started.
@@ -24,7 +24,7 @@ pub struct GreenThreads<F = Arc<Frame>> {
 ///
 /// What a hundred thousand tasks have in common they share: names, places and stacks are the same memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Task"))]
 #[non_exhaustive]
 pub struct Task<F = Arc<Frame>> {
     /// A number of its own, from 1, in the order in which tasks are started.

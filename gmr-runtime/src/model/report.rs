@@ -80,7 +80,7 @@ pub struct Sender {
 
 /// One section of a report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Section"))]
 #[non_exhaustive]
 pub struct Section<F = Arc<Frame>> {
     /// The title.
@@ -93,7 +93,7 @@ pub struct Section<F = Arc<Frame>> {
 
 /// What a generator returned, or what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Content"))]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Content<F = Arc<Frame>> {
@@ -141,7 +141,7 @@ impl<F> Content<F> {
 
 /// One group of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Group"))]
 #[non_exhaustive]
 pub struct Group<F = Arc<Frame>> {
     /// The group's name.
@@ -159,7 +159,7 @@ impl<F> Group<F> {
 
 /// How a generator panicked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Panicked"))]
 #[non_exhaustive]
 pub struct Panicked<F = Arc<Frame>> {
     /// The panic's message.
@@ -172,7 +172,7 @@ pub struct Panicked<F = Arc<Frame>> {
 
 /// A generator that missed its deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "TimedOut"))]
 #[non_exhaustive]
 pub struct TimedOut<F = Arc<Frame>> {
     /// The deadline it missed, in milliseconds.
@@ -183,7 +183,7 @@ pub struct TimedOut<F = Arc<Frame>> {
 
 /// A generator that still runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Overdue"))]
 #[non_exhaustive]
 pub struct Overdue<F = Arc<Frame>> {
     /// The thread it runs on, which `Threads` shows as well.

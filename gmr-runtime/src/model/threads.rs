@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Every thread of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Threads"))]
 #[non_exhaustive]
 pub struct Threads<F = Arc<Frame>> {
     /// The threads: the main thread first, gmr's own last, between them in the order of their ids.
@@ -17,7 +17,7 @@ pub struct Threads<F = Arc<Frame>> {
 
 /// One thread, as the kernel described it before its stack was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Thread"))]
 #[non_exhaustive]
 pub struct Thread<F = Arc<Frame>> {
     /// The kernel's id of the thread.
@@ -90,7 +90,7 @@ impl Role {
 ///
 /// A frame is `F`: in memory the frame itself, which stacks share; in a [`Document`](super::Document) its [number](super::FrameNumber).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Stack"))]
 #[non_exhaustive]
 pub struct Stack<F = Arc<Frame>> {
     /// The frames, innermost first. Frames of inlined functions stand before the frame they were inlined into.
