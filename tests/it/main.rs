@@ -16,3 +16,4 @@ mod stderr;
 mod storm;
 mod tasks;
 mod threads;
+mod views;

@@ -77,14 +77,20 @@ impl Program {
     pub(crate) fn next_report_text(&mut self) -> String {
         let mut text = String::new();
         loop {
-            let mut line = Vec::new();
-            let count = self.errors.read_until(b'\n', &mut line).expect("its standard error can be read");
-            text.push_str(&String::from_utf8_lossy(&line));
-            assert!(count > 0, "standard error was closed before the report's end:\n{text}");
+            let line = self.next_error_line();
+            assert!(!line.is_empty(), "standard error was closed before the report's end:\n{text}");
+            text.push_str(&line);
             if Report::is_last_line(text.lines().next_back().unwrap_or_default()) {
                 return text;
             }
         }
+    }
+
+    /// The next line of its standard error, with its end; empty if there is none any more.
+    pub(crate) fn next_error_line(&mut self) -> String {
+        let mut line = Vec::new();
+        self.errors.read_until(b'\n', &mut line).expect("its standard error can be read");
+        String::from_utf8_lossy(&line).into_owned()
     }
 
     /// Closes its standard input, which ends it, and returns how it ended and what was left on standard error.

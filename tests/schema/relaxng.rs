@@ -77,11 +77,11 @@ fn pattern(out: &mut Out, schema: &Value) {
     }
 }
 
-/// The fields of a struct, in any order.
+/// The fields of a struct, in the order in which they are written.
 fn fields(out: &mut Out, schema: &Value) {
     let required: Vec<_> =
         schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    within(out, "interleave", &[], |out| {
+    within(out, "group", &[], |out| {
         for (name, field) in object(&schema["properties"]) {
             let element = |out: &mut Out| {
                 within(out, "element", &[("name", name)], |out| pattern(out, field));

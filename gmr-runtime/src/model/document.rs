@@ -3,13 +3,13 @@
 //! A thousand threads have tens of thousands of frames, of which a few hundred are different. This is the contract with whoever reads reports: `docs/report-schema.md`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Frame, Heading, Report, Section, Summary};
+use super::{Content, Frame, Heading, Report, Section, Stack, Summary};
 
 /// The version of the schema that is written: a major and a minor number. What a step of either may change is said in `docs/report-schema.md`.
 pub const SCHEMA_VERSION: &str = "1.0";
@@ -96,7 +96,8 @@ impl TryFrom<Document> for Report {
     /// # Errors
     /// A stack names a frame that the document does not have, or the document is of another major version.
     fn try_from(document: Document) -> Result<Self, String> {
-        let Document { schema_version, heading, sections, frames, summary } = document;
+        let Document { schema_version, heading, mut sections, frames, summary } = document;
+        sections.iter_mut().for_each(share_stacks);
         Document::check_version(&schema_version)?;
         let mut frame = |number: &FrameNumber| {
             let index = usize::try_from(number.0).unwrap_or(usize::MAX);
@@ -108,6 +109,18 @@ impl TryFrom<Document> for Report {
         let sections =
             sections.iter().map(|section| section.map_frames(&mut frame)).collect::<Result<_, _>>()?;
         Ok(Self { heading, sections, summary })
+    }
+}
+
+/// Tasks that wait at the same place share that place in memory, as they did when the report was made: views know them by it.
+fn share_stacks(section: &mut Section<FrameNumber>) {
+    let Content::GreenThreads(green_threads) = &mut section.content else { return };
+    let mut known: HashSet<Arc<[Stack<FrameNumber>]>> = HashSet::new();
+    for task in &mut green_threads.tasks {
+        match known.get(&task.stacks) {
+            Some(stacks) => task.stacks = Arc::clone(stacks),
+            None => drop(known.insert(Arc::clone(&task.stacks))),
+        }
     }
 }
 

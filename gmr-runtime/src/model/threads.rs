@@ -89,7 +89,7 @@ impl Role {
 /// A thread's stack.
 ///
 /// A frame is `F`: in memory the frame itself, which stacks share; in a [`Document`](super::Document) its [number](super::FrameNumber).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Stack"))]
 #[non_exhaustive]
 pub struct Stack<F = Arc<Frame>> {

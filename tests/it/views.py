@@ -1,0 +1,163 @@
+"""Reads one report in every format, with parsers that are not gmr's, and says where they differ.
+
+views.py FOLDER DOCS: FOLDER has the reports, DOCS the schemas.
+"""
+
+import html.parser
+import json
+import pathlib
+import re
+import sys
+
+import jsonschema
+import lxml.etree
+
+folder, docs = map(pathlib.Path, sys.argv[1:])
+report = json.loads((folder / "report.json").read_text())
+schema = json.loads((docs / "report.schema.json").read_text())
+relax_ng = lxml.etree.RelaxNG(lxml.etree.parse(docs / "report.rng"))
+tree = lxml.etree.parse(folder / "report.xml")
+
+
+def content(title):
+    return next(section["content"]["data"] for section in report["sections"] if section["title"] == title)
+
+
+# The schemas take the report, and nothing that is broken.
+validator = jsonschema.Draft202012Validator(schema)
+validator.check_schema(schema)
+validator.validate(report)
+relax_ng.assertValid(tree)
+for break_it in (
+    lambda it: it.pop("heading"),
+    lambda it: it["sections"][1]["content"]["data"]["threads"][0].update(tid="one"),
+    lambda it: it["sections"][0]["content"].update(kind="rumours"),
+    lambda it: it["frames"][0].update(line=-1),
+):
+    broken = json.loads(json.dumps(report))
+    break_it(broken)
+    assert not validator.is_valid(broken), "the JSON schema takes anything"
+for break_it in (
+    lambda it: it.find("heading").getparent().remove(it.find("heading")),
+    lambda it: it.find(".//tid").__setattr__("text", "one"),
+    lambda it: it.find("sections/item/content/kind").__setattr__("text", "rumours"),
+):
+    broken = lxml.etree.fromstring(lxml.etree.tostring(tree.getroot()))
+    break_it(broken)
+    assert not relax_ng.validate(broken), "the RELAX NG schema takes anything"
+
+# The lines are short, and make the same object together.
+lines = (folder / "report.json-lines").read_text().splitlines()
+assert all(len(line.encode()) < 48 * 1024 for line in lines)
+pieces = [json.loads(line) for line in lines]
+assert len({piece["gmr_report"] for piece in pieces}) == 1
+assert [(piece["part"], piece["parts"]) for piece in pieces] == [(n, len(lines)) for n in range(1, len(lines) + 1)]
+assert json.loads("".join(piece["json"] for piece in pieces)) == report
+
+
+# XML says the same as JSON.
+def text_of(element):
+    text = element.text or ""
+    return json.loads(text) if element.get("encoding") == "json" else text
+
+
+def value_of(element):
+    kind = element.get("type")
+    if kind == "map":
+        return {text_of(entry.find("key")): value_of(entry.find("value")) for entry in element}
+    if kind == "list":
+        return [value_of(item) for item in element]
+    if kind == "null":
+        return None
+    return {"text": text_of, "integer": lambda e: int(e.text), "float": lambda e: float(e.text), "boolean": lambda e: e.text == "true"}[kind](element)
+
+
+def compare(value, element, place):
+    if element.get("type"):
+        assert value == value_of(element), f"{place}: {value} is not {value_of(element)}"
+    elif isinstance(value, dict):
+        known = {key: one for key, one in value.items() if one is not None}
+        assert {child.tag for child in element} == set(known), f"{place}: {set(known)}"
+        for key, one in known.items():
+            compare(one, element.find(key), f"{place}.{key}")
+    elif isinstance(value, list):
+        assert len(value) == len(element), f"{place}: {len(value)} items, {len(element)} elements"
+        for index, (one, child) in enumerate(zip(value, element)):
+            compare(one, child, f"{place}[{index}]")
+    else:
+        shown = {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+        assert shown == text_of(element), f"{place}: {shown!r} is not {text_of(element)!r}"
+
+
+compare(report, tree.getroot(), "report")
+
+
+# The page has the groups of the text, with the same titles, in the same order, and the same frames in them.
+class Page(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.place = []
+        self.groups = []
+        self.scripts = 0
+        self.ids = []
+        self.sections = []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.ids.append(attributes.get("id"))
+        self.scripts += tag == "script"
+        if tag == "details":
+            self.groups.append({"title": "", "frames": []})
+        if tag == "b":
+            self.groups[-1]["frames"].append("") if self.groups else None
+        if tag == "h2":
+            self.sections.append("")
+        if tag not in ("meta", "br", "input", "link"):
+            self.place.append((tag, attributes.get("class")))
+
+    def handle_endtag(self, tag):
+        while self.place and self.place.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data):
+        if ("span", "title") in self.place:
+            self.groups[-1]["title"] += data
+        if self.place and self.place[-1][0] == "b" and self.groups:
+            self.groups[-1]["frames"][-1] += data
+        if self.place and self.place[-1][0] == "h2":
+            self.sections[-1] += data
+
+
+page = Page()
+page.feed((folder / "report.html").read_text())
+page.close()
+assert page.scripts == 2, f"{page.scripts} scripts: the page's own and that of the flame graph are two"
+text = (folder / "report.text").read_text()
+titles = [line[6:-6].strip() for line in text.splitlines() if re.fullmatch(r"------ .* ------", line)]
+titles = [title for title in titles if not title.endswith("making this report")]
+shown = [group for group in page.groups if re.match(r"Thread |Task |\d+ threads|\d+ tasks", group["title"])]
+assert [group["title"] for group in shown] == titles, ([group["title"] for group in shown], titles)
+assert titles.count("20 threads with the same stack") == 1, titles
+headers = re.findall(r"^={72}\n====\s*(.*?)\s*====\n={72}$", text, re.M)[1:]
+assert headers == [section["title"] for section in report["sections"]], headers
+assert [title for title in page.sections if title not in ("Verdict", "All stacks")] == headers, page.sections
+
+threads = content("Threads")["threads"]
+for thread in threads:
+    assert f"thread-{thread['tid']}" in page.ids, thread
+    assert f"#{thread['tid']}" in text, thread
+for task in content("Green Threads")["tasks"]:
+    assert f"task-{task['id']}" in page.ids, task
+functions = [frame["function"] for frame in report["frames"]]
+for function in ("views::wait_for_stock", "views::wait_for_orders", "views::main"):
+    assert function in functions, function
+    assert any(function in group["frames"] for group in page.groups), function
+    assert f" in {function}\n" in text, function
+waiting = next(group for group in shown if group["title"].startswith("20 threads"))
+assert "views::wait_for_orders" in waiting["frames"], waiting
+
+# Nothing of what was masked stands anywhere, and what was masked says so.
+for path in folder.iterdir():
+    assert "hunter2" not in path.read_text(), path
+assert content("Configuration")[0]["content"]["data"]["password"] == "***"
+print("alike:", len(threads), "threads,", len(report["frames"]), "frames,", len(shown), "groups")
