@@ -9,6 +9,7 @@
 //! | `reporter` | the one thread on which reports are made |
 //! | `generators`, `section` | what a report consists of; running it so that no part harms another |
 //! | `stack` | the threads and their stacks: where the `unsafe` is |
+//! | `axum` (feature) | a page on a service's admin port |
 //! | [`task`] | asynchronous tasks and where they wait |
 //! | `views`, `sinks` | from the model to text, from bytes to a descriptor |
 //! | `mask` | keeps secrets out |
@@ -23,6 +24,8 @@
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 pub mod __bench;
+#[cfg(feature = "axum")]
+pub mod axum;
 mod env;
 mod error;
 mod generators;

@@ -192,7 +192,7 @@ impl Page {
         let root = document["root"]["nodeId"].clone();
         let query = json!({"nodeId": root, "selector": "details.group:not([open])"});
         let found = self.browser.command("DOM.querySelectorAll", &query);
-        found["nodeIds"].as_array().map(Vec::len).unwrap_or_else(|| panic!("{found}"))
+        found["nodeIds"].as_array().map_or_else(|| panic!("{found}"), Vec::len)
     }
 }
 

@@ -1,4 +1,4 @@
-//! As much of the WebDriver protocol as the tests need, spoken with Chromium's driver.
+//! As much of the `WebDriver` protocol as the tests need, spoken with Chromium's driver.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -88,7 +88,7 @@ impl Browser {
         get(&format!("{}/element/{id}/text", self.session)).as_str().expect("text").to_owned()
     }
 
-    /// Chromium's own commands, for what WebDriver has none.
+    /// Chromium's own commands, for what `WebDriver` has none.
     pub(crate) fn command(&self, name: &str, parameters: &Value) -> Value {
         post(&format!("{}/goog/cdp/execute", self.session), &json!({"cmd": name, "params": parameters}))
     }

@@ -9,6 +9,7 @@ mod exhausted;
 mod expansion;
 mod forked;
 mod gdb;
+mod http;
 mod isolation;
 mod program;
 mod report;

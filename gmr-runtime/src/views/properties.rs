@@ -500,7 +500,8 @@ fn all_tasks(page: &Html, section: &GreenThreads) {
 
 fn group_of<'a>(page: &'a Html, anchor: &str) -> ElementRef<'a> {
     let anchor = select(page, anchor)[0];
-    anchor.ancestors().filter_map(ElementRef::wrap).find(|place| place.value().name() == "details").unwrap()
+    let mut places = std::iter::once(anchor).chain(anchor.ancestors().filter_map(ElementRef::wrap));
+    places.find(|place| place.value().name() == "details").unwrap()
 }
 
 /// Function and source of each frame.

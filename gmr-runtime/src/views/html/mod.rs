@@ -210,15 +210,16 @@ fn threads(section: &Threads, detail: Detail) -> Markup {
 fn thread_group(group: &[&Thread], open: bool, detail: Detail) -> Markup {
     let idle = grouping::idle(group[0]).filter(|_| detail == Detail::Short);
     let shown = grouping::folded(&group[0].stack);
+    let alone = group.len() == 1;
     let states: Vec<_> = group.iter().filter_map(|thread| thread.state.as_deref()).collect();
     html! {
-        details.group data-states=(states_of(&states)) open[open && idle.is_none()] {
+        details.group id=[alone.then(|| anchors::thread(group[0].tid))] data-states=(states_of(&states)) open[open && idle.is_none()] {
             summary {
                 span.title { (words::threads_title(group)) }
                 @if idle.is_some() { span.badge { "idle" } }
                 @if let Some(frame) = shown.first() { " " span.where { (function(frame)) } }
             }
-            @if let [thread] = group { span id=(anchors::thread(thread.tid)) {} } @else { p.members { (thread_names(group)) } }
+            @if !alone { p.members { (thread_names(group)) } }
             @for line in words::threads_facts(group) { p { (line) } }
             (stack(&group[0].stack, detail))
         }
@@ -254,21 +255,21 @@ fn green_threads(section: &GreenThreads, detail: Detail) -> Markup {
 
 fn task_group(group: &[&Task], open: bool, detail: Detail) -> Markup {
     let Places { branches, common } = grouping::places(&group[0].stacks, detail);
+    let alone = group.len() == 1;
     let waits_at = branches.first().and_then(|branch| branch.first());
     html! {
-        details.group data-states=(words::task_state(&group[0].state)) open[open] {
+        details.group id=[alone.then(|| anchors::task(group[0].id))] data-states=(words::task_state(&group[0].state)) open[open] {
             summary {
                 span.title { (words::tasks_title(group)) }
                 " " span.badge { (words::task_state(&group[0].state)) }
                 @if let Some(frame) = waits_at { " " span.where { (function(&folding::as_read(frame))) } }
             }
-            // The group is what a finding points at, by whichever of its tasks.
+            // Those that are not named here are only counted; a finding points at the first.
             p.members {
-                @for (index, (task, named)) in group.iter().zip(words::tasks_named(group)).enumerate() {
+                @for (index, named) in words::tasks_named(group).into_iter().enumerate() {
                     @if index > 0 { ", " }
-                    span id=(anchors::task(task.id)) { (named) }
+                    @if let Some(task) = group.get(index).filter(|_| !alone) { span id=(anchors::task(task.id)) { (named) } } @else { (named) }
                 }
-                @if group.len() == 1 { span id=(anchors::task(group[0].id)) {} }
             }
             @for line in words::tasks_facts(group) { p { (line) } }
             @match &branches[..] {

@@ -154,7 +154,7 @@ fn of_tasks(tasks: &[crate::model::Task]) -> Vec<Finding> {
         });
     }
     let woken: Vec<_> = tasks.iter().filter(|task| matches!(task.state, TaskState::Woken { .. })).collect();
-    if let Some(first) = woken.first() {
+    if let Some(first) = woken.iter().max_by_key(|task| lasting(task)) {
         findings.push(Finding {
             weight: Weight::Trouble,
             text: format!(

@@ -1,0 +1,52 @@
+//! A service with an admin port on which it shows its reports. Told `port`, it says which; `hold` and `release`, whether its section keeps a report waiting; `asked` and `made`, how many
+//! reports were asked for and made.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use tokio::net::TcpListener;
+
+static ASKED: AtomicU64 = AtomicU64::new(0);
+static MADE: AtomicU64 = AtomicU64::new(0);
+static HELD: Mutex<bool> = Mutex::new(false);
+static RELEASED: Condvar = Condvar::new();
+
+/// Made once for each report.
+#[gmr::section("Held", timeout = "10s")]
+fn held() -> u64 {
+    let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(RELEASED.wait_while(held, |held| *held));
+    MADE.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+fn hold(on: bool) -> String {
+    *HELD.lock().unwrap_or_else(PoisonError::into_inner) = on;
+    RELEASED.notify_all();
+    on.to_string()
+}
+
+async fn count(request: Request, next: Next) -> Response {
+    ASKED.fetch_add(1, Ordering::Relaxed);
+    next.run(request).await
+}
+
+#[gmr::main(product = "admin")]
+fn main() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+    let port = listener.local_addr()?.port();
+    let admin = Router::new().nest("/gmr", gmr::axum::router()).layer(middleware::from_fn(count));
+    drop(runtime.spawn(async { axum::serve(listener, admin).await }));
+    gmr_tests::converse(|question| match question {
+        "port" => port.to_string(),
+        "hold" => hold(true),
+        "release" => hold(false),
+        "asked" => ASKED.load(Ordering::Relaxed).to_string(),
+        _ => MADE.load(Ordering::Relaxed).to_string(),
+    });
+    Ok(())
+}
