@@ -8,8 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput};
+use gmr_runtime::model::Content;
 use gmr_runtime::task::TrackExt as _;
-use gmr_runtime::{__bench as inside, Report};
+use gmr_runtime::{__bench as inside, Format, Report};
 
 /// As many as the table of whole reports has a row for.
 const THREADS: usize = 1000;
@@ -82,11 +83,32 @@ fn whole_reports(criterion: &mut Criterion) {
         thread_of(way);
     }
     let report = Report::capture();
-    let section = report.section("Threads").expect("it is built in");
-    let mut group = criterion.benchmark_group("1,000 threads, all stacks different");
-    group.bench_function("model to text", |bencher| bencher.iter(|| report.to_string()));
-    group.bench_function("model to JSON", |bencher| bencher.iter(|| serde_json::to_vec(&section)));
-    group.finish();
+    let mut alike = report.clone();
+    let threads = alike.sections.iter_mut().find_map(|section| match &mut section.content {
+        Content::Threads(section) => Some(&mut section.threads),
+        _ => None,
+    });
+    let threads = threads.expect("it is built in");
+    let stack = threads[THREADS / 2].stack.clone();
+    for thread in &mut *threads {
+        thread.stack = stack.clone();
+    }
+    for (name, report) in
+        [("1,000 threads, all stacks alike", alike), ("1,000 threads, all stacks different", report)]
+    {
+        let mut group = criterion.benchmark_group(name);
+        for format in [Format::Text, Format::Json, Format::JsonLines, Format::Xml, Format::Html] {
+            let mut bytes = Vec::new();
+            group.bench_function(format!("model to {format}"), |bencher| {
+                bencher.iter(|| {
+                    bytes.clear();
+                    report.write_to(&mut bytes, format)
+                });
+            });
+            println!("{name}: {format} has {} bytes", bytes.len());
+        }
+        group.finish();
+    }
 }
 
 /// Starts a thread that waits at the bottom of a way of its own, and returns its id.

@@ -196,16 +196,26 @@ impl Page {
     }
 }
 
-#[test]
-fn a_page_of_a_thousand_threads_is_small() {
+/// The page that a program of so many threads writes when it is signalled.
+fn page_of_a_crowd(arguments: &[&str]) -> String {
     let mut command = std::process::Command::new(program!("crowd"));
-    command.args(["1000", "30"]).env("GMR_FORMAT", "html");
+    command.args(arguments).env("GMR_FORMAT", "html");
     let mut program = Program::start_with(command);
     program.signal(rustix::process::Signal::USR2);
     let mut page = String::new();
     while !page.ends_with("</html>\n") {
         page.push_str(&program.next_error_line());
     }
-    assert!(page.len() < 1 << 20, "{} bytes", page.len());
-    assert_eq!(page.matches("id=\"thread-").count(), 1_000 + 2, "and has them all");
+    page
+}
+
+#[test]
+fn a_page_of_a_thousand_threads_is_small() {
+    // All stacks alike, and no two.
+    for arguments in [&["1000", "30"][..], &["1000", "30", "different"]] {
+        let page = page_of_a_crowd(arguments);
+        assert!(page.len() < 1 << 20, "{arguments:?}: {} bytes", page.len());
+        // And has them all, with gmr's own two.
+        assert_eq!(page.matches("id=\"thread-").count(), 1_000 + 2, "{arguments:?}");
+    }
 }

@@ -14,7 +14,9 @@ pub(super) fn clean_lines(text: &str) -> Cow<'_, str> {
 }
 
 fn escaped(text: &str, is_harmful: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.chars().any(&is_harmful) {
+    // Most of what a report shows is plain, and a machine tells that many letters at a time.
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    if is_plain || !text.chars().any(&is_harmful) {
         return Cow::Borrowed(text);
     }
     let mut clean = String::with_capacity(text.len() + 16);

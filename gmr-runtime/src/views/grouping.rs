@@ -1,6 +1,7 @@
 //! What belongs together: threads with the same stack, tasks that wait at the same place, what the branches of a task's stack have in common. The same in every view.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::Detail;
@@ -16,7 +17,7 @@ pub(super) fn of_threads<'a>(threads: &[&'a Thread]) -> Vec<Vec<&'a Thread>> {
         let place = if thread.stack.frames.is_empty() {
             groups.len()
         } else {
-            *places.entry((thread.role, likeness(&thread.stack))).or_insert(groups.len())
+            *places.entry((thread.role, Likeness(&thread.stack))).or_insert(groups.len())
         };
         match groups.get_mut(place) {
             Some(group) => group.push(thread),
@@ -24,7 +25,7 @@ pub(super) fn of_threads<'a>(threads: &[&'a Thread]) -> Vec<Vec<&'a Thread>> {
         }
     }
     // Stable, so that groups of a size keep the order of their first threads.
-    groups.sort_by_key(|group| match group[0].role {
+    groups.sort_by_cached_key(|group| match group[0].role {
         Role::Main => (0, 0),
         Role::Program if idle(group[0]).is_none() => (1, group.len()),
         Role::Program => (2, group.len()),
@@ -46,11 +47,29 @@ pub(super) fn idle(thread: &Thread) -> Option<(&Arc<Frame>, usize)> {
 }
 
 /// What makes two stacks the same: why they end, and where and what each frame is.
-type Likeness<'a> = (Option<&'a str>, Vec<(u64, Option<&'a str>, Option<u32>)>);
+struct Likeness<'a>(&'a Stack);
 
-fn likeness(stack: &Stack) -> Likeness<'_> {
-    let frames = stack.frames.iter().map(|frame| (frame.address, frame.function.as_deref(), frame.line));
-    (stack.incomplete.as_deref(), frames.collect())
+impl PartialEq for Likeness<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = |(a, b): (&Arc<Frame>, &Arc<Frame>)| {
+            Arc::ptr_eq(a, b) || (a.address, &a.function, a.line) == (b.address, &b.function, b.line)
+        };
+        let (a, b) = (self.0, other.0);
+        a.frames.len() == b.frames.len()
+            && a.incomplete == b.incomplete
+            && a.frames.iter().zip(&b.frames).all(is_same)
+    }
+}
+
+impl Eq for Likeness<'_> {}
+
+impl Hash for Likeness<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // They tell nearly all that differ; the names are compared.
+        for frame in &self.0.frames {
+            frame.address.hash(state);
+        }
+    }
 }
 
 /// The stack without the runtime's frames. Where it does not reach the thread's first function, what stands at its outer end is not the runtime's.

@@ -444,11 +444,11 @@ pub(super) fn place(frame: &Frame) -> String {
 }
 
 /// The path without what is the same for every crate and every build: where cargo keeps its sources, and the hash of the compiler's. The model has it whole.
-pub(super) fn short_path(path: &str) -> String {
+pub(super) fn short_path(path: &str) -> Cow<'_, str> {
     let registry =
         path.split_once("/registry/src/").and_then(|(_, rest)| rest.split_once('/')).map(|(_, rest)| rest);
     let compiler = path.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')).map(|(_, rest)| rest);
-    clean(registry.or(compiler).unwrap_or(path)).into_owned()
+    clean(registry.or(compiler).unwrap_or(path))
 }
 
 #[cfg(test)]

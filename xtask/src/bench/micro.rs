@@ -22,8 +22,17 @@ pub(crate) fn measure(setting: &Setting) -> Result<Vec<Row>, String> {
     let home = setting.directory.join("criterion");
     // Figures of benchmarks that are no longer there must not be told.
     let _ = fs::remove_dir_all(&home);
-    let arguments =
-        ["bench", "--package", "gmr-runtime", "--features", "__bench", "--bench", "micro", "--", "--quiet"];
+    let arguments = [
+        "bench",
+        "--package",
+        "gmr-runtime",
+        "--features",
+        "__bench,html,json,xml",
+        "--bench",
+        "micro",
+        "--",
+        "--quiet",
+    ];
     crate::cargo(&arguments, &[("CRITERION_HOME", &home.to_string_lossy())])?;
     let mut found = Vec::new();
     results(&home, &mut found);

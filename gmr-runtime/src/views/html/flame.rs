@@ -9,7 +9,7 @@ use crate::model::{Content, Frame, Report, Stack};
 use crate::views::{Detail, folding, grouping};
 
 /// Narrower frames are left out, in per cent of the whole width: a thousand stacks that differ would make a page of many megabytes, of frames that nobody could see.
-const NARROWEST: f64 = 0.15;
+const NARROWEST: f64 = 0.25;
 
 /// The drawing as an `svg` element; none if there is no stack.
 pub(super) fn graph(report: &Report, detail: Detail) -> Option<String> {

@@ -33,7 +33,26 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
     out.write_all(b"\n")
 }
 
+/// So many groups have their frames with whole paths and source lines. Who reads on from there looks for a function; all that of a thousand stacks that differ would make a page of megabytes.
+const RICH: usize = 50;
+
+/// How frames are shown.
+#[derive(Clone, Copy)]
+struct Look {
+    detail: Detail,
+    /// With whole paths and source lines.
+    rich: bool,
+}
+
+impl Look {
+    /// For the group at this place.
+    fn at(self, place: usize) -> Self {
+        Self { rich: place < RICH, ..self }
+    }
+}
+
 fn page(report: &Report, detail: Detail) -> Markup {
+    let look = Look { detail, rich: true };
     let package = report.sections.iter().find_map(|section| match &section.content {
         Content::Package(package) => Some(&**package),
         _ => None,
@@ -55,9 +74,9 @@ fn page(report: &Report, detail: Detail) -> Markup {
                 main {
                     // What program this is, then the whole at a glance, then the parts.
                     @let (of_package, others) = packages_first(report);
-                    @for (index, section) in of_package { (self::section(index, section, detail)) }
+                    @for (index, section) in of_package { (self::section(index, section, look)) }
                     @if let Some(graph) = flame::graph(report, detail) { (self::graph(&graph)) }
-                    @for (index, section) in others { (self::section(index, section, detail)) }
+                    @for (index, section) in others { (self::section(index, section, look)) }
                 }
                 footer { p { (words::summary(&report.summary)) } }
                 script { (PreEscaped(SCRIPT)) }
@@ -142,31 +161,31 @@ fn size(content: &Content) -> Option<usize> {
     })
 }
 
-fn section(index: usize, section: &Section, detail: Detail) -> Markup {
+fn section(index: usize, section: &Section, look: Look) -> Markup {
     html! {
         section id=(anchors::section(index)) class=[(!section.content.is_whole()).then_some("failed")] {
             h2 { (clean(&section.title)) }
-            (content(&section.content, detail))
+            (content(&section.content, look))
         }
     }
 }
 
-fn content(content: &Content, detail: Detail) -> Markup {
+fn content(content: &Content, look: Look) -> Markup {
     match content {
         Content::Package(value) => fields(&words::package(value)),
-        Content::Threads(value) => threads(value, detail),
-        Content::GreenThreads(value) => green_threads(value, detail),
+        Content::Threads(value) => threads(value, look),
+        Content::GreenThreads(value) => green_threads(value, look),
         Content::Processes(value) => processes(value),
-        Content::Configuration(groups) => configuration(groups, detail),
+        Content::Configuration(groups) => configuration(groups, look),
         Content::Fields(value) => self::value(value),
         Content::Text(text) if !text.trim().is_empty() => pre(text, None),
-        Content::Text(_) => self::content(&Content::Nothing, detail),
+        Content::Text(_) => self::content(&Content::Nothing, look),
         failed => html! {
             (pre(&words::failure(failed).unwrap_or_default(), Some("failure")))
             @match failed {
-                Content::Panicked(value) => { (stack(&value.stack, detail)) }
-                Content::TimedOut(value) => { (stuck(&value.overdue, detail)) }
-                Content::StillRunning(value) => { (stuck(value, detail)) }
+                Content::Panicked(value) => { (stack(&value.stack, look)) }
+                Content::TimedOut(value) => { (stuck(&value.overdue, look)) }
+                Content::StillRunning(value) => { (stuck(value, look)) }
                 _ => {}
             }
         },
@@ -179,10 +198,10 @@ fn pre(text: &str, class: Option<&str>) -> Markup {
     html! { pre class=[class] { "\n" (clean_lines(text)) } }
 }
 
-fn stuck(overdue: &Overdue, detail: Detail) -> Markup {
+fn stuck(overdue: &Overdue, look: Look) -> Markup {
     html! {
         p { "on " a href={ "#" (anchors::thread(overdue.tid)) } { "thread #" (overdue.tid) } }
-        (stack(&grouping::of_section(overdue, detail), detail))
+        (stack(&grouping::of_section(overdue, look.detail), look))
     }
 }
 
@@ -194,21 +213,25 @@ fn notes(notes: &[String]) -> Markup {
     html! { @for note in notes { p.note { (clean(note)) } } }
 }
 
-fn threads(section: &Threads, detail: Detail) -> Markup {
-    let (making, others): (Vec<&Thread>, Vec<&Thread>) =
-        section.threads.iter().partition(|thread| detail == Detail::Short && thread.role == Role::Reporter);
+fn threads(section: &Threads, look: Look) -> Markup {
+    let (making, others): (Vec<&Thread>, Vec<&Thread>) = section
+        .threads
+        .iter()
+        .partition(|thread| look.detail == Detail::Short && thread.role == Role::Reporter);
     html! {
         (notes(&section.notes))
-        @if detail == Detail::Short { p.note { "Frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them." } }
-        @for (place, group) in grouping::of_threads(&others).iter().enumerate() { (thread_group(group, place < OPEN, detail)) }
+        @if look.detail == Detail::Short { p.note { "Frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them." } }
+        @let groups = grouping::of_threads(&others);
+        @if groups.len() > RICH { p.note { "Whole paths and source lines are shown in the first " (RICH) " groups." } }
+        @for (place, group) in groups.iter().enumerate() { (thread_group(group, place < OPEN, look.at(place))) }
         @if !making.is_empty() {
             p.note { (counted(making.len(), "thread")) " making this report: " (thread_names(&making)) }
         }
     }
 }
 
-fn thread_group(group: &[&Thread], open: bool, detail: Detail) -> Markup {
-    let idle = grouping::idle(group[0]).filter(|_| detail == Detail::Short);
+fn thread_group(group: &[&Thread], open: bool, look: Look) -> Markup {
+    let idle = grouping::idle(group[0]).filter(|_| look.detail == Detail::Short);
     let shown = grouping::folded(&group[0].stack);
     let alone = group.len() == 1;
     let states: Vec<_> = group.iter().filter_map(|thread| thread.state.as_deref()).collect();
@@ -221,7 +244,7 @@ fn thread_group(group: &[&Thread], open: bool, detail: Detail) -> Markup {
             }
             @if !alone { p.members { (thread_names(group)) } }
             @for line in words::threads_facts(group) { p { (line) } }
-            (stack(&group[0].stack, detail))
+            (stack(&group[0].stack, look))
         }
     }
 }
@@ -243,18 +266,18 @@ fn thread_names(threads: &[&Thread]) -> Markup {
     }
 }
 
-fn green_threads(section: &GreenThreads, detail: Detail) -> Markup {
+fn green_threads(section: &GreenThreads, look: Look) -> Markup {
     html! {
         (notes(&section.notes))
         p { "tasks = " (words::totals(&section.tasks)) }
         @for runtime in &section.runtimes { p { "runtime = " (words::described(runtime)) } }
         @if let Some(note) = words::untracked(&section.tasks, &section.runtimes) { p.note { (note) } }
-        @for (place, group) in grouping::of_tasks(&section.tasks).iter().enumerate() { (task_group(group, place < OPEN, detail)) }
+        @for (place, group) in grouping::of_tasks(&section.tasks).iter().enumerate() { (task_group(group, place < OPEN, look.at(place))) }
     }
 }
 
-fn task_group(group: &[&Task], open: bool, detail: Detail) -> Markup {
-    let Places { branches, common } = grouping::places(&group[0].stacks, detail);
+fn task_group(group: &[&Task], open: bool, look: Look) -> Markup {
+    let Places { branches, common } = grouping::places(&group[0].stacks, look.detail);
     let alone = group.len() == 1;
     let waits_at = branches.first().and_then(|branch| branch.first());
     html! {
@@ -274,13 +297,13 @@ fn task_group(group: &[&Task], open: bool, detail: Detail) -> Markup {
             @for line in words::tasks_facts(group) { p { (line) } }
             @match &branches[..] {
                 [] => {}
-                [only] => { (frames(only, detail)) }
+                [only] => { (frames(only, look)) }
                 many => {
                     @for (index, branch) in many.iter().enumerate() {
                         p { "waiting at " (index + 1) " of " (many.len()) ":" }
-                        (frames(branch, detail))
+                        (frames(branch, look))
                     }
-                    @if !common.is_empty() { p { "all of them called by:" } (frames(&common, detail)) }
+                    @if !common.is_empty() { p { "all of them called by:" } (frames(&common, look)) }
                 }
             }
             @for reason in group[0].stacks.iter().filter_map(|stack| stack.incomplete.as_ref()) { p.note { "incomplete: " (clean(reason)) } }
@@ -288,13 +311,13 @@ fn task_group(group: &[&Task], open: bool, detail: Detail) -> Markup {
     }
 }
 
-fn stack(stack: &Stack, detail: Detail) -> Markup {
-    let shown = match detail {
+fn stack(stack: &Stack, look: Look) -> Markup {
+    let shown = match look.detail {
         Detail::Short => grouping::folded(stack),
         Detail::Full => &stack.frames[..],
     };
     html! {
-        (frames(shown, detail))
+        (frames(shown, look))
         @if let Some(reason) = &stack.incomplete {
             p.note { @if stack.frames.is_empty() { "no stack: " } @else { "incomplete: " } (clean(reason)) }
         }
@@ -304,10 +327,14 @@ fn stack(stack: &Stack, detail: Detail) -> Markup {
 /// How much of either end of a very deep stack is shown.
 const END: usize = 100;
 
-fn frames(frames: &[Arc<Frame>], detail: Detail) -> Markup {
+fn frames(frames: &[Arc<Frame>], look: Look) -> Markup {
     let between = frames.len().saturating_sub(2 * END);
     let read =
-        |one: &Arc<Frame>| if detail == Detail::Short { folding::as_read(one) } else { Arc::clone(one) };
+        |one: &Arc<Frame>| if look.detail == Detail::Short { folding::as_read(one) } else { Arc::clone(one) };
+    if !look.rich {
+        let lines: String = frames.iter().map(|one| poor(&read(one))).collect();
+        return html! { pre.stack { "\n" (lines) } };
+    }
     html! {
         @if !frames.is_empty() {
             ol.stack {
@@ -321,6 +348,13 @@ fn frames(frames: &[Arc<Frame>], detail: Detail) -> Markup {
             }
         }
     }
+}
+
+/// A frame in a line: its function, and the name of its file.
+fn poor(frame: &Frame) -> String {
+    let file = frame.file.as_deref().map(|file| clean(file.rsplit('/').next().unwrap_or(file)));
+    let place = file.zip(frame.line).map(|(file, line)| format!(" {file}:{line}")).unwrap_or_default();
+    format!("{}{place}\n", function(frame))
 }
 
 fn frame(frame: &Frame) -> Markup {
@@ -348,13 +382,13 @@ fn processes(section: &Processes) -> Markup {
     }
 }
 
-fn configuration(groups: &[Group], detail: Detail) -> Markup {
+fn configuration(groups: &[Group], look: Look) -> Markup {
     html! {
         @if groups.is_empty() { p.note { "no group is registered" } }
         @for group in groups {
             details.group.config open {
                 summary { span.title { (clean(&group.title)) } }
-                (content(&group.content, detail))
+                (content(&group.content, look))
             }
         }
     }

@@ -96,25 +96,35 @@ pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, detail: Deta
 /// How much of either end of a very deep stack is shown: enough for any stack that is no recursion.
 const END: usize = 100;
 
+/// `FILE:LINE in FUNCTION`, and the source below it. Of all lines of a report these are by far the most.
 pub(super) fn frame(text: &mut String, frame: &Frame, depth: usize) {
     indent(text, depth);
-    let inlined = if frame.inlined { " (inlined)" } else { "" };
-    let _ = match (&frame.file, frame.line, &frame.function) {
-        (Some(file), Some(line), Some(function)) => {
-            writeln!(text, "{}:{line} in {}{inlined}", words::short_path(file), clean(function))
+    match (&frame.file, &frame.function) {
+        (Some(file), Some(_)) => {
+            text.push_str(&words::short_path(file));
+            if let Some(line) = frame.line {
+                let _ = write!(text, ":{line}");
+            }
         }
-        (Some(file), None, Some(function)) => {
-            writeln!(text, "{} in {}{inlined}", words::short_path(file), clean(function))
+        _ => text.push_str(&words::place(frame)),
+    }
+    match (&frame.function, &frame.build_id) {
+        (Some(function), _) => {
+            text.push_str(" in ");
+            text.push_str(&clean(function));
+            text.push_str(if frame.inlined { " (inlined)" } else { "" });
         }
-        (_, _, Some(function)) => writeln!(text, "{} in {}{inlined}", words::place(frame), clean(function)),
-        (_, _, None) => match &frame.build_id {
-            Some(build_id) => writeln!(text, "{} (build-id {})", words::place(frame), clean(build_id)),
-            None => writeln!(text, "{}", words::place(frame)),
-        },
-    };
+        (None, Some(build_id)) => {
+            let _ = write!(text, " (build-id {})", clean(build_id));
+        }
+        (None, None) => {}
+    }
+    text.push('\n');
     if let Some(source) = &frame.source {
         indent(text, depth);
-        let _ = writeln!(text, "    `{}`", clean(source));
+        text.push_str("    `");
+        text.push_str(&clean(source));
+        text.push_str("`\n");
     }
 }
 
