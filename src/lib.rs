@@ -24,7 +24,8 @@
 //! | [`#[gmr::config]`](macro@config) | on any free function: a group of the Configuration section |
 //! | [`#[gmr::task]`](macro@task), [`task`](mod@task) | asynchronous tasks: on an `async fn`, or instead of `tokio::spawn` |
 //! | [`Builder`] | the same without an attribute, and sections added at run time |
-//! | [`Report::capture`] | a report as a value: `Serialize` and `Display` |
+//! | [`Report::capture`] | a report as a value: `Serialize`, `Deserialize` and `Display` |
+//! | [`Format`], [`Report::write_to`] | what a report is written as; JSON, XML and HTML are behind features |
 //! | [`Secret`], [`masked`] | what must never be shown |
 //!
 //! # What a section may return
