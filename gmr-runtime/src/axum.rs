@@ -32,7 +32,7 @@ use tokio::sync::oneshot;
 
 use crate::model::Report;
 use crate::own_thread;
-use crate::views::Format;
+use crate::views::{Detail, Format, written};
 
 /// How much is handed to the connection at a time.
 const CHUNK: usize = 64 << 10;
@@ -64,7 +64,7 @@ async fn answer(uri: Uri, headers: HeaderMap) -> Response {
         Ok(format) => format,
         Err(refusal) => return refusal.into_response(),
     };
-    let Some(bytes) = written(format).await else {
+    let Some(bytes) = next_report(format).await else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no report could be made\n").into_response();
     };
     let headers = [
@@ -142,7 +142,7 @@ fn desk() -> MutexGuard<'static, Desk> {
 }
 
 /// The next report in this format; none if there is no thread to make it on, or it failed.
-async fn written(format: Format) -> Option<Bytes> {
+async fn next_report(format: Format) -> Option<Bytes> {
     let (sender, bytes) = oneshot::channel();
     let starts = {
         let mut desk = desk();
@@ -181,11 +181,7 @@ fn answer_all(waiting: Vec<(Format, oneshot::Sender<Bytes>)>) {
     let mut known: Vec<(Format, Bytes)> = Vec::new();
     for (format, sender) in waiting {
         if !known.iter().any(|(of, _)| *of == format) {
-            let mut bytes = Vec::new();
-            if report.write_to(&mut bytes, format).is_err() {
-                continue;
-            }
-            known.push((format, Bytes::from(bytes)));
+            known.push((format, Bytes::from(written(&report, format, Detail::Short))));
         }
         let bytes = known.iter().find(|(of, _)| *of == format).map(|(_, bytes)| bytes.clone());
         let _ = sender.send(bytes.unwrap_or_default());

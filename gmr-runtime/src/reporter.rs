@@ -178,13 +178,10 @@ pub(crate) fn serve(mut inbox: Inbox, plan: &Plan, signal_name: &str, style: Sty
 
 /// A report that is written when it is complete. Should a view fail, the report is not lost with it.
 fn whole(report: &Report, Style { format, detail }: Style) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let written = panic::catch_unwind(AssertUnwindSafe(|| views::write(report, format, detail, &mut bytes)));
-    if !matches!(written, Ok(Ok(()))) {
-        bytes = format!("gmr: warning: the report could not be written as {format}; as text:\n").into_bytes();
-        let _ = views::write(report, Format::Text, detail, &mut bytes);
-    }
-    bytes
+    panic::catch_unwind(AssertUnwindSafe(|| views::written(report, format, detail))).unwrap_or_else(|_| {
+        let warning = format!("gmr: warning: the report could not be written as {format}; as text:\n");
+        [warning.into_bytes(), views::written(report, Format::Text, detail)].concat()
+    })
 }
 
 fn loss_note(number: u64, (bytes, reason): &(u64, String)) -> String {

@@ -3,13 +3,15 @@
 //! A thousand threads have tens of thousands of frames, of which a few hundred are different. This is the contract with whoever reads reports: `docs/report-schema.md`.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use super::{Content, Frame, Heading, Report, Section, Stack, Summary};
+use super::{Content, Frame, GreenThreads, Heading, Report, Section, Stack, Summary, Task, Thread, Threads};
 
 /// The version of the schema that is written: a major and a minor number. What a step of either may change is said in `docs/report-schema.md`.
 pub const SCHEMA_VERSION: &str = "1.0";
@@ -70,23 +72,40 @@ impl Document {
 
 impl From<&Report> for Document {
     fn from(report: &Report) -> Self {
-        let mut frames: Vec<Arc<Frame>> = Vec::new();
-        let mut numbers: HashMap<*const Frame, FrameNumber> = HashMap::new();
-        let mut number = |frame: &Arc<Frame>| -> Result<FrameNumber, Infallible> {
-            Ok(*numbers.entry(Arc::as_ptr(frame)).or_insert_with(|| {
-                frames.push(Arc::clone(frame));
-                FrameNumber(u32::try_from(frames.len() - 1).unwrap_or(u32::MAX))
-            }))
-        };
-        let sections = report.sections.iter().map(|section| section.map_frames(&mut number));
-        let Ok(sections) = sections.collect();
+        let numbers = Numbers::default();
+        let sections = report.sections.iter().map(|section| {
+            let Ok(section) = section.map_frames(&mut numbers.surely());
+            section
+        });
         Self {
             schema_version: Cow::Borrowed(SCHEMA_VERSION),
             heading: report.heading.clone(),
-            sections,
-            frames,
+            sections: sections.collect(),
+            frames: numbers.frames.take(),
             summary: report.summary.clone(),
         }
+    }
+}
+
+/// The frames that have been met, each with its number.
+#[derive(Default)]
+struct Numbers {
+    frames: RefCell<Vec<Arc<Frame>>>,
+    numbers: RefCell<HashMap<*const Frame, FrameNumber>>,
+}
+
+impl Numbers {
+    fn of(&self, frame: &Arc<Frame>) -> FrameNumber {
+        *self.numbers.borrow_mut().entry(Arc::as_ptr(frame)).or_insert_with(|| {
+            let mut frames = self.frames.borrow_mut();
+            frames.push(Arc::clone(frame));
+            FrameNumber(u32::try_from(frames.len() - 1).unwrap_or(u32::MAX))
+        })
+    }
+
+    /// For `map_frames`, which may fail elsewhere.
+    fn surely(&self) -> impl FnMut(&Arc<Frame>) -> Result<FrameNumber, Infallible> {
+        |frame| Ok(self.of(frame))
     }
 }
 
@@ -124,9 +143,92 @@ fn share_stacks(section: &mut Section<FrameNumber>) {
     }
 }
 
+/// What a [`Document`] would serialize as, without there being one: of the long lists, one thread or task at a time is put into its written form.
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Document::from(self).serialize(serializer)
+        let numbers = Numbers::default();
+        let mut document = serializer.serialize_struct("Document", 5)?;
+        document.serialize_field("schema_version", SCHEMA_VERSION)?;
+        document.serialize_field("heading", &self.heading)?;
+        document.serialize_field("sections", &List(&self.sections, |section| Numbered(section, &numbers)))?;
+        document.serialize_field("frames", &*numbers.frames.borrow())?;
+        document.serialize_field("summary", &self.summary)?;
+        document.end()
+    }
+}
+
+/// A part of a report whose frames are numbered as they are met.
+struct Numbered<'a, T>(&'a T, &'a Numbers);
+
+impl Serialize for Numbered<'_, Section> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Numbered(section, numbers) = *self;
+        if !matches!(section.content, Content::Threads(_) | Content::GreenThreads(_)) {
+            let Ok(section) = section.map_frames(&mut numbers.surely());
+            return section.serialize(serializer);
+        }
+        let mut fields = serializer.serialize_struct("Section", 3)?;
+        fields.serialize_field("title", &section.title)?;
+        fields.serialize_field("took_us", &section.took_us)?;
+        fields.serialize_field("content", &Numbered(&section.content, numbers))?;
+        fields.end()
+    }
+}
+
+impl Serialize for Numbered<'_, Content> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Numbered(content, numbers) = *self;
+        let mut fields = serializer.serialize_struct("Content", 2)?;
+        match content {
+            Content::Threads(threads) => {
+                fields.serialize_field("kind", "threads")?;
+                fields.serialize_field("data", &Numbered(threads, numbers))?;
+            }
+            Content::GreenThreads(green_threads) => {
+                fields.serialize_field("kind", "green_threads")?;
+                fields.serialize_field("data", &Numbered(green_threads, numbers))?;
+            }
+            _ => return Err(ser::Error::custom("only long lists are written item by item")),
+        }
+        fields.end()
+    }
+}
+
+impl Serialize for Numbered<'_, Threads> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Numbered(Threads { threads, notes }, numbers) = *self;
+        let written = |thread: &Thread| -> Thread<FrameNumber> {
+            let Ok(thread) = thread.map_frames(&mut numbers.surely());
+            thread
+        };
+        let mut fields = serializer.serialize_struct("Threads", 2)?;
+        fields.serialize_field("threads", &List(threads, written))?;
+        fields.serialize_field("notes", notes)?;
+        fields.end()
+    }
+}
+
+impl Serialize for Numbered<'_, GreenThreads> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Numbered(GreenThreads { tasks, runtimes, notes }, numbers) = *self;
+        let written = |task: &Task| -> Task<FrameNumber> {
+            let Ok(task) = task.map_frames(&mut numbers.surely());
+            task
+        };
+        let mut fields = serializer.serialize_struct("GreenThreads", 3)?;
+        fields.serialize_field("tasks", &List(tasks, written))?;
+        fields.serialize_field("runtimes", runtimes)?;
+        fields.serialize_field("notes", notes)?;
+        fields.end()
+    }
+}
+
+/// A list whose items are put into another form one at a time.
+struct List<'a, T, F>(&'a [T], F);
+
+impl<'a, T, U: Serialize, F: Fn(&'a T) -> U> Serialize for List<'a, T, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(&self.1))
     }
 }
 

@@ -129,6 +129,11 @@ impl<F> GreenThreads<F> {
 }
 
 impl<F> Task<F> {
+    pub(super) fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Task<G>, E> {
+        let stacks = self.stacks.iter().map(|stack| stack.map_frames(map));
+        Ok(self.with_stacks(stacks.collect::<Result<_, E>>()?))
+    }
+
     fn with_stacks<G>(&self, stacks: Arc<[Stack<G>]>) -> Task<G> {
         Task {
             id: self.id,

@@ -115,7 +115,7 @@ impl<F> Threads<F> {
 }
 
 impl<F> Thread<F> {
-    fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Thread<G>, E> {
+    pub(super) fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Thread<G>, E> {
         Ok(Thread {
             tid: self.tid,
             name: self.name.clone(),

@@ -131,6 +131,30 @@ pub(crate) fn write(
     }
 }
 
+/// The same, into memory.
+pub(crate) fn written(report: &Report, format: Format, detail: Detail) -> Vec<u8> {
+    let mut memory = Memory(Vec::new());
+    write(report, format, detail, &mut memory).expect("memory takes whatever is written to it");
+    memory.0
+}
+
+/// Memory that grows by a quarter: a report is megabytes, and the process that it is about may have few left.
+struct Memory(Vec<u8>);
+
+impl io::Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.capacity() - self.0.len() < bytes.len() {
+            self.0.reserve_exact(bytes.len().max(self.0.len() / 4).max(4 << 10));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// In each format, its stacks without the runtime's own frames where a person reads them.
 impl Report {
     /// Writes it in this format, piece by piece.
@@ -193,8 +217,7 @@ impl Report {
     }
 
     fn written(&self, format: Format) -> String {
-        let mut bytes = Vec::new();
-        write(self, format, Detail::Short, &mut bytes).expect("memory takes whatever is written to it");
+        let bytes = written(self, format, Detail::Short);
         String::from_utf8(bytes).expect("every view writes UTF-8")
     }
 }

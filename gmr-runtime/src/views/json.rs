@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,42 +26,77 @@ struct Line<'a> {
 }
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Document::from(report))?;
+    serde_json::to_writer(&mut *out, report)?;
     out.write_all(b"\n")
 }
 
 pub(super) fn write_lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let json = serde_json::to_string(&Document::from(report))?;
     let heading = &report.heading;
     // No two processes of a machine have the same id at the same time.
     let id = format!("{}-{}-{}", heading.made_at, heading.pid, heading.number);
-    let pieces = pieces(&json, LONGEST_LINE - AROUND);
-    for (piece, part) in pieces.iter().zip(1..) {
-        let json = json[piece.clone()].into();
-        serde_json::to_writer(
-            &mut *out,
-            &Line { gmr_report: Cow::Borrowed(&id), part, parts: pieces.len(), json },
-        )?;
-        out.write_all(b"\n")?;
-    }
+    // Every line says how many there are, and there is not room for all of them: the first time they are only counted.
+    let parts = Cutter::new(&id, 0, &mut io::sink()).cut(report)?;
+    Cutter::new(&id, parts, out).cut(report)?;
     Ok(())
 }
 
-/// Parts of a JSON text that are no longer than this as JSON strings.
-fn pieces(json: &str, longest: usize) -> Vec<Range<usize>> {
-    let mut pieces = Vec::new();
-    let (mut start, mut length) = (0, 0);
-    for (place, letter) in json.char_indices() {
-        // What has been JSON once has no control characters left, so these are all that is written differently.
-        let letter_length = letter.len_utf8() + usize::from(matches!(letter, '"' | '\\'));
-        if length + letter_length > longest {
-            pieces.push(start..place);
-            (start, length) = (place, 0);
-        }
-        length += letter_length;
+/// Takes JSON and writes it in pieces that are no longer than this as JSON strings.
+struct Cutter<'a> {
+    id: &'a str,
+    parts: usize,
+    longest: usize,
+    /// How many have been written.
+    part: usize,
+    piece: String,
+    /// Of the piece, as a JSON string.
+    length: usize,
+    out: &'a mut dyn Write,
+}
+
+impl<'a> Cutter<'a> {
+    fn new(id: &'a str, parts: usize, out: &'a mut dyn Write) -> Self {
+        Self { id, parts, longest: LONGEST_LINE - AROUND, part: 0, piece: String::new(), length: 0, out }
     }
-    pieces.push(start..json.len());
-    pieces
+
+    /// Writes all of it, and returns how many pieces there were.
+    fn cut(mut self, document: &impl Serialize) -> io::Result<usize> {
+        serde_json::to_writer(&mut self, document)?;
+        self.end_piece()?;
+        Ok(self.part)
+    }
+
+    fn end_piece(&mut self) -> io::Result<()> {
+        self.part += 1;
+        let (gmr_report, json) = (Cow::Borrowed(self.id), Cow::Borrowed(self.piece.as_str()));
+        serde_json::to_writer(
+            &mut *self.out,
+            &Line { gmr_report, part: self.part, parts: self.parts, json },
+        )?;
+        self.out.write_all(b"\n")?;
+        self.piece.clear();
+        self.length = 0;
+        Ok(())
+    }
+}
+
+impl Write for Cutter<'_> {
+    /// Whatever is serialized is written in whole letters.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for letter in std::str::from_utf8(bytes).map_err(io::Error::other)?.chars() {
+            // What has been JSON once has no control characters left, so these are all that is written differently.
+            let length = letter.len_utf8() + usize::from(matches!(letter, '"' | '\\'));
+            if self.length + length > self.longest {
+                self.end_piece()?;
+            }
+            self.piece.push(letter);
+            self.length += length;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Report {
@@ -127,15 +161,20 @@ mod tests {
 
     #[test]
     fn pieces_end_between_letters_and_are_short_enough_as_strings() {
-        let json = r#"{"a":"größe \\ \"x\""}"#.repeat(100);
-        let pieces = pieces(&json, 40);
-        assert_eq!(pieces.iter().map(|piece| &json[piece.clone()]).collect::<String>(), json);
-        for piece in &pieces {
-            let string = serde_json::to_string(&json[piece.clone()]).unwrap();
-            assert!(string.len() <= 40 + 2, "{string}");
+        let text = r#"größe \\ "x" "#.repeat(100);
+        let mut out = Vec::new();
+        let cutter = |out| Cutter { longest: 40, ..Cutter::new("id", 7, out) };
+        let parts = cutter(&mut out).cut(&text).unwrap();
+        let lines = String::from_utf8(out).unwrap();
+        let lines: Vec<Line<'_>> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), parts);
+        for (line, part) in lines.iter().zip(1..) {
+            assert_eq!((&*line.gmr_report, line.part, line.parts), ("id", part, 7));
+            assert!(serde_json::to_string(&line.json).unwrap().len() <= 40 + 2, "{}", line.json);
         }
-        assert!(pieces.len() > json.len() / 40);
-        assert_eq!(super::pieces("", 40), vec![0..0]);
+        let whole: String = lines.iter().map(|line| &*line.json).collect();
+        assert_eq!(serde_json::from_str::<String>(&whole).unwrap(), text);
+        assert!(parts > whole.len() / 40, "{parts}");
     }
 
     #[test]

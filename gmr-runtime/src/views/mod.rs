@@ -19,7 +19,7 @@ mod words;
 mod xml;
 
 pub use format::Format;
-pub(crate) use format::write;
+pub(crate) use format::written;
 
 /// How much of each stack is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

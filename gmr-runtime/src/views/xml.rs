@@ -1,4 +1,4 @@
-//! The XML view: the same [`Document`] as in JSON, element by element.
+//! The XML view: the same document as in JSON, element by element.
 //!
 //! - A field is an element of its name; one that is not known is absent, as `null` is in JSON.
 //! - The items of a list are elements named `item`.
@@ -13,12 +13,12 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use serde::ser::{self, Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
-use crate::model::{Document, NEWTYPE, Report};
+use crate::model::{NEWTYPE, Report};
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = Writer::new_with_indent(out, b' ', 1);
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    Document::from(report).serialize(Element { writer: &mut writer, name: "report", typed: false })?;
+    report.serialize(Element { writer: &mut writer, name: "report", typed: false })?;
     writer.into_inner().write_all(b"\n")
 }
 

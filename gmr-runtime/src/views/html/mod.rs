@@ -29,8 +29,34 @@ const SCRIPT: &str = include_str!("page.js");
 const OPEN: usize = 12;
 
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
-    out.write_all(page(report, detail).into_string().as_bytes())?;
+    let (before, after) = around(page(report));
+    out.write_all(before.as_bytes())?;
+    // What program this is, then the whole at a glance, then the parts.
+    let is_package = |(_, section): &(usize, &Section)| matches!(section.content, Content::Package(_));
+    let (of_package, others): (Vec<_>, Vec<_>) = report.sections.iter().enumerate().partition(is_package);
+    let look = Look { detail, rich: true };
+    for (index, part) in of_package {
+        section(index, part, look, out)?;
+    }
+    if let Some(drawing) = flame::graph(report, detail) {
+        out.write_all(graph(&drawing).into_string().as_bytes())?;
+    }
+    for (index, part) in others {
+        section(index, part, look, out)?;
+    }
+    out.write_all(after.as_bytes())?;
     out.write_all(b"\n")
+}
+
+/// Where in a template something is written that is too long to be kept. No data can look like it: its angle brackets are escaped.
+const HOLE: PreEscaped<&str> = PreEscaped("<hole>");
+
+/// What stands before the hole of a template, and after it.
+fn around(template: Markup) -> (String, String) {
+    let mut before = template.into_string();
+    let place = before.find(HOLE.0).unwrap_or(before.len());
+    let after = before.split_off(place).split_off(HOLE.0.len());
+    (before, after)
 }
 
 /// So many groups have their frames with whole paths and source lines. Who reads on from there looks for a function; all that of a thousand stacks that differ would make a page of megabytes.
@@ -51,8 +77,7 @@ impl Look {
     }
 }
 
-fn page(report: &Report, detail: Detail) -> Markup {
-    let look = Look { detail, rich: true };
+fn page(report: &Report) -> Markup {
     let package = report.sections.iter().find_map(|section| match &section.content {
         Content::Package(package) => Some(&**package),
         _ => None,
@@ -71,26 +96,12 @@ fn page(report: &Report, detail: Detail) -> Markup {
             body {
                 (top(report, name, package))
                 (contents(report))
-                main {
-                    // What program this is, then the whole at a glance, then the parts.
-                    @let (of_package, others) = packages_first(report);
-                    @for (index, section) in of_package { (self::section(index, section, look)) }
-                    @if let Some(graph) = flame::graph(report, detail) { (self::graph(&graph)) }
-                    @for (index, section) in others { (self::section(index, section, look)) }
-                }
+                main { (HOLE) }
                 footer { p { (words::summary(&report.summary)) } }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
     }
-}
-
-/// Sections with their places in the report.
-type Placed<'a> = Vec<(usize, &'a Section)>;
-
-fn packages_first(report: &Report) -> (Placed<'_>, Placed<'_>) {
-    let is_package = |(_, section): &(usize, &Section)| matches!(section.content, Content::Package(_));
-    report.sections.iter().enumerate().partition(is_package)
 }
 
 fn graph(drawing: &str) -> Markup {
@@ -161,25 +172,32 @@ fn size(content: &Content) -> Option<usize> {
     })
 }
 
-fn section(index: usize, section: &Section, look: Look) -> Markup {
-    html! {
+fn section(index: usize, section: &Section, look: Look, out: &mut dyn io::Write) -> io::Result<()> {
+    let (before, after) = around(html! {
         section id=(anchors::section(index)) class=[(!section.content.is_whole()).then_some("failed")] {
             h2 { (clean(&section.title)) }
-            (content(&section.content, look))
+            (HOLE)
         }
+    });
+    out.write_all(before.as_bytes())?;
+    // What can be long goes out in parts.
+    match &section.content {
+        Content::Threads(value) => threads(value, look, out)?,
+        Content::GreenThreads(value) => green_threads(value, look, out)?,
+        other => out.write_all(content(other, look).into_string().as_bytes())?,
     }
+    out.write_all(after.as_bytes())
 }
 
 fn content(content: &Content, look: Look) -> Markup {
     match content {
         Content::Package(value) => fields(&words::package(value)),
-        Content::Threads(value) => threads(value, look),
-        Content::GreenThreads(value) => green_threads(value, look),
         Content::Processes(value) => processes(value),
         Content::Configuration(groups) => configuration(groups, look),
         Content::Fields(value) => self::value(value),
         Content::Text(text) if !text.trim().is_empty() => pre(text, None),
         Content::Text(_) => self::content(&Content::Nothing, look),
+        // Threads and tasks are sections of their own.
         failed => html! {
             (pre(&words::failure(failed).unwrap_or_default(), Some("failure")))
             @match failed {
@@ -213,21 +231,26 @@ fn notes(notes: &[String]) -> Markup {
     html! { @for note in notes { p.note { (clean(note)) } } }
 }
 
-fn threads(section: &Threads, look: Look) -> Markup {
+fn threads(section: &Threads, look: Look, out: &mut dyn io::Write) -> io::Result<()> {
     let (making, others): (Vec<&Thread>, Vec<&Thread>) = section
         .threads
         .iter()
         .partition(|thread| look.detail == Detail::Short && thread.role == Role::Reporter);
-    html! {
+    let groups = grouping::of_threads(&others);
+    let (before, after) = around(html! {
         (notes(&section.notes))
         @if look.detail == Detail::Short { p.note { "Frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them." } }
-        @let groups = grouping::of_threads(&others);
         @if groups.len() > RICH { p.note { "Whole paths and source lines are shown in the first " (RICH) " groups." } }
-        @for (place, group) in groups.iter().enumerate() { (thread_group(group, place < OPEN, look.at(place))) }
+        (HOLE)
         @if !making.is_empty() {
             p.note { (counted(making.len(), "thread")) " making this report: " (thread_names(&making)) }
         }
+    });
+    out.write_all(before.as_bytes())?;
+    for (place, group) in groups.iter().enumerate() {
+        out.write_all(thread_group(group, place < OPEN, look.at(place)).into_string().as_bytes())?;
     }
+    out.write_all(after.as_bytes())
 }
 
 fn thread_group(group: &[&Thread], open: bool, look: Look) -> Markup {
@@ -266,14 +289,18 @@ fn thread_names(threads: &[&Thread]) -> Markup {
     }
 }
 
-fn green_threads(section: &GreenThreads, look: Look) -> Markup {
-    html! {
+fn green_threads(section: &GreenThreads, look: Look, out: &mut dyn io::Write) -> io::Result<()> {
+    let heading = html! {
         (notes(&section.notes))
         p { "tasks = " (words::totals(&section.tasks)) }
         @for runtime in &section.runtimes { p { "runtime = " (words::described(runtime)) } }
         @if let Some(note) = words::untracked(&section.tasks, &section.runtimes) { p.note { (note) } }
-        @for (place, group) in grouping::of_tasks(&section.tasks).iter().enumerate() { (task_group(group, place < OPEN, look.at(place))) }
+    };
+    out.write_all(heading.into_string().as_bytes())?;
+    for (place, group) in grouping::of_tasks(&section.tasks).iter().enumerate() {
+        out.write_all(task_group(group, place < OPEN, look.at(place)).into_string().as_bytes())?;
     }
+    Ok(())
 }
 
 fn task_group(group: &[&Task], open: bool, look: Look) -> Markup {

@@ -25,10 +25,25 @@ const WIDTH: usize = 72;
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
     out.write_all(heading(&report.heading).as_bytes())?;
     for part in &report.sections {
-        out.write_all(section(part, detail).as_bytes())?;
+        let mut written = Ok(());
+        let mut text = String::new();
+        section_to(&mut text, part, detail, &mut |text| {
+            if text.len() > PIECE && written.is_ok() {
+                written = out.write_all(text.as_bytes());
+                text.clear();
+            }
+        });
+        written?;
+        out.write_all(text.as_bytes())?;
     }
     out.write_all(summary(&report.summary).as_bytes())
 }
+
+/// The most that is kept of a long section before it is written, but for a group that is longer itself.
+const PIECE: usize = 64 << 10;
+
+/// Called between the groups of a long section: what has been written so far may be taken.
+type Flush<'a> = dyn FnMut(&mut String) + 'a;
 
 /// The opening of a report.
 pub(crate) fn heading(heading: &Heading) -> String {
@@ -45,10 +60,15 @@ pub(crate) fn heading(heading: &Heading) -> String {
 
 /// One section, with its title.
 pub(crate) fn section(section: &Section, detail: Detail) -> String {
-    let mut text = title(&section.title);
-    sections::content(&mut text, &section.content, detail);
-    text.push('\n');
+    let mut text = String::new();
+    section_to(&mut text, section, detail, &mut |_| ());
     text
+}
+
+fn section_to(text: &mut String, section: &Section, detail: Detail, flush: &mut Flush<'_>) {
+    text.push_str(&title(&section.title));
+    sections::content(text, &section.content, detail, flush);
+    text.push('\n');
 }
 
 /// The last line.

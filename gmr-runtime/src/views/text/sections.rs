@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::Flush;
 use super::stacks;
 use super::tasks;
 use super::values::{self, indent};
@@ -9,15 +10,15 @@ use crate::model::{Content, Group, Overdue, Process, Processes};
 use crate::views::escape::{clean, clean_lines};
 use crate::views::{Detail, grouping, words};
 
-pub(super) fn content(text: &mut String, content: &Content, detail: Detail) {
+pub(super) fn content(text: &mut String, content: &Content, detail: Detail, flush: &mut Flush<'_>) {
     match content {
         Content::Package(value) => {
             for (key, value) in words::package(value) {
                 let _ = writeln!(text, "{key} = {value}");
             }
         }
-        Content::Threads(value) => stacks::threads(text, value, detail),
-        Content::GreenThreads(value) => tasks::green_threads(text, value, detail),
+        Content::Threads(value) => stacks::threads(text, value, detail, flush),
+        Content::GreenThreads(value) => tasks::green_threads(text, value, detail, flush),
         Content::Processes(value) => processes(text, value),
         Content::Configuration(groups) => configuration(text, groups, detail),
         other => plain(text, other, 0, detail),
@@ -92,7 +93,7 @@ mod tests {
 
     fn shown(value: &Content) -> String {
         let mut text = String::new();
-        content(&mut text, value, Detail::Short);
+        content(&mut text, value, Detail::Short, &mut |_| ());
         text
     }
 

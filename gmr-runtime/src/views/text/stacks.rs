@@ -4,14 +4,14 @@
 
 use std::fmt::Write as _;
 
-use super::WIDTH;
 use super::values::indent;
+use super::{Flush, WIDTH};
 use crate::model::{Frame, Role, Stack, Thread, Threads};
 use crate::views::escape::clean;
 use crate::views::words::{self, counted};
 use crate::views::{Detail, grouping};
 
-pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail) {
+pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail, flush: &mut Flush<'_>) {
     for note in &threads.notes {
         let _ = writeln!(text, "note = {}", clean(note));
     }
@@ -37,6 +37,7 @@ pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail) {
             }
             None => stack(text, &group[0].stack, 0, detail),
         }
+        flush(text);
     }
     if !making.is_empty() {
         text.push('\n');
@@ -155,7 +156,7 @@ mod tests {
 
     fn shown(value: &Threads) -> String {
         let mut text = String::new();
-        threads(&mut text, value, Detail::Short);
+        threads(&mut text, value, Detail::Short, &mut |_| ());
         text
     }
 

@@ -5,13 +5,19 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::Flush;
 use super::stacks::{frame, title, wrapped};
 use crate::model::{Frame, GreenThreads, Stack};
 use crate::views::escape::clean;
 use crate::views::grouping::{self, Places};
 use crate::views::{Detail, folding, words};
 
-pub(super) fn green_threads(text: &mut String, section: &GreenThreads, detail: Detail) {
+pub(super) fn green_threads(
+    text: &mut String,
+    section: &GreenThreads,
+    detail: Detail,
+    flush: &mut Flush<'_>,
+) {
     for note in &section.notes {
         let _ = writeln!(text, "note = {}", clean(note));
     }
@@ -34,6 +40,7 @@ pub(super) fn green_threads(text: &mut String, section: &GreenThreads, detail: D
         }
         text.push('\n');
         stacks(text, &group[0].stacks, detail);
+        flush(text);
     }
 }
 
