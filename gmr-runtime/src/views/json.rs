@@ -1,7 +1,7 @@
 //! The JSON view: the [`Document`], as one object or in pieces, and the way back.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,11 @@ impl<'a> Cutter<'a> {
 
     /// Writes all of it, and returns how many pieces there were.
     fn cut(mut self, document: &impl Serialize) -> io::Result<usize> {
-        serde_json::to_writer(&mut self, document)?;
+        // Which keeps together what is written together.
+        let mut several = BufWriter::new(&mut self);
+        serde_json::to_writer(&mut several, document)?;
+        several.flush()?;
+        drop(several);
         self.end_piece()?;
         Ok(self.part)
     }
@@ -82,8 +86,16 @@ impl<'a> Cutter<'a> {
 impl Write for Cutter<'_> {
     /// Whatever is serialized is written in whole letters.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for letter in std::str::from_utf8(bytes).map_err(io::Error::other)?.chars() {
-            // What has been JSON once has no control characters left, so these are all that is written differently.
+        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+        // What has been JSON once has no control characters left, so these are all that is written differently.
+        let differently = |byte: u8| usize::from(matches!(byte, b'"' | b'\\'));
+        let length = bytes.iter().map(|&byte| 1 + differently(byte)).sum::<usize>();
+        if self.length + length <= self.longest {
+            self.piece.push_str(text);
+            self.length += length;
+            return Ok(bytes.len());
+        }
+        for letter in text.chars() {
             let length = letter.len_utf8() + usize::from(matches!(letter, '"' | '\\'));
             if self.length + length > self.longest {
                 self.end_piece()?;
