@@ -39,6 +39,11 @@ pub(crate) fn table(results: &Results) -> Table {
     aim("memory at the peak, 1,000 threads", peak, Bound::Most(32.0 * 1024.0), memory);
     let kept = used.map(super::memory::Row::kept);
     aim("memory 5 s later, 1,000 threads", kept, Bound::Most(4.0 * 1024.0), memory);
+    for (format, most) in [("text", 5e-3), ("json", 5e-3), ("html", 50e-3)] {
+        let name = format!("1,000 threads, all stacks different: model to {format}");
+        let rendered = results.micro.iter().flatten().find_map(|row| row.median_of(&name));
+        aim(&format!("writing a report as {format}, 1,000 threads"), rendered, Bound::Most(most), time);
+    }
     let idle = results.throughput.as_ref().and_then(|throughput| throughput.idle_ratio.median());
     aim("throughput with gmr idle", idle, Bound::Least(0.99), |ratio| format!("{:.1} %", ratio * 100.0));
     table

@@ -18,6 +18,13 @@ pub(crate) struct Row {
     elements: f64,
 }
 
+impl Row {
+    /// Seconds, if it is the row of this name.
+    pub(crate) fn median_of(&self, name: &str) -> Option<f64> {
+        (self.name == name).then_some(self.median)
+    }
+}
+
 pub(crate) fn measure(setting: &Setting) -> Result<Vec<Row>, String> {
     let home = setting.directory.join("criterion");
     // Figures of benchmarks that are no longer there must not be told.
