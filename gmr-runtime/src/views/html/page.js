@@ -36,7 +36,13 @@
   const set_all = (open) => groups.forEach((group) => { group.open = open; });
   one("#unfold").addEventListener("click", () => set_all(true));
   one("#fold").addEventListener("click", () => set_all(false));
-  addEventListener("beforeprint", () => set_all(true));
+  // The drawing is as wide as the window was; a sheet of paper is not.
+  addEventListener("beforeprint", () => {
+    set_all(true);
+    const drawing = one("#frames");
+    if (drawing) drawing.setAttribute("width", "98%");
+  });
+  addEventListener("afterprint", () => dispatchEvent(new Event("resize")));
 
   // What a link points at may be folded.
   const reveal = () => {
