@@ -130,11 +130,12 @@ fn liking(accept: &str, media_type: &str) -> u16 {
 }
 
 /// Who wants the next report, and whether one is being made.
-static DESK: Mutex<Desk> = Mutex::new(Desk { waiting: Vec::new(), is_busy: false });
+static DESK: Mutex<Desk> = Mutex::new(Desk { waiting: Vec::new(), maker: None });
 
 struct Desk {
     waiting: Vec<(Format, oneshot::Sender<Bytes>)>,
-    is_busy: bool,
+    /// The process that one is being made in: a child that was forked meanwhile has this memory, and not the thread.
+    maker: Option<u32>,
 }
 
 fn desk() -> MutexGuard<'static, Desk> {
@@ -147,11 +148,12 @@ async fn next_report(format: Format) -> Option<Bytes> {
     let starts = {
         let mut desk = desk();
         desk.waiting.push((format, sender));
-        !std::mem::replace(&mut desk.is_busy, true)
+        let this = Some(std::process::id());
+        std::mem::replace(&mut desk.maker, this) != this
     };
     if starts && own_thread::spawn("gmr http", serve_all).is_err() {
         let mut desk = desk();
-        desk.is_busy = false;
+        desk.maker = None;
         desk.waiting.clear();
     }
     bytes.await.ok()
@@ -165,7 +167,7 @@ fn serve_all() {
             // Whoever has gone away meanwhile wants none.
             desk.waiting.retain(|(_, sender)| !sender.is_closed());
             if desk.waiting.is_empty() {
-                desk.is_busy = false;
+                desk.maker = None;
                 return;
             }
             std::mem::take(&mut desk.waiting)
