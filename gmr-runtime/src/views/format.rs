@@ -138,13 +138,13 @@ pub(crate) fn written(report: &Report, format: Format, detail: Detail) -> Vec<u8
     memory.0
 }
 
-/// Memory that grows by a quarter: a report is megabytes, and the process that it is about may have few left.
+/// Memory that grows by an eighth: a report is megabytes, and the process that it is about may have few left.
 struct Memory(Vec<u8>);
 
 impl io::Write for Memory {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.capacity() - self.0.len() < bytes.len() {
-            self.0.reserve_exact(bytes.len().max(self.0.len() / 4).max(4 << 10));
+            self.0.reserve_exact(bytes.len().max(self.0.len() / 8).max(1 << 10));
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())

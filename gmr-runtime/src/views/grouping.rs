@@ -9,10 +9,10 @@ use super::folding::{self, is_of_a_runtime, is_plumbing, without_inner_runtime, 
 use crate::model::{Frame, Overdue, Role, Stack, Task, TaskState, Thread};
 
 /// Threads with the same stack, gmr's own apart: the main thread's group first, then the smallest, gmr's own last.
-pub(super) fn of_threads<'a>(threads: &[&'a Thread]) -> Vec<Vec<&'a Thread>> {
+pub(super) fn of_threads<'a>(threads: impl IntoIterator<Item = &'a Thread>) -> Vec<Vec<&'a Thread>> {
     let mut places: HashMap<_, usize> = HashMap::new();
     let mut groups: Vec<Vec<&'a Thread>> = Vec::new();
-    for &thread in threads {
+    for thread in threads {
         // A thread without a stack has nothing to be alike in.
         let place = if thread.stack.frames.is_empty() {
             groups.len()

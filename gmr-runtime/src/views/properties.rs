@@ -479,7 +479,7 @@ fn all_threads(page: &Html, threads: &Threads) {
     for thread in making.iter().chain(&others) {
         assert_eq!(select(page, &format!("#thread-{}", thread.tid)).len(), 1, "{thread:?}");
     }
-    for group in grouping::of_threads(&others) {
+    for group in grouping::of_threads(others) {
         let place = group_of(page, &format!("#thread-{}", group[0].tid));
         assert_eq!(whole(within(place, ".title")[0]), words::threads_title(&group));
         let frames = frames_of(grouping::folded(&group[0].stack));

@@ -44,9 +44,8 @@ fn stacks(report: &Report, detail: Detail) -> BTreeMap<String, usize> {
     for section in &report.sections {
         match &section.content {
             Content::Threads(threads) => {
-                let programs: Vec<_> =
-                    threads.threads.iter().filter(|thread| thread.role.is_the_programs()).collect();
-                for group in grouping::of_threads(&programs) {
+                let programs = threads.threads.iter().filter(|thread| thread.role.is_the_programs());
+                for group in grouping::of_threads(programs) {
                     match grouping::idle(group[0]).filter(|_| detail == Detail::Short) {
                         Some((waits, _)) => add("threads", std::slice::from_ref(waits), group.len()),
                         None => add("threads", frames(&group[0].stack, detail), group.len()),

@@ -236,7 +236,7 @@ fn threads(section: &Threads, look: Look, out: &mut dyn io::Write) -> io::Result
         .threads
         .iter()
         .partition(|thread| look.detail == Detail::Short && thread.role == Role::Reporter);
-    let groups = grouping::of_threads(&others);
+    let groups = grouping::of_threads(others);
     let (before, after) = around(html! {
         (notes(&section.notes))
         @if look.detail == Detail::Short { p.note { "Frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them." } }
@@ -248,7 +248,13 @@ fn threads(section: &Threads, look: Look, out: &mut dyn io::Write) -> io::Result
     });
     out.write_all(before.as_bytes())?;
     for (place, group) in groups.iter().enumerate() {
-        out.write_all(thread_group(group, place < OPEN, look.at(place)).into_string().as_bytes())?;
+        let (before, after) = around(thread_group(group, place < OPEN, look.at(place)));
+        out.write_all(before.as_bytes())?;
+        // A pool may have thousands.
+        for (index, thread) in group.iter().enumerate().filter(|_| group.len() > 1) {
+            out.write_all(thread_name(index, thread).into_string().as_bytes())?;
+        }
+        out.write_all(after.as_bytes())?;
     }
     out.write_all(after.as_bytes())
 }
@@ -265,7 +271,7 @@ fn thread_group(group: &[&Thread], open: bool, look: Look) -> Markup {
                 @if idle.is_some() { span.badge { "idle" } }
                 @if let Some(frame) = shown.first() { " " span.where { (function(frame)) } }
             }
-            @if !alone { p.members { (thread_names(group)) } }
+            @if alone { (HOLE) } @else { p.members { (HOLE) } }
             @for line in words::threads_facts(group) { p { (line) } }
             (stack(&group[0].stack, look))
         }
@@ -281,12 +287,12 @@ fn states_of(states: &[&str]) -> String {
 }
 
 fn thread_names(threads: &[&Thread]) -> Markup {
-    html! {
-        @for (index, thread) in threads.iter().enumerate() {
-            @if index > 0 { ", " }
-            span id=(anchors::thread(thread.tid)) { (words::label(thread)) }
-        }
-    }
+    html! { @for (index, thread) in threads.iter().enumerate() { (thread_name(index, thread)) } }
+}
+
+/// One in a list of names.
+fn thread_name(index: usize, thread: &Thread) -> Markup {
+    html! { @if index > 0 { ", " } span id=(anchors::thread(thread.tid)) { (words::label(thread)) } }
 }
 
 fn green_threads(section: &GreenThreads, look: Look, out: &mut dyn io::Write) -> io::Result<()> {

@@ -40,9 +40,9 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
 }
 
 /// The most that is kept of a long section before it is written, but for a group that is longer itself.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 4 << 10;
 
-/// Called between the groups of a long section: what has been written so far may be taken.
+/// Called between the groups of a long section, and between the names of a long group: what has been written so far may be taken.
 type Flush<'a> = dyn FnMut(&mut String) + 'a;
 
 /// The opening of a report.

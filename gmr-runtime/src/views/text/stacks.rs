@@ -20,11 +20,11 @@ pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail, flus
     }
     let (making, others): (Vec<&Thread>, Vec<&Thread>) =
         threads.threads.iter().partition(|thread| detail == Detail::Short && thread.role == Role::Reporter);
-    for group in grouping::of_threads(&others) {
+    for group in grouping::of_threads(others) {
         text.push('\n');
         title(text, &words::threads_title(&group));
         if group.len() > 1 {
-            wrapped(text, group.iter().map(|thread| words::label(thread)));
+            wrapped(text, group.iter().map(|thread| words::label(thread)), flush);
         }
         for line in words::threads_facts(&group) {
             let _ = writeln!(text, "{line}");
@@ -42,7 +42,7 @@ pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail, flus
     if !making.is_empty() {
         text.push('\n');
         title(text, &format!("{} making this report", counted(making.len(), "thread")));
-        wrapped(text, making.iter().map(|thread| words::label(thread)));
+        wrapped(text, making.iter().map(|thread| words::label(thread)), flush);
     }
 }
 
@@ -51,13 +51,15 @@ pub(super) fn title(text: &mut String, title: &str) {
 }
 
 /// Comma-separated, in lines of the report's width.
-pub(super) fn wrapped(text: &mut String, words: impl Iterator<Item = String>) {
+pub(super) fn wrapped(text: &mut String, words: impl Iterator<Item = String>, flush: &mut Flush<'_>) {
     let mut column = 0;
     for (index, word) in words.enumerate() {
         if index > 0 {
             text.push(',');
             let full = column + word.chars().count() + 2 > WIDTH;
             text.push(if full { '\n' } else { ' ' });
+            // A pool may have thousands.
+            flush(text);
             column = if full { 0 } else { column + 2 };
         }
         column += word.chars().count();

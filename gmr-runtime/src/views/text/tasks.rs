@@ -36,7 +36,7 @@ pub(super) fn green_threads(
         }
         let named = words::tasks_named(&group);
         if !named.is_empty() {
-            wrapped(text, named.into_iter());
+            wrapped(text, named.into_iter(), flush);
         }
         text.push('\n');
         stacks(text, &group[0].stacks, detail);
