@@ -137,6 +137,19 @@ titles = [line[6:-6].strip() for line in text.splitlines() if re.fullmatch(r"---
 titles = [title for title in titles if not title.endswith("making this report")]
 shown = [group for group in page.groups if re.match(r"Thread |Task |\d+ threads|\d+ tasks", group["title"])]
 assert [group["title"] for group in shown] == titles, ([group["title"] for group in shown], titles)
+
+
+def frames_below(title):
+    lines = text.split(f"------{title:^60}------\n", 1)[1].split("\n")
+    end = next((n for n, line in enumerate(lines) if line.startswith(("------", "====="))), len(lines))
+    found = (re.fullmatch(r" *\S+ in (.*?)(?: \(inlined\))?", line) for line in lines[:end] if "`" not in line)
+    return [match.group(1) for match in found if match]
+
+
+for group in shown:
+    below = frames_below(group["title"])
+    # Of an idle pool the text has one frame, the page all.
+    assert group["frames"] == below or (len(below) == 1 and below[0] in group["frames"]), (group, below)
 assert titles.count("20 threads with the same stack") == 1, titles
 headers = re.findall(r"^={72}\n====\s*(.*?)\s*====\n={72}$", text, re.M)[1:]
 assert headers == [section["title"] for section in report["sections"]], headers

@@ -78,6 +78,26 @@ pub(super) fn folded(stack: &Stack) -> &[Arc<Frame>] {
     if stack.incomplete.is_none() { without_outer_runtime(inner) } else { inner }
 }
 
+/// The frames of a thread's stack that are shown.
+pub(super) fn shown(stack: &Stack, detail: Detail) -> &[Arc<Frame>] {
+    match detail {
+        Detail::Short => folded(stack),
+        Detail::Full => &stack.frames,
+    }
+}
+
+/// How much of either end of a very deep stack is shown: enough for any stack that is no recursion.
+const END: usize = 100;
+
+/// The two ends of a stack that is shown, and how many frames between them are not; of one that is not very deep, or is to be shown in full, the first is all of it.
+pub(super) fn ends(frames: &[Arc<Frame>], detail: Detail) -> (&[Arc<Frame>], usize, &[Arc<Frame>]) {
+    let between = frames.len().saturating_sub(2 * END);
+    match detail {
+        Detail::Short if between > 0 => (&frames[..END], between, &frames[END + between..]),
+        _ => (frames, 0, &[]),
+    }
+}
+
 pub(super) fn is_whole(stack: &Stack) -> bool {
     folded(stack).len() == stack.frames.len()
 }
@@ -127,7 +147,7 @@ pub(super) fn of_tasks(tasks: &[Task]) -> Vec<Vec<&Task>> {
     groups
 }
 
-/// Where a task waits: one branch for each future that would wake it, and below them what all have in common. Only one of them has frames where there is but one place.
+/// Where a task waits: one branch for each future that would wake it, and below them what all have in common, which is nothing where there is but one. Each `async fn` has the name that its author gave it.
 pub(super) struct Places {
     pub(super) branches: Vec<Vec<Arc<Frame>>>,
     pub(super) common: Vec<Arc<Frame>>,
@@ -146,6 +166,11 @@ pub(super) fn places(stacks: &[Stack], detail: Detail) -> Places {
         let shared = in_common(&branches);
         for branch in &mut branches {
             common = branch.split_off(branch.len() - shared);
+        }
+    }
+    if detail == Detail::Short {
+        for frame in branches.iter_mut().flatten().chain(&mut common) {
+            *frame = folding::as_read(frame);
         }
     }
     Places { branches, common }

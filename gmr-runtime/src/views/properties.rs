@@ -493,7 +493,7 @@ fn all_tasks(page: &Html, section: &GreenThreads) {
         assert_eq!(whole(within(place, ".title")[0]), words::tasks_title(&group));
         let places = grouping::places(&group[0].stacks, Detail::Short);
         let all = places.branches.iter().flatten().chain(&places.common);
-        let all: Vec<_> = all.map(super::folding::as_read).collect();
+        let all: Vec<_> = all.cloned().collect();
         assert_eq!(shown_frames(place), frames_of(&all));
     }
 }
@@ -516,10 +516,9 @@ fn frames_of(frames: &[Arc<Frame>]) -> Vec<(String, Option<String>)> {
     frames
         .iter()
         .map(|frame| {
-            let frame = super::folding::as_read(frame);
             let name = frame.function.as_deref().map(|name| clean(name).into_owned());
             let source = frame.source.as_deref().map(|source| clean(source).into_owned());
-            (name.unwrap_or_else(|| words::place(&frame)), source)
+            (name.unwrap_or_else(|| words::place(frame)), source)
         })
         .collect()
 }

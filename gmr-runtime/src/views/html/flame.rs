@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use inferno::flamegraph::{self, Direction, Options, Palette, color::MultiPalette};
 
-use crate::model::{Content, Frame, Report, Stack};
-use crate::views::{Detail, folding, grouping};
+use crate::model::{Content, Frame, Report};
+use crate::views::{Detail, grouping};
 
 /// Narrower frames are left out, in per cent of the whole width: a thousand stacks that differ would make a page of many megabytes, of frames that nobody could see.
 const NARROWEST: f64 = 0.25;
@@ -48,7 +48,7 @@ fn stacks(report: &Report, detail: Detail) -> BTreeMap<String, usize> {
                 for group in grouping::of_threads(programs) {
                     match grouping::idle(group[0]).filter(|_| detail == Detail::Short) {
                         Some((waits, _)) => add("threads", std::slice::from_ref(waits), group.len()),
-                        None => add("threads", frames(&group[0].stack, detail), group.len()),
+                        None => add("threads", grouping::shown(&group[0].stack, detail), group.len()),
                     }
                 }
             }
@@ -56,8 +56,7 @@ fn stacks(report: &Report, detail: Detail) -> BTreeMap<String, usize> {
                 for group in grouping::of_tasks(&section.tasks) {
                     let places = grouping::places(&group[0].stacks, detail);
                     for branch in &places.branches {
-                        let whole: Vec<Arc<Frame>> =
-                            branch.iter().chain(&places.common).map(folding::as_read).collect();
+                        let whole: Vec<Arc<Frame>> = branch.iter().chain(&places.common).cloned().collect();
                         add("tasks", &whole, group.len());
                     }
                 }
@@ -66,13 +65,6 @@ fn stacks(report: &Report, detail: Detail) -> BTreeMap<String, usize> {
         }
     }
     stacks
-}
-
-fn frames(stack: &Stack, detail: Detail) -> &[Arc<Frame>] {
-    match detail {
-        Detail::Short => grouping::folded(stack),
-        Detail::Full => &stack.frames,
-    }
 }
 
 /// A function's name without what inferno would take for the end of it.

@@ -10,12 +10,12 @@ mod verdict;
 use std::io;
 use std::sync::Arc;
 
-use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::Detail;
 use super::escape::{clean, clean_lines};
 use super::grouping::{self, Places};
 use super::words::{self, Field, counted};
-use super::{Detail, folding};
 use crate::model::{
     Content, Frame, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section, Stack, Task,
     Thread, Threads, Value,
@@ -261,7 +261,7 @@ fn threads(section: &Threads, look: Look, out: &mut dyn io::Write) -> io::Result
 
 fn thread_group(group: &[&Thread], open: bool, look: Look) -> Markup {
     let idle = grouping::idle(group[0]).filter(|_| look.detail == Detail::Short);
-    let shown = grouping::folded(&group[0].stack);
+    let shown = grouping::shown(&group[0].stack, look.detail);
     let alone = group.len() == 1;
     let states: Vec<_> = group.iter().filter_map(|thread| thread.state.as_deref()).collect();
     html! {
@@ -318,7 +318,7 @@ fn task_group(group: &[&Task], open: bool, look: Look) -> Markup {
             summary {
                 span.title { (words::tasks_title(group)) }
                 " " span.badge { (words::task_state(&group[0].state)) }
-                @if let Some(frame) = waits_at { " " span.where { (function(&folding::as_read(frame))) } }
+                @if let Some(frame) = waits_at { " " span.where { (function(frame)) } }
             }
             // Those that are not named here are only counted; a finding points at the first.
             p.members {
@@ -345,40 +345,31 @@ fn task_group(group: &[&Task], open: bool, look: Look) -> Markup {
 }
 
 fn stack(stack: &Stack, look: Look) -> Markup {
-    let shown = match look.detail {
-        Detail::Short => grouping::folded(stack),
-        Detail::Full => &stack.frames[..],
-    };
     html! {
-        (frames(shown, look))
+        (frames(grouping::shown(stack, look.detail), look))
         @if let Some(reason) = &stack.incomplete {
             p.note { @if stack.frames.is_empty() { "no stack: " } @else { "incomplete: " } (clean(reason)) }
         }
     }
 }
 
-/// How much of either end of a very deep stack is shown.
-const END: usize = 100;
-
 fn frames(frames: &[Arc<Frame>], look: Look) -> Markup {
-    let between = frames.len().saturating_sub(2 * END);
-    let read =
-        |one: &Arc<Frame>| if look.detail == Detail::Short { folding::as_read(one) } else { Arc::clone(one) };
+    if frames.is_empty() {
+        return Markup::default();
+    }
+    let (inner, between, outer) = grouping::ends(frames, look.detail);
+    let left_out = (between > 0).then(|| format!("... {} ...", counted(between, "more frame")));
     if !look.rich {
-        let lines: String = frames.iter().map(|one| poor(&read(one))).collect();
-        return html! { pre.stack { "\n" (lines) } };
+        let inner = inner.iter().map(|one| poor(one));
+        let outer = outer.iter().map(|one| poor(one));
+        let lines: Vec<String> = inner.chain(left_out).chain(outer).collect();
+        return html! { pre.stack { "\n" (lines.join("\n")) } };
     }
     html! {
-        @if !frames.is_empty() {
-            ol.stack {
-                @if between == 0 {
-                    @for one in frames { (frame(&read(one))) }
-                } @else {
-                    @for one in &frames[..END] { (frame(&read(one))) }
-                    li.note { "... " (counted(between, "more frame")) " ..." }
-                    @for one in &frames[END + between..] { (frame(&read(one))) }
-                }
-            }
+        ol.stack {
+            @for one in inner { (frame(one)) }
+            @if let Some(left_out) = left_out { li.note { (left_out) } }
+            @for one in outer { (frame(one)) }
         }
     }
 }
@@ -387,13 +378,15 @@ fn frames(frames: &[Arc<Frame>], look: Look) -> Markup {
 fn poor(frame: &Frame) -> String {
     let file = frame.file.as_deref().map(|file| clean(file.rsplit('/').next().unwrap_or(file)));
     let place = file.zip(frame.line).map(|(file, line)| format!(" {file}:{line}")).unwrap_or_default();
-    format!("{}{place}\n", function(frame))
+    format!("{}{place}", function(frame))
 }
 
 fn frame(frame: &Frame) -> Markup {
     html! {
         li {
             b { (function(frame)) }
+            @if frame.inlined { " (inlined)" }
+            @if let (None, Some(build_id)) = (&frame.function, &frame.build_id) { " (build-id " (clean(build_id)) ")" }
             @if let Some(file) = &frame.file {
                 " " i { (words::short_path(file)) @if let Some(line) = frame.line { ":" (line) } }
             }
@@ -436,15 +429,6 @@ fn value(value: &Value) -> Markup {
         Value::List(items) if !items.is_empty() => html! {
             ul.list { @for item in items { li { (self::value(item)) } } }
         },
-        scalar => html! { (Scalar(scalar)) },
-    }
-}
-
-/// A value that holds no others, as the text view writes it.
-struct Scalar<'a>(&'a Value);
-
-impl Render for Scalar<'_> {
-    fn render(&self) -> Markup {
-        html! { (words::scalar(self.0)) }
+        scalar => html! { (words::scalar(scalar)) },
     }
 }

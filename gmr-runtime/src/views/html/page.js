@@ -1,3 +1,4 @@
+// What the page does beyond what the browser does by itself: filter, fold, find what a link points at. It loads and sends nothing.
 "use strict";
 (() => {
   const one = (selector) => document.querySelector(selector);

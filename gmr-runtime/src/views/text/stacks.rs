@@ -3,6 +3,7 @@
 //! Threads with the same stack are shown once, and after those that are unlike all others: what is wrong is rarely what many do alike.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::values::indent;
 use super::{Flush, WIDTH};
@@ -70,19 +71,13 @@ pub(super) fn wrapped(text: &mut String, words: impl Iterator<Item = String>, fl
 
 /// A stack, innermost frame first, then why it is not whole.
 pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, detail: Detail) {
-    let shown = match detail {
-        Detail::Short => grouping::folded(stack),
-        Detail::Full => &stack.frames[..],
-    };
-    match (detail, shown.len().checked_sub(2 * END)) {
-        (Detail::Short, Some(between)) if between > 0 => {
-            shown[..END].iter().for_each(|one| frame(text, one, depth));
-            indent(text, depth);
-            let _ = writeln!(text, "... {} ...", counted(between, "more frame"));
-            shown[END + between..].iter().for_each(|one| frame(text, one, depth));
-        }
-        _ => shown.iter().for_each(|one| frame(text, one, depth)),
+    let (inner, between, outer) = grouping::ends(grouping::shown(stack, detail), detail);
+    frames(text, inner, depth);
+    if between > 0 {
+        indent(text, depth);
+        let _ = writeln!(text, "... {} ...", counted(between, "more frame"));
     }
+    frames(text, outer, depth);
     match &stack.incomplete {
         Some(reason) if stack.frames.is_empty() => {
             indent(text, depth);
@@ -96,11 +91,14 @@ pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, detail: Deta
     }
 }
 
-/// How much of either end of a very deep stack is shown: enough for any stack that is no recursion.
-const END: usize = 100;
+pub(super) fn frames(text: &mut String, frames: &[Arc<Frame>], depth: usize) {
+    for one in frames {
+        frame(text, one, depth);
+    }
+}
 
 /// `FILE:LINE in FUNCTION`, and the source below it. Of all lines of a report these are by far the most.
-pub(super) fn frame(text: &mut String, frame: &Frame, depth: usize) {
+fn frame(text: &mut String, frame: &Frame, depth: usize) {
     indent(text, depth);
     match (&frame.file, &frame.function) {
         (Some(file), Some(_)) => {
@@ -133,8 +131,6 @@ pub(super) fn frame(text: &mut String, frame: &Frame, depth: usize) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn thread(stack: Stack) -> Threads {

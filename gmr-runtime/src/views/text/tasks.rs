@@ -3,14 +3,13 @@
 //! First those that a thread is inside of, then those that nobody polls, then by how long they have waited.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use super::Flush;
-use super::stacks::{frame, title, wrapped};
-use crate::model::{Frame, GreenThreads, Stack};
+use super::stacks::{frames, title, wrapped};
+use crate::model::{GreenThreads, Stack};
 use crate::views::escape::clean;
 use crate::views::grouping::{self, Places};
-use crate::views::{Detail, folding, words};
+use crate::views::{Detail, words};
 
 pub(super) fn green_threads(
     text: &mut String,
@@ -49,29 +48,19 @@ fn stacks(text: &mut String, stacks: &[Stack], detail: Detail) {
     let Places { branches, common } = grouping::places(stacks, detail);
     match &branches[..] {
         [] => {}
-        [only] => write_frames(text, only, 0, detail),
+        [only] => frames(text, only, 0),
         many => {
             for (index, branch) in many.iter().enumerate() {
                 let _ = writeln!(text, "waiting at {} of {}:", index + 1, many.len());
-                write_frames(text, branch, 1, detail);
+                frames(text, branch, 1);
             }
             if !common.is_empty() {
                 text.push_str("all of them called by:\n");
-                write_frames(text, &common, 1, detail);
+                frames(text, &common, 1);
             }
         }
     }
     for reason in stacks.iter().filter_map(|stack| stack.incomplete.as_ref()) {
         let _ = writeln!(text, "(incomplete: {})", clean(reason));
-    }
-}
-
-/// Frames, each `async fn` by the name that its author gave it.
-fn write_frames(text: &mut String, frames: &[Arc<Frame>], depth: usize, detail: Detail) {
-    for one in frames {
-        match detail {
-            Detail::Short => frame(text, &folding::as_read(one), depth),
-            Detail::Full => frame(text, one, depth),
-        }
     }
 }
