@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use serde::ser::SerializeStruct as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{Content, Frame, GreenThreads, Heading, Report, Section, Stack, Summary, Task, Thread, Threads};
 
@@ -116,8 +116,8 @@ impl TryFrom<Document> for Report {
     /// A stack names a frame that the document does not have, or the document is of another major version.
     fn try_from(document: Document) -> Result<Self, String> {
         let Document { schema_version, heading, mut sections, frames, summary } = document;
-        sections.iter_mut().for_each(share_stacks);
         Document::check_version(&schema_version)?;
+        sections.iter_mut().for_each(share_stacks);
         let mut frame = |number: &FrameNumber| {
             let index = usize::try_from(number.0).unwrap_or(usize::MAX);
             frames
@@ -163,10 +163,6 @@ struct Numbered<'a, T>(&'a T, &'a Numbers);
 impl Serialize for Numbered<'_, Section> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Numbered(section, numbers) = *self;
-        if !matches!(section.content, Content::Threads(_) | Content::GreenThreads(_)) {
-            let Ok(section) = section.map_frames(&mut numbers.surely());
-            return section.serialize(serializer);
-        }
         let mut fields = serializer.serialize_struct("Section", 3)?;
         fields.serialize_field("title", &section.title)?;
         fields.serialize_field("took_us", &section.took_us)?;
@@ -178,20 +174,25 @@ impl Serialize for Numbered<'_, Section> {
 impl Serialize for Numbered<'_, Content> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Numbered(content, numbers) = *self;
-        let mut fields = serializer.serialize_struct("Content", 2)?;
         match content {
-            Content::Threads(threads) => {
-                fields.serialize_field("kind", "threads")?;
-                fields.serialize_field("data", &Numbered(threads, numbers))?;
+            Content::Threads(threads) => tagged(serializer, "threads", &Numbered(threads, numbers)),
+            Content::GreenThreads(section) => {
+                tagged(serializer, "green_threads", &Numbered(section, numbers))
             }
-            Content::GreenThreads(green_threads) => {
-                fields.serialize_field("kind", "green_threads")?;
-                fields.serialize_field("data", &Numbered(green_threads, numbers))?;
+            short => {
+                let Ok(short) = short.map_frames(&mut numbers.surely());
+                short.serialize(serializer)
             }
-            _ => return Err(ser::Error::custom("only long lists are written item by item")),
         }
-        fields.end()
     }
+}
+
+/// As [`Content`] itself is serialized.
+fn tagged<S: Serializer>(serializer: S, kind: &str, data: &impl Serialize) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Content", 2)?;
+    fields.serialize_field("kind", kind)?;
+    fields.serialize_field("data", data)?;
+    fields.end()
 }
 
 impl Serialize for Numbered<'_, Threads> {

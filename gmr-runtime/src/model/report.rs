@@ -219,7 +219,7 @@ impl<F> Section<F> {
 }
 
 impl<F> Content<F> {
-    fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Content<G>, E> {
+    pub(super) fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Content<G>, E> {
         Ok(match self {
             Content::Package(value) => Content::Package(value.clone()),
             Content::Threads(value) => Content::Threads(value.map_frames(map)?),
