@@ -1,7 +1,8 @@
 //! What a report says in words, the same in every view that a person reads. Whatever comes from data has passed [`clean`] here: it can neither move a cursor nor pretend to be another line.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use super::escape::clean;
 use super::grouping::{lasting, rank};
@@ -112,9 +113,7 @@ pub(super) fn threads_facts(group: &[&Thread]) -> Vec<String> {
     if let [thread] = group {
         return facts(thread).into_iter().chain(thread.waiting.as_ref().map(phrase)).collect();
     }
-    let states = tally(
-        group.iter().filter_map(|thread| thread.state.as_deref().map(|state| clean(state).into_owned())),
-    );
+    let states = tally(group.iter().filter_map(|thread| thread.state.as_deref()));
     let total = |cpu: fn(&Thread) -> Option<u64>| group.iter().filter_map(|thread| cpu(thread)).sum();
     let (user, system) = (total(|thread| thread.cpu_user_ms), total(|thread| thread.cpu_system_ms));
     let mut lines = vec![format!("state = {states}, cpu = {}", cpu(user, system))];
@@ -221,50 +220,49 @@ pub(super) fn label(thread: &Thread) -> String {
     }
 }
 
-/// What the threads of a group wait for.
+/// What the threads of a group wait for: the most frequent first, each with its count where it is not that of all.
 fn waits(threads: &[&Thread]) -> Vec<String> {
-    let mut futexes: Vec<u64> = threads.iter().filter_map(|thread| thread.waiting.as_ref()?.futex).collect();
-    futexes.sort_unstable();
-    futexes.dedup();
+    /// A pool whose threads each wait on something of their own would fill the page.
+    const MOST: usize = 5;
     // Parked threads: each on its own, and none of the addresses says anything.
-    if futexes.len() == threads.len() {
-        return vec!["waiting on a futex each".to_owned()];
+    let alone = |waiting: &Waiting| {
+        waiting.futex.is_some() && waiting.futex_others == 0 && waiting.kernel_function.is_none()
+    };
+    let waiting = || threads.iter().filter_map(|thread| thread.waiting.as_ref());
+    let parked = waiting().filter(|waiting| alone(waiting)).count() > 1;
+    let counted = count(waiting().map(|waiting| (!(parked && alone(waiting))).then_some(waiting)));
+    let said = |waiting: Option<&Waiting>| match waiting {
+        Some(waiting) => phrase(waiting),
+        None => "waiting on a futex each".to_owned(),
+    };
+    if let [(waiting, count)] = counted[..]
+        && count == threads.len()
+    {
+        return vec![said(waiting)];
     }
-    counts(threads.iter().filter_map(|thread| thread.waiting.as_ref().map(phrase)))
+    let more = counted.len().saturating_sub(MOST);
+    let more = (more > 0).then(|| format!("and {more} more such lines"));
+    let most = counted.into_iter().take(MOST).map(|(waiting, count)| format!("{count} x {}", said(waiting)));
+    most.chain(more).collect()
 }
 
 /// `30 sleeping, 1 running`; the word alone where there is but one.
-fn tally(words: impl Iterator<Item = String>) -> String {
-    let counted = count(words);
-    match &counted[..] {
-        [(word, _)] => word.clone(),
-        _ => counted.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", "),
+fn tally<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    match &count(words)[..] {
+        [(word, _)] => clean(word).into_owned(),
+        several => {
+            let parts = several.iter().map(|(word, count)| format!("{count} {}", clean(word)));
+            parts.collect::<Vec<_>>().join(", ")
+        }
     }
 }
 
-/// The most frequent lines, each with its count where it is not that of all.
-fn counts(lines: impl Iterator<Item = String>) -> Vec<String> {
-    /// A pool whose threads each wait on something of their own would fill the page.
-    const MOST: usize = 5;
-    let counted = count(lines);
-    if let [(line, _)] = &counted[..] {
-        return vec![line.clone()];
-    }
-    let more = counted.len().saturating_sub(MOST);
-    let mut lines: Vec<String> =
-        counted.iter().take(MOST).map(|(line, count)| format!("{count} x {line}")).collect();
-    if more > 0 {
-        lines.push(format!("and {more} more such lines"));
-    }
-    lines
-}
-
-/// Each distinct text with how often it occurs, the most frequent first.
-fn count(texts: impl Iterator<Item = String>) -> Vec<(String, usize)> {
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    texts.for_each(|text| *counts.entry(text).or_default() += 1);
+/// Each distinct one with how often it occurs, the most frequent first.
+fn count<T: Ord>(all: impl Iterator<Item = T>) -> Vec<(T, usize)> {
+    let mut counts: BTreeMap<T, usize> = BTreeMap::new();
+    all.for_each(|one| *counts.entry(one).or_default() += 1);
     let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    counts.sort_by_key(|(_, count)| Reverse(*count));
     counts
 }
 
@@ -475,5 +473,58 @@ mod tests {
             "in uninterruptible sleep in nfs_wait, waiting in read from fd 5: pipe:[17]"
         );
         assert_eq!(phrase(&waiting("nanosleep")), "waiting in nanosleep");
+    }
+    #[test]
+    fn parked_threads_are_counted_together_also_where_one_of_them_is_awake() {
+        let parked = |address| Waiting { call: "futex".into(), futex: Some(address), ..Waiting::default() };
+        let told = |waiting: Vec<Option<Waiting>>| {
+            let threads: Vec<Thread> = waiting.into_iter().map(thread).collect();
+            waits(&threads.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(told(vec![Some(parked(8)), Some(parked(16))]), ["waiting on a futex each"]);
+        assert_eq!(told(vec![Some(parked(8)), None, Some(parked(16))]), ["2 x waiting on a futex each"]);
+        assert_eq!(told(vec![Some(parked(8)), None]), ["1 x waiting on futex 0x8"]);
+        let shared = Waiting { futex_others: 1, ..parked(32) };
+        assert_eq!(told(vec![Some(shared.clone()); 2]), ["waiting on futex 0x20 (with 1 other)"]);
+        let several =
+            [Some(shared.clone()), Some(shared), Some(parked(8)), Some(parked(16)), Some(parked(24))];
+        assert_eq!(
+            told(several.to_vec()),
+            ["3 x waiting on a futex each", "2 x waiting on futex 0x20 (with 1 other)"]
+        );
+    }
+
+    #[test]
+    fn of_many_different_waits_the_most_frequent_are_said() {
+        let read =
+            |descriptor| Waiting { call: "read".into(), descriptor: Some(descriptor), ..Waiting::default() };
+        let threads: Vec<Thread> = (0..8).chain([7]).map(|fd| thread(Some(read(fd)))).collect();
+        assert_eq!(
+            waits(&threads.iter().collect::<Vec<_>>()),
+            [
+                "2 x waiting in read from fd 7",
+                "1 x waiting in read from fd 0",
+                "1 x waiting in read from fd 1",
+                "1 x waiting in read from fd 2",
+                "1 x waiting in read from fd 3",
+                "and 3 more such lines"
+            ]
+        );
+    }
+
+    fn thread(waiting: Option<Waiting>) -> Thread {
+        Thread {
+            tid: 1,
+            name: String::new(),
+            role: Role::Program,
+            state: None,
+            cpu_user_ms: None,
+            cpu_system_ms: None,
+            started_at: None,
+            policy: None,
+            last_cpu: None,
+            waiting,
+            stack: crate::model::Stack::default(),
+        }
     }
 }

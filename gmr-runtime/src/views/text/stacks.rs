@@ -19,9 +19,8 @@ pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail, flus
     if detail == Detail::Short && threads.threads.iter().any(|thread| !grouping::is_whole(&thread.stack)) {
         text.push_str("note = frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them\n");
     }
-    let (making, others): (Vec<&Thread>, Vec<&Thread>) =
-        threads.threads.iter().partition(|thread| detail == Detail::Short && thread.role == Role::Reporter);
-    for group in grouping::of_threads(others) {
+    let makes_this = |thread: &&Thread| detail == Detail::Short && thread.role == Role::Reporter;
+    for group in grouping::of_threads(threads.threads.iter().filter(|thread| !makes_this(thread))) {
         text.push('\n');
         title(text, &words::threads_title(&group));
         if group.len() > 1 {
@@ -40,6 +39,7 @@ pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail, flus
         }
         flush(text);
     }
+    let making: Vec<&Thread> = threads.threads.iter().filter(makes_this).collect();
     if !making.is_empty() {
         text.push('\n');
         title(text, &format!("{} making this report", counted(making.len(), "thread")));
