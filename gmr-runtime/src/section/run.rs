@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::generator::Generator;
+use super::generator::{Generator, Run};
 use super::panics;
 use crate::model::{Content, Overdue, Panicked, Stack, TimedOut};
 use crate::{own_thread, stack};
@@ -24,8 +24,14 @@ pub(crate) struct Outcome {
     pub(crate) took: Duration,
 }
 
-/// Where to look at a thread that does not come back. A parameter so that the runner can be tested without taking stacks.
-type Look = fn(u32) -> Stack;
+/// How long to wait for the stack of a thread that does not come back, beyond what its names may take: it is taken within a second, on a machine that is not crowded within milliseconds.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The least that the names of such a stack are waited for, however late it is.
+const NAMES: Duration = Duration::from_millis(500);
+
+/// Where to look at a thread that does not come back, and how long its names may take. A parameter so that the runner can be tested without taking stacks.
+type Look = fn(u32, Duration) -> Stack;
 
 /// Runs all of them and hands over each outcome, in the order given, as soon as it and all before it are known. When `total` has passed, what has not been
 /// started is skipped, and what has not ended is overdue.
@@ -41,8 +47,8 @@ struct Runner<'a> {
     /// Every generator's place in the report.
     places: Vec<Place>,
     idle: Vec<Worker>,
-    done: Receiver<Done>,
-    done_sender: Sender<Done>,
+    events: Receiver<Event>,
+    event_sender: Sender<Event>,
 }
 
 enum Place {
@@ -50,8 +56,33 @@ enum Place {
     Running {
         started: Instant,
     },
+    /// It missed its deadline, and somebody has gone to see where it is.
+    LookedAt {
+        until: Instant,
+        missed: Missed,
+    },
     /// Boxed, since most places of a long report wait or run.
     Known(Option<Box<Outcome>>),
+}
+
+/// A generator that does not come back.
+struct Missed {
+    run: Run,
+    /// What this report has spent on it.
+    took: Duration,
+    tell: Tell,
+}
+
+/// What to say of it, given all that the report may take.
+type Tell = fn(&Generator, Duration, Overdue) -> Content;
+
+enum Event {
+    Done(Done),
+    /// Where the generator at this place is.
+    Seen {
+        index: usize,
+        stack: Stack,
+    },
 }
 
 /// What a worker sends when a generator has ended.
@@ -70,13 +101,13 @@ struct Worker {
 struct Job {
     index: usize,
     generator: Arc<Generator>,
-    done: Sender<Done>,
+    events: Sender<Event>,
     worker: Worker,
 }
 
 impl<'a> Runner<'a> {
     fn new(generators: &'a [Arc<Generator>], total: Duration, look: Look) -> Self {
-        let (done_sender, done) = mpsc::channel();
+        let (event_sender, events) = mpsc::channel();
         Self {
             generators,
             until: Instant::now() + total,
@@ -84,8 +115,8 @@ impl<'a> Runner<'a> {
             look,
             places: generators.iter().map(|_| Place::Waiting).collect(),
             idle: Vec::new(),
-            done,
-            done_sender,
+            events,
+            event_sender,
         }
     }
 
@@ -101,8 +132,9 @@ impl<'a> Runner<'a> {
             if shown == self.places.len() {
                 return;
             }
-            match self.done.recv_timeout(self.next_event().saturating_duration_since(Instant::now())) {
-                Ok(done) => self.take(done),
+            match self.events.recv_timeout(self.next_event().saturating_duration_since(Instant::now())) {
+                Ok(Event::Done(done)) => self.take(done),
+                Ok(Event::Seen { index, stack }) => self.tell(index, stack),
                 Err(RecvTimeoutError::Timeout) => self.check_deadlines(),
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the runner itself holds a sender"),
             }
@@ -129,8 +161,8 @@ impl<'a> Runner<'a> {
             return known(Content::Panicked(panicked.clone()));
         }
         if !generator.claim() {
-            return match self.overdue(generator) {
-                Some(overdue) => known(Content::StillRunning(overdue)),
+            return match self.look_at(index, Duration::ZERO, |_, _, overdue| Content::StillRunning(overdue)) {
+                Some(place) => place,
                 // It ended between the two questions: its turn has come after all.
                 None if generator.claim() => self.assign(index),
                 None => known(Content::Skipped("it is being started for another report".into())),
@@ -150,7 +182,7 @@ impl<'a> Runner<'a> {
             }
         };
         let jobs = worker.jobs.clone();
-        let job = Job { index, generator: Arc::clone(generator), done: self.done_sender.clone(), worker };
+        let job = Job { index, generator: Arc::clone(generator), events: self.event_sender.clone(), worker };
         if jobs.send(job).is_ok() {
             return Place::Running { started: Instant::now() };
         }
@@ -169,30 +201,58 @@ impl<'a> Runner<'a> {
     fn check_deadlines(&mut self) {
         let now = Instant::now();
         for index in 0..self.places.len() {
-            let Place::Running { started } = self.places[index] else { continue };
-            if now < self.deadline(index, started) {
-                continue;
-            }
-            let generator = &self.generators[index];
-            // While its stack was taken it may have ended: then `Done` is on its way, and comes before the grace is over.
-            if let Some(overdue) = self.overdue(generator) {
-                let deadline_ms = generator.timeout.min(self.total).as_millis();
-                let timed_out =
-                    TimedOut { deadline_ms: u64::try_from(deadline_ms).unwrap_or(u64::MAX), overdue };
-                let outcome = Outcome { content: Content::TimedOut(timed_out), took: started.elapsed() };
-                self.places[index] = Place::Known(Some(Box::new(outcome)));
-            } else if now > self.deadline(index, started) + PATIENCE {
-                self.places[index] =
-                    known(Content::Skipped("its thread was given no processor in time".into()));
+            match self.places[index] {
+                Place::Running { started } if now >= self.deadline(index, started) => {
+                    // Where it has ended, `Done` is on its way, and comes before the grace is over.
+                    if let Some(place) = self.look_at(index, started.elapsed(), timed_out) {
+                        self.places[index] = place;
+                    } else if now > self.deadline(index, started) + PATIENCE {
+                        self.places[index] =
+                            known(Content::Skipped("its thread was given no processor in time".into()));
+                    }
+                }
+                Place::LookedAt { until, .. } if now >= until => {
+                    self.tell(index, Stack::missing("gmr did not get to see it in time"));
+                }
+                _ => {}
             }
         }
     }
 
-    fn overdue(&self, generator: &Generator) -> Option<Overdue> {
-        let run = generator.current_run()?;
-        let stack = (self.look)(run.tid);
+    /// Has somebody see where a generator is; none if it has ended. Names are read from files, and may take seconds on a crowded machine: other sections do not wait for them.
+    fn look_at(&self, index: usize, took: Duration, tell: Tell) -> Option<Place> {
+        let run = self.generators[index].current_run()?;
+        let missed = Missed { run, took, tell };
+        let left = self.until.saturating_duration_since(Instant::now());
+        let patience = left.min(stack::SYMBOLS_DEADLINE).max(NAMES);
+        let (look, events) = (self.look, self.event_sender.clone());
+        let went = own_thread::spawn("gmr section", move || {
+            stack::shield_thread(None);
+            // Nobody listens any more once the report is done.
+            let _ = events.send(Event::Seen { index, stack: look(run.tid, patience) });
+        });
+        Some(match went {
+            Ok(()) => Place::LookedAt { until: Instant::now() + patience + GRACE, missed },
+            Err(error) => {
+                self.told(index, &missed, Stack::missing(format!("no thread to look at it from: {error}")))
+            }
+        })
+    }
+
+    /// The generator at this place has been looked at, or could not be.
+    fn tell(&mut self, index: usize, stack: Stack) {
+        // It may have been seen too late.
+        if let Place::LookedAt { missed, .. } = &self.places[index] {
+            self.places[index] = self.told(index, missed, stack);
+        }
+    }
+
+    fn told(&self, index: usize, missed: &Missed, stack: Stack) -> Place {
+        let Missed { run, took, tell } = missed;
         let running_ms = u64::try_from(run.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Some(Overdue { tid: run.tid, running_ms, stack })
+        let overdue = Overdue { tid: run.tid, running_ms, stack };
+        let content = tell(&self.generators[index], self.total, overdue);
+        Place::Known(Some(Box::new(Outcome { content, took: *took })))
     }
 
     fn deadline(&self, index: usize, started: Instant) -> Instant {
@@ -202,25 +262,31 @@ impl<'a> Runner<'a> {
     }
 
     fn youngest_start(&self) -> Option<Instant> {
-        self.running().map(|(_, started)| started).max()
-    }
-
-    fn running(&self) -> impl Iterator<Item = (usize, Instant)> {
-        self.places.iter().enumerate().filter_map(|(index, place)| match place {
-            Place::Running { started } => Some((index, *started)),
+        let started = |place: &Place| match place {
+            Place::Running { started } => Some(*started),
             _ => None,
-        })
+        };
+        self.places.iter().filter_map(started).max()
     }
 
     /// When there will be something to do even if no generator ends.
     fn next_event(&self) -> Instant {
-        let deadlines = self.running().map(|(index, started)| self.deadline(index, started));
+        let deadlines = self.places.iter().enumerate().filter_map(|(index, place)| match place {
+            Place::Running { started } => Some(self.deadline(index, *started)),
+            Place::LookedAt { until, .. } => Some(*until),
+            Place::Waiting | Place::Known(_) => None,
+        });
         let waiting = self.places.iter().any(|place| matches!(place, Place::Waiting));
         let patience = self.youngest_start().filter(|_| waiting).map(|started| started + PATIENCE);
         let soonest = deadlines.chain(patience).min().unwrap_or(self.until);
         // One whose deadline has passed and whose end is on its way is asked about again, but not without a pause.
         soonest.max(Instant::now() + Duration::from_millis(1))
     }
+}
+
+fn timed_out(generator: &Generator, total: Duration, overdue: Overdue) -> Content {
+    let deadline_ms = u64::try_from(generator.timeout.min(total).as_millis()).unwrap_or(u64::MAX);
+    Content::TimedOut(TimedOut { deadline_ms, overdue })
 }
 
 fn known(content: Content) -> Place {
@@ -244,16 +310,16 @@ impl Worker {
 
 impl Job {
     fn run(self, tid: u32) {
-        let Self { index, generator, done, worker } = self;
+        let Self { index, generator, events, worker } = self;
         let started = Instant::now();
         // An account of a panic is none if it comes after the deadline.
         let until = started + (generator.timeout / 2).min(stack::SYMBOLS_DEADLINE);
         let on_abort = {
-            let (generator, done) = (Arc::clone(&generator), done.clone());
+            let (generator, events) = (Arc::clone(&generator), events.clone());
             move |panicked: Panicked| {
                 generator.fall_asleep(panicked.clone());
                 let outcome = Outcome { content: Content::Panicked(panicked), took: started.elapsed() };
-                let _ = done.send(Done { index, outcome, worker: None });
+                let _ = events.send(Event::Done(Done { index, outcome, worker: None }));
             }
         };
         let content = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -264,13 +330,13 @@ impl Job {
         generator.release();
         let outcome = Outcome { content, took: started.elapsed() };
         // Nobody listens any more once the report is done: then this thread ends with its last handle.
-        let _ = done.send(Done { index, outcome, worker: Some(worker) });
+        let _ = events.send(Event::Done(Done { index, outcome, worker: Some(worker) }));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::thread;
 
     use super::*;
@@ -289,7 +355,7 @@ mod tests {
 
     fn run(generators: &[Arc<Generator>], total: Duration) -> Vec<Content> {
         let mut contents = Vec::new();
-        Runner::new(generators, total, |_| Stack::missing("not looked at")).run(|index, outcome| {
+        Runner::new(generators, total, |_, _| Stack::missing("not looked at")).run(|index, outcome| {
             assert_eq!(index, contents.len(), "in order");
             contents.push(outcome.content);
         });
@@ -351,6 +417,27 @@ mod tests {
         open.send(()).unwrap();
         assert_eq!(run(&generators, TOTAL)[1], Content::Text("open".into()));
         assert_eq!(starts.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn others_run_while_one_that_is_stuck_is_looked_at() {
+        static RAN: AtomicBool = AtomicBool::new(false);
+        let (stuck, _open, _) = gated();
+        let other = generator("other", || {
+            RAN.store(true, Ordering::Relaxed);
+            Content::Text("ran".into())
+        });
+        let look: Look = |_, _| {
+            while !RAN.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+            Stack::missing("seen after the other ran")
+        };
+        let mut contents = Vec::new();
+        Runner::new(&[stuck, other], TOTAL, look).run(|_, outcome| contents.push(outcome.content));
+        let Content::TimedOut(late) = &contents[0] else { panic!("{contents:?}") };
+        assert_eq!(late.overdue.stack, Stack::missing("seen after the other ran"));
+        assert_eq!(contents[1], Content::Text("ran".into()));
     }
 
     #[test]

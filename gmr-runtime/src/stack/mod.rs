@@ -85,17 +85,14 @@ impl Address {
     }
 }
 
-/// How long a look at one stuck thread may wait for names: it is the reporter that looks, and other sections wait for it.
-const LOOK_DEADLINE: Duration = Duration::from_millis(500);
-
-/// The stack of one thread, with names.
+/// The stack of one thread, with those names that are known after `patience`.
 ///
 /// For those who hold a thread's id only: the account of a generator that missed its deadline.
-pub(crate) fn of_thread(tid: u32) -> Stack {
+pub(crate) fn of_thread(tid: u32, patience: Duration) -> Stack {
     with_files(|| {
         let modules = Modules::load();
         let traces = trace(&[task(tid)], &modules);
-        let (mut stacks, _) = symbolize(traces, &modules, LOOK_DEADLINE);
+        let (mut stacks, _) = symbolize(traces, &modules, patience);
         stacks.pop().unwrap_or_else(|| Stack::missing("the stack was not taken"))
     })
 }
