@@ -26,6 +26,8 @@ pub(crate) struct Generator {
 pub(crate) struct Run {
     pub(crate) tid: u32,
     pub(crate) started: Instant,
+    /// It has ended in a panic, whose frames are being given their names.
+    pub(crate) panicked: bool,
 }
 
 impl Generator {
@@ -76,8 +78,13 @@ impl Generator {
 
     /// Makes the content, on the calling thread, which is the one to ask about if it does not come back.
     pub(super) fn make(&self, tid: u32) -> Content {
-        self.note(Some(Run { tid, started: Instant::now() }));
+        self.note(Some(Run { tid, started: Instant::now(), panicked: false }));
         (self.make)()
+    }
+
+    /// Notes that the author's part of the run has ended, in a panic.
+    pub(super) fn has_panicked(&self) {
+        self.note(self.current_run().map(|run| Run { panicked: true, ..run }));
     }
 
     /// The run that has not ended, once it has begun.

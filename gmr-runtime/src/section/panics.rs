@@ -9,7 +9,6 @@ use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 use std::thread;
-use std::time::Instant;
 
 use crate::mask;
 use crate::model::{Frame, Panicked, Stack};
@@ -23,15 +22,13 @@ thread_local! {
 struct Watch {
     /// The last panic that the hook saw.
     last: Option<Seen>,
-    /// Until when its frames may be given their names.
-    until: Instant,
     /// What to do with it where there will be no unwinding.
-    on_abort: Option<Box<dyn FnOnce(Panicked)>>,
+    on_abort: Option<Box<dyn FnOnce(Seen)>>,
 }
 
 /// A panic, as the hook saw it.
 #[derive(Debug, Clone, Default)]
-struct Seen {
+pub(super) struct Seen {
     message: String,
     location: Option<String>,
     frames: Vec<Address>,
@@ -55,19 +52,15 @@ pub(crate) fn in_generator() -> bool {
     WATCH.try_with(|watch| watch.try_borrow().map_or(true, |watch| watch.is_some())).unwrap_or(false)
 }
 
-/// Runs `make`; a panic becomes an account of it, complete by `until`.
+/// Runs `make`; of a panic comes back what was seen of it.
 ///
-/// In a program whose panics abort, nothing would come back from here: there `on_abort` is called with the account, inside the hook, and the thread then sleeps for
+/// In a program whose panics abort, nothing would come back from here: there `on_abort` is called with that, inside the hook, and the thread then sleeps for
 /// ever, which the process survives.
 ///
 /// # Errors
 /// How it panicked.
-pub(super) fn catch<T>(
-    until: Instant,
-    make: impl FnOnce() -> T,
-    on_abort: impl FnOnce(Panicked) + 'static,
-) -> Result<T, Panicked> {
-    let watch = Watch { last: None, until, on_abort: Some(Box::new(on_abort)) };
+pub(super) fn catch<T>(make: impl FnOnce() -> T, on_abort: impl FnOnce(Seen) + 'static) -> Result<T, Seen> {
+    let watch = Watch { last: None, on_abort: Some(Box::new(on_abort)) };
     WATCH.with_borrow_mut(|current| *current = Some(watch));
     let result = panic::catch_unwind(AssertUnwindSafe(make));
     let watch = WATCH.with_borrow_mut(Option::take);
@@ -77,7 +70,7 @@ pub(super) fn catch<T>(
         let seen = seen.unwrap_or_else(|| Seen { message: message_of(&*payload), ..Seen::default() });
         // A payload's destructor may panic in its turn, outside of anything that would catch it.
         std::mem::forget(payload);
-        seen.account(until)
+        seen
     })
 }
 
@@ -90,14 +83,14 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
             let Some(watch) = watch.as_mut() else { return false };
             let seen = Seen::now(info);
             if cfg!(panic = "abort") {
-                on_abort = watch.on_abort.take().map(|on_abort| (on_abort, seen.clone(), watch.until));
+                on_abort = watch.on_abort.take().map(|on_abort| (on_abort, seen.clone()));
             }
             watch.last = Some(seen);
             true
         })
         .unwrap_or(false);
-    if let Some((on_abort, seen, until)) = on_abort {
-        on_abort(seen.account(until));
+    if let Some((on_abort, seen)) = on_abort {
+        on_abort(seen);
         loop {
             thread::park();
         }
@@ -119,11 +112,10 @@ impl Seen {
         }
     }
 
-    /// Gives the frames their names, and leaves out those of the panic and of gmr.
-    fn account(self, until: Instant) -> Panicked {
+    /// Gives the frames their names, and leaves out those of the panic and of gmr. That reads files, and may take as long as it does for any stack.
+    pub(super) fn account(self) -> Panicked {
         let trace = Trace { frames: self.frames, incomplete: None };
-        let patience = until.saturating_duration_since(Instant::now());
-        let (mut stacks, _) = stack::symbolize(vec![trace], &Modules::load(), patience);
+        let (mut stacks, _) = stack::symbolize(vec![trace], &Modules::load(), stack::SYMBOLS_DEADLINE);
         let mut stack = stacks.pop().unwrap_or_default();
         keep_own(&mut stack);
         Panicked { message: self.message, location: self.location, stack }
@@ -170,10 +162,6 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 mod tests {
     use super::*;
 
-    fn soon() -> Instant {
-        Instant::now() + stack::SYMBOLS_DEADLINE
-    }
-
     #[inline(never)]
     fn look_into_the_cache() {
         panic!("no cache");
@@ -182,7 +170,7 @@ mod tests {
     #[test]
     fn a_panic_is_told_with_the_frames_that_led_to_it() {
         install_hook();
-        let account = catch(soon(), look_into_the_cache, |_| ()).unwrap_err();
+        let account = catch(look_into_the_cache, |_| ()).unwrap_err().account();
         let functions: Vec<_> =
             account.stack.frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
         // Where stacks can be taken; elsewhere there are no names.
@@ -194,7 +182,7 @@ mod tests {
     #[test]
     fn a_panic_is_told_with_its_place() {
         install_hook();
-        let account = catch(soon(), || panic!("no {}", "cache"), |_| ()).unwrap_err();
+        let account = catch(|| panic!("no {}", "cache"), |_| ()).unwrap_err().account();
         assert_eq!(account.message, "no cache");
         let location = account.location.unwrap();
         assert!(location.contains("panics.rs:"), "{location}");
@@ -203,15 +191,15 @@ mod tests {
 
     #[test]
     fn a_payload_that_is_no_text_is_told_as_such() {
-        let account = catch(soon(), || panic::panic_any(7), |_| ()).unwrap_err();
+        let account = catch(|| panic::panic_any(7), |_| ()).unwrap_err().account();
         assert_eq!(account.message, "a value that is no text");
     }
 
     #[test]
     fn what_does_not_panic_comes_back() {
-        assert_eq!(catch(soon(), || 7, |_| ()).unwrap(), 7);
+        assert_eq!(catch(|| 7, |_| ()).unwrap(), 7);
         // A panic that the generator itself has caught is its own affair.
-        let inner = catch(soon(), || panic::catch_unwind(|| panic!("inner")).is_err(), |_| ());
+        let inner = catch(|| panic::catch_unwind(|| panic!("inner")).is_err(), |_| ());
         assert!(inner.unwrap());
     }
 }

@@ -10,8 +10,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::generator::{Generator, Run};
-use super::panics;
-use crate::model::{Content, Overdue, Panicked, Stack, TimedOut};
+use super::panics::{self, Seen};
+use crate::model::{Content, Overdue, Stack, TimedOut};
 use crate::{own_thread, stack};
 
 /// How long a generator may keep the next one waiting: long beside the milliseconds that a healthy one needs, short beside a person's patience.
@@ -256,8 +256,12 @@ impl<'a> Runner<'a> {
     }
 
     fn deadline(&self, index: usize, started: Instant) -> Instant {
+        let generator = &self.generators[index];
+        // Names for the account of a panic are waited for as for any others: the author's part is over.
+        let panicked = generator.current_run().is_some_and(|run| run.panicked);
+        let names = if panicked { stack::SYMBOLS_DEADLINE } else { Duration::ZERO };
         // An author may give a timeout that no clock can hold.
-        let own = started.checked_add(self.generators[index].timeout);
+        let own = started.checked_add(generator.timeout.saturating_add(names));
         own.map_or(self.until, |own| own.min(self.until))
     }
 
@@ -312,18 +316,21 @@ impl Job {
     fn run(self, tid: u32) {
         let Self { index, generator, events, worker } = self;
         let started = Instant::now();
-        // An account of a panic is none if it comes after the deadline.
-        let until = started + (generator.timeout / 2).min(stack::SYMBOLS_DEADLINE);
         let on_abort = {
             let (generator, events) = (Arc::clone(&generator), events.clone());
-            move |panicked: Panicked| {
+            move |seen: Seen| {
+                generator.has_panicked();
+                let panicked = seen.account();
                 generator.fall_asleep(panicked.clone());
                 let outcome = Outcome { content: Content::Panicked(panicked), took: started.elapsed() };
                 let _ = events.send(Event::Done(Done { index, outcome, worker: None }));
             }
         };
         let content = panic::catch_unwind(AssertUnwindSafe(|| {
-            panics::catch(until, || generator.make(tid), on_abort).unwrap_or_else(Content::Panicked)
+            panics::catch(|| generator.make(tid), on_abort).unwrap_or_else(|seen| {
+                generator.has_panicked();
+                Content::Panicked(seen.account())
+            })
         }));
         // Whatever happens, the generator is given back, and the report does not wait for it.
         let content = content.unwrap_or_else(|_| Content::Error("gmr itself panicked over it".to_owned()));
