@@ -2,7 +2,10 @@
 //!
 //! A program says `ready` on its standard output when it stands as the test wants it, then answers one line for each line on its standard input, and ends when that is closed.
 
+use std::fs;
 use std::io::{BufRead, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 /// Says `ready`, then answers each line of standard input with what `answer` makes of it.
 ///
@@ -17,6 +20,33 @@ pub fn converse(mut answer: impl FnMut(&str) -> String) {
             Err(error) => say(&format!("standard input failed: {error}")),
         }
     }
+}
+
+static ARRIVED: AtomicUsize = AtomicUsize::new(0);
+
+/// Says that the calling thread does nothing any more but go to where it waits for good.
+pub fn arrive() {
+    ARRIVED.fetch_add(1, Ordering::Release);
+}
+
+/// Waits until so many threads have arrived, and all but the calling one are asleep: those have got to where they wait.
+///
+/// # Panics
+/// If `/proc` cannot be read.
+pub fn settle(threads: usize) {
+    while ARRIVED.load(Ordering::Acquire) < threads || !all_asleep() {
+        thread::yield_now();
+    }
+}
+
+fn all_asleep() -> bool {
+    let own = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let tasks = fs::read_dir("/proc/self/task").expect("the threads can be listed").flatten();
+    tasks.filter(|task| *task.file_name() != *own).all(|task| {
+        // One that has ended meanwhile is not awake. The state stands behind the name, which may hold anything.
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
+    })
 }
 
 /// One line on standard output, at once.

@@ -50,12 +50,19 @@ async fn for_an_answer() {
 
 fn start_threads() {
     for name in ["<script>alert", "a\u{1b}[31m&b", "plain"] {
-        let start = || drop(wait_for_stock());
+        let start = || {
+            gmr_tests::arrive();
+            drop(wait_for_stock());
+        };
         thread::Builder::new().name(name.into()).spawn(start).expect("a thread");
     }
     for number in 0..20 {
         let start = thread::Builder::new().name(format!("order-{number}"));
-        start.spawn(wait_for_orders).expect("a thread");
+        let wait = || {
+            gmr_tests::arrive();
+            wait_for_orders();
+        };
+        start.spawn(wait).expect("a thread");
     }
 }
 
@@ -83,6 +90,7 @@ fn main() {
     let _held = wait_for_stock();
     start_threads();
     let _runtime = start_tasks();
+    gmr_tests::settle(23);
     gmr_tests::converse(|folder| match write_all(Path::new(folder)) {
         Ok(()) => "written".to_owned(),
         Err(error) => error.to_string(),
