@@ -83,9 +83,12 @@ mod chosen {
     pub(crate) type Cache = framehop::aarch64::CacheAarch64;
     type UnwindRegisters = framehop::aarch64::UnwindRegsAarch64;
 
-    /// The highest known code address tells which bits of a return address are a signature (pointer authentication).
+    /// The highest known code address tells which bits of a return address are a signature (pointer authentication). Where no code is known, nothing does.
     pub(crate) fn for_unwinder(registers: Registers, max_code_address: u64) -> UnwindRegisters {
-        let mask = PtrAuthMask::from_max_known_address(max_code_address);
+        let mask = match max_code_address {
+            0 => PtrAuthMask::new_no_strip(),
+            highest => PtrAuthMask::from_max_known_address(highest),
+        };
         UnwindRegisters::new_with_ptr_auth_mask(mask, registers.lr, registers.sp, registers.fp)
     }
 
@@ -108,13 +111,27 @@ mod chosen {
 use chosen::INTERRUPTED;
 pub(super) use chosen::{Cache, Unwinder, for_unwinder, interrupted};
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use std::mem::offset_of;
 
     use super::*;
 
     #[test]
+    #[cfg(target_arch = "aarch64")]
+    fn the_places_are_those_of_the_c_library() {
+        let context = size_of::<libc::siginfo_t>();
+        let machine = context + offset_of!(libc::ucontext_t, uc_mcontext);
+        let register = |number: usize| (machine + offset_of!(libc::mcontext_t, regs) + 8 * number) as u64;
+        let Places { ip, sp, fp, lr } = INTERRUPTED;
+        assert_eq!(ip, (machine + offset_of!(libc::mcontext_t, pc)) as u64);
+        assert_eq!(sp, (machine + offset_of!(libc::mcontext_t, sp)) as u64);
+        assert_eq!(fp, register(29));
+        assert_eq!(lr, Some(register(30)));
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
     #[allow(clippy::cast_sign_loss, reason = "the indices are small and positive")]
     fn the_places_are_those_of_the_c_library() {
         let registers = offset_of!(libc::ucontext_t, uc_mcontext) as u64;
