@@ -1,15 +1,21 @@
-//! Every order in which a task's polls, the thread that wakes it and a report can meet over its account, as the memory model allows them: gone through by a model checker.
+//! Every order in which a task's polls, the thread that wakes it and a report can meet over its account, and in which tasks that begin and end and a report can meet over the registry, as the
+//! memory model allows them: gone through by a model checker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
-use crate::entry::{Condition, Entry};
+use crate::entry::{Condition, Entry, Shared};
+use crate::registry::{Registry, SHARDS, Shard, Slot};
 
 /// The account itself, over the checker's locks and atomics.
 #[path = "../gmr-runtime/src/task/entry.rs"]
 #[allow(dead_code, clippy::duration_suboptimal_units, reason = "the library uses the rest of it")]
 mod entry;
+
+/// The registry itself.
+#[path = "../gmr-runtime/src/task/registry.rs"]
+mod registry;
 
 mod sync {
     pub(super) use loom::sync::{Mutex, MutexGuard, atomic};
@@ -149,5 +155,78 @@ fn a_task_that_ends_is_settled_and_can_be_looked_at() {
             assert!(entry.is_settled(TRACE) && entry.has_ended());
             assert_eq!(entry.polls(), 2);
         },
+    );
+}
+
+/// The ids of two tasks in the same part of the registry.
+const ONE: u64 = 1;
+const OTHER: u64 = ONE + SHARDS as u64;
+
+type Registries = Arc<Registry>;
+
+fn empty() -> Registries {
+    Arc::new(Registry::new(std::array::from_fn(|_| loom::sync::Mutex::new(Shard::new()))))
+}
+
+fn add(registry: &Registry, id: u64) -> (Shared, Slot) {
+    registry.add(id, "task", std::panic::Location::caller())
+}
+
+/// The ids of all tasks that a report finds. Nobody stays in the registry, so that it can read all of it.
+fn found(registry: &Registry) -> Vec<u64> {
+    let (tasks, unread) = registry.all();
+    assert_eq!(unread, 0);
+    for task in &tasks {
+        assert!(matches!(task.look(TRACE).expect("nobody holds it").0, Condition::New));
+    }
+    tasks.iter().map(|task| task.id).collect()
+}
+
+#[test]
+fn tasks_that_begin_at_once_have_a_place_each() {
+    in_every_order(
+        empty,
+        |registry| drop(add(registry, ONE)),
+        |registry| drop(add(registry, OTHER)),
+        |registry| assert_eq!(found(registry), [ONE, OTHER]),
+    );
+}
+
+#[test]
+fn the_place_of_a_task_that_ends_is_not_taken_from_one_that_begins() {
+    in_every_order(
+        empty,
+        |registry| {
+            let (entry, slot) = add(registry, ONE);
+            registry.remove(&entry, slot);
+            assert_eq!(Arc::strong_count(&entry), 1, "nobody else has it");
+        },
+        |registry| {
+            let (entry, slot) = add(registry, OTHER);
+            assert!(Arc::ptr_eq(&registry.find(OTHER).expect("it is there"), &entry));
+            registry.remove(&entry, slot);
+            drop(add(registry, OTHER));
+        },
+        |registry| {
+            assert_eq!(found(registry), [OTHER]);
+            assert!(registry.find(ONE).is_none());
+        },
+    );
+}
+
+#[test]
+fn a_report_finds_a_task_or_does_not_and_keeps_none_alive_in_the_registry() {
+    in_every_order(
+        empty,
+        |registry| {
+            let (entry, slot) = add(registry, ONE);
+            registry.remove(&entry, slot);
+        },
+        |registry| {
+            let (tasks, unread) = registry.all();
+            assert!(unread == 0 && tasks.len() <= 1);
+            assert!(tasks.iter().all(|task| task.id == ONE));
+        },
+        |registry| assert_eq!(found(registry), []),
     );
 }

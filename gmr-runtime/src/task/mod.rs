@@ -7,6 +7,7 @@
 
 mod entry;
 mod own;
+mod registered;
 mod registry;
 #[cfg(feature = "tokio")]
 pub(crate) mod runtimes;

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt::Display;
 
-use super::registry;
+use super::registered::TASKS;
 use crate::stack;
 
 thread_local! {
@@ -56,7 +56,7 @@ impl Drop for Inside {
 pub fn label(key: &'static str, value: impl Display) {
     let id = POLLING.try_with(|polling| polling.get().0).unwrap_or(0);
     if id != 0
-        && let Some(task) = registry::find(id)
+        && let Some(task) = TASKS.find(id)
     {
         task.label(key, value.to_string());
     }

@@ -7,7 +7,7 @@ use ::tokio::runtime::Handle;
 use ::tokio::task::{self, AbortHandle, JoinHandle};
 
 use super::own;
-use super::registry::Registered;
+use super::registered::Registered;
 use super::tracked::named;
 use super::{readable_type, runtimes};
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::entry::Shared;
-use super::registry;
+use super::registered::TASKS;
 use super::waker::Span;
 use crate::own_thread;
 
@@ -76,7 +76,7 @@ pub(crate) struct Survey {
 /// What wakes a task is the runtime's code, which may itself be stuck: it runs on a thread of its own, which nobody waits for.
 pub(crate) fn survey(patience: Duration) -> Survey {
     let until = Instant::now() + patience;
-    let (tasks, unread) = registry::all();
+    let (tasks, unread) = TASKS.all();
     let trace = NEXT.fetch_add(1, Ordering::Relaxed);
     let survey = Survey { tasks, trace, unread };
     if survey.tasks.is_empty() {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
-use super::registry::Registered;
+use super::registered::Registered;
 use super::trace::{self, Branch};
 use super::waker::{Capture, is_capturing};
 use super::{own, readable_type};

@@ -1,0 +1,34 @@
+//! The tasks of this process, and the place that each has among them for as long as it lives.
+
+use std::panic::Location;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::entry::Shared;
+use super::registry::{Registry, SHARDS, Shard, Slot};
+
+/// The tasks of this process.
+pub(super) static TASKS: Registry = Registry::new([const { Mutex::new(Shard::new()) }; SHARDS]);
+
+/// The id of the next task.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// A task's place in the registry, which is its own until this is dropped.
+#[derive(Debug)]
+pub(super) struct Registered {
+    pub(super) entry: Shared,
+    slot: Slot,
+}
+
+impl Registered {
+    pub(super) fn new(name: &'static str, spawned_at: &'static Location<'static>) -> Self {
+        let (entry, slot) = TASKS.add(NEXT.fetch_add(1, Ordering::Relaxed), name, spawned_at);
+        Self { entry, slot }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        TASKS.remove(&self.entry, self.slot);
+    }
+}
