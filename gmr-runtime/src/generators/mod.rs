@@ -19,7 +19,7 @@ pub(crate) fn before_configuration(identity: Identity) -> [Generator; 4] {
         Generator::new("Package", move || stack::with_files(|| package::generate(&identity))),
         // Taking stacks has its own deadline of one second, symbols have theirs; this one is for what hangs in neither.
         Generator::new("Threads", || stack::with_files(threads::generate))
-            .with_timeout(stack::SYMBOLS_DEADLINE + Duration::from_secs(2)),
+            .with_timeout(stack::SYMBOLS_DEADLINE + Duration::from_secs(5)),
         Generator::new("Green Threads", green_threads::generate),
         Generator::new("Processes", || stack::with_files(processes::generate)),
     ]

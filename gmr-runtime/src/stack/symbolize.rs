@@ -16,7 +16,7 @@ use crate::model::{Frame, Stack};
 use crate::{own_thread, stack};
 
 /// How long to wait for symbols. The debug information of a large binary takes its time when it is read for the first time; without it the report still has
-/// its addresses, and the Threads section is given two seconds more than this.
+/// its addresses, and the Threads section is given five seconds more than this: on a crowded machine, everything before takes its time too.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 
 /// What stands between a signal handler and what it has interrupted, in gdb's words.
