@@ -1,4 +1,6 @@
-// As many goroutines as tests/programs/crowd.rs has threads, as deep. `crowd THREADS DEPTH`
+// As many goroutines as tests/programs/crowd.rs has threads or tests/programs/tasks.rs tasks, as deep. `crowd GOROUTINES DEPTH DEBUG`
+//
+// DEBUG is that of the goroutine profile: 1 counts stacks that are alike, 2 shows every goroutine.
 package main
 
 import (
@@ -25,11 +27,12 @@ func descend(depth int, there *sync.WaitGroup, end chan struct{}) int {
 func main() {
 	threads, _ := strconv.Atoi(os.Args[1])
 	depth, _ := strconv.Atoi(os.Args[2])
+	debug, _ := strconv.Atoi(os.Args[3])
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR2)
 	go func() {
 		for range signals {
-			pprof.Lookup("goroutine").WriteTo(os.Stderr, 2)
+			pprof.Lookup("goroutine").WriteTo(os.Stderr, debug)
 			fmt.Fprintln(os.Stderr, "==== end of report ====")
 		}
 	}()

@@ -1,8 +1,8 @@
 //! What was promised of the figures, and whether they keep it.
 
-use super::Results;
 use super::figures::{memory, time, times};
 use super::table::Table;
+use super::{Results, tasks};
 
 /// The number of threads that most promises are about.
 const MANY: usize = 1000;
@@ -25,11 +25,12 @@ pub(crate) fn table(results: &Results) -> Table {
     aim("gdb beside the first report, 1,000 threads", ratio(gdb, first), Bound::Least(20.0), times);
     let most = row(8000).and_then(|row| row.later("gmr"));
     aim("a later report, 8,000 threads", most, Bound::Most(0.3), time);
-    let tasks = |count| results.tasks.iter().flatten().find(|row| row.tasks == count);
-    let later = |count| tasks(count).and_then(|row| row.later.median());
+    let of_tasks =
+        |count| results.tasks.iter().flatten().find(|row| row.name == tasks::GMR && row.tasks == count);
+    let later = |count| of_tasks(count).and_then(|row| row.later.median());
     aim("a later report, 1,000 tasks", later(1_000), Bound::Most(0.02), time);
     aim("a later report, 100,000 tasks", later(100_000), Bound::Most(1.0), time);
-    let peak = tasks(100_000).and_then(|row| row.peak.median());
+    let peak = of_tasks(100_000).and_then(|row| row.peak.median());
     aim("memory at the peak, 100,000 tasks", peak, Bound::Most(64.0 * 1024.0), memory);
     let handler = results.handler.iter().flatten().find(|row| row.threads == MANY);
     let handler = handler.and_then(|row| row.took.percentile(99));

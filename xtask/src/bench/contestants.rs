@@ -1,6 +1,6 @@
 //! Who is measured: gmr and the tools for the same purpose, each with a program of its own language that has as many threads, as deep.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::setting::{Setting, foreign, version};
@@ -142,16 +142,22 @@ fn jstack(_: &Setting) -> Result<Contestant, String> {
     Ok(Contestant { name: "jstack", subject: Box::new(subject), asked, mark: "\"crowd-", most: 8000 })
 }
 
-fn go(setting: &Setting) -> Result<Contestant, String> {
+/// Builds Go's program.
+pub(super) fn built_by_go(setting: &Setting) -> Result<PathBuf, String> {
     installed("Go", "go", "version")?;
     let program = setting.directory.join("crowd-go");
     let built = Command::new("go").args(["build", "-o"]).arg(&program).arg(foreign("crowd.go")).status();
     if !built.is_ok_and(|status| status.success()) {
         return Err("Go: its program could not be built; not measured".to_owned());
     }
+    Ok(program)
+}
+
+fn go(setting: &Setting) -> Result<Contestant, String> {
+    let program = built_by_go(setting)?;
     let subject = move |_: &Setting, threads: usize, depth: usize| {
         let mut command = Command::new(&program);
-        command.args([threads.to_string(), depth.to_string()]);
+        command.args([threads.to_string(), depth.to_string(), "2".to_owned()]);
         command
     };
     let asked = Asked::BySignal { times: 2 };

@@ -116,8 +116,8 @@ fn about_reports(depth: usize, notes: &[String]) -> String {
     about.trim_end().to_owned()
 }
 
-const TASKS: &str = "Asynchronous tasks on tokio with two workers, all waiting at one place: from the signal to the last byte of the text in a file. \"First\" is the first report of a process; its memory is \
-    what the kernel's mark (`VmHWM`) says above what the process had before.";
+const TASKS: &str = "Asynchronous tasks on tokio with two workers, all waiting at one place, and as many goroutines of Go's, a few functions deep: from the signal to the last byte of the text in a file. With debug=1, \
+    Go counts stacks that are alike, with debug=2 it shows each. \"First\" is the first report of a process; its memory is what the kernel's mark (`VmHWM`) says above what the process had before.";
 
 const MEMORY: &str = "Of the process that reports, for its first report, above what it had before: `RssAnon` is memory of its own, looked at every 0.2 ms; `RSS` has the \
     mapped files as well, its peak by the kernel's mark (`VmHWM`).";

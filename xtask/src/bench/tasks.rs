@@ -1,5 +1,8 @@
-//! Reports of many asynchronous tasks: how long they take, and what memory they need.
+//! Reports of many asynchronous tasks, and Go's of as many goroutines: how long they take, and what memory they need.
 
+use std::process::Command;
+
+use super::contestants;
 use super::figures::{Figures, memory, time};
 use super::options::Options;
 use super::program::Program;
@@ -10,33 +13,89 @@ use super::table::Table;
 const COUNTS: [usize; 3] = [1_000, 10_000, 100_000];
 /// Later reports of one process.
 const LATER: usize = 5;
+/// The stack of each of Go's goroutines: gmr's tasks wait three functions deep.
+const DEPTH: usize = 3;
+
+pub(crate) const GMR: &str = "gmr";
 
 pub(crate) struct Row {
     pub(crate) tasks: usize,
+    pub(crate) name: &'static str,
     first: Figures,
     pub(crate) later: Figures,
     /// KiB above what the process had before.
     pub(crate) peak: Figures,
 }
 
-pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Vec<Row>, String> {
-    COUNTS.iter().map(|&tasks| one(setting, tasks, options.runs)).collect()
+/// A program with so many tasks, and what stands in its report once it tells of all of them.
+struct Contestant {
+    name: &'static str,
+    program: Subject,
+    tells: Told,
 }
 
-fn one(setting: &Setting, tasks: usize, runs: usize) -> Result<Row, String> {
-    let mut row =
-        Row { tasks, first: Figures::default(), later: Figures::default(), peak: Figures::default() };
-    for run in 1..=runs {
-        println!("{tasks} tasks, run {run}");
-        let mut program = Program::start(setting, setting.program("tasks", &[&"many", &tasks]))?;
-        let before = resident(program.pid(), "VmRSS");
-        row.first.add(program.report()?.as_secs_f64());
-        row.peak.add(resident(program.pid(), "VmHWM") - before);
-        for _ in 0..LATER {
-            row.later.add(program.report()?.as_secs_f64());
+type Subject = Box<dyn Fn(&Setting, usize) -> Command>;
+type Told = fn(usize) -> String;
+
+pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Vec<Row>, String> {
+    let all = contestants(setting);
+    let mut rows = Vec::new();
+    for tasks in COUNTS {
+        let empty = |contestant: &Contestant| Row {
+            tasks,
+            name: contestant.name,
+            first: Figures::default(),
+            later: Figures::default(),
+            peak: Figures::default(),
+        };
+        let mut measured: Vec<Row> = all.iter().map(empty).collect();
+        for run in 1..=options.runs {
+            println!("{tasks} tasks, run {run}");
+            for (contestant, row) in all.iter().zip(&mut measured) {
+                one_process(setting, contestant, row)?;
+            }
         }
+        rows.extend(measured);
     }
-    Ok(row)
+    Ok(rows)
+}
+
+/// gmr, and Go where it is installed: where it is not, the notes on reports of threads say so.
+fn contestants(setting: &Setting) -> Vec<Contestant> {
+    let gmr = |setting: &Setting, tasks| setting.program("tasks", &[&"many", &tasks]);
+    let tells = |tasks| format!("tasks = {tasks}: {tasks} waiting");
+    let mut all = vec![Contestant { name: GMR, program: Box::new(gmr), tells }];
+    let Ok(program) = contestants::built_by_go(setting) else { return all };
+    // Every goroutine but the program's own few.
+    let grouped = |tasks: usize| format!("\n{} @ ", tasks - 1);
+    let listed = |_| "goroutine 1 [".to_owned();
+    let levels: [(_, _, Told); 2] =
+        [("Go, goroutine profile debug=1", "1", grouped), ("Go, goroutine profile debug=2", "2", listed)];
+    for (name, debug, tells) in levels {
+        let program = program.clone();
+        let with_tasks = move |_: &Setting, tasks: usize| {
+            let mut command = Command::new(&program);
+            command.args([&tasks.to_string(), &DEPTH.to_string(), debug]);
+            command
+        };
+        all.push(Contestant { name, program: Box::new(with_tasks), tells });
+    }
+    all
+}
+
+fn one_process(setting: &Setting, contestant: &Contestant, row: &mut Row) -> Result<(), String> {
+    let mut program = Program::start(setting, (contestant.program)(setting, row.tasks))?;
+    let before = resident(program.pid(), "VmRSS");
+    row.first.add(program.report()?.as_secs_f64());
+    row.peak.add(resident(program.pid(), "VmHWM") - before);
+    for _ in 0..LATER {
+        row.later.add(program.report()?.as_secs_f64());
+    }
+    let told = (contestant.tells)(row.tasks);
+    if !program.said().contains(&told) {
+        return Err(format!("{}: `{told}` is not in its report of {} tasks", contestant.name, row.tasks));
+    }
+    Ok(())
 }
 
 /// KiB, by the kernel's word for them.
@@ -47,9 +106,10 @@ fn resident(pid: u32, name: &str) -> f64 {
 }
 
 pub(crate) fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new(&["tasks", "first", "later", "memory at the first's peak"]);
+    let mut table = Table::new(&["report", "tasks", "first", "later", "memory at the first's peak"]);
     for row in rows {
         table.row([
+            row.name.to_owned(),
             row.tasks.to_string(),
             row.first.show(time),
             row.later.show(time),
