@@ -2,6 +2,7 @@
 
 use super::figures::{memory, time, times};
 use super::table::Table;
+use super::throughput::Throughput;
 use super::{Results, tasks};
 
 /// The number of threads that most promises are about.
@@ -45,7 +46,7 @@ pub(crate) fn table(results: &Results) -> Table {
         let rendered = results.micro.iter().flatten().find_map(|row| row.median_of(&name));
         aim(&format!("writing a report as {format}, 1,000 threads"), rendered, Bound::Most(most), time);
     }
-    let idle = results.throughput.as_ref().and_then(|throughput| throughput.idle_ratio.median());
+    let idle = results.throughput.as_ref().and_then(Throughput::idle);
     aim("throughput with gmr idle", idle, Bound::Least(0.99), |ratio| format!("{:.1} %", ratio * 100.0));
     table
 }

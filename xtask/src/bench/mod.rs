@@ -128,5 +128,5 @@ const HANDLER: &str = "From the moment the handler knows that its thread was ask
 const MICRO: &str =
     "Measured by criterion, in one process: `cargo bench -p gmr-runtime --features __bench,html,json,xml`.";
 
-const THROUGHPUT: &str = "An HTTP server with a thread for each of 16 connections that are never idle, the clients on the same machine. In each round, three fresh processes are loaded by \
-    turns, half a second each time, and the ratio is taken within the round. The reports find the busy threads in ever new places, whose symbols are not known yet.";
+const THROUGHPUT: &str = "An HTTP server with a thread for each of 16 connections that are never idle, the clients on the same machine. In each round, four fresh processes are loaded by \
+    turns, half a second each time, and the ratio is taken of what each has answered in the same second. The second is as the first: what it differs by is chance. The reports find the busy threads in ever new places, whose symbols are not known yet.";

@@ -8,8 +8,8 @@ pub(crate) const USAGE: &str = "
       --depth N            frames of each thread [30]
       --runs N             runs of gmr [5]
       --slow-runs N        runs of the other tools [3]
-      --rounds N           rounds of the throughput, with fresh processes [6]
-      --seconds N          of load in a round, for each of three servers [4]
+      --rounds N           rounds of the throughput, with fresh processes [10]
+      --seconds N          of load in a round, for each of four servers [3]
       --write              write docs/benchmarks.md; measures everything";
 
 /// The parts of a benchmark, in the order in which they are measured.
@@ -54,8 +54,8 @@ impl Options {
             depth: 30,
             runs: 5,
             slow_runs: 3,
-            rounds: 6,
-            seconds: 4,
+            rounds: 10,
+            seconds: 3,
             write: false,
         };
         let mut arguments = arguments.iter();

@@ -1,6 +1,7 @@
-//! What gmr costs a program that is busy: an HTTP server over loopback, without gmr, with gmr idle, and with a report each second, by turns.
+//! What gmr costs a program that is busy: an HTTP server over loopback, without gmr, with gmr idle, and with a report each second, by turns. And without gmr once more: what that differs by is chance.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::mem::take;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -23,54 +24,64 @@ const SLICES_A_SECOND: usize = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Without,
+    Again,
     Idle,
     Reporting,
 }
 
+const MODES: [Mode; 4] = [Mode::Without, Mode::Again, Mode::Idle, Mode::Reporting];
+
+/// For each of [`MODES`].
 #[derive(Default)]
 pub(crate) struct Throughput {
     /// Requests in a second.
-    without: Figures,
-    idle: Figures,
-    reporting: Figures,
-    /// Ratios to the measurement without gmr of the same round.
-    pub(crate) idle_ratio: Figures,
-    pub(crate) reporting_ratio: Figures,
+    rates: [Figures; MODES.len()],
+    /// Ratios to the first mode's in the same second.
+    ratios: [Figures; MODES.len()],
+}
+
+impl Throughput {
+    /// What is left of the throughput where gmr is idle.
+    pub(crate) fn idle(&self) -> Option<f64> {
+        self.ratios[Mode::Idle as usize].median()
+    }
 }
 
 pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Throughput, String> {
     let mut throughput = Throughput::default();
     for number in 0..options.rounds {
         println!("throughput, round {}", number + 1);
-        let [without, idle, reporting] = round(setting, options.seconds * SLICES_A_SECOND)?;
-        throughput.without.add(without);
-        throughput.idle.add(idle);
-        throughput.reporting.add(reporting);
-        throughput.idle_ratio.add(idle / without);
-        throughput.reporting_ratio.add(reporting / without);
+        round(setting, options.seconds, &mut throughput)?;
     }
     Ok(throughput)
 }
 
-/// Requests in a second of three fresh processes that are loaded by turns, so that whatever else the machine does meets all of them.
-fn round(setting: &Setting, slices: usize) -> Result<[f64; 3], String> {
-    let modes = [Mode::Without, Mode::Idle, Mode::Reporting];
+/// Fresh processes that are loaded by turns, so that whatever else the machine does meets all of them.
+fn round(setting: &Setting, seconds: usize, throughput: &mut Throughput) -> Result<(), String> {
     let mut servers = Vec::new();
-    for mode in modes {
+    for mode in MODES {
         servers.push(Server::start(setting, mode)?);
     }
-    for slice in 0..slices {
-        for turn in 0..modes.len() {
-            // Nobody always comes after the same one.
-            let place = (turn + slice) % modes.len();
-            let report = modes[place] == Mode::Reporting && slice % SLICES_A_SECOND == 0;
-            servers[place].load(report)?;
+    let mut first = 0;
+    for _ in 0..seconds {
+        for slice in 0..SLICES_A_SECOND {
+            for turn in 0..MODES.len() {
+                // Nobody always comes after the same one.
+                let place = (first + turn) % MODES.len();
+                servers[place].load(MODES[place] == Mode::Reporting && slice == 0)?;
+            }
+            first += 1;
+        }
+        let rates: Vec<f64> = servers.iter_mut().map(Server::take_rate).collect();
+        for (mode, rate) in rates.iter().enumerate() {
+            throughput.rates[mode].add(*rate);
+            throughput.ratios[mode].add(rate / rates[0]);
         }
     }
-    Ok([0, 1, 2].map(|place| f64::from(servers[place].requests) / servers[place].time.as_secs_f64()))
+    Ok(())
 }
 
-/// A process under load, and what it has achieved so far.
+/// A process under load, and what it has achieved in this second.
 struct Server {
     program: Program,
     port: u16,
@@ -80,7 +91,8 @@ struct Server {
 
 impl Server {
     fn start(setting: &Setting, mode: Mode) -> Result<Self, String> {
-        let arguments: &[&dyn ToString] = if mode == Mode::Without { &[] } else { &[&"gmr"] };
+        let arguments: &[&dyn ToString] =
+            if matches!(mode, Mode::Without | Mode::Again) { &[] } else { &[&"gmr"] };
         let mut program = Program::start(setting, setting.program("server", arguments))?;
         let port = program.ask("port")?.parse().map_err(|_| "the server told no port")?;
         if mode == Mode::Reporting {
@@ -108,6 +120,12 @@ impl Server {
             }
             signalled
         })
+    }
+
+    /// Requests in a second, since this was last asked.
+    fn take_rate(&mut self) -> f64 {
+        let (requests, time) = (take(&mut self.requests), take(&mut self.time));
+        f64::from(requests) / time.as_secs_f64()
     }
 }
 
@@ -146,13 +164,15 @@ pub(crate) fn table(throughput: &Throughput) -> Table {
     let mut table = Table::new(&[
         "server",
         "requests/s, median (min – max)",
-        "beside none, median of the pairs (min – max)",
+        "beside the first, median of the pairs (min – max)",
     ]);
-    let rate = |figures: &Figures| figures.show(|rate| format!("{rate:.0}"));
-    let ratio = |figures: &Figures| figures.show(|ratio| format!("{:.1} %", ratio * 100.0));
-    table.row(["without gmr".to_owned(), rate(&throughput.without), "100 %".to_owned()]);
-    table.row(["gmr, idle".to_owned(), rate(&throughput.idle), ratio(&throughput.idle_ratio)]);
-    let reporting = [rate(&throughput.reporting), ratio(&throughput.reporting_ratio)];
-    table.row(["gmr, a report each second".to_owned()].into_iter().chain(reporting));
+    for (mode, server) in
+        MODES.iter().zip(["without gmr", "without gmr, once more", "gmr, idle", "gmr, a report each second"])
+    {
+        let rates = throughput.rates[*mode as usize].show(|rate| format!("{rate:.0}"));
+        let ratios = throughput.ratios[*mode as usize].show(|ratio| format!("{:.1} %", ratio * 100.0));
+        let ratios = if *mode == Mode::Without { "100 %".to_owned() } else { ratios };
+        table.row([server.to_owned(), rates, ratios]);
+    }
     table
 }
