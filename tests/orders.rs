@@ -43,20 +43,33 @@ impl Wake for Woken {
 /// The account of a task that has been polled once and waits.
 fn waiting() -> Arc<Entry> {
     let entry = Entry::new(1, "task", std::panic::Location::caller());
-    entry.begin(TID);
-    entry.end();
+    let asked = entry.begin(TID);
+    entry.end(asked);
     Arc::new(entry)
+}
+
+/// Such a task, with a waker.
+fn with_waker() -> (Arc<Entry>, Arc<Woken>) {
+    let (entry, woken) = (waiting(), Arc::new(Woken::default()));
+    entry.keep(Waker::from(Arc::clone(&woken)));
+    (entry, woken)
+}
+
+/// The runtime polls whatever was woken.
+fn polled_if_woken((entry, woken): &(Arc<Entry>, Arc<Woken>)) {
+    if woken.0.load(Ordering::Relaxed) > 0 {
+        poll(entry);
+    }
+    must_have_told(entry);
 }
 
 /// A poll as `Tracked` does it while a trace is wanted.
 fn poll(entry: &Entry) {
-    let since = entry.begin(TID);
+    let asked = entry.begin(TID);
     if entry.claim(TRACE) {
         entry.found(TRACE, Arc::new([17]));
-        entry.end_unchanged(since);
-    } else {
-        entry.end();
     }
+    entry.end(asked);
 }
 
 /// Goes through the orders of these two, each on a thread of its own, then has `after` look at what they have left. Either begins once: the checker looks for what a step of the one
@@ -99,22 +112,22 @@ fn a_settled_task_has_told_where_it_waits() {
 
 #[test]
 fn a_task_that_is_woken_while_it_is_polled_is_not_thought_to_be_polled_or_woken_for_ever() {
-    let with_waker = || {
-        let woken = Arc::new(Woken::default());
-        let entry = waiting();
-        entry.keep(Waker::from(Arc::clone(&woken)));
-        (entry, woken)
+    in_every_order(with_waker, |(entry, _)| poll(entry), |(entry, _)| entry.wake(TRACE), polled_if_woken);
+}
+
+#[test]
+fn a_task_that_is_asked_in_a_poll_that_does_not_know_it_is_polled_once_more_and_tells() {
+    let unaware = |(entry, _): &(Arc<Entry>, Arc<Woken>)| {
+        let asked = entry.begin(TID);
+        entry.end(asked);
     };
     in_every_order(
         with_waker,
-        |(entry, _)| poll(entry),
-        |(entry, _)| entry.wake(),
+        unaware,
+        |(entry, _)| entry.wake(TRACE),
         |(entry, woken)| {
-            // The runtime polls whatever was woken.
-            if woken.0.load(Ordering::Relaxed) > 0 {
-                poll(entry);
-            }
-            must_have_told(entry);
+            assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+            polled_if_woken(&(Arc::clone(entry), Arc::clone(woken)));
         },
     );
 }
@@ -130,7 +143,7 @@ fn a_waker_that_is_replaced_while_it_is_used_is_neither_lost_nor_left_over() {
     in_every_order(
         with_wakers,
         |(entry, _, after)| entry.keep(Waker::from(Arc::clone(after))),
-        |(entry, ..)| entry.wake(),
+        |(entry, ..)| entry.wake(TRACE),
         |(_, before, after)| {
             let count = |woken: &Woken| woken.0.load(Ordering::Relaxed);
             assert_eq!(count(before) + count(after), 1);
@@ -143,8 +156,8 @@ fn a_waker_that_is_replaced_while_it_is_used_is_neither_lost_nor_left_over() {
 #[test]
 fn a_task_that_ends_is_settled_and_can_be_looked_at() {
     let end = |entry: &Arc<Entry>| {
-        entry.begin(TID);
-        entry.end();
+        let asked = entry.begin(TID);
+        entry.end(asked);
         entry.finish();
     };
     in_every_order(

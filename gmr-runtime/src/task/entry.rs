@@ -77,31 +77,25 @@ impl Entry {
         }
     }
 
-    /// A poll begins on this thread. Tells since when the task had waited.
-    pub(super) fn begin(&self, tid: u32) -> u64 {
+    /// A poll begins on this thread. If a report has asked for it: since when the task had waited.
+    pub(super) fn begin(&self, tid: u32) -> Option<u64> {
+        let asked = self.woken.load(Ordering::Relaxed) != 0;
+        if asked {
+            self.woken.store(0, Ordering::Relaxed);
+        }
         let waiting_since = self.since.load(Ordering::Relaxed);
         self.since.store(clock(), Ordering::Relaxed);
         self.polled_by.store(tid, Ordering::Release);
-        waiting_since
+        asked.then_some(waiting_since)
     }
 
-    /// It has ended. One thread polls a task at a time, so that nobody else counts.
-    pub(super) fn end(&self) {
-        self.polls.store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.finish_poll(clock());
-    }
-
-    /// A poll that was a report's own has ended: nothing is different from before.
-    pub(super) fn end_unchanged(&self, waiting_since: u64) {
-        self.finish_poll(waiting_since);
-    }
-
-    fn finish_poll(&self, since: u64) {
-        self.since.store(since, Ordering::Relaxed);
-        self.polled_by.store(0, Ordering::Release);
-        if self.woken.load(Ordering::Relaxed) != 0 {
-            self.woken.store(0, Ordering::Relaxed);
+    /// The poll has ended. After one that a report has asked for, in time for it or not, nothing is different from before. One thread polls a task at a time, so that nobody else counts.
+    pub(super) fn end(&self, asked: Option<u64>) {
+        if asked.is_none() {
+            self.polls.store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
+        self.since.store(asked.unwrap_or_else(clock), Ordering::Relaxed);
+        self.polled_by.store(0, Ordering::Release);
     }
 
     /// Keeps the waker by which the task can be woken for a report.
@@ -125,9 +119,9 @@ impl Entry {
         self.slow().branches = Some((trace, branches));
     }
 
-    /// Wakes it for a trace, unless it is being polled, was never polled, or is gone. What runs here is the runtime's.
-    pub(super) fn wake(&self) {
-        if self.polled_by.load(Ordering::Acquire) != 0 {
+    /// Wakes it for a trace, unless a poll takes part in that already, it was never polled, or is gone. One that is being polled is woken as well: that poll may not have seen that a trace is wanted, the next will. What runs here is the runtime's.
+    pub(super) fn wake(&self, trace: u64) {
+        if self.traced.load(Ordering::Acquire) == trace {
             return;
         }
         let Some(waker) = self.slow().waker.clone() else { return };

@@ -90,7 +90,7 @@ pub(crate) fn survey(patience: Duration) -> Survey {
             if wanted() != Some(trace) {
                 return;
             }
-            task.wake();
+            task.wake(trace);
         }
     });
     if spawned.is_ok() {

@@ -105,14 +105,12 @@ impl<F: Future> Future for Tracked<F> {
             *this.waker = same;
         }
         let (inside, tid) = own::enter(entry.id);
-        let mut polling = Polling { entry, unchanged_since: None };
-        let waiting_since = entry.begin(tid);
+        let polling = Polling { entry, asked: entry.begin(tid) };
         let result = match trace::wanted() {
             Some(wanted) if entry.claim(wanted) => {
                 let (result, branches) = traced(this.future, waker);
                 if result.is_pending() {
                     entry.found(wanted, branches.into());
-                    polling.unchanged_since = Some(waiting_since);
                 }
                 result
             }
@@ -130,16 +128,13 @@ impl<F: Future> Future for Tracked<F> {
 /// Ends the poll in the account, also where it ends by a panic.
 struct Polling<'a> {
     entry: &'a super::Entry,
-    /// Where it was a report that had the task polled: since when the task waits.
-    unchanged_since: Option<u64>,
+    /// What the begin of the poll has told.
+    asked: Option<u64>,
 }
 
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
-        match self.unchanged_since {
-            Some(since) => self.entry.end_unchanged(since),
-            None => self.entry.end(),
-        }
+        self.entry.end(self.asked);
     }
 }
 

@@ -109,7 +109,8 @@ mod tests {
         let counting = Arc::new(Counting::default());
         let runtimes = Waker::from(Arc::clone(&counting));
         let capture = Capture::new(&runtimes, |span| {
-            assert!(span.leaf < span.root, "stacks grow downwards");
+            // Those of an interpreter do not.
+            assert!(cfg!(miri) || span.leaf < span.root, "stacks grow downwards");
             7
         });
         let kept = capture.with(|waker| {
@@ -118,7 +119,9 @@ mod tests {
             (waker.clone(), waker.clone().clone())
         });
         assert_eq!(capture.branches(), [7, 7], "the clone of a clone is none of ours");
-        assert!(kept.0.will_wake(&runtimes) && kept.1.will_wake(&runtimes));
+        // An interpreter gives the same table several addresses.
+        assert!(cfg!(miri) || kept.0.will_wake(&runtimes) && kept.1.will_wake(&runtimes));
+        assert!(!is_capturing::<i32>(&kept.0) && !is_capturing::<i32>(&kept.1));
         assert_eq!(counting.0.load(Ordering::Relaxed), 1);
         kept.0.wake();
         drop(kept.1);

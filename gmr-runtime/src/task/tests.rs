@@ -1,0 +1,322 @@
+//! The lives that a tracked future can have, while reports are made and while none is. No process of its own and no signal: Miri runs all of it (`cargo xtask miri`).
+
+use std::future::poll_fn;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use super::registered::TASKS;
+use super::{Condition, Entry, Survey, TrackExt, label, survey, trace};
+
+/// Tasks are the process's, and a report is made of all of them: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks nobody.
+fn look() -> Survey {
+    let (tasks, unread) = TASKS.all();
+    Survey { tasks, trace: 0, unread }
+}
+
+/// With time enough for all to answer, also where an interpreter runs them.
+fn report() -> Survey {
+    survey(Duration::from_mins(2))
+}
+
+fn find<'a>(survey: &'a Survey, name: &str) -> Option<&'a Entry> {
+    survey.tasks.iter().find(|task| task.name == name).map(|task| &**task)
+}
+
+fn condition(survey: &Survey, name: &str) -> Option<Condition> {
+    Some(find(survey, name)?.look(survey.trace).expect("nobody holds it").0)
+}
+
+/// In how many places the task waits, if the report has found out.
+fn leaves(survey: &Survey, name: &str) -> Option<usize> {
+    let condition = condition(survey, name)?;
+    let branches = condition.branches()?;
+    // An interpreter's frames have no addresses to cut a stack by.
+    assert!(cfg!(miri) || branches.iter().all(|branch| !branch.is_empty()));
+    Some(branches.len())
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Waits for ever, and clones its waker as those do that will be woken.
+async fn for_nobody() {
+    poll_fn(|context| {
+        drop(context.waker().clone());
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).build().unwrap()
+}
+
+/// Waits until each of these tasks waits, and no report has woken it.
+fn settle(names: &[&str]) {
+    let waits = |survey: &Survey, name| matches!(condition(survey, name), Some(Condition::Waiting { .. }));
+    loop {
+        let survey = look();
+        if names.iter().all(|name| waits(&survey, name)) {
+            return;
+        }
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_known_of_a_task() {
+    let _turn = alone();
+    let mut task = pin!(
+        async {
+            label("order", 4711);
+            label("order", 4712);
+            for_nobody().await;
+        }
+        .tracked_as("looked at")
+    );
+    assert!(matches!(condition(&look(), "looked at"), Some(Condition::New)));
+    assert!(poll(task.as_mut()).is_pending());
+    let survey = look();
+    let entry = find(&survey, "looked at").unwrap();
+    let (condition, labels) = entry.look(survey.trace).unwrap();
+    assert!(matches!(condition, Condition::Waiting { .. } | Condition::Woken { .. }), "{condition:?}");
+    assert_eq!((entry.polls(), labels), (1, vec![("order", "4712".to_owned())]));
+    label("order", "of nobody");
+}
+
+#[test]
+fn every_place_where_a_task_waits_is_found_and_nothing_is_disturbed() {
+    let _turn = alone();
+    let runtime = runtime();
+    let (permits, bell) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
+    let (orders, mut queue) = mpsc::channel::<u32>(1);
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&polls);
+    let permit = Arc::clone(&permits);
+    let one = async move { permit.acquire().await.is_ok() };
+    let (permit, rings) = (Arc::clone(&permits), Arc::clone(&bell));
+    let either = async move {
+        tokio::select! {
+            _ = permit.acquire_many(2) => "permits",
+            () = rings.notified() => "bell",
+        }
+    };
+    let inner = async move {
+        let received = queue.recv();
+        let mut received = pin!(received);
+        poll_fn(|context| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            received.as_mut().poll(context)
+        })
+        .await
+    };
+    let outer = async move { inner.tracked_as("inner").await };
+    let one = runtime.spawn(one.tracked_as("one"));
+    let either = runtime.spawn(either.tracked_as("either"));
+    let outer = runtime.spawn(outer.tracked_as("outer"));
+    let all = ["one", "either", "inner", "outer"];
+    for _ in 0..3 {
+        settle(&all);
+        let survey = report();
+        assert_eq!(all.map(|name| leaves(&survey, name)), [Some(1), Some(2), Some(1), Some(1)]);
+        assert_eq!(find(&survey, "one").unwrap().polls(), 1, "a report's own polls do not count");
+    }
+    assert!(polls.load(Ordering::Relaxed) > 3, "they were real");
+    // Each is woken as if nobody had asked it.
+    bell.notify_one();
+    assert_eq!(runtime.block_on(either).unwrap(), "bell");
+    permits.add_permits(1);
+    assert!(runtime.block_on(one).unwrap());
+    runtime.block_on(orders.send(7)).unwrap();
+    assert_eq!(runtime.block_on(outer).unwrap(), Some(7));
+    let survey = look();
+    assert!(all.iter().all(|name| find(&survey, name).is_none()), "all are over");
+}
+
+#[test]
+fn a_first_poll_that_meets_a_report_is_a_poll_like_any_other() {
+    let _turn = alone();
+    // The report waits for this one, and ends when it does.
+    let mut stubborn = Box::pin(for_nobody().tracked_as("stubborn"));
+    assert!(poll(stubborn.as_mut()).is_pending());
+    let mut fresh = pin!(for_nobody().tracked_as("fresh"));
+    thread::scope(|scope| {
+        let reporting = scope.spawn(report);
+        while trace::wanted().is_none() {
+            thread::yield_now();
+        }
+        assert!(poll(fresh.as_mut()).is_pending());
+        drop(stubborn);
+        let survey = reporting.join().unwrap();
+        assert_eq!((find(&survey, "fresh").unwrap().polls(), leaves(&survey, "fresh")), (1, Some(1)));
+    });
+}
+
+#[test]
+fn one_that_completes_since_a_report_has_woken_it() {
+    let _turn = alone();
+    let runtime = runtime();
+    let mut polls = 0;
+    let second_time = poll_fn(move |context| {
+        polls += 1;
+        drop(context.waker().clone());
+        if polls < 2 { Poll::Pending } else { Poll::Ready(17) }
+    });
+    let task = runtime.spawn(second_time.tracked_as("at once"));
+    settle(&["at once"]);
+    report();
+    assert_eq!(runtime.block_on(task).unwrap(), 17);
+    assert!(find(&look(), "at once").is_none());
+}
+
+#[test]
+fn they_come_and_go_while_reports_are_made() {
+    let _turn = alone();
+    let runtime = runtime();
+    let over = Arc::new(AtomicBool::new(false));
+    let coming_and_going = {
+        let (handle, over) = (runtime.handle().clone(), Arc::clone(&over));
+        thread::spawn(move || {
+            let (mut completed, mut aborted) = (0, 0);
+            while !over.load(Ordering::Relaxed) {
+                let bell = Arc::new(Notify::new());
+                let rings = Arc::clone(&bell);
+                let rung = handle.spawn(async move { rings.notified().await }.tracked_as("of many"));
+                let left = handle.spawn(for_nobody().tracked_as("of many"));
+                thread::yield_now();
+                bell.notify_one();
+                left.abort();
+                completed += usize::from(handle.block_on(rung).is_ok());
+                aborted += usize::from(handle.block_on(left).is_err_and(|error| error.is_cancelled()));
+            }
+            (completed, aborted)
+        })
+    };
+    for _ in 0..if cfg!(miri) { 3 } else { 100 } {
+        report();
+    }
+    over.store(true, Ordering::Relaxed);
+    let (completed, aborted) = coming_and_going.join().unwrap();
+    assert_eq!(completed, aborted, "each came to its end");
+    assert!(find(&look(), "of many").is_none());
+}
+
+#[test]
+fn one_that_is_polled_by_several_threads_and_dropped_on_another() {
+    let _turn = alone();
+    let task = Box::pin(
+        async {
+            label("began", "here");
+            for_nobody().await;
+        }
+        .tracked_as("traveller"),
+    );
+    let on_another_thread = |mut task: Pin<Box<_>>| {
+        let poll_there = move || {
+            assert!(poll(Pin::as_mut(&mut task)).is_pending());
+            task
+        };
+        thread::spawn(poll_there).join().unwrap()
+    };
+    let task = on_another_thread(on_another_thread(task));
+    let survey = look();
+    let entry = find(&survey, "traveller").unwrap();
+    assert_eq!((entry.polls(), entry.look(0).unwrap().1), (2, vec![("began", "here".to_owned())]));
+    thread::spawn(move || drop(task)).join().unwrap();
+    assert!(entry.has_ended());
+    assert!(find(&look(), "traveller").is_none());
+}
+
+#[test]
+fn one_that_is_complete_or_dropped_is_not_shown() {
+    let _turn = alone();
+    let there = || find(&look(), "goes").is_some();
+    let mut task = Box::pin(async { 17 }.tracked_as("goes"));
+    assert!(there());
+    assert_eq!(poll(task.as_mut()), Poll::Ready(17));
+    assert!(!there(), "complete");
+    drop(task);
+    let dropped = for_nobody().tracked_as("goes");
+    assert!(there());
+    drop(dropped);
+    assert!(!there(), "dropped");
+}
+
+#[test]
+fn whoever_polls_a_complete_one_learns_it_from_that_future() {
+    let _turn = alone();
+    let mut polls = 0;
+    let mut lenient = pin!(
+        poll_fn(|_| {
+            polls += 1;
+            Poll::Ready(polls)
+        })
+        .tracked_as("lenient")
+    );
+    assert_eq!([poll(lenient.as_mut()), poll(lenient.as_mut())], [Poll::Ready(1), Poll::Ready(2)]);
+    let mut strict = Box::pin(async { 17 }.tracked_as("strict"));
+    assert_eq!(poll(strict.as_mut()), Poll::Ready(17));
+    assert!(catch_unwind(AssertUnwindSafe(|| poll(strict.as_mut()))).is_err(), "async fns panic");
+    assert!(find(&look(), "strict").is_none());
+}
+
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl Wake for Counting {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn one_that_is_forgotten_stays_and_is_woken_in_vain() {
+    let _turn = alone();
+    let counting = Arc::new(Counting::default());
+    let waker = Waker::from(Arc::clone(&counting));
+    let mut task = Box::pin(for_nobody().tracked_as("forgotten"));
+    assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let forgotten = ManuallyDrop::new(task);
+    drop(waker);
+    while counting.0.load(Ordering::Relaxed) < 2 {
+        let survey = survey(Duration::from_millis(1));
+        assert!(find(&survey, "forgotten").is_some());
+    }
+    // For the sake of the tests that follow.
+    drop(ManuallyDrop::into_inner(forgotten));
+    // The thread that wakes may still hold what it has woken.
+    while Arc::strong_count(&counting) > 1 {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_panic_in_a_poll_ends_it() {
+    let _turn = alone();
+    let mut task = Box::pin(async { panic!("broken") }.tracked_as("panics"));
+    assert!(catch_unwind(AssertUnwindSafe(|| poll(task.as_mut()).is_ready())).is_err());
+    assert!(!matches!(condition(&look(), "panics"), Some(Condition::Polling { .. }) | None));
+}
+
+#[test]
+fn a_future_is_called_what_its_function_is() {
+    assert_eq!(super::readable_type("orders::checkout::{{closure}}"), "orders::checkout");
+    assert_eq!(super::readable_type("orders::main::{{closure}}::{{closure}}"), "orders::main");
+    assert_eq!(super::readable_type("orders::Poller"), "orders::Poller");
+}
