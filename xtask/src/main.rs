@@ -1,4 +1,4 @@
-//! What people do with this repository: `cargo xtask test`, `cargo xtask bench`.
+//! What people do with this repository: `cargo xtask test`, `cargo xtask miri`, `cargo xtask bench`.
 //!
 //! Each task runs cargo, installs what the tests read reports back with, and needs nothing that would have to be installed by hand; what `bench` compares with is compared with where it is installed. A step that fails ends the run and says which command it was.
 
@@ -15,12 +15,15 @@ const USAGE: &str = "usage: cargo xtask <task>
 
   test    everything that has to hold before a change lands: formatting, lints,
           unit, integration, UI and documentation tests, the documentation itself
+  miri    the tests of the unsafe code that need no kernel, in the interpreter that
+          finds undefined behaviour; Miri comes with nightly toolchains only
   schema  writes docs/report.schema.json and docs/report.rng anew from the model";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let result = match arguments.split_first() {
         Some((task, [])) if task == "test" => test(),
+        Some((task, [])) if task == "miri" => miri(),
         Some((task, [])) if task == "schema" => schema(),
         Some((task, options)) if task == "bench" => bench::run(options),
         _ => Err(format!("{USAGE}{}", bench::USAGE)),
@@ -61,6 +64,29 @@ fn test() -> Result<(), String> {
     cargo(&["test", "--workspace", "--doc"], &[])?;
     println!("\neverything holds ({} s)", begun.elapsed().as_secs());
     Ok(())
+}
+
+/// Where the unsafe code stands whose tests Miri can run. What the rest tests is what the kernel does, which Miri has none of.
+const FOR_MIRI: [&str; 5] = [
+    "task::",
+    "stack::platform::arch::",
+    "stack::platform::handler::",
+    "stack::platform::mapped::",
+    "stack::platform::unwind::",
+];
+
+/// No part of `test`: the project stands on the stable toolchain alone.
+fn miri() -> Result<(), String> {
+    cargo(&["miri", "--version"], &[]).map_err(|failure| {
+        format!(
+            "{failure}\nMiri comes with nightly toolchains only. `rustup toolchain install nightly --component miri,rust-src` installs one, `cargo +nightly xtask miri` uses it."
+        )
+    })?;
+    // Tasks are stamped with the kernel's clock, which Miri shows only to a test that is not isolated.
+    let set = env::var("MIRIFLAGS").unwrap_or_default();
+    let flags = format!("-Zmiri-disable-isolation {set}");
+    let tests = ["miri", "test", "--package", "gmr-runtime", "--lib", "--"];
+    cargo(&[&tests[..], &FOR_MIRI].concat(), &[("MIRIFLAGS", &flags)])
 }
 
 /// The test that says when they are stale writes them as well.

@@ -75,6 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "the kernel maps it")]
     fn a_file_is_mapped_as_it_is() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let mapped = Mapped::file(&File::open(path).unwrap()).unwrap();
