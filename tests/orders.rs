@@ -154,6 +154,22 @@ fn a_waker_that_is_replaced_while_it_is_used_is_neither_lost_nor_left_over() {
 }
 
 #[test]
+fn a_task_whose_first_poll_is_just_ending_does_not_wait_yet() {
+    in_every_order(
+        || Arc::new(Entry::new(1, "task", std::panic::Location::caller())),
+        |entry| {
+            let asked = entry.begin(TID);
+            entry.end(asked);
+        },
+        |entry| {
+            let shown = entry.look(TRACE).expect("nobody holds it").0;
+            assert!(!matches!(shown, Condition::Waiting { .. }) || entry.is_waiting());
+        },
+        |entry| assert!(entry.is_waiting()),
+    );
+}
+
+#[test]
 fn a_task_that_ends_is_settled_and_can_be_looked_at() {
     let end = |entry: &Arc<Entry>| {
         let asked = entry.begin(TID);

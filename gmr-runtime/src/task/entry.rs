@@ -92,7 +92,7 @@ impl Entry {
     /// The poll has ended. After one that a report has asked for, in time for it or not, nothing is different from before. One thread polls a task at a time, so that nobody else counts.
     pub(super) fn end(&self, asked: Option<u64>) {
         if asked.is_none() {
-            self.polls.store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            self.polls.store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Release);
         }
         self.since.store(asked.unwrap_or_else(clock), Ordering::Relaxed);
         self.polled_by.store(0, Ordering::Release);
@@ -131,7 +131,7 @@ impl Entry {
 
     /// Whether it waits, so that a trace has to wake it.
     pub(super) fn is_waiting(&self) -> bool {
-        self.polled_by.load(Ordering::Acquire) == 0 && self.polls() > 0
+        self.polls() > 0 && self.polled_by.load(Ordering::Acquire) == 0
     }
 
     /// Whether a trace has nothing more to learn of it.
@@ -160,9 +160,9 @@ impl Entry {
         }
     }
 
-    /// How often it was polled.
+    /// How often it was polled. Who sees a poll counted sees after it that it was begun, so that one which is just ending is not taken for one that is over.
     pub(crate) fn polls(&self) -> u64 {
-        self.polls.load(Ordering::Relaxed)
+        self.polls.load(Ordering::Acquire)
     }
 
     /// What it is doing, and its labels. None if it is being changed at this very moment and for longer than that takes.
@@ -175,8 +175,9 @@ impl Entry {
         let now = clock();
         let ago = |then: u64| Duration::from_millis(now.saturating_sub(then));
         let since = ago(self.since.load(Ordering::Relaxed));
+        let polls = self.polls();
         let condition = match (self.polled_by.load(Ordering::Acquire), self.woken.load(Ordering::Relaxed)) {
-            (0, _) if self.polls() == 0 => Condition::New,
+            (0, _) if polls == 0 => Condition::New,
             (0, woken) if woken != 0 && branches.is_none() => {
                 Condition::Woken { since: ago(woken), waiting: since }
             }
