@@ -28,7 +28,7 @@ impl Specimen {
     /// The stack with names.
     pub fn symbolize(&mut self) -> Stack {
         let trace = self.0.unwind();
-        stack::symbolize(vec![trace], &self.0.modules, stack::SYMBOLS_DEADLINE).0.remove(0)
+        stack::symbolize(&[trace], &self.0.modules, stack::SYMBOLS_DEADLINE).0.remove(0)
     }
 }
 
@@ -54,8 +54,8 @@ pub fn mask(configuration: &impl Serialize) -> Value {
 pub fn resolve(addresses: &[u64]) -> (usize, usize) {
     let frames = addresses.iter().map(|&address| stack::Address::Exact(address)).collect();
     let trace = stack::Trace { frames, incomplete: None };
-    let (stacks, _) = stack::symbolize(vec![trace], &stack::Modules::load(), stack::SYMBOLS_DEADLINE);
-    let frames = || stacks.iter().flat_map(|stack| &stack.frames);
+    let (stacks, _) = stack::symbolize(&[trace], &stack::Modules::load(), stack::SYMBOLS_DEADLINE);
+    let frames = || stacks.iter().flat_map(|stack| &*stack.frames);
     (
         frames().filter(|frame| frame.function.is_some()).count(),
         frames().filter(|frame| frame.line.is_some()).count(),

@@ -122,7 +122,8 @@ impl Stacks {
             incomplete: None,
         };
         let (stacks, problems) = stack::with_files(|| {
-            stack::symbolize(distinct.iter().map(trace).collect(), &Modules::load(), stack::SYMBOLS_DEADLINE)
+            let traces: Vec<Trace> = distinct.iter().map(trace).collect();
+            stack::symbolize(&traces, &Modules::load(), stack::SYMBOLS_DEADLINE)
         });
         for (branch, stack) in distinct.into_iter().zip(stacks) {
             by_branch.insert(branch, trimmed(stack));
@@ -155,8 +156,7 @@ fn trimmed(mut stack: Stack) -> Stack {
         is_in(frame, "core::task::wake::")
             || frame.file.as_deref().is_some_and(|file| file.ends_with("core/src/task/wake.rs"))
     };
-    stack.frames.retain(|frame| !is_ours(frame));
-    let cut = stack.frames.iter().take_while(|frame| clones(frame)).count();
-    stack.frames.drain(..cut);
+    let others = stack.frames.iter().filter(|frame| !is_ours(frame));
+    stack.frames = others.skip_while(|frame| clones(frame)).cloned().collect();
     stack
 }

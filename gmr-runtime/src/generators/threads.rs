@@ -18,7 +18,7 @@ fn describe(tasks: Vec<Task>) -> Threads {
     let (roles, tasks): (Vec<Role>, Vec<Task>) = tasks.into_iter().unzip();
     let modules = Modules::load();
     let traces = stack::trace(&tasks, &modules);
-    let (stacks, notes) = stack::symbolize(traces, &modules, stack::SYMBOLS_DEADLINE);
+    let (stacks, notes) = stack::symbolize(&traces, &modules, stack::SYMBOLS_DEADLINE);
     let described = roles.into_iter().zip(tasks).zip(stacks);
     Threads { threads: described.map(|((role, task), stack)| thread(role, task, stack)).collect(), notes }
 }

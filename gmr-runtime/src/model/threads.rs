@@ -88,13 +88,13 @@ impl Role {
 
 /// A thread's stack.
 ///
-/// A frame is `F`: in memory the frame itself, which stacks share; in a [`Document`](super::Document) its [number](super::FrameNumber).
+/// Threads whose stacks are the same share them: in a report that was taken, not in one that was read. A frame is `F`: in memory the frame itself, which stacks share as well; in a [`Document`](super::Document) its [number](super::FrameNumber).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Stack"))]
 #[non_exhaustive]
 pub struct Stack<F = Arc<Frame>> {
     /// The frames, innermost first. Frames of inlined functions stand before the frame they were inlined into.
-    pub frames: Vec<F>,
+    pub frames: Arc<[F]>,
     /// Why the stack is missing (no frames), or why it ends before the thread's first function.
     pub incomplete: Option<String>,
 }
@@ -102,7 +102,7 @@ pub struct Stack<F = Arc<Frame>> {
 impl Stack {
     /// A stack that could not be had, and why.
     pub fn missing(reason: impl Into<String>) -> Self {
-        Self { frames: Vec::new(), incomplete: Some(reason.into()) }
+        Self { frames: Arc::default(), incomplete: Some(reason.into()) }
     }
 }
 

@@ -7,11 +7,11 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::thread;
 
 use crate::mask;
-use crate::model::{Frame, Panicked, Stack};
+use crate::model::{Frame, Panicked};
 use crate::stack::{self, Address, Modules, Trace};
 
 thread_local! {
@@ -114,10 +114,10 @@ impl Seen {
 
     /// Gives the frames their names, and leaves out those of the panic and of gmr. That reads files, and may take as long as it does for any stack.
     pub(super) fn account(self) -> Panicked {
-        let trace = Trace { frames: self.frames, incomplete: None };
-        let (mut stacks, _) = stack::symbolize(vec![trace], &Modules::load(), stack::SYMBOLS_DEADLINE);
+        let trace = Trace { frames: self.frames.into(), incomplete: None };
+        let (mut stacks, _) = stack::symbolize(&[trace], &Modules::load(), stack::SYMBOLS_DEADLINE);
         let mut stack = stacks.pop().unwrap_or_default();
-        keep_own(&mut stack);
+        stack.frames = own(&stack.frames).into();
         Panicked { message: self.message, location: self.location, stack }
     }
 }
@@ -125,24 +125,16 @@ impl Seen {
 /// A section that panics deeper than this is in a recursion.
 const MOST_FRAMES: usize = 256;
 
-/// Leaves the frames between the machinery of panicking and that of running a section.
-fn keep_own(stack: &mut Stack) {
-    if let Some(ours) = stack
-        .frames
-        .iter()
-        .position(|frame| is_in(frame, &["__gmr_generate", "gmr_runtime::section::generator::"]))
-    {
-        stack.frames.truncate(ours);
-    }
+/// The frames between the machinery of panicking and that of running a section.
+fn own(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
+    let first = |frames: &[Arc<Frame>], places: &[&str]| frames.iter().position(|frame| is_in(frame, places));
+    let end = first(frames, &["__gmr_generate", "gmr_runtime::section::generator::"]);
+    let frames = &frames[..end.unwrap_or(frames.len())];
     // The first that has either name: further out, a program that catches panics has frames of the same modules.
-    if let Some(begun) =
-        stack.frames.iter().position(|frame| is_in(frame, &["rust_begin_unwind", "begin_panic"]))
-    {
-        let formatting =
-            stack.frames[begun + 1..].iter().take_while(|frame| is_in(frame, &["core::panicking::"]));
-        let own = begun + 1 + formatting.count();
-        stack.frames.drain(..own);
-    }
+    let Some(begun) = first(frames, &["rust_begin_unwind", "begin_panic"]) else { return frames };
+    let further_out = &frames[begun + 1..];
+    let formatting = further_out.iter().take_while(|frame| is_in(frame, &["core::panicking::"])).count();
+    &further_out[formatting..]
 }
 
 fn is_in(frame: &Frame, places: &[&str]) -> bool {

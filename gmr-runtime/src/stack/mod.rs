@@ -50,8 +50,8 @@ pub(crate) struct Task {
 /// A stack as addresses: what unwinding gave.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trace {
-    /// Where each frame was, innermost first.
-    pub(crate) frames: Vec<Address>,
+    /// Where each frame was, innermost first. Threads of a pool share one.
+    pub(crate) frames: Arc<[Address]>,
     /// Why the trace ends early, or is empty.
     pub(crate) incomplete: Option<String>,
 }
@@ -92,7 +92,7 @@ pub(crate) fn of_thread(tid: u32, patience: Duration) -> Stack {
     with_files(|| {
         let modules = Modules::load();
         let traces = trace(&[task(tid)], &modules);
-        let (mut stacks, _) = symbolize(traces, &modules, patience);
+        let (mut stacks, _) = symbolize(&traces, &modules, patience);
         stacks.pop().unwrap_or_else(|| Stack::missing("the stack was not taken"))
     })
 }

@@ -36,7 +36,7 @@ pub(crate) fn task(tid: u32) -> Task {
 /// Every thread's stack is missing, for the same reason.
 pub(crate) fn trace(tasks: &[Task], _modules: &Modules) -> Vec<Trace> {
     let missing = Trace {
-        frames: Vec::new(),
+        frames: Arc::default(),
         incomplete: Some("stacks can be taken on Linux for x86_64 and aarch64 only".into()),
     };
     vec![missing; tasks.len()]

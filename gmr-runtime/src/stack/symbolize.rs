@@ -29,13 +29,16 @@ static AT_WORK: Turn = Turn::new();
 ///
 /// Symbols that are not known after `patience` are missing.
 pub(crate) fn symbolize(
-    traces: Vec<Trace>,
+    traces: &[Trace],
     modules: &Modules,
     patience: Duration,
 ) -> (Vec<Stack>, Vec<String>) {
     let mut frames: HashMap<Address, Resolved> = HashMap::new();
     let mut unknown = BTreeSet::new();
-    for &address in traces.iter().flat_map(|trace| &trace.frames) {
+    // Threads that share a trace are as one.
+    let distinct: HashMap<*const [Address], &[Address]> =
+        traces.iter().map(|trace| (Arc::as_ptr(&trace.frames), &*trace.frames)).collect();
+    for &address in distinct.values().copied().flatten() {
         if frames.contains_key(&address) || unknown.contains(&address) {
             continue;
         }
@@ -55,11 +58,15 @@ pub(crate) fn symbolize(
     for address in unknown {
         frames.entry(address).or_insert_with(|| located(address, &[], modules));
     }
+    let named = |addresses: &[Address]| -> Arc<[Arc<Frame>]> {
+        addresses.iter().flat_map(|address| frames[address].iter().cloned()).collect()
+    };
+    let named: HashMap<_, _> = distinct.iter().map(|(place, addresses)| (*place, named(addresses))).collect();
     let stacks = traces
-        .into_iter()
+        .iter()
         .map(|trace| Stack {
-            frames: trace.frames.iter().flat_map(|address| frames[address].iter().cloned()).collect(),
-            incomplete: trace.incomplete,
+            frames: Arc::clone(&named[&Arc::as_ptr(&trace.frames)]),
+            incomplete: trace.incomplete.clone(),
         })
         .collect();
     (stacks, note.into_iter().collect())
@@ -168,17 +175,17 @@ mod tests {
     #[test]
     fn a_function_is_named_with_file_line_and_source() {
         let trace = Trace {
-            frames: vec![Address::Exact(a_function_with_a_name as *const () as u64)],
+            frames: Arc::new([Address::Exact(a_function_with_a_name as *const () as u64)]),
             incomplete: None,
         };
-        let (stacks, notes) = symbolize(vec![trace.clone(), trace], &Modules::load(), DEADLINE);
+        let (stacks, notes) = symbolize(&[trace.clone(), trace], &Modules::load(), DEADLINE);
         assert_eq!(notes, Vec::<String>::new());
         assert_eq!(stacks[0], stacks[1]);
         let frame = stacks[0].frames.last().unwrap();
         assert!(frame.function.as_ref().unwrap().ends_with("a_function_with_a_name"), "{frame:?}");
         assert!(frame.file.as_ref().unwrap().ends_with("symbolize.rs"), "{frame:?}");
         assert!(frame.source.as_ref().unwrap().contains("fn a_function_with_a_name"), "{frame:?}");
-        assert!(Arc::ptr_eq(&stacks[0].frames[0], &stacks[1].frames[0]), "shared, not copied");
+        assert!(Arc::ptr_eq(&stacks[0].frames, &stacks[1].frames), "shared, not copied");
         // And it is known the next time.
         let address = stacks[0].frames[0].address;
         let modules = Modules::load();
@@ -187,8 +194,8 @@ mod tests {
 
     #[test]
     fn an_address_of_nobody_stays_an_address() {
-        let trace = Trace { frames: vec![Address::Return(0x10)], incomplete: Some("cut".into()) };
-        let (stacks, _) = symbolize(vec![trace], &Modules::default(), DEADLINE);
+        let trace = Trace { frames: Arc::new([Address::Return(0x10)]), incomplete: Some("cut".into()) };
+        let (stacks, _) = symbolize(&[trace], &Modules::default(), DEADLINE);
         assert_eq!(stacks[0].frames.len(), 1);
         assert_eq!(stacks[0].frames[0].address, 0x10);
         assert_eq!(stacks[0].frames[0].function, None);

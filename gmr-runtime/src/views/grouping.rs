@@ -55,9 +55,9 @@ impl PartialEq for Likeness<'_> {
             Arc::ptr_eq(a, b) || (a.address, &a.function, a.line) == (b.address, &b.function, b.line)
         };
         let (a, b) = (self.0, other.0);
-        a.frames.len() == b.frames.len()
-            && a.incomplete == b.incomplete
-            && a.frames.iter().zip(&b.frames).all(is_same)
+        let are_same = Arc::ptr_eq(&a.frames, &b.frames)
+            || a.frames.len() == b.frames.len() && a.frames.iter().zip(&*b.frames).all(is_same);
+        are_same && a.incomplete == b.incomplete
     }
 }
 
@@ -66,7 +66,7 @@ impl Eq for Likeness<'_> {}
 impl Hash for Likeness<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // They tell nearly all that differ; the names are compared.
-        for frame in &self.0.frames {
+        for frame in &*self.0.frames {
             frame.address.hash(state);
         }
     }
@@ -158,7 +158,7 @@ pub(super) fn places(stacks: &[Stack], detail: Detail) -> Places {
         .iter()
         .map(|stack| match detail {
             Detail::Short => folding::of_task(&stack.frames),
-            Detail::Full => stack.frames.clone(),
+            Detail::Full => stack.frames.to_vec(),
         })
         .collect();
     let mut common = Vec::new();
@@ -194,5 +194,5 @@ pub(super) fn of_section(overdue: &Overdue, detail: Detail) -> Stack {
         Detail::Short => folding::of_section(&overdue.stack.frames),
         Detail::Full => &overdue.stack.frames,
     };
-    Stack { frames: own.to_vec(), incomplete: overdue.stack.incomplete.clone() }
+    Stack { frames: own.into(), incomplete: overdue.stack.incomplete.clone() }
 }

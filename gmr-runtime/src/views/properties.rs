@@ -100,7 +100,7 @@ fn frame() -> impl Strategy<Value = Arc<Frame>> {
 }
 
 fn stack() -> impl Strategy<Value = Stack> {
-    (vec(frame(), 0..5), text()).prop_map(|(frames, incomplete)| Stack { frames, incomplete })
+    (vec(frame(), 0..5), text()).prop_map(|(frames, incomplete)| Stack { frames: frames.into(), incomplete })
 }
 
 fn thread() -> impl Strategy<Value = Thread> {

@@ -6,10 +6,10 @@
 
 use std::borrow::Borrow;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::ptr::null_mut;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ fn look_again(aside: Vec<Wanted>) -> (Vec<Wanted>, Vec<Wanted>) {
 }
 
 fn missing(reason: &str) -> Trace {
-    Trace { frames: Vec::new(), incomplete: Some(reason.to_owned()) }
+    Trace { frames: Arc::default(), incomplete: Some(reason.to_owned()) }
 }
 
 struct Session {
@@ -136,13 +136,13 @@ impl Session {
 
     fn run(&self, tasks: &[Task], modules: &Modules) -> Vec<Trace> {
         let mut unwinder = Unwinder::new(modules.all(), signals::trampoline(modules.all()));
-        let mut traces = HashMap::with_capacity(tasks.len());
+        let mut traces = vec![Trace::default(); tasks.len()];
         let mut all = Vec::with_capacity(tasks.len());
         let mut aside = Vec::new();
         for (index, task) in tasks.iter().enumerate() {
             match &task.leave_alone {
                 Some(reason) => {
-                    traces.insert(index, missing(reason));
+                    traces[index] = missing(reason);
                     aside.push((index, task.tid));
                 }
                 None => all.push((index, task.tid)),
@@ -164,7 +164,7 @@ impl Session {
                 },
             };
             // A later pass must not lose what an earlier one had.
-            let kept: &mut Trace = traces.entry(index).or_default();
+            let kept = &mut traces[index];
             if kept.frames.len() <= trace.frames.len() {
                 *kept = trace;
             }
@@ -197,7 +197,7 @@ impl Session {
                 let _ = unwind(index, outcome);
             });
         }
-        (0..tasks.len()).map(|index| traces.remove(&index).unwrap_or_default()).collect()
+        traces
     }
 
     /// Asks each of these threads once, a batch at a time, for a portion of its stack, and hands over each answer or the reason why there is none.

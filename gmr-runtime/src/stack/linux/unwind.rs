@@ -1,6 +1,8 @@
 //! From registers and a copy of a stack to return addresses, by the tables of the modules. No unsafe code, no memory but the copies.
 
+use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use framehop::FrameAddress;
 
@@ -17,6 +19,10 @@ pub(super) struct Unwinder {
     cache: arch::Cache,
     /// Where there is code that the tables tell of.
     covered: Vec<Range<u64>>,
+    /// The stacks that were unwound: the threads of a pool have the same.
+    known: HashSet<Arc<[Address]>>,
+    /// The one that is being unwound.
+    frames: Vec<Address>,
     /// What a signal handler returns to. Its tables are written in a way that framehop does not read, and it would go on by guessing.
     trampoline: Option<u64>,
 }
@@ -41,7 +47,14 @@ impl Unwinder {
             covered.push(module.avma_range());
             tables.add_module(module);
         }
-        Self { tables, cache: arch::Cache::new(), covered, trampoline }
+        Self {
+            tables,
+            cache: arch::Cache::new(),
+            covered,
+            known: HashSet::new(),
+            frames: Vec::new(),
+            trampoline,
+        }
     }
 
     /// Unwinds one stack.
@@ -58,24 +71,24 @@ impl Unwinder {
         let limit = self.tables.max_known_code_address();
         let mut state = arch::for_unwinder(registers, limit);
         let mut at = FrameAddress::from_instruction_pointer(registers.ip);
-        let mut trace = Trace::default();
+        self.frames.clear();
         let ended = loop {
-            trace.frames.push(at.into());
+            self.frames.push(at.into());
             // Following frame pointers from here would be a guess: generated code need not keep them.
             if !self.covered.iter().any(|range| range.contains(&Address::from(at).lookup())) {
                 break "there is no unwind information for this code: generated at run time, or in a library that comes or goes at this moment"
                     .to_owned();
             }
-            if trace.frames.len() >= MAX_FRAMES {
+            if self.frames.len() >= MAX_FRAMES {
                 break format!("cut after {MAX_FRAMES} frames");
             }
             let caller = match self.tables.unwind_frame(at, &mut state, &mut self.cache, &mut read) {
                 Ok(Some(caller)) => caller,
-                Ok(None) => return Unwound::Ended(trace),
+                Ok(None) => return Unwound::Ended(self.trace(None)),
                 Err(error) => break format!("unwinding ended here: {}", error.to_string().to_lowercase()),
             };
             if Some(caller) == self.trampoline {
-                trace.frames.push(Address::Signal(caller));
+                self.frames.push(Address::Signal(caller));
                 let Some(registers) = arch::saved(state.sp(), &mut read) else {
                     break "unwinding ended here: what the signal has interrupted could not be read"
                         .to_owned();
@@ -89,11 +102,23 @@ impl Unwinder {
                 None => break "unwinding ended here: the return address is null".to_owned(),
             }
         };
-        trace.incomplete = Some(ended);
+        let trace = self.trace(Some(ended));
         match wanted {
             Some(address) => Unwound::Wanting(trace, address),
             None => Unwound::Ended(trace),
         }
+    }
+
+    /// What has been unwound.
+    fn trace(&mut self, incomplete: Option<String>) -> Trace {
+        let frames = if let Some(known) = self.known.get(&self.frames[..]) {
+            Arc::clone(known)
+        } else {
+            let frames: Arc<[Address]> = self.frames.as_slice().into();
+            self.known.insert(Arc::clone(&frames));
+            frames
+        };
+        Trace { frames, incomplete }
     }
 }
 
@@ -151,7 +176,7 @@ mod tests {
         let mut unwinder = Unwinder::new(&[], None);
         let registers = Registers { ip: 0x1000, sp: 0x7000, fp: 0x7100, lr: 0 };
         let (Unwound::Ended(trace) | Unwound::Wanting(trace, _)) = unwinder.unwind(registers, &[]);
-        assert_eq!(trace.frames, [Address::Exact(0x1000)]);
+        assert_eq!(*trace.frames, [Address::Exact(0x1000)]);
         assert!(trace.incomplete.unwrap().starts_with("there is no unwind information"));
     }
 }

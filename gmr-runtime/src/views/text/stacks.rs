@@ -218,7 +218,7 @@ mod tests {
             .map(|((name, function), tid)| Thread {
                 tid,
                 name: (*name).into(),
-                stack: Stack { frames: vec![Arc::new(named(function))], incomplete: None },
+                stack: Stack { frames: Arc::new([Arc::new(named(function))]), incomplete: None },
                 ..one.clone()
             })
             .collect();
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_recursion_shows_its_two_ends() {
-        let frames: Vec<_> = (0..100_000).map(|depth| Arc::new(named(&format!("level_{depth}")))).collect();
+        let frames = (0..100_000).map(|depth| Arc::new(named(&format!("level_{depth}")))).collect();
         let text = shown(&thread(Stack { frames, incomplete: None }));
         assert!(
             text.contains("in level_99\n... 99800 more frames ...\n0x0 in level_99900\n"),
