@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::arch::Registers;
 use super::handler::{ANSWERS, ENOUGH, Envelope, Progress, SLOTS, Slot, TABLE, WOKEN};
 use super::unwind::{Piece, Unwinder, Unwound};
-use super::{Modules, memory, signals, tasks};
+use super::{Modules, maps, memory, signals, tasks};
 use crate::procfs::Stat;
 use crate::stack::turn::{MyTurn, Turn};
 use crate::stack::{Task, Trace};
@@ -106,10 +106,10 @@ impl Rest {
     /// None if nothing is to be had: unwinding has gone astray, or has been elsewhere already.
     fn of(sp: u64, [(_, stack), (elsewhere, _)]: Pieces<'_>, address: u64) -> Option<Self> {
         let end = sp.saturating_add(stack.len() as u64);
-        if (sp..end.saturating_add(STRIDE)).contains(&address) && memory::mapped_from(sp)? > stack.len() {
+        if (sp..end.saturating_add(STRIDE)).contains(&address) && maps::rest_from(sp)? > stack.len() {
             return Some(Self::Deeper { sp });
         }
-        (elsewhere == 0 && memory::mapped_from(address).is_some()).then_some(Self::Elsewhere { address })
+        (elsewhere == 0 && maps::rest_from(address).is_some()).then_some(Self::Elsewhere { address })
     }
 }
 
@@ -188,7 +188,7 @@ impl Session {
         for (index, tid, rest) in unfinished {
             let portion = match rest {
                 Rest::Deeper { sp } => {
-                    let length = memory::mapped_from(sp).unwrap_or(SMALL).saturating_add(GROWTH);
+                    let length = maps::rest_from(sp).unwrap_or(SMALL).saturating_add(GROWTH);
                     Portion { length: length.min(LARGEST), elsewhere: 0 }
                 }
                 Rest::Elsewhere { address } => Portion { length: SMALL, elsewhere: address & !PAGE_MASK },

@@ -27,7 +27,7 @@ pub(super) fn own_file(module: &Module) -> Option<Mapped> {
         std::fs::read_link("/proc/self/exe").is_ok_and(|path| path == Path::new(&module.path));
     let path = if is_executable { "/proc/self/exe" } else { &module.path };
     let mapped = Mapped::file(&File::open(path).ok()?).ok()?;
-    let same = build_id(mapped.bytes()) == module.build_id;
+    let same = build_id(&mapped) == module.build_id;
     same.then_some(mapped)
 }
 
@@ -43,7 +43,7 @@ pub(super) fn separate_file(module: &Module, file: &Elf<'_>) -> Option<Mapped> {
     by_build_id.into_iter().chain(by_link).find_map(|path| {
         let mapped = Mapped::file(&File::open(path).ok()?).ok()?;
         // The checksum of a debuglink would have to be computed over all of the file; a build-id tells the same at once.
-        let same = module.build_id.is_some() && build_id(mapped.bytes()) == module.build_id;
+        let same = module.build_id.is_some() && build_id(&mapped) == module.build_id;
         same.then_some(mapped)
     })
 }
@@ -132,8 +132,7 @@ impl<'a> Sections<'a> {
 
     fn section(&self, id: SectionId) -> &[u8] {
         let plain = self.plain.iter().find(|(other, _)| *other == id).map(|(_, bytes)| *bytes);
-        let inflated =
-            || self.inflated.iter().find(|(other, _)| *other == id).map(|(_, mapped)| mapped.bytes());
+        let inflated = || self.inflated.iter().find(|(other, _)| *other == id).map(|(_, mapped)| &**mapped);
         plain.or_else(inflated).unwrap_or_default()
     }
 }
@@ -180,7 +179,7 @@ mod tests {
         let text = b"guru meditation guru meditation guru meditation".repeat(100);
         let packed = miniz_oxide::deflate::compress_to_vec_zlib(&text, 6);
         let length = text.len() as u64;
-        assert_eq!(inflate((CompressionFormat::Zlib, &packed, length)).unwrap().bytes(), text);
+        assert_eq!(inflate((CompressionFormat::Zlib, &packed, length)).unwrap()[..], text);
         assert!(inflate((CompressionFormat::Zlib, &packed, length + 1)).is_none());
         assert!(inflate((CompressionFormat::Zlib, &packed[..packed.len() / 2], length)).is_none());
         assert!(inflate((CompressionFormat::Zstandard, &packed, length)).is_none());
@@ -191,7 +190,7 @@ mod tests {
         let modules = crate::stack::Modules::load();
         let here = modules.find(build_id as *const () as u64).unwrap();
         let file = own_file(here).unwrap();
-        let file = Elf::parse(file.bytes()).unwrap();
+        let file = Elf::parse(&file[..]).unwrap();
         assert!(has_debug_info(&file));
         // And it is not taken for that of another build.
         let other = Module { build_id: Some("00ff".into()), ..here.clone() };

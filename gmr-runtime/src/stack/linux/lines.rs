@@ -321,7 +321,7 @@ mod tests {
         let modules = Modules::load();
         let here = modules.find(readable as *const () as u64).unwrap();
         let file = own_file(here).unwrap();
-        let file = Elf::parse(file.bytes()).unwrap();
+        let file = Elf::parse(&file[..]).unwrap();
         // Places all over the program: in its own code, in that of its dependencies, and in the standard library.
         let functions =
             file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 40);

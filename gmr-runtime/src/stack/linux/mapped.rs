@@ -1,4 +1,4 @@
-//! Memory of our own for what the symbolizer reads: files, and sections that have to be inflated.
+//! Memory of our own for the large things that a report reads: tables of unwinding, files of the symbolizer, and what of them has to be inflated.
 //!
 //! It comes from the kernel and goes back to it. In the program's allocator, pieces of this size would stay behind, and raise the sizes from which on it gives anything back.
 
@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::ptr::null_mut;
 
@@ -43,17 +44,21 @@ impl Mapped {
         Ok(Self { base: base.cast(), length })
     }
 
-    /// What it holds.
-    pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: the mapping is readable, initialised (by the file or with zeroes), and lives as long as the borrow. In this process nobody writes to it while it is borrowed: `write` borrows it exclusively. A file that
-        // another process changes in place shows through; its readers check every offset and length they take from it.
-        unsafe { std::slice::from_raw_parts(self.base, self.length) }
-    }
-
     /// Fills an anonymous mapping.
     fn write(&mut self, fill: impl FnOnce(&mut [u8]) -> bool) -> bool {
         // SAFETY: as above, and the borrow is exclusive. Only `filled` calls this, on an anonymous mapping.
         fill(unsafe { std::slice::from_raw_parts_mut(self.base, self.length) })
+    }
+}
+
+/// What it holds.
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the mapping is readable, initialised (by the file or with zeroes), and lives as long as the borrow. In this process nobody writes to it while it is borrowed: `write` borrows it exclusively. A file that
+        // another process changes in place shows through; its readers check every offset and length they take from it.
+        unsafe { std::slice::from_raw_parts(self.base, self.length) }
     }
 }
 
@@ -79,7 +84,7 @@ mod tests {
     fn a_file_is_mapped_as_it_is() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let mapped = Mapped::file(&File::open(path).unwrap()).unwrap();
-        assert_eq!(mapped.bytes(), std::fs::read(path).unwrap());
+        assert_eq!(*mapped, *std::fs::read(path).unwrap());
         assert!(Mapped::file(&File::open("/proc/self/stat").unwrap()).is_err(), "it has no length");
     }
 
@@ -91,7 +96,7 @@ mod tests {
                 good
             })
         };
-        assert_eq!(hello(true).unwrap().bytes(), b"hello");
+        assert_eq!(*hello(true).unwrap(), *b"hello");
         assert!(hello(false).is_none());
     }
 }

@@ -40,17 +40,6 @@ pub(super) fn read_exact(address: u64, length: usize) -> Option<Vec<u8>> {
     (read(address, &mut buffer) == length).then_some(buffer)
 }
 
-/// How many bytes are mapped from `address` to the end of its mapping: the rest of a stack, if `address` is in one.
-pub(super) fn mapped_from(address: u64) -> Option<usize> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    maps.lines().find_map(|line| {
-        let (start, rest) = line.split_once('-')?;
-        let (end, _) = rest.split_once(' ')?;
-        let (start, end) = (u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?);
-        (start..end).contains(&address).then(|| usize::try_from(end - address).ok())?
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,14 +48,6 @@ mod tests {
     fn mapped_memory_is_copied() {
         let source = *b"guru meditation";
         assert_eq!(read_exact(source.as_ptr() as u64, source.len()).unwrap(), source);
-    }
-
-    #[test]
-    fn the_rest_of_a_mapping_is_measured() {
-        let here = 0_u8;
-        let rest = mapped_from(&raw const here as u64).unwrap();
-        assert!((1..64 << 20).contains(&rest), "{rest}");
-        assert_eq!(mapped_from(16), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod descriptors;
 mod handler;
 mod lines;
 mod mapped;
+mod maps;
 mod memory;
 mod modules;
 mod resolver;

@@ -3,13 +3,14 @@
 //! They come from `/proc/self/maps` and from the images themselves, read through the kernel. Neither the loader nor any file is
 //! asked: a process that is stuck inside `dlopen`, or whose executable was deleted or stripped, is described like any other.
 
-use std::fs;
 use std::ops::Range;
 
 use object::NativeEndian;
 use object::elf;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
 
+use super::mapped::{self, Mapped};
+use super::maps::{self, Mapping};
 use super::memory;
 
 type Header = elf::FileHeader64<NativeEndian>;
@@ -40,9 +41,15 @@ pub(crate) struct Module {
 impl Modules {
     /// Reads the address map and the headers of all images. A module that cannot be read is left out: its frames are then found without it.
     pub(crate) fn load() -> Self {
-        let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let mut starts = Vec::new();
+        let _: Option<()> = maps::find(|mapping| {
+            if is_start_of_image(&mapping) {
+                starts.push((mapping.range.start, mapping.path.to_owned()));
+            }
+            None
+        });
         let mut list: Vec<Module> =
-            image_starts(&maps).filter_map(|(start, path)| Module::read(start, path)).collect();
+            starts.into_iter().filter_map(|(start, path)| Module::read(start, path)).collect();
         list.sort_by_key(|module| module.range.start);
         Self { list }
     }
@@ -64,23 +71,14 @@ impl Modules {
     }
 }
 
-/// The first address and the path of each image: the mapping of a file's beginning, and the vDSO.
-fn image_starts(maps: &str) -> impl Iterator<Item = (u64, &str)> {
-    maps.lines().filter_map(|line| {
-        // `address-address perms offset device inode   path`; the path may hold blanks.
-        let mut fields = line.splitn(6, ' ');
-        let (start, _) = fields.next()?.split_once('-')?;
-        let permissions = fields.next()?;
-        let offset = fields.next()?;
-        let path = fields.nth(2)?.trim_start();
-        let image = path.starts_with('/') || path == "[vdso]";
-        (image && permissions.starts_with('r') && offset == "00000000")
-            .then(|| Some((u64::from_str_radix(start, 16).ok()?, path)))?
-    })
+/// Whether an image begins here: the mapping of a file's beginning, or the vDSO.
+fn is_start_of_image(mapping: &Mapping<'_>) -> bool {
+    let image = mapping.path.starts_with('/') || mapping.path == "[vdso]";
+    image && mapping.readable && mapping.offset == 0
 }
 
 impl Module {
-    fn read(start: u64, path: &str) -> Option<Self> {
+    fn read(start: u64, path: String) -> Option<Self> {
         let header = memory::read_exact(start, size_of::<Header>())?;
         let header = Header::parse(&*header).ok()?;
         let endian = NativeEndian;
@@ -102,12 +100,8 @@ impl Module {
         let last = loaded.iter().map(|segment| segment.end).max()?;
         // The first segment begins where the file does, give or take its alignment within a page.
         let bias = start.wrapping_sub(first & !0xfff);
-        let mut module = Self {
-            path: path.to_owned(),
-            range: first.wrapping_add(bias)..last.wrapping_add(bias),
-            bias,
-            ..Self::default()
-        };
+        let mut module =
+            Self { path, range: first.wrapping_add(bias)..last.wrapping_add(bias), bias, ..Self::default() };
         for segment in segments {
             let range =
                 segment.p_vaddr(endian)..segment.p_vaddr(endian).saturating_add(segment.p_memsz(endian));
@@ -120,7 +114,7 @@ impl Module {
                     module.eh_frame_hdr = Some(range);
                 }
                 elf::PT_NOTE if module.build_id.is_none() => {
-                    module.build_id = module.read_section(&range).and_then(|notes| build_id_in(&notes));
+                    module.build_id = module.section(&range).and_then(|notes| build_id_in(&notes));
                 }
                 _ => {}
             }
@@ -133,12 +127,14 @@ impl Module {
         self.range.contains(&address)
     }
 
-    /// Copies what stands at these addresses of the file.
-    pub(super) fn read_section(&self, range: &Range<u64>) -> Option<Vec<u8>> {
+    /// A copy of what stands at these addresses of the file.
+    pub(super) fn section(&self, range: &Range<u64>) -> Option<Mapped> {
         // A header that claims more than this is not believed: the largest unwinding tables known are a tenth of it.
         const LIMIT: u64 = 1 << 30;
         let length = range.end.checked_sub(range.start).filter(|&length| length < LIMIT)?;
-        memory::read_exact(range.start.wrapping_add(self.bias), usize::try_from(length).ok()?)
+        let length = usize::try_from(length).ok()?;
+        let start = range.start.wrapping_add(self.bias);
+        mapped::filled(length, |copy| memory::read(start, copy) == length)
     }
 }
 

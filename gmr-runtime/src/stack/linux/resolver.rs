@@ -14,10 +14,10 @@ use crate::stack::{Address, Symbol};
 /// Resolves these addresses of one module, and hands over each with its symbols, innermost first; none where there are none.
 pub(crate) fn resolve(module: &Module, addresses: &[Address], mut each: impl FnMut(Address, Vec<Symbol>)) {
     let Some(mapped) = debug_info::own_file(module) else { return nothing(addresses, each) };
-    let Ok(file) = Elf::parse(mapped.bytes()) else { return nothing(addresses, each) };
+    let Ok(file) = Elf::parse(&mapped[..]) else { return nothing(addresses, each) };
     let separate =
         if debug_info::has_debug_info(&file) { None } else { debug_info::separate_file(module, &file) };
-    let separate = separate.as_ref().and_then(|mapped| Elf::parse(mapped.bytes()).ok());
+    let separate = separate.as_ref().and_then(|mapped| Elf::parse(&mapped[..]).ok());
     let with_debug_info = separate.as_ref().unwrap_or(&file);
 
     let names = Names::find([Some(&file), separate.as_ref()].into_iter().flatten(), module, addresses);

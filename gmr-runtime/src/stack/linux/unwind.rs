@@ -7,6 +7,7 @@ use std::sync::Arc;
 use framehop::FrameAddress;
 
 use super::arch::{self, Registers};
+use super::mapped::Mapped;
 use super::modules::Module;
 use crate::stack::{Address, Trace};
 
@@ -15,7 +16,7 @@ const MAX_FRAMES: usize = 200_000;
 
 /// The tables of all modules, and a cache of the rules found in them.
 pub(super) struct Unwinder {
-    tables: arch::Unwinder<Vec<u8>>,
+    tables: arch::Unwinder<Mapped>,
     cache: arch::Cache,
     /// Where there is code that the tables tell of.
     covered: Vec<Range<u64>>,
@@ -131,22 +132,48 @@ impl From<FrameAddress> for Address {
     }
 }
 
-/// The module in framehop's terms, with copies of its tables; none for one without `.eh_frame_hdr`, which is then unwound by frame pointers.
-fn with_tables(module: &Module) -> Option<framehop::Module<Vec<u8>>> {
-    let header_range = module.eh_frame_hdr.clone()?;
-    let header = module.read_section(&header_range)?;
-    let table_start = eh_frame_start(&header, header_range.start)?;
-    let table_range = table_start..module.eh_frame_limit;
-    let table = module.read_section(&table_range)?;
-    let sections = framehop::ExplicitModuleSectionInfo {
-        base_svma: 0,
-        eh_frame_hdr_svma: Some(header_range),
-        eh_frame_hdr: Some(header),
-        eh_frame_svma: Some(table_range),
-        eh_frame: Some(table),
-        ..Default::default()
-    };
-    Some(framehop::Module::new(module.path.clone(), module.range.clone(), module.bias, sections))
+/// The module in framehop's terms; none for one without `.eh_frame_hdr`.
+fn with_tables(module: &Module) -> Option<framehop::Module<Mapped>> {
+    let tables = Tables::of(module)?;
+    Some(framehop::Module::new(module.path.clone(), module.range.clone(), module.bias, tables))
+}
+
+/// Copies of a module's tables, each with its addresses in the file. Those of a large program have megabytes: they do not come from its allocator.
+struct Tables {
+    eh_frame_hdr: (Range<u64>, Option<Mapped>),
+    eh_frame: (Range<u64>, Option<Mapped>),
+}
+
+impl Tables {
+    fn of(module: &Module) -> Option<Self> {
+        let header_range = module.eh_frame_hdr.clone()?;
+        let header = module.section(&header_range)?;
+        let range = eh_frame_start(&header, header_range.start)?..module.eh_frame_limit;
+        let table = module.section(&range)?;
+        Some(Self { eh_frame_hdr: (header_range, Some(header)), eh_frame: (range, Some(table)) })
+    }
+
+    fn section(&mut self, name: &[u8]) -> Option<&mut (Range<u64>, Option<Mapped>)> {
+        match name {
+            b".eh_frame_hdr" => Some(&mut self.eh_frame_hdr),
+            b".eh_frame" => Some(&mut self.eh_frame),
+            _ => None,
+        }
+    }
+}
+
+impl framehop::ModuleSectionInfo<Mapped> for Tables {
+    fn base_svma(&self) -> u64 {
+        0
+    }
+
+    fn section_svma_range(&mut self, name: &[u8]) -> Option<Range<u64>> {
+        self.section(name).map(|(range, _)| range.clone())
+    }
+
+    fn section_data(&mut self, name: &[u8]) -> Option<Mapped> {
+        self.section(name)?.1.take()
+    }
 }
 
 /// Where `.eh_frame` begins, as `.eh_frame_hdr` has it: the pointer after its four bytes of version and encodings.
