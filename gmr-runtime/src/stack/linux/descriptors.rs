@@ -1,6 +1,6 @@
 //! What a descriptor is: a path, a pipe, a socket and whom it connects. From `/proc/self/fd` and, for sockets, `/proc/self/net`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,63 +11,87 @@ use crate::stack::Task;
 /// How much of a table of sockets is read. A machine with more connections than fit in here (some ten thousand) would be asked for too long.
 const LARGEST_TABLE: u64 = 2 << 20;
 
-/// Looks descriptors up, each once.
-#[derive(Debug, Default)]
-pub(super) struct Descriptors {
-    /// By inode; read when the first socket is met.
-    sockets: Option<HashMap<u64, String>>,
+/// Says of each thread that waits on a descriptor what that is.
+pub(super) fn describe(tasks: &mut [Task]) {
+    let waiting = || tasks.iter().filter_map(|task| task.waiting.as_ref());
+    let targets = targets(waiting().filter_map(|waiting| waiting.descriptor).collect());
+    for waiting in tasks.iter_mut().filter_map(|task| task.waiting.as_mut()) {
+        waiting.target = waiting.descriptor.and_then(|descriptor| targets.get(&descriptor).cloned());
+    }
 }
 
-impl Descriptors {
-    /// Says of each thread that waits on a descriptor what that is.
-    pub(super) fn describe(&mut self, tasks: &mut [Task]) {
-        let mut known = HashMap::new();
-        for waiting in tasks.iter_mut().filter_map(|task| task.waiting.as_mut()) {
-            if let Some(descriptor) = waiting.descriptor {
-                let target = known.entry(descriptor).or_insert_with(|| self.target(descriptor));
-                waiting.target.clone_from(target);
+/// What each of these descriptors is. One that has been closed is missing.
+fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
+    let mut targets = HashMap::with_capacity(descriptors.len());
+    let mut inodes = HashMap::new();
+    for descriptor in descriptors {
+        let Ok(link) = fs::read_link(format!("/proc/self/fd/{descriptor}")) else { continue };
+        let link = link.to_string_lossy();
+        inodes.extend(inode(&link).map(|inode| (descriptor, inode)));
+        targets.insert(descriptor, mask::text(&link).into_owned());
+    }
+    let sockets = sockets(inodes.values().copied().collect());
+    for (descriptor, inode) in inodes {
+        targets.extend(sockets.get(&inode).map(|socket| (descriptor, socket.clone())));
+    }
+    targets
+}
+
+/// The inode of a socket.
+fn inode(link: &str) -> Option<u64> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// What this process's network namespace tells of these sockets, by inode. A table has the sockets of the whole machine: it is read a line at a time, and no further than to the last that is wanted.
+fn sockets(mut wanted: HashSet<u64>) -> HashMap<u64, String> {
+    let mut sockets = HashMap::with_capacity(wanted.len());
+    for Table { name, inode, describe } in TABLES {
+        if wanted.is_empty() {
+            break;
+        }
+        let Ok(file) = File::open(format!("/proc/self/net/{name}")) else { continue };
+        let mut table = BufReader::new(file.take(LARGEST_TABLE));
+        let mut line = Vec::new();
+        while !wanted.is_empty() && table.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let fields = String::from_utf8_lossy(&line);
+            let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+            // The heading has none.
+            let inode = fields.get(inode).and_then(|inode| inode.parse().ok());
+            if let Some(inode) = inode.filter(|inode| wanted.remove(inode)) {
+                sockets.extend(describe(&fields).map(|socket| (inode, socket)));
             }
+            line.clear();
         }
     }
-
-    fn target(&mut self, descriptor: i32) -> Option<String> {
-        let link = fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()?;
-        let link = link.to_string_lossy();
-        let inode = link.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')?.parse().ok());
-        let socket =
-            inode.and_then(|inode: u64| self.sockets.get_or_insert_with(sockets).get(&inode).cloned());
-        Some(socket.unwrap_or_else(|| mask::text(&link).into_owned()))
-    }
-}
-
-/// Every socket that this process's network namespace tells of, by inode.
-fn sockets() -> HashMap<u64, String> {
-    let mut sockets = HashMap::new();
-    for (table, protocol) in [("tcp", "TCP"), ("tcp6", "TCP"), ("udp", "UDP"), ("udp6", "UDP")] {
-        sockets.extend(lines(table).iter().filter_map(|line| internet_socket(line, protocol)));
-    }
-    sockets.extend(lines("unix").iter().filter_map(|line| unix_socket(line)));
     sockets
 }
 
-fn lines(table: &str) -> Vec<String> {
-    let Ok(file) = File::open(format!("/proc/self/net/{table}")) else { return Vec::new() };
-    BufReader::new(file.take(LARGEST_TABLE)).lines().skip(1).map_while(Result::ok).collect()
+/// One of the kernel's tables.
+struct Table {
+    name: &'static str,
+    /// Which field of a line is the socket's inode.
+    inode: usize,
+    describe: fn(&[&str]) -> Option<String>,
 }
 
+const TABLES: [Table; 5] = [
+    Table { name: "tcp", inode: 9, describe: |line| internet_socket(line, "TCP") },
+    Table { name: "tcp6", inode: 9, describe: |line| internet_socket(line, "TCP") },
+    Table { name: "udp", inode: 9, describe: |line| internet_socket(line, "UDP") },
+    Table { name: "udp6", inode: 9, describe: |line| internet_socket(line, "UDP") },
+    Table { name: "unix", inode: 6, describe: unix_socket },
+];
+
 /// `sl local remote state tx:rx tr:when retrnsmt uid timeout inode`, addresses in hexadecimal.
-fn internet_socket(line: &str, protocol: &str) -> Option<(u64, String)> {
-    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+fn internet_socket(fields: &[&str], protocol: &str) -> Option<String> {
     let local = address(fields.get(1)?)?;
     let remote = address(fields.get(2)?)?;
     let state = state(u8::from_str_radix(fields.get(3)?, 16).ok()?);
-    let inode = fields.get(9)?.parse().ok()?;
-    let text = if remote.port() == 0 {
+    Some(if remote.port() == 0 {
         format!("{protocol} {local}, {state}")
     } else {
         format!("{protocol} {local} -> {remote}, {state}")
-    };
-    Some((inode, text))
+    })
 }
 
 /// `0100007F:1538`: words of the address in the machine's order, then the port.
@@ -108,21 +132,19 @@ fn state(number: u8) -> &'static str {
         .unwrap_or("in an unknown state")
 }
 
-/// `Num RefCount Protocol Flags Type St Inode Path`; most have no path.
-fn unix_socket(line: &str) -> Option<(u64, String)> {
-    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    let inode = fields.get(6)?.parse().ok()?;
-    let text = match fields.get(7) {
-        Some(path) => format!("Unix socket {path}"),
-        None => format!("Unix socket [{inode}]"),
-    };
-    Some((inode, text))
+/// `Num RefCount Protocol Flags Type St Inode Path`; most have no path, and a path may have blanks.
+fn unix_socket(fields: &[&str]) -> Option<String> {
+    Some(match fields.get(7..) {
+        Some(path) if !path.is_empty() => format!("Unix socket {}", mask::text(&path.join(" "))),
+        _ => format!("Unix socket [{}]", fields.get(6)?),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::os::fd::AsRawFd;
+    use std::os::unix::net::{UnixListener, UnixStream};
 
     use super::*;
 
@@ -142,15 +164,32 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let own = stream.local_addr().unwrap().port();
-        let mut descriptors = Descriptors::default();
-        let connected = descriptors.target(stream.as_raw_fd()).unwrap();
-        assert_eq!(connected, format!("TCP 127.0.0.1:{own} -> 127.0.0.1:{port}, established"));
-        let listening = descriptors.target(listener.as_raw_fd()).unwrap();
-        assert_eq!(listening, format!("TCP 127.0.0.1:{port}, listening"));
+        let targets = targets([stream.as_raw_fd(), listener.as_raw_fd()].into());
+        let connected = format!("TCP 127.0.0.1:{own} -> 127.0.0.1:{port}, established");
+        assert_eq!(targets[&stream.as_raw_fd()], connected);
+        assert_eq!(targets[&listener.as_raw_fd()], format!("TCP 127.0.0.1:{port}, listening"));
+    }
+
+    #[test]
+    fn sockets_of_other_kinds_and_what_is_no_socket_are_named() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let bound = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let path = std::env::temp_dir().join(format!("a socket of {}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let file = File::open("/dev/null").unwrap();
+        let all = [one.as_raw_fd(), bound.as_raw_fd(), listener.as_raw_fd(), file.as_raw_fd()];
+        let targets = targets(all.into());
+        fs::remove_file(&path).unwrap();
+        let socket = &targets[&one.as_raw_fd()];
+        assert!(socket.starts_with("Unix socket ["), "{socket}");
+        let bound_to = format!("UDP {}, close", bound.local_addr().unwrap());
+        assert_eq!(targets[&bound.as_raw_fd()], bound_to);
+        assert_eq!(targets[&listener.as_raw_fd()], format!("Unix socket {}", path.display()));
+        assert_eq!(targets[&file.as_raw_fd()], "/dev/null");
     }
 
     #[test]
     fn a_descriptor_that_is_closed_is_nothing() {
-        assert_eq!(Descriptors::default().target(-1), None);
+        assert_eq!(targets([-1].into()), HashMap::new());
     }
 }

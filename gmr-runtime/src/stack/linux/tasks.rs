@@ -7,8 +7,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::descriptors::Descriptors;
-use super::{signals, syscalls};
+use super::{descriptors, signals, syscalls};
 use crate::own_thread;
 use crate::procfs::{self, Directory, Stat, Status};
 use crate::stack::Task;
@@ -31,7 +30,7 @@ pub(crate) fn tasks() -> io::Result<Vec<Task>> {
         io::Result::Ok(tasks)
     })?;
     count_others(&mut tasks);
-    Descriptors::default().describe(&mut tasks);
+    descriptors::describe(&mut tasks);
     Ok(tasks)
 }
 
