@@ -1,5 +1,7 @@
 //! Platforms on which gmr cannot take stacks: the same functions, which say so.
 
+use std::sync::Arc;
+
 use super::{Address, Symbol, Task, Trace};
 
 /// Threads can be listed on Linux only.
