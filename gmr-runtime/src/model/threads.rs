@@ -88,7 +88,7 @@ impl Role {
 
 /// A thread's stack.
 ///
-/// Threads whose stacks are the same share them: in a report that was taken, not in one that was read. A frame is `F`: in memory the frame itself, which stacks share as well; in a [`Document`](super::Document) its [number](super::FrameNumber).
+/// A frame is `F`: in memory the frame itself, which stacks share, as threads with the same stack share all of them; in a [`Document`](super::Document) its [number](super::FrameNumber).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Stack"))]
 #[non_exhaustive]
