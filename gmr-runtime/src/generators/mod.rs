@@ -13,14 +13,15 @@ use crate::stack;
 
 pub(crate) use package::Identity;
 
+/// The deadline of those that show stacks. Taking stacks has its own of a second, asking tasks one of half a second, symbols have theirs; this one is for what hangs in none of these.
+const WITH_STACKS: Duration = stack::SYMBOLS_DEADLINE.saturating_add(Duration::from_secs(5));
+
 /// The sections before Configuration, in their order.
 pub(crate) fn before_configuration(identity: Identity) -> [Generator; 4] {
     [
         Generator::new("Package", move || stack::with_files(|| package::generate(&identity))),
-        // Taking stacks has its own deadline of one second, symbols have theirs; this one is for what hangs in neither.
-        Generator::new("Threads", || stack::with_files(threads::generate))
-            .with_timeout(stack::SYMBOLS_DEADLINE + Duration::from_secs(5)),
-        Generator::new("Green Threads", green_threads::generate),
+        Generator::new("Threads", || stack::with_files(threads::generate)).with_timeout(WITH_STACKS),
+        Generator::new("Green Threads", green_threads::generate).with_timeout(WITH_STACKS),
         Generator::new("Processes", || stack::with_files(processes::generate)),
     ]
 }
