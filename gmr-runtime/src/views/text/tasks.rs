@@ -37,14 +37,16 @@ pub(super) fn green_threads(
         if !named.is_empty() {
             wrapped(text, named.into_iter(), flush);
         }
-        text.push('\n');
         stacks(text, &group[0].stacks, detail);
         flush(text);
     }
 }
 
-/// Where a task waits. Of several places, what they have in common stands once, below them.
+/// Where a task waits, if that is known. Of several places, what they have in common stands once, below them.
 fn stacks(text: &mut String, stacks: &[Stack], detail: Detail) {
+    if !stacks.is_empty() {
+        text.push('\n');
+    }
     let Places { branches, common } = grouping::places(stacks, detail);
     match &branches[..] {
         [] => {}
