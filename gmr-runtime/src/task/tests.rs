@@ -276,8 +276,9 @@ fn whoever_polls_a_complete_one_learns_it_from_that_future() {
     assert!(find(&look(), "strict").is_none());
 }
 
+/// A waker that counts.
 #[derive(Default)]
-struct Counting(AtomicUsize);
+pub(super) struct Counting(pub(super) AtomicUsize);
 
 impl Wake for Counting {
     fn wake(self: Arc<Self>) {
