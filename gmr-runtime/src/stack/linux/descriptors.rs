@@ -53,11 +53,12 @@ fn sockets(mut wanted: HashSet<u64>) -> HashMap<u64, String> {
         let mut table = BufReader::new(file.take(LARGEST_TABLE));
         let mut line = Vec::new();
         while !wanted.is_empty() && table.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            let fields = String::from_utf8_lossy(&line);
-            let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+            let text = String::from_utf8_lossy(&line);
+            let fields = text.split_ascii_whitespace();
             // The heading has none.
-            let inode = fields.get(inode).and_then(|inode| inode.parse().ok());
+            let inode = fields.clone().nth(inode).and_then(|inode| inode.parse().ok());
             if let Some(inode) = inode.filter(|inode| wanted.remove(inode)) {
+                let fields: Vec<&str> = fields.collect();
                 sockets.extend(describe(&fields).map(|socket| (inode, socket)));
             }
             line.clear();

@@ -114,7 +114,7 @@ impl Module {
                     module.eh_frame_hdr = Some(range);
                 }
                 elf::PT_NOTE if module.build_id.is_none() => {
-                    module.build_id = module.section(&range).and_then(|notes| build_id_in(&notes));
+                    module.build_id = module.notes(&range).and_then(|notes| build_id_in(&notes));
                 }
                 _ => {}
             }
@@ -129,12 +129,22 @@ impl Module {
 
     /// A copy of what stands at these addresses of the file.
     pub(super) fn section(&self, range: &Range<u64>) -> Option<Mapped> {
+        let (start, length) = self.in_memory(range)?;
+        mapped::filled(length, |copy| memory::read(start, copy) == length)
+    }
+
+    /// The same of notes, which are short: not worth a mapping.
+    fn notes(&self, range: &Range<u64>) -> Option<Vec<u8>> {
+        let (start, length) = self.in_memory(range)?;
+        memory::read_exact(start, length)
+    }
+
+    /// Where these addresses of the file are in memory, and how many they are.
+    fn in_memory(&self, range: &Range<u64>) -> Option<(u64, usize)> {
         // A header that claims more than this is not believed: the largest unwinding tables known are a tenth of it.
         const LIMIT: u64 = 1 << 30;
         let length = range.end.checked_sub(range.start).filter(|&length| length < LIMIT)?;
-        let length = usize::try_from(length).ok()?;
-        let start = range.start.wrapping_add(self.bias);
-        mapped::filled(length, |copy| memory::read(start, copy) == length)
+        Some((range.start.wrapping_add(self.bias), usize::try_from(length).ok()?))
     }
 }
 
