@@ -40,12 +40,22 @@ impl Wake for Woken {
     }
 }
 
-/// The account of a task that has been polled once and waits.
-fn waiting() -> Arc<Entry> {
-    let entry = Entry::new(1, "task", std::panic::Location::caller());
+/// The account of a task that was never polled.
+fn new() -> Arc<Entry> {
+    Arc::new(Entry::new(1, "task", std::panic::Location::caller()))
+}
+
+/// A poll as `Tracked` does it while no trace is wanted, or none that it knows of.
+fn poll_unaware(entry: &Entry) {
     let asked = entry.begin(TID);
     entry.end(asked);
-    Arc::new(entry)
+}
+
+/// The account of a task that has been polled once and waits.
+fn waiting() -> Arc<Entry> {
+    let entry = new();
+    poll_unaware(&entry);
+    entry
 }
 
 /// Such a task, with a waker.
@@ -117,17 +127,13 @@ fn a_task_that_is_woken_while_it_is_polled_is_not_thought_to_be_polled_or_woken_
 
 #[test]
 fn a_task_that_is_asked_in_a_poll_that_does_not_know_it_is_polled_once_more_and_tells() {
-    let unaware = |(entry, _): &(Arc<Entry>, Arc<Woken>)| {
-        let asked = entry.begin(TID);
-        entry.end(asked);
-    };
     in_every_order(
         with_waker,
-        unaware,
+        |(entry, _)| poll_unaware(entry),
         |(entry, _)| entry.wake(TRACE),
-        |(entry, woken)| {
-            assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-            polled_if_woken(&(Arc::clone(entry), Arc::clone(woken)));
+        |task| {
+            assert_eq!(task.1.0.load(Ordering::Relaxed), 1);
+            polled_if_woken(task);
         },
     );
 }
@@ -156,11 +162,8 @@ fn a_waker_that_is_replaced_while_it_is_used_is_neither_lost_nor_left_over() {
 #[test]
 fn a_task_whose_first_poll_is_just_ending_does_not_wait_yet() {
     in_every_order(
-        || Arc::new(Entry::new(1, "task", std::panic::Location::caller())),
-        |entry| {
-            let asked = entry.begin(TID);
-            entry.end(asked);
-        },
+        new,
+        |entry| poll_unaware(entry),
         |entry| {
             let shown = entry.look(TRACE).expect("nobody holds it").0;
             assert!(!matches!(shown, Condition::Waiting { .. }) || entry.is_waiting());
@@ -172,8 +175,7 @@ fn a_task_whose_first_poll_is_just_ending_does_not_wait_yet() {
 #[test]
 fn a_task_that_ends_is_settled_and_can_be_looked_at() {
     let end = |entry: &Arc<Entry>| {
-        let asked = entry.begin(TID);
-        entry.end(asked);
+        poll_unaware(entry);
         entry.finish();
     };
     in_every_order(
