@@ -9,45 +9,39 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
+use super::MASK;
+use super::error::MaskError;
 use super::keys::{self, Verdict};
-use super::tree::{Container, Tree, bytes_note};
-use super::{MASK, values};
+use super::tree::{Container, Tree, bytes_note, rendition};
 use crate::model::Value;
-
-/// Why a value could not be serialized: its own `Serialize` said so. Secrets in what it said are masked.
-#[derive(Debug)]
-pub(crate) struct MaskError(String);
-
-impl MaskError {
-    /// Ends a serialization; nobody gets to read it.
-    pub(super) fn too_large() -> Self {
-        Self("the value is too large to be shown".into())
-    }
-}
-
-impl Display for MaskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for MaskError {}
-
-impl ser::Error for MaskError {
-    fn custom<T: Display>(message: T) -> Self {
-        Self(values::text(&message.to_string()).into_owned())
-    }
-}
 
 /// Any value that serializes, its secrets masked. One that is too large or nested too deep is cut, with a
 /// note where.
 pub(crate) fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, MaskError> {
     let mut tree = Tree::new();
-    let result = tree.part(value, Verdict::Plain);
+    let result = part(&mut tree, value, Verdict::Plain);
     if !tree.is_cut() {
         result?;
     }
     Ok(tree.finish())
+}
+
+/// Serializes a part. What it left open, having failed, is closed.
+fn part<T: Serialize + ?Sized>(tree: &mut Tree, part: &T, verdict: Verdict) -> Result<(), MaskError> {
+    let Some(level) = tree.descend() else { return tree.put_depth_note() };
+    let result = part.serialize(Gate::new(tree, verdict));
+    tree.ascend(level);
+    result
+}
+
+/// The key of a map as text.
+fn key_text<T: Serialize + ?Sized>(tree: &Tree, key: &T) -> Result<String, MaskError> {
+    let mut tree = tree.for_key();
+    let result = part(&mut tree, key, Verdict::Plain);
+    if !tree.is_cut() {
+        result?;
+    }
+    Ok(rendition(tree.finish()))
 }
 
 /// Where one value passes, judged by what is known of its place.
@@ -207,7 +201,7 @@ impl<'a> Serializer for Gate<'a> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), MaskError> {
-        self.tree.part(value, self.verdict)
+        part(self.tree, value, self.verdict)
     }
 
     fn serialize_unit(self) -> Result<(), MaskError> {
@@ -228,7 +222,7 @@ impl<'a> Serializer for Gate<'a> {
         name: &'static str,
         value: &T,
     ) -> Result<(), MaskError> {
-        self.tree.part(value, of_type(self.verdict, name))
+        part(self.tree, value, of_type(self.verdict, name))
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -240,7 +234,7 @@ impl<'a> Serializer for Gate<'a> {
     ) -> Result<(), MaskError> {
         let parts = self.variant(name, variant)?;
         if !parts.hidden {
-            parts.tree.part(value, parts.verdict)?;
+            part(parts.tree, value, parts.verdict)?;
         }
         parts.close()
     }
@@ -328,7 +322,7 @@ pub(super) struct Parts<'a> {
 
 impl Parts<'_> {
     fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), MaskError> {
-        if self.hidden { self.tree.pass() } else { self.tree.part(item, self.verdict) }
+        if self.hidden { self.tree.pass() } else { part(self.tree, item, self.verdict) }
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), MaskError> {
@@ -336,7 +330,7 @@ impl Parts<'_> {
             return self.tree.pass();
         }
         self.tree.key(name.to_owned())?;
-        self.tree.part(value, self.verdict.within(keys::judge(name)))
+        part(self.tree, value, self.verdict.within(keys::judge(name)))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "what all the traits' `end` return")]
@@ -354,13 +348,13 @@ impl SerializeMap for Parts<'_> {
         if self.hidden {
             return self.tree.pass();
         }
-        let name = self.tree.key_text(key)?;
+        let name = key_text(self.tree, key)?;
         self.key_verdict = self.verdict.within(keys::judge(&name));
         self.tree.key(name)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), MaskError> {
-        if self.hidden { self.tree.pass() } else { self.tree.part(value, self.key_verdict) }
+        if self.hidden { self.tree.pass() } else { part(self.tree, value, self.key_verdict) }
     }
 
     fn end(self) -> Result<(), MaskError> {

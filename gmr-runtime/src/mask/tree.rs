@@ -2,10 +2,8 @@
 //! can only be judged once a container is whole. Because it is kept apart from the serializer, whatever has
 //! been put into it is still there when the value turns out to be too large to go on, or to have no end.
 
-use serde::Serialize;
-
+use super::error::MaskError;
 use super::keys::{self, Verdict};
-use super::serializer::{Gate, MaskError};
 use super::{MASK, arguments, values};
 use crate::model::Value;
 
@@ -171,7 +169,7 @@ impl Tree {
     }
 
     /// A tree for the key of a map in this one.
-    fn for_key(&self) -> Self {
+    pub(super) fn for_key(&self) -> Self {
         const MOST_PARTS: usize = 100;
         Self {
             depth: self.depth,
@@ -196,31 +194,24 @@ impl Tree {
         self.root.unwrap_or(Value::Null)
     }
 
-    /// Serializes a part. What it left open, having failed, is closed.
-    pub(super) fn part<T: Serialize + ?Sized>(
-        &mut self,
-        part: &T,
-        verdict: Verdict,
-    ) -> Result<(), MaskError> {
+    /// Goes down to a part of a value. `None` if that would be too deep; otherwise what `ascend` is to be given.
+    pub(super) fn descend(&mut self) -> Option<usize> {
         if self.depth == DEEPEST {
-            return self.put(Value::Text(format!("… (cut below {DEEPEST} levels)")));
+            return None;
         }
-        let level = self.open.len();
         self.depth += 1;
-        let result = part.serialize(Gate::new(self, verdict));
-        self.depth -= 1;
-        self.close_to(level);
-        result
+        Some(self.open.len())
     }
 
-    /// The key of a map as text.
-    pub(super) fn key_text<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<String, MaskError> {
-        let mut tree = self.for_key();
-        let result = tree.part(key, Verdict::Plain);
-        if !tree.is_cut() {
-            result?;
-        }
-        Ok(rendition(tree.finish()))
+    /// Comes back from a part, and closes what it left open.
+    pub(super) fn ascend(&mut self, level: usize) {
+        self.depth -= 1;
+        self.close_to(level);
+    }
+
+    /// Puts a note in the place of a part that is too deep.
+    pub(super) fn put_depth_note(&mut self) -> Result<(), MaskError> {
+        self.put(Value::Text(format!("… (cut below {DEEPEST} levels)")))
     }
 
     /// Sets the key of the next value.
@@ -338,7 +329,7 @@ fn cut(text: &str, room: usize) -> Option<&str> {
 }
 
 /// A key that was not text, as text: lists in round brackets, as tuples are written.
-fn rendition(value: Value) -> String {
+pub(super) fn rendition(value: Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Bool(value) => value.to_string(),
