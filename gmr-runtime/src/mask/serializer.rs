@@ -410,5 +410,4 @@ macro_rules! fields {
 fields!(SerializeStruct, SerializeStructVariant);
 
 #[cfg(test)]
-#[path = "serializer_tests.rs"]
 mod tests;
