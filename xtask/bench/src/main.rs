@@ -17,15 +17,15 @@ mod table;
 mod tasks;
 mod throughput;
 
+use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::process::ExitCode;
 use std::time::Instant;
 
-use options::{Options, Part};
+use options::{Options, Part, USAGE};
 use setting::Setting;
 use table::Table;
-
-pub(crate) use options::USAGE;
 
 /// What was measured; none of what was not asked for.
 #[derive(Default)]
@@ -39,7 +39,22 @@ struct Results {
     throughput: Option<throughput::Throughput>,
 }
 
-pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<(), String> {
     let options = Options::parse(arguments)?;
     let begun = Instant::now();
     let machine = machine::describe();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::figures::time;
-use super::setting::Setting;
+use super::setting::{Setting, cargo};
 use super::table::Table;
 
 pub(crate) struct Row {
@@ -40,7 +40,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Vec<Row>, String> {
         "--",
         "--quiet",
     ];
-    crate::cargo(&arguments, &[("CRITERION_HOME", &home.to_string_lossy())])?;
+    cargo(&arguments, &[("CRITERION_HOME", &home.to_string_lossy())])?;
     let mut found = Vec::new();
     results(&home, &mut found);
     let mut rows: Vec<Row> = found.iter().filter_map(|directory| row(directory)).collect();

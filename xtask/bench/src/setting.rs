@@ -23,9 +23,9 @@ impl Setting {
             .map_err(|error| format!("{} cannot be made: {error}", setting.directory.display()))?;
         // The one with the measuring handler first: what stays in cargo's own place is then the ordinary one.
         let common = ["build", "--profile", PROFILE, "--package", "gmr-tests"];
-        crate::cargo(&[&common[..], &["--bin", "crowd", "--features", "bench"]].concat(), &[])?;
+        cargo(&[&common[..], &["--bin", "crowd", "--features", "bench"]].concat(), &[])?;
         setting.keep(&target, "crowd", "crowd-measuring")?;
-        crate::cargo(&[&common[..], &["--bin", "crowd", "--bin", "server", "--bin", "tasks"]].concat(), &[])?;
+        cargo(&[&common[..], &["--bin", "crowd", "--bin", "server", "--bin", "tasks"]].concat(), &[])?;
         setting.keep(&target, "crowd", "crowd")?;
         setting.keep(&target, "server", "server")?;
         setting.keep(&target, "tasks", "tasks")?;
@@ -53,14 +53,27 @@ fn target_directory() -> Result<PathBuf, String> {
     Ok(target.to_owned())
 }
 
+/// Runs cargo in the repository. Its output goes where ours goes.
+pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {
+    let shown = format!("cargo {}", arguments.join(" "));
+    println!("\n$ {shown}");
+    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(root())
+        .status()
+        .map_err(|error| format!("cannot start `{shown}`: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{shown}` failed")) }
+}
+
 /// The repository.
 pub(crate) fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// A program of another language.
 pub(crate) fn foreign(name: &str) -> PathBuf {
-    root().join("xtask/crowds").join(name)
+    root().join("xtask/bench/crowds").join(name)
 }
 
 /// The first line that a program prints of itself; none if it is not installed.

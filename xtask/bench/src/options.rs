@@ -1,16 +1,19 @@
 //! What `cargo xtask bench` was asked for.
 
-pub(crate) const USAGE: &str = "
-  bench   what a report costs, beside what other tools cost on this machine:
-          time, memory, time in the signal handler, single parts, throughput
-      --only PART,...      of threads, tasks, memory, handler, micro, throughput
-      --threads N,...      the rows [1,100,1000,8000]
-      --depth N            frames of each thread [30]
-      --runs N             runs of gmr [5]
-      --slow-runs N        runs of the other tools [3]
-      --rounds N           rounds of the throughput, with fresh processes [10]
-      --seconds N          of load in a round, for each of four servers [3]
-      --write              write docs/benchmarks.md; measures everything";
+pub(crate) const USAGE: &str = "usage: cargo xtask bench [OPTION]...
+
+Measures what a report costs, beside what other tools cost on this machine:
+time, memory, time in the signal handler, single parts, throughput.
+
+  --only PART,...    of threads, tasks, memory, handler, micro, throughput
+  --threads N,...    the rows [1,100,1000,8000]
+  --depth N          frames of each thread [30]
+  --runs N           runs of gmr [5]
+  --slow-runs N      runs of the other tools [3]
+  --rounds N         rounds of the throughput, with fresh processes [10]
+  --seconds N        of load in a round, for each of four servers [3]
+  --write            write docs/benchmarks.md; measures everything
+  --help             print this";
 
 /// The parts of a benchmark, in the order in which they are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
