@@ -44,7 +44,16 @@ fn test() -> Result<(), String> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
     // What only the benchmarks compile.
-    let measuring = ["--package", "gmr-runtime", "--package", "gmr-tests", "--all-features", "--all-targets"];
+    let measuring = [
+        "--package",
+        "gmr-bench",
+        "--package",
+        "gmr-runtime",
+        "--package",
+        "gmr-tests",
+        "--all-features",
+        "--all-targets",
+    ];
     cargo(&[&["clippy"], &measuring[..], &["--", "--deny", "warnings"]].concat(), &[])?;
     // As most adopters have it: without any feature.
     cargo(

@@ -140,8 +140,7 @@ const MEMORY: &str = "Of the process that reports, for its first report, above w
 const HANDLER: &str = "From the moment the handler knows that its thread was asked to its answer and wake-up, measured by the thread itself, for stacks below 8 KiB, in ten reports of one process. The handler wakes the \
     reporter, and may lose its processor to it: the processor time is what remains without such pauses, and includes the reading of the clocks.";
 
-const MICRO: &str =
-    "Measured by criterion, in one process: `cargo bench -p gmr-runtime --features __bench,html,json,xml`.";
+const MICRO: &str = "Measured by criterion, in one process: `cargo bench -p gmr-bench`.";
 
 const THROUGHPUT: &str = "An HTTP server with a thread for each of 16 connections that are never idle, the clients on the same machine. In each round, four fresh processes are loaded by \
     turns, half a second each time, and the ratio is taken of what each has answered in the same second. The second is as the first: what it differs by is chance. The reports find the busy threads in ever new places, whose symbols are not known yet.";

@@ -1,4 +1,5 @@
-//! The parts of a report one by one: criterion measures them in `gmr-runtime/benches/micro.rs`, this reads what it wrote.
+//! The parts of a report one by one: criterion measures them in
+//! `benches/micro.rs`, this reads what it wrote.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,17 +30,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Vec<Row>, String> {
     let home = setting.directory.join("criterion");
     // Figures of benchmarks that are no longer there must not be told.
     let _ = fs::remove_dir_all(&home);
-    let arguments = [
-        "bench",
-        "--package",
-        "gmr-runtime",
-        "--features",
-        "__bench,html,json,xml",
-        "--bench",
-        "micro",
-        "--",
-        "--quiet",
-    ];
+    let arguments = ["bench", "--package", "gmr-bench", "--bench", "micro", "--", "--quiet"];
     cargo(&arguments, &[("CRITERION_HOME", &home.to_string_lossy())])?;
     let mut found = Vec::new();
     results(&home, &mut found);
