@@ -5,8 +5,10 @@
 
 use serde::Serialize;
 
+use crate::capture::{self, bench};
 use crate::model::{Stack, Value};
-use crate::stack::{self, bench};
+use crate::symbols;
+use crate::sys::Modules;
 
 /// The copy of one stack, and what is needed to unwind it.
 pub struct Specimen(bench::Specimen);
@@ -28,13 +30,13 @@ impl Specimen {
     /// The stack with names.
     pub fn symbolize(&mut self) -> Stack {
         let trace = self.0.unwind();
-        stack::symbolize(&[trace], &self.0.modules, stack::SYMBOLS_DEADLINE).0.remove(0)
+        symbols::symbolize(&[trace], &self.0.modules, symbols::DEADLINE).0.remove(0)
     }
 }
 
 /// Makes the next symbolization a first one.
 pub fn forget_symbols() {
-    stack::forget_symbols();
+    symbols::forget();
 }
 
 /// Of each thread that has answered since the last call: nanoseconds in the handler, of which nanoseconds of processor time, and bytes of stack.
@@ -52,9 +54,9 @@ pub fn mask(configuration: &impl Serialize) -> Value {
 
 /// Resolves addresses of this process, and returns how many functions and how many lines were found.
 pub fn resolve(addresses: &[u64]) -> (usize, usize) {
-    let frames = addresses.iter().map(|&address| stack::Address::Exact(address)).collect();
-    let trace = stack::Trace { frames, incomplete: None };
-    let (stacks, _) = stack::symbolize(&[trace], &stack::Modules::load(), stack::SYMBOLS_DEADLINE);
+    let frames = addresses.iter().map(|&address| capture::Address::Exact(address)).collect();
+    let trace = capture::Trace { frames, incomplete: None };
+    let (stacks, _) = symbols::symbolize(&[trace], &Modules::load(), symbols::DEADLINE);
     let frames = || stacks.iter().flat_map(|stack| &*stack.frames);
     (
         frames().filter(|frame| frame.function.is_some()).count(),

@@ -31,7 +31,7 @@ use futures_core::Stream;
 use tokio::sync::oneshot;
 
 use crate::model::Report;
-use crate::own_thread;
+use crate::sys::own_threads;
 use crate::views::{Detail, Format, written};
 
 /// How much is handed to the connection at a time.
@@ -151,7 +151,7 @@ async fn next_report(format: Format) -> Option<Bytes> {
         let this = Some(std::process::id());
         std::mem::replace(&mut desk.maker, this) != this
     };
-    if starts && own_thread::spawn("gmr http", serve_all).is_err() {
+    if starts && own_threads::spawn("gmr http", serve_all).is_err() {
         let mut desk = desk();
         desk.maker = None;
         desk.waiting.clear();

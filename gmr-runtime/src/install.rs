@@ -14,10 +14,11 @@ use crate::model::{Content, Heading, Report, Section, Summary, Trigger};
 use crate::reporter::{self, Plan, Style};
 use crate::section::generator::Generator;
 use crate::section::{convert, panics};
+use crate::sys::own_threads;
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Outbox, Request};
 use crate::views::{Detail, Format};
-use crate::{env, mask, own_thread, stack};
+use crate::{capture, env, mask};
 
 /// The signal that asks for reports unless somebody says otherwise: what the services of `OpenStack` answer.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
@@ -173,13 +174,13 @@ impl Builder {
         });
         let style = Style { format: format.unwrap_or(self.format), detail };
         panics::install_hook();
-        stack::prepare(Some(number))
+        capture::prepare(Some(number))
             .map_err(|error| Error::system("no signal to take stacks with", error))?;
         let (outbox, inbox) = trigger::open(Some(number))
             .map_err(|error| Error::system(&format!("{name} could not be taken"), error))?;
         let plan = Plan::new(self.identity, self.sections);
-        own_thread::spawn(own_thread::REPORTER, move || {
-            stack::shield_thread(Some(number));
+        own_threads::spawn(own_threads::REPORTER, move || {
+            capture::shield_thread(Some(number));
             reporter::serve(inbox, &plan, &name, style);
         })
         .map_err(|error| Error::system("the reporter's thread could not be started", error))?;

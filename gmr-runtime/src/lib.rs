@@ -8,12 +8,15 @@
 //! | `trigger` | turns an event (a signal, a call) into a request |
 //! | `reporter` | the one thread on which reports are made |
 //! | `generators`, `section` | what a report consists of; running it so that no part harms another |
-//! | `stack` | the threads and their stacks: where the `unsafe` is |
+//! | `symbols` | from addresses to functions, files and lines |
+//! | `capture` | taking stacks: most of the `unsafe` is here |
+//! | `threads` | what the kernel says of threads |
 //! | `axum` (feature) | a page on a service's admin port |
 //! | [`task`] | asynchronous tasks and where they wait |
 //! | `views`, `sinks` | from the model to text, from bytes to a descriptor |
 //! | `mask` | keeps secrets out |
 //! | [`model`] | the report as plain data |
+//! | `sys` | what is needed from the operating system |
 
 // What a platform cannot show, it does not use.
 #![cfg_attr(
@@ -26,20 +29,20 @@
 pub mod __bench;
 #[cfg(feature = "axum")]
 pub mod axum;
+mod capture;
 mod env;
 mod error;
 mod generators;
 mod install;
 mod mask;
 pub mod model;
-mod own_thread;
-#[cfg(target_os = "linux")]
-mod procfs;
 mod reporter;
 mod section;
 mod sinks;
-mod stack;
+mod symbols;
+mod sys;
 pub mod task;
+mod threads;
 mod trigger;
 mod views;
 

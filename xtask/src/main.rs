@@ -79,10 +79,10 @@ fn test() -> Result<(), String> {
 /// Where the unsafe code stands whose tests Miri can run. What the rest tests is what the kernel does, which Miri has none of.
 const FOR_MIRI: [&str; 5] = [
     "task::",
-    "stack::platform::arch::",
-    "stack::platform::handler::",
-    "stack::platform::mapped::",
-    "stack::platform::unwind::",
+    "capture::linux::arch::",
+    "capture::linux::handler::",
+    "sys::linux::mapping::",
+    "capture::linux::unwind::",
 ];
 
 /// No part of `test`: the project stands on the stable toolchain alone.

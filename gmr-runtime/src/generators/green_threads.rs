@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::capture::{Address, Trace};
 use crate::mask;
 use crate::model::{Content, Frame, GreenThreads, Label, Runtime, Stack, Task, TaskState};
-use crate::stack::{self, Address, Modules, Trace};
+use crate::sys::{self, Modules};
 use crate::task::{self, Branch, Branches, Condition, Survey};
+use crate::{symbols, threads};
 
 /// How long tasks may take to be polled once, all together.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -73,7 +75,7 @@ fn label(key: &str, value: &str) -> Label {
 fn state(condition: &Condition) -> TaskState {
     match condition {
         Condition::Polling { tid, since } => {
-            let thread = Some(stack::task(*tid).name).filter(|name| !name.is_empty());
+            let thread = Some(threads::info(*tid, None).name).filter(|name| !name.is_empty());
             TaskState::Polling { tid: *tid, thread, polling_ms: millis(*since) }
         }
         Condition::Woken { since, waiting } => {
@@ -121,9 +123,9 @@ impl Stacks {
             frames: branch.iter().copied().map(Address::Return).collect(),
             incomplete: None,
         };
-        let (stacks, problems) = stack::with_files(|| {
+        let (stacks, problems) = sys::with_files(|| {
             let traces: Vec<Trace> = distinct.iter().map(trace).collect();
-            stack::symbolize(&traces, &Modules::load(), stack::SYMBOLS_DEADLINE)
+            symbols::symbolize(&traces, &Modules::load(), symbols::DEADLINE)
         });
         for (branch, stack) in distinct.into_iter().zip(stacks) {
             by_branch.insert(branch, trimmed(stack));

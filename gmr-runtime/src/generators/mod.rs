@@ -9,19 +9,19 @@ mod threads;
 use std::time::Duration;
 
 use crate::section::generator::Generator;
-use crate::stack;
+use crate::{symbols, sys};
 
 pub(crate) use package::Identity;
 
 /// The deadline of those that show stacks. Taking stacks has its own of a second, asking tasks one of half a second, symbols have theirs; this one is for what hangs in none of these.
-const WITH_STACKS: Duration = stack::SYMBOLS_DEADLINE.saturating_add(Duration::from_secs(5));
+const WITH_STACKS: Duration = symbols::DEADLINE.saturating_add(Duration::from_secs(5));
 
 /// The sections before Configuration, in their order.
 pub(crate) fn before_configuration(identity: Identity) -> [Generator; 4] {
     [
-        Generator::new("Package", move || stack::with_files(|| package::generate(&identity))),
-        Generator::new("Threads", || stack::with_files(threads::generate)).with_timeout(WITH_STACKS),
+        Generator::new("Package", move || sys::with_files(|| package::generate(&identity))),
+        Generator::new("Threads", || sys::with_files(threads::generate)).with_timeout(WITH_STACKS),
         Generator::new("Green Threads", green_threads::generate).with_timeout(WITH_STACKS),
-        Generator::new("Processes", || stack::with_files(processes::generate)),
+        Generator::new("Processes", || sys::with_files(processes::generate)),
     ]
 }

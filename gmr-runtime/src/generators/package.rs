@@ -66,8 +66,8 @@ mod linux {
     use object::{NativeEndian, ReadCache};
 
     use crate::model::Package;
-    use crate::procfs::{self, Stat};
-    use crate::stack::Modules;
+    use crate::sys::Modules;
+    use crate::sys::procfs::{self, Stat};
 
     pub(super) fn found_out(package: &mut Package) {
         // The path may change (`(deleted)` is added to it), the program does not.

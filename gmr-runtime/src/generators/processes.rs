@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::mask;
 use crate::model::{Content, Ids, Process, Processes};
-use crate::procfs::{self, Stat, Status};
+use crate::sys::procfs::{self, Stat, Status};
 
 pub(super) fn generate() -> Content {
     let own = std::process::id();

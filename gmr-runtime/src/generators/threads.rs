@@ -1,53 +1,55 @@
 //! Threads: every thread, what the kernel says of it, and its stack.
 
 use crate::model::{Content, Role, Stack, Thread, Threads};
-use crate::own_thread;
-use crate::stack::{self, Modules, Task};
+use crate::sys::{self, Modules, own_threads};
+use crate::threads::{self, ThreadInfo};
+use crate::{capture, symbols};
 
 pub(super) fn generate() -> Content {
-    match stack::tasks() {
-        Ok(tasks) => Content::Threads(describe(tasks)),
+    match threads::list(capture::signal()) {
+        Ok(threads) => Content::Threads(describe(threads)),
         Err(error) => Content::Error(format!("the threads could not be listed: {error}")),
     }
 }
 
-fn describe(tasks: Vec<Task>) -> Threads {
-    let (pid, own) = (std::process::id(), own_thread::all());
-    let mut tasks: Vec<(Role, Task)> = tasks.into_iter().map(|task| (role(&task, pid, &own), task)).collect();
-    tasks.sort_by_key(|(role, task)| (place(*role), task.tid));
-    let (roles, tasks): (Vec<Role>, Vec<Task>) = tasks.into_iter().unzip();
+fn describe(threads: Vec<ThreadInfo>) -> Threads {
+    let (pid, own) = (std::process::id(), own_threads::all());
+    let mut threads: Vec<(Role, ThreadInfo)> =
+        threads.into_iter().map(|thread| (role(&thread, pid, &own), thread)).collect();
+    threads.sort_by_key(|(role, thread)| (place(*role), thread.tid));
+    let (roles, threads): (Vec<Role>, Vec<ThreadInfo>) = threads.into_iter().unzip();
     let modules = Modules::load();
-    let traces = stack::trace(&tasks, &modules);
-    let (stacks, notes) = stack::symbolize(&traces, &modules, stack::SYMBOLS_DEADLINE);
-    let described = roles.into_iter().zip(tasks).zip(stacks);
-    Threads { threads: described.map(|((role, task), stack)| thread(role, task, stack)).collect(), notes }
+    let traces = capture::trace(&threads, &modules);
+    let (stacks, notes) = symbols::symbolize(&traces, &modules, symbols::DEADLINE);
+    let described = roles.into_iter().zip(threads).zip(stacks);
+    Threads { threads: described.map(|((role, info), stack)| thread(role, info, stack)).collect(), notes }
 }
 
-fn thread(role: Role, task: Task, stack: Stack) -> Thread {
+fn thread(role: Role, info: ThreadInfo, stack: Stack) -> Thread {
     Thread {
         role,
-        tid: task.tid,
-        name: task.name,
-        state: task.state,
-        cpu_user_ms: task.cpu_user_ms,
-        cpu_system_ms: task.cpu_system_ms,
-        started_at: task.started_at,
-        policy: task.policy,
-        last_cpu: task.last_cpu,
-        waiting: task.waiting,
+        tid: info.tid,
+        name: info.name,
+        state: info.state,
+        cpu_user_ms: info.cpu_user_ms,
+        cpu_system_ms: info.cpu_system_ms,
+        started_at: info.started_at,
+        policy: info.policy,
+        last_cpu: info.last_cpu,
+        waiting: info.waiting,
         stack,
     }
 }
 
 /// On Linux the main thread is the one that has the process's id.
-fn role(task: &Task, pid: u32, own: &[(u32, &str)]) -> Role {
-    if task.tid == pid {
+fn role(thread: &ThreadInfo, pid: u32, own: &[(u32, &str)]) -> Role {
+    if thread.tid == pid {
         return Role::Main;
     }
-    match own.iter().find(|(tid, _)| *tid == task.tid) {
+    match own.iter().find(|(tid, _)| *tid == thread.tid) {
         None => Role::Program,
         // The reporter, which waits for this very function, and the thread that runs it.
-        Some((tid, name)) if *name == own_thread::REPORTER || *tid == stack::current_tid() => Role::Reporter,
+        Some((tid, name)) if *name == own_threads::REPORTER || *tid == sys::current_tid() => Role::Reporter,
         Some(_) => Role::Gmr,
     }
 }

@@ -8,3 +8,4 @@ pub(crate) mod generator;
 pub(crate) mod panics;
 pub(crate) mod registry;
 pub(crate) mod run;
+mod stack;

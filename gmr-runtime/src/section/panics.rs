@@ -10,9 +10,11 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::{Arc, Once};
 use std::thread;
 
+use crate::capture::{Address, Trace};
 use crate::mask;
 use crate::model::{Frame, Panicked};
-use crate::stack::{self, Address, Modules, Trace};
+use crate::symbols;
+use crate::sys::Modules;
 
 thread_local! {
     static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
@@ -115,7 +117,7 @@ impl Seen {
     /// Gives the frames their names, and leaves out those of the panic and of gmr. That reads files, and may take as long as it does for any stack.
     pub(super) fn account(self) -> Panicked {
         let trace = Trace { frames: self.frames.into(), incomplete: None };
-        let (mut stacks, _) = stack::symbolize(&[trace], &Modules::load(), stack::SYMBOLS_DEADLINE);
+        let (mut stacks, _) = symbols::symbolize(&[trace], &Modules::load(), symbols::DEADLINE);
         let mut stack = stacks.pop().unwrap_or_default();
         stack.frames = own(&stack.frames).into();
         Panicked { message: self.message, location: self.location, stack }

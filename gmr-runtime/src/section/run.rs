@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::generator::{Generator, Run};
 use super::panics::{self, Seen};
+use super::stack;
 use crate::model::{Content, Overdue, Stack, TimedOut};
-use crate::{own_thread, stack};
+use crate::sys::{self, own_threads};
+use crate::{capture, symbols};
 
 /// How long a generator may keep the next one waiting: long beside the milliseconds that a healthy one needs, short beside a person's patience.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -224,10 +226,10 @@ impl<'a> Runner<'a> {
         let run = self.generators[index].current_run()?;
         let missed = Missed { run, took, tell };
         let left = self.until.saturating_duration_since(Instant::now());
-        let patience = left.min(stack::SYMBOLS_DEADLINE).max(NAMES);
+        let patience = left.min(symbols::DEADLINE).max(NAMES);
         let (look, events) = (self.look, self.event_sender.clone());
-        let went = own_thread::spawn("gmr section", move || {
-            stack::shield_thread(None);
+        let went = own_threads::spawn("gmr section", move || {
+            capture::shield_thread(None);
             // Nobody listens any more once the report is done.
             let _ = events.send(Event::Seen { index, stack: look(run.tid, patience) });
         });
@@ -259,7 +261,7 @@ impl<'a> Runner<'a> {
         let generator = &self.generators[index];
         // Names for the account of a panic are waited for as for any others: the author's part is over.
         let panicked = generator.current_run().is_some_and(|run| run.panicked);
-        let names = if panicked { stack::SYMBOLS_DEADLINE } else { Duration::ZERO };
+        let names = if panicked { symbols::DEADLINE } else { Duration::ZERO };
         // An author may give a timeout that no clock can hold.
         let own = started.checked_add(generator.timeout.saturating_add(names));
         own.map_or(self.until, |own| own.min(self.until))
@@ -300,10 +302,10 @@ fn known(content: Content) -> Place {
 impl Worker {
     fn spawn() -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
-        own_thread::spawn("gmr section", move || {
+        own_threads::spawn("gmr section", move || {
             // Without a reporter, the thread that asked for the report is the program's, and so is its mask.
-            stack::shield_thread(None);
-            let tid = stack::current_tid();
+            capture::shield_thread(None);
+            let tid = sys::current_tid();
             for job in inbox {
                 job.run(tid);
             }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt::Display;
 
 use super::registered::TASKS;
-use crate::stack;
+use crate::sys;
 
 thread_local! {
     /// The id of the task, 0 outside of any; and the thread's id, 0 until it is asked for.
@@ -22,7 +22,7 @@ pub(super) fn enter(task: u64) -> (Inside, u32) {
     POLLING
         .try_with(|polling| {
             let (outer, known) = polling.get();
-            let tid = if known == 0 { stack::current_tid() } else { known };
+            let tid = if known == 0 { sys::current_tid() } else { known };
             polling.set((task, tid));
             (Inside { outer }, tid)
         })

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::entry::Shared;
 use super::registered::TASKS;
 use super::waker::Span;
-use crate::own_thread;
+use crate::sys::own_threads;
 
 /// Return addresses from a leaf that waits up to the task's root, innermost first.
 pub(crate) type Branch = Arc<[u64]>;
@@ -85,7 +85,7 @@ pub(crate) fn survey(patience: Duration) -> Survey {
     WANTED.store(trace, Ordering::Relaxed);
     let asked: Arc<[Shared]> = survey.tasks.iter().filter(|task| task.is_waiting()).cloned().collect();
     let waker = Arc::clone(&asked);
-    let spawned = own_thread::spawn("gmr tasks", move || {
+    let spawned = own_threads::spawn("gmr tasks", move || {
         for task in waker.iter() {
             if wanted() != Some(trace) {
                 return;

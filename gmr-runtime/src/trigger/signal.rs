@@ -12,7 +12,7 @@ use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
 
 use super::Request;
 use crate::model;
-use crate::stack;
+use crate::sys;
 
 /// The reporter's end.
 #[derive(Debug)]
@@ -85,13 +85,13 @@ impl Inbox {
 }
 
 fn sender(info: &libc::siginfo_t) -> Option<model::Sender> {
-    let (pid, uid) = stack::sender(info)?;
+    let (pid, uid) = sys::sender(info)?;
     Some(described(pid, uid))
 }
 
 #[cfg(target_os = "linux")]
 fn described(pid: u32, uid: u32) -> model::Sender {
-    use crate::procfs::{Stat, user_name};
+    use crate::sys::procfs::{Stat, user_name};
     // Usually gone by now, as `kill` is: a sender that is still there is worth its name.
     let stat = Stat::read(&std::path::Path::new("/proc").join(pid.to_string()));
     model::Sender { pid, uid, user: user_name(uid), command: stat.ok().map(|stat| stat.name) }

@@ -1,0 +1,62 @@
+//! For the benchmarks only, and only compiled with the feature `__bench`: one stack that can be unwound again and again.
+
+#![allow(unsafe_code)]
+
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use super::handler::{Answer, Envelope, Progress, TABLE};
+use super::signals;
+pub(crate) use super::timing::take_times;
+use super::unwind::{Unwinder, Unwound};
+use crate::capture::Trace;
+use crate::sys::Modules;
+use crate::sys::linux::memory;
+
+/// The copy of one stack, and what is needed to unwind it.
+pub(crate) struct Specimen {
+    pub(crate) modules: Modules,
+    unwinder: Unwinder,
+    answer: Answer,
+    copy: Vec<u8>,
+}
+
+impl Specimen {
+    /// Takes the stack of a thread that can answer. Not while a report is made: it uses a slot without asking whose turn it is.
+    pub(crate) fn of_thread(tid: u32) -> Self {
+        signals::prepare(None).expect("a signal is free");
+        let mut copy = vec![0; 32 << 10];
+        let answer = ask(tid, &mut copy);
+        copy.truncate(answer.copied);
+        let modules = Modules::load();
+        Self {
+            unwinder: Unwinder::new(modules.all(), signals::trampoline(modules.all())),
+            modules,
+            answer,
+            copy,
+        }
+    }
+
+    pub(crate) fn unwind(&mut self) -> Trace {
+        match self.unwinder.unwind(self.answer.registers, &[(self.answer.registers.sp, &self.copy)]) {
+            Unwound::Ended(trace) | Unwound::Wanting(trace, _) => trace,
+        }
+    }
+}
+
+fn ask(tid: u32, copy: &mut [u8]) -> Answer {
+    let (slot, envelope) = (&TABLE[0], Envelope { ticket: u32::MAX, slot: 0 });
+    // SAFETY: the buffer is borrowed until the loop below has seen DONE, which it waits for without end.
+    unsafe { slot.lend(envelope.ticket, tid.cast_signed(), copy.as_mut_ptr(), copy.len(), 0) };
+    let signal = signals::private().expect("it has been claimed");
+    let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
+    signals::send(sender, tid.cast_signed(), signal, envelope.seal()).expect("the thread lives");
+    loop {
+        if let Progress::Done(answer) = slot.progress() {
+            slot.release();
+            return answer;
+        }
+        thread::sleep(Duration::from_micros(100));
+    }
+}

@@ -1,0 +1,357 @@
+//! From addresses to functions, files and lines, by the debug information of one module.
+//!
+//! All addresses are looked for in one pass over the units that they are in, and nothing is kept but what was asked for. Tables for looking up one address after the other, as `addr2line` builds
+//! them, pay for themselves after thousands of addresses; a report has some dozens. (`docs/symbols.md` has the figures.)
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use gimli::{
+    AttributeValue, DebugInfoOffset, EndianSlice, EntriesRaw, NativeEndian, Unit, UnitHeader, UnitOffset,
+    UnitSectionOffset,
+};
+
+use super::debug_files::Dwarf;
+use crate::symbols::Symbol;
+
+type Reader<'a> = EndianSlice<'a, NativeEndian>;
+type Value<'a> = AttributeValue<Reader<'a>>;
+
+/// How often a function may refer to another entry for its name: from inlined to abstract, from there to its declaration.
+const MOST_REFERENCES: usize = 8;
+
+/// Looks for these addresses (relative to the module, in ascending order), and hands over each that is found with its functions, the innermost first.
+pub(super) fn find(
+    dwarf: &Dwarf<'_>,
+    addresses: &[u64],
+    mut each: impl FnMut(u64, Vec<Symbol>),
+) -> gimli::Result<()> {
+    let units = Units::list(dwarf)?;
+    for header in &units.headers {
+        // What one unit has wrong costs that unit alone.
+        let Ok(unit) = dwarf.unit(*header) else { continue };
+        let Ok(mut places) = units.within(&unit, addresses) else { continue };
+        if places.is_empty() {
+            continue;
+        }
+        let _ = units.functions(&unit, &mut places);
+        let _ = lines(&unit, &mut places);
+        for place in places {
+            each(place.address, units.symbols(&unit, place));
+        }
+    }
+    Ok(())
+}
+
+/// An address that some unit has code at, and what has been learnt about it.
+struct Place<'a> {
+    address: u64,
+    /// The functions it is in: the one with code of its own, then those inlined into it, each into the one before.
+    chain: Vec<Function<'a>>,
+    line: Option<Line>,
+}
+
+/// What the entry of a function tells.
+#[derive(Clone, Copy, Default)]
+struct Function<'a> {
+    linkage_name: Option<Value<'a>>,
+    name: Option<Value<'a>>,
+    /// The entry that tells what this one does not.
+    origin: Option<Value<'a>>,
+    low: Option<Value<'a>>,
+    high: Option<Value<'a>>,
+    ranges: Option<Value<'a>>,
+    /// Where it was called, if it is inlined.
+    called: Line,
+}
+
+/// A line of a file of the unit's table.
+#[derive(Clone, Copy, Default)]
+struct Line {
+    file: u64,
+    line: u64,
+}
+
+struct Units<'d, 'a> {
+    dwarf: &'d Dwarf<'a>,
+    /// By ascending offset.
+    headers: Vec<UnitHeader<Reader<'a>>>,
+}
+
+impl<'d, 'a> Units<'d, 'a> {
+    fn list(dwarf: &'d Dwarf<'a>) -> gimli::Result<Self> {
+        let mut headers = Vec::new();
+        let mut units = dwarf.units();
+        while let Some(header) = units.next()? {
+            headers.push(header);
+        }
+        Ok(Self { dwarf, headers })
+    }
+
+    /// Those of the addresses at which a unit has code.
+    fn within(&self, unit: &Unit<Reader<'a>>, addresses: &[u64]) -> gimli::Result<Vec<Place<'a>>> {
+        let mut places = Vec::new();
+        let mut ranges = self.dwarf.unit_ranges(unit)?;
+        while let Some(range) = ranges.next()? {
+            let found = covered(addresses, |address| *address, range);
+            let place = |&address| Place { address, chain: Vec::new(), line: None };
+            places.extend(addresses[found].iter().map(place));
+        }
+        places.sort_unstable_by_key(|place| place.address);
+        places.dedup_by_key(|place| place.address);
+        Ok(places)
+    }
+
+    /// Goes through all functions of a unit, and notes each with the places it covers. Those that contain others come before them.
+    fn functions(&self, unit: &Unit<Reader<'a>>, places: &mut [Place<'a>]) -> gimli::Result<()> {
+        let mut entries = unit.entries_raw(None)?;
+        // Below a function that covers none of the places, nothing that is inlined into it does.
+        let mut elsewhere = None;
+        while !entries.is_empty() {
+            let depth = entries.next_depth();
+            let Some(abbreviation) = entries.read_abbreviation()? else { continue };
+            elsewhere = elsewhere.filter(|function| depth > *function);
+            let inlined = match abbreviation.tag() {
+                gimli::DW_TAG_subprogram => false,
+                gimli::DW_TAG_inlined_subroutine if elsewhere.is_none() => true,
+                _ => {
+                    entries.skip_attributes(abbreviation.attributes())?;
+                    continue;
+                }
+            };
+            let mut covers = false;
+            let function = Function::read(&mut entries, abbreviation.attributes())?;
+            self.each_range(unit, &function, |range| {
+                let covered = covered(places, |place| place.address, range);
+                for place in &mut places[covered] {
+                    covers = true;
+                    if !inlined {
+                        place.chain.clear();
+                    }
+                    place.chain.push(function);
+                }
+            })?;
+            if !inlined && !covers {
+                elsewhere = Some(depth);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a function has code.
+    fn each_range(
+        &self,
+        unit: &Unit<Reader<'a>>,
+        function: &Function<'a>,
+        mut each: impl FnMut(gimli::Range),
+    ) -> gimli::Result<()> {
+        if let Some(value) = &function.ranges
+            && let Some(mut ranges) = self.dwarf.attr_ranges(unit, *value)?
+        {
+            while let Some(range) = ranges.next()? {
+                each(range);
+            }
+            return Ok(());
+        }
+        let (Some(low), Some(high)) = (&function.low, &function.high) else { return Ok(()) };
+        let Some(begin) = self.dwarf.attr_address(unit, *low)? else { return Ok(()) };
+        let end = match high.udata_value() {
+            Some(length) => begin.saturating_add(length),
+            None => self.dwarf.attr_address(unit, *high)?.unwrap_or(begin),
+        };
+        // What the linker has dropped begins at zero.
+        if begin != 0 {
+            each(gimli::Range { begin, end });
+        }
+        Ok(())
+    }
+
+    /// The functions of a place with their names and lines, the innermost first.
+    fn symbols(&self, unit: &Unit<Reader<'a>>, place: Place<'a>) -> Vec<Symbol> {
+        let mut at = place.line;
+        let mut symbols = Vec::with_capacity(place.chain.len().max(1));
+        for function in place.chain.into_iter().rev() {
+            let (file, line) = self.described(unit, at.replace(function.called));
+            let name = self.name(unit, function, MOST_REFERENCES);
+            symbols.push(Symbol { function: name, file, line, source: None });
+        }
+        if symbols.is_empty() {
+            let (file, line) = self.described(unit, at);
+            symbols.push(Symbol { file, line, ..Symbol::default() });
+        }
+        symbols
+    }
+
+    /// The path and number of a line.
+    fn described(&self, unit: &Unit<Reader<'a>>, at: Option<Line>) -> (Option<String>, Option<u32>) {
+        let line = at.and_then(|at| u32::try_from(at.line).ok()).filter(|line| *line > 0);
+        (at.and_then(|at| self.path(unit, at.file)), line)
+    }
+
+    /// The path of a file of the unit's table: below its directory, and that below the one the compiler ran in, where they are relative.
+    fn path(&self, unit: &Unit<Reader<'a>>, index: u64) -> Option<String> {
+        let header = unit.line_program.as_ref()?.header();
+        let file = header.file(index)?;
+        let parts = [file.directory(header), Some(file.path_name())];
+        let mut path = PathBuf::from(
+            unit.comp_dir.map(|start| start.to_string_lossy().into_owned()).unwrap_or_default(),
+        );
+        for part in parts.into_iter().flatten() {
+            path.push(&*self.dwarf.attr_string(unit, part).ok()?.to_string_lossy());
+        }
+        path.into_os_string().into_string().ok()
+    }
+
+    /// The name of a function, or of what it refers to: the one that the linker knows it by, or the plain one where there is no other.
+    fn name(&self, unit: &Unit<Reader<'a>>, function: Function<'a>, references: usize) -> Option<String> {
+        if let Some(name) = function.linkage_name.or(function.name) {
+            return Some(readable(&self.dwarf.attr_string(unit, name).ok()?.to_string_lossy()));
+        }
+        let references = references.checked_sub(1)?;
+        match function.origin? {
+            AttributeValue::UnitRef(offset) => self.name(unit, read_at(unit, offset)?, references),
+            AttributeValue::DebugInfoRef(offset) => {
+                let unit = self.unit_of(offset)?;
+                let offset = offset.to_unit_offset(&unit.header)?;
+                self.name(&unit, read_at(&unit, offset)?, references)
+            }
+            _ => None,
+        }
+    }
+
+    /// The unit that a reference goes into.
+    fn unit_of(&self, offset: DebugInfoOffset) -> Option<Unit<Reader<'a>>> {
+        let begin = |header: &UnitHeader<Reader<'a>>| {
+            let UnitSectionOffset(begin) = header.offset();
+            begin
+        };
+        let after = self.headers.partition_point(|header| begin(header) <= offset.0);
+        self.dwarf.unit(*self.headers.get(after.checked_sub(1)?)?).ok()
+    }
+}
+
+impl<'a> Function<'a> {
+    fn read(
+        entries: &mut EntriesRaw<'_, Reader<'a>>,
+        attributes: &[gimli::AttributeSpecification],
+    ) -> gimli::Result<Self> {
+        let mut function = Self::default();
+        for &attribute in attributes {
+            let attribute = entries.read_attribute(attribute)?;
+            let value = attribute.value();
+            match attribute.name() {
+                gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name => {
+                    function.linkage_name = Some(value);
+                }
+                gimli::DW_AT_name => function.name = Some(value),
+                gimli::DW_AT_abstract_origin | gimli::DW_AT_specification => function.origin = Some(value),
+                gimli::DW_AT_low_pc => function.low = Some(value),
+                gimli::DW_AT_high_pc => function.high = Some(value),
+                gimli::DW_AT_ranges => function.ranges = Some(value),
+                gimli::DW_AT_call_file => function.called.file = number(&value),
+                gimli::DW_AT_call_line => function.called.line = number(&value),
+                _ => {}
+            }
+        }
+        Ok(function)
+    }
+}
+
+/// A number in any of its forms; zero, which stands for none, if it is no number.
+fn number(value: &Value<'_>) -> u64 {
+    match value {
+        AttributeValue::FileIndex(index) => *index,
+        other => other.udata_value().unwrap_or(0),
+    }
+}
+
+/// Reads one entry.
+fn read_at<'a>(unit: &Unit<Reader<'a>>, offset: UnitOffset) -> Option<Function<'a>> {
+    let mut entries = unit.entries_raw(Some(offset)).ok()?;
+    let abbreviation = entries.read_abbreviation().ok()??;
+    Function::read(&mut entries, abbreviation.attributes()).ok()
+}
+
+/// Goes through the rows of a unit's line table, and notes those that the places are at.
+fn lines<'a>(unit: &Unit<Reader<'a>>, places: &mut [Place<'a>]) -> gimli::Result<()> {
+    let Some(program) = unit.line_program.clone() else { return Ok(()) };
+    let mut rows = program.rows();
+    let mut before: Option<(u64, Line)> = None;
+    let mut first = None;
+    while let Some((_, row)) = rows.next_row()? {
+        let begin = *first.get_or_insert(row.address());
+        // What the linker has dropped begins at zero.
+        if let Some((address, line)) = before.filter(|_| begin != 0) {
+            let range = gimli::Range { begin: address, end: row.address() };
+            let covered = covered(places, |place| place.address, range);
+            places[covered].iter_mut().for_each(|place| place.line = Some(line));
+        }
+        let line = Line { file: row.file_index(), line: row.line().map_or(0, std::num::NonZero::get) };
+        before = (!row.end_sequence()).then_some((row.address(), line));
+        if row.end_sequence() {
+            first = None;
+        }
+    }
+    Ok(())
+}
+
+/// A Rust name without its mangling and hash; any other as it is.
+pub(super) fn readable(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+/// Where, among ascending addresses, those stand that a range covers.
+fn covered<T>(sorted: &[T], address: impl Fn(&T) -> u64, range: gimli::Range) -> Range<usize> {
+    let before = |limit| sorted.partition_point(|one| address(one) < limit);
+    before(range.begin)..before(range.end).max(before(range.begin))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use object::{Object, ObjectSymbol, SymbolKind};
+
+    use super::super::debug_files::{Elf, Sections, own_file};
+    use super::*;
+    use crate::sys::Modules;
+
+    #[test]
+    fn it_says_what_addr2line_says() {
+        let modules = Modules::load();
+        let here = modules.find(readable as *const () as u64).unwrap();
+        let file = own_file(here).unwrap();
+        let file = Elf::parse(&file[..]).unwrap();
+        // Places all over the program: in its own code, in that of its dependencies, and in the standard library.
+        let functions =
+            file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 40);
+        let mut addresses: Vec<u64> = functions
+            .step_by(7)
+            .flat_map(|function| [6, 21, 33].map(|into| function.address() + into))
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        let sections = Sections::load(&file);
+        let mut ours = HashMap::new();
+        find(&sections.dwarf(), &addresses, |address, symbols| drop(ours.insert(address, symbols))).unwrap();
+
+        let context = addr2line::Context::from_dwarf(sections.dwarf()).unwrap();
+        let (mut frames_seen, mut inlined_seen) = (0, 0);
+        for address in addresses {
+            let mut frames = context.find_frames(address).skip_all_loads().unwrap();
+            let mut theirs = Vec::new();
+            while let Some(frame) = frames.next().unwrap() {
+                let function = frame.function.map(|name| readable(&name.raw_name().unwrap()));
+                let (file, line) = frame.location.map_or((None, None), |place| (place.file, place.line));
+                theirs.push((function, file.map(str::to_owned), line));
+            }
+            let ours = ours.remove(&address).unwrap_or_default();
+            let ours: Vec<_> =
+                ours.into_iter().map(|symbol| (symbol.function, symbol.file, symbol.line)).collect();
+            assert_eq!(ours, theirs, "at {address:#x}");
+            frames_seen += theirs.len();
+            inlined_seen += theirs.len().saturating_sub(1);
+        }
+        assert!(frames_seen > 1_000 && inlined_seen > 100, "{frames_seen} {inlined_seen}");
+    }
+}

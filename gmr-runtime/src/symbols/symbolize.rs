@@ -1,0 +1,205 @@
+//! From addresses to functions, files and lines.
+//!
+//! Each distinct address is resolved once for all stacks, and once for all reports. The symbolizer reads files, which may be on a disk that does not answer, so it runs on a thread of its own, and whoever waits for it waits until a deadline only: what has not been resolved by then is shown as module and
+//! offset, which can be resolved later, elsewhere.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::cache::{self, Symbols};
+use super::source::Sources;
+use super::{Resolved, Symbol, platform};
+use crate::capture::{Address, Trace};
+use crate::model::{Frame, Stack};
+use crate::sys::timed_mutex::Turn;
+use crate::sys::{Module, Modules, own_threads};
+
+/// How long to wait for symbols. The debug information of a large binary takes its time when it is read for the first time; without it the report still has
+/// its addresses, and the Threads section is given five seconds more than this: on a crowded machine, everything before takes its time too.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
+
+/// What stands between a signal handler and what it has interrupted, in gdb's words.
+const SIGNAL: &str = "<signal handler called>";
+
+/// The symbolizer is at work once at a time; one that got stuck is not joined by another.
+static AT_WORK: Turn = Turn::new();
+
+/// Names the frames of all these traces. Beside the stacks, in the same order, it returns what the reader has to know of all of them.
+///
+/// Symbols that are not known after `patience` are missing.
+pub(crate) fn symbolize(
+    traces: &[Trace],
+    modules: &Modules,
+    patience: Duration,
+) -> (Vec<Stack>, Vec<String>) {
+    let mut frames: HashMap<Address, Resolved> = HashMap::new();
+    let mut unknown = BTreeSet::new();
+    // Threads that share a trace are as one.
+    let distinct: HashMap<*const [Address], &[Address]> =
+        traces.iter().map(|trace| (Arc::as_ptr(&trace.frames), &*trace.frames)).collect();
+    for &address in distinct.values().copied().flatten() {
+        if frames.contains_key(&address) || unknown.contains(&address) {
+            continue;
+        }
+        if let Address::Signal(_) = address {
+            let named = Symbol { function: Some(SIGNAL.to_owned()), ..Symbol::default() };
+            frames.insert(address, located(address, &[named], modules));
+            continue;
+        }
+        match modules.find(address.lookup()).and_then(|module| cache::get(address, module)) {
+            Some(symbols) => drop(frames.insert(address, located(address, &symbols, modules))),
+            None => drop(unknown.insert(address)),
+        }
+    }
+    let note = resolve_all(&unknown, modules, patience, |address, symbols| {
+        frames.insert(address, located(address, &symbols, modules));
+    });
+    for address in unknown {
+        frames.entry(address).or_insert_with(|| located(address, &[], modules));
+    }
+    let named = |addresses: &[Address]| -> Arc<[Arc<Frame>]> {
+        addresses.iter().flat_map(|address| frames[address].iter().cloned()).collect()
+    };
+    let named: HashMap<_, _> = distinct.iter().map(|(place, addresses)| (*place, named(addresses))).collect();
+    let stacks = traces
+        .iter()
+        .map(|trace| Stack {
+            frames: Arc::clone(&named[&Arc::as_ptr(&trace.frames)]),
+            incomplete: trace.incomplete.clone(),
+        })
+        .collect();
+    (stacks, note.into_iter().collect())
+}
+
+/// Resolves these addresses and hands over each as soon as it is. Returns why some are missing, if any are.
+fn resolve_all(
+    addresses: &BTreeSet<Address>,
+    modules: &Modules,
+    patience: Duration,
+    mut each: impl FnMut(Address, Symbols),
+) -> Option<String> {
+    let work = by_module(addresses, modules);
+    if addresses.is_empty() {
+        return None;
+    }
+    let until = Instant::now() + patience;
+    let Some(turn) = AT_WORK.take(until) else {
+        return Some("functions are missing: the symbolizer is still at work for another report".to_owned());
+    };
+    let (sender, receiver) = mpsc::channel();
+    let spawned = own_threads::spawn("gmr symbols", move || {
+        let mut sources = Sources::default();
+        for (module, addresses) in work {
+            platform::resolve(&module, &addresses, |address, mut symbols| {
+                for symbol in &mut symbols {
+                    symbol.source = symbol
+                        .file
+                        .as_deref()
+                        .zip(symbol.line)
+                        .and_then(|(file, line)| sources.line(file, line));
+                }
+                let symbols: Symbols = symbols.into();
+                cache::put(address, &module, &symbols);
+                // Nobody may be waiting any more; the next report is glad of it all the same.
+                let _ = sender.send((address, symbols));
+            });
+        }
+        drop(turn);
+    });
+    if let Err(error) = spawned {
+        return Some(format!("functions are missing: no thread to resolve them on: {error}"));
+    }
+    let mut resolved = 0;
+    loop {
+        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok((address, symbols)) => {
+                resolved += 1;
+                each(address, symbols);
+            }
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {
+                let (all, seconds) = (addresses.len(), patience.as_secs_f64());
+                return Some(format!(
+                    "functions are missing in places: {resolved} of {all} addresses were resolved within {seconds} s"
+                ));
+            }
+        }
+    }
+}
+
+/// The addresses of each module. One that belongs to none has no symbols.
+fn by_module(addresses: &BTreeSet<Address>, modules: &Modules) -> Vec<(Module, Vec<Address>)> {
+    let mut work: Vec<(Module, Vec<Address>)> = Vec::new();
+    // They are in ascending order, so those of a module stand together, but for those that it shares between exact addresses and return addresses.
+    for &address in addresses {
+        let Some(module) = modules.find(address.lookup()) else { continue };
+        match work.iter_mut().find(|(other, _)| other.bias == module.bias && other.path == module.path) {
+            Some((_, addresses)) => addresses.push(address),
+            None => work.push((module.clone(), vec![address])),
+        }
+    }
+    work
+}
+
+/// Adds to the symbols of an address where the address is.
+fn located(address: Address, symbols: &[Symbol], modules: &Modules) -> Resolved {
+    let module = modules.find(address.lookup());
+    let frame = |symbol: &Symbol, inlined: bool| {
+        let symbol = symbol.clone();
+        Arc::new(Frame {
+            address: address.value(),
+            function: symbol.function,
+            file: symbol.file,
+            line: symbol.line,
+            source: symbol.source,
+            inlined,
+            module: module.map(|module| module.path.clone()),
+            module_offset: module.map(|module| address.value().wrapping_sub(module.bias)),
+            build_id: module.and_then(|module| module.build_id.clone()),
+        })
+    };
+    let Some(last) = symbols.len().checked_sub(1) else { return vec![frame(&Symbol::default(), false)] };
+    symbols.iter().enumerate().map(|(index, symbol)| frame(symbol, index < last)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[inline(never)]
+    fn a_function_with_a_name(number: u64) -> u64 {
+        std::hint::black_box(number) + 1
+    }
+
+    #[test]
+    fn a_function_is_named_with_file_line_and_source() {
+        let trace = Trace {
+            frames: Arc::new([Address::Exact(a_function_with_a_name as *const () as u64)]),
+            incomplete: None,
+        };
+        let (stacks, notes) = symbolize(&[trace.clone(), trace], &Modules::load(), DEADLINE);
+        assert_eq!(notes, Vec::<String>::new());
+        assert_eq!(stacks[0], stacks[1]);
+        let frame = stacks[0].frames.last().unwrap();
+        assert!(frame.function.as_ref().unwrap().ends_with("a_function_with_a_name"), "{frame:?}");
+        assert!(frame.file.as_ref().unwrap().ends_with("symbolize.rs"), "{frame:?}");
+        assert!(frame.source.as_ref().unwrap().contains("fn a_function_with_a_name"), "{frame:?}");
+        assert!(Arc::ptr_eq(&stacks[0].frames, &stacks[1].frames), "shared, not copied");
+        // And it is known the next time.
+        let address = stacks[0].frames[0].address;
+        let modules = Modules::load();
+        assert!(cache::get(Address::Exact(address), modules.find(address).unwrap()).is_some());
+    }
+
+    #[test]
+    fn an_address_of_nobody_stays_an_address() {
+        let trace = Trace { frames: Arc::new([Address::Return(0x10)]), incomplete: Some("cut".into()) };
+        let (stacks, _) = symbolize(&[trace], &Modules::default(), DEADLINE);
+        assert_eq!(stacks[0].frames.len(), 1);
+        assert_eq!(stacks[0].frames[0].address, 0x10);
+        assert_eq!(stacks[0].frames[0].function, None);
+        assert_eq!(stacks[0].incomplete.as_deref(), Some("cut"));
+    }
+}

@@ -1,0 +1,79 @@
+//! The address map of this process, a line at a time: a process with a thousand threads has some thousand lines, which nobody needs at once.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::ops::Range;
+
+/// One line of the map.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mapping<'a> {
+    pub(crate) range: Range<u64>,
+    pub(crate) readable: bool,
+    /// Where in its file it begins.
+    pub(crate) offset: u64,
+    /// The path, as the kernel shows it, or a name in brackets; empty for memory without either.
+    pub(crate) path: &'a str,
+}
+
+impl<'a> Mapping<'a> {
+    /// `address-address perms offset device inode   path`; the path may hold blanks.
+    fn parse(line: &'a str) -> Option<Self> {
+        let hexadecimal = |number| u64::from_str_radix(number, 16).ok();
+        let mut fields = line.trim_end_matches('\n').splitn(6, ' ');
+        let (start, end) = fields.next()?.split_once('-')?;
+        let permissions = fields.next()?;
+        let offset = hexadecimal(fields.next()?)?;
+        Some(Self {
+            range: hexadecimal(start)?..hexadecimal(end)?,
+            readable: permissions.starts_with('r'),
+            offset,
+            path: fields.nth(2)?.trim_start(),
+        })
+    }
+}
+
+/// The first thing that `look` finds in the map, in ascending order of addresses. None if the map cannot be read either.
+pub(crate) fn find<T>(mut look: impl FnMut(Mapping<'_>) -> Option<T>) -> Option<T> {
+    let mut map = BufReader::new(File::open("/proc/self/maps").ok()?);
+    let mut line = Vec::new();
+    while map.read_until(b'\n', &mut line).ok()? > 0 {
+        // A path may be of any bytes; one that is no text is nothing that could be shown.
+        let found = str::from_utf8(&line).ok().and_then(Mapping::parse).and_then(&mut look);
+        if found.is_some() {
+            return found;
+        }
+        line.clear();
+    }
+    None
+}
+
+/// How many bytes are mapped from `address` to the end of its mapping: the rest of a stack, if `address` is in one.
+pub(crate) fn rest_from(address: u64) -> Option<usize> {
+    find(|mapping| {
+        mapping.range.contains(&address).then(|| usize::try_from(mapping.range.end - address).ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_taken_apart() {
+        let line = "7f10000-7f12000 r-xp 00001000 fe:00 4711      /opt/a b/lib.so (deleted)\n";
+        let path = "/opt/a b/lib.so (deleted)";
+        let mapping = Mapping { range: 0x7f1_0000..0x7f1_2000, readable: true, offset: 0x1000, path };
+        assert_eq!(Mapping::parse(line), Some(mapping));
+        let without_path = Mapping::parse("7f10000-7f12000 ---p 00000000 00:00 0 \n").unwrap();
+        assert_eq!((without_path.readable, without_path.path), (false, ""));
+        assert_eq!(Mapping::parse("no line of a map"), None);
+    }
+
+    #[test]
+    fn the_rest_of_a_mapping_is_measured() {
+        let here = 0_u8;
+        let rest = rest_from(&raw const here as u64).unwrap();
+        assert!((1..64 << 20).contains(&rest), "{rest}");
+        assert_eq!(rest_from(16), None);
+    }
+}

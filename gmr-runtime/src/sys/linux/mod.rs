@@ -1,0 +1,18 @@
+//! Linux on `x86_64` and `aarch64`. Nothing here takes a lock that application code can hold.
+
+pub(crate) mod descriptor_table;
+pub(crate) mod mapping;
+pub(crate) mod maps;
+pub(crate) mod memory;
+pub(crate) mod modules;
+pub(crate) mod siginfo;
+pub(crate) mod signal_masks;
+
+pub(crate) use descriptor_table::with_files;
+pub(crate) use modules::{Module, Modules};
+pub(crate) use siginfo::sender;
+
+/// The kernel's id of the calling thread.
+pub(crate) fn current_tid() -> u32 {
+    rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
+}

@@ -1,0 +1,167 @@
+//! The executable and its libraries, as they stand in memory: where each is, its unwinding tables, its build-id.
+//!
+//! They come from `/proc/self/maps` and from the images themselves, read through the kernel. Neither the loader nor any file is
+//! asked: a process that is stuck inside `dlopen`, or whose executable was deleted or stripped, is described like any other.
+
+use std::ops::Range;
+
+use object::NativeEndian;
+use object::elf;
+use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
+
+use super::mapping::{self, Mapped};
+use super::maps::{self, Mapping};
+use super::memory;
+
+type Header = elf::FileHeader64<NativeEndian>;
+
+/// All modules of this process, in ascending order of their addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Modules {
+    list: Vec<Module>,
+}
+
+/// One executable, library, or the vDSO.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Module {
+    /// The path, as the kernel shows it.
+    pub(crate) path: String,
+    /// The addresses that its segments cover.
+    pub(crate) range: Range<u64>,
+    /// What has to be added to the addresses in its file.
+    pub(crate) bias: u64,
+    /// The GNU build-id, in hexadecimal.
+    pub(crate) build_id: Option<String>,
+    /// `.eh_frame_hdr`, as addresses in its file.
+    pub(crate) eh_frame_hdr: Option<Range<u64>>,
+    /// The last address, in the file, of the segment that holds `.eh_frame_hdr`: what bounds `.eh_frame`, whose length no header tells.
+    pub(crate) eh_frame_limit: u64,
+}
+
+impl Modules {
+    /// Reads the address map and the headers of all images. A module that cannot be read is left out: its frames are then found without it.
+    pub(crate) fn load() -> Self {
+        let mut starts = Vec::new();
+        let _: Option<()> = maps::find(|mapping| {
+            if is_start_of_image(&mapping) {
+                starts.push((mapping.range.start, mapping.path.to_owned()));
+            }
+            None
+        });
+        let mut list: Vec<Module> =
+            starts.into_iter().filter_map(|(start, path)| Module::read(start, path)).collect();
+        list.sort_by_key(|module| module.range.start);
+        Self { list }
+    }
+
+    /// The module that covers this address.
+    pub(crate) fn find(&self, address: u64) -> Option<&Module> {
+        let after = self.list.partition_point(|module| module.range.start <= address);
+        self.list[..after].last().filter(|module| module.covers(address))
+    }
+
+    /// The module with this path.
+    pub(crate) fn named(&self, path: &str) -> Option<&Module> {
+        self.list.iter().find(|module| module.path == path)
+    }
+
+    /// All of them, in ascending order of their addresses.
+    pub(crate) fn all(&self) -> &[Module] {
+        &self.list
+    }
+}
+
+/// Whether an image begins here: the mapping of a file's beginning, or the vDSO.
+fn is_start_of_image(mapping: &Mapping<'_>) -> bool {
+    let image = mapping.path.starts_with('/') || mapping.path == "[vdso]";
+    image && mapping.readable && mapping.offset == 0
+}
+
+impl Module {
+    fn read(start: u64, path: String) -> Option<Self> {
+        let header = memory::read_exact(start, size_of::<Header>())?;
+        let header = Header::parse(&*header).ok()?;
+        let endian = NativeEndian;
+        let count = usize::from(header.e_phnum.get(endian));
+        let size = size_of::<elf::ProgramHeader64<NativeEndian>>();
+        let table =
+            memory::read_exact(start.checked_add(header.e_phoff.get(endian))?, count.checked_mul(size)?)?;
+        let (segments, _) =
+            object::pod::slice_from_bytes::<elf::ProgramHeader64<NativeEndian>>(&table, count).ok()?;
+
+        let loaded: Vec<Range<u64>> = segments
+            .iter()
+            .filter(|segment| segment.p_type(endian) == elf::PT_LOAD)
+            .map(|segment| {
+                segment.p_vaddr(endian)..segment.p_vaddr(endian).saturating_add(segment.p_memsz(endian))
+            })
+            .collect();
+        let first = loaded.iter().map(|segment| segment.start).min()?;
+        let last = loaded.iter().map(|segment| segment.end).max()?;
+        // The first segment begins where the file does, give or take its alignment within a page.
+        let bias = start.wrapping_sub(first & !0xfff);
+        let mut module =
+            Self { path, range: first.wrapping_add(bias)..last.wrapping_add(bias), bias, ..Self::default() };
+        for segment in segments {
+            let range =
+                segment.p_vaddr(endian)..segment.p_vaddr(endian).saturating_add(segment.p_memsz(endian));
+            match segment.p_type(endian) {
+                elf::PT_GNU_EH_FRAME => {
+                    module.eh_frame_limit = loaded
+                        .iter()
+                        .find(|loaded| loaded.contains(&range.start))
+                        .map_or(0, |loaded| loaded.end);
+                    module.eh_frame_hdr = Some(range);
+                }
+                elf::PT_NOTE if module.build_id.is_none() => {
+                    module.build_id = module.notes(&range).and_then(|notes| build_id_in(&notes));
+                }
+                _ => {}
+            }
+        }
+        Some(module)
+    }
+
+    /// Whether the address is in one of its segments, or between them.
+    pub(crate) fn covers(&self, address: u64) -> bool {
+        self.range.contains(&address)
+    }
+
+    /// A copy of what stands at these addresses of the file.
+    pub(crate) fn section(&self, range: &Range<u64>) -> Option<Mapped> {
+        let (start, length) = self.in_memory(range)?;
+        mapping::filled(length, |copy| memory::read(start, copy) == length)
+    }
+
+    /// The same of notes, which are short: not worth a mapping.
+    fn notes(&self, range: &Range<u64>) -> Option<Vec<u8>> {
+        let (start, length) = self.in_memory(range)?;
+        memory::read_exact(start, length)
+    }
+
+    /// Where these addresses of the file are in memory, and how many they are.
+    fn in_memory(&self, range: &Range<u64>) -> Option<(u64, usize)> {
+        // A header that claims more than this is not believed: the largest unwinding tables known are a tenth of it.
+        const LIMIT: u64 = 1 << 30;
+        let length = range.end.checked_sub(range.start).filter(|&length| length < LIMIT)?;
+        Some((range.start.wrapping_add(self.bias), usize::try_from(length).ok()?))
+    }
+}
+
+fn build_id_in(notes: &[u8]) -> Option<String> {
+    let mut notes = NoteIterator::<Header>::new(NativeEndian, 4, notes).ok()?;
+    while let Ok(Some(note)) = notes.next() {
+        if note.name() == elf::ELF_NOTE_GNU && note.n_type(NativeEndian) == elf::NT_GNU_BUILD_ID {
+            return Some(hexadecimal(note.desc()));
+        }
+    }
+    None
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

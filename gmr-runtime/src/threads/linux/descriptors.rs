@@ -1,0 +1,196 @@
+//! What a descriptor is: a path, a pipe, a socket and whom it connects. From `/proc/self/fd` and, for sockets, `/proc/self/net`.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::mask;
+use crate::threads::ThreadInfo;
+
+/// How much of a table of sockets is read. A machine with more connections than fit in here (some ten thousand) would be asked for too long.
+const LARGEST_TABLE: u64 = 2 << 20;
+
+/// Says of each thread that waits on a descriptor what that is.
+pub(super) fn describe(tasks: &mut [ThreadInfo]) {
+    let waiting = || tasks.iter().filter_map(|task| task.waiting.as_ref());
+    let targets = targets(waiting().filter_map(|waiting| waiting.descriptor).collect());
+    for waiting in tasks.iter_mut().filter_map(|task| task.waiting.as_mut()) {
+        waiting.target = waiting.descriptor.and_then(|descriptor| targets.get(&descriptor).cloned());
+    }
+}
+
+/// What each of these descriptors is. One that has been closed is missing.
+fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
+    let mut targets = HashMap::with_capacity(descriptors.len());
+    let mut inodes = HashMap::new();
+    for descriptor in descriptors {
+        let Ok(link) = fs::read_link(format!("/proc/self/fd/{descriptor}")) else { continue };
+        let link = link.to_string_lossy();
+        inodes.extend(inode(&link).map(|inode| (descriptor, inode)));
+        targets.insert(descriptor, mask::text(&link).into_owned());
+    }
+    let sockets = sockets(inodes.values().copied().collect());
+    for (descriptor, inode) in inodes {
+        targets.extend(sockets.get(&inode).map(|socket| (descriptor, socket.clone())));
+    }
+    targets
+}
+
+/// The inode of a socket.
+fn inode(link: &str) -> Option<u64> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// What this process's network namespace tells of these sockets, by inode. A table has the sockets of the whole machine: it is read a line at a time, and no further than to the last that is wanted.
+fn sockets(mut wanted: HashSet<u64>) -> HashMap<u64, String> {
+    let mut sockets = HashMap::with_capacity(wanted.len());
+    for Table { name, inode, describe } in TABLES {
+        if wanted.is_empty() {
+            break;
+        }
+        let Ok(file) = File::open(format!("/proc/self/net/{name}")) else { continue };
+        let mut table = BufReader::new(file.take(LARGEST_TABLE));
+        let mut line = Vec::new();
+        while !wanted.is_empty() && table.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&line);
+            let fields = text.split_ascii_whitespace();
+            // The heading has none.
+            let inode = fields.clone().nth(inode).and_then(|inode| inode.parse().ok());
+            if let Some(inode) = inode.filter(|inode| wanted.remove(inode)) {
+                let fields: Vec<&str> = fields.collect();
+                sockets.extend(describe(&fields).map(|socket| (inode, socket)));
+            }
+            line.clear();
+        }
+    }
+    sockets
+}
+
+/// One of the kernel's tables.
+struct Table {
+    name: &'static str,
+    /// Which field of a line is the socket's inode.
+    inode: usize,
+    describe: fn(&[&str]) -> Option<String>,
+}
+
+const TABLES: [Table; 5] = [
+    Table { name: "tcp", inode: 9, describe: |line| internet_socket(line, "TCP") },
+    Table { name: "tcp6", inode: 9, describe: |line| internet_socket(line, "TCP") },
+    Table { name: "udp", inode: 9, describe: |line| internet_socket(line, "UDP") },
+    Table { name: "udp6", inode: 9, describe: |line| internet_socket(line, "UDP") },
+    Table { name: "unix", inode: 6, describe: unix_socket },
+];
+
+/// `sl local remote state tx:rx tr:when retrnsmt uid timeout inode`, addresses in hexadecimal.
+fn internet_socket(fields: &[&str], protocol: &str) -> Option<String> {
+    let local = address(fields.get(1)?)?;
+    let remote = address(fields.get(2)?)?;
+    let state = state(u8::from_str_radix(fields.get(3)?, 16).ok()?);
+    Some(if remote.port() == 0 {
+        format!("{protocol} {local}, {state}")
+    } else {
+        format!("{protocol} {local} -> {remote}, {state}")
+    })
+}
+
+/// `0100007F:1538`: words of the address in the machine's order, then the port.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |index: usize| {
+        u32::from_str_radix(host.get(index * 8..index * 8 + 8)?, 16).ok().map(u32::to_ne_bytes)
+    };
+    let ip = if host.len() == 8 {
+        IpAddr::V4(Ipv4Addr::from(word(0)?))
+    } else {
+        let bytes = [word(0)?, word(1)?, word(2)?, word(3)?].concat();
+        IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)).to_canonical()
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+/// As the kernel's `tcp_states.h` numbers them.
+fn state(number: u8) -> &'static str {
+    const STATES: [&str; 12] = [
+        "established",
+        "syn sent",
+        "syn received",
+        "fin wait 1",
+        "fin wait 2",
+        "time wait",
+        "close",
+        "close wait",
+        "last ack",
+        "listening",
+        "closing",
+        "new syn received",
+    ];
+    number
+        .checked_sub(1)
+        .and_then(|index| STATES.get(usize::from(index)).copied())
+        .unwrap_or("in an unknown state")
+}
+
+/// `Num RefCount Protocol Flags Type St Inode Path`; most have no path, and a path may have blanks.
+fn unix_socket(fields: &[&str]) -> Option<String> {
+    Some(match fields.get(7..) {
+        Some(path) if !path.is_empty() => format!("Unix socket {}", mask::text(&path.join(" "))),
+        _ => format!("Unix socket [{}]", fields.get(6)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        assert_eq!(address("0100007F:1538").unwrap().to_string(), "127.0.0.1:5432");
+        assert_eq!(address("00000000000000000000000001000000:0050").unwrap().to_string(), "[::1]:80");
+        assert_eq!(address("0000000000000000FFFF00000100007F:0050").unwrap().to_string(), "127.0.0.1:80");
+        assert_eq!(address("0100007F"), None);
+        assert_eq!(address("01:0050"), None);
+    }
+
+    #[test]
+    fn both_ends_of_a_connection_are_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let own = stream.local_addr().unwrap().port();
+        let targets = targets([stream.as_raw_fd(), listener.as_raw_fd()].into());
+        let connected = format!("TCP 127.0.0.1:{own} -> 127.0.0.1:{port}, established");
+        assert_eq!(targets[&stream.as_raw_fd()], connected);
+        assert_eq!(targets[&listener.as_raw_fd()], format!("TCP 127.0.0.1:{port}, listening"));
+    }
+
+    #[test]
+    fn sockets_of_other_kinds_and_what_is_no_socket_are_named() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let bound = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let path = std::env::temp_dir().join(format!("a socket of {}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let file = File::open("/dev/null").unwrap();
+        let all = [one.as_raw_fd(), bound.as_raw_fd(), listener.as_raw_fd(), file.as_raw_fd()];
+        let targets = targets(all.into());
+        fs::remove_file(&path).unwrap();
+        let socket = &targets[&one.as_raw_fd()];
+        assert!(socket.starts_with("Unix socket ["), "{socket}");
+        let bound_to = format!("UDP {}, close", bound.local_addr().unwrap());
+        assert_eq!(targets[&bound.as_raw_fd()], bound_to);
+        assert_eq!(targets[&listener.as_raw_fd()], format!("Unix socket {}", path.display()));
+        assert_eq!(targets[&file.as_raw_fd()], "/dev/null");
+    }
+
+    #[test]
+    fn a_descriptor_that_is_closed_is_nothing() {
+        assert_eq!(targets([-1].into()), HashMap::new());
+    }
+}

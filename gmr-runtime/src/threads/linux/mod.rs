@@ -1,0 +1,7 @@
+//! Linux: everything comes from `/proc/self/task`, `/proc/self/fd` and `/proc/self/net`.
+
+mod descriptors;
+mod list;
+mod syscalls;
+
+pub(crate) use list::{info, list};
