@@ -1,7 +1,9 @@
 //! From addresses to functions, files and lines.
 //!
-//! Each distinct address is resolved once for all stacks, and once for all reports. The symbolizer reads files, which may be on a disk that does not answer, so it runs on a thread of its own, and whoever waits for it waits until a deadline only: what has not been resolved by then is shown as module and
-//! offset, which can be resolved later, elsewhere.
+//! Each distinct address is resolved once for all stacks, and once for all reports. Symbolizing
+//! reads files, which may be on a disk that does not answer, so it runs on a thread of its own and
+//! its caller waits until a deadline. Addresses that are not resolved by then are shown as module
+//! and offset; you can resolve those later, on another machine.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,30 +15,28 @@ use super::source::Sources;
 use super::{Resolved, Symbol, platform};
 use crate::capture::{Address, Trace};
 use crate::model::{Frame, Stack};
-use crate::sys::timed_mutex::Turn;
+use crate::sys::timed_mutex::TimedMutex;
 use crate::sys::{Module, Modules, own_threads};
 
-/// How long to wait for symbols. The debug information of a large binary takes its time when it is read for the first time; without it the report still has
-/// its addresses, and the Threads section is given five seconds more than this: on a crowded machine, everything before takes its time too.
+/// How long to wait for symbols. Reading the debug information of a large binary for the first time
+/// is slow. Without symbols the report still has its addresses. The deadline of the Threads section
+/// is five seconds longer than this, because on an overloaded machine the steps before are slow too.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 
-/// What stands between a signal handler and what it has interrupted, in gdb's words.
+/// The frame between a signal handler and the code that it interrupted, as gdb shows it.
 const SIGNAL: &str = "<signal handler called>";
 
-/// The symbolizer is at work once at a time; one that got stuck is not joined by another.
-static AT_WORK: Turn = Turn::new();
+/// Held by the symbolizer thread while it runs: if it gets stuck, no second one is started.
+static RUNNING: TimedMutex = TimedMutex::new();
 
-/// Names the frames of all these traces. Beside the stacks, in the same order, it returns what the reader has to know of all of them.
+/// Resolves the frames of all these traces. Returns the stacks, in the same order, and notes that
+/// concern all of them.
 ///
-/// Symbols that are not known after `patience` are missing.
-pub(crate) fn symbolize(
-    traces: &[Trace],
-    modules: &Modules,
-    patience: Duration,
-) -> (Vec<Stack>, Vec<String>) {
+/// Symbols that are not known after `timeout` are missing.
+pub(crate) fn symbolize(traces: &[Trace], modules: &Modules, timeout: Duration) -> (Vec<Stack>, Vec<String>) {
     let mut frames: HashMap<Address, Resolved> = HashMap::new();
     let mut unknown = BTreeSet::new();
-    // Threads that share a trace are as one.
+    // Threads that share a trace are resolved once.
     let distinct: HashMap<*const [Address], &[Address]> =
         traces.iter().map(|trace| (Arc::as_ptr(&trace.frames), &*trace.frames)).collect();
     for &address in distinct.values().copied().flatten() {
@@ -53,7 +53,7 @@ pub(crate) fn symbolize(
             None => drop(unknown.insert(address)),
         }
     }
-    let note = resolve_all(&unknown, modules, patience, |address, symbols| {
+    let note = resolve_all(&unknown, modules, timeout, |address, symbols| {
         frames.insert(address, located(address, &symbols, modules));
     });
     for address in unknown {
@@ -73,20 +73,21 @@ pub(crate) fn symbolize(
     (stacks, note.into_iter().collect())
 }
 
-/// Resolves these addresses and hands over each as soon as it is. Returns why some are missing, if any are.
+/// Resolves these addresses and calls `each` as soon as one is resolved. Returns a note if some are
+/// missing.
 fn resolve_all(
     addresses: &BTreeSet<Address>,
     modules: &Modules,
-    patience: Duration,
+    timeout: Duration,
     mut each: impl FnMut(Address, Symbols),
 ) -> Option<String> {
     let work = by_module(addresses, modules);
     if addresses.is_empty() {
         return None;
     }
-    let until = Instant::now() + patience;
-    let Some(turn) = AT_WORK.take(until) else {
-        return Some("functions are missing: the symbolizer is still at work for another report".to_owned());
+    let until = Instant::now() + timeout;
+    let Some(guard) = RUNNING.lock_until(until) else {
+        return Some("functions are missing: the symbolizer is still busy with another report".to_owned());
     };
     let (sender, receiver) = mpsc::channel();
     let spawned = own_threads::spawn("gmr symbols", move || {
@@ -102,14 +103,14 @@ fn resolve_all(
                 }
                 let symbols: Symbols = symbols.into();
                 cache::put(address, &module, &symbols);
-                // Nobody may be waiting any more; the next report is glad of it all the same.
+                // The caller may have given up; the cache still serves the next report.
                 let _ = sender.send((address, symbols));
             });
         }
-        drop(turn);
+        drop(guard);
     });
     if let Err(error) = spawned {
-        return Some(format!("functions are missing: no thread to resolve them on: {error}"));
+        return Some(format!("functions are missing: could not start the symbolizer thread: {error}"));
     }
     let mut resolved = 0;
     loop {
@@ -120,19 +121,19 @@ fn resolve_all(
             }
             Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => {
-                let (all, seconds) = (addresses.len(), patience.as_secs_f64());
+                let (all, seconds) = (addresses.len(), timeout.as_secs_f64());
                 return Some(format!(
-                    "functions are missing in places: {resolved} of {all} addresses were resolved within {seconds} s"
+                    "functions are missing: only {resolved} of {all} addresses were resolved within {seconds} s"
                 ));
             }
         }
     }
 }
 
-/// The addresses of each module. One that belongs to none has no symbols.
+/// Groups the addresses by module. Addresses outside all modules have no symbols and are left out.
 fn by_module(addresses: &BTreeSet<Address>, modules: &Modules) -> Vec<(Module, Vec<Address>)> {
     let mut work: Vec<(Module, Vec<Address>)> = Vec::new();
-    // They are in ascending order, so those of a module stand together, but for those that it shares between exact addresses and return addresses.
+    // They are sorted by kind of address first, so a module can come up once for each kind.
     for &address in addresses {
         let Some(module) = modules.find(address.lookup()) else { continue };
         match work.iter_mut().find(|(other, _)| other.bias == module.bias && other.path == module.path) {
@@ -143,7 +144,7 @@ fn by_module(addresses: &BTreeSet<Address>, modules: &Modules) -> Vec<(Module, V
     work
 }
 
-/// Adds to the symbols of an address where the address is.
+/// Builds the frames of one address from its symbols and its module.
 fn located(address: Address, symbols: &[Symbol], modules: &Modules) -> Resolved {
     let module = modules.find(address.lookup());
     let frame = |symbol: &Symbol, inlined: bool| {
@@ -187,14 +188,14 @@ mod tests {
         assert!(frame.file.as_ref().unwrap().ends_with("symbolize.rs"), "{frame:?}");
         assert!(frame.source.as_ref().unwrap().contains("fn a_function_with_a_name"), "{frame:?}");
         assert!(Arc::ptr_eq(&stacks[0].frames, &stacks[1].frames), "shared, not copied");
-        // And it is known the next time.
+        // And it is cached for the next report.
         let address = stacks[0].frames[0].address;
         let modules = Modules::load();
         assert!(cache::get(Address::Exact(address), modules.find(address).unwrap()).is_some());
     }
 
     #[test]
-    fn an_address_of_nobody_stays_an_address() {
+    fn an_address_outside_all_modules_stays_an_address() {
         let trace = Trace { frames: Arc::new([Address::Return(0x10)]), incomplete: Some("cut".into()) };
         let (stacks, _) = symbolize(&[trace], &Modules::default(), DEADLINE);
         assert_eq!(stacks[0].frames.len(), 1);

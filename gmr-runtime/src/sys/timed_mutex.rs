@@ -1,48 +1,51 @@
-//! Taking turns with a deadline, for what can be done once at a time in a process.
+//! A mutex whose lock call has a deadline, for what may be done only once at a time in a process.
 //!
-//! Only gmr's own threads take turns, so whoever waits here waits for gmr's own deadlines and for nothing of the program's.
+//! Only gmr's own threads lock it, so a waiting thread waits for gmr's own deadlines and for
+//! nothing of the program's.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Something that one thread at a time may do.
+/// A mutex without data that can be locked until a deadline.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    /// By which process: one that was forked meanwhile has this memory, and not the thread that would give the turn back.
-    taken: Mutex<Option<u32>>,
-    given_back: Condvar,
+pub(crate) struct TimedMutex {
+    /// The id of the process that holds the lock. After a fork the child has this memory, but not
+    /// the thread that would unlock it; a lock held by another process counts as free.
+    holder: Mutex<Option<u32>>,
+    unlocked: Condvar,
 }
 
-/// It is the holder's turn, until this is dropped; on whichever thread that happens.
+/// Holds the lock until it is dropped, on whichever thread that happens.
 #[derive(Debug)]
-pub(crate) struct MyTurn(&'static Turn);
+pub(crate) struct TimedGuard(&'static TimedMutex);
 
-impl Turn {
+impl TimedMutex {
     pub(crate) const fn new() -> Self {
-        Self { taken: Mutex::new(None), given_back: Condvar::new() }
+        Self { holder: Mutex::new(None), unlocked: Condvar::new() }
     }
 
-    /// Waits for a turn until then.
-    pub(crate) fn take(&'static self, until: Instant) -> Option<MyTurn> {
+    /// Locks it, waiting until the deadline at most.
+    pub(crate) fn lock_until(&'static self, deadline: Instant) -> Option<TimedGuard> {
         let this = Some(std::process::id());
-        let patience = until.saturating_duration_since(Instant::now());
-        let (mut taken, _) = self
-            .given_back
-            .wait_timeout_while(self.lock(), patience, |taken| *taken == this)
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let (mut holder, _) = self
+            .unlocked
+            .wait_timeout_while(self.holder(), timeout, |holder| *holder == this)
             .unwrap_or_else(PoisonError::into_inner);
-        // Not `then_some`: a turn that is made in vain would be given back at once, under this very lock.
-        (std::mem::replace(&mut *taken, this) != this).then(|| MyTurn(self))
+        // Not `then_some`: it would build the guard in every case, and dropping the unused one would
+        // lock `holder` again on this thread.
+        (std::mem::replace(&mut *holder, this) != this).then(|| TimedGuard(self))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<u32>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn holder(&self) -> MutexGuard<'_, Option<u32>> {
+        self.holder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for MyTurn {
+impl Drop for TimedGuard {
     fn drop(&mut self) {
-        *self.0.lock() = None;
-        self.0.given_back.notify_one();
+        *self.0.holder() = None;
+        self.0.unlocked.notify_one();
     }
 }
 
@@ -53,13 +56,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_at_a_time_and_not_for_ever() {
-        static TURN: Turn = Turn::new();
-        let mine = TURN.take(Instant::now()).unwrap();
-        assert!(TURN.take(Instant::now() + Duration::from_millis(5)).is_none());
-        let waiting = std::thread::spawn(|| TURN.take(Instant::now() + Duration::from_mins(1)).is_some());
-        drop(mine);
+    fn it_is_locked_once_at_a_time_and_waits_no_longer_than_the_deadline() {
+        static MUTEX: TimedMutex = TimedMutex::new();
+        let guard = MUTEX.lock_until(Instant::now()).unwrap();
+        assert!(MUTEX.lock_until(Instant::now() + Duration::from_millis(5)).is_none());
+        let waiting =
+            std::thread::spawn(|| MUTEX.lock_until(Instant::now() + Duration::from_mins(1)).is_some());
+        drop(guard);
         assert!(waiting.join().unwrap());
-        assert!(TURN.take(Instant::now()).is_some(), "given back by the other thread");
+        assert!(MUTEX.lock_until(Instant::now()).is_some(), "unlocked by the other thread");
     }
 }

@@ -19,7 +19,7 @@ use crate::capture::Trace;
 use crate::sys::Modules;
 use crate::sys::linux::{maps, memory};
 use crate::sys::procfs::Stat;
-use crate::sys::timed_mutex::{MyTurn, Turn};
+use crate::sys::timed_mutex::{TimedGuard, TimedMutex};
 use crate::threads::{self, ThreadInfo};
 
 /// How long a batch of threads may take to answer. A thread that has a processor answers within microseconds. One that stands in line for one, on a crowded machine, gets its batch's
@@ -39,7 +39,7 @@ const GROWTH: usize = 64 << 10;
 /// Never given twice within four billion requests.
 static TICKET: AtomicU32 = AtomicU32::new(0);
 /// The slots belong to one capture at a time, which lasts as long as the deadlines above.
-static CAPTURING: Turn = Turn::new();
+static CAPTURING: TimedMutex = TimedMutex::new();
 
 /// The stacks of these threads of this process, in the same order.
 pub(crate) fn trace(threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
@@ -75,7 +75,7 @@ struct Session {
     /// The ids of this process and of its real user.
     sender: (i32, u32),
     until: Instant,
-    _turn: MyTurn,
+    _guard: TimedGuard,
 }
 
 /// How much of a stack is asked for, and from where else as much, if anything.
@@ -123,12 +123,12 @@ struct Asked<'a> {
 impl Session {
     fn begin() -> Result<Self, String> {
         let until = Instant::now() + TOTAL_DEADLINE;
-        let turn = CAPTURING.take(until).ok_or("another capture of stacks is still under way")?;
+        let guard = CAPTURING.lock_until(until).ok_or("another capture of stacks is still under way")?;
         // The program may have forked, or put a handler of its own on our signal.
         signals::prepare(None).map_err(|error| format!("no signal to ask threads with: {error}"))?;
         let signal = signals::private().ok_or("no signal to ask threads with")?;
         let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
-        Ok(Self { signal, sender, until, _turn: turn })
+        Ok(Self { signal, sender, until, _guard: guard })
     }
 
     fn run(&self, threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
