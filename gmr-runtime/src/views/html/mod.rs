@@ -148,15 +148,15 @@ fn finding(finding: &Finding) -> Markup {
 fn contents(report: &Report) -> Markup {
     html! {
         nav {
-            @for (index, section) in report.sections.iter().enumerate() {
-                a href={ "#" (anchors::section(index)) } { (clean(&section.title)) @if let Some(count) = size(&section.content) { " " span.count { (count) } } }
-            }
             span.tools hidden {
                 select #state aria-label="state" { option value="" { "all states" } }
-                input #filter type="search" placeholder="filter: name, function, file, option" aria-label="filter";
+                input #filter type="search" placeholder="filter: name, function, file" aria-label="filter" title="names, functions, files and options";
                 button #unfold type="button" { "unfold all" }
                 button #fold type="button" { "fold all" }
                 output #matches {}
+            }
+            @for (index, section) in report.sections.iter().enumerate() {
+                a href={ "#" (anchors::section(index)) } { (clean(&section.title)) @if let Some(count) = size(&section.content) { " " span.count { (count) } } }
             }
         }
     }

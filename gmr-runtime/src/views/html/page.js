@@ -1,11 +1,12 @@
-// What the page does beyond what the browser does by itself: filter, fold, find what a link points at. It loads and sends nothing.
+// What the page does beyond what the browser does by itself: it filters and folds groups, and
+// scrolls to what a link points at. It loads and sends nothing.
 "use strict";
 (() => {
   const one = (selector) => document.querySelector(selector);
   const all = (selector) => [...document.querySelectorAll(selector)];
   const groups = all("details.group");
   const filter = one("#filter"), state = one("#state"), matches = one("#matches");
-  // Text that is looked through is put together once, when it is first needed.
+  // The text of each element, collected when a filter first needs it.
   const texts = new Map();
   const text = (element) => {
     if (!texts.has(element)) texts.set(element, element.textContent.toLowerCase());
@@ -25,7 +26,7 @@
       const matching = in_state && (!wanted || text(group).includes(wanted));
       group.classList.toggle("out", !matching);
       if (matching) shown += 1;
-      // Of an option's group the rows that match; all of them where it is the group's name that does.
+      // A group of options shows the rows that match, or all of them where its name matches.
       const titled = config && text(group.querySelector("summary")).includes(wanted);
       for (const row of group.querySelectorAll("tr")) row.classList.toggle("out", !titled && !text(row).includes(wanted));
     }
@@ -37,7 +38,7 @@
   const set_all = (open) => groups.forEach((group) => { group.open = open; });
   one("#unfold").addEventListener("click", () => set_all(true));
   one("#fold").addEventListener("click", () => set_all(false));
-  // The drawing is as wide as the window was; a sheet of paper is not.
+  // The flame graph has a width in pixels that follows the window's; paper has another one.
   addEventListener("beforeprint", () => {
     set_all(true);
     const drawing = one("#frames");
@@ -45,7 +46,7 @@
   });
   addEventListener("afterprint", () => dispatchEvent(new Event("resize")));
 
-  // What a link points at may be folded.
+  // The target of a link may be in a folded group, or filtered out.
   const reveal = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
@@ -53,9 +54,21 @@
       if (place.tagName === "DETAILS") place.open = true;
       place.classList.remove("out");
     }
-    target.scrollIntoView({ block: "center" });
+    // A section or a group can be higher than the window: what has to be in view is its title. A
+    // name in a list is easier to find in the middle.
+    target.scrollIntoView({ block: target.tagName === "SPAN" ? "center" : "start" });
   };
   addEventListener("hashchange", reveal);
+  // A second click on the same link changes no hash.
+  addEventListener("click", (event) => {
+    const link = event.target.closest("a");
+    if (link && link.hash && link.hash === location.hash) setTimeout(reveal);
+  });
+  // inferno's script takes Ctrl+F and F3 for the search in the flame graph. They stay the browser's,
+  // which searches the whole page.
+  addEventListener("keydown", (event) => {
+    if (event.key === "F3" || (event.ctrlKey && event.key.toLowerCase() === "f")) event.stopImmediatePropagation();
+  }, true);
   one(".tools").hidden = false;
   reveal();
 })();
