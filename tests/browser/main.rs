@@ -1,6 +1,8 @@
-//! The page in a real browser: opened, filtered, unfolded, zoomed, read without JavaScript.
+//! The page in a real browser: opened, filtered, unfolded, zoomed, clicked all over, read without
+//! JavaScript.
 //!
-//! A test binary of its own, since a browser takes all the processors there are. Screenshots are left in `GMR_TEST_SCREENSHOTS`, where that is set.
+//! A test binary of its own, since a browser takes all processors. Without a browser its tests are
+//! skipped, and fail in CI. Screenshots are left in `GMR_TEST_SCREENSHOTS`, if that is set.
 
 #[path = "../it/program.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
@@ -10,34 +12,61 @@ mod program;
 mod report;
 mod webdriver;
 
+use std::fs::{self, File};
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::program::{Program, program};
 use crate::webdriver::Browser;
 
-/// A page in a browser, and the file that it is.
+/// A page in a browser, and the folder with its file.
 struct Page {
     browser: Browser,
     folder: PathBuf,
 }
 
 impl Page {
-    /// The page of a program with something of everything; none where there is no browser.
+    /// The page of a program with something of everything; `None` if there is no browser.
     fn open(name: &str, set_up: impl FnOnce(&Browser)) -> Option<Self> {
-        if std::env::var_os("GMR_TEST_BROWSER").is_none() {
-            eprintln!("skipped: no browser; `cargo xtask test` provides it");
+        if !webdriver::is_installed() {
             return None;
         }
         let folder = std::env::temp_dir().join(format!("gmr-page-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
+        fs::create_dir_all(&folder).expect("a folder");
         let mut program = Program::start(program!("views"));
         assert_eq!(program.ask(&folder.display().to_string()), "written");
-        let browser = Browser::start();
-        set_up(&browser);
-        browser.open(&format!("file://{}/report.html", folder.display()));
-        Some(Self { browser, folder })
+        let page = Self { browser: Browser::start(), folder };
+        set_up(&page.browser);
+        page.show("report.html");
+        Some(page)
+    }
+
+    fn show(&self, file: &str) {
+        self.browser.open(&format!("file://{}/{file}", self.folder.display()));
+    }
+
+    /// Waits until the flame graph has the width of its place, which it takes after the page has
+    /// loaded.
+    fn wait_for_drawing(&self) {
+        self.browser.wait_until(
+            "Number(document.querySelector('.flame #frames').getAttribute('width'))
+                === document.querySelector('.flame svg').width.baseVal.value - 2 * xpad",
+        );
+    }
+
+    /// Writes the same report with more sections, as a page in a file of this name.
+    fn lengthen(&self, file: &str, sections: usize) {
+        let json = fs::read_to_string(self.folder.join("report.json")).expect("the program wrote it");
+        let mut report: Value = serde_json::from_str(&json).expect("a report is JSON");
+        let all = report["sections"].as_array_mut().expect("a report has sections");
+        for number in all.len()..sections {
+            let content = json!({"kind": "text", "data": "17 parcels\n"});
+            all.push(json!({"title": format!("Warehouse {number}"), "took_us": 1, "content": content}));
+        }
+        let report = gmr::Report::from_json(&report.to_string()).expect("it is a report still");
+        let page = File::create(self.folder.join(file)).expect("a file");
+        report.write_to(page, gmr::Format::Html).expect("it can be written");
     }
 
     fn number(&self, expression: &str) -> u64 {
@@ -45,7 +74,7 @@ impl Page {
         value.as_u64().unwrap_or_else(|| panic!("{expression} is {value}"))
     }
 
-    /// How many of these are to be seen.
+    /// How many of the elements that a selector finds are rendered.
     fn visible(&self, selector: &str) -> u64 {
         self.number(&format!(
             "[...document.querySelectorAll({selector:?})].filter((one) => one.checkVisibility()).length"
@@ -55,15 +84,15 @@ impl Page {
     fn screenshot(&self, name: &str) {
         let Some(folder) = std::env::var_os("GMR_TEST_SCREENSHOTS").map(PathBuf::from) else { return };
         let shot = self.browser.command("Page.captureScreenshot", &json!({"captureBeyondViewport": true}));
-        // Turned into a picture by those who look at it: `base64 -d`.
-        std::fs::write(folder.join(format!("{name}.png.base64")), shot["data"].as_str().expect("a picture"))
+        // `base64 -d` makes a picture of it.
+        fs::write(folder.join(format!("{name}.png.base64")), shot["data"].as_str().expect("a picture"))
             .expect("a file");
     }
 }
 
 impl Drop for Page {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -77,11 +106,13 @@ fn the_page_works() {
     let verdict = browser.text("#verdict");
     assert!(verdict.contains("Broken: panicked at tests/programs/views.rs:"), "{verdict}");
     assert!(verdict.contains("3 threads wait for the same lock"), "{verdict}");
+    page.wait_for_drawing();
     page.screenshot("light");
 
     filters(&page);
     unfolds(&page);
     zooms(&page);
+    searches(&page);
     assert_eq!(browser.console(), Vec::<String>::new());
 }
 
@@ -92,18 +123,19 @@ fn filters(page: &Page) {
     assert_eq!(page.visible("details.group"), 1, "a thread is found by its function");
     assert_eq!(browser.text("details.group:not(.out) .title"), "20 threads with the same stack");
     assert_eq!(browser.value("document.querySelector('#matches').value"), format!("1 of {all} groups"));
-    // The keys of a person: everything selected, then overwritten.
+    // As a user overwrites a text: everything selected, then typed over.
     browser.write("#filter", "\u{e009}a\u{e000}<SCRIPT>alert");
-    assert_eq!(page.visible("details.group"), 1, "by its name, whatever the letters' case");
+    assert_eq!(page.visible("details.group"), 1, "a thread is found by its name in any case");
     browser.write("#filter", "\u{e009}a\u{e000}password");
     assert_eq!((page.visible("details.config"), page.visible("details.config tr")), (1, 1), "an option");
     browser.write("#filter", "\u{e009}a\u{e000}\u{e003}");
     assert_eq!(page.visible("details.group"), all);
     browser.click("#state");
     browser.write("#state", "waiting\u{e007}");
-    assert_eq!(browser.value("document.querySelector('#state').value"), "waiting");
+    browser.wait_until("document.querySelector('#state').value === 'waiting'");
     assert_eq!(page.visible("details.group"), 2, "two groups of tasks wait");
     browser.write("#state", "all\u{e007}");
+    browser.wait_until("document.querySelector('#state').value === ''");
     assert_eq!(page.visible("details.group"), all);
 }
 
@@ -119,31 +151,150 @@ fn unfolds(page: &Page) {
     assert_eq!(page.visible(".stack"), folded);
     browser.click("#unfold");
     assert_eq!(page.visible("details.group[open]"), page.visible("details.group"));
-    browser.click("#fold");
-    browser.click(".findings .suspicion a");
-    let target = "document.querySelector(location.hash).closest('details')";
-    assert_eq!(browser.value(&format!("{target}.open")), true, "a finding unfolds what it is about");
+    // A finding unfolds what it is about, each time it is clicked.
+    for _ in 0..2 {
+        browser.click("#fold");
+        assert_eq!(page.visible("details.group[open]"), 0);
+        browser.click(".findings .suspicion a");
+        browser.wait_until("document.querySelector(location.hash)?.closest('details').open");
+        browser.wait_until(TARGET_IS_IN_VIEW);
+    }
+}
+
+/// Whether what the address points at is in view, with nothing in front of it: of a section its
+/// heading, of a group its summary.
+const TARGET_IS_IN_VIEW: &str = "(() => {
+    const target = document.getElementById(location.hash.slice(1));
+    const title = target.querySelector(':scope > h2, :scope > summary') || target;
+    const place = title.getClientRects()[0];
+    const front = document.elementFromPoint(place.left + 4, place.top + place.height / 2);
+    return place.top >= 0 && place.bottom <= innerHeight && title.contains(front);
+})()";
+
+/// Marks the frame of the threads that wait for orders, so that a selector finds it.
+fn mark_frame(page: &Page) {
+    page.browser.value(
+        "[...document.querySelectorAll('.flame #frames g')]
+            .find((one) => one.querySelector('title').textContent.startsWith('views::wait_for_orders'))
+            .setAttribute('data-test', 'orders')",
+    );
 }
 
 fn zooms(page: &Page) {
-    let browser = &page.browser;
-    let width = |name: &str| {
-        let found = format!(
-            "[...document.querySelectorAll('.flame #frames g')].find((one) => one.querySelector('title').textContent.startsWith({name:?}))"
-        );
-        // In a fluid drawing widths are percentages.
-        page.browser.value(&format!("{found}.querySelector('rect').getBoundingClientRect().width"))
+    mark_frame(page);
+    // In a fluid drawing the widths of frames are percentages of the whole.
+    let width = |of: &str| {
+        let width = page
+            .browser
+            .value(&format!("document.querySelector('.flame {of}').getBoundingClientRect().width"));
+        width.as_f64().expect("a number")
     };
-    let width = |name: &str| width(name).as_f64().unwrap_or_default();
-    let (whole, before) = (width("all"), width("views::wait_for_orders"));
+    let rect = "[data-test=orders] rect";
+    let whole = page.browser.value("Number(document.querySelector('.flame #frames').getAttribute('width'))");
+    let (whole, before) = (whole.as_f64().expect("a number"), width(rect));
     assert!(before > 0.0 && before < 0.9 * whole, "{before} of {whole}");
-    let rect = "[...document.querySelectorAll('.flame #frames g')].find((one) => one.querySelector('title').textContent.startsWith('views::wait_for_orders')).setAttribute('data-test', 'orders')";
-    browser.value(rect);
-    browser.click(".flame [data-test=orders] rect");
-    assert!(width("views::wait_for_orders") > 0.9 * whole, "a click zooms");
-    browser.click(".flame #unzoom");
-    let after = width("views::wait_for_orders");
+    page.browser.click(".flame [data-test=orders]");
+    assert!(width(rect) > 0.9 * whole, "a click zooms");
+    page.browser.click(".flame #unzoom");
+    let after = width(rect);
     assert!((after - before).abs() < 1.0, "and is taken back: {before}, {after}");
+}
+
+fn searches(page: &Page) {
+    let browser = &page.browser;
+    assert_eq!(browser.text(".flame #matched"), "");
+    browser.click(".flame #search");
+    browser.answer("wait_for_orders");
+    let share = browser.text(".flame #matched");
+    assert!(share.starts_with("Matched: ") && share != "Matched: 0.0%", "{share}");
+    browser.click(".flame #search");
+    assert_eq!(page.visible(".flame #matched"), 0, "a second click takes it back");
+
+    // The browser's own search stays the browser's.
+    browser.press(&['\u{e009}', 'f']);
+    browser.press(&['\u{e033}']);
+    assert_eq!(browser.prompt(), None);
+}
+
+/// A page of so many sections has a list of contents that is higher than a phone's screen.
+const SECTIONS: usize = 39;
+
+/// The windows of a small laptop and of a phone.
+const SIZES: [(u32, u32); 2] = [(1280, 844), (390, 844)];
+
+#[test]
+fn every_control_can_be_clicked() {
+    let Some(page) = Page::open("controls", |_| ()) else { return };
+    page.lengthen("long.html", SECTIONS);
+    for (width, height) in SIZES {
+        page.browser.resize(width, height);
+        page.show("long.html");
+        page.wait_for_drawing();
+        page.screenshot(&format!("long-{width}"));
+        assert_eq!(page.visible("nav a"), SECTIONS as u64);
+        let controls = "nav :is(a, button, input, select), .findings a, summary, .flame #search";
+        let all = page.number(&format!(
+            "[...document.querySelectorAll('{controls}')].map((one, place) => one.dataset.test = place).length"
+        ));
+        assert!(all > SECTIONS as u64 + 10, "{all}");
+        for control in 0..all {
+            click(&page, &format!("[data-test='{control}']"));
+        }
+        zooms(&page);
+    }
+}
+
+/// Clicks a control, wherever the last one has left the page, and closes what it opens.
+fn click(page: &Page, control: &str) {
+    let browser = &page.browser;
+    let of = |property: &str| browser.value(&format!("document.querySelector({control:?}).{property}"));
+    let (tag, id) = (of("tagName"), of("id"));
+    browser.click(control);
+    match (tag.as_str().expect("text"), id.as_str().expect("text")) {
+        ("A", _) => {
+            let hash = of("hash");
+            browser.wait_until(&format!("location.hash === {hash} && {TARGET_IS_IN_VIEW}"));
+        }
+        ("SELECT", _) => browser.press(&['\u{e00c}']),
+        (_, "search") => {
+            browser.answer("wait_for_orders");
+            browser.click(control);
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn nothing_covers_the_report() {
+    let Some(page) = Page::open("uncovered", |_| ()) else { return };
+    let browser = &page.browser;
+    page.lengthen("long.html", SECTIONS);
+    // What is in view of the report, but has something else in front of its middle.
+    let covered =
+        "[...document.querySelectorAll('main :is(h2, summary, p, dt, dd, th, td), .flame :is(#search, g)')]
+        .filter((one) => one.checkVisibility())
+        .map((one) => {
+            const { left, top, width, height } = one.getBoundingClientRect();
+            const front = document.elementFromPoint(left + width / 2, top + height / 2);
+            const uncovered = !front || one.contains(front) || front.contains(one);
+            return uncovered ? '' : `${front.tagName} covers ${one.tagName} ${one.textContent}`;
+        })
+        .filter((one) => one)";
+    for (width, height) in SIZES {
+        browser.resize(width, height);
+        page.show("long.html");
+        page.wait_for_drawing();
+        let mut pages = 0;
+        while browser.value("scrollY + innerHeight < document.documentElement.scrollHeight - 1") == true {
+            assert_eq!(browser.value(covered), json!([]), "{width}x{height}, {pages} pages down");
+            let before = browser.value("scrollY");
+            browser.press(&['\u{e00f}']);
+            browser.wait_until(&format!("scrollY > {before}"));
+            pages += 1;
+        }
+        assert_eq!(browser.value(covered), json!([]), "{width}x{height}, at the end");
+        assert!(pages > 3, "{pages}");
+    }
 }
 
 #[test]
@@ -174,19 +325,17 @@ fn the_page_can_be_read_without_javascript() {
     let browser = &page.browser;
     let body = browser.text("body");
     assert!(body.contains("views::wait_for_stock") && body.contains("Verdict"), "{body}");
-    assert!(!body.contains("unfold all"), "what would do nothing is not shown");
-    // Groups unfold by what the browser itself can do.
-    let idle = "details.group:not([open]) > summary";
+    assert!(!body.contains("unfold all"), "controls that would do nothing are not shown");
+    // Groups unfold by the browser's own means.
     let closed = page.folded();
-    if closed > 0 {
-        browser.click(idle);
-        assert_eq!(page.folded(), closed - 1);
-    }
+    assert!(closed > 0, "some group is folded");
+    browser.click("details.group:not([open]) > summary");
+    assert_eq!(page.folded(), closed - 1);
     page.screenshot("plain");
 }
 
 impl Page {
-    /// Without JavaScript, the page's structure is asked of the browser.
+    /// How many groups are folded. Chromium's own commands see that also without JavaScript.
     fn folded(&self) -> usize {
         let document = self.browser.command("DOM.getDocument", &json!({"depth": 0}));
         let root = document["root"]["nodeId"].clone();
@@ -204,18 +353,22 @@ fn page_of_a_crowd(arguments: &[&str]) -> String {
     program.signal(rustix::process::Signal::USR2);
     let mut page = String::new();
     while !page.ends_with("</html>\n") {
-        page.push_str(&program.next_error_line());
+        let line = program.next_error_line();
+        assert!(!line.is_empty(), "standard error was closed before the page's end:\n{page}");
+        page.push_str(&line);
     }
     page
 }
 
 #[test]
 fn a_page_of_a_thousand_threads_is_small() {
-    // All stacks alike, and no two.
+    // All stacks the same, and all different.
     for arguments in [&["1000", "30"][..], &["1000", "30", "different"]] {
         let page = page_of_a_crowd(arguments);
         assert!(page.len() < 1 << 20, "{arguments:?}: {} bytes", page.len());
-        // And has them all, with gmr's own two.
-        assert_eq!(page.matches("id=\"thread-").count(), 1_000 + 2, "{arguments:?}");
+        // The first of the thousand is the main thread.
+        let is_missing = |number: &u32| !page.contains(&format!("(crowd-{number})"));
+        let missing: Vec<u32> = (1..1_000).filter(is_missing).collect();
+        assert!(missing.is_empty(), "{arguments:?}: {missing:?}");
     }
 }

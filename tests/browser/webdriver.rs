@@ -1,103 +1,204 @@
-//! As much of the `WebDriver` protocol as the tests need, spoken with Chromium's driver.
+//! As much of the `WebDriver` protocol as the tests need, spoken with Chromium's driver. What it
+//! does to a page, a user could do; a command that fails ends the test with the driver's message.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-/// A browser with one window, which is closed with this.
+/// What the tests start, and what the driver starts.
+const PROGRAMS: [&str; 2] = ["chromedriver", "chromium"];
+
+/// How an element is named in an answer: a constant of the protocol.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// Whether there is a browser to test with. Without one a test is skipped and says so, except in CI,
+/// where it fails.
+pub(crate) fn is_installed() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_in_path =
+        |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    let missing: Vec<_> = PROGRAMS.into_iter().filter(|program| !is_in_path(program)).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let message = format!("{} not found in PATH; `cargo xtask setup` installs them", missing.join(" and "));
+    assert!(!std::env::var("CI").is_ok_and(|value| value == "true"), "{message}");
+    // Not `eprintln!`, whose output the harness shows for failed tests only.
+    writeln!(std::io::stderr(), "skipped: {message}").expect("stderr can be written to");
+    false
+}
+
+/// A browser with one window, which is closed on drop.
 pub(crate) struct Browser {
     driver: Child,
+    /// Kept open, since the driver goes on writing to it.
+    output: BufReader<ChildStdout>,
     session: String,
-    profile: std::path::PathBuf,
+    profile: PathBuf,
 }
 
 impl Browser {
     /// Starts Chromium without a window on the screen.
     pub(crate) fn start() -> Self {
-        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let mut driver = Command::new("chromedriver")
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut driver = Command::new(PROGRAMS[0])
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver starts");
-        let said = BufReader::new(driver.stdout.take().expect("it is piped"));
-        let port = said.lines().map_while(Result::ok).find_map(|line| {
-            line.split_once("successfully on port ").map(|(_, port)| port.trim_end_matches('.').to_owned())
-        });
-        let root = format!("http://127.0.0.1:{}", port.expect("it says its port"));
+        let output = BufReader::new(driver.stdout.take().expect("stdout is piped"));
         let profile = std::env::temp_dir().join(format!("gmr-browser-{}-{number}", std::process::id()));
+        // From here on the driver is ended with this, also when the browser does not start.
+        let mut browser = Self { driver, output, session: String::new(), profile };
+        let root = format!("http://127.0.0.1:{}", browser.port());
         let arguments = [
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
+            "--disable-quic",
             "--disable-dev-shm-usage",
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            // A key has scrolled when its event has been handled.
+            "--disable-smooth-scrolling",
             "--no-first-run",
             "--window-size=1280,1000",
-            &format!("--user-data-dir={}", profile.display()),
+            &format!("--user-data-dir={}", browser.profile.display()),
         ];
-        let options = json!({"args": arguments});
+        // A prompt is answered by the test that expects it; any other is left open, and fails the
+        // next command.
         let wanted = json!({"capabilities": {"alwaysMatch": {
-            "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"},
+            "browserName": "chrome",
+            "goog:chromeOptions": {"args": arguments},
+            "goog:loggingPrefs": {"browser": "ALL"},
+            "unhandledPromptBehavior": "ignore",
         }}});
-        let answer = post(&format!("{root}/session"), &wanted);
+        let answer = done(post(&format!("{root}/session"), &wanted), "start Chromium");
         let id = answer["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {answer}"));
-        Self { driver, session: format!("{root}/session/{id}"), profile }
+        browser.session = format!("{root}/session/{id}");
+        browser
+    }
+
+    /// The port that the driver says it listens on.
+    fn port(&mut self) -> String {
+        let mut said = String::new();
+        loop {
+            let start = said.len();
+            let read = self.output.read_line(&mut said).expect("chromedriver's output can be read");
+            assert_ne!(read, 0, "chromedriver ended without naming its port: {said}");
+            if let Some((_, port)) = said[start..].split_once("successfully on port ") {
+                return port.trim_end().trim_end_matches('.').to_owned();
+            }
+        }
     }
 
     pub(crate) fn open(&self, url: &str) {
-        post(&format!("{}/url", self.session), &json!({"url": url}));
+        self.post("url", &json!({"url": url}));
+    }
+
+    /// The size of the page's viewport, scroll bars included.
+    pub(crate) fn resize(&self, width: u32, height: u32) {
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.command("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
     /// The value of an expression in the page.
     pub(crate) fn value(&self, expression: &str) -> Value {
-        let body = json!({"script": format!("return {expression}"), "args": []});
-        post(&format!("{}/execute/sync", self.session), &body)
+        self.post("execute/sync", &json!({"script": format!("return {expression}"), "args": []}))
+    }
+
+    /// Waits until an expression holds in the page; fails after ten seconds.
+    ///
+    /// What an event causes is done by the browser when it gets to it, not when the command that
+    /// caused the event returns.
+    pub(crate) fn wait_until(&self, condition: &str) {
+        let script = format!(
+            "const done = arguments[0], deadline = Date.now() + 10000;
+             const look = () => {{
+                 if ({condition}) done(true);
+                 else if (Date.now() > deadline) done(false);
+                 else setTimeout(look, 10);
+             }};
+             look();"
+        );
+        let held = self.post("execute/async", &json!({"script": script, "args": []}));
+        assert_eq!(held, true, "within ten seconds: {condition}; the page is {}", self.view());
+    }
+
+    /// Where the page is scrolled to, and how much of it is in view.
+    fn view(&self) -> Value {
+        self.value("({scrolled: scrollY, width: innerWidth, height: innerHeight, hash: location.hash})")
     }
 
     /// The element that a selector finds, by the browser's name for it.
     fn element(&self, selector: &str) -> String {
-        let body = json!({"using": "css selector", "value": selector});
-        let found = post(&format!("{}/element", self.session), &body);
-        let id = found.as_object().and_then(|found| found.values().next()?.as_str().map(str::to_owned));
-        id.unwrap_or_else(|| panic!("no element {selector}: {found}"))
+        let found = self.post("element", &json!({"using": "css selector", "value": selector}));
+        found[ELEMENT].as_str().unwrap_or_else(|| panic!("no element {selector}: {found}")).to_owned()
     }
 
-    /// As a person clicks: on what is to be seen there.
+    /// Clicks in the middle of an element, which is scrolled into view only if it is outside of it.
+    /// Fails if another element is there, and names it.
     pub(crate) fn click(&self, selector: &str) {
         let id = self.element(selector);
-        let answer = post(&format!("{}/element/{id}/click", self.session), &json!({}));
-        assert!(answer.is_null(), "{selector} could not be clicked: {answer}");
+        if let Err(message) = post(&format!("{}/element/{id}/click", self.session), &json!({})) {
+            panic!("{selector} could not be clicked: {message}; the page is {}", self.view());
+        }
     }
 
-    /// As a person types.
+    /// Types into an element.
     pub(crate) fn write(&self, selector: &str, text: &str) {
         let id = self.element(selector);
-        let answer = post(&format!("{}/element/{id}/value", self.session), &json!({"text": text}));
-        assert!(answer.is_null(), "{selector} could not be written to: {answer}");
+        self.post(&format!("element/{id}/value"), &json!({"text": text}));
     }
 
-    /// What is to be seen of an element's text, and of nothing that is hidden or folded.
+    /// Presses keys while others are held, wherever the focus is.
+    pub(crate) fn press(&self, keys: &[char]) {
+        let down = keys.iter().map(|key| json!({"type": "keyDown", "value": key}));
+        let up = keys.iter().rev().map(|key| json!({"type": "keyUp", "value": key}));
+        let actions: Vec<_> = down.chain(up).collect();
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": actions});
+        self.post("actions", &json!({"actions": [keyboard]}));
+    }
+
+    /// Answers the prompt that is open.
+    pub(crate) fn answer(&self, text: &str) {
+        self.post("alert/text", &json!({"text": text}));
+        self.post("alert/accept", &json!({}));
+    }
+
+    /// The text of the prompt that is open, if there is one.
+    pub(crate) fn prompt(&self) -> Option<String> {
+        let text = get(&format!("{}/alert/text", self.session)).ok()?;
+        text.as_str().map(str::to_owned)
+    }
+
+    /// The text of an element as it is rendered, without what is hidden or folded.
     pub(crate) fn text(&self, selector: &str) -> String {
         let id = self.element(selector);
-        get(&format!("{}/element/{id}/text", self.session)).as_str().expect("text").to_owned()
+        let text = done(get(&format!("{}/element/{id}/text", self.session)), "read text");
+        text.as_str().expect("text").to_owned()
     }
 
     /// Chromium's own commands, for what `WebDriver` has none.
     pub(crate) fn command(&self, name: &str, parameters: &Value) -> Value {
-        post(&format!("{}/goog/cdp/execute", self.session), &json!({"cmd": name, "params": parameters}))
+        self.post("goog/cdp/execute", &json!({"cmd": name, "params": parameters}))
     }
 
-    /// What the page has written to the console, errors of the browser's own among it.
+    /// What the page and the browser have written to the console, each line once.
     pub(crate) fn console(&self) -> Vec<String> {
-        let log = post(&format!("{}/se/log", self.session), &json!({"type": "browser"}));
+        let log = self.post("se/log", &json!({"type": "browser"}));
         let lines = log.as_array().unwrap_or_else(|| panic!("no log: {log}"));
         lines.iter().map(|line| format!("{}: {}", line["level"], line["message"])).collect()
+    }
+
+    fn post(&self, command: &str, body: &Value) -> Value {
+        done(post(&format!("{}/{command}", self.session), body), &format!("{command} {body}"))
     }
 }
 
@@ -111,16 +212,34 @@ impl Drop for Browser {
 }
 
 fn agent() -> ureq::Agent {
-    // What goes wrong is told in the body.
+    // The body of an error says what went wrong.
     ureq::Agent::config_builder().http_status_as_error(false).build().into()
 }
 
-fn post(url: &str, body: &Value) -> Value {
-    let mut answer = agent().post(url).send_json(body).unwrap_or_else(|error| panic!("{url}: {error}"));
-    answer.body_mut().read_json::<Value>().unwrap_or_else(|error| panic!("{url}: {error}"))["value"].take()
+fn post(url: &str, body: &Value) -> Result<Value, String> {
+    outcome(agent().post(url).send_json(body), url)
 }
 
-fn get(url: &str) -> Value {
-    let mut answer = agent().get(url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
-    answer.body_mut().read_json::<Value>().unwrap_or_else(|error| panic!("{url}: {error}"))["value"].take()
+fn get(url: &str) -> Result<Value, String> {
+    outcome(agent().get(url).call(), url)
+}
+
+/// What the driver answers: a value, or the first line of its message. The others name its build.
+fn outcome(
+    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    url: &str,
+) -> Result<Value, String> {
+    let mut answer = answer.unwrap_or_else(|error| panic!("{url}: {error}"));
+    let failed = !answer.status().is_success();
+    let mut body = answer.body_mut().read_json::<Value>().unwrap_or_else(|error| panic!("{url}: {error}"));
+    let value = body["value"].take();
+    if !failed {
+        return Ok(value);
+    }
+    let message = value["message"].as_str().and_then(|message| message.lines().next());
+    Err(message.map_or_else(|| value.to_string(), str::to_owned))
+}
+
+fn done(outcome: Result<Value, String>, what: &str) -> Value {
+    outcome.unwrap_or_else(|message| panic!("the browser could not {what}: {message}"))
 }
