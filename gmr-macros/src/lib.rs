@@ -114,11 +114,16 @@ mod values;
 /// ```no_run
 /// # use std::process::ExitCode;
 /// fn main() -> ExitCode {
-///     gmr::__private::arm(
-///         gmr::__private::Builder::new()
-///             .product(env!("CARGO_PKG_NAME"))
-///             .version(env!("CARGO_PKG_VERSION")),
-///     );
+///     gmr::__private::arm(gmr::__private::Setup {
+///         package: option_env!("CARGO_PKG_NAME"),
+///         package_version: option_env!("CARGO_PKG_VERSION"),
+///         debug_assertions: cfg!(debug_assertions),
+///         product: None,
+///         version: None,
+///         vendor: None,
+///         signal: None,
+///         format: None,
+///     });
 ///     // The program, as it was.
 ///     ExitCode::SUCCESS
 /// }

@@ -1,14 +1,14 @@
 //! `#[gmr::main]`: one statement, put before the first of the user's `main`.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::{Path, Token, parse_quote};
 
 use crate::args::{Args, Known};
 use crate::errors::Errors;
 use crate::fallback::fallback;
 use crate::item::Function;
-use crate::runtime;
+use crate::{runtime, values};
 
 const ATTRIBUTE: &str = "gmr::main";
 
@@ -132,41 +132,25 @@ impl Options {
             // Where the name stands, so that the compiler says there that it cannot find the crate.
             quote_spanned!(dependency.span().resolved_at(Span::mixed_site())=> extern crate #dependency as _;)
         });
-        let setters = [("product", &self.product), ("version", &self.version), ("vendor", &self.vendor)];
-        let setters = setters.map(|(name, value)| setter(name, value.as_ref()));
-        let signal = self.signal.iter();
-        let format = self.format.iter();
+        let [product, version, vendor] = [&self.product, &self.version, &self.vendor].map(|value| {
+            values::optional(value.as_ref().map(|value| quote!(::core::convert::Into::into(#value))))
+        });
+        let signal = values::optional(self.signal.as_ref().map(ToTokens::to_token_stream));
+        let format =
+            values::optional(self.format.as_ref().map(|format| quote!(#krate::__private::Format::#format)));
         // `mixed_site`: what the user's expressions name can never be a variable of ours.
         quote_spanned! {Span::mixed_site()=>
             #(#link)*
-            #krate::__private::arm({
-                let builder = #krate::__private::Builder::new();
-                let builder = builder.debug_assertions(::core::cfg!(debug_assertions));
-                #(let builder = builder.signal(#signal);)*
-                #(let builder = builder.format(#krate::__private::Format::#format);)*
-                #(#setters)*
-                builder
+            #krate::__private::arm(#krate::__private::Setup {
+                package: ::core::option_env!("CARGO_PKG_NAME"),
+                package_version: ::core::option_env!("CARGO_PKG_VERSION"),
+                debug_assertions: ::core::cfg!(debug_assertions),
+                product: #product,
+                version: #version,
+                vendor: #vendor,
+                signal: #signal,
+                format: #format,
             });
         }
-    }
-}
-
-/// Calls the builder's method of this name with the user's value, or with what cargo says; whatever is not built by cargo may have neither.
-fn setter(option: &str, value: Option<&TokenStream>) -> TokenStream {
-    let builder = Ident::new("builder", Span::mixed_site());
-    let method = Ident::new(option, Span::mixed_site());
-    if let Some(value) = value {
-        return quote!(let #builder = #builder.#method(#value););
-    }
-    let variable = match option {
-        "product" => "CARGO_PKG_NAME",
-        "version" => "CARGO_PKG_VERSION",
-        _ => return TokenStream::new(),
-    };
-    quote_spanned! {Span::mixed_site()=>
-        let builder = match ::core::option_env!(#variable) {
-            ::core::option::Option::Some(value) => builder.#method(value),
-            ::core::option::Option::None => builder,
-        };
     }
 }

@@ -90,9 +90,9 @@ impl Options {
         let (kind, name) = (kind.variant(), function.name());
         // The user's expressions stand in constants of the type that they should have, so that an error speaks of nothing but that type.
         let (titles, orders) = (self.title.iter(), self.order.iter());
-        let title = optional(self.title.as_ref().map(|_| quote!(__GMR_TITLE)));
+        let title = values::optional(self.title.as_ref().map(|_| quote!(__GMR_TITLE)));
         let order = self.order.as_ref().map_or_else(|| quote!(0), |_| quote!(__GMR_ORDER));
-        let timeout = optional(self.timeout.clone());
+        let timeout = values::optional(self.timeout.clone());
         quote_spanned! {Span::mixed_site()=>
             #krate::__private::a_section_goes_on_a_free_function! {
                 #(const __GMR_TITLE: &str = #titles;)*
@@ -240,9 +240,4 @@ fn ends(output: &ReturnType) -> (Span, Span) {
 
 fn is_never(output: &ReturnType) -> bool {
     matches!(output, ReturnType::Type(_, shown) if matches!(**shown, Type::Never(_)))
-}
-
-fn optional(value: Option<TokenStream>) -> TokenStream {
-    let none = || quote!(::core::option::Option::None);
-    value.map_or_else(none, |value| quote!(::core::option::Option::Some(#value)))
 }

@@ -127,6 +127,12 @@ pub(crate) fn literal(value: &Expr) -> Option<&Lit> {
     }
 }
 
+/// The expression of an `Option` that holds this value, or of `None`.
+pub(crate) fn optional(value: Option<TokenStream>) -> TokenStream {
+    let none = || quote!(::core::option::Option::None);
+    value.map_or_else(none, |value| quote!(::core::option::Option::Some(#value)))
+}
+
 /// What a `macro_rules!` macro passes on comes in groups without visible delimiters.
 fn ungrouped(mut value: &Expr) -> &Expr {
     while let Expr::Group(group) = value {

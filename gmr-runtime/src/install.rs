@@ -102,14 +102,6 @@ impl Builder {
         self
     }
 
-    /// Whether the program was compiled with debug assertions. The attribute says it for the adopter's crate.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn debug_assertions(mut self, on: bool) -> Self {
-        self.identity.debug_assertions = Some(on);
-        self
-    }
-
     /// Adds a section. What `generate` returns is shown as `#[gmr::section]` shows it: a string as text, `None` as nothing, anything else that
     /// serializes as nested `key = value`, secrets masked.
     ///
@@ -241,9 +233,50 @@ impl Drop for Guard {
     }
 }
 
-/// What `#[gmr::main]` puts before the first statement: installs gmr, and whatever happens, lets `main` run.
-pub fn arm(builder: Builder) {
-    let installed = panic::catch_unwind(AssertUnwindSafe(|| builder.install().map(Guard::keep)));
+/// What `#[gmr::main]` knows about the program: its options, and what only the user's crate can tell.
+///
+/// Generated code builds it. Not part of the public interface.
+#[derive(Debug)]
+pub struct Setup {
+    /// `CARGO_PKG_NAME` of the user's crate; `None` if cargo does not build it.
+    pub package: Option<&'static str>,
+    /// `CARGO_PKG_VERSION` of the user's crate; `None` if cargo does not build it.
+    pub package_version: Option<&'static str>,
+    /// Whether the user's crate has debug assertions. A dependency may be built in another profile.
+    pub debug_assertions: bool,
+    /// The option `product`.
+    pub product: Option<Cow<'static, str>>,
+    /// The option `version`.
+    pub version: Option<Cow<'static, str>>,
+    /// The option `vendor`.
+    pub vendor: Option<Cow<'static, str>>,
+    /// The option `signal`.
+    pub signal: Option<&'static str>,
+    /// The option `format`.
+    pub format: Option<Format>,
+}
+
+impl Setup {
+    fn into_builder(self) -> Builder {
+        Builder {
+            identity: Identity {
+                product: self.product.or(self.package.map(Cow::Borrowed)),
+                vendor: self.vendor,
+                version: self.version.or(self.package_version.map(Cow::Borrowed)),
+                debug_assertions: Some(self.debug_assertions),
+            },
+            signal: self.signal.map(Cow::Borrowed),
+            format: self.format.unwrap_or_default(),
+            ..Builder::default()
+        }
+    }
+}
+
+/// The statement that `#[gmr::main]` inserts at the top of `main`: installs gmr. If that fails, it
+/// warns on stderr, and `main` runs all the same.
+pub fn arm(setup: Setup) {
+    let install = || setup.into_builder().install().map(Guard::keep);
+    let installed = panic::catch_unwind(AssertUnwindSafe(install));
     let problem = match installed {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error.to_string(),

@@ -56,7 +56,7 @@ pub use views::Format;
 pub mod __private {
     //! What generated code may name. Not part of the public interface: it changes without notice.
     pub use crate::a_section_goes_on_a_free_function;
-    pub use crate::install::{Builder, arm};
+    pub use crate::install::{Setup, arm};
     pub use crate::model::Content;
     pub use crate::section::convert;
     pub use crate::section::registry::{Kind, SectionEntry};

@@ -1,0 +1,4 @@
+const VERSION: u32 = 3;
+
+#[gmr::main(version = VERSION)]
+fn main() {}
