@@ -2,6 +2,7 @@
 //! It never sees the value itself, save for [`Verdict::shows`], which asks whether a text can be anything but
 //! a secret.
 
+use super::boundary;
 use super::lexicon::{
     ADDRESSABLE, ADDRESSES, INNOCENT, KEYS_OF, MEASURED, MEASURES, PAIRS, PLACES, PROPERTIES, QUERY, STEMS,
     WORDS, WRAPPERS,
@@ -173,7 +174,7 @@ fn is_pair(pair: &[String]) -> bool {
 /// `key`.
 fn words(name: &str) -> Vec<String> {
     let start = name.len().saturating_sub(LONGEST);
-    let name = &name[name.ceil_char_boundary(start)..];
+    let name = &name[boundary::ceil(name, start)..];
     let mut words: Vec<String> = Vec::new();
     let mut word = String::new();
     let mut before: Option<char> = None;

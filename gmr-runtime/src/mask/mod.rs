@@ -12,6 +12,7 @@
 //! | `secret` | nothing: what the adopter declared to be a secret |
 
 mod arguments;
+mod boundary;
 mod error;
 mod keys;
 mod lexicon;

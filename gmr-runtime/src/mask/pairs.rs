@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::boundary;
 use super::keys::{self, Verdict};
 use super::quoting::{self, Extent, LONGEST_KEY, find as position, is_key_byte, is_quote};
 
@@ -97,7 +98,7 @@ impl Scan<'_> {
 
     /// The verdict on what is called so: `name: PASSWORD`, before `value: x`.
     fn name(&self, start: usize, extent: Extent) -> Verdict {
-        let end = self.text.floor_char_boundary(start + LONGEST_KEY);
+        let end = boundary::floor(&self.text, start + LONGEST_KEY);
         keys::judge(&self.text[quoting::value(&self.bytes[..end], start, extent)])
     }
 

@@ -9,10 +9,10 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::MASK;
 use super::error::MaskError;
 use super::keys::{self, Verdict};
 use super::tree::{Container, Tree, bytes_note, rendition};
+use super::{MASK, boundary};
 use crate::model::Value;
 
 /// Any value that serializes, its secrets masked. One that is too large or nested too deep is cut, with a
@@ -302,7 +302,7 @@ impl Write for Bounded {
         /// The longest character in UTF-8.
         const MORE: usize = 4;
         let room = self.room + MORE - self.text.len().min(self.room + MORE);
-        self.text.push_str(&part[..part.floor_char_boundary(room)]);
+        self.text.push_str(&part[..boundary::floor(part, room)]);
         if self.text.len() > self.room { Err(fmt::Error) } else { Ok(()) }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::boundary;
 use super::quoting::{find as position, is_quote};
 
 /// Adds the spans of what was found.
@@ -52,7 +53,7 @@ fn label(text: &str, word: &str, mut at: usize) -> Option<(usize, usize)> {
     loop {
         let found = at + text[at..].find(word)?;
         at = found + word.len();
-        let window = &text[at..text.floor_char_boundary(at + LONGEST)];
+        let window = &text[at..boundary::floor(text, at + LONGEST)];
         let name = window.split(['-', '\n', '\\']).next().unwrap_or("");
         if name.contains("PRIVATE KEY") && bytes[..found].trim_ascii_end().ends_with(b"-") {
             // A PEM label has five dashes, an SSH2 one four and a blank. More are not part of it.

@@ -4,7 +4,7 @@
 
 use super::error::MaskError;
 use super::keys::{self, Verdict};
-use super::{MASK, arguments, values};
+use super::{MASK, arguments, boundary, values};
 use crate::model::Value;
 
 /// More values than this nobody reads; it takes some ten megabytes to hold them.
@@ -324,7 +324,7 @@ fn cut(text: &str, room: usize) -> Option<&str> {
     if text.len() <= room {
         return None;
     }
-    let fitting = &text[..text.floor_char_boundary(room)];
+    let fitting = &text[..boundary::floor(text, room)];
     Some(&fitting[..fitting.rfind(char::is_whitespace).unwrap_or(0)])
 }
 
