@@ -67,6 +67,8 @@
 // The facade: documentation, re-exports by name, and `__private`, the one hidden door that generated code may use. No logic.
 
 pub use gmr_macros::{config, main, section, task};
+#[cfg(feature = "json")]
+pub use gmr_runtime::ParseReportError;
 #[cfg(feature = "axum")]
 pub use gmr_runtime::axum;
 pub use gmr_runtime::model;

@@ -1,12 +1,21 @@
-//! The one error of this crate: opaque, with a kind to match on and a message for the person who reads it.
+//! The errors of this crate. They are opaque: a message to read, and what a program can act on.
+//!
+//! A message says what failed and on what. It leaves out the cause, which [`source`] returns, so
+//! that whoever prints the chain prints each part once.
+//!
+//! [`source`]: std::error::Error::source
 
 use std::fmt;
 
-/// Why gmr could not do what it was asked for.
+/// Why gmr could not be installed, or could not use a value that it was given.
+///
+/// The message leaves out the cause that [`source`](std::error::Error::source) returns; print both.
 ///
 /// ```
-/// let error = gmr_runtime::Builder::new().signal("SIGUSR3").install().unwrap_err();
-/// assert_eq!(error.kind(), gmr_runtime::ErrorKind::UnknownSignal);
+/// use gmr_runtime::{Builder, ErrorKind};
+///
+/// let error = Builder::new().signal("SIGUSR3").install().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::UnknownSignal);
 /// ```
 #[derive(Debug)]
 pub struct Error {
@@ -15,20 +24,25 @@ pub struct Error {
     source: Option<std::io::Error>,
 }
 
-/// What sort of error it is.
+/// What kind of [`Error`] it is.
+///
+/// ```
+/// use gmr_runtime::{ErrorKind, Format};
+///
+/// let error = "yaml".parse::<Format>().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::UnknownFormat);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// gmr is installed in this process already.
+    /// gmr is already installed in this process.
     AlreadyInstalled,
-    /// The signal is not known on this platform.
+    /// This platform has no such signal.
     UnknownSignal,
-    /// The signal cannot be caught, or is raised by faults of the program itself.
+    /// The signal cannot be caught, or it reports a fault of the program itself.
     ForbiddenSignal,
-    /// There is no such format of reports, or the program was built without it.
+    /// There is no such report format, or its feature is disabled.
     UnknownFormat,
-    /// What should be a report is none, or is one of another schema.
-    InvalidReport,
     /// The operating system refused a thread, a descriptor or a signal handler.
     System,
 }
@@ -42,7 +56,7 @@ impl Error {
         Self { kind: ErrorKind::System, message: what.to_owned(), source: Some(source) }
     }
 
-    /// What sort of error it is.
+    /// What kind of error it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -50,13 +64,93 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        self.source.as_ref().map_or(Ok(()), |source| write!(f, ": {source}"))
+        f.write_str(&self.message)
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|source| source as _)
+    }
+}
+
+/// An error and its causes on one line, for what gmr itself prints.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
+}
+
+/// Why a text is not a report: the error of [`Report::from_json`](crate::Report::from_json) and
+/// [`Report::from_json_lines`](crate::Report::from_json_lines). Feature `json`.
+///
+/// ```
+/// use gmr_runtime::Report;
+///
+/// let error = Report::from_json("{\n  \"schema_version\": 1\n}").unwrap_err();
+/// assert_eq!(error.line(), Some(2));
+/// assert!(error.to_string().starts_with("not a report: invalid type: integer `1`"));
+/// ```
+#[cfg(feature = "json")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseReportError {
+    message: String,
+    /// Line and column.
+    position: Option<(usize, usize)>,
+}
+
+#[cfg(feature = "json")]
+impl ParseReportError {
+    /// The text is JSON, but not a report.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), position: None }
+    }
+
+    /// The line of the JSON at which the error was detected, counted from 1. `None` if the JSON is
+    /// well-formed but is not a complete report of a schema version that this release reads.
+    ///
+    /// For JSON lines, the position is that in the pieces' JSON put together.
+    pub fn line(&self) -> Option<usize> {
+        self.position.map(|(line, _)| line)
+    }
+
+    /// The column in that [`line`](Self::line), in bytes, counted from 1.
+    pub fn column(&self) -> Option<usize> {
+        self.position.map(|(_, column)| column)
+    }
+}
+
+#[cfg(feature = "json")]
+impl From<serde_json::Error> for ParseReportError {
+    fn from(error: serde_json::Error) -> Self {
+        // `serde_json` has line 0 where it knows no position.
+        let position = (error.line() > 0).then(|| (error.line(), error.column()));
+        Self { message: error.to_string(), position }
+    }
+}
+
+#[cfg(feature = "json")]
+impl fmt::Display for ParseReportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a report: {}", self.message)
+    }
+}
+
+#[cfg(feature = "json")]
+impl std::error::Error for ParseReportError {}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_message_does_not_repeat_its_cause() {
+        let error = Error::system("could not install", io::Error::other("no descriptors left"));
+        assert_eq!(error.to_string(), "could not install");
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("no descriptors left"));
+        assert_eq!(chain(&error), "could not install: no descriptors left");
+        assert_eq!(chain(&Error::new(ErrorKind::UnknownSignal, "no such signal")), "no such signal");
     }
 }

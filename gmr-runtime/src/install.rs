@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{self, Error, ErrorKind};
 use crate::generators::Identity;
 use crate::model::{Content, Heading, Report, Section, Summary, Trigger};
 use crate::reporter::{self, Plan, Style};
@@ -279,7 +279,7 @@ pub fn arm(setup: Setup) {
     let installed = panic::catch_unwind(AssertUnwindSafe(install));
     let problem = match installed {
         Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => error::chain(&error),
         Err(_) => "installing it panicked".to_owned(),
     };
     warn(&format!("this process will print no report; the signal that asks for one will end it: {problem}"));

@@ -46,6 +46,8 @@ mod threads;
 mod trigger;
 mod views;
 
+#[cfg(feature = "json")]
+pub use error::ParseReportError;
 pub use error::{Error, ErrorKind};
 pub use install::{Builder, Guard};
 pub use mask::{Secret, masked};

@@ -70,7 +70,7 @@ fn what_cannot_be_had_is_told() {
     let admin = Admin::start();
     let (answer, said) = admin.get("?format=yaml", None);
     assert_eq!(answer.status().as_u16(), 400);
-    assert_eq!(said, "`yaml` is no format of reports; there are text, json, json-lines, xml, html\n");
+    assert_eq!(said, "unknown report format `yaml`; expected one of text, json, json-lines, xml, html\n");
     let (answer, said) = admin.get("", Some("image/png"));
     assert_eq!(answer.status().as_u16(), 406);
     assert!(said.starts_with("a report is one of: text/html; charset=utf-8, "), "{said}");

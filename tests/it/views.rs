@@ -103,7 +103,7 @@ fn a_format_that_is_none_is_told_and_text_is_written() {
     let warning = program.next_error_line();
     assert_eq!(
         warning,
-        "gmr: warning: GMR_FORMAT: `yaml` is no format of reports; there are text, json, json-lines, xml, html; reports are written as text\n"
+        "gmr: warning: GMR_FORMAT: unknown report format `yaml`; expected one of text, json, json-lines, xml, html; reports are written as text\n"
     );
     assert_eq!(program.report().number(), 1);
 }

@@ -1,4 +1,5 @@
-//! Which view a report is written in, and the one place that knows all of them.
+//! The report formats: their names, their media types, and the view that writes each. No other
+//! module knows all of them.
 
 use std::fmt;
 use std::io;
@@ -9,7 +10,7 @@ use super::text;
 use crate::error::{Error, ErrorKind};
 use crate::model::Report;
 
-/// What a report is written as. All but text are behind a feature of the same name; `json` has two.
+/// The format of a written report. All but text need a feature; `json` has two formats.
 ///
 /// ```
 /// use gmr_runtime::Format;
@@ -21,24 +22,25 @@ use crate::model::Report;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Format {
-    /// As a person reads it on a terminal or in a log.
+    /// Text for a terminal or a log.
     #[default]
     Text,
     /// One JSON object on one line. Feature `json`.
     #[cfg(feature = "json")]
     Json,
-    /// The same JSON object in pieces, one a line, each below 48 KiB: for logs that cut longer lines. Feature `json`.
+    /// The JSON object in pieces, one per line and each shorter than 48 KiB, for logs that cut longer
+    /// lines. Feature `json`.
     #[cfg(feature = "json")]
     JsonLines,
     /// XML. Feature `xml`.
     #[cfg(feature = "xml")]
     Xml,
-    /// A page for a browser, all in one file. Feature `html`.
+    /// A self-contained HTML page. Feature `html`.
     #[cfg(feature = "html")]
     Html,
 }
 
-/// Every name, the format where this build has it, and the feature it needs.
+/// Every name, its format if this build has it, and the feature that it needs.
 const NAMES: [(&str, Option<Format>, &str); 5] = [
     ("text", Some(Format::Text), ""),
     #[cfg(feature = "json")]
@@ -60,12 +62,20 @@ const NAMES: [(&str, Option<Format>, &str); 5] = [
 ];
 
 impl Format {
-    /// Its name: `text`, `json`, `json-lines`, `xml`, `html`.
+    /// The name: `text`, `json`, `json-lines`, `xml` or `html`.
+    ///
+    /// ```
+    /// assert_eq!(gmr_runtime::Format::Text.name(), "text");
+    /// ```
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(_, format, _)| *format == Some(self)).map_or("text", |(name, ..)| name)
     }
 
-    /// What HTTP calls it: `text/plain; charset=utf-8`, `application/json`, ...
+    /// The media type: `text/plain; charset=utf-8`, `application/json` and so on.
+    ///
+    /// ```
+    /// assert_eq!(gmr_runtime::Format::Text.media_type(), "text/plain; charset=utf-8");
+    /// ```
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; charset=utf-8",
@@ -91,24 +101,24 @@ impl FromStr for Format {
     type Err = Error;
 
     /// # Errors
-    /// There is no such format, or this build has it not.
+    /// There is no such format, or its feature is disabled.
     fn from_str(name: &str) -> Result<Self, Error> {
         let wanted = name.trim().to_ascii_lowercase().replace('_', "-");
         let message = match NAMES.iter().find(|(known, ..)| *known == wanted) {
             Some((_, Some(format), _)) => return Ok(*format),
             Some((known, None, feature)) => {
-                format!("this program cannot write `{known}`: it was built without gmr's feature `{feature}`")
+                format!("gmr cannot write `{known}`: the feature `{feature}` is disabled")
             }
             None => {
                 let names: Vec<_> = NAMES.iter().map(|(name, ..)| *name).collect();
-                format!("`{name}` is no format of reports; there are {}", names.join(", "))
+                format!("unknown report format `{name}`; expected one of {}", names.join(", "))
             }
         };
         Err(Error::new(ErrorKind::UnknownFormat, message))
     }
 }
 
-/// Writes a report, its last line ended.
+/// Writes a report. Its last line ends with a line feed.
 ///
 /// # Errors
 /// Those of `out`.
@@ -131,14 +141,14 @@ pub(crate) fn write(
     }
 }
 
-/// The same, into memory.
+/// Writes a report into memory.
 pub(crate) fn written(report: &Report, format: Format, detail: Detail) -> Vec<u8> {
     let mut memory = Memory(Vec::new());
-    write(report, format, detail, &mut memory).expect("memory takes whatever is written to it");
+    write(report, format, detail, &mut memory).expect("writing to memory cannot fail");
     memory.0
 }
 
-/// Memory that grows by an eighth: a report is megabytes, and the process that it is about may have few left.
+/// Memory that grows by an eighth: a report can take megabytes in a process that has few left.
 struct Memory(Vec<u8>);
 
 impl io::Write for Memory {
@@ -155,14 +165,14 @@ impl io::Write for Memory {
     }
 }
 
-/// In each format, its stacks without the runtime's own frames where a person reads them.
+/// Text and HTML leave out the frames that the runtime puts around every stack.
 impl Report {
-    /// Writes it in this format, piece by piece.
+    /// Writes the report in this format, in pieces.
     ///
     /// ```
     /// use gmr_runtime::{Format, Report};
     ///
-    /// let mut file = Vec::new(); // or a file
+    /// let mut file = Vec::new(); // or a `File`
     /// Report::capture().write_to(&mut file, Format::Text)?;
     /// assert!(file.ends_with(b"====\n"));
     /// # Ok::<(), std::io::Error>(())
@@ -174,7 +184,7 @@ impl Report {
         write(self, format, Detail::Short, &mut out)
     }
 
-    /// As a person reads it on a terminal or in a log: what `Display` shows.
+    /// The report as text, which is also what `Display` writes.
     ///
     /// ```
     /// let text = gmr_runtime::Report::capture().to_text();
@@ -184,33 +194,52 @@ impl Report {
         self.written(Format::Text)
     }
 
-    /// As one JSON object on one line, in the form that `docs/report-schema.md` describes. [`from_json`](Self::from_json) reads it back.
+    /// The report as one JSON object on one line, in the form that `docs/report-schema.md` describes.
+    /// [`from_json`](Self::from_json) reads it back. Feature `json`.
     ///
     /// ```
-    /// # use gmr_runtime::Report;
+    /// use gmr_runtime::Report;
+    ///
     /// let report = Report::capture();
     /// assert_eq!(Report::from_json(&report.to_json())?, report);
-    /// # Ok::<(), gmr_runtime::Error>(())
+    /// # Ok::<(), gmr_runtime::ParseReportError>(())
     /// ```
     #[cfg(feature = "json")]
     pub fn to_json(&self) -> String {
         self.written(Format::Json)
     }
 
-    /// The same JSON object in pieces, one a line, each line below 48 KiB: for logs that cut longer ones, as journald does (`LineMax=`). Each is an object with the id of the report
-    /// (`gmr_report`), the number of the piece from 1 (`part`), how many there are (`parts`), and the piece itself (`json`).
+    /// The JSON object in pieces, one per line and each shorter than 48 KiB, for logs that cut longer
+    /// lines, as journald does (`LineMax=`). [`from_json_lines`](Self::from_json_lines) reads them
+    /// back. Feature `json`.
+    ///
+    /// Each line is an object: the report's id (`gmr_report`), the number of the piece, from 1
+    /// (`part`), how many there are (`parts`), and the piece itself (`json`).
+    ///
+    /// ```
+    /// let lines = gmr_runtime::Report::capture().to_json_lines();
+    /// assert!(lines.lines().all(|line| line.len() < 48 << 10));
+    /// ```
     #[cfg(feature = "json")]
     pub fn to_json_lines(&self) -> String {
         self.written(Format::JsonLines)
     }
 
-    /// As XML, in the form that `docs/report.rng` describes.
+    /// The report as XML, in the form that `docs/report.rng` describes. Feature `xml`.
+    ///
+    /// ```
+    /// assert!(gmr_runtime::Report::capture().to_xml().starts_with("<?xml"));
+    /// ```
     #[cfg(feature = "xml")]
     pub fn to_xml(&self) -> String {
         self.written(Format::Xml)
     }
 
-    /// As a page for a browser, all in one file.
+    /// The report as a self-contained HTML page. Feature `html`.
+    ///
+    /// ```
+    /// assert!(gmr_runtime::Report::capture().to_html().starts_with("<!DOCTYPE html>"));
+    /// ```
     #[cfg(feature = "html")]
     pub fn to_html(&self) -> String {
         self.written(Format::Html)
@@ -227,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_known_and_says_what_it_needs() {
+    fn every_name_parses_or_names_the_feature_it_needs() {
         for (name, format, feature) in NAMES {
             match (format, name.parse::<Format>()) {
                 (Some(format), Ok(parsed)) => {
@@ -241,7 +270,7 @@ mod tests {
             }
         }
         let error = "yaml".parse::<Format>().unwrap_err().to_string();
-        assert_eq!(error, "`yaml` is no format of reports; there are text, json, json-lines, xml, html");
+        assert_eq!(error, "unknown report format `yaml`; expected one of text, json, json-lines, xml, html");
         assert_eq!(" TEXT ".parse::<Format>().unwrap(), Format::Text);
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::ParseReportError;
 use crate::model::{Document, Report};
 
 /// What a line of pieces may be long: journald's default for `LineMax`, within which its line feed has to be.
@@ -112,44 +112,53 @@ impl Write for Cutter<'_> {
 }
 
 impl Report {
-    /// Reads a report that was written as JSON.
+    /// Reads a report from its JSON form.
+    ///
+    /// ```
+    /// use gmr_runtime::Report;
+    ///
+    /// let report = Report::capture();
+    /// assert_eq!(Report::from_json(&report.to_json())?, report);
+    /// # Ok::<(), gmr_runtime::ParseReportError>(())
+    /// ```
     ///
     /// # Errors
-    /// It is no such JSON, it is of another major version of the schema, or a stack in it names a frame that it does not have.
-    pub fn from_json(json: &str) -> Result<Self, Error> {
+    /// The text is not JSON, has another major version of the schema, or is not a complete report.
+    pub fn from_json(json: &str) -> Result<Self, ParseReportError> {
         #[derive(Deserialize)]
         struct Versioned {
             schema_version: String,
         }
-        // First of all, so that a report of a later schema is told for what it is.
-        let checked = serde_json::from_str::<Versioned>(json)
-            .map_err(|error| error.to_string())
-            .and_then(|versioned| Document::check_version(&versioned.schema_version))
-            .and_then(|()| serde_json::from_str::<Document>(json).map_err(|error| error.to_string()));
-        checked.and_then(Self::try_from).map_err(invalid)
+        // Checked first, so that the error for a later schema is not that of its first unknown field.
+        let versioned: Versioned = serde_json::from_str(json)?;
+        Document::check_version(&versioned.schema_version).map_err(ParseReportError::new)?;
+        let document: Document = serde_json::from_str(json)?;
+        Self::try_from(document).map_err(ParseReportError::new)
     }
 
-    /// Puts a report together that was written as JSON lines. Lines of anything else may stand between its own, and its own in any order, as they do in a log; of several reports it is
-    /// the first.
+    /// Reads a report from its JSON lines in a log. Other lines and prefixes are skipped, and the
+    /// report's own lines can come in any order. Of several reports, the first is read.
     ///
     /// ```
-    /// # use gmr_runtime::Report;
+    /// use gmr_runtime::Report;
+    ///
     /// let report = Report::capture();
     /// let log = format!("GET / 200\n{}GET / 200\n", report.to_json_lines());
     /// assert_eq!(Report::from_json_lines(&log)?, report);
-    /// # Ok::<(), gmr_runtime::Error>(())
+    /// # Ok::<(), gmr_runtime::ParseReportError>(())
     /// ```
     ///
     /// # Errors
-    /// There is no such line, one is missing, or what they make together is no report.
-    pub fn from_json_lines(log: &str) -> Result<Self, Error> {
+    /// The log has no line of a report, a line of the report is missing, or the lines together are
+    /// not a report.
+    pub fn from_json_lines(log: &str) -> Result<Self, ParseReportError> {
         let lines = log.lines().filter_map(|line| {
-            // A log has its own words before what it was given.
+            // Loggers put a prefix before the line.
             let json = &line[line.find(r#"{"gmr_report""#)?..];
             serde_json::from_str::<Line<'_>>(json).ok()
         });
         let mut lines: Vec<Line<'_>> = lines.collect();
-        let first = lines.first().ok_or_else(|| invalid("there is no line of a report"))?;
+        let first = lines.first().ok_or_else(|| ParseReportError::new("no line of a report found"))?;
         let (id, parts) = (first.gmr_report.clone(), first.parts);
         lines.retain(|line| line.gmr_report == id);
         lines.sort_by_key(|line| line.part);
@@ -157,14 +166,11 @@ impl Report {
         if let Some(missing) =
             (1..=parts).find(|part| lines.get(part - 1).is_none_or(|line| line.part != *part))
         {
-            return Err(invalid(format!("part {missing} of {parts} of report {id} is missing")));
+            let message = format!("part {missing} of {parts} of report {id} is missing");
+            return Err(ParseReportError::new(message));
         }
         Self::from_json(&lines.iter().map(|line| &*line.json).collect::<String>())
     }
-}
-
-fn invalid(reason: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::InvalidReport, format!("not a report: {reason}"))
 }
 
 #[cfg(test)]
@@ -190,11 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_says_why() {
+    fn a_text_that_is_not_a_report_is_refused_with_the_reason() {
         let why = |json: &str| Report::from_json(json).unwrap_err().to_string();
+        let error = Report::from_json("{\n  \"schema_version\": nothing").unwrap_err();
+        assert_eq!((error.line(), error.column()), (Some(2), Some(22)), "{error}");
         assert!(why("GET / 200").starts_with("not a report: expected"), "{}", why("GET / 200"));
         let later = r#"{"schema_version": "2.0", "threads": "as runes"}"#;
         assert_eq!(why(later), "not a report: a report of schema 2.0; this reads 1.x");
+        assert_eq!(Report::from_json(later).unwrap_err().line(), None);
         assert!(why(r#"{"schema_version": "1.0"}"#).contains("missing field `heading`"));
         let report = Report::capture();
         let mut document = Document::from(&report);
@@ -206,15 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_has_lost_a_line_says_which() {
+    fn a_missing_line_is_named() {
         let lines = [1, 2, 3]
             .map(|part| format!(r#"host app: {{"gmr_report":"x","part":{part},"parts":3,"json":"{{}}"}}"#));
         let log = [&lines[2], &lines[0]].map(String::as_str).join("\n");
         let error = Report::from_json_lines(&log).unwrap_err();
         assert_eq!(error.to_string(), "not a report: part 2 of 3 of report x is missing");
-        assert_eq!(error.kind(), ErrorKind::InvalidReport);
-        assert!(
-            Report::from_json_lines("GET / 200\n").unwrap_err().to_string().contains("no line of a report")
-        );
+        let error = Report::from_json_lines("GET / 200\n").unwrap_err();
+        assert_eq!(error.to_string(), "not a report: no line of a report found");
     }
 }
