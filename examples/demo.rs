@@ -1,7 +1,7 @@
-//! An order service with gmr in it: a queue, workers, a till, a configuration with secrets.
+//! An order service with a queue, workers, a till, and a configuration with secrets.
 //!
-//! `cargo run --example demo` as it stands starts the service, sends it the signal as an operator would (`kill -USR2 PID`), shows the report on standard error, and
-//! ends once the report is there. `cargo run --example demo -- serve` serves until it is killed: send it the signal from another terminal.
+//! `cargo run --example demo` starts it, sends it SIGUSR2, and exits once the report is printed.
+//! `cargo run --example demo -- serve` keeps it running: ask it with `kill -USR2 PID` yourself.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use gmr::model::Trigger;
 use serde::Serialize;
 
-// --- What adopting gmr takes: this attribute, and one on each function that has something to show. ---
+// --- All that gmr takes: this attribute, and one on each function that has something to show. ---
 
 #[gmr::main(version = env!("CARGO_PKG_VERSION"), product = "order service", vendor = "Example Ltd.")]
 fn main() -> ExitCode {
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Some("serve") => serve(),
         None => show_a_report(&service),
         Some(other) => {
-            eprintln!("demo: unknown argument `{other}`: run it with `serve`, or with none");
+            eprintln!("demo: unknown argument `{other}`; expected `serve`, or no argument");
             ExitCode::FAILURE
         }
     }
@@ -39,7 +39,7 @@ fn orders() -> OrderStats {
     }
 }
 
-/// A section that fails costs the report nothing but itself.
+/// A section that panics: the report shows the panic in its place, and all other sections.
 #[gmr::section(order = 1, timeout = "500ms")]
 fn stock_levels() -> String {
     let levels: Vec<u32> = Vec::new();
@@ -103,7 +103,7 @@ static CONFIGURATION: LazyLock<Configuration> = LazyLock::new(|| Configuration {
 static ACCEPTED: AtomicU64 = AtomicU64::new(0);
 static TILL: Mutex<u64> = Mutex::new(0);
 
-/// What keeps the threads of the demo where they are.
+/// The open ends of what the demo's threads wait for.
 struct Service {
     _pipe: std::io::PipeWriter,
     _queue: mpsc::Sender<u64>,
@@ -111,7 +111,7 @@ struct Service {
 
 impl Service {
     fn start() -> Self {
-        let (reader, pipe) = std::io::pipe().expect("a process has room for a pipe");
+        let (reader, pipe) = std::io::pipe().expect("a pipe can be made");
         let (queue, orders) = mpsc::channel();
         spawn("till-keeper", hold_the_till);
         spawn("cashier", || ring_up(10));
@@ -127,17 +127,17 @@ impl Service {
     }
 }
 
-/// The shop opens when all eight threads and `main` have come here.
+/// Waits until all eight threads and `main` are here.
 fn at_work() {
     static OPENING: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(9));
     OPENING.wait();
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
-    thread::Builder::new().name(name.into()).spawn(run).expect("a process has room for a thread");
+    thread::Builder::new().name(name.into()).spawn(run).expect("a thread can be started");
 }
 
-/// Takes the lock that the cashier wants, and sleeps with it: what a stuck production looks like.
+/// Holds the lock that the cashier waits for, and sleeps: a typical hang in production.
 fn hold_the_till() {
     let _till = TILL.lock().unwrap_or_else(PoisonError::into_inner);
     at_work();
@@ -180,7 +180,7 @@ fn wait_for_parcels() {
     }
 }
 
-/// The asynchronous half: a web shop on tokio, each of whose tasks waits for something else.
+/// The asynchronous half: a web shop on tokio. Each task waits for something different.
 mod web {
     use std::sync::Arc;
     use std::thread;
@@ -190,12 +190,12 @@ mod web {
     use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
     use tokio::time::sleep;
 
-    const LONG: Duration = Duration::from_hours(1);
+    const LONG: Duration = Duration::from_secs(3_600);
 
-    /// The runtime stays until the process ends: taking it down would wait for the task that keeps its worker.
+    /// The runtime is leaked: dropping it would wait for the task that blocks its worker.
     pub(super) fn start() {
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("web").enable_time().build();
-        let runtime = Box::leak(Box::new(runtime.expect("a process has room for a runtime")));
+        let runtime = Box::leak(Box::new(runtime.expect("a runtime can be started")));
         let _entered = runtime.enter();
         let (connections, carts) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(())));
         let (orders, inbox) = mpsc::channel(16);
@@ -208,10 +208,10 @@ mod web {
         gmr::task::spawn(recommend());
         let (started, is_started) = std::sync::mpsc::channel();
         gmr::task::spawn(resize_images(started));
-        is_started.recv().expect("the last of them is started");
+        is_started.recv().expect("the last task starts");
     }
 
-    /// Three deep: a report names all three, and the line at which each waits for the next.
+    /// Three calls deep: the report names all three, and the line at which each awaits the next.
     async fn checkout(order: u64, connections: Arc<Semaphore>) {
         gmr::task::label("request", format!("POST /orders/{order}"));
         pay(&connections).await;
@@ -247,10 +247,10 @@ mod web {
         }
     }
 
-    /// What stalls an asynchronous service: a task that keeps its worker.
-    #[allow(clippy::unused_async, reason = "that it never waits is what is wrong with it")]
+    /// Blocks its worker, which stalls an asynchronous service.
+    #[allow(clippy::unused_async, reason = "that it never awaits is its defect")]
     async fn resize_images(started: std::sync::mpsc::Sender<()>) {
-        started.send(()).expect("the shop waits for it");
+        started.send(()).expect("`start` waits for it");
         thread::sleep(LONG);
     }
 }
@@ -258,19 +258,20 @@ mod web {
 fn serve() -> ExitCode {
     println!("serving as process {}: kill -USR2 {0}", std::process::id());
     loop {
-        thread::sleep(Duration::from_hours(1));
+        thread::sleep(Duration::from_secs(3_600));
     }
 }
 
-/// Does what an operator would do, and waits until the report has been printed.
+/// Sends the signal as an operator would, and waits until the report is printed.
 fn show_a_report(_service: &Service) -> ExitCode {
     let pid = std::process::id().to_string();
     println!("$ kill -USR2 {pid}\n");
     if !Command::new("kill").args(["-USR2", &pid]).status().is_ok_and(|status| status.success()) {
-        eprintln!("demo: `kill -USR2 {pid}` could not be run; run it yourself against `demo -- serve`");
+        eprintln!("demo: could not run `kill -USR2 {pid}`; run it yourself against `demo -- serve`");
         return ExitCode::FAILURE;
     }
-    // The program's own request joins the signal's, or is answered after it, unless it overtook the signal: then it asks again.
+    // This request shares the signal's report or gets the one after it. It may also overtake the
+    // signal; then it is repeated.
     loop {
         let report = gmr::Report::capture();
         if report.heading.number > 1 || !matches!(report.heading.trigger, Trigger::Api) {
