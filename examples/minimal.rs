@@ -1,0 +1,15 @@
+//! The least it takes: one attribute on `main`.
+//!
+//! Run it with `cargo run --example minimal`. It prints its process id; from another terminal, ask
+//! it for a report with `kill -USR2 PID`. The report goes to standard error. Ctrl-C ends the
+//! program.
+
+use std::thread;
+
+#[gmr::main]
+fn main() {
+    println!("ready: kill -USR2 {}", std::process::id());
+    loop {
+        thread::park();
+    }
+}
