@@ -1,19 +1,19 @@
-//! Judging command lines. What an argument means is up to the program, so names are judged where there are
-//! some, and short flags where the program is one whose flags are known. It knows no more of a program than
-//! its arguments.
+//! Masks command lines. The meaning of an argument depends on the program, so long flags are
+//! classified by name, and short flags only for programs listed here. It knows nothing of a program
+//! but its arguments.
 
 use std::borrow::Cow;
 
-use super::keys::{self, Verdict};
+use super::keys::{self, Sensitivity};
 use super::{MASK, values};
 
-/// A command line, the program first, its secrets masked.
+/// Masks the secrets of a command line. The first argument is the program.
 pub(crate) fn arguments(args: &[String]) -> Vec<String> {
-    let mut line = Line::default();
-    args.iter().map(|arg| line.argument(arg).into_owned()).collect()
+    let mut masker = ArgumentMasker::default();
+    args.iter().map(|arg| masker.argument(arg).into_owned()).collect()
 }
 
-/// The short flags that take a password, by program.
+/// Short flags that take a password, by program.
 const PASSWORD_FLAGS: &[(&str, &str)] = &[
     ("7z", "-p"),
     ("7za", "-p"),
@@ -35,39 +35,39 @@ const PASSWORD_FLAGS: &[(&str, &str)] = &[
     ("zip", "-P"),
 ];
 
-/// What the flag before tells about an argument.
+/// What the previous argument, a flag, says about this one.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Flag {
-    /// Nothing, or there was none.
+    /// Nothing, or it was not a flag.
     #[default]
     None,
-    /// What its name tells.
-    Named(Verdict),
-    /// `-p`: a password in one program, a port or a path in another.
+    /// The flag's name has this sensitivity.
+    Named(Sensitivity),
+    /// It is `-p`: a password in some programs, a port or a path in others.
     Ambiguous,
-    /// A user, and a password after a colon if there is one.
+    /// This is a user, with or without a password after a colon.
     User,
-    /// A line for a shell.
+    /// This is a command for a shell.
     Script,
 }
 
-/// A command line that is being read.
+/// Masks the arguments of one command line in order.
 #[derive(Debug, Default)]
-struct Line {
-    /// The short flag that takes a password, since a program that has one was named.
+struct ArgumentMasker {
+    /// The short flag that takes a password, after a program that has one.
     password_flag: Option<&'static str>,
     flag: Flag,
 }
 
-impl Line {
-    /// What is shown of the next argument.
+impl ArgumentMasker {
+    /// Masks the next argument.
     fn argument<'a>(&mut self, arg: &'a str) -> Cow<'a, str> {
         let flag = std::mem::take(&mut self.flag);
-        // After a flag that takes nothing, as `--use-token` may be, there can be another one.
+        // A flag without a value, as `--use-token` may be, can be followed by another flag.
         let is_value = !(arg.starts_with("--") && arg.len() > 2);
         match flag {
-            Flag::Named(verdict) if is_value => return judged(arg, verdict.shows(arg)),
-            Flag::Ambiguous if is_value => return judged(arg, is_port_or_path(arg)),
+            Flag::Named(sensitivity) if is_value => return shown_or_masked(arg, sensitivity.allows(arg)),
+            Flag::Ambiguous if is_value => return shown_or_masked(arg, is_port_or_path(arg)),
             Flag::User if is_value => return user(arg),
             Flag::Script => return Cow::Owned(script(arg)),
             _ => (),
@@ -85,68 +85,69 @@ impl Line {
         if let Some((key, value)) = arg.split_once('=').filter(|(key, _)| is_name(key)) {
             return assignment(arg, key, value);
         }
-        self.learn(arg);
+        self.note(arg);
         values::text(arg)
     }
 
-    /// Takes from an argument what it tells about those that follow.
-    fn learn(&mut self, arg: &str) {
+    /// Notes what an argument says about the following ones.
+    fn note(&mut self, arg: &str) {
         let program = arg.rsplit(['/', '\\']).next().unwrap_or("");
         if let Some((_, flag)) = PASSWORD_FLAGS.iter().find(|(name, _)| *name == program) {
             self.password_flag = Some(flag);
         }
         self.flag = match arg {
-            _ if self.password_flag == Some(arg) => Flag::Named(Verdict::Secret),
+            _ if self.password_flag == Some(arg) => Flag::Named(Sensitivity::Secret),
             "-c" => Flag::Script,
             "-p" => Flag::Ambiguous,
             "-u" | "-U" | "--user" | "--proxy-user" => Flag::User,
-            _ if arg.starts_with('-') && is_name(arg) => match keys::judge(arg) {
-                Verdict::Plain => Flag::None,
-                verdict => Flag::Named(verdict),
+            _ if arg.starts_with('-') && is_name(arg) => match keys::classify(arg) {
+                Sensitivity::Plain => Flag::None,
+                sensitivity => Flag::Named(sensitivity),
             },
             _ => Flag::None,
         };
     }
 }
 
-/// Whether this is all letters, digits and what joins them; a sentence, an address or a script is not.
+/// Whether this consists of letters, digits and the punctuation of names. Sentences, URLs and
+/// scripts do not.
 fn is_name(text: &str) -> bool {
     text.chars().all(|c| c.is_alphanumeric() || "-_.[]:".contains(c))
 }
 
-fn judged(arg: &str, shown: bool) -> Cow<'_, str> {
+fn shown_or_masked(arg: &str, shown: bool) -> Cow<'_, str> {
     if shown { values::text(arg) } else { Cow::Borrowed(MASK) }
 }
 
-/// `key=value`, be it a variable, a flag with its value, or what follows `--set`.
+/// Masks `key=value`: a variable, a flag with its value, or what follows `--set`.
 fn assignment<'a>(arg: &'a str, key: &str, value: &str) -> Cow<'a, str> {
     let shown = match key {
         "--user" | "--proxy-user" => user(value),
         _ => match variable(key, value) {
-            Verdict::Plain => return values::text(arg),
-            verdict => judged(value, verdict.shows(value)),
+            Sensitivity::Plain => return values::text(arg),
+            sensitivity => shown_or_masked(value, sensitivity.allows(value)),
         },
     };
     Cow::Owned(format!("{key}={shown}"))
 }
 
-/// The verdict on an environment variable, or on whatever else is set to a value by its name.
-fn variable(key: &str, value: &str) -> Verdict {
-    // The shell's working directories share their name with passwords.
+/// Classifies an environment variable, or anything else that is assigned a value by name.
+fn variable(key: &str, value: &str) -> Sensitivity {
+    // The shell's working directories have the name of a password.
     if matches!(key, "PWD" | "OLDPWD") && value.starts_with('/') {
-        return Verdict::Path;
+        return Sensitivity::Path;
     }
-    // Of `-Dpin=1`, the flag is no part of the name.
+    // In `-Dpin=1`, the flag is not part of the name.
     let is_short = key.starts_with('-') && !key.starts_with("--");
     let name =
         if is_short { key.trim_start_matches('-').trim_start_matches(char::is_uppercase) } else { key };
-    match keys::judge(key) {
-        Verdict::Plain => keys::judge(name),
-        verdict => verdict,
+    match keys::classify(key) {
+        Sensitivity::Plain => keys::classify(name),
+        sensitivity => sensitivity,
     }
 }
 
-/// `user:password`, as curl has it. `1000:1000` is a user and a group; `user%password` is what Samba has.
+/// Masks curl's `user:password` and Samba's `user%password`. `1000:1000` is a user and a group.
 fn user(arg: &str) -> Cow<'_, str> {
     let is_id = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let are_ids = |user, group| is_id(user) && is_id(group);
@@ -158,7 +159,7 @@ fn user(arg: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether what follows a `-p` of which nothing is known can only be a port, a process or a path.
+/// Whether the argument after `-p` of an unknown program can only be a port, a process or a path.
 fn is_port_or_path(arg: &str) -> bool {
     let is_port = arg.bytes().all(|b| b.is_ascii_digit() || b".:-,".contains(&b)) && arg.len() > 1;
     let bare = arg.trim_end_matches("/tcp").trim_end_matches("/udp");
@@ -168,10 +169,10 @@ fn is_port_or_path(arg: &str) -> bool {
         || arg.starts_with("./")
 }
 
-/// A line for a shell, word by word, after what can be judged without the words has been seen to.
+/// Masks a command for a shell: first as text, then word by word as arguments.
 fn script(line: &str) -> String {
     let masked = values::text(line);
-    let mut words = Line::default();
+    let mut words = ArgumentMasker::default();
     let mut shown = String::with_capacity(masked.len());
     let mut quote = None;
     let ends_word = |c: char| {
@@ -196,7 +197,8 @@ fn script(line: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Given and expected, the arguments joined by `|` for the eye.
+    /// Checks pairs of given and expected arguments, joined by `|`, and that masking twice changes
+    /// nothing.
     fn check(cases: &[(&str, &str)]) {
         for (given, expected) in cases {
             let split = |line: &str| line.split('|').map(str::to_owned).collect::<Vec<_>>();
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn named_arguments_are_judged_by_their_names() {
+    fn the_names_of_long_flags_decide() {
         check(&[
             ("app|--password=hunter2|-v", "app|--password=***|-v"),
             ("app|--password=a b=c", "app|--password=***"),
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn short_flags_are_judged_by_their_programs() {
+    fn the_program_decides_on_short_flags() {
         check(&[
             ("curl|-u|joe:hunter2|h", "curl|-u|joe:***|h"),
             ("curl|-ujoe:hunter2", "curl|-ujoe:***"),
@@ -247,13 +249,13 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_before_a_command_is_judged() {
+    fn a_variable_before_a_command_is_masked() {
         let args = ["sh", "-c", "PGPASSWORD='a b' psql -h db"].map(str::to_owned);
         assert_eq!(arguments(&args), ["sh", "-c", "PGPASSWORD=*** psql -h db"]);
     }
 
     #[test]
-    fn what_is_no_secret_stays() {
+    fn other_arguments_are_shown() {
         for given in [
             "",
             "app",

@@ -1,4 +1,5 @@
-//! The error of a serialization.
+//! The error of the masking serializer. It masks its own message, because a type's error often
+//! quotes the value that caused it.
 
 use std::fmt::{self, Display};
 
@@ -6,12 +7,14 @@ use serde::ser;
 
 use super::values;
 
-/// Why a value could not be serialized: its own `Serialize` said so. Secrets in what it said are masked.
+/// Why a value could not be serialized: its `Serialize` implementation returned an error. Secrets
+/// in the message are masked.
 #[derive(Debug)]
 pub(crate) struct MaskError(String);
 
 impl MaskError {
-    /// Ends a serialization; nobody gets to read it.
+    /// Ends the serialization of a value that is too large. The message is never shown: the value
+    /// carries a note instead.
     pub(super) fn too_large() -> Self {
         Self("the value is too large to be shown".into())
     }

@@ -1,14 +1,13 @@
-//! The words by which names are judged, and why each list is what it is. Nothing is decided here: that is
-//! `keys`' business.
+//! The words by which `keys` classifies names, and why each list is what it is. It only holds data.
 //!
-//! The lists begin with oslo.utils' (`_SANITIZE_KEYS` of its `strutils`), whose users know what a report
-//! hides, and go on with what other ecosystems call their secrets.
+//! The lists start from those of oslo.utils (`_SANITIZE_KEYS` in its `strutils`), whose users know
+//! what a report hides, and add what other ecosystems call their secrets.
 
-/// A word that, standing by itself in a name, makes it the name of a secret.
+/// Words that make a name secret if they are whole words of it.
 ///
-/// oslo.utils' list, and what it lacks. A salt or a pepper is no secret by itself, but nobody needs it to
-/// find a fault, and it helps whoever has the hashes. `auth` is in practice a token or a pair of user and
-/// password.
+/// This is the list of oslo.utils with additions. A salt or a pepper is not secret by itself, but
+/// finding a fault does not take it, and it helps an attacker who has the hashes. `auth` is in
+/// practice a token, or a user and a password.
 pub(super) const WORDS: &[&str] = &[
     "adminpass",
     "auth",
@@ -51,8 +50,8 @@ pub(super) const WORDS: &[&str] = &[
     "xsrf",
 ];
 
-/// What makes a name secret wherever it occurs, words joined: `PGPASSWORD`, `dbpasswd2`, `clientsecret`. Each
-/// is too long to occur by chance.
+/// Strings that make a name secret wherever they occur in it, even across words: `PGPASSWORD`,
+/// `dbpasswd2`, `clientsecret`. Each is too long to occur by chance.
 pub(super) const STEMS: &[&str] = &[
     "authorization",
     "connectionstring",
@@ -70,12 +69,12 @@ pub(super) const STEMS: &[&str] = &[
     "sessionid",
 ];
 
-/// Words that contain a stem and are no secrets.
-pub(super) const INNOCENT: &[&str] = &["secretary", "secretariat", "passwordless"];
+/// Words that contain a stem and name no secret.
+pub(super) const STEM_EXCEPTIONS: &[&str] = &["secretary", "secretariat", "passwordless"];
 
-/// What a key can be of to be a secret one: `api_key`, `apikey`. A key of none of these (a primary key, a
-/// sort key, a public key, a keyboard) is no secret.
-pub(super) const KEYS_OF: &[&str] = &[
+/// Words that make the word `key` after them secret: `api_key`, `apikey`. Other keys (a primary
+/// key, a sort key, a public key, a keyboard) are not secret.
+pub(super) const KEY_KINDS: &[&str] = &[
     "access",
     "account",
     "admin",
@@ -113,8 +112,8 @@ pub(super) const KEYS_OF: &[&str] = &[
     "webhook",
 ];
 
-/// Other pairs of words that name a secret. The address of a webhook is all that it takes to post to it.
-pub(super) const PAIRS: &[(&str, &str)] = &[
+/// Other pairs of words that name a secret. Anyone who has the URL of a webhook can post to it.
+pub(super) const WORD_PAIRS: &[(&str, &str)] = &[
     ("backup", "codes"),
     ("conn", "str"),
     ("connection", "string"),
@@ -131,8 +130,8 @@ pub(super) const PAIRS: &[(&str, &str)] = &[
     ("webhook", "urls"),
 ];
 
-/// Last words that make a name one of a measure.
-pub(super) const MEASURES: &[&str] = &[
+/// Last words that make a name that of a measure.
+pub(super) const MEASURE_SUFFIXES: &[&str] = &[
     "age",
     "at",
     "attempts",
@@ -182,8 +181,8 @@ pub(super) const MEASURES: &[&str] = &[
     "window",
 ];
 
-/// First words that do the same where the last is a plural: `max_tokens`, `num_secrets`.
-pub(super) const MEASURED: &[&str] = &[
+/// First words that do the same if the last word is a plural: `max_tokens`, `num_secrets`.
+pub(super) const MEASURE_PREFIXES: &[&str] = &[
     "cached",
     "completion",
     "input",
@@ -201,12 +200,12 @@ pub(super) const MEASURED: &[&str] = &[
     "used",
 ];
 
-/// Last words that make a name one of a place.
-pub(super) const PLACES: &[&str] =
+/// Last words that make a name that of a path.
+pub(super) const PATH_SUFFIXES: &[&str] =
     &["dir", "directory", "file", "filename", "files", "folder", "path", "paths"];
 
-/// Last words that make a name one of a property which is no secret, whatever it is a property of.
-pub(super) const PROPERTIES: &[&str] = &[
+/// Last words that make a name that of a property which is not secret, whatever it belongs to.
+pub(super) const PROPERTY_SUFFIXES: &[&str] = &[
     "alg",
     "algorithm",
     "audience",
@@ -246,18 +245,18 @@ pub(super) const PROPERTIES: &[&str] = &[
     "version",
 ];
 
-/// Last words of addresses. Where a token is issued is no secret; a "secret URL" is one.
-pub(super) const ADDRESSES: &[&str] = &["endpoint", "uri", "url", "urls"];
+/// Last words of addresses. Where a token is issued is not secret; a "secret URL" is.
+pub(super) const ADDRESS_SUFFIXES: &[&str] = &["endpoint", "uri", "url", "urls"];
 
-/// The words whose addresses are no secrets.
-pub(super) const ADDRESSABLE: &[&str] = &["auth", "authorization", "cookie", "jwt", "token"];
+/// The words whose addresses are not secret.
+pub(super) const PUBLIC_ADDRESSES: &[&str] = &["auth", "authorization", "cookie", "jwt", "token"];
 
-/// Names that are secret in the query of a URL, where they carry a signature, an authorization code or
-/// Google's API key, and not elsewhere.
-pub(super) const QUERY: &[&str] = &["code", "key", "sid", "sig", "signature"];
+/// Last words that make a name secret only in the query of a URL, where it holds a signature, an
+/// authorization code or Google's API key.
+pub(super) const QUERY_PARAMETERS: &[&str] = &["code", "key", "sid", "sig", "signature"];
 
-/// What follows the noun in the name of a type: `SecretString`, `PasswordBox`.
-pub(super) const WRAPPERS: &[&str] = &[
+/// Words that follow the noun in the name of a type: `SecretString`, `PasswordBox`.
+pub(super) const TYPE_SUFFIXES: &[&str] = &[
     "box", "buf", "bytes", "cell", "inner", "option", "ref", "slice", "str", "string", "text", "value",
     "vec", "wrapper",
 ];

@@ -1,15 +1,16 @@
-//! The gate that secrets do not pass: whatever a report shows of the adopter's data goes through here first,
-//! be it a value that serializes, free text, or a command line. It fails closed: what cannot be judged is
-//! masked, and the mask is always `***`. It reads nothing but what it is given, does no I/O, and leaves the
-//! look of a report to the views.
+//! Masks secrets in everything a report shows of the program's own data: serialized values, free
+//! text and command lines. It fails closed: what cannot be classified is masked. The mask is always
+//! `***`. It works only on its arguments, does no I/O, and leaves layout to the views.
 //!
-//! | file | what it judges |
+//! | file | what it does |
 //! |---|---|
-//! | `keys` | the name of a field, a flag, a variable, a type: is what it names a secret? `lexicon` has the words |
-//! | `values` | a piece of text by itself; `pairs`, `quoting`, `tokens` and `urls` find the parts to mask |
-//! | `serializer` | anything `Serialize`, on its way to a [`Value`](crate::model::Value); `tree` holds it meanwhile |
-//! | `arguments` | command lines |
-//! | `secret` | nothing: what the adopter declared to be a secret |
+//! | `keys` | classifies names of fields, flags, variables and types, by the words in `lexicon` |
+//! | `values` | masks free text; `pairs`, `quoting`, `tokens` and `urls` find the spans to mask |
+//! | `serializer` | turns anything `Serialize` into a [`Value`](crate::model::Value) |
+//! | `tree` | holds that value while it is built, and limits its size |
+//! | `error` | why a value could not be serialized |
+//! | `arguments` | masks command lines |
+//! | `secret` | the public types for what the user declares to be secret |
 
 mod arguments;
 mod boundary;
@@ -30,5 +31,5 @@ pub use secret::{Secret, masked};
 pub(crate) use serializer::to_value;
 pub(crate) use values::text;
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 const MASK: &str = "***";

@@ -1,21 +1,27 @@
-//! Finding `key=value` in text in the shapes that people and programs give it (`key: value`, `"key":
-//! "value"`, `<key>value</key>`, `--key value`, `Key("value")`, `?key=value`, and what is nested below `key:`
-//! in YAML), and judging it by its key. What to mask is handed over as spans; nothing is masked here.
+//! Finds `key=value` in text, in all its forms (`key: value`, `"key": "value"`, `<key>value</key>`,
+//! `--key value`, `Key("value")`, `?key=value`, and what is nested below `key:` in YAML), and
+//! classifies the value by its key. It returns spans and masks nothing itself.
 
 use std::ops::Range;
 
 use super::boundary;
-use super::keys::{self, Verdict};
-use super::quoting::{self, Extent, LONGEST_KEY, find as position, is_key_byte, is_quote};
+use super::keys::{self, Sensitivity};
+use super::quoting::{self, Extent, MAX_KEY_LEN, is_key_byte, is_quote, position};
 
-/// Nothing longer is shown under a key that was judged to need a look at its value. Such a value is scanned
-/// once more from within, so this also bounds how often a byte is looked at.
-const LONGEST_SHOWN: usize = 512;
+/// The longest value shown under a key that is not plain. Such a value is scanned again for pairs
+/// inside of it, so this also bounds how often a byte is read.
+const MAX_SHOWN_LEN: usize = 512;
 
 /// Adds the spans of the values that are secret by their keys.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
-    let mut scan =
-        Scan { text, bytes: text.as_bytes(), at: 0, before: None, fresh: true, named: Verdict::Plain };
+    let mut scan = Scan {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        previous: None,
+        at_line_start: true,
+        named: Sensitivity::Plain,
+    };
     while let Some(word) = scan.word() {
         scan.pair(word, spans);
     }
@@ -25,22 +31,22 @@ struct Scan<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
-    /// The word before, if there is nothing but blanks in between.
-    before: Option<Range<usize>>,
-    /// Whether no word has been seen on this line.
-    fresh: bool,
-    /// The verdict on the last `name: x`, for the `value: y` that may follow.
-    named: Verdict,
+    /// The previous word, if only spaces separate it from this one.
+    previous: Option<Range<usize>>,
+    /// Whether there has been no word on this line.
+    at_line_start: bool,
+    /// The sensitivity of the last `name: x`, for the `value: y` that may follow.
+    named: Sensitivity,
 }
 
-/// How a key and its value are joined.
+/// What separates a key from its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Joint {
+enum Separator {
     Equals,
     Colon,
     Element,
     Call,
-    Blank,
+    Space,
 }
 
 impl Scan<'_> {
@@ -52,37 +58,40 @@ impl Scan<'_> {
                 self.at = position(self.bytes, start, |b| !is_key_byte(b));
                 return Some(start..self.at);
             }
-            self.fresh |= byte == b'\n';
+            self.at_line_start |= byte == b'\n';
             if byte != b' ' {
-                self.before = None;
+                self.previous = None;
             }
             self.at += 1;
         }
         None
     }
 
-    /// Judges the pair that the word is the key of, if it is one.
+    /// Classifies the pair whose key is this word, if it is one.
     fn pair(&mut self, word: Range<usize>, spans: &mut Vec<Range<usize>>) {
-        let fresh = self.fresh;
+        let at_line_start = self.at_line_start;
         let name = &self.text[word.clone()];
-        self.fresh &= name == "export" || !name.contains(char::is_alphanumeric);
-        let before = self.before.replace(word.clone());
-        let Some((joint, start)) = self.joint(&word) else { return };
-        let query = joint == Joint::Equals && self.byte_before(&word).is_some_and(|b| b"?&".contains(&b));
-        let extent = self.extent(&word, joint, fresh, query);
-        let verdict = match self.verdict(name, before, query) {
-            Verdict::Plain if matches!(name, "name" | "key") => return self.named = self.name(start, extent),
-            Verdict::Plain if name == "value" => std::mem::replace(&mut self.named, Verdict::Plain),
-            verdict => verdict,
+        self.at_line_start &= name == "export" || !name.contains(char::is_alphanumeric);
+        let previous = self.previous.replace(word.clone());
+        let Some((separator, start)) = self.separator(&word) else { return };
+        let query =
+            separator == Separator::Equals && self.byte_before(&word).is_some_and(|b| b"?&".contains(&b));
+        let extent = self.extent(&word, separator, at_line_start, query);
+        let sensitivity = match self.sensitivity(name, previous, query) {
+            Sensitivity::Plain if matches!(name, "name" | "key") => {
+                return self.named = self.named_value(start, extent);
+            }
+            Sensitivity::Plain if name == "value" => std::mem::replace(&mut self.named, Sensitivity::Plain),
+            sensitivity => sensitivity,
         };
-        if verdict == Verdict::Plain {
+        if sensitivity == Sensitivity::Plain {
             return;
         }
-        let value = match self.block(&word, joint, start, fresh) {
+        let value = match self.block(&word, separator, start, at_line_start) {
             Some(block) => block,
             None => quoting::value(self.bytes, start, extent),
         };
-        if value.len() <= LONGEST_SHOWN && verdict.shows(&self.text[value.clone()]) {
+        if value.len() <= MAX_SHOWN_LEN && sensitivity.allows(&self.text[value.clone()]) {
             self.at = start;
         } else {
             self.at = value.end.max(start);
@@ -90,27 +99,27 @@ impl Scan<'_> {
         }
     }
 
-    fn verdict(&self, name: &str, before: Option<Range<usize>>, query: bool) -> Verdict {
-        let verdict = if query { keys::judge_parameter(name) } else { keys::judge(name) };
-        let phrase = || before.is_some_and(|before| keys::is_secret_phrase(&self.text[before], name));
-        if verdict == Verdict::Plain && phrase() { Verdict::Secret } else { verdict }
+    fn sensitivity(&self, name: &str, previous: Option<Range<usize>>, query: bool) -> Sensitivity {
+        let sensitivity = if query { keys::classify_parameter(name) } else { keys::classify(name) };
+        let phrase = || previous.is_some_and(|previous| keys::is_secret_phrase(&self.text[previous], name));
+        if sensitivity == Sensitivity::Plain && phrase() { Sensitivity::Secret } else { sensitivity }
     }
 
-    /// The verdict on what is called so: `name: PASSWORD`, before `value: x`.
-    fn name(&self, start: usize, extent: Extent) -> Verdict {
-        let end = boundary::floor(&self.text, start + LONGEST_KEY);
-        keys::judge(&self.text[quoting::value(&self.bytes[..end], start, extent)])
+    /// The sensitivity of `x` in `name: PASSWORD, value: x`; `start` is that of `PASSWORD`.
+    fn named_value(&self, start: usize, extent: Extent) -> Sensitivity {
+        let end = boundary::floor(self.text, start + MAX_KEY_LEN);
+        keys::classify(&self.text[quoting::value(&self.bytes[..end], start, extent)])
     }
 
-    fn extent(&self, word: &Range<usize>, joint: Joint, fresh: bool, query: bool) -> Extent {
-        let named = matches!(joint, Joint::Equals | Joint::Colon);
+    fn extent(&self, word: &Range<usize>, separator: Separator, at_line_start: bool, query: bool) -> Extent {
+        let named = matches!(separator, Separator::Equals | Separator::Colon);
         if query {
             Extent::Query
-        } else if joint == Joint::Element {
+        } else if separator == Separator::Element {
             Extent::Element
         } else if named && keys::is_header(&self.text[word.clone()]) {
             Extent::Header(self.byte_before(word).filter(|&b| is_quote(b)))
-        } else if named && fresh {
+        } else if named && at_line_start {
             Extent::Line
         } else {
             Extent::Word
@@ -121,49 +130,48 @@ impl Scan<'_> {
         word.start.checked_sub(1).map(|at| self.bytes[at])
     }
 
-    /// What joins the word to a value, and where the value begins.
-    fn joint(&self, word: &Range<usize>) -> Option<(Joint, usize)> {
+    /// The separator after the word, and where the value begins.
+    fn separator(&self, word: &Range<usize>) -> Option<(Separator, usize)> {
         let closed =
             position(self.bytes, self.after_index(word.end), |b| !is_quote(b) && !b"\\]".contains(&b));
-        let at = self.after_blanks(closed);
+        let at = self.after_spaces(closed);
         let is_closed = self.bytes[word.end..closed].iter().any(|&b| is_quote(b));
         let next = |offset: usize| self.bytes.get(at + offset).copied();
-        let (joint, end) = match next(0)? {
-            // `==`, `=>`, `=~` as well.
-            b'=' => (Joint::Equals, position(self.bytes, at, |b| !b"=>~".contains(&b))),
-            b':' if next(1) == Some(b'=') => (Joint::Equals, at + 2),
-            // Neither `Token::new` nor `https://`, nor the user of a URL, which is not the key of its
-            // password.
+        let (separator, end) = match next(0)? {
+            // Also `==`, `=>` and `=~`.
+            b'=' => (Separator::Equals, position(self.bytes, at, |b| !b"=>~".contains(&b))),
+            b':' if next(1) == Some(b'=') => (Separator::Equals, at + 2),
+            // Not `Token::new`, not `https://`, and not `user:password` in a URL.
             b':' if next(1) == Some(b':') || self.bytes[at..].starts_with(b"://") || self.is_user(word) => {
                 return None;
             }
-            b':' => (Joint::Colon, at + 1),
-            b'-' if next(1) == Some(b'>') => (Joint::Colon, at + 2),
-            // With the attributes, one of which may be the value.
+            b':' => (Separator::Colon, at + 1),
+            b'-' if next(1) == Some(b'>') => (Separator::Colon, at + 2),
+            // The value includes the tag's attributes, one of which may hold the secret.
             _ if self.byte_before(word) == Some(b'<') => {
-                (Joint::Element, at + usize::from(self.bytes[at] == b'>'))
+                (Separator::Element, at + usize::from(self.bytes[at] == b'>'))
             }
-            b'(' if self.is_quoted(at + 1) => (Joint::Call, at + 1),
-            // `("password", "x")`, and `"--password" "x"`, as `Debug` shows a `Command`.
-            b',' if is_closed && self.is_item(self.after_blanks(at + 1)) => (Joint::Blank, at + 1),
-            _ if is_closed && at > closed && self.is_item(at) => (Joint::Blank, at),
-            _ if at > word.end && closed == word.end && self.is_flag(word, at) => (Joint::Blank, at),
+            b'(' if self.is_quoted(at + 1) => (Separator::Call, at + 1),
+            // `("password", "x")`, and `"--password" "x"` from the `Debug` of a `Command`.
+            b',' if is_closed && self.is_item(self.after_spaces(at + 1)) => (Separator::Space, at + 1),
+            _ if is_closed && at > closed && self.is_item(at) => (Separator::Space, at),
+            _ if at > word.end && closed == word.end && self.is_flag(word, at) => (Separator::Space, at),
             _ => return None,
         };
-        Some((joint, self.after_blanks(end)))
+        Some((separator, self.after_spaces(end)))
     }
 
     fn is_quoted(&self, at: usize) -> bool {
         self.bytes.get(at).is_some_and(|&b| is_quote(b) || b == b'\\')
     }
 
-    /// Whether something in quotes stands here that is not a key itself.
+    /// Whether a quoted string starts here that is not itself a key.
     fn is_item(&self, at: usize) -> bool {
-        // Backquotes are around the names that serde would have liked to see instead.
+        // serde's errors put the names they expected in backquotes.
         self.is_quoted(at) && self.bytes[at] != b'`' && !quoting::is_pair(self.bytes, at, b":=")
     }
 
-    /// Past the index in `key[0]`.
+    /// The position after the index of `key[0]`.
     fn after_index(&self, start: usize) -> usize {
         let digits = self.bytes[start..]
             .strip_prefix(b"[")
@@ -171,7 +179,7 @@ impl Scan<'_> {
         start + digits
     }
 
-    fn after_blanks(&self, start: usize) -> usize {
+    fn after_spaces(&self, start: usize) -> usize {
         position(self.bytes, start, |b| b != b' ' && b != b'\t')
     }
 
@@ -179,7 +187,7 @@ impl Scan<'_> {
         self.bytes[..word.start].ends_with(b"://")
     }
 
-    /// Whether a value follows after a blank alone: `--password x`, and `PASSWORD 'x'`, as SQL has it.
+    /// Whether a space separates the key from a value: `--password x`, and SQL's `PASSWORD 'x'`.
     fn is_flag(&self, word: &Range<usize>, value: usize) -> bool {
         let name = &self.text[word.clone()];
         let quoted = self.bytes.get(value).is_some_and(|&b| is_quote(b));
@@ -189,10 +197,16 @@ impl Scan<'_> {
         }
     }
 
-    /// What is nested below a key of YAML, or follows it as a block of text.
-    fn block(&self, word: &Range<usize>, joint: Joint, start: usize, fresh: bool) -> Option<Range<usize>> {
-        // Once a line, or a text of a single line with many keys would be gone over once for each.
-        if !(fresh && joint == Joint::Colon) {
+    /// The lines nested below a key of YAML, or the block of text after it.
+    fn block(
+        &self,
+        word: &Range<usize>,
+        separator: Separator,
+        start: usize,
+        at_line_start: bool,
+    ) -> Option<Range<usize>> {
+        // Only for the first key of a line, or a line of many keys would be scanned once for each.
+        if !(at_line_start && separator == Separator::Colon) {
             return None;
         }
         let line_end = position(self.bytes, start, |b| b == b'\n');
@@ -206,7 +220,7 @@ impl Scan<'_> {
         (end > line_end).then_some(start..end)
     }
 
-    /// The end of the lines after `end` that are indented by more than `indent`, or are items of a list.
+    /// The end of the lines after `end` that are indented by more than `indent`, or are list items.
     fn nested_end(&self, mut end: usize, indent: usize) -> usize {
         let mut at = end;
         while at < self.bytes.len() {
@@ -231,7 +245,7 @@ impl Scan<'_> {
 mod tests {
     use super::super::text;
 
-    /// Given, expected.
+    /// Checks pairs of given and expected text, and that masking twice changes nothing.
     fn check(cases: &[(&str, &str)]) {
         for (given, expected) in cases {
             assert_eq!(text(given), *expected, "{given}");
@@ -240,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_judged_by_their_keys() {
+    fn keys_decide_whether_values_are_masked() {
         check(&[
             ("host=db password=hunter2", "host=db password=***"),
             ("password=hunter2 host=db", "password=*** host=db"),
@@ -281,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_go_over_a_line() {
+    fn secrets_of_several_words_or_lines() {
         check(&[
             ("password: correct horse battery\nuser: joe", "password: ***\nuser: joe"),
             ("export PASSWORD=a\\ b", "export PASSWORD=***"),
@@ -299,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_go_to_the_end_of_their_line() {
+    fn headers_are_secret_to_the_end_of_their_line() {
         check(&[
             ("GET /\nAuthorization: Bearer a b\nHost: c", "GET /\nAuthorization: ***\nHost: c"),
             ("got Cookie: a=b; c=d\nx", "got Cookie: ***\nx"),
@@ -309,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_have_parameters() {
+    fn query_parameters_are_masked() {
         check(&[
             ("GET https://h/p?page=2&token=a;b&q=c#d", "GET https://h/p?page=2&token=***&q=c#d"),
             ("https://h/?sig=a%2Fb&se=1", "https://h/?sig=***&se=1"),
@@ -318,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_stays() {
+    fn other_text_is_shown() {
         for given in [
             "",
             "use_password=true",

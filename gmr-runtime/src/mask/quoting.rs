@@ -1,49 +1,51 @@
-//! Where a value ends that stands in a text: quotes that have been escaped once or twice, brackets, the end
-//! of a line, the next pair. In doubt a value goes on: what is masked too far is a nuisance, what is masked
-//! too short a leak. It looks at each byte once, and does not know what the values are for.
+//! Finds where a value in text ends: at its closing quote (escaped any number of times), its
+//! closing bracket, the end of a line, or the next pair. In doubt the value goes on: masking too
+//! much is a nuisance, masking too little a leak. It reads each byte once, and does not know what
+//! values mean.
 
 use std::ops::Range;
 
-/// How far a value goes that is not quoted.
+/// How far an unquoted value extends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     /// To the end of its word.
     Word,
     /// To the end of its line, or to the next `key=` on it.
     Line,
-    /// To the end of its line, or to the quote that was opened before its key.
+    /// To the end of its line, or to the quote that opened before its key.
     Header(Option<u8>),
-    /// To the next parameter of the URL, or to the URL's end.
+    /// To the next parameter or the end of the URL.
     Query,
     /// To the tag that closes the element.
     Element,
 }
 
-/// The longest key that is looked for after a value: long enough for those that people write, and short
-/// enough that looking at the same bytes once for every word does no harm.
-pub(super) const LONGEST_KEY: usize = 64;
+/// The longest key recognized after a value: long enough for the keys that people write, and short
+/// enough to read these bytes again for every word.
+pub(super) const MAX_KEY_LEN: usize = 64;
 
 /// The value that begins at `start`, without its quotes.
 pub(super) fn value(bytes: &[u8], start: usize, extent: Extent) -> Range<usize> {
-    let until = |stops: &[u8]| start..find(bytes, start, |b| b.is_ascii_whitespace() || stops.contains(&b));
+    let until =
+        |stops: &[u8]| start..position(bytes, start, |b| b.is_ascii_whitespace() || stops.contains(&b));
     match extent {
         Extent::Query => until(b"&#\"'`<>\\"),
-        Extent::Element => start..find(bytes, start, |b| b == b'<'),
+        Extent::Element => start..position(bytes, start, |b| b == b'<'),
         Extent::Word | Extent::Line => quoted(bytes, start).unwrap_or_else(|| unquoted(bytes, start, extent)),
         Extent::Header(around) => quoted(bytes, start).unwrap_or_else(|| {
-            let end = find(bytes, start, |b| b == b'\n' || Some(b) == around);
+            let end = position(bytes, start, |b| b == b'\n' || Some(b) == around);
             start..trimmed(bytes, start, end)
         }),
     }
 }
 
-/// The position of the first byte from `start` on that fits, or the end.
-pub(super) fn find(bytes: &[u8], start: usize, fits: impl Fn(u8) -> bool) -> usize {
+/// The position of the first byte at or after `start` that fits, or the end.
+pub(super) fn position(bytes: &[u8], start: usize, fits: impl Fn(u8) -> bool) -> usize {
     bytes[start..].iter().position(|&b| fits(b)).map_or(bytes.len(), |offset| start + offset)
 }
 
-/// Whether this byte can be part of a key. Beyond ASCII everything can; a key that is not one is judged
-/// harmless.
+/// Whether this byte can be part of a key. All bytes beyond ASCII can: what is not a key classifies
+/// as plain.
 pub(super) fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_-.".contains(&byte) || !byte.is_ascii()
 }
@@ -52,7 +54,7 @@ pub(super) fn is_quote(byte: u8) -> bool {
     b"\"'`".contains(&byte)
 }
 
-/// A quote, with the backslashes before it.
+/// A quotation mark with the backslashes before it.
 #[derive(Debug, Clone, Copy)]
 struct Quote {
     backslashes: usize,
@@ -61,7 +63,7 @@ struct Quote {
 
 impl Quote {
     fn at(bytes: &[u8], start: usize) -> Option<Self> {
-        let end = find(bytes, start, |b| b != b'\\');
+        let end = position(bytes, start, |b| b != b'\\');
         let mark = *bytes.get(end).filter(|&&b| is_quote(b))?;
         Some(Self { backslashes: end - start, mark })
     }
@@ -70,10 +72,9 @@ impl Quote {
         self.backslashes + 1
     }
 
-    /// Where the quoted content that begins at `start` ends, and where its closing quote ends. Each time that
-    /// a text is quoted anew, n backslashes become 2n + 1 before a quote of the level below; so a quote that
-    /// stands after some other number of backslashes is part of the content, unless it is one of a level
-    /// above.
+    /// The end of the quoted content that begins at `start`, and the end of its closing quote. Each
+    /// time a text is quoted again, n backslashes before a quote become 2n + 1. A quote after any
+    /// other number of backslashes is part of the content, unless it belongs to an outer level.
     fn closing(self, bytes: &[u8], start: usize) -> (usize, usize) {
         let mut run = 0;
         for (at, &byte) in bytes.iter().enumerate().skip(start) {
@@ -91,60 +92,59 @@ impl Quote {
     }
 }
 
-/// The content of the quotes that begin at `start`, if that is all of the value.
+/// The content of the quotes that open at `start`, if it is the whole value.
 fn quoted(bytes: &[u8], start: usize) -> Option<Range<usize>> {
     let quote = Quote::at(bytes, start)?;
     let content = start + quote.len();
     let (end, after) = quote.closing(bytes, content);
-    // A quote that follows closes what was opened before the key, unless more of the value comes after it
-    // (`'a'"b"`) or this was the first third of a `"""`, as TOML and Python have it.
-    let whole = match Quote::at(bytes, after) {
+    // A quote right after closes one that opened before the key, unless more of the value follows
+    // (`'a'"b"`), or this was the first third of the `"""` of TOML and Python.
+    let is_whole_value = match Quote::at(bytes, after) {
         Some(next) => content < end && ends_here(bytes, after + next.len()),
         None => ends_here(bytes, after) || bytes[after..].starts_with(b"/>"),
     };
-    whole.then_some(content..end)
+    is_whole_value.then_some(content..end)
 }
 
-/// Whether what stands here ends a value that ended just before.
+/// Whether a value that ended just before this position is complete.
 fn ends_here(bytes: &[u8], at: usize) -> bool {
     bytes.get(at).is_none_or(|&b| b.is_ascii_whitespace() || b",;&|)]}<>:\\".contains(&b) || is_quote(b))
 }
 
-/// Walks over a value that is not wholly quoted.
-struct Walk<'a> {
+/// Finds the end of a value that is not entirely quoted.
+struct UnquotedScan<'a> {
     bytes: &'a [u8],
     start: usize,
     at: usize,
     extent: Extent,
     /// How many brackets are open.
     depth: usize,
-    /// Whether the open brackets go over several lines.
+    /// Whether the open brackets span several lines.
     multiline: bool,
 }
 
 fn unquoted(bytes: &[u8], start: usize, extent: Extent) -> Range<usize> {
     let multiline = bytes.get(start).is_some_and(|&b| is_open(b));
-    let mut walk = Walk { bytes, start, at: start, extent, depth: 0, multiline };
-    while walk.step() {}
-    start..trimmed(bytes, start, walk.at)
+    let mut scan = UnquotedScan { bytes, start, at: start, extent, depth: 0, multiline };
+    while scan.step() {}
+    start..trimmed(bytes, start, scan.at)
 }
 
 fn is_open(byte: u8) -> bool {
     b"([{".contains(&byte)
 }
 
-impl Walk<'_> {
-    /// Goes on by one byte or one quoted part. `false` at the end of the value.
+impl UnquotedScan<'_> {
+    /// Advances by one byte or one quoted part. `false` at the end of the value.
     fn step(&mut self) -> bool {
         let Some(&byte) = self.bytes.get(self.at) else { return false };
         if let Some(quote) = Quote::at(self.bytes, self.at) {
             return self.quote(quote);
         }
         let goes_on = match byte {
-            // The backslashes before anything but a quote are passed together, so that they are not counted
-            // again.
+            // Backslashes that precede no quote are skipped together, so that each is counted once.
             b'\\' => {
-                self.at = find(self.bytes, self.at, |b| b != b'\\');
+                self.at = position(self.bytes, self.at, |b| b != b'\\');
                 return true;
             }
             b'\n' => self.line_feed(),
@@ -159,7 +159,7 @@ impl Walk<'_> {
             }
             b')' | b']' | b'}' => !ends_here(self.bytes, self.at + 1),
             b'<' => self.bytes.get(self.at + 1) != Some(&b'/'),
-            b if b.is_ascii_whitespace() => return self.blank(),
+            b if b.is_ascii_whitespace() => return self.whitespace(),
             b',' | b';' | b'&' => self.delimiter(),
             _ => true,
         };
@@ -167,8 +167,8 @@ impl Walk<'_> {
         goes_on
     }
 
-    /// A quote within the value opens a part that is passed as a whole, closes something that was opened
-    /// before the value, or is an apostrophe.
+    /// A quote inside the value opens a quoted part, closes a quote from before the value, or is an
+    /// apostrophe.
     fn quote(&mut self, quote: Quote) -> bool {
         let after = self.at + quote.len();
         let prefix = &self.bytes[self.start..self.at];
@@ -186,17 +186,17 @@ impl Walk<'_> {
         goes_on
     }
 
-    /// A value goes on in the next line where a bracket has been opened at the end of this one.
+    /// A value continues on the next line if this one ends with an opening bracket.
     fn line_feed(&mut self) -> bool {
         let before = self.bytes[self.start..self.at].iter().rev().find(|b| !b.is_ascii_whitespace());
         self.multiline |= before.is_some_and(|&b| is_open(b) || b == b',');
         self.depth > 0 && self.multiline
     }
 
-    /// Passes the blanks before the next word, if it belongs to the value.
-    fn blank(&mut self) -> bool {
-        let next = find(self.bytes, self.at, |b| b == b'\n' || !b.is_ascii_whitespace());
-        // `Password { .. }`, as `Debug` writes it.
+    /// Skips the whitespace before the next word if that word belongs to the value.
+    fn whitespace(&mut self) -> bool {
+        let next = position(self.bytes, self.at, |b| b == b'\n' || !b.is_ascii_whitespace());
+        // `Password { .. }`, from a derived `Debug`.
         let goes_on = match self.bytes.get(next) {
             Some(b'{') => true,
             _ => self.extent == Extent::Line && !is_pair(self.bytes, next, b"="),
@@ -208,7 +208,7 @@ impl Walk<'_> {
     }
 
     fn delimiter(&self) -> bool {
-        let next = find(self.bytes, self.at + 1, |b| b != b' ');
+        let next = position(self.bytes, self.at + 1, |b| b != b' ');
         let blank = next > self.at + 1;
         let last = self.bytes.get(next).is_none_or(u8::is_ascii_whitespace);
         let ends = is_pair(self.bytes, next, b"=:") || last || (blank && self.extent != Extent::Line);
@@ -216,17 +216,17 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a key and one of these separators stand here.
+/// Whether a key followed by one of these separators starts here.
 pub(super) fn is_pair(bytes: &[u8], start: usize, separators: &[u8]) -> bool {
-    let window = &bytes[start..bytes.len().min(start + LONGEST_KEY)];
+    let window = &bytes[start..bytes.len().min(start + MAX_KEY_LEN)];
     let decoration = |b: u8| is_quote(b) || b == b'\\';
-    let key = find(window, 0, |b| !decoration(b));
-    let end = find(window, key, |b| !is_key_byte(b) && !b"[]".contains(&b));
-    let separator = find(window, end, |b| !decoration(b) && b != b' ');
+    let key = position(window, 0, |b| !decoration(b));
+    let end = position(window, key, |b| !is_key_byte(b) && !b"[]".contains(&b));
+    let separator = position(window, end, |b| !decoration(b) && b != b' ');
     end > key && window.get(separator).is_some_and(|b| separators.contains(b))
 }
 
-/// The end without the blanks before it.
+/// The end of a value without trailing whitespace.
 fn trimmed(bytes: &[u8], start: usize, end: usize) -> usize {
     end - bytes[start..end].iter().rev().take_while(|b| b.is_ascii_whitespace()).count()
 }
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_end_where_they_were_opened() {
+    fn quotes_close_at_the_level_that_opened_them() {
         for (text, expected) in [
             (r#""a b", c"#, "a b"),
             (r#""a\"b" c"#, r#"a\"b"#),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn words_end_where_something_else_begins() {
+    fn words_end_before_the_next_token() {
         for (text, expected) in [
             ("a b", "a"),
             ("a, b", "a"),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_at_their_end_or_at_the_next_pair() {
+    fn lines_end_with_the_line_or_the_next_pair() {
         for (text, expected) in [
             ("a b c  \nd", "a b c"),
             ("a b c=d", "a b"),

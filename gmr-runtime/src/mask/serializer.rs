@@ -1,6 +1,6 @@
-//! The serializer that builds a [`Value`] and masks on the way: it knows the key under which, and the type
-//! within which, each value stands, and hands text on to be judged by itself. Enums are externally tagged, as
-//! is serde's way. It decides what is shown; how much of it is kept is `tree`'s business.
+//! The serializer that builds a [`Value`] and masks secrets on the way. It classifies the key and
+//! the type of each value, and masks text by its content. Enums are externally tagged, as in serde.
+//! It decides what is shown; `tree` decides how much of it is kept.
 
 use std::fmt::{self, Display, Write};
 
@@ -10,50 +10,54 @@ use serde::ser::{
 };
 
 use super::error::MaskError;
-use super::keys::{self, Verdict};
-use super::tree::{Container, Tree, bytes_note, rendition};
+use super::keys::{self, Sensitivity};
+use super::tree::{Container, Tree, bytes_note, key_to_text};
 use super::{MASK, boundary};
 use crate::model::Value;
 
-/// Any value that serializes, its secrets masked. One that is too large or nested too deep is cut, with a
-/// note where.
+/// Converts anything that serializes, with its secrets masked. A value that is too large or nested
+/// too deep is cut, with a note where.
 pub(crate) fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, MaskError> {
     let mut tree = Tree::new();
-    let result = part(&mut tree, value, Verdict::Plain);
+    let result = nested(&mut tree, value, Sensitivity::Plain);
     if !tree.is_cut() {
         result?;
     }
     Ok(tree.finish())
 }
 
-/// Serializes a part. What it left open, having failed, is closed.
-fn part<T: Serialize + ?Sized>(tree: &mut Tree, part: &T, verdict: Verdict) -> Result<(), MaskError> {
-    let Some(level) = tree.descend() else { return tree.put_depth_note() };
-    let result = part.serialize(Gate::new(tree, verdict));
-    tree.ascend(level);
+/// Serializes a nested value. Containers that it left open, because it failed, are closed.
+fn nested<T: Serialize + ?Sized>(
+    tree: &mut Tree,
+    value: &T,
+    sensitivity: Sensitivity,
+) -> Result<(), MaskError> {
+    let Some(level) = tree.enter() else { return tree.put_depth_note() };
+    let result = value.serialize(MaskingSerializer::new(tree, sensitivity));
+    tree.leave(level);
     result
 }
 
-/// The key of a map as text.
+/// Serializes the key of a map to text.
 fn key_text<T: Serialize + ?Sized>(tree: &Tree, key: &T) -> Result<String, MaskError> {
     let mut tree = tree.for_key();
-    let result = part(&mut tree, key, Verdict::Plain);
+    let result = nested(&mut tree, key, Sensitivity::Plain);
     if !tree.is_cut() {
         result?;
     }
-    Ok(rendition(tree.finish()))
+    Ok(key_to_text(tree.finish()))
 }
 
-/// Where one value passes, judged by what is known of its place.
+/// Serializes one value, given the sensitivity of its place.
 #[derive(Debug)]
-pub(super) struct Gate<'a> {
+struct MaskingSerializer<'a> {
     tree: &'a mut Tree,
-    verdict: Verdict,
+    sensitivity: Sensitivity,
 }
 
-impl<'a> Gate<'a> {
-    pub(super) fn new(tree: &'a mut Tree, verdict: Verdict) -> Self {
-        Self { tree, verdict }
+impl<'a> MaskingSerializer<'a> {
+    fn new(tree: &'a mut Tree, sensitivity: Sensitivity) -> Self {
+        Self { tree, sensitivity }
     }
 
     fn number(self, value: Value) -> Result<(), MaskError> {
@@ -65,66 +69,77 @@ impl<'a> Gate<'a> {
     }
 
     fn shows_numbers(&self) -> bool {
-        matches!(self.verdict, Verdict::Plain | Verdict::Measure)
+        matches!(self.sensitivity, Sensitivity::Plain | Sensitivity::Measure)
     }
 
     fn mask(self) -> Result<(), MaskError> {
         self.tree.put(Value::Text(MASK.into()))
     }
 
-    /// Opens a container of a type of this name. A secret one is masked as a whole; so is a key that is a
-    /// map, which no text can show as it is.
-    fn open(mut self, name: &str, container: Container) -> Result<Parts<'a>, MaskError> {
-        self.verdict = of_type(self.verdict, name);
-        let unfit = self.tree.is_key() && matches!(container, Container::Map { .. });
-        let hidden = self.verdict == Verdict::Secret || unfit;
+    /// Opens a container of the named type. A secret one is masked as a whole; so is a map used as
+    /// a key, which has no form as text.
+    fn open(mut self, name: &str, container: Container) -> Result<Compound<'a>, MaskError> {
+        self.sensitivity = of_type(self.sensitivity, name);
+        let is_map_as_key = self.tree.is_key() && matches!(container, Container::Map { .. });
+        let hidden = self.sensitivity == Sensitivity::Secret || is_map_as_key;
         if hidden {
             self.tree.put(Value::Text(MASK.into()))?;
         } else {
             self.tree.open(container)?;
         }
         let levels = usize::from(!hidden);
-        Ok(Parts { tree: self.tree, verdict: self.verdict, key_verdict: Verdict::Plain, hidden, levels })
+        Ok(Compound {
+            tree: self.tree,
+            sensitivity: self.sensitivity,
+            key_sensitivity: Sensitivity::Plain,
+            hidden,
+            levels,
+        })
     }
 
-    /// Opens the map with the one entry that is a variant with its content.
-    fn variant(self, name: &str, variant: &str) -> Result<Parts<'a>, MaskError> {
-        let mut parts = self.open(name, Container::map())?;
-        if !parts.hidden {
-            parts.tree.key(variant.to_owned())?;
-            parts.verdict = of_type(parts.verdict.within(keys::judge(variant)), variant);
+    /// Opens the map that represents a variant: its name is the only key, its content the value.
+    fn variant(self, name: &str, variant: &str) -> Result<Compound<'a>, MaskError> {
+        let mut compound = self.open(name, Container::map())?;
+        if !compound.hidden {
+            compound.tree.key(variant.to_owned())?;
+            compound.sensitivity = of_type(compound.sensitivity.nest(keys::classify(variant)), variant);
         }
-        Ok(parts)
+        Ok(compound)
     }
 
-    /// The same, its content being a container of its own.
-    fn variant_of(self, name: &str, variant: &str, container: Container) -> Result<Parts<'a>, MaskError> {
+    /// Opens a variant whose content is a container.
+    fn compound_variant(
+        self,
+        name: &str,
+        variant: &str,
+        container: Container,
+    ) -> Result<Compound<'a>, MaskError> {
         let outer = self.variant(name, variant)?;
         if outer.hidden {
             return Ok(outer);
         }
         let levels = outer.levels;
-        let inner = Gate::new(outer.tree, outer.verdict).open(variant, container)?;
-        Ok(Parts { levels: inner.levels + levels, ..inner })
+        let inner = MaskingSerializer::new(outer.tree, outer.sensitivity).open(variant, container)?;
+        Ok(Compound { levels: inner.levels + levels, ..inner })
     }
 }
 
-fn of_type(verdict: Verdict, name: &str) -> Verdict {
-    if keys::is_secret_type(name) { Verdict::Secret } else { verdict }
+fn of_type(sensitivity: Sensitivity, name: &str) -> Sensitivity {
+    if keys::is_secret_type(name) { Sensitivity::Secret } else { sensitivity }
 }
 
-impl<'a> Serializer for Gate<'a> {
+impl<'a> Serializer for MaskingSerializer<'a> {
     type Ok = ();
     type Error = MaskError;
-    type SerializeSeq = Parts<'a>;
-    type SerializeTuple = Parts<'a>;
-    type SerializeTupleStruct = Parts<'a>;
-    type SerializeTupleVariant = Parts<'a>;
-    type SerializeMap = Parts<'a>;
-    type SerializeStruct = Parts<'a>;
-    type SerializeStructVariant = Parts<'a>;
+    type SerializeSeq = Compound<'a>;
+    type SerializeTuple = Compound<'a>;
+    type SerializeTupleStruct = Compound<'a>;
+    type SerializeTupleVariant = Compound<'a>;
+    type SerializeMap = Compound<'a>;
+    type SerializeStruct = Compound<'a>;
+    type SerializeStructVariant = Compound<'a>;
 
-    /// Shown under any key: one bit is no secret, and whether something is switched on is worth knowing.
+    /// Shown under any key: one bit is no secret, and whether something is enabled helps.
     fn serialize_bool(self, value: bool) -> Result<(), MaskError> {
         self.tree.put(Value::Bool(value))
     }
@@ -169,7 +184,7 @@ impl<'a> Serializer for Gate<'a> {
         self.number(value.into())
     }
 
-    /// By way of its shortest decimal form, so that 0.1 stays 0.1 when it becomes wider.
+    /// Widens by way of the shortest decimal form, so that 0.1 stays 0.1.
     fn serialize_f32(self, value: f32) -> Result<(), MaskError> {
         let wide: f64 = value.to_string().parse().unwrap_or_else(|_| value.into());
         self.number(wide.into())
@@ -184,24 +199,24 @@ impl<'a> Serializer for Gate<'a> {
     }
 
     fn serialize_str(self, value: &str) -> Result<(), MaskError> {
-        self.tree.put_text(value, self.verdict)
+        self.tree.put_text(value, self.sensitivity)
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Result<(), MaskError> {
-        if self.verdict == Verdict::Secret {
+        if self.sensitivity == Sensitivity::Secret {
             self.mask()
         } else {
             self.tree.put(Value::Text(bytes_note(value.len())))
         }
     }
 
-    /// Shown under any key: that something is not set is worth knowing.
+    /// Shown under any key: that something is not set helps.
     fn serialize_none(self) -> Result<(), MaskError> {
         self.tree.put(Value::Null)
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), MaskError> {
-        part(self.tree, value, self.verdict)
+        nested(self.tree, value, self.sensitivity)
     }
 
     fn serialize_unit(self) -> Result<(), MaskError> {
@@ -212,9 +227,9 @@ impl<'a> Serializer for Gate<'a> {
         self.tree.put(Value::Null)
     }
 
-    /// Shown under any key: its name stands in the source.
+    /// Shown under any key: a variant's name is part of the source code.
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), MaskError> {
-        self.tree.put_text(variant, Verdict::Plain)
+        self.tree.put_text(variant, Sensitivity::Plain)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
@@ -222,7 +237,7 @@ impl<'a> Serializer for Gate<'a> {
         name: &'static str,
         value: &T,
     ) -> Result<(), MaskError> {
-        part(self.tree, value, of_type(self.verdict, name))
+        nested(self.tree, value, of_type(self.sensitivity, name))
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -232,22 +247,22 @@ impl<'a> Serializer for Gate<'a> {
         variant: &'static str,
         value: &T,
     ) -> Result<(), MaskError> {
-        let parts = self.variant(name, variant)?;
-        if !parts.hidden {
-            part(parts.tree, value, parts.verdict)?;
+        let compound = self.variant(name, variant)?;
+        if !compound.hidden {
+            nested(compound.tree, value, compound.sensitivity)?;
         }
-        parts.close()
+        compound.close()
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'a>, MaskError> {
+    fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'a>, MaskError> {
         self.open("", Container::list(false))
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Parts<'a>, MaskError> {
+    fn serialize_tuple(self, _: usize) -> Result<Compound<'a>, MaskError> {
         self.open("", Container::list(true))
     }
 
-    fn serialize_tuple_struct(self, name: &'static str, _: usize) -> Result<Parts<'a>, MaskError> {
+    fn serialize_tuple_struct(self, name: &'static str, _: usize) -> Result<Compound<'a>, MaskError> {
         self.open(name, Container::list(true))
     }
 
@@ -257,15 +272,15 @@ impl<'a> Serializer for Gate<'a> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Parts<'a>, MaskError> {
-        self.variant_of(name, variant, Container::list(true))
+    ) -> Result<Compound<'a>, MaskError> {
+        self.compound_variant(name, variant, Container::list(true))
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Parts<'a>, MaskError> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Compound<'a>, MaskError> {
         self.open("", Container::map())
     }
 
-    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Parts<'a>, MaskError> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'a>, MaskError> {
         self.open(name, Container::map())
     }
 
@@ -275,86 +290,85 @@ impl<'a> Serializer for Gate<'a> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Parts<'a>, MaskError> {
-        self.variant_of(name, variant, Container::map())
+    ) -> Result<Compound<'a>, MaskError> {
+        self.compound_variant(name, variant, Container::map())
     }
 
-    /// Writes no more than can be kept, so that a `Display` without an end has one.
+    /// Writes no more than can be kept, so that an endless `Display` ends.
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), MaskError> {
-        let mut text = Bounded { text: String::new(), room: self.tree.text_left() };
+        let mut text = BoundedText { text: String::new(), limit: self.tree.text_left() };
         let written = write!(text, "{value}");
-        if written.is_err() && text.text.len() <= text.room {
-            return Err(ser::Error::custom("its Display returned an error"));
+        if written.is_err() && text.text.len() <= text.limit {
+            return Err(ser::Error::custom("its `Display` returned an error"));
         }
         self.serialize_str(&text.text)
     }
 }
 
-/// A text that takes as much as there is room for, and a little more, by which it can be told that there was
-/// more.
-struct Bounded {
+/// Text up to a limit, and one character more: exceeding the limit shows that the text was longer.
+struct BoundedText {
     text: String,
-    room: usize,
+    limit: usize,
 }
 
-impl Write for Bounded {
+impl Write for BoundedText {
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        /// The longest character in UTF-8.
-        const MORE: usize = 4;
-        let room = self.room + MORE - self.text.len().min(self.room + MORE);
+        /// The most bytes that one character takes in UTF-8.
+        const LONGEST_CHAR: usize = 4;
+        let room = (self.limit + LONGEST_CHAR).saturating_sub(self.text.len());
         self.text.push_str(&part[..boundary::floor(part, room)]);
-        if self.text.len() > self.room { Err(fmt::Error) } else { Ok(()) }
+        if self.text.len() > self.limit { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
-/// The parts of a container.
+/// Serializes the parts of a list, a map, a struct or a variant with content.
 #[derive(Debug)]
-pub(super) struct Parts<'a> {
+struct Compound<'a> {
     tree: &'a mut Tree,
-    verdict: Verdict,
-    /// The verdict on the key that comes before the next value.
-    key_verdict: Verdict,
-    /// Whether the container has been masked as a whole and its parts are passed.
+    sensitivity: Sensitivity,
+    /// The sensitivity of the next value, by its key.
+    key_sensitivity: Sensitivity,
+    /// Whether the container is masked as a whole and its parts are skipped.
     hidden: bool,
-    /// How many containers are to be closed.
+    /// How many containers to close.
     levels: usize,
 }
 
-impl Parts<'_> {
+impl Compound<'_> {
     fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), MaskError> {
-        if self.hidden { self.tree.pass() } else { part(self.tree, item, self.verdict) }
+        if self.hidden { self.tree.skip() } else { nested(self.tree, item, self.sensitivity) }
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), MaskError> {
         if self.hidden {
-            return self.tree.pass();
+            return self.tree.skip();
         }
         self.tree.key(name.to_owned())?;
-        part(self.tree, value, self.verdict.within(keys::judge(name)))
+        nested(self.tree, value, self.sensitivity.nest(keys::classify(name)))
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "what all the traits' `end` return")]
+    #[expect(clippy::unnecessary_wraps, reason = "the return type of `end` in all traits")]
     fn close(self) -> Result<(), MaskError> {
         self.tree.close(self.levels);
         Ok(())
     }
 }
 
-impl SerializeMap for Parts<'_> {
+impl SerializeMap for Compound<'_> {
     type Ok = ();
     type Error = MaskError;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), MaskError> {
         if self.hidden {
-            return self.tree.pass();
+            return self.tree.skip();
         }
         let name = key_text(self.tree, key)?;
-        self.key_verdict = self.verdict.within(keys::judge(&name));
+        self.key_sensitivity = self.sensitivity.nest(keys::classify(&name));
         self.tree.key(name)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), MaskError> {
-        if self.hidden { self.tree.pass() } else { part(self.tree, value, self.key_verdict) }
+        if self.hidden { self.tree.skip() } else { nested(self.tree, value, self.key_sensitivity) }
     }
 
     fn end(self) -> Result<(), MaskError> {
@@ -362,10 +376,10 @@ impl SerializeMap for Parts<'_> {
     }
 }
 
-/// The traits of what has items without names.
+/// Implements the traits whose parts have no names.
 macro_rules! items {
     ($($trait:ident :: $item:ident),*) => {$(
-        impl $trait for Parts<'_> {
+        impl $trait for Compound<'_> {
             type Ok = ();
             type Error = MaskError;
 
@@ -386,10 +400,10 @@ items!(
     SerializeTupleVariant::serialize_field
 );
 
-/// The traits of what has fields.
+/// Implements the traits whose parts are fields.
 macro_rules! fields {
     ($($trait:ident),*) => {$(
-        impl $trait for Parts<'_> {
+        impl $trait for Compound<'_> {
             type Ok = ();
             type Error = MaskError;
 

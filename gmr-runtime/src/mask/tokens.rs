@@ -1,18 +1,18 @@
-//! Finding what is a secret by its own form, wherever it stands: private keys in PEM, JSON web tokens, what
-//! follows `Bearer` and `Basic`, and tokens whose issuer marks them with a prefix. Entropy is not measured:
-//! hashes, build-ids and trace ids, which a report is full of, look as random as keys.
+//! Finds secrets by their form alone: private keys in PEM, JSON Web Tokens, credentials after
+//! `Bearer` and `Basic`, and tokens with an issuer's prefix. It does not measure entropy: reports
+//! are full of hashes, build ids and trace ids, which look as random as keys.
 
 use std::ops::Range;
 
 use super::boundary;
-use super::quoting::{find as position, is_quote};
+use super::quoting::{is_quote, position};
 
-/// Adds the spans of what was found.
+/// Adds the spans of such secrets.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     pem(text, spans);
     let bytes = text.as_bytes();
     let mut at = 0;
-    // A run of base64 that has been found not to be a JSON web token is not looked at again from its middle.
+    // A run of base64 that is not a JSON Web Token is not checked again from its middle.
     let mut no_jwt_before = 0;
     while at < bytes.len() {
         let begins = bytes[at].is_ascii_alphanumeric() && (at == 0 || !bytes[at - 1].is_ascii_alphanumeric());
@@ -22,7 +22,7 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
         }
         let found = prefixed(bytes, at)
             .or_else(|| if at < no_jwt_before { None } else { jwt(bytes, at, &mut no_jwt_before) })
-            .or_else(|| scheme(text, at));
+            .or_else(|| credentials(text, at));
         match found {
             Some(span) => {
                 at = span.end;
@@ -33,8 +33,8 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The blocks between `-----BEGIN .. PRIVATE KEY-----` and the end that goes with it; to the end of the text
-/// if there is none. It does not matter how the line feeds are written.
+/// Finds blocks from `-----BEGIN .. PRIVATE KEY-----` to the matching end, or to the end of the
+/// text if there is none. Line feeds may be escaped.
 fn pem(text: &str, spans: &mut Vec<Range<usize>>) {
     let mut at = 0;
     while let Some((begin, after)) = label(text, "BEGIN", at) {
@@ -44,19 +44,19 @@ fn pem(text: &str, spans: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The next label of a private key: where its dashes begin and end.
+/// The next label of a private key, including its dashes.
 fn label(text: &str, word: &str, mut at: usize) -> Option<(usize, usize)> {
-    /// The longest in use is `ENCRYPTED PRIVATE KEY`, with the name of an algorithm before it.
-    const LONGEST: usize = 64;
+    /// The longest in use is `ENCRYPTED PRIVATE KEY` after the name of an algorithm.
+    const MAX_LEN: usize = 64;
     let bytes = text.as_bytes();
     let dash = |b: &&u8| **b == b'-' || **b == b' ';
     loop {
         let found = at + text[at..].find(word)?;
         at = found + word.len();
-        let window = &text[at..boundary::floor(text, at + LONGEST)];
+        let window = &text[at..boundary::floor(text, at + MAX_LEN)];
         let name = window.split(['-', '\n', '\\']).next().unwrap_or("");
         if name.contains("PRIVATE KEY") && bytes[..found].trim_ascii_end().ends_with(b"-") {
-            // A PEM label has five dashes, an SSH2 one four and a blank. More are not part of it.
+            // A PEM label has five dashes, an SSH2 label four and a space. More are not part of it.
             let before = bytes[..found].iter().rev().take(5).take_while(dash).count();
             let after = bytes[at + name.len()..].iter().take(5).take_while(|b| **b == b'-').count();
             return Some((found - before, at + name.len() + after));
@@ -68,83 +68,83 @@ fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
-/// A JSON web token: the header, which begins with `{"` in base64, a full stop, and whatever of it has not
-/// been cut off.
+/// A JSON Web Token: a header that begins with `{"` in base64, a period, and the rest as far as it
+/// has not been cut off.
 fn jwt(bytes: &[u8], start: usize, no_jwt_before: &mut usize) -> Option<Range<usize>> {
     /// `{"alg":"x"}` is 16 characters long.
-    const SHORTEST: usize = 10;
+    const MIN_LEN: usize = 10;
     if !bytes[start..].starts_with(b"eyJ") {
         return None;
     }
     let header = position(bytes, start, |b| !is_base64url(b));
     let follows = bytes.get(header) == Some(&b'.') && bytes.get(header + 1).is_some_and(|&b| is_base64url(b));
-    if !follows || header - start < SHORTEST {
+    if !follows || header - start < MIN_LEN {
         *no_jwt_before = header;
         return None;
     }
     Some(start..position(bytes, header, |b| !is_base64url(b) && b != b'.'))
 }
 
-/// How sure a prefix is.
+/// What must follow a prefix for it to mark a token.
 #[derive(Clone, Copy)]
 enum Form {
-    /// Nothing else begins so.
-    Sure,
-    /// Other things begin so: a token is longer than words are, and has a digit or a capital.
+    /// Anything: nothing else has this prefix.
+    Any,
+    /// More characters than a word has, with a digit or a capital: other text has this prefix too.
     Mixed,
-    /// As `Mixed`, and there is no underscore or dash in it.
+    /// As `Mixed`, without underscores and dashes.
     Alphanumeric,
-    /// As `Mixed`, in capitals and digits throughout.
-    Capitals,
+    /// As `Mixed`, only capitals and digits.
+    Uppercase,
 }
 
-/// The prefixes that issuers give their tokens so that they are found.
+/// The prefixes that issuers give their tokens to make them recognizable.
 const PREFIXES: &[(&str, Form)] = &[
-    ("ghp_", Form::Sure),
-    ("gho_", Form::Sure),
-    ("ghu_", Form::Sure),
-    ("ghs_", Form::Sure),
-    ("ghr_", Form::Sure),
-    ("github_pat_", Form::Sure),
-    ("glpat-", Form::Sure),
-    ("gldt-", Form::Sure),
-    ("glrt-", Form::Sure),
-    ("glptt-", Form::Sure),
-    ("glsa_", Form::Sure),
-    ("xoxa-", Form::Sure),
-    ("xoxb-", Form::Sure),
-    ("xoxc-", Form::Sure),
-    ("xoxd-", Form::Sure),
-    ("xoxe-", Form::Sure),
-    ("xoxp-", Form::Sure),
-    ("xoxr-", Form::Sure),
-    ("xoxs-", Form::Sure),
-    ("xapp-", Form::Sure),
-    ("sk_live_", Form::Sure),
-    ("sk_test_", Form::Sure),
-    ("rk_live_", Form::Sure),
-    ("rk_test_", Form::Sure),
-    ("whsec_", Form::Sure),
-    ("sk-ant-", Form::Sure),
-    ("sk-proj-", Form::Sure),
-    ("shpat_", Form::Sure),
-    ("shpss_", Form::Sure),
-    ("dckr_pat_", Form::Sure),
-    ("dop_v1_", Form::Sure),
-    ("lin_api_", Form::Sure),
-    ("hvs.", Form::Sure),
-    ("hvb.", Form::Sure),
-    ("tskey-", Form::Sure),
-    ("ya29.", Form::Sure),
-    ("AGE-SECRET-KEY-", Form::Sure),
-    ("pypi-AgE", Form::Sure),
+    ("ghp_", Form::Any),
+    ("gho_", Form::Any),
+    ("ghu_", Form::Any),
+    ("ghs_", Form::Any),
+    ("ghr_", Form::Any),
+    ("github_pat_", Form::Any),
+    ("glpat-", Form::Any),
+    ("gldt-", Form::Any),
+    ("glrt-", Form::Any),
+    ("glptt-", Form::Any),
+    ("glsa_", Form::Any),
+    ("xoxa-", Form::Any),
+    ("xoxb-", Form::Any),
+    ("xoxc-", Form::Any),
+    ("xoxd-", Form::Any),
+    ("xoxe-", Form::Any),
+    ("xoxp-", Form::Any),
+    ("xoxr-", Form::Any),
+    ("xoxs-", Form::Any),
+    ("xapp-", Form::Any),
+    ("sk_live_", Form::Any),
+    ("sk_test_", Form::Any),
+    ("rk_live_", Form::Any),
+    ("rk_test_", Form::Any),
+    ("whsec_", Form::Any),
+    ("sk-ant-", Form::Any),
+    ("sk-proj-", Form::Any),
+    ("shpat_", Form::Any),
+    ("shpss_", Form::Any),
+    ("dckr_pat_", Form::Any),
+    ("dop_v1_", Form::Any),
+    ("lin_api_", Form::Any),
+    ("hvs.", Form::Any),
+    ("hvb.", Form::Any),
+    ("tskey-", Form::Any),
+    ("ya29.", Form::Any),
+    ("AGE-SECRET-KEY-", Form::Any),
+    ("pypi-AgE", Form::Any),
     ("sk-", Form::Mixed),
     ("SG.", Form::Mixed),
     ("hf_", Form::Alphanumeric),
     ("npm_", Form::Alphanumeric),
     ("AIza", Form::Mixed),
-    ("AKIA", Form::Capitals),
-    ("ASIA", Form::Capitals),
+    ("AKIA", Form::Uppercase),
+    ("ASIA", Form::Uppercase),
 ];
 
 fn prefixed(bytes: &[u8], start: usize) -> Option<Range<usize>> {
@@ -156,8 +156,8 @@ fn prefixed(bytes: &[u8], start: usize) -> Option<Range<usize>> {
     Some(start..end)
 }
 
-/// Whether what follows a prefix can be the rest of a token. Looks at so few bytes that it may be asked
-/// anywhere.
+/// Whether this can be the rest of a token after its prefix. It reads few enough bytes to be called
+/// at every position.
 fn has_form(rest: &[u8], form: Form) -> bool {
     let mixed = |shortest: usize, fits: fn(u8) -> bool| {
         let head = rest.get(..shortest).unwrap_or(&[]);
@@ -166,20 +166,20 @@ fn has_form(rest: &[u8], form: Form) -> bool {
             && head.iter().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
     };
     match form {
-        Form::Sure => rest.len() >= 4 && rest[..4].iter().all(|&b| is_base64url(b) || b == b'.'),
+        Form::Any => rest.len() >= 4 && rest[..4].iter().all(|&b| is_base64url(b) || b == b'.'),
         Form::Mixed => mixed(16, |b| is_base64url(b) || b == b'.'),
         Form::Alphanumeric => mixed(20, |b| b.is_ascii_alphanumeric()),
-        Form::Capitals => mixed(12, |b| b.is_ascii_uppercase() || b.is_ascii_digit()),
+        Form::Uppercase => mixed(12, |b| b.is_ascii_uppercase() || b.is_ascii_digit()),
     }
 }
 
-/// What follows `Bearer` or `Basic`.
-fn scheme(text: &str, start: usize) -> Option<Range<usize>> {
+/// The credentials after `Bearer` or `Basic`.
+fn credentials(text: &str, start: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let is = |name: &str| {
         bytes[start..].get(..name.len()).is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
     };
-    let (name, judge): (_, fn(&str) -> bool) = if is("bearer ") {
+    let (name, is_secret): (_, fn(&str) -> bool) = if is("bearer ") {
         ("bearer ", is_bearer)
     } else if is("basic ") {
         ("basic ", is_basic)
@@ -188,10 +188,10 @@ fn scheme(text: &str, start: usize) -> Option<Range<usize>> {
     };
     let from = position(bytes, start + name.len(), |b| b != b' ');
     let to = position(bytes, from, |b| b.is_ascii_whitespace() || is_quote(b) || b"\\<>,".contains(&b));
-    judge(&text[from..to]).then_some(from..to)
+    is_secret(&text[from..to]).then_some(from..to)
 }
 
-/// Whether a word after "Bearer" is a token. All but the words of those who write about them.
+/// Whether a word after "Bearer" is a token. It is, except for the words of prose about tokens.
 fn is_bearer(word: &str) -> bool {
     const PROSE: &[&str] = &[
         "",
@@ -224,7 +224,8 @@ fn is_bearer(word: &str) -> bool {
     !PROSE.iter().any(|prose| plain.eq_ignore_ascii_case(prose)) && !word.starts_with("realm=")
 }
 
-/// Whether a word after "Basic" can be a user and a password in base64: they have capitals or digits.
+/// Whether a word after "Basic" can be a user and a password in base64. Those have capitals or
+/// digits.
 fn is_basic(word: &str) -> bool {
     let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=-_".contains(&b);
     let is_mixed = |b: u8| b.is_ascii_digit() || b.is_ascii_uppercase() || b == b'=';
@@ -236,7 +237,7 @@ mod tests {
     use super::super::text;
 
     #[test]
-    fn secrets_are_known_by_their_form() {
+    fn secrets_are_recognized_by_their_form() {
         for (given, expected) in [
             ("a -----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- b", "a *** b"),
             ("-----BEGIN RSA PRIVATE KEY-----\\nMIIE\\n-----END RSA PRIVATE KEY-----\\n", "***\\n"),
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_it_stays() {
+    fn text_of_a_similar_form_is_shown() {
         for given in [
             "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----",
             "-----BEGIN PUBLIC KEY-----\nMIIE\n-----END PUBLIC KEY-----",

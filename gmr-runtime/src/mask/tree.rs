@@ -1,35 +1,35 @@
-//! The value while it is being built: the containers that are open, what may still be put into them, and what
-//! can only be judged once a container is whole. Because it is kept apart from the serializer, whatever has
-//! been put into it is still there when the value turns out to be too large to go on, or to have no end.
+//! The value while the serializer builds it: the open containers, how much they may still take, and
+//! the masking that needs a complete container. It knows nothing of serde. Because it outlives the
+//! serializer, what has been collected is kept when a value turns out to be too large or endless.
 
 use super::error::MaskError;
-use super::keys::{self, Verdict};
+use super::keys::{self, Sensitivity};
 use super::{MASK, arguments, boundary, values};
 use crate::model::Value;
 
-/// More values than this nobody reads; it takes some ten megabytes to hold them.
-const MOST_VALUES: usize = 100_000;
+/// More values than anyone reads. They take about ten megabytes.
+const MAX_VALUES: usize = 100_000;
 
-/// The same for text, in bytes.
-const MOST_TEXT: usize = 4 << 20;
+/// More text than anyone reads, in bytes.
+const MAX_TEXT_BYTES: usize = 4 << 20;
 
-/// The most values that are passed without being kept (bytes, the parts of a secret), so that those without
-/// an end have one: less than a second's work.
-const MOST_PASSED: usize = 16 << 20;
+/// How many values are skipped without being kept (bytes, the parts of a secret), so that endless
+/// ones end. Skipping them takes less than a second.
+const MAX_SKIPPED: usize = 16 << 20;
 
-/// A value nested deeper than people read, than the stack of a small thread bears, and than parsers of JSON
-/// (`serde_json`: 128 levels) and XML (libxml2: 256, two for each map) take. Counted in calls of
-/// `serialize`: an `Option` or a newtype is a level as well, since it could hold itself.
-const DEEPEST: usize = 100;
+/// Deeper nesting is unreadable, overflows the stack of a small thread, and is refused by parsers
+/// of JSON (`serde_json`: 128 levels) and XML (libxml2: 256, two for each map). Counted in calls of
+/// `serialize`: an `Option` or a newtype is a level too, because it can contain itself.
+const MAX_DEPTH: usize = 100;
 
-/// A list of more bytes than this could be a key. The longest that people read as numbers is the address of a
-/// network card.
-const MOST_BYTES: usize = 6;
+/// A list of more bytes than this could be a key. The longest one that people read as numbers is a
+/// MAC address.
+const MAX_BYTE_ITEMS: usize = 6;
 
-/// The longest map in which one entry is looked at as the name of another.
-const MOST_ENTRIES_OF_A_PAIR: usize = 16;
+/// The longest map in which one entry can name another.
+const MAX_NAMED_VALUE_ENTRIES: usize = 16;
 
-/// A value that is being built.
+/// A value under construction.
 #[derive(Debug)]
 pub(super) struct Tree {
     open: Vec<Container>,
@@ -37,14 +37,15 @@ pub(super) struct Tree {
     depth: usize,
     values_left: usize,
     text_left: usize,
-    passes_left: usize,
-    /// Whether the value was too large and ends here.
+    skips_left: usize,
+    /// Whether the value was too large and ends with a note.
     cut: bool,
-    /// Whether this is the key of a map, which is to become text.
+    /// Whether this is the key of a map, which becomes text.
     is_key: bool,
 }
 
-/// A list or a map that is being filled.
+/// A list or a map under construction. `bytes` counts the bytes at the end of the list so far,
+/// including those that are not kept.
 #[derive(Debug)]
 pub(super) enum Container {
     List { items: Vec<Value>, is_tuple: bool, bytes: usize },
@@ -84,16 +85,16 @@ impl Container {
     }
 }
 
-/// Puts a note in the place of the bytes that a list ends with, if they are too many to be shown.
+/// Ends a run of bytes in a list. If it is too long to be shown, a note replaces it.
 fn end_of_bytes(items: &mut Vec<Value>, bytes: &mut usize) {
-    if *bytes > MOST_BYTES {
-        items.truncate(items.len() - MOST_BYTES);
+    if *bytes > MAX_BYTE_ITEMS {
+        items.truncate(items.len() - MAX_BYTE_ITEMS);
         items.push(Value::Text(bytes_note(*bytes)));
     }
     *bytes = 0;
 }
 
-/// What is shown of bytes: they cannot be judged, but how many there are helps.
+/// What is shown of bytes: they cannot be classified, but their number helps.
 pub(super) fn bytes_note(count: usize) -> String {
     format!("<{count} bytes>")
 }
@@ -103,15 +104,15 @@ fn list_value(mut items: Vec<Value>, is_tuple: bool) -> Value {
         [Value::Text(note)] if !is_tuple && note.starts_with('<') && note.ends_with(" bytes>") => {
             return Value::Text(std::mem::take(note));
         }
-        // A header: ("authorization", "..").
-        [Value::Text(name), value] if is_tuple => mask_by(keys::judge(name), value),
+        // A header: `("authorization", "..")`.
+        [Value::Text(name), value] if is_tuple => mask_by(keys::classify(name), value),
         _ if !is_tuple => mask_arguments(&mut items),
         _ => (),
     }
     Value::List(items)
 }
 
-/// A list of texts of which one begins with a dash can be a command line.
+/// Masks a list of strings as a command line if any of them begins with a dash.
 fn mask_arguments(items: &mut [Value]) {
     let texts = items.iter().map(|item| if let Value::Text(text) = item { Some(text.clone()) } else { None });
     let is_flag = |item: &Value| matches!(item, Value::Text(text) if text.starts_with('-'));
@@ -124,30 +125,31 @@ fn mask_arguments(items: &mut [Value]) {
     }
 }
 
-/// `{ name: "PASSWORD", value: "x" }`, as Kubernetes has it: the one entry is the other's key.
+/// Masks the value in `{ name: "PASSWORD", value: "x" }`, as Kubernetes writes variables, by the
+/// name beside it.
 fn mask_named_value(entries: &mut [(String, Value)]) {
     const NAMES: &[&str] = &["name", "key", "header", "variable"];
-    if entries.len() > MOST_ENTRIES_OF_A_PAIR {
+    if entries.len() > MAX_NAMED_VALUE_ENTRIES {
         return;
     }
     let is = |key: &str, names: &[&str]| names.iter().any(|name| key.eq_ignore_ascii_case(name));
-    let verdict = entries.iter().find_map(|(key, name)| match name {
-        Value::Text(name) if is(key, NAMES) => Some(keys::judge(name)),
+    let sensitivity = entries.iter().find_map(|(key, name)| match name {
+        Value::Text(name) if is(key, NAMES) => Some(keys::classify(name)),
         _ => None,
     });
     for (key, value) in entries {
         if is(key, &["value"]) {
-            mask_by(verdict.unwrap_or(Verdict::Plain), value);
+            mask_by(sensitivity.unwrap_or(Sensitivity::Plain), value);
         }
     }
 }
 
-/// Masks a value that is already built and turns out to belong to a name.
-fn mask_by(verdict: Verdict, value: &mut Value) {
+/// Masks a complete value by the name it turned out to belong to.
+fn mask_by(sensitivity: Sensitivity, value: &mut Value) {
     let shown = match value {
         Value::Null | Value::Bool(_) => true,
-        Value::Text(text) => verdict.shows(text),
-        _ => matches!(verdict, Verdict::Plain | Verdict::Measure),
+        Value::Text(text) => sensitivity.allows(text),
+        _ => matches!(sensitivity, Sensitivity::Plain | Sensitivity::Measure),
     };
     if !shown {
         *value = Value::Text(MASK.into());
@@ -160,20 +162,20 @@ impl Tree {
             open: Vec::new(),
             root: None,
             depth: 0,
-            values_left: MOST_VALUES,
-            text_left: MOST_TEXT,
-            passes_left: MOST_PASSED,
+            values_left: MAX_VALUES,
+            text_left: MAX_TEXT_BYTES,
+            skips_left: MAX_SKIPPED,
             cut: false,
             is_key: false,
         }
     }
 
-    /// A tree for the key of a map in this one.
+    /// A tree for a map's key inside of this tree.
     pub(super) fn for_key(&self) -> Self {
-        const MOST_PARTS: usize = 100;
+        const MAX_KEY_VALUES: usize = 100;
         Self {
             depth: self.depth,
-            values_left: MOST_PARTS,
+            values_left: MAX_KEY_VALUES,
             text_left: self.text_left,
             is_key: true,
             ..Self::new()
@@ -188,30 +190,31 @@ impl Tree {
         self.cut
     }
 
-    /// What has been built, every container closed.
+    /// Closes every container and returns the value.
     pub(super) fn finish(mut self) -> Value {
         self.close_to(0);
         self.root.unwrap_or(Value::Null)
     }
 
-    /// Goes down to a part of a value. `None` if that would be too deep; otherwise what `ascend` is to be given.
-    pub(super) fn descend(&mut self) -> Option<usize> {
-        if self.depth == DEEPEST {
+    /// Enters a nested value. Returns the level to pass to `leave`, or `None` if it is nested too
+    /// deep.
+    pub(super) fn enter(&mut self) -> Option<usize> {
+        if self.depth == MAX_DEPTH {
             return None;
         }
         self.depth += 1;
         Some(self.open.len())
     }
 
-    /// Comes back from a part, and closes what it left open.
-    pub(super) fn ascend(&mut self, level: usize) {
+    /// Leaves a nested value and closes what it left open, as one that failed does.
+    pub(super) fn leave(&mut self, level: usize) {
         self.depth -= 1;
         self.close_to(level);
     }
 
-    /// Puts a note in the place of a part that is too deep.
+    /// Adds a note in place of a value that is nested too deep.
     pub(super) fn put_depth_note(&mut self) -> Result<(), MaskError> {
-        self.put(Value::Text(format!("… (cut below {DEEPEST} levels)")))
+        self.put(Value::Text(format!("… (cut below {MAX_DEPTH} levels)")))
     }
 
     /// Sets the key of the next value.
@@ -230,7 +233,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Closes the containers that were opened last.
+    /// Closes the innermost containers.
     pub(super) fn close(&mut self, count: usize) {
         self.close_to(self.open.len().saturating_sub(count));
     }
@@ -243,46 +246,46 @@ impl Tree {
         }
     }
 
-    /// Puts a value into the container that was opened last.
+    /// Adds a value to the innermost open container.
     pub(super) fn put(&mut self, value: Value) -> Result<(), MaskError> {
         self.charge_value()?;
         self.attach(value);
         Ok(())
     }
 
-    /// The same for a number that can be one of a list of bytes.
+    /// Adds a number that may be part of a list of bytes.
     pub(super) fn put_byte(&mut self, value: Value) -> Result<(), MaskError> {
         let Some(Container::List { items, bytes, .. }) = self.open.last_mut() else { return self.put(value) };
         *bytes += 1;
-        if *bytes > MOST_BYTES {
-            return self.pass();
+        if *bytes > MAX_BYTE_ITEMS {
+            return self.skip();
         }
         items.push(value);
         self.charge_value()
     }
 
-    /// Puts a text into it, judged and masked. One that does not fit is cut between two words, before it is
-    /// judged: what is left has no secret that can no longer be told for one.
-    pub(super) fn put_text(&mut self, text: &str, verdict: Verdict) -> Result<(), MaskError> {
+    /// Adds text, masked. Text that does not fit is cut between two words before it is masked: a
+    /// secret cut in half would no longer be recognized.
+    pub(super) fn put_text(&mut self, text: &str, sensitivity: Sensitivity) -> Result<(), MaskError> {
         let (fitting, note) = match cut(text, self.text_left) {
             Some(fitting) => (fitting, " … (cut here)"),
             None => (text, ""),
         };
-        let judged = if verdict.shows(fitting) { values::text(fitting) } else { MASK.into() };
-        // The room that a text takes is never exceeded: of one that was cut, nothing is left.
+        let judged = if sensitivity.allows(fitting) { values::text(fitting) } else { MASK.into() };
+        // Cut text uses up the limit, so that the notes cannot exceed it.
         self.text_left = if note.is_empty() { self.text_left - fitting.len() } else { 0 };
         self.put(Value::Text(format!("{judged}{note}")))
     }
 
-    /// How much text can still be taken.
+    /// How many bytes of text still fit.
     pub(super) fn text_left(&self) -> usize {
         self.text_left
     }
 
-    /// Passes a value that is not kept.
-    pub(super) fn pass(&mut self) -> Result<(), MaskError> {
-        self.passes_left = self.passes_left.saturating_sub(1);
-        if self.passes_left == 0 { self.cut(MOST_PASSED, "values") } else { Ok(()) }
+    /// Skips a value that is not kept.
+    pub(super) fn skip(&mut self) -> Result<(), MaskError> {
+        self.skips_left = self.skips_left.saturating_sub(1);
+        if self.skips_left == 0 { self.cut(MAX_SKIPPED, "values") } else { Ok(()) }
     }
 
     fn attach(&mut self, value: Value) {
@@ -294,7 +297,7 @@ impl Tree {
 
     fn charge_value(&mut self) -> Result<(), MaskError> {
         if self.values_left == 0 {
-            return self.cut(MOST_VALUES, "values");
+            return self.cut(MAX_VALUES, "values");
         }
         self.values_left -= 1;
         Ok(())
@@ -303,13 +306,13 @@ impl Tree {
     fn charge_text(&mut self, length: usize) -> Result<(), MaskError> {
         match self.text_left.checked_sub(length) {
             Some(left) => self.text_left = left,
-            None => return self.cut(MOST_TEXT, "bytes of text"),
+            None => return self.cut(MAX_TEXT_BYTES, "bytes of text"),
         }
         Ok(())
     }
 
-    /// Leaves a note, the first time, and ends the serialization: an error is the only thing that ends an
-    /// endless one.
+    /// Ends the serialization with a note where the value was cut. Only an error ends an endless
+    /// one.
     fn cut(&mut self, most: usize, what: &str) -> Result<(), MaskError> {
         if !self.cut {
             self.cut = true;
@@ -319,17 +322,17 @@ impl Tree {
     }
 }
 
-/// What of a text fits, ending between two words; `None` if all of it does.
-fn cut(text: &str, room: usize) -> Option<&str> {
-    if text.len() <= room {
+/// The part of a text that fits, ending between two words. `None` if all of it fits.
+fn cut(text: &str, limit: usize) -> Option<&str> {
+    if text.len() <= limit {
         return None;
     }
-    let fitting = &text[..boundary::floor(text, room)];
+    let fitting = &text[..boundary::floor(text, limit)];
     Some(&fitting[..fitting.rfind(char::is_whitespace).unwrap_or(0)])
 }
 
-/// A key that was not text, as text: lists in round brackets, as tuples are written.
-pub(super) fn rendition(value: Value) -> String {
+/// A map's key as text: lists in parentheses, as tuples are written.
+pub(super) fn key_to_text(value: Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Bool(value) => value.to_string(),
@@ -338,7 +341,7 @@ pub(super) fn rendition(value: Value) -> String {
         Value::Float(value) => value.to_string(),
         Value::Text(text) => text,
         Value::List(items) => {
-            format!("({})", items.into_iter().map(rendition).collect::<Vec<_>>().join(", "))
+            format!("({})", items.into_iter().map(key_to_text).collect::<Vec<_>>().join(", "))
         }
         Value::Map(_) => MASK.into(),
     }

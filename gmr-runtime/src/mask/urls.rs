@@ -1,12 +1,12 @@
-//! Finding the passwords in addresses: `postgres://user:password@host/db`, and `user:password@host` without a
-//! scheme. A password that was not percent-encoded can hold anything, so it is taken to go to the last `@`.
-//! Parameters of the query are `pairs`' business.
+//! Finds passwords in URLs: `postgres://user:password@host/db`, and `user:password@host` without a
+//! scheme. A password that is not percent-encoded can contain anything, so it extends to the last
+//! `@`. Parameters of the query are left to `pairs`.
 
 use std::ops::Range;
 
-use super::quoting::find as position;
+use super::quoting::position;
 
-/// Adds the spans of the passwords.
+/// Adds the spans of passwords.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     if !text.contains(['@', '/']) {
         return;
@@ -27,7 +27,7 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Goes over the addresses in a word one by one: several may be listed, or one be part of another's query.
+/// Handles the URLs of a word one by one: they can be a list, or one can be in another's query.
 fn with_scheme(word: &str, spans: &mut Vec<Range<usize>>) {
     let mut at = 0;
     let mut segment = Segment::default();
@@ -49,11 +49,11 @@ fn with_scheme(word: &str, spans: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The part of a word that belongs to one address and those nested in it.
+/// The part of a word that belongs to one URL and those nested in it.
 #[derive(Debug, Default)]
 struct Segment {
     end: usize,
-    /// Where the first quote or angle bracket stands: the address most likely ends there.
+    /// The first quote or angle bracket: the URL most likely ends there.
     unquoted: usize,
     /// The last `@`.
     last_at: Option<usize>,
@@ -62,8 +62,8 @@ struct Segment {
 }
 
 impl Segment {
-    /// The segment of the address whose authority begins here: up to the next address that is not part of
-    /// this one.
+    /// The segment of the URL whose authority begins here. It ends before the next URL that is not
+    /// part of this one.
     fn from(word: &str, authority: usize) -> Self {
         let mut at = authority;
         let mut end = word.len();
@@ -82,14 +82,14 @@ impl Segment {
         segment
     }
 
-    /// Finds the first quote from here on.
+    /// Finds the first quote after the authority's start.
     fn requote(&mut self, word: &str, authority: usize) {
         let rest = &word[authority..self.end.max(authority)];
         self.unquoted = authority + rest.find(['"', '\'', '`', '<', '>']).unwrap_or(rest.len());
         self.last_unquoted_at = word[authority..self.unquoted].rfind('@').map(|offset| authority + offset);
     }
 
-    /// The password in the authority that begins here.
+    /// The password in the authority that starts here.
     fn password(&self, word: &str, authority: usize, scheme: &str) -> Option<Range<usize>> {
         let rest = &word[authority..self.unquoted];
         let host = &rest[..rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len())];
@@ -102,10 +102,11 @@ impl Segment {
         let port = authority + bracket + host[bracket..].find(':')? + 1;
         let after = &word[port..authority + host.len()];
         if is_port(after) {
-            // Outside of the web an `@` is rare in paths; `user:12/34@host` is the likelier reading.
+            // Outside of the web `@` is rare in paths, so `user:12/34@host` is likely a password.
             return last_at.filter(|_| !web).map(|at| port..at);
         }
-        // No port, so a password with a slash, a quote or the like in it, or one whose end has been cut off.
+        // Not a port: a password that contains a slash, a quote or the like, or whose end was cut
+        // off.
         let is_placeholder = after.is_empty() || after.starts_with('{');
         match last_at.or(self.last_at.filter(|&at| at >= port)) {
             Some(at) => Some(port..at),
@@ -114,19 +115,20 @@ impl Segment {
     }
 }
 
-/// What to mask of `user:password`, given where the password ends.
+/// The span to mask in `user:password`, given where the password ends.
 fn userinfo(userinfo: &str, start: usize, end: usize, web: bool) -> Option<Range<usize>> {
     match userinfo.split_once(':') {
-        // Where the password is a mere formality, the user is a token.
+        // With an empty or constant password, the user is a token.
         Some((_, "" | "x-oauth-basic" | "X")) => Some(start..end),
         Some((user, _)) => Some(start + user.len() + 1..end),
-        // On the web, whoever has no password is a token; elsewhere (`ssh://git@host`) a user.
+        // Without a password, the user is a token on the web, and a name elsewhere
+        // (`ssh://git@host`).
         None => (web && !userinfo.is_empty()).then_some(start..start + userinfo.len()),
     }
 }
 
-/// Whether this is a port, or several with the hosts in between, as `MongoDB` and Kafka have them; a full
-/// stop or a colon of the sentence around may follow.
+/// Whether this is a port, or several with hosts in between, as in lists of `MongoDB` and Kafka.
+/// Text that is not alphanumeric may follow, such as the period of the sentence.
 fn is_port(text: &str) -> bool {
     text.split(',').enumerate().all(|(index, part)| {
         let port = if index == 0 { part } else { part.rsplit(':').next().unwrap_or("") };
@@ -136,13 +138,13 @@ fn is_port(text: &str) -> bool {
     })
 }
 
-/// Where the scheme begins that ends here. No scheme in use is longer than 32 bytes.
+/// The start of the scheme that ends here. No scheme in use is longer than 32 bytes.
 fn scheme_start(word: &str, end: usize) -> usize {
     let is_scheme = |b: &u8| b.is_ascii_alphanumeric() || b"+-.".contains(b);
     end - word.as_bytes()[..end].iter().rev().take(32).take_while(|b| is_scheme(b)).count()
 }
 
-/// `user:password@host` by itself, as Go's driver for `MySQL` has it.
+/// Finds `user:password@host` without a scheme, as Go's driver for `MySQL` writes it.
 fn without_scheme(word: &str, spans: &mut Vec<Range<usize>>) {
     let mut start = 0;
     for piece in word.split(['"', '\'', '`', '<', '>']) {
@@ -154,19 +156,19 @@ fn without_scheme(word: &str, spans: &mut Vec<Range<usize>>) {
 }
 
 fn schemeless(piece: &str) -> Option<Range<usize>> {
-    /// What stands before the colon where an address of mail or a name follows.
-    const OTHERS: &[&str] =
+    /// Words before a colon that is followed by an email address or a name.
+    const NOT_USERS: &[&str] =
         &["mailto", "sip", "sips", "acct", "xmpp", "from", "to", "cc", "bcc", "email", "by", "author"];
     let at = piece.rfind('@')?;
     let colon = piece[..at].find(':')?;
     let user = piece[..colon].trim_start_matches(|c: char| !c.is_alphanumeric());
-    let is_other = OTHERS.iter().any(|other| user.eq_ignore_ascii_case(other));
-    let named = !user.is_empty() && !is_other && colon + 1 < at;
+    let is_not_user = NOT_USERS.iter().any(|word| user.eq_ignore_ascii_case(word));
+    let named = !user.is_empty() && !is_not_user && colon + 1 < at;
     (named && is_host(&piece[at + 1..])).then_some(colon + 1..at)
 }
 
-/// Whether a host can begin so. A version (`npm:left-pad@1.3.0`, `mod@v1`) or a digest
-/// (`image:tag@sha256:..`) is none.
+/// Whether this can be the start of a host. A version (`npm:left-pad@1.3.0`, `mod@v1`) or a digest
+/// (`image:tag@sha256:..`) is not.
 fn is_host(text: &str) -> bool {
     let version = |c: char| c.is_ascii_digit();
     let name = text.split(|c: char| !c.is_alphanumeric() && c != '.').next().unwrap_or("");
@@ -182,7 +184,7 @@ mod tests {
     use super::super::text;
 
     #[test]
-    fn passwords_in_addresses_are_masked() {
+    fn passwords_in_urls_are_masked() {
         for (given, expected) in [
             ("postgres://user:pw@host/db", "postgres://user:***@host/db"),
             ("at redis://:pw@host:6379/0, retrying", "at redis://:***@host:6379/0, retrying"),
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_without_passwords_stay() {
+    fn urls_without_passwords_are_shown() {
         for given in [
             "https://example.org:8080/a@b?c=d",
             "http://[::1]:8080/x",

@@ -1,13 +1,15 @@
-//! Masking secrets inside of text of which nothing is known but itself: an error message, a line of source, a
-//! string in a configuration. It puts together what `tokens`, `urls` and `pairs` find, each of which goes
-//! over the text once, so that the time taken grows with the length of the text and no faster.
+//! Masks secrets in text without any context: an error message, a line of source, a string in a
+//! configuration. It combines the spans that `tokens`, `urls` and `pairs` find. Each of them scans
+//! the text once, so the time is linear in the length of the text.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{MASK, pairs, tokens, urls};
 
-/// The text with its secrets masked. Masking it again changes nothing.
+/// Masks the secrets in a text. Masking the result again shows nothing more; it changes nothing,
+/// unless the remains of unusual text form a pair by chance (18 in 100,000 random texts made of
+/// what the rules look for), and then it masks that too.
 pub(crate) fn text(text: &str) -> Cow<'_, str> {
     let mut spans = Vec::new();
     tokens::find(text, &mut spans);
@@ -17,7 +19,7 @@ pub(crate) fn text(text: &str) -> Cow<'_, str> {
     if spans.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(mask(text, spans)) }
 }
 
-/// Puts the mask in the place of each span, and one in the place of those that overlap or touch.
+/// Replaces each span by the mask. Spans that overlap or touch get one mask together.
 fn mask(text: &str, mut spans: Vec<Range<usize>>) -> String {
     spans.sort_unstable_by_key(|span| span.start);
     let mut masked = String::with_capacity(text.len());
@@ -58,9 +60,17 @@ mod tests {
         );
     }
 
-    /// Quadratic work on a quarter of a mebibyte takes minutes, linear work less than a second.
+    /// The CPU time of this thread in seconds: wall time on a busy machine says nothing about the
+    /// work.
+    #[cfg(unix)]
+    fn cpu_time() -> i64 {
+        rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).tv_sec
+    }
+
+    /// Quadratic work on 256 KiB takes minutes of CPU time, linear work less than a second.
+    #[cfg(unix)]
     #[test]
-    fn hostile_texts_take_no_longer_than_others() {
+    fn masking_hostile_text_takes_linear_time() {
         const LENGTH: usize = 1 << 18;
         for unit in [
             "@",
@@ -119,15 +129,16 @@ mod tests {
             "a:b://c@d\"",
         ] {
             let hostile = unit.repeat(LENGTH / unit.len());
-            let started = std::time::Instant::now();
+            let started = cpu_time();
             let masked = text(&hostile).into_owned();
-            assert!(started.elapsed().as_secs() < 30, "{unit:?} took {:?}", started.elapsed());
+            let seconds = cpu_time() - started;
+            assert!(seconds < 30, "{unit:?} took {seconds} s");
             assert!(masked.len() <= 4 * hostile.len());
         }
     }
 
     #[test]
-    fn a_mebibyte_is_masked_without_trouble() {
+    fn a_secret_behind_a_mebibyte_is_masked() {
         for unit in ["@", "eyJ", "-----BEGIN", "://", "é"] {
             let hostile = unit.repeat((1 << 20) / unit.len());
             let secret = format!("{hostile} password=hunter2");

@@ -1,5 +1,5 @@
-//! Tests of the serializer: the shapes that serde has, compared with what `serde_json` makes of them; what is
-//! masked and what is not; values that are too large; and a secret planted at random.
+//! Tests of the serializer: all shapes of serde's data model, compared with `serde_json`; what is
+//! masked and what is not; values that are too large; and secrets planted at random.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::Secret;
 
-/// What a value becomes, as JSON, which is easier to write down and to compare.
+/// What a value becomes, as JSON, which is easy to write and compare.
 fn shown<T: Serialize + ?Sized>(value: &T) -> serde_json::Value {
     serde_json::to_value(to_value(value).unwrap()).unwrap()
 }
@@ -187,7 +187,7 @@ fn secrets_are_masked_by_their_types() {
     assert_eq!(shown(&(Secret::new("x"), Some(Secret::new(1)))), json!(["***", "***"]));
 }
 
-/// As `serde_bytes` has it.
+/// Serializes as bytes, like `serde_bytes`.
 struct Bytes(Vec<u8>);
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -210,7 +210,7 @@ fn bytes_are_counted_and_not_shown() {
 }
 
 #[test]
-fn keys_are_judged_and_become_text() {
+fn keys_become_text_and_are_masked() {
     let tuples = BTreeMap::from([((1, "a"), 1)]);
     assert_eq!(shown(&tuples), json!({ "(1, a)": 1 }));
     assert_eq!(shown(&BTreeMap::from([((1, "password"), "x")])), json!({ "(1, password)": "***" }));
@@ -237,9 +237,9 @@ fn errors_are_masked() {
     assert_eq!(error.to_string(), "no postgres://u:***@h/");
 }
 
-/// Goes on although a part has failed.
-struct Careless;
-impl Serialize for Careless {
+/// Continues although a part has failed.
+struct IgnoresErrors;
+impl Serialize for IgnoresErrors {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut seq = serializer.serialize_seq(None)?;
         let _ = seq.serialize_element(&BTreeMap::from([("a", vec![Failing("x")])]));
@@ -250,10 +250,10 @@ impl Serialize for Careless {
 
 #[test]
 fn a_part_that_failed_leaves_nothing_open() {
-    assert_eq!(shown(&Careless), json!([{ "a": [] }, "b"]));
+    assert_eq!(shown(&IgnoresErrors), json!([{ "a": [] }, "b"]));
 }
 
-/// Values without an end, each in a way of its own.
+/// Endless values of each kind.
 enum Endless {
     List,
     Bytes,
@@ -281,7 +281,7 @@ impl Serialize for Endless {
     }
 }
 
-/// A list without an end.
+/// An endless list.
 struct EndlessList;
 impl Serialize for EndlessList {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -299,7 +299,7 @@ impl Display for EndlessText {
 }
 
 #[test]
-fn values_without_an_end_are_cut_with_a_note() {
+fn endless_values_are_cut_with_a_note() {
     let all = [
         Endless::List,
         Endless::Bytes,
@@ -320,15 +320,15 @@ fn values_without_an_end_are_cut_with_a_note() {
 }
 
 #[test]
-fn a_text_is_cut_before_a_secret_that_could_not_be_told() {
+fn text_is_not_cut_within_a_secret() {
     let long = format!("{} postgres://u:hunter2@h", "x ".repeat((4 << 20) / 2 - 8));
     let text = shown(&long).to_string();
     assert!(text.contains("cut here") && !text.contains("hunter"), "{}", &text[text.len() - 100..]);
 }
 
-/// A generator of numbers that gives the same ones each time (Knuth's MMIX).
-struct Dice(u64);
-impl Dice {
+/// A random number generator with a fixed sequence (Knuth's MMIX).
+struct Random(u64);
+impl Random {
     fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % limit
@@ -341,9 +341,9 @@ impl Dice {
 
 const NEEDLE: &str = "Sw0rdfish";
 
-/// A text with the secret in a position where it has to be found.
-fn planted(dice: &mut Dice) -> String {
-    let key = dice.of(&[
+/// Text with the secret in a position where it must be recognized.
+fn planted(random: &mut Random) -> String {
+    let key = random.of(&[
         "password",
         "DB_PASS",
         "apiKey",
@@ -352,13 +352,14 @@ fn planted(dice: &mut Dice) -> String {
         "Passphrase",
         "session-id",
     ]);
-    let noise =
-        |dice: &mut Dice| dice.of(&["", "a ", "host=db ", "see: ", "\n", "é ", "x, ", "(", "{", "[1, 2] "]);
-    let tail = dice.of(&["%", ".", "", "+/=", "äö", "!!", "-_-"]);
+    let noise = |random: &mut Random| {
+        random.of(&["", "a ", "host=db ", "see: ", "\n", "é ", "x, ", "(", "{", "[1, 2] "])
+    };
+    let tail = random.of(&["%", ".", "", "+/=", "äö", "!!", "-_-"]);
     let secret = format!("{NEEDLE}{tail}");
-    let before = noise(dice);
-    let after = dice.of(&["", " b", "\nc", " x=1", ", y: 2", "; z"]);
-    let position = match dice.below(13) {
+    let before = noise(random);
+    let after = random.of(&["", " b", "\nc", " x=1", ", y: 2", "; z"]);
+    let position = match random.below(13) {
         0 => format!("{key}={secret}"),
         1 => format!("{key}: {secret}"),
         2 => format!("\"{key}\": \"a {secret} b\""),
@@ -376,24 +377,26 @@ fn planted(dice: &mut Dice) -> String {
     format!("{before}{position}{after}")
 }
 
-/// A value with the secret somewhere in it.
-fn planted_value(dice: &mut Dice, depth: usize) -> serde_json::Value {
-    let key = dice.of(&["a", "b.c", "Name", "value", "user", "paths"]);
-    match dice.below(if depth == 0 { 3 } else { 6 }) {
-        0 => json!(planted(dice)),
-        1 => json!({ dice.of(&["password", "authToken", "pin", "credentials"]): NEEDLE }),
-        2 => json!({ planted(dice): 1 }),
-        3 => json!([1, planted_value(dice, depth - 1), null]),
-        4 => json!({ dice.of(&["secrets", "cookies"]): { key: [NEEDLE, planted_value(dice, depth - 1)] } }),
-        _ => json!({ key: planted_value(dice, depth - 1), "z": true }),
+/// A value with the secret somewhere inside.
+fn planted_value(random: &mut Random, depth: usize) -> serde_json::Value {
+    let key = random.of(&["a", "b.c", "Name", "value", "user", "paths"]);
+    match random.below(if depth == 0 { 3 } else { 6 }) {
+        0 => json!(planted(random)),
+        1 => json!({ random.of(&["password", "authToken", "pin", "credentials"]): NEEDLE }),
+        2 => json!({ planted(random): 1 }),
+        3 => json!([1, planted_value(random, depth - 1), null]),
+        4 => {
+            json!({ random.of(&["secrets", "cookies"]): { key: [NEEDLE, planted_value(random, depth - 1)] } })
+        }
+        _ => json!({ key: planted_value(random, depth - 1), "z": true }),
     }
 }
 
 #[test]
-fn a_planted_secret_never_comes_out() {
-    let mut dice = Dice(2);
+fn a_planted_secret_is_never_shown() {
+    let mut random = Random(2);
     for round in 0..20_000 {
-        let value = planted_value(&mut dice, 3);
+        let value = planted_value(&mut random, 3);
         let out = format!("{:?}", to_value(&value).unwrap());
         assert!(!out.contains(NEEDLE), "round {round}: {value}\nbecame {out}");
     }
