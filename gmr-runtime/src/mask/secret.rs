@@ -1,16 +1,16 @@
-//! What the adopter declares to be a secret, so that nothing has to be judged: a wrapper for values of their
-//! own, and a function for fields whose type is somebody else's. Neither ever looks at what it hides.
+//! What the user declares to be secret, so that nothing has to be classified: a wrapper for their
+//! own values, and a function for fields of other crates' types. Neither ever reads what it hides.
 
-use std::fmt::{self, Debug, Display};
+use std::fmt::{self, Debug};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::MASK;
 
-/// A value that nobody gets to see: printed, debugged or serialized, in a report or anywhere else, it is
-/// `***`.
+/// Hides a value: formatted with `{:?}` or serialized, in a report or anywhere else, it is `***`.
 ///
-/// It is read like what it wraps, so that a configuration can hold one in the place of a `String`:
+/// It deserializes as `T` does, so that a configuration can hold a `Secret<String>` where it held a
+/// `String`:
 ///
 /// ```
 /// use gmr_runtime::Secret;
@@ -29,9 +29,52 @@ use super::MASK;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
-/// Since it serializes as `***`, whatever is written out and read back has lost it. That is meant: what may
-/// be stored with its secrets needs another type.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// # What it does not do
+///
+/// - **It is not zeroized.** Dropping it frees the memory without overwriting it, like any
+///   `String`. If you need that, use the [`secrecy`] crate, alone or inside of a `Secret` (see
+///   below).
+/// - **It does not survive serialization.** Every format writes `***`, so a value that is written
+///   out and read back has lost its secret. Use another type for what you store.
+/// - **It has no `Display`, no `==`, no ordering, no `Hash` and no `Copy`.** Formatting a secret
+///   with `{}` is usually a mistake, and now a compile error. `==` on strings takes longer the more
+///   of them agrees, which can be measured; compare what [`expose`](Self::expose) returns, in
+///   constant time if an attacker chooses the other side.
+/// - **It does not mask errors of `T`.** An error from deserializing a `Secret<u16>` can quote the
+///   value that was no number.
+///
+/// # Together with `secrecy`
+///
+/// `secrecy::SecretString` zeroizes its memory and implements `Deserialize`, but not `Serialize`,
+/// so a struct with such a field cannot derive it. There are two remedies, and both are masked in a
+/// report. [`masked`] leaves the field's type as it is; a `Secret` around it needs no attribute:
+///
+/// ```
+/// use gmr_runtime::Secret;
+/// use secrecy::{ExposeSecret, SecretString};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Serialize, Deserialize)]
+/// struct Database {
+///     #[serde(serialize_with = "gmr_runtime::masked")]
+///     password: SecretString,
+///     token: Secret<SecretString>,
+/// }
+///
+/// let json = r#"{"password": "hunter2", "token": "swordfish"}"#;
+/// let database: Database = serde_json::from_str(json)?;
+/// assert_eq!(database.password.expose_secret(), "hunter2");
+/// assert_eq!(database.token.expose().expose_secret(), "swordfish");
+/// assert_eq!(serde_json::to_string(&database)?, r#"{"password":"***","token":"***"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// A `SecretBox<T>` whose `T` implements `secrecy::SerializableSecret` serializes as `T` does,
+/// without a trace of the box. A report then masks it only if the name of the field, the name of
+/// `T` or the value itself gives it away: put [`masked`] on such a field too.
+///
+/// [`secrecy`]: https://docs.rs/secrecy
+#[derive(Clone, Default)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
@@ -39,7 +82,7 @@ impl<T> Secret<T> {
     ///
     /// ```
     /// let pin = gmr_runtime::Secret::new(1234);
-    /// assert_eq!(pin.to_string(), "***");
+    /// assert_eq!(format!("{pin:?}"), "***");
     /// ```
     pub const fn new(value: T) -> Self {
         Self(value)
@@ -48,7 +91,7 @@ impl<T> Secret<T> {
     /// The value itself, for the one place that needs it.
     ///
     /// ```
-    /// let pin = gmr_runtime::Secret::from(1234);
+    /// let pin = gmr_runtime::Secret::new(1234);
     /// assert_eq!(*pin.expose(), 1234);
     /// ```
     pub const fn expose(&self) -> &T {
@@ -58,14 +101,22 @@ impl<T> Secret<T> {
     /// The value itself, no longer hidden.
     ///
     /// ```
-    /// let password = gmr_runtime::Secret::from("hunter2");
-    /// assert_eq!(password.into_inner(), "hunter2");
+    /// let password = gmr_runtime::Secret::new(String::from("hunter2"));
+    /// let password: String = password.into_inner();
+    /// assert_eq!(password, "hunter2");
     /// ```
     pub fn into_inner(self) -> T {
         self.0
     }
 }
 
+/// Lets argument parsers convert: clap's derive accepts a `Secret<String>` because it is
+/// `From<String>`.
+///
+/// ```
+/// let password: gmr_runtime::Secret<String> = String::from("hunter2").into();
+/// assert_eq!(password.expose(), "hunter2");
+/// ```
 impl<T> From<T> for Secret<T> {
     fn from(value: T) -> Self {
         Self(value)
@@ -73,12 +124,6 @@ impl<T> From<T> for Secret<T> {
 }
 
 impl<T> Debug for Secret<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
-    }
-}
-
-impl<T> Display for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(MASK)
     }
@@ -96,12 +141,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
     }
 }
 
-/// Serializes anything as `***`: for fields whose type is somebody else's, such as `secrecy::SecretString`,
-/// which need not be `Serialize` at all.
+/// Serializes any value as `***`: for fields of another crate's type. The type need not implement
+/// `Serialize`.
 ///
 /// ```
-/// /// Somebody else's type.
-/// struct SecretString(String);
+/// use secrecy::SecretString;
 ///
 /// #[derive(serde::Serialize)]
 /// struct Database {
@@ -110,37 +154,111 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
 ///     key: SecretString,
 /// }
 ///
-/// let database = Database { host: "db1", key: SecretString("hunter2".into()) };
+/// let database = Database { host: "db1", key: SecretString::from("hunter2") };
 /// assert_eq!(serde_json::to_string(&database)?, r#"{"host":"db1","key":"***"}"#);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
 /// # Errors
-/// Only those of the serializer, when it refuses text.
+/// Only those of the serializer, if it refuses a string.
 pub fn masked<T: ?Sized, S: Serializer>(_: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(MASK)
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::{ExposeSecret, SecretBox, SecretString, SerializableSecret};
+
     use super::*;
+    use crate::mask::to_value;
+    use crate::model::Value;
 
     /// Implements nothing.
     struct Opaque;
 
     #[test]
-    fn nothing_is_asked_of_what_is_hidden() {
+    fn the_hidden_type_needs_no_traits() {
         let secret = Secret::new(Opaque);
-        assert_eq!(format!("{secret} {secret:?} {secret:#?}"), "*** *** ***");
+        assert_eq!(format!("{secret:?} {secret:#?}"), "*** ***");
         assert_eq!(serde_json::to_string(&secret).unwrap(), r#""***""#);
         assert_eq!(serde_json::to_string(&Some(Secret::new(7))).unwrap(), r#""***""#);
     }
 
     #[test]
-    fn it_is_otherwise_what_it_wraps() {
-        assert_eq!(Secret::<u8>::default(), Secret::from(0));
+    fn values_go_in_and_come_out_unchanged() {
+        assert_eq!(*Secret::<u8>::default().expose(), 0);
         assert_eq!(Secret::from(vec![1]).clone().into_inner(), [1]);
         assert_eq!(serde_json::from_str::<Secret<Vec<u8>>>("[1,2]").unwrap().expose(), &[1, 2]);
         assert!(serde_json::from_str::<Secret<u8>>("\"x\"").is_err());
+    }
+
+    /// What a probe of the next test finds: whether `Secret<u8>` implements a trait that `u8` has.
+    macro_rules! implements {
+        ($bound:path) => {{
+            struct Probe<T>(std::marker::PhantomData<T>);
+            #[allow(dead_code, reason = "used where the trait is missing")]
+            trait Fallback {
+                const FOUND: bool = false;
+            }
+            impl<T> Fallback for Probe<T> {}
+            #[allow(dead_code, reason = "used where the trait is implemented")]
+            impl<T: $bound> Probe<T> {
+                const FOUND: bool = true;
+            }
+            (Probe::<u8>::FOUND, Probe::<Secret<u8>>::FOUND)
+        }};
+    }
+
+    #[test]
+    fn traits_that_would_give_a_secret_away_are_missing() {
+        assert_eq!(implements!(Debug), (true, true));
+        assert_eq!(implements!(fmt::Display), (true, false));
+        assert_eq!(implements!(PartialEq), (true, false));
+        assert_eq!(implements!(PartialOrd), (true, false));
+        assert_eq!(implements!(std::hash::Hash), (true, false));
+        assert_eq!(implements!(Copy), (true, false));
+    }
+
+    /// Serializes as its content does: the box leaves no trace.
+    #[derive(Clone, Serialize)]
+    struct Blob(String);
+    impl secrecy::zeroize::Zeroize for Blob {
+        fn zeroize(&mut self) {
+            self.0.zeroize();
+        }
+    }
+    impl SerializableSecret for Blob {}
+
+    /// Field names that say nothing, so that only the types decide.
+    #[derive(Serialize, Deserialize)]
+    struct WithSecrecy {
+        #[serde(serialize_with = "masked")]
+        a: SecretString,
+        b: Secret<SecretString>,
+        c: Option<Secret<SecretString>>,
+    }
+
+    #[test]
+    fn fields_of_secrecys_types_are_masked() {
+        let json = r#"{"a": "hunter2", "b": "swordfish", "c": "xyzzy"}"#;
+        let config: WithSecrecy = serde_json::from_str(json).unwrap();
+        assert_eq!(config.a.expose_secret(), "hunter2");
+        assert_eq!(config.b.expose().expose_secret(), "swordfish");
+        let masked = |key: &str| (key.to_owned(), Value::Text(MASK.to_owned()));
+        assert_eq!(to_value(&config).unwrap(), Value::Map(vec![masked("a"), masked("b"), masked("c")]));
+    }
+
+    #[test]
+    fn a_serializable_secret_needs_masked() {
+        #[derive(Serialize)]
+        struct Config {
+            open: SecretBox<Blob>,
+            #[serde(serialize_with = "masked")]
+            hidden: SecretBox<Blob>,
+        }
+        let blob = || SecretBox::new(Box::new(Blob("hunter2".to_owned())));
+        let shown =
+            serde_json::to_value(to_value(&Config { open: blob(), hidden: blob() }).unwrap()).unwrap();
+        assert_eq!(shown, serde_json::json!({ "open": "hunter2", "hidden": "***" }));
     }
 }
