@@ -33,3 +33,6 @@ pub(crate) use values::text;
 
 /// Replaces a secret.
 const MASK: &str = "***";
+
+#[cfg(test)]
+mod tests;
