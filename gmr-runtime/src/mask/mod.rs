@@ -10,6 +10,7 @@
 //! | `tree` | holds that value while it is built, and limits its size |
 //! | `error` | why a value could not be serialized |
 //! | `arguments` | masks command lines |
+//! | `boundary` | the nearest character boundary |
 //! | `secret` | the public types for what the user declares to be secret |
 
 mod arguments;
