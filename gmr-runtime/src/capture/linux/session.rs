@@ -260,7 +260,7 @@ impl Session {
                 each(thread.index, thread.tid, outcome);
             }
             // A handler may write to its buffer yet: that memory is given up, and the next batch gets new.
-            kept = Some(arena).filter(|arena| !arena.is_lost());
+            kept = Some(arena).filter(|arena| !arena.is_leaked());
         }
     }
 
@@ -281,7 +281,7 @@ impl Session {
         let ticket = TICKET.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the part is mapped, as long as the portion asks for, and used for this slot alone; the arena is unmapped when each slot has been taken back, and never if one says WRITING.
         unsafe {
-            slot.lend(ticket, tid.cast_signed(), arena.part(place), portion.length, portion.elsewhere);
+            slot.lend(ticket, tid.cast_signed(), arena.buffer(place), portion.length, portion.elsewhere);
         }
         let slot_number = u8::try_from(place).expect("a batch has at most 128 threads");
         let envelope = Envelope { ticket, slot: slot_number };
@@ -325,7 +325,7 @@ impl Drop for Asked<'_> {
         }
         match self.slot.progress() {
             Progress::Done(_) => self.slot.release(),
-            Progress::Writing => self.arena.lose(),
+            Progress::Writing => self.arena.leak(),
             Progress::Waiting => {}
         }
     }

@@ -9,14 +9,14 @@ use framehop::FrameAddress;
 use super::arch::{self, Registers};
 use crate::capture::{Address, Trace};
 use crate::sys::Module;
-use crate::sys::linux::mapping::Mapped;
+use crate::sys::linux::mapping::MappedBytes;
 
 /// A stack with more frames than this is cut: it is a recursion that has eaten its stack, or a loop in the tables.
 const MAX_FRAMES: usize = 200_000;
 
 /// The tables of all modules, and a cache of the rules found in them.
 pub(super) struct Unwinder {
-    tables: arch::Unwinder<Mapped>,
+    tables: arch::Unwinder<MappedBytes>,
     cache: arch::Cache,
     /// Where there is code that the tables tell of.
     covered: Vec<Range<u64>>,
@@ -133,15 +133,15 @@ impl From<FrameAddress> for Address {
 }
 
 /// The module in framehop's terms; none for one without `.eh_frame_hdr`.
-fn with_tables(module: &Module) -> Option<framehop::Module<Mapped>> {
+fn with_tables(module: &Module) -> Option<framehop::Module<MappedBytes>> {
     let tables = Tables::of(module)?;
     Some(framehop::Module::new(module.path.clone(), module.range.clone(), module.bias, tables))
 }
 
 /// Copies of a module's tables, each with its addresses in the file. Those of a large program have megabytes: they do not come from its allocator.
 struct Tables {
-    eh_frame_hdr: (Range<u64>, Option<Mapped>),
-    eh_frame: (Range<u64>, Option<Mapped>),
+    eh_frame_hdr: (Range<u64>, Option<MappedBytes>),
+    eh_frame: (Range<u64>, Option<MappedBytes>),
 }
 
 impl Tables {
@@ -153,7 +153,7 @@ impl Tables {
         Some(Self { eh_frame_hdr: (header_range, Some(header)), eh_frame: (range, Some(table)) })
     }
 
-    fn section(&mut self, name: &[u8]) -> Option<&mut (Range<u64>, Option<Mapped>)> {
+    fn section(&mut self, name: &[u8]) -> Option<&mut (Range<u64>, Option<MappedBytes>)> {
         match name {
             b".eh_frame_hdr" => Some(&mut self.eh_frame_hdr),
             b".eh_frame" => Some(&mut self.eh_frame),
@@ -162,7 +162,7 @@ impl Tables {
     }
 }
 
-impl framehop::ModuleSectionInfo<Mapped> for Tables {
+impl framehop::ModuleSectionInfo<MappedBytes> for Tables {
     fn base_svma(&self) -> u64 {
         0
     }
@@ -171,7 +171,7 @@ impl framehop::ModuleSectionInfo<Mapped> for Tables {
         self.section(name).map(|(range, _)| range.clone())
     }
 
-    fn section_data(&mut self, name: &[u8]) -> Option<Mapped> {
+    fn section_data(&mut self, name: &[u8]) -> Option<MappedBytes> {
         self.section(name)?.1.take()
     }
 }

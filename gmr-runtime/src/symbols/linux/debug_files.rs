@@ -8,7 +8,7 @@ use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
 use object::{CompressionFormat, Object, ObjectSection};
 
-use crate::sys::linux::mapping::{Mapped, filled};
+use crate::sys::linux::mapping::MappedBytes;
 use crate::sys::linux::modules::hexadecimal;
 use crate::sys::{Module, own_threads};
 
@@ -22,18 +22,18 @@ pub(super) type Dwarf<'a> = gimli::Dwarf<EndianSlice<'a, NativeEndian>>;
 const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 
 /// The file that a module was loaded from, unless it is another one by now.
-pub(super) fn own_file(module: &Module) -> Option<Mapped> {
+pub(super) fn own_file(module: &Module) -> Option<MappedBytes> {
     // A deleted or replaced executable is still behind this link; a library is not.
     let is_executable =
         std::fs::read_link("/proc/self/exe").is_ok_and(|path| path == Path::new(&module.path));
     let path = if is_executable { "/proc/self/exe" } else { &module.path };
-    let mapped = Mapped::file(&File::open(path).ok()?).ok()?;
+    let mapped = MappedBytes::file(&File::open(path).ok()?).ok()?;
     let same = build_id(&mapped) == module.build_id;
     same.then_some(mapped)
 }
 
 /// The separate debug file of a module, if it has one. `file` is the module's own.
-pub(super) fn separate_file(module: &Module, file: &Elf<'_>) -> Option<Mapped> {
+pub(super) fn separate_file(module: &Module, file: &Elf<'_>) -> Option<MappedBytes> {
     let by_build_id = module.build_id.as_ref().and_then(|id| {
         let (head, tail) = id.split_at_checked(2)?;
         Some(PathBuf::from(format!("{DEBUG_DIRECTORY}/.build-id/{head}/{tail}.debug")))
@@ -42,7 +42,7 @@ pub(super) fn separate_file(module: &Module, file: &Elf<'_>) -> Option<Mapped> {
         file.gnu_debuglink().ok().flatten().map(|(name, _)| String::from_utf8_lossy(name).into_owned());
     let by_link = linked.into_iter().flat_map(|name| link_places(Path::new(&module.path), &name));
     by_build_id.into_iter().chain(by_link).find_map(|path| {
-        let mapped = Mapped::file(&File::open(path).ok()?).ok()?;
+        let mapped = MappedBytes::file(&File::open(path).ok()?).ok()?;
         // The checksum of a debuglink would have to be computed over all of the file; a build-id tells the same at once.
         let same = module.build_id.is_some() && build_id(&mapped) == module.build_id;
         same.then_some(mapped)
@@ -69,7 +69,7 @@ pub(super) fn has_debug_info(file: &Elf<'_>) -> bool {
 #[derive(Debug)]
 pub(super) struct Sections<'a> {
     plain: Vec<(SectionId, &'a [u8])>,
-    inflated: Vec<(SectionId, Mapped)>,
+    inflated: Vec<(SectionId, MappedBytes)>,
 }
 
 /// Those that functions and lines are read from. Where variables are is not asked, and those sections are among the largest.
@@ -146,7 +146,7 @@ fn compressed<'a>(file: &Elf<'a>, id: SectionId) -> Option<Compressed<'a>> {
 }
 
 /// A zlib-compressed section, in memory of its own. Another compression (zstd) is not understood: such a section counts as missing.
-fn inflate((format, data, length): Compressed<'_>) -> Option<Mapped> {
+fn inflate((format, data, length): Compressed<'_>) -> Option<MappedBytes> {
     use miniz_oxide::inflate::TINFLStatus;
     use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
     if format != CompressionFormat::Zlib {
@@ -154,7 +154,7 @@ fn inflate((format, data, length): Compressed<'_>) -> Option<Mapped> {
     }
     let flags =
         inflate_flags::TINFL_FLAG_PARSE_ZLIB_HEADER | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    filled(usize::try_from(length).ok()?, |output| {
+    MappedBytes::filled(usize::try_from(length).ok()?, |output| {
         let (status, _, written) = decompress(&mut DecompressorOxide::new(), data, output, 0, flags);
         status == TINFLStatus::Done && written == output.len()
     })

@@ -1,6 +1,8 @@
-//! Memory of our own for the large things that a report reads: tables of unwinding, files of the symbolizer, and what of them has to be inflated.
+//! Memory mapped by gmr itself, for the large things that a report needs: stack copies, unwind
+//! tables, debug files and what has to be inflated from them.
 //!
-//! It comes from the kernel and goes back to it. In the program's allocator, pieces of this size would stay behind, and raise the sizes from which on it gives anything back.
+//! It comes from the kernel and goes back to it. In the program's allocator, pieces of this size
+//! would stay behind, and would raise the thresholds above which it returns memory at all.
 
 #![allow(unsafe_code)]
 
@@ -10,33 +12,28 @@ use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::ptr::null_mut;
 
-/// A mapping, unmapped when it is dropped.
+/// A mapping as raw memory, unmapped when it is dropped. It gives out no reference to its contents:
+/// signal handlers may be writing to them.
 #[derive(Debug)]
-pub(crate) struct Mapped {
+pub(crate) struct Mapping {
     base: *mut u8,
     length: usize,
 }
 
-// SAFETY: it owns its mapping, which belongs to no thread.
-unsafe impl Send for Mapped {}
+// SAFETY: it owns its mapping, which belongs to no thread; through a shared reference it only gives
+// out its address and length.
+unsafe impl Send for Mapping {}
 
-impl Mapped {
-    /// The contents of a file, as they are now.
-    ///
-    /// Whoever replaces a file (as package managers do) leaves this mapping as it was. Whoever cuts it short or writes to it in place, while it is mapped, may crash the program or have it
-    /// show nonsense; so may a disk that answers with errors. `docs/no-harm.md` tells the reader.
-    pub(crate) fn file(file: &File) -> io::Result<Self> {
-        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        Self::new(length, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd())
-    }
-
-    /// Zeroes.
-    fn anonymous(length: usize) -> io::Result<Self> {
-        Self::new(length, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)
+impl Mapping {
+    /// Zeroed memory without reserved swap space, for a buffer of which only a part may be used.
+    pub(crate) fn reserve(length: usize) -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        Self::new(length, libc::PROT_READ | libc::PROT_WRITE, flags, -1)
     }
 
     fn new(length: usize, protection: libc::c_int, flags: libc::c_int, fd: libc::c_int) -> io::Result<Self> {
-        // SAFETY: a new private mapping at an address of the kernel's choice concerns no other memory. A length of zero is refused.
+        // SAFETY: a new private mapping at an address of the kernel's choice affects no other memory.
+        // A length of zero is refused.
         let base = unsafe { libc::mmap(null_mut(), length, protection, flags, fd, 0) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -44,35 +41,59 @@ impl Mapped {
         Ok(Self { base: base.cast(), length })
     }
 
-    /// Fills an anonymous mapping.
-    fn write(&mut self, fill: impl FnOnce(&mut [u8]) -> bool) -> bool {
-        // SAFETY: as above, and the borrow is exclusive. Only `filled` calls this, on an anonymous mapping.
-        fill(unsafe { std::slice::from_raw_parts_mut(self.base, self.length) })
+    /// Its first byte. Valid for accesses to the whole mapping until the mapping is dropped, and for
+    /// ever if it is forgotten (`std::mem::forget`).
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base
     }
 }
 
-/// What it holds.
-impl Deref for Mapped {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the mapping is readable, initialised (by the file or with zeroes), and lives as long as the borrow. In this process nobody writes to it while it is borrowed: `write` borrows it exclusively. A file that
-        // another process changes in place shows through; its readers check every offset and length they take from it.
-        unsafe { std::slice::from_raw_parts(self.base, self.length) }
-    }
-}
-
-impl Drop for Mapped {
+impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: this is the mapping made in `new`, and no borrow of it outlives it.
+        // SAFETY: this is the mapping made in `new`, and only its owner unmaps it. Whoever keeps a
+        // pointer or a reference into it keeps the mapping alive: `MappedBytes` by its borrows, the
+        // arena as it argues.
         unsafe { libc::munmap(self.base.cast(), self.length) };
     }
 }
 
-/// An anonymous mapping filled by `fill`; none if there is no memory, or `fill` fails.
-pub(crate) fn filled(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Option<Mapped> {
-    let mut mapped = Mapped::anonymous(length).ok()?;
-    mapped.write(fill).then_some(mapped)
+/// A mapping whose contents no longer change in this process: they can be borrowed as a slice.
+#[derive(Debug)]
+pub(crate) struct MappedBytes(Mapping);
+
+impl MappedBytes {
+    /// The contents of a file, as they are now.
+    ///
+    /// Replacing the file (as package managers do) leaves this mapping unchanged. Truncating it or
+    /// writing to it in place while it is mapped can crash the program or make it show nonsense; so
+    /// can a disk that answers with errors. `docs/no-harm.md` documents this.
+    pub(crate) fn file(file: &File) -> io::Result<Self> {
+        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        Mapping::new(length, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd()).map(Self)
+    }
+
+    /// Anonymous memory, filled by `fill`. None if there is no memory, or if `fill` returns false.
+    pub(crate) fn filled(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Option<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let mapping = Mapping::new(length, libc::PROT_READ | libc::PROT_WRITE, flags, -1).ok()?;
+        // SAFETY: the mapping is readable, writable, zeroed, and of exactly this length. It was made
+        // in the line above, so no other pointer into it exists; the slice ends with this call.
+        let filled = fill(unsafe { std::slice::from_raw_parts_mut(mapping.base, mapping.length) });
+        filled.then_some(Self(mapping))
+    }
+}
+
+impl Deref for MappedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the mapping is readable, initialised (by the file or with zeroes), and lives as long
+        // as the borrow. Nothing in this process writes to it: a file's mapping is read-only, and an
+        // anonymous one is written in `filled` alone, before this value exists. Changes that another
+        // process makes to the file in place show through; readers check every offset and length that
+        // they take from it.
+        unsafe { std::slice::from_raw_parts(self.0.base, self.0.length) }
+    }
 }
 
 #[cfg(test)]
@@ -83,20 +104,31 @@ mod tests {
     #[cfg_attr(miri, ignore = "the kernel maps it")]
     fn a_file_is_mapped_as_it_is() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        let mapped = Mapped::file(&File::open(path).unwrap()).unwrap();
+        let mapped = MappedBytes::file(&File::open(path).unwrap()).unwrap();
         assert_eq!(*mapped, *std::fs::read(path).unwrap());
-        assert!(Mapped::file(&File::open("/proc/self/stat").unwrap()).is_err(), "it has no length");
+        assert!(MappedBytes::file(&File::open("/proc/self/stat").unwrap()).is_err(), "it has no length");
     }
 
     #[test]
-    fn what_fails_to_fill_is_nothing() {
+    fn a_mapping_that_could_not_be_filled_is_dropped() {
         let hello = |good| {
-            filled(5, |bytes| {
+            MappedBytes::filled(5, |bytes| {
                 bytes.copy_from_slice(b"hello");
                 good
             })
         };
         assert_eq!(*hello(true).unwrap(), *b"hello");
         assert!(hello(false).is_none());
+    }
+
+    #[test]
+    fn reserved_memory_is_zeroed_and_writable() {
+        let mapping = Mapping::reserve(8192).unwrap();
+        // SAFETY: both bytes lie within the mapping, which nothing else accesses.
+        let (first, last) = unsafe {
+            mapping.base().write(7);
+            (mapping.base().read(), mapping.base().add(8191).read())
+        };
+        assert_eq!((first, last), (7, 0));
     }
 }

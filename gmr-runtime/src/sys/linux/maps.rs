@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// One line of the map.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Mapping<'a> {
+pub(crate) struct Region<'a> {
     pub(crate) range: Range<u64>,
     pub(crate) readable: bool,
     /// Where in its file it begins.
@@ -15,7 +15,7 @@ pub(crate) struct Mapping<'a> {
     pub(crate) path: &'a str,
 }
 
-impl<'a> Mapping<'a> {
+impl<'a> Region<'a> {
     /// `address-address perms offset device inode   path`; the path may hold blanks.
     fn parse(line: &'a str) -> Option<Self> {
         let hexadecimal = |number| u64::from_str_radix(number, 16).ok();
@@ -33,12 +33,12 @@ impl<'a> Mapping<'a> {
 }
 
 /// The first thing that `look` finds in the map, in ascending order of addresses. None if the map cannot be read either.
-pub(crate) fn find<T>(mut look: impl FnMut(Mapping<'_>) -> Option<T>) -> Option<T> {
+pub(crate) fn find<T>(mut look: impl FnMut(Region<'_>) -> Option<T>) -> Option<T> {
     let mut map = BufReader::new(File::open("/proc/self/maps").ok()?);
     let mut line = Vec::new();
     while map.read_until(b'\n', &mut line).ok()? > 0 {
         // A path may be of any bytes; one that is no text is nothing that could be shown.
-        let found = str::from_utf8(&line).ok().and_then(Mapping::parse).and_then(&mut look);
+        let found = str::from_utf8(&line).ok().and_then(Region::parse).and_then(&mut look);
         if found.is_some() {
             return found;
         }
@@ -49,8 +49,8 @@ pub(crate) fn find<T>(mut look: impl FnMut(Mapping<'_>) -> Option<T>) -> Option<
 
 /// How many bytes are mapped from `address` to the end of its mapping: the rest of a stack, if `address` is in one.
 pub(crate) fn rest_from(address: u64) -> Option<usize> {
-    find(|mapping| {
-        mapping.range.contains(&address).then(|| usize::try_from(mapping.range.end - address).ok())?
+    find(|region| {
+        region.range.contains(&address).then(|| usize::try_from(region.range.end - address).ok())?
     })
 }
 
@@ -62,11 +62,11 @@ mod tests {
     fn a_line_is_taken_apart() {
         let line = "7f10000-7f12000 r-xp 00001000 fe:00 4711      /opt/a b/lib.so (deleted)\n";
         let path = "/opt/a b/lib.so (deleted)";
-        let mapping = Mapping { range: 0x7f1_0000..0x7f1_2000, readable: true, offset: 0x1000, path };
-        assert_eq!(Mapping::parse(line), Some(mapping));
-        let without_path = Mapping::parse("7f10000-7f12000 ---p 00000000 00:00 0 \n").unwrap();
+        let region = Region { range: 0x7f1_0000..0x7f1_2000, readable: true, offset: 0x1000, path };
+        assert_eq!(Region::parse(line), Some(region));
+        let without_path = Region::parse("7f10000-7f12000 ---p 00000000 00:00 0 \n").unwrap();
         assert_eq!((without_path.readable, without_path.path), (false, ""));
-        assert_eq!(Mapping::parse("no line of a map"), None);
+        assert_eq!(Region::parse("no line of a map"), None);
     }
 
     #[test]

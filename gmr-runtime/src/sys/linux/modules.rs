@@ -9,8 +9,8 @@ use object::NativeEndian;
 use object::elf;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
 
-use super::mapping::{self, Mapped};
-use super::maps::{self, Mapping};
+use super::mapping::MappedBytes;
+use super::maps::{self, Region};
 use super::memory;
 
 type Header = elf::FileHeader64<NativeEndian>;
@@ -42,9 +42,9 @@ impl Modules {
     /// Reads the address map and the headers of all images. A module that cannot be read is left out: its frames are then found without it.
     pub(crate) fn load() -> Self {
         let mut starts = Vec::new();
-        let _: Option<()> = maps::find(|mapping| {
-            if is_start_of_image(&mapping) {
-                starts.push((mapping.range.start, mapping.path.to_owned()));
+        let _: Option<()> = maps::find(|region| {
+            if is_start_of_image(&region) {
+                starts.push((region.range.start, region.path.to_owned()));
             }
             None
         });
@@ -72,9 +72,9 @@ impl Modules {
 }
 
 /// Whether an image begins here: the mapping of a file's beginning, or the vDSO.
-fn is_start_of_image(mapping: &Mapping<'_>) -> bool {
-    let image = mapping.path.starts_with('/') || mapping.path == "[vdso]";
-    image && mapping.readable && mapping.offset == 0
+fn is_start_of_image(region: &Region<'_>) -> bool {
+    let image = region.path.starts_with('/') || region.path == "[vdso]";
+    image && region.readable && region.offset == 0
 }
 
 impl Module {
@@ -128,9 +128,9 @@ impl Module {
     }
 
     /// A copy of what stands at these addresses of the file.
-    pub(crate) fn section(&self, range: &Range<u64>) -> Option<Mapped> {
+    pub(crate) fn section(&self, range: &Range<u64>) -> Option<MappedBytes> {
         let (start, length) = self.in_memory(range)?;
-        mapping::filled(length, |copy| memory::read(start, copy) == length)
+        MappedBytes::filled(length, |copy| memory::read(start, copy) == length)
     }
 
     /// The same of notes, which are short: not worth a mapping.
