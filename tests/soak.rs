@@ -24,12 +24,12 @@ const THREADS: [(&str, &str); 15] = [
     ("fork", "hostile::fork"),
     ("dive", "hostile::dive"),
     // A library that came or went between the look at the modules and the copy of the stack.
-    ("libraries", "hostile::load_libraries|there is no unwind information"),
+    ("libraries", "hostile::load_libraries|no unwind information"),
     ("tiny", "hostile::start_tiny_threads"),
     ("alternate", "hostile::raise_on_alternate_stack"),
     ("timer", "hostile::be_interrupted"),
     // In the code that no table tells of, the stack ends, and says so.
-    ("generated", "hostile::run_generated_code|there is no unwind information"),
+    ("generated", "hostile::run_generated_code|no unwind information"),
     ("sigwait", "hostile::wait_for_signals"),
     ("listen-1", "hostile::listen"),
     ("listen-2", "hostile::listen"),

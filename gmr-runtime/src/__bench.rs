@@ -1,7 +1,8 @@
-//! What the benchmarks measure and nobody else sees. Compiled with the feature `__bench` only; no part of the public interface.
+//! Private functions for gmr's benchmarks, compiled with the feature `__bench` only. Not part of
+//! the public interface.
 //!
-//! A feature, since the time in the signal handler can only be taken inside of it, and the default build must contain nothing of that. The functions are the
-//! private ones under names that do not lead into private rooms.
+//! It is a feature because the time in the signal handler can only be measured inside the handler,
+//! and the default build must not contain that.
 
 use serde::Serialize;
 
@@ -10,49 +11,51 @@ use crate::model::{Stack, Value};
 use crate::symbols;
 use crate::sys::Modules;
 
-/// The copy of one stack, and what is needed to unwind it.
+/// A copy of one stack, and what is needed to unwind it.
 pub struct Specimen(bench::Specimen);
 
 impl Specimen {
-    /// Takes the stack of a thread of this process, while no report is made.
+    /// Captures the stack of a thread of this process. Must not run while a report is made.
     ///
     /// # Panics
-    /// If no signal is free, or the thread has ended.
+    /// If no real-time signal is free, or the thread has ended.
     pub fn of_thread(tid: u32) -> Self {
         Self(bench::Specimen::of_thread(tid))
     }
 
-    /// Unwinds it, and returns how many frames it has.
+    /// Unwinds it, and returns the number of frames.
     pub fn unwind(&mut self) -> usize {
         self.0.unwind().frames.len()
     }
 
-    /// The stack with names.
+    /// Unwinds and symbolizes it.
     pub fn symbolize(&mut self) -> Stack {
         let trace = self.0.unwind();
         symbols::symbolize(&[trace], &self.0.modules, symbols::DEADLINE).0.remove(0)
     }
 }
 
-/// Makes the next symbolization a first one.
+/// Clears the symbol cache, so that the next symbolization is a first one.
 pub fn forget_symbols() {
     symbols::forget();
 }
 
-/// Of each thread that has answered since the last call: nanoseconds in the handler, of which nanoseconds of processor time, and bytes of stack.
+/// For each thread that has answered since the last call: nanoseconds in the handler, nanoseconds
+/// of CPU time of these, and bytes of stack.
 pub fn take_handler_times() -> Vec<(u64, u64, usize)> {
     bench::take_times()
 }
 
-/// A configuration as the report shows it.
+/// A configuration with secrets masked, as the report shows it.
 ///
 /// # Panics
-/// If it cannot be shown.
+/// If it cannot be serialized.
 pub fn mask(configuration: &impl Serialize) -> Value {
-    crate::mask::to_value(configuration).expect("it can be shown")
+    crate::mask::to_value(configuration).expect("it can be serialized")
 }
 
-/// Resolves addresses of this process, and returns how many functions and how many lines were found.
+/// Resolves addresses of this process, and returns the number of functions and of lines that were
+/// found.
 pub fn resolve(addresses: &[u64]) -> (usize, usize) {
     let frames = addresses.iter().map(|&address| capture::Address::Exact(address)).collect();
     let trace = capture::Trace { frames, incomplete: None };

@@ -1,5 +1,5 @@
-//! How stacks are taken: each thread copies its own on a private signal, and the copies are
-//! unwound. It knows nothing of sections, of the deadlines of generators, or of text.
+//! Captures stacks: a private signal (the capture signal) makes each thread copy its own stack, and
+//! the copies are unwound. It knows nothing about sections, deadlines of generators, or views.
 //!
 //! Most of gmr's `unsafe` code is here, behind safe functions.
 
@@ -23,23 +23,23 @@ use noop as platform;
 pub(crate) use platform::bench;
 pub(crate) use platform::{prepare, shield_thread, signal, trace};
 
-/// A stack as addresses: what unwinding gave.
+/// A stack as addresses: the result of unwinding.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trace {
-    /// Where each frame was, innermost first. Threads of a pool share one.
+    /// The address of each frame, innermost first. Threads with the same stack share one.
     pub(crate) frames: Arc<[Address]>,
-    /// Why the trace ends early, or is empty.
+    /// Why the trace ends early or is empty.
     pub(crate) incomplete: Option<String>,
 }
 
-/// Where a frame was.
+/// The code address of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Address {
-    /// The instruction that was about to run: the innermost frame, or one interrupted by a signal.
+    /// The next instruction to run: of the innermost frame, or of one that a signal interrupted.
     Exact(u64),
     /// The instruction after a call.
     Return(u64),
-    /// What a signal handler returns to: between the handler and what it has interrupted.
+    /// The code that a signal handler returns to, between the handler and what it interrupted.
     Signal(u64),
 }
 
@@ -51,8 +51,8 @@ impl Address {
         }
     }
 
-    /// An address within the instruction that the frame is at: a return address may already belong to
-    /// the next line, or even to the next function.
+    /// An address within the instruction that the frame is at. A return address can already belong
+    /// to the next line, or even to the next function.
     pub(crate) fn lookup(self) -> u64 {
         match self {
             Address::Exact(address) | Address::Signal(address) => address,

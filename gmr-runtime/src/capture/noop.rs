@@ -1,4 +1,4 @@
-//! Platforms on which gmr cannot take stacks: the same functions, which say so.
+//! Platforms on which gmr cannot capture stacks: the same functions, which return that.
 
 use std::sync::Arc;
 
@@ -6,24 +6,24 @@ use super::Trace;
 use crate::sys::Modules;
 use crate::threads::ThreadInfo;
 
-/// Nothing to prepare.
+/// Does nothing: there is nothing to prepare.
 pub(crate) fn prepare(_avoid: Option<i32>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Signals are left as they are.
+/// Does nothing: signal masks stay as they are.
 pub(crate) fn shield_thread(_open: Option<i32>) {}
 
-/// None is needed.
+/// Always `None`: there is no capture signal.
 pub(crate) fn signal() -> Option<i32> {
     None
 }
 
-/// Every thread's stack is missing, for the same reason.
+/// A trace without frames for each thread, with the reason.
 pub(crate) fn trace(threads: &[ThreadInfo], _modules: &Modules) -> Vec<Trace> {
     let missing = Trace {
         frames: Arc::default(),
-        incomplete: Some("stacks can be taken on Linux for x86_64 and aarch64 only".into()),
+        incomplete: Some("stacks can be captured on Linux (x86_64, aarch64) only".into()),
     };
     vec![missing; threads.len()]
 }

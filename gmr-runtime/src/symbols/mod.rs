@@ -1,7 +1,7 @@
-//! From addresses to functions, files, lines and source text.
+//! Resolves addresses to functions, files, lines and source text.
 //!
-//! It reads files and copies of files in memory of its own; it touches neither the program's threads
-//! nor its allocator's large pieces, and never waits longer than its caller allows.
+//! It maps the files that it reads into memory of its own. It does not touch the program's threads,
+//! keeps large data out of the program's allocator, and waits no longer than its caller allows.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ mod symbolize;
 pub(crate) use cache::forget;
 pub(crate) use symbolize::{DEADLINE, symbolize};
 
-/// What the symbolizer says of one address: the function, then those it was inlined into.
+/// One function at an address, with its location. An address with inlined functions has several.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Symbol {
     pub(crate) function: Option<String>,
@@ -38,5 +38,5 @@ pub(crate) struct Symbol {
     pub(crate) source: Option<String>,
 }
 
-/// What an address resolved to, shared by all the stacks it occurs in.
+/// The frames that an address resolved to, shared by all stacks in which it occurs.
 type Resolved = Vec<Arc<Frame>>;

@@ -1,4 +1,5 @@
-//! Lines of source files, where they can be read. Each file is read once per report and only if it is an ordinary file of ordinary size.
+//! Lines of source files, where those can be read. A file is read at most once per report, and only
+//! if it is a regular file of a plausible size.
 
 use std::collections::HashMap;
 use std::fs;
@@ -7,16 +8,17 @@ use std::path::Path;
 use crate::mask;
 
 /// No source file that a person wrote is larger.
-const LARGEST: u64 = 4 << 20;
+const MAX_SIZE: u64 = 4 << 20;
 
-/// The files that have been read.
+/// The source files that have been read, by path; `None` for one that cannot be read.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     files: HashMap<String, Option<String>>,
 }
 
 impl Sources {
-    /// The text of a line (counted from 1), without the blanks around it; secrets that someone wrote into the source are masked like any other.
+    /// The text of a line (counted from 1), trimmed. Secrets in the source are masked like any
+    /// others.
     pub(super) fn line(&mut self, file: &str, line: u32) -> Option<String> {
         if !self.files.contains_key(file) {
             self.files.insert(file.to_owned(), read(Path::new(file)));
@@ -28,10 +30,10 @@ impl Sources {
     }
 }
 
-/// Opening a named pipe or a device could block or do harm: only ordinary files are opened.
+/// Opens regular files only: opening a named pipe or a device can block or have side effects.
 fn read(path: &Path) -> Option<String> {
     let metadata = fs::metadata(path).ok()?;
-    (metadata.is_file() && metadata.len() <= LARGEST).then(|| fs::read_to_string(path).ok())?
+    (metadata.is_file() && metadata.len() <= MAX_SIZE).then(|| fs::read_to_string(path).ok())?
 }
 
 #[cfg(test)]
@@ -46,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_no_line() {
+    fn an_unreadable_file_or_a_missing_line_is_none() {
         let mut sources = Sources::default();
         assert_eq!(sources.line("/nonexistent/main.rs", 1), None);
         assert_eq!(sources.line("/dev/zero", 1), None);

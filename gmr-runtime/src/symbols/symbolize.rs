@@ -20,7 +20,8 @@ use crate::sys::{Module, Modules, own_threads};
 
 /// How long to wait for symbols. Reading the debug information of a large binary for the first time
 /// is slow. Without symbols the report still has its addresses. The deadline of the Threads section
-/// is five seconds longer than this, because on an overloaded machine the steps before are slow too.
+/// is five seconds longer than this, because on an overloaded machine the steps before are slow
+/// too.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 
 /// The frame between a signal handler and the code that it interrupted, as gdb shows it.

@@ -1,9 +1,9 @@
 //! What the other modules need from the operating system: ids, signal masks, memory, the address
-//! map, loaded modules, `/proc`, descriptors, and threads of gmr's own.
+//! map, loaded modules, `/proc`, descriptors, gmr's own threads, and a mutex with a deadline.
 //!
-//! It depends on no other module and decides nothing: it reads, and hands over what it has read.
-//! `linux` has what only supported platforms have; `noop` has the part of it that every platform
-//! needs, and says that there is nothing to show.
+//! It depends on no other module and makes no decisions: it reads, and returns what it has read.
+//! `linux` is for the supported platforms. `noop` has the functions that every platform needs; they
+//! return that nothing is known.
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop)))]
 pub(crate) mod linux;

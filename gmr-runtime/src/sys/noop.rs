@@ -1,26 +1,27 @@
-//! Platforms of which gmr knows nothing: the same functions, which say so.
+//! Unsupported platforms: the functions that every platform needs. They return that nothing is
+//! known.
 
-/// Not known here.
+/// Always 0: thread ids are not known.
 pub(crate) fn current_tid() -> u32 {
     0
 }
 
-/// Runs it.
+/// Runs `run` on this thread.
 pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
     run()
 }
 
-/// Not known here.
+/// Always `None`: the sender is not known.
 #[cfg(unix)]
 pub(crate) fn sender(_info: &libc::siginfo_t) -> Option<(u32, u32)> {
     None
 }
 
-/// No modules are known.
+/// An empty list of modules.
 #[derive(Debug, Default)]
 pub(crate) struct Modules;
 
-/// Never made on this platform.
+/// A module; never constructed on this platform.
 #[derive(Debug, Clone)]
 pub(crate) struct Module {
     pub(crate) path: String,
@@ -29,25 +30,25 @@ pub(crate) struct Module {
 }
 
 impl Modules {
-    /// None.
+    /// The empty list.
     pub(crate) fn load() -> Self {
         Self
     }
 
-    /// None.
+    /// Always `None`.
     #[cfg(target_os = "linux")]
     pub(crate) fn named(&self, _path: &str) -> Option<&Module> {
         None
     }
 
-    /// None.
+    /// Always `None`.
     pub(crate) fn find(&self, _address: u64) -> Option<&Module> {
         None
     }
 }
 
 impl Module {
-    /// Never.
+    /// Always false.
     pub(crate) fn covers(&self, _address: u64) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Threads of gmr's own: how they are started, and which they are.
+//! Starts gmr's own threads, and knows which ones are running.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,22 +6,23 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use super::current_tid;
 
-/// What std gives a thread. Named, since std would look for an environment variable otherwise, behind a lock that the program can hold.
+/// The default of std. It is set explicitly, because std would read an environment variable
+/// otherwise, under a lock that the program can hold.
 const STACK_SIZE: usize = 2 << 20;
 
-/// The name of the one thread that lives as long as gmr is installed.
+/// The name of the thread that runs for as long as gmr is installed.
 pub(crate) const REPORTER: &str = "gmr";
 
-/// The threads that run now. Held for a moment at a time, by gmr's own threads alone.
+/// The threads that are running. Only gmr's own threads lock it, and never for long.
 static RUNNING: Mutex<Vec<(u32, &'static str)>> = Mutex::new(Vec::new());
 
 /// Starts a thread, which the report marks as gmr's own.
 ///
 /// # Errors
-/// The operating system's refusal.
+/// If the operating system cannot start a thread.
 pub(crate) fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.to_owned()).stack_size(STACK_SIZE).spawn(move || {
-        let _enrolled = Enrolled::new(name);
+        let _registration = Registration::new(name);
         run();
     })?;
     Ok(())
@@ -30,14 +31,14 @@ pub(crate) fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> 
 /// Starts a thread that ends within `scope`.
 ///
 /// # Errors
-/// The operating system's refusal.
+/// If the operating system cannot start a thread.
 pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     name: &'static str,
     run: impl FnOnce() -> T + Send + 'scope,
 ) -> io::Result<ScopedJoinHandle<'scope, T>> {
     thread::Builder::new().name(name.to_owned()).stack_size(STACK_SIZE).spawn_scoped(scope, move || {
-        let _enrolled = Enrolled::new(name);
+        let _registration = Registration::new(name);
         run()
     })
 }
@@ -51,10 +52,10 @@ fn running() -> MutexGuard<'static, Vec<(u32, &'static str)>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps the calling thread on the list until it ends, in whichever way.
-struct Enrolled(u32);
+/// Lists the calling thread until this is dropped, by a panic too.
+struct Registration(u32);
 
-impl Enrolled {
+impl Registration {
     fn new(name: &'static str) -> Self {
         let tid = current_tid();
         running().push((tid, name));
@@ -62,7 +63,7 @@ impl Enrolled {
     }
 }
 
-impl Drop for Enrolled {
+impl Drop for Registration {
     fn drop(&mut self) {
         running().retain(|&(tid, _)| tid != self.0);
     }

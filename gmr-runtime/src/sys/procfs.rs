@@ -1,6 +1,7 @@
-//! What the kernel tells under `/proc` about processes and threads: reading and parsing, no judgement.
+//! Reads and parses the files under `/proc` about processes and threads. It draws no conclusions.
 //!
-//! The parsers take text, so that they can be tested with any; a field that is missing or malformed is `None`, never a panic.
+//! The parsers take text, so that tests can pass any. A missing or malformed field gives `None`,
+//! never a panic.
 
 use std::fs;
 use std::io;
@@ -9,8 +10,10 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-/// A directory of `/proc` that is held open, and a buffer for what is read from below it: with a thousand threads, half the time would go into
-/// finding `/proc/self/task` again and into asking how long a file is that has no length.
+/// An open directory of `/proc`, with a buffer for the files read from below it.
+///
+/// With a thousand threads, half of the time would otherwise go into looking up `/proc/self/task`
+/// again and into asking for the length of files that have none.
 #[derive(Debug)]
 pub(crate) struct Directory {
     fd: OwnedFd,
@@ -24,16 +27,16 @@ impl Directory {
         Ok(Self { fd, buffer: Vec::with_capacity(4096) })
     }
 
-    /// The text of a file below it. Names of threads are any bytes: what is no UTF-8 is replaced.
+    /// The text of a file below it. Thread names can be any bytes; invalid UTF-8 is replaced.
     pub(crate) fn read(&mut self, path: &str) -> io::Result<std::borrow::Cow<'_, str>> {
         let file = rustix::fs::openat(&self.fd, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         self.buffer.clear();
         loop {
             self.buffer.reserve(1024);
-            // The kernel makes these texts up at each read from their beginning; a short answer is their end.
-            let room = self.buffer.capacity() - self.buffer.len();
+            // The kernel generates these files on each read; a short read means the end.
+            let spare = self.buffer.capacity() - self.buffer.len();
             match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut self.buffer)) {
-                Ok(count) if count < room => return Ok(String::from_utf8_lossy(&self.buffer)),
+                Ok(count) if count < spare => return Ok(String::from_utf8_lossy(&self.buffer)),
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -51,7 +54,7 @@ pub(crate) struct Stat {
     pub(crate) system_ticks: u64,
     /// Clock ticks from boot to the start.
     pub(crate) start_ticks: u64,
-    /// Whether any of the signals 1 to 31 is blocked; the others are not told here.
+    /// Whether any of the signals 1 to 31 is blocked. `stat` does not have the others.
     pub(crate) blocks_some: bool,
     /// The processor it last ran on.
     pub(crate) processor: Option<u32>,
@@ -66,16 +69,17 @@ impl Stat {
         Self::parse(&String::from_utf8_lossy(&bytes)).ok_or_else(malformed)
     }
 
-    /// Reads and parses the `stat` of one thread, `directory` being that of all.
-    pub(crate) fn of_task(directory: &mut Directory, tid: u32) -> io::Result<Self> {
+    /// Reads and parses the `stat` of one thread below `directory`, a `/proc/PID/task`.
+    pub(crate) fn of_thread(directory: &mut Directory, tid: u32) -> io::Result<Self> {
         Self::parse(&directory.read(&format!("{tid}/stat"))?).ok_or_else(malformed)
     }
 
-    /// `tid (name) state ppid ...`, as `proc_pid_stat(5)` numbers the fields. The name may hold blanks and parentheses, so it ends at the last one.
+    /// Parses `tid (name) state ppid ...`, fields numbered as in `proc_pid_stat(5)`. The name can
+    /// contain spaces and parentheses, so it ends at the last parenthesis.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (_, rest) = text.split_once('(')?;
         let (name, rest) = rest.rsplit_once(')')?;
-        // The first of ours is field 3 of the manual page.
+        // What follows the name begins with field 3 of the manual page.
         let mut fields = rest.split_ascii_whitespace();
         let mut at = 3;
         let mut field = |number: usize| {
@@ -84,9 +88,9 @@ impl Stat {
             found
         };
         let state = field(3)?.chars().next()?;
-        let mut number = |wanted| field(wanted)?.parse::<u64>().ok();
+        let mut number = |field_number| field(field_number)?.parse::<u64>().ok();
         let narrow = |number: u64| u32::try_from(number).ok();
-        // In ascending order: each call goes on where the one before has stopped.
+        // In ascending order: each call continues where the one before stopped.
         Some(Self {
             name: name.to_owned(),
             state,
@@ -100,14 +104,14 @@ impl Stat {
         })
     }
 
-    /// The scheduling policy in words, as sched(7) has them.
+    /// The scheduling policy by its name in sched(7).
     pub(crate) fn policy_in_words(&self) -> Option<String> {
         let words = ["other", "fifo", "rr", "batch", "iso", "idle", "deadline", "ext"];
         let policy = usize::try_from(self.policy?).ok()?;
         Some(words.get(policy).map_or_else(|| policy.to_string(), |word| (*word).to_owned()))
     }
 
-    /// The state in words, as `proc_pid_status(5)` has them.
+    /// The state by its name in `proc_pid_status(5)`.
     pub(crate) fn state_in_words(&self) -> String {
         let words = match self.state {
             'R' => "running",
@@ -143,8 +147,8 @@ impl Status {
         Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
     }
 
-    /// Reads and parses the `status` of one thread, `directory` being that of all.
-    pub(crate) fn of_task(directory: &mut Directory, tid: u32) -> io::Result<Self> {
+    /// Reads and parses the `status` of one thread below `directory`, a `/proc/PID/task`.
+    pub(crate) fn of_thread(directory: &mut Directory, tid: u32) -> io::Result<Self> {
         Ok(Self::parse(&directory.read(&format!("{tid}/status"))?))
     }
 
@@ -161,7 +165,7 @@ impl Status {
         status
     }
 
-    /// Whether the thread holds this signal back. Advisory: it may change its mind at any moment.
+    /// Whether the thread blocks this signal. Advisory: it can change its mask at any moment.
     pub(crate) fn blocks(&self, signal: i32) -> bool {
         u32::try_from(signal - 1).is_ok_and(|bit| self.blocked.checked_shr(bit).unwrap_or(0) & 1 == 1)
     }
@@ -176,7 +180,8 @@ fn four(text: &str) -> Option<[u32; 4]> {
     Some([numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??])
 }
 
-/// The numeric names in a directory, in ascending order: processes in `/proc`, threads in `/proc/self/task`.
+/// The numeric names in a directory, in ascending order: processes in `/proc`, threads in
+/// `/proc/self/task`.
 pub(crate) fn ids(directory: &str) -> io::Result<Vec<u32>> {
     let mut ids = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -188,7 +193,7 @@ pub(crate) fn ids(directory: &str) -> io::Result<Vec<u32>> {
     Ok(ids)
 }
 
-/// The arguments of a process: empty for a kernel thread, and for a process that has ended.
+/// The arguments of a process; empty for a kernel thread and for a process that has ended.
 pub(crate) fn command_line(pid: u32) -> Vec<String> {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
@@ -196,12 +201,13 @@ pub(crate) fn command_line(pid: u32) -> Vec<String> {
     if arguments.is_empty() { Vec::new() } else { arguments.split('\0').map(str::to_owned).collect() }
 }
 
-/// Seconds since boot, to a hundredth.
+/// Seconds since boot, with a resolution of 10 ms.
 pub(crate) fn seconds_since_boot() -> Option<f64> {
     fs::read_to_string("/proc/uptime").ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The name of a user, from `/etc/passwd` alone: the name service may ask the network, or load libraries, and this process may be stuck in either.
+/// The name of a user, from `/etc/passwd` only: the name service can query the network or load
+/// libraries, and this process may be stuck in either.
 pub(crate) fn user_name(uid: u32) -> Option<String> {
     user_in(&fs::read_to_string("/etc/passwd").ok()?, uid)
 }
@@ -224,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_hold_anything() {
+    fn a_thread_name_can_contain_anything() {
         let line = "42 (a ) R (b) S 7 42 42 0 -1 4194304 1 2 3 4 150 25 0 0 20 0 9 0 777 1 1 18446744073709551615 \
                     26 27 28 29 30 31 0 33 34 35 36 37 17 3 40 2 42";
         let stat = Stat::parse(line).unwrap();
@@ -236,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_no_stat() {
+    fn a_malformed_stat_is_none() {
         for text in ["", "42", "42 (x", "42 (x)", "42 (x) S", "42 (x) S no numbers here"] {
             assert_eq!(Stat::parse(text), None, "{text:?}");
         }
@@ -252,29 +258,29 @@ mod tests {
     }
 
     #[test]
-    fn users_come_from_the_file() {
+    fn users_come_from_the_passwd_file() {
         let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\nshop:x:1000:1000::/:\n";
         assert_eq!(user_in(passwd, 1000).as_deref(), Some("shop"));
         assert_eq!(user_in(passwd, 7), None);
     }
 
     #[test]
-    fn a_directory_reads_what_is_below_it() {
+    fn files_below_a_directory_are_read() {
         let mut directory = Directory::open("/proc/self/task").unwrap();
         let tid = std::process::id();
-        let stat = Stat::of_task(&mut directory, tid).unwrap();
+        let stat = Stat::of_thread(&mut directory, tid).unwrap();
         assert_eq!(
-            Status::of_task(&mut directory, tid).unwrap().uids,
+            Status::of_thread(&mut directory, tid).unwrap().uids,
             Status::read(Path::new("/proc/self")).unwrap().uids
         );
-        // Longer than the buffer at first.
+        // Longer than the initial buffer.
         assert_eq!(directory.read(&format!("{tid}/environ")).is_ok(), fs::read("/proc/self/environ").is_ok());
         assert!(directory.read("0/stat").is_err());
         assert!(stat.processor.is_some() && stat.policy.is_some());
     }
 
     #[test]
-    fn this_process_is_there() {
+    fn this_process_is_listed() {
         let pid = std::process::id();
         assert!(ids("/proc").unwrap().contains(&pid));
         assert!(ids("/proc/self/task").unwrap().contains(&pid));

@@ -32,8 +32,8 @@ impl TimedMutex {
             .unlocked
             .wait_timeout_while(self.holder(), timeout, |holder| *holder == this)
             .unwrap_or_else(PoisonError::into_inner);
-        // Not `then_some`: it would build the guard in every case, and dropping the unused one would
-        // lock `holder` again on this thread.
+        // Not `then_some`: it would build the guard in every case, and dropping the unused one
+        // would lock `holder` again on this thread.
         (std::mem::replace(&mut *holder, this) != this).then(|| TimedGuard(self))
     }
 

@@ -1,7 +1,7 @@
-//! What the kernel says of the threads of this process: which there are, what each is doing, what
-//! it waits for, and whether it may be sent a signal.
+//! What the kernel knows about the threads of this process: their names and states, what each is
+//! waiting for, and whether it may be signalled.
 //!
-//! It reads `/proc` and disturbs no thread. Stacks are the business of `capture`.
+//! It reads `/proc` and disturbs no thread. `capture` takes the stacks.
 
 use crate::model::Waiting;
 
@@ -21,7 +21,7 @@ use noop as platform;
 
 pub(crate) use platform::{info, list};
 
-/// One thread, as the kernel describes it, before it is asked for its stack.
+/// One thread as the kernel describes it, before its stack is captured.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ThreadInfo {
     pub(crate) tid: u32,
@@ -33,6 +33,6 @@ pub(crate) struct ThreadInfo {
     pub(crate) policy: Option<String>,
     pub(crate) last_cpu: Option<u32>,
     pub(crate) waiting: Option<Waiting>,
-    /// Why it must not be sent the private signal.
+    /// Why the capture signal must not be sent to it.
     pub(crate) skip_reason: Option<String>,
 }

@@ -8,8 +8,8 @@ use std::mem::ManuallyDrop;
 
 use crate::sys::linux::mapping::Mapping;
 
-/// How much of each buffer is touched in advance: what an ordinary stack takes. The kernel then finds
-/// the pages here, and not while a thread of the program is in the handler.
+/// How much of each buffer is touched in advance: what an ordinary stack takes. The kernel then
+/// finds the pages here, and not while a thread of the program is in the handler.
 const WARM: usize = 12 << 10;
 /// The smallest page size there is; where pages are larger, some are touched more than once.
 const PAGE: usize = 4 << 10;
@@ -61,8 +61,9 @@ impl Arena {
     /// # Safety
     /// Nothing may write to this buffer while the slice is in use: its slot must say `DONE`.
     pub(super) unsafe fn read(&self, index: usize) -> &[u8] {
-        // SAFETY: the buffer lies within the mapping and is initialised (a fresh mapping is zeroed), and
-        // the caller promises that nothing writes to it. Other buffers are not part of the slice.
+        // SAFETY: the buffer lies within the mapping and is initialised (a fresh mapping is
+        // zeroed), and the caller promises that nothing writes to it. Other buffers are not part of
+        // the slice.
         unsafe { std::slice::from_raw_parts(self.buffer(index), self.capacity) }
     }
 }
@@ -72,9 +73,9 @@ impl Drop for Arena {
         if self.leaked.get() {
             return;
         }
-        // SAFETY: it is dropped here alone, and not used afterwards. No slice of it outlives the arena,
-        // and no slot is lent any more: each `Pending` borrows the arena, and takes its slot back, or
-        // marks the arena as leaked, when it is dropped.
+        // SAFETY: it is dropped here alone, and not used afterwards. No slice of it outlives the
+        // arena, and no slot is lent any more: each `Pending` borrows the arena, and takes its slot
+        // back, or marks the arena as leaked, when it is dropped.
         unsafe { ManuallyDrop::drop(&mut self.mapping) };
     }
 }
@@ -96,7 +97,8 @@ mod tests {
         let buffer = leaked.buffer(1);
         drop(leaked);
         assert!(is_mapped(buffer));
-        // Large, so that no other test of this process maps something at the same address meanwhile.
+        // Large, so that no other test of this process maps something at the same address
+        // meanwhile.
         let unmapped = Arena::map(2, 1 << 30).unwrap();
         let buffer = unmapped.buffer(1);
         drop(unmapped);

@@ -1,4 +1,5 @@
-//! For the benchmarks only, and only compiled with the feature `__bench`: one stack that can be unwound again and again.
+//! For benchmarks only, compiled with the feature `__bench`: one stack copy that can be unwound
+//! repeatedly.
 
 #![allow(unsafe_code)]
 
@@ -14,7 +15,7 @@ use crate::capture::Trace;
 use crate::sys::Modules;
 use crate::sys::linux::memory;
 
-/// The copy of one stack, and what is needed to unwind it.
+/// A copy of one stack, and what is needed to unwind it.
 pub(crate) struct Specimen {
     pub(crate) modules: Modules,
     unwinder: Unwinder,
@@ -23,11 +24,12 @@ pub(crate) struct Specimen {
 }
 
 impl Specimen {
-    /// Takes the stack of a thread that can answer. Not while a report is made: it uses a slot without asking whose turn it is.
+    /// Captures the stack of a thread that can answer. Must not run while a report is made: it uses
+    /// a slot without locking the capture.
     pub(crate) fn of_thread(tid: u32) -> Self {
-        signals::prepare(None).expect("a signal is free");
+        signals::prepare(None).expect("a real-time signal is free");
         let mut copy = vec![0; 32 << 10];
-        let answer = ask(tid, &mut copy);
+        let answer = request(tid, &mut copy);
         copy.truncate(answer.copied);
         let modules = Modules::load();
         Self {
@@ -40,18 +42,19 @@ impl Specimen {
 
     pub(crate) fn unwind(&mut self) -> Trace {
         match self.unwinder.unwind(self.answer.registers, &[(self.answer.registers.sp, &self.copy)]) {
-            Unwound::Ended(trace) | Unwound::Wanting(trace, _) => trace,
+            Unwound::Ended(trace) | Unwound::Incomplete(trace, _) => trace,
         }
     }
 }
 
-fn ask(tid: u32, copy: &mut [u8]) -> Answer {
+fn request(tid: u32, copy: &mut [u8]) -> Answer {
     let (slot, envelope) = (&TABLE[0], Envelope { ticket: u32::MAX, slot: 0 });
-    // SAFETY: the buffer is borrowed until the loop below has seen DONE, which it waits for without end.
+    // SAFETY: the buffer is borrowed exclusively until the loop below, which has no timeout, has
+    // seen DONE.
     unsafe { slot.lend(envelope.ticket, tid.cast_signed(), copy.as_mut_ptr(), copy.len(), 0) };
-    let signal = signals::private().expect("it has been claimed");
+    let signal = signals::capture_signal().expect("it has been claimed");
     let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
-    signals::send(sender, tid.cast_signed(), signal, envelope.seal()).expect("the thread lives");
+    signals::send(sender, tid.cast_signed(), signal, envelope.encode()).expect("the thread is running");
     loop {
         if let Progress::Done(answer) = slot.progress() {
             slot.release();

@@ -1,7 +1,8 @@
-//! Linux: stacks are taken by a private signal, and unwound by the tables of the images in memory.
+//! Linux: a real-time signal makes threads copy their stacks, which are unwound with the tables of
+//! the images in memory.
 //!
-//! Nothing here takes a lock that application code can hold: not the loader's, not the allocator's
-//! in a handler.
+//! It takes no lock that application code can hold: not the loader's, and in the signal handler not
+//! the allocator's.
 
 mod arch;
 mod arena;
@@ -16,4 +17,4 @@ mod unwind;
 mod wait;
 
 pub(crate) use session::trace;
-pub(crate) use signals::{prepare, private as signal, shield_thread};
+pub(crate) use signals::{capture_signal as signal, prepare, shield_thread};

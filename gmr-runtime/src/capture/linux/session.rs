@@ -1,6 +1,8 @@
-//! The reporter's side of taking stacks: ask a batch of threads, wait for their answers, have each copy unwound.
+//! The reporter's side of a capture: signal a batch of threads, wait for their answers, unwind each
+//! copy.
 //!
-//! One capture at a time in a process. Everything is bounded by a deadline; a thread that cannot be asked, or does not answer, gets a reason.
+//! There is one capture at a time in a process. Everything is bounded by a deadline. A thread that
+//! cannot be signalled, or does not answer, gets a reason instead of a stack.
 
 #![allow(unsafe_code)]
 
@@ -22,23 +24,24 @@ use crate::sys::procfs::Stat;
 use crate::sys::timed_mutex::{TimedGuard, TimedMutex};
 use crate::threads::{self, ThreadInfo};
 
-/// How long a batch of threads may take to answer. A thread that has a processor answers within microseconds. One that stands in line for one, on a crowded machine, gets its batch's
-/// share of what is left of the time for all.
+/// How long a batch of threads may take to answer. A thread that runs answers within microseconds.
+/// One that waits for a CPU, on an overloaded machine, gets its batch's share of what is left of
+/// the total.
 const BATCH_DEADLINE: Duration = Duration::from_millis(100);
-/// How long all of them may take together.
+/// How long all batches may take together.
 const TOTAL_DEADLINE: Duration = Duration::from_secs(1);
 /// How much of a stack is copied at first: 30 frames of ordinary code are 4 to 8 KiB.
-const SMALL: usize = 32 << 10;
-/// What of an address tells where it is in its page.
+const INITIAL_COPY: usize = 32 << 10;
+/// The bits of an address that are its offset within a page of the smallest size.
 const PAGE_MASK: u64 = 0xfff;
-/// The most that is copied of any stack. The memory is needed once, for one thread at a time.
-const LARGEST: usize = 64 << 20;
-/// What a stack may have grown by between its two copies.
+/// The most that is copied of any stack. Such a buffer is needed for one thread at a time.
+const MAX_COPY: usize = 64 << 20;
+/// How much a stack may have grown between its two copies.
 const GROWTH: usize = 64 << 10;
 
-/// Never given twice within four billion requests.
+/// The next ticket. Tickets repeat after four billion requests.
 static TICKET: AtomicU32 = AtomicU32::new(0);
-/// The slots belong to one capture at a time, which lasts as long as the deadlines above.
+/// The slots belong to one capture at a time, which lasts no longer than the deadlines above.
 static CAPTURING: TimedMutex = TimedMutex::new();
 
 /// The stacks of these threads of this process, in the same order.
@@ -49,21 +52,24 @@ pub(crate) fn trace(threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
     }
 }
 
-/// How often threads that must not be signalled are looked at again. `pthread_create` blocks all signals for as long as it takes, as other functions of the C library do: a thread that is
-/// caught in one of them is through with it in a moment, one that blocks them for good costs three looks.
-const PATIENT_LOOKS: usize = 3;
-const PAUSE: Duration = Duration::from_millis(1);
+/// How often threads that must not be signalled are checked again. `pthread_create` and other
+/// functions of the C library block all signals while they run. A thread that is in one of them is
+/// out of it in a moment; one that blocks signals permanently costs three checks.
+const RECHECKS: usize = 3;
+const RECHECK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A thread's place among those asked for, and its id.
-type Wanted = (usize, u32);
+/// A thread's index in the list that `trace` was called with, and its id.
+type Target = (usize, u32);
 
-/// Those that may be signalled after all, and those that may still not.
-fn look_again(aside: Vec<Wanted>) -> (Vec<Wanted>, Vec<Wanted>) {
-    if aside.is_empty() {
-        return (Vec::new(), aside);
+/// Splits skipped threads into those that can be signalled now and those that still cannot.
+fn recheck(skipped: Vec<Target>) -> (Vec<Target>, Vec<Target>) {
+    if skipped.is_empty() {
+        return (Vec::new(), skipped);
     }
-    std::thread::sleep(PAUSE);
-    aside.into_iter().partition(|&(_, tid)| threads::info(tid, signals::private()).skip_reason.is_none())
+    std::thread::sleep(RECHECK_INTERVAL);
+    skipped
+        .into_iter()
+        .partition(|&(_, tid)| threads::info(tid, signals::capture_signal()).skip_reason.is_none())
 }
 
 fn missing(reason: &str) -> Trace {
@@ -74,147 +80,159 @@ struct Session {
     signal: i32,
     /// The ids of this process and of its real user.
     sender: (i32, u32),
-    until: Instant,
+    deadline: Instant,
     _guard: TimedGuard,
 }
 
-/// How much of a stack is asked for, and from where else as much, if anything.
+/// What a thread is to copy.
 #[derive(Clone, Copy)]
-struct Portion {
+struct Extent {
+    /// How many bytes from the stack pointer up.
     length: usize,
-    elsewhere: u64,
+    /// Where a second piece of the same length begins; 0 for none.
+    second: u64,
 }
 
-/// What was copied of a stack: from the stack pointer up, and from elsewhere.
+/// The copies of a stack: from the stack pointer up, and the second piece.
 type Pieces<'a> = [Piece<'a>; 2];
 
-/// What of a stack was not in its copy.
-enum Rest {
-    /// It goes on above what was copied.
-    Deeper { sp: u64 },
-    /// It goes on at this address: a signal handler of the program's own runs on an alternate stack, and what it has interrupted is on another.
-    Elsewhere { address: u64 },
+/// Where a stack continues that was not copied to its end.
+enum Continuation {
+    /// Above the end of the copy.
+    Above { sp: u64 },
+    /// On another stack: a signal handler of the program's runs on an alternate stack, and the code
+    /// it interrupted on another.
+    OtherStack { address: u64 },
 }
 
-/// How far beyond the copy's end an address may lie to count as the stack's continuation: one frame with a very large array.
-const STRIDE: u64 = 1 << 20;
+/// How far beyond the end of the copy an address may lie to be taken for the same stack: one frame
+/// with a very large array.
+const MAX_GAP: u64 = 1 << 20;
 
-impl Rest {
-    /// None if nothing is to be had: unwinding has gone astray, or has been elsewhere already.
-    fn of(sp: u64, [(_, stack), (elsewhere, _)]: Pieces<'_>, address: u64) -> Option<Self> {
+impl Continuation {
+    /// `None` if there is nothing to copy: unwinding went wrong, or a second piece was copied
+    /// already.
+    fn of(sp: u64, [(_, stack), (second, _)]: Pieces<'_>, address: u64) -> Option<Self> {
         let end = sp.saturating_add(stack.len() as u64);
-        if (sp..end.saturating_add(STRIDE)).contains(&address) && maps::rest_from(sp)? > stack.len() {
-            return Some(Self::Deeper { sp });
+        if (sp..end.saturating_add(MAX_GAP)).contains(&address) && maps::rest_from(sp)? > stack.len() {
+            return Some(Self::Above { sp });
         }
-        (elsewhere == 0 && maps::rest_from(address).is_some()).then_some(Self::Elsewhere { address })
+        (second == 0 && maps::rest_from(address).is_some()).then_some(Self::OtherStack { address })
     }
 }
 
-/// One thread that has been asked.
-struct Asked<'a> {
+/// A thread that was signalled and whose slot is not taken back yet.
+struct Pending<'a> {
     index: usize,
     tid: u32,
     slot: &'static Slot,
     ticket: u32,
-    place: usize,
+    /// The index of its slot and of its buffer.
+    position: usize,
     arena: &'a Arena,
 }
 
 impl Session {
     fn begin() -> Result<Self, String> {
-        let until = Instant::now() + TOTAL_DEADLINE;
-        let guard = CAPTURING.lock_until(until).ok_or("another capture of stacks is still under way")?;
-        // The program may have forked, or put a handler of its own on our signal.
-        signals::prepare(None).map_err(|error| format!("no signal to ask threads with: {error}"))?;
-        let signal = signals::private().ok_or("no signal to ask threads with")?;
+        let deadline = Instant::now() + TOTAL_DEADLINE;
+        let guard = CAPTURING.lock_until(deadline).ok_or("another capture is still running")?;
+        // The program may have forked, or replaced the handler of our signal.
+        signals::prepare(None).map_err(|error| format!("no signal available to capture stacks: {error}"))?;
+        let signal = signals::capture_signal().ok_or("no signal available to capture stacks")?;
         let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
-        Ok(Self { signal, sender, until, _guard: guard })
+        Ok(Self { signal, sender, deadline, _guard: guard })
     }
 
     fn run(&self, threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
         let mut unwinder = Unwinder::new(modules.all(), signals::trampoline(modules.all()));
         let mut traces = vec![Trace::default(); threads.len()];
         let mut all = Vec::with_capacity(threads.len());
-        let mut aside = Vec::new();
+        let mut skipped = Vec::new();
         for (index, thread) in threads.iter().enumerate() {
             match &thread.skip_reason {
                 Some(reason) => {
                     traces[index] = missing(reason);
-                    aside.push((index, thread.tid));
+                    skipped.push((index, thread.tid));
                 }
                 None => all.push((index, thread.tid)),
             }
         }
-        // Returns what of the stack was not in the copy.
+        // Unwinds one answer, and returns where the stack continues if it was not copied to its
+        // end.
         let mut unwind = |index: usize, outcome: Result<(Registers, Pieces<'_>), String>| {
-            let (trace, rest) = match outcome {
+            let (trace, continuation) = match outcome {
                 Err(reason) => (missing(&reason), None),
                 Ok((registers, [(_, []), _])) => {
-                    // A stack pointer into nowhere, or a filter of system calls.
-                    let (Unwound::Ended(trace) | Unwound::Wanting(trace, _)) =
+                    // The stack pointer is invalid, or a seccomp filter refused the copy.
+                    let (Unwound::Ended(trace) | Unwound::Incomplete(trace, _)) =
                         unwinder.unwind(registers, &[]);
                     (Trace { incomplete: Some(UNREADABLE.to_owned()), ..trace }, None)
                 }
                 Ok((registers, pieces)) => match unwinder.unwind(registers, &pieces) {
                     Unwound::Ended(trace) => (trace, None),
-                    Unwound::Wanting(trace, address) => (trace, Rest::of(registers.sp, pieces, address)),
+                    Unwound::Incomplete(trace, address) => {
+                        (trace, Continuation::of(registers.sp, pieces, address))
+                    }
                 },
             };
-            // A later pass must not lose what an earlier one had.
+            // A later pass must not lose frames that an earlier one found.
             let kept = &mut traces[index];
             if kept.frames.len() <= trace.frames.len() {
                 *kept = trace;
             }
-            rest
+            continuation
         };
         let mut unfinished = Vec::new();
-        let mut first = |threads: &[Wanted]| {
-            self.pass(threads, Portion { length: SMALL, elsewhere: 0 }, |index, tid, outcome| {
-                unfinished.extend(unwind(index, outcome).map(|rest| (index, tid, rest)));
+        let mut first = |threads: &[Target]| {
+            self.pass(threads, Extent { length: INITIAL_COPY, second: 0 }, |index, tid, outcome| {
+                unfinished.extend(unwind(index, outcome).map(|continuation| (index, tid, continuation)));
             });
         };
         first(&all);
-        for _ in 0..PATIENT_LOOKS {
-            let (open, left) = look_again(aside);
+        for _ in 0..RECHECKS {
+            let (open, left) = recheck(skipped);
             first(&open);
             if left.is_empty() {
                 break;
             }
-            aside = left;
+            skipped = left;
         }
-        for (index, tid, rest) in unfinished {
-            let portion = match rest {
-                Rest::Deeper { sp } => {
-                    let length = maps::rest_from(sp).unwrap_or(SMALL).saturating_add(GROWTH);
-                    Portion { length: length.min(LARGEST), elsewhere: 0 }
+        for (index, tid, continuation) in unfinished {
+            let extent = match continuation {
+                Continuation::Above { sp } => {
+                    let length = maps::rest_from(sp).unwrap_or(INITIAL_COPY).saturating_add(GROWTH);
+                    Extent { length: length.min(MAX_COPY), second: 0 }
                 }
-                Rest::Elsewhere { address } => Portion { length: SMALL, elsewhere: address & !PAGE_MASK },
+                Continuation::OtherStack { address } => {
+                    Extent { length: INITIAL_COPY, second: address & !PAGE_MASK }
+                }
             };
-            self.pass(&[(index, tid)], portion, |index, _, outcome| {
+            self.pass(&[(index, tid)], extent, |index, _, outcome| {
                 let _ = unwind(index, outcome);
             });
         }
         traces
     }
 
-    /// Asks each of these threads once, a batch at a time, for a portion of its stack, and hands over each answer or the reason why there is none.
+    /// Requests a copy from each of these threads once, a batch at a time, and calls `each` with
+    /// the answer or the reason why there is none.
     fn pass(
         &self,
-        threads: &[Wanted],
-        portion: Portion,
+        threads: &[Target],
+        extent: Extent,
         mut each: impl FnMut(usize, u32, Result<(Registers, Pieces<'_>), String>),
     ) {
-        let capacity = portion.length * if portion.elsewhere == 0 { 1 } else { 2 };
+        let capacity = extent.length * if extent.second == 0 { 1 } else { 2 };
         let mut kept = None;
         let batches = threads.len().div_ceil(SLOTS);
         for (batch, left) in threads.chunks(SLOTS).zip((1..=batches).rev()) {
             if !signals::is_ours(self.signal) {
-                // Without our handler, the signal would end the process.
+                // Without our handler, the signal would terminate the process.
                 for &(index, tid) in batch {
                     each(
                         index,
                         tid,
-                        Err("the program has taken the signal that stacks are taken with".to_owned()),
+                        Err("the program replaced the handler of the capture signal".to_owned()),
                     );
                 }
                 continue;
@@ -222,103 +240,108 @@ impl Session {
             let arena = match kept.take().map_or_else(|| Arena::map(batch.len(), capacity), Ok) {
                 Ok(arena) => arena,
                 Err(error) => {
-                    let reason = format!("no memory for copies of stacks: {error}");
+                    let reason = format!("no memory for stack copies: {error}");
                     for &(index, tid) in batch {
                         each(index, tid, Err(reason.clone()));
                     }
                     continue;
                 }
             };
-            let mut asked = Vec::with_capacity(batch.len());
-            for (place, &(index, tid)) in batch.iter().enumerate() {
-                match self.ask(place, (index, tid), portion, &arena) {
-                    Ok(thread) => asked.push(thread),
+            let mut pending = Vec::with_capacity(batch.len());
+            for (position, &(index, tid)) in batch.iter().enumerate() {
+                match self.request(position, (index, tid), extent, &arena) {
+                    Ok(thread) => pending.push(thread),
                     Err(reason) => each(index, tid, Err(reason)),
                 }
             }
             let since = Instant::now();
-            wait_for(&slots(&asked, |_| true), self.until.min(since + BATCH_DEADLINE));
-            let share = self.until.saturating_duration_since(since) / u32::try_from(left).unwrap_or(u32::MAX);
-            wait_for(&slots(&asked, Asked::is_in_line), since + share);
-            // Those in the middle of their answers are one copy away.
-            wait_for(&slots(&asked, Asked::is_late), Instant::now() + BATCH_DEADLINE);
-            for thread in asked {
+            wait_for(&slots(&pending, |_| true), self.deadline.min(since + BATCH_DEADLINE));
+            let share =
+                self.deadline.saturating_duration_since(since) / u32::try_from(left).unwrap_or(u32::MAX);
+            wait_for(&slots(&pending, Pending::is_runnable), since + share);
+            // Threads that are writing their answers need one more copy to finish.
+            wait_for(&slots(&pending, Pending::withdraw_unless_writing), Instant::now() + BATCH_DEADLINE);
+            for thread in pending {
                 let outcome = match thread.slot.progress() {
                     Progress::Done(answer) => {
-                        // SAFETY: the slot says DONE and is not released before the copy has been used.
-                        let copy = unsafe { thread.arena.read(thread.place) };
-                        let (stack, other) = copy.split_at(portion.length);
+                        // SAFETY: the slot says DONE, so its handler has finished, and the slot is
+                        // not lent again before `thread` is dropped, after the last use of the
+                        // copy.
+                        let copy = unsafe { thread.arena.read(thread.position) };
+                        let (stack, other) = copy.split_at(extent.length);
                         let pieces = [
                             (answer.registers.sp, &stack[..answer.copied]),
-                            (portion.elsewhere, &other[..answer.copied_elsewhere]),
+                            (extent.second, &other[..answer.copied_second]),
                         ];
                         Ok((answer.registers, pieces))
                     }
-                    Progress::Writing => Err("it began to answer and did not finish".to_owned()),
-                    Progress::Waiting => Err(why_silent(thread.tid, since.elapsed())),
+                    Progress::Writing => Err("it started to copy its stack but did not finish".to_owned()),
+                    Progress::Waiting => Err(no_answer_reason(thread.tid, since.elapsed())),
                 };
                 each(thread.index, thread.tid, outcome);
             }
-            // A handler may write to its buffer yet: that memory is given up, and the next batch gets new.
+            // If a handler may still write to its buffer, the memory is leaked and the next batch
+            // gets new memory.
             kept = Some(arena).filter(|arena| !arena.is_leaked());
         }
     }
 
-    fn ask<'a>(
+    fn request<'a>(
         &self,
-        place: usize,
-        (index, tid): Wanted,
-        portion: Portion,
+        position: usize,
+        (index, tid): Target,
+        extent: Extent,
         arena: &'a Arena,
-    ) -> Result<Asked<'a>, String> {
-        if Instant::now() >= self.until {
-            return Err("the time for taking stacks was spent before it was asked".into());
+    ) -> Result<Pending<'a>, String> {
+        if Instant::now() >= self.deadline {
+            return Err("the deadline for capturing stacks passed before it was signalled".into());
         }
-        let slot = &TABLE[place];
+        let slot = &TABLE[position];
         if !slot.is_free() {
-            return Err("its slot is still held by a thread that did not finish its answer".into());
+            return Err("its capture slot is still held by a thread that did not finish its answer".into());
         }
         let ticket = TICKET.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the part is mapped, as long as the portion asks for, and used for this slot alone; the arena is unmapped when each slot has been taken back, and never if one says WRITING.
+        // SAFETY: the buffer is mapped, is as long as the extent needs (`pass` makes the arena so),
+        // and is used for this slot alone. The arena is unmapped only after each slot has been
+        // taken back, and never if one still says WRITING.
         unsafe {
-            slot.lend(ticket, tid.cast_signed(), arena.buffer(place), portion.length, portion.elsewhere);
+            slot.lend(ticket, tid.cast_signed(), arena.buffer(position), extent.length, extent.second);
         }
-        let slot_number = u8::try_from(place).expect("a batch has at most 128 threads");
+        let slot_number = u8::try_from(position).expect("a batch has at most 128 threads");
         let envelope = Envelope { ticket, slot: slot_number };
-        if let Err(error) = signals::send(self.sender, tid.cast_signed(), self.signal, envelope.seal()) {
-            // Dropped, and with that taken back.
-            drop(Asked { index, tid, slot, ticket, place, arena });
+        if let Err(error) = signals::send(self.sender, tid.cast_signed(), self.signal, envelope.encode()) {
+            // Dropping it takes the slot back.
+            drop(Pending { index, tid, slot, ticket, position, arena });
             return Err(match error.raw_os_error() {
                 Some(libc::ESRCH) => EXITED.to_owned(),
-                Some(libc::EAGAIN) => {
-                    "the limit of queued signals (ulimit -i) left no room to ask it".to_owned()
-                }
-                _ => format!("it could not be sent a signal: {error}"),
+                Some(libc::EAGAIN) => "the limit of queued signals (ulimit -i) is reached".to_owned(),
+                _ => format!("could not signal it: {error}"),
             });
         }
-        Ok(Asked { index, tid, slot, ticket, place, arena })
+        Ok(Pending { index, tid, slot, ticket, position, arena })
     }
 }
 
-const UNREADABLE: &str = "the kernel did not copy its stack (process_vm_readv; a seccomp filter, perhaps)";
-const EXITED: &str = "it exited meanwhile";
+const UNREADABLE: &str = "the kernel could not copy its stack; process_vm_readv may be blocked by seccomp";
+const EXITED: &str = "it exited during the capture";
 
-impl Asked<'_> {
-    /// True of a thread that has not answered and could, had it a processor.
-    fn is_in_line(&self) -> bool {
+impl Pending<'_> {
+    /// Whether the thread has not answered because it waits for a CPU.
+    fn is_runnable(&self) -> bool {
         matches!(self.slot.progress(), Progress::Waiting)
             && Stat::read(&directory(self.tid)).is_ok_and(|stat| stat.state == RUNNABLE)
     }
 
-    /// Takes the slot back if the thread has not begun to answer: it will find its ticket void. True if it is in the middle of it.
-    fn is_late(&self) -> bool {
+    /// Takes the slot back if the thread has not started to answer; its ticket is then invalid.
+    /// Returns whether the thread is in the middle of its answer.
+    fn withdraw_unless_writing(&self) -> bool {
         let answered = matches!(self.slot.progress(), Progress::Done(_));
         !answered && !self.slot.withdraw(self.ticket) && matches!(self.slot.progress(), Progress::Writing)
     }
 }
 
-// In whichever way it ends, by a panic too: a slot that is still lent must not have its buffer unmapped.
-impl Drop for Asked<'_> {
+// A `Drop`, so that it also happens on a panic: the buffer of a lent slot must not be unmapped.
+impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if self.slot.withdraw(self.ticket) {
             return;
@@ -331,25 +354,25 @@ impl Drop for Asked<'_> {
     }
 }
 
-/// The slots of those that this is true of.
-fn slots<'a>(asked: &[Asked<'a>], is_meant: impl Fn(&Asked<'a>) -> bool) -> Vec<&'static Slot> {
-    asked.iter().filter(|thread| is_meant(thread)).map(|thread| thread.slot).collect()
+/// The slots of the threads that match.
+fn slots<'a>(pending: &[Pending<'a>], matches: impl Fn(&Pending<'a>) -> bool) -> Vec<&'static Slot> {
+    pending.iter().filter(|thread| matches(thread)).map(|thread| thread.slot).collect()
 }
 
-/// The letter of a thread that runs or stands in line for a processor.
+/// The state of a thread that runs or waits for a CPU.
 const RUNNABLE: char = 'R';
 
 fn directory(tid: u32) -> PathBuf {
     PathBuf::from(format!("/proc/self/task/{tid}"))
 }
 
-/// Why a thread that was sent the signal has not answered in this time.
-fn why_silent(tid: u32, within: Duration) -> String {
+/// Why a signalled thread has not answered in this time.
+fn no_answer_reason(tid: u32, within: Duration) -> String {
     match Stat::read(&directory(tid)).map(|stat| stat.state) {
         Err(_) | Ok('Z' | 'X' | 'x') => EXITED.to_owned(),
         Ok('D') => "it is in uninterruptible sleep in the kernel".to_owned(),
-        Ok('T' | 't') => "it is stopped".to_owned(),
-        Ok(RUNNABLE) => format!("it got no processor within {} ms", within.as_millis()),
+        Ok('T' | 't') => "it is stopped by a signal or a debugger".to_owned(),
+        Ok(RUNNABLE) => format!("it was not scheduled on a CPU within {} ms", within.as_millis()),
         Ok(_) => format!("it did not answer within {} ms", within.as_millis()),
     }
 }

@@ -1,4 +1,5 @@
-//! From registers and a copy of a stack to return addresses, by the tables of the modules. No unsafe code, no memory but the copies.
+//! Unwinds a copy of a stack: from registers to return addresses, with the tables of the modules.
+//! It has no unsafe code, and reads no memory but the copies.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -11,32 +12,33 @@ use crate::capture::{Address, Trace};
 use crate::sys::Module;
 use crate::sys::linux::mapping::MappedBytes;
 
-/// A stack with more frames than this is cut: it is a recursion that has eaten its stack, or a loop in the tables.
+/// A stack with more frames than this is truncated: an endless recursion, or a cycle in the tables.
 const MAX_FRAMES: usize = 200_000;
 
-/// The tables of all modules, and a cache of the rules found in them.
+/// The unwind tables of all modules, and a cache of the rules found in them.
 pub(super) struct Unwinder {
     tables: arch::Unwinder<MappedBytes>,
     cache: arch::Cache,
-    /// Where there is code that the tables tell of.
+    /// The addresses of the modules that have tables.
     covered: Vec<Range<u64>>,
-    /// The stacks that were unwound: the threads of a pool have the same.
-    known: HashSet<Arc<[Address]>>,
-    /// The one that is being unwound.
+    /// All stacks so far. Threads with the same stack, such as those of a pool, share one.
+    seen: HashSet<Arc<[Address]>>,
+    /// The stack that is being unwound.
     frames: Vec<Address>,
-    /// What a signal handler returns to. Its tables are written in a way that framehop does not read, and it would go on by guessing.
+    /// The code that a signal handler returns to. Its unwind tables use rules that framehop does
+    /// not support; framehop would continue by guessing.
     trampoline: Option<u64>,
 }
 
-/// How far unwinding came.
+/// The result of unwinding.
 pub(super) enum Unwound {
-    /// To the thread's first function, or to where the tables end.
+    /// Unwound to the thread's first function, or to the end of the tables.
     Ended(Trace),
-    /// To this address, which is in none of the pieces.
-    Wanting(Trace, u64),
+    /// Unwound until this stack address was needed, which is in none of the pieces.
+    Incomplete(Trace, u64),
 }
 
-/// A piece of a stack, and the address that it was copied from.
+/// The address that a piece of a stack was copied from, and the piece.
 pub(super) type Piece<'a> = (u64, &'a [u8]);
 
 impl Unwinder {
@@ -52,7 +54,7 @@ impl Unwinder {
             tables,
             cache: arch::Cache::new(),
             covered,
-            known: HashSet::new(),
+            seen: HashSet::new(),
             frames: Vec::new(),
             trampoline,
         }
@@ -61,13 +63,13 @@ impl Unwinder {
     /// Unwinds one stack.
     pub(super) fn unwind(&mut self, registers: Registers, pieces: &[Piece<'_>]) -> Unwound {
         use framehop::Unwinder as _;
-        let mut wanted = None;
+        let mut missing = None;
         let mut read = |address: u64| {
             let in_piece = |&(start, bytes): &Piece<'_>| {
                 let offset = usize::try_from(address.checked_sub(start)?).ok()?;
                 bytes.get(offset..)?.first_chunk::<8>().map(|word| u64::from_ne_bytes(*word))
             };
-            pieces.iter().find_map(in_piece).ok_or_else(|| wanted = Some(address))
+            pieces.iter().find_map(in_piece).ok_or_else(|| missing = Some(address))
         };
         let limit = self.tables.max_known_code_address();
         let mut state = arch::for_unwinder(registers, limit);
@@ -75,23 +77,23 @@ impl Unwinder {
         self.frames.clear();
         let ended = loop {
             self.frames.push(at.into());
-            // Following frame pointers from here would be a guess: generated code need not keep them.
+            // Following frame pointers here would be a guess: generated code need not maintain
+            // them.
             if !self.covered.iter().any(|range| range.contains(&Address::from(at).lookup())) {
-                break "there is no unwind information for this code: generated at run time, or in a library that comes or goes at this moment"
-                    .to_owned();
+                break "no unwind information for this code (generated at run time, or its library was just loaded or unloaded)".to_owned();
             }
             if self.frames.len() >= MAX_FRAMES {
-                break format!("cut after {MAX_FRAMES} frames");
+                break format!("truncated after {MAX_FRAMES} frames");
             }
             let caller = match self.tables.unwind_frame(at, &mut state, &mut self.cache, &mut read) {
                 Ok(Some(caller)) => caller,
                 Ok(None) => return Unwound::Ended(self.trace(None)),
-                Err(error) => break format!("unwinding ended here: {}", error.to_string().to_lowercase()),
+                Err(error) => break format!("unwinding failed: {}", error.to_string().to_lowercase()),
             };
             if Some(caller) == self.trampoline {
                 self.frames.push(Address::Signal(caller));
-                let Some(registers) = arch::saved(state.sp(), &mut read) else {
-                    break "unwinding ended here: what the signal has interrupted could not be read"
+                let Some(registers) = arch::saved_by_signal(state.sp(), &mut read) else {
+                    break "unwinding failed: could not read the registers that the signal interrupted"
                         .to_owned();
                 };
                 state = arch::for_unwinder(registers, limit);
@@ -100,23 +102,23 @@ impl Unwinder {
             }
             match FrameAddress::from_return_address(caller) {
                 Some(address) => at = address,
-                None => break "unwinding ended here: the return address is null".to_owned(),
+                None => break "unwinding failed: the return address is null".to_owned(),
             }
         };
         let trace = self.trace(Some(ended));
-        match wanted {
-            Some(address) => Unwound::Wanting(trace, address),
+        match missing {
+            Some(address) => Unwound::Incomplete(trace, address),
             None => Unwound::Ended(trace),
         }
     }
 
-    /// What has been unwound.
+    /// The frames found so far, as a trace.
     fn trace(&mut self, incomplete: Option<String>) -> Trace {
-        let frames = if let Some(known) = self.known.get(&self.frames[..]) {
-            Arc::clone(known)
+        let frames = if let Some(seen) = self.seen.get(&self.frames[..]) {
+            Arc::clone(seen)
         } else {
             let frames: Arc<[Address]> = self.frames.as_slice().into();
-            self.known.insert(Arc::clone(&frames));
+            self.seen.insert(Arc::clone(&frames));
             frames
         };
         Trace { frames, incomplete }
@@ -132,13 +134,14 @@ impl From<FrameAddress> for Address {
     }
 }
 
-/// The module in framehop's terms; none for one without `.eh_frame_hdr`.
+/// The module as framehop needs it; `None` for one without `.eh_frame_hdr`.
 fn with_tables(module: &Module) -> Option<framehop::Module<MappedBytes>> {
     let tables = Tables::of(module)?;
     Some(framehop::Module::new(module.path.clone(), module.range.clone(), module.bias, tables))
 }
 
-/// Copies of a module's tables, each with its addresses in the file. Those of a large program have megabytes: they do not come from its allocator.
+/// Copies of a module's tables, each with its addresses in the file. Those of a large program are
+/// megabytes long, so they are mapped instead of allocated.
 struct Tables {
     eh_frame_hdr: (Range<u64>, Option<MappedBytes>),
     eh_frame: (Range<u64>, Option<MappedBytes>),
@@ -176,9 +179,11 @@ impl framehop::ModuleSectionInfo<MappedBytes> for Tables {
     }
 }
 
-/// Where `.eh_frame` begins, as `.eh_frame_hdr` has it: the pointer after its four bytes of version and encodings.
+/// Where `.eh_frame` begins, from `.eh_frame_hdr`: the pointer after its four bytes of version and
+/// encodings.
 ///
-/// Every linker in use writes it as a signed 32-bit offset from its own place (`DW_EH_PE_pcrel | DW_EH_PE_sdata4`); see "Exception Frames" in the Linux Standard Base.
+/// Every linker in use writes it as a signed 32-bit offset from its own address (`DW_EH_PE_pcrel |
+/// DW_EH_PE_sdata4`); see "Exception Frames" in the Linux Standard Base.
 fn eh_frame_start(header: &[u8], address: u64) -> Option<u64> {
     const PCREL_SDATA4: u8 = 0x1b;
     let (&[1, PCREL_SDATA4, _, _], rest) = header.split_first_chunk::<4>()? else { return None };
@@ -191,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_found_from_its_header() {
+    fn the_start_of_the_table_is_in_its_header() {
         let header = [1, 0x1b, 3, 0x3b, 0xfc, 0xff, 0xff, 0xff];
         assert_eq!(eh_frame_start(&header, 0x1000), Some(0x1000));
         assert_eq!(eh_frame_start(&[2, 0x1b, 3, 0x3b, 0, 0, 0, 0], 0x1000), None);
@@ -199,11 +204,11 @@ mod tests {
     }
 
     #[test]
-    fn without_tables_and_without_stack_the_leaf_remains() {
+    fn without_tables_and_stack_the_innermost_frame_remains() {
         let mut unwinder = Unwinder::new(&[], None);
         let registers = Registers { ip: 0x1000, sp: 0x7000, fp: 0x7100, lr: 0 };
-        let (Unwound::Ended(trace) | Unwound::Wanting(trace, _)) = unwinder.unwind(registers, &[]);
+        let (Unwound::Ended(trace) | Unwound::Incomplete(trace, _)) = unwinder.unwind(registers, &[]);
         assert_eq!(*trace.frames, [Address::Exact(0x1000)]);
-        assert!(trace.incomplete.unwrap().starts_with("there is no unwind information"));
+        assert!(trace.incomplete.unwrap().starts_with("no unwind information"));
     }
 }

@@ -1,4 +1,5 @@
-//! Where the debug information of a module is, and its sections, ready to be read: in the file itself, or in a separate one named by build-id or `.gnu_debuglink`.
+//! Finds the debug information of a module, in its own file or in a separate one named by build-id
+//! or `.gnu_debuglink`, and loads its sections.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,18 +13,19 @@ use crate::sys::linux::mapping::MappedBytes;
 use crate::sys::linux::modules::hexadecimal;
 use crate::sys::{Module, own_threads};
 
-/// An ELF file of this machine's kind.
+/// An ELF file with the word size and byte order of this machine.
 pub(super) type Elf<'a> = ElfFile<'a, FileHeader64<object::NativeEndian>>;
 
-/// Debug information in a form that `gimli` reads.
+/// Debug information as `gimli` reads it.
 pub(super) type Dwarf<'a> = gimli::Dwarf<EndianSlice<'a, NativeEndian>>;
 
-/// Where distributions keep separate debug files.
+/// Where distributions install separate debug files.
 const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 
-/// The file that a module was loaded from, unless it is another one by now.
+/// The file that a module was loaded from, unless it has been replaced since.
 pub(super) fn own_file(module: &Module) -> Option<MappedBytes> {
-    // A deleted or replaced executable is still behind this link; a library is not.
+    // This link still leads to a deleted or replaced executable. There is no such link for
+    // libraries.
     let is_executable =
         std::fs::read_link("/proc/self/exe").is_ok_and(|path| path == Path::new(&module.path));
     let path = if is_executable { "/proc/self/exe" } else { &module.path };
@@ -40,39 +42,41 @@ pub(super) fn separate_file(module: &Module, file: &Elf<'_>) -> Option<MappedByt
     });
     let linked =
         file.gnu_debuglink().ok().flatten().map(|(name, _)| String::from_utf8_lossy(name).into_owned());
-    let by_link = linked.into_iter().flat_map(|name| link_places(Path::new(&module.path), &name));
+    let by_link = linked.into_iter().flat_map(|name| debuglink_paths(Path::new(&module.path), &name));
     by_build_id.into_iter().chain(by_link).find_map(|path| {
         let mapped = MappedBytes::file(&File::open(path).ok()?).ok()?;
-        // The checksum of a debuglink would have to be computed over all of the file; a build-id tells the same at once.
+        // Checking the checksum of a debuglink would mean to read the whole file; comparing
+        // build-ids answers the same question at once.
         let same = module.build_id.is_some() && build_id(&mapped) == module.build_id;
         same.then_some(mapped)
     })
 }
 
-/// Where a debuglink's name is looked for, as gdb does.
-fn link_places(module: &Path, name: &str) -> Vec<PathBuf> {
+/// The paths at which to look for a debuglink's file, as gdb does.
+fn debuglink_paths(module: &Path, name: &str) -> Vec<PathBuf> {
     let Some(directory) = module.parent() else { return Vec::new() };
-    let below = Path::new(DEBUG_DIRECTORY).join(directory.strip_prefix("/").unwrap_or(directory));
-    vec![directory.join(name), directory.join(".debug").join(name), below.join(name)]
+    let global = Path::new(DEBUG_DIRECTORY).join(directory.strip_prefix("/").unwrap_or(directory));
+    vec![directory.join(name), directory.join(".debug").join(name), global.join(name)]
 }
 
 fn build_id(bytes: &[u8]) -> Option<String> {
     Some(hexadecimal(Elf::parse(bytes).ok()?.build_id().ok()??))
 }
 
-/// Whether there are functions and lines in it.
+/// Whether the file has DWARF debug information.
 pub(super) fn has_debug_info(file: &Elf<'_>) -> bool {
     file.section_by_name(".debug_info").is_some()
 }
 
-/// The sections of a file that names and lines are read from, the compressed ones inflated.
+/// The sections of a file that functions and lines are read from. Compressed ones are inflated.
 #[derive(Debug)]
 pub(super) struct Sections<'a> {
     plain: Vec<(SectionId, &'a [u8])>,
     inflated: Vec<(SectionId, MappedBytes)>,
 }
 
-/// Those that functions and lines are read from. Where variables are is not asked, and those sections are among the largest.
+/// The sections that functions and lines are read from. Those about variables, among the largest,
+/// are not needed.
 const NEEDED: [SectionId; 12] = [
     SectionId::DebugInfo,
     SectionId::DebugLine,
@@ -89,19 +93,20 @@ const NEEDED: [SectionId; 12] = [
 ];
 
 impl<'a> Sections<'a> {
-    /// Finds and inflates them. Inflating is what takes the time; the largest section is done beside all others, on a thread of its own.
+    /// Finds and inflates the sections. Inflating takes most of the time, so the largest section is
+    /// inflated on a thread of its own.
     pub(super) fn load(file: &Elf<'a>) -> Self {
         let (largest, others) = NEEDED.split_first().expect("there are some");
         std::thread::scope(|scope| {
             let found = compressed(file, *largest);
-            let beside = found
+            let inflating = found
                 .filter(|(format, ..)| *format != CompressionFormat::None)
                 .map(|found| own_threads::spawn_scoped(scope, "gmr symbols", move || inflate(found)));
             let mut sections = Self { plain: Vec::new(), inflated: Vec::new() };
             for id in others {
                 sections.add(file, *id);
             }
-            match beside {
+            match inflating {
                 Some(Ok(thread)) => {
                     sections.inflated.extend(thread.join().ok().flatten().map(|mapped| (*largest, mapped)));
                 }
@@ -126,7 +131,7 @@ impl<'a> Sections<'a> {
             Ok(dwarf) => dwarf,
             Err(never) => match never {},
         };
-        // Hundreds of units of the standard library share one table; each would parse it for itself.
+        // Hundreds of units of the standard library share one abbreviation table. Parse it once.
         dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
         dwarf
     }
@@ -145,7 +150,8 @@ fn compressed<'a>(file: &Elf<'a>, id: SectionId) -> Option<Compressed<'a>> {
     Some((data.format, data.data, data.uncompressed_size))
 }
 
-/// A zlib-compressed section, in memory of its own. Another compression (zstd) is not understood: such a section counts as missing.
+/// Inflates a zlib-compressed section into memory of its own. Other compressions (zstd) are not
+/// supported; such a section counts as missing.
 fn inflate((format, data, length): Compressed<'_>) -> Option<MappedBytes> {
     use miniz_oxide::inflate::TINFLStatus;
     use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
@@ -166,17 +172,17 @@ mod tests {
 
     #[test]
     fn a_debuglink_is_looked_for_where_gdb_does() {
-        let places = link_places(Path::new("/usr/lib/libshop.so"), "libshop.debug");
+        let paths = debuglink_paths(Path::new("/usr/lib/libshop.so"), "libshop.debug");
         let expected = [
             "/usr/lib/libshop.debug",
             "/usr/lib/.debug/libshop.debug",
             "/usr/lib/debug/usr/lib/libshop.debug",
         ];
-        assert_eq!(places, expected.map(PathBuf::from));
+        assert_eq!(paths, expected.map(PathBuf::from));
     }
 
     #[test]
-    fn a_compressed_section_is_inflated_and_a_broken_one_is_missing() {
+    fn a_compressed_section_is_inflated_and_a_corrupt_one_is_missing() {
         let text = b"guru meditation guru meditation guru meditation".repeat(100);
         let packed = miniz_oxide::deflate::compress_to_vec_zlib(&text, 6);
         let length = text.len() as u64;
@@ -193,7 +199,7 @@ mod tests {
         let file = own_file(here).unwrap();
         let file = Elf::parse(&file[..]).unwrap();
         assert!(has_debug_info(&file));
-        // And it is not taken for that of another build.
+        // A file with another build-id is not accepted.
         let other = Module { build_id: Some("00ff".into()), ..here.clone() };
         assert!(own_file(&other).is_none());
     }

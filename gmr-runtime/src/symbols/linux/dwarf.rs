@@ -1,7 +1,8 @@
-//! From addresses to functions, files and lines, by the debug information of one module.
+//! Resolves addresses to functions, files and lines with the debug information of one module.
 //!
-//! All addresses are looked for in one pass over the units that they are in, and nothing is kept but what was asked for. Tables for looking up one address after the other, as `addr2line` builds
-//! them, pay for themselves after thousands of addresses; a report has some dozens. (`docs/symbols.md` has the figures.)
+//! One pass over the units that contain the addresses finds them all, and keeps nothing else.
+//! Tables for many single look-ups, as `addr2line` builds them, pay off after thousands of
+//! addresses; a report has dozens. (`docs/symbols.md` has the figures.)
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -17,10 +18,12 @@ use crate::symbols::Symbol;
 type Reader<'a> = EndianSlice<'a, NativeEndian>;
 type Value<'a> = AttributeValue<Reader<'a>>;
 
-/// How often a function may refer to another entry for its name: from inlined to abstract, from there to its declaration.
-const MOST_REFERENCES: usize = 8;
+/// How many references to follow for a function's name: from the inlined instance to the abstract
+/// one, and from there to its declaration.
+const MAX_REFERENCES: usize = 8;
 
-/// Looks for these addresses (relative to the module, in ascending order), and hands over each that is found with its functions, the innermost first.
+/// Looks up these addresses (relative to the module, in ascending order), and calls `each` with
+/// every address that is found and its functions, innermost first.
 pub(super) fn find(
     dwarf: &Dwarf<'_>,
     addresses: &[u64],
@@ -28,44 +31,45 @@ pub(super) fn find(
 ) -> gimli::Result<()> {
     let units = Units::list(dwarf)?;
     for header in &units.headers {
-        // What one unit has wrong costs that unit alone.
+        // An error in one unit does not affect the others.
         let Ok(unit) = dwarf.unit(*header) else { continue };
-        let Ok(mut places) = units.within(&unit, addresses) else { continue };
-        if places.is_empty() {
+        let Ok(mut lookups) = units.within(&unit, addresses) else { continue };
+        if lookups.is_empty() {
             continue;
         }
-        let _ = units.functions(&unit, &mut places);
-        let _ = lines(&unit, &mut places);
-        for place in places {
-            each(place.address, units.symbols(&unit, place));
+        let _ = units.functions(&unit, &mut lookups);
+        let _ = lines(&unit, &mut lookups);
+        for lookup in lookups {
+            each(lookup.address, units.symbols(&unit, lookup));
         }
     }
     Ok(())
 }
 
-/// An address that some unit has code at, and what has been learnt about it.
-struct Place<'a> {
+/// An address at which a unit has code, and what the unit says about it.
+struct Lookup<'a> {
     address: u64,
-    /// The functions it is in: the one with code of its own, then those inlined into it, each into the one before.
+    /// The functions that contain it: the outermost first, then those inlined, each into the one
+    /// before.
     chain: Vec<Function<'a>>,
     line: Option<Line>,
 }
 
-/// What the entry of a function tells.
+/// The entry of a function.
 #[derive(Clone, Copy, Default)]
 struct Function<'a> {
     linkage_name: Option<Value<'a>>,
     name: Option<Value<'a>>,
-    /// The entry that tells what this one does not.
+    /// The entry that has what this one lacks.
     origin: Option<Value<'a>>,
     low: Option<Value<'a>>,
     high: Option<Value<'a>>,
     ranges: Option<Value<'a>>,
-    /// Where it was called, if it is inlined.
+    /// Where it is called, if it is inlined.
     called: Line,
 }
 
-/// A line of a file of the unit's table.
+/// A line of a file in the unit's file table.
 #[derive(Clone, Copy, Default)]
 struct Line {
     file: u64,
@@ -74,7 +78,7 @@ struct Line {
 
 struct Units<'d, 'a> {
     dwarf: &'d Dwarf<'a>,
-    /// By ascending offset.
+    /// In ascending order of offsets.
     headers: Vec<UnitHeader<Reader<'a>>>,
 }
 
@@ -88,32 +92,34 @@ impl<'d, 'a> Units<'d, 'a> {
         Ok(Self { dwarf, headers })
     }
 
-    /// Those of the addresses at which a unit has code.
-    fn within(&self, unit: &Unit<Reader<'a>>, addresses: &[u64]) -> gimli::Result<Vec<Place<'a>>> {
-        let mut places = Vec::new();
+    /// The addresses at which a unit has code.
+    fn within(&self, unit: &Unit<Reader<'a>>, addresses: &[u64]) -> gimli::Result<Vec<Lookup<'a>>> {
+        let mut lookups = Vec::new();
         let mut ranges = self.dwarf.unit_ranges(unit)?;
         while let Some(range) = ranges.next()? {
-            let found = covered(addresses, |address| *address, range);
-            let place = |&address| Place { address, chain: Vec::new(), line: None };
-            places.extend(addresses[found].iter().map(place));
+            let found = in_range(addresses, |address| *address, range);
+            let lookup = |&address| Lookup { address, chain: Vec::new(), line: None };
+            lookups.extend(addresses[found].iter().map(lookup));
         }
-        places.sort_unstable_by_key(|place| place.address);
-        places.dedup_by_key(|place| place.address);
-        Ok(places)
+        lookups.sort_unstable_by_key(|lookup| lookup.address);
+        lookups.dedup_by_key(|lookup| lookup.address);
+        Ok(lookups)
     }
 
-    /// Goes through all functions of a unit, and notes each with the places it covers. Those that contain others come before them.
-    fn functions(&self, unit: &Unit<Reader<'a>>, places: &mut [Place<'a>]) -> gimli::Result<()> {
+    /// Reads all functions of a unit and adds each to the addresses that it contains. A function
+    /// comes before those inlined into it.
+    fn functions(&self, unit: &Unit<Reader<'a>>, lookups: &mut [Lookup<'a>]) -> gimli::Result<()> {
         let mut entries = unit.entries_raw(None)?;
-        // Below a function that covers none of the places, nothing that is inlined into it does.
-        let mut elsewhere = None;
+        // The depth of a function that contains none of the addresses: nothing inlined into it
+        // does.
+        let mut outside = None;
         while !entries.is_empty() {
             let depth = entries.next_depth();
             let Some(abbreviation) = entries.read_abbreviation()? else { continue };
-            elsewhere = elsewhere.filter(|function| depth > *function);
+            outside = outside.filter(|function| depth > *function);
             let inlined = match abbreviation.tag() {
                 gimli::DW_TAG_subprogram => false,
-                gimli::DW_TAG_inlined_subroutine if elsewhere.is_none() => true,
+                gimli::DW_TAG_inlined_subroutine if outside.is_none() => true,
                 _ => {
                     entries.skip_attributes(abbreviation.attributes())?;
                     continue;
@@ -122,23 +128,23 @@ impl<'d, 'a> Units<'d, 'a> {
             let mut covers = false;
             let function = Function::read(&mut entries, abbreviation.attributes())?;
             self.each_range(unit, &function, |range| {
-                let covered = covered(places, |place| place.address, range);
-                for place in &mut places[covered] {
+                let covered = in_range(lookups, |lookup| lookup.address, range);
+                for lookup in &mut lookups[covered] {
                     covers = true;
                     if !inlined {
-                        place.chain.clear();
+                        lookup.chain.clear();
                     }
-                    place.chain.push(function);
+                    lookup.chain.push(function);
                 }
             })?;
             if !inlined && !covers {
-                elsewhere = Some(depth);
+                outside = Some(depth);
             }
         }
         Ok(())
     }
 
-    /// Where a function has code.
+    /// Calls `each` with the address ranges of a function.
     fn each_range(
         &self,
         unit: &Unit<Reader<'a>>,
@@ -159,20 +165,20 @@ impl<'d, 'a> Units<'d, 'a> {
             Some(length) => begin.saturating_add(length),
             None => self.dwarf.attr_address(unit, *high)?.unwrap_or(begin),
         };
-        // What the linker has dropped begins at zero.
+        // Code that the linker discarded begins at zero.
         if begin != 0 {
             each(gimli::Range { begin, end });
         }
         Ok(())
     }
 
-    /// The functions of a place with their names and lines, the innermost first.
-    fn symbols(&self, unit: &Unit<Reader<'a>>, place: Place<'a>) -> Vec<Symbol> {
-        let mut at = place.line;
-        let mut symbols = Vec::with_capacity(place.chain.len().max(1));
-        for function in place.chain.into_iter().rev() {
+    /// The functions at an address with their names and lines, innermost first.
+    fn symbols(&self, unit: &Unit<Reader<'a>>, lookup: Lookup<'a>) -> Vec<Symbol> {
+        let mut at = lookup.line;
+        let mut symbols = Vec::with_capacity(lookup.chain.len().max(1));
+        for function in lookup.chain.into_iter().rev() {
             let (file, line) = self.described(unit, at.replace(function.called));
-            let name = self.name(unit, function, MOST_REFERENCES);
+            let name = self.name(unit, function, MAX_REFERENCES);
             symbols.push(Symbol { function: name, file, line, source: None });
         }
         if symbols.is_empty() {
@@ -182,13 +188,14 @@ impl<'d, 'a> Units<'d, 'a> {
         symbols
     }
 
-    /// The path and number of a line.
+    /// The path and line number of a line.
     fn described(&self, unit: &Unit<Reader<'a>>, at: Option<Line>) -> (Option<String>, Option<u32>) {
         let line = at.and_then(|at| u32::try_from(at.line).ok()).filter(|line| *line > 0);
         (at.and_then(|at| self.path(unit, at.file)), line)
     }
 
-    /// The path of a file of the unit's table: below its directory, and that below the one the compiler ran in, where they are relative.
+    /// The path of a file in the unit's table. A relative path is relative to its directory in the
+    /// table, and a relative directory to the one that the compiler ran in.
     fn path(&self, unit: &Unit<Reader<'a>>, index: u64) -> Option<String> {
         let header = unit.line_program.as_ref()?.header();
         let file = header.file(index)?;
@@ -202,10 +209,11 @@ impl<'d, 'a> Units<'d, 'a> {
         path.into_os_string().into_string().ok()
     }
 
-    /// The name of a function, or of what it refers to: the one that the linker knows it by, or the plain one where there is no other.
+    /// The name of a function, or of the entry that it refers to: the linkage name if there is one,
+    /// else the plain name.
     fn name(&self, unit: &Unit<Reader<'a>>, function: Function<'a>, references: usize) -> Option<String> {
         if let Some(name) = function.linkage_name.or(function.name) {
-            return Some(readable(&self.dwarf.attr_string(unit, name).ok()?.to_string_lossy()));
+            return Some(demangled(&self.dwarf.attr_string(unit, name).ok()?.to_string_lossy()));
         }
         let references = references.checked_sub(1)?;
         match function.origin? {
@@ -219,7 +227,7 @@ impl<'d, 'a> Units<'d, 'a> {
         }
     }
 
-    /// The unit that a reference goes into.
+    /// The unit that contains the target of a reference.
     fn unit_of(&self, offset: DebugInfoOffset) -> Option<Unit<Reader<'a>>> {
         let begin = |header: &UnitHeader<Reader<'a>>| {
             let UnitSectionOffset(begin) = header.offset();
@@ -257,7 +265,7 @@ impl<'a> Function<'a> {
     }
 }
 
-/// A number in any of its forms; zero, which stands for none, if it is no number.
+/// A number in any of its forms. Zero, which means unknown, if it is not a number.
 fn number(value: &Value<'_>) -> u64 {
     match value {
         AttributeValue::FileIndex(index) => *index,
@@ -265,26 +273,26 @@ fn number(value: &Value<'_>) -> u64 {
     }
 }
 
-/// Reads one entry.
+/// Reads the entry at this offset.
 fn read_at<'a>(unit: &Unit<Reader<'a>>, offset: UnitOffset) -> Option<Function<'a>> {
     let mut entries = unit.entries_raw(Some(offset)).ok()?;
     let abbreviation = entries.read_abbreviation().ok()??;
     Function::read(&mut entries, abbreviation.attributes()).ok()
 }
 
-/// Goes through the rows of a unit's line table, and notes those that the places are at.
-fn lines<'a>(unit: &Unit<Reader<'a>>, places: &mut [Place<'a>]) -> gimli::Result<()> {
+/// Reads the rows of a unit's line table, and sets the line of each address.
+fn lines<'a>(unit: &Unit<Reader<'a>>, lookups: &mut [Lookup<'a>]) -> gimli::Result<()> {
     let Some(program) = unit.line_program.clone() else { return Ok(()) };
     let mut rows = program.rows();
     let mut before: Option<(u64, Line)> = None;
     let mut first = None;
     while let Some((_, row)) = rows.next_row()? {
         let begin = *first.get_or_insert(row.address());
-        // What the linker has dropped begins at zero.
+        // Code that the linker discarded begins at zero.
         if let Some((address, line)) = before.filter(|_| begin != 0) {
             let range = gimli::Range { begin: address, end: row.address() };
-            let covered = covered(places, |place| place.address, range);
-            places[covered].iter_mut().for_each(|place| place.line = Some(line));
+            let covered = in_range(lookups, |lookup| lookup.address, range);
+            lookups[covered].iter_mut().for_each(|lookup| lookup.line = Some(line));
         }
         let line = Line { file: row.file_index(), line: row.line().map_or(0, std::num::NonZero::get) };
         before = (!row.end_sequence()).then_some((row.address(), line));
@@ -295,13 +303,13 @@ fn lines<'a>(unit: &Unit<Reader<'a>>, places: &mut [Place<'a>]) -> gimli::Result
     Ok(())
 }
 
-/// A Rust name without its mangling and hash; any other as it is.
-pub(super) fn readable(name: &str) -> String {
+/// A Rust name without mangling and hash; any other name unchanged.
+pub(super) fn demangled(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-/// Where, among ascending addresses, those stand that a range covers.
-fn covered<T>(sorted: &[T], address: impl Fn(&T) -> u64, range: gimli::Range) -> Range<usize> {
+/// The indices of the sorted items whose addresses are in a range.
+fn in_range<T>(sorted: &[T], address: impl Fn(&T) -> u64, range: gimli::Range) -> Range<usize> {
     let before = |limit| sorted.partition_point(|one| address(one) < limit);
     before(range.begin)..before(range.end).max(before(range.begin))
 }
@@ -317,12 +325,13 @@ mod tests {
     use crate::sys::Modules;
 
     #[test]
-    fn it_says_what_addr2line_says() {
+    fn it_finds_what_addr2line_finds() {
         let modules = Modules::load();
-        let here = modules.find(readable as *const () as u64).unwrap();
+        let here = modules.find(demangled as *const () as u64).unwrap();
         let file = own_file(here).unwrap();
         let file = Elf::parse(&file[..]).unwrap();
-        // Places all over the program: in its own code, in that of its dependencies, and in the standard library.
+        // Addresses all over the program: in its own code, its dependencies, and the standard
+        // library.
         let functions =
             file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 40);
         let mut addresses: Vec<u64> = functions
@@ -341,7 +350,7 @@ mod tests {
             let mut frames = context.find_frames(address).skip_all_loads().unwrap();
             let mut theirs = Vec::new();
             while let Some(frame) = frames.next().unwrap() {
-                let function = frame.function.map(|name| readable(&name.raw_name().unwrap()));
+                let function = frame.function.map(|name| demangled(&name.raw_name().unwrap()));
                 let (file, line) = frame.location.map_or((None, None), |place| (place.file, place.line));
                 theirs.push((function, file.map(str::to_owned), line));
             }

@@ -1,21 +1,23 @@
-//! From addresses in one module to functions, files and lines: by its debug information, or by its symbol tables where there is none.
+//! Resolves addresses in one module to functions, files and lines: with its debug information, or
+//! with its symbol tables where there is none.
 //!
-//! All that is loaded for it is given back when the module is done.
+//! Everything that is loaded for a module is unmapped before the next one.
 
 use std::collections::HashMap;
 
 use object::{Object, ObjectSymbol, SymbolKind};
 
 use super::debug_files::{self, Elf, Sections};
-use super::dwarf::{self, readable};
+use super::dwarf::{self, demangled};
 use crate::capture::Address;
 use crate::symbols::Symbol;
 use crate::sys::Module;
 
-/// Resolves these addresses of one module, and hands over each with its symbols, innermost first; none where there are none.
+/// Resolves these addresses of one module, and calls `each` with every address and its symbols,
+/// innermost first; with an empty list where nothing is known.
 pub(crate) fn resolve(module: &Module, addresses: &[Address], mut each: impl FnMut(Address, Vec<Symbol>)) {
-    let Some(mapped) = debug_files::own_file(module) else { return nothing(addresses, each) };
-    let Ok(file) = Elf::parse(&mapped[..]) else { return nothing(addresses, each) };
+    let Some(mapped) = debug_files::own_file(module) else { return unresolved(addresses, each) };
+    let Ok(file) = Elf::parse(&mapped[..]) else { return unresolved(addresses, each) };
     let separate =
         if debug_files::has_debug_info(&file) { None } else { debug_files::separate_file(module, &file) };
     let separate = separate.as_ref().and_then(|mapped| Elf::parse(&mapped[..]).ok());
@@ -28,13 +30,14 @@ pub(crate) fn resolve(module: &Module, addresses: &[Address], mut each: impl FnM
             addresses.iter().map(|address| address.lookup().wrapping_sub(module.bias)).collect();
         probes.sort_unstable();
         let sections = Sections::load(with_debug_info);
-        // What it has found before it failed is found.
+        // After an error, what was found before it still counts.
         let _ = dwarf::find(&sections.dwarf(), &probes, |probe, symbols| drop(found.insert(probe, symbols)));
     }
     for &address in addresses {
         let probe = address.lookup().wrapping_sub(module.bias);
         let mut symbols = found.get(&probe).cloned().unwrap_or_default();
-        // Debug information of lines alone, or of nothing at all: the symbol tables still name the function, and say which module and type it is of.
+        // With debug information for lines only, or none, the symbol tables still have the
+        // function's name, with the path to it.
         match (symbols.last_mut(), names.get(address)) {
             (Some(outermost), Some(name)) if !outermost.function.as_deref().is_some_and(is_qualified) => {
                 outermost.function = Some(name);
@@ -50,10 +53,13 @@ fn is_qualified(name: &str) -> bool {
     name.contains("::")
 }
 
-/// Whether this is one of the C library's own modules: of those, functions are named and lines are not told.
+/// Whether this is one of the C library's own modules. Those are resolved to functions, without
+/// lines.
 ///
-/// Their debug information, where a distribution has it installed, is compressed and comes in thousands of small units: on a small program it took 45 of the 64 ms of a first report, and
-/// left 17 of 20 MiB behind in the allocator. What it tells is at which line of `read.c` the program waits in `read`.
+/// Their debug information, where it is installed, is compressed and consists of thousands of small
+/// units. For a small program, reading it took 45 of the 64 ms of the first report, and left 17 of
+/// 20 MiB behind in the allocator. All that it adds is the line of `read.c` at which the program
+/// waits in `read`.
 fn is_c_library(path: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or_default();
     ["libc.so.", "libc-2.", "libm.so.", "libm-2.", "libpthread", "ld-linux", "ld-2."]
@@ -61,15 +67,16 @@ fn is_c_library(path: &str) -> bool {
         .any(|name| file.starts_with(name))
 }
 
-fn nothing(addresses: &[Address], mut each: impl FnMut(Address, Vec<Symbol>)) {
+fn unresolved(addresses: &[Address], mut each: impl FnMut(Address, Vec<Symbol>)) {
     for &address in addresses {
         each(address, Vec::new());
     }
 }
 
-/// The names that symbol tables have for some addresses.
+/// The names of some addresses in the symbol tables.
 ///
-/// The tables are gone through once for all addresses; to sort them would take memory in proportion to the program.
+/// One pass over the tables finds all addresses. Sorting the tables would take memory in proportion
+/// to the program.
 struct Names {
     by_address: HashMap<u64, String>,
 }
@@ -102,7 +109,9 @@ impl Names {
                 }
             }
         }
-        Self { by_address: by_address.into_iter().map(|(address, name)| (address, readable(name))).collect() }
+        Self {
+            by_address: by_address.into_iter().map(|(address, name)| (address, demangled(name))).collect(),
+        }
     }
 
     fn get(&self, address: Address) -> Option<String> {
@@ -110,10 +119,11 @@ impl Names {
     }
 }
 
-/// The name that people call, where a function has several: `read` before `__GI___libc_read`.
+/// The better of two names of one function, the one that programmers use: `read` rather than
+/// `__GI___libc_read`.
 fn better<'a>(one: &'a str, other: &'a str) -> &'a str {
     let plainness = |name: &str| (name.len() - name.trim_start_matches('_').len(), name.len());
-    // A mangled name begins with underscores of its own, and has no rival that counts.
+    // A mangled name begins with underscores too, but a function has only one of those.
     if plainness(other) < plainness(one) { other } else { one }
 }
 
@@ -139,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plain_name_wins() {
+    fn the_plain_name_is_preferred() {
         assert_eq!(better("__GI___libc_read", "read"), "read");
         assert_eq!(better("read", "__read"), "read");
         assert!(is_c_library("/lib/x86_64-linux-gnu/libc.so.6") && !is_c_library("/usr/lib/libcrypto.so.3"));

@@ -1,7 +1,8 @@
-//! Descriptors for a report about a process that has none left.
+//! File descriptors for a report about a process that has run out of them.
 //!
-//! A leak of descriptors is one of the reasons to ask for a report, and `/proc` cannot be read without one. A thread can have a table of descriptors of its own: the copies of a
-//! few are closed in it, which closes nothing in the program's.
+//! Leaked descriptors are one of the reasons to request a report, and reading `/proc` needs one. A
+//! thread can have a descriptor table of its own. Closing the inherited copies in it frees numbers
+//! without closing anything in the program's table.
 
 #![allow(unsafe_code)]
 
@@ -12,14 +13,16 @@ use rustix::io::Errno;
 
 use crate::sys::own_threads;
 
-/// Runs `run` where files can be opened: on this thread, or, if the process has used up its descriptors, on another one with a table of its own.
+/// Runs `run` where files can be opened: on this thread or, if the process has used up its
+/// descriptors, on a new thread with a descriptor table of its own.
 ///
-/// The table holds none of the program's files but the standard ones: what the program closes meanwhile is closed.
+/// That table holds no files of the program but the three standard ones, so a file that the program
+/// closes meanwhile really is closed.
 pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
     if !exhausted() {
         return run();
     }
-    let elsewhere = thread::scope(|scope| {
+    let result = thread::scope(|scope| {
         let detached = || {
             detach();
             run()
@@ -27,8 +30,8 @@ pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
         let thread = own_threads::spawn_scoped(scope, "gmr section", detached).ok()?;
         thread.join().ok()
     });
-    // No thread to be had either: then as far as it goes.
-    elsewhere.unwrap_or_else(run)
+    // If there is no thread either, `run` gets as far as it can without descriptors.
+    result.unwrap_or_else(run)
 }
 
 fn exhausted() -> bool {
@@ -36,10 +39,11 @@ fn exhausted() -> bool {
     matches!(opened, Err(Errno::MFILE))
 }
 
-/// Gives the calling thread a table of its own, with nothing but the three standard files in it.
+/// Gives the calling thread a descriptor table of its own that holds the three standard files only.
 fn detach() {
-    // SAFETY: CLOSE_RANGE_UNSHARE takes the table apart from the program's before it closes anything. The calling thread was started for this, and owns no descriptor; whatever it
-    // opens from here on is its own.
+    // SAFETY: CLOSE_RANGE_UNSHARE separates the table from the program's before it closes anything.
+    // The calling thread was started for this purpose and owns no descriptor; whatever it opens
+    // from here on is its own.
     unsafe {
         libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE)
     };

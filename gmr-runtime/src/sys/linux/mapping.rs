@@ -32,8 +32,8 @@ impl Mapping {
     }
 
     fn new(length: usize, protection: libc::c_int, flags: libc::c_int, fd: libc::c_int) -> io::Result<Self> {
-        // SAFETY: a new private mapping at an address of the kernel's choice affects no other memory.
-        // A length of zero is refused.
+        // SAFETY: a new private mapping at an address of the kernel's choice affects no other
+        // memory. A length of zero is refused.
         let base = unsafe { libc::mmap(null_mut(), length, protection, flags, fd, 0) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -41,8 +41,8 @@ impl Mapping {
         Ok(Self { base: base.cast(), length })
     }
 
-    /// Its first byte. Valid for accesses to the whole mapping until the mapping is dropped, and for
-    /// ever if it is forgotten (`std::mem::forget`).
+    /// Its first byte. Valid for accesses to the whole mapping until the mapping is dropped, and
+    /// for ever if it is forgotten (`std::mem::forget`).
     pub(crate) fn base(&self) -> *mut u8 {
         self.base
     }
@@ -76,8 +76,9 @@ impl MappedBytes {
     pub(crate) fn filled(length: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> Option<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let mapping = Mapping::new(length, libc::PROT_READ | libc::PROT_WRITE, flags, -1).ok()?;
-        // SAFETY: the mapping is readable, writable, zeroed, and of exactly this length. It was made
-        // in the line above, so no other pointer into it exists; the slice ends with this call.
+        // SAFETY: the mapping is readable, writable, zeroed, and of exactly this length. It was
+        // made in the line above, so no other pointer into it exists; the slice ends with this
+        // call.
         let filled = fill(unsafe { std::slice::from_raw_parts_mut(mapping.base, mapping.length) });
         filled.then_some(Self(mapping))
     }
@@ -87,11 +88,11 @@ impl Deref for MappedBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the mapping is readable, initialised (by the file or with zeroes), and lives as long
-        // as the borrow. Nothing in this process writes to it: a file's mapping is read-only, and an
-        // anonymous one is written in `filled` alone, before this value exists. Changes that another
-        // process makes to the file in place show through; readers check every offset and length that
-        // they take from it.
+        // SAFETY: the mapping is readable, initialised (by the file or with zeroes), and lives as
+        // long as the borrow. Nothing in this process writes to it: a file's mapping is read-only,
+        // and an anonymous one is written in `filled` alone, before this value exists. Changes that
+        // another process makes to the file in place show through; readers check every offset and
+        // length that they take from it.
         unsafe { std::slice::from_raw_parts(self.0.base, self.0.length) }
     }
 }

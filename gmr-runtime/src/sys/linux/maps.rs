@@ -1,4 +1,5 @@
-//! The address map of this process, a line at a time: a process with a thousand threads has some thousand lines, which nobody needs at once.
+//! The address map of this process (`/proc/self/maps`), read line by line: a process with a
+//! thousand threads has thousands of lines, and no caller needs all of them at once.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -9,14 +10,14 @@ use std::ops::Range;
 pub(crate) struct Region<'a> {
     pub(crate) range: Range<u64>,
     pub(crate) readable: bool,
-    /// Where in its file it begins.
+    /// The offset in its file at which it begins.
     pub(crate) offset: u64,
-    /// The path, as the kernel shows it, or a name in brackets; empty for memory without either.
+    /// The path as the kernel shows it, or a name in brackets; empty for memory that has neither.
     pub(crate) path: &'a str,
 }
 
 impl<'a> Region<'a> {
-    /// `address-address perms offset device inode   path`; the path may hold blanks.
+    /// Parses `address-address perms offset device inode   path`. The path may contain spaces.
     fn parse(line: &'a str) -> Option<Self> {
         let hexadecimal = |number| u64::from_str_radix(number, 16).ok();
         let mut fields = line.trim_end_matches('\n').splitn(6, ' ');
@@ -32,12 +33,14 @@ impl<'a> Region<'a> {
     }
 }
 
-/// The first thing that `look` finds in the map, in ascending order of addresses. None if the map cannot be read either.
+/// Calls `look` with each region in ascending order of addresses, until it returns something. Also
+/// returns `None` if the map cannot be read.
 pub(crate) fn find<T>(mut look: impl FnMut(Region<'_>) -> Option<T>) -> Option<T> {
     let mut map = BufReader::new(File::open("/proc/self/maps").ok()?);
     let mut line = Vec::new();
     while map.read_until(b'\n', &mut line).ok()? > 0 {
-        // A path may be of any bytes; one that is no text is nothing that could be shown.
+        // A path can be any bytes. A region whose path is not UTF-8 could not be shown; it is
+        // skipped.
         let found = str::from_utf8(&line).ok().and_then(Region::parse).and_then(&mut look);
         if found.is_some() {
             return found;
@@ -47,7 +50,8 @@ pub(crate) fn find<T>(mut look: impl FnMut(Region<'_>) -> Option<T>) -> Option<T
     None
 }
 
-/// How many bytes are mapped from `address` to the end of its mapping: the rest of a stack, if `address` is in one.
+/// How many bytes are mapped from `address` to the end of its region: the rest of the stack, if
+/// `address` is in one.
 pub(crate) fn rest_from(address: u64) -> Option<usize> {
     find(|region| {
         region.range.contains(&address).then(|| usize::try_from(region.range.end - address).ok())?
@@ -59,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_taken_apart() {
+    fn a_line_is_parsed() {
         let line = "7f10000-7f12000 r-xp 00001000 fe:00 4711      /opt/a b/lib.so (deleted)\n";
         let path = "/opt/a b/lib.so (deleted)";
         let region = Region { range: 0x7f1_0000..0x7f1_2000, readable: true, offset: 0x1000, path };
@@ -70,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_a_mapping_is_measured() {
+    fn the_rest_of_a_region_is_measured() {
         let here = 0_u8;
         let rest = rest_from(&raw const here as u64).unwrap();
         assert!((1..64 << 20).contains(&rest), "{rest}");

@@ -1,4 +1,4 @@
-//! Linux on `x86_64` and `aarch64`. Nothing here takes a lock that application code can hold.
+//! Linux on `x86_64` and `aarch64`. It takes no lock that application code can hold.
 
 pub(crate) mod descriptor_table;
 pub(crate) mod mapping;

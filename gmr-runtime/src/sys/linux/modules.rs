@@ -1,7 +1,8 @@
-//! The executable and its libraries, as they stand in memory: where each is, its unwinding tables, its build-id.
+//! The executable and its libraries as they are in memory: addresses, unwind tables, build-ids.
 //!
-//! They come from `/proc/self/maps` and from the images themselves, read through the kernel. Neither the loader nor any file is
-//! asked: a process that is stuck inside `dlopen`, or whose executable was deleted or stripped, is described like any other.
+//! They come from `/proc/self/maps` and from the images themselves, read through the kernel.
+//! Neither the loader nor any file is involved, so it also works in a process that is stuck inside
+//! `dlopen`, or whose executable was deleted or stripped.
 
 use std::ops::Range;
 
@@ -24,22 +25,24 @@ pub(crate) struct Modules {
 /// One executable, library, or the vDSO.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Module {
-    /// The path, as the kernel shows it.
+    /// The path as the kernel shows it.
     pub(crate) path: String,
     /// The addresses that its segments cover.
     pub(crate) range: Range<u64>,
-    /// What has to be added to the addresses in its file.
+    /// What to add to an address in its file to get the address in memory.
     pub(crate) bias: u64,
     /// The GNU build-id, in hexadecimal.
     pub(crate) build_id: Option<String>,
     /// `.eh_frame_hdr`, as addresses in its file.
     pub(crate) eh_frame_hdr: Option<Range<u64>>,
-    /// The last address, in the file, of the segment that holds `.eh_frame_hdr`: what bounds `.eh_frame`, whose length no header tells.
+    /// The end, as an address in its file, of the segment that holds `.eh_frame_hdr`. It bounds
+    /// `.eh_frame`, whose length is in no header.
     pub(crate) eh_frame_limit: u64,
 }
 
 impl Modules {
-    /// Reads the address map and the headers of all images. A module that cannot be read is left out: its frames are then found without it.
+    /// Reads the address map and the headers of all images. A module that cannot be read is left
+    /// out; its frames then have no module.
     pub(crate) fn load() -> Self {
         let mut starts = Vec::new();
         let _: Option<()> = maps::find(|region| {
@@ -98,7 +101,7 @@ impl Module {
             .collect();
         let first = loaded.iter().map(|segment| segment.start).min()?;
         let last = loaded.iter().map(|segment| segment.end).max()?;
-        // The first segment begins where the file does, give or take its alignment within a page.
+        // The first segment begins where the file does, except for its alignment within a page.
         let bias = start.wrapping_sub(first & !0xfff);
         let mut module =
             Self { path, range: first.wrapping_add(bias)..last.wrapping_add(bias), bias, ..Self::default() };
@@ -127,21 +130,22 @@ impl Module {
         self.range.contains(&address)
     }
 
-    /// A copy of what stands at these addresses of the file.
+    /// A copy of what is loaded at these addresses of the file.
     pub(crate) fn section(&self, range: &Range<u64>) -> Option<MappedBytes> {
         let (start, length) = self.in_memory(range)?;
         MappedBytes::filled(length, |copy| memory::read(start, copy) == length)
     }
 
-    /// The same of notes, which are short: not worth a mapping.
+    /// A copy of a segment of notes, which is too short for a mapping.
     fn notes(&self, range: &Range<u64>) -> Option<Vec<u8>> {
         let (start, length) = self.in_memory(range)?;
         memory::read_exact(start, length)
     }
 
-    /// Where these addresses of the file are in memory, and how many they are.
+    /// Where this range of the file is in memory, and its length.
     fn in_memory(&self, range: &Range<u64>) -> Option<(u64, usize)> {
-        // A header that claims more than this is not believed: the largest unwinding tables known are a tenth of it.
+        // A header that claims more than this is not trusted: the largest unwind tables known are a
+        // tenth of it.
         const LIMIT: u64 = 1 << 30;
         let length = range.end.checked_sub(range.start).filter(|&length| length < LIMIT)?;
         Some((range.start.wrapping_add(self.bias), usize::try_from(length).ok()?))

@@ -5,19 +5,19 @@
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
-/// The signals that the processor raises, or that report a fault of the calling thread.
+/// The signals that report a fault of the thread that receives them.
 const FAULTS: [libc::c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT];
 
-/// Blocks every signal for the calling thread and those it will start, but for `open` and faults.
+/// Blocks every signal but `open` and faults, for the calling thread and the threads it will start.
 pub(crate) fn block_all_but(open: impl IntoIterator<Item = i32>) {
     let mut blocked = full();
     for signal in FAULTS.into_iter().chain(open) {
-        // SAFETY: the set was initialised by sigfillset; a signal number out of range is refused.
+        // SAFETY: the set was initialised by sigfillset. A signal number out of range is refused.
         unsafe { libc::sigdelset(&raw mut blocked, signal) };
     }
-    // SAFETY: the set is initialised; the old mask is not asked for. It cannot fail with a valid
-    // `how`.
+    // SAFETY: the set is initialised, and a null pointer says that the old mask is not wanted. With
+    // a valid `how`, the call cannot fail.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const blocked, null_mut()) };
 }
 
@@ -25,7 +25,8 @@ pub(crate) fn block_all_but(open: impl IntoIterator<Item = i32>) {
 #[cfg(test)]
 pub(crate) fn block(signal: i32) {
     let mut set = MaybeUninit::uninit();
-    // SAFETY: the set is initialised before it is used; the old mask is not asked for.
+    // SAFETY: the set is initialised before it is used, and a null pointer says that the old mask
+    // is not wanted.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), signal);
@@ -36,7 +37,7 @@ pub(crate) fn block(signal: i32) {
 /// The set of all signals.
 pub(crate) fn full() -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
-    // SAFETY: sigfillset initialises the set that it is given.
+    // SAFETY: the pointer is valid for writes, and sigfillset initialises the whole set.
     unsafe {
         libc::sigfillset(set.as_mut_ptr());
         set.assume_init()

@@ -1,4 +1,5 @@
-//! What a descriptor is: a path, a pipe, a socket and whom it connects. From `/proc/self/fd` and, for sockets, `/proc/self/net`.
+//! What a file descriptor refers to: a path, a pipe, a socket and its endpoints. Read from
+//! `/proc/self/fd` and, for sockets, `/proc/self/net`.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -8,19 +9,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::mask;
 use crate::threads::ThreadInfo;
 
-/// How much of a table of sockets is read. A machine with more connections than fit in here (some ten thousand) would be asked for too long.
-const LARGEST_TABLE: u64 = 2 << 20;
+/// How much of a socket table is read: some ten thousand connections. Reading the tables of a
+/// machine with more would take too long.
+const MAX_TABLE: u64 = 2 << 20;
 
-/// Says of each thread that waits on a descriptor what that is.
-pub(super) fn describe(tasks: &mut [ThreadInfo]) {
-    let waiting = || tasks.iter().filter_map(|task| task.waiting.as_ref());
+/// Sets, for each thread that waits on a descriptor, what the descriptor refers to.
+pub(super) fn describe(threads: &mut [ThreadInfo]) {
+    let waiting = || threads.iter().filter_map(|thread| thread.waiting.as_ref());
     let targets = targets(waiting().filter_map(|waiting| waiting.descriptor).collect());
-    for waiting in tasks.iter_mut().filter_map(|task| task.waiting.as_mut()) {
+    for waiting in threads.iter_mut().filter_map(|thread| thread.waiting.as_mut()) {
         waiting.target = waiting.descriptor.and_then(|descriptor| targets.get(&descriptor).cloned());
     }
 }
 
-/// What each of these descriptors is. One that has been closed is missing.
+/// What each of these descriptors refers to. Closed ones are missing.
 fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
     let mut targets = HashMap::with_capacity(descriptors.len());
     let mut inodes = HashMap::new();
@@ -37,12 +39,14 @@ fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
     targets
 }
 
-/// The inode of a socket.
+/// The inode of a socket, from the link of its descriptor.
 fn inode(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// What this process's network namespace tells of these sockets, by inode. A table has the sockets of the whole machine: it is read a line at a time, and no further than to the last that is wanted.
+/// Descriptions of the sockets with these inodes, from the tables of this process's network
+/// namespace. A table lists the sockets of the whole machine: it is read line by line, and only up
+/// to the last one wanted.
 fn sockets(mut wanted: HashSet<u64>) -> HashMap<u64, String> {
     let mut sockets = HashMap::with_capacity(wanted.len());
     for Table { name, inode, describe } in TABLES {
@@ -50,12 +54,12 @@ fn sockets(mut wanted: HashSet<u64>) -> HashMap<u64, String> {
             break;
         }
         let Ok(file) = File::open(format!("/proc/self/net/{name}")) else { continue };
-        let mut table = BufReader::new(file.take(LARGEST_TABLE));
+        let mut table = BufReader::new(file.take(MAX_TABLE));
         let mut line = Vec::new();
         while !wanted.is_empty() && table.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
             let text = String::from_utf8_lossy(&line);
             let fields = text.split_ascii_whitespace();
-            // The heading has none.
+            // The heading has no inode.
             let inode = fields.clone().nth(inode).and_then(|inode| inode.parse().ok());
             if let Some(inode) = inode.filter(|inode| wanted.remove(inode)) {
                 let fields: Vec<&str> = fields.collect();
@@ -67,10 +71,10 @@ fn sockets(mut wanted: HashSet<u64>) -> HashMap<u64, String> {
     sockets
 }
 
-/// One of the kernel's tables.
+/// One of the kernel's socket tables.
 struct Table {
     name: &'static str,
-    /// Which field of a line is the socket's inode.
+    /// The index of the field that holds the inode.
     inode: usize,
     describe: fn(&[&str]) -> Option<String>,
 }
@@ -83,7 +87,8 @@ const TABLES: [Table; 5] = [
     Table { name: "unix", inode: 6, describe: unix_socket },
 ];
 
-/// `sl local remote state tx:rx tr:when retrnsmt uid timeout inode`, addresses in hexadecimal.
+/// Parses `sl local remote state tx:rx tr:when retrnsmt uid timeout inode`, addresses in
+/// hexadecimal.
 fn internet_socket(fields: &[&str], protocol: &str) -> Option<String> {
     let local = address(fields.get(1)?)?;
     let remote = address(fields.get(2)?)?;
@@ -95,7 +100,7 @@ fn internet_socket(fields: &[&str], protocol: &str) -> Option<String> {
     })
 }
 
-/// `0100007F:1538`: words of the address in the machine's order, then the port.
+/// Parses `0100007F:1538`: 32-bit words of the address in the machine's byte order, then the port.
 fn address(text: &str) -> Option<SocketAddr> {
     let (host, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -111,7 +116,7 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// As the kernel's `tcp_states.h` numbers them.
+/// The state by its number in the kernel's `tcp_states.h`.
 fn state(number: u8) -> &'static str {
     const STATES: [&str; 12] = [
         "established",
@@ -133,7 +138,8 @@ fn state(number: u8) -> &'static str {
         .unwrap_or("in an unknown state")
 }
 
-/// `Num RefCount Protocol Flags Type St Inode Path`; most have no path, and a path may have blanks.
+/// Parses `Num RefCount Protocol Flags Type St Inode Path`. Most have no path; a path can contain
+/// spaces.
 fn unix_socket(fields: &[&str]) -> Option<String> {
     Some(match fields.get(7..) {
         Some(path) if !path.is_empty() => format!("Unix socket {}", mask::text(&path.join(" "))),
@@ -151,7 +157,7 @@ mod tests {
 
     #[cfg(target_endian = "little")]
     #[test]
-    fn addresses_are_read_as_people_write_them() {
+    fn addresses_are_shown_as_people_write_them() {
         assert_eq!(address("0100007F:1538").unwrap().to_string(), "127.0.0.1:5432");
         assert_eq!(address("00000000000000000000000001000000:0050").unwrap().to_string(), "[::1]:80");
         assert_eq!(address("0000000000000000FFFF00000100007F:0050").unwrap().to_string(), "127.0.0.1:80");
@@ -172,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_of_other_kinds_and_what_is_no_socket_are_named() {
+    fn other_sockets_and_files_are_named() {
         let (one, _other) = UnixStream::pair().unwrap();
         let bound = UdpSocket::bind("127.0.0.1:0").unwrap();
         let path = std::env::temp_dir().join(format!("a socket of {}", std::process::id()));
@@ -190,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_that_is_closed_is_nothing() {
+    fn a_closed_descriptor_has_no_target() {
         assert_eq!(targets([-1].into()), HashMap::new());
     }
 }

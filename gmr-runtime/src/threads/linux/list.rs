@@ -1,6 +1,8 @@
-//! The threads of this process, as the kernel describes them: what they are, what they wait for, and whether they may be signalled.
+//! Lists the threads of this process: name, state, CPU time, what each is waiting for, and whether
+//! it may be signalled.
 //!
-//! All of it is read before any thread is asked for its stack; afterwards the kernel would say that it was running.
+//! All of it is read before any thread is signalled, because a signalled thread shows up as
+//! running.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,69 +14,77 @@ use crate::sys::own_threads;
 use crate::sys::procfs::{self, Directory, Stat, Status};
 use crate::threads::ThreadInfo;
 
-/// Every thread. One that exits while it is being read is left out: it is none any more. `private` is the signal that threads are asked for their stacks with.
-pub(crate) fn list(private: Option<i32>) -> io::Result<Vec<ThreadInfo>> {
+/// All threads. A thread that exits while it is being read is left out. `capture_signal` is the
+/// signal that stacks are captured with.
+pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<Vec<ThreadInfo>> {
     let tids = procfs::ids("/proc/self/task")?;
     let boot = boot();
-    let (half, rest) = tids.split_at(if tids.len() < WORTH_A_THREAD { tids.len() } else { tids.len() / 2 });
-    let mut tasks = thread::scope(|scope| {
-        let other = (!rest.is_empty())
-            .then(|| own_threads::spawn_scoped(scope, "gmr section", move || read_all(rest, boot, private)));
-        let mut tasks = read_all(half, boot, private)?;
-        tasks.extend(match other {
-            None => Vec::new(),
-            Some(Ok(thread)) => thread.join().unwrap_or_else(|_| read_all(rest, boot, private))?,
-            // No thread to be had: then one after the other.
-            Some(Err(_)) => read_all(rest, boot, private)?,
+    let (half, rest) = tids.split_at(if tids.len() < PARALLEL_FROM { tids.len() } else { tids.len() / 2 });
+    let mut threads = thread::scope(|scope| {
+        let other = (!rest.is_empty()).then(|| {
+            own_threads::spawn_scoped(scope, "gmr section", move || read_all(rest, boot, capture_signal))
         });
-        io::Result::Ok(tasks)
+        let mut threads = read_all(half, boot, capture_signal)?;
+        threads.extend(match other {
+            None => Vec::new(),
+            Some(Ok(thread)) => thread.join().unwrap_or_else(|_| read_all(rest, boot, capture_signal))?,
+            // No second thread can be started: read the rest on this one.
+            Some(Err(_)) => read_all(rest, boot, capture_signal)?,
+        });
+        io::Result::Ok(threads)
     })?;
-    count_others(&mut tasks);
-    descriptors::describe(&mut tasks);
-    Ok(tasks)
+    count_others(&mut threads);
+    descriptors::describe(&mut threads);
+    Ok(threads)
 }
 
-/// Reading what the kernel tells of a thread takes some six microseconds, starting a thread to do half of it about sixty.
-const WORTH_A_THREAD: usize = 64;
+/// From how many threads on a second one helps to read them. Reading one takes some six
+/// microseconds, starting a thread about sixty.
+const PARALLEL_FROM: usize = 64;
 
-fn read_all(tids: &[u32], boot: Option<SystemTime>, private: Option<i32>) -> io::Result<Vec<ThreadInfo>> {
-    let mut reader = Reader::new(boot, private)?;
+fn read_all(
+    tids: &[u32],
+    boot: Option<SystemTime>,
+    capture_signal: Option<i32>,
+) -> io::Result<Vec<ThreadInfo>> {
+    let mut reader = Reader::new(boot, capture_signal)?;
     Ok(tids.iter().filter_map(|&tid| reader.read(tid)).collect())
 }
 
-/// When the machine was started, by the clock that people read.
+/// The wall-clock time at which the machine booted.
 fn boot() -> Option<SystemTime> {
     let since = Duration::try_from_secs_f64(procfs::seconds_since_boot()?).ok()?;
     SystemTime::now().checked_sub(since)
 }
 
-/// One thread; what cannot be read of it is missing.
-pub(crate) fn info(tid: u32, private: Option<i32>) -> ThreadInfo {
-    let read = Reader::new(boot(), private).ok().and_then(|mut reader| reader.read(tid));
+/// One thread. Fields that cannot be read are missing.
+pub(crate) fn info(tid: u32, capture_signal: Option<i32>) -> ThreadInfo {
+    let read = Reader::new(boot(), capture_signal).ok().and_then(|mut reader| reader.read(tid));
     read.unwrap_or_else(|| ThreadInfo { tid, ..ThreadInfo::default() })
 }
 
 struct Reader {
     directory: Directory,
     boot: Option<SystemTime>,
-    private: Option<i32>,
+    capture_signal: Option<i32>,
 }
 
 impl Reader {
-    fn new(boot: Option<SystemTime>, private: Option<i32>) -> io::Result<Self> {
-        Ok(Self { directory: Directory::open("/proc/self/task")?, boot, private })
+    fn new(boot: Option<SystemTime>, capture_signal: Option<i32>) -> io::Result<Self> {
+        Ok(Self { directory: Directory::open("/proc/self/task")?, boot, capture_signal })
     }
 
     fn read(&mut self, tid: u32) -> Option<ThreadInfo> {
-        let stat = match Stat::of_task(&mut self.directory, tid) {
+        let stat = match Stat::of_thread(&mut self.directory, tid) {
             Ok(stat) => stat,
             Err(error) if has_ended(&error) => return None,
-            // It is there, and cannot be described: no descriptor left, for example. It keeps its place.
+            // The thread exists but cannot be read (no free descriptor, for example): it stays
+            // listed.
             Err(_) => return Some(ThreadInfo { tid, ..ThreadInfo::default() }),
         };
-        let told = self.directory.read(&format!("{tid}/syscall")).map(|text| syscalls::parse(&text));
-        let (call, untold) = (told.as_ref().ok().copied().flatten(), told.is_err());
-        // This very thread is in the call that reads the file.
+        let syscall = self.directory.read(&format!("{tid}/syscall")).map(|text| syscalls::parse(&text));
+        let (call, call_unreadable) = (syscall.as_ref().ok().copied().flatten(), syscall.is_err());
+        // A running thread is not waiting: the calling thread is in the `read` of this very file.
         let mut waiting = call.filter(|_| stat.state != 'R').map(syscalls::Call::describe);
         if let Some(waiting) = waiting.as_mut().filter(|_| stat.state == 'D') {
             let function = self.directory.read(&format!("{tid}/wchan"));
@@ -90,7 +100,7 @@ impl Reader {
             policy: stat.policy_in_words(),
             last_cpu: stat.processor,
             waiting,
-            skip_reason: self.skip_reason(tid, &stat, call, untold),
+            skip_reason: self.skip_reason(tid, &stat, call, call_unreadable),
             name: stat.name,
         })
     }
@@ -100,36 +110,38 @@ impl Reader {
         Some(humantime::format_rfc3339_seconds(self.boot? + after_boot).to_string())
     }
 
-    /// Why the thread must not be sent the private signal. `untold` is whether its system call could not be read: the kernel refuses it to a process that has given up its rights and
-    /// may not be traced.
+    /// Why the capture signal must not be sent to the thread. `call_unreadable` is whether its
+    /// system call could not be read: the kernel refuses that to a process that dropped its
+    /// privileges and is not dumpable.
     fn skip_reason(
         &mut self,
         tid: u32,
         stat: &Stat,
         call: Option<syscalls::Call>,
-        untold: bool,
+        call_unreadable: bool,
     ) -> Option<String> {
-        // While it waits, the kernel unblocks the signals that it waits for, so its mask does not tell: ours would end the wait, or be taken for one of the
+        // While a thread waits for signals, the kernel unblocks those signals, so its mask does not
+        // show them. The capture signal would end the wait, or be mistaken for one of the
         // program's.
         let waits = call.is_some_and(syscalls::Call::waits_for_signals)
-            || (untold && stat.state == 'S' && self.may_wait_for_signals(tid));
+            || (call_unreadable && stat.state == 'S' && self.may_wait_for_signals(tid));
         if waits {
-            return Some(
-                "it waits for signals, and would take the one that stacks are taken with for its own".into(),
-            );
+            return Some("blocked in sigwait; it would consume the capture signal".into());
         }
-        if call.is_some_and(syscalls::Call::leaves_the_program) {
-            return Some("it is becoming another program".into());
+        if call.is_some_and(syscalls::Call::replaces_the_program) {
+            return Some("in execve; another program is replacing this one".into());
         }
-        // The mask of all 64 signals is in another file, which takes as long as the two before. Who blocks real-time signals and no others is about to take them from a queue of the kernel's;
-        // a thread that waits for a lock or for time to pass is not.
-        let rests = call.is_some_and(syscalls::Call::rests);
-        let signal = self.private.filter(|_| stat.blocks_some || !rests)?;
-        let status = Status::of_task(&mut self.directory, tid).ok()?;
-        status.blocks(signal).then(|| format!("it blocks signal {signal}, which stacks are taken with"))
+        // The full mask of 64 signals is in another file, which takes as long to read as the two
+        // before. A thread that blocks only real-time signals is about to fetch them with a system
+        // call; a thread that waits for a lock or a timeout is not.
+        let idle = call.is_some_and(syscalls::Call::waits_for_lock_or_time);
+        let signal = self.capture_signal.filter(|_| stat.blocks_some || !idle)?;
+        let status = Status::of_thread(&mut self.directory, tid).ok()?;
+        status.blocks(signal).then(|| format!("it blocks the capture signal ({signal})"))
     }
 
-    /// By the function of the kernel that it sleeps in; where that is not told either, it may.
+    /// Judges by the kernel function that the thread sleeps in. If that cannot be read either, the
+    /// answer is yes.
     fn may_wait_for_signals(&mut self, tid: u32) -> bool {
         let function = self.directory.read(&format!("{tid}/wchan"));
         function.map_or(true, |name| name.trim() == "0" || name.contains("sigtimedwait"))
@@ -140,14 +152,14 @@ fn has_ended(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
-/// Tells each thread that waits on a futex how many others wait on the same one.
-fn count_others(tasks: &mut [ThreadInfo]) {
-    let futex = |task: &ThreadInfo| task.waiting.as_ref()?.futex;
+/// Sets, for each thread that waits on a futex, how many others wait on the same one.
+fn count_others(threads: &mut [ThreadInfo]) {
+    let futex = |thread: &ThreadInfo| thread.waiting.as_ref()?.futex;
     let mut waiters: HashMap<u64, usize> = HashMap::new();
-    for address in tasks.iter().filter_map(futex) {
+    for address in threads.iter().filter_map(futex) {
         *waiters.entry(address).or_default() += 1;
     }
-    for waiting in tasks.iter_mut().filter_map(|task| task.waiting.as_mut()) {
+    for waiting in threads.iter_mut().filter_map(|thread| thread.waiting.as_mut()) {
         waiting.futex_others = waiting.futex.map_or(0, |address| waiters[&address] - 1);
     }
 }
@@ -160,16 +172,16 @@ mod tests {
     use crate::sys::current_tid;
     use crate::sys::linux::signal_masks;
 
-    /// A signal that stands for the private one.
-    const PRIVATE: i32 = 40;
+    /// Takes the place of the capture signal.
+    const CAPTURE_SIGNAL: i32 = 40;
 
-    /// Reads until a thread's wait is as the test expects it: it has to get there first.
+    /// Lists threads until this one waits as the test expects.
     fn waiting_for(tid: u32, expected: impl Fn(&crate::model::Waiting) -> bool) -> ThreadInfo {
         loop {
-            let tasks = list(Some(PRIVATE)).unwrap();
-            let task = tasks.into_iter().find(|task| task.tid == tid).unwrap();
-            if task.waiting.as_ref().is_some_and(&expected) {
-                return task;
+            let threads = list(Some(CAPTURE_SIGNAL)).unwrap();
+            let thread = threads.into_iter().find(|thread| thread.tid == tid).unwrap();
+            if thread.waiting.as_ref().is_some_and(&expected) {
+                return thread;
             }
             thread::yield_now();
         }
@@ -191,35 +203,35 @@ mod tests {
         let (mut reader, _writer) = io::pipe().unwrap();
         let descriptor = reader.as_raw_fd();
         let tid = thread_that(move || drop(reader.read(&mut [0])));
-        let task = waiting_for(tid, |waiting| waiting.call == "read");
-        let waiting = task.waiting.unwrap();
+        let thread = waiting_for(tid, |waiting| waiting.call == "read");
+        let waiting = thread.waiting.unwrap();
         assert_eq!(waiting.descriptor, Some(descriptor));
         assert!(waiting.target.unwrap().starts_with("pipe:["));
-        assert_eq!(task.skip_reason, None);
-        assert!(task.started_at.unwrap().ends_with('Z'));
-        assert_eq!(task.policy.as_deref(), Some("other"));
+        assert_eq!(thread.skip_reason, None);
+        assert!(thread.started_at.unwrap().ends_with('Z'));
+        assert_eq!(thread.policy.as_deref(), Some("other"));
     }
 
     #[test]
-    fn those_who_wait_on_one_lock_are_counted() {
+    fn threads_that_wait_on_one_lock_are_counted() {
         use std::sync::Mutex;
         static LOCK: Mutex<()> = Mutex::new(());
         let _held = LOCK.lock().unwrap();
         let tids: Vec<u32> = (0..3).map(|_| thread_that(|| drop(LOCK.lock()))).collect();
-        let task = waiting_for(tids[0], |waiting| waiting.futex_others == 2);
-        assert_eq!(task.waiting.unwrap().call, "futex");
+        let thread = waiting_for(tids[0], |waiting| waiting.futex_others == 2);
+        assert_eq!(thread.waiting.unwrap().call, "futex");
     }
 
     #[test]
-    fn one_that_blocks_no_other_signal_than_ours_is_left_alone() {
+    fn a_thread_that_blocks_only_the_capture_signal_is_skipped() {
         use std::io::Read;
         let tid = thread_that(|| {
-            signal_masks::block(PRIVATE);
+            signal_masks::block(CAPTURE_SIGNAL);
             let (mut reader, _writer) = io::pipe().unwrap();
             drop(reader.read(&mut [0]));
         });
-        let task = waiting_for(tid, |waiting| waiting.call == "read");
-        assert!(task.skip_reason.unwrap().starts_with("it blocks signal"));
+        let thread = waiting_for(tid, |waiting| waiting.call == "read");
+        assert!(thread.skip_reason.unwrap().starts_with("it blocks the capture signal"));
         let open = thread_that(|| {
             loop {
                 thread::park();

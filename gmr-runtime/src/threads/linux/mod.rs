@@ -1,4 +1,4 @@
-//! Linux: everything comes from `/proc/self/task`, `/proc/self/fd` and `/proc/self/net`.
+//! Linux: everything is read from `/proc/self/task`, `/proc/self/fd` and `/proc/self/net`.
 
 mod descriptors;
 mod list;

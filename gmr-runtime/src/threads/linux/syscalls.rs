@@ -1,15 +1,16 @@
-//! `/proc/PID/task/TID/syscall`, read for a person: which system call a thread is in, and what about.
+//! Parses `/proc/PID/task/TID/syscall`: which system call a thread is in, and on which descriptor
+//! or futex.
 
 use crate::model::Waiting;
 
-/// The system call a thread is in.
+/// The system call that a thread is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Call {
     number: i64,
     arguments: [u64; 6],
 }
 
-/// What the first argument is.
+/// What the first argument of a system call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
     Descriptor,
@@ -17,7 +18,8 @@ enum First {
     Other,
 }
 
-/// `number arg0 .. arg5 sp pc`, hexadecimal but for the number. None for a thread that is running, or blocked outside of a system call (`-1`).
+/// Parses `number arg0 .. arg5 sp pc`, all hexadecimal but the number. `None` for a thread that is
+/// running, or blocked outside of a system call (`-1`).
 pub(super) fn parse(text: &str) -> Option<Call> {
     let mut words = text.split_ascii_whitespace();
     let number = words.next()?.parse().ok().filter(|number| *number >= 0)?;
@@ -29,22 +31,22 @@ pub(super) fn parse(text: &str) -> Option<Call> {
 }
 
 impl Call {
-    /// Whether it takes signals as they come, and would take ours.
+    /// Whether it waits for signals synchronously, and would consume ours.
     pub(super) fn waits_for_signals(self) -> bool {
         self.number == libc::SYS_rt_sigtimedwait
     }
 
-    /// Whether it waits for a lock, or for time to pass, and for nothing else.
-    pub(super) fn rests(self) -> bool {
+    /// Whether it waits for a lock or a timeout, and for nothing else.
+    pub(super) fn waits_for_lock_or_time(self) -> bool {
         [libc::SYS_futex, libc::SYS_clock_nanosleep, libc::SYS_nanosleep].contains(&self.number)
     }
 
-    /// Whether the process is about to become another program, which has no handler for our signal.
-    pub(super) fn leaves_the_program(self) -> bool {
+    /// Whether another program is about to replace this one. It has no handler for our signal.
+    pub(super) fn replaces_the_program(self) -> bool {
         [libc::SYS_execve, libc::SYS_execveat].contains(&self.number)
     }
 
-    /// The call for a person, its descriptor not yet looked up.
+    /// The call by name, with its descriptor not yet looked up.
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a descriptor is an int")]
     pub(super) fn describe(self) -> Waiting {
         let (call, first) = NAMES.iter().find(|(number, ..)| *number == self.number).map_or_else(
@@ -60,7 +62,7 @@ impl Call {
     }
 }
 
-/// The calls in which threads are found waiting.
+/// The system calls in which threads typically wait.
 const NAMES: &[(i64, &str, First)] = &[
     (libc::SYS_futex, "futex", First::Futex),
     (libc::SYS_futex_waitv, "futex_waitv", First::Other),
@@ -119,7 +121,7 @@ const NAMES: &[(i64, &str, First)] = &[
     (libc::SYS_madvise, "madvise", First::Other),
     (libc::SYS_getrandom, "getrandom", First::Other),
     (libc::SYS_membarrier, "membarrier", First::Other),
-    // These are older than aarch64, which has their successors alone.
+    // Older than aarch64, which only has their successors.
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_epoll_wait, "epoll_wait", First::Descriptor),
     #[cfg(target_arch = "x86_64")]
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_named_and_its_first_argument_understood() {
+    fn a_call_is_named_and_its_first_argument_interpreted() {
         assert_eq!(described(libc::SYS_read).descriptor, Some(5));
         let futex = described(libc::SYS_futex);
         assert_eq!((futex.call.as_str(), futex.futex, futex.descriptor), ("futex", Some(5), None));
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_runs_is_in_no_call() {
+    fn a_running_thread_is_in_no_call() {
         for text in ["running\n", "-1 0x7ffd 0x7f02\n", "", "0 0x5"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
