@@ -26,7 +26,7 @@
 //! | [`Builder`] | the same without an attribute, and sections added at run time |
 //! | [`Report::capture`] | a report as a value: `Serialize`, `Deserialize` and `Display` |
 //! | [`Format`], [`Report::write_to`] | what a report is written as; JSON, XML and HTML are behind features |
-//! | [`Secret`], [`masked`] | what must never be shown |
+//! | [`Secret`], [`masked`] | declare what must never be shown |
 //!
 //! # What a section may return
 //!
@@ -58,7 +58,8 @@
 //! - **It comes.** One thread makes the report, and takes no lock that the program can hold. A section that is stuck is shown as stuck, with its stack; one that panics
 //!   is shown as panicked, even in a program whose panics abort. All are bounded by deadlines: 2 s each, 10 s together.
 //! - **It harms nobody.** The signal handler copies and raises a flag. Standard error that nobody reads costs the rest of one report, not the process.
-//! - **It leaks no secret.** Whatever is shown passes one gate that masks by key, by type and by value, and masks what it cannot judge.
+//! - **It masks secrets.** Values, text and command lines are masked by key, by type and by content. A
+//!   secret that looks like nothing in a place that says nothing is not recognized: use [`Secret`].
 //!
 //! # Platforms
 //!

@@ -1,6 +1,8 @@
 //! Masks secrets in everything a report shows of the program's own data: serialized values, free
-//! text and command lines. It fails closed: what cannot be classified is masked. The mask is always
-//! `***`. It works only on its arguments, does no I/O, and leaves layout to the views.
+//! text and command lines. In doubt it masks: under a sensitive name, a value is shown only if it
+//! cannot be a secret, and a value whose end is unclear is masked to the farthest one. The mask is
+//! always `***`. It works only on its arguments, does no I/O, and leaves layout to the views.
+//! `docs/masking.md` lists the rules.
 //!
 //! | file | what it does |
 //! |---|---|
