@@ -22,7 +22,7 @@ mod sync {
     pub(super) use loom::thread::yield_now;
 }
 
-mod trace {
+mod branch {
     /// What a trace has found, to its account nothing but a value.
     pub(super) type Branches = std::sync::Arc<[u64]>;
 }

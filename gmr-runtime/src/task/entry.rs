@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError, TryLockError};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
+use super::branch::Branches;
 use super::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use super::sync::{Mutex, MutexGuard, yield_now};
-use super::trace::Branches;
 
 /// One task.
 #[derive(Debug)]

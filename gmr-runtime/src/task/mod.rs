@@ -5,6 +5,7 @@
 //!
 //! The unsafe code of this room is the waker's. It knows nothing of sections and text.
 
+mod branch;
 mod entry;
 mod own;
 mod registered;
@@ -22,18 +23,10 @@ mod trace;
 mod tracked;
 mod waker;
 
-pub(crate) use entry::{Condition, Entry};
+pub(crate) use branch::{Branch, Branches};
+pub(crate) use entry::Condition;
 pub use own::label;
-pub(crate) use trace::{Branch, Branches, Survey, survey};
+pub(crate) use trace::{Survey, survey};
 #[doc(hidden)]
 pub use tracked::named;
 pub use tracked::{TrackExt, Tracked, track};
-
-/// The name of a future's type, as its author would write it: `orders::checkout` for `orders::checkout::{{closure}}`.
-fn readable_type(name: &'static str) -> &'static str {
-    let mut name = name;
-    while let Some(outer) = name.strip_suffix("::{{closure}}") {
-        name = outer;
-    }
-    name
-}

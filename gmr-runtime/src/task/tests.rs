@@ -13,8 +13,10 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
+use super::entry::Entry;
 use super::registered::TASKS;
-use super::{Condition, Entry, Survey, TrackExt, label, survey, trace};
+use super::tracked::readable_type;
+use super::{Condition, Survey, TrackExt, label, survey, trace};
 
 /// Tasks are the process's, and a report is made of all of them: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -317,7 +319,7 @@ fn a_panic_in_a_poll_ends_it() {
 
 #[test]
 fn a_future_is_called_what_its_function_is() {
-    assert_eq!(super::readable_type("orders::checkout::{{closure}}"), "orders::checkout");
-    assert_eq!(super::readable_type("orders::main::{{closure}}::{{closure}}"), "orders::main");
-    assert_eq!(super::readable_type("orders::Poller"), "orders::Poller");
+    assert_eq!(readable_type("orders::checkout::{{closure}}"), "orders::checkout");
+    assert_eq!(readable_type("orders::main::{{closure}}::{{closure}}"), "orders::main");
+    assert_eq!(readable_type("orders::Poller"), "orders::Poller");
 }

@@ -8,8 +8,8 @@ use ::tokio::task::{self, AbortHandle, JoinHandle};
 
 use super::own;
 use super::registered::Registered;
-use super::tracked::named;
-use super::{readable_type, runtimes};
+use super::runtimes;
+use super::tracked::{named, readable_type};
 
 /// `tokio::spawn`, tracked: the task is named after the future's type, and shown with this line as the place where it was spawned.
 ///

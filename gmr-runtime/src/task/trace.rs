@@ -6,16 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::branch::Branch;
 use super::entry::Shared;
 use super::registered::TASKS;
 use super::waker::Span;
 use crate::sys::own_threads;
-
-/// Return addresses from a leaf that waits up to the task's root, innermost first.
-pub(crate) type Branch = Arc<[u64]>;
-
-/// Where a task waits: one branch for each leaf.
-pub(crate) type Branches = Arc<[Branch]>;
 
 /// Deeper stacks of one poll are recursions.
 const MOST_FRAMES: usize = 512;

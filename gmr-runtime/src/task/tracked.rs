@@ -6,10 +6,12 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
+use super::branch::Branch;
+use super::entry::Entry;
+use super::own;
 use super::registered::Registered;
-use super::trace::{self, Branch};
+use super::trace;
 use super::waker::{Capture, is_capturing};
-use super::{own, readable_type};
 
 pin_project! {
     /// A future that reports show as a task for as long as it exists and is not complete. Made by [`track`] and [`TrackExt`].
@@ -125,9 +127,18 @@ impl<F: Future> Future for Tracked<F> {
     }
 }
 
+/// The name of a future's type, as its author would write it: `orders::checkout` for `orders::checkout::{{closure}}`.
+pub(super) fn readable_type(name: &'static str) -> &'static str {
+    let mut name = name;
+    while let Some(outer) = name.strip_suffix("::{{closure}}") {
+        name = outer;
+    }
+    name
+}
+
 /// Ends the poll in the account, also where it ends by a panic.
 struct Polling<'a> {
-    entry: &'a super::Entry,
+    entry: &'a Entry,
     /// What the begin of the poll has told.
     asked: Option<u64>,
 }
