@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput};
 use gmr_runtime::model::Content;
-use gmr_runtime::task::TrackExt as _;
+use gmr_runtime::task::{TrackExt as _, label};
 use gmr_runtime::{__bench as inside, Format, Report};
 
 /// As many as the table of whole reports has a row for.
@@ -26,6 +26,7 @@ fn main() {
     one_stack(&mut criterion);
     masking(&mut criterion);
     polls(&mut criterion);
+    labels(&mut criterion);
     whole_reports(&mut criterion);
     criterion.final_summary();
 }
@@ -75,6 +76,24 @@ fn polls(criterion: &mut Criterion) {
     group.finish();
     criterion
         .bench_function("per task: track and drop", |bencher| bencher.iter(|| drop(waiting().tracked())));
+}
+
+/// What a label costs a task, beside as many others.
+fn labels(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("per label");
+    for tasks in [1, 1_000, 100_000] {
+        let others: Vec<_> = (1..tasks).map(|_| std::future::pending::<()>().tracked()).collect();
+        group.bench_function(format!("of {tasks} tasks"), |bencher| {
+            let labelling = std::future::poll_fn(|_| {
+                bencher.iter(|| label("order", black_box(4711)));
+                Poll::Ready(())
+            });
+            let polled = pin!(labelling.tracked()).poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_ready());
+        });
+        drop(others);
+    }
+    group.finish();
 }
 
 /// A thousand threads whose stacks are alike, then as many whose stacks differ, which the text cannot show once for all.
