@@ -7,13 +7,15 @@
 
 mod branch;
 mod entry;
+#[cfg(all(test, gmr_loom))]
+mod loom_tests;
 mod own;
 mod registered;
 mod registry;
 #[cfg(feature = "tokio")]
 pub(crate) mod runtimes;
 mod sync;
-#[cfg(test)]
+#[cfg(all(test, not(gmr_loom)))]
 mod tests;
 #[cfg(feature = "tokio")]
 pub mod tokio;

@@ -1,14 +1,21 @@
 //! The tasks of this process, and the place that each has among them for as long as it lives.
 
 use std::panic::Location;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::entry::Shared;
 use super::registry::{Registry, SHARDS, Shard, Slot};
+use super::sync::Mutex;
 
 /// The tasks of this process.
+#[cfg(not(all(test, gmr_loom)))]
 pub(super) static TASKS: Registry = Registry::new([const { Mutex::new(Shard::new()) }; SHARDS]);
+
+/// The model checker's locks cannot be made in a constant.
+#[cfg(all(test, gmr_loom))]
+pub(super) static TASKS: std::sync::LazyLock<Registry> = std::sync::LazyLock::new(|| {
+    Registry::new(std::array::from_fn::<_, SHARDS, _>(|_| Mutex::new(Shard::new())))
+});
 
 /// The id of the next task.
 static NEXT: AtomicU64 = AtomicU64::new(1);

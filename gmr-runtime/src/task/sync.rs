@@ -1,4 +1,14 @@
-//! What an [`Entry`](super::Entry) and the registry of all of them are shared by. A test puts a model checker's twins in its place (`tests/orders.rs`).
+//! The locks and atomics that an entry and the registry are made of: std's, or, in a test that is
+//! built with `--cfg gmr_loom`, those of the model checker (`loom_tests.rs`).
 
-pub(super) use std::sync::{Mutex, MutexGuard, atomic};
-pub(super) use std::thread::yield_now;
+#[cfg(not(all(test, gmr_loom)))]
+pub(super) use std::{
+    sync::{Mutex, MutexGuard, atomic},
+    thread::yield_now,
+};
+
+#[cfg(all(test, gmr_loom))]
+pub(super) use loom::{
+    sync::{Mutex, MutexGuard, atomic},
+    thread::yield_now,
+};

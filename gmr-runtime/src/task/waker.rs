@@ -87,7 +87,7 @@ pub(super) fn is_capturing<B: Send>(waker: &Waker) -> bool {
     std::ptr::eq(waker.vtable(), Capture::<B>::TABLE)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_loom)))]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::Ordering;

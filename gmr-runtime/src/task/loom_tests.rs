@@ -5,27 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
-use crate::entry::{Condition, Entry, Shared};
-use crate::registry::{Registry, SHARDS, Shard, Slot};
-
-/// The account itself, over the checker's locks and atomics.
-#[path = "../gmr-runtime/src/task/entry.rs"]
-#[allow(dead_code, clippy::duration_suboptimal_units, reason = "the library uses the rest of it")]
-mod entry;
-
-/// The registry itself.
-#[path = "../gmr-runtime/src/task/registry.rs"]
-mod registry;
-
-mod sync {
-    pub(super) use loom::sync::{Mutex, MutexGuard, atomic};
-    pub(super) use loom::thread::yield_now;
-}
-
-mod branch {
-    /// What a trace has found, to its account nothing but a value.
-    pub(super) type Branches = std::sync::Arc<[u64]>;
-}
+use super::branch::Branch;
+use super::entry::{Condition, Entry, Shared};
+use super::registry::{Registry, SHARDS, Shard, Slot};
+use super::sync::Mutex;
 
 const TRACE: u64 = 1;
 const TID: u32 = 4711;
@@ -77,7 +60,7 @@ fn polled_if_woken((entry, woken): &(Arc<Entry>, Arc<Woken>)) {
 fn poll(entry: &Entry) {
     let asked = entry.begin(TID);
     if entry.claim(TRACE) {
-        entry.found(TRACE, Arc::new([17]));
+        entry.found(TRACE, Arc::new([Branch::from([17])]));
     }
     entry.end(asked);
 }
@@ -196,7 +179,7 @@ const OTHER: u64 = ONE + SHARDS as u64;
 type Registries = Arc<Registry>;
 
 fn empty() -> Registries {
-    Arc::new(Registry::new(std::array::from_fn(|_| loom::sync::Mutex::new(Shard::new()))))
+    Arc::new(Registry::new(std::array::from_fn(|_| Mutex::new(Shard::new()))))
 }
 
 fn add(registry: &Registry, id: u64) -> (Shared, Slot) {
@@ -258,6 +241,6 @@ fn a_report_finds_a_task_or_does_not_and_keeps_none_alive_in_the_registry() {
             assert!(unread == 0 && tasks.len() <= 1);
             assert!(tasks.iter().all(|task| task.id == ONE));
         },
-        |registry| assert_eq!(found(registry), []),
+        |registry| assert!(found(registry).is_empty()),
     );
 }
