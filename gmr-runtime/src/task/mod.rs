@@ -6,10 +6,10 @@
 //! The unsafe code of this room is the waker's. It knows nothing of sections and text.
 
 mod branch;
+mod current;
 mod entry;
 #[cfg(all(test, gmr_loom))]
 mod loom_tests;
-mod own;
 mod registered;
 mod registry;
 #[cfg(feature = "tokio")]
@@ -26,8 +26,8 @@ mod tracked;
 mod waker;
 
 pub(crate) use branch::{Branch, Branches};
+pub use current::label;
 pub(crate) use entry::Condition;
-pub use own::label;
 pub(crate) use trace::{Survey, survey};
 #[doc(hidden)]
 pub use tracked::named;

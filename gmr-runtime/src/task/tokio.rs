@@ -6,7 +6,7 @@ use std::panic::Location;
 use ::tokio::runtime::Handle;
 use ::tokio::task::{self, AbortHandle, JoinHandle};
 
-use super::own;
+use super::current;
 use super::registered::Registered;
 use super::runtimes;
 use super::tracked::{named, readable_type};
@@ -67,7 +67,7 @@ where
 fn blocking<R>(spawned_at: &'static Location<'static>, function: impl FnOnce() -> R) -> impl FnOnce() -> R {
     let registered = Registered::new(readable_type(std::any::type_name_of_val(&function)), spawned_at);
     move || {
-        let (_inside, tid) = own::enter(registered.entry.id);
+        let (_inside, tid) = current::enter(registered.entry.id);
         registered.entry.begin(tid);
         function()
     }

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 
 use super::branch::Branch;
+use super::current;
 use super::entry::Entry;
-use super::own;
 use super::registered::Registered;
 use super::trace;
 use super::waker::{Capture, is_capturing};
@@ -106,7 +106,7 @@ impl<F: Future> Future for Tracked<F> {
             entry.keep(waker.clone());
             *this.waker = same;
         }
-        let (inside, tid) = own::enter(entry.id);
+        let (inside, tid) = current::enter(entry.id);
         let polling = Polling { entry, asked: entry.begin(tid) };
         let result = match trace::wanted() {
             Some(wanted) if entry.claim(wanted) => {
