@@ -1,38 +1,49 @@
-//! The task that the calling thread is polling.
+//! The task that the calling thread is polling, and the label that code inside a poll gives it.
+//!
+//! A thread remembers where its task is in the registry: two numbers, copied at each poll. The entry
+//! itself would need a reference count that each poll changes, or unsafe code.
 
 use std::cell::Cell;
 use std::fmt::Display;
 
 use super::registered::TASKS;
+use super::registry::Place;
 use crate::sys;
 
+/// What a thread knows of itself.
+struct Current {
+    /// The innermost task that it is polling.
+    task: Cell<Option<Place>>,
+    /// The thread's id; 0 until the first poll.
+    tid: Cell<u32>,
+}
+
 thread_local! {
-    /// The id of the task, 0 outside of any; and the thread's id, 0 until it is asked for.
-    static POLLING: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+    static CURRENT: Current = const { Current { task: Cell::new(None), tid: Cell::new(0) } };
 }
 
 /// This thread polls the task until this is dropped.
 pub(super) struct Inside {
-    outer: u64,
+    outer: Option<Place>,
 }
 
-/// Enters a task's poll, and tells the thread's id.
-pub(super) fn enter(task: u64) -> (Inside, u32) {
-    // A thread that is ending has no place for it any more, and no need.
-    POLLING
-        .try_with(|polling| {
-            let (outer, known) = polling.get();
-            let tid = if known == 0 { sys::current_tid() } else { known };
-            polling.set((task, tid));
-            (Inside { outer }, tid)
+/// Enters a task's poll, and returns the thread's id.
+pub(super) fn enter(task: Place) -> (Inside, u32) {
+    CURRENT
+        .try_with(|current| {
+            if current.tid.get() == 0 {
+                current.tid.set(sys::current_tid());
+            }
+            (Inside { outer: current.task.replace(Some(task)) }, current.tid.get())
         })
-        // Not `unwrap_or`: an `Inside` that is made in vain would leave the task again.
-        .unwrap_or_else(|_| (Inside { outer: 0 }, u32::MAX))
+        // On some platforms a thread that is ending has no locals left. Not `unwrap_or`: dropping an
+        // `Inside` that is not needed would leave the task.
+        .unwrap_or_else(|_| (Inside { outer: None }, u32::MAX))
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        let _ = POLLING.try_with(|polling| polling.set((self.outer, polling.get().1)));
+        let _ = CURRENT.try_with(|current| current.task.set(self.outer));
     }
 }
 
@@ -54,10 +65,8 @@ impl Drop for Inside {
 ///
 /// Secrets in it are masked when it is shown, as in a section.
 pub fn label(key: &'static str, value: impl Display) {
-    let id = POLLING.try_with(|polling| polling.get().0).unwrap_or(0);
-    if id != 0
-        && let Some(task) = TASKS.find(id)
-    {
+    let current = CURRENT.try_with(|current| current.task.get()).ok().flatten();
+    if let Some(task) = current.and_then(|place| TASKS.find(place)) {
         task.label(key, value.to_string());
     }
 }

@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::entry::Shared;
-use super::registry::{Registry, SHARDS, Shard, Slot};
+use super::registry::{Place, Registry, SHARDS, Shard};
 use super::sync::Mutex;
 
 /// The tasks of this process.
@@ -24,18 +24,18 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 #[derive(Debug)]
 pub(super) struct Registered {
     pub(super) entry: Shared,
-    slot: Slot,
+    pub(super) place: Place,
 }
 
 impl Registered {
     pub(super) fn new(name: &'static str, spawned_at: &'static Location<'static>) -> Self {
-        let (entry, slot) = TASKS.add(NEXT.fetch_add(1, Ordering::Relaxed), name, spawned_at);
-        Self { entry, slot }
+        let (entry, place) = TASKS.add(NEXT.fetch_add(1, Ordering::Relaxed), name, spawned_at);
+        Self { entry, place }
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        TASKS.remove(&self.entry, self.slot);
+        TASKS.remove(&self.entry, self.place);
     }
 }

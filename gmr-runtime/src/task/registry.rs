@@ -26,9 +26,12 @@ impl Shard {
     }
 }
 
-/// Where in its shard a task stands.
+/// Where a task is found: the id picks the shard. A slot is used again by later tasks, an id is not.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Slot(usize);
+pub(super) struct Place {
+    id: u64,
+    slot: usize,
+}
 
 impl Registry {
     pub(super) const fn new(shards: [Mutex<Shard>; SHARDS]) -> Self {
@@ -41,7 +44,7 @@ impl Registry {
         id: u64,
         name: &'static str,
         spawned_at: &'static Location<'static>,
-    ) -> (Shared, Slot) {
+    ) -> (Shared, Place) {
         let entry = Arc::new(Entry::new(id, name, spawned_at));
         let mut shard = self.shard(id).lock().unwrap_or_else(PoisonError::into_inner);
         let slot = shard.free.pop().unwrap_or_else(|| {
@@ -50,15 +53,15 @@ impl Registry {
         });
         shard.slots[slot] = Some(Arc::clone(&entry));
         drop(shard);
-        (entry, Slot(slot))
+        (entry, Place { id, slot })
     }
 
     /// Takes a task out, which has ended. Its slot is the next one's.
-    pub(super) fn remove(&self, entry: &Entry, slot: Slot) {
+    pub(super) fn remove(&self, entry: &Entry, place: Place) {
         entry.finish();
-        let mut shard = self.shard(entry.id).lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = shard.slots[slot.0].take();
-        shard.free.push(slot.0);
+        let mut shard = self.shard(place.id).lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = shard.slots[place.slot].take();
+        shard.free.push(place.slot);
         drop(shard);
         // Outside of the lock: with the entry goes a waker of the runtime's.
         drop(gone);
@@ -83,10 +86,11 @@ impl Registry {
         (tasks, unread)
     }
 
-    /// The task of this id, if it is still there.
-    pub(super) fn find(&self, id: u64) -> Option<Shared> {
-        let shard = self.shard(id).lock().unwrap_or_else(PoisonError::into_inner);
-        shard.slots.iter().flatten().find(|task| task.id == id).cloned()
+    /// The task at this place, if it is still there. Takes the same time however many tasks there are.
+    pub(super) fn find(&self, place: Place) -> Option<Shared> {
+        let shard = self.shard(place.id).lock().unwrap_or_else(PoisonError::into_inner);
+        let task = shard.slots.get(place.slot)?.as_ref()?;
+        (task.id == place.id).then(|| Arc::clone(task))
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::entry::Entry;
 use super::registered::TASKS;
+use super::registry::{Registry, SHARDS, Shard};
 use super::tracked::readable_type;
 use super::{Condition, Survey, TrackExt, label, survey, trace};
 
@@ -32,7 +33,7 @@ fn look() -> Survey {
 
 /// With time enough for all to answer, also where an interpreter runs them.
 fn report() -> Survey {
-    survey(Duration::from_mins(2))
+    survey(Duration::from_secs(120))
 }
 
 fn find<'a>(survey: &'a Survey, name: &str) -> Option<&'a Entry> {
@@ -50,6 +51,11 @@ fn leaves(survey: &Survey, name: &str) -> Option<usize> {
     // An interpreter's frames have no addresses to cut a stack by.
     assert!(cfg!(miri) || branches.iter().all(|branch| !branch.is_empty()));
     Some(branches.len())
+}
+
+/// The labels of the task, in the order in which they were first set.
+fn labels(name: &str) -> Vec<(&'static str, String)> {
+    find(&look(), name).expect("it is there").look(0).expect("nobody holds it").1
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -315,6 +321,104 @@ fn a_panic_in_a_poll_ends_it() {
     let mut task = Box::pin(async { panic!("broken") }.tracked_as("panics"));
     assert!(catch_unwind(AssertUnwindSafe(|| poll(task.as_mut()).is_ready())).is_err());
     assert!(!matches!(condition(&look(), "panics"), Some(Condition::Polling { .. }) | None));
+}
+
+#[test]
+fn a_label_goes_to_the_innermost_task_that_is_being_polled() {
+    let _turn = alone();
+    let outer = async {
+        label("before", 1);
+        let inner = async {
+            label("inside", 2);
+            for_nobody().await;
+        };
+        let mut inner = Box::pin(inner.tracked_as("inner"));
+        assert!(poll(inner.as_mut()).is_pending());
+        label("after", 3);
+        // A runtime inside the poll.
+        let blocking = Builder::new_current_thread().build().unwrap();
+        blocking.block_on(async {
+            label("in block_on", 4);
+            let tracked = async {
+                label("inside", 5);
+                assert_eq!(labels("in block_on"), [("inside", "5".to_owned())]);
+            };
+            tracked.tracked_as("in block_on").await;
+        });
+        assert_eq!(labels("inner"), [("inside", "2".to_owned())]);
+        for_nobody().await;
+        drop(inner);
+    };
+    let mut outer = pin!(outer.tracked_as("outer"));
+    assert!(poll(outer.as_mut()).is_pending());
+    let of_outer = [("before", 1), ("after", 3), ("in block_on", 4)];
+    assert_eq!(labels("outer"), of_outer.map(|(key, value)| (key, value.to_string())));
+}
+
+#[test]
+fn a_label_after_a_panic_in_a_poll_goes_to_the_task_around_it() {
+    let _turn = alone();
+    let outer = async {
+        let mut panics = Box::pin(async { panic!("broken") }.tracked_as("panics"));
+        assert!(catch_unwind(AssertUnwindSafe(|| poll(panics.as_mut()).is_ready())).is_err());
+        label("outer", 1);
+        assert_eq!(labels("panics"), []);
+        for_nobody().await;
+    };
+    let mut outer = pin!(outer.tracked_as("outer"));
+    assert!(poll(outer.as_mut()).is_pending());
+    let mut panics = Box::pin(async { panic!("broken") }.tracked_as("panics"));
+    assert!(catch_unwind(AssertUnwindSafe(|| poll(panics.as_mut()).is_ready())).is_err());
+    label("outside", 2);
+    assert_eq!(labels("outer"), [("outer", "1".to_owned())]);
+    assert_eq!(labels("panics"), []);
+}
+
+struct LabelsWhenDropped;
+
+impl Drop for LabelsWhenDropped {
+    fn drop(&mut self) {
+        label("from drop", 1);
+    }
+}
+
+#[test]
+fn a_label_from_a_task_that_is_dropped_goes_to_the_task_around_it() {
+    let _turn = alone();
+    let dropped = || {
+        let held = LabelsWhenDropped;
+        let mut inner = Box::pin(
+            async move {
+                let _held = held;
+                for_nobody().await;
+            }
+            .tracked_as("inner"),
+        );
+        assert!(poll(inner.as_mut()).is_pending());
+        inner
+    };
+    let outer = async {
+        drop(dropped());
+        for_nobody().await;
+    };
+    let mut outer = pin!(outer.tracked_as("outer"));
+    drop(dropped());
+    assert_eq!(labels("outer"), [], "outside of any poll");
+    assert!(poll(outer.as_mut()).is_pending());
+    assert_eq!(labels("outer"), [("from drop", "1".to_owned())]);
+}
+
+#[test]
+fn a_slot_that_is_used_again_is_not_the_old_tasks_place() {
+    let registry = Registry::new([const { Mutex::new(Shard::new()) }; SHARDS]);
+    let add = |id| registry.add(id, "task", std::panic::Location::caller());
+    let (old, old_place) = add(1);
+    assert!(Arc::ptr_eq(&registry.find(old_place).unwrap(), &old));
+    registry.remove(&old, old_place);
+    assert!(registry.find(old_place).is_none());
+    let (new, new_place) = add(1 + SHARDS as u64);
+    assert!(registry.find(old_place).is_none(), "the slot has another task now");
+    assert!(Arc::ptr_eq(&registry.find(new_place).unwrap(), &new));
 }
 
 #[test]

@@ -67,7 +67,7 @@ where
 fn blocking<R>(spawned_at: &'static Location<'static>, function: impl FnOnce() -> R) -> impl FnOnce() -> R {
     let registered = Registered::new(readable_type(std::any::type_name_of_val(&function)), spawned_at);
     move || {
-        let (_inside, tid) = current::enter(registered.entry.id);
+        let (_inside, tid) = current::enter(registered.place);
         registered.entry.begin(tid);
         function()
     }

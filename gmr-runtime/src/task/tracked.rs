@@ -98,7 +98,7 @@ impl<F: Future> Future for Tracked<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         // Whoever polls a complete future learns it from that future.
-        let Some(Registered { entry, .. }) = this.task else { return this.future.poll(context) };
+        let Some(Registered { entry, place }) = this.task else { return this.future.poll(context) };
         let waker = context.waker();
         let same = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
         // One that takes stacks is that of an outer task, for one poll.
@@ -106,7 +106,7 @@ impl<F: Future> Future for Tracked<F> {
             entry.keep(waker.clone());
             *this.waker = same;
         }
-        let (inside, tid) = current::enter(entry.id);
+        let (inside, tid) = current::enter(*place);
         let polling = Polling { entry, asked: entry.begin(tid) };
         let result = match trace::wanted() {
             Some(wanted) if entry.claim(wanted) => {
