@@ -20,13 +20,13 @@ use super::tracked::readable_type;
 use super::{Condition, Survey, TrackExt, label, survey, trace};
 
 /// Tasks are the process's, and a report is made of all of them: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
+pub(super) fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Asks nobody.
-fn look() -> Survey {
+pub(super) fn look() -> Survey {
     let (tasks, unread) = TASKS.all();
     Survey { tasks, trace: 0, unread }
 }
@@ -419,6 +419,32 @@ fn a_slot_that_is_used_again_is_not_the_old_tasks_place() {
     let (new, new_place) = add(1 + SHARDS as u64);
     assert!(registry.find(old_place).is_none(), "the slot has another task now");
     assert!(Arc::ptr_eq(&registry.find(new_place).unwrap(), &new));
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn code_inside_a_blocking_task_labels_it() {
+    let _turn = alone();
+    let (labelled, labels_are_set) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel();
+    let closure = move || {
+        label("step", 1);
+        labelled.send(()).unwrap();
+        ended.recv().unwrap()
+    };
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let line = line!() + 1;
+    let task = super::tokio::spawn_blocking(closure);
+    labels_are_set.recv().unwrap();
+    let survey = look();
+    let task_of_line =
+        |task: &&Arc<Entry>| task.spawned_at.line() == line && task.spawned_at.file() == file!();
+    let (condition, labels) = survey.tasks.iter().find(task_of_line).unwrap().look(0).unwrap();
+    assert!(matches!(condition, Condition::Polling { .. }), "{condition:?}");
+    assert_eq!(labels, [("step", "1".to_owned())]);
+    end.send(17).unwrap();
+    assert_eq!(runtime.block_on(task).unwrap(), 17);
 }
 
 #[test]

@@ -1,17 +1,21 @@
-//! tokio's ways to start a task, tracked. Each takes what tokio's own takes, and returns what that returns.
+//! tokio's functions that start a task, tracked. Each takes the arguments of tokio's own and
+//! returns what that returns. Nothing here polls a task or joins one: that is tokio's.
 
-use std::ops::{Deref, DerefMut};
+mod blocking;
+mod join_set;
+
 use std::panic::Location;
 
-use ::tokio::runtime::Handle;
-use ::tokio::task::{self, AbortHandle, JoinHandle};
+use ::tokio::task::{self, JoinHandle};
 
-use super::current;
-use super::registered::Registered;
 use super::runtimes;
-use super::tracked::{named, readable_type};
+use super::tracked::track;
 
-/// `tokio::spawn`, tracked: the task is named after the future's type, and shown with this line as the place where it was spawned.
+pub use join_set::JoinSet;
+pub use runtimes::watch as watch_runtime;
+
+/// `tokio::spawn`, tracked. The task is named after the future's type; the report shows the line of
+/// this call as the place where it was spawned.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -33,7 +37,7 @@ where
     F::Output: Send + 'static,
 {
     runtimes::notice();
-    task::spawn(named(readable_type(std::any::type_name::<F>()), future))
+    task::spawn(track(future))
 }
 
 /// `tokio::task::spawn_local`, tracked.
@@ -47,10 +51,11 @@ where
     F::Output: 'static,
 {
     runtimes::notice();
-    task::spawn_local(named(readable_type(std::any::type_name::<F>()), future))
+    task::spawn_local(track(future))
 }
 
-/// `tokio::task::spawn_blocking`, tracked: while it runs, it is shown as being polled by its thread, whose stack is among the threads.
+/// `tokio::task::spawn_blocking`, tracked. While it runs, the report shows it as being polled by
+/// its thread; the stack is that thread's.
 ///
 /// # Panics
 /// Outside of a tokio runtime, as tokio's own does.
@@ -61,102 +66,5 @@ where
     R: Send + 'static,
 {
     runtimes::notice();
-    task::spawn_blocking(blocking(Location::caller(), function))
+    task::spawn_blocking(blocking::tracked(Location::caller(), function))
 }
-
-fn blocking<R>(spawned_at: &'static Location<'static>, function: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    let registered = Registered::new(readable_type(std::any::type_name_of_val(&function)), spawned_at);
-    move || {
-        let (_inside, tid) = current::enter(registered.place);
-        registered.entry.begin(tid);
-        function()
-    }
-}
-
-/// tokio's `JoinSet`, whose tasks are tracked. Everything but starting a task is tokio's.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// let mut set = gmr_runtime::task::tokio::JoinSet::new();
-/// set.spawn(async { 17 });
-/// assert_eq!(set.join_next().await.unwrap().unwrap(), 17);
-/// # }
-/// ```
-#[derive(Debug, Default)]
-pub struct JoinSet<T>(task::JoinSet<T>);
-
-impl<T: 'static> JoinSet<T> {
-    /// An empty set.
-    pub fn new() -> Self {
-        Self(task::JoinSet::new())
-    }
-
-    /// `JoinSet::spawn`, tracked.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, as tokio's own does.
-    #[track_caller]
-    pub fn spawn<F>(&mut self, future: F) -> AbortHandle
-    where
-        F: Future<Output = T> + Send + 'static,
-        T: Send,
-    {
-        runtimes::notice();
-        self.0.spawn(named(readable_type(std::any::type_name::<F>()), future))
-    }
-
-    /// `JoinSet::spawn_on`, tracked.
-    #[track_caller]
-    pub fn spawn_on<F>(&mut self, future: F, handle: &Handle) -> AbortHandle
-    where
-        F: Future<Output = T> + Send + 'static,
-        T: Send,
-    {
-        runtimes::watch(handle);
-        self.0.spawn_on(named(readable_type(std::any::type_name::<F>()), future), handle)
-    }
-
-    /// `JoinSet::spawn_local`, tracked.
-    ///
-    /// # Panics
-    /// Outside of a `LocalSet`, as tokio's own does.
-    #[track_caller]
-    pub fn spawn_local<F>(&mut self, future: F) -> AbortHandle
-    where
-        F: Future<Output = T> + 'static,
-    {
-        runtimes::notice();
-        self.0.spawn_local(named(readable_type(std::any::type_name::<F>()), future))
-    }
-
-    /// `JoinSet::spawn_blocking`, tracked.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, as tokio's own does.
-    #[track_caller]
-    pub fn spawn_blocking<F>(&mut self, function: F) -> AbortHandle
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send,
-    {
-        runtimes::notice();
-        self.0.spawn_blocking(blocking(Location::caller(), function))
-    }
-}
-
-impl<T> Deref for JoinSet<T> {
-    type Target = task::JoinSet<T>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl<T> DerefMut for JoinSet<T> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
-
-pub use runtimes::watch as watch_runtime;
