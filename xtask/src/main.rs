@@ -67,6 +67,9 @@ fn test() -> Result<(), String> {
     // The programs that the tests send signals to, one of them with panics that abort.
     cargo(&["build", "--package", "gmr-tests", "--bins"], &[])?;
     cargo(&["build", "--package", "gmr-tests", "--bin", "panicking", "--profile", "aborting"], &[])?;
+    // Interleavings of the code that tracks tasks, by a model checker: also with a directory of its own.
+    let loom = [("RUSTFLAGS", "--cfg gmr_loom"), ("CARGO_TARGET_DIR", "target/loom")];
+    cargo(&["test", "--package", "gmr-runtime", "--lib", "task::loom_tests::"], &loom)?;
     let tools = Tools::provide();
     let variables = tools.variables();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
