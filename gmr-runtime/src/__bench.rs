@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use crate::capture::{self, bench};
-use crate::model::{Stack, Value};
+use crate::model::{Frame, Value};
 use crate::symbols;
 use crate::sys::Modules;
 
@@ -28,10 +28,10 @@ impl Specimen {
         self.0.unwind().frames.len()
     }
 
-    /// Unwinds and symbolizes it.
-    pub fn symbolize(&mut self) -> Stack {
+    /// Unwinds it and symbolizes its frames.
+    pub fn symbolize(&mut self) -> Vec<Frame> {
         let trace = self.0.unwind();
-        symbols::symbolize(&[trace], &self.0.modules, symbols::DEADLINE).0.remove(0)
+        symbols::symbolize(&[trace], &self.0.modules, symbols::DEADLINE).frames
     }
 }
 
@@ -59,10 +59,9 @@ pub fn mask(configuration: &impl Serialize) -> Value {
 pub fn resolve(addresses: &[u64]) -> (usize, usize) {
     let frames = addresses.iter().map(|&address| capture::Address::Exact(address)).collect();
     let trace = capture::Trace { frames, incomplete: None };
-    let (stacks, _) = symbols::symbolize(&[trace], &Modules::load(), symbols::DEADLINE);
-    let frames = || stacks.iter().flat_map(|stack| &*stack.frames);
+    let frames = symbols::symbolize(&[trace], &Modules::load(), symbols::DEADLINE).frames;
     (
-        frames().filter(|frame| frame.function.is_some()).count(),
-        frames().filter(|frame| frame.line.is_some()).count(),
+        frames.iter().filter(|frame| frame.function.is_some()).count(),
+        frames.iter().filter(|frame| frame.line.is_some()).count(),
     )
 }

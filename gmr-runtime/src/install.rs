@@ -340,6 +340,7 @@ fn refused(reason: &str) -> Report {
             notes: Vec::new(),
         },
         sections: vec![section],
+        frames: Vec::new(),
         summary: Summary { number: 0, sections: 1, failed: 1, threads: 0, took_us: 0 },
     }
 }

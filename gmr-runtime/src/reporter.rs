@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::generators::{self, Identity};
-use crate::model::{Content, Group, Heading, Report, Section, Summary, Trigger};
+use crate::model::{Content, Frame, Group, Heading, Report, Section, Summary, Trigger};
 use crate::section::generator::Generator;
 use crate::section::registry::{self, Kind};
 use crate::section::run::{self, Outcome};
 use crate::sinks::Stderr;
 use crate::trigger::{Inbox, Request};
-use crate::views::{self, Detail, Format, text};
+use crate::views::{self, Context, Detail, Format, text};
 
 /// How long all generators of a report may take together.
 const TOTAL: Duration = Duration::from_secs(10);
@@ -37,7 +37,8 @@ enum Part {
 /// What becomes known while a report is made.
 pub(crate) enum Piece<'a> {
     Heading(&'a Heading),
-    Section(&'a Section),
+    /// A section, and the frames of all sections so far.
+    Section(&'a Section, &'a [Frame]),
     Summary(&'a Summary),
 }
 
@@ -67,17 +68,18 @@ impl Part {
         }
     }
 
-    /// The section, from what all of the part's generators came to.
-    fn section(&self, outcomes: Vec<Outcome>) -> Section {
+    /// The section, from what all of the part's generators came to. Its frames are added to `frames`.
+    fn section(&self, outcomes: Vec<Outcome>, frames: &mut Vec<Frame>) -> Section {
         let took: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
         let (title, content) = match self {
             Part::Section(generator) => {
                 let only = outcomes.into_iter().next().expect("a section has one generator");
-                (generator.title.clone(), only.content)
+                (generator.title.clone(), only.output.merge_into(frames))
             }
             Part::Configuration(groups) => {
                 let titles = groups.iter().map(|group| group.title.clone());
-                let groups = titles.zip(outcomes).map(|(title, outcome)| Group::new(title, outcome.content));
+                let contents = outcomes.into_iter().map(|outcome| outcome.output.merge_into(frames));
+                let groups = titles.zip(contents).map(|(title, content)| Group { title, content });
                 ("Configuration".to_owned(), Content::Configuration(groups.collect()))
             }
         };
@@ -104,14 +106,15 @@ pub(crate) fn make(
     known(Piece::Heading(&heading));
 
     let mut sections = Vec::with_capacity(plan.parts.len());
+    let mut frames = Vec::new();
     let mut outcomes = Vec::new();
     // Finishes every part whose outcomes are all there; one that has no generators is finished with the one before it.
     let mut finish_parts = |outcomes: &mut Vec<Outcome>| {
         while let Some(part) = plan.parts.get(sections.len())
             && part.generators().len() == outcomes.len()
         {
-            let section = part.section(std::mem::take(outcomes));
-            known(Piece::Section(&section));
+            let section = part.section(std::mem::take(outcomes), &mut frames);
+            known(Piece::Section(&section, &frames));
             sections.push(section);
         }
     };
@@ -123,12 +126,12 @@ pub(crate) fn make(
     let summary = Summary {
         number: heading.number,
         sections: sections.len(),
-        failed: sections.iter().filter(|section| !section.content.is_whole()).count(),
+        failed: sections.iter().filter(|section| !section.content.is_ok()).count(),
         threads: sections.iter().map(threads_in).sum(),
         took_us: microseconds(begun.elapsed()),
     };
     known(Piece::Summary(&summary));
-    Report { heading, sections, summary }
+    Report { heading, sections, frames, summary }
 }
 
 fn threads_in(section: &Section) -> usize {
@@ -192,7 +195,7 @@ impl Piece<'_> {
     fn to_text(&self, detail: Detail) -> String {
         match self {
             Piece::Heading(heading) => text::heading(heading),
-            Piece::Section(section) => text::section(section, detail),
+            Piece::Section(section, frames) => text::section(section, Context { frames, detail }),
             Piece::Summary(summary) => text::summary(summary),
         }
     }

@@ -5,10 +5,10 @@ mod relaxng;
 use std::fs;
 use std::path::Path;
 
-use gmr_runtime::model::Document;
+use gmr_runtime::Report;
 
 fn json_schema() -> serde_json::Value {
-    let schema = schemars::schema_for!(Document);
+    let schema = schemars::schema_for!(Report);
     serde_json::to_value(schema).expect("it serializes")
 }
 

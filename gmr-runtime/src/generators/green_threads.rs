@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use crate::capture::{Address, Trace};
 use crate::mask;
 use crate::model::{Content, Frame, GreenThreads, Label, Runtime, Stack, Task, TaskState};
+use crate::section::output::Output;
+use crate::symbols::Symbolized;
 use crate::sys::{self, Modules};
 use crate::task::{self, Branch, Branches, Condition, Survey};
 use crate::{symbols, threads};
@@ -14,10 +16,10 @@ use crate::{symbols, threads};
 /// How long tasks may take to be polled once, all together.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-pub(super) fn generate() -> Content {
+pub(super) fn generate() -> Output {
     let survey = task::survey(PATIENCE);
     let runtimes = runtimes();
-    Content::GreenThreads(describe(&survey, runtimes))
+    describe(&survey, runtimes)
 }
 
 #[cfg(feature = "tokio")]
@@ -30,7 +32,7 @@ fn runtimes() -> Vec<Runtime> {
     Vec::new()
 }
 
-fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> GreenThreads {
+fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
     let mut notes = Vec::new();
     if survey.unread > 0 {
         notes.push("tasks are missing: a thread has been stopped while it started or ended one".to_owned());
@@ -60,7 +62,8 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> GreenThreads {
             stacks: condition.branches().map(|branches| stacks.get(branches)).unwrap_or_default(),
         })
         .collect();
-    GreenThreads { tasks, runtimes, notes }
+    let content = Content::GreenThreads(GreenThreads { tasks, runtimes, notes });
+    Output { content, frames: stacks.frames }
 }
 
 fn label(key: &str, value: &str) -> Label {
@@ -101,7 +104,9 @@ impl Shared {
 }
 
 /// The stacks of all branches, each resolved once.
+#[derive(Default)]
 struct Stacks {
+    frames: Vec<Frame>,
     by_branch: HashMap<Branch, Stack>,
     by_branches: HashMap<Branches, Arc<[Stack]>>,
 }
@@ -117,24 +122,24 @@ impl Stacks {
             });
         }
         if distinct.is_empty() {
-            return (Self { by_branch, by_branches: HashMap::new() }, Vec::new());
+            return (Self::default(), Vec::new());
         }
         let trace = |branch: &Branch| Trace {
             frames: branch.iter().copied().map(Address::Return).collect(),
             incomplete: None,
         };
-        let (stacks, problems) = sys::with_files(|| {
+        let Symbolized { stacks, frames, notes } = sys::with_files(|| {
             let traces: Vec<Trace> = distinct.iter().map(trace).collect();
             symbols::symbolize(&traces, &Modules::load(), symbols::DEADLINE)
         });
         for (branch, stack) in distinct.into_iter().zip(stacks) {
-            by_branch.insert(branch, trimmed(stack));
+            by_branch.insert(branch, trimmed(stack, &frames));
         }
-        (Self { by_branch, by_branches: HashMap::new() }, problems)
+        (Self { frames, by_branch, by_branches: HashMap::new() }, notes)
     }
 
     fn get(&mut self, branches: &Branches) -> Arc<[Stack]> {
-        let Self { by_branch, by_branches } = self;
+        let Self { by_branch, by_branches, .. } = self;
         let stacks = by_branches.entry(Arc::clone(branches)).or_insert_with(|| {
             let mut stacks: Vec<Stack> = branches.iter().map(|branch| by_branch[branch].clone()).collect();
             // A leaf that clones its waker twice waits in one place all the same.
@@ -146,19 +151,15 @@ impl Stacks {
 }
 
 /// Without what took the stack at its inner end, and without the polls of gmr's own, of which the outermost is the task's root.
-fn trimmed(mut stack: Stack) -> Stack {
-    let is_in =
-        |frame: &Arc<Frame>, room: &str| frame.function.as_deref().is_some_and(|name| name.contains(room));
-    // With debug information of lines alone, functions have no paths, but their files have.
-    let is_ours = |frame: &Arc<Frame>| {
-        let file = frame.file.as_deref().unwrap_or_default();
-        is_in(frame, "gmr_runtime::task::") || (file.contains("gmr-runtime") && file.contains("/src/task/"))
-    };
-    let clones = |frame: &Arc<Frame>| {
-        is_in(frame, "core::task::wake::")
-            || frame.file.as_deref().is_some_and(|file| file.ends_with("core/src/task/wake.rs"))
-    };
-    let others = stack.frames.iter().filter(|frame| !is_ours(frame));
-    stack.frames = others.skip_while(|frame| clones(frame)).cloned().collect();
+fn trimmed(mut stack: Stack, frames: &[Frame]) -> Stack {
+    let frame = |number: u32| &frames[number as usize];
+    let others = stack.frames.iter().copied().filter(|&number| !frame(number).is_gmr());
+    stack.frames = others.skip_while(|&number| clones_a_waker(frame(number))).collect();
     stack
+}
+
+fn clones_a_waker(frame: &Frame) -> bool {
+    frame.function.as_deref().is_some_and(|name| name.contains("core::task::wake::"))
+        // With debug information of lines alone, functions have no paths, but their files have.
+        || frame.file.as_deref().is_some_and(|file| file.ends_with("core/src/task/wake.rs"))
 }

@@ -1,18 +1,20 @@
 //! Threads: every thread, what the kernel says of it, and its stack.
 
 use crate::model::{Content, Role, Stack, Thread, Threads};
+use crate::section::output::Output;
+use crate::symbols::Symbolized;
 use crate::sys::{self, Modules, own_threads};
 use crate::threads::{self, ThreadInfo};
 use crate::{capture, symbols};
 
-pub(super) fn generate() -> Content {
+pub(super) fn generate() -> Output {
     match threads::list(capture::signal()) {
-        Ok(threads) => Content::Threads(describe(threads)),
-        Err(error) => Content::Error(format!("the threads could not be listed: {error}")),
+        Ok(threads) => describe(threads),
+        Err(error) => Content::Error(format!("the threads could not be listed: {error}")).into(),
     }
 }
 
-fn describe(threads: Vec<ThreadInfo>) -> Threads {
+fn describe(threads: Vec<ThreadInfo>) -> Output {
     let (pid, own) = (std::process::id(), own_threads::all());
     let mut threads: Vec<(Role, ThreadInfo)> =
         threads.into_iter().map(|thread| (role(&thread, pid, &own), thread)).collect();
@@ -20,9 +22,10 @@ fn describe(threads: Vec<ThreadInfo>) -> Threads {
     let (roles, threads): (Vec<Role>, Vec<ThreadInfo>) = threads.into_iter().unzip();
     let modules = Modules::load();
     let traces = capture::trace(&threads, &modules);
-    let (stacks, notes) = symbols::symbolize(&traces, &modules, symbols::DEADLINE);
+    let Symbolized { stacks, frames, notes } = symbols::symbolize(&traces, &modules, symbols::DEADLINE);
     let described = roles.into_iter().zip(threads).zip(stacks);
-    Threads { threads: described.map(|((role, info), stack)| thread(role, info, stack)).collect(), notes }
+    let threads = described.map(|((role, info), stack)| thread(role, info, stack)).collect();
+    Output { content: Content::Threads(Threads { threads, notes }), frames }
 }
 
 fn thread(role: Role, info: ThreadInfo, stack: Stack) -> Thread {

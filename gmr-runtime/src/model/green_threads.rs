@@ -1,19 +1,18 @@
 //! The Green Threads section: asynchronous tasks.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Stack};
+use super::Stack;
 
 /// The asynchronous tasks of the process, as far as they are tracked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "GreenThreads"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct GreenThreads<F = Arc<Frame>> {
+pub struct GreenThreads {
     /// The tasks, in the order in which they were started.
-    pub tasks: Vec<Task<F>>,
+    pub tasks: Vec<Task>,
     /// The runtimes that are known.
     pub runtimes: Vec<Runtime>,
     /// What the reader has to know about the whole section.
@@ -24,9 +23,9 @@ pub struct GreenThreads<F = Arc<Frame>> {
 ///
 /// What a hundred thousand tasks have in common they share: names, places and stacks are the same memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Task"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Task<F = Arc<Frame>> {
+pub struct Task {
     /// A number of its own, from 1, in the order in which tasks are started.
     pub id: u64,
     /// Its name; by default that of its future's type.
@@ -42,7 +41,7 @@ pub struct Task<F = Arc<Frame>> {
     /// What it is doing.
     pub state: TaskState,
     /// Where it waits: one stack for each future that would wake it, the innermost frame first, up to the task's own. Empty where that is not known.
-    pub stacks: Arc<[Stack<F>]>,
+    pub stacks: Arc<[Stack]>,
 }
 
 /// A key and its value.
@@ -102,48 +101,4 @@ pub struct Runtime {
     pub queued_tasks: usize,
     /// For how long each worker has been busy since the runtime was started, in milliseconds; empty where that is not told.
     pub worker_busy_ms: Vec<u64>,
-}
-
-impl<F> GreenThreads<F> {
-    pub(super) fn map_frames<G, E>(
-        &self,
-        map: &mut impl FnMut(&F) -> Result<G, E>,
-    ) -> Result<GreenThreads<G>, E> {
-        // What a hundred thousand tasks share they share afterwards.
-        let mut known: HashMap<*const Stack<F>, Arc<[Stack<G>]>> = HashMap::new();
-        let mut tasks = Vec::with_capacity(self.tasks.len());
-        for task in &self.tasks {
-            let stacks = match known.get(&task.stacks.as_ptr()) {
-                Some(stacks) if stacks.len() == task.stacks.len() => Arc::clone(stacks),
-                _ => {
-                    let stacks: Arc<[_]> =
-                        task.stacks.iter().map(|stack| stack.map_frames(map)).collect::<Result<_, E>>()?;
-                    known.insert(task.stacks.as_ptr(), Arc::clone(&stacks));
-                    stacks
-                }
-            };
-            tasks.push(task.with_stacks(stacks));
-        }
-        Ok(GreenThreads { tasks, runtimes: self.runtimes.clone(), notes: self.notes.clone() })
-    }
-}
-
-impl<F> Task<F> {
-    pub(super) fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Task<G>, E> {
-        let stacks = self.stacks.iter().map(|stack| stack.map_frames(map));
-        Ok(self.with_stacks(stacks.collect::<Result<_, E>>()?))
-    }
-
-    fn with_stacks<G>(&self, stacks: Arc<[Stack<G>]>) -> Task<G> {
-        Task {
-            id: self.id,
-            name: Arc::clone(&self.name),
-            spawned_at: Arc::clone(&self.spawned_at),
-            age_ms: self.age_ms,
-            polls: self.polls,
-            labels: self.labels.clone(),
-            state: self.state.clone(),
-            stacks,
-        }
-    }
 }

@@ -5,14 +5,18 @@
 
 mod document;
 mod green_threads;
+mod origin;
 mod package;
 mod processes;
 mod report;
 mod threads;
 mod value;
 
-pub use document::{Document, FrameNumber, SCHEMA_VERSION};
+pub use document::SCHEMA_VERSION;
+#[cfg(feature = "json")]
+pub(crate) use document::check_version;
 pub use green_threads::{GreenThreads, Label, Runtime, Task, TaskState};
+pub(crate) use origin::is_unqualified;
 pub use package::Package;
 pub use processes::{Ids, Process, Processes};
 pub use report::{

@@ -1,22 +1,42 @@
 //! The report itself: heading, sections, summary.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
+use super::document::Document;
 use super::{Frame, GreenThreads, Package, Processes, Stack, Threads, Value};
 
 /// A complete report about this process.
 ///
-/// It is plain data: displayed, it is text; serialized with `serde`, it is a [`Document`](super::Document), and read back from one.
-#[derive(Debug, Clone, PartialEq)]
+/// It is plain data: displayed, it is text; serialized with `serde`, it is the document that
+/// `docs/report-schema.md` describes, and it is deserialized from one.
+///
+/// A stack holds the numbers of its frames in [`frames`](Self::frames), so that a frame that a
+/// thousand threads have in common is held once. [`stack_frames`](Self::stack_frames) looks them up:
+///
+/// ```
+/// use gmr_runtime::model::Content;
+///
+/// let report = gmr_runtime::Report::capture();
+/// if let Some(Content::Threads(threads)) = report.section("Threads").map(|section| &section.content) {
+///     for thread in &threads.threads {
+///         println!("{}", thread.name);
+///         for frame in report.stack_frames(&thread.stack) {
+///             println!("  {}", frame.function.as_deref().unwrap_or("?"));
+///         }
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Document")]
 #[non_exhaustive]
 pub struct Report {
     /// Which report this is, and who asked for it.
     pub heading: Heading,
     /// The sections, in the order in which they are shown.
     pub sections: Vec<Section>,
-    /// What the last line tells.
+    /// The frames of all stacks.
+    pub frames: Vec<Frame>,
+    /// The figures of the last line.
     pub summary: Summary,
 }
 
@@ -24,6 +44,11 @@ impl Report {
     /// The first section with this title.
     pub fn section(&self, title: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.title == title)
+    }
+
+    /// The frames of a stack of this report, innermost first.
+    pub fn stack_frames(&self, stack: &Stack) -> impl DoubleEndedIterator<Item = &Frame> {
+        stack.frames.iter().filter_map(|&number| self.frames.get(usize::try_from(number).ok()?))
     }
 }
 
@@ -80,33 +105,33 @@ pub struct Sender {
 
 /// One section of a report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Section"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Section<F = Arc<Frame>> {
+pub struct Section {
     /// The title.
     pub title: String,
     /// How long its generator ran, in microseconds.
     pub took_us: u64,
     /// What its generator returned, or what became of it.
-    pub content: Content<F>,
+    pub content: Content,
 }
 
 /// What a generator returned, or what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Content"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Content<F = Arc<Frame>> {
+pub enum Content {
     /// What program this is.
     Package(Box<Package>),
     /// Every thread of the process.
-    Threads(Threads<F>),
+    Threads(Threads),
     /// The asynchronous tasks.
-    GreenThreads(GreenThreads<F>),
+    GreenThreads(GreenThreads),
     /// This process and its children.
     Processes(Processes),
     /// The groups of the configuration.
-    Configuration(Vec<Group<F>>),
+    Configuration(Vec<Group>),
     /// What a registered section returned, as values.
     Fields(Value),
     /// What a registered section returned, as text.
@@ -116,18 +141,18 @@ pub enum Content<F = Arc<Frame>> {
     /// The generator returned an error.
     Error(String),
     /// The generator panicked.
-    Panicked(Panicked<F>),
+    Panicked(Panicked),
     /// The generator missed its deadline.
-    TimedOut(TimedOut<F>),
+    TimedOut(TimedOut),
     /// The generator was not started, since its run for an earlier report has not ended yet.
-    StillRunning(Overdue<F>),
+    StillRunning(Overdue),
     /// The generator was not started.
     Skipped(String),
 }
 
-impl<F> Content<F> {
+impl Content {
     /// Whether this is what the generator was asked for, rather than an account of its failure.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_ok(&self) -> bool {
         !matches!(
             self,
             Content::Error(_)
@@ -141,60 +166,53 @@ impl<F> Content<F> {
 
 /// One group of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Group"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Group<F = Arc<Frame>> {
+pub struct Group {
     /// The group's name.
     pub title: String,
     /// Its options, secrets masked, or what became of its generator.
-    pub content: Content<F>,
-}
-
-impl<F> Group<F> {
-    /// A group of this name.
-    pub fn new(title: impl Into<String>, content: Content<F>) -> Self {
-        Self { title: title.into(), content }
-    }
+    pub content: Content,
 }
 
 /// How a generator panicked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Panicked"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Panicked<F = Arc<Frame>> {
+pub struct Panicked {
     /// The panic's message.
     pub message: String,
     /// Where it happened: `src/orders.rs:88:5`.
     pub location: Option<String>,
     /// The section's own frames, from where it panicked to its function.
-    pub stack: Stack<F>,
+    pub stack: Stack,
 }
 
 /// A generator that missed its deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "TimedOut"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct TimedOut<F = Arc<Frame>> {
+pub struct TimedOut {
     /// The deadline it missed, in milliseconds.
     pub deadline_ms: u64,
     /// Where it is stuck.
-    pub overdue: Overdue<F>,
+    pub overdue: Overdue,
 }
 
 /// A generator that still runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Overdue"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Overdue<F = Arc<Frame>> {
+pub struct Overdue {
     /// The thread it runs on, which `Threads` shows as well.
     pub tid: u32,
     /// For how long it has run, in milliseconds.
     pub running_ms: u64,
     /// Where it was when this was found.
-    pub stack: Stack<F>,
+    pub stack: Stack,
 }
 
-/// What the last line of a report tells.
+/// The figures of a report's last line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -209,55 +227,4 @@ pub struct Summary {
     pub threads: usize,
     /// How long it took, from the trigger's arrival at the reporter, in microseconds.
     pub took_us: u64,
-}
-
-impl<F> Section<F> {
-    pub(super) fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Section<G>, E> {
-        let content = self.content.map_frames(map)?;
-        Ok(Section { title: self.title.clone(), took_us: self.took_us, content })
-    }
-}
-
-impl<F> Content<F> {
-    pub(super) fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Content<G>, E> {
-        Ok(match self {
-            Content::Package(value) => Content::Package(value.clone()),
-            Content::Threads(value) => Content::Threads(value.map_frames(map)?),
-            Content::GreenThreads(value) => Content::GreenThreads(value.map_frames(map)?),
-            Content::Processes(value) => Content::Processes(value.clone()),
-            Content::Configuration(groups) => Content::Configuration(
-                groups.iter().map(|group| group.map_frames(map)).collect::<Result<_, E>>()?,
-            ),
-            Content::Fields(value) => Content::Fields(value.clone()),
-            Content::Text(text) => Content::Text(text.clone()),
-            Content::Nothing => Content::Nothing,
-            Content::Error(message) => Content::Error(message.clone()),
-            Content::Panicked(value) => Content::Panicked(value.map_frames(map)?),
-            Content::TimedOut(value) => Content::TimedOut(TimedOut {
-                deadline_ms: value.deadline_ms,
-                overdue: value.overdue.map_frames(map)?,
-            }),
-            Content::StillRunning(value) => Content::StillRunning(value.map_frames(map)?),
-            Content::Skipped(reason) => Content::Skipped(reason.clone()),
-        })
-    }
-}
-
-impl<F> Group<F> {
-    fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Group<G>, E> {
-        Ok(Group { title: self.title.clone(), content: self.content.map_frames(map)? })
-    }
-}
-
-impl<F> Panicked<F> {
-    fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Panicked<G>, E> {
-        let stack = self.stack.map_frames(map)?;
-        Ok(Panicked { message: self.message.clone(), location: self.location.clone(), stack })
-    }
-}
-
-impl<F> Overdue<F> {
-    fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Overdue<G>, E> {
-        Ok(Overdue { tid: self.tid, running_ms: self.running_ms, stack: self.stack.map_frames(map)? })
-    }
 }

@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 /// Every thread of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Threads"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Threads<F = Arc<Frame>> {
+pub struct Threads {
     /// The threads: the main thread first, gmr's own last, between them in the order of their ids.
-    pub threads: Vec<Thread<F>>,
+    pub threads: Vec<Thread>,
     /// What the reader has to know about the whole section: why symbols are missing, for example.
     pub notes: Vec<String>,
 }
 
 /// One thread, as the kernel described it before its stack was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Thread"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Thread<F = Arc<Frame>> {
+pub struct Thread {
     /// The kernel's id of the thread.
     pub tid: u32,
     /// The thread's name; Linux keeps its first 15 bytes.
@@ -41,7 +41,7 @@ pub struct Thread<F = Arc<Frame>> {
     /// What it waits for in the kernel; none for a thread that was running.
     pub waiting: Option<Waiting>,
     /// The stack, or why there is none.
-    pub stack: Stack<F>,
+    pub stack: Stack,
 }
 
 /// What a thread waits for in the kernel.
@@ -81,61 +81,29 @@ pub enum Role {
 
 impl Role {
     /// Whether it is the program's, and not gmr's own.
-    pub fn is_the_programs(self) -> bool {
+    pub(crate) fn is_program(self) -> bool {
         matches!(self, Self::Main | Self::Program)
     }
 }
 
 /// A thread's stack.
 ///
-/// A frame is `F`: in memory the frame itself, which stacks share, as threads with the same stack share all of them; in a [`Document`](super::Document) its [number](super::FrameNumber).
+/// Threads that share a stack share its frames in memory as well.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Stack"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Stack<F = Arc<Frame>> {
-    /// The frames, innermost first. Frames of inlined functions stand before the frame they were inlined into.
-    pub frames: Arc<[F]>,
+pub struct Stack {
+    /// The frames, innermost first, as indices into [`Report::frames`](super::Report::frames).
+    /// Frames of inlined functions come before the frame they were inlined into.
+    pub frames: Arc<[u32]>,
     /// Why the stack is missing (no frames), or why it ends before the thread's first function.
     pub incomplete: Option<String>,
 }
 
 impl Stack {
-    /// A stack that could not be had, and why.
-    pub fn missing(reason: impl Into<String>) -> Self {
+    /// A stack that could not be taken, and why.
+    pub(crate) fn missing(reason: impl Into<String>) -> Self {
         Self { frames: Arc::default(), incomplete: Some(reason.into()) }
-    }
-}
-
-impl<F> Threads<F> {
-    pub(super) fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Threads<G>, E> {
-        let Self { threads, notes } = self;
-        let threads = threads.iter().map(|thread| thread.map_frames(map)).collect::<Result<_, E>>()?;
-        Ok(Threads { threads, notes: notes.clone() })
-    }
-}
-
-impl<F> Thread<F> {
-    pub(super) fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Thread<G>, E> {
-        Ok(Thread {
-            tid: self.tid,
-            name: self.name.clone(),
-            role: self.role,
-            state: self.state.clone(),
-            cpu_user_ms: self.cpu_user_ms,
-            cpu_system_ms: self.cpu_system_ms,
-            started_at: self.started_at.clone(),
-            policy: self.policy.clone(),
-            last_cpu: self.last_cpu,
-            waiting: self.waiting.clone(),
-            stack: self.stack.map_frames(map)?,
-        })
-    }
-}
-
-impl<F> Stack<F> {
-    pub(super) fn map_frames<G, E>(&self, map: &mut impl FnMut(&F) -> Result<G, E>) -> Result<Stack<G>, E> {
-        let frames = self.frames.iter().map(map).collect::<Result<_, E>>()?;
-        Ok(Stack { frames, incomplete: self.incomplete.clone() })
     }
 }
 

@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::output::Output;
 use super::registry::{DEFAULT_TIMEOUT, SectionEntry};
-use crate::model::{Content, Panicked};
 
 /// Makes the content of one section.
 pub(crate) struct Generator {
     pub(crate) title: String,
     pub(crate) timeout: Duration,
-    make: Box<dyn Fn() -> Content + Send + Sync>,
+    make: Box<dyn Fn() -> Output + Send + Sync>,
     busy: AtomicBool,
     run: Mutex<Option<Run>>,
     /// How it panicked, where that has put its thread to sleep for ever.
-    asleep: OnceLock<Panicked>,
+    asleep: OnceLock<Output>,
 }
 
 /// A run that has not ended.
@@ -31,11 +31,14 @@ pub(crate) struct Run {
 }
 
 impl Generator {
-    pub(crate) fn new(title: impl Into<String>, make: impl Fn() -> Content + Send + Sync + 'static) -> Self {
+    pub(crate) fn new<T: Into<Output>>(
+        title: impl Into<String>,
+        make: impl Fn() -> T + Send + Sync + 'static,
+    ) -> Self {
         Self {
             title: title.into(),
             timeout: DEFAULT_TIMEOUT,
-            make: Box::new(make),
+            make: Box::new(move || make().into()),
             busy: AtomicBool::new(false),
             run: Mutex::new(None),
             asleep: OnceLock::new(),
@@ -65,19 +68,19 @@ impl Generator {
     }
 
     /// Ends a run that will never come back from its panic. Its claim stays: another run would put another thread to sleep, with whatever locks it holds.
-    pub(super) fn fall_asleep(&self, panicked: Panicked) {
+    pub(super) fn fall_asleep(&self, panicked: Output) {
         // There is one run, and it falls asleep once.
         let _ = self.asleep.set(panicked);
         self.note(None);
     }
 
     /// How it panicked, if that has put it to sleep for ever.
-    pub(super) fn asleep(&self) -> Option<&Panicked> {
+    pub(super) fn asleep(&self) -> Option<&Output> {
         self.asleep.get()
     }
 
     /// Makes the content, on the calling thread, which is the one to ask about if it does not come back.
-    pub(super) fn make(&self, tid: u32) -> Content {
+    pub(super) fn make(&self, tid: u32) -> Output {
         self.note(Some(Run { tid, started: Instant::now(), panicked: false }));
         (self.make)()
     }

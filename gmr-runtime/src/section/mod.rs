@@ -5,6 +5,7 @@
 
 pub mod convert;
 pub(crate) mod generator;
+pub(crate) mod output;
 pub(crate) mod panics;
 pub(crate) mod registry;
 pub(crate) mod run;

@@ -7,13 +7,14 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::{Arc, Once};
+use std::sync::Once;
 use std::thread;
 
+use super::output::Output;
 use crate::capture::{Address, Trace};
 use crate::mask;
-use crate::model::{Frame, Panicked};
-use crate::symbols;
+use crate::model::{Content, Frame, Panicked, Stack};
+use crate::symbols::{self, Symbolized};
 use crate::sys::Modules;
 
 thread_local! {
@@ -115,12 +116,17 @@ impl Seen {
     }
 
     /// Gives the frames their names, and leaves out those of the panic and of gmr. That reads files, and may take as long as it does for any stack.
-    pub(super) fn account(self) -> Panicked {
+    pub(super) fn account(self) -> Output {
         let trace = Trace { frames: self.frames.into(), incomplete: None };
-        let (mut stacks, _) = symbols::symbolize(&[trace], &Modules::load(), symbols::DEADLINE);
-        let mut stack = stacks.pop().unwrap_or_default();
-        stack.frames = own(&stack.frames).into();
-        Panicked { message: self.message, location: self.location, stack }
+        let Symbolized { stacks, frames, .. } =
+            symbols::symbolize(&[trace], &Modules::load(), symbols::DEADLINE);
+        let indices = stacks.iter().flat_map(|stack| &*stack.frames);
+        let frames: Vec<Frame> = indices.map(|&index| frames[index as usize].clone()).collect();
+        let frames = own(&frames).to_vec();
+        let numbers = 0..u32::try_from(frames.len()).expect("a panic has few frames");
+        let stack = Stack { frames: numbers.collect(), incomplete: None };
+        let panicked = Panicked { message: self.message, location: self.location, stack };
+        Output { content: Content::Panicked(panicked), frames }
     }
 }
 
@@ -128,15 +134,17 @@ impl Seen {
 const MOST_FRAMES: usize = 256;
 
 /// The frames between the machinery of panicking and that of running a section.
-fn own(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
-    let first = |frames: &[Arc<Frame>], places: &[&str]| frames.iter().position(|frame| is_in(frame, places));
-    let end = first(frames, &["__gmr_generate", "gmr_runtime::section::generator::"]);
-    let frames = &frames[..end.unwrap_or(frames.len())];
-    // The first that has either name: further out, a program that catches panics has frames of the same modules.
-    let Some(begun) = first(frames, &["rust_begin_unwind", "begin_panic"]) else { return frames };
-    let further_out = &frames[begun + 1..];
-    let formatting = further_out.iter().take_while(|frame| is_in(frame, &["core::panicking::"])).count();
-    &further_out[formatting..]
+fn own(frames: &[Frame]) -> &[Frame] {
+    // The innermost that has either name: a program that catches panics has frames of the same modules further out.
+    let begun = frames.iter().position(|frame| is_in(frame, &["rust_begin_unwind", "begin_panic"]));
+    let frames = &frames[begun.map_or(0, |begun| begun + 1)..];
+    let formatting = frames.iter().take_while(|frame| is_in(frame, &["core::panicking::"])).count();
+    let frames = &frames[formatting..];
+    match frames.iter().position(Frame::is_gmr) {
+        // It panicked in gmr itself: then all of it is of interest.
+        None | Some(0) => frames,
+        Some(end) => &frames[..end],
+    }
 }
 
 fn is_in(frame: &Frame, places: &[&str]) -> bool {
@@ -148,7 +156,7 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is no text");
+        .unwrap_or("non-string panic payload");
     mask::text(text).into_owned()
 }
 
@@ -156,27 +164,30 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 mod tests {
     use super::*;
 
-    #[inline(never)]
-    fn look_into_the_cache() {
-        panic!("no cache");
+    fn panicked(output: Output) -> Panicked {
+        let Content::Panicked(panicked) = output.content else { panic!("{output:?}") };
+        panicked
     }
 
     #[test]
     fn a_panic_is_told_with_the_frames_that_led_to_it() {
         install_hook();
-        let account = catch(look_into_the_cache, |_| ()).unwrap_err().account();
-        let functions: Vec<_> =
-            account.stack.frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
+        // What this crate's own functions do is left out.
+        let empty = std::hint::black_box(Vec::<u8>::new);
+        let account = catch(|| empty().remove(0), |_| ()).unwrap_err().account();
+        let functions: Vec<_> = account.frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
         // Where stacks can be taken; elsewhere there are no names.
         if let Some(first) = functions.first() {
-            assert!(first.ends_with("look_into_the_cache"), "{functions:?}");
+            assert!(first.contains("Vec") && first.contains("remove"), "{functions:?}");
+            assert!(!account.frames.iter().any(Frame::is_gmr), "{functions:?}");
         }
+        assert_eq!(panicked(account.clone()).stack.frames.len(), account.frames.len());
     }
 
     #[test]
     fn a_panic_is_told_with_its_place() {
         install_hook();
-        let account = catch(|| panic!("no {}", "cache"), |_| ()).unwrap_err().account();
+        let account = panicked(catch(|| panic!("no {}", "cache"), |_| ()).unwrap_err().account());
         assert_eq!(account.message, "no cache");
         let location = account.location.unwrap();
         assert!(location.contains("panics.rs:"), "{location}");
@@ -185,8 +196,8 @@ mod tests {
 
     #[test]
     fn a_payload_that_is_no_text_is_told_as_such() {
-        let account = catch(|| panic::panic_any(7), |_| ()).unwrap_err().account();
-        assert_eq!(account.message, "a value that is no text");
+        let account = panicked(catch(|| panic::panic_any(7), |_| ()).unwrap_err().account());
+        assert_eq!(account.message, "non-string panic payload");
     }
 
     #[test]

@@ -10,9 +10,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::generator::{Generator, Run};
+use super::output::Output;
 use super::panics::{self, Seen};
-use super::stack;
-use crate::model::{Content, Overdue, Stack, TimedOut};
+use super::stack::{self, NamedStack};
+use crate::model::{Content, Overdue, TimedOut};
 use crate::sys::{self, own_threads};
 use crate::{capture, symbols};
 
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// What one generator came to.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(crate) content: Content,
+    pub(crate) output: Output,
     pub(crate) took: Duration,
 }
 
@@ -33,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(2);
 const NAMES: Duration = Duration::from_millis(500);
 
 /// Where to look at a thread that does not come back, and how long its names may take. A parameter so that the runner can be tested without taking stacks.
-type Look = fn(u32, Duration) -> Stack;
+type Look = fn(u32, Duration) -> NamedStack;
 
 /// Runs all of them and hands over each outcome, in the order given, as soon as it and all before it are known. When `total` has passed, what has not been
 /// started is skipped, and what has not ended is overdue.
@@ -83,7 +84,7 @@ enum Event {
     /// Where the generator at this place is.
     Seen {
         index: usize,
-        stack: Stack,
+        stack: NamedStack,
     },
 }
 
@@ -160,7 +161,7 @@ impl<'a> Runner<'a> {
             return known(Content::Skipped(format!("the report's {seconds} s were spent before its turn")));
         }
         if let Some(panicked) = generator.asleep() {
-            return known(Content::Panicked(panicked.clone()));
+            return known(panicked.clone());
         }
         if !generator.claim() {
             return match self.look_at(index, Duration::ZERO, |_, _, overdue| Content::StillRunning(overdue)) {
@@ -214,7 +215,7 @@ impl<'a> Runner<'a> {
                     }
                 }
                 Place::LookedAt { until, .. } if now >= until => {
-                    self.tell(index, Stack::missing("gmr did not get to see it in time"));
+                    self.tell(index, NamedStack::missing("gmr did not get to see it in time"));
                 }
                 _ => {}
             }
@@ -235,26 +236,29 @@ impl<'a> Runner<'a> {
         });
         Some(match went {
             Ok(()) => Place::LookedAt { until: Instant::now() + patience + GRACE, missed },
-            Err(error) => {
-                self.told(index, &missed, Stack::missing(format!("no thread to look at it from: {error}")))
-            }
+            Err(error) => self.told(
+                index,
+                &missed,
+                NamedStack::missing(format!("no thread to look at it from: {error}")),
+            ),
         })
     }
 
     /// The generator at this place has been looked at, or could not be.
-    fn tell(&mut self, index: usize, stack: Stack) {
+    fn tell(&mut self, index: usize, stack: NamedStack) {
         // It may have been seen too late.
         if let Place::LookedAt { missed, .. } = &self.places[index] {
             self.places[index] = self.told(index, missed, stack);
         }
     }
 
-    fn told(&self, index: usize, missed: &Missed, stack: Stack) -> Place {
+    fn told(&self, index: usize, missed: &Missed, named: NamedStack) -> Place {
         let Missed { run, took, tell } = missed;
         let running_ms = u64::try_from(run.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let NamedStack { stack, frames } = named;
         let overdue = Overdue { tid: run.tid, running_ms, stack };
         let content = tell(&self.generators[index], self.total, overdue);
-        Place::Known(Some(Box::new(Outcome { content, took: *took })))
+        Place::Known(Some(Box::new(Outcome { output: Output { content, frames }, took: *took })))
     }
 
     fn deadline(&self, index: usize, started: Instant) -> Instant {
@@ -295,8 +299,8 @@ fn timed_out(generator: &Generator, total: Duration, overdue: Overdue) -> Conten
     Content::TimedOut(TimedOut { deadline_ms, overdue })
 }
 
-fn known(content: Content) -> Place {
-    Place::Known(Some(Box::new(Outcome { content, took: Duration::ZERO })))
+fn known(output: impl Into<Output>) -> Place {
+    Place::Known(Some(Box::new(Outcome { output: output.into(), took: Duration::ZERO })))
 }
 
 impl Worker {
@@ -324,20 +328,21 @@ impl Job {
                 generator.has_panicked();
                 let panicked = seen.account();
                 generator.fall_asleep(panicked.clone());
-                let outcome = Outcome { content: Content::Panicked(panicked), took: started.elapsed() };
+                let outcome = Outcome { output: panicked, took: started.elapsed() };
                 let _ = events.send(Event::Done(Done { index, outcome, worker: None }));
             }
         };
-        let content = panic::catch_unwind(AssertUnwindSafe(|| {
+        let output = panic::catch_unwind(AssertUnwindSafe(|| {
             panics::catch(|| generator.make(tid), on_abort).unwrap_or_else(|seen| {
                 generator.has_panicked();
-                Content::Panicked(seen.account())
+                seen.account()
             })
         }));
         // Whatever happens, the generator is given back, and the report does not wait for it.
-        let content = content.unwrap_or_else(|_| Content::Error("gmr itself panicked over it".to_owned()));
+        let output =
+            output.unwrap_or_else(|_| Content::Error("gmr itself panicked over it".to_owned()).into());
         generator.release();
-        let outcome = Outcome { content, took: started.elapsed() };
+        let outcome = Outcome { output, took: started.elapsed() };
         // Nobody listens any more once the report is done: then this thread ends with its last handle.
         let _ = events.send(Event::Done(Done { index, outcome, worker: Some(worker) }));
     }
@@ -364,9 +369,9 @@ mod tests {
 
     fn run(generators: &[Arc<Generator>], total: Duration) -> Vec<Content> {
         let mut contents = Vec::new();
-        Runner::new(generators, total, |_, _| Stack::missing("not looked at")).run(|index, outcome| {
+        Runner::new(generators, total, |_, _| NamedStack::missing("not looked at")).run(|index, outcome| {
             assert_eq!(index, contents.len(), "in order");
-            contents.push(outcome.content);
+            contents.push(outcome.output.content);
         });
         contents
     }
@@ -440,12 +445,12 @@ mod tests {
             while !RAN.load(Ordering::Relaxed) {
                 thread::yield_now();
             }
-            Stack::missing("seen after the other ran")
+            NamedStack::missing("seen after the other ran")
         };
         let mut contents = Vec::new();
-        Runner::new(&[stuck, other], TOTAL, look).run(|_, outcome| contents.push(outcome.content));
+        Runner::new(&[stuck, other], TOTAL, look).run(|_, outcome| contents.push(outcome.output.content));
         let Content::TimedOut(late) = &contents[0] else { panic!("{contents:?}") };
-        assert_eq!(late.overdue.stack, Stack::missing("seen after the other ran"));
+        assert_eq!(late.overdue.stack, NamedStack::missing("seen after the other ran").stack);
         assert_eq!(contents[1], Content::Text("ran".into()));
     }
 

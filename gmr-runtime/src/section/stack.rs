@@ -2,17 +2,35 @@
 
 use std::time::Duration;
 
-use crate::model::Stack;
+use crate::model::{Frame, Stack};
+use crate::symbols::Symbolized;
 use crate::sys::{self, Modules};
 use crate::{capture, symbols, threads};
 
+/// A stack and its frames.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct NamedStack {
+    pub(super) stack: Stack,
+    pub(super) frames: Vec<Frame>,
+}
+
+impl NamedStack {
+    /// A stack that could not be taken, and why.
+    pub(super) fn missing(reason: impl Into<String>) -> Self {
+        Self { stack: Stack::missing(reason), frames: Vec::new() }
+    }
+}
+
 /// The stack of the thread `tid`, with those names that are known after `patience`.
-pub(super) fn of_thread(tid: u32, patience: Duration) -> Stack {
+pub(super) fn of_thread(tid: u32, patience: Duration) -> NamedStack {
     sys::with_files(|| {
         let modules = Modules::load();
         let thread = threads::info(tid, capture::signal());
         let traces = capture::trace(&[thread], &modules);
-        let (mut stacks, _) = symbols::symbolize(&traces, &modules, patience);
-        stacks.pop().unwrap_or_else(|| Stack::missing("the stack was not taken"))
+        let Symbolized { mut stacks, frames, .. } = symbols::symbolize(&traces, &modules, patience);
+        match stacks.pop() {
+            Some(stack) => NamedStack { stack, frames },
+            None => NamedStack::missing("the stack was not taken"),
+        }
     })
 }

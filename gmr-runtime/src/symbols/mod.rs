@@ -3,9 +3,7 @@
 //! It maps the files that it reads into memory of its own. It does not touch the program's threads,
 //! keeps large data out of the program's allocator, and waits no longer than its caller allows.
 
-use std::sync::Arc;
-
-use crate::model::Frame;
+use crate::model::{Frame, Stack};
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop)))]
 mod linux;
@@ -38,5 +36,13 @@ pub(crate) struct Symbol {
     pub(crate) source: Option<String>,
 }
 
-/// The frames that an address resolved to, shared by all stacks in which it occurs.
-type Resolved = Vec<Arc<Frame>>;
+/// Stacks with names.
+#[derive(Debug, Default)]
+pub(crate) struct Symbolized {
+    /// The stacks, in the order of the traces that they were made of.
+    pub(crate) stacks: Vec<Stack>,
+    /// Their frames: a stack holds indices into this list.
+    pub(crate) frames: Vec<Frame>,
+    /// What the reader has to know of all of them.
+    pub(crate) notes: Vec<String>,
+}

@@ -6,13 +6,14 @@
 //! and offset; you can resolve those later, on another machine.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::cache::{self, Symbols};
 use super::source::Sources;
-use super::{Resolved, Symbol, platform};
+use super::{Symbol, Symbolized, platform};
 use crate::capture::{Address, Trace};
 use crate::model::{Frame, Stack};
 use crate::sys::timed_mutex::TimedMutex;
@@ -30,38 +31,37 @@ const SIGNAL: &str = "<signal handler called>";
 /// Held by the symbolizer thread while it runs: if it gets stuck, no second one is started.
 static RUNNING: TimedMutex = TimedMutex::new();
 
-/// Resolves the frames of all these traces. Returns the stacks, in the same order, and notes that
-/// concern all of them.
+/// Resolves the frames of all these traces.
 ///
 /// Symbols that are not known after `timeout` are missing.
-pub(crate) fn symbolize(traces: &[Trace], modules: &Modules, timeout: Duration) -> (Vec<Stack>, Vec<String>) {
-    let mut frames: HashMap<Address, Resolved> = HashMap::new();
+pub(crate) fn symbolize(traces: &[Trace], modules: &Modules, timeout: Duration) -> Symbolized {
+    let mut table = Table { modules, frames: Vec::new(), by_address: HashMap::new() };
     let mut unknown = BTreeSet::new();
     // Threads that share a trace are resolved once.
     let distinct: HashMap<*const [Address], &[Address]> =
         traces.iter().map(|trace| (Arc::as_ptr(&trace.frames), &*trace.frames)).collect();
     for &address in distinct.values().copied().flatten() {
-        if frames.contains_key(&address) || unknown.contains(&address) {
+        if table.by_address.contains_key(&address) || unknown.contains(&address) {
             continue;
         }
         if let Address::Signal(_) = address {
             let named = Symbol { function: Some(SIGNAL.to_owned()), ..Symbol::default() };
-            frames.insert(address, located(address, &[named], modules));
+            table.add(address, &[named]);
             continue;
         }
         match modules.find(address.lookup()).and_then(|module| cache::get(address, module)) {
-            Some(symbols) => drop(frames.insert(address, located(address, &symbols, modules))),
+            Some(symbols) => table.add(address, &symbols),
             None => drop(unknown.insert(address)),
         }
     }
-    let note = resolve_all(&unknown, modules, timeout, |address, symbols| {
-        frames.insert(address, located(address, &symbols, modules));
-    });
+    let note = resolve_all(&unknown, modules, timeout, |address, symbols| table.add(address, &symbols));
     for address in unknown {
-        frames.entry(address).or_insert_with(|| located(address, &[], modules));
+        if !table.by_address.contains_key(&address) {
+            table.add(address, &[]);
+        }
     }
-    let named = |addresses: &[Address]| -> Arc<[Arc<Frame>]> {
-        addresses.iter().flat_map(|address| frames[address].iter().cloned()).collect()
+    let named = |addresses: &[Address]| -> Arc<[u32]> {
+        addresses.iter().flat_map(|address| table.by_address[address].clone()).collect()
     };
     let named: HashMap<_, _> = distinct.iter().map(|(place, addresses)| (*place, named(addresses))).collect();
     let stacks = traces
@@ -71,7 +71,38 @@ pub(crate) fn symbolize(traces: &[Trace], modules: &Modules, timeout: Duration) 
             incomplete: trace.incomplete.clone(),
         })
         .collect();
-    (stacks, note.into_iter().collect())
+    Symbolized { stacks, frames: table.frames, notes: note.into_iter().collect() }
+}
+
+/// The frames, each address's once, and where they are.
+struct Table<'a> {
+    modules: &'a Modules,
+    frames: Vec<Frame>,
+    by_address: HashMap<Address, Range<u32>>,
+}
+
+impl Table<'_> {
+    /// Adds the frames of an address, innermost first.
+    fn add(&mut self, address: Address, symbols: &[Symbol]) {
+        let end =
+            |frames: &[Frame]| u32::try_from(frames.len()).expect("four billion frames fill the memory");
+        let start = end(&self.frames);
+        let module = self.modules.find(address.lookup());
+        let nameless = [Symbol::default()];
+        let symbols = if symbols.is_empty() { &nameless } else { symbols };
+        self.frames.extend(symbols.iter().cloned().enumerate().map(|(index, symbol)| Frame {
+            address: address.value(),
+            function: symbol.function,
+            file: symbol.file,
+            line: symbol.line,
+            source: symbol.source,
+            inlined: index + 1 < symbols.len(),
+            module: module.map(|module| module.path.clone()),
+            module_offset: module.map(|module| address.value().wrapping_sub(module.bias)),
+            build_id: module.and_then(|module| module.build_id.clone()),
+        }));
+        self.by_address.insert(address, start..end(&self.frames));
+    }
 }
 
 /// Resolves these addresses and calls `each` as soon as one is resolved. Returns a note if some are
@@ -145,27 +176,6 @@ fn by_module(addresses: &BTreeSet<Address>, modules: &Modules) -> Vec<(Module, V
     work
 }
 
-/// Builds the frames of one address from its symbols and its module.
-fn located(address: Address, symbols: &[Symbol], modules: &Modules) -> Resolved {
-    let module = modules.find(address.lookup());
-    let frame = |symbol: &Symbol, inlined: bool| {
-        let symbol = symbol.clone();
-        Arc::new(Frame {
-            address: address.value(),
-            function: symbol.function,
-            file: symbol.file,
-            line: symbol.line,
-            source: symbol.source,
-            inlined,
-            module: module.map(|module| module.path.clone()),
-            module_offset: module.map(|module| address.value().wrapping_sub(module.bias)),
-            build_id: module.and_then(|module| module.build_id.clone()),
-        })
-    };
-    let Some(last) = symbols.len().checked_sub(1) else { return vec![frame(&Symbol::default(), false)] };
-    symbols.iter().enumerate().map(|(index, symbol)| frame(symbol, index < last)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,16 +191,17 @@ mod tests {
             frames: Arc::new([Address::Exact(a_function_with_a_name as *const () as u64)]),
             incomplete: None,
         };
-        let (stacks, notes) = symbolize(&[trace.clone(), trace], &Modules::load(), DEADLINE);
+        let Symbolized { stacks, frames, notes } =
+            symbolize(&[trace.clone(), trace], &Modules::load(), DEADLINE);
         assert_eq!(notes, Vec::<String>::new());
         assert_eq!(stacks[0], stacks[1]);
-        let frame = stacks[0].frames.last().unwrap();
+        let frame = frames.last().unwrap();
         assert!(frame.function.as_ref().unwrap().ends_with("a_function_with_a_name"), "{frame:?}");
         assert!(frame.file.as_ref().unwrap().ends_with("symbolize.rs"), "{frame:?}");
         assert!(frame.source.as_ref().unwrap().contains("fn a_function_with_a_name"), "{frame:?}");
         assert!(Arc::ptr_eq(&stacks[0].frames, &stacks[1].frames), "shared, not copied");
-        // And it is cached for the next report.
-        let address = stacks[0].frames[0].address;
+        // And it is known the next time.
+        let address = frames[0].address;
         let modules = Modules::load();
         assert!(cache::get(Address::Exact(address), modules.find(address).unwrap()).is_some());
     }
@@ -198,10 +209,9 @@ mod tests {
     #[test]
     fn an_address_outside_all_modules_stays_an_address() {
         let trace = Trace { frames: Arc::new([Address::Return(0x10)]), incomplete: Some("cut".into()) };
-        let (stacks, _) = symbolize(&[trace], &Modules::default(), DEADLINE);
-        assert_eq!(stacks[0].frames.len(), 1);
-        assert_eq!(stacks[0].frames[0].address, 0x10);
-        assert_eq!(stacks[0].frames[0].function, None);
+        let Symbolized { stacks, frames, .. } = symbolize(&[trace], &Modules::default(), DEADLINE);
+        assert_eq!(*stacks[0].frames, [0]);
+        assert_eq!(frames, [Frame { address: 0x10, ..Frame::default() }]);
         assert_eq!(stacks[0].incomplete.as_deref(), Some("cut"));
     }
 }

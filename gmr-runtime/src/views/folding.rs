@@ -3,13 +3,13 @@
 //!
 //! Only frames at the two ends are left out, never one between two others.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
-use crate::model::Frame;
+use crate::model::{Frame, is_unqualified};
 
 /// The frames without those that the standard libraries have called on their own behalf: of the ones at the inner end the outermost stays, which the
 /// program has called. All of them, if they are all the standard libraries'.
-pub(super) fn without_inner_runtime(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
+pub(super) fn without_inner_runtime<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
     match frames.iter().position(|frame| !is_standard(frame)) {
         Some(own) => &frames[own.saturating_sub(1)..],
         None => frames,
@@ -20,7 +20,7 @@ pub(super) fn without_inner_runtime(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
 fn is_standard(frame: &Frame) -> bool {
     const CRATES: [&str; 3] = ["std::", "core::", "alloc::"];
     let in_libc = || frame.module.as_deref().is_some_and(is_libc);
-    if is_unqualified(frame) {
+    if has_no_path(frame) {
         return in_libc() || frame.file.as_deref().is_some_and(|file| in_library(file).is_some());
     }
     frame.function.as_deref().map_or_else(in_libc, |function| {
@@ -36,13 +36,13 @@ fn is_standard(frame: &Frame) -> bool {
 
 /// A task's stack without what lies between the functions that people have written: how futures of the standard libraries and of runtimes poll one another. What the program has called at the inner end
 /// stays, as the name of what is waited for.
-pub(super) fn of_task(frames: &[Arc<Frame>]) -> Vec<Arc<Frame>> {
+pub(super) fn of_task<'a>(frames: &[&'a Frame]) -> Vec<&'a Frame> {
     // A line that is an attribute is no place where anything waits: the attribute has wrapped the function.
     let wrapper = |frame: &Frame| frame.source.as_deref().is_some_and(|source| source.starts_with("#["));
-    let own = |frame: &Arc<Frame>| !is_plumbing(frame) && !wrapper(frame);
+    let own = |frame: &&Frame| !is_plumbing(frame) && !wrapper(frame);
     let Some(innermost) = frames.iter().position(own) else { return frames.to_vec() };
-    let waited_for = innermost.checked_sub(1).map(|before| &frames[before]);
-    waited_for.into_iter().chain(frames[innermost..].iter().filter(|frame| own(frame))).cloned().collect()
+    let waited_for = innermost.checked_sub(1).map(|before| frames[before]);
+    waited_for.into_iter().chain(frames[innermost..].iter().copied().filter(own)).collect()
 }
 
 /// Whether it is neither the program's nor a library's that does the program's work.
@@ -72,7 +72,7 @@ pub(super) fn is_of_a_runtime(frame: &Frame) -> bool {
         "async_channel::",
         "event_listener::",
     ];
-    if is_unqualified(frame) {
+    if has_no_path(frame) {
         let of = frame.file.as_deref().and_then(crate_of);
         return of.is_some_and(|of| CRATES.iter().any(|known| known.trim_end_matches("::") == of));
     }
@@ -103,21 +103,17 @@ fn as_written(name: &str) -> &str {
 }
 
 /// A frame of a task as a person reads it: an `async fn` by the name that its author gave it.
-pub(super) fn as_read(frame: &Arc<Frame>) -> Arc<Frame> {
+pub(super) fn as_read(frame: &Frame) -> Cow<'_, Frame> {
     let name = frame.function.as_deref().unwrap_or_default();
     match as_written(name) {
-        same if same == name => Arc::clone(frame),
-        written => {
-            Arc::new(Frame { function: Some(written.to_owned()), inlined: false, ..Frame::clone(frame) })
-        }
+        same if same == name => Cow::Borrowed(frame),
+        written => Cow::Owned(Frame { function: Some(written.to_owned()), inlined: false, ..frame.clone() }),
     }
 }
 
-/// Whether it has a name without the path to it, as debug information of lines alone has it for what is inlined.
-fn is_unqualified(frame: &Frame) -> bool {
-    // What begins with `<`, as `<T as Trait>::f` does, begins with a path.
-    let name = frame.function.as_deref().and_then(|function| function.split('<').next());
-    name.is_some_and(|name| !name.is_empty() && !name.contains("::"))
+/// Whether its name is without the path to it.
+fn has_no_path(frame: &Frame) -> bool {
+    frame.function.as_deref().is_some_and(is_unqualified)
 }
 
 /// The path of a source file within Rust's standard libraries.
@@ -135,10 +131,8 @@ fn is_libc(module: &str) -> bool {
 /// The frames without the runtime's at the outer end; all of them, if they are all the runtime's.
 ///
 /// The first of the runtime's stays if nothing tells what was inlined into it: it may be the program's function.
-pub(super) fn without_outer_runtime(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
-    let gmrs =
-        |frame: &Frame| frame.function.as_deref().is_some_and(|name| name.contains("gmr_runtime::task::"));
-    let Some(last) = frames.iter().rposition(|frame| !is_plumbing(frame) && !gmrs(frame)) else {
+pub(super) fn without_outer_runtime<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
+    let Some(last) = frames.iter().rposition(|frame| !is_plumbing(frame) && !frame.is_gmr()) else {
         return frames;
     };
     let unclear = frames.get(last + 1).is_some_and(|next| next.file.is_none() && is_rust_runtime(next));
@@ -146,12 +140,8 @@ pub(super) fn without_outer_runtime(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
 }
 
 /// The frames of a section's own, without those of gmr which has called it; all of them, if they are all gmr's.
-pub(super) fn of_section(frames: &[Arc<Frame>]) -> &[Arc<Frame>] {
-    let is_gmr = |frame: &Arc<Frame>| {
-        let function = frame.function.as_deref().unwrap_or_default();
-        ["__gmr_generate", "gmr_runtime::"].iter().any(|name| function.contains(name))
-    };
-    match frames.iter().position(is_gmr) {
+pub(super) fn of_section<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
+    match frames.iter().position(|frame| frame.is_gmr()) {
         None | Some(0) => frames,
         Some(first) => &frames[..first],
     }
@@ -163,7 +153,7 @@ fn is_runtime(frame: &Frame) -> bool {
 
 fn is_rust_runtime(frame: &Frame) -> bool {
     let Some(function) = frame.function.as_deref() else { return false };
-    if is_unqualified(frame) {
+    if has_no_path(frame) {
         let path = frame.file.as_deref().and_then(in_library);
         return path.is_some_and(|path| FILES.contains(&path));
     }
@@ -225,15 +215,19 @@ const FILES: [&str; 11] = [
 mod tests {
     use super::*;
 
+    fn all(frames: &[Frame]) -> Vec<&Frame> {
+        frames.iter().collect()
+    }
+
     fn fold<'a>(functions: &[&'a str]) -> Vec<&'a str> {
         let frames: Vec<_> = functions
             .iter()
             .map(|function| {
                 let file = Some("told.rs".to_owned());
-                Arc::new(Frame { function: Some((*function).to_owned()), file, ..Frame::default() })
+                Frame { function: Some((*function).to_owned()), file, ..Frame::default() }
             })
             .collect();
-        functions[..without_outer_runtime(&frames).len()].to_vec()
+        functions[..without_outer_runtime(&all(&frames)).len()].to_vec()
     }
 
     #[test]
@@ -256,12 +250,10 @@ mod tests {
 
     #[test]
     fn at_the_inner_end_what_the_program_called_stays() {
-        let function = |function: &str, module: &str| {
-            Arc::new(Frame {
-                function: Some(function.into()),
-                module: Some(module.into()),
-                ..Frame::default()
-            })
+        let function = |function: &str, module: &str| Frame {
+            function: Some(function.into()),
+            module: Some(module.into()),
+            ..Frame::default()
         };
         let frames = [
             function("__GI___futex_wait", "/usr/lib/libc.so.6"),
@@ -271,11 +263,11 @@ mod tests {
             function("core::iter::Iterator::for_each", "/shop"),
             function("shop::main", "/shop"),
         ];
-        let names = |frames: &[Arc<Frame>]| -> Vec<String> {
+        let names = |frames: &[&Frame]| -> Vec<String> {
             frames.iter().map(|frame| frame.function.clone().unwrap()).collect()
         };
         assert_eq!(
-            names(without_inner_runtime(&frames)),
+            names(without_inner_runtime(&all(&frames))),
             [
                 "<std::sync::poison::mutex::Mutex<T>>::lock",
                 "shop::pay",
@@ -283,11 +275,11 @@ mod tests {
                 "shop::main"
             ]
         );
-        assert_eq!(without_inner_runtime(&frames[3..]).len(), 3, "nothing to leave out");
+        assert_eq!(without_inner_runtime(&all(&frames[3..])).len(), 3, "nothing to leave out");
         let of_nobody = function("<usize as core::slice::index::SliceIndex<[T]>>::index", "/shop");
         let of_the_shop = function("<shop::Order as core::fmt::Display>::fmt", "/shop");
         assert!(is_standard(&of_nobody) && !is_standard(&of_the_shop));
-        assert_eq!(without_inner_runtime(&frames[..3]).len(), 3, "nothing of the program's");
+        assert_eq!(without_inner_runtime(&all(&frames[..3])).len(), 3, "nothing of the program's");
     }
 
     #[test]
@@ -298,8 +290,10 @@ mod tests {
 
     #[test]
     fn names_without_paths_are_known_by_their_files() {
-        let frame = |function: &str, file: &str| {
-            Arc::new(Frame { function: Some(function.into()), file: Some(file.into()), ..Frame::default() })
+        let frame = |function: &str, file: &str| Frame {
+            function: Some(function.into()),
+            file: Some(file.into()),
+            ..Frame::default()
         };
         let std = "/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library/std/src/";
         let frames = [
@@ -308,8 +302,8 @@ mod tests {
             frame("do_call<shop::main::{closure_env#0}, ()>", &format!("{std}panicking.rs")),
             frame("catch_unwind", "library/std/src/panic.rs"),
         ];
-        assert_eq!(without_outer_runtime(&frames).len(), 2);
-        assert_eq!(without_inner_runtime(&frames).len(), 4, "what the program has called stays");
+        assert_eq!(without_outer_runtime(&all(&frames)).len(), 2);
+        assert_eq!(without_inner_runtime(&all(&frames)).len(), 4, "what the program has called stays");
         assert!(is_standard(&frames[0]) && !is_standard(&frames[1]));
         let in_tokio = frame("run", "/home/x/registry/src/index/tokio-1.54.1/src/runtime/park.rs");
         assert!(is_of_a_runtime(&in_tokio) && !is_of_a_runtime(&frames[1]));
@@ -318,27 +312,24 @@ mod tests {
 
     #[test]
     fn a_function_that_may_hold_the_programs_stays() {
-        let named = |function: &str, file: Option<&str>| {
-            Arc::new(Frame {
-                function: Some(function.into()),
-                file: file.map(str::to_owned),
-                ..Frame::default()
-            })
+        let named = |function: &str, file: Option<&str>| Frame {
+            function: Some(function.into()),
+            file: file.map(str::to_owned),
+            ..Frame::default()
         };
         let begin = "std::sys::backtrace::__rust_begin_short_backtrace";
         let blind = [named("lock_contended", None), named(begin, None), named("clone3", None)];
-        assert_eq!(without_outer_runtime(&blind).len(), 2);
+        assert_eq!(without_outer_runtime(&all(&blind)).len(), 2);
         let told = [named("shop::pay", None), named(begin, Some("library/std/src/sys/backtrace.rs"))];
-        assert_eq!(without_outer_runtime(&told).len(), 1);
+        assert_eq!(without_outer_runtime(&all(&told)).len(), 1);
     }
 
     #[test]
     fn a_section_is_shown_without_gmr() {
         let functions = ["shop::cache", "shop::_::__gmr_generate", "gmr_runtime::section::run::go"];
-        let frames =
-            functions.map(|function| Arc::new(Frame { function: Some(function.into()), ..Frame::default() }));
-        assert_eq!(of_section(&frames).len(), 1);
-        assert_eq!(of_section(&frames[1..]).len(), 2);
+        let frames = functions.map(|function| Frame { function: Some(function.into()), ..Frame::default() });
+        assert_eq!(of_section(&all(&frames)).len(), 1);
+        assert_eq!(of_section(&all(&frames[1..])).len(), 2);
     }
 
     #[test]

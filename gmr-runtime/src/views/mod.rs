@@ -18,6 +18,8 @@ mod words;
 #[cfg(feature = "xml")]
 mod xml;
 
+use crate::model::{Frame, Stack};
+
 pub use format::Format;
 pub(crate) use format::written;
 
@@ -29,4 +31,20 @@ pub(crate) enum Detail {
     Short,
     /// All frames.
     Full,
+}
+
+/// What a view needs beside the part that it shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context<'a> {
+    /// The frames that the report's stacks hold indices into.
+    pub(crate) frames: &'a [Frame],
+    pub(crate) detail: Detail,
+}
+
+impl<'a> Context<'a> {
+    /// The frames of a stack, innermost first.
+    fn frames_of(self, stack: &Stack) -> Vec<&'a Frame> {
+        let frame = |&index: &u32| self.frames.get(usize::try_from(index).ok()?);
+        stack.frames.iter().filter_map(frame).collect()
+    }
 }

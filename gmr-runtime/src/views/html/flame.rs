@@ -1,19 +1,18 @@
 //! The flame graph: all stacks, of threads and tasks, drawn by inferno as an icicle, the outermost functions on top.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use inferno::flamegraph::{self, Direction, Options, Palette, color::MultiPalette};
 
 use crate::model::{Content, Frame, Report};
-use crate::views::{Detail, grouping};
+use crate::views::{Context, Detail, grouping};
 
 /// Narrower frames are left out, in per cent of the whole width: a thousand stacks that differ would make a page of many megabytes, of frames that nobody could see.
 const NARROWEST: f64 = 0.25;
 
 /// The drawing as an `svg` element; none if there is no stack.
-pub(super) fn graph(report: &Report, detail: Detail) -> Option<String> {
-    let stacks = stacks(report, detail);
+pub(super) fn graph(report: &Report, cx: Context<'_>) -> Option<String> {
+    let stacks = stacks(report, cx);
     if stacks.is_empty() {
         return None;
     }
@@ -34,9 +33,9 @@ pub(super) fn graph(report: &Report, detail: Detail) -> Option<String> {
 }
 
 /// Each stack in inferno's form, the outermost function first, and how many threads or tasks have it.
-fn stacks(report: &Report, detail: Detail) -> BTreeMap<String, usize> {
+fn stacks(report: &Report, cx: Context<'_>) -> BTreeMap<String, usize> {
     let mut stacks: BTreeMap<String, usize> = BTreeMap::new();
-    let mut add = |root: &str, frames: &[Arc<Frame>], times: usize| {
+    let mut add = |root: &str, frames: &[&Frame], times: usize| {
         let functions = frames.iter().rev().map(|frame| name(frame));
         let line: Vec<String> = std::iter::once(root.to_owned()).chain(functions).collect();
         *stacks.entry(line.join(";")).or_default() += times;
@@ -44,19 +43,20 @@ fn stacks(report: &Report, detail: Detail) -> BTreeMap<String, usize> {
     for section in &report.sections {
         match &section.content {
             Content::Threads(threads) => {
-                let programs = threads.threads.iter().filter(|thread| thread.role.is_the_programs());
-                for group in grouping::of_threads(programs) {
-                    match grouping::idle(group[0]).filter(|_| detail == Detail::Short) {
-                        Some((waits, _)) => add("threads", std::slice::from_ref(waits), group.len()),
-                        None => add("threads", grouping::shown(&group[0].stack, detail), group.len()),
+                let programs = threads.threads.iter().filter(|thread| thread.role.is_program());
+                for group in grouping::of_threads(programs, cx.frames) {
+                    match grouping::idle(group[0], cx.frames).filter(|_| cx.detail == Detail::Short) {
+                        Some((waits, _)) => add("threads", &[waits], group.len()),
+                        None => add("threads", &grouping::shown(&group[0].stack, cx), group.len()),
                     }
                 }
             }
             Content::GreenThreads(section) => {
                 for group in grouping::of_tasks(&section.tasks) {
-                    let places = grouping::places(&group[0].stacks, detail);
+                    let places = grouping::places(&group[0].stacks, cx);
                     for branch in &places.branches {
-                        let whole: Vec<Arc<Frame>> = branch.iter().chain(&places.common).cloned().collect();
+                        let whole: Vec<&Frame> =
+                            branch.iter().chain(&places.common).map(|frame| &**frame).collect();
                         add("tasks", &whole, group.len());
                     }
                 }

@@ -7,15 +7,15 @@ mod anchors;
 mod flame;
 mod verdict;
 
+use std::borrow::Borrow;
 use std::io;
-use std::sync::Arc;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::Detail;
 use super::escape::{clean, clean_lines};
 use super::grouping::{self, Places};
 use super::words::{self, Field, counted};
+use super::{Context, Detail};
 use crate::model::{
     Content, Frame, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section, Stack, Task,
     Thread, Threads, Value,
@@ -34,11 +34,12 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
     // What program this is, then the whole at a glance, then the parts.
     let is_package = |(_, section): &(usize, &Section)| matches!(section.content, Content::Package(_));
     let (of_package, others): (Vec<_>, Vec<_>) = report.sections.iter().enumerate().partition(is_package);
-    let look = Look { detail, rich: true };
+    let cx = Context { frames: &report.frames, detail };
+    let look = Look { cx, rich: true };
     for (index, part) in of_package {
         section(index, part, look, out)?;
     }
-    if let Some(drawing) = flame::graph(report, detail) {
+    if let Some(drawing) = flame::graph(report, cx) {
         out.write_all(graph(&drawing).into_string().as_bytes())?;
     }
     for (index, part) in others {
@@ -64,13 +65,13 @@ const RICH: usize = 50;
 
 /// How frames are shown.
 #[derive(Clone, Copy)]
-struct Look {
-    detail: Detail,
+struct Look<'a> {
+    cx: Context<'a>,
     /// With whole paths and source lines.
     rich: bool,
 }
 
-impl Look {
+impl Look<'_> {
     /// For the group at this place.
     fn at(self, place: usize) -> Self {
         Self { rich: place < RICH, ..self }
@@ -172,9 +173,9 @@ fn size(content: &Content) -> Option<usize> {
     })
 }
 
-fn section(index: usize, section: &Section, look: Look, out: &mut dyn io::Write) -> io::Result<()> {
+fn section(index: usize, section: &Section, look: Look<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let (before, after) = around(html! {
-        section id=(anchors::section(index)) class=[(!section.content.is_whole()).then_some("failed")] {
+        section id=(anchors::section(index)) class=[(!section.content.is_ok()).then_some("failed")] {
             h2 { (clean(&section.title)) }
             (HOLE)
         }
@@ -189,7 +190,7 @@ fn section(index: usize, section: &Section, look: Look, out: &mut dyn io::Write)
     out.write_all(after.as_bytes())
 }
 
-fn content(content: &Content, look: Look) -> Markup {
+fn content(content: &Content, look: Look<'_>) -> Markup {
     match content {
         Content::Package(value) => fields(&words::package(value)),
         Content::Processes(value) => processes(value),
@@ -216,10 +217,10 @@ fn pre(text: &str, class: Option<&str>) -> Markup {
     html! { pre class=[class] { "\n" (clean_lines(text)) } }
 }
 
-fn stuck(overdue: &Overdue, look: Look) -> Markup {
+fn stuck(overdue: &Overdue, look: Look<'_>) -> Markup {
     html! {
         p { "on " a href={ "#" (anchors::thread(overdue.tid)) } { "thread #" (overdue.tid) } }
-        (stack(&grouping::of_section(overdue, look.detail), look))
+        (frames_and_end(&grouping::of_section(overdue, look.cx), &overdue.stack, look))
     }
 }
 
@@ -231,15 +232,15 @@ fn notes(notes: &[String]) -> Markup {
     html! { @for note in notes { p.note { (clean(note)) } } }
 }
 
-fn threads(section: &Threads, look: Look, out: &mut dyn io::Write) -> io::Result<()> {
+fn threads(section: &Threads, look: Look<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let (making, others): (Vec<&Thread>, Vec<&Thread>) = section
         .threads
         .iter()
-        .partition(|thread| look.detail == Detail::Short && thread.role == Role::Reporter);
-    let groups = grouping::of_threads(others);
+        .partition(|thread| look.cx.detail == Detail::Short && thread.role == Role::Reporter);
+    let groups = grouping::of_threads(others, look.cx.frames);
     let (before, after) = around(html! {
         (notes(&section.notes))
-        @if look.detail == Detail::Short { p.note { "Frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them." } }
+        @if look.cx.detail == Detail::Short { p.note { "Frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them." } }
         @if groups.len() > RICH { p.note { "Whole paths and source lines are shown in the first " (RICH) " groups." } }
         (HOLE)
         @if !making.is_empty() {
@@ -259,9 +260,9 @@ fn threads(section: &Threads, look: Look, out: &mut dyn io::Write) -> io::Result
     out.write_all(after.as_bytes())
 }
 
-fn thread_group(group: &[&Thread], open: bool, look: Look) -> Markup {
-    let idle = grouping::idle(group[0]).filter(|_| look.detail == Detail::Short);
-    let shown = grouping::shown(&group[0].stack, look.detail);
+fn thread_group(group: &[&Thread], open: bool, look: Look<'_>) -> Markup {
+    let idle = grouping::idle(group[0], look.cx.frames).filter(|_| look.cx.detail == Detail::Short);
+    let shown = grouping::shown(&group[0].stack, look.cx);
     let alone = group.len() == 1;
     let states: Vec<_> = group.iter().filter_map(|thread| thread.state.as_deref()).collect();
     html! {
@@ -295,7 +296,7 @@ fn thread_name(index: usize, thread: &Thread) -> Markup {
     html! { @if index > 0 { ", " } span id=(anchors::thread(thread.tid)) { (words::label(thread)) } }
 }
 
-fn green_threads(section: &GreenThreads, look: Look, out: &mut dyn io::Write) -> io::Result<()> {
+fn green_threads(section: &GreenThreads, look: Look<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let heading = html! {
         (notes(&section.notes))
         p { "tasks = " (words::totals(&section.tasks)) }
@@ -309,8 +310,8 @@ fn green_threads(section: &GreenThreads, look: Look, out: &mut dyn io::Write) ->
     Ok(())
 }
 
-fn task_group(group: &[&Task], open: bool, look: Look) -> Markup {
-    let Places { branches, common } = grouping::places(&group[0].stacks, look.detail);
+fn task_group(group: &[&Task], open: bool, look: Look<'_>) -> Markup {
+    let Places { branches, common } = grouping::places(&group[0].stacks, look.cx);
     let alone = group.len() == 1;
     let waits_at = branches.first().and_then(|branch| branch.first());
     html! {
@@ -344,32 +345,37 @@ fn task_group(group: &[&Task], open: bool, look: Look) -> Markup {
     }
 }
 
-fn stack(stack: &Stack, look: Look) -> Markup {
+fn stack(stack: &Stack, look: Look<'_>) -> Markup {
+    frames_and_end(&grouping::shown(stack, look.cx), stack, look)
+}
+
+/// These frames of a stack, then why it is not whole.
+fn frames_and_end(shown: &[&Frame], stack: &Stack, look: Look<'_>) -> Markup {
     html! {
-        (frames(grouping::shown(stack, look.detail), look))
+        (frames(shown, look))
         @if let Some(reason) = &stack.incomplete {
             p.note { @if stack.frames.is_empty() { "no stack: " } @else { "incomplete: " } (clean(reason)) }
         }
     }
 }
 
-fn frames(frames: &[Arc<Frame>], look: Look) -> Markup {
+fn frames<T: Borrow<Frame>>(frames: &[T], look: Look<'_>) -> Markup {
     if frames.is_empty() {
         return Markup::default();
     }
-    let (inner, between, outer) = grouping::ends(frames, look.detail);
+    let (inner, between, outer) = grouping::ends(frames, look.cx.detail);
     let left_out = (between > 0).then(|| format!("... {} ...", counted(between, "more frame")));
     if !look.rich {
-        let inner = inner.iter().map(|one| poor(one));
-        let outer = outer.iter().map(|one| poor(one));
+        let inner = inner.iter().map(|one| poor(one.borrow()));
+        let outer = outer.iter().map(|one| poor(one.borrow()));
         let lines: Vec<String> = inner.chain(left_out).chain(outer).collect();
         return html! { pre.stack { "\n" (lines.join("\n")) } };
     }
     html! {
         ol.stack {
-            @for one in inner { (frame(one)) }
+            @for one in inner { (frame(one.borrow())) }
             @if let Some(left_out) = left_out { li.note { (left_out) } }
-            @for one in outer { (frame(one)) }
+            @for one in outer { (frame(one.borrow())) }
         }
     }
 }
@@ -408,7 +414,7 @@ fn processes(section: &Processes) -> Markup {
     }
 }
 
-fn configuration(groups: &[Group], look: Look) -> Markup {
+fn configuration(groups: &[Group], look: Look<'_>) -> Markup {
     html! {
         @if groups.is_empty() { p.note { "no group is registered" } }
         @for group in groups {

@@ -9,6 +9,7 @@ use crate::model::{Content, Report, Section, TaskState, Thread};
 use crate::views::escape::clean;
 use crate::views::grouping::lasting;
 use crate::views::words::{self, counted, duration};
+use crate::views::{Context, Detail};
 
 /// A poll that is over in less is none that blocks its worker.
 const LONG_POLL_MS: u64 = 1_000;
@@ -31,18 +32,23 @@ pub(super) struct Finding {
 
 /// What stands out, the worst first.
 pub(super) fn findings(report: &Report) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        report.sections.iter().enumerate().flat_map(|(index, section)| of_section(index, section)).collect();
+    let cx = Context { frames: &report.frames, detail: Detail::Full };
+    let mut findings: Vec<Finding> = report
+        .sections
+        .iter()
+        .enumerate()
+        .flat_map(|(index, section)| of_section(index, section, cx))
+        .collect();
     findings.sort_by_key(|finding| finding.weight);
     findings
 }
 
-fn of_section(index: usize, section: &Section) -> Vec<Finding> {
+fn of_section(index: usize, section: &Section, cx: Context<'_>) -> Vec<Finding> {
     match &section.content {
-        Content::Threads(threads) => of_threads(&threads.threads),
+        Content::Threads(threads) => of_threads(&threads.threads, cx),
         Content::GreenThreads(section) => of_tasks(&section.tasks),
         Content::Configuration(groups) => {
-            let failed = groups.iter().filter(|group| !group.content.is_whole());
+            let failed = groups.iter().filter(|group| !group.content.is_ok());
             failed
                 .filter_map(|group| failure(&group.title, &group.content, anchors::section(index)))
                 .collect()
@@ -52,7 +58,7 @@ fn of_section(index: usize, section: &Section) -> Vec<Finding> {
 }
 
 fn failure(title: &str, content: &Content, about: String) -> Option<Finding> {
-    if content.is_whole() {
+    if content.is_ok() {
         return None;
     }
     let what = words::failure(content)?;
@@ -60,13 +66,13 @@ fn failure(title: &str, content: &Content, about: String) -> Option<Finding> {
     Some(Finding { weight: Weight::Trouble, text: format!("{}: {}", clean(title), clean(first)), about })
 }
 
-fn of_threads(threads: &[Thread]) -> Vec<Finding> {
-    let programs = || threads.iter().filter(|thread| thread.role.is_the_programs());
+fn of_threads(threads: &[Thread], cx: Context<'_>) -> Vec<Finding> {
+    let programs = || threads.iter().filter(|thread| thread.role.is_program());
     let mut findings = Vec::new();
     let mut locks: BTreeMap<u64, Vec<&Thread>> = BTreeMap::new();
     for thread in programs() {
         let futex = thread.waiting.as_ref().and_then(|waiting| waiting.futex);
-        if let Some(futex) = futex.filter(|_| waits_for_a_lock(thread)) {
+        if let Some(futex) = futex.filter(|_| waits_for_a_lock(thread, cx)) {
             locks.entry(futex).or_default().push(thread);
         }
     }
@@ -116,7 +122,7 @@ fn of_threads(threads: &[Thread]) -> Vec<Finding> {
 }
 
 /// Whether the program called for a lock where the thread stands: what it has called waits, and is named after it.
-fn waits_for_a_lock(thread: &Thread) -> bool {
+fn waits_for_a_lock(thread: &Thread, cx: Context<'_>) -> bool {
     const LOCKS: [&str; 7] = [
         "lock_contended",
         "lock_slow",
@@ -128,7 +134,7 @@ fn waits_for_a_lock(thread: &Thread) -> bool {
     ];
     /// Within these many frames of the innermost one.
     const NEAR: usize = 8;
-    thread.stack.frames.iter().take(NEAR).any(|frame| {
+    cx.frames_of(&thread.stack).iter().take(NEAR).any(|frame| {
         let function = frame.function.as_deref().unwrap_or_default();
         LOCKS.iter().any(|lock| function.contains(lock))
     })

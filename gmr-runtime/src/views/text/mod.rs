@@ -12,7 +12,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 
 use super::escape::clean;
-use super::{Detail, words};
+use super::{Context, Detail, words};
 use crate::model::{Heading, Report, Section, Summary};
 
 /// The width of everything that is not data.
@@ -23,11 +23,12 @@ const WIDTH: usize = 72;
 /// # Errors
 /// Those of `out`.
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
+    let cx = Context { frames: &report.frames, detail };
     out.write_all(heading(&report.heading).as_bytes())?;
     for part in &report.sections {
         let mut written = Ok(());
         let mut text = String::new();
-        section_to(&mut text, part, detail, &mut |text| {
+        section_to(&mut text, part, cx, &mut |text| {
             if text.len() > PIECE && written.is_ok() {
                 written = out.write_all(text.as_bytes());
                 text.clear();
@@ -59,15 +60,15 @@ pub(crate) fn heading(heading: &Heading) -> String {
 }
 
 /// One section, with its title.
-pub(crate) fn section(section: &Section, detail: Detail) -> String {
+pub(crate) fn section(section: &Section, cx: Context<'_>) -> String {
     let mut text = String::new();
-    section_to(&mut text, section, detail, &mut |_| ());
+    section_to(&mut text, section, cx, &mut |_| ());
     text
 }
 
-fn section_to(text: &mut String, section: &Section, detail: Detail, flush: &mut Flush<'_>) {
+fn section_to(text: &mut String, section: &Section, cx: Context<'_>, flush: &mut Flush<'_>) {
     text.push_str(&title(&section.title));
-    sections::content(text, &section.content, detail, flush);
+    sections::content(text, &section.content, cx, flush);
     text.push('\n');
 }
 
@@ -113,6 +114,7 @@ mod tests {
                 took_us: 12,
                 content: Content::Text("warm".into()),
             }],
+            frames: Vec::new(),
             summary: Summary { number: 3, sections: 1, failed: 0, threads: 2, took_us: 1_250 },
         }
     }

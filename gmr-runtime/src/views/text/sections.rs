@@ -8,41 +8,42 @@ use super::tasks;
 use super::values::{self, indent};
 use crate::model::{Content, Group, Overdue, Process, Processes};
 use crate::views::escape::{clean, clean_lines};
-use crate::views::{Detail, grouping, words};
+use crate::views::{Context, grouping, words};
 
-pub(super) fn content(text: &mut String, content: &Content, detail: Detail, flush: &mut Flush<'_>) {
+pub(super) fn content(text: &mut String, content: &Content, cx: Context<'_>, flush: &mut Flush<'_>) {
     match content {
         Content::Package(value) => {
             for (key, value) in words::package(value) {
                 let _ = writeln!(text, "{key} = {value}");
             }
         }
-        Content::Threads(value) => stacks::threads(text, value, detail, flush),
-        Content::GreenThreads(value) => tasks::green_threads(text, value, detail, flush),
+        Content::Threads(value) => stacks::threads(text, value, cx, flush),
+        Content::GreenThreads(value) => tasks::green_threads(text, value, cx, flush),
         Content::Processes(value) => processes(text, value),
-        Content::Configuration(groups) => configuration(text, groups, detail),
-        other => plain(text, other, 0, detail),
+        Content::Configuration(groups) => configuration(text, groups, cx),
+        other => plain(text, other, 0, cx),
     }
 }
 
 /// Content that stands in a section as well as in a group of the configuration.
-fn plain(text: &mut String, content: &Content, depth: usize, detail: Detail) {
+fn plain(text: &mut String, content: &Content, depth: usize, cx: Context<'_>) {
     match content {
         Content::Fields(value) => values::write(text, value, depth),
         Content::Text(value) if !value.trim().is_empty() => lines(text, value, depth),
-        Content::Text(_) => plain(text, &Content::Nothing, depth, detail),
+        Content::Text(_) => plain(text, &Content::Nothing, depth, cx),
         failed => lines(text, &words::failure(failed).unwrap_or_default(), depth),
     }
     match content {
-        Content::Panicked(value) => stacks::stack(text, &value.stack, depth + 1, detail),
-        Content::TimedOut(value) => stuck(text, &value.overdue, depth + 1, detail),
-        Content::StillRunning(value) => stuck(text, value, depth + 1, detail),
+        Content::Panicked(value) => stacks::stack(text, &value.stack, depth + 1, cx),
+        Content::TimedOut(value) => stuck(text, &value.overdue, depth + 1, cx),
+        Content::StillRunning(value) => stuck(text, value, depth + 1, cx),
         _ => {}
     }
 }
 
-fn stuck(text: &mut String, overdue: &Overdue, depth: usize, detail: Detail) {
-    stacks::stack(text, &grouping::of_section(overdue, detail), depth, detail);
+fn stuck(text: &mut String, overdue: &Overdue, depth: usize, cx: Context<'_>) {
+    let frames = grouping::of_section(overdue, cx);
+    stacks::frames_and_end(text, &frames, &overdue.stack, depth, cx.detail);
 }
 
 /// Text of an author's own, line by line. No line can be taken for a title: those that begin like one are moved in by a blank.
@@ -73,7 +74,7 @@ fn process(text: &mut String, value: &Process) {
     }
 }
 
-fn configuration(text: &mut String, groups: &[Group], detail: Detail) {
+fn configuration(text: &mut String, groups: &[Group], cx: Context<'_>) {
     if groups.is_empty() {
         text.push_str("no group is registered\n");
     }
@@ -82,7 +83,7 @@ fn configuration(text: &mut String, groups: &[Group], detail: Detail) {
             text.push('\n');
         }
         let _ = writeln!(text, "{}:", clean(&group.title));
-        plain(text, &group.content, 1, detail);
+        plain(text, &group.content, 1, cx);
     }
 }
 
@@ -90,10 +91,11 @@ fn configuration(text: &mut String, groups: &[Group], detail: Detail) {
 mod tests {
     use super::*;
     use crate::model::{Package, Panicked, Stack, TimedOut, Value};
+    use crate::views::Detail;
 
     fn shown(value: &Content) -> String {
         let mut text = String::new();
-        content(&mut text, value, Detail::Short, &mut |_| ());
+        content(&mut text, value, Context { frames: &[], detail: Detail::Short }, &mut |_| ());
         text
     }
 
@@ -142,8 +144,8 @@ mod tests {
     fn groups_are_named_and_moved_in() {
         let database = Value::Map(vec![("host".into(), Value::Text("db1".into()))]);
         let groups = vec![
-            Group::new("database", Content::Fields(database)),
-            Group::new("cache", Content::Error("not loaded".into())),
+            Group { title: "database".into(), content: Content::Fields(database) },
+            Group { title: "cache".into(), content: Content::Error("not loaded".into()) },
         ];
         assert_eq!(
             shown(&Content::Configuration(groups)),

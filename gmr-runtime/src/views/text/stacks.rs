@@ -2,25 +2,28 @@
 //!
 //! Threads with the same stack are shown once, and after those that are unlike all others: what is wrong is rarely what many do alike.
 
+use std::borrow::Borrow;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use super::values::indent;
 use super::{Flush, WIDTH};
 use crate::model::{Frame, Role, Stack, Thread, Threads};
 use crate::views::escape::clean;
 use crate::views::words::{self, counted};
-use crate::views::{Detail, grouping};
+use crate::views::{Context, Detail, grouping};
 
-pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail, flush: &mut Flush<'_>) {
+pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flush: &mut Flush<'_>) {
     for note in &threads.notes {
         let _ = writeln!(text, "note = {}", clean(note));
     }
-    if detail == Detail::Short && threads.threads.iter().any(|thread| !grouping::is_whole(&thread.stack)) {
+    if cx.detail == Detail::Short
+        && threads.threads.iter().any(|thread| !grouping::is_whole(&thread.stack, cx))
+    {
         text.push_str("note = frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them\n");
     }
-    let makes_this = |thread: &&Thread| detail == Detail::Short && thread.role == Role::Reporter;
-    for group in grouping::of_threads(threads.threads.iter().filter(|thread| !makes_this(thread))) {
+    let makes_this = |thread: &&Thread| cx.detail == Detail::Short && thread.role == Role::Reporter;
+    for group in grouping::of_threads(threads.threads.iter().filter(|thread| !makes_this(thread)), cx.frames)
+    {
         text.push('\n');
         title(text, &words::threads_title(&group));
         if group.len() > 1 {
@@ -30,12 +33,12 @@ pub(super) fn threads(text: &mut String, threads: &Threads, detail: Detail, flus
             let _ = writeln!(text, "{line}");
         }
         text.push('\n');
-        match grouping::idle(group[0]).filter(|_| detail == Detail::Short) {
+        match grouping::idle(group[0], cx.frames).filter(|_| cx.detail == Detail::Short) {
             Some((innermost, others)) => {
                 frame(text, innermost, 0);
                 let _ = writeln!(text, "(idle: {} of the runtime below it)", counted(others, "more frame"));
             }
-            None => stack(text, &group[0].stack, 0, detail),
+            None => stack(text, &group[0].stack, 0, cx),
         }
         flush(text);
     }
@@ -70,8 +73,19 @@ pub(super) fn wrapped(text: &mut String, words: impl Iterator<Item = String>, fl
 }
 
 /// A stack, innermost frame first, then why it is not whole.
-pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, detail: Detail) {
-    let (inner, between, outer) = grouping::ends(grouping::shown(stack, detail), detail);
+pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, cx: Context<'_>) {
+    frames_and_end(text, &grouping::shown(stack, cx), stack, depth, cx.detail);
+}
+
+/// These frames of a stack, then why it is not whole.
+pub(super) fn frames_and_end(
+    text: &mut String,
+    shown: &[&Frame],
+    stack: &Stack,
+    depth: usize,
+    detail: Detail,
+) {
+    let (inner, between, outer) = grouping::ends(shown, detail);
     frames(text, inner, depth);
     if between > 0 {
         indent(text, depth);
@@ -91,9 +105,9 @@ pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, detail: Deta
     }
 }
 
-pub(super) fn frames(text: &mut String, frames: &[Arc<Frame>], depth: usize) {
+pub(super) fn frames<T: Borrow<Frame>>(text: &mut String, frames: &[T], depth: usize) {
     for one in frames {
-        frame(text, one, depth);
+        frame(text, one.borrow(), depth);
     }
 }
 
@@ -152,10 +166,15 @@ mod tests {
         }
     }
 
-    fn shown(value: &Threads) -> String {
+    fn shown(value: &Threads, frames: &[Frame]) -> String {
         let mut text = String::new();
-        threads(&mut text, value, Detail::Short, &mut |_| ());
+        threads(&mut text, value, Context { frames, detail: Detail::Short }, &mut |_| ());
         text
+    }
+
+    /// The stack of all these frames.
+    fn stack_of(frames: &[Frame]) -> Stack {
+        Stack { frames: (0..u32::try_from(frames.len()).unwrap()).collect(), incomplete: None }
     }
 
     #[test]
@@ -183,8 +202,9 @@ mod tests {
             ..Frame::default()
         };
         let nobody = Frame { address: 0x7f00_1234, ..Frame::default() };
-        let frames = [leaf, library, stripped, nobody].map(Arc::new).into();
-        let text = shown(&thread(Stack { frames, incomplete: Some("cut".into()) }));
+        let frames = [leaf, library, stripped, nobody];
+        let stack = Stack { incomplete: Some("cut".into()), ..stack_of(&frames) };
+        let text = shown(&thread(stack), &frames);
         let expected = "\n------                    Thread #42 (worker)                     ------\n\
                         state = sleeping, cpu = 1.50 s user + 0.05 s system, last on CPU 1\n\
                         \n\
@@ -200,7 +220,7 @@ mod tests {
     fn a_missing_stack_says_why_and_a_name_cannot_pretend() {
         let mut value = thread(Stack::missing("it blocks the signal"));
         value.threads[0].name = "evil\n====".into();
-        let text = shown(&value);
+        let text = shown(&value, &[]);
         assert!(text.contains("(no stack: it blocks the signal)"), "{text}");
         assert!(text.contains("Thread #42 (evil\\n====)"), "{text}");
     }
@@ -209,26 +229,27 @@ mod tests {
         Frame { function: Some(name.into()), ..Frame::default() }
     }
 
-    fn many(names: &[(&str, &str)]) -> Threads {
+    /// Threads of these names, each in one of these functions.
+    fn many(names: &[(&str, &str)]) -> (Threads, Vec<Frame>) {
         let mut all = thread(Stack::default());
         let one = all.threads.remove(0);
-        all.threads = names
-            .iter()
-            .zip(1..)
-            .map(|((name, function), tid)| Thread {
-                tid,
-                name: (*name).into(),
-                stack: Stack { frames: Arc::new([Arc::new(named(function))]), incomplete: None },
-                ..one.clone()
-            })
-            .collect();
-        all
+        let mut functions: Vec<&str> = Vec::new();
+        for ((name, function), tid) in names.iter().zip(1..) {
+            let index = functions.iter().position(|known| known == function).unwrap_or_else(|| {
+                functions.push(function);
+                functions.len() - 1
+            });
+            let frames = [u32::try_from(index).unwrap()].into();
+            let stack = Stack { frames, incomplete: None };
+            all.threads.push(Thread { tid, name: (*name).into(), stack, ..one.clone() });
+        }
+        (all, functions.into_iter().map(named).collect())
     }
 
     #[test]
     fn threads_with_the_same_stack_are_shown_once_and_after_the_others() {
-        let all = many(&[("a1", "idle"), ("b", "busy"), ("a2", "idle"), ("a3", "idle")]);
-        let text = shown(&all);
+        let (all, frames) = many(&[("a1", "idle"), ("b", "busy"), ("a2", "idle"), ("a3", "idle")]);
+        let text = shown(&all, &frames);
         let busy = text.find("Thread #2 (b)").unwrap();
         let idle = text.find("3 threads with the same stack").unwrap();
         assert!(busy < idle, "{text}");
@@ -243,8 +264,8 @@ mod tests {
 
     #[test]
     fn a_recursion_shows_its_two_ends() {
-        let frames = (0..100_000).map(|depth| Arc::new(named(&format!("level_{depth}")))).collect();
-        let text = shown(&thread(Stack { frames, incomplete: None }));
+        let frames: Vec<Frame> = (0..100_000).map(|depth| named(&format!("level_{depth}"))).collect();
+        let text = shown(&thread(stack_of(&frames)), &frames);
         assert!(
             text.contains("in level_99\n... 99800 more frames ...\n0x0 in level_99900\n"),
             "{}",
@@ -256,18 +277,19 @@ mod tests {
 
     #[test]
     fn threads_without_a_stack_are_not_alike() {
-        let mut all = many(&[("a", "x"), ("b", "x")]);
+        let (mut all, frames) = many(&[("a", "x"), ("b", "x")]);
         for thread in &mut all.threads {
             thread.stack = Stack::missing("it exited meanwhile");
         }
-        assert_eq!(shown(&all).matches("(no stack: it exited meanwhile)").count(), 2);
+        assert_eq!(shown(&all, &frames).matches("(no stack: it exited meanwhile)").count(), 2);
     }
 
     #[test]
     fn a_long_list_of_threads_is_wrapped() {
         let names: Vec<String> = (0..40).map(|number| format!("worker-{number}")).collect();
         let names: Vec<_> = names.iter().map(|name| (name.as_str(), "idle")).collect();
-        let text = shown(&many(&names));
+        let (all, frames) = many(&names);
+        let text = shown(&all, &frames);
         assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
         assert!(names.iter().all(|(name, _)| text.contains(&format!("({name})"))), "{text}");
     }

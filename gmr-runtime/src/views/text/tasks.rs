@@ -9,12 +9,12 @@ use super::stacks::{frames, title, wrapped};
 use crate::model::{GreenThreads, Stack};
 use crate::views::escape::clean;
 use crate::views::grouping::{self, Places};
-use crate::views::{Detail, words};
+use crate::views::{Context, words};
 
 pub(super) fn green_threads(
     text: &mut String,
     section: &GreenThreads,
-    detail: Detail,
+    cx: Context<'_>,
     flush: &mut Flush<'_>,
 ) {
     for note in &section.notes {
@@ -37,17 +37,17 @@ pub(super) fn green_threads(
         if !named.is_empty() {
             wrapped(text, named.into_iter(), flush);
         }
-        stacks(text, &group[0].stacks, detail);
+        stacks(text, &group[0].stacks, cx);
         flush(text);
     }
 }
 
 /// Where a task waits, if that is known. Of several places, what they have in common stands once, below them.
-fn stacks(text: &mut String, stacks: &[Stack], detail: Detail) {
+fn stacks(text: &mut String, stacks: &[Stack], cx: Context<'_>) {
     if !stacks.is_empty() {
         text.push('\n');
     }
-    let Places { branches, common } = grouping::places(stacks, detail);
+    let Places { branches, common } = grouping::places(stacks, cx);
     match &branches[..] {
         [] => {}
         [only] => frames(text, only, 0),

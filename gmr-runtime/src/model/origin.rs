@@ -1,0 +1,76 @@
+//! Whether a frame is gmr's own.
+//!
+//! The one place that decides it, for every module that leaves such frames out. It goes by the name
+//! and the place that the compiler gave this crate, so that a renamed crate is still recognized.
+
+use super::Frame;
+
+/// The function that `#[gmr::section]` and `#[gmr::config]` put around a user's function.
+const GENERATED: &str = "__gmr_generate";
+
+impl Frame {
+    /// Whether the frame is gmr's own, or of code that gmr has generated around a user's function.
+    pub(crate) fn is_gmr(&self) -> bool {
+        let function = self.function.as_deref().unwrap_or_default();
+        if is_unqualified(function) {
+            return function == GENERATED
+                || self.file.as_deref().is_some_and(|file| file.contains(source_directory()));
+        }
+        let path = function.trim_start_matches(['<', '&']);
+        let path = path.strip_prefix("mut ").unwrap_or(path);
+        path.strip_prefix(crate_name()).is_some_and(|rest| rest.starts_with("::"))
+            || function.split("::").any(|segment| segment == GENERATED)
+    }
+}
+
+/// Whether it is a name without the path to it, as debug information of lines alone has it for what
+/// is inlined.
+pub(crate) fn is_unqualified(function: &str) -> bool {
+    // What begins with `<`, as `<T as Trait>::f` does, begins with a path.
+    let name = function.split('<').next().unwrap_or_default();
+    !name.is_empty() && !name.contains("::")
+}
+
+fn crate_name() -> &'static str {
+    module_path!().split("::").next().unwrap_or_default()
+}
+
+/// The directory of this crate's sources, as the compiler was given it.
+fn source_directory() -> &'static str {
+    file!().strip_suffix("model/origin.rs").unwrap_or(file!())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_gmr(function: &str, file: Option<&str>) -> bool {
+        let (function, file) = (Some(function.to_owned()), file.map(str::to_owned));
+        Frame { function, file, ..Frame::default() }.is_gmr()
+    }
+
+    #[test]
+    fn names_of_this_crate_are_its_own() {
+        assert_eq!(crate_name(), env!("CARGO_CRATE_NAME"));
+        assert!(is_gmr(&format!("{}::task::poll", crate_name()), None));
+        assert!(is_gmr(&format!("<{}::task::Tracked<F> as core::future::Future>::poll", crate_name()), None));
+        assert!(is_gmr("shop::stock::_::__gmr_generate", None));
+        assert!(is_gmr("__gmr_generate", Some("src/stock.rs")));
+    }
+
+    #[test]
+    fn a_programs_functions_are_not() {
+        assert!(!is_gmr("shop::checkout", None));
+        assert!(!is_gmr(&format!("shop::pool::run<{}::task::Tracked<F>>", crate_name()), None));
+        assert!(!is_gmr(&format!("{}_tools::run", crate_name()), None));
+        assert!(!is_gmr("shop::my__gmr_generate", None));
+        assert!(!is_gmr("poll", Some("/srv/shop/src/main.rs")));
+    }
+
+    #[test]
+    fn names_without_a_path_are_known_by_their_files() {
+        assert!(std::path::Path::new(file!()).ends_with("src/model/origin.rs"));
+        assert!(is_gmr("poll<F>", Some(&format!("/build/{}task/tracked.rs", source_directory()))));
+        assert!(!is_gmr("poll<F>", Some("/build/shop/src/task/tracked.rs")));
+    }
+}

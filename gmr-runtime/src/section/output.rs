@@ -1,0 +1,146 @@
+//! What a generator makes: the content of a section, and the frames of the stacks in it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::{Content, Frame, GreenThreads, Stack, Threads};
+
+/// The content of a section, and its frames: the stacks in `content` hold indices into `frames`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Output {
+    pub(crate) content: Content,
+    pub(crate) frames: Vec<Frame>,
+}
+
+/// Content without stacks.
+impl From<Content> for Output {
+    fn from(content: Content) -> Self {
+        Self { content, frames: Vec::new() }
+    }
+}
+
+impl Output {
+    /// Adds the frames to those of the whole report, and returns the content with stacks that hold
+    /// indices into these.
+    pub(crate) fn merge_into(self, all: &mut Vec<Frame>) -> Content {
+        let Self { mut content, frames } = self;
+        let offset = u32::try_from(all.len()).expect("four billion frames fill the memory");
+        if offset == 0 {
+            *all = frames;
+        } else if !frames.is_empty() {
+            all.extend(frames);
+            Renumber { offset, frames: HashMap::new(), stacks: HashMap::new() }.content(&mut content);
+        }
+        content
+    }
+}
+
+/// Adds an offset to the indices of all stacks. What stacks share in memory they share afterwards.
+struct Renumber {
+    offset: u32,
+    frames: HashMap<*const [u32], Arc<[u32]>>,
+    stacks: HashMap<*const [Stack], Renumbered>,
+}
+
+/// A list of stacks before and after. While the old one is held, no other can have its address.
+struct Renumbered {
+    _old: Arc<[Stack]>,
+    new: Arc<[Stack]>,
+}
+
+impl Renumber {
+    fn content(&mut self, content: &mut Content) {
+        match content {
+            Content::Threads(Threads { threads, .. }) => {
+                // Held until all are renumbered, for the same reason.
+                let old: Vec<_> = threads.iter().map(|thread| Arc::clone(&thread.stack.frames)).collect();
+                for thread in threads {
+                    self.stack(&mut thread.stack);
+                }
+                drop(old);
+            }
+            Content::GreenThreads(GreenThreads { tasks, .. }) => {
+                for task in tasks {
+                    self.list(&mut task.stacks);
+                }
+            }
+            Content::Panicked(panicked) => self.stack(&mut panicked.stack),
+            Content::TimedOut(timed_out) => self.stack(&mut timed_out.overdue.stack),
+            Content::StillRunning(overdue) => self.stack(&mut overdue.stack),
+            // A group is merged before it is part of a configuration.
+            Content::Configuration(_)
+            | Content::Package(_)
+            | Content::Processes(_)
+            | Content::Fields(_)
+            | Content::Text(_)
+            | Content::Nothing
+            | Content::Error(_)
+            | Content::Skipped(_) => {}
+        }
+    }
+
+    fn stack(&mut self, stack: &mut Stack) {
+        let Self { offset, frames, .. } = self;
+        let renumbered = frames
+            .entry(Arc::as_ptr(&stack.frames))
+            .or_insert_with(|| stack.frames.iter().map(|index| index + *offset).collect());
+        stack.frames = Arc::clone(renumbered);
+    }
+
+    fn list(&mut self, list: &mut Arc<[Stack]>) {
+        if let Some(Renumbered { new, .. }) = self.stacks.get(&Arc::as_ptr(list)) {
+            *list = Arc::clone(new);
+            return;
+        }
+        let new: Arc<[Stack]> = list
+            .iter()
+            .cloned()
+            .map(|mut stack| {
+                self.stack(&mut stack);
+                stack
+            })
+            .collect();
+        let old = std::mem::replace(list, Arc::clone(&new));
+        self.stacks.insert(Arc::as_ptr(&old), Renumbered { _old: old, new });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Overdue;
+
+    fn frame(address: u64) -> Frame {
+        Frame { address, ..Frame::default() }
+    }
+
+    fn stuck(stack: Stack) -> Content {
+        Content::StillRunning(Overdue { tid: 1, running_ms: 1, stack })
+    }
+
+    #[test]
+    fn indices_follow_their_frames() {
+        let output = || Output {
+            content: stuck(Stack { frames: Arc::new([1, 0]), incomplete: None }),
+            frames: vec![frame(10), frame(20)],
+        };
+        let mut all = Vec::new();
+        let first = output().merge_into(&mut all);
+        let second = output().merge_into(&mut all);
+        assert_eq!(all.iter().map(|frame| frame.address).collect::<Vec<_>>(), [10, 20, 10, 20]);
+        assert_eq!(first, output().content);
+        assert_eq!(second, stuck(Stack { frames: Arc::new([3, 2]), incomplete: None }));
+    }
+
+    #[test]
+    fn what_is_shared_stays_shared() {
+        let mut renumber = Renumber { offset: 7, frames: HashMap::new(), stacks: HashMap::new() };
+        let shared: Arc<[Stack]> = Arc::new([Stack { frames: Arc::new([0]), incomplete: None }]);
+        let (mut one, mut other) = (Arc::clone(&shared), Arc::clone(&shared));
+        drop(shared);
+        renumber.list(&mut one);
+        renumber.list(&mut other);
+        assert!(Arc::ptr_eq(&one, &other));
+        assert_eq!(*one[0].frames, [7]);
+    }
+}
