@@ -93,7 +93,7 @@ impl Role {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Stack {
-    /// The frames, innermost first, as indices into [`Report::frames`](super::Report::frames).
+    /// The frames, innermost first, as indices into the report's list `frames`.
     /// Frames of inlined functions come before the frame they were inlined into.
     pub frames: Arc<[u32]>,
     /// Why the stack is missing (no frames), or why it ends before the thread's first function.
