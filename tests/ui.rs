@@ -1,15 +1,15 @@
-//! What the attributes say to those who make mistakes, and what they put up with: one mistake in each file under `ui/fail`, one use in each file
-//! under `ui/pass`.
+//! Checks the attributes' errors and the uses they accept: one mistake in each file under `ui/fail`, one
+//! use in each file under `ui/pass`.
 //!
-//! The texts in `ui/fail/*.stderr` are read by people: whoever changes one reads it aloud.
+//! `TRYBUILD=overwrite` updates `ui/fail/*.stderr`. Read the difference: users will.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 #[test]
-fn the_attributes_speak_plainly() {
-    // trybuild is content with a pattern that matches nothing.
+fn attributes() {
+    // trybuild passes if a pattern matches no files.
     for folder in ["ui/fail", "ui/pass"] {
         assert!(sources(folder) > 0, "no test in {folder}");
     }

@@ -1,7 +1,7 @@
-//! The grammar of an attribute's arguments: `name = value`, `name(list)` or a literal in first place, with commas between them.
+//! Parses an attribute's arguments: `name = value`, `name(list)` or a literal, separated by commas.
 //!
-//! What the options mean is not known here, only which ones there are. A mistake is noted and the reading goes on behind the
-//! next comma, so that every mistake of an attribute is found.
+//! Knows which options exist, not what they mean. After a mistake, parsing resumes at the next
+//! comma, so that all mistakes are reported at once.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -12,31 +12,31 @@ use syn::{Expr, Lit, Token};
 use crate::errors::Errors;
 use crate::suggest;
 
-/// An option that an attribute has.
+/// An option that an attribute accepts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known {
     pub(crate) name: &'static str,
-    /// How it is written; stands in the errors.
+    /// An example of its use, for error messages.
     pub(crate) example: &'static str,
 }
 
-/// What was written in the attribute's parentheses, as far as it could be read.
+/// The arguments that could be parsed.
 #[derive(Default)]
 pub(crate) struct Args {
-    /// The values without a name.
+    /// Literals given without a name.
     pub(crate) unnamed: Vec<Expr>,
-    /// The known options, each once.
+    /// Known options, each at most once.
     pub(crate) options: Vec<Given>,
 }
 
-/// An option that was given.
+/// An option as the user wrote it.
 pub(crate) struct Given {
     pub(crate) known: Known,
     pub(crate) name: Ident,
     pub(crate) value: Value,
 }
 
-/// What stands behind an option's name.
+/// What follows an option's name.
 pub(crate) enum Value {
     Nothing,
     /// `= expression`
@@ -46,7 +46,8 @@ pub(crate) enum Value {
 }
 
 impl Args {
-    /// Reads the arguments; whatever cannot be read, or is unknown, or is given twice becomes an error and is left out.
+    /// Parses the arguments. Syntax errors, unknown options and duplicates are added to `errors`
+    /// and left out of the result.
     pub(crate) fn parse(tokens: TokenStream, known: &'static [Known], errors: &mut Errors) -> Self {
         let mut args = Self::default();
         let read = |input: ParseStream<'_>| {
@@ -56,7 +57,7 @@ impl Args {
             }
             Ok(())
         };
-        // The closure consumes all of the input and never fails; if syn disagrees, it has found a mistake.
+        // The closure consumes all input and returns `Ok`; any error is one that syn adds.
         if let Err(error) = read.parse2(tokens) {
             errors.add(error);
         }
@@ -67,17 +68,17 @@ impl Args {
         if input.peek(Lit) {
             match input.parse() {
                 Ok(value) => self.unnamed.push(value),
-                Err(error) => give_up(input, error, errors),
+                Err(error) => recover(input, error, errors),
             }
             return;
         }
         let Ok(name) = input.call(Ident::parse_any) else {
             let options = suggest::list(known.iter().map(|known| known.name));
-            return give_up(input, input.error(format!("expected an option: {options}")), errors);
+            return recover(input, input.error(format!("expected an option: one of {options}")), errors);
         };
         let Some(known) = known.iter().find(|known| name.unraw() == known.name) else {
             errors.on(&name, unknown(&name, known, at_end(input)));
-            // Its value is read and thrown away; one mistake is enough.
+            // Skip its value, so that it causes no second error.
             if Value::parse(input).is_err() || !at_end(input) {
                 skip_to_comma(input);
             }
@@ -85,13 +86,13 @@ impl Args {
         };
         match Value::parse(input) {
             Ok(value) => self.add(Given { known: *known, name, value }, errors),
-            Err(error) => give_up(input, error, errors),
+            Err(error) => recover(input, error, errors),
         }
     }
 
     fn add(&mut self, given: Given, errors: &mut Errors) {
         if self.options.iter().any(|earlier| earlier.known.name == given.known.name) {
-            errors.on(&given.name, format!("`{}` is given twice: keep one of them", given.known.name));
+            errors.on(&given.name, format!("duplicate option `{}`: remove one of them", given.known.name));
         } else {
             self.options.push(given);
         }
@@ -114,8 +115,8 @@ impl Value {
 }
 
 impl Given {
-    /// The name and what stands behind it, for an error that concerns both.
-    pub(crate) fn complain(&self, message: impl std::fmt::Display, errors: &mut Errors) {
+    /// Adds an error that covers the name and what follows it.
+    pub(crate) fn error(&self, message: impl std::fmt::Display, errors: &mut Errors) {
         let mut tokens = self.name.to_token_stream();
         match &self.value {
             Value::Nothing => {}
@@ -130,17 +131,17 @@ fn unknown(name: &Ident, known: &[Known], bare: bool) -> String {
     let names = || known.iter().map(|known| known.name);
     let hint = match suggest::closest(&name.to_string(), names()) {
         Some(meant) => format!("did you mean `{meant}`? "),
-        // `#[gmr::section(TITLE)]`: only a literal is understood without its name.
+        // `#[gmr::section(TITLE)]`: only a literal may be given without its name.
         None if bare && names().any(|known| known == "title") => {
-            format!("if it is the title, write `title = {name}`; ")
+            format!("to use it as the title, write `title = {name}`; ")
         }
         None => String::new(),
     };
-    format!("unknown option `{name}`: {hint}known are {}", suggest::list(names()))
+    format!("unknown option `{name}`: {hint}expected one of {}", suggest::list(names()))
 }
 
-/// Notes the error and goes on behind the next comma.
-fn give_up(input: ParseStream<'_>, error: syn::Error, errors: &mut Errors) {
+/// Adds the error and skips to the next comma.
+fn recover(input: ParseStream<'_>, error: syn::Error, errors: &mut Errors) {
     errors.add(error);
     skip_to_comma(input);
 }
@@ -151,12 +152,13 @@ fn at_end(input: ParseStream<'_>) -> bool {
 
 fn skip_to_comma(input: ParseStream<'_>) {
     while !at_end(input) {
-        // Cannot fail: there is a token left.
+        // Cannot fail: the input is not empty.
         let _ = input.parse::<TokenTree>();
     }
 }
 
-/// Where the comma is missing, a word is taken for the next option; anything else is skipped.
+/// Parses the comma between two arguments. If it is missing, an identifier starts the next option;
+/// anything else is skipped.
 fn expect_comma(input: ParseStream<'_>, errors: &mut Errors) {
     if input.is_empty() || input.parse::<Token![,]>().is_ok() {
         return;
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_is_read() {
+    fn every_form_is_parsed() {
         for text in
             ["", "\"Cache\"", "\"Cache\",", "order = -10, crate = a::b", "link(a, b), title = f::<A, B>(1),"]
         {
@@ -205,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_found_and_named_once() {
+    fn every_mistake_is_reported_once() {
         let (args, errors) = parse("tittle = f::<A, B>(), order = 1, order = 2, = 3, colour(red), link(a)");
         assert_eq!(names(&args), ["order", "link"]);
         let starts = [
             "unknown option `tittle`: did you mean `title`?",
-            "`order` is given twice",
+            "duplicate option `order`",
             "expected an option",
-            "unknown option `colour`: known are",
+            "unknown option `colour`: expected one of",
         ];
         assert_eq!(errors.len(), starts.len(), "{errors:#?}");
         for (error, start) in errors.iter().zip(starts) {
@@ -229,12 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_word_may_be_meant_as_the_title() {
+    fn a_bare_identifier_is_suggested_as_the_title() {
         assert!(parse("TITLE").1[0].contains("write `title = TITLE`"));
     }
 
     #[test]
-    fn no_input_makes_it_panic() {
+    fn malformed_input_does_not_panic() {
         for text in [
             "=",
             ",",

@@ -1,14 +1,14 @@
-//! What the user gets who made a mistake: the errors, and the item as it was written.
+//! The expansion of an attribute with mistakes: the errors and the unchanged item.
 //!
-//! The item stays, so that a mistake in an attribute does not make every use of the function a mistake as well, and the editor goes
-//! on working.
+//! Keeping the item means that uses of the function cause no further errors, and that editors can
+//! still analyse it.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::errors::Errors;
 
-/// The errors and then the item; nothing where there are no errors.
+/// The errors followed by the item; `None` if there are no errors.
 pub(crate) fn fallback(errors: Errors, item: &TokenStream) -> Option<TokenStream> {
     errors.into_compile_errors().map(|errors| quote!(#errors #item))
 }

@@ -1,6 +1,6 @@
-//! The item that an attribute stands on, taken apart no further than the attributes have to know.
+//! Parses the item under an attribute, only as far as the attributes need.
 //!
-//! The body stays raw tokens: whatever is wrong in it is the compiler's to report, once, on the user's own code.
+//! The body stays raw tokens: the compiler reports errors in it, on the user's own code.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
@@ -11,7 +11,7 @@ use crate::errors::Errors;
 
 /// A function with a body.
 pub(crate) struct Function {
-    /// Everything before the body, as it was written.
+    /// Everything before the body, unchanged.
     pub(crate) head: TokenStream,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) signature: Signature,
@@ -19,7 +19,7 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Takes the item apart; notes a mistake if it is no function. `attribute` is the name of the attribute, for that.
+    /// Parses the item. Anything but a function with a body is an error, which names `attribute`.
     pub(crate) fn parse(item: TokenStream, attribute: &str, errors: &mut Errors) -> Option<Self> {
         read(item, attribute).map_err(|error| errors.add(error)).ok()
     }
@@ -33,21 +33,21 @@ impl Function {
         self.ident().unraw().to_string()
     }
 
-    /// Whether an attribute of this name stands on it.
+    /// Whether the function has an attribute of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.attributes.iter().any(|attribute| attribute.path().is_ident(name))
     }
 }
 
 fn read(item: TokenStream, attribute: &str) -> syn::Result<Function> {
-    let mut head: Vec<TokenTree> = visible(item).into_iter().collect();
+    let mut head: Vec<TokenTree> = ungrouped(item).into_iter().collect();
     let last = head.pop();
     let head: TokenStream = head.into_iter().collect();
     let parse_head = |input: ParseStream<'_>| parse_head(input, attribute);
     let (attributes, signature) = parse_head.parse2(head.clone())?;
     let span = last.as_ref().map_or_else(Span::call_site, TokenTree::span);
     let body = last.and_then(body).ok_or_else(|| {
-        syn::Error::new(span, format!("`#[{attribute}]` goes on a function with a body: write one"))
+        syn::Error::new(span, format!("`#[{attribute}]` can only be applied to functions with a body"))
     })?;
     Ok(Function { head, attributes, signature, body })
 }
@@ -55,22 +55,22 @@ fn read(item: TokenStream, attribute: &str) -> syn::Result<Function> {
 fn parse_head(input: ParseStream<'_>, attribute: &str) -> syn::Result<(Vec<Attribute>, Signature)> {
     let attributes = input.call(Attribute::parse_outer)?;
     input.parse::<Visibility>()?;
-    let what_it_is = input.span();
+    let keyword = input.span();
     let signature = input.parse().map_err(|_| {
-        syn::Error::new(what_it_is, format!("`#[{attribute}]` goes on a function, and this is none"))
+        syn::Error::new(keyword, format!("`#[{attribute}]` can only be applied to functions"))
     })?;
     Ok((attributes, signature))
 }
 
 fn body(tree: TokenTree) -> Option<Group> {
-    match visible(tree.into()).into_iter().next() {
+    match ungrouped(tree.into()).into_iter().next() {
         Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => Some(group),
         _ => None,
     }
 }
 
-/// Without the invisible groups in which a `macro_rules!` macro passes on what it was given.
-fn visible(mut tokens: TokenStream) -> TokenStream {
+/// Removes the invisible groups in which `macro_rules!` wraps the fragments it passes on.
+fn ungrouped(mut tokens: TokenStream) -> TokenStream {
     loop {
         let mut trees = tokens.clone().into_iter();
         match (trees.next(), trees.next()) {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_is_taken_apart() {
+    fn a_function_is_parsed() {
         let (function, _) = parse("#[cold] pub(crate) fn r#type() -> [u8; { 3 }] { not even = Rust }");
         let function = function.unwrap();
         assert_eq!(function.name(), "type");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_invisible_groups_of_macros_are_seen_through() {
+    fn invisible_groups_are_removed() {
         let body = Group::new(Delimiter::None, quote!({ 1 }));
         let item = Group::new(Delimiter::None, quote!(fn main() #body));
         let function = Function::parse(quote!(#item), "gmr::main", &mut Errors::default()).unwrap();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_one_mistake() {
+    fn anything_else_is_one_error() {
         for text in [
             "",
             "struct A;",

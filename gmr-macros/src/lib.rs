@@ -1,17 +1,19 @@
-//! The attributes of gmr: [`main`], [`section`](macro@section), [`config`]. Use them through the `gmr` crate, which hands them on.
+//! The attributes of gmr: [`main`], [`section`](macro@section), [`config`] and
+//! [`task`](macro@task). Use them through the `gmr` crate, which re-exports them.
 //!
-//! The way of an attribute, a module for each step:
+//! The modules, in the order in which an attribute uses them:
 //!
-//! | module | what it does |
-//! |---|---|
-//! | `args` | reads `name = value, ..`; knows which options there are, not what they mean |
-//! | `values` | from a value as it was written to what its option wants; `signals` and `formats` know what there is |
-//! | `item` | takes the function apart, and leaves its body alone |
-//! | `main_attr`, `section_attr`, `task_attr` | the attributes: options, what cannot be, what is generated; `runtime` recognises async runtimes |
-//! | `errors`, `fallback` | every mistake at once, each at its place, and the user's item after them; `suggest` guesses what was meant |
+//! - `args` parses `name = value, ..`. It knows which options exist, not what they mean.
+//! - `values` converts an option's value to what the option needs. `signals` and `formats` know the
+//!   valid names; `suggest` finds what a misspelled one was meant to be.
+//! - `item` parses the function's head and keeps its body as raw tokens.
+//! - `main_attr`, `section_attr` and `task_attr` validate and expand. `runtime` detects whether an
+//!   async runtime runs `main`.
+//! - `errors` collects all mistakes, each with its span. `fallback` emits them with the user's
+//!   item.
 //!
-//! What is generated names nothing but `::gmr::__private` (or what `crate = path` says), `::core` and `::std`. It is data and calls: what is to happen is
-//! decided in `gmr-runtime`.
+//! Generated code names only `::gmr::__private` (or the path given by `crate = path`), `::core` and
+//! `::std`. It consists of data and calls; all logic is in `gmr-runtime`.
 
 use proc_macro::TokenStream;
 
@@ -28,22 +30,24 @@ mod suggest;
 mod task_attr;
 mod values;
 
-/// Makes a program answer `kill -USR2 PID` with a report.
+/// Installs gmr at the start of `main`: from then on, the process answers SIGUSR2 with a report.
 ///
 /// ```no_run
 /// #[gmr::main]
 /// fn main() {
-///     // The program, as it was.
+///     // your program
 /// }
 /// ```
 ///
-/// It goes on the program's `main`, whatever that returns: nothing, a `Result`, an `ExitCode`, `impl Termination`. If gmr cannot be installed, it says
-/// why on stderr, and `main` runs all the same.
+/// The attribute can be applied to `main` with any return type: `()`, a `Result`, an `ExitCode`,
+/// `impl Termination`. If gmr can't be installed, it prints a warning with the reason to stderr,
+/// and `main` runs all the same.
 ///
-/// # With an async runtime
+/// # Async runtimes
 ///
-/// It goes together with `#[tokio::main]`, or any other runtime's attribute, in either order. Below the runtime's attribute it takes effect before the
-/// runtime is built, above it as soon as the runtime runs `main`.
+/// The attribute works with `#[tokio::main]` and other runtimes' attributes, in either order. Below
+/// the runtime's attribute, it installs gmr before the runtime is built; above it, as soon as the
+/// runtime runs `main`.
 ///
 /// ```no_run
 /// #[gmr::main]
@@ -57,20 +61,26 @@ mod values;
 ///
 /// ## `version`, `product`, `vendor`
 ///
-/// What the report's Package section says. Any expression that is a `&'static str` or a `String` will do. By default, `version` and `product` are
-/// the version and the name of the package that `main` is in, and no vendor is named.
+/// Values for the report's Package section: any expression of type `&'static str` or `String`.
+/// `version` and `product` default to the version and the name of the package that contains `main`;
+/// `vendor` has no default.
 ///
 /// ```no_run
 /// const VENDOR: &str = "Example Ltd";
 ///
-/// #[gmr::main(version = concat!(env!("CARGO_PKG_VERSION"), "+nightly"), product = "Order Service", vendor = VENDOR)]
+/// #[gmr::main(
+///     version = concat!(env!("CARGO_PKG_VERSION"), "+nightly"),
+///     product = "Order Service",
+///     vendor = VENDOR,
+/// )]
 /// fn main() {}
 /// ```
 ///
 /// ## `signal`
 ///
-/// The signal that asks for a report: a name, with or without `SIG`, or a number. By default it is `SIGUSR2`. The operator may choose another with the
-/// environment variable `GMR_SIGNAL`. A signal that cannot be caught, or that tells of a fault of the program itself, is refused.
+/// The signal that triggers a report: a name, with or without `SIG`, or a number. The default is
+/// `SIGUSR2`. The environment variable `GMR_SIGNAL` overrides both. Signals that can't be caught,
+/// and those that signal a fault in the program, such as `SIGSEGV`, are compile errors.
 ///
 /// ```no_run
 /// #[gmr::main(signal = "SIGUSR1")]
@@ -79,8 +89,9 @@ mod values;
 ///
 /// ## `format`
 ///
-/// What a report is written as, on standard error: `"text"`, `"json"`, `"json-lines"`, `"xml"`, `"html"`; all but text need gmr's feature of that name (`json` has both of its). By default it is text. The
-/// operator may choose another with the environment variable `GMR_FORMAT`.
+/// The format of reports on stderr: `"text"`, `"json"`, `"json-lines"`, `"xml"` or `"html"`. The
+/// default is text. The other formats require a feature of `gmr`: `json` (for both JSON formats),
+/// `xml` or `html`. The environment variable `GMR_FORMAT` overrides the option.
 ///
 /// ```
 /// #[gmr::main(format = "text")]
@@ -89,7 +100,8 @@ mod values;
 ///
 /// ## `link`
 ///
-/// Crates that contribute sections and are not mentioned elsewhere in the program. The compiler would leave them out, and their sections with them.
+/// Crates that contribute sections but are not used elsewhere in the program. Without this option,
+/// the compiler does not link them, and the report lacks their sections.
 ///
 /// ```no_run
 /// #[gmr::main(link(my_sections))]
@@ -98,7 +110,7 @@ mod values;
 ///
 /// ## `crate`
 ///
-/// The path at which gmr is found, if it is not `::gmr`: for a crate that hands gmr on under a name of its own.
+/// The path of gmr if it is not `::gmr`, for example because another crate re-exports it.
 ///
 /// ```no_run
 /// mod diagnostics {
@@ -109,7 +121,9 @@ mod values;
 /// fn main() {}
 /// ```
 ///
-/// # Expands, roughly, to
+/// # Expansion
+///
+/// Roughly:
 ///
 /// ```no_run
 /// # use std::process::ExitCode;
@@ -124,7 +138,7 @@ mod values;
 ///         signal: None,
 ///         format: None,
 ///     });
-///     // The program, as it was.
+///     // your program
 ///     ExitCode::SUCCESS
 /// }
 /// ```
@@ -133,7 +147,7 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     main_attr::expand(args.into(), &item.into()).into()
 }
 
-/// Adds a section to the reports of every program that the function is linked into.
+/// Adds a section to the reports of every program that links this function.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -152,32 +166,37 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 ///     CacheStats { hits: HITS.load(Ordering::Relaxed), misses: MISSES.load(Ordering::Relaxed) }
 /// }
 ///
-/// // It stays an ordinary function.
+/// // It is still an ordinary function.
 /// assert_eq!(cache_stats().hits, 0);
 /// ```
 ///
-/// The report then has a section *Cache Stats*, with a line for each field.
+/// The report contains a section *Cache Stats* with one line per field.
 ///
 /// # The function
 ///
-/// Any free function in any crate of the program, without arguments and generics, neither `async` nor `unsafe`. (A function inside an `impl` block
-/// cannot be one: write a free function that calls it.) It is called for each report, on a thread of gmr's own: what it shows, it finds in statics, or
-/// asks the system for. If it panics, or has not returned by its deadline, the report says so in its place and is otherwise whole.
+/// The attribute can be applied to any free function in any crate of the program. The function
+/// takes no arguments and is not generic, `async` or `unsafe`. For a method, add a free function
+/// that calls it.
 ///
-/// # What it returns
+/// gmr calls the function for each report, on a thread of its own, so it reads shared state or
+/// queries the system. If it panics or misses its deadline, the section says so, and the rest of
+/// the report is not affected.
 ///
-/// | | shown as |
+/// # The return type
+///
+/// | type | shown as |
 /// |---|---|
-/// | anything that implements `serde::Serialize` | nested `key = value`, secrets masked |
-/// | a `String`, a `&str`, anything that implements `Display` alone | text |
-/// | an `Option` of these | the same, or as nothing there |
-/// | a `Result` of these, its error `Display` | the same, or the error in its place |
+/// | implements `serde::Serialize` | nested `key = value`, with secrets masked |
+/// | `String`, `&str`, or implements only `Display` | text, with secrets masked |
+/// | `Option` of these | the value, or `(nothing to show)` |
+/// | `Result` of these, with an error that implements `Display` | the value, or the error |
 ///
 /// # Options
 ///
 /// ## `title`
 ///
-/// By default it is made from the function's name. A literal in first place needs no `title =`; otherwise it is any constant `&'static str`.
+/// The section's title: any constant expression of type `&'static str`. If it is a literal and the
+/// first argument, `title =` can be omitted. The default is derived from the function's name.
 ///
 /// ```
 /// const TITLE: &str = "Queue";
@@ -195,30 +214,31 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// ## `order`
 ///
-/// Where the section stands among those that were added: lower comes first, by default it is 0. Those of one order are sorted by their titles.
+/// The section's position among registered sections: an `i32`, lowest first. The default is 0.
+/// Sections with equal order are sorted by title.
 ///
 /// ```
 /// #[gmr::section(order = -10)]
 /// fn most_important() -> &'static str {
-///     "comes early"
+///     "precedes sections with the default order"
 /// }
 /// ```
 ///
 /// ## `timeout`
 ///
-/// How long the report waits for the function; by default two seconds. All sections together have a deadline as well, so that more than a few seconds are
-/// of no use.
+/// How long a report waits for the function. The default is two seconds. All sections together have
+/// ten seconds, so a longer timeout has no effect.
 ///
 /// ```
 /// #[gmr::section(timeout = "500ms")]
-/// fn quick() -> &'static str {
-///     "or not at all"
+/// fn load() -> std::io::Result<String> {
+///     std::fs::read_to_string("/proc/loadavg")
 /// }
 /// ```
 ///
 /// ## `crate`
 ///
-/// The path at which gmr is found, if it is not `::gmr`.
+/// The path of gmr if it is not `::gmr`.
 ///
 /// ```
 /// use gmr as reports;
@@ -229,7 +249,9 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// # Expands, roughly, to
+/// # Expansion
+///
+/// Roughly:
 ///
 /// ```
 /// # use gmr::__private::{inventory, Content, Kind, SectionEntry};
@@ -255,7 +277,7 @@ pub fn section(args: TokenStream, item: TokenStream) -> TokenStream {
     section_attr::expand(section_attr::Kind::Section, args.into(), &item.into()).into()
 }
 
-/// Adds a group to the Configuration section of every program that the function is linked into.
+/// Adds a group to the Configuration section of every program that links this function.
 ///
 /// ```
 /// #[derive(serde::Serialize)]
@@ -271,7 +293,8 @@ pub fn section(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// The function, what it returns and the options are those of [`section`](macro@section); the title is the group's name.
+/// The function, its return type and the options are those of [`section`](macro@section). The title
+/// is the name of the group.
 ///
 /// ```
 /// #[gmr::config("database", order = 1, timeout = "500ms")]
@@ -284,15 +307,12 @@ pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
     section_attr::expand(section_attr::Kind::Config, args.into(), &item.into()).into()
 }
 
-/// Tracks each call of an `async fn` as a task: the Green Threads section shows it, with its stack, for as long as it runs.
+/// Tracks each call of an `async fn`: while it runs, the Green Threads section shows it with its
+/// stack.
 ///
-/// It goes on free functions and on methods. What is called is the function's own future, inside whatever task awaits it; to track what is spawned, spawn with
+/// The attribute can be applied to free functions and methods. It tracks the future that the
+/// function returns, within whatever task awaits it. To track a spawned task, use
 /// `gmr::task::spawn` or `gmr::task::track`.
-///
-/// | option | |
-/// |---|---|
-/// | `"checkout"` or `name = ..` | the task's name; by default the function's path |
-/// | `crate = path` | where gmr is found, if not at `::gmr` |
 ///
 /// ```
 /// #[gmr::task]
@@ -302,8 +322,32 @@ pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// # Errors
-/// At compile time: the item is no `async fn`, or an option is unknown or given twice.
+/// # Options
+///
+/// ## `name`
+///
+/// The name that the report shows: any expression of type `&'static str`. If it is a
+/// literal and the first argument, `name =` can be omitted. The default is the function's path.
+///
+/// ```
+/// #[gmr::task("checkout")]
+/// async fn handle(order: u64) {
+///     gmr::task::label("order", order);
+/// }
+/// ```
+///
+/// ## `crate`
+///
+/// The path of gmr if it is not `::gmr`.
+///
+/// ```
+/// use gmr as reports;
+///
+/// #[reports::task(crate = reports)]
+/// async fn answer() -> u8 {
+///     42
+/// }
+/// ```
 #[proc_macro_attribute]
 pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
     task_attr::expand(args.into(), &item.into()).into()

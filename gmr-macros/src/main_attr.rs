@@ -1,4 +1,6 @@
-//! `#[gmr::main]`: one statement, put before the first of the user's `main`.
+//! `#[gmr::main]`: inserts one statement at the top of the user's `main`.
+//!
+//! The statement is a call with plain data: everything else happens in the runtime.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -22,7 +24,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "crate", example: "crate = my_crate::gmr" },
 ];
 
-/// What the attribute's arguments say.
+/// The attribute's options.
 #[derive(Default)]
 struct Options {
     version: Option<TokenStream>,
@@ -34,63 +36,67 @@ struct Options {
     krate: Option<Path>,
 }
 
-/// The attribute on this item.
+/// Expands the attribute on this item.
 pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let options = Options::read(args, &mut errors);
     let function = Function::parse(item.clone(), ATTRIBUTE, &mut errors);
     let Some(function) = function else { return fallback(errors, item).unwrap_or_default() };
     validate(&function, &mut errors);
-    fallback(errors, &harmless(&function, item)).unwrap_or_else(|| with_statement(&function, &options))
+    fallback(errors, &compilable(&function, item)).unwrap_or_else(|| with_statement(&function, &options))
 }
 
 fn validate(function: &Function, errors: &mut Errors) {
     if function.name() != "main" {
         errors.on(
             function.ident(),
-            "`#[gmr::main]` goes on the program's `main`: move it there, or call `gmr::Builder::new().install()` here",
+            "`#[gmr::main]` can only be applied to `main`: move it there, or call \
+             `gmr::Builder::new().install()` here",
         );
     } else if let Some(asyncness) = lacks_runtime(function) {
         errors.on(
             asyncness,
-            "`async fn main` needs a runtime: add `#[tokio::main]` below `#[gmr::main]`, or the attribute of the runtime you use",
+            "`async fn main` needs a runtime: add `#[tokio::main]`, or the attribute of your runtime, \
+             below `#[gmr::main]`",
         );
     }
 }
 
-/// The `async` of a function that nothing runs.
+/// The `async` of an `async fn main` without a runtime.
 fn lacks_runtime(function: &Function) -> Option<Token![async]> {
     let asyncness = function.signature.asyncness.filter(|_| function.name() == "main")?;
-    let is_run = runtime::stands_on(&function.attributes) || runtime::has_made(asyncness.span);
-    (!is_run).then_some(asyncness)
+    let has_runtime = runtime::may_follow(&function.attributes) || runtime::generated(asyncness.span);
+    (!has_runtime).then_some(asyncness)
 }
 
-/// The user's function in a shape that the compiler has nothing more to say about: an `async fn main` at the root of a
-/// crate would be a second error. Its body is still checked, one level deeper.
-fn harmless(function: &Function, item: &TokenStream) -> TokenStream {
+/// The user's function, in a form that adds no second error: the compiler rejects an `async fn
+/// main` at the root of a crate. Nested in a plain `main`, its body is still checked.
+fn compilable(function: &Function, item: &TokenStream) -> TokenStream {
     match lacks_runtime(function) {
         Some(_) => quote!(fn main() { #item }),
         None => item.clone(),
     }
 }
 
-/// The user's function with the statement in it; everything else as it was written.
+/// The user's function with the statement at the top of its body, and otherwise unchanged.
 ///
-/// An `async fn` that is still to be handed to its runtime gets it into its async body, where it runs as soon as the runtime is built.
-/// It could run earlier: from a second `fn main` around the first. But a runtime's attribute may give `main` arguments, or take a result of
-/// another type than it gives (embassy, shuttle), and then no outer function can be written without knowing that attribute. Whoever wants it
-/// earlier writes `#[gmr::main]` below the runtime's attribute.
+/// If the runtime's attribute has not expanded yet, the statement goes into the async body and runs
+/// once the runtime is built. A generated outer `fn main` could run it earlier, but some runtimes'
+/// attributes give `main` arguments or change its return type (embassy, shuttle), so the outer
+/// function could not be written without knowing the attribute. To install gmr before the runtime
+/// is built, `#[gmr::main]` goes below the runtime's attribute.
 fn with_statement(function: &Function, options: &Options) -> TokenStream {
     let Function { head, body, .. } = function;
     let (inner_attributes, rest) = split_inner_attributes(body.stream());
     let statement = options.statement();
     let mut with_statement = Group::new(body.delimiter(), quote!(#inner_attributes #statement #rest));
-    // Where the user's body stands, but marked as ours: a lint about its statements must not judge the user by what we put before them.
+    // The span of the user's body, but marked as generated: lints about statements (such as
+    // `clippy::items_after_statements`) must not blame the user for the statement inserted here.
     with_statement.set_span(body.span().resolved_at(Span::mixed_site()));
     quote!(#head #with_statement)
 }
 
-/// `#![..]` can only stand first in a body.
+/// Splits off `#![..]`, which is only allowed at the start of a body.
 fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
     let trees: Vec<TokenTree> = body.into_iter().collect();
     let mut end = 0;
@@ -107,7 +113,7 @@ impl Options {
     fn read(args: TokenStream, errors: &mut Errors) -> Self {
         let args = Args::parse(args, OPTIONS, errors);
         for value in &args.unnamed {
-            errors.on(value, "expected an option with its name, such as `version = \"1.2.3\"`");
+            errors.on(value, "expected an option, such as `version = \"1.2.3\"`");
         }
         let mut options = Self::default();
         for given in &args.options {
@@ -125,11 +131,11 @@ impl Options {
         options
     }
 
-    /// The statement that arms the hook, and the crates that are linked for their sections.
+    /// The statement that installs gmr, after those that link the crates in `link(..)`.
     fn statement(&self) -> TokenStream {
         let krate = self.krate.clone().unwrap_or_else(|| parse_quote!(::gmr));
         let link = self.link.iter().map(|dependency| {
-            // Where the name stands, so that the compiler says there that it cannot find the crate.
+            // The span of the name, so that the compiler reports a missing crate there.
             quote_spanned!(dependency.span().resolved_at(Span::mixed_site())=> extern crate #dependency as _;)
         });
         let [product, version, vendor] = [&self.product, &self.version, &self.vendor].map(|value| {
@@ -138,7 +144,7 @@ impl Options {
         let signal = values::optional(self.signal.as_ref().map(ToTokens::to_token_stream));
         let format =
             values::optional(self.format.as_ref().map(|format| quote!(#krate::__private::Format::#format)));
-        // `mixed_site`: what the user's expressions name can never be a variable of ours.
+        // `mixed_site`: the user's expressions can't refer to variables of the expansion.
         quote_spanned! {Span::mixed_site()=>
             #(#link)*
             #krate::__private::arm(#krate::__private::Setup {

@@ -1,4 +1,6 @@
-//! `#[gmr::section]` and `#[gmr::config]`: the user's function as it is, and beside it an entry in the registry.
+//! `#[gmr::section]` and `#[gmr::config]`: the unchanged function, and an entry in the registry.
+//!
+//! The entry is plain data: titles, order and deadlines are applied in the runtime.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
@@ -17,14 +19,14 @@ const OPTIONS: &[Known] = &[
     Known { name: "crate", example: "crate = my_crate::gmr" },
 ];
 
-/// Which of the two attributes it is.
+/// Which of the two attributes is expanded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Section,
     Config,
 }
 
-/// What the attribute's arguments say.
+/// The attribute's options.
 #[derive(Default)]
 struct Options {
     title: Option<TokenStream>,
@@ -33,7 +35,7 @@ struct Options {
     krate: Option<Path>,
 }
 
-/// The attribute of this kind on this item.
+/// Expands the attribute on this item.
 pub(crate) fn expand(kind: Kind, args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let options = Options::read(args, &mut errors);
@@ -71,7 +73,7 @@ impl Options {
         for given in &args.options {
             match given.known.name {
                 "title" if !args.unnamed.is_empty() => {
-                    errors.on(&given.name, "the title is given already, without its name: keep one of them");
+                    errors.on(&given.name, "duplicate title: remove this option, or the first argument");
                 }
                 "title" => options.title = given.text(errors),
                 "order" => options.order = given.integer(errors),
@@ -83,18 +85,19 @@ impl Options {
         options
     }
 
-    /// The entry in the registry.
+    /// The statement that submits the entry to the registry.
     fn entry(&self, kind: Kind, function: &Function) -> TokenStream {
         let krate = self.krate.clone().unwrap_or_else(|| parse_quote!(::gmr));
         let generate = generate(&krate, function);
         let (kind, name) = (kind.variant(), function.name());
-        // The user's expressions stand in constants of the type that they should have, so that an error speaks of nothing but that type.
+        // The user's expressions initialize constants of the expected types, so that a type error
+        // mentions only those types.
         let (titles, orders) = (self.title.iter(), self.order.iter());
         let title = values::optional(self.title.as_ref().map(|_| quote!(__GMR_TITLE)));
         let order = self.order.as_ref().map_or_else(|| quote!(0), |_| quote!(__GMR_ORDER));
         let timeout = values::optional(self.timeout.clone());
         quote_spanned! {Span::mixed_site()=>
-            #krate::__private::a_section_goes_on_a_free_function! {
+            #krate::__private::section_must_be_a_free_function! {
                 #(const __GMR_TITLE: &str = #titles;)*
                 #(const __GMR_ORDER: i32 = #orders;)*
                 #generate
@@ -114,52 +117,61 @@ impl Options {
     }
 }
 
-/// A title may stand without its name if it is a literal and comes first.
+/// The title, if it is the first argument and a literal.
 fn unnamed_title(unnamed: &[Expr], errors: &mut Errors) -> Option<TokenStream> {
     let (first, others) = unnamed.split_first()?;
     for other in others {
-        errors.on(other, "only the title can stand without its name");
+        errors.on(other, "expected an option: only the title can be given without `title =`");
     }
     match values::literal(first) {
         Some(Lit::Str(title)) if !title.value().trim().is_empty() => Some(first.to_token_stream()),
         Some(Lit::Str(_)) => {
-            errors.on(first, "the title is empty: leave it out to have it made from the function's name");
+            errors.on(first, "the title is empty: omit it to derive one from the function's name");
             None
         }
         _ => {
-            errors.on(first, "only the title can stand without its name, and it is text: `\"Cache\"`");
+            errors.on(first, "expected an option or the title, which is a string: `\"Cache\"`");
             None
         }
     }
 }
 
-/// Everything that keeps this function from being run by a report.
+/// Adds an error for everything that prevents a report from calling this function.
 fn validate(kind: Kind, signature: &Signature, errors: &mut Errors) {
     let attribute = kind.attribute();
     if let Some(asyncness) = &signature.asyncness {
         errors.on(
             asyncness,
-            format!("`#[{attribute}]` cannot wait, for a report is made outside of any runtime: make this a plain `fn` that shows what async code has left in a static"),
+            format!(
+                "a `#[{attribute}]` function can't be `async`: reports run outside any runtime; make it a plain \
+                 `fn` that reads shared state"
+            ),
         );
     }
     if let Safety::Unsafe(unsafety) = &signature.safety {
         errors.on(
             unsafety,
-            format!("`#[{attribute}]` goes on a safe function, for a report can be asked for at any time: make this a safe `fn`"),
+            format!(
+                "a `#[{attribute}]` function can't be `unsafe`: reports call it at any time, with no way to \
+                 uphold its contract; make it a safe `fn`"
+            ),
         );
     }
     let generics = &signature.generics;
     if !generics.params.is_empty() {
         errors.on(
             generics,
-            format!("`#[{attribute}]` goes on a function without generics, for nothing says what to fill in for them: write one that calls this"),
+            format!(
+                "a `#[{attribute}]` function can't be generic: reports call it without type arguments; add a \
+                 non-generic `fn` that calls this one"
+            ),
         );
     }
     if let Some(clause) = &generics.where_clause {
         errors.on(
             clause,
             format!(
-                "`#[{attribute}]` goes on a function without a `where` clause: write one that calls this"
+                "a `#[{attribute}]` function can't have a `where` clause: add a `fn` without one that calls this"
             ),
         );
     }
@@ -168,32 +180,32 @@ fn validate(kind: Kind, signature: &Signature, errors: &mut Errors) {
 
 fn validate_inputs(attribute: &str, signature: &Signature, errors: &mut Errors) {
     if let Some(receiver) = signature.receiver() {
-        // The other arguments go with it when the method becomes a free function.
+        // One error is enough: the fix, a free function, replaces the other arguments as well.
         errors.on(
             receiver,
-            format!("`#[{attribute}]` goes on a free function, for a report has no `self` to call a method on: write one that finds the value in a static"),
+            format!(
+                "a `#[{attribute}]` function can't take `self`: reports have no value to call it on; add a free \
+                 `fn` that reads shared state"
+            ),
         );
     } else if !signature.inputs.is_empty() {
         errors.on(
             &signature.inputs,
-            format!(
-                "`#[{attribute}]` goes on a function without arguments: read what it shows from a static"
-            ),
+            format!("a `#[{attribute}]` function can't take arguments: remove them, and read shared state"),
         );
     }
     if let Some(variadic) = &signature.variadic {
-        errors
-            .on(variadic, format!("`#[{attribute}]` goes on a function without arguments: remove the `...`"));
+        errors.on(variadic, format!("a `#[{attribute}]` function can't take arguments: remove the `...`"));
     }
 }
 
-/// The function that calls the user's and turns what it returns into content.
+/// A function that calls the user's and converts the result to content.
 fn generate(krate: &Path, function: &Function) -> TokenStream {
     let ident = function.ident();
-    // A use in the registry is no use that the author wanted to hear of.
+    // The author does not need a warning about the call generated here.
     let deprecated = function.has("deprecated").then(|| quote!(#[allow(deprecated)]));
     if is_never(&function.signature.output) {
-        // There is no value whose type could be asked for; the call itself passes for content.
+        // There is no value to probe; `!` coerces to `Content`.
         return quote_spanned!(Span::mixed_site()=> #deprecated fn __gmr_generate() -> #krate::__private::Content { #ident() });
     }
     let probe = quote_spanned!(Span::mixed_site()=> (&&#krate::__private::convert::Probe::of(&value)));
@@ -216,26 +228,28 @@ fn generate(krate: &Path, function: &Function) -> TokenStream {
     }
 }
 
-/// The last of the calls: the one that fails when the type cannot be shown, and then at the type that the user wrote.
+/// The last of the calls, which fails to compile if the type can't be shown. Its span is the return
+/// type that the user wrote.
 fn show(krate: &Path, output: &ReturnType) -> TokenStream {
     let (start, end) = ends(output);
     let kind = quote_spanned!(start=> (&&#krate::__private::convert::Probe::of(&value)).leaf_kind());
-    // The compiler takes an expression to reach from its first token to its last.
+    // The span of an expression reaches from its first token to its last.
     let (reference, value) = (quote_spanned!(start=> &), quote_spanned!(end=> value));
     let content = Ident::new("content", Span::mixed_site());
     quote_spanned!(end=> #kind.#content(#reference #value))
 }
 
-/// Where the return type starts and where it ends, marked as ours so that no lint takes what stands there for the user's.
+/// The start and end of the return type, marked as generated so that lints ignore the code that has
+/// these spans.
 fn ends(output: &ReturnType) -> (Span, Span) {
-    let ours = |tree: Option<&TokenTree>| {
+    let generated = |tree: Option<&TokenTree>| {
         tree.map_or_else(Span::mixed_site, |tree| tree.span().resolved_at(Span::mixed_site()))
     };
     let trees: Vec<TokenTree> = match output {
         ReturnType::Default => Vec::new(),
         ReturnType::Type(_, shown) => shown.to_token_stream().into_iter().collect(),
     };
-    (ours(trees.first()), ours(trees.last()))
+    (generated(trees.first()), generated(trees.last()))
 }
 
 fn is_never(output: &ReturnType) -> bool {

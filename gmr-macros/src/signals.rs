@@ -1,7 +1,7 @@
-//! Which signals can ask for reports, as far as that is known before the program runs.
+//! The signals that `signal = ..` accepts.
 //!
-//! The compiler that runs this code may not run on the platform that the program is for, so only what is true of every
-//! Unix is judged here; the runtime judges the rest when it is installed.
+//! Checks only what holds on every Unix, since the program's platform may not be the compiler's.
+//! The runtime checks the rest at install.
 
 use crate::suggest;
 
@@ -39,10 +39,11 @@ const NAMES: [&str; 30] = [
     "SIGXFSZ",
 ];
 
-const UNCATCHABLE: &str = "cannot be caught by any program";
-const FAULT: &str = "tells of a fault of the program itself, after which there is nothing to carry on with";
+const UNCATCHABLE: &str = "cannot be caught";
+const FAULT: &str = "signals a fault in the program, which cannot continue after it";
 
-/// Those that cannot ask for reports, and why. A number stands with those that have the same one on every Unix.
+/// The signals that cannot be used, and why. The number is given where it is the same on every
+/// Unix.
 const REFUSED: [(&str, Option<i32>, &str); 9] = [
     ("SIGKILL", Some(9), UNCATCHABLE),
     ("SIGSTOP", None, UNCATCHABLE),
@@ -55,13 +56,14 @@ const REFUSED: [(&str, Option<i32>, &str); 9] = [
     ("SIGSYS", None, FAULT),
 ];
 
-/// No Unix that Rust has threads on numbers its signals higher.
+/// The highest signal number on any Unix on which Rust supports threads.
 const HIGHEST: i32 = 128;
 
-/// The signal of this name, with or without `SIG`, in capitals or not; spelt as the runtime wants it.
+/// The signal of this name, with or without `SIG` and in any case, spelled as the runtime expects
+/// it.
 ///
 /// # Errors
-/// What is wrong with it, for the user.
+/// The message for the user if the signal is unknown or cannot be used.
 pub(crate) fn by_name(written: &str) -> Result<String, String> {
     let capitals = written.trim().to_ascii_uppercase();
     if let Ok(number) = capitals.parse() {
@@ -77,13 +79,13 @@ pub(crate) fn by_name(written: &str) -> Result<String, String> {
     }
 }
 
-/// The signal of this number, as the runtime wants it.
+/// The signal of this number, as the runtime expects it.
 ///
 /// # Errors
-/// What is wrong with it, for the user.
+/// The message for the user if the signal is unknown or cannot be used.
 pub(crate) fn by_number(number: i32) -> Result<String, String> {
     if !(1..=HIGHEST).contains(&number) {
-        return Err(format!("no signal has the number {number}: name one, such as `SIGUSR2`"));
+        return Err(format!("no signal has the number {number}: use a name, such as `SIGUSR2`"));
     }
     match REFUSED.iter().find(|(_, refused, _)| *refused == Some(number)) {
         Some((name, _, reason)) => Err(refusal(&format!("{name} ({number})"), reason)),
@@ -92,14 +94,14 @@ pub(crate) fn by_number(number: i32) -> Result<String, String> {
 }
 
 fn unknown(written: &str, name: &str) -> String {
-    let takeable = NAMES.iter().copied().filter(|name| REFUSED.iter().all(|(refused, ..)| refused != name));
-    let meant = suggest::closest(name, takeable.clone());
-    let meant = meant.map_or_else(String::new, |name| format!("did you mean `{name}`? "));
-    format!("unknown signal `{written}`: {meant}known are {}", suggest::list(takeable))
+    let usable = NAMES.iter().copied().filter(|name| REFUSED.iter().all(|(refused, ..)| refused != name));
+    let hint = suggest::closest(name, usable.clone());
+    let hint = hint.map_or_else(String::new, |name| format!("did you mean `{name}`? "));
+    format!("unknown signal `{written}`: {hint}expected one of {}", suggest::list(usable))
 }
 
 fn refusal(name: &str, reason: &str) -> String {
-    format!("{name} {reason}: take SIGUSR2, SIGUSR1 or SIGQUIT")
+    format!("{name} {reason}: use SIGUSR2, SIGUSR1 or SIGQUIT")
 }
 
 #[cfg(test)]
@@ -116,11 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_one_is_answered_with_the_known_ones() {
+    fn an_unknown_signal_is_an_error_with_the_usable_ones() {
         let message = by_name("SIGUSR3").unwrap_err();
         assert!(message.contains("did you mean `SIGUSR1`?"), "{message}");
         assert!(message.contains("`SIGQUIT`"), "{message}");
-        assert!(!message.contains("SIGKILL"), "a signal that would be refused next: {message}");
+        assert!(!message.contains("SIGKILL"), "suggests a signal that cannot be used: {message}");
         for written in ["", "SIG", "SIGNONSENSE", "ÄÖÜ"] {
             assert!(by_name(written).is_err(), "{written:?}");
         }
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_cannot_ask_for_reports_are_refused_with_the_reason() {
+    fn signals_that_cannot_be_used_are_refused_with_the_reason() {
         for (name, number, reason) in REFUSED {
             assert!(by_name(name).unwrap_err().contains(reason), "{name}");
             if let Some(number) = number {

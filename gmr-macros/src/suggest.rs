@@ -1,8 +1,10 @@
-//! What the user may have meant: the known word that is closest to the one that was written.
+//! Suggestions for misspelled words.
+//!
+//! Knows nothing about options, signals or formats: the caller passes the words to choose from.
 
-/// The closest of the known words, if one is close enough to be a slip of the pen.
+/// The known word closest to the one that was written, if it is close enough to be a typo.
 pub(crate) fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the letters is what rustc's own suggestions tolerate.
+    // The same threshold as in rustc's own suggestions: a third of the letters.
     let tolerated = (written.chars().count() / 3).max(1);
     known
         .into_iter()
@@ -12,12 +14,13 @@ pub(crate) fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
         .map(|(_, word)| word)
 }
 
-/// The words in backquotes, with commas between them.
+/// The words in backticks, separated by commas.
 pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// How many letters have to be put in, taken out, changed, or swapped with their neighbours, to make one word of the other (Damerau and Levenshtein).
+/// The Damerau–Levenshtein distance: how many insertions, deletions, substitutions and swaps of
+/// neighbouring letters turn one word into the other.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
@@ -41,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_pen_is_understood() {
+    fn typos_are_recognized() {
         let known = ["title", "order", "timeout", "crate"];
         assert_eq!(closest("tittle", known), Some("title"));
         assert_eq!(closest("time_out", known), Some("timeout"));

@@ -1,4 +1,4 @@
-//! `#[gmr::task]`: the body of an `async fn`, tracked as a task.
+//! `#[gmr::task]`: wraps the body of an `async fn` in a tracked future.
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
@@ -17,7 +17,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "crate", example: "crate = my_crate::gmr" },
 ];
 
-/// The attribute on this item.
+/// Expands the attribute on this item.
 pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = Args::parse(args, OPTIONS, &mut errors);
@@ -25,7 +25,7 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     for given in &args.options {
         match given.known.name {
             "name" if !args.unnamed.is_empty() => {
-                errors.on(&given.name, "the name is given already, without its name: keep one of them");
+                errors.on(&given.name, "duplicate name: remove this option, or the first argument");
             }
             "name" => name = given.text(&mut errors),
             "crate" => krate = given.path(&mut errors).unwrap_or(krate),
@@ -38,7 +38,8 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     {
         errors.on(
             function.signature.fn_token,
-            "`#[gmr::task]` goes on an `async fn`: make it one, or track a future with `gmr::task::track`",
+            "`#[gmr::task]` can only be applied to an `async fn`: make it `async`, or track a future with \
+             `gmr::task::track`",
         );
     }
     fallback(errors, item).unwrap_or_else(|| {
@@ -49,25 +50,25 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
 fn unnamed(args: &Args, errors: &mut Errors) -> Option<TokenStream> {
     let (first, others) = args.unnamed.split_first()?;
     for other in others {
-        errors.on(other, "only the name can stand without its name");
+        errors.on(other, "expected an option: only the task's name can be given without `name =`");
     }
     match values::literal(first) {
         Some(Lit::Str(name)) if !name.value().trim().is_empty() => Some(first.to_token_stream()),
         _ => {
-            errors.on(first, "only the name can stand without its name, and it is text: `\"checkout\"`");
+            errors.on(first, "expected an option or the task's name, which is a string: `\"checkout\"`");
             None
         }
     }
 }
 
-/// The function with its body in an async block that is tracked.
+/// The function with its body moved into a tracked async block.
 fn tracked(function: &Function, name: Option<TokenStream>, krate: &Path) -> TokenStream {
     let Function { head, body, .. } = function;
     let ident = function.name();
     let name = name.unwrap_or_else(
         || quote_spanned!(Span::mixed_site()=> ::core::concat!(::core::module_path!(), "::", #ident)),
     );
-    // A task is said to be spawned at the line of its function.
+    // The location that the report shows for the task: the line of the function.
     let here = function.ident().span().resolved_at(Span::mixed_site());
     let named = quote_spanned!(here=> #krate::__private::task::named);
     let hint = type_hint(&function.signature.output);
@@ -80,11 +81,12 @@ fn tracked(function: &Function, name: Option<TokenStream>, krate: &Path) -> Toke
     quote!(#head #inner)
 }
 
-/// Tells the compiler what the block returns, which it would otherwise have to guess where the body uses `?`.
+/// A statement from which the compiler infers the block's type. Without it, a body that uses `?`
+/// does not compile: the error type is ambiguous.
 fn type_hint(output: &ReturnType) -> TokenStream {
     let ReturnType::Type(_, output) = output else { return TokenStream::new() };
     let tokens = output.to_token_stream();
-    // `impl Trait` names no type.
+    // A variable can't have the type `impl Trait`.
     if mentions_impl(tokens.clone()) || tokens.to_string() == "!" {
         return TokenStream::new();
     }
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_is_tracked_and_the_head_stays() {
+    fn the_body_is_tracked_and_the_head_unchanged() {
         let text = expanded(
             "",
             "pub async fn checkout(&self, order: u64) -> Result<u64, Error> { work(order).await? }",
@@ -134,9 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_and_the_function_stays() {
+    fn mistakes_are_reported_and_the_function_is_kept() {
         let text = expanded("", "fn checkout() {}");
-        assert!(text.contains("goes on an `async fn`") && text.ends_with("fn checkout () { }"), "{text}");
+        assert!(
+            text.contains("only be applied to an `async fn`") && text.ends_with("fn checkout () { }"),
+            "{text}"
+        );
         assert!(expanded("nmae = 1", "async fn f() {}").contains("did you mean `name`?"));
     }
 }

@@ -57,11 +57,11 @@ pub use views::Format;
 #[doc(hidden)]
 pub mod __private {
     //! What generated code may name. Not part of the public interface: it changes without notice.
-    pub use crate::a_section_goes_on_a_free_function;
     pub use crate::install::{Setup, arm};
     pub use crate::model::Content;
     pub use crate::section::convert;
     pub use crate::section::registry::{Kind, SectionEntry};
+    pub use crate::section_must_be_a_free_function;
     pub use crate::views::Format;
     pub mod task {
         //! For `#[gmr::task]`.
@@ -70,11 +70,14 @@ pub mod __private {
     pub use inventory;
 }
 
-/// What surrounds the entry of a section. On a function inside an `impl`, which an attribute cannot tell from a free one, the compiler refuses the
-/// nameless constant and says that the error comes from the macro of this name: the name is all that can be told to the user there.
+/// Wraps the registry entry of a section.
+///
+/// An attribute can't tell an associated function from a free one. In an `impl` block, the compiler
+/// rejects the unnamed constant and reports that the error originates in a macro of this name. The
+/// name is the only hint that can be given there.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! a_section_goes_on_a_free_function {
+macro_rules! section_must_be_a_free_function {
     ($($entry:tt)*) => {
         const _: () = { $($entry)* };
     };

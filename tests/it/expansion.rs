@@ -1,4 +1,4 @@
-//! What the attributes leave in the registry: the entries of the crates beside this one, and nothing else.
+//! Checks the registry entries that the attributes generate in the crates beside this one.
 
 use std::collections::BTreeMap;
 use std::panic;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use gmr::__private::{Kind, SectionEntry, inventory};
 use gmr::model::Content;
 
-// The strict crate is linked as any dependency is; the other one only by what `link` expands to.
+// `extern crate` links them, as the expansion of `link(..)` does.
 extern crate gmr_test_sections as _;
 extern crate gmr_test_strict as _;
 
-/// By function; those that are registered twice under their kind as well.
+/// The entries of a module, by kind and function.
 fn entries(module: &str) -> BTreeMap<String, &'static SectionEntry> {
     let of_module = inventory::iter::<SectionEntry>
         .into_iter()
@@ -24,9 +24,9 @@ fn functions(module: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_shape_is_registered_as_it_was_written() {
+fn every_section_is_registered_with_its_options() {
     let entries = entries("gmr_test_strict::shapes");
-    let said = |entry: &SectionEntry| (entry.title, entry.order, entry.timeout);
+    let options = |entry: &SectionEntry| (entry.title, entry.order, entry.timeout);
     let expected = [
         ("Config config", Some("strict"), 0, None),
         ("Config section_and_config", Some("second-of-two"), 0, None),
@@ -44,12 +44,12 @@ fn every_shape_is_registered_as_it_was_written() {
     ];
     assert_eq!(entries.keys().collect::<Vec<_>>(), expected.map(|(name, ..)| name));
     for (name, title, order, timeout) in expected {
-        assert_eq!(said(entries[name]), (title, order, timeout), "{name}");
+        assert_eq!(options(entries[name]), (title, order, timeout), "{name}");
     }
 }
 
 #[test]
-fn a_section_stands_in_any_module() {
+fn sections_are_registered_from_any_module() {
     assert_eq!(
         functions("gmr_test_strict::bare"),
         ["Config without_prelude_either", "Section without_prelude"]
@@ -66,14 +66,14 @@ fn a_section_stands_in_any_module() {
 }
 
 #[test]
-fn a_crate_that_only_contributes_sections_is_linked() {
+fn a_crate_that_only_contributes_sections_is_registered() {
     let linked = entries("gmr_test_sections");
     assert_eq!(linked["Section pool"].title, Some("Linked Section"));
     assert_eq!(linked["Config limits"].kind, Kind::Config);
 }
 
 #[test]
-fn whatever_a_section_returns_is_shown() {
+fn every_return_type_is_converted() {
     let entries = entries("gmr_test_strict::returns");
     let shown = |name: &str| (entries[&format!("Section returns_{name}")].generate)();
     assert_eq!(shown("impl_display"), Content::Text("broken".into()));

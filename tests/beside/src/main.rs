@@ -1,11 +1,12 @@
-//! Three async functions, one in the other, and a leaf that waits: what a poll of them costs with each tracer, and what it takes to have the stacks of many such tasks as text.
+//! Measures task tracers: the cost of a poll of three nested async functions, and the time to write the
+//! stacks of many such tasks as text.
 
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Of how many the median is.
+/// Measurements per median.
 const RUNS: usize = 9;
 
 async fn leaf() {
@@ -63,7 +64,7 @@ mod framed {
     }
 }
 
-/// Tokio's task dump sees leaves of tokio's only.
+/// Tokio's task dump sees only tokio's own leaf futures.
 #[cfg(feature = "taskdump")]
 mod channel {
     pub async fn outer() {
@@ -106,7 +107,7 @@ fn polls<F: Future<Output = ()>>(tracer: &str, make: impl Fn() -> F) {
         }
         start.elapsed().as_secs_f64() * 1e9 / f64::from(TASKS)
     });
-    println!("{tracer}: {poll:.1} ns a poll; {task:.1} ns to make, poll once and drop a task");
+    println!("{tracer}: {poll:.1} ns per poll; {task:.1} ns to create, poll once and drop a task");
 }
 
 fn all_polls() {
@@ -127,7 +128,7 @@ async fn dumps(tracer: &str, count: usize) {
             "async-backtrace" => tokio::spawn(framed::outer()),
             #[cfg(feature = "taskdump")]
             "taskdump" => tokio::spawn(channel::outer()),
-            _ => panic!("there is no tracer {tracer}"),
+            _ => panic!("unknown tracer {tracer}"),
         };
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -153,9 +154,9 @@ fn main() {
     if what == "poll" {
         return all_polls();
     }
-    let count = arguments.next().map_or(1_000, |count| count.parse().expect("how many tasks"));
+    let count = arguments.next().map_or(1_000, |count| count.parse().expect("the number of tasks"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
     runtime.expect("a runtime").block_on(dumps(&what, count));
-    // Without a wait for tasks that never end.
+    // Exit without waiting for tasks, which never end.
     std::process::exit(0);
 }

@@ -1,26 +1,27 @@
-//! Attributes of async runtimes other than tokio, as they treat the function they stand on: `[attributes] async fn main() { .. }`.
+//! Attributes that transform `async fn main` as those of runtimes other than tokio do.
 //!
-//! What runs it is no more than one poll.
+//! They expect `[attributes] async fn main() { .. }`, and poll the future once.
 
 use proc_macro::{Delimiter, Group, TokenStream, TokenTree};
 
-/// As `#[async_std::main]` does it: an inner `async fn main`, newly written, keeps the attributes; an outer one runs it.
+/// Like `#[async_std::main]`: generates an inner `async fn main`, which keeps the attributes, and an
+/// outer `fn main` that runs it.
 #[proc_macro_attribute]
 pub fn nesting(_args: TokenStream, item: TokenStream) -> TokenStream {
-    let (attributes, body) = take_apart(item);
+    let (attributes, body) = split(item);
     let inner = attributes.into_iter().chain(tokens("async fn main()")).chain([body]);
     function(inner.chain(run(tokens("main()"))).collect())
 }
 
-/// As `#[actix_web::main]` does it: the same function without `async`, its body in a block that is run.
+/// Like `#[actix_web::main]`: removes `async`, and runs the body as an async block.
 #[proc_macro_attribute]
 pub fn unwrapping(_args: TokenStream, item: TokenStream) -> TokenStream {
-    let (attributes, body) = take_apart(item);
+    let (attributes, body) = split(item);
     let block = tokens("async move").into_iter().chain([body]).collect();
     attributes.into_iter().chain(function(run(block))).collect()
 }
 
-fn take_apart(item: TokenStream) -> (TokenStream, TokenTree) {
+fn split(item: TokenStream) -> (TokenStream, TokenTree) {
     let mut attributes: Vec<TokenTree> = item.into_iter().collect();
     let body = attributes.pop().expect("a body");
     let is_async = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if word.to_string() == "async");

@@ -1,5 +1,6 @@
-//! A crate that contributes a section and a configuration group, and nothing else: no program calls anything in it, so without
-//! `#[gmr::main(link(gmr_test_sections))]` the linker would leave it out.
+//! A crate that only contributes a section and a configuration group.
+//!
+//! No program calls anything in it, so it is linked only by `#[gmr::main(link(gmr_test_sections))]`.
 
 use serde::Serialize;
 

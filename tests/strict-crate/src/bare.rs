@@ -1,4 +1,4 @@
-//! A module in which nothing is in scope but what is named.
+//! A module without a prelude.
 #![no_implicit_prelude]
 
 #[::gmr::section(title = "Bare", order = 3, timeout = "2s")]

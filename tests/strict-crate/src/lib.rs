@@ -1,6 +1,6 @@
-//! The strictest crate that an adopter could have: the expansions have to compile in it.
+//! A crate that denies every lint a user could deny: the expansions must compile in it.
 //!
-//! Every section here is a real one, registered when the crate is linked; `tests/it/expansion.rs` looks for them.
+//! Its sections are registered when the crate is linked; `tests/it/expansion.rs` checks them.
 #![forbid(unsafe_code)]
 #![deny(
     warnings,
@@ -14,10 +14,10 @@
 #![deny(single_use_lifetimes, unused_lifetimes, unused_import_braces, unused_results, trivial_casts)]
 #![deny(clippy::all, clippy::pedantic, clippy::items_after_statements)]
 #![deny(clippy::shadow_reuse, clippy::shadow_same, clippy::shadow_unrelated)]
-// Sections that only show what may be returned have no other reason for an `Option`.
+// Some sections return an `Option` only to test that type.
 #![allow(clippy::unnecessary_wraps)]
 
-/// Another name for gmr, as a crate would have it that hands it on.
+/// gmr under another name, as a crate that re-exports it might have.
 pub mod reexport {
     pub use gmr as meditation;
 }

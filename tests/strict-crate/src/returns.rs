@@ -1,4 +1,4 @@
-//! Everything that a section may return.
+//! Every return type of a section.
 
 use std::convert::Infallible;
 use std::fmt::{Display, Formatter};

@@ -1,4 +1,4 @@
-//! Everything that may stand on, in or around a section.
+//! Sections with every option and attribute, and in every place.
 
 const TITLE: &str = "From a Constant";
 const ORDER: i32 = -7;
@@ -64,7 +64,7 @@ const fn section_and_config() -> u8 {
     1
 }
 
-/// Has a section in its body.
+/// Contains a section.
 pub const fn outer() {
     #[gmr::section]
     const fn nested() -> u8 {
@@ -72,7 +72,7 @@ pub const fn outer() {
     }
 }
 
-/// Has a section in a body that has types to fill in.
+/// A generic function that contains a section.
 pub const fn generic<T>() {
     #[gmr::section]
     const fn nested_in_generic() -> u8 {

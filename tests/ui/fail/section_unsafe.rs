@@ -4,6 +4,6 @@ unsafe fn cache() -> u8 {
 }
 
 fn main() {
-    // SAFETY: it asks nothing of its caller.
+    // SAFETY: the function has no preconditions.
     unsafe { cache() };
 }

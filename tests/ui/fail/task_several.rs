@@ -1,4 +1,4 @@
-//! Every mistake at once: an option that does not exist, a name that is no text, a function that is not async.
+//! Several mistakes: an unknown option, a name that is not a string, a function that is not async.
 
 #[gmr::task(7, nmae = "checkout")]
 fn checkout() {}

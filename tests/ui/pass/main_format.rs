@@ -1,4 +1,4 @@
-//! A format, by its name.
+//! The option `format`.
 
 #[gmr::main(format = "json-lines")]
 fn main() {}

@@ -1,4 +1,4 @@
-//! Every shape that `main` has without a runtime; one module for each, since a program has one `main`.
+//! Every form of `main` without a runtime, in a module each, since a program has one `main`.
 
 mod unit {
     #[gmr::main]

@@ -6,7 +6,7 @@ async fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// gmr can be installed once in a process.
+/// Fails unless gmr is installed: a second installation is an error.
 fn armed() {
     assert_eq!(gmr::Builder::new().install().unwrap_err().kind(), gmr::ErrorKind::AlreadyInstalled);
 }
