@@ -1,64 +1,115 @@
-//! Which formats a report can be written in, and which of them this build has.
+//! The report formats that `format = ".."` accepts.
+//!
+//! Whether a format's feature is enabled is not known here: features belong to `gmr`, which the
+//! user's crate depends on, and the generated code asks it.
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens as _, quote_spanned};
+use syn::Path;
 
 use crate::suggest;
 
-/// The name of a format, the variant of the runtime's `Format`, the feature it needs, and whether gmr was built with that.
-type Format = (&'static str, &'static str, &'static str, bool);
-
-const FORMATS: [Format; 5] = [
-    ("text", "Text", "", true),
-    ("json", "Json", "json", cfg!(feature = "json")),
-    ("json-lines", "JsonLines", "json", cfg!(feature = "json")),
-    ("xml", "Xml", "xml", cfg!(feature = "xml")),
-    ("html", "Html", "html", cfg!(feature = "html")),
+/// Each format's name, its variant of the runtime's `Format`, and the macro of the runtime that
+/// reports its feature as disabled.
+const FORMATS: [(&str, &str, Option<&str>); 5] = [
+    ("text", "Text", None),
+    ("json", "Json", Some("requires_json")),
+    ("json-lines", "JsonLines", Some("requires_json")),
+    ("xml", "Xml", Some("requires_xml")),
+    ("html", "Html", Some("requires_html")),
 ];
 
-/// The runtime's name for this format.
-///
-/// # Errors
-/// There is none of this name, or gmr was built without it: what to say.
-pub(crate) fn by_name(name: &str) -> Result<Ident, String> {
-    find(name, &FORMATS).map(|variant| Ident::new(variant, Span::mixed_site()))
+/// A format, and where the user named it.
+#[derive(Debug)]
+pub(crate) struct Format {
+    variant: &'static str,
+    requires: Option<&'static str>,
+    span: Span,
 }
 
-fn find(name: &str, formats: &[Format]) -> Result<&'static str, String> {
-    match formats.iter().find(|(known, ..)| *known == name) {
-        Some((_, variant, _, true)) => Ok(variant),
-        Some((_, _, feature, false)) => Err(format!(
-            "`format = \"{name}\"` needs gmr's feature `{feature}`: run `cargo add gmr --features {feature}`"
-        )),
-        None => {
-            let names = || formats.iter().map(|(known, ..)| *known);
-            let wanted = name.to_ascii_lowercase().replace('_', "-");
-            Err(match suggest::closest(&wanted, names()) {
-                Some(close) => format!("unknown format `{name}`: did you mean `{close}`?"),
-                None => format!("unknown format `{name}`: there are {}", suggest::list(names())),
-            })
+impl Format {
+    /// The format of this name.
+    ///
+    /// # Errors
+    /// The message for the user if no format has this name.
+    pub(crate) fn find(name: &str, span: Span) -> Result<Self, String> {
+        if let Some(&(_, variant, requires)) = FORMATS.iter().find(|(known, ..)| *known == name) {
+            return Ok(Self { variant, requires, span });
         }
+        let names = || FORMATS.iter().map(|(known, ..)| *known);
+        let wanted = name.to_ascii_lowercase().replace('_', "-");
+        let hint = suggest::closest(&wanted, names());
+        let hint = hint.map_or_else(String::new, |close| format!("did you mean `{close}`? "));
+        Err(format!("unknown report format `{name}`: {hint}expected one of {}", suggest::list(names())))
+    }
+
+    /// An expression of the runtime's `Format`, or an error if the format's feature is disabled.
+    pub(crate) fn expression(&self, krate: &Path) -> TokenStream {
+        let krate = self.located(krate);
+        let variant = Ident::new(self.variant, self.mixed_site());
+        let value = quote_spanned!(self.mixed_site()=> #krate::__private::Format::#variant);
+        self.requires(&krate, &value).unwrap_or(value)
+    }
+
+    /// An item that expands to nothing, or to an error if the format's feature is disabled.
+    pub(crate) fn check(&self, krate: &Path) -> Option<TokenStream> {
+        self.requires(&self.located(krate), &TokenStream::new())
+    }
+
+    fn requires(&self, krate: &TokenStream, value: &TokenStream) -> Option<TokenStream> {
+        let name = Ident::new(self.requires?, self.mixed_site());
+        Some(quote_spanned!(self.mixed_site()=> #krate::__private::#name! { #value }))
+    }
+
+    /// The path, located at the user's literal, so that the compiler reports the error there. Each
+    /// token keeps its hygiene: the path may contain `$crate`.
+    fn located(&self, krate: &Path) -> TokenStream {
+        let locate = |mut tree: TokenTree| {
+            tree.set_span(self.span.resolved_at(tree.span()));
+            tree
+        };
+        krate.to_token_stream().into_iter().map(locate).collect()
+    }
+
+    fn mixed_site(&self) -> Span {
+        self.span.resolved_at(Span::mixed_site())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use syn::parse_quote;
+
     use super::*;
 
+    fn find(name: &str) -> Result<Format, String> {
+        Format::find(name, Span::call_site())
+    }
+
     #[test]
-    fn a_format_is_known_by_its_name_and_says_what_it_needs() {
-        let formats = [("text", "Text", "", true), ("json-lines", "JsonLines", "json", false)];
-        assert_eq!(find("text", &formats), Ok("Text"));
+    fn a_format_asks_the_runtime_for_its_feature() {
+        let krate = parse_quote!(::gmr);
+        let text = find("text").unwrap();
+        assert_eq!(text.expression(&krate).to_string(), ":: gmr :: __private :: Format :: Text");
+        assert!(text.check(&krate).is_none());
+        let lines = find("json-lines").unwrap();
         assert_eq!(
-            find("json-lines", &formats).unwrap_err(),
-            "`format = \"json-lines\"` needs gmr's feature `json`: run `cargo add gmr --features json`"
+            lines.expression(&krate).to_string(),
+            ":: gmr :: __private :: requires_json ! { :: gmr :: __private :: Format :: JsonLines }"
+        );
+        assert_eq!(lines.check(&krate).unwrap().to_string(), ":: gmr :: __private :: requires_json ! { }");
+    }
+
+    #[test]
+    fn an_unknown_format_is_an_error_with_the_known_ones() {
+        assert_eq!(
+            find("JSON_lines").unwrap_err(),
+            "unknown report format `JSON_lines`: did you mean `json-lines`? \
+             expected one of `text`, `json`, `json-lines`, `xml`, `html`"
         );
         assert_eq!(
-            find("JSON_lines", &formats).unwrap_err(),
-            "unknown format `JSON_lines`: did you mean `json-lines`?"
-        );
-        assert_eq!(
-            find("yaml", &formats).unwrap_err(),
-            "unknown format `yaml`: there are `text`, `json-lines`"
+            find("yaml").unwrap_err(),
+            "unknown report format `yaml`: expected one of `text`, `json`, `json-lines`, `xml`, `html`"
         );
     }
 }

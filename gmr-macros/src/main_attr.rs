@@ -9,6 +9,7 @@ use syn::{Path, Token, parse_quote};
 use crate::args::{Args, Known};
 use crate::errors::Errors;
 use crate::fallback::fallback;
+use crate::formats::Format;
 use crate::item::Function;
 use crate::{runtime, values};
 
@@ -31,7 +32,7 @@ struct Options {
     product: Option<TokenStream>,
     vendor: Option<TokenStream>,
     signal: Option<String>,
-    format: Option<Ident>,
+    format: Option<Format>,
     link: Vec<Ident>,
     krate: Option<Path>,
 }
@@ -41,9 +42,12 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let options = Options::read(args, &mut errors);
     let function = Function::parse(item.clone(), ATTRIBUTE, &mut errors);
-    let Some(function) = function else { return fallback(errors, item).unwrap_or_default() };
+    let Some(function) = function else {
+        return fallback(errors, &options.with_check(item)).unwrap_or_default();
+    };
     validate(&function, &mut errors);
-    fallback(errors, &compilable(&function, item)).unwrap_or_else(|| with_statement(&function, &options))
+    let item = options.with_check(&compilable(&function, item));
+    fallback(errors, &item).unwrap_or_else(|| with_statement(&function, &options))
 }
 
 fn validate(function: &Function, errors: &mut Errors) {
@@ -131,9 +135,20 @@ impl Options {
         options
     }
 
+    fn krate(&self) -> Path {
+        self.krate.clone().unwrap_or_else(|| parse_quote!(::gmr))
+    }
+
+    /// The item, after a check of the format's feature. The statement, which has the same check, is
+    /// left out of the expansion when there are other mistakes.
+    fn with_check(&self, item: &TokenStream) -> TokenStream {
+        let check = self.format.as_ref().and_then(|format| format.check(&self.krate()));
+        quote!(#check #item)
+    }
+
     /// The statement that installs gmr, after those that link the crates in `link(..)`.
     fn statement(&self) -> TokenStream {
-        let krate = self.krate.clone().unwrap_or_else(|| parse_quote!(::gmr));
+        let krate = self.krate();
         let link = self.link.iter().map(|dependency| {
             // The span of the name, so that the compiler reports a missing crate there.
             quote_spanned!(dependency.span().resolved_at(Span::mixed_site())=> extern crate #dependency as _;)
@@ -142,8 +157,7 @@ impl Options {
             values::optional(value.as_ref().map(|value| quote!(::core::convert::Into::into(#value))))
         });
         let signal = values::optional(self.signal.as_ref().map(ToTokens::to_token_stream));
-        let format =
-            values::optional(self.format.as_ref().map(|format| quote!(#krate::__private::Format::#format)));
+        let format = values::optional(self.format.as_ref().map(|format| format.expression(&krate)));
         // `mixed_site`: the user's expressions can't refer to variables of the expansion.
         quote_spanned! {Span::mixed_site()=>
             #(#link)*

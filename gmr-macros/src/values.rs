@@ -12,7 +12,8 @@ use syn::{Expr, ExprLit, Lit, Path, PathArguments, Token};
 
 use crate::args::{Given, Value};
 use crate::errors::Errors;
-use crate::{formats, signals};
+use crate::formats::Format;
+use crate::signals;
 
 impl Given {
     /// An expression that evaluates to a string.
@@ -65,12 +66,12 @@ impl Given {
     }
 
     /// The name of a report format.
-    pub(crate) fn format(&self, errors: &mut Errors) -> Option<Ident> {
+    pub(crate) fn format(&self, errors: &mut Errors) -> Option<Format> {
         let value = self.assigned(errors)?;
         let Some(Lit::Str(name)) = literal(value) else {
             return self.reject(value, "must be a string literal, such as", errors);
         };
-        formats::by_name(&name.value()).map_err(|message| errors.on(value, message)).ok()
+        Format::find(&name.value(), name.span()).map_err(|message| errors.on(value, message)).ok()
     }
 
     /// The path of a module or crate.

@@ -37,6 +37,7 @@ mod install;
 mod mask;
 pub mod model;
 mod reporter;
+mod requires;
 mod section;
 mod sinks;
 mod symbols;
@@ -61,8 +62,8 @@ pub mod __private {
     pub use crate::model::Content;
     pub use crate::section::convert;
     pub use crate::section::registry::{Kind, SectionEntry};
-    pub use crate::section_must_be_a_free_function;
     pub use crate::views::Format;
+    pub use crate::{requires_html, requires_json, requires_xml, section_must_be_a_free_function};
     pub mod task {
         //! For `#[gmr::task]`.
         pub use crate::task::named;

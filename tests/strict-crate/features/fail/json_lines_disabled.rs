@@ -1,0 +1,2 @@
+#[gmr::main(format = "json-lines")]
+fn main() {}

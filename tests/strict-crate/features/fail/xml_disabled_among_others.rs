@@ -1,0 +1,2 @@
+#[gmr::main(version = 1, format = "xml")]
+async fn main() {}

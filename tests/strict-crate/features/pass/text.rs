@@ -1,0 +1,2 @@
+#[gmr::main(format = "text")]
+fn main() {}
