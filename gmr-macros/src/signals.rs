@@ -1,7 +1,8 @@
 //! The signals that `signal = ..` accepts.
 //!
 //! Checks only what holds on every Unix, since the program's platform may not be the compiler's.
-//! The runtime checks the rest at install.
+//! The runtime checks the rest at install. It has a table of its own, for the platform that it runs
+//! on; a test below compares the two.
 
 use crate::suggest;
 
@@ -106,7 +107,55 @@ fn refusal(name: &str, reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use gmr::__private::find_signal;
+    use gmr::ErrorKind;
+
     use super::*;
+
+    /// The two tables differ in what they hold: this one has the names of every platform and the
+    /// reasons for its refusals, the runtime's has the numbers of the platform it runs on.
+    #[test]
+    fn the_runtime_agrees() {
+        let mut not_here = BTreeSet::new();
+        for name in NAMES {
+            match find_signal(name).map_err(|error| error.kind()) {
+                Ok(signal) => {
+                    assert_eq!(signal.name, name);
+                    assert_eq!(by_name(name).as_deref(), Ok(name));
+                }
+                Err(ErrorKind::ForbiddenSignal) => assert!(by_name(name).is_err(), "{name}"),
+                Err(_) => {
+                    not_here.insert(name);
+                }
+            }
+        }
+        if cfg!(target_os = "linux") {
+            assert_eq!(not_here, BTreeSet::from(["SIGINFO"]));
+        }
+    }
+
+    #[test]
+    fn the_runtime_knows_no_other_names_and_refuses_no_other_signals() {
+        let mut refused = 0;
+        for number in 1..=HIGHEST {
+            match find_signal(&number.to_string()).map_err(|error| error.kind()) {
+                Ok(signal) => {
+                    let named = signal.name.starts_with("SIG");
+                    assert!(!named || NAMES.contains(&signal.name.as_str()), "{signal:?}");
+                    assert!(by_number(number).is_ok(), "{signal:?}");
+                }
+                Err(ErrorKind::ForbiddenSignal) => refused += 1,
+                Err(_) => {}
+            }
+        }
+        for number in REFUSED.iter().filter_map(|(_, number, _)| *number) {
+            let error = find_signal(&number.to_string()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ForbiddenSignal, "{number}");
+        }
+        assert_eq!(refused, REFUSED.len());
+    }
 
     #[test]
     fn a_signal_is_found_by_each_of_its_names() {

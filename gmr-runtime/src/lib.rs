@@ -62,6 +62,7 @@ pub mod __private {
     pub use crate::model::Content;
     pub use crate::section::convert;
     pub use crate::section::registry::{Kind, SectionEntry};
+    pub use crate::trigger::signals_by_name::{Signal, find as find_signal};
     pub use crate::views::Format;
     pub use crate::{requires_html, requires_json, requires_xml, section_must_be_a_free_function};
     pub mod task {

@@ -4,9 +4,11 @@ use crate::error::{Error, ErrorKind};
 
 /// A signal that can ask for reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Signal {
-    pub(crate) number: i32,
-    pub(crate) name: String,
+pub struct Signal {
+    /// Its number on this platform.
+    pub number: i32,
+    /// Its name, or `signal 40` if it has none.
+    pub name: String,
 }
 
 /// No signal has a higher number on any platform.
@@ -20,7 +22,7 @@ const FORBIDDEN: [&str; 9] =
 ///
 /// # Errors
 /// There is no such signal here, or it cannot ask for reports.
-pub(crate) fn find(text: &str) -> Result<Signal, Error> {
+pub fn find(text: &str) -> Result<Signal, Error> {
     let wanted = text.trim().to_ascii_uppercase();
     let number = wanted.parse::<i32>().ok().filter(|number| (1..=highest()).contains(number));
     let number = number.or_else(|| number_of(&wanted)).ok_or_else(|| {
