@@ -154,7 +154,7 @@ impl Options {
             quote_spanned!(dependency.span().resolved_at(Span::mixed_site())=> extern crate #dependency as _;)
         });
         let [product, version, vendor] = [&self.product, &self.version, &self.vendor].map(|value| {
-            values::optional(value.as_ref().map(|value| quote!(::core::convert::Into::into(#value))))
+            values::optional(value.as_ref().map(|value| quote!(#krate::__private::package_text(#value))))
         });
         let signal = values::optional(self.signal.as_ref().map(ToTokens::to_token_stream));
         let format = values::optional(self.format.as_ref().map(|format| format.expression(&krate)));

@@ -256,6 +256,39 @@ pub struct Setup {
     pub format: Option<Format>,
 }
 
+/// A value of the options `product`, `version` and `vendor`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be shown in the report's Package section",
+    label = "expected `&'static str` or `String`"
+)]
+pub trait PackageText {
+    /// The value.
+    fn into_text(self) -> Cow<'static, str>;
+}
+
+impl PackageText for &'static str {
+    fn into_text(self) -> Cow<'static, str> {
+        Cow::Borrowed(self)
+    }
+}
+
+impl PackageText for String {
+    fn into_text(self) -> Cow<'static, str> {
+        Cow::Owned(self)
+    }
+}
+
+impl PackageText for Cow<'static, str> {
+    fn into_text(self) -> Self {
+        self
+    }
+}
+
+/// [`PackageText::into_text`] as a function, which is all that generated code has to name.
+pub fn package_text(value: impl PackageText) -> Cow<'static, str> {
+    value.into_text()
+}
+
 impl Setup {
     fn into_builder(self) -> Builder {
         Builder {

@@ -58,7 +58,7 @@ pub use views::Format;
 #[doc(hidden)]
 pub mod __private {
     //! What generated code may name. Not part of the public interface: it changes without notice.
-    pub use crate::install::{Setup, arm};
+    pub use crate::install::{Setup, arm, package_text};
     pub use crate::model::Content;
     pub use crate::section::convert;
     pub use crate::section::registry::{Kind, SectionEntry};
