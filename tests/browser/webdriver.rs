@@ -5,11 +5,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 /// What the tests start, and what the driver starts.
 const PROGRAMS: [&str; 2] = ["chromedriver", "chromium"];
+
+/// How long a condition may take to hold. Long enough for a machine with much else to do.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How an element is named in an answer: a constant of the protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -78,6 +82,7 @@ impl Browser {
             "goog:chromeOptions": {"args": arguments},
             "goog:loggingPrefs": {"browser": "ALL"},
             "unhandledPromptBehavior": "ignore",
+            "timeouts": {"script": 2 * DEADLINE.as_millis()},
         }}});
         let answer = done(post(&format!("{root}/session"), &wanted), "start Chromium");
         let id = answer["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {answer}"));
@@ -113,22 +118,23 @@ impl Browser {
         self.post("execute/sync", &json!({"script": format!("return {expression}"), "args": []}))
     }
 
-    /// Waits until an expression holds in the page; fails after ten seconds.
+    /// Waits until an expression holds in the page; fails after a minute.
     ///
     /// What an event causes is done by the browser when it gets to it, not when the command that
     /// caused the event returns.
     pub(crate) fn wait_until(&self, condition: &str) {
         let script = format!(
-            "const done = arguments[0], deadline = Date.now() + 10000;
+            "const done = arguments[0], deadline = Date.now() + {};
              const look = () => {{
                  if ({condition}) done(true);
                  else if (Date.now() > deadline) done(false);
                  else setTimeout(look, 10);
              }};
-             look();"
+             look();",
+            DEADLINE.as_millis()
         );
         let held = self.post("execute/async", &json!({"script": script, "args": []}));
-        assert_eq!(held, true, "within ten seconds: {condition}; the page is {}", self.view());
+        assert_eq!(held, true, "within {DEADLINE:?}: {condition}; the page is {}", self.view());
     }
 
     /// Where the page is scrolled to, and how much of it is in view.
