@@ -1,32 +1,58 @@
-//! What people do with this repository: `cargo xtask test`, `cargo xtask miri`, `cargo xtask bench`.
-//!
-//! Each task runs cargo, installs what the tests read reports back with, and needs nothing that would have to be installed by hand; what `bench` compares with is compared with where it is installed. A step that fails ends the run and says which command it was.
+//! The tasks of this repository, as `cargo xtask <task>`. This file reads the command line; each task
+//! has a module of its own. A step that fails ends the task and names the command that failed.
 
+mod cargo;
+mod fuzz;
+mod metadata;
+mod miri;
+mod msrv;
+mod package;
+mod release;
+mod steps;
+mod test;
 mod tools;
 
 use std::env;
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::process::ExitCode;
 
-use tools::Tools;
+use cargo::cargo;
+use tools::Tool;
 
 const USAGE: &str = "usage: cargo xtask <task>
 
-  test    everything that has to hold before a change lands: formatting, lints,
-          unit, integration, UI and documentation tests, the documentation itself
-  miri    the tests of the unsafe code that need no kernel, in the interpreter that
-          finds undefined behaviour; Miri comes with nightly toolchains only
-  schema  writes docs/report.schema.json and docs/report.rng anew from the model
-  bench   what a report costs, beside what other tools cost on this machine;
-          `cargo xtask bench --help` lists its options";
+  setup          Install the tools that the tests use: Chromium, gdb, Python modules,
+                 cargo-deny, cargo-hack. Whatever is there already is left as it is.
+      --fuzz     Install cargo-fuzz as well.
+      --release  Install cargo-semver-checks as well.
+  test           Check everything that must hold before a change lands: formatting,
+                 licences, lints, features, documentation, tests, packages.
+                 Begins with `setup`, and ends with a table of what each step took.
+      --no-setup Install nothing: list the missing tools and run what works without them.
+  fuzz           Run each fuzz target, or the named ones.
+      --seconds N
+                 The time for each target [30].
+  msrv           Check the minimum supported Rust version, with that compiler where
+                 rustup has it.
+  miri           Run the tests of unsafe code that need no kernel in Miri (nightly).
+  schema         Write docs/report.schema.json and docs/report.rng from the model.
+  bench          Measure what a report costs, beside what other tools cost on this
+                 machine. `cargo xtask bench --help` lists the options.
+  release-check  Check what must hold before a release and needs a network or minutes
+                 to install: advisories, semantic versioning, packages of a clean tree.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let result = match arguments.split_first() {
-        Some((task, [])) if task == "test" => test(),
-        Some((task, [])) if task == "miri" => miri(),
-        Some((task, [])) if task == "schema" => schema(),
-        Some((task, options)) if task == "bench" => bench(options),
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments[..] {
+        ["setup", ref options @ ..] => setup(options),
+        ["test"] => test::run(true),
+        ["test", "--no-setup"] => test::run(false),
+        ["fuzz", ref options @ ..] => fuzz::run(options),
+        ["msrv"] => msrv::run(),
+        ["miri"] => miri::run(),
+        ["schema"] => schema(),
+        ["bench", ref options @ ..] => bench(options),
+        ["release-check"] => release::run(),
         _ => Err(USAGE.to_owned()),
     };
     match result {
@@ -38,92 +64,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// The steps of `test`, cheapest first, so that most mistakes are told within seconds.
-fn test() -> Result<(), String> {
-    let begun = Instant::now();
-    cargo(&["fmt", "--all", "--check"], &[])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
-    // What only the benchmarks compile.
-    let measuring = [
-        "--package",
-        "gmr-bench",
-        "--package",
-        "gmr-runtime",
-        "--package",
-        "gmr-tests",
-        "--all-features",
-        "--all-targets",
-    ];
-    cargo(&[&["clippy"], &measuring[..], &["--", "--deny", "warnings"]].concat(), &[])?;
-    // As most adopters have it: without any feature.
-    cargo(
-        &["clippy", "--package", "gmr-runtime", "--package", "gmr-macros", "--", "--deny", "warnings"],
-        &[],
-    )?;
-    // A platform on which nothing can be shown has to compile as well. It has a directory of its own, or each run would build everything anew.
-    let noop = [("RUSTFLAGS", "--cfg gmr_noop"), ("CARGO_TARGET_DIR", "target/noop")];
-    cargo(&["check", "--package", "gmr"], &noop)?;
-    cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "--deny warnings")])?;
-    // The programs that the tests send signals to, one of them with panics that abort.
-    cargo(&["build", "--package", "gmr-tests", "--bins"], &[])?;
-    cargo(&["build", "--package", "gmr-tests", "--bin", "panicking", "--profile", "aborting"], &[])?;
-    // Interleavings of the code that tracks tasks, by a model checker: also with a directory of its own.
-    let loom = [("RUSTFLAGS", "--cfg gmr_loom"), ("CARGO_TARGET_DIR", "target/loom")];
-    cargo(&["test", "--package", "gmr-runtime", "--lib", "task::loom_tests::"], &loom)?;
-    let tools = Tools::provide();
-    let variables = tools.variables();
-    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    cargo(&["test", "--workspace", "--all-targets"], &variables)?;
-    cargo(&["test", "--workspace", "--doc"], &[])?;
-    println!("\neverything holds ({} s)", begun.elapsed().as_secs());
-    Ok(())
+fn setup(options: &[&str]) -> Result<(), String> {
+    let mut wanted = Tool::FOR_TESTS.to_vec();
+    for option in options {
+        match *option {
+            "--fuzz" => wanted.push(Tool::Fuzz),
+            "--release" => wanted.push(Tool::SemverChecks),
+            _ => return Err(format!("unknown option `{option}`\n\n{USAGE}")),
+        }
+    }
+    let missing = tools::provide(&wanted, true);
+    if missing.is_empty() { Ok(()) } else { Err(format!("not installed: {}", tools::list(&missing))) }
 }
 
-/// Where the unsafe code stands whose tests Miri can run. What the rest tests is what the kernel does, which Miri has none of.
-const FOR_MIRI: [&str; 5] = [
-    "task::",
-    "capture::linux::arch::",
-    "capture::linux::handler::",
-    "sys::linux::mapping::",
-    "capture::linux::unwind::",
-];
-
-/// No part of `test`: the project stands on the stable toolchain alone.
-fn miri() -> Result<(), String> {
-    cargo(&["miri", "--version"], &[]).map_err(|failure| {
-        format!(
-            "{failure}\nMiri comes with nightly toolchains only. `rustup toolchain install nightly --component miri,rust-src` installs one, `cargo +nightly xtask miri` uses it."
-        )
-    })?;
-    // Tasks are stamped with the kernel's clock, which Miri shows only to a test that is not isolated.
-    let set = env::var("MIRIFLAGS").unwrap_or_default();
-    let flags = format!("-Zmiri-disable-isolation {set}");
-    let tests = ["miri", "test", "--package", "gmr-runtime", "--lib", "--"];
-    cargo(&[&tests[..], &FOR_MIRI].concat(), &[("MIRIFLAGS", &flags)])
-}
-
-/// The test that says when they are stale writes them as well.
+/// The test that fails when the schemas are stale also writes them.
 fn schema() -> Result<(), String> {
     cargo(&["test", "--package", "gmr-tests", "--test", "schema"], &[("GMR_TEST_WRITE_SCHEMA", "1")])
 }
 
 /// A package of its own, so that `test` does not build it.
-fn bench(options: &[String]) -> Result<(), String> {
-    let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    cargo(&[&["run", "--quiet", "--package", "gmr-bench", "--"], &options[..]].concat(), &[])
-}
-
-/// Runs cargo in the workspace's root, with what it prints going where ours goes.
-fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {
-    let shown = format!("cargo {}", arguments.join(" "));
-    println!("\n$ {shown}");
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let status = Command::new(cargo)
-        .args(arguments)
-        .envs(variables.iter().copied())
-        .current_dir(root)
-        .status()
-        .map_err(|error| format!("`{shown}` could not be started: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("\n`{shown}` failed")) }
+fn bench(options: &[&str]) -> Result<(), String> {
+    cargo(&[&["run", "--quiet", "--package", "gmr-bench", "--"], options].concat(), &[])
 }

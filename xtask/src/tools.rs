@@ -1,72 +1,176 @@
-//! What the tests read reports back with, and which is not ours: Python's parsers and a browser. Whatever is missing and can be installed is; a test whose tool could not be had says so and is skipped.
+//! The tools that tasks use, where each is looked for, and how it is installed: by its package's name,
+//! with the ordinary client of Debian, `PyPI` or crates.io. What a task does without a tool is the task's
+//! decision.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// What the tests look for.
-pub(crate) struct Tools {
-    python: Option<PathBuf>,
-    browser: bool,
+use crate::cargo::{self, cargo, root};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tool {
+    Browser,
+    Gdb,
+    Python,
+    Deny,
+    Hack,
+    Fuzz,
+    SemverChecks,
 }
 
-impl Tools {
-    /// Finds or installs them.
-    pub(crate) fn provide() -> Self {
-        let python = python();
-        let browser =
-            in_path("chromium") && in_path("chromedriver") || install(&["chromium", "chromium-driver"]);
-        for (there, what) in
-            [(python.is_some(), "Python's jsonschema and lxml"), (browser, "Chromium and its driver")]
-        {
-            if !there {
-                eprintln!("warning: {what} could not be had: the tests that need it are skipped");
+/// Where a tool comes from, with the names of its packages.
+enum Source {
+    Debian(&'static [&'static str]),
+    PyPi(&'static [&'static str]),
+    /// The version is a requirement as in `Cargo.toml`.
+    CratesIo {
+        package: &'static str,
+        version: &'static str,
+    },
+}
+
+impl Tool {
+    /// What `cargo xtask test` uses.
+    pub(crate) const FOR_TESTS: [Tool; 5] = [Tool::Browser, Tool::Gdb, Tool::Python, Tool::Deny, Tool::Hack];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Tool::Browser => "Chromium and its driver",
+            Tool::Gdb => "gdb",
+            Tool::Python => "Python's jsonschema and lxml",
+            Tool::Deny => "cargo-deny",
+            Tool::Hack => "cargo-hack",
+            Tool::Fuzz => "cargo-fuzz",
+            Tool::SemverChecks => "cargo-semver-checks",
+        }
+    }
+
+    fn source(self) -> Source {
+        match self {
+            Tool::Browser => Source::Debian(&["chromium", "chromium-driver"]),
+            Tool::Gdb => Source::Debian(&["gdb"]),
+            Tool::Python => Source::PyPi(&["jsonschema", "lxml"]),
+            Tool::Deny => Source::CratesIo { package: "cargo-deny", version: "0.20" },
+            Tool::Hack => Source::CratesIo { package: "cargo-hack", version: "0.6" },
+            Tool::Fuzz => Source::CratesIo { package: "cargo-fuzz", version: "0.13" },
+            Tool::SemverChecks => Source::CratesIo { package: "cargo-semver-checks", version: "0.47" },
+        }
+    }
+
+    /// The command that installs it, for people to read.
+    fn remedy(self) -> String {
+        match self.source() {
+            Source::Debian(packages) => format!("apt-get install {}", packages.join(" ")),
+            Source::PyPi(packages) => format!("pip install {} (in target/python)", packages.join(" ")),
+            Source::CratesIo { package, version } => {
+                format!("cargo install --locked {package} --version ^{version}")
             }
         }
-        Self { python, browser }
     }
 
-    /// The variables by which the tests know.
-    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
-        let python = self.python.as_ref().map(|path| ("GMR_TEST_PYTHON", path.display().to_string()));
-        python.into_iter().chain(self.browser.then(|| ("GMR_TEST_BROWSER", "1".to_owned()))).collect()
+    fn is_there(self) -> bool {
+        match self {
+            Tool::Browser => is_in_path("chromium") && is_in_path("chromedriver"),
+            Tool::Gdb => is_in_path("gdb"),
+            Tool::Python => run(Command::new(python()).args(["-c", "import jsonschema, lxml.etree"])).is_ok(),
+            Tool::Deny => cargo::has_subcommand("deny"),
+            Tool::Hack => cargo::has_subcommand("hack"),
+            Tool::Fuzz => cargo::has_subcommand("fuzz"),
+            Tool::SemverChecks => cargo::has_subcommand("semver-checks"),
+        }
+    }
+
+    fn install(self) -> Result<(), String> {
+        match self.source() {
+            Source::Debian(packages) => install_from_debian(packages),
+            Source::PyPi(packages) => install_from_pypi(packages),
+            // Into cargo's own directory, so that another clone finds it.
+            Source::CratesIo { package, version } => {
+                cargo(&["install", "--locked", package, "--version", &format!("^{version}")], &[])
+            }
+        }
     }
 }
 
-/// A Python with the modules that are needed, in an environment of the project's own.
-fn python() -> Option<PathBuf> {
-    let environment = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/python"));
-    let python = environment.join("bin/python");
-    let has_all = || quietly(Command::new(&python).args(["-c", "import jsonschema, lxml.etree"]));
-    if !has_all() {
-        quietly(Command::new("python3").args(["-m", "venv"]).arg(environment));
-        quietly(Command::new(&python).args(["-m", "pip", "install", "--quiet", "jsonschema", "lxml"]));
+/// Looks for each tool, and installs what is missing if `install` is set. Returns what is missing after
+/// that.
+pub(crate) fn provide(wanted: &[Tool], install: bool) -> Vec<Tool> {
+    let mut missing = Vec::new();
+    for &tool in wanted {
+        let (name, remedy) = (tool.name(), tool.remedy());
+        if tool.is_there() {
+            println!("found: {name}");
+            continue;
+        }
+        if !install {
+            println!("missing: {name}; to install: {remedy}");
+            missing.push(tool);
+            continue;
+        }
+        println!("installing: {name}, by {remedy}");
+        let installed = tool.install();
+        if !tool.is_there() {
+            let problem = installed.err().unwrap_or_else(|| "it is not found after its installation".into());
+            eprintln!("warning: cannot install {name}: {problem}");
+            missing.push(tool);
+        }
     }
-    has_all().then_some(python)
+    missing
 }
 
-fn in_path(program: &str) -> bool {
+/// Their names, for a message.
+pub(crate) fn list(tools: &[Tool]) -> String {
+    tools.iter().map(|tool| tool.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether `CI` is set, where a missing tool is a failure. The tests read it in the same way.
+pub(crate) fn is_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| !["", "0", "false"].contains(&&*value.to_string_lossy()))
+}
+
+/// The interpreter of an environment that holds the project's Python modules and nothing else.
+pub(crate) fn python() -> PathBuf {
+    environment().join("bin/python")
+}
+
+fn environment() -> PathBuf {
+    root().join("target/python")
+}
+
+fn install_from_pypi(packages: &[&str]) -> Result<(), String> {
+    let create = || run(Command::new("python3").args(["-m", "venv"]).arg(environment()));
+    if create().is_err() {
+        // Debian has Python's `venv` in a package of its own.
+        install_from_debian(&["python3", "python3-venv"])?;
+        create()?;
+    }
+    run(Command::new(python()).args(["-m", "pip", "install", "--quiet"]).args(packages))
+}
+
+/// Installs packages where that needs neither a password nor an answer.
+fn install_from_debian(packages: &[&str]) -> Result<(), String> {
+    let apt_get = |arguments: &[&str], packages: &[&str]| {
+        let mut command = Command::new("apt-get");
+        run(command.args(arguments).args(packages).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let install = || apt_get(&["install", "--yes", "--no-install-recommends"], packages);
+    // The lists of packages may be absent or stale.
+    install().or_else(|_| apt_get(&["update"], &[]).and_then(|()| install()))
+}
+
+fn is_in_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// Installs packages of Debian's where that is possible without being asked for anything.
-fn install(packages: &[&str]) -> bool {
-    println!("installing {}", packages.join(", "));
-    let apt = |arguments: &[&str]| {
-        quietly(
-            Command::new("apt-get").args(arguments).args(packages).env("DEBIAN_FRONTEND", "noninteractive"),
-        )
-    };
-    let fetch = ["install", "--yes", "--no-install-recommends"];
-    apt(&fetch) || (quietly(Command::new("apt-get").arg("update")) && apt(&fetch))
-}
-
-fn quietly(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+/// Runs a command without its output, which is shown if it fails.
+fn run(command: &mut Command) -> Result<(), String> {
+    let shown = command.get_program().to_string_lossy().into_owned();
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| format!("cannot start {shown}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{shown} failed: {}", String::from_utf8_lossy(&output.stderr).trim_end()))
 }

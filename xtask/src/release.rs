@@ -1,0 +1,51 @@
+//! `cargo xtask release-check`: what must hold before a release, beside `cargo xtask test`. These
+//! checks fetch a database from the network, or use a tool that takes minutes to install.
+
+use std::process::{Command, Stdio};
+
+use crate::cargo::{cargo, root};
+use crate::msrv;
+use crate::package::{self, Uncommitted};
+use crate::steps::Steps;
+use crate::tools::{self, Tool};
+
+pub(crate) fn run() -> Result<(), String> {
+    let mut steps = Steps::default();
+    let result = all(&mut steps);
+    println!("\n{steps}");
+    result
+}
+
+fn all(steps: &mut Steps) -> Result<(), String> {
+    let last = last_release();
+    let mut wanted = vec![Tool::Deny];
+    // Only then is there anything to compare with.
+    wanted.extend(last.as_ref().map(|_| Tool::SemverChecks));
+    steps.run("setup", || {
+        let missing = tools::provide(&wanted, true);
+        if missing.is_empty() { Ok(()) } else { Err(format!("not installed: {}", tools::list(&missing))) }
+    })?;
+    steps.run("advisories", || cargo(&["deny", "check", "advisories"], &[]))?;
+    steps.run("minimum Rust version", msrv::run)?;
+    match last {
+        Some(tag) => steps.run("semantic versioning", || {
+            // Macros have no signature to compare. gmr re-exports what gmr-runtime has.
+            let packages = ["--package", "gmr", "--package", "gmr-runtime"];
+            cargo(&[&["semver-checks", "--baseline-rev", &tag], &packages[..]].concat(), &[])
+        })?,
+        None => steps.skip("semantic versioning", "no release to compare with".to_owned()),
+    }
+    steps.run("packages", || package::check(Uncommitted::Refused))
+}
+
+/// The tag of the last release that this commit contains.
+fn last_release() -> Option<String> {
+    let output = Command::new("git")
+        .args(["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"])
+        .current_dir(root())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let tag = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !tag.is_empty()).then_some(tag)
+}
