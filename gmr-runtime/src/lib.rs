@@ -27,6 +27,9 @@
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 pub mod __bench;
+#[cfg(feature = "__fuzz")]
+#[doc(hidden)]
+pub mod __fuzz;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod capture;
