@@ -48,6 +48,7 @@ mod sys;
 pub mod task;
 mod threads;
 mod trigger;
+mod units;
 mod views;
 
 #[cfg(feature = "json")]

@@ -12,7 +12,7 @@ mod html;
 #[cfg(feature = "json")]
 mod json;
 #[cfg(all(test, feature = "html", feature = "json", feature = "xml"))]
-mod properties;
+mod tests;
 pub(crate) mod text;
 mod words;
 #[cfg(feature = "xml")]

@@ -14,12 +14,13 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::escape::{clean, clean_lines};
 use super::grouping::{self, Places};
-use super::words::{self, Field, counted};
+use super::words::{self, Field};
 use super::{Context, Detail};
 use crate::model::{
     Content, Frame, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section, Stack, Task,
     Thread, Threads, Value,
 };
+use crate::units::counted;
 use verdict::{Finding, Weight};
 
 const STYLE: &str = include_str!("page.css");

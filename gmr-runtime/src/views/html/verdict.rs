@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use super::anchors;
 use crate::model::{Content, Report, Section, TaskState, Thread};
+use crate::units::{counted, duration};
 use crate::views::escape::clean;
 use crate::views::grouping::lasting;
-use crate::views::words::{self, counted, duration};
+use crate::views::words;
 use crate::views::{Context, Detail};
 
 /// A poll that is over in less is none that blocks its worker.

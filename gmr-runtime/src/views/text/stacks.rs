@@ -8,8 +8,9 @@ use std::fmt::Write as _;
 use super::values::indent;
 use super::{Flush, WIDTH};
 use crate::model::{Frame, Role, Stack, Thread, Threads};
+use crate::units::counted;
 use crate::views::escape::clean;
-use crate::views::words::{self, counted};
+use crate::views::words;
 use crate::views::{Context, Detail, grouping};
 
 pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flush: &mut Flush<'_>) {

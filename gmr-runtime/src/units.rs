@@ -1,0 +1,45 @@
+//! Numbers with their units, as a person reads them.
+
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+pub(crate) fn duration(ms: u64) -> String {
+    if ms < 10_000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1_000, ms % 1_000 / 100) }
+}
+
+pub(crate) fn milliseconds(microseconds: u64) -> String {
+    match microseconds {
+        0..10_000 => format!("{}.{} ms", microseconds / 1000, microseconds % 1000 / 100),
+        10_000..10_000_000 => format!("{} ms", microseconds / 1000),
+        _ => format!("{}.{} s", microseconds / 1_000_000, microseconds % 1_000_000 / 100_000),
+    }
+}
+
+/// `3 d 4 h 5 min 6 s`, from the first unit that is not zero.
+pub(crate) fn uptime(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds / 3600 % 24, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
+    let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(3);
+    parts[first..].iter().map(|(count, unit)| format!("{count} {unit}")).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_at_a_glance() {
+        assert_eq!(milliseconds(1_249), "1.2 ms");
+        assert_eq!(milliseconds(34_999), "34 ms");
+        assert_eq!(milliseconds(12_345_678), "12.3 s");
+        assert_eq!(duration(9_999), "9999 ms");
+        assert_eq!(duration(12_345), "12.3 s");
+        assert_eq!(uptime(93_784_000), "1 d 2 h 3 min 4 s");
+    }
+}

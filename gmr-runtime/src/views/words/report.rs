@@ -1,0 +1,55 @@
+//! The heading and the last line.
+
+use super::Field;
+use crate::model::{Heading, Sender, Summary, Trigger};
+use crate::units::{counted, milliseconds};
+use crate::views::escape::clean;
+
+pub(in crate::views) fn heading(heading: &Heading) -> Vec<Field> {
+    let mut fields = vec![
+        ("report", heading.number.to_string()),
+        ("time", clean(&heading.made_at).into_owned()),
+        ("pid", heading.pid.to_string()),
+        ("trigger", trigger(&heading.trigger)),
+    ];
+    fields.extend(heading.notes.iter().map(|note| ("note", clean(note).into_owned())));
+    fields
+}
+
+/// `end of report 3: 8 sections (1 failed), 12 threads, 17 ms`
+pub(in crate::views) fn summary(summary: &Summary) -> String {
+    let failed = if summary.failed == 0 { String::new() } else { format!(" ({} failed)", summary.failed) };
+    format!(
+        "end of report {}: {}{failed}, {}, {}",
+        summary.number,
+        counted(summary.sections, "section"),
+        counted(summary.threads, "thread"),
+        milliseconds(summary.took_us),
+    )
+}
+
+pub(in crate::views) fn trigger(trigger: &Trigger) -> String {
+    match trigger {
+        Trigger::Signal { name, sender: from, coalesced } => {
+            let from = from.as_ref().map_or_else(|| " from the kernel".to_owned(), sender);
+            let more = match coalesced {
+                0 => String::new(),
+                1 => ", and 1 more signal since".to_owned(),
+                count => format!(", and {count} more signals since"),
+            };
+            format!("{}{from}{more}", clean(name))
+        }
+        Trigger::Api => "the program itself".to_owned(),
+    }
+}
+
+fn sender(sender: &Sender) -> String {
+    // A sender outside of this process's namespace has no id in it.
+    let process = match sender.pid {
+        0 => "a process outside of this namespace".to_owned(),
+        pid => format!("process {pid}"),
+    };
+    let command = sender.command.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();
+    let user = sender.user.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();
+    format!(" from {process}{command}, user {}{user}", sender.uid)
+}

@@ -1,0 +1,81 @@
+//! Package, processes, and what becomes of a section that fails.
+
+use super::Field;
+use crate::model::{Content, Ids, Overdue, Package, Panicked, Process};
+use crate::units::{milliseconds, uptime};
+use crate::views::escape::clean;
+
+pub(in crate::views) fn package(value: &Package) -> Vec<Field> {
+    let uptime = value.uptime_ms.map(uptime);
+    let fields = [
+        ("product", &value.product),
+        ("vendor", &value.vendor),
+        ("version", &value.version),
+        ("executable", &value.executable),
+        ("build-id", &value.build_id),
+        ("rustc", &value.rustc),
+        ("target", &value.target),
+        ("profile", &value.profile),
+        ("started", &value.started_at),
+        ("uptime", &uptime),
+    ];
+    fields.into_iter().filter_map(|(key, value)| Some((key, clean(value.as_ref()?).into_owned()))).collect()
+}
+
+pub(in crate::views) fn process(value: &Process) -> Vec<Field> {
+    let command: Vec<_> = value.command.iter().map(|argument| quoted(argument)).collect();
+    let mut fields = vec![
+        ("process", format!("{} (parent {})", value.pid, value.parent_pid)),
+        ("command", command.join(" ")),
+    ];
+    let text = |text: &Option<String>| text.as_ref().map(|text| clean(text).into_owned());
+    let more = [
+        ("state", text(&value.state)),
+        ("user", text(&value.user)),
+        ("uids", value.uids.map(ids)),
+        ("gids", value.gids.map(ids)),
+    ];
+    fields.extend(more.into_iter().filter_map(|(key, value)| Some((key, value?))));
+    fields
+}
+
+/// What became of a generator that has nothing to show, or not what it was asked for; its lines are not cleaned yet.
+pub(in crate::views) fn failure(content: &Content) -> Option<String> {
+    Some(match content {
+        Content::Nothing => "(nothing to show)".to_owned(),
+        Content::Error(message) => format!("error: {message}"),
+        Content::Panicked(value) => panicked(value),
+        Content::TimedOut(value) => {
+            let after = milliseconds(value.deadline_ms * 1000);
+            let after = after.strip_suffix("000 ms").map_or(after.clone(), |seconds| format!("{seconds} s"));
+            format!("timed out after {after}; still running on thread {}", value.overdue.tid)
+        }
+        Content::StillRunning(Overdue { running_ms, tid, .. }) => {
+            let seconds = running_ms / 1000;
+            format!(
+                "not started again: its run for an earlier report has not ended after {seconds} s; still running on thread {tid}"
+            )
+        }
+        Content::Skipped(reason) => format!("skipped: {reason}"),
+        _ => return None,
+    })
+}
+
+fn panicked(value: &Panicked) -> String {
+    let place = value.location.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
+    format!("panicked{place}: {}", value.message)
+}
+
+fn ids(ids: Ids) -> String {
+    format!("{} real, {} effective, {} saved", ids.real, ids.effective, ids.saved)
+}
+
+/// An argument, quoted where it would not be read as one.
+fn quoted(argument: &str) -> String {
+    let clean = clean(argument);
+    if clean.is_empty() || clean.contains(char::is_whitespace) {
+        format!("'{clean}'")
+    } else {
+        clean.into_owned()
+    }
+}

@@ -1,0 +1,128 @@
+//! Tasks and their runtimes.
+
+use crate::model::{Runtime, Task, TaskState};
+use crate::units::{counted, duration};
+use crate::views::escape::clean;
+use crate::views::grouping::{lasting, rank};
+
+/// How many tasks of a group are named, the oldest first.
+const NAMED: usize = 8;
+
+/// `Task #12 (orders::checkout)`, `17 tasks like this: orders::checkout`
+pub(in crate::views) fn tasks_title(group: &[&Task]) -> String {
+    let name = clean(&group[0].name);
+    match group {
+        [task] => format!("Task #{} ({name})", task.id),
+        _ => format!("{} like this: {name}", counted(group.len(), "task")),
+    }
+}
+
+/// Where a task was started, what it is doing and for how long; the group's longest and shortest.
+pub(in crate::views) fn tasks_facts(group: &[&Task]) -> Vec<String> {
+    let first = group[0];
+    let mut lines = vec![format!("spawned at {}", clean(&first.spawned_at))];
+    match &first.state {
+        TaskState::Polling { tid, thread, polling_ms } => {
+            let name = thread.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();
+            let time = duration(*polling_ms);
+            lines.push(format!(
+                "thread #{tid}{name} has been inside this task's poll for {time}: see Threads"
+            ));
+        }
+        TaskState::Woken { woken_ms, .. } => lines.push(format!(
+            "woken for this report {} ago and not polled since: its runtime has no thread free for it",
+            duration(*woken_ms)
+        )),
+        TaskState::Waiting { .. } | TaskState::New => {}
+    }
+    let verb = match &first.state {
+        TaskState::Waiting { .. } | TaskState::Woken { .. } => "waiting",
+        TaskState::New => "never polled",
+        TaskState::Polling { .. } => return lines,
+    };
+    let (longest, shortest) = (lasting(first), group.last().map_or(0, |task| lasting(task)));
+    let range = match group {
+        [_] => duration(longest),
+        _ => format!("{} (the longest) to {}", duration(longest), duration(shortest)),
+    };
+    lines.push(format!("{verb} for {range}, {}", counted_polls(group)));
+    lines
+}
+
+/// What a task is doing, in a word or two.
+#[cfg(feature = "html")]
+pub(in crate::views) fn task_state(state: &TaskState) -> &'static str {
+    match state {
+        TaskState::Polling { .. } => "being polled",
+        TaskState::Woken { .. } => "woken",
+        TaskState::Waiting { .. } => "waiting",
+        TaskState::New => "not polled yet",
+    }
+}
+
+/// The tasks of a group by number and labels; of one alone, its labels.
+pub(in crate::views) fn tasks_named(group: &[&Task]) -> Vec<String> {
+    match group {
+        [task] if task.labels.is_empty() => Vec::new(),
+        [task] => vec![labels(task)],
+        _ => {
+            let more = group.len().saturating_sub(NAMED);
+            let tail = (more > 0).then(|| format!("and {more} more"));
+            group.iter().take(NAMED).map(|task| labelled(task)).chain(tail).collect()
+        }
+    }
+}
+
+/// Of how many tasks of known runtimes nothing is shown.
+pub(in crate::views) fn untracked(tasks: &[Task], runtimes: &[Runtime]) -> Option<String> {
+    let alive: usize = runtimes.iter().map(|runtime| runtime.alive_tasks).sum();
+    let hidden = alive.checked_sub(tasks.len()).filter(|hidden| *hidden > 0)?;
+    Some(format!(
+        "{hidden} of the runtime's tasks are not tracked and not shown; gmr::task::spawn tracks a task"
+    ))
+}
+
+/// `120: 117 waiting, 2 being polled, 1 woken and not polled`
+pub(in crate::views) fn totals(tasks: &[Task]) -> String {
+    if tasks.is_empty() {
+        return "none tracked; gmr::task::spawn tracks a task".to_owned();
+    }
+    let mut counts = [0_usize; 4];
+    for task in tasks {
+        counts[rank(&task.state)] += 1;
+    }
+    let names = ["being polled", "woken and not polled", "waiting", "not polled yet"];
+    let parts = [2, 0, 1, 3].map(|kind: usize| (counts[kind], names[kind]));
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+    format!("{}: {}", tasks.len(), parts.join(", "))
+}
+
+pub(in crate::views) fn described(runtime: &Runtime) -> String {
+    format!(
+        "{}, {}, {} alive, {} queued",
+        clean(&runtime.kind),
+        counted(runtime.workers, "worker"),
+        counted(runtime.alive_tasks, "task"),
+        runtime.queued_tasks
+    )
+}
+
+fn counted_polls(group: &[&Task]) -> String {
+    let polls = group.iter().map(|task| task.polls).max().unwrap_or(0);
+    let noun = if polls == 1 { "poll" } else { "polls" };
+    match group {
+        [_] => format!("{polls} {noun}"),
+        _ => format!("at most {polls} {noun}"),
+    }
+}
+
+/// `#12 (request = GET /orders/42)`
+pub(in crate::views) fn labelled(task: &Task) -> String {
+    if task.labels.is_empty() { format!("#{}", task.id) } else { format!("#{} ({})", task.id, labels(task)) }
+}
+
+fn labels(task: &Task) -> String {
+    let pairs = task.labels.iter().map(|label| format!("{} = {}", clean(&label.key), clean(&label.value)));
+    pairs.collect::<Vec<_>>().join(", ")
+}

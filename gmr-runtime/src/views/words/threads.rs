@@ -1,0 +1,210 @@
+//! Threads, and what they wait for.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use crate::model::{Role, Thread, Waiting};
+use crate::units::counted;
+use crate::views::escape::clean;
+
+/// `Thread #42 (worker), main thread`, `31 threads with the same stack`
+pub(in crate::views) fn threads_title(group: &[&Thread]) -> String {
+    let [thread] = group else { return format!("{} with the same stack", counted(group.len(), "thread")) };
+    let role = match thread.role {
+        Role::Main => ", main thread",
+        Role::Program => "",
+        Role::Gmr => ", gmr's own",
+        Role::Reporter => ", makes this report",
+    };
+    format!("Thread {}{role}", label(thread))
+}
+
+/// What is known of a thread, or of a group together.
+pub(in crate::views) fn threads_facts(group: &[&Thread]) -> Vec<String> {
+    if let [thread] = group {
+        return facts(thread).into_iter().chain(thread.waiting.as_ref().map(phrase)).collect();
+    }
+    let states = tally(group.iter().filter_map(|thread| thread.state.as_deref()));
+    let total = |cpu: fn(&Thread) -> Option<u64>| group.iter().filter_map(|thread| cpu(thread)).sum();
+    let (user, system) = (total(|thread| thread.cpu_user_ms), total(|thread| thread.cpu_system_ms));
+    let mut lines = vec![format!("state = {states}, cpu = {}", cpu(user, system))];
+    lines.extend(waits(group));
+    lines
+}
+
+/// `#42 (worker)`
+pub(in crate::views) fn label(thread: &Thread) -> String {
+    if thread.name.is_empty() {
+        format!("#{}", thread.tid)
+    } else {
+        format!("#{} ({})", thread.tid, clean(&thread.name))
+    }
+}
+
+/// What the threads of a group wait for: the most frequent first, each with its count where it is not that of all.
+fn waits(threads: &[&Thread]) -> Vec<String> {
+    /// A pool whose threads each wait on something of their own would fill the page.
+    const MOST: usize = 5;
+    // Parked threads: each on its own, and none of the addresses says anything.
+    let alone = |waiting: &Waiting| {
+        waiting.futex.is_some() && waiting.futex_others == 0 && waiting.kernel_function.is_none()
+    };
+    let waiting = || threads.iter().filter_map(|thread| thread.waiting.as_ref());
+    let parked = waiting().filter(|waiting| alone(waiting)).count() > 1;
+    let counted = count(waiting().map(|waiting| (!(parked && alone(waiting))).then_some(waiting)));
+    let said = |waiting: Option<&Waiting>| match waiting {
+        Some(waiting) => phrase(waiting),
+        None => "waiting on a futex each".to_owned(),
+    };
+    if let [(waiting, count)] = counted[..]
+        && count == threads.len()
+    {
+        return vec![said(waiting)];
+    }
+    let more = counted.len().saturating_sub(MOST);
+    let more = (more > 0).then(|| format!("and {more} more such lines"));
+    let most = counted.into_iter().take(MOST).map(|(waiting, count)| format!("{count} x {}", said(waiting)));
+    most.chain(more).collect()
+}
+
+/// `30 sleeping, 1 running`; the word alone where there is but one.
+fn tally<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    match &count(words)[..] {
+        [(word, _)] => clean(word).into_owned(),
+        several => {
+            let parts = several.iter().map(|(word, count)| format!("{count} {}", clean(word)));
+            parts.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// Each distinct one with how often it occurs, the most frequent first.
+fn count<T: Ord>(all: impl Iterator<Item = T>) -> Vec<(T, usize)> {
+    let mut counts: BTreeMap<T, usize> = BTreeMap::new();
+    all.for_each(|one| *counts.entry(one).or_default() += 1);
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    counts
+}
+
+/// `state = sleeping, cpu = 1.50 s user + 0.25 s system, last on CPU 1`
+fn facts(thread: &Thread) -> Option<String> {
+    let state = thread.state.as_ref().map(|state| format!("state = {}", clean(state)));
+    let times = thread.cpu_user_ms.zip(thread.cpu_system_ms);
+    let times = times.map(|(user, system)| format!("cpu = {}", cpu(user, system)));
+    let last = thread.last_cpu.map(|cpu| format!("last on CPU {cpu}"));
+    // Nearly every thread has this one.
+    let policy = thread.policy.as_ref().filter(|policy| *policy != "other");
+    let policy = policy.map(|policy| format!("policy = {}", clean(policy)));
+    let facts: Vec<String> = [state, times, last, policy].into_iter().flatten().collect();
+    (!facts.is_empty()).then(|| facts.join(", "))
+}
+
+fn cpu(user_ms: u64, system_ms: u64) -> String {
+    let seconds = |ms: u64| format!("{}.{:02} s", ms / 1000, ms % 1000 / 10);
+    format!("{} user + {} system", seconds(user_ms), seconds(system_ms))
+}
+
+/// What a thread waits for, as one would say it.
+pub(in crate::views) fn phrase(waiting: &Waiting) -> String {
+    let call = clean(&waiting.call);
+    let about = match (waiting.futex, waiting.descriptor) {
+        (Some(address), _) => {
+            let others = match waiting.futex_others {
+                0 => String::new(),
+                1 => " (with 1 other)".to_owned(),
+                count => format!(" (with {count} others)"),
+            };
+            format!("on futex {address:#x}{others}")
+        }
+        (None, Some(descriptor)) => {
+            let preposition = match &*call {
+                "read" | "readv" | "pread" | "preadv" => "from",
+                "write" | "writev" | "pwrite" | "pwritev" => "to",
+                _ => "on",
+            };
+            let target =
+                waiting.target.as_ref().map(|target| format!(": {}", clean(target))).unwrap_or_default();
+            format!("in {call} {preposition} fd {descriptor}{target}")
+        }
+        (None, None) => format!("in {call}"),
+    };
+    match &waiting.kernel_function {
+        Some(function) => format!("in uninterruptible sleep in {}, waiting {about}", clean(function)),
+        None => format!("waiting {about}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_thread_waits_for_is_said_in_words() {
+        let waiting = |call: &str| Waiting { call: call.into(), ..Waiting::default() };
+        let futex = Waiting { futex: Some(0x7f01), futex_others: 3, ..waiting("futex") };
+        assert_eq!(phrase(&futex), "waiting on futex 0x7f01 (with 3 others)");
+        let read = Waiting { descriptor: Some(5), target: Some("pipe:[17]".into()), ..waiting("read") };
+        assert_eq!(phrase(&read), "waiting in read from fd 5: pipe:[17]");
+        let stuck = Waiting { kernel_function: Some("nfs_wait".into()), ..read };
+        assert_eq!(
+            phrase(&stuck),
+            "in uninterruptible sleep in nfs_wait, waiting in read from fd 5: pipe:[17]"
+        );
+        assert_eq!(phrase(&waiting("nanosleep")), "waiting in nanosleep");
+    }
+
+    #[test]
+    fn parked_threads_are_counted_together_also_where_one_of_them_is_awake() {
+        let parked = |address| Waiting { call: "futex".into(), futex: Some(address), ..Waiting::default() };
+        let told = |waiting: Vec<Option<Waiting>>| {
+            let threads: Vec<Thread> = waiting.into_iter().map(thread).collect();
+            waits(&threads.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(told(vec![Some(parked(8)), Some(parked(16))]), ["waiting on a futex each"]);
+        assert_eq!(told(vec![Some(parked(8)), None, Some(parked(16))]), ["2 x waiting on a futex each"]);
+        assert_eq!(told(vec![Some(parked(8)), None]), ["1 x waiting on futex 0x8"]);
+        let shared = Waiting { futex_others: 1, ..parked(32) };
+        assert_eq!(told(vec![Some(shared.clone()); 2]), ["waiting on futex 0x20 (with 1 other)"]);
+        let several =
+            [Some(shared.clone()), Some(shared), Some(parked(8)), Some(parked(16)), Some(parked(24))];
+        assert_eq!(
+            told(several.to_vec()),
+            ["3 x waiting on a futex each", "2 x waiting on futex 0x20 (with 1 other)"]
+        );
+    }
+
+    #[test]
+    fn of_many_different_waits_the_most_frequent_are_said() {
+        let read =
+            |descriptor| Waiting { call: "read".into(), descriptor: Some(descriptor), ..Waiting::default() };
+        let threads: Vec<Thread> = (0..8).chain([7]).map(|fd| thread(Some(read(fd)))).collect();
+        assert_eq!(
+            waits(&threads.iter().collect::<Vec<_>>()),
+            [
+                "2 x waiting in read from fd 7",
+                "1 x waiting in read from fd 0",
+                "1 x waiting in read from fd 1",
+                "1 x waiting in read from fd 2",
+                "1 x waiting in read from fd 3",
+                "and 3 more such lines"
+            ]
+        );
+    }
+
+    fn thread(waiting: Option<Waiting>) -> Thread {
+        Thread {
+            tid: 1,
+            name: String::new(),
+            role: Role::Program,
+            state: None,
+            cpu_user_ms: None,
+            cpu_system_ms: None,
+            started_at: None,
+            policy: None,
+            last_cpu: None,
+            waiting,
+            stack: crate::model::Stack::default(),
+        }
+    }
+}
