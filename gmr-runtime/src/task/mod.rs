@@ -22,13 +22,11 @@ pub mod tokio;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod trace;
-mod tracked;
+pub(crate) mod tracked;
 mod waker;
 
 pub(crate) use branch::{Branch, Branches};
 pub use current::label;
 pub(crate) use entry::Condition;
 pub(crate) use trace::{Survey, survey};
-#[doc(hidden)]
-pub use tracked::named;
 pub use tracked::{TrackExt, Tracked, track};

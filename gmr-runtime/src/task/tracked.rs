@@ -69,7 +69,6 @@ pub trait TrackExt: Future + Sized {
 impl<F: Future> TrackExt for F {}
 
 /// What the attribute on an `async fn` expands to.
-#[doc(hidden)]
 #[track_caller]
 pub fn named<F: Future>(name: &'static str, future: F) -> Tracked<F> {
     Tracked { future, task: Some(Registered::new(name, Location::caller())), waker: (0, 0) }
