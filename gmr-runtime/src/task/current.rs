@@ -1,7 +1,7 @@
 //! The task that the calling thread is polling, and the label that code inside a poll gives it.
 //!
-//! A thread remembers where its task is in the registry: two numbers, copied at each poll. The entry
-//! itself would need a reference count that each poll changes, or unsafe code.
+//! A thread remembers where its task is in the registry: two numbers, copied at each poll. The
+//! entry itself would need a reference count that each poll changes, or unsafe code.
 
 use std::cell::Cell;
 use std::fmt::Display;
@@ -36,8 +36,8 @@ pub(super) fn enter(task: Place) -> (Inside, u32) {
             }
             (Inside { outer: current.task.replace(Some(task)) }, current.tid.get())
         })
-        // On some platforms a thread that is ending has no locals left. Not `unwrap_or`: dropping an
-        // `Inside` that is not needed would leave the task.
+        // On some platforms a thread that is ending has no locals left. Not `unwrap_or`: dropping
+        // an `Inside` that is not needed would leave the task.
         .unwrap_or_else(|_| (Inside { outer: None }, u32::MAX))
 }
 
@@ -47,23 +47,23 @@ impl Drop for Inside {
     }
 }
 
-/// Labels the task that this is called from, for reports: `label("request", id)`. A label of the same key is replaced. Outside of any tracked task, nothing happens.
+/// Labels the current task, for reports: `label("request", id)`. A label with the same key is
+/// replaced.
+///
+/// The current task is the innermost tracked one that the calling thread is polling. Outside of
+/// any, this does nothing. It takes the same time however many tasks there are.
 ///
 /// ```
-/// # futures_lite_block_on(async {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
 /// gmr_runtime::task::track(async {
 ///     gmr_runtime::task::label("order", 4711);
 /// })
 /// .await;
-/// # });
-/// # fn futures_lite_block_on<F: Future>(future: F) -> F::Output {
-/// #     let mut future = std::pin::pin!(future);
-/// #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-/// #     loop { if let std::task::Poll::Ready(done) = future.as_mut().poll(&mut context) { return done } }
 /// # }
 /// ```
 ///
-/// Secrets in it are masked when it is shown, as in a section.
+/// Reports mask secrets in the value, as in a section.
 pub fn label(key: &'static str, value: impl Display) {
     let current = CURRENT.try_with(|current| current.task.get()).ok().flatten();
     if let Some(task) = current.and_then(|place| TASKS.find(place)) {

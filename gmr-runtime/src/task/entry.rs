@@ -1,4 +1,5 @@
-//! What is known of one task. Its own polls write it, a report reads it; neither waits for the other.
+//! What gmr knows about one task. The task's own polls write it and a report reads it; neither
+//! waits for the other. Nothing here polls a task or takes a stack.
 
 use std::panic::Location;
 use std::sync::{Arc, PoisonError, TryLockError};
@@ -9,29 +10,34 @@ use super::branch::Branches;
 use super::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use super::sync::{Mutex, MutexGuard, yield_now};
 
-/// One task.
+/// How often a report tries to lock an entry before it leaves the task out.
+const ATTEMPTS: usize = 100;
+
+/// One task. Only one thread polls a task at a time, so that its polls write without
+/// read-modify-write operations.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) id: u64,
     pub(crate) name: &'static str,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) spawned: SystemTime,
-    /// The thread that is inside its poll; 0 if none is.
+    /// The thread that is inside the task's poll; 0 between polls.
     polled_by: AtomicU32,
-    /// When that began, or when the last poll ended, in coarse milliseconds.
+    /// When that poll began or, between polls, when the last one ended, in milliseconds of
+    /// [`clock`].
     since: AtomicU64,
     polls: AtomicU64,
-    /// The last trace that was taken, or is being taken, of it.
+    /// The last trace in which a poll of this task took part.
     traced: AtomicU64,
-    /// When it was woken for a trace that it has not answered; 0 if it was not.
+    /// When a trace woke the task, until its next poll begins; 0 otherwise.
     woken: AtomicU64,
     ended: AtomicBool,
-    slow: Mutex<Slow>,
+    locked: Mutex<Locked>,
 }
 
-/// What is rarely touched.
+/// What changes rarely.
 #[derive(Debug, Default)]
-struct Slow {
+struct Locked {
     waker: Option<Waker>,
     labels: Vec<(&'static str, String)>,
     branches: Option<(u64, Branches)>,
@@ -42,16 +48,16 @@ struct Slow {
 pub(crate) enum Condition {
     /// A thread is inside its poll.
     Polling { tid: u32, since: Duration },
-    /// It was woken for this report and nobody has polled it yet.
+    /// It was woken for this report and has not been polled since.
     Woken { since: Duration, waiting: Duration },
-    /// It waits; where, if the trace has found out.
+    /// It waits. Where, if the trace found out.
     Waiting { since: Duration, branches: Option<Branches> },
     /// It was never polled.
     New,
 }
 
 impl Condition {
-    /// Where it waits, if that was found out.
+    /// Where it waits, if the trace found out.
     pub(crate) fn branches(&self) -> Option<&Branches> {
         match self {
             Condition::Waiting { branches, .. } => branches.as_ref(),
@@ -73,104 +79,111 @@ impl Entry {
             traced: AtomicU64::new(0),
             woken: AtomicU64::new(0),
             ended: AtomicBool::new(false),
-            slow: Mutex::default(),
+            locked: Mutex::default(),
         }
     }
 
-    /// A poll begins on this thread. If a report has asked for it: since when the task had waited.
+    /// Begins a poll on this thread. If a trace caused the poll, returns since when the task was
+    /// waiting, for [`end`](Self::end).
     pub(super) fn begin(&self, tid: u32) -> Option<u64> {
-        let asked = self.woken.load(Ordering::Relaxed) != 0;
-        if asked {
+        let for_trace = self.woken.load(Ordering::Relaxed) != 0;
+        if for_trace {
             self.woken.store(0, Ordering::Relaxed);
         }
         let waiting_since = self.since.load(Ordering::Relaxed);
         self.since.store(clock(), Ordering::Relaxed);
         self.polled_by.store(tid, Ordering::Release);
-        asked.then_some(waiting_since)
+        for_trace.then_some(waiting_since)
     }
 
-    /// The poll has ended. After one that a report has asked for, in time for it or not, nothing is different from before. One thread polls a task at a time, so that nobody else counts.
-    pub(super) fn end(&self, asked: Option<u64>) {
-        if asked.is_none() {
+    /// Ends the poll. After one that a trace caused, whether or not it was in time for the report,
+    /// the task has been polled as often and waits since the same moment as before.
+    pub(super) fn end(&self, waiting_since: Option<u64>) {
+        if waiting_since.is_none() {
             self.polls.store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Release);
         }
-        self.since.store(asked.unwrap_or_else(clock), Ordering::Relaxed);
+        self.since.store(waiting_since.unwrap_or_else(clock), Ordering::Relaxed);
         self.polled_by.store(0, Ordering::Release);
     }
 
-    /// Keeps the waker by which the task can be woken for a report.
-    pub(super) fn keep(&self, waker: Waker) {
-        let before = self.slow().waker.replace(waker);
-        // Outside of the lock: what a runtime does when a waker goes is its own business.
+    /// Keeps the waker by which a trace can wake the task.
+    pub(super) fn keep_waker(&self, waker: Waker) {
+        let before = self.locked().waker.replace(waker);
+        // Outside of the lock: dropping a waker runs code of the runtime's.
         drop(before);
     }
 
-    /// Claims the trace for the poll that is about to run. False if it has been taken already.
+    /// Claims the trace for the poll that is about to run. False if an earlier poll claimed it.
     pub(super) fn claim(&self, trace: u64) -> bool {
         self.traced.load(Ordering::Relaxed) != trace && {
-            // After the poll has begun: who sees the claim sees that poll, or its end.
+            // After `begin`: a thread that sees the claim sees that poll running, or its end.
             self.traced.store(trace, Ordering::Release);
             true
         }
     }
 
-    /// Where it was found to wait.
-    pub(super) fn found(&self, trace: u64, branches: Branches) {
-        self.slow().branches = Some((trace, branches));
+    /// Records where the trace found the task waiting.
+    pub(super) fn record(&self, trace: u64, branches: Branches) {
+        self.locked().branches = Some((trace, branches));
     }
 
-    /// Wakes it for a trace, unless a poll takes part in that already, it was never polled, or is gone. One that is being polled is woken as well: that poll may not have seen that a trace is wanted, the next will. What runs here is the runtime's.
+    /// Wakes the task for a trace, unless one of its polls has claimed that trace, or there is no
+    /// waker because it was never polled. A task that is being polled is woken as well: that poll
+    /// may have begun before the trace; the next one takes part. Waking runs code of the runtime's.
     pub(super) fn wake(&self, trace: u64) {
         if self.traced.load(Ordering::Acquire) == trace {
             return;
         }
-        let Some(waker) = self.slow().waker.clone() else { return };
+        let Some(waker) = self.locked().waker.clone() else { return };
         self.woken.store(clock().max(1), Ordering::Relaxed);
         waker.wake();
     }
 
-    /// Whether it waits, so that a trace has to wake it.
+    /// Whether the task waits, so that a trace has to wake it.
     pub(super) fn is_waiting(&self) -> bool {
         self.polls() > 0 && self.polled_by.load(Ordering::Acquire) == 0
     }
 
-    /// Whether a trace has nothing more to learn of it.
+    /// Whether the trace has nothing more to learn about the task.
     pub(super) fn is_settled(&self, trace: u64) -> bool {
         let done =
             self.traced.load(Ordering::Acquire) == trace && self.polled_by.load(Ordering::Acquire) == 0;
         done || self.ended.load(Ordering::Relaxed)
     }
 
-    /// It is complete, or was dropped.
+    /// Marks the task as completed or dropped.
     pub(super) fn finish(&self) {
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is complete, or was dropped.
+    /// Whether the task has completed or was dropped.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Adds a label, or replaces the one of that key.
+    /// Adds a label, or replaces the one with the same key.
     pub(super) fn label(&self, key: &'static str, value: String) {
-        let mut slow = self.slow();
-        match slow.labels.iter_mut().find(|(other, _)| *other == key) {
+        let mut locked = self.locked();
+        match locked.labels.iter_mut().find(|(other, _)| *other == key) {
             Some((_, old)) => *old = value,
-            None => slow.labels.push((key, value)),
+            None => locked.labels.push((key, value)),
         }
     }
 
-    /// How often it was polled. Who sees a poll counted sees after it that it was begun, so that one which is just ending is not taken for one that is over.
+    /// How often the task was polled, apart from polls that a trace caused. A thread that sees a
+    /// poll counted also sees that it began: a poll that is about to end is not mistaken for one
+    /// that is over.
     pub(crate) fn polls(&self) -> u64 {
         self.polls.load(Ordering::Acquire)
     }
 
-    /// What it is doing, and its labels. None if it is being changed at this very moment and for longer than that takes.
+    /// What the task is doing, and its labels. `None` if a thread holds the entry's lock for longer
+    /// than any change takes: it was stopped in the middle of one.
     pub(crate) fn look(&self, trace: u64) -> Option<(Condition, Vec<(&'static str, String)>)> {
         let (branches, labels) = {
-            let slow = self.try_slow()?;
-            let branches = slow.branches.as_ref().filter(|(of, _)| *of == trace);
-            (branches.map(|(_, branches)| branches.clone()), slow.labels.clone())
+            let locked = self.try_locked()?;
+            let branches = locked.branches.as_ref().filter(|(of, _)| *of == trace);
+            (branches.map(|(_, branches)| branches.clone()), locked.labels.clone())
         };
         let now = clock();
         let ago = |then: u64| Duration::from_millis(now.saturating_sub(then));
@@ -187,15 +200,16 @@ impl Entry {
         Some((condition, labels))
     }
 
-    fn slow(&self) -> MutexGuard<'_, Slow> {
-        self.slow.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked(&self) -> MutexGuard<'_, Locked> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock, for a reporter: held for moments at a time by threads of the program, of which one may be stopped in such a moment.
-    fn try_slow(&self) -> Option<MutexGuard<'_, Slow>> {
-        for _ in 0..100 {
-            match self.slow.try_lock() {
-                Ok(slow) => return Some(slow),
+    /// The lock, for the reporter, which may not wait for it: threads of the program hold it for
+    /// moments, but one of them may be stopped in such a moment.
+    fn try_locked(&self) -> Option<MutexGuard<'_, Locked>> {
+        for _ in 0..ATTEMPTS {
+            match self.locked.try_lock() {
+                Ok(locked) => return Some(locked),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
                 Err(TryLockError::WouldBlock) => yield_now(),
             }
@@ -204,7 +218,8 @@ impl Entry {
     }
 }
 
-/// Milliseconds of a clock that costs a few nanoseconds to read and is exact to some four milliseconds: a person reads them.
+/// Milliseconds of the coarse monotonic clock, which costs a few nanoseconds to read and is exact
+/// to about four milliseconds. That is enough for a person.
 #[cfg(target_os = "linux")]
 pub(super) fn clock() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);

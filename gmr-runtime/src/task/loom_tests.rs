@@ -1,5 +1,7 @@
-//! Every order in which a task's polls, the thread that wakes it and a report can meet over its account, and in which tasks that begin and end and a report can meet over the registry, as the
-//! memory model allows them: gone through by a model checker.
+//! A model checker runs every interleaving that the memory model allows of a task's polls, the
+//! thread that wakes it and a report on the task's entry, and of tasks that start and end and a
+//! report on the registry: `RUSTFLAGS="--cfg gmr_loom" cargo test -p gmr-runtime --lib
+//! task::loom_tests::`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,18 +25,18 @@ impl Wake for Woken {
     }
 }
 
-/// The account of a task that was never polled.
+/// The entry of a task that was never polled.
 fn new() -> Arc<Entry> {
     Arc::new(Entry::new(1, "task", std::panic::Location::caller()))
 }
 
-/// A poll as `Tracked` does it while no trace is wanted, or none that it knows of.
+/// A poll as `Tracked` does it while no trace is taken, or before it sees that one is.
 fn poll_unaware(entry: &Entry) {
-    let asked = entry.begin(TID);
-    entry.end(asked);
+    let waiting_since = entry.begin(TID);
+    entry.end(waiting_since);
 }
 
-/// The account of a task that has been polled once and waits.
+/// The entry of a task that was polled once and waits.
 fn waiting() -> Arc<Entry> {
     let entry = new();
     poll_unaware(&entry);
@@ -44,29 +46,30 @@ fn waiting() -> Arc<Entry> {
 /// Such a task, with a waker.
 fn with_waker() -> (Arc<Entry>, Arc<Woken>) {
     let (entry, woken) = (waiting(), Arc::new(Woken::default()));
-    entry.keep(Waker::from(Arc::clone(&woken)));
+    entry.keep_waker(Waker::from(Arc::clone(&woken)));
     (entry, woken)
 }
 
-/// The runtime polls whatever was woken.
+/// The runtime polls what was woken.
 fn polled_if_woken((entry, woken): &(Arc<Entry>, Arc<Woken>)) {
     if woken.0.load(Ordering::Relaxed) > 0 {
         poll(entry);
     }
-    must_have_told(entry);
+    assert_branches_known(entry);
 }
 
-/// A poll as `Tracked` does it while a trace is wanted.
+/// A poll as `Tracked` does it while a trace is taken.
 fn poll(entry: &Entry) {
-    let asked = entry.begin(TID);
+    let waiting_since = entry.begin(TID);
     if entry.claim(TRACE) {
-        entry.found(TRACE, Arc::new([Branch::from([17])]));
+        entry.record(TRACE, Arc::new([Branch::from([17])]));
     }
-    entry.end(asked);
+    entry.end(waiting_since);
 }
 
-/// Goes through the orders of these two, each on a thread of its own, then has `after` look at what they have left. Either begins once: the checker looks for what a step of the one
-/// may meet among the steps that the other had made when it came to it, and overlooks some from one side.
+/// Checks all interleavings of `one` and `other`, each on a thread of its own, and then what
+/// `after` asserts. Each of the two is spawned first once: the checker considers for a step of one
+/// thread those steps that the other had made by then, and misses some interleavings from one side.
 fn in_every_order<T: Clone + 'static>(set: fn() -> T, one: fn(&T), other: fn(&T), after: fn(&T)) {
     for (first, second) in [(one, other), (other, one)] {
         loom::model(move || {
@@ -80,16 +83,16 @@ fn in_every_order<T: Clone + 'static>(set: fn() -> T, one: fn(&T), other: fn(&T)
     }
 }
 
-fn must_have_told(entry: &Entry) {
-    let found = entry.look(TRACE).expect("nobody holds it").0;
+fn assert_branches_known(entry: &Entry) {
+    let found = entry.look(TRACE).expect("no thread holds its lock").0;
     assert!(matches!(found, Condition::Waiting { branches: Some(_), .. }), "{found:?}");
 }
 
 #[test]
-fn a_settled_task_has_told_where_it_waits() {
+fn a_settled_task_has_recorded_where_it_waits() {
     let report = |entry: &Arc<Entry>| {
         if entry.is_settled(TRACE) {
-            must_have_told(entry);
+            assert_branches_known(entry);
         }
     };
     in_every_order(
@@ -98,18 +101,18 @@ fn a_settled_task_has_told_where_it_waits() {
         report,
         |entry| {
             assert!(entry.is_settled(TRACE));
-            must_have_told(entry);
+            assert_branches_known(entry);
         },
     );
 }
 
 #[test]
-fn a_task_that_is_woken_while_it_is_polled_is_not_thought_to_be_polled_or_woken_for_ever() {
+fn a_wake_during_a_poll_does_not_leave_the_task_polling_or_woken() {
     in_every_order(with_waker, |(entry, _)| poll(entry), |(entry, _)| entry.wake(TRACE), polled_if_woken);
 }
 
 #[test]
-fn a_task_that_is_asked_in_a_poll_that_does_not_know_it_is_polled_once_more_and_tells() {
+fn a_wake_during_a_poll_that_missed_the_trace_causes_one_more_poll() {
     in_every_order(
         with_waker,
         |(entry, _)| poll_unaware(entry),
@@ -122,33 +125,33 @@ fn a_task_that_is_asked_in_a_poll_that_does_not_know_it_is_polled_once_more_and_
 }
 
 #[test]
-fn a_waker_that_is_replaced_while_it_is_used_is_neither_lost_nor_left_over() {
+fn a_waker_that_is_replaced_during_a_wake_is_neither_lost_nor_leaked() {
     let with_wakers = || {
         let (before, after) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
         let entry = waiting();
-        entry.keep(Waker::from(Arc::clone(&before)));
+        entry.keep_waker(Waker::from(Arc::clone(&before)));
         (entry, before, after)
     };
     in_every_order(
         with_wakers,
-        |(entry, _, after)| entry.keep(Waker::from(Arc::clone(after))),
+        |(entry, _, after)| entry.keep_waker(Waker::from(Arc::clone(after))),
         |(entry, ..)| entry.wake(TRACE),
         |(_, before, after)| {
             let count = |woken: &Woken| woken.0.load(Ordering::Relaxed);
             assert_eq!(count(before) + count(after), 1);
-            // Of the one nobody else, of the other the account.
+            // The entry has dropped the first and holds the second.
             assert_eq!((Arc::strong_count(before), Arc::strong_count(after)), (1, 2));
         },
     );
 }
 
 #[test]
-fn a_task_whose_first_poll_is_just_ending_does_not_wait_yet() {
+fn a_task_is_not_shown_as_waiting_before_its_first_poll_has_ended() {
     in_every_order(
         new,
         |entry| poll_unaware(entry),
         |entry| {
-            let shown = entry.look(TRACE).expect("nobody holds it").0;
+            let shown = entry.look(TRACE).expect("no thread holds its lock").0;
             assert!(!matches!(shown, Condition::Waiting { .. }) || entry.is_waiting());
         },
         |entry| assert!(entry.is_waiting()),
@@ -156,7 +159,7 @@ fn a_task_whose_first_poll_is_just_ending_does_not_wait_yet() {
 }
 
 #[test]
-fn a_task_that_ends_is_settled_and_can_be_looked_at() {
+fn a_task_that_ends_is_settled_and_can_still_be_read() {
     let end = |entry: &Arc<Entry>| {
         poll_unaware(entry);
         entry.finish();
@@ -172,7 +175,7 @@ fn a_task_that_ends_is_settled_and_can_be_looked_at() {
     );
 }
 
-/// The ids of two tasks in the same part of the registry.
+/// The ids of two tasks in the same shard.
 const ONE: u64 = 1;
 const OTHER: u64 = ONE + SHARDS as u64;
 
@@ -186,18 +189,19 @@ fn add(registry: &Registry, id: u64) -> (Shared, Place) {
     registry.add(id, "task", std::panic::Location::caller())
 }
 
-/// The ids of all tasks that a report finds. Nobody stays in the registry, so that it can read all of it.
+/// The ids of all tasks that a report finds. No thread is stopped while it holds a shard, so all
+/// can be read.
 fn found(registry: &Registry) -> Vec<u64> {
     let (tasks, unread) = registry.all();
     assert_eq!(unread, 0);
     for task in &tasks {
-        assert!(matches!(task.look(TRACE).expect("nobody holds it").0, Condition::New));
+        assert!(matches!(task.look(TRACE).expect("no thread holds its lock").0, Condition::New));
     }
     tasks.iter().map(|task| task.id).collect()
 }
 
 #[test]
-fn tasks_that_begin_at_once_have_a_place_each() {
+fn tasks_that_start_at_the_same_time_have_a_place_each() {
     in_every_order(
         empty,
         |registry| drop(add(registry, ONE)),
@@ -207,18 +211,18 @@ fn tasks_that_begin_at_once_have_a_place_each() {
 }
 
 #[test]
-fn the_place_of_a_task_that_ends_is_not_taken_from_one_that_begins() {
+fn a_task_that_ends_does_not_remove_one_that_starts() {
     in_every_order(
         empty,
         |registry| {
             let (entry, place) = add(registry, ONE);
             registry.remove(&entry, place);
-            assert_eq!(Arc::strong_count(&entry), 1, "nobody else has it");
-            assert!(registry.find(place).is_none(), "whoever has its slot now");
+            assert_eq!(Arc::strong_count(&entry), 1, "the registry has dropped it");
+            assert!(registry.find(place).is_none(), "even if its slot is used again");
         },
         |registry| {
             let (entry, place) = add(registry, OTHER);
-            assert!(Arc::ptr_eq(&registry.find(place).expect("it is there"), &entry));
+            assert!(Arc::ptr_eq(&registry.find(place).expect("it is registered"), &entry));
             registry.remove(&entry, place);
             drop(add(registry, OTHER));
         },
@@ -227,7 +231,7 @@ fn the_place_of_a_task_that_ends_is_not_taken_from_one_that_begins() {
 }
 
 #[test]
-fn a_report_finds_a_task_or_does_not_and_keeps_none_alive_in_the_registry() {
+fn a_report_finds_a_task_at_most_once_and_leaves_none_in_the_registry() {
     in_every_order(
         empty,
         |registry| {

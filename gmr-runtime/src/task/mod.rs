@@ -1,9 +1,12 @@
-//! Asynchronous tasks: which there are, what each does, and, when a report is made, where each waits.
+//! Asynchronous tasks: which there are, what each does and, when a report is made, where each
+//! waits.
 //!
-//! A tracked future keeps a few numbers about itself up to date; that is all it costs. When a report wants to know more, every waiting task is woken and polled once with a waker that takes the
-//! stack whenever it is cloned: whoever is about to wait clones it, at the very place where the task waits. No runtime is needed for that, and no attribute on the functions between.
+//! A tracked future keeps a few numbers about itself up to date; between reports, that is all it
+//! costs. For a report, every waiting task is woken and polled once with a waker that takes the
+//! stack whenever it is cloned: a future clones its waker at the very place where it is about to
+//! wait. That works on any runtime, and needs no attribute on the functions in between.
 //!
-//! The unsafe code of this room is the waker's. It knows nothing of sections and text.
+//! The only unsafe code is in `waker.rs`. Nothing here knows about sections or views.
 
 mod branch;
 mod current;

@@ -1,4 +1,5 @@
-//! The tasks of this process, and the place that each has among them for as long as it lives.
+//! The tasks of this process, and a task's registration among them, which lasts until it is
+//! dropped.
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +12,7 @@ use super::sync::Mutex;
 #[cfg(not(all(test, gmr_loom)))]
 pub(super) static TASKS: Registry = Registry::new([const { Mutex::new(Shard::new()) }; SHARDS]);
 
-/// The model checker's locks cannot be made in a constant.
+/// The model checker's locks can't be made in a constant.
 #[cfg(all(test, gmr_loom))]
 pub(super) static TASKS: std::sync::LazyLock<Registry> = std::sync::LazyLock::new(|| {
     Registry::new(std::array::from_fn::<_, SHARDS, _>(|_| Mutex::new(Shard::new())))
@@ -20,7 +21,7 @@ pub(super) static TASKS: std::sync::LazyLock<Registry> = std::sync::LazyLock::ne
 /// The id of the next task.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// A task's place in the registry, which is its own until this is dropped.
+/// A task that is in the registry until this is dropped.
 #[derive(Debug)]
 pub(super) struct Registered {
     pub(super) entry: Shared,

@@ -1,4 +1,5 @@
-//! All tasks that are tracked. Adding and removing one is a lock of one shard for a moment; a report copies the shards one after the other.
+//! All tracked tasks. Adding and removing one locks one shard for a moment; a report copies the
+//! shards one after the other. Nothing here knows what a task does.
 
 use std::panic::Location;
 use std::sync::{Arc, PoisonError, TryLockError};
@@ -6,8 +7,11 @@ use std::sync::{Arc, PoisonError, TryLockError};
 use super::entry::{Entry, Shared};
 use super::sync::{Mutex, yield_now};
 
-/// Enough that threads which start tasks at full speed rarely meet.
+/// Enough that threads which start tasks at full speed rarely compete for a shard.
 pub(super) const SHARDS: usize = 16;
+
+/// How often a report tries to lock a shard before it leaves its tasks out.
+const ATTEMPTS: usize = 1_000;
 
 #[derive(Debug)]
 pub(super) struct Registry {
@@ -26,7 +30,8 @@ impl Shard {
     }
 }
 
-/// Where a task is found: the id picks the shard. A slot is used again by later tasks, an id is not.
+/// Where a task is found: the id determines the shard. Slots are reused by later tasks, ids are
+/// not.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     id: u64,
@@ -38,7 +43,7 @@ impl Registry {
         Self { shards }
     }
 
-    /// Adds a task. No other may have its id.
+    /// Adds a task. The id must be unique.
     pub(super) fn add(
         &self,
         id: u64,
@@ -56,28 +61,31 @@ impl Registry {
         (entry, Place { id, slot })
     }
 
-    /// Takes a task out, which has ended. Its slot is the next one's.
+    /// Removes a task that has ended. A later task reuses its slot.
     pub(super) fn remove(&self, entry: &Entry, place: Place) {
         entry.finish();
         let mut shard = self.shard(place.id).lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = shard.slots[place.slot].take();
+        let removed = shard.slots[place.slot].take();
         shard.free.push(place.slot);
         drop(shard);
-        // Outside of the lock: with the entry goes a waker of the runtime's.
-        drop(gone);
+        // Outside of the lock: dropping an entry drops a waker of the runtime's.
+        drop(removed);
     }
 
-    fn shard(&self, id: u64) -> &Mutex<Shard> {
-        let index = usize::try_from(id % SHARDS as u64).unwrap_or_default();
-        &self.shards[index]
+    /// The task at this place, unless it was removed. Takes constant time.
+    pub(super) fn find(&self, place: Place) -> Option<Shared> {
+        let shard = self.shard(place.id).lock().unwrap_or_else(PoisonError::into_inner);
+        let task = shard.slots.get(place.slot)?.as_ref()?;
+        (task.id == place.id).then(|| Arc::clone(task))
     }
 
-    /// All tasks in the order in which they were started, and how many shards could not be read: a thread of the program is stopped in the middle of starting or ending a task.
+    /// All tasks in the order in which they were started, and how many shards could not be read
+    /// because a thread was stopped while it started or ended a task.
     pub(super) fn all(&self) -> (Vec<Shared>, usize) {
         let mut tasks = Vec::new();
         let mut unread = 0;
         for shard in &self.shards {
-            match patiently(shard) {
+            match try_read(shard) {
                 Some(found) => tasks.extend(found),
                 None => unread += 1,
             }
@@ -86,16 +94,14 @@ impl Registry {
         (tasks, unread)
     }
 
-    /// The task at this place, if it is still there. Takes the same time however many tasks there are.
-    pub(super) fn find(&self, place: Place) -> Option<Shared> {
-        let shard = self.shard(place.id).lock().unwrap_or_else(PoisonError::into_inner);
-        let task = shard.slots.get(place.slot)?.as_ref()?;
-        (task.id == place.id).then(|| Arc::clone(task))
+    fn shard(&self, id: u64) -> &Mutex<Shard> {
+        let index = usize::try_from(id % SHARDS as u64).unwrap_or_default();
+        &self.shards[index]
     }
 }
 
-fn patiently(shard: &Mutex<Shard>) -> Option<Vec<Shared>> {
-    for _ in 0..1_000 {
+fn try_read(shard: &Mutex<Shard>) -> Option<Vec<Shared>> {
+    for _ in 0..ATTEMPTS {
         let shard = match shard.try_lock() {
             Ok(shard) => shard,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),

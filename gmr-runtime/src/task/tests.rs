@@ -1,4 +1,5 @@
-//! The lives that a tracked future can have, while reports are made and while none is. No process of its own and no signal: Miri runs all of it (`cargo xtask miri`).
+//! What can happen to a tracked future, during reports and between them. Nothing here needs a
+//! process of its own or a signal: Miri runs all of it (`cargo xtask miri`).
 
 use std::future::poll_fn;
 use std::mem::ManuallyDrop;
@@ -19,19 +20,19 @@ use super::registry::{Registry, SHARDS, Shard};
 use super::tracked::readable_type;
 use super::{Condition, Survey, TrackExt, label, survey, trace};
 
-/// Tasks are the process's, and a report is made of all of them: one test at a time.
+/// Runs one test at a time: a trace is taken of all tasks of the process.
 pub(super) fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Asks nobody.
+/// All tasks, without a trace.
 pub(super) fn look() -> Survey {
     let (tasks, unread) = TASKS.all();
     Survey { tasks, trace: 0, unread }
 }
 
-/// With time enough for all to answer, also where an interpreter runs them.
+/// Takes a trace, with a timeout that is long enough for Miri.
 fn report() -> Survey {
     survey(Duration::from_secs(120))
 }
@@ -41,29 +42,29 @@ fn find<'a>(survey: &'a Survey, name: &str) -> Option<&'a Entry> {
 }
 
 fn condition(survey: &Survey, name: &str) -> Option<Condition> {
-    Some(find(survey, name)?.look(survey.trace).expect("nobody holds it").0)
+    Some(find(survey, name)?.look(survey.trace).expect("no thread holds its lock").0)
 }
 
-/// In how many places the task waits, if the report has found out.
+/// In how many places the task waits, if the trace found out.
 fn leaves(survey: &Survey, name: &str) -> Option<usize> {
     let condition = condition(survey, name)?;
     let branches = condition.branches()?;
-    // An interpreter's frames have no addresses to cut a stack by.
+    // Miri's frames have no addresses to cut a stack by.
     assert!(cfg!(miri) || branches.iter().all(|branch| !branch.is_empty()));
     Some(branches.len())
 }
 
 /// The labels of the task, in the order in which they were first set.
 fn labels(name: &str) -> Vec<(&'static str, String)> {
-    find(&look(), name).expect("it is there").look(0).expect("nobody holds it").1
+    find(&look(), name).expect("it is tracked").look(0).expect("no thread holds its lock").1
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Waits for ever, and clones its waker as those do that will be woken.
-async fn for_nobody() {
+/// Waits for ever, and clones its waker as every leaf future does.
+async fn for_ever() {
     poll_fn(|context| {
         drop(context.waker().clone());
         Poll::<()>::Pending
@@ -75,7 +76,7 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).build().unwrap()
 }
 
-/// Waits until each of these tasks waits, and no report has woken it.
+/// Waits until each of these tasks waits and has no wake of a trace outstanding.
 fn settle(names: &[&str]) {
     let waits = |survey: &Survey, name| matches!(condition(survey, name), Some(Condition::Waiting { .. }));
     loop {
@@ -88,13 +89,13 @@ fn settle(names: &[&str]) {
 }
 
 #[test]
-fn what_is_known_of_a_task() {
+fn an_entry_has_state_polls_and_labels() {
     let _turn = alone();
     let mut task = pin!(
         async {
             label("order", 4711);
             label("order", 4712);
-            for_nobody().await;
+            for_ever().await;
         }
         .tracked_as("looked at")
     );
@@ -102,14 +103,14 @@ fn what_is_known_of_a_task() {
     assert!(poll(task.as_mut()).is_pending());
     let survey = look();
     let entry = find(&survey, "looked at").unwrap();
-    let (condition, labels) = entry.look(survey.trace).unwrap();
+    let (condition, _) = entry.look(survey.trace).unwrap();
     assert!(matches!(condition, Condition::Waiting { .. } | Condition::Woken { .. }), "{condition:?}");
-    assert_eq!((entry.polls(), labels), (1, vec![("order", "4712".to_owned())]));
-    label("order", "of nobody");
+    label("order", "outside of any task");
+    assert_eq!((entry.polls(), labels("looked at")), (1, vec![("order", "4712".to_owned())]));
 }
 
 #[test]
-fn every_place_where_a_task_waits_is_found_and_nothing_is_disturbed() {
+fn a_trace_finds_every_place_where_a_task_waits_and_disturbs_nothing() {
     let _turn = alone();
     let runtime = runtime();
     let (permits, bell) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
@@ -143,10 +144,10 @@ fn every_place_where_a_task_waits_is_found_and_nothing_is_disturbed() {
         settle(&all);
         let survey = report();
         assert_eq!(all.map(|name| leaves(&survey, name)), [Some(1), Some(2), Some(1), Some(1)]);
-        assert_eq!(find(&survey, "one").unwrap().polls(), 1, "a report's own polls do not count");
+        assert_eq!(find(&survey, "one").unwrap().polls(), 1, "polls of a trace are not counted");
     }
-    assert!(polls.load(Ordering::Relaxed) > 3, "they were real");
-    // Each is woken as if nobody had asked it.
+    assert!(polls.load(Ordering::Relaxed) > 3, "the trace did poll the future");
+    // Each is woken as if no trace had been taken.
     bell.notify_one();
     assert_eq!(runtime.block_on(either).unwrap(), "bell");
     permits.add_permits(1);
@@ -154,30 +155,30 @@ fn every_place_where_a_task_waits_is_found_and_nothing_is_disturbed() {
     runtime.block_on(orders.send(7)).unwrap();
     assert_eq!(runtime.block_on(outer).unwrap(), Some(7));
     let survey = look();
-    assert!(all.iter().all(|name| find(&survey, name).is_none()), "all are over");
+    assert!(all.iter().all(|name| find(&survey, name).is_none()), "all have ended");
 }
 
 #[test]
-fn a_first_poll_that_meets_a_report_is_a_poll_like_any_other() {
+fn a_first_poll_during_a_trace_is_counted_and_takes_part() {
     let _turn = alone();
-    // The report waits for this one, and ends when it does.
-    let mut stubborn = Box::pin(for_nobody().tracked_as("stubborn"));
-    assert!(poll(stubborn.as_mut()).is_pending());
-    let mut fresh = pin!(for_nobody().tracked_as("fresh"));
+    // Never polled again: the trace lasts until it is dropped.
+    let mut unpolled = Box::pin(for_ever().tracked_as("unpolled"));
+    assert!(poll(unpolled.as_mut()).is_pending());
+    let mut fresh = pin!(for_ever().tracked_as("fresh"));
     thread::scope(|scope| {
         let reporting = scope.spawn(report);
         while trace::wanted().is_none() {
             thread::yield_now();
         }
         assert!(poll(fresh.as_mut()).is_pending());
-        drop(stubborn);
+        drop(unpolled);
         let survey = reporting.join().unwrap();
         assert_eq!((find(&survey, "fresh").unwrap().polls(), leaves(&survey, "fresh")), (1, Some(1)));
     });
 }
 
 #[test]
-fn one_that_completes_since_a_report_has_woken_it() {
+fn a_task_may_complete_in_a_poll_that_a_trace_caused() {
     let _turn = alone();
     let runtime = runtime();
     let mut polls = 0;
@@ -194,7 +195,7 @@ fn one_that_completes_since_a_report_has_woken_it() {
 }
 
 #[test]
-fn they_come_and_go_while_reports_are_made() {
+fn tasks_start_and_end_during_traces() {
     let _turn = alone();
     let runtime = runtime();
     let over = Arc::new(AtomicBool::new(false));
@@ -206,7 +207,7 @@ fn they_come_and_go_while_reports_are_made() {
                 let bell = Arc::new(Notify::new());
                 let rings = Arc::clone(&bell);
                 let rung = handle.spawn(async move { rings.notified().await }.tracked_as("of many"));
-                let left = handle.spawn(for_nobody().tracked_as("of many"));
+                let left = handle.spawn(for_ever().tracked_as("of many"));
                 thread::yield_now();
                 bell.notify_one();
                 left.abort();
@@ -221,19 +222,19 @@ fn they_come_and_go_while_reports_are_made() {
     }
     over.store(true, Ordering::Relaxed);
     let (completed, aborted) = coming_and_going.join().unwrap();
-    assert_eq!(completed, aborted, "each came to its end");
+    assert_eq!(completed, aborted, "each ended as it should");
     assert!(find(&look(), "of many").is_none());
 }
 
 #[test]
-fn one_that_is_polled_by_several_threads_and_dropped_on_another() {
+fn a_task_may_be_polled_on_several_threads_and_dropped_on_another() {
     let _turn = alone();
     let task = Box::pin(
         async {
             label("began", "here");
-            for_nobody().await;
+            for_ever().await;
         }
-        .tracked_as("traveller"),
+        .tracked_as("moving"),
     );
     let on_another_thread = |mut task: Pin<Box<_>>| {
         let poll_there = move || {
@@ -244,30 +245,30 @@ fn one_that_is_polled_by_several_threads_and_dropped_on_another() {
     };
     let task = on_another_thread(on_another_thread(task));
     let survey = look();
-    let entry = find(&survey, "traveller").unwrap();
+    let entry = find(&survey, "moving").unwrap();
     assert_eq!((entry.polls(), entry.look(0).unwrap().1), (2, vec![("began", "here".to_owned())]));
     thread::spawn(move || drop(task)).join().unwrap();
     assert!(entry.has_ended());
-    assert!(find(&look(), "traveller").is_none());
+    assert!(find(&look(), "moving").is_none());
 }
 
 #[test]
-fn one_that_is_complete_or_dropped_is_not_shown() {
+fn a_completed_or_dropped_task_is_not_shown() {
     let _turn = alone();
-    let there = || find(&look(), "goes").is_some();
-    let mut task = Box::pin(async { 17 }.tracked_as("goes"));
+    let there = || find(&look(), "ending").is_some();
+    let mut task = Box::pin(async { 17 }.tracked_as("ending"));
     assert!(there());
     assert_eq!(poll(task.as_mut()), Poll::Ready(17));
-    assert!(!there(), "complete");
+    assert!(!there(), "completed");
     drop(task);
-    let dropped = for_nobody().tracked_as("goes");
+    let dropped = for_ever().tracked_as("ending");
     assert!(there());
     drop(dropped);
     assert!(!there(), "dropped");
 }
 
 #[test]
-fn whoever_polls_a_complete_one_learns_it_from_that_future() {
+fn polling_a_completed_task_does_what_its_future_does() {
     let _turn = alone();
     let mut polls = 0;
     let mut lenient = pin!(
@@ -295,11 +296,11 @@ impl Wake for Counting {
 }
 
 #[test]
-fn one_that_is_forgotten_stays_and_is_woken_in_vain() {
+fn a_forgotten_task_stays_and_is_woken_by_each_trace() {
     let _turn = alone();
     let counting = Arc::new(Counting::default());
     let waker = Waker::from(Arc::clone(&counting));
-    let mut task = Box::pin(for_nobody().tracked_as("forgotten"));
+    let mut task = Box::pin(for_ever().tracked_as("forgotten"));
     assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     let forgotten = ManuallyDrop::new(task);
     drop(waker);
@@ -307,9 +308,9 @@ fn one_that_is_forgotten_stays_and_is_woken_in_vain() {
         let survey = survey(Duration::from_millis(1));
         assert!(find(&survey, "forgotten").is_some());
     }
-    // For the sake of the tests that follow.
+    // For the tests that follow.
     drop(ManuallyDrop::into_inner(forgotten));
-    // The thread that wakes may still hold what it has woken.
+    // The thread that wakes tasks may still hold the entry.
     while Arc::strong_count(&counting) > 1 {
         thread::yield_now();
     }
@@ -330,7 +331,7 @@ fn a_label_goes_to_the_innermost_task_that_is_being_polled() {
         label("before", 1);
         let inner = async {
             label("inside", 2);
-            for_nobody().await;
+            for_ever().await;
         };
         let mut inner = Box::pin(inner.tracked_as("inner"));
         assert!(poll(inner.as_mut()).is_pending());
@@ -346,7 +347,7 @@ fn a_label_goes_to_the_innermost_task_that_is_being_polled() {
             tracked.tracked_as("in block_on").await;
         });
         assert_eq!(labels("inner"), [("inside", "2".to_owned())]);
-        for_nobody().await;
+        for_ever().await;
         drop(inner);
     };
     let mut outer = pin!(outer.tracked_as("outer"));
@@ -363,7 +364,7 @@ fn a_label_after_a_panic_in_a_poll_goes_to_the_task_around_it() {
         assert!(catch_unwind(AssertUnwindSafe(|| poll(panics.as_mut()).is_ready())).is_err());
         label("outer", 1);
         assert_eq!(labels("panics"), []);
-        for_nobody().await;
+        for_ever().await;
     };
     let mut outer = pin!(outer.tracked_as("outer"));
     assert!(poll(outer.as_mut()).is_pending());
@@ -390,7 +391,7 @@ fn a_label_from_a_task_that_is_dropped_goes_to_the_task_around_it() {
         let mut inner = Box::pin(
             async move {
                 let _held = held;
-                for_nobody().await;
+                for_ever().await;
             }
             .tracked_as("inner"),
         );
@@ -399,7 +400,7 @@ fn a_label_from_a_task_that_is_dropped_goes_to_the_task_around_it() {
     };
     let outer = async {
         drop(dropped());
-        for_nobody().await;
+        for_ever().await;
     };
     let mut outer = pin!(outer.tracked_as("outer"));
     drop(dropped());
@@ -448,7 +449,7 @@ fn code_inside_a_blocking_task_labels_it() {
 }
 
 #[test]
-fn a_future_is_called_what_its_function_is() {
+fn a_future_is_named_after_its_function() {
     assert_eq!(readable_type("orders::checkout::{{closure}}"), "orders::checkout");
     assert_eq!(readable_type("orders::main::{{closure}}::{{closure}}"), "orders::main");
     assert_eq!(readable_type("orders::Poller"), "orders::Poller");

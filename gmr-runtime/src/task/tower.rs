@@ -1,4 +1,5 @@
-//! Requests as tasks: a layer for any tower service that takes HTTP requests, axum's and tonic's among them.
+//! HTTP requests as tasks: a layer for any tower service that takes them, such as axum's and
+//! tonic's. It does not change requests or responses.
 
 use std::task::{Context, Poll};
 
@@ -8,9 +9,10 @@ use tower_service::Service;
 
 use super::tracked::{Tracked, named};
 
-/// Tracks each request that is in flight as a task named `request`, labelled with its method and its path.
+/// Tracks each request in flight as a task named `request`, labelled with its method and path.
 ///
-/// A task of the connection polls it, so that its stack is also part of that task's. The query is left out: secrets stand in it.
+/// The label leaves out the query, which often contains secrets. The connection's task polls the
+/// request, so if that task is tracked, its stack contains the request's.
 ///
 /// ```
 /// use gmr_runtime::task::tower::RequestLayer;
@@ -25,7 +27,7 @@ use super::tracked::{Tracked, named};
 pub struct RequestLayer(());
 
 impl RequestLayer {
-    /// The layer.
+    /// Creates the layer.
     pub fn new() -> Self {
         Self(())
     }
@@ -39,7 +41,7 @@ impl<S> Layer<S> for RequestLayer {
     }
 }
 
-/// A service whose requests are tracked. Made by [`RequestLayer`].
+/// A service whose requests are tracked as tasks. Made by [`RequestLayer`].
 #[derive(Debug, Clone)]
 pub struct RequestService<S> {
     inner: S,

@@ -1,4 +1,5 @@
-//! Taking the traces of all tasks, and the stacks that make one.
+//! Taking a trace: every waiting task is woken, and each poll that takes part records the stacks at
+//! which its task waits. Nothing here names a frame or waits for a task without a deadline.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,20 +13,22 @@ use super::registered::TASKS;
 use super::waker::Span;
 use crate::sys::own_threads;
 
-/// Deeper stacks of one poll are recursions.
+/// The most frames of a branch. A deeper stack of one poll is a runaway recursion.
 const MOST_FRAMES: usize = 512;
 
-/// How long to wait between looks at whether all tasks have answered.
+/// The interval at which [`survey`] checks whether all tasks have been polled.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// The trace that is being taken; 0 while none is.
+/// The trace that is being taken; 0 between traces.
 static WANTED: AtomicU64 = AtomicU64::new(0);
+
+/// The number of the next trace.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// Stacks of the present trace that have been seen: a hundred thousand tasks have a handful of different ones.
+/// The distinct branches of the current trace: a hundred thousand tasks have a handful of them.
 static SEEN: Mutex<Option<HashSet<Branch>>> = Mutex::new(None);
 
-/// The trace that every poll should take part in, if there is one. One relaxed load.
+/// The trace in which every poll should take part, if one is being taken. One relaxed load.
 pub(super) fn wanted() -> Option<u64> {
     match WANTED.load(Ordering::Relaxed) {
         0 => None,
@@ -33,11 +36,12 @@ pub(super) fn wanted() -> Option<u64> {
     }
 }
 
-/// This part of the caller's stack.
+/// Takes this part of the caller's stack.
 pub(super) fn take(Span { leaf, root }: Span) -> Branch {
     let mut frames = Vec::with_capacity(64);
     backtrace::trace(|frame| {
-        // Stacks grow downwards: a frame that begins below an address holds it, or is further in.
+        // Stacks grow downwards: a frame that begins below an address contains it, or is further
+        // in.
         let begin = frame.sp().addr();
         let inside = begin <= root && frames.len() < MOST_FRAMES;
         if inside && begin > leaf {
@@ -60,17 +64,19 @@ pub(super) fn take(Span { leaf, root }: Span) -> Branch {
 pub(crate) struct Survey {
     /// In the order in which they were started.
     pub(crate) tasks: Vec<Shared>,
-    /// The number by which their answers are known.
+    /// The number of the trace, which identifies its branches in the entries.
     pub(crate) trace: u64,
-    /// Parts of the registry that could not be read.
+    /// How many shards of the registry could not be read.
     pub(crate) unread: usize,
 }
 
-/// Asks every waiting task where it waits, and waits for the answers until `patience` is over.
+/// Takes a trace: wakes every waiting task and waits until all of them have been polled, at most
+/// for `timeout`.
 ///
-/// What wakes a task is the runtime's code, which may itself be stuck: it runs on a thread of its own, which nobody waits for.
-pub(crate) fn survey(patience: Duration) -> Survey {
-    let until = Instant::now() + patience;
+/// Waking a task runs the runtime's code, which may be stuck itself. It runs on a thread of its
+/// own, which the report does not join.
+pub(crate) fn survey(timeout: Duration) -> Survey {
+    let deadline = Instant::now() + timeout;
     let (tasks, unread) = TASKS.all();
     let trace = NEXT.fetch_add(1, Ordering::Relaxed);
     let survey = Survey { tasks, trace, unread };
@@ -78,10 +84,10 @@ pub(crate) fn survey(patience: Duration) -> Survey {
         return survey;
     }
     WANTED.store(trace, Ordering::Relaxed);
-    let asked: Arc<[Shared]> = survey.tasks.iter().filter(|task| task.is_waiting()).cloned().collect();
-    let waker = Arc::clone(&asked);
+    let waiting: Arc<[Shared]> = survey.tasks.iter().filter(|task| task.is_waiting()).cloned().collect();
+    let to_wake = Arc::clone(&waiting);
     let spawned = own_threads::spawn("gmr tasks", move || {
-        for task in waker.iter() {
+        for task in to_wake.iter() {
             if wanted() != Some(trace) {
                 return;
             }
@@ -90,9 +96,9 @@ pub(crate) fn survey(patience: Duration) -> Survey {
     });
     if spawned.is_ok() {
         let mut settled = 0;
-        while Instant::now() < until {
-            settled += asked[settled..].iter().take_while(|task| task.is_settled(trace)).count();
-            if settled == asked.len() {
+        while Instant::now() < deadline {
+            settled += waiting[settled..].iter().take_while(|task| task.is_settled(trace)).count();
+            if settled == waiting.len() {
                 break;
             }
             thread::sleep(PAUSE);

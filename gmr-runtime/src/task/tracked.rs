@@ -1,4 +1,5 @@
-//! The future that keeps account of itself.
+//! The future that keeps its task's entry up to date. It changes nothing about how the future
+//! inside is polled, woken or dropped.
 
 use std::panic::Location;
 use std::pin::Pin;
@@ -14,22 +15,25 @@ use super::trace;
 use super::waker::{Capture, is_capturing};
 
 pin_project! {
-    /// A future that reports show as a task for as long as it exists and is not complete. Made by [`track`] and [`TrackExt`].
+    /// A future that reports show as a task until it completes or is dropped. Made by [`track`] and
+    /// [`TrackExt`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless they are polled"]
     pub struct Tracked<F> {
         #[pin]
         future: F,
-        // None once it is complete.
+        // None once it has completed.
         task: Option<Registered>,
-        // Which waker the task has, as data and table: to see at a glance, without a lock, that it is still the same.
+        // The waker that the entry has, as data and table: comparing them takes no lock.
         waker: (usize, usize),
     }
 }
 
-/// Tracks a future as a task of its own, named after its type. See [`TrackExt`] for other names.
+/// Tracks a future as a task of its own, named after its type. [`TrackExt::tracked_as`] gives
+/// another name.
 ///
-/// Works on any runtime. Outside of a report, a poll of it takes some nanoseconds longer than one of the bare future (`docs/benchmarks.md`).
+/// Works on any runtime. Between reports, each poll takes some nanoseconds longer than one of the
+/// bare future (`docs/benchmarks.md`).
 ///
 /// ```
 /// async fn checkout(order: u64) -> u64 {
@@ -44,15 +48,15 @@ pub fn track<F: Future>(future: F) -> Tracked<F> {
     named(readable_type(std::any::type_name::<F>()), future)
 }
 
-/// [`track`] as a method.
+/// [`track`] as a method of every future.
 pub trait TrackExt: Future + Sized {
-    /// Tracks it as a task, named after its type.
+    /// Tracks the future as a task named after its type.
     #[track_caller]
     fn tracked(self) -> Tracked<Self> {
         track(self)
     }
 
-    /// Tracks it as a task of this name.
+    /// Tracks the future as a task with this name.
     ///
     /// ```
     /// use gmr_runtime::task::TrackExt;
@@ -68,14 +72,14 @@ pub trait TrackExt: Future + Sized {
 
 impl<F: Future> TrackExt for F {}
 
-/// What the attribute on an `async fn` expands to.
+/// The expansion of `#[gmr::task]` calls this.
 #[track_caller]
 pub fn named<F: Future>(name: &'static str, future: F) -> Tracked<F> {
     Tracked { future, task: Some(Registered::new(name, Location::caller())), waker: (0, 0) }
 }
 
 impl<F> Tracked<F> {
-    /// Labels the task, as [`label`](super::label) does from inside of it.
+    /// Labels the task from outside, as [`label`](super::label) does from inside.
     ///
     /// ```
     /// use gmr_runtime::task::TrackExt;
@@ -96,22 +100,22 @@ impl<F: Future> Future for Tracked<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        // Whoever polls a complete future learns it from that future.
+        // Polled after completion: what happens is up to the future inside.
         let Some(Registered { entry, place }) = this.task else { return this.future.poll(context) };
         let waker = context.waker();
         let same = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
-        // One that takes stacks is that of an outer task, for one poll.
+        // A capturing waker is an outer task's, and valid for this poll only.
         if *this.waker != same && !is_capturing::<Branch>(waker) {
-            entry.keep(waker.clone());
+            entry.keep_waker(waker.clone());
             *this.waker = same;
         }
         let (inside, tid) = current::enter(*place);
-        let polling = Polling { entry, asked: entry.begin(tid) };
+        let polling = Polling { entry, waiting_since: entry.begin(tid) };
         let result = match trace::wanted() {
             Some(wanted) if entry.claim(wanted) => {
                 let (result, branches) = traced(this.future, waker);
                 if result.is_pending() {
-                    entry.found(wanted, branches.into());
+                    entry.record(wanted, branches.into());
                 }
                 result
             }
@@ -126,7 +130,8 @@ impl<F: Future> Future for Tracked<F> {
     }
 }
 
-/// The name of a future's type, as its author would write it: `orders::checkout` for `orders::checkout::{{closure}}`.
+/// The name of a future's type as its author would write it: `orders::checkout` for
+/// `orders::checkout::{{closure}}`.
 pub(super) fn readable_type(name: &'static str) -> &'static str {
     let mut name = name;
     while let Some(outer) = name.strip_suffix("::{{closure}}") {
@@ -135,20 +140,20 @@ pub(super) fn readable_type(name: &'static str) -> &'static str {
     name
 }
 
-/// Ends the poll in the account, also where it ends by a panic.
+/// Ends the poll in the entry when it is dropped, so also if the poll panics.
 struct Polling<'a> {
     entry: &'a Entry,
-    /// What the begin of the poll has told.
-    asked: Option<u64>,
+    /// What [`Entry::begin`] returned.
+    waiting_since: Option<u64>,
 }
 
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
-        self.entry.end(self.asked);
+        self.entry.end(self.waiting_since);
     }
 }
 
-/// Polls with a waker that takes the stacks of those that are about to wait.
+/// Polls with a waker that takes the stack of each function that clones it.
 #[inline(never)]
 fn traced<F: Future>(future: Pin<&mut F>, runtimes: &Waker) -> (Poll<F::Output>, Vec<Branch>) {
     let capture = Capture::new(runtimes, trace::take);

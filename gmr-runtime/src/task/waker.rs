@@ -1,7 +1,8 @@
 //! The waker that takes a stack whenever it is cloned.
 //!
-//! It lives on the stack of one poll, which it does not outlive: its clones are not copies of it but clones of the runtime's own waker. So a leaf that keeps what it was given keeps what it would have
-//! been given without gmr.
+//! It lives on the stack of one poll and does not outlive it: cloning it returns a clone of the
+//! runtime's own waker. A leaf future that keeps a clone keeps what it would have kept without gmr.
+//! This file does not know how a stack is taken.
 
 #![allow(unsafe_code)]
 
@@ -9,15 +10,16 @@ use std::mem::ManuallyDrop;
 use std::sync::{Mutex, PoisonError};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-/// The part of a stack that is a task's: above `leaf`, an address in the frame of the function that takes the stack, up to the frame that has `root` in it. Frames further out are those of whoever
-/// polls the task.
+/// The part of a stack that belongs to a task: above `leaf`, an address in the frame of the
+/// function that takes the stack, up to the frame that contains `root`. Frames further out belong
+/// to the caller of the poll.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     pub(super) leaf: usize,
     pub(super) root: usize,
 }
 
-/// What a poll with this waker has seen.
+/// Collects a stack for each clone of the waker during one poll.
 pub(super) struct Capture<'a, B> {
     runtimes: &'a Waker,
     take: fn(Span) -> B,
@@ -33,57 +35,62 @@ impl<'a, B: Send> Capture<'a, B> {
     /// Calls `poll` with the waker.
     pub(super) fn with<T>(&self, poll: impl FnOnce(&Waker) -> T) -> T {
         let data: *const () = std::ptr::from_ref(self).cast();
-        // SAFETY: the functions of the table take `data` for a `Capture<'_, B>`, which it is. It is borrowed for as long as this waker exists: `poll` gets the waker by reference, for a lifetime that ends with this
-        // call, and clones are wakers of the runtime's. `Waker` is `Send` and `Sync`, so `poll` may lend it to other threads for that time: `Capture` is `Sync`, since `B` is `Send`.
+        // SAFETY: the functions of the table take `data` for a `Capture<'_, B>`, which it is. It is
+        // borrowed for as long as this waker exists: `poll` gets the waker by reference, for a
+        // lifetime that ends with this call, and clones are wakers of the runtime's. `Waker` is
+        // `Send` and `Sync`, so `poll` may lend it to other threads for that time: `Capture` is
+        // `Sync`, since `B` is `Send`.
         let waker = unsafe { Waker::from_raw(RawWaker::new(data, Self::TABLE)) };
         poll(&waker)
     }
 
-    /// The stacks that were taken.
+    /// The stacks that were taken, in the order of the clones.
     pub(super) fn branches(self) -> Vec<B> {
         self.branches.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     const TABLE: &'static RawWakerVTable =
-        &RawWakerVTable::new(Self::cloned, Self::never_by_value, Self::wake_by_ref, Self::dropped);
+        &RawWakerVTable::new(Self::clone, Self::wake, Self::wake_by_ref, Self::drop);
 
     /// # Safety
-    /// `data` must be what [`with`](Self::with) has put into the waker, during that call.
-    unsafe fn of<'b>(data: *const ()) -> &'b Self {
-        // SAFETY: the caller vouches that it points to a `Capture` that is borrowed for long enough.
+    /// `data` must be what [`with`](Self::with) put into the waker, during that call.
+    unsafe fn from_data<'b>(data: *const ()) -> &'b Self {
+        // SAFETY: the caller guarantees that it points to a `Capture` that is borrowed for long
+        // enough.
         unsafe { &*data.cast::<Self>() }
     }
 
-    unsafe fn cloned(data: *const ()) -> RawWaker {
-        // SAFETY: whoever calls this has the waker, so it is during `with`.
-        let this = unsafe { Self::of(data) };
+    unsafe fn clone(data: *const ()) -> RawWaker {
+        // SAFETY: the caller has the waker, so `with` has not returned.
+        let this = unsafe { Self::from_data(data) };
         let here = 0_u8;
         let leaf = std::ptr::from_ref(std::hint::black_box(&here)).addr();
         let branch = (this.take)(Span { leaf, root: data.addr() });
         this.branches.lock().unwrap_or_else(PoisonError::into_inner).push(branch);
-        // The clone's own reference goes over into the raw waker.
+        // The raw waker takes over the clone's reference.
         let clone = ManuallyDrop::new(this.runtimes.clone());
         RawWaker::new(clone.data(), clone.vtable())
     }
 
-    /// The one waker with this table is lent, and never given away; waking it by value would leave nothing to drop, which is what dropping it does as well.
-    unsafe fn never_by_value(data: *const ()) {
+    /// Never called: the one waker with this table is only lent. Waking by value must also drop the
+    /// waker, which does nothing here.
+    unsafe fn wake(data: *const ()) {
         // SAFETY: as for `wake_by_ref`.
         unsafe { Self::wake_by_ref(data) };
     }
 
     unsafe fn wake_by_ref(data: *const ()) {
-        // SAFETY: whoever calls this has the waker, so it is during `with`.
-        unsafe { Self::of(data) }.runtimes.wake_by_ref();
+        // SAFETY: the caller has the waker, so `with` has not returned.
+        unsafe { Self::from_data(data) }.runtimes.wake_by_ref();
     }
 
-    /// It owns nothing.
-    unsafe fn dropped(_: *const ()) {}
+    /// The waker owns nothing.
+    unsafe fn drop(_: *const ()) {}
 }
 
-/// Whether it is such a waker.
+/// Whether this is a waker of a [`Capture`].
 pub(super) fn is_capturing<B: Send>(waker: &Waker) -> bool {
-    // Tables may be merged or doubled by the compiler. A false answer costs a needless look at a waker.
+    // The compiler may duplicate tables. A wrong `false` costs a needless change of the kept waker.
     std::ptr::eq(waker.vtable(), Capture::<B>::TABLE)
 }
 
@@ -100,7 +107,7 @@ mod tests {
         let counting = Arc::new(Counting::default());
         let runtimes = Waker::from(Arc::clone(&counting));
         let capture = Capture::new(&runtimes, |span| {
-            // Those of an interpreter do not.
+            // Miri's do not.
             assert!(cfg!(miri) || span.leaf < span.root, "stacks grow downwards");
             7
         });
@@ -109,8 +116,8 @@ mod tests {
             assert!(is_capturing::<i32>(waker) && !is_capturing::<i32>(&runtimes));
             (waker.clone(), waker.clone().clone())
         });
-        assert_eq!(capture.branches(), [7, 7], "the clone of a clone is none of ours");
-        // An interpreter gives the same table several addresses.
+        assert_eq!(capture.branches(), [7, 7], "cloning a clone takes no stack");
+        // Miri gives the same table several addresses.
         assert!(cfg!(miri) || kept.0.will_wake(&runtimes) && kept.1.will_wake(&runtimes));
         assert!(!is_capturing::<i32>(&kept.0) && !is_capturing::<i32>(&kept.1));
         assert_eq!(counting.0.load(Ordering::Relaxed), 1);
@@ -118,11 +125,11 @@ mod tests {
         drop(kept.1);
         assert_eq!(counting.0.load(Ordering::Relaxed), 2);
         drop(runtimes);
-        assert_eq!(Arc::strong_count(&counting), 1, "none is left over");
+        assert_eq!(Arc::strong_count(&counting), 1, "no reference is left over");
     }
 
     #[test]
-    fn it_may_be_cloned_on_another_thread_meanwhile() {
+    fn another_thread_may_clone_it_during_the_poll() {
         let runtimes = Waker::from(Arc::new(Counting::default()));
         let capture = Capture::new(&runtimes, |_| ());
         capture.with(|waker| {
