@@ -2,8 +2,9 @@
 //! and keeps running.
 //!
 //! Guru Meditation Reports (gmr) are for on-call engineers facing a hung, slow or leaking process.
-//! A report shows the stack of every thread and tracked async task, what each one waits for, the
-//! configuration with secrets masked, and the sections that your crates add.
+//! A report shows every thread and tracked async task with its stack and what it waits for, the
+//! configuration with secrets masked, and the sections that your crates add. A thread whose stack
+//! can't be captured, such as one that blocks all signals, is shown with the reason.
 //!
 //! ```no_run
 //! use std::sync::atomic::{AtomicU64, Ordering};
