@@ -1,6 +1,6 @@
-//! The minimum supported Rust version, `rust-version` in the manifests. No dependency may ask for a
-//! later one. That our own code uses no later function of std is checked by clippy's
-//! `incompatible_msrv`; that it uses no later syntax, only by that very compiler.
+//! The minimum supported Rust version, `rust-version` in the manifests of the published crates. No
+//! dependency may ask for a later one. Clippy's `incompatible_msrv` checks that our own code uses no
+//! later function of std. Later syntax is found by that compiler only.
 
 use std::collections::HashSet;
 use std::process::{Command, Stdio};

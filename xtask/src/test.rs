@@ -1,11 +1,14 @@
 //! `cargo xtask test`: everything that must hold before a change lands, cheapest first, so that most
 //! mistakes show within seconds.
 
+use serde_json::Value;
+
 use crate::cargo::cargo;
+use crate::metadata::{self, text};
+use crate::msrv;
 use crate::package::{self, Uncommitted};
 use crate::steps::Steps;
 use crate::tools::{self, Tool};
-use crate::{metadata, msrv};
 
 /// Runs all steps, after installing the tools that are missing if `install` is set.
 pub(crate) fn run(install: bool) -> Result<(), String> {
@@ -23,14 +26,17 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         // `cargo xtask release-check` checks them.
         cargo(&["deny", "check", "bans", "licenses", "sources"], &[])
     })?;
-    steps.run("minimum Rust version", || msrv::check(&metadata::load()?))?;
+    let metadata = steps.run("minimum Rust version", || {
+        let metadata = metadata::load()?;
+        msrv::check(&metadata).map(|()| metadata)
+    })?;
     steps.run("lints", || clippy(&["--all-targets"]))?;
     steps.run("lints, all features", || {
         let packages = ["gmr", "gmr-bench", "gmr-macros", "gmr-runtime", "gmr-tests"];
         let packages = packages.iter().flat_map(|package| ["--package", package]);
         clippy(&packages.chain(["--all-features", "--all-targets"]).collect::<Vec<_>>())
     })?;
-    with(Tool::Hack, &missing, steps, "each pair of features", features)?;
+    with(Tool::Hack, &missing, steps, "each pair of features", || features(&metadata))?;
     steps.run("other platforms", || {
         // A target directory of its own, or each run would build everything again.
         let noop = [("RUSTFLAGS", "--cfg gmr_noop"), ("CARGO_TARGET_DIR", "target/noop")];
@@ -85,11 +91,19 @@ fn clippy(arguments: &[&str]) -> Result<(), String> {
     cargo(&[&["clippy"], arguments, &["--", "--deny", "warnings"]].concat(), &[])
 }
 
-/// Features are additive: each alone, each pair, none and all compile without a warning. Larger sets
-/// find little that pairs do not, and there are many of them.
-fn features() -> Result<(), String> {
+/// Features are additive: of gmr-runtime none, each and each pair compile without a warning, of gmr,
+/// which passes them on, none and each. All of them together have a step of their own. Larger sets are
+/// many, and find little that pairs don't.
+fn features(metadata: &Value) -> Result<(), String> {
     let sets = ["--feature-powerset", "--depth", "2", "--exclude-features", "__bench,__fuzz,schema"];
-    let packages = ["--package", "gmr-runtime", "--package", "gmr"];
-    let lints = ["--", "--deny", "warnings"];
-    cargo(&[&["hack", "clippy"], &packages[..], &sets, &lints].concat(), &[])
+    let package = ["hack", "clippy", "--package", "gmr-runtime"];
+    cargo(&[&package[..], &sets, &["--", "--deny", "warnings"]].concat(), &[])?;
+    // Not by cargo-hack, which would check all default members in place of the root package.
+    let gmr = metadata::published(metadata).find(|package| text(package, "name") == "gmr");
+    let features = gmr.and_then(|package| package["features"].as_object());
+    let features = features.into_iter().flat_map(serde_json::Map::keys).map(String::as_str);
+    for feature in features.chain([""]) {
+        clippy(&["--package", "gmr", "--no-default-features", "--features", feature])?;
+    }
+    Ok(())
 }
