@@ -1,4 +1,5 @@
-//! The parts of a report one by one: unwinding a frame, naming an address, masking, rendering. `cargo xtask bench` runs this and tells a report as a whole as well.
+//! The parts of a report one by one: unwinding a frame, naming an address, masking, rendering.
+//! `cargo xtask bench` runs this and puts the results beside those of whole reports.
 
 use std::hint::black_box;
 use std::pin::pin;
@@ -12,7 +13,7 @@ use gmr_runtime::model::Content;
 use gmr_runtime::task::{TrackExt as _, label};
 use gmr_runtime::{__bench as inside, Format, Report};
 
-/// As many as the table of whole reports has a row for.
+/// One of the rows in the table of whole reports.
 const THREADS: usize = 1000;
 /// Frames of this program; the standard library adds a dozen.
 const DEPTH: usize = 20;
@@ -65,7 +66,7 @@ fn masking(criterion: &mut Criterion) {
     });
 }
 
-/// What it costs a task to be tracked, while nobody asks.
+/// The cost of tracking a task while no report is made.
 fn polls(criterion: &mut Criterion) {
     let waiting = || std::future::poll_fn(|_| black_box(Poll::<()>::Pending));
     let (mut bare, mut tracked) = (pin!(waiting()), pin!(waiting().tracked()));
@@ -78,7 +79,7 @@ fn polls(criterion: &mut Criterion) {
         .bench_function("per task: track and drop", |bencher| bencher.iter(|| drop(waiting().tracked())));
 }
 
-/// What a label costs a task, beside as many others.
+/// The cost of a label, with this many tasks in the process.
 fn labels(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("per label");
     for tasks in [1, 1_000, 100_000] {
@@ -96,7 +97,8 @@ fn labels(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A thousand threads whose stacks are alike, then as many whose stacks differ, which the text cannot show once for all.
+/// A thousand threads whose stacks are equal, then a thousand whose stacks differ, so that the text
+/// can't group them.
 fn whole_reports(criterion: &mut Criterion) {
     for way in 1..THREADS {
         thread_of(way);
@@ -130,33 +132,33 @@ fn whole_reports(criterion: &mut Criterion) {
     }
 }
 
-/// Starts a thread that waits at the bottom of a way of its own, and returns its id.
+/// Starts a thread that waits at the end of its own path of calls, and returns its id.
 fn thread_of(way: usize) -> u32 {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || descend(DEPTH, way, &sender));
-    receiver.recv().expect("the thread gets there")
+    receiver.recv().expect("the thread sends its id")
 }
 
-type Told = mpsc::Sender<u32>;
+type Sender = mpsc::Sender<u32>;
 
 #[inline(never)]
-fn descend(depth: usize, way: usize, told: &Told) -> usize {
+fn descend(depth: usize, way: usize, sender: &Sender) -> usize {
     if depth == 0 {
         let tid = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
-        told.send(tid).expect("it is waited for");
+        sender.send(tid).expect("the receiver waits");
         loop {
             thread::park();
         }
     }
     let next = if way & 1 == 0 { descend } else { step_aside };
-    black_box(next)(black_box(depth - 1), way >> 1, told) + black_box(1)
+    black_box(next)(black_box(depth - 1), way >> 1, sender) + black_box(1)
 }
 
 #[inline(never)]
-fn step_aside(depth: usize, way: usize, told: &Told) -> usize {
+fn step_aside(depth: usize, way: usize, sender: &Sender) -> usize {
     if depth == 0 {
-        return descend(depth, way, told);
+        return descend(depth, way, sender);
     }
     let next = if way & 1 == 0 { descend } else { step_aside };
-    black_box(next)(black_box(depth - 1), way >> 1, told) + black_box(2)
+    black_box(next)(black_box(depth - 1), way >> 1, sender) + black_box(2)
 }

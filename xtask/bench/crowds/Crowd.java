@@ -1,6 +1,6 @@
 import java.util.concurrent.CountDownLatch;
 
-/** As many threads as `tests/programs/crowd.rs` has, as deep, for jstack. `java Crowd.java THREADS DEPTH` */
+/** The same number and depth of threads as in `tests/programs/crowd.rs`, for jstack. `java Crowd.java THREADS DEPTH` */
 public class Crowd {
     /** Frames of the library around the recursion: five above, two below. */
     static final int AROUND = 7;

@@ -1,4 +1,5 @@
-// As many goroutines as tests/programs/crowd.rs has threads or tests/programs/tasks.rs tasks, as deep. `crowd GOROUTINES DEPTH DEBUG`
+// The same number and depth of goroutines as of threads in tests/programs/crowd.rs, or of tasks in
+// tests/programs/tasks.rs. `crowd GOROUTINES DEPTH DEBUG`
 //
 // DEBUG is that of the goroutine profile: 1 counts stacks that are alike, 2 shows every goroutine.
 package main

@@ -1,4 +1,4 @@
-"""As many threads as `tests/programs/crowd.rs` has, as deep, for oslo.reports. `crowd.py THREADS DEPTH`"""
+"""The same number and depth of threads as in `tests/programs/crowd.rs`, for oslo.reports. `crowd.py THREADS DEPTH`"""
 
 import signal
 import sys
@@ -11,7 +11,7 @@ AROUND = 4
 
 
 class Version:
-    """What oslo.reports asks of a program's version."""
+    """What oslo.reports needs of a program's version."""
 
     def vendor_string(self):
         return "gmr"

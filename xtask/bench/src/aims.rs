@@ -1,11 +1,11 @@
-//! What was promised of the figures, and whether they keep it.
+//! The aims for the figures, and whether this run meets them.
 
 use super::figures::{memory, time, times};
 use super::table::Table;
 use super::throughput::Throughput;
 use super::{Results, tasks};
 
-/// The number of threads that most promises are about.
+/// The number of threads that most aims are about.
 const MANY: usize = 1000;
 
 pub(crate) fn table(results: &Results) -> Table {

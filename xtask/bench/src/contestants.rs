@@ -1,4 +1,5 @@
-//! Who is measured: gmr and the tools for the same purpose, each with a program of its own language that has as many threads, as deep.
+//! The tools that are measured: gmr and others for the same purpose, each with a program in its own
+//! language that has the same number of threads, equally deep. It starts nothing.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,22 +8,23 @@ use super::setting::{Setting, foreign, version};
 
 pub(crate) struct Contestant {
     pub(crate) name: &'static str,
-    /// The program that is looked at, with so many threads so deep.
+    /// The program that is reported on, given the number and depth of its threads.
     pub(crate) subject: Subject,
     pub(crate) asked: Asked,
-    /// What stands in the report once for each thread but the first few: what has fewer was no report.
+    /// Text that the report contains once for each thread, except for the main thread in some
+    /// tools. A report with fewer is rejected.
     pub(crate) mark: &'static str,
-    /// With more threads than this it is not measured.
+    /// The largest number of threads that it is measured with.
     pub(crate) most: usize,
 }
 
 type Subject = Box<dyn Fn(&Setting, usize, usize) -> Command>;
 
-/// How a report is asked for.
+/// How a report is requested.
 pub(crate) enum Asked {
-    /// By SIGUSR2, this often in one process.
+    /// By SIGUSR2, this many times in one process.
     BySignal { times: usize },
-    /// By a program that is given the process id, once in a process.
+    /// By a program that gets the process id, once in each process.
     ByTool(fn(u32) -> Command),
 }
 
@@ -32,21 +34,21 @@ impl Contestant {
     }
 }
 
-/// Puts one of the others in place, or says why it is not measured.
+/// Prepares one of the other tools, or says why it is not measured.
 type Other = fn(&Setting) -> Result<Contestant, String>;
 
-/// All that can be measured here, and for each of the others a line that says why not.
+/// The tools that can be measured here, and a line for each of the others that says why not.
 pub(crate) fn all(setting: &Setting) -> (Vec<Contestant>, Vec<String>) {
-    let mut there = vec![gmr(), gmr_full(), gmr_different()];
-    let mut lacking = Vec::new();
+    let mut available = vec![gmr(), gmr_full(), gmr_different()];
+    let mut missing = Vec::new();
     let others: [Other; 6] = [gdb, eu_stack, oslo, jstack, go, node];
     for other in others {
         match other(setting) {
-            Ok(contestant) => there.push(contestant),
-            Err(reason) => lacking.push(reason),
+            Ok(contestant) => available.push(contestant),
+            Err(reason) => missing.push(reason),
         }
     }
-    (there, lacking)
+    (available, missing)
 }
 
 fn crowd(setting: &Setting, threads: usize, depth: usize) -> Command {
@@ -102,7 +104,7 @@ fn oslo(setting: &Setting) -> Result<Contestant, String> {
         install_oslo(setting);
     }
     if !has_oslo(&python) {
-        return Err("oslo.reports: could not be installed with pip; not measured".to_owned());
+        return Err("oslo.reports: cannot be installed with pip; not measured".to_owned());
     }
     let subject = move |_: &Setting, threads: usize, depth: usize| {
         let mut command = Command::new(&python);
@@ -118,7 +120,7 @@ fn has_oslo(python: &Path) -> bool {
     import.is_ok_and(|output| output.status.success())
 }
 
-/// Into an environment of its own in the target directory. Whether it worked is seen afterwards.
+/// Installs it into an environment in the target directory. The caller checks whether that worked.
 fn install_oslo(setting: &Setting) {
     let environment = setting.directory.join("oslo");
     let _ = Command::new("python3").args(["-m", "venv"]).arg(&environment).output();
@@ -142,13 +144,13 @@ fn jstack(_: &Setting) -> Result<Contestant, String> {
     Ok(Contestant { name: "jstack", subject: Box::new(subject), asked, mark: "\"crowd-", most: 8000 })
 }
 
-/// Builds Go's program.
+/// Builds the program in Go.
 pub(super) fn built_by_go(setting: &Setting) -> Result<PathBuf, String> {
     installed("Go", "go", "version")?;
     let program = setting.directory.join("crowd-go");
     let built = Command::new("go").args(["build", "-o"]).arg(&program).arg(foreign("crowd.go")).status();
     if !built.is_ok_and(|status| status.success()) {
-        return Err("Go: its program could not be built; not measured".to_owned());
+        return Err("Go: the program cannot be built; not measured".to_owned());
     }
     Ok(program)
 }

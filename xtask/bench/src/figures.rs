@@ -1,4 +1,4 @@
-//! What several measurements come to, and how a person reads it. No measuring here.
+//! Statistics of several measurements, and how they are printed. It measures nothing.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,13 +27,13 @@ impl Figures {
         }
     }
 
-    /// The smallest measurement that at least `percent` of all do not exceed.
+    /// The smallest measurement that is at least as large as `percent` of all.
     pub(crate) fn percentile(&self, percent: usize) -> Option<f64> {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0.get(rank.saturating_sub(1)).copied()
     }
 
-    /// The median, and in brackets the smallest and the largest, each as `shown` shows it.
+    /// The median, followed by the smallest and the largest in brackets, each formatted by `shown`.
     pub(crate) fn show<T: fmt::Display>(&self, shown: impl Fn(f64) -> T) -> String {
         match (self.median(), &self.0[..]) {
             (Some(only), [_]) => shown(only).to_string(),
@@ -73,12 +73,12 @@ pub(crate) fn memory(kib: f64) -> String {
     format!("{:.1} MiB", kib / 1024.0)
 }
 
-/// How many times as long.
+/// A ratio of two times.
 pub(crate) fn times(ratio: f64) -> String {
     format!("{} ×", digits(ratio))
 }
 
-/// Three digits that count: nobody can use more.
+/// Three significant digits: measurements vary by more than what further digits would say.
 fn digits(figure: f64) -> String {
     match figure.abs() {
         less if less < 9.995 => format!("{figure:.2}"),

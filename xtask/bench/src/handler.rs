@@ -1,4 +1,5 @@
-//! How long a thread is in the signal handler, by the build of the crowd that measures it there.
+//! The time that threads spend in the signal handler, measured in the handler itself by a build of
+//! `crowd` with that feature.
 
 use super::figures::{Figures, time};
 use super::options::Options;
@@ -6,9 +7,9 @@ use super::program::Program;
 use super::setting::Setting;
 use super::table::Table;
 
-/// Stacks above this are not what an ordinary thread has.
+/// Bytes of stack. Threads with more are left out, as they are not typical.
 const ORDINARY: f64 = 8192.0;
-/// Reports of one process.
+/// Reports in one process.
 const REPORTS: usize = 10;
 
 pub(crate) struct Row {
@@ -21,7 +22,7 @@ pub(crate) struct Row {
 
 pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Vec<Row>, String> {
     println!("time in the signal handler");
-    // The main thread has the environment on its stack, which is then not ordinary, depending on where the kernel has put it.
+    // The main thread's stack also holds the environment, so its size varies.
     let several = options.threads.iter().filter(|&&threads| threads > 1);
     several.map(|&threads| one(setting, threads, options.depth)).collect()
 }

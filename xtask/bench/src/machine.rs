@@ -1,4 +1,5 @@
-//! What the figures were measured on and with. No host name, no path.
+//! The machine and the versions of the tools that the figures were measured with. It prints neither
+//! a host name nor a path.
 
 use std::fs;
 use std::process::Command;

@@ -1,6 +1,8 @@
-//! `cargo xtask bench`: what gmr costs, and what other tools cost for the same on the same machine in the same run.
+//! `cargo xtask bench`: what gmr costs, and what other tools for the same purpose cost on the same
+//! machine in the same run.
 //!
-//! It builds the programs that are measured, measures one part after the other, and puts what came of it on one page, which is Markdown and reads well on a terminal.
+//! It builds the programs that are measured, measures one part after the other, and prints the
+//! results as Markdown that can be read on a terminal.
 
 mod aims;
 mod contestants;
@@ -27,7 +29,7 @@ use options::{Options, Part, USAGE};
 use setting::Setting;
 use table::Table;
 
-/// What was measured; none of what was not asked for.
+/// What was measured. A part that was not selected is none.
 #[derive(Default)]
 struct Results {
     reports: Option<Vec<reports::Row>>,

@@ -1,4 +1,4 @@
-//! What the process that reports needs of memory: before, at the worst moment, and afterwards.
+//! The memory of a process before, during and after a report.
 
 use std::fs;
 use std::thread;
@@ -10,17 +10,17 @@ use super::program::Program;
 use super::setting::Setting;
 use super::table::Table;
 
-/// When a report's memory must have been given back.
+/// The time after which a report's memory must be freed.
 const AFTERWARDS: Duration = Duration::from_secs(5);
-/// Written to `clear_refs`, it makes the kernel's high-water mark begin anew.
+/// Written to `clear_refs`, this resets the kernel's high-water mark.
 const RESET_PEAK: &str = "5";
 
 /// KiB of memory.
 #[derive(Debug, Clone, Copy, Default)]
 struct Usage {
-    /// Memory of the process's own.
+    /// Private memory.
     anonymous: f64,
-    /// With files that are mapped.
+    /// Private memory and mapped files.
     resident: f64,
     /// The largest `resident` since it was reset.
     peak: f64,
@@ -41,19 +41,19 @@ impl Usage {
 pub(crate) struct Row {
     pub(crate) threads: usize,
     before: Usage,
-    /// What the looks during the report saw at most, and the kernel's own mark.
+    /// The largest samples taken during the report, and the kernel's high-water mark.
     during: Usage,
     after: Usage,
     after_more: Usage,
 }
 
 impl Row {
-    /// KiB of memory of its own above the start, at the worst moment.
+    /// KiB of private memory above the start, at the peak.
     pub(crate) fn peak(&self) -> f64 {
         self.during.anonymous - self.before.anonymous
     }
 
-    /// KiB of memory of its own above the start, some time later.
+    /// KiB of private memory above the start, some time later.
     pub(crate) fn kept(&self) -> f64 {
         self.after.anonymous - self.before.anonymous
     }
@@ -67,7 +67,7 @@ pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Vec<Row>, 
 fn one(setting: &Setting, threads: usize, depth: usize) -> Result<Row, String> {
     let mut program = Program::start(setting, setting.program("crowd", &[&threads, &depth]))?;
     let pid = program.pid();
-    // Where the kernel does not know of it, the looks remain.
+    // Where the kernel can't do that, the samples remain.
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), RESET_PEAK);
     let before = Usage::of(pid);
     let mut during = before;

@@ -1,5 +1,5 @@
-//! The parts of a report one by one: criterion measures them in
-//! `benches/micro.rs`, this reads what it wrote.
+//! The parts of a report one by one: criterion measures them in `benches/micro.rs`, and this module
+//! reads its results.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(crate) struct Row {
     /// Seconds.
     median: f64,
     interval: (f64, f64),
-    /// How many of what the name says were done in that time.
+    /// How many elements, such as frames, were processed in that time.
     elements: f64,
 }
 
@@ -28,7 +28,7 @@ impl Row {
 
 pub(crate) fn measure(setting: &Setting) -> Result<Vec<Row>, String> {
     let home = setting.directory.join("criterion");
-    // Figures of benchmarks that are no longer there must not be told.
+    // Results of benchmarks that were removed must not be in the table.
     let _ = fs::remove_dir_all(&home);
     let arguments = ["bench", "--package", "gmr-bench", "--bench", "micro", "--", "--quiet"];
     cargo(&arguments, &[("CRITERION_HOME", &home.to_string_lossy())])?;
@@ -39,7 +39,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Vec<Row>, String> {
     if rows.is_empty() { Err("criterion left no results".to_owned()) } else { Ok(rows) }
 }
 
-/// The directories named `new`, at whatever depth.
+/// The directories named `new`, at any depth.
 fn results(directory: &Path, found: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()).filter(|path| path.is_dir()) {

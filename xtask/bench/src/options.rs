@@ -1,17 +1,17 @@
-//! What `cargo xtask bench` was asked for.
+//! The command line of `cargo xtask bench`.
 
 pub(crate) const USAGE: &str = "usage: cargo xtask bench [OPTION]...
 
 Measures what a report costs, beside what other tools cost on this machine:
 time, memory, time in the signal handler, single parts, throughput.
 
-  --only PART,...    of threads, tasks, memory, handler, micro, throughput
-  --threads N,...    the rows [1,100,1000,8000]
+  --only PART,...    some of threads, tasks, memory, handler, micro, throughput
+  --threads N,...    numbers of threads, one for each row [1,100,1000,8000]
   --depth N          frames of each thread [30]
   --runs N           runs of gmr [5]
   --slow-runs N      runs of the other tools [3]
   --rounds N         rounds of the throughput, with fresh processes [10]
-  --seconds N        of load in a round, for each of four servers [3]
+  --seconds N        seconds of load in a round, for each of four servers [3]
   --write            write docs/benchmarks.md; measures everything
   --help             print this";
 
@@ -67,7 +67,7 @@ impl Options {
                 options.write = true;
                 continue;
             }
-            let value = arguments.next().ok_or_else(|| format!("`{option}` wants a value, or is unknown"))?;
+            let value = arguments.next().ok_or_else(|| format!("`{option}` needs a value, or is unknown"))?;
             match option.as_str() {
                 "--only" => options.parts = value.split(',').map(part).collect::<Result<_, _>>()?,
                 "--threads" => options.threads = value.split(',').map(number).collect::<Result<_, _>>()?,
@@ -76,11 +76,11 @@ impl Options {
                 "--slow-runs" => options.slow_runs = number(value)?,
                 "--rounds" => options.rounds = number(value)?,
                 "--seconds" => options.seconds = number(value)?,
-                _ => return Err(format!("there is no option `{option}`")),
+                _ => return Err(format!("unknown option `{option}`")),
             }
         }
         if options.write && options.parts.len() < Part::ALL.len() {
-            return Err("`--write` measures everything: it cannot stand beside `--only`".to_owned());
+            return Err("`--write` measures everything, so it can't be combined with `--only`".to_owned());
         }
         Ok(options)
     }
@@ -91,13 +91,13 @@ impl Options {
 }
 
 fn number(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| format!("`{text}` is no number above 0"))
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| format!("`{text}` is not a number above 0"))
 }
 
 fn part(name: &str) -> Result<Part, String> {
     let found = Part::ALL.into_iter().find(|(known, _)| *known == name);
     found.map(|(_, part)| part).ok_or_else(|| {
-        format!("there is no part `{name}`: the parts are {}", Part::ALL.map(|(name, _)| name).join(", "))
+        format!("unknown part `{name}`; expected one of: {}", Part::ALL.map(|(name, _)| name).join(", "))
     })
 }
 
@@ -110,19 +110,19 @@ mod tests {
     }
 
     #[test]
-    fn options_are_taken() {
+    fn options_are_parsed() {
         let options = parse("--only memory,micro --threads 1,7 --runs 2").unwrap();
         assert_eq!((options.threads, options.runs), (vec![1, 7], 2));
         assert_eq!(options.parts, [Part::Memory, Part::Micro]);
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_named() {
         assert_eq!(
             parse("--only wine").unwrap_err(),
-            "there is no part `wine`: the parts are threads, tasks, memory, handler, micro, throughput"
+            "unknown part `wine`; expected one of: threads, tasks, memory, handler, micro, throughput"
         );
-        assert_eq!(parse("--runs 0").unwrap_err(), "`0` is no number above 0");
+        assert_eq!(parse("--runs 0").unwrap_err(), "`0` is not a number above 0");
         assert!(parse("--write --only micro").is_err());
         assert!(parse("--faster").is_err());
     }

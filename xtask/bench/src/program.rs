@@ -1,4 +1,5 @@
-//! A program that is measured: started, signalled, its standard error watched until the report's end stands in it.
+//! A program that is measured: it is started and signalled, and its standard error is watched until
+//! the end of the report appears there.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -11,11 +12,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::setting::Setting;
 
-/// Whatever takes longer is given up.
-const LIMIT: Duration = Duration::from_mins(2);
-/// How long to sleep between two looks at a file: with what the kernel adds, less than 0.2 ms.
-const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
-/// What the last line of a report has in it, gmr's own and those of the other programs.
+/// Whatever takes longer is killed.
+const LIMIT: Duration = Duration::from_secs(120);
+/// The time between two checks of a file. With the kernel's timer slack, it is less than 0.2 ms.
+const INTERVAL: Duration = Duration::from_micros(100);
+/// Part of the last line of every report: of gmr's, and of those that the other programs write.
 const END: &str = " end of report";
 
 pub(crate) struct Program {
@@ -27,7 +28,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts it, and waits until it says that it is ready.
+    /// Starts the program, and waits until it prints that it is ready.
     pub(crate) fn start(setting: &Setting, mut command: Command) -> Result<Self, String> {
         let errors_path = setting.directory.join("report.txt");
         let file = |error| format!("{} cannot be written: {error}", errors_path.display());
@@ -35,13 +36,13 @@ impl Program {
         let errors = File::open(&errors_path).map_err(file)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(written);
         let name = command.get_program().to_string_lossy().into_owned();
-        let mut child = command.spawn().map_err(|error| format!("{name} could not be started: {error}"))?;
+        let mut child = command.spawn().map_err(|error| format!("{name} cannot be started: {error}"))?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut program = Self { child, input, output, errors, errors_path };
-        match program.hear()?.as_str() {
+        match program.read_line()?.as_str() {
             "ready" => Ok(program),
-            _ => Err(format!("{name} did not get ready: {}", program.said().trim_end())),
+            _ => Err(format!("{name} did not become ready: {}", program.errors().trim_end())),
         }
     }
 
@@ -49,21 +50,21 @@ impl Program {
         self.child.id()
     }
 
-    fn hear(&mut self) -> Result<String, String> {
+    fn read_line(&mut self) -> Result<String, String> {
         let mut line = String::new();
         self.output.read_line(&mut line).map_err(|error| format!("its output cannot be read: {error}"))?;
         Ok(line.trim_end().to_owned())
     }
 
-    /// Says a line to it, and returns its answer.
+    /// Sends the program a line, and returns its answer.
     pub(crate) fn ask(&mut self, line: &str) -> Result<String, String> {
         let input = self.input.as_mut().expect("it is closed at the end only");
-        writeln!(input, "{line}").map_err(|error| format!("the program does not listen: {error}"))?;
-        self.hear()
+        writeln!(input, "{line}").map_err(|error| format!("the program does not read its input: {error}"))?;
+        self.read_line()
     }
 
-    /// All that stands on its standard error.
-    pub(crate) fn said(&self) -> String {
+    /// Everything that the program wrote to its standard error.
+    pub(crate) fn errors(&self) -> String {
         fs::read(&self.errors_path)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default()
@@ -74,12 +75,12 @@ impl Program {
             .map_err(|error| format!("the program cannot be signalled: {error}"))
     }
 
-    /// Asks for a report: how long it took from the signal to the last byte in the file.
+    /// Requests a report. Returns the time from the signal to its last byte in the file.
     pub(crate) fn report(&mut self) -> Result<Duration, String> {
         self.report_watched(|| ())
     }
 
-    /// The same, with something to do between two looks at the file.
+    /// As [`report`](Self::report), and calls `meanwhile` between two checks of the file.
     pub(crate) fn report_watched(&mut self, mut meanwhile: impl FnMut()) -> Result<Duration, String> {
         let mut seen = self.length();
         let begun = Instant::now();
@@ -93,7 +94,7 @@ impl Program {
                 }
             }
             meanwhile();
-            thread::sleep(BETWEEN_LOOKS);
+            thread::sleep(INTERVAL);
         }
         Err(format!("no report within {} s", LIMIT.as_secs()))
     }
@@ -112,7 +113,7 @@ impl Program {
     }
 }
 
-// Whether it went well or not: it does not outlive its measurement.
+// The program ends with its measurement, also when that fails.
 impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -120,7 +121,7 @@ impl Drop for Program {
     }
 }
 
-/// Runs a tool to its end: how long it took, and what it printed.
+/// Runs a tool to its end. Returns the time that it took, and its output.
 pub(crate) fn run_tool(setting: &Setting, mut command: Command) -> Result<(Duration, String), String> {
     let path = setting.directory.join("tool.txt");
     let file = |error| format!("{} cannot be written: {error}", path.display());
@@ -128,11 +129,11 @@ pub(crate) fn run_tool(setting: &Setting, mut command: Command) -> Result<(Durat
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(written).stderr(Stdio::null());
     let begun = Instant::now();
-    let mut child = command.spawn().map_err(|error| format!("{name} could not be started: {error}"))?;
+    let mut child = command.spawn().map_err(|error| format!("{name} cannot be started: {error}"))?;
     loop {
         match child.try_wait() {
             Ok(Some(_)) => break,
-            Ok(None) if begun.elapsed() < LIMIT => thread::sleep(BETWEEN_LOOKS),
+            Ok(None) if begun.elapsed() < LIMIT => thread::sleep(INTERVAL),
             Ok(None) | Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();

@@ -1,4 +1,5 @@
-//! The time of whole reports: every contestant in a fresh process, one after the other, and that several times over.
+//! The time of whole reports. In each run, every tool is measured in a fresh process, one after the
+//! other, so that changes of the machine's load affect all of them.
 
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use super::program::{Program, run_tool};
 use super::setting::Setting;
 use super::table::Table;
 
-/// A first report that took longer than this is not followed by another.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// After a first report that takes longer than this, there is no second one.
+const SLOW: Duration = Duration::from_secs(10);
 
-/// What was measured with one number of threads.
+/// The measurements with one number of threads.
 pub(crate) struct Row {
     pub(crate) threads: usize,
     contestants: Vec<Times>,
@@ -22,7 +23,7 @@ struct Times {
     name: &'static str,
     first: Figures,
     later: Figures,
-    /// Whether it can be asked again in the same process.
+    /// Whether the tool reports several times in one process.
     repeats: bool,
 }
 
@@ -39,13 +40,13 @@ impl Row {
         self.of(name)?.later.median()
     }
 
-    /// What oslo.reports takes once it is warm, or else at all.
+    /// The time of oslo.reports: of a later report, or of the first if there is no other.
     pub(crate) fn oslo(&self) -> Option<f64> {
         self.later("oslo.reports").or(self.first("oslo.reports"))
     }
 }
 
-/// The rows, and what has to be said about them.
+/// The rows, and notes on what is missing from them.
 pub(crate) fn measure(setting: &Setting, options: &Options) -> (Vec<Row>, Vec<String>) {
     let (all, mut notes) = contestants::all(setting);
     let mut rows = Vec::new();
@@ -66,7 +67,7 @@ pub(crate) fn measure(setting: &Setting, options: &Options) -> (Vec<Row>, Vec<St
     (rows, notes)
 }
 
-/// Times of the reports of one process, the first one first.
+/// The times of the reports in one process, in their order.
 fn one_process(
     setting: &Setting,
     options: &Options,
@@ -78,10 +79,10 @@ fn one_process(
     let (took, text) = match contestant.asked {
         Asked::BySignal { times } => {
             let mut took = vec![program.report()?];
-            while took.len() < times && took[0] < PATIENCE {
+            while took.len() < times && took[0] < SLOW {
                 took.push(program.report()?);
             }
-            (took, program.said())
+            (took, program.errors())
         }
         Asked::ByTool(command) => {
             let (took, text) = run_tool(setting, command(program.pid()))?;
@@ -89,9 +90,9 @@ fn one_process(
         }
     };
     let reported = text.matches(contestant.mark).count();
-    // The main thread of a program is not marked everywhere.
+    // Not every tool marks the main thread.
     if reported + 1 < threads {
-        return Err(format!("{reported} of {threads} threads were in its report"));
+        return Err(format!("{reported} of {threads} threads are in its report"));
     }
     Ok(took)
 }

@@ -1,4 +1,5 @@
-//! Where the benchmark works: the programs it measures, built and put beside each other, and the directory for what they write.
+//! Builds the programs that are measured, and provides the directory that they and their output are
+//! in.
 
 use std::env;
 use std::ffi::OsStr;
@@ -20,8 +21,9 @@ impl Setting {
         let target = target_directory()?;
         let setting = Self { directory: target.join("bench") };
         fs::create_dir_all(&setting.directory)
-            .map_err(|error| format!("{} cannot be made: {error}", setting.directory.display()))?;
-        // The one with the measuring handler first: what stays in cargo's own place is then the ordinary one.
+            .map_err(|error| format!("{} cannot be created: {error}", setting.directory.display()))?;
+        // The build with the measuring handler comes first, so that the ordinary one stays in cargo's
+        // directory.
         let common = ["build", "--profile", PROFILE, "--package", "gmr-tests"];
         cargo(&[&common[..], &["--bin", "crowd", "--features", "bench"]].concat(), &[])?;
         setting.keep(&target, "crowd", "crowd-measuring")?;
@@ -46,9 +48,9 @@ impl Setting {
     }
 }
 
-/// Where cargo put this very program: whatever has told it to, that is where it puts the others.
+/// Where cargo put this program, and will put the others, however it was configured.
 fn target_directory() -> Result<PathBuf, String> {
-    let own = env::current_exe().map_err(|error| format!("where this program is cannot be told: {error}"))?;
+    let own = env::current_exe().map_err(|error| format!("cannot find the path of this program: {error}"))?;
     let target = own.ancestors().nth(2).ok_or("this program is not in a target directory")?;
     Ok(target.to_owned())
 }
@@ -76,7 +78,7 @@ pub(crate) fn foreign(name: &str) -> PathBuf {
     root().join("xtask/bench/crowds").join(name)
 }
 
-/// The first line that a program prints of itself; none if it is not installed.
+/// The first line of a program's version. None if it is not installed.
 pub(crate) fn version(program: impl AsRef<OsStr>, argument: &str) -> Option<String> {
     let output = Command::new(program).arg(argument).output().ok()?;
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };

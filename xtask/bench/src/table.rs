@@ -1,4 +1,4 @@
-//! Tables that read well on a terminal and are Markdown.
+//! Tables in Markdown, aligned so that they can be read on a terminal.
 
 use std::fmt;
 

@@ -11,9 +11,9 @@ use super::table::Table;
 
 /// How many tasks there are.
 const COUNTS: [usize; 3] = [1_000, 10_000, 100_000];
-/// Later reports of one process.
+/// Later reports in one process.
 const LATER: usize = 5;
-/// The stack of each of Go's goroutines: gmr's tasks wait three functions deep.
+/// The depth of each goroutine's stack: gmr's tasks wait three functions deep.
 const DEPTH: usize = 3;
 
 pub(crate) const GMR: &str = "gmr";
@@ -23,19 +23,19 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     first: Figures,
     pub(crate) later: Figures,
-    /// KiB above what the process had before.
+    /// KiB above what the process used before.
     pub(crate) peak: Figures,
 }
 
-/// A program with so many tasks, and what stands in its report once it tells of all of them.
+/// A program with tasks, and a text that is in its report if that lists all of them.
 struct Contestant {
     name: &'static str,
     program: Subject,
-    tells: Told,
+    proof: Proof,
 }
 
 type Subject = Box<dyn Fn(&Setting, usize) -> Command>;
-type Told = fn(usize) -> String;
+type Proof = fn(usize) -> String;
 
 pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Vec<Row>, String> {
     let all = contestants(setting);
@@ -60,25 +60,25 @@ pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Vec<Row>, 
     Ok(rows)
 }
 
-/// gmr, and Go where it is installed: where it is not, the notes on reports of threads say so.
+/// gmr, and Go where it is installed. Where it is not, the notes on reports of threads say so.
 fn contestants(setting: &Setting) -> Vec<Contestant> {
     let gmr = |setting: &Setting, tasks| setting.program("tasks", &[&"many", &tasks]);
-    let tells = |tasks| format!("tasks = {tasks}: {tasks} waiting");
-    let mut all = vec![Contestant { name: GMR, program: Box::new(gmr), tells }];
+    let proof = |tasks| format!("tasks = {tasks}: {tasks} waiting");
+    let mut all = vec![Contestant { name: GMR, program: Box::new(gmr), proof }];
     let Ok(program) = contestants::built_by_go(setting) else { return all };
-    // Every goroutine but the program's own few.
+    // Every goroutine except for the program's own.
     let grouped = |tasks: usize| format!("\n{} @ ", tasks - 1);
     let listed = |_| "goroutine 1 [".to_owned();
-    let levels: [(_, _, Told); 2] =
+    let levels: [(_, _, Proof); 2] =
         [("Go, goroutine profile debug=1", "1", grouped), ("Go, goroutine profile debug=2", "2", listed)];
-    for (name, debug, tells) in levels {
+    for (name, debug, proof) in levels {
         let program = program.clone();
         let with_tasks = move |_: &Setting, tasks: usize| {
             let mut command = Command::new(&program);
             command.args([&tasks.to_string(), &DEPTH.to_string(), debug]);
             command
         };
-        all.push(Contestant { name, program: Box::new(with_tasks), tells });
+        all.push(Contestant { name, program: Box::new(with_tasks), proof });
     }
     all
 }
@@ -91,14 +91,14 @@ fn one_process(setting: &Setting, contestant: &Contestant, row: &mut Row) -> Res
     for _ in 0..LATER {
         row.later.add(program.report()?.as_secs_f64());
     }
-    let told = (contestant.tells)(row.tasks);
-    if !program.said().contains(&told) {
-        return Err(format!("{}: `{told}` is not in its report of {} tasks", contestant.name, row.tasks));
+    let proof = (contestant.proof)(row.tasks);
+    if !program.errors().contains(&proof) {
+        return Err(format!("{}: `{proof}` is not in its report of {} tasks", contestant.name, row.tasks));
     }
     Ok(())
 }
 
-/// KiB, by the kernel's word for them.
+/// A field of `/proc/PID/status`, in KiB.
 fn resident(pid: u32, name: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let rest = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();

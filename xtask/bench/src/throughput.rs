@@ -1,4 +1,5 @@
-//! What gmr costs a program that is busy: an HTTP server over loopback, without gmr, with gmr idle, and with a report each second, by turns. And without gmr once more: what that differs by is chance.
+//! What gmr costs a busy program: an HTTP server over loopback without gmr, with gmr idle, and with a
+//! report each second, in turns. A second server without gmr shows how much of a difference is chance.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::mem::take;
@@ -13,11 +14,11 @@ use super::program::Program;
 use super::setting::Setting;
 use super::table::Table;
 
-/// Enough that the server is never without work.
+/// Enough to keep the server busy.
 const CONNECTIONS: usize = 16;
-/// For the connections to be made.
+/// The time to make the connections.
 const WARM_UP: Duration = Duration::from_millis(100);
-/// Long enough for a report to be over at its end.
+/// Long enough for a report to end within it.
 const SLICE: Duration = Duration::from_millis(500);
 const SLICES_A_SECOND: usize = 2;
 
@@ -34,14 +35,14 @@ const MODES: [Mode; 4] = [Mode::Without, Mode::Again, Mode::Idle, Mode::Reportin
 /// For each of [`MODES`].
 #[derive(Default)]
 pub(crate) struct Throughput {
-    /// Requests in a second.
+    /// Requests per second.
     rates: [Figures; MODES.len()],
-    /// Ratios to the first mode's in the same second.
+    /// Ratios to the first mode's rate in the same second.
     ratios: [Figures; MODES.len()],
 }
 
 impl Throughput {
-    /// What is left of the throughput where gmr is idle.
+    /// The throughput with gmr idle, relative to that without.
     pub(crate) fn idle(&self) -> Option<f64> {
         self.ratios[Mode::Idle as usize].median()
     }
@@ -56,7 +57,7 @@ pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Throughput
     Ok(throughput)
 }
 
-/// Fresh processes that are loaded by turns, so that whatever else the machine does meets all of them.
+/// Loads fresh processes in turns, so that other load on the machine affects all of them.
 fn round(setting: &Setting, seconds: usize, throughput: &mut Throughput) -> Result<(), String> {
     let mut servers = Vec::new();
     for mode in MODES {
@@ -66,7 +67,7 @@ fn round(setting: &Setting, seconds: usize, throughput: &mut Throughput) -> Resu
     for _ in 0..seconds {
         for slice in 0..SLICES_A_SECOND {
             for turn in 0..MODES.len() {
-                // Nobody always comes after the same one.
+                // The order changes, so that no server always runs after the same one.
                 let place = (first + turn) % MODES.len();
                 servers[place].load(MODES[place] == Mode::Reporting && slice == 0)?;
             }
@@ -81,7 +82,7 @@ fn round(setting: &Setting, seconds: usize, throughput: &mut Throughput) -> Resu
     Ok(())
 }
 
-/// A process under load, and what it has achieved in this second.
+/// A process under load, and the requests that it answered in this second.
 struct Server {
     program: Program,
     port: u16,
@@ -94,15 +95,15 @@ impl Server {
         let arguments: &[&dyn ToString] =
             if matches!(mode, Mode::Without | Mode::Again) { &[] } else { &[&"gmr"] };
         let mut program = Program::start(setting, setting.program("server", arguments))?;
-        let port = program.ask("port")?.parse().map_err(|_| "the server told no port")?;
+        let port = program.ask("port")?.parse().map_err(|_| "the server printed no port")?;
         if mode == Mode::Reporting {
-            // The first report of a process happens once in its life, the others each second.
+            // The first report of a process is slower, and is not what repeats each second.
             program.report()?;
         }
         Ok(Self { program, port, requests: 0, time: Duration::ZERO })
     }
 
-    /// Loads it for one slice, with a report soon after the begin if so wanted.
+    /// Loads it for one slice, with a report soon after the start if `report` is set.
     fn load(&mut self, report: bool) -> Result<(), String> {
         let (counting, ended) = (AtomicBool::new(false), AtomicBool::new(false));
         thread::scope(|scope| {
@@ -122,14 +123,15 @@ impl Server {
         })
     }
 
-    /// Requests in a second, since this was last asked.
+    /// Requests per second since the last call.
     fn take_rate(&mut self) -> f64 {
         let (requests, time) = (take(&mut self.requests), take(&mut self.time));
         f64::from(requests) / time.as_secs_f64()
     }
 }
 
-/// One request after the other over one connection. Returns how many were answered while it counted.
+/// Sends one request after the other over one connection. Returns how many were answered while
+/// `counting` was set.
 fn request(port: u16, counting: &AtomicBool, ended: &AtomicBool) -> Result<u32, String> {
     exchange(port, counting, ended).map_err(|error| format!("a request failed: {error}"))
 }
