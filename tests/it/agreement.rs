@@ -1,78 +1,81 @@
-//! Whole stacks beside those that gdb prints of the same process a moment later: two hundred threads in every state there is.
+//! Whole stacks beside those that gdb prints of the same process a moment later: two hundred threads in
+//! every state there is.
+
+use std::ffi::OsStr;
+use std::path::Path;
 
 use crate::gdb::{self, Frame};
-use crate::program::{Program, program};
-use crate::report::{Report, Thread};
+use crate::program::{Program, program, wait_until};
+use crate::report::{Report, Stack, Thread};
 
 /// How many of the threads that did not move must agree, in percent.
-const ASKED: usize = 99;
+const REQUIRED: usize = 99;
+/// How many threads have to stand still: all but those that compute.
+const STILL: usize = 200;
 
 #[test]
 fn stacks_are_those_that_gdb_finds() {
-    let mut command = std::process::Command::new(program!("crossroads"));
-    command.env("GMR_BACKTRACE", "full");
-    let mut program = Program::start_with(command);
+    let mut program = Program::start(program!("crossroads"));
     // Until all but those that compute are where they wait: then two reports in a row say the same.
-    let mut before = program.report();
-    let by_gdb = loop {
+    let mut current = program.report_when("names for all frames", Report::has_all_names);
+    wait_until("the threads stand still", || {
         let report = program.report();
-        let moved = threads(&report).iter().filter(|thread| !stood_still(thread, &before)).count();
-        before = report;
-        if moved <= 4 {
-            break gdb::backtraces(program.pid());
-        }
-    };
-    let Some(by_gdb) = by_gdb else { return };
-    let after = program.report();
+        let settled = still(&report, &current).len() >= STILL;
+        current = report;
+        settled
+    });
+    let Some(by_gdb) = gdb::backtraces(program.pid()) else { return };
+    let after =
+        program.report_when("the threads still stand there", |report| still(&current, report).len() >= STILL);
 
-    let (mut judged, mut disagreeing) = (0, Vec::new());
-    for thread in threads(&before).iter().filter(|thread| stood_still(thread, &after)) {
-        judged += 1;
-        let ours = in_report(&thread.body);
-        let theirs = by_gdb.get(&thread.tid).map(|frames| in_gdb(frames)).unwrap_or_default();
-        if !agree(&ours, &theirs) {
-            disagreeing.push(format!("{}\n  report: {ours:?}\n  gdb:    {theirs:?}", thread.name));
-        }
-    }
-    let percent = 100.0 * f64::from(judged - u32::try_from(disagreeing.len()).unwrap()) / f64::from(judged);
-    println!("{percent:.1} % of {judged} threads that did not move agree");
-    assert!(judged >= 200, "only {judged} threads stood still");
-    assert!(
-        disagreeing.len() * 100 <= judged as usize * (100 - ASKED),
-        "{percent} %\n{}",
-        disagreeing.join("\n")
-    );
+    let judged = still(&current, &after);
+    let disagreeing: Vec<String> = judged
+        .iter()
+        .filter_map(|thread| {
+            let ours = in_report(&thread.stack());
+            let theirs = by_gdb.get(&thread.tid()).map(|frames| in_gdb(frames)).unwrap_or_default();
+            let agree = agree(&ours, &theirs);
+            (!agree).then(|| format!("{}\n  report: {ours:?}\n  gdb:    {theirs:?}", thread.name()))
+        })
+        .collect();
+    let (judged, agreeing) = (judged.len(), judged.len() - disagreeing.len());
+    println!("{agreeing} of {judged} threads that did not move agree");
+    assert!(agreeing * 100 >= judged * REQUIRED, "{agreeing} of {judged}\n{}", disagreeing.join("\n"));
 }
 
-/// The program's own threads.
-fn threads(report: &Report) -> Vec<Thread> {
-    report
-        .threads()
-        .into_iter()
-        .filter(|thread| matches!(thread.role.as_str(), "" | ", main thread"))
+/// The program's own threads that have the same whole stack in both reports. A thread that computes may
+/// look as if it had not moved.
+fn still<'a>(report: &'a Report, other: &Report) -> Vec<Thread<'a>> {
+    let others = other.threads();
+    let stands = |thread: &Thread<'a>| {
+        let there = others.iter().find(|other| other.tid() == thread.tid());
+        let stack = thread.stack();
+        stack.is_whole() && there.is_some_and(|there| in_report(&there.stack()) == in_report(&stack))
+    };
+    let is_programs = |thread: &Thread<'a>| matches!(thread.role(), "main" | "program");
+    let threads = report.threads().into_iter();
+    threads
+        .filter(|thread| is_programs(thread) && !thread.name().starts_with("compute") && stands(thread))
         .collect()
 }
 
-fn stood_still(thread: &Thread, other: &Report) -> bool {
-    let computes = thread.name.starts_with("compute");
-    let same = |there: &Thread| there.tid == thread.tid && in_report(&there.body) == in_report(&thread.body);
-    !computes && threads(other).iter().any(same)
-}
-
-/// What both call a stack: the functions of Rust one by one; of C, whatever stands between them.
+/// A step of a stack as both tools see it: the functions of Rust one by one, and of C whatever is
+/// between them.
 #[derive(Debug, PartialEq)]
 enum Step {
     Rust(String),
-    /// Of one place in the C library, gdb shows the functions that were inlined into one another there, and the report the one that has the symbol.
+    /// For one place in the C library, gdb shows the functions that were inlined into one another
+    /// there, and the report the one that has the symbol.
     C(Vec<String>),
 }
 
-fn in_report(body: &str) -> Vec<Step> {
-    steps(body.lines().filter_map(|line| {
-        let is_place = |place: &str| place.contains(".rs:") || place.contains("+0x");
-        let (place, function) = line.split_once(" in ").filter(|(place, _)| is_place(place))?;
-        Some((function.trim_end_matches(" (inlined)"), place.contains(".rs:")))
-    }))
+fn in_report(stack: &Stack<'_>) -> Vec<Step> {
+    let named = stack.frames.iter().filter(|frame| !frame.function().is_empty());
+    steps(named.map(|frame| (frame.function(), is_rust(frame.file()))))
+}
+
+fn is_rust(file: &str) -> bool {
+    Path::new(file).extension() == Some(OsStr::new("rs"))
 }
 
 fn in_gdb(frames: &[Frame]) -> Vec<Step> {
@@ -100,9 +103,12 @@ fn agree(ours: &[Step], theirs: &[Step]) -> bool {
         })
 }
 
-/// The last name of a path and the closures in it: the two write what stands before, generic arguments and implementations, each in its own way.
+/// The last name of a path and the closures in it: the two tools write what is before it, generic
+/// arguments and implementations, each in its own way.
 ///
-/// `core::panic::unwind_safe::{impl#23}::call_once<(), ..>` and `<core::panic::unwind_safe::AssertUnwindSafe<F> as core::ops::function::FnOnce<()>>::call_once` are both `call_once`.
+/// `core::panic::unwind_safe::{impl#23}::call_once<(), ..>` and
+/// `<core::panic::unwind_safe::AssertUnwindSafe<F> as core::ops::function::FnOnce<()>>::call_once`
+/// are both `call_once`.
 fn plain(function: &str) -> String {
     let mut depth = 0_u32;
     let bare: String = function

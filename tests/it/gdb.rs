@@ -1,11 +1,13 @@
-//! What gdb prints of the same process, for a handful of threads whose stacks do not move. Where there is no gdb, or it may not attach, the test says so.
+//! What gdb prints of the same process, for a handful of threads whose stacks do not move.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use crate::program::{Program, program};
+use crate::report::Stack;
+use crate::tools;
 
-/// Threads in different states; none of them computes.
+/// Threads in different states, none of which computes.
 const COMPARED: [&str; 8] = [
     "station_00",
     "station_01",
@@ -19,45 +21,44 @@ const COMPARED: [&str; 8] = [
 
 #[test]
 fn gdb_finds_the_same_functions() {
-    let mut command = Command::new(program!("stations"));
-    command.env("GMR_BACKTRACE", "full");
-    let mut program = Program::start_with(command);
-    let mut report = program.report();
+    let mut program = Program::start(program!("stations"));
     // Each has to get there first; from then on it does not move.
-    while !COMPARED.iter().all(|name| functions_in_report(&report.thread(name).body).len() > 1) {
-        report = program.report();
-    }
+    let report = program.report_when("the compared threads are where they wait", |report| {
+        report.has_all_names()
+            && COMPARED.iter().all(|name| in_report(&report.thread(name).stack()).len() > 1)
+    });
     let Some(by_gdb) = backtraces(program.pid()) else { return };
-    let by_gdb: BTreeMap<u32, Vec<String>> = by_gdb
+    let by_gdb: BTreeMap<u64, Vec<String>> = by_gdb
         .into_iter()
         .map(|(tid, frames)| (tid, frames.iter().filter_map(|frame| own(&frame.function)).collect()))
         .collect();
     for name in COMPARED {
         let thread = report.thread(name);
-        let ours = functions_in_report(&thread.body);
-        let theirs = by_gdb.get(&thread.tid).unwrap_or_else(|| panic!("gdb does not see thread {name}"));
+        let ours = in_report(&thread.stack());
+        let theirs = by_gdb.get(&thread.tid()).unwrap_or_else(|| panic!("gdb does not see thread {name}"));
         assert_eq!(&ours, theirs, "the functions of {name}");
         assert!(ours.last().is_some_and(|function| function.ends_with(name)), "{name}: {ours:?}");
     }
 }
 
-/// A frame, as gdb tells it.
+/// A frame, as gdb prints it.
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// The name, with its generic arguments.
     pub(crate) function: String,
-    /// Whether it says of a file that it is Rust.
+    /// Whether its file is one of Rust.
     pub(crate) rust: bool,
 }
 
-/// The stack of each thread, by gdb, innermost first. None if gdb cannot tell.
-pub(crate) fn backtraces(pid: u32) -> Option<BTreeMap<u32, Vec<Frame>>> {
+/// The stack of each thread, by gdb, innermost first. None where there is no gdb, or it may not
+/// attach to processes.
+pub(crate) fn backtraces(pid: u32) -> Option<BTreeMap<u64, Vec<Frame>>> {
     let gdb = Command::new("gdb")
         .args(["-p", &pid.to_string(), "-batch", "-nx", "-ex", "set debuginfod enabled off"])
         .args(["-ex", "set backtrace limit 0", "-ex", "thread apply all bt"])
         .output();
     let Ok(output) = gdb else {
-        eprintln!("skipped: gdb is not installed");
+        tools::missing("gdb");
         return None;
     };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -65,13 +66,14 @@ pub(crate) fn backtraces(pid: u32) -> Option<BTreeMap<u32, Vec<Frame>>> {
     let mut current = None;
     for line in text.lines() {
         if line.starts_with("Thread ") {
-            current = line.split("(LWP ").nth(1).and_then(|rest| rest.split(')').next()?.parse::<u32>().ok());
+            current = line.split("(LWP ").nth(1).and_then(|rest| rest.split(')').next()?.parse::<u64>().ok());
         } else if let (Some(tid), Some(frame)) = (current, frame(line)) {
             threads.entry(tid).or_insert_with(Vec::new).push(frame);
         }
     }
     if threads.is_empty() {
-        eprintln!("skipped: gdb may not attach here:\n{}", String::from_utf8_lossy(&output.stderr));
+        let problem = format!("gdb may not attach here:\n{}", String::from_utf8_lossy(&output.stderr));
+        tools::unusable(&problem, "allow ptrace (CAP_SYS_PTRACE in a container, or Yama's ptrace_scope 0)");
         return None;
     }
     Some(threads)
@@ -89,11 +91,12 @@ fn frame(line: &str) -> Option<Frame> {
     Some(Frame { function: function.split(" (").next()?.to_owned(), rust })
 }
 
-fn functions_in_report(body: &str) -> Vec<String> {
-    body.lines().filter_map(|line| own(line.split_once(" in ")?.1.trim_end_matches(" (inlined)"))).collect()
+fn in_report(stack: &Stack<'_>) -> Vec<String> {
+    stack.functions().filter_map(own).collect()
 }
 
-/// The name without generic arguments, if it is a function of the test program: the two tools write those of the standard library differently.
+/// The name without generic arguments, if it is a function of the test program: the two tools write
+/// those of the standard library differently.
 fn own(function: &str) -> Option<String> {
     let name = function.split('<').next()?;
     (name.starts_with("stations::") && !name.contains('{')).then(|| name.to_owned())

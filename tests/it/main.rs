@@ -1,4 +1,8 @@
-//! The integration tests: real processes, real signals, and what came out read back by a parser that knows nothing of gmr's code.
+//! The integration tests: real processes and real signals, and reports read back by parsers that know
+//! nothing of gmr's code.
+//!
+//! A test asserts over the fields of a report in JSON (`report.rs`). Only what is particular to text is
+//! read as text (`text.rs`); its wording is pinned in the text view's own tests.
 
 mod adoption;
 mod agreement;
@@ -16,5 +20,7 @@ mod report;
 mod stderr;
 mod storm;
 mod tasks;
+mod text;
 mod threads;
+mod tools;
 mod views;

@@ -1,9 +1,16 @@
-//! A program under test: started, talked to, signalled, its reports read, and ended with the test.
+//! A program under test: starts it, talks to it, signals it, reads its reports, and ends it with the test.
+//!
+//! Programs write JSON unless a test sets `GMR_FORMAT` to something else. Nothing waits longer than
+//! [`LIMIT`], so a program that hangs fails its test and says how far it got.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::report::Report;
@@ -16,25 +23,40 @@ macro_rules! program {
 }
 pub(crate) use program;
 
+/// How long a test waits for a line, for the end of a program, or for a condition. A report takes
+/// less than 20 s by its own deadlines; the rest is for machines that do other work.
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
+
+/// What the operator can set. Only the tests decide on it, whatever the environment they run in.
+const SETTINGS: [&str; 3] = ["GMR_BACKTRACE", "GMR_FORMAT", "GMR_SIGNAL"];
+
 pub(crate) struct Program {
     child: Child,
     input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-    errors: BufReader<ChildStderr>,
+    output: Lines<ChildStdout>,
+    errors: Lines<ChildStderr>,
 }
 
 impl Program {
-    /// Starts it, and waits until it says that it is ready.
+    /// Starts a program that reports in JSON, and waits until it says that it is ready.
     pub(crate) fn start(path: impl AsRef<OsStr>) -> Self {
         Self::start_with(Command::new(path))
     }
 
+    /// Starts a program with the arguments and variables of this command.
     pub(crate) fn start_with(mut command: Command) -> Self {
+        let of_test: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+        for name in SETTINGS.into_iter().filter(|name| !of_test.iter().any(|other| other == name)) {
+            match name {
+                "GMR_FORMAT" => command.env(name, "json"),
+                _ => command.env_remove(name),
+            };
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().expect("it is piped"));
-        let errors = BufReader::new(child.stderr.take().expect("it is piped"));
+        let output = Lines::new(child.stdout.take().expect("it is piped"));
+        let errors = Lines::new(child.stderr.take().expect("it is piped"));
         let mut program = Self { child, input, output, errors };
         assert_eq!(program.hear(), "ready");
         program
@@ -46,15 +68,13 @@ impl Program {
 
     /// The next line of its standard output.
     pub(crate) fn hear(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("its output can be read");
-        line.trim_end().to_owned()
+        self.output.next().trim_end().to_owned()
     }
 
-    /// Says a line to it, and returns its answer.
+    /// Writes a line to its standard input, and returns its answer.
     pub(crate) fn ask(&mut self, line: &str) -> String {
         let input = self.input.as_mut().expect("it has not been ended");
-        writeln!(input, "{line}").expect("it listens");
+        writeln!(input, "{line}").expect("it reads its standard input");
         self.hear()
     }
 
@@ -69,35 +89,39 @@ impl Program {
         self.next_report()
     }
 
-    /// Reads standard error up to the end of the next report.
-    pub(crate) fn next_report(&mut self) -> Report {
-        Report::parse(&self.next_report_text())
-    }
-
-    pub(crate) fn next_report_text(&mut self) -> String {
-        let mut text = String::new();
+    /// Requests reports until one fulfils the condition, and returns that one.
+    pub(crate) fn report_when(&mut self, what: &str, mut holds: impl FnMut(&Report) -> bool) -> Report {
+        let until = Instant::now() + LIMIT;
         loop {
-            let line = self.next_error_line();
-            assert!(!line.is_empty(), "standard error was closed before the report's end:\n{text}");
-            text.push_str(&line);
-            if Report::is_last_line(text.lines().next_back().unwrap_or_default()) {
-                return text;
+            let report = self.report();
+            if holds(&report) {
+                return report;
             }
+            assert!(Instant::now() < until, "not within {LIMIT:?}: {what}\n{report}");
         }
     }
 
-    /// The next line of its standard error, with its end; empty if there is none any more.
-    pub(crate) fn next_error_line(&mut self) -> String {
-        let mut line = Vec::new();
-        self.errors.read_until(b'\n', &mut line).expect("its standard error can be read");
-        String::from_utf8_lossy(&line).into_owned()
+    /// Reads the next report, in JSON, from standard error.
+    pub(crate) fn next_report(&mut self) -> Report {
+        Report::parse(&self.next_error_line())
     }
 
-    /// Closes its standard input, which ends it, and returns how it ended and what was left on standard error.
+    /// The next line of its standard error, with its end; empty at the end of the stream.
+    pub(crate) fn next_error_line(&mut self) -> String {
+        self.errors.next()
+    }
+
+    /// Closes its standard input, which ends it, and returns how it ended and what was left on
+    /// standard error.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
         self.input = None;
         let mut rest = String::new();
-        self.errors.read_to_string(&mut rest).expect("its standard error can be read");
+        loop {
+            match self.errors.next() {
+                line if line.is_empty() => break,
+                line => rest.push_str(&line),
+            }
+        }
         (self.child.wait().expect("it ends"), rest)
     }
 }
@@ -105,8 +129,74 @@ impl Program {
 // A test that fails must not leave its program behind.
 impl Drop for Program {
     fn drop(&mut self) {
-        // It has ended already where the test went well.
+        // Both fail where the program has ended, as it has where the test went well.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Tries until the condition holds.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < until, "not within {LIMIT:?}: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// What a program writes to a pipe, line by line.
+struct Lines<R> {
+    pipe: R,
+    unread: Vec<u8>,
+    /// Where to look for the end of the next line: what is before this has none.
+    searched: usize,
+}
+
+impl<R: Read + AsFd> Lines<R> {
+    fn new(pipe: R) -> Self {
+        Self { pipe, unread: Vec::new(), searched: 0 }
+    }
+
+    /// The next line with its end, or what is left without one; empty at the end of the stream.
+    fn next(&mut self) -> String {
+        let until = Instant::now() + LIMIT;
+        loop {
+            if let Some(end) = self.unread[self.searched..].iter().position(|byte| *byte == b'\n') {
+                return self.take(self.searched + end + 1);
+            }
+            self.searched = self.unread.len();
+            if self.read(until) == 0 {
+                return self.take(self.unread.len());
+            }
+        }
+    }
+
+    fn take(&mut self, length: usize) -> String {
+        self.searched = 0;
+        let rest = self.unread.split_off(length);
+        let line = std::mem::replace(&mut self.unread, rest);
+        String::from_utf8_lossy(&line).into_owned()
+    }
+
+    /// Reads what there is, after waiting for there to be something; 0 at the end of the stream.
+    fn read(&mut self, until: Instant) -> usize {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout =
+                Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+            match poll(&mut [PollFd::new(&self.pipe, PollFlags::IN)], Some(&timeout)) {
+                Ok(0) => panic!(
+                    "the program wrote no whole line within {LIMIT:?}; so far: {}",
+                    String::from_utf8_lossy(&self.unread)
+                ),
+                Ok(_) => break,
+                Err(Errno::INTR) => {}
+                Err(error) => panic!("its output cannot be waited for: {error}"),
+            }
+        }
+        let mut piece = [0; 8 << 10];
+        let length = self.pipe.read(&mut piece).expect("its output can be read");
+        self.unread.extend_from_slice(&piece[..length]);
+        length
     }
 }

@@ -1,149 +1,268 @@
-//! Reads a text report back: a parser written from the look of the report alone, as somebody's log tool would be.
+//! A report in JSON, read by a parser that knows nothing of gmr's code: fields by name, frames by number.
+//!
+//! The accessors follow `docs/report-schema.md`. They ignore fields they don't know, as every reader
+//! of a report must, and they don't depend on the wording of any view.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-/// A report, taken apart.
-#[derive(Debug)]
-pub(crate) struct Report {
-    /// `key = value` of the heading.
-    pub(crate) heading: BTreeMap<String, String>,
-    /// Titles and bodies, in order.
-    pub(crate) sections: Vec<(String, String)>,
-    /// The last line, without its frame.
-    pub(crate) summary: String,
-}
+use serde_json::Value;
+
+/// One whole report.
+pub(crate) struct Report(Value);
 
 /// One thread of the Threads section.
-#[derive(Debug)]
-pub(crate) struct Thread {
-    pub(crate) tid: u32,
-    pub(crate) name: String,
-    /// `, main thread` or `, gmr's own` or nothing.
-    pub(crate) role: String,
-    pub(crate) body: String,
+#[derive(Clone, Copy)]
+pub(crate) struct Thread<'a> {
+    report: &'a Report,
+    fields: &'a Value,
 }
 
-const WIDTH: usize = 72;
+/// A stack: its frames, innermost first, and why it is missing or ends early.
+pub(crate) struct Stack<'a> {
+    pub(crate) frames: Vec<Frame<'a>>,
+    pub(crate) incomplete: Option<&'a str>,
+}
+
+/// One frame of a stack.
+#[derive(Clone, Copy)]
+pub(crate) struct Frame<'a>(&'a Value);
 
 impl Report {
-    pub(crate) fn is_last_line(line: &str) -> bool {
-        framed(line).is_some_and(|text| text.starts_with("end of report "))
+    /// Panics with the text if it is not exactly one report whose parts agree with one another.
+    pub(crate) fn parse(text: &str) -> Self {
+        assert!(!text.is_empty(), "standard error was closed before the report");
+        let report = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in:\n{text}"));
+        Self::new(report)
     }
 
-    /// Panics with the text if it is not exactly one whole report.
-    pub(crate) fn parse(text: &str) -> Self {
-        let lines: Vec<&str> = text.lines().collect();
-        let full = "=".repeat(WIDTH);
-        let mut titles: Vec<(usize, String)> = Vec::new();
-        for (index, window) in lines.windows(3).enumerate() {
-            if window[0] == full && window[2] == full {
-                let title = framed(window[1]).unwrap_or_else(|| panic!("a title without its frame:\n{text}"));
-                titles.push((index, title.to_owned()));
-            }
+    pub(crate) fn new(value: Value) -> Self {
+        let report = Self(value);
+        let version = report.0["schema_version"].as_str().unwrap_or_default();
+        assert!(version.starts_with("1."), "a schema that these tests don't know: {report}");
+        let summary = &report.0["summary"];
+        assert_eq!(summary["number"], report.0["heading"]["number"], "{report}");
+        assert_eq!(summary["sections"], report.sections().len(), "{report}");
+        if report.titles().contains(&"Threads") && report.content("Threads")["kind"] == "threads" {
+            assert_eq!(summary["threads"], report.threads().len(), "{report}");
         }
-        assert_eq!(
-            titles.first().map(|(line, title)| (*line, title.as_str())),
-            Some((0, "Guru Meditation")),
-            "{text}"
-        );
-        assert_eq!(lines[3], "|".repeat(WIDTH), "{text}");
-        assert_eq!(
-            titles.iter().filter(|(_, title)| title == "Guru Meditation").count(),
-            1,
-            "interleaved:\n{text}"
-        );
-        let last = lines.iter().position(|line| Self::is_last_line(line)).expect("a report has a last line");
-        assert_eq!(last, lines.len() - 1, "something follows the last line:\n{text}");
-
-        let body = |index: usize, from: usize| {
-            let to = titles.get(index + 1).map_or(last, |(line, _)| *line);
-            lines[from..to].join("\n").trim_end().to_owned()
-        };
-        let heading = body(0, 4).lines().filter_map(key_value).collect();
-        let sections =
-            (1..titles.len()).map(|index| (titles[index].1.clone(), body(index, titles[index].0 + 3)));
-        let report =
-            Self { heading, sections: sections.collect(), summary: framed(lines[last]).unwrap().to_owned() };
-        let count = report.sections.len();
-        let noun = if count == 1 { "section" } else { "sections" };
-        assert!(
-            report.summary.contains(&format!(": {count} {noun}")),
-            "the last line counts otherwise:\n{text}"
-        );
         report
     }
 
     pub(crate) fn number(&self) -> u64 {
-        self.heading["report"].parse().expect("a number")
+        self.0["heading"]["number"].as_u64().expect("a number")
+    }
+
+    pub(crate) fn heading(&self) -> &Value {
+        &self.0["heading"]
+    }
+
+    pub(crate) fn trigger(&self) -> &Value {
+        &self.0["heading"]["trigger"]
+    }
+
+    /// How many sections failed.
+    pub(crate) fn failed(&self) -> u64 {
+        self.0["summary"]["failed"].as_u64().expect("a number")
+    }
+
+    pub(crate) fn schema_version(&self) -> &str {
+        text(&self.0["schema_version"])
+    }
+
+    pub(crate) fn sections(&self) -> &[Value] {
+        list(&self.0["sections"])
     }
 
     pub(crate) fn titles(&self) -> Vec<&str> {
-        self.sections.iter().map(|(title, _)| title.as_str()).collect()
+        self.sections().iter().map(|section| text(&section["title"])).collect()
     }
 
-    pub(crate) fn section(&self, title: &str) -> &str {
-        let found = self.sections.iter().find(|(other, _)| other == title);
-        found.map_or_else(|| panic!("no section `{title}` among {:?}", self.titles()), |(_, body)| body)
+    /// The content of a section, with its `kind`.
+    pub(crate) fn content(&self, title: &str) -> &Value {
+        let found = self.sections().iter().find(|section| section["title"] == title);
+        &found.unwrap_or_else(|| panic!("no section `{title}` among {:?}", self.titles()))["content"]
     }
 
-    pub(crate) fn threads(&self) -> Vec<Thread> {
-        let mut blocks: Vec<(&str, String)> = Vec::new();
-        for line in self.section("Threads").lines() {
-            if let Some(title) = line.strip_prefix("------").and_then(|rest| rest.strip_suffix("------")) {
-                blocks.push((title.trim(), String::new()));
-            } else if let Some((_, body)) = blocks.last_mut() {
-                body.push_str(line);
-                body.push('\n');
-            }
+    /// The data of a section that is of this kind.
+    pub(crate) fn data(&self, title: &str, kind: &str) -> &Value {
+        let content = self.content(title);
+        assert_eq!(content["kind"], kind, "{title}: {content}");
+        &content["data"]
+    }
+
+    pub(crate) fn package(&self) -> &Value {
+        self.data("Package", "package")
+    }
+
+    /// The content of a group of the configuration.
+    pub(crate) fn group(&self, title: &str) -> &Value {
+        let groups = list(self.data("Configuration", "configuration"));
+        let found = groups.iter().find(|group| group["title"] == title);
+        &found.unwrap_or_else(|| panic!("no group `{title}` among {groups:?}"))["content"]
+    }
+
+    pub(crate) fn threads(&self) -> Vec<Thread<'_>> {
+        let threads = list(&self.data("Threads", "threads")["threads"]);
+        threads.iter().map(|fields| Thread { report: self, fields }).collect()
+    }
+
+    pub(crate) fn thread(&self, name: &str) -> Thread<'_> {
+        let found = self.threads().into_iter().find(|thread| thread.name() == name);
+        found.unwrap_or_else(|| panic!("no thread `{name}` in\n{self}"))
+    }
+
+    /// Whether the symbolizer has named all frames in time: otherwise a note says that it has not.
+    pub(crate) fn has_all_names(&self) -> bool {
+        let threads = self.content("Threads");
+        threads["kind"] == "threads" && list(&threads["data"]["notes"]).is_empty()
+    }
+
+    /// Whether every thread of the program has its whole stack, and all frames have their names. On a
+    /// machine that does other work, a thread may get no processor before the report's deadline, and
+    /// a deep stack takes two attempts.
+    pub(crate) fn is_complete(&self) -> bool {
+        let is_programs = |thread: &Thread<'_>| matches!(thread.role(), "main" | "program");
+        let is_whole = |thread: &Thread<'_>| !is_programs(thread) || thread.stack().is_whole();
+        self.has_all_names() && self.threads().iter().all(is_whole)
+    }
+
+    pub(crate) fn tasks(&self) -> &[Value] {
+        list(&self.data("Green Threads", "green_threads")["tasks"])
+    }
+
+    /// A stack of this report, its frames looked up by their numbers.
+    pub(crate) fn stack<'a>(&'a self, stack: &'a Value) -> Stack<'a> {
+        let all = list(&self.0["frames"]);
+        let frame = |number: &Value| {
+            let index = number.as_u64().and_then(|number| usize::try_from(number).ok());
+            Frame(index.and_then(|index| all.get(index)).unwrap_or_else(|| panic!("no frame {number}")))
+        };
+        let frames = list(&stack["frames"]).iter().map(frame).collect();
+        Stack { frames, incomplete: stack["incomplete"].as_str() }
+    }
+}
+
+impl<'a> Thread<'a> {
+    pub(crate) fn tid(self) -> u64 {
+        self.fields["tid"].as_u64().expect("a thread id")
+    }
+
+    pub(crate) fn name(self) -> &'a str {
+        text(&self.fields["name"])
+    }
+
+    /// `main`, `program`, `reporter` or `gmr`.
+    pub(crate) fn role(self) -> &'a str {
+        text(&self.fields["role"])
+    }
+
+    pub(crate) fn stack(self) -> Stack<'a> {
+        self.report.stack(&self.fields["stack"])
+    }
+}
+
+impl<'a> Stack<'a> {
+    /// The names of the functions, innermost first; empty where there is none.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &'a str> {
+        self.frames.iter().map(|frame| frame.function())
+    }
+
+    /// The innermost frame of this function.
+    pub(crate) fn frame(&self, function: &str) -> Option<Frame<'a>> {
+        self.frames.iter().copied().find(|frame| frame.function() == function)
+    }
+
+    /// Panics with the stack if the function is not in it.
+    pub(crate) fn expect(&self, function: &str) -> Frame<'a> {
+        self.frame(function).unwrap_or_else(|| panic!("no {function} in\n{self}"))
+    }
+
+    pub(crate) fn has(&self, function: &str) -> bool {
+        self.frame(function).is_some()
+    }
+
+    /// How many frames are of this function.
+    pub(crate) fn count(&self, function: &str) -> usize {
+        self.functions().filter(|name| *name == function).count()
+    }
+
+    /// Whether any function's name contains this.
+    pub(crate) fn mentions(&self, part: &str) -> bool {
+        self.functions().any(|name| name.contains(part))
+    }
+
+    /// Whether the symbolizer has named the frames in time. Those of C libraries may have no name at
+    /// all.
+    pub(crate) fn has_names(&self) -> bool {
+        let is_library = |module: &str| module.contains(".so");
+        let has_name = |frame: &Frame<'_>| frame.0["function"].is_string();
+        self.frames.iter().all(|frame| has_name(frame) || frame.0["module"].as_str().is_none_or(is_library))
+    }
+
+    /// Whether it goes on to the thread's first function.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.is_missing() && self.incomplete.is_none()
+    }
+
+    /// A stack that was not taken: it has no frames, and says why.
+    pub(crate) fn is_missing(&self) -> bool {
+        if self.frames.is_empty() {
+            assert!(
+                self.incomplete.is_some_and(|reason| !reason.is_empty()),
+                "it is missing without a reason"
+            );
         }
-        blocks.iter().flat_map(|(title, body)| threads_of(title, body)).collect()
-    }
-
-    pub(crate) fn thread(&self, name: &str) -> Thread {
-        let mut threads = self.threads();
-        let index = threads.iter().position(|thread| thread.name == name);
-        threads.swap_remove(index.unwrap_or_else(|| panic!("no thread `{name}` among {threads:?}")))
+        self.frames.is_empty()
     }
 }
 
-/// `key = value` of a line that has it.
-pub(crate) fn key_value(line: &str) -> Option<(String, String)> {
-    let (key, value) = line.trim().split_once(" = ")?;
-    Some((key.to_owned(), value.to_owned()))
-}
-
-/// The thread or the threads of one block, each with the block's body.
-fn threads_of(title: &str, body: &str) -> Vec<Thread> {
-    if let Some(label) = title.strip_prefix("Thread ") {
-        return vec![labelled(label, body)];
+impl<'a> Frame<'a> {
+    pub(crate) fn function(self) -> &'a str {
+        self.0["function"].as_str().unwrap_or_default()
     }
-    let (count, _) = title.split_once(" thread").unwrap_or_default();
-    let count = count.parse().ok();
-    let count: usize = count.unwrap_or_else(|| panic!("neither a thread nor threads: {title}"));
-    let list: Vec<&str> = body.lines().take_while(|line| !line.starts_with("state = ")).collect();
-    let threads: Vec<Thread> =
-        list.join(" ").split(", ").map(|label| labelled(label.trim_matches([',', ' ']), body)).collect();
-    assert_eq!(threads.len(), count, "{title}\n{body}");
-    threads
-}
 
-/// `#TID (name), role`
-fn labelled(label: &str, body: &str) -> Thread {
-    let rest = label.strip_prefix('#').unwrap_or_else(|| panic!("no thread: {label}"));
-    let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
-    let (tid, rest) = rest.split_at(digits);
-    let (name, role) = match rest.strip_prefix(" (").and_then(|rest| rest.rsplit_once(')')) {
-        Some((name, role)) => (name, role),
-        None => ("", rest),
-    };
-    Thread {
-        tid: tid.parse().expect("a thread id"),
-        name: name.to_owned(),
-        role: role.to_owned(),
-        body: body.to_owned(),
+    pub(crate) fn file(self) -> &'a str {
+        self.0["file"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn line(self) -> Option<u64> {
+        self.0["line"].as_u64()
+    }
+
+    pub(crate) fn source(self) -> &'a str {
+        self.0["source"].as_str().unwrap_or_default()
+    }
+
+    /// All fields, for those without an accessor.
+    pub(crate) fn fields(self) -> &'a Value {
+        self.0
     }
 }
 
-fn framed(line: &str) -> Option<&str> {
-    Some(line.strip_prefix("====")?.strip_suffix("====")?.trim()).filter(|_| line.len() >= WIDTH)
+/// For messages of failed assertions.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// For messages of failed assertions: a line for each frame.
+impl fmt::Display for Stack<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for frame in &self.frames {
+            let line = frame.line().unwrap_or_default();
+            writeln!(f, "  {} at {}:{line}", frame.function(), frame.file())?;
+        }
+        writeln!(f, "  incomplete: {:?}", self.incomplete)
+    }
+}
+
+/// Panics if it is no string.
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no string: {value}"))
+}
+
+/// Panics if it is no list.
+pub(crate) fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("no list: {value}"))
 }

@@ -1,74 +1,107 @@
-//! Standard error that is full, closed, or goes nowhere: the process carries on, and so does the reporter.
+//! Standard error that is full, closed, or goes nowhere: the process carries on, and so does the
+//! reporter.
 
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::program::{Program, program};
+use crate::program::{Program, program, wait_until};
+use crate::report::{Report, list, text};
+use crate::text::{Text, has_names};
 
-#[test]
-fn a_closed_standard_error_harms_nobody() {
-    let shell = format!("exec '{}' 2>&-", program!("storm"));
-    let mut command = Command::new("sh");
-    command.args(["-c", &shell]);
-    let mut program = Program::start_with(command);
+fn answers_though_signalled(mut program: Program) -> String {
     for _ in 0..5 {
         program.signal(Signal::USR2);
         program.ask("work").parse::<u64>().expect("it answers");
     }
     let (status, rest) = program.end();
     assert!(status.success(), "{status}");
-    assert_eq!(rest, "");
+    rest
 }
 
-/// SIGPIPE at its default would end a process that writes to a pipe without a reader: a program may have set it so.
+#[test]
+fn a_closed_standard_error_harms_nobody() {
+    let shell = format!("exec '{}' 2>&-", program!("storm"));
+    let mut command = Command::new("sh");
+    command.args(["-c", &shell]);
+    assert_eq!(answers_though_signalled(Program::start_with(command)), "");
+}
+
+/// SIGPIPE at its default ends a process that writes to a pipe without a reader. A program may have
+/// set it so.
 #[test]
 fn a_reader_that_went_away_harms_nobody() {
     let shell = format!("trap - PIPE; exec '{}' 2> >(true)", program!("storm"));
     let mut command = Command::new("bash");
     command.args(["-c", &shell]).stdin(Stdio::piped());
-    let mut program = Program::start_with(command);
-    for _ in 0..5 {
-        program.signal(Signal::USR2);
-        program.ask("work").parse::<u64>().expect("it answers");
-    }
-    assert!(program.end().0.success());
+    answers_though_signalled(Program::start_with(command));
 }
 
-/// Nobody reads the pipe, which holds less than a report. The rest of the first report is given up after five seconds, and the next one says so.
-#[test]
-fn a_full_pipe_costs_the_rest_of_one_report() {
-    let mut program = Program::start(program!("stations"));
+/// Has a program give up a report that its pipe does not hold, because nobody reads it. The pipe is
+/// read again from here on, while the program writes its next report.
+fn fill_the_pipe(program: &Program) {
     program.signal(Signal::USR2);
     wait_for_the_reporter_to_give_up(program.pid());
-    let mut text = String::new();
     program.signal(Signal::USR2);
-    // From here on somebody reads: what the pipe held of the first report, then the whole second one.
-    text.push_str(&program.next_report_text());
-    let second = text.rfind("====                        Guru Meditation").expect("a second report");
-    let second = text[..second].rfind(&"=".repeat(72)).expect("its first line");
-    let report = crate::report::Report::parse(&text[second..]);
-    assert_eq!(report.number(), 2);
-    let note = &report.heading["note"];
-    assert!(
-        note.starts_with("report 1 lost its last ") && note.ends_with("nobody read it for 5 s"),
-        "{note}"
-    );
 }
 
-/// The reporter waits in `poll` while the pipe is full, and in `recv` when it has nothing to do; `/proc` tells which. There is no other way to see it from outside.
+#[test]
+fn a_full_pipe_costs_the_rest_of_one_report_in_text() {
+    let mut command = Command::new(program!("stations"));
+    command.env("GMR_FORMAT", "text");
+    let mut program = Program::start_with(command);
+    // With all names, a report is longer than what the pipe holds.
+    let mut number = 0;
+    wait_until("a report with all names", || {
+        program.signal(Signal::USR2);
+        let text = Text::read(&mut program);
+        number = Text::parse(&text).number();
+        has_names(&text, "stations") && text.len() > PIPE
+    });
+    fill_the_pipe(&program);
+    let text = Text::read(&mut program);
+    let next = text.rfind("====                        Guru Meditation").expect("another report");
+    let next = text[..next].rfind(&"=".repeat(72)).expect("its first line");
+    let report = Text::parse(&text[next..]);
+    assert_eq!(report.number(), number + 2);
+    assert!(report.heading.iter().any(|line| line.starts_with("note = ")), "{:?}", report.heading);
+}
+
+#[test]
+fn a_full_pipe_costs_the_rest_of_one_report_in_json() {
+    let mut program = Program::start(program!("stations"));
+    let number = program.report_when("all stacks and names", Report::is_complete).number();
+    fill_the_pipe(&program);
+    // The next report may stand behind what went out of the one before, in the same line.
+    let mut line = program.next_error_line();
+    let next = line.rfind(START).filter(|next| *next > 0);
+    let next = next.map_or_else(|| program.next_error_line(), |next| line.split_off(next));
+    assert!(line.starts_with(START), "the first of the two has begun: {line}");
+    let report = Report::parse(&next);
+    assert_eq!(report.number(), number + 2);
+    let [note] = list(&report.heading()["notes"]) else { panic!("one note: {}", report.heading()) };
+    let (lost, note) = (format!("report {}", number + 1), text(note));
+    assert!(note.contains(&lost) && note.contains(" bytes"), "which report, and how much: {note}");
+}
+
+const START: &str = "{\"schema_version\"";
+
+/// What a pipe holds, by Linux's default.
+const PIPE: usize = 64 << 10;
+
+/// While the pipe is full, the reporter sleeps in `poll`, and elsewhere when it has nothing to do.
+/// Only `/proc` shows which from outside.
 fn wait_for_the_reporter_to_give_up(pid: u32) {
-    for place in ["poll", "unix_stream"] {
-        while !reporter_sleeps_in(pid, place) {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-    }
+    wait_until("the pipe is full", || reporter_sleeps(pid, |place| place.contains("poll")));
+    wait_until("the reporter has given up", || {
+        reporter_sleeps(pid, |place| !["", "0"].contains(&place) && !place.contains("poll"))
+    });
 }
 
-fn reporter_sleeps_in(pid: u32, place: &str) -> bool {
+fn reporter_sleeps(pid: u32, place: impl Fn(&str) -> bool) -> bool {
     std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten().any(|task| {
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         let function = std::fs::read_to_string(task.path().join("wchan")).unwrap_or_default();
-        name.trim() == "gmr" && function.contains(place)
+        name.trim() == "gmr" && place(function.trim())
     })
 }

@@ -1,91 +1,163 @@
-//! Asynchronous tasks under several runtimes: each is found where it waits, with the lines of its own source.
+//! Asynchronous tasks under several runtimes: each is found where it waits, with the lines of its own
+//! source.
 
 use std::process::Command;
 
-use crate::program::{Program, program};
+use rustix::process::Signal;
+use serde_json::Value;
 
-fn start(arguments: &[&str]) -> Program {
+use crate::program::{Program, program, wait_until};
+use crate::report::{Report, Stack, list, text};
+use crate::text::{Text, has_names};
+
+fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(program!("tasks"));
     command.args(arguments);
-    Program::start_with(command)
+    command
 }
 
-/// The line of a program's source that has this text.
-fn line_of(text: &str) -> String {
+fn start(arguments: &[&str]) -> Program {
+    Program::start_with(command(arguments))
+}
+
+/// Where in the program's source this text is.
+fn line_of(text: &str) -> u64 {
     let source = include_str!("../programs/tasks.rs");
     let (before, _) = source.split_once(text).unwrap_or_else(|| panic!("`{text}` is not there"));
-    format!(
-        "tests/programs/tasks.rs:{} in ",
-        before.lines().count().max(1) + usize::from(before.ends_with('\n'))
-    )
+    let line = before.lines().count().max(1) + usize::from(before.ends_with('\n'));
+    u64::try_from(line).expect("a short file")
 }
 
-/// The part of the section that is about the task of this name.
-fn task<'a>(section: &'a str, name: &str) -> &'a str {
-    let start = section.find(&format!("({name})")).or_else(|| section.find(&format!(": {name} ")));
-    let start = start.unwrap_or_else(|| panic!("no task {name} in\n{section}"));
-    let rest = &section[start..];
-    rest.find("\n------").map_or(rest, |end| &rest[..end])
+/// One task of the Green Threads section.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    report: &'a Report,
+    fields: &'a Value,
 }
 
-/// Reports until all tasks are where they wait: they have to get there first.
-fn settled(program: &mut Program, waiting: usize) -> String {
-    loop {
-        let report = program.report();
-        let section = report.section("Green Threads").to_owned();
-        let Some(totals) = section.lines().find(|line| line.starts_with("tasks = ")) else {
-            panic!("no totals in\n{section}")
-        };
-        if totals.contains(&format!(" {waiting} waiting"))
-            && section.contains(&line_of("let _held = lock.lock().await;"))
-        {
-            return section;
-        }
+impl<'a> Task<'a> {
+    fn kind(self) -> &'a str {
+        text(&self.fields["state"]["kind"])
+    }
+
+    fn stacks(self) -> Vec<Stack<'a>> {
+        list(&self.fields["stacks"]).iter().map(|stack| self.report.stack(stack)).collect()
+    }
+
+    /// The only place it waits at.
+    fn stack(self) -> Stack<'a> {
+        let mut stacks = self.stacks();
+        assert_eq!(stacks.len(), 1, "{}", self.fields);
+        stacks.remove(0)
+    }
+
+    fn label(self, key: &str) -> Option<&'a str> {
+        let found = list(&self.fields["labels"]).iter().find(|label| label["key"] == key);
+        found.map(|label| text(&label["value"]))
     }
 }
 
+fn tasks_named<'a>(report: &'a Report, name: &str) -> Vec<Task<'a>> {
+    let named = report.tasks().iter().filter(|task| task["name"] == name);
+    named.map(|fields| Task { report, fields }).collect()
+}
+
+fn task<'a>(report: &'a Report, name: &str) -> Task<'a> {
+    let tasks = tasks_named(report, name);
+    *tasks.first().unwrap_or_else(|| panic!("no task {name} in\n{report}"))
+}
+
+/// How many tasks are in this state.
+fn count(report: &Report, kind: &str) -> usize {
+    report.tasks().iter().filter(|task| task["state"]["kind"] == kind).count()
+}
+
+/// The name of an `async fn`, without the closure that the compiler makes of its body.
+fn plain(function: &str) -> &str {
+    function.split_once("::{").map_or(function, |(name, _)| name)
+}
+
+/// The functions of the program itself in a stack and their lines, innermost first.
+fn own(stack: &Stack<'_>) -> Vec<(String, u64)> {
+    let frames = stack.frames.iter().filter(|frame| frame.file().ends_with("tests/programs/tasks.rs"));
+    frames.map(|frame| (plain(frame.function()).to_owned(), frame.line().unwrap_or_default())).collect()
+}
+
+fn has(stack: &Stack<'_>, function: &str) -> bool {
+    stack.functions().any(|name| plain(name) == function)
+}
+
+const AT_THE_LOCK: &str = "let _held = lock.lock().await;";
+
+/// Reports until all tasks are where they wait, and the symbolizer knows all names.
+fn settled(program: &mut Program, waiting: usize) -> Report {
+    program.report_when(&format!("{waiting} tasks wait"), |report| {
+        let has_all_names = list(&report.data("Green Threads", "green_threads")["notes"]).is_empty();
+        let lock = tasks_named(report, "lock");
+        let is_at = |stack: &Stack<'_>| own(stack).iter().any(|(_, line)| *line == line_of(AT_THE_LOCK));
+        count(report, "waiting") == waiting
+            && has_all_names
+            && lock.iter().any(|task| task.stacks().iter().any(is_at))
+    })
+}
+
 /// What is the same under every runtime.
-fn assert_common(section: &str) {
-    let deep = task(section, "deep");
-    let lines = ["let _ = answer.await;", "    for_an_answer().await;\n}", "    through_one().await;\n}"];
-    assert!(deep.contains(&format!("{}tasks::for_an_answer", line_of(lines[0]))), "{deep}");
-    let names = ["tasks::for_an_answer\n", "tasks::through_one\n", "tasks::through_two"];
-    let places: Vec<_> =
-        names.iter().map(|name| deep.find(name).unwrap_or_else(|| panic!("{name}: {deep}"))).collect();
-    assert!(places.is_sorted(), "from the leaf up to the root: {deep}");
-    assert!(!deep.contains("closure") && !deep.contains("async_fn"), "{deep}");
+fn assert_common(report: &Report) {
+    let deep = task(report, "deep").stack();
+    let expected = [
+        ("tasks::for_an_answer", "let _ = answer.await;"),
+        ("tasks::through_one", "    for_an_answer().await;\n}"),
+        ("tasks::through_two", "    through_one().await;\n}"),
+    ];
+    let expected = expected.map(|(function, line)| (function.to_owned(), line_of(line)));
+    assert_eq!(own(&deep), expected, "from the leaf up to the root:\n{deep}");
 
-    assert!(task(section, "lock").contains(&line_of("let _held = lock.lock().await;")), "{section}");
-    assert!(task(section, "either").contains("tasks::for_either"), "{section}");
+    let lock = task(report, "lock").stack();
+    assert_eq!(own(&lock), [("tasks::for_a_lock".to_owned(), line_of(AT_THE_LOCK))], "{lock}");
+    let either = task(report, "either").stack();
+    assert!(has(&either, "tasks::for_either"), "{either}");
 
-    let both = task(section, "both");
-    assert!(both.contains("waiting at 1 of 2:") && both.contains("waiting at 2 of 2:"), "{both}");
-    assert_eq!(both.matches("tasks::for_both").count(), 1, "the common part stands once: {both}");
+    let both = task(report, "both").stacks();
+    assert_eq!(both.len(), 2, "{report}");
+    for stack in &both {
+        assert!(has(stack, "tasks::for_both"), "{stack}");
+    }
 
-    let attribute = task(section, "tasks::by_attribute");
-    assert!(attribute.contains("order = 4711") && attribute.contains("order = 4712"), "{attribute}");
-    assert!(attribute.contains("password = ***") && !section.contains("hunter2"), "{attribute}");
+    let attribute = tasks_named(report, "tasks::by_attribute");
+    let mut orders: Vec<_> = attribute.iter().map(|task| task.label("order")).collect();
+    orders.sort_unstable();
+    assert_eq!(orders, [Some("4711"), Some("4712")]);
+    for task in attribute {
+        assert_eq!(task.label("password"), Some("***"));
+    }
+    assert!(!report.to_string().contains("hunter2"), "{report}");
     // The outer task's stack goes through the inner one.
-    let nested = task(section, "nested");
-    assert!(nested.contains("tasks::by_attribute") && nested.contains("tasks::tasks"), "{nested}");
+    let nested = task(report, "nested").stack();
+    assert!(has(&nested, "tasks::by_attribute") && has(&nested, "tasks::tasks"), "{nested}");
 }
 
 #[test]
 fn under_tokio() {
     let mut program = start(&["tokio"]);
-    let section = settled(&mut program, 11);
-    assert_common(&section);
-    assert!(section.contains("runtime = tokio, multi-thread, 2 workers, 10 tasks alive"), "{section}");
+    let report = settled(&mut program, 11);
+    assert_common(&report);
+    let runtimes = list(&report.data("Green Threads", "green_threads")["runtimes"]);
+    let [runtime] = runtimes else { panic!("one runtime: {runtimes:?}") };
+    let kind = text(&runtime["kind"]);
+    assert!(kind.contains("tokio") && kind.contains("multi-thread"), "{kind}");
+    assert_eq!(runtime["workers"], 2);
+    assert_eq!(runtime["alive_tasks"], 10);
     for (name, place) in [
         ("tasks::for_a_permit", "permits.acquire().await"),
-        ("tasks::for_a_while", "tokio::time::sleep(Duration::from_hours(1)).await"),
+        ("tasks::for_a_while", "tokio::time::sleep(Duration::from_secs(3600)).await"),
         ("tasks::for_a_message", "receiver.recv().await"),
     ] {
-        let task = task(&section, name);
-        assert!(task.contains(&line_of(place)), "{name}: {task}");
-        assert!(!task.contains("catch_unwind") && !task.contains("__rust_try"), "{name}: {task}");
+        let stack = task(&report, name).stack();
+        assert_eq!(own(&stack), [(name.to_owned(), line_of(place))], "{stack}");
     }
-    assert!(task(&section, "tasks::block").contains("has been inside this task's poll for"), "{section}");
+    let block = task(&report, "tasks::block");
+    assert_eq!(block.kind(), "polling");
+    assert!(block.fields["state"]["polling_ms"].is_u64(), "{}", block.fields);
 }
 
 #[test]
@@ -98,32 +170,90 @@ fn under_an_executor_of_futures() {
     assert_common(&settled(&mut start(&["futures"]), 7));
 }
 
-#[test]
-fn every_worker_is_blocked_and_the_culprits_are_named() {
-    let mut program = start(&["wedged"]);
-    let report = program.report();
-    assert!(!report.summary.contains("failed"), "{report:?}");
-    let section = report.section("Green Threads");
-    assert!(section.starts_with("tasks = 3: 2 being polled, 1 woken and not polled\n"), "{section}");
-    let culprit = task(section, "tasks::that_blocks_its_worker");
-    assert!(culprit.contains("has been inside this task's poll for"), "{culprit}");
-    let tid = culprit.split("thread #").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-    let thread = report.threads().into_iter().find(|thread| thread.tid.to_string() == tid).unwrap();
-    assert!(thread.body.contains("tasks::that_blocks_its_worker"), "{}", thread.body);
-    assert!(thread.body.contains(&line_of("    block();\n}")), "{}", thread.body);
-    assert!(section.contains("its runtime has no thread free for it"), "{section}");
+/// The Green Threads section of a report as text that fulfils the condition.
+fn section_as_text(arguments: &[&str], holds: fn(&str) -> bool) -> String {
+    let mut command = command(arguments);
+    command.env("GMR_FORMAT", "text");
+    let mut program = Program::start_with(command);
+    let mut section = String::new();
+    wait_until("the text shows all tasks where they wait", || {
+        program.signal(Signal::USR2);
+        let report = Text::parse(&Text::read(&mut program));
+        report.section("Green Threads").clone_into(&mut section);
+        holds(&section)
+    });
+    section
 }
 
 #[test]
-fn many_tasks_are_a_few_lines() {
-    let mut program = start(&["many", "2000"]);
-    let report = program.report();
-    let section = report.section("Green Threads");
-    assert!(section.contains("2000 tasks like this: tasks::for_a_permit"), "{section}");
+fn text_shows_async_functions_by_their_names_and_common_frames_once() {
+    let section = section_as_text(&["tokio"], |section| {
+        ["lock", "deep", "both", "tasks::for_a_while", "tasks::for_a_message"]
+            .iter()
+            .all(|name| block(section, name).is_some_and(|block| block.contains(" in tasks::")))
+            && has_names(section, "tasks")
+    });
+    let deep = block(&section, "deep").unwrap();
+    let places = ["tasks::for_an_answer\n", "tasks::through_one\n", "tasks::through_two\n"];
+    let places = places.map(|name| deep.find(name).unwrap_or_else(|| panic!("{name}: {deep}")));
+    assert!(places.is_sorted(), "from the leaf up to the root: {deep}");
+    assert!(!deep.contains("closure") && !deep.contains("async_fn"), "{deep}");
+
+    let both = block(&section, "both").unwrap();
+    assert_eq!(both.matches("tasks::for_both").count(), 1, "the common part stands once: {both}");
+    assert_eq!(both.matches("tasks::for_an_answer").count(), 2, "both places are shown: {both}");
+
+    for name in ["tasks::for_a_permit", "tasks::for_a_while", "tasks::for_a_message"] {
+        let block = block(&section, name).unwrap_or_else(|| panic!("no {name} in\n{section}"));
+        assert!(!block.contains("catch_unwind") && !block.contains("__rust_try"), "{block}");
+    }
+}
+
+/// What the text says of the task of this name.
+fn block<'a>(section: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = section.split_once(&format!("({name})"))?;
+    Some(rest.split_once("\n------").map_or(rest, |(block, _)| block))
+}
+
+#[test]
+fn every_worker_is_blocked_and_the_culprits_are_named() {
+    const CULPRIT: &str = "tasks::that_blocks_its_worker";
+    let mut program = start(&["wedged"]);
+    let report = program.report_when("a report without a failure, and with all stacks", |report| {
+        report.failed() == 0 && report.is_complete()
+    });
+    assert_eq!(report.tasks().len(), 3, "{report}");
+    assert_eq!((count(&report, "polling"), count(&report, "woken")), (2, 1), "{report}");
+    for culprit in tasks_named(&report, CULPRIT) {
+        let state = &culprit.fields["state"];
+        assert!(culprit.kind() == "polling" && state["polling_ms"].is_u64(), "{state}");
+        let threads = report.threads();
+        let thread = threads.iter().find(|thread| state["tid"] == thread.tid());
+        let stack = thread.unwrap_or_else(|| panic!("no thread for {state}")).stack();
+        let place = (CULPRIT.to_owned(), line_of("    block();\n}"));
+        assert!(own(&stack).contains(&place), "{stack}");
+    }
+}
+
+#[test]
+fn many_tasks_are_a_few_lines_of_text() {
+    let section = section_as_text(&["many", "2000"], |section| {
+        section.lines().any(|line| line.contains("2000") && line.contains("tasks::for_a_permit"))
+    });
     assert!(section.lines().count() < 20, "{section}");
-    // Asked again, they still wait for as long as they have: a report is not what they waited for.
-    let again = program.report();
-    assert!(again.section("Green Threads").contains("at most 1 poll\n"), "{again:?}");
+}
+
+#[test]
+fn a_report_is_not_what_tasks_have_waited_for() {
+    let mut program = start(&["many", "2000"]);
+    for _ in 0..2 {
+        let report = program.report_when("all tasks wait", |report| count(report, "waiting") == 2000);
+        assert_eq!(tasks_named(&report, "tasks::for_a_permit").len(), 2000);
+        // Polls that a report has asked for are not counted.
+        for task in report.tasks() {
+            assert!(task["polls"].as_u64().is_some_and(|polls| polls <= 1), "{task}");
+        }
+    }
 }
 
 #[test]
@@ -142,21 +272,24 @@ fn requests_in_flight_are_tasks() {
     let mut status = String::new();
     BufReader::new(ask("/health")).read_line(&mut status).expect("it answers");
     assert!(status.starts_with("HTTP/1.1 200"), "{status}");
+
     // Both have to arrive first.
-    let section = loop {
-        let report = program.report();
-        let section = report.section("Green Threads");
-        if section.contains("2 tasks like this: request") && section.contains("requests::reserve") {
-            break section.to_owned();
-        }
-    };
-    assert!(
-        section.contains("request = GET /orders/42") && section.contains("request = GET /orders/43"),
-        "{section}"
-    );
-    assert!(
-        section.contains("tests/programs/requests.rs") && section.contains("stock.acquire().await"),
-        "{section}"
-    );
-    assert!(!section.contains("hunter2") && !section.contains("/health"), "{section}");
+    let waits = |task: &Task<'_>| task.stacks().iter().any(|stack| has(stack, "requests::reserve"));
+    let report = program.report_when("both requests wait", |report| {
+        tasks_named(report, "request").iter().filter(|task| waits(task)).count() == 2
+    });
+    let mut requests: Vec<_> =
+        tasks_named(&report, "request").iter().map(|task| task.label("request")).collect();
+    requests.sort_unstable();
+    assert_eq!(requests, [Some("GET /orders/42"), Some("GET /orders/43")]);
+    for task in tasks_named(&report, "request") {
+        let stack = task.stack();
+        let is_place = |function: &str| plain(function) == "requests::reserve";
+        let frame = stack.frames.iter().find(|frame| is_place(frame.function())).expect("it waits there");
+        assert!(frame.file().ends_with("tests/programs/requests.rs"), "{stack}");
+        assert!(frame.source().contains("stock.acquire().await"), "{}", frame.source());
+    }
+    assert!(!report.to_string().contains("hunter2"), "{report}");
+    let section = report.content("Green Threads").to_string();
+    assert!(!section.contains("/health"), "{section}");
 }

@@ -1,7 +1,16 @@
-//! Fifty threads in known functions, in mixed states: each is found where it stands, and none notices.
+//! Fifty threads in known functions, in mixed states: each is found where it is, and none notices.
 
-use crate::program::{Program, program};
-use crate::report::Report;
+use std::process::Command;
+
+use crate::program::{Program, program, wait_until};
+use crate::report::{Report, Thread};
+use crate::text::Text;
+
+const STATIONS: usize = 50;
+
+fn station(number: usize) -> String {
+    format!("station_{number:02}")
+}
 
 fn status(program: &mut Program) -> (u64, u64) {
     let answer = program.ask("status");
@@ -9,79 +18,128 @@ fn status(program: &mut Program) -> (u64, u64) {
     (counter.parse().unwrap(), failed.parse().unwrap())
 }
 
-/// A report in which every thread has got to where it waits: none is still at the barrier behind which all have started.
+/// A report with the whole stack of every station, in which none is still at the barrier that all start
+/// from. On a crowded machine it may take a few reports until the stations that compute have been
+/// given a processor, and until the symbolizer knows all names.
 fn settled(program: &mut Program) -> Report {
-    loop {
-        let report = program.report();
-        if !report.section("Threads").contains("`STARTED.wait();`") {
-            return report;
-        }
-    }
+    program.report_when("every station is where it waits, with a whole stack and names", |report| {
+        let is_there = |thread: &Thread<'_>| {
+            let stack = thread.stack();
+            stack.is_whole() && !stack.frames.iter().any(|frame| frame.source() == "STARTED.wait();")
+        };
+        let is_station = |thread: &Thread<'_>| thread.name().starts_with("station_");
+        let settled = |thread: &&Thread<'_>| is_station(thread) && is_there(thread);
+        report.has_all_names() && report.threads().iter().filter(settled).count() == STATIONS
+    })
 }
 
 #[test]
 fn each_thread_stands_in_its_own_function() {
     let mut program = Program::start(program!("stations"));
     let report = settled(&mut program);
-    for number in 0..50 {
-        let name = format!("station_{number:02}");
-        let thread = report.thread(&name);
-        let frame = thread.body.lines().position(|line| line.ends_with(&format!(" in stations::{name}")));
-        let frame =
-            frame.unwrap_or_else(|| panic!("{name} does not stand in its function:\n{}", thread.body));
-        let lines: Vec<&str> = thread.body.lines().collect();
-        assert!(lines[frame].contains("tests/programs/stations.rs:"), "{}", lines[frame]);
-        assert_eq!(lines[frame + 1], "    `$wait();`", "the source line of\n{}", lines[frame]);
-        for other in (0..50).filter(|other| *other != number) {
-            let other = format!("station_{other:02}");
-            assert!(!thread.body.contains(&other), "{other} in the stack of {name}:\n{}", thread.body);
+    for number in 0..STATIONS {
+        let name = station(number);
+        let stack = report.thread(&name).stack();
+        let frame = stack.expect(&format!("stations::{name}"));
+        assert!(frame.file().ends_with("tests/programs/stations.rs"), "{stack}");
+        assert!(frame.line().is_some_and(|line| line > 0), "{stack}");
+        assert_eq!(frame.source(), "$wait();", "{name}");
+        for other in (0..STATIONS).filter(|other| *other != number).map(station) {
+            assert!(!stack.mentions(&other), "{other} in the stack of {name}:\n{stack}");
         }
-        assert!(!thread.body.contains("incomplete"), "{}", thread.body);
+        assert_eq!(stack.incomplete, None, "{name}:\n{stack}");
     }
 }
 
-#[test]
-fn a_deep_stack_is_whole_and_its_two_ends_are_shown() {
-    let mut command = std::process::Command::new(program!("stations"));
-    command.env("GMR_BACKTRACE", "full");
-    let body = settled(&mut Program::start_with(command)).thread("station_08").body;
-    let frames = body.matches("stations::wait_deep::descend").count();
-    assert_eq!(frames, 201, "{body}");
-    assert!(body.contains("stations::station_08"), "{body}");
+const DESCEND: &str = "stations::wait_deep::descend";
+/// How often it is in the stack of a station that waits deep in calls.
+const DEPTH: usize = 201;
 
-    let body = settled(&mut Program::start(program!("stations"))).thread("station_08").body;
-    assert!(body.contains(" more frames ...\n") && body.contains("stations::station_08"), "{body}");
-    assert!(body.matches("stations::wait_deep::descend").count() < 201, "{body}");
+#[test]
+fn a_deep_stack_is_whole() {
+    let report = settled(&mut Program::start(program!("stations")));
+    let stack = report.thread("station_08").stack();
+    assert_eq!(stack.count(DESCEND), DEPTH, "{stack}");
+    assert!(stack.has("stations::station_08"), "{stack}");
+}
+
+/// The text of a report in which all threads are where they wait, in this detail.
+fn as_text(backtrace: &str) -> Text {
+    let mut command = Command::new(program!("stations"));
+    command.env("GMR_FORMAT", "text").env("GMR_BACKTRACE", backtrace);
+    let mut program = Program::start_with(command);
+    let mut text = None;
+    wait_until("each station is in its own function", || {
+        program.signal(rustix::process::Signal::USR2);
+        let report = Text::parse(&Text::read(&mut program));
+        let threads = report.section("Threads");
+        let all =
+            (0..STATIONS).all(|number| threads.contains(&format!(" in stations::{}\n", station(number))));
+        let settled = all && !threads.contains("`STARTED.wait();`");
+        text = Some(report);
+        settled
+    });
+    text.expect("there was a report")
+}
+
+#[test]
+fn of_a_deep_stack_text_shows_both_ends_or_all_of_it() {
+    let in_text = format!(" in {DESCEND}\n");
+    let full = as_text("full");
+    let block = full.block("Threads", "(station_08)");
+    assert_eq!(block.matches(&in_text).count(), DEPTH, "{block}");
+    assert!(block.contains(" in stations::station_08\n"), "{block}");
+
+    let short = as_text("short");
+    let block = short.block("Threads", "(station_08)");
+    let gap = block.lines().find(|line| line.starts_with("...")).expect("a line for what is left out");
+    let (first, last) = block.split_once(gap).expect("it has just been found");
+    assert!(first.contains(&in_text), "{block}");
+    assert!(last.contains(" in stations::station_08\n"), "{block}");
+    let shown = block.matches(&in_text).count();
+    assert!(shown < DEPTH, "{block}");
+    let left_out = gap.split(' ').find_map(|word| word.parse::<usize>().ok()).expect("it is counted");
+    assert!(shown + left_out >= DEPTH, "{block}");
 }
 
 #[test]
 fn the_main_thread_comes_first_and_those_that_make_the_report_last() {
-    let mut command = std::process::Command::new(program!("stations"));
-    command.env("GMR_BACKTRACE", "full");
-    let mut program = Program::start_with(command);
-    let pid = program.pid();
-    let threads = program.report().threads();
-    assert_eq!(threads[0].tid, pid);
-    assert_eq!(threads[0].role, ", main thread");
-    assert!(threads[0].body.contains("stations::main"), "{}", threads[0].body);
-    assert!(threads[0].body.contains("std::rt::lang_start"), "everything is shown: {}", threads[0].body);
-    let last: Vec<_> =
-        threads[51..].iter().map(|thread| (thread.name.as_str(), thread.role.as_str())).collect();
-    assert_eq!(last, [("gmr", ", makes this report"), ("gmr section", ", makes this report")]);
-    assert!(threads[51].body.contains("gmr_runtime::reporter::serve"), "{}", threads[51].body);
+    let mut program = Program::start(program!("stations"));
+    let pid = u64::from(program.pid());
+    let report = program.report_when("all stacks and names", Report::is_complete);
+    let threads = report.threads();
+    let main = threads[0];
+    assert_eq!((main.tid(), main.role()), (pid, "main"));
+    let stack = main.stack();
+    assert!(stack.has("stations::main"), "{stack}");
+    assert!(stack.mentions("std::rt::lang_start"), "a document has every frame:\n{stack}");
+
+    let roles: Vec<&str> = threads.iter().map(|thread| thread.role()).collect();
+    let (program_s, own) = roles[1..].split_at(STATIONS);
+    assert!(program_s.iter().all(|role| *role == "program"), "{roles:?}");
+    // A thread that has run an earlier section may not have ended yet.
+    let (others, reporters) = own.split_at(own.len() - 2);
+    assert!(others.iter().all(|role| *role == "gmr"), "{roles:?}");
+    assert_eq!(reporters, ["reporter"; 2], "{roles:?}");
+    let [.., reporter, generator] = &threads[..] else { panic!("{roles:?}") };
+    assert_eq!((reporter.name(), generator.name()), ("gmr", "gmr section"));
+    assert!(reporter.stack().mentions("gmr_runtime::"), "{}", reporter.stack());
 }
 
 #[test]
-fn what_is_left_out_is_said() {
-    let mut program = Program::start(program!("stations"));
-    let report = program.report();
+fn text_leaves_out_the_frames_of_the_runtime_and_says_so() {
+    let report = as_text("short");
     let section = report.section("Threads");
-    assert!(
-        section
-            .starts_with("note = frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them\n")
-    );
+    let first = section.lines().next().unwrap_or_default();
+    assert!(first.starts_with("note = ") && first.contains("GMR_BACKTRACE=full"), "{first}");
     assert!(!section.contains("lang_start") && !section.contains("clone3"), "{section}");
-    assert_eq!(report.thread("gmr").body, report.thread("gmr section").body, "one line for both");
+    let own = section.lines().find(|line| line.contains("(gmr)")).expect("the reporter is named");
+    assert!(own.contains("(gmr section)"), "one line for both that make the report: {own}");
+
+    let report = as_text("full");
+    let section = report.section("Threads");
+    assert!(section.contains("std::rt::lang_start"), "{section}");
+    assert!(!section.contains("GMR_BACKTRACE"), "{section}");
 }
 
 #[test]
@@ -91,11 +149,12 @@ fn the_program_does_not_notice() {
     assert_eq!(failed, 0);
     for number in 1..=20 {
         assert_eq!(program.report().number(), number);
-        // The threads that compute go on: the counter moves for as long as it is looked at.
+        // The threads that compute go on: the counter moves.
         let mut after = status(&mut program);
-        while after.0 == before {
+        wait_until("the threads that compute go on", || {
             after = status(&mut program);
-        }
+            after.0 != before
+        });
         assert_eq!(after.1, 0, "a system call of the program failed");
         before = after.0;
     }

@@ -1,12 +1,17 @@
-//! One report in every format, each read back by parsers that are not ours: the same threads, frames and groups.
+//! One report in every format, each read back by parsers that are not ours: the same threads, frames
+//! and groups.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use gmr::Report;
+use gmr::Report as Read;
 use rustix::process::Signal;
+use serde_json::Value;
 
-use crate::program::{Program, program};
+use crate::program::{Program, program, wait_until};
+use crate::report::Report;
+use crate::text::Text;
+use crate::tools;
 
 /// A folder of its own, which goes with it.
 struct Folder(PathBuf);
@@ -21,6 +26,15 @@ impl Folder {
     fn read(&self, file: &str) -> String {
         std::fs::read_to_string(self.0.join(file)).expect("it was written")
     }
+
+    /// Has a program write one report here, in every format, with all stacks and names.
+    fn fill(&self) {
+        let mut program = Program::start(program!("views"));
+        wait_until("a report with all stacks and names", || {
+            assert_eq!(program.ask(&self.0.display().to_string()), "written");
+            Report::parse(&self.read("report.json")).is_complete()
+        });
+    }
 }
 
 impl Drop for Folder {
@@ -31,12 +45,11 @@ impl Drop for Folder {
 
 #[test]
 fn every_view_says_the_same() {
-    let Some(python) = std::env::var_os("GMR_TEST_PYTHON") else {
-        return eprintln!("skipped: no Python with jsonschema and lxml; `cargo xtask test` provides it");
+    let Some(python) = tools::python_with_modules() else {
+        return tools::missing("Python with jsonschema and lxml");
     };
     let folder = Folder::new("views");
-    let mut program = Program::start(program!("views"));
-    assert_eq!(program.ask(&folder.0.display().to_string()), "written");
+    folder.fill();
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(python)
         .arg(tests.join("it/views.py"))
@@ -48,13 +61,13 @@ fn every_view_says_the_same() {
     assert!(output.status.success() && said.starts_with("alike: "), "{said}{complaint}");
 }
 
+/// gmr's own readers, which are what is tested here.
 #[test]
 fn a_report_is_read_back_from_its_file() {
     let folder = Folder::new("files");
-    let mut program = Program::start(program!("views"));
-    assert_eq!(program.ask(&folder.0.display().to_string()), "written");
-    let report = Report::from_json(&folder.read("report.json")).expect("a report");
-    assert_eq!(Report::from_json_lines(&folder.read("report.json-lines")).expect("a report"), report);
+    folder.fill();
+    let report = Read::from_json(&folder.read("report.json")).expect("a report");
+    assert_eq!(Read::from_json_lines(&folder.read("report.json-lines")).expect("a report"), report);
     for (format, written) in
         [("text", report.to_text()), ("xml", report.to_xml()), ("html", report.to_html())]
     {
@@ -65,30 +78,45 @@ fn a_report_is_read_back_from_its_file() {
     }
 }
 
-/// The report of one signal, as far as the line that this is the end of.
-fn signalled(format: &str, is_end: fn(&str) -> bool) -> String {
+fn start(format: &str) -> Program {
     let mut command = Command::new(program!("views"));
     command.env("GMR_FORMAT", format);
-    let mut program = Program::start_with(command);
+    Program::start_with(command)
+}
+
+/// The report of one signal, up to the line that is its last.
+fn signalled(format: &str, is_end: fn(&str) -> bool) -> String {
+    let mut program = start(format);
     program.signal(Signal::USR2);
     let mut text = String::new();
     while !text.lines().last().is_some_and(is_end) {
-        text.push_str(&program.next_error_line());
+        let line = program.next_error_line();
+        assert!(!line.is_empty(), "the end of standard error before that of the report:\n{text}");
+        text.push_str(&line);
     }
     let (status, rest) = program.end();
     assert!(status.success() && rest.is_empty(), "{status} {rest}");
     text
 }
 
+/// Puts the pieces of JSON lines together.
+pub(crate) fn together(lines: &str) -> Report {
+    let mut pieces: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    pieces.sort_by_key(|piece| piece["part"].as_u64());
+    assert!(pieces.iter().all(|piece| piece["parts"] == pieces.len()), "{lines}");
+    Report::parse(&pieces.iter().map(|piece| piece["json"].as_str().expect("text")).collect::<String>())
+}
+
 #[test]
 fn the_operator_chooses_the_format() {
     let json = signalled("json", |_| true);
-    assert_eq!(Report::from_json(&json).expect("a report").heading.number, 1);
+    assert_eq!(Report::parse(&json).number(), 1);
     let lines = signalled("json-lines", |line| {
-        let piece: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let piece: Value = serde_json::from_str(line).expect("JSON");
         piece["part"] == piece["parts"]
     });
-    assert_eq!(Report::from_json_lines(&lines).expect("a report").heading.number, 1);
+    assert_eq!(together(&lines).number(), 1);
     let xml = signalled("xml", |line| line == "</report>");
     assert!(xml.starts_with("<?xml"), "{xml}");
     let page = signalled("html", |line| line.ends_with("</html>"));
@@ -96,14 +124,13 @@ fn the_operator_chooses_the_format() {
 }
 
 #[test]
-fn a_format_that_is_none_is_told_and_text_is_written() {
-    let mut command = Command::new(program!("views"));
-    command.env("GMR_FORMAT", "yaml");
-    let mut program = Program::start_with(command);
+fn an_unknown_format_costs_a_warning_and_text_is_written() {
+    let mut program = start("yaml");
     let warning = program.next_error_line();
-    assert_eq!(
-        warning,
-        "gmr: warning: GMR_FORMAT: unknown report format `yaml`; expected one of text, json, json-lines, xml, html; reports are written as text\n"
-    );
-    assert_eq!(program.report().number(), 1);
+    assert!(warning.starts_with("gmr: ") && warning.contains("GMR_FORMAT"), "{warning}");
+    for name in ["`yaml`", "text", "json", "json-lines", "xml", "html"] {
+        assert!(warning.contains(name), "no {name} in {warning}");
+    }
+    program.signal(Signal::USR2);
+    assert_eq!(Text::parse(&Text::read(&mut program)).number(), 1);
 }

@@ -10,7 +10,7 @@ fn main() -> Result<(), gmr::Error> {
         .product("captured")
         .section("Added", || [1, 2, 3])
         .try_section("Failing", || Err::<u64, _>("not today"))
-        .section("Nested", || gmr::Report::capture().to_string())
+        .section("Nested", gmr::Report::capture)
         .install()?;
     gmr_tests::converse(|_| match serde_json::to_string(&gmr::Report::capture()) {
         Ok(json) => json,

@@ -89,7 +89,7 @@ fn at_events() {
 
 #[inline(never)]
 fn asleep() {
-    thread::sleep(Duration::from_hours(1));
+    thread::sleep(Duration::from_secs(3600));
     black_box(());
 }
 
