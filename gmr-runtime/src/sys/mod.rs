@@ -19,6 +19,8 @@ mod noop;
 )))]
 use noop as platform;
 
+#[cfg(test)]
+pub(crate) mod mutation;
 pub(crate) mod own_threads;
 #[cfg(target_os = "linux")]
 pub(crate) mod procfs;

@@ -167,7 +167,8 @@ impl Status {
 
     /// Whether the thread blocks this signal. Advisory: it can change its mask at any moment.
     pub(crate) fn blocks(&self, signal: i32) -> bool {
-        u32::try_from(signal - 1).is_ok_and(|bit| self.blocked.checked_shr(bit).unwrap_or(0) & 1 == 1)
+        let bit = signal.checked_sub(1).map(u32::try_from);
+        matches!(bit, Some(Ok(bit)) if self.blocked.checked_shr(bit).unwrap_or(0) & 1 == 1)
     }
 }
 
@@ -227,13 +228,43 @@ pub(crate) fn ticks_to_ms(ticks: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sys::mutation::damaged_text;
+
+    const STAT: &str = "42 (a ) R (b) S 7 42 42 0 -1 4194304 1 2 3 4 150 25 0 0 20 0 9 0 777 1 1 18446744073709551615 \
+                        26 27 28 29 30 31 0 33 34 35 36 37 17 3 40 2 42";
+    const STATUS: &str = "Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t0\t0\t0\t0\nSigBlk:\t8000000000000001\n";
+
+    proptest! {
+        #[test]
+        fn a_damaged_stat_is_parsed_without_panics(text in damaged_text(STAT)) {
+            if let Some(stat) = Stat::parse(&text) {
+                prop_assert!(text.contains(&stat.name));
+                prop_assert!(!stat.state_in_words().is_empty());
+                prop_assert_ne!(stat.policy_in_words(), Some(String::new()));
+                prop_assert!(ticks_to_ms(stat.start_ticks) <= u64::MAX / 100);
+            }
+        }
+
+        #[test]
+        fn a_damaged_status_is_parsed_without_panics(text in damaged_text(STATUS), signal in any::<i32>()) {
+            let status = Status::parse(&text);
+            prop_assert!(!status.blocks(signal) || (1..=64).contains(&signal));
+        }
+
+        #[test]
+        fn a_damaged_list_of_users_is_parsed_without_panics(
+            text in damaged_text("root:x:0:0:root:/root:/bin/sh\nshop:x:1000:1000::/:\n"),
+        ) {
+            prop_assert!(user_in(&text, 1000).is_none_or(|name| text.contains(&name)));
+        }
+    }
 
     #[test]
     fn a_thread_name_can_contain_anything() {
-        let line = "42 (a ) R (b) S 7 42 42 0 -1 4194304 1 2 3 4 150 25 0 0 20 0 9 0 777 1 1 18446744073709551615 \
-                    26 27 28 29 30 31 0 33 34 35 36 37 17 3 40 2 42";
-        let stat = Stat::parse(line).unwrap();
+        let stat = Stat::parse(STAT).unwrap();
         assert_eq!(stat.name, "a ) R (b");
         assert_eq!((stat.state, stat.parent_pid), ('S', 7));
         assert_eq!((stat.user_ticks, stat.system_ticks, stat.start_ticks), (150, 25, 777));

@@ -2,10 +2,14 @@
 //! It has no unsafe code, and reads no memory but the copies.
 
 use std::collections::HashSet;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use framehop::FrameAddress;
+use gimli::{
+    BaseAddresses, CallFrameInstruction, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, Operation,
+    UnwindSection as _,
+};
 
 use super::arch::{self, Registers};
 use crate::capture::{Address, Trace};
@@ -17,10 +21,13 @@ const MAX_FRAMES: usize = 200_000;
 
 /// The unwind tables of all modules, and a cache of the rules found in them.
 pub(super) struct Unwinder {
-    tables: arch::Unwinder<MappedBytes>,
+    tables: arch::Unwinder<Shared>,
     cache: arch::Cache,
-    /// The addresses of the modules that have tables.
-    covered: Vec<Range<u64>>,
+    /// The modules that have tables.
+    modules: Vec<Tables>,
+    /// Code addresses whose tables have been checked, each at its place by [`checked_index`]; 0
+    /// where there is none.
+    checked: Box<[u64; CHECKED]>,
     /// All stacks so far. Threads with the same stack, such as those of a pool, share one.
     seen: HashSet<Arc<[Address]>>,
     /// The stack that is being unwound.
@@ -45,15 +52,19 @@ impl Unwinder {
     pub(super) fn new(modules: &[Module], trampoline: Option<u64>) -> Self {
         use framehop::Unwinder as _;
         let mut tables = arch::Unwinder::new();
-        let mut covered = Vec::with_capacity(modules.len());
-        for module in modules.iter().filter_map(with_tables) {
-            covered.push(module.avma_range());
-            tables.add_module(module);
+        let mut with_tables = Vec::with_capacity(modules.len());
+        for module in modules {
+            let Some(sections) = Tables::of(module) else { continue };
+            let name = module.path.clone();
+            let range = module.range.clone();
+            tables.add_module(framehop::Module::new(name, range, module.bias, sections.clone()));
+            with_tables.push(sections);
         }
         Self {
             tables,
             cache: arch::Cache::new(),
-            covered,
+            modules: with_tables,
+            checked: Box::new([0; CHECKED]),
             seen: HashSet::new(),
             frames: Vec::new(),
             trampoline,
@@ -79,8 +90,16 @@ impl Unwinder {
             self.frames.push(at.into());
             // Following frame pointers here would be a guess: generated code need not maintain
             // them.
-            if !self.covered.iter().any(|range| range.contains(&Address::from(at).lookup())) {
+            let lookup = Address::from(at).lookup();
+            let Some(module) = self.modules.iter().find(|module| module.code.contains(&lookup)) else {
                 break "no unwind information for this code (generated at run time, or its library was just loaded or unloaded)".to_owned();
+            };
+            let checked = &mut self.checked[checked_index(lookup)];
+            if *checked != lookup {
+                if module.are_harmful_for(lookup) {
+                    break "unwinding failed: the unwind tables of this code are damaged".to_owned();
+                }
+                *checked = lookup;
             }
             if self.frames.len() >= MAX_FRAMES {
                 break format!("truncated after {MAX_FRAMES} frames");
@@ -134,38 +153,114 @@ impl From<FrameAddress> for Address {
     }
 }
 
-/// The module as framehop needs it; `None` for one without `.eh_frame_hdr`.
-fn with_tables(module: &Module) -> Option<framehop::Module<MappedBytes>> {
-    let tables = Tables::of(module)?;
-    Some(framehop::Module::new(module.path.clone(), module.range.clone(), module.bias, tables))
+/// The size of the table of checked addresses, as many as framehop keeps rules for. All stacks of a
+/// process have some hundred distinct addresses.
+const CHECKED: usize = 509;
+
+fn checked_index(address: u64) -> usize {
+    usize::try_from(address % CHECKED as u64).expect("it is below 509")
+}
+
+/// A table, shared by framehop and our own check.
+#[derive(Clone)]
+struct Shared(Arc<MappedBytes>);
+
+impl Deref for Shared {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Copies of a module's tables, each with its addresses in the file. Those of a large program are
 /// megabytes long, so they are mapped instead of allocated.
+#[derive(Clone)]
 struct Tables {
-    eh_frame_hdr: (Range<u64>, Option<MappedBytes>),
-    eh_frame: (Range<u64>, Option<MappedBytes>),
+    /// The addresses of the module in memory.
+    code: Range<u64>,
+    bias: u64,
+    eh_frame_hdr: (Range<u64>, Shared),
+    eh_frame: (Range<u64>, Shared),
 }
 
 impl Tables {
     fn of(module: &Module) -> Option<Self> {
         let header_range = module.eh_frame_hdr.clone()?;
-        let header = module.section(&header_range)?;
+        let header = Shared(Arc::new(module.section(&header_range)?));
         let range = eh_frame_start(&header, header_range.start)?..module.eh_frame_limit;
-        let table = module.section(&range)?;
-        Some(Self { eh_frame_hdr: (header_range, Some(header)), eh_frame: (range, Some(table)) })
+        let table = Shared(Arc::new(module.section(&range)?));
+        Some(Self {
+            code: module.range.clone(),
+            bias: module.bias,
+            eh_frame_hdr: (header_range, header),
+            eh_frame: (range, table),
+        })
     }
 
-    fn section(&mut self, name: &[u8]) -> Option<&mut (Range<u64>, Option<MappedBytes>)> {
+    fn section(&self, name: &[u8]) -> Option<&(Range<u64>, Shared)> {
         match name {
-            b".eh_frame_hdr" => Some(&mut self.eh_frame_hdr),
-            b".eh_frame" => Some(&mut self.eh_frame),
+            b".eh_frame_hdr" => Some(&self.eh_frame_hdr),
+            b".eh_frame" => Some(&self.eh_frame),
             _ => None,
         }
     }
+
+    /// Whether framehop must not look up the rules for this code address, because the tables would
+    /// make it panic or loop.
+    fn are_harmful_for(&self, address: u64) -> bool {
+        // After an error framehop cannot read the rules either, and says so.
+        self.harm(address.wrapping_sub(self.bias)).unwrap_or(false)
+    }
+
+    /// The same for an address in the file.
+    fn harm(&self, address: u64) -> gimli::Result<bool> {
+        let bases = BaseAddresses::default()
+            .set_eh_frame_hdr(self.eh_frame_hdr.0.start)
+            .set_eh_frame(self.eh_frame.0.start);
+        let header = EhFrameHdr::new(&self.eh_frame_hdr.1, NativeEndian).parse(&bases, 8)?;
+        let Some(table) = header.table() else { return Ok(false) };
+        let mut section = EhFrame::new(&self.eh_frame.1, NativeEndian);
+        section.set_address_size(8);
+        // gimli multiplies the number of entries, and subtracts the start of the table from a pointer
+        // into it: in a build with overflow checks, either can panic.
+        if table.iter(&bases).size_hint().0 > self.eh_frame_hdr.1.len() {
+            return Ok(true);
+        }
+        let pointer = table.lookup(address, &bases)?;
+        if pointer.direct()? < header.eh_frame_ptr().direct()? {
+            return Ok(true);
+        }
+        let offset = table.pointer_to_offset(pointer)?;
+        let entry = section.fde_from_offset(&bases, offset, EhFrame::cie_from_offset)?;
+        let encoding = entry.cie().encoding();
+        for mut instructions in
+            [entry.cie().instructions(&section, &bases), entry.instructions(&section, &bases)]
+        {
+            while let Ok(Some(instruction)) = instructions.next() {
+                let (CallFrameInstruction::DefCfaExpression { expression }
+                | CallFrameInstruction::Expression { expression, .. }
+                | CallFrameInstruction::ValExpression { expression, .. }) = instruction
+                else {
+                    continue;
+                };
+                let expression: gimli::Expression<EndianSlice<'_, NativeEndian>> =
+                    expression.get(&section)?;
+                // framehop evaluates expressions without a limit, so one with a loop would never end.
+                // Compilers write none with branches.
+                let mut operations = expression.operations(encoding);
+                while let Ok(Some(operation)) = operations.next() {
+                    if matches!(operation, Operation::Skip { .. } | Operation::Bra { .. }) {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
 }
 
-impl framehop::ModuleSectionInfo<MappedBytes> for Tables {
+impl framehop::ModuleSectionInfo<Shared> for Tables {
     fn base_svma(&self) -> u64 {
         0
     }
@@ -174,8 +269,8 @@ impl framehop::ModuleSectionInfo<MappedBytes> for Tables {
         self.section(name).map(|(range, _)| range.clone())
     }
 
-    fn section_data(&mut self, name: &[u8]) -> Option<MappedBytes> {
-        self.section(name)?.1.take()
+    fn section_data(&mut self, name: &[u8]) -> Option<Shared> {
+        self.section(name).map(|(_, table)| table.clone())
     }
 }
 
@@ -193,7 +288,115 @@ fn eh_frame_start(header: &[u8], address: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
+    use crate::sys::mutation::{FILES, damaged_file, terminates};
+
+    /// Loads a file into memory, its segments at the addresses that the test files have them at.
+    fn loaded(file: &[u8]) -> MappedBytes {
+        let length = file.len().max(1).next_multiple_of(0x1000);
+        MappedBytes::filled(length, |memory| {
+            memory[..file.len()].copy_from_slice(file);
+            true
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_test_files_have_tables_to_damage() {
+        for file in FILES {
+            let image = loaded(file);
+            let base = image.as_ptr() as u64;
+            let module = Module::read(base, "whole".to_owned()).unwrap();
+            assert!(module.build_id.is_some());
+            let tables = Tables::of(&module).unwrap();
+            assert!((0..0x2000).any(|address| tables.harm(address).is_ok()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_tables_are_read_without_panics_and_in_finite_time(
+            file in damaged_file(),
+            addresses in proptest::collection::vec(any::<Index>(), 32),
+            sp in prop_oneof![Just(0x7000), any::<u64>()],
+            fp in any::<Index>(),
+            lr in any::<u64>(),
+            words in proptest::collection::vec(any::<Index>(), 0..128),
+        ) {
+            terminates(move || {
+                let image = loaded(&file);
+                let base = image.as_ptr() as u64;
+                let code = |index: &Index| base + index.index(0x2000) as u64;
+                let stack: Vec<u8> = words
+                    .iter()
+                    .enumerate()
+                    // Half code, half addresses of the stack, as saved frame pointers are.
+                    .map(|(place, word)| match place % 2 {
+                        0 => code(word),
+                        _ => sp.wrapping_add(8 * word.index(128) as u64),
+                    })
+                    .flat_map(u64::to_ne_bytes)
+                    .collect();
+                let fp = sp.wrapping_add(8 * fp.index(128) as u64);
+                let Some(module) = Module::read(base, "damaged".to_owned()) else { return };
+                let mut unwinder = Unwinder::new(&[module], None);
+                for ip in addresses.iter().map(code) {
+                    let (Unwound::Ended(trace) | Unwound::Incomplete(trace, _)) =
+                        unwinder.unwind(Registers { ip, sp, fp, lr }, &[(sp, &stack)]);
+                    assert!(trace.frames.len() <= MAX_FRAMES);
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn an_expression_with_a_branch_is_refused() {
+        let mut file = FILES[0].to_vec();
+        let image = loaded(&file);
+        let module = Module::read(image.as_ptr() as u64, "whole".to_owned()).unwrap();
+        let tables = Tables::of(&module).unwrap();
+        // The rules of this code, replaced by `DW_CFA_def_cfa_expression` with a loop: DW_OP_skip
+        // -3.
+        let (start, table) = (tables.eh_frame.0.start, &tables.eh_frame.1);
+        let (address, instructions) = first_instructions(&tables, table);
+        let place = usize::try_from(start).unwrap() + instructions;
+        file[place..place + 5].copy_from_slice(&[0x0f, 3, 0x2f, 0xfd, 0xff]);
+        let image = loaded(&file);
+        let base = image.as_ptr() as u64;
+        let module = Module::read(base, "looping".to_owned()).unwrap();
+        assert!(Tables::of(&module).unwrap().harm(address).unwrap());
+        let registers = Registers { ip: base + address, sp: 0x7000, fp: 0x7100, lr: 0 };
+        let ended = terminates(move || {
+            let mut unwinder = Unwinder::new(&[module], None);
+            let (Unwound::Ended(trace) | Unwound::Incomplete(trace, _)) =
+                unwinder.unwind(registers, &[(0x7000, &[0; 64])]);
+            drop(image);
+            trace.incomplete
+        });
+        assert!(ended.unwrap().contains("damaged"));
+    }
+
+    /// The address that the first entry with at least five bytes of instructions is for, and where
+    /// in the table those are.
+    fn first_instructions(tables: &Tables, table: &[u8]) -> (u64, usize) {
+        let bases = BaseAddresses::default().set_eh_frame(tables.eh_frame.0.start);
+        let mut section = EhFrame::new(table, NativeEndian);
+        section.set_address_size(8);
+        let mut entries = section.entries(&bases);
+        while let Ok(Some(entry)) = entries.next() {
+            let gimli::CieOrFde::Fde(partial) = entry else { continue };
+            let Ok(entry) = partial.parse(EhFrame::cie_from_offset) else { continue };
+            // Length, pointer to the common entry, two addresses of four bytes each, and no
+            // augmentation.
+            if entry.entry_len() >= 4 + 4 + 4 + 1 + 5 {
+                return (entry.initial_address(), entry.offset() + 4 + 4 + 4 + 4 + 1);
+            }
+        }
+        panic!("there is none")
+    }
 
     #[test]
     fn the_start_of_the_table_is_in_its_header() {

@@ -54,7 +54,8 @@ pub(super) fn separate_file(module: &Module, file: &Elf<'_>) -> Option<MappedByt
 
 /// The paths at which to look for a debuglink's file, as gdb does.
 fn debuglink_paths(module: &Path, name: &str) -> Vec<PathBuf> {
-    let Some(directory) = module.parent() else { return Vec::new() };
+    // By its definition it is a file name without directories. A path could lead anywhere.
+    let Some(directory) = module.parent().filter(|_| !name.contains('/')) else { return Vec::new() };
     let global = Path::new(DEBUG_DIRECTORY).join(directory.strip_prefix("/").unwrap_or(directory));
     vec![directory.join(name), directory.join(".debug").join(name), global.join(name)]
 }
@@ -158,9 +159,11 @@ fn inflate((format, data, length): Compressed<'_>) -> Option<MappedBytes> {
     if format != CompressionFormat::Zlib {
         return None;
     }
+    // What a header claims is only believed up to zlib's highest ratio of compression, 1032:1.
+    let length = usize::try_from(length).ok().filter(|length| *length <= data.len().saturating_mul(1032))?;
     let flags =
         inflate_flags::TINFL_FLAG_PARSE_ZLIB_HEADER | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    MappedBytes::filled(usize::try_from(length).ok()?, |output| {
+    MappedBytes::filled(length, |output| {
         let (status, _, written) = decompress(&mut DecompressorOxide::new(), data, output, 0, flags);
         status == TINFLStatus::Done && written == output.len()
     })
@@ -179,6 +182,7 @@ mod tests {
             "/usr/lib/debug/usr/lib/libshop.debug",
         ];
         assert_eq!(paths, expected.map(PathBuf::from));
+        assert!(debuglink_paths(Path::new("/usr/lib/libshop.so"), "/dev/zero").is_empty());
     }
 
     #[test]
@@ -190,6 +194,7 @@ mod tests {
         assert!(inflate((CompressionFormat::Zlib, &packed, length + 1)).is_none());
         assert!(inflate((CompressionFormat::Zlib, &packed[..packed.len() / 2], length)).is_none());
         assert!(inflate((CompressionFormat::Zstandard, &packed, length)).is_none());
+        assert!(inflate((CompressionFormat::Zlib, &packed, 1 << 40)).is_none());
     }
 
     #[test]

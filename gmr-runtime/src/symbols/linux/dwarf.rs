@@ -4,12 +4,13 @@
 //! Tables for many single look-ups, as `addr2line` builds them, pay off after thousands of
 //! addresses; a report has dozens. (`docs/symbols.md` has the figures.)
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use gimli::{
-    AttributeValue, DebugInfoOffset, EndianSlice, EntriesRaw, NativeEndian, Unit, UnitHeader, UnitOffset,
-    UnitSectionOffset,
+    AttributeValue, DebugInfoOffset, EndianSlice, EntriesRaw, NativeEndian, Section as _, Unit, UnitHeader,
+    UnitOffset, UnitSectionOffset,
 };
 
 use super::debug_files::Dwarf;
@@ -21,6 +22,14 @@ type Value<'a> = AttributeValue<Reader<'a>>;
 /// How many references to follow for a function's name: from the inlined instance to the abstract
 /// one, and from there to its declaration.
 const MAX_REFERENCES: usize = 8;
+
+/// How many functions to show at one address. Real code inlines some dozens deep; damaged debug
+/// information can claim any depth.
+pub(super) const MAX_DEPTH: usize = 256;
+
+/// How much of a name or path to keep. Names with many type parameters have a hundred thousand bytes;
+/// in a damaged file, a string can go on for the length of its section.
+const MAX_TEXT: usize = 1 << 20;
 
 /// Looks up these addresses (relative to the module, in ascending order), and calls `each` with
 /// every address that is found and its functions, innermost first.
@@ -80,6 +89,9 @@ struct Units<'d, 'a> {
     dwarf: &'d Dwarf<'a>,
     /// In ascending order of offsets.
     headers: Vec<UnitHeader<Reader<'a>>>,
+    /// How many more address ranges may be read. Functions refer to lists of ranges; in a damaged
+    /// file, all of them can refer to a list as long as the section.
+    ranges_left: Cell<usize>,
 }
 
 impl<'d, 'a> Units<'d, 'a> {
@@ -89,21 +101,33 @@ impl<'d, 'a> Units<'d, 'a> {
         while let Some(header) = units.next()? {
             headers.push(header);
         }
-        Ok(Self { dwarf, headers })
+        let (ranges, lists) = (dwarf.ranges.debug_ranges(), dwarf.ranges.debug_rnglists());
+        // A range in a list takes three bytes or more, and a list belongs to one entry; a unit without a
+        // list counts as one range.
+        let ranges_left =
+            Cell::new(ranges.reader().len() + lists.reader().len() + dwarf.debug_info.reader().len());
+        Ok(Self { dwarf, headers, ranges_left })
     }
 
     /// The addresses at which a unit has code.
     fn within(&self, unit: &Unit<Reader<'a>>, addresses: &[u64]) -> gimli::Result<Vec<Lookup<'a>>> {
-        let mut lookups = Vec::new();
+        let mut found = vec![false; addresses.len()];
         let mut ranges = self.dwarf.unit_ranges(unit)?;
-        while let Some(range) = ranges.next()? {
-            let found = in_range(addresses, |address| *address, range);
-            let lookup = |&address| Lookup { address, chain: Vec::new(), line: None };
-            lookups.extend(addresses[found].iter().map(lookup));
+        while let Some(range) = ranges.next()?.filter(|_| self.may_read_range()) {
+            found[in_range(addresses, |address| *address, range)].fill(true);
         }
-        lookups.sort_unstable_by_key(|lookup| lookup.address);
+        let found = addresses.iter().zip(found).filter_map(|(address, found)| found.then_some(*address));
+        let mut lookups: Vec<_> =
+            found.map(|address| Lookup { address, chain: Vec::new(), line: None }).collect();
         lookups.dedup_by_key(|lookup| lookup.address);
         Ok(lookups)
+    }
+
+    /// Counts a range; false if there have been too many.
+    fn may_read_range(&self) -> bool {
+        let left = self.ranges_left.get();
+        self.ranges_left.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// Reads all functions of a unit and adds each to the addresses that it contains. A function
@@ -134,7 +158,9 @@ impl<'d, 'a> Units<'d, 'a> {
                     if !inlined {
                         lookup.chain.clear();
                     }
-                    lookup.chain.push(function);
+                    if lookup.chain.len() < MAX_DEPTH {
+                        lookup.chain.push(function);
+                    }
                 }
             })?;
             if !inlined && !covers {
@@ -154,7 +180,7 @@ impl<'d, 'a> Units<'d, 'a> {
         if let Some(value) = &function.ranges
             && let Some(mut ranges) = self.dwarf.attr_ranges(unit, *value)?
         {
-            while let Some(range) = ranges.next()? {
+            while let Some(range) = ranges.next()?.filter(|_| self.may_read_range()) {
                 each(range);
             }
             return Ok(());
@@ -200,11 +226,9 @@ impl<'d, 'a> Units<'d, 'a> {
         let header = unit.line_program.as_ref()?.header();
         let file = header.file(index)?;
         let parts = [file.directory(header), Some(file.path_name())];
-        let mut path = PathBuf::from(
-            unit.comp_dir.map(|start| start.to_string_lossy().into_owned()).unwrap_or_default(),
-        );
+        let mut path = PathBuf::from(unit.comp_dir.map(text).unwrap_or_default());
         for part in parts.into_iter().flatten() {
-            path.push(&*self.dwarf.attr_string(unit, part).ok()?.to_string_lossy());
+            path.push(self.text(unit, part)?);
         }
         path.into_os_string().into_string().ok()
     }
@@ -213,7 +237,7 @@ impl<'d, 'a> Units<'d, 'a> {
     /// else the plain name.
     fn name(&self, unit: &Unit<Reader<'a>>, function: Function<'a>, references: usize) -> Option<String> {
         if let Some(name) = function.linkage_name.or(function.name) {
-            return Some(demangled(&self.dwarf.attr_string(unit, name).ok()?.to_string_lossy()));
+            return Some(demangled(&self.text(unit, name)?));
         }
         let references = references.checked_sub(1)?;
         match function.origin? {
@@ -225,6 +249,11 @@ impl<'d, 'a> Units<'d, 'a> {
             }
             _ => None,
         }
+    }
+
+    /// The text of an attribute.
+    fn text(&self, unit: &Unit<Reader<'a>>, value: Value<'a>) -> Option<String> {
+        self.dwarf.attr_string(unit, value).ok().map(text)
     }
 
     /// The unit that contains the target of a reference.
@@ -263,6 +292,12 @@ impl<'a> Function<'a> {
         }
         Ok(function)
     }
+}
+
+/// A string, cut to a plausible length.
+fn text(string: Reader<'_>) -> String {
+    let bytes = string.slice();
+    String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]).into_owned()
 }
 
 /// A number in any of its forms. Zero, which means unknown, if it is not a number.

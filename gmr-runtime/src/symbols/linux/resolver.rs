@@ -15,21 +15,30 @@ use crate::sys::Module;
 
 /// Resolves these addresses of one module, and calls `each` with every address and its symbols,
 /// innermost first; with an empty list where nothing is known.
-pub(crate) fn resolve(module: &Module, addresses: &[Address], mut each: impl FnMut(Address, Vec<Symbol>)) {
+pub(crate) fn resolve(module: &Module, addresses: &[Address], each: impl FnMut(Address, Vec<Symbol>)) {
     let Some(mapped) = debug_files::own_file(module) else { return unresolved(addresses, each) };
     let Ok(file) = Elf::parse(&mapped[..]) else { return unresolved(addresses, each) };
     let separate =
         if debug_files::has_debug_info(&file) { None } else { debug_files::separate_file(module, &file) };
     let separate = separate.as_ref().and_then(|mapped| Elf::parse(&mapped[..]).ok());
-    let with_debug_info = separate.as_ref().unwrap_or(&file);
+    resolve_in(&file, separate.as_ref(), module, addresses, each);
+}
 
-    let names = Names::find([Some(&file), separate.as_ref()].into_iter().flatten(), module, addresses);
+/// Resolves addresses with the module's file and, if there is one, its separate debug file.
+fn resolve_in(
+    file: &Elf<'_>,
+    separate: Option<&Elf<'_>>,
+    module: &Module,
+    addresses: &[Address],
+    mut each: impl FnMut(Address, Vec<Symbol>),
+) {
+    let names = Names::find([Some(file), separate].into_iter().flatten(), module, addresses);
     let mut found = HashMap::new();
     if !is_c_library(&module.path) {
         let mut probes: Vec<u64> =
             addresses.iter().map(|address| address.lookup().wrapping_sub(module.bias)).collect();
         probes.sort_unstable();
-        let sections = Sections::load(with_debug_info);
+        let sections = Sections::load(separate.unwrap_or(file));
         // After an error, what was found before it still counts.
         let _ = dwarf::find(&sections.dwarf(), &probes, |probe, symbols| drop(found.insert(probe, symbols)));
     }
@@ -47,6 +56,19 @@ pub(crate) fn resolve(module: &Module, addresses: &[Address], mut each: impl FnM
         }
         each(address, symbols);
     }
+}
+
+/// Reads the contents of an ELF file as `resolve` does, and returns the number of functions found
+/// at these addresses.
+#[cfg(test)]
+pub(crate) fn resolve_bytes(bytes: &[u8], addresses: &[u64]) -> usize {
+    let Ok(file) = Elf::parse(bytes) else { return 0 };
+    let module = Module { path: "/nonexistent/module".to_owned(), ..Module::default() };
+    assert!(debug_files::separate_file(&module, &file).is_none());
+    let addresses: Vec<Address> = addresses.iter().map(|&address| Address::Exact(address)).collect();
+    let mut functions = 0;
+    resolve_in(&file, None, &module, &addresses, |_, symbols| functions += symbols.len());
+    functions
 }
 
 fn is_qualified(name: &str) -> bool {
@@ -129,8 +151,12 @@ fn better<'a>(one: &'a str, other: &'a str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::dwarf::MAX_DEPTH;
     use super::*;
     use crate::sys::Modules;
+    use crate::sys::mutation::{FILES, damaged_file, terminates};
 
     #[test]
     fn a_function_of_the_c_library_is_named_without_its_lines() {
@@ -145,6 +171,28 @@ mod tests {
             assert_eq!(found[0].line, None);
         } else {
             eprintln!("skipped: this test is linked statically");
+        }
+    }
+
+    /// Every fourth address of a test file; all of its code is below this.
+    fn addresses() -> Vec<u64> {
+        (0..0x2000).step_by(4).collect()
+    }
+
+    #[test]
+    fn the_test_files_have_functions_to_damage() {
+        for file in FILES {
+            let functions = resolve_bytes(file, &addresses());
+            assert!(functions > 10, "{functions}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_files_are_read_without_panics_and_in_finite_time(file in damaged_file()) {
+            let addresses = addresses();
+            let most = addresses.len() * MAX_DEPTH;
+            prop_assert!(terminates(move || resolve_bytes(&file, &addresses)) <= most);
         }
     }
 

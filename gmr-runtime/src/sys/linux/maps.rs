@@ -60,7 +60,10 @@ pub(crate) fn rest_from(address: u64) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sys::mutation::damaged_text;
 
     #[test]
     fn a_line_is_parsed() {
@@ -71,6 +74,16 @@ mod tests {
         let without_path = Region::parse("7f10000-7f12000 ---p 00000000 00:00 0 \n").unwrap();
         assert_eq!((without_path.readable, without_path.path), (false, ""));
         assert_eq!(Region::parse("no line of a map"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_line_is_parsed_without_panics(
+            line in damaged_text("7f1000-7f2000 r-xp 00001000 fe:00 4711      /opt/a b/lib.so\n"),
+        ) {
+            let region = Region::parse(&line);
+            prop_assert!(region.is_none_or(|region| line.contains(region.path)));
+        }
     }
 
     #[test]

@@ -81,7 +81,8 @@ fn is_start_of_image(region: &Region<'_>) -> bool {
 }
 
 impl Module {
-    fn read(start: u64, path: String) -> Option<Self> {
+    /// Reads the image that begins at this address.
+    pub(crate) fn read(start: u64, path: String) -> Option<Self> {
         let header = memory::read_exact(start, size_of::<Header>())?;
         let header = Header::parse(&*header).ok()?;
         let endian = NativeEndian;
@@ -138,8 +139,10 @@ impl Module {
 
     /// A copy of a segment of notes, which is too short for a mapping.
     fn notes(&self, range: &Range<u64>) -> Option<Vec<u8>> {
+        // A header that claims more is not trusted: real ones have some hundred bytes.
+        const LIMIT: usize = 64 << 10;
         let (start, length) = self.in_memory(range)?;
-        memory::read_exact(start, length)
+        if length > LIMIT { None } else { memory::read_exact(start, length) }
     }
 
     /// Where this range of the file is in memory, and its length.

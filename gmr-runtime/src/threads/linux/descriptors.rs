@@ -49,24 +49,12 @@ fn inode(link: &str) -> Option<u64> {
 /// to the last one wanted.
 fn sockets(mut wanted: HashSet<u64>) -> HashMap<u64, String> {
     let mut sockets = HashMap::with_capacity(wanted.len());
-    for Table { name, inode, describe } in TABLES {
+    for table in &TABLES {
         if wanted.is_empty() {
             break;
         }
-        let Ok(file) = File::open(format!("/proc/self/net/{name}")) else { continue };
-        let mut table = BufReader::new(file.take(MAX_TABLE));
-        let mut line = Vec::new();
-        while !wanted.is_empty() && table.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            let text = String::from_utf8_lossy(&line);
-            let fields = text.split_ascii_whitespace();
-            // The heading has no inode.
-            let inode = fields.clone().nth(inode).and_then(|inode| inode.parse().ok());
-            if let Some(inode) = inode.filter(|inode| wanted.remove(inode)) {
-                let fields: Vec<&str> = fields.collect();
-                sockets.extend(describe(&fields).map(|socket| (inode, socket)));
-            }
-            line.clear();
-        }
+        let Ok(file) = File::open(format!("/proc/self/net/{}", table.name)) else { continue };
+        table.find(BufReader::new(file.take(MAX_TABLE)), &mut wanted, &mut sockets);
     }
     sockets
 }
@@ -77,6 +65,24 @@ struct Table {
     /// The index of the field that holds the inode.
     inode: usize,
     describe: fn(&[&str]) -> Option<String>,
+}
+
+impl Table {
+    /// Takes the sockets of this table out of `wanted`, and describes them in `sockets`.
+    fn find(&self, mut lines: impl BufRead, wanted: &mut HashSet<u64>, sockets: &mut HashMap<u64, String>) {
+        let mut line = Vec::new();
+        while !wanted.is_empty() && lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&line);
+            let fields = text.split_ascii_whitespace();
+            // The heading has no inode.
+            let inode = fields.clone().nth(self.inode).and_then(|inode| inode.parse().ok());
+            if let Some(inode) = inode.filter(|inode| wanted.remove(inode)) {
+                let fields: Vec<&str> = fields.collect();
+                sockets.extend((self.describe)(&fields).map(|socket| (inode, socket)));
+            }
+            line.clear();
+        }
+    }
 }
 
 const TABLES: [Table; 5] = [
@@ -153,7 +159,38 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::os::unix::net::{UnixListener, UnixStream};
 
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sys::mutation::damaged;
+
+    /// Lines of `/proc/net/tcp`, `tcp6` and `unix`.
+    const LINES: &str = "\
+  0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0000 100 0 0 10 0
+  1: 0000000000000000FFFF00000100007F:0050 00000000000000000000000001000000:A0C6 01 0:0 00:0 0 1000 0 4712 1
+0000000000000000: 00000002 00000000 00010000 0001 01 4713 /run/a socket\n";
+
+    proptest! {
+        #[test]
+        fn damaged_tables_are_parsed_without_panics(
+            lines in damaged(LINES.as_bytes()),
+            table in proptest::sample::select(vec![0, 1, 2, 3, 4_usize]),
+        ) {
+            let all = HashSet::from([0, 1, 4711, 4712, 4713]);
+            let (mut wanted, mut sockets) = (all.clone(), HashMap::new());
+            TABLES[table].find(&lines[..], &mut wanted, &mut sockets);
+            prop_assert!(sockets.keys().all(|inode| all.contains(inode) && !wanted.contains(inode)));
+        }
+    }
+
+    #[test]
+    fn the_lines_to_damage_have_sockets() {
+        let mut sockets = HashMap::new();
+        for table in &TABLES {
+            table.find(LINES.as_bytes(), &mut [4711, 4712, 4713].into(), &mut sockets);
+        }
+        assert_eq!(sockets.len(), 3, "{sockets:?}");
+    }
 
     #[cfg(target_endian = "little")]
     #[test]

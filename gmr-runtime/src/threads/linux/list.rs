@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{descriptors, syscalls};
 use crate::sys::own_threads;
@@ -107,7 +107,7 @@ impl Reader {
 
     fn started_at(&self, stat: &Stat) -> Option<String> {
         let after_boot = Duration::from_millis(procfs::ticks_to_ms(stat.start_ticks));
-        Some(humantime::format_rfc3339_seconds(self.boot? + after_boot).to_string())
+        timestamp(self.boot?.checked_add(after_boot)?)
     }
 
     /// Why the capture signal must not be sent to the thread. `call_unreadable` is whether its
@@ -146,6 +146,14 @@ impl Reader {
         let function = self.directory.read(&format!("{tid}/wchan"));
         function.map_or(true, |name| name.trim() == "0" || name.contains("sigtimedwait"))
     }
+}
+
+/// The time as RFC 3339 has it. `None` outside the years 1970 to 9999, which it cannot express:
+/// where the clock was set back to 1970, the time of boot lies before that.
+fn timestamp(time: SystemTime) -> Option<String> {
+    const YEAR_10000: u64 = 253_402_300_800;
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    (since.as_secs() < YEAR_10000).then(|| humantime::format_rfc3339_seconds(time).to_string())
 }
 
 fn has_ended(error: &io::Error) -> bool {
@@ -238,6 +246,14 @@ mod tests {
             }
         });
         assert_eq!(waiting_for(open, |waiting| waiting.call == "futex").skip_reason, None);
+    }
+
+    #[test]
+    fn times_that_cannot_be_written_are_missing() {
+        let hour = Duration::from_hours(1);
+        assert_eq!(timestamp(UNIX_EPOCH + hour).as_deref(), Some("1970-01-01T01:00:00Z"));
+        assert_eq!(timestamp(UNIX_EPOCH - hour), None);
+        assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(253_402_300_800)), None);
     }
 
     #[test]

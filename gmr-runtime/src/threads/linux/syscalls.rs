@@ -140,7 +140,10 @@ const NAMES: &[(i64, &str, First)] = &[
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sys::mutation::damaged_text;
 
     fn described(number: i64) -> Waiting {
         let text = format!("{number} 0x5 0x7f01 0x1 0x0 0x0 0x0 0x7ffd 0x7f02\n");
@@ -159,6 +162,18 @@ mod tests {
                 .unwrap()
                 .waits_for_signals()
         );
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_line_is_parsed_without_panics(
+            text in damaged_text("202 0x5 0x7f01 0x1 0x0 0x0 0x0 0x7ffd 0x7f02\n"),
+        ) {
+            if let Some(call) = parse(&text) {
+                prop_assert!(call.number >= 0);
+                prop_assert!(!call.describe().call.is_empty());
+            }
+        }
     }
 
     #[test]
