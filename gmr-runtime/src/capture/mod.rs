@@ -21,6 +21,8 @@ use noop as platform;
 
 #[cfg(feature = "__bench")]
 pub(crate) use platform::bench;
+#[cfg(feature = "__fuzz")]
+pub(crate) use platform::unwind_bytes;
 pub(crate) use platform::{prepare, shield_thread, signal, trace};
 
 /// A stack as addresses: the result of unwinding.

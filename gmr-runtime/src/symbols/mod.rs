@@ -25,6 +25,8 @@ mod symbolize;
 
 #[cfg(feature = "__bench")]
 pub(crate) use cache::forget;
+#[cfg(feature = "__fuzz")]
+pub(crate) use platform::resolve_bytes;
 pub(crate) use symbolize::{DEADLINE, symbolize};
 
 /// One function at an address, with its location. An address with inlined functions has several.

@@ -18,3 +18,5 @@ mod wait;
 
 pub(crate) use session::trace;
 pub(crate) use signals::{capture_signal as signal, prepare, shield_thread};
+#[cfg(feature = "__fuzz")]
+pub(crate) use unwind::unwind_bytes;

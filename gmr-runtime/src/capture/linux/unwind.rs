@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::ops::{Deref, Range};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use framehop::FrameAddress;
@@ -163,7 +164,7 @@ fn checked_index(address: u64) -> usize {
 
 /// A table, shared by framehop and our own check.
 #[derive(Clone)]
-struct Shared(Arc<MappedBytes>);
+struct Shared(Rc<MappedBytes>);
 
 impl Deref for Shared {
     type Target = [u8];
@@ -187,9 +188,9 @@ struct Tables {
 impl Tables {
     fn of(module: &Module) -> Option<Self> {
         let header_range = module.eh_frame_hdr.clone()?;
-        let header = Shared(Arc::new(module.section(&header_range)?));
+        let header = Shared(Rc::new(module.section(&header_range)?));
         let range = eh_frame_start(&header, header_range.start)?..module.eh_frame_limit;
-        let table = Shared(Arc::new(module.section(&range)?));
+        let table = Shared(Rc::new(module.section(&range)?));
         Some(Self {
             code: module.range.clone(),
             bias: module.bias,
@@ -286,28 +287,48 @@ fn eh_frame_start(header: &[u8], address: u64) -> Option<u64> {
     address.checked_add(4)?.checked_add_signed(offset.into())
 }
 
+/// Copies an image into memory, with the same distances between its segments as in the file.
+#[cfg(any(test, feature = "__fuzz"))]
+fn loaded(image: &[u8]) -> Option<MappedBytes> {
+    MappedBytes::filled(image.len(), |memory| {
+        memory.copy_from_slice(image);
+        true
+    })
+}
+
+/// Loads an image, and unwinds from each of these code addresses. Returns the number of frames.
+///
+/// The addresses count from the start of the image, and so do words of the stack up to 64 KiB. The
+/// registers are stack pointer, frame pointer and link register.
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) fn unwind_bytes(image: &[u8], code: &[u64], [sp, fp, lr]: [u64; 3], stack: &[u64]) -> usize {
+    let Some(image) = loaded(image) else { return 0 };
+    let base = image.as_ptr() as u64;
+    let word = |word: u64| if word < 1 << 16 { base + word } else { word };
+    let stack: Vec<u8> = stack.iter().flat_map(|&bytes| word(bytes).to_ne_bytes()).collect();
+    let Some(module) = Module::read(base, "image".to_owned()) else { return 0 };
+    let mut unwinder = Unwinder::new(&[module], None);
+    let mut frames = 0;
+    for ip in code.iter().map(|offset| base.wrapping_add(*offset)) {
+        let (Unwound::Ended(trace) | Unwound::Incomplete(trace, _)) =
+            unwinder.unwind(Registers { ip, sp, fp, lr }, &[(sp, &stack)]);
+        assert!(trace.frames.len() <= MAX_FRAMES);
+        frames += trace.frames.len();
+    }
+    frames
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use proptest::sample::Index;
 
     use super::*;
     use crate::sys::mutation::{FILES, damaged_file, terminates};
 
-    /// Loads a file into memory, its segments at the addresses that the test files have them at.
-    fn loaded(file: &[u8]) -> MappedBytes {
-        let length = file.len().max(1).next_multiple_of(0x1000);
-        MappedBytes::filled(length, |memory| {
-            memory[..file.len()].copy_from_slice(file);
-            true
-        })
-        .unwrap()
-    }
-
     #[test]
     fn the_test_files_have_tables_to_damage() {
         for file in FILES {
-            let image = loaded(file);
+            let image = loaded(file).unwrap();
             let base = image.as_ptr() as u64;
             let module = Module::read(base, "whole".to_owned()).unwrap();
             assert!(module.build_id.is_some());
@@ -320,42 +341,23 @@ mod tests {
         #[test]
         fn damaged_tables_are_read_without_panics_and_in_finite_time(
             file in damaged_file(),
-            addresses in proptest::collection::vec(any::<Index>(), 32),
-            sp in prop_oneof![Just(0x7000), any::<u64>()],
-            fp in any::<Index>(),
+            code in proptest::collection::vec(0..0x2000_u64, 32),
+            sp in prop_oneof![Just(0x7_0000), any::<u64>()],
+            fp in 0..128_u64,
             lr in any::<u64>(),
-            words in proptest::collection::vec(any::<Index>(), 0..128),
+            // Half code, half addresses on the stack, as saved frame pointers are.
+            words in proptest::collection::vec((0..0x2000_u64, 0..128_u64), 0..64),
         ) {
-            terminates(move || {
-                let image = loaded(&file);
-                let base = image.as_ptr() as u64;
-                let code = |index: &Index| base + index.index(0x2000) as u64;
-                let stack: Vec<u8> = words
-                    .iter()
-                    .enumerate()
-                    // Half code, half addresses of the stack, as saved frame pointers are.
-                    .map(|(place, word)| match place % 2 {
-                        0 => code(word),
-                        _ => sp.wrapping_add(8 * word.index(128) as u64),
-                    })
-                    .flat_map(u64::to_ne_bytes)
-                    .collect();
-                let fp = sp.wrapping_add(8 * fp.index(128) as u64);
-                let Some(module) = Module::read(base, "damaged".to_owned()) else { return };
-                let mut unwinder = Unwinder::new(&[module], None);
-                for ip in addresses.iter().map(code) {
-                    let (Unwound::Ended(trace) | Unwound::Incomplete(trace, _)) =
-                        unwinder.unwind(Registers { ip, sp, fp, lr }, &[(sp, &stack)]);
-                    assert!(trace.frames.len() <= MAX_FRAMES);
-                }
-            });
+            let on_stack = move |word: u64| sp.wrapping_add(8 * word);
+            let stack: Vec<u64> = words.iter().flat_map(|(code, word)| [*code, on_stack(*word)]).collect();
+            terminates(move || unwind_bytes(&file, &code, [sp, on_stack(fp), lr], &stack));
         }
     }
 
     #[test]
     fn an_expression_with_a_branch_is_refused() {
         let mut file = FILES[0].to_vec();
-        let image = loaded(&file);
+        let image = loaded(&file).unwrap();
         let module = Module::read(image.as_ptr() as u64, "whole".to_owned()).unwrap();
         let tables = Tables::of(&module).unwrap();
         // The rules of this code, replaced by `DW_CFA_def_cfa_expression` with a loop: DW_OP_skip
@@ -364,7 +366,7 @@ mod tests {
         let (address, instructions) = first_instructions(&tables, table);
         let place = usize::try_from(start).unwrap() + instructions;
         file[place..place + 5].copy_from_slice(&[0x0f, 3, 0x2f, 0xfd, 0xff]);
-        let image = loaded(&file);
+        let image = loaded(&file).unwrap();
         let base = image.as_ptr() as u64;
         let module = Module::read(base, "looping".to_owned()).unwrap();
         assert!(Tables::of(&module).unwrap().harm(address).unwrap());

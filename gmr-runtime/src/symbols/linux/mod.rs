@@ -5,3 +5,5 @@ mod dwarf;
 mod resolver;
 
 pub(crate) use resolver::resolve;
+#[cfg(feature = "__fuzz")]
+pub(crate) use resolver::resolve_bytes;

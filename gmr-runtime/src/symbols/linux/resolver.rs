@@ -60,7 +60,7 @@ fn resolve_in(
 
 /// Reads the contents of an ELF file as `resolve` does, and returns the number of functions found
 /// at these addresses.
-#[cfg(test)]
+#[cfg(any(test, feature = "__fuzz"))]
 pub(crate) fn resolve_bytes(bytes: &[u8], addresses: &[u64]) -> usize {
     let Ok(file) = Elf::parse(bytes) else { return 0 };
     let module = Module { path: "/nonexistent/module".to_owned(), ..Module::default() };
