@@ -1,19 +1,20 @@
-//! What the operator may say without touching the program: the `GMR_*` variables.
+//! The `GMR_*` environment variables, by which operators configure gmr without changing the program.
 //!
-//! They are read once, while gmr is installed: later the environment may be behind a lock that a stuck thread holds.
+//! They are read once, during installation: later, a stuck thread may hold the lock around the
+//! environment.
 
 use crate::error::Error;
 use crate::views::{Detail, Format};
 
-/// `GMR_SIGNAL`: which signal asks for reports, over what the program says.
+/// `GMR_SIGNAL`: the report signal. It overrides the program's.
 pub(crate) fn signal() -> Option<String> {
     std::env::var("GMR_SIGNAL").ok().filter(|value| !value.trim().is_empty())
 }
 
-/// `GMR_FORMAT`: what reports on standard error are written as, over what the program says.
+/// `GMR_FORMAT`: the format of reports on standard error. It overrides the program's.
 ///
 /// # Errors
-/// There is no such format, or the program was built without it.
+/// There is no such format, or its feature is disabled.
 pub(crate) fn format() -> Result<Option<Format>, String> {
     match std::env::var("GMR_FORMAT") {
         Ok(name) if !name.trim().is_empty() => {
@@ -23,17 +24,18 @@ pub(crate) fn format() -> Result<Option<Format>, String> {
     }
 }
 
-/// `GMR_BACKTRACE=full`: shows the frames of the runtime as well. As with `RUST_BACKTRACE`, `1` is the short form.
+/// `GMR_BACKTRACE`: `full` shows the runtime's frames as well. As in `RUST_BACKTRACE`, `1` is the
+/// short form.
 ///
 /// # Errors
-/// It says something else.
+/// It has another value.
 pub(crate) fn detail() -> Result<Detail, String> {
     let value = std::env::var("GMR_BACKTRACE").unwrap_or_default();
     match value.trim().to_ascii_lowercase().as_str() {
         "full" => Ok(Detail::Full),
         "" | "0" | "1" | "short" => Ok(Detail::Short),
-        _ => Err(format!(
-            "GMR_BACKTRACE: `{value}` is not known; `full` shows the frames of the runtime as well"
-        )),
+        _ => {
+            Err(format!("GMR_BACKTRACE: unknown value `{value}`; expected `short` or `full`; using `short`"))
+        }
     }
 }

@@ -161,7 +161,7 @@ impl Builder {
             Detail::default()
         });
         let format = env::format().unwrap_or_else(|problem| {
-            warn(&format!("{problem}; reports are written as {}", self.format));
+            warn(&format!("{problem}; using {}", self.format));
             None
         });
         let style = Style { format: format.unwrap_or(self.format), detail };
@@ -189,7 +189,7 @@ fn signal(programs: &str) -> Result<Signal, Error> {
         // The program's is better than none: without a handler, the next request would end the process.
         Some(Err(error)) => {
             let signal = signals_by_name::find(programs)?;
-            warn(&format!("GMR_SIGNAL: {error}; {} asks for reports instead", signal.name));
+            warn(&format!("GMR_SIGNAL: {error}; using {}", signal.name));
             Ok(signal)
         }
         None => signals_by_name::find(programs),
@@ -313,9 +313,9 @@ pub fn arm(setup: Setup) {
     let problem = match installed {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error::chain(&error),
-        Err(_) => "installing it panicked".to_owned(),
+        Err(_) => "it panicked".to_owned(),
     };
-    warn(&format!("this process will print no report; the signal that asks for one will end it: {problem}"));
+    warn(&format!("could not install gmr: {problem}; its report signal now terminates this process"));
 }
 
 impl Report {

@@ -1,7 +1,9 @@
-//! Descriptor 2, written with bare system calls: std's lock around stderr may be held by the thread that the report is about.
+//! Descriptor 2, written with bare system calls: the thread that the report is about may hold std's
+//! lock around stderr.
 //!
-//! Nobody may be reading the other end. What does not go out within a deadline is dropped and counted; the reporter is never stuck here, and the program's
-//! own setting of the descriptor (blocking or not) is left as it is.
+//! The other end may not be read. What cannot be written within a deadline is dropped and counted, so
+//! that the reporter never blocks here for longer. Whether the descriptor is blocking stays as the
+//! program has set it.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -10,33 +12,35 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ReadWriteFlags};
 
-/// How long nothing at all may go out before the rest is dropped. A reader that is merely busy (a log collector, a terminal over a slow line) comes back within
-/// this; one that is stopped does not come back at all.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for a single byte to go out before the rest is dropped. A busy reader, such as a
+/// log collector or a terminal over a slow line, reads within this time; a stopped one never does.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a pipe takes without blocking once `poll` says that it is writable: `PIPE_BUF`, by POSIX atomic as well.
+/// What a pipe takes without blocking once `poll` says that it is writable: `PIPE_BUF`, which POSIX
+/// also makes atomic.
 const CHUNK: usize = 4096;
 
 /// The sink.
 #[derive(Debug, Default)]
 pub(crate) struct Stderr {
-    /// Set when a report's remainder is being dropped.
+    /// The reason, while the rest of a report is being dropped.
     closed: Option<String>,
     lost: u64,
 }
 
 impl Stderr {
-    /// Writes all of it, or as much as goes out in time. Once something was dropped, everything is, until [`take_loss`](Self::take_loss).
+    /// Writes all of `bytes`, or as much as goes out in time. After a loss, everything is dropped
+    /// until [`take_loss`](Self::take_loss).
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         if self.closed.is_some() {
             self.lost += bytes.len() as u64;
-        } else if let Err(Stopped { written, reason }) = write_all(rustix::stdio::stderr(), bytes, PATIENCE) {
+        } else if let Err(Stopped { written, reason }) = write_all(rustix::stdio::stderr(), bytes, TIMEOUT) {
             self.lost += (bytes.len() - written) as u64;
             self.closed = Some(reason);
         }
     }
 
-    /// How many bytes were lost since this was last asked, and why.
+    /// How many bytes were lost since the last call, and why.
     pub(crate) fn take_loss(&mut self) -> Option<(u64, String)> {
         Some((std::mem::take(&mut self.lost), self.closed.take()?))
     }
@@ -48,33 +52,33 @@ struct Stopped {
     reason: String,
 }
 
-fn write_all(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration) -> Result<(), Stopped> {
+fn write_all(fd: BorrowedFd<'_>, bytes: &[u8], timeout: Duration) -> Result<(), Stopped> {
     let mut written = 0;
     let mut last_progress = Instant::now();
     while written < bytes.len() {
-        match write_some(fd, &bytes[written..], patience.saturating_sub(last_progress.elapsed())) {
+        match write_some(fd, &bytes[written..], timeout.saturating_sub(last_progress.elapsed())) {
             Ok(count) if count > 0 => {
                 written += count;
                 last_progress = Instant::now();
             }
             Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => {
-                let reason = format!("it could not be written to: {}", io::Error::from(error));
+                let reason = format!("it could not be written: {}", io::Error::from(error));
                 return Err(Stopped { written, reason });
             }
         }
-        if last_progress.elapsed() >= patience {
-            let reason = format!("nobody read it for {} s", patience.as_secs_f64());
+        if last_progress.elapsed() >= timeout {
+            let reason = format!("it was not read for {} s", timeout.as_secs_f64());
             return Err(Stopped { written, reason });
         }
     }
     Ok(())
 }
 
-/// Writes what goes out without blocking, after waiting for that to be possible.
-fn write_some(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration) -> Result<usize, Errno> {
+/// Waits until a write is possible, then writes what goes out without blocking.
+fn write_some(fd: BorrowedFd<'_>, bytes: &[u8], timeout: Duration) -> Result<usize, Errno> {
     let timeout =
-        Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: patience.subsec_nanos().into() };
+        Timespec { tv_sec: timeout.as_secs().cast_signed(), tv_nsec: timeout.subsec_nanos().into() };
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
     if poll(&mut fds, Some(&timeout))? == 0 {
         return Ok(0);
@@ -85,13 +89,15 @@ fn write_some(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration) -> Result<us
     write_now(fd, bytes)
 }
 
-/// One write that does not block: asked for by a flag where the kernel knows it for this kind of file, otherwise by its size.
+/// One write that does not block: by a flag, if the kernel supports it for this kind of file, or else
+/// by its size.
 fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     #[cfg(target_os = "linux")]
     match rustix::io::pwritev2(fd, &[io::IoSlice::new(bytes)], CURRENT_POSITION, ReadWriteFlags::NOWAIT) {
-        // Ordinary files and old kernels do not know the flag, a sandbox may not know the call.
+        // Regular files and old kernels do not support the flag; a sandbox may not allow the call.
         Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::SPIPE) => {}
-        // A file answers so when it would have to wait for its disk; a pipe only when it has filled up since `poll`.
+        // A regular file returns this when it would wait for its disk; a pipe, only when it has filled
+        // up since `poll`.
         Err(Errno::AGAIN) if is_file(fd) => {}
         answer => return answer,
     }
@@ -99,11 +105,11 @@ fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     rustix::io::write(fd, chunk)
 }
 
-/// To `pwritev2`, this offset means: where the descriptor stands.
+/// The offset by which `pwritev2` writes at the descriptor's own position.
 #[cfg(target_os = "linux")]
 const CURRENT_POSITION: u64 = u64::MAX;
 
-/// An ordinary file takes any size, and `poll` always says that it is writable.
+/// A regular file takes any size, and `poll` always says that it is writable.
 fn is_file(fd: BorrowedFd<'_>) -> bool {
     rustix::fs::fstat(fd).is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file())
 }
@@ -134,41 +140,41 @@ mod tests {
     }
 
     #[test]
-    fn a_full_pipe_is_given_up_at_the_deadline() {
+    fn a_full_pipe_times_out() {
         let (mut reader, writer) = io::pipe().unwrap();
         let bytes = vec![b'x'; 1_000_000];
         let stopped = write_all(writer.as_fd(), &bytes, SOON).unwrap_err();
-        assert!(stopped.reason.contains("nobody read it for 0.05 s"), "{stopped:?}");
+        assert!(stopped.reason.contains("it was not read for 0.05 s"), "{stopped:?}");
         drop(writer);
         let mut read = Vec::new();
         reader.read_to_end(&mut read).unwrap();
-        assert_eq!(read.len(), stopped.written, "what was counted as written did go out");
+        assert_eq!(read.len(), stopped.written, "the count of written bytes is true");
         assert!(stopped.written >= CHUNK && stopped.written < bytes.len());
     }
 
     #[test]
-    fn a_socket_that_nobody_reads_is_given_up_too() {
+    fn a_full_socket_times_out() {
         for nonblocking in [false, true] {
             let (_reader, writer) = UnixStream::pair().unwrap();
             writer.set_nonblocking(nonblocking).unwrap();
             let stopped = write_all(writer.as_fd(), &vec![b'x'; 4_000_000], SOON).unwrap_err();
-            assert!(stopped.written > 0 && stopped.reason.contains("nobody read"), "{stopped:?}");
+            assert!(stopped.written > 0 && stopped.reason.contains("it was not read"), "{stopped:?}");
         }
     }
 
     #[test]
-    fn a_closed_end_is_an_answer() {
+    fn a_closed_end_is_reported() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let stopped = write_all(writer.as_fd(), b"text", LATE).unwrap_err();
         assert_eq!(stopped.written, 0);
-        assert!(stopped.reason.starts_with("it could not be written to: "), "{stopped:?}");
+        assert!(stopped.reason.starts_with("it could not be written: "), "{stopped:?}");
         let read_only = File::open("/dev/null").unwrap();
         assert!(write_all(read_only.as_fd(), b"text", LATE).is_err());
     }
 
     #[test]
-    fn a_file_is_written_where_it_stands() {
+    fn a_file_is_written_at_its_position() {
         let path = std::env::temp_dir().join(format!("gmr-stderr-{}", std::process::id()));
         let mut file = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
@@ -182,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_loss_is_dropped_and_counted_until_it_is_asked_for() {
+    fn after_a_loss_everything_is_dropped_until_the_loss_is_taken() {
         let mut sink = Stderr { closed: Some("gone".into()), lost: 7 };
         sink.write(b"abc");
         assert_eq!(sink.take_loss(), Some((10, "gone".into())));

@@ -1,4 +1,4 @@
-//! Descriptor 2 on platforms other than Unix: std's stderr, without its lock being held for longer than one write.
+//! Standard error on platforms other than Unix: std's, whose lock is held for one write at a time.
 
 use std::io::Write;
 
@@ -9,16 +9,16 @@ pub(crate) struct Stderr {
 }
 
 impl Stderr {
-    /// Writes all of it, or counts what could not be written.
+    /// Writes all of `bytes`, or counts them as lost.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         if std::io::stderr().write_all(bytes).is_err() {
             self.lost += bytes.len() as u64;
         }
     }
 
-    /// How many bytes were lost since this was last asked, and why.
+    /// How many bytes were lost since the last call, and why.
     pub(crate) fn take_loss(&mut self) -> Option<(u64, String)> {
         let lost = std::mem::take(&mut self.lost);
-        (lost > 0).then(|| (lost, "it could not be written to".to_owned()))
+        (lost > 0).then(|| (lost, "it could not be written".to_owned()))
     }
 }

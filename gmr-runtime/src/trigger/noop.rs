@@ -1,4 +1,4 @@
-//! Platforms without Unix signals: the same queue, in which only the program's own requests arrive.
+//! The inbox on platforms without Unix signals: it receives the program's own requests alone.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -11,32 +11,32 @@ pub(crate) struct Inbox {
     requests: Receiver<Request>,
 }
 
-/// Everybody else's end.
+/// The triggers' end.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     requests: Sender<Request>,
 }
 
-/// Makes the queue; there is no signal to take.
+/// Makes the inbox. There is no signal to handle.
 pub(crate) fn open(_signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
     let (sender, requests) = mpsc::channel();
     Ok((Outbox { requests: sender }, Inbox { requests }))
 }
 
 impl Outbox {
-    /// Puts a request into the queue. False if there is no reporter any more.
+    /// Sends a request to the reporter. False if the reporter has ended.
     pub(crate) fn send(&self, request: Request) -> bool {
         self.requests.send(request).is_ok()
     }
 }
 
 impl Inbox {
-    /// Sleeps until somebody wants a report, and returns all who do by then.
+    /// Waits for a request, and returns all that have arrived.
     pub(crate) fn wait(&mut self) -> Vec<Request> {
         let Ok(first) = self.requests.recv() else { return vec![Request::Stop] };
         std::iter::once(first).chain(self.requests.try_iter()).collect()
     }
 
-    /// There is nothing to close.
+    /// Nothing to close.
     pub(crate) fn close(&self) {}
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 
-/// A signal that can ask for reports.
+/// A signal that can trigger reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signal {
     /// Its number on this platform.
@@ -11,29 +11,30 @@ pub struct Signal {
     pub name: String,
 }
 
-/// No signal has a higher number on any platform.
+/// The highest signal number of any platform.
 const HIGHEST: i32 = 128;
 
-/// Those that cannot be caught, and those that mean a fault of the program itself: after them there is nothing to carry on with.
+/// The signals that cannot be caught, and those that report a fault of the program itself, after which
+/// it cannot continue.
 const FORBIDDEN: [&str; 9] =
     ["SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS"];
 
 /// Finds a signal by its name, with or without `SIG`, or by its number.
 ///
 /// # Errors
-/// There is no such signal here, or it cannot ask for reports.
+/// This platform has no such signal, or it cannot trigger reports.
 pub fn find(text: &str) -> Result<Signal, Error> {
     let wanted = text.trim().to_ascii_uppercase();
     let number = wanted.parse::<i32>().ok().filter(|number| (1..=highest()).contains(number));
     let number = number.or_else(|| number_of(&wanted)).ok_or_else(|| {
         let message =
-            format!("there is no signal `{text}` on this platform: name one as `SIGUSR2`, or by its number (real-time signals have no names here)");
+            format!("unknown signal `{text}`; expected a name such as `SIGUSR2`, or a number (real-time signals have numbers only)");
         Error::new(ErrorKind::UnknownSignal, message)
     })?;
     let signal = Signal { number, name: name_of(number) };
     if FORBIDDEN.contains(&signal.name.as_str()) {
         let message =
-            format!("{} cannot ask for reports: take `SIGUSR2`, `SIGUSR1` or `SIGQUIT`", signal.name);
+            format!("{} cannot trigger reports; use `SIGUSR2`, `SIGUSR1` or `SIGQUIT`", signal.name);
         return Err(Error::new(ErrorKind::ForbiddenSignal, message));
     }
     Ok(signal)
@@ -56,7 +57,7 @@ fn named(number: i32) -> Option<&'static str> {
 
 #[cfg(not(unix))]
 fn named(number: i32) -> Option<&'static str> {
-    // There are no signals to take here; the default has to be found all the same.
+    // There are no signals to handle here, but the default has to be valid.
     (number == 12).then_some("SIGUSR2")
 }
 
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signal_is_found_by_each_of_its_names() {
+    fn a_signal_has_several_names_and_a_number() {
         for text in ["SIGUSR2", "USR2", "usr2", " SIGUSR2 ", "12"] {
             assert_eq!(find(text).unwrap(), Signal { number: 12, name: "SIGUSR2".into() }, "{text:?}");
         }
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_with_the_remedy() {
+    fn an_unusable_signal_is_refused_with_the_remedy() {
         for text in ["", "SIGUSR3", "0", "-1", "65", "SIG", "12.0"] {
             let error = find(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnknownSignal, "{text:?}");
