@@ -1,8 +1,10 @@
-//! **This must never face the public**: a report shows the names, stacks, command lines and configuration of the process to whoever can reach it. Mount it on an admin port that only
-//! operators reach.
+//! Reports over HTTP. **Never expose this to the public**: a report shows the stacks, command lines
+//! and configuration of the process to everyone who can reach it. Mount it on an admin port that
+//! operators alone can reach.
 //!
-//! [`router`] is a router for [axum](https://docs.rs/axum): `GET /` answers with a report of the process, as a page for a browser, or as the `Accept` header or `?format=` asks. Nothing is served unless
-//! it is mounted.
+//! [`router`] is a router for [axum](https://docs.rs/axum). `GET /` answers with a report, as an HTML
+//! page, or in the format that `?format=` or the `Accept` header names. Nothing is served until you
+//! mount it.
 //!
 //! ```
 //! # async fn serve() -> std::io::Result<()> {
@@ -12,13 +14,13 @@
 //! # }
 //! ```
 //!
-//! However many ask at the same time, one report is made at a time: those who come while it is made share the next. It is made on a thread of gmr's own. But a runtime whose workers are all stuck answers
-//! no request, this one included: then it takes the signal.
+//! Requests that arrive while a report is made share the next one. Reports are made and rendered on
+//! gmr's own threads, so that no worker of the runtime is blocked. A runtime whose workers are all
+//! blocked answers no request, this one included; send the report signal then.
 
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ::axum::Router;
@@ -28,22 +30,22 @@ use ::axum::response::{IntoResponse, Response};
 use ::axum::routing::get;
 use ::bytes::Bytes;
 use futures_core::Stream;
-use tokio::sync::oneshot;
 
-use crate::model::Report;
-use crate::sys::own_threads;
-use crate::views::{Detail, Format, written};
+use crate::request;
+use crate::views::Format;
 
-/// How much is handed to the connection at a time.
+/// How many bytes are handed to the connection at a time.
 const CHUNK: usize = 64 << 10;
 
-/// What the page may do, should anything of the process's data get past the templates: nothing that loads or sends.
+/// What the page may do: nothing that loads or sends, in case data of the process gets past the
+/// template's escaping.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'";
 
-/// `GET /`: a report of this process. **It must never face the public.**
+/// A router with one route, `GET /`: a report of this process. **Never expose it to the public.**
 ///
-/// `?format=text`, `json`, `json-lines`, `xml` (with that feature) and `html` choose the format; without it the `Accept` header does, and a page for a browser is the default.
+/// The format is that of `?format=`, with the names that [`Format`] parses, or else that of the
+/// `Accept` header, or else an HTML page.
 ///
 /// ```
 /// let admin: axum::Router = axum::Router::new().merge(gmr_runtime::axum::router());
@@ -53,20 +55,24 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 async fn answer(uri: Uri, headers: HeaderMap) -> Response {
-    let format = match asked_for(uri.query().unwrap_or_default()) {
+    let format = match queried(uri.query().unwrap_or_default()) {
         Some(name) => name.parse::<Format>().map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n"))),
         None => accepted(&headers).ok_or_else(|| {
             let known: Vec<_> = OFFERS.iter().map(|format| format.media_type()).collect();
-            (StatusCode::NOT_ACCEPTABLE, format!("a report is one of: {}\n", known.join(", ")))
+            (
+                StatusCode::NOT_ACCEPTABLE,
+                format!("no acceptable format; expected one of {}\n", known.join(", ")),
+            )
         }),
     };
     let format = match format {
         Ok(format) => format,
         Err(refusal) => return refusal.into_response(),
     };
-    let Some(bytes) = next_report(format).await else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "no report could be made\n").into_response();
+    let Some(bytes) = request::rendered(format).await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "could not make a report\n").into_response();
     };
+    let bytes = Bytes::from_owner(Shared(bytes));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(format.media_type())),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -77,12 +83,12 @@ async fn answer(uri: Uri, headers: HeaderMap) -> Response {
     (headers, Body::from_stream(Chunks(bytes))).into_response()
 }
 
-/// The value of `format` in a query. Names of formats have no letters that would be written otherwise there.
-fn asked_for(query: &str) -> Option<&str> {
+/// The value of `format` in a query. The names of formats need no percent-encoding.
+fn queried(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("format="))
 }
 
-/// What is offered, the likeliest first.
+/// The formats on offer, the default first.
 const OFFERS: &[Format] = &[
     Format::Html,
     Format::Text,
@@ -92,7 +98,7 @@ const OFFERS: &[Format] = &[
     Format::Xml,
 ];
 
-/// The offer that the `Accept` header likes best; the first of those that it likes alike.
+/// The offer of the highest quality in the `Accept` header; the first of several.
 fn accepted(headers: &HeaderMap) -> Option<Format> {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let accept = accept.collect::<Vec<_>>().join(",");
@@ -101,96 +107,45 @@ fn accepted(headers: &HeaderMap) -> Option<Format> {
     }
     let mut best: Option<(u16, Format)> = None;
     for &offer in OFFERS {
-        let liking = liking(&accept, offer.media_type());
-        if liking > best.map_or(0, |(liking, _)| liking) {
-            best = Some((liking, offer));
+        let quality = quality(&accept, offer.media_type());
+        if quality > best.map_or(0, |(quality, _)| quality) {
+            best = Some((quality, offer));
         }
     }
     best.map(|(_, format)| format)
 }
 
-/// How much a header likes a media type, in thousandths: what is said of the type itself outdoes what is said of all.
-fn liking(accept: &str, media_type: &str) -> u16 {
+/// The quality that the header gives a media type, in thousandths. The most specific range that
+/// matches decides (RFC 9110, 12.5.1).
+fn quality(accept: &str, media_type: &str) -> u16 {
     let essence = media_type.split(';').next().unwrap_or_default();
     let any_of_kind = essence.split_once('/').map_or(String::new(), |(kind, _)| format!("{kind}/*"));
     let ranges = accept.split(',').filter_map(|range| {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next()?.to_ascii_lowercase();
-        let exactness = [String::from("*/*"), any_of_kind.clone(), essence.to_owned()]
+        let specificity = [String::from("*/*"), any_of_kind.clone(), essence.to_owned()]
             .iter()
             .position(|known| *known == name)?;
         let quality =
             parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
-        Some((exactness, quality.clamp(0.0, 1.0)))
+        Some((specificity, quality.clamp(0.0, 1.0)))
     });
-    let (_, quality) = ranges.max_by_key(|(exactness, _)| *exactness).unwrap_or((0, 0.0));
+    let (_, quality) = ranges.max_by_key(|(specificity, _)| *specificity).unwrap_or((0, 0.0));
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between 0 and 1000")]
     let thousandths = (quality * 1000.0) as u16;
     thousandths
 }
 
-/// Who wants the next report, and whether one is being made.
-static DESK: Mutex<Desk> = Mutex::new(Desk { waiting: Vec::new(), maker: None });
+/// A rendered report, which all its receivers share.
+struct Shared(Arc<Vec<u8>>);
 
-struct Desk {
-    waiting: Vec<(Format, oneshot::Sender<Bytes>)>,
-    /// The process that one is being made in: a child that was forked meanwhile has this memory, and not the thread.
-    maker: Option<u32>,
-}
-
-fn desk() -> MutexGuard<'static, Desk> {
-    DESK.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The next report in this format; none if there is no thread to make it on, or it failed.
-async fn next_report(format: Format) -> Option<Bytes> {
-    let (sender, bytes) = oneshot::channel();
-    let starts = {
-        let mut desk = desk();
-        desk.waiting.push((format, sender));
-        let this = Some(std::process::id());
-        std::mem::replace(&mut desk.maker, this) != this
-    };
-    if starts && own_threads::spawn("gmr http", serve_all).is_err() {
-        let mut desk = desk();
-        desk.maker = None;
-        desk.waiting.clear();
-    }
-    bytes.await.ok()
-}
-
-/// Makes reports for as long as somebody waits for one.
-fn serve_all() {
-    loop {
-        let waiting = {
-            let mut desk = desk();
-            // Whoever has gone away meanwhile wants none.
-            desk.waiting.retain(|(_, sender)| !sender.is_closed());
-            if desk.waiting.is_empty() {
-                desk.maker = None;
-                return;
-            }
-            std::mem::take(&mut desk.waiting)
-        };
-        // Should a view panic, those who wait are told that there is no report, and the next are served.
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| answer_all(waiting)));
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
-/// One report for all of these, written once in each format.
-fn answer_all(waiting: Vec<(Format, oneshot::Sender<Bytes>)>) {
-    let report = Report::capture();
-    let mut known: Vec<(Format, Bytes)> = Vec::new();
-    for (format, sender) in waiting {
-        if !known.iter().any(|(of, _)| *of == format) {
-            known.push((format, Bytes::from(written(&report, format, Detail::Short))));
-        }
-        let bytes = known.iter().find(|(of, _)| *of == format).map(|(_, bytes)| bytes.clone());
-        let _ = sender.send(bytes.unwrap_or_default());
-    }
-}
-
-/// Bytes in pieces, so that a connection takes no more than it can send.
+/// Bytes in pieces, so that a connection buffers no more than it can send.
 struct Chunks(Bytes);
 
 impl Stream for Chunks {
@@ -218,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_taken_at_its_word() {
+    fn the_accept_header_decides() {
         assert_eq!(chosen(""), Some(Format::Html));
         assert_eq!(chosen("*/*"), Some(Format::Html));
         assert_eq!(chosen("application/json"), Some(Format::Json));
@@ -234,9 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn a_query_names_a_format() {
-        assert_eq!(asked_for("format=json"), Some("json"));
-        assert_eq!(asked_for("a=b&format=text&c"), Some("text"));
-        assert_eq!(asked_for("informat=text"), None);
+    fn the_query_names_a_format() {
+        assert_eq!(queried("format=json"), Some("json"));
+        assert_eq!(queried("a=b&format=text&c"), Some("text"));
+        assert_eq!(queried("informat=text"), None);
     }
 }

@@ -1,16 +1,16 @@
-//! The one place where a process adopts gmr: what is decided once, and the guard that takes it back.
+//! Installing gmr in a process: the settings, the reporter's start, and the guard that ends it.
 
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
 use crate::error::{self, Error, ErrorKind};
 use crate::generators::Identity;
-use crate::model::{Content, Heading, Report, Section, Summary, Trigger};
+use crate::model::Content;
 use crate::reporter::{self, Plan, Style};
 use crate::section::generator::Generator;
 use crate::section::{convert, panics};
@@ -20,25 +20,35 @@ use crate::trigger::{self, Outbox, Request};
 use crate::views::{Detail, Format};
 use crate::{capture, env, mask};
 
-/// The signal that asks for reports unless somebody says otherwise: what the services of `OpenStack` answer.
+/// The default report signal, which is that of the services of `OpenStack`.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
 
-/// Where requests go while gmr is installed. Held for a moment at a time; never by the reporter.
+/// Where requests go while gmr is installed. Held for moments, and never by the reporter.
 static INSTALLED: Mutex<Option<Installed>> = Mutex::new(None);
 
 #[derive(Debug)]
 struct Installed {
-    /// The process that the reporter is a thread of. A forked child has this memory, and no such thread.
+    /// The process whose thread the reporter is. A forked child has a copy of this memory, but not
+    /// that thread.
     pid: u32,
     outbox: Arc<Outbox>,
 }
 
-/// The installation of this very process, and not of one that it was forked from.
+/// The installation of this process, as opposed to that of the parent that it was forked from.
 fn here(installed: Option<&Installed>) -> Option<&Installed> {
     installed.filter(|installed| installed.pid == std::process::id())
 }
 
-/// Prepares gmr for this process, for those who want no attribute on `main`.
+/// Sends a request to the reporter. False if there is none.
+pub(crate) fn send(request: Request) -> bool {
+    let outbox = {
+        let installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        here(installed.as_ref()).map(|installed| Arc::clone(&installed.outbox))
+    };
+    outbox.is_some_and(|outbox| outbox.send(request))
+}
+
+/// Installs gmr without an attribute on `main`, and adds sections at run time.
 ///
 /// ```
 /// # fn main() -> Result<(), gmr_runtime::Error> {
@@ -61,41 +71,66 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A builder with the defaults: no product, no version, `SIGUSR2`.
+    /// A builder with the defaults: no product, vendor or version, `SIGUSR2`, text.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new();
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The product's name.
+    /// The name of the product.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().product("order service");
+    /// ```
     #[must_use]
     pub fn product(mut self, product: impl Into<Cow<'static, str>>) -> Self {
         self.identity.product = Some(product.into());
         self
     }
 
-    /// Who makes the product.
+    /// The vendor of the product.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().vendor("ACME");
+    /// ```
     #[must_use]
     pub fn vendor(mut self, vendor: impl Into<Cow<'static, str>>) -> Self {
         self.identity.vendor = Some(vendor.into());
         self
     }
 
-    /// The product's version.
+    /// The version of the product.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().version(env!("CARGO_PKG_VERSION"));
+    /// ```
     #[must_use]
     pub fn version(mut self, version: impl Into<Cow<'static, str>>) -> Self {
         self.identity.version = Some(version.into());
         self
     }
 
-    /// The signal that asks for a report: a name (`"SIGUSR2"`, `"USR2"`) or a number (`"12"`). By default it is `SIGUSR2`; the operator's `GMR_SIGNAL`
-    /// is stronger than both.
+    /// The signal that triggers a report: a name (`"SIGUSR2"`, `"USR2"`) or a number (`"12"`). The
+    /// default is `SIGUSR2`. `GMR_SIGNAL` overrides both.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().signal("SIGUSR1");
+    /// ```
     #[must_use]
     pub fn signal(mut self, signal: impl Into<Cow<'static, str>>) -> Self {
         self.signal = Some(signal.into());
         self
     }
 
-    /// What a report that a signal asks for is written as, on standard error. By default it is text; the operator's `GMR_FORMAT` is stronger than both.
+    /// The format of the reports that the signal prints to standard error. The default is text.
+    /// `GMR_FORMAT` overrides both.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().format(gmr_runtime::Format::Text);
+    /// ```
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
@@ -143,17 +178,28 @@ impl Builder {
         self
     }
 
-    /// Takes the signal and starts the reporter.
+    /// Handles the signal from now on, and starts the reporter.
     ///
     /// # Errors
-    /// gmr is installed already, the signal is not known or cannot be taken, or the operating system refused a thread, a descriptor or a handler. The
-    /// process is then as it was before.
+    /// gmr is already installed, the signal is unknown or cannot be handled, or the operating system
+    /// refused a thread, a descriptor or a handler. Nothing has changed then: the signal still does
+    /// what it did before, which by default is to terminate the process.
+    ///
+    /// ```
+    /// use gmr_runtime::{Builder, ErrorKind};
+    ///
+    /// let guard = Builder::new().install()?;
+    /// let error = Builder::new().install().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::AlreadyInstalled);
+    /// # drop(guard);
+    /// # Ok::<(), gmr_runtime::Error>(())
+    /// ```
     pub fn install(self) -> Result<Guard, Error> {
         let Signal { number, name } = signal(self.signal.as_deref().unwrap_or(DEFAULT_SIGNAL))?;
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if here(installed.as_ref()).is_some() {
             let message =
-                "gmr is installed in this process already: keep one `#[gmr::main]` or one `Builder`";
+                "gmr is already installed in this process; keep one `#[gmr::main]` or one `Builder`";
             return Err(Error::new(ErrorKind::AlreadyInstalled, message));
         }
         let detail = env::detail().unwrap_or_else(|problem| {
@@ -167,26 +213,27 @@ impl Builder {
         let style = Style { format: format.unwrap_or(self.format), detail };
         panics::install_hook();
         capture::prepare(Some(number))
-            .map_err(|error| Error::system("no signal to take stacks with", error))?;
+            .map_err(|error| Error::system("could not handle a signal to take stacks with", error))?;
         let (outbox, inbox) = trigger::open(Some(number))
-            .map_err(|error| Error::system(&format!("{name} could not be taken"), error))?;
+            .map_err(|error| Error::system(&format!("could not handle {name}"), error))?;
+        let outbox = Arc::new(outbox);
         let plan = Plan::new(self.identity, self.sections);
+        let reporters_outbox = Arc::clone(&outbox);
         own_threads::spawn(own_threads::REPORTER, move || {
             capture::shield_thread(Some(number));
-            reporter::serve(inbox, &plan, &name, style);
+            reporter::serve(inbox, &reporters_outbox, &plan, &name, style);
         })
-        .map_err(|error| Error::system("the reporter's thread could not be started", error))?;
-        let outbox = Arc::new(outbox);
+        .map_err(|error| Error::system("could not start the reporter's thread", error))?;
         *installed = Some(Installed { pid: std::process::id(), outbox: Arc::clone(&outbox) });
         Ok(Guard { outbox: Some(outbox) })
     }
 }
 
-/// The signal that asks for reports: the operator's, if it is one, or the program's.
+/// The report signal: that of `GMR_SIGNAL`, or else the program's.
 fn signal(programs: &str) -> Result<Signal, Error> {
     match env::signal().map(|text| signals_by_name::find(&text)) {
         Some(Ok(operators)) => Ok(operators),
-        // The program's is better than none: without a handler, the next request would end the process.
+        // Without a handler, the program's signal would terminate the process.
         Some(Err(error)) => {
             let signal = signals_by_name::find(programs)?;
             warn(&format!("GMR_SIGNAL: {error}; using {}", signal.name));
@@ -196,14 +243,23 @@ fn signal(programs: &str) -> Result<Signal, Error> {
     }
 }
 
-/// Says it on standard error. Not `eprintln!`, which panics where that is closed.
+/// Prints a warning to standard error. `eprintln!` would panic if that is closed.
 fn warn(problem: &str) {
     let _ = writeln!(std::io::stderr(), "gmr: warning: {problem}");
 }
 
-/// Keeps gmr installed for as long as it lives.
+/// Uninstalls gmr when it is dropped.
 ///
-/// Dropping it stops the reporter; the signal is ignored from then on, since its default would end the process.
+/// From then on, the report signal is ignored, since its default action would terminate the process.
+///
+/// ```
+/// # fn main() -> Result<(), gmr_runtime::Error> {
+/// let guard = gmr_runtime::Builder::new().install()?;
+/// drop(guard);
+/// gmr_runtime::Builder::new().install()?.keep(); // it can be installed again
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping the guard uninstalls gmr; bind it to a variable, or call `keep`"]
 pub struct Guard {
@@ -211,7 +267,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Leaves gmr installed until the process ends.
+    /// Keeps gmr installed until the process ends.
     ///
     /// ```
     /// # fn main() -> Result<(), gmr_runtime::Error> {
@@ -316,64 +372,4 @@ pub fn arm(setup: Setup) {
         Err(_) => "it panicked".to_owned(),
     };
     warn(&format!("could not install gmr: {problem}; its report signal now terminates this process"));
-}
-
-impl Report {
-    /// Makes a report now and returns it.
-    ///
-    /// It takes as long as a report does: milliseconds, and never more than the deadlines of its generators together. If another report is being made, the
-    /// next one answers this call. A section's function cannot ask for a report of its own: it gets one that says so.
-    ///
-    /// ```
-    /// let report = gmr_runtime::Report::capture();
-    /// assert!(report.section("Threads").is_some());
-    /// println!("{report}");
-    /// ```
-    pub fn capture() -> Self {
-        if panics::in_generator() {
-            return refused("a report cannot be made by a section of a report: it would wait for itself");
-        }
-        match ask_the_reporter() {
-            Some(report) => Arc::unwrap_or_clone(report),
-            None => capture_here(),
-        }
-    }
-}
-
-/// The reporter's answer; none where there is no reporter, or it was stopped before it came to this request.
-fn ask_the_reporter() -> Option<Arc<Report>> {
-    let outbox = {
-        let installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&here(installed.as_ref())?.outbox)
-    };
-    let (sender, answer) = mpsc::channel();
-    if !outbox.send(Request::Capture(sender)) {
-        return None;
-    }
-    answer.recv().ok()
-}
-
-/// Without a reporter, the calling thread makes the report.
-fn capture_here() -> Report {
-    static PLAN: OnceLock<Plan> = OnceLock::new();
-    panics::install_hook();
-    let plan = PLAN.get_or_init(|| Plan::new(Identity::default(), Vec::new()));
-    reporter::make(plan, Trigger::Api, Vec::new(), |_| ())
-}
-
-fn refused(reason: &str) -> Report {
-    let content = Content::Error(reason.to_owned());
-    let section = Section { title: "Report".to_owned(), took_us: 0, content };
-    Report {
-        heading: Heading {
-            number: 0,
-            made_at: humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string(),
-            pid: std::process::id(),
-            trigger: Trigger::Api,
-            notes: Vec::new(),
-        },
-        sections: vec![section],
-        frames: Vec::new(),
-        summary: Summary { number: 0, sections: 1, failed: 1, threads: 0, took_us: 0 },
-    }
 }

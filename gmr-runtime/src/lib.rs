@@ -1,24 +1,28 @@
-//! Everything that runs in gmr. Adopters use the `gmr` crate, which re-exports what is public here.
+//! Everything that runs in gmr. Depend on the `gmr` crate, which re-exports what is public here.
 //!
-//! The layers, from the top; each knows only those below it:
+//! The modules, from the top; each knows only those below it:
 //!
-//! | room | what it does |
+//! | module | what it does |
 //! |---|---|
-//! | [`install`](Builder) | the one place where a process adopts gmr |
-//! | `trigger` | turns an event (a signal, a call) into a request |
-//! | `reporter` | the one thread on which reports are made |
-//! | `generators`, `section` | what a report consists of; running it so that no part harms another |
-//! | `symbols` | from addresses to functions, files and lines |
-//! | `capture` | taking stacks: most of the `unsafe` is here |
-//! | `threads` | what the kernel says of threads |
-//! | `axum` (feature) | a page on a service's admin port |
-//! | [`task`] | asynchronous tasks and where they wait |
-//! | `views`, `sinks` | from the model to text, from bytes to a descriptor |
-//! | `mask` | keeps secrets out |
+//! | [`axum`] (feature) | serves reports on an admin port |
+//! | `request` | requests a report and waits for it: [`Report::capture`], HTTP |
+//! | `install` | installs gmr in a process: [`Builder`], [`Guard`] |
+//! | `env` | the `GMR_*` environment variables |
+//! | `reporter` | makes reports, on one thread, and sends them out |
+//! | `trigger` | turns an event, such as a signal, into a request to the reporter |
+//! | `generators` | the built-in sections |
+//! | [`task`] | async tasks, and where they wait |
+//! | `section` | registers and runs sections, so that none harms another |
+//! | `symbols` | resolves addresses to functions, files and lines |
+//! | `capture` | takes stacks; most of the `unsafe` is here |
+//! | `threads` | reads what the kernel says about threads |
+//! | `views` | writes the model as text, JSON, XML or HTML: [`Format`] |
+//! | `sinks` | writes bytes to a descriptor |
+//! | `mask` | masks secrets: [`Secret`], [`masked`] |
 //! | [`model`] | the report as plain data |
 //! | `sys` | what is needed from the operating system |
 
-// What a platform cannot show, it does not use.
+// A platform that cannot take stacks leaves the code for them unused.
 #![cfg_attr(
     not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop))),
     allow(dead_code)
@@ -40,6 +44,7 @@ mod install;
 mod mask;
 pub mod model;
 mod reporter;
+mod request;
 mod requires;
 mod section;
 mod sinks;
@@ -61,7 +66,7 @@ pub use views::Format;
 
 #[doc(hidden)]
 pub mod __private {
-    //! What generated code may name. Not part of the public interface: it changes without notice.
+    //! What generated code may name. Not part of the public API: it changes without notice.
     pub use crate::install::{Setup, arm, package_text};
     pub use crate::model::Content;
     pub use crate::section::convert;

@@ -1,9 +1,11 @@
-//! Making reports: the plan of what they consist of, and the one thread that makes them when asked by a trigger.
+//! Making reports: the plan of what they consist of, and the one thread that makes them.
 //!
-//! The reporter takes no lock that application code can hold. Generators run elsewhere, under deadlines; the views and the sink are given one piece at a time, as it
-//! becomes known, so that whatever happens later, what is known is out.
+//! The reporter takes no lock that application code can hold. Generators run on other threads, under
+//! deadlines. A report is handed over piece by piece, as it becomes known, so that what is known is
+//! out whatever happens later.
 
-use std::panic::{self, AssertUnwindSafe};
+mod serve;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,9 +15,9 @@ use crate::model::{Content, Frame, Group, Heading, Report, Section, Summary, Tri
 use crate::section::generator::Generator;
 use crate::section::registry::{self, Kind};
 use crate::section::run::{self, Outcome};
-use crate::sinks::Stderr;
-use crate::trigger::{Inbox, Request};
-use crate::views::{self, Context, Detail, Format, text};
+use crate::views::Piece;
+
+pub(crate) use serve::{Style, serve, serve_once};
 
 /// How long all generators of a report may take together.
 const TOTAL: Duration = Duration::from_secs(10);
@@ -32,14 +34,6 @@ enum Part {
     Section(Arc<Generator>),
     /// The Configuration section, each of whose groups is made like a section.
     Configuration(Vec<Arc<Generator>>),
-}
-
-/// What becomes known while a report is made.
-pub(crate) enum Piece<'a> {
-    Heading(&'a Heading),
-    /// A section, and the frames of all sections so far.
-    Section(&'a Section, &'a [Frame]),
-    Summary(&'a Summary),
 }
 
 impl Plan {
@@ -143,106 +137,4 @@ fn threads_in(section: &Section) -> usize {
 
 fn microseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// How reports are written.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Style {
-    pub(crate) format: Format,
-    pub(crate) detail: Detail,
-}
-
-/// The reporter's loop: it ends when it is told to stop.
-pub(crate) fn serve(mut inbox: Inbox, plan: &Plan, signal_name: &str, style: Style) {
-    let mut stderr = Stderr::default();
-    let mut last = 0;
-    loop {
-        let asked = Asked::new(inbox.wait());
-        if let Some(trigger) = asked.trigger(signal_name) {
-            let notes = stderr.take_loss().map(|loss| loss_note(last, &loss));
-            let in_pieces = asked.by_signal() && style.format == Format::Text;
-            let report = make(plan, trigger, notes.into_iter().collect(), |piece| {
-                if in_pieces {
-                    stderr.write(piece.to_text(style.detail).as_bytes());
-                }
-            });
-            if asked.by_signal() && !in_pieces {
-                stderr.write(&whole(&report, style));
-            }
-            last = report.heading.number;
-            asked.answer(report);
-        }
-        if asked.stop {
-            inbox.close();
-            return;
-        }
-    }
-}
-
-/// A report that is written when it is complete. Should a view fail, the report is not lost with it.
-fn whole(report: &Report, Style { format, detail }: Style) -> Vec<u8> {
-    panic::catch_unwind(AssertUnwindSafe(|| views::written(report, format, detail))).unwrap_or_else(|_| {
-        let warning = format!("gmr: warning: the report could not be written as {format}; as text:\n");
-        [warning.into_bytes(), views::written(report, Format::Text, detail)].concat()
-    })
-}
-
-fn loss_note(number: u64, (bytes, reason): &(u64, String)) -> String {
-    format!("report {number} lost its last {bytes} bytes on standard error: {reason}")
-}
-
-impl Piece<'_> {
-    fn to_text(&self, detail: Detail) -> String {
-        match self {
-            Piece::Heading(heading) => text::heading(heading),
-            Piece::Section(section, frames) => text::section(section, Context { frames, detail }),
-            Piece::Summary(summary) => text::summary(summary),
-        }
-    }
-}
-
-/// All who asked for the report that is made next.
-#[derive(Default)]
-struct Asked {
-    signals: Vec<Option<crate::model::Sender>>,
-    waiting: Vec<std::sync::mpsc::Sender<Arc<Report>>>,
-    stop: bool,
-}
-
-impl Asked {
-    fn new(requests: Vec<Request>) -> Self {
-        let mut asked = Self::default();
-        for request in requests {
-            match request {
-                Request::Signal { sender } => asked.signals.push(sender),
-                Request::Capture(answer) => asked.waiting.push(answer),
-                Request::Stop => asked.stop = true,
-            }
-        }
-        asked
-    }
-
-    fn by_signal(&self) -> bool {
-        !self.signals.is_empty()
-    }
-
-    /// What to write into the heading: the last signal, if there was any. None if nobody wants a report.
-    fn trigger(&self, signal_name: &str) -> Option<Trigger> {
-        let by_signal = self.signals.last().map(|sender| Trigger::Signal {
-            name: signal_name.to_owned(),
-            sender: sender.clone(),
-            coalesced: self.signals.len() as u64 - 1,
-        });
-        by_signal.or_else(|| (!self.waiting.is_empty()).then_some(Trigger::Api))
-    }
-
-    fn answer(self: &Asked, report: Report) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let report = Arc::new(report);
-        for waiting in &self.waiting {
-            let _ = waiting.send(Arc::clone(&report));
-        }
-    }
 }

@@ -133,3 +133,9 @@ fn threads_asleep(pid: u32) -> Option<Vec<(OsString, String)>> {
     });
     switches.collect()
 }
+
+#[test]
+fn an_async_capture_does_not_block_its_worker() {
+    let mut admin = Admin::start();
+    assert_eq!(admin.program.ask("capture"), "Some(Fields(Unsigned(1)))");
+}

@@ -1,5 +1,6 @@
-//! A service with an admin port on which it shows its reports. Told `port`, it says which; `hold` and `release`, whether its section keeps a report waiting; `asked` and `made`, how many
-//! reports were asked for and made.
+//! A service with an admin port that serves its reports. `port` answers with the port; `hold` and
+//! `release` decide whether its section keeps a report waiting; `asked` and `made` answer with how many
+//! reports were requested and made; `capture` makes one on a runtime of one thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -29,6 +30,20 @@ fn hold(on: bool) -> String {
     on.to_string()
 }
 
+/// Captures a report on a runtime whose only thread also has to let the report's section go on.
+fn capture_on_one_thread() -> String {
+    hold(true);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let report = runtime.block_on(async {
+        let capture = tokio::spawn(gmr::Report::capture_async());
+        // The capture is polled before this returns.
+        tokio::task::yield_now().await;
+        hold(false);
+        capture.await.expect("the capture does not panic")
+    });
+    format!("{:?}", report.section("Held").map(|section| &section.content))
+}
+
 async fn count(request: Request, next: Next) -> Response {
     ASKED.fetch_add(1, Ordering::Relaxed);
     next.run(request).await
@@ -45,6 +60,7 @@ fn main() -> std::io::Result<()> {
         "port" => port.to_string(),
         "hold" => hold(true),
         "release" => hold(false),
+        "capture" => capture_on_one_thread(),
         "asked" => ASKED.load(Ordering::Relaxed).to_string(),
         _ => MADE.load(Ordering::Relaxed).to_string(),
     });

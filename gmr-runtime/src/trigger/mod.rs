@@ -1,26 +1,58 @@
-//! What can ask for a report, as requests in one queue. No trigger makes a report; the reporter waits here for the next request.
+//! What can ask for a report: each trigger puts a request into the reporter's inbox. No trigger
+//! makes a report.
 
+pub(crate) mod reply;
 #[cfg_attr(not(unix), path = "noop.rs")]
 mod signal;
 pub(crate) mod signals_by_name;
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+
+use reply::Reply;
 
 use crate::model::{self, Report};
+use crate::views::Format;
 
 pub(crate) use signal::{Inbox, Outbox, open};
 
-/// Somebody wants a report.
+/// A message to the reporter.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// A signal has arrived.
     Signal {
-        /// Who sent it, where the kernel told.
+        /// Who sent it, if the kernel knows.
         sender: Option<model::Sender>,
     },
-    /// The program asks, and waits for the answer.
-    Capture(Sender<Arc<Report>>),
-    /// No more reports: the guard was dropped.
+    /// A thread of the program waits for a report.
+    Capture(Reply<Arc<Report>>),
+    /// An async task waits for a report.
+    Deferred(Deferred),
+    /// The deferred replies to the previous report have been sent.
+    Replied,
+    /// No more reports: the guard has been dropped.
     Stop,
+}
+
+/// A request whose reply takes work or wakes an async task, which runs code of the program's
+/// runtime. It is answered on a thread other than the reporter's.
+#[derive(Debug)]
+pub(crate) enum Deferred {
+    /// The report as a value.
+    Report(Reply<Arc<Report>>),
+    /// The report in a format.
+    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "HTTP alone requests it"))]
+    Rendered(Format, Reply<Rendered>),
+}
+
+/// A report in a format; `None` if its view panicked.
+pub(crate) type Rendered = Option<Arc<Vec<u8>>>;
+
+impl Deferred {
+    /// Whether the task still waits.
+    pub(crate) fn is_wanted(&self) -> bool {
+        match self {
+            Self::Report(reply) => reply.is_wanted(),
+            Self::Rendered(_, reply) => reply.is_wanted(),
+        }
+    }
 }

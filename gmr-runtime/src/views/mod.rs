@@ -11,9 +11,10 @@ mod grouping;
 mod html;
 #[cfg(feature = "json")]
 mod json;
+mod stream;
 #[cfg(all(test, feature = "html", feature = "json", feature = "xml"))]
 mod tests;
-pub(crate) mod text;
+mod text;
 mod words;
 #[cfg(feature = "xml")]
 mod xml;
@@ -22,6 +23,7 @@ use crate::model::{Frame, Stack};
 
 pub use format::Format;
 pub(crate) use format::written;
+pub(crate) use stream::{Piece, Stream};
 
 /// How much of each stack is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,0 +1,259 @@
+//! Answering requests: one report for all that have arrived, then a reply to each.
+//!
+//! The reporter writes to standard error and answers threads that wait for a report as a value.
+//! Replies that take work, such as rendering a page, or that wake an async task are sent from a
+//! thread of their own, so that a signal's report does not wait for them. There is one such thread
+//! at a time: requests that arrive while it runs share the next report.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+
+use super::{Plan, make};
+use crate::model::{Report, Sender, Trigger};
+use crate::sinks::Stderr;
+use crate::sys::own_threads;
+use crate::trigger::reply::Reply;
+use crate::trigger::{Deferred, Inbox, Outbox, Request};
+use crate::views::{self, Detail, Format, Stream};
+
+/// How reports are written to standard error.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Style {
+    pub(crate) format: Format,
+    pub(crate) detail: Detail,
+}
+
+/// The reporter's loop. It returns after [`Request::Stop`].
+pub(crate) fn serve(mut inbox: Inbox, outbox: &Arc<Outbox>, plan: &Plan, signal_name: &str, style: Style) {
+    let mut stderr = Stderr::default();
+    let mut last = 0;
+    let mut pending = Pending::default();
+    loop {
+        pending.add(inbox.wait());
+        let batch = pending.next_batch();
+        if let Some(trigger) = batch.trigger(signal_name) {
+            let notes = stderr.take_loss().map(|loss| loss_note(last, &loss));
+            let mut stream = (!batch.signals.is_empty()).then(|| Stream::new(style.format, style.detail));
+            let report = make(plan, trigger, notes.into_iter().collect(), |piece| {
+                if let Some(stream) = &mut stream {
+                    stderr.write(&stream.piece(&piece));
+                }
+            });
+            last = report.heading.number;
+            let report = Arc::new(report);
+            pending.replying = send_apart(batch.deferred, &report, outbox);
+            // Before the rest goes to standard error, which may be blocked for seconds.
+            match stream {
+                Some(stream) => {
+                    answer(batch.captures, Arc::clone(&report));
+                    stderr.write(&stream.finish(&report));
+                }
+                None => answer(batch.captures, report),
+            }
+        }
+        if pending.stop {
+            inbox.close();
+            return;
+        }
+    }
+}
+
+/// Answers the requests of a process without a reporter, on the calling thread, with one report.
+pub(crate) fn serve_once(plan: &Plan, requests: Vec<Request>) {
+    let mut pending = Pending::default();
+    pending.add(requests);
+    let batch = pending.next_batch();
+    if let Some(trigger) = batch.trigger("") {
+        let report = Arc::new(make(plan, trigger, Vec::new(), |_| ()));
+        let to_send = (!batch.deferred.is_empty()).then(|| Arc::clone(&report));
+        // First those that need no rendering.
+        answer(batch.captures, report);
+        if let Some(report) = to_send {
+            send_all(batch.deferred, &report);
+        }
+    }
+}
+
+/// The requests that have arrived and have not been answered.
+#[derive(Default)]
+struct Pending {
+    batch: Batch,
+    /// Replies to an earlier report are still being sent.
+    replying: bool,
+    stop: bool,
+}
+
+/// The requests that one report answers.
+#[derive(Default)]
+struct Batch {
+    signals: Vec<Option<Sender>>,
+    captures: Vec<Reply<Arc<Report>>>,
+    deferred: Vec<Deferred>,
+}
+
+impl Pending {
+    fn add(&mut self, requests: Vec<Request>) {
+        for request in requests {
+            match request {
+                Request::Signal { sender } => self.batch.signals.push(sender),
+                Request::Capture(reply) => self.batch.captures.push(reply),
+                Request::Deferred(deferred) => self.batch.deferred.push(deferred),
+                Request::Replied => self.replying = false,
+                Request::Stop => self.stop = true,
+            }
+        }
+    }
+
+    /// All requests, but deferred ones while replies to the report before are being sent.
+    fn next_batch(&mut self) -> Batch {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.captures.retain(Reply::is_wanted);
+        batch.deferred.retain(Deferred::is_wanted);
+        if self.replying {
+            self.batch.deferred = std::mem::take(&mut batch.deferred);
+        }
+        batch
+    }
+}
+
+impl Batch {
+    /// The trigger to write into the heading: the last signal, if there is any. `None` if no report
+    /// is wanted.
+    fn trigger(&self, signal_name: &str) -> Option<Trigger> {
+        let by_signal = self.signals.last().map(|sender| Trigger::Signal {
+            name: signal_name.to_owned(),
+            sender: sender.clone(),
+            coalesced: self.signals.len() as u64 - 1,
+        });
+        let by_call = !self.captures.is_empty() || !self.deferred.is_empty();
+        by_signal.or_else(|| by_call.then_some(Trigger::Api))
+    }
+}
+
+/// The last reply takes the report itself: a single caller gets it without a copy.
+fn answer(mut replies: Vec<Reply<Arc<Report>>>, report: Arc<Report>) {
+    let Some(last) = replies.pop() else { return };
+    for reply in replies {
+        reply.send(Arc::clone(&report));
+    }
+    last.send(report);
+}
+
+/// Sends deferred replies from a thread of their own, which reports its end to the reporter.
+/// False if there is no such thread.
+fn send_apart(deferred: Vec<Deferred>, report: &Arc<Report>, outbox: &Arc<Outbox>) -> bool {
+    /// Sends the message however the thread ends.
+    struct OnEnd(Arc<Outbox>);
+    impl Drop for OnEnd {
+        fn drop(&mut self) {
+            self.0.send(Request::Replied);
+        }
+    }
+    if deferred.is_empty() {
+        return false;
+    }
+    let (report, outbox) = (Arc::clone(report), Arc::clone(outbox));
+    // If there is no thread for it, the replies are dropped, which tells the tasks so.
+    let sending = own_threads::spawn("gmr reply", move || {
+        let _on_end = OnEnd(outbox);
+        send_all(deferred, &report);
+    });
+    sending.is_ok()
+}
+
+/// Sends each reply, and renders the report once for each format.
+fn send_all(deferred: Vec<Deferred>, report: &Arc<Report>) {
+    send_rendered(deferred, report, |report, format| views::written(report, format, Detail::Short));
+}
+
+fn send_rendered(deferred: Vec<Deferred>, report: &Arc<Report>, render: impl Fn(&Report, Format) -> Vec<u8>) {
+    let mut rendered = Vec::new();
+    for request in deferred {
+        match request {
+            Deferred::Report(reply) => guarded(|| reply.send(Arc::clone(report))),
+            Deferred::Rendered(format, reply) => {
+                let known = rendered.iter().find(|(known, _)| *known == format);
+                let bytes = match known {
+                    Some((_, bytes)) => Option::clone(bytes),
+                    None => guarded(|| render(report, format)).map(Arc::new),
+                };
+                rendered.push((format, bytes.clone()));
+                guarded(|| reply.send(bytes))
+            }
+        };
+    }
+}
+
+/// A view or a waker that panics takes no other reply with it.
+fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+fn loss_note(number: u64, (bytes, reason): &(u64, String)) -> String {
+    format!("report {number} lost its last {bytes} bytes on standard error: {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::trigger::reply::{Answer, block_on, channel};
+
+    fn rendered(format: Format) -> (Deferred, Answer<Option<Arc<Vec<u8>>>>) {
+        let (reply, answer) = channel();
+        (Deferred::Rendered(format, reply), answer)
+    }
+
+    #[cfg(feature = "json")]
+    #[test]
+    fn each_format_is_rendered_once_and_a_view_that_panics_costs_its_own_replies() {
+        let formats = [Format::Text, Format::Json, Format::Text, Format::JsonLines, Format::Json];
+        let (deferred, answers): (Vec<_>, Vec<_>) = formats.map(rendered).into_iter().unzip();
+        let calls = RefCell::new(Vec::new());
+        let report = Arc::new(Report::capture());
+        send_rendered(deferred, &report, |_, format| {
+            calls.borrow_mut().push(format);
+            assert_ne!(format, Format::Json, "a fault of the view");
+            format.name().into()
+        });
+        assert_eq!(calls.into_inner(), [Format::Text, Format::Json, Format::JsonLines]);
+        let answers: Vec<_> = answers.into_iter().map(|answer| block_on(answer).unwrap()).collect();
+        let texts: Vec<_> =
+            answers.iter().map(|bytes| bytes.as_ref().map(|bytes| bytes.as_slice())).collect();
+        assert_eq!(texts, [Some(&b"text"[..]), None, Some(b"text"), Some(b"json-lines"), None]);
+    }
+
+    #[test]
+    fn deferred_requests_wait_while_replies_are_sent_and_others_do_not() {
+        let mut pending = Pending { replying: true, ..Pending::default() };
+        let (deferred, _answer) = rendered(Format::Text);
+        let (reply, _capture) = channel();
+        pending.add(vec![Request::Deferred(deferred), Request::Capture(reply)]);
+        let batch = pending.next_batch();
+        assert_eq!((batch.captures.len(), batch.deferred.len()), (1, 0));
+        assert_eq!(pending.next_batch().trigger("SIGUSR2"), None, "no report until the replies are sent");
+        pending.add(vec![Request::Replied]);
+        let batch = pending.next_batch();
+        assert_eq!((batch.trigger("SIGUSR2"), batch.deferred.len()), (Some(Trigger::Api), 1));
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_is_not_answered() {
+        let mut pending = Pending::default();
+        let (deferred, answer) = rendered(Format::Text);
+        drop(answer);
+        pending.add(vec![Request::Deferred(deferred)]);
+        assert_eq!(pending.next_batch().trigger("SIGUSR2"), None);
+    }
+
+    #[test]
+    fn a_signal_is_the_trigger_of_a_report_for_several() {
+        let mut pending = Pending::default();
+        let (reply, _answer) = channel();
+        let signal = || Request::Signal { sender: None };
+        pending.add(vec![signal(), Request::Capture(reply), signal()]);
+        let expected = Trigger::Signal { name: "SIGUSR2".into(), sender: None, coalesced: 1 };
+        assert_eq!(pending.next_batch().trigger("SIGUSR2"), Some(expected));
+    }
+}

@@ -1,0 +1,212 @@
+//! Requests that a caller waits on: `Report::capture`, its async form, and those over HTTP.
+//!
+//! They go to the installed reporter's inbox, like a signal. Without a reporter, a thread is started
+//! that answers them and ends. Either way the caller's thread makes nothing itself, and callers who
+//! wait at the same time share one report.
+
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::generators::Identity;
+use crate::model::{Content, Heading, Report, Section, Summary, Trigger};
+use crate::reporter::{self, Plan};
+use crate::section::panics;
+use crate::sys::own_threads;
+use crate::trigger::reply::{self, Reply, block_on};
+use crate::trigger::{Deferred, Request};
+use crate::{capture, install};
+
+impl Report {
+    /// Makes a report and returns it. **Blocks the calling thread until the report is made**; in
+    /// async code, use [`capture_async`](Self::capture_async).
+    ///
+    /// A report takes milliseconds, and never longer than the deadlines of its generators together.
+    /// If one is being made already, this call gets the next one, which it shares with other callers.
+    /// gmr need not be installed.
+    ///
+    /// A section's function can't capture a report, since that report would wait for the section.
+    /// It gets a report with a single section, which says so.
+    ///
+    /// ```
+    /// let report = gmr_runtime::Report::capture();
+    /// assert!(report.section("Threads").is_some());
+    /// println!("{report}");
+    /// ```
+    pub fn capture() -> Self {
+        finish(block_on(ask(Request::Capture)))
+    }
+
+    /// Makes a report without blocking the calling thread. Works on any async runtime, and needs
+    /// none of a runtime's own threads or timers.
+    ///
+    /// Otherwise like [`capture`](Self::capture). Nothing happens until the future is polled. It is
+    /// cancel-safe: dropping it gives up this request and affects no other.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let report = gmr_runtime::Report::capture_async().await;
+    /// assert!(report.section("Threads").is_some());
+    /// # });
+    /// ```
+    pub async fn capture_async() -> Self {
+        finish(ask(|reply| Request::Deferred(Deferred::Report(reply))).await)
+    }
+}
+
+/// The next report in this format, rendered on a thread of gmr's own. `None` if it cannot be made.
+#[cfg(feature = "axum")]
+pub(crate) async fn rendered(format: crate::views::Format) -> Option<Arc<Vec<u8>>> {
+    ask(|reply| Request::Deferred(Deferred::Rendered(format, reply))).await.ok().flatten()
+}
+
+fn finish(answer: Result<Arc<Report>, String>) -> Report {
+    answer.map_or_else(|reason| refused(&reason), Arc::unwrap_or_clone)
+}
+
+/// A report that could not be made, with the reason.
+fn refused(reason: &str) -> Report {
+    let content = Content::Error(reason.to_owned());
+    let section = Section { title: "Report".to_owned(), took_us: 0, content };
+    Report {
+        heading: Heading {
+            number: 0,
+            made_at: humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string(),
+            pid: std::process::id(),
+            trigger: Trigger::Api,
+            notes: Vec::new(),
+        },
+        sections: vec![section],
+        frames: Vec::new(),
+        summary: Summary { number: 0, sections: 1, failed: 1, threads: 0, took_us: 0 },
+    }
+}
+
+/// Sends a request and waits for its answer.
+///
+/// # Errors
+/// Why there is none.
+async fn ask<T>(request: impl Fn(Reply<T>) -> Request) -> Result<T, String> {
+    if panics::in_generator() {
+        return Err("a section cannot capture a report: the report would wait for the section".to_owned());
+    }
+    let (reply, answer) = reply::channel();
+    if install::send(request(reply))
+        && let Some(value) = answer.await
+    {
+        return Ok(value);
+    }
+    // There is no reporter, or it has been stopped before it came to this request.
+    let (reply, answer) = reply::channel();
+    send_without_reporter(request(reply)).map_err(|error| format!("no thread to make it on: {error}"))?;
+    answer.await.ok_or_else(|| "making it panicked".to_owned())
+}
+
+/// The requests to a process without a reporter.
+static PENDING: Mutex<Pending> = Mutex::new(Pending { requests: Vec::new(), answering: None });
+
+struct Pending {
+    requests: Vec<Request>,
+    /// The process in which a thread answers them. A forked child has a copy of this memory, but not
+    /// that thread.
+    answering: Option<u32>,
+}
+
+fn pending() -> MutexGuard<'static, Pending> {
+    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has a thread answer this request; the one that runs already, or a new one.
+///
+/// # Errors
+/// The operating system refused the thread.
+fn send_without_reporter(request: Request) -> io::Result<()> {
+    let this = Some(std::process::id());
+    {
+        let mut pending = pending();
+        if pending.answering == this {
+            pending.requests.push(request);
+            return Ok(());
+        }
+        pending.answering = this;
+        // What the parent of a forked child has left here: its tasks are not to be woken.
+        std::mem::forget(std::mem::replace(&mut pending.requests, vec![request]));
+    }
+    own_threads::spawn(own_threads::REPORTER, answer_pending).inspect_err(|_| {
+        let requests = {
+            let mut pending = pending();
+            pending.answering = None;
+            std::mem::take(&mut pending.requests)
+        };
+        // Wakes whoever waits, which must not happen under the lock.
+        drop(requests);
+    })
+}
+
+/// Makes reports until no request is left.
+fn answer_pending() {
+    static PLAN: OnceLock<Plan> = OnceLock::new();
+    // If this fails, the report says why it has no stacks.
+    let _ = capture::prepare(None);
+    capture::shield_thread(None);
+    panics::install_hook();
+    let plan = PLAN.get_or_init(|| Plan::new(Identity::default(), Vec::new()));
+    loop {
+        let requests = {
+            let mut pending = pending();
+            if pending.requests.is_empty() {
+                pending.answering = None;
+                return;
+            }
+            std::mem::take(&mut pending.requests)
+        };
+        // A panic drops the replies, which tells the callers that there is no report.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| reporter::serve_once(plan, requests)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::section::generator::Generator;
+
+    #[test]
+    fn a_section_gets_a_report_that_says_why_it_is_empty() {
+        let nested = |capture: fn() -> Report| {
+            let generator = Generator::new("Nested", move || Content::Text(capture().to_text()));
+            let mut content = None;
+            crate::section::run::run_all(
+                &[Arc::new(generator)],
+                std::time::Duration::from_secs(10),
+                |_, outcome| content = Some(outcome.content),
+            );
+            content
+        };
+        for capture in [Report::capture, || block_on(Report::capture_async())] {
+            let content = nested(capture);
+            let Some(Content::Text(text)) = &content else { panic!("{content:?}") };
+            assert!(text.contains("error: a section cannot capture a report"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_future_can_move_between_threads() {
+        fn is_send<T: Send + 'static>(_: &T) -> bool {
+            true
+        }
+        assert!(is_send(&Report::capture_async()));
+    }
+
+    #[test]
+    fn the_callers_thread_does_not_make_the_report() {
+        let report = block_on(Report::capture_async());
+        let Some(Content::Threads(threads)) = report.section("Threads").map(|section| &section.content)
+        else {
+            panic!("{report}")
+        };
+        let role = |tid| threads.threads.iter().find(|thread| thread.tid == tid).map(|thread| thread.role);
+        if cfg!(target_os = "linux") {
+            assert_eq!(role(crate::sys::current_tid()), Some(crate::model::Role::Program));
+        }
+    }
+}
