@@ -232,7 +232,7 @@ pub use gmr_runtime::ParseReportError;
 #[cfg(feature = "axum")]
 pub use gmr_runtime::axum;
 pub use gmr_runtime::model;
-pub use gmr_runtime::{Builder, Error, ErrorKind, Format, Guard, Report, Secret, masked};
+pub use gmr_runtime::{Builder, Error, ErrorKind, Format, Generator, Guard, Report, Secret, display, masked};
 
 pub mod task {
     //! Tracks async tasks, so that a report shows where each one waits.

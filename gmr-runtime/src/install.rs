@@ -1,24 +1,21 @@
 //! Installing gmr in a process: the settings, the reporter's start, and the guard that ends it.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 use std::io::Write;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::Serialize;
-
 use crate::error::{self, Error, ErrorKind};
 use crate::generators::Identity;
-use crate::model::Content;
 use crate::reporter::{self, Plan, Style};
+use crate::section::added;
 use crate::section::generator::Generator;
-use crate::section::{convert, panics};
+use crate::section::panics;
 use crate::sys::own_threads;
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Outbox, Request};
 use crate::views::{Detail, Format};
-use crate::{capture, env, mask};
+use crate::{capture, env};
 
 /// The default report signal, which is that of the services of `OpenStack`.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
@@ -68,6 +65,7 @@ pub struct Builder {
     signal: Option<Cow<'static, str>>,
     format: Format,
     sections: Vec<Generator>,
+    groups: Vec<Generator>,
 }
 
 impl Builder {
@@ -137,44 +135,40 @@ impl Builder {
         self
     }
 
-    /// Adds a section. What `generate` returns is shown as `#[gmr::section]` shows it: a string as text, `None` as nothing, anything else that
-    /// serializes as nested `key = value`, secrets masked.
+    /// Adds a section, as `#[gmr::section]` does for a function.
     ///
-    /// It is called on a thread of gmr's own, for each report, with a deadline of two seconds.
+    /// `generator` is a closure that returns a `Serialize` value. For a closure that can fail, and to
+    /// set the section's order and deadline, pass a [`Generator`](crate::Generator); to show a value
+    /// that is `Display` only, wrap it in [`display`](crate::display). gmr calls the closure once for
+    /// each report, on a thread of its own, and masks secrets in the value.
     ///
     /// ```
-    /// # use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
-    /// let served = Arc::new(AtomicU64::new(0));
-    /// let counter = Arc::clone(&served);
-    /// let builder = gmr_runtime::Builder::new()
-    ///     .section("Served", move || counter.load(Ordering::Relaxed));
+    /// use std::time::Duration;
+    /// use gmr_runtime::{Builder, Generator};
+    ///
+    /// let builder = Builder::new()
+    ///     .section("Queue", || std::collections::BTreeMap::from([("waiting", 17)]))
+    ///     .section("Orders", Generator::new(|| 3).order(-1).timeout(Duration::from_secs(5)));
     /// ```
     #[must_use]
-    pub fn section<T: Serialize>(
-        mut self,
-        title: impl Into<String>,
-        generate: impl Fn() -> T + Send + Sync + 'static,
-    ) -> Self {
-        self.sections.push(Generator::new(title, move || convert::from_serialize(&generate())));
+    pub fn section(mut self, title: impl Into<String>, generator: impl Into<added::Generator>) -> Self {
+        self.sections.push(generator.into().titled(title.into()));
         self
     }
 
-    /// Adds a section that may fail: the error is shown in its place.
+    /// Adds a group to the Configuration section, as `#[gmr::config]` does for a function. Takes
+    /// what [`section`](Self::section) takes.
     ///
     /// ```
-    /// let builder = gmr_runtime::Builder::new()
-    ///     .try_section("Load", || std::fs::read_to_string("/proc/loadavg"));
+    /// use gmr_runtime::{Builder, Generator};
+    ///
+    /// let builder = Builder::new()
+    ///     .config("Database", || std::collections::BTreeMap::from([("host", "db1")]))
+    ///     .config("Limits", Generator::fallible(|| std::fs::read_to_string("/proc/self/limits")));
     /// ```
     #[must_use]
-    pub fn try_section<T: Serialize, E: Display>(
-        mut self,
-        title: impl Into<String>,
-        generate: impl Fn() -> Result<T, E> + Send + Sync + 'static,
-    ) -> Self {
-        self.sections.push(Generator::new(title, move || match generate() {
-            Ok(value) => convert::from_serialize(&value),
-            Err(error) => Content::Error(mask::text(&error.to_string()).into_owned()),
-        }));
+    pub fn config(mut self, title: impl Into<String>, generator: impl Into<added::Generator>) -> Self {
+        self.groups.push(generator.into().titled(title.into()));
         self
     }
 
@@ -217,7 +211,7 @@ impl Builder {
         let (outbox, inbox) = trigger::open(Some(number))
             .map_err(|error| Error::system(&format!("could not handle {name}"), error))?;
         let outbox = Arc::new(outbox);
-        let plan = Plan::new(self.identity, self.sections);
+        let plan = Plan::new(self.identity, self.sections, self.groups);
         let reporters_outbox = Arc::clone(&outbox);
         own_threads::spawn(own_threads::REPORTER, move || {
             capture::shield_thread(Some(number));

@@ -12,7 +12,7 @@
 //! | `trigger` | turns an event, such as a signal, into a request to the reporter |
 //! | `generators` | the built-in sections |
 //! | [`task`] | async tasks, and where they wait |
-//! | `section` | registers and runs sections, so that none harms another |
+//! | `section` | registers and runs sections, so that none harms another: [`Generator`] |
 //! | `symbols` | resolves addresses to functions, files and lines |
 //! | `capture` | takes stacks; most of the `unsafe` is here |
 //! | `threads` | reads what the kernel says about threads |
@@ -62,6 +62,7 @@ pub use error::{Error, ErrorKind};
 pub use install::{Builder, Guard};
 pub use mask::{Secret, masked};
 pub use model::Report;
+pub use section::added::{Generator, display};
 pub use views::Format;
 
 #[doc(hidden)]

@@ -37,21 +37,29 @@ enum Part {
 }
 
 impl Plan {
-    /// The built-in sections, then those registered at compile time, then those added at run time.
-    pub(crate) fn new(identity: Identity, added: Vec<Generator>) -> Self {
-        let registered = |kind| registry::entries(kind).into_iter().map(Generator::registered);
-        let groups = registered(Kind::Config).map(Arc::new).collect();
+    /// The built-in sections, with the Configuration section's groups, then the others. `sections`
+    /// and `groups` are those that [`Builder`](crate::Builder) adds to the registered ones.
+    pub(crate) fn new(identity: Identity, sections: Vec<Generator>, groups: Vec<Generator>) -> Self {
         let section = |generator| Part::Section(Arc::new(generator));
         let mut parts: Vec<Part> =
             generators::before_configuration(identity).into_iter().map(section).collect();
-        parts.push(Part::Configuration(groups));
-        parts.extend(registered(Kind::Section).chain(added).map(section));
+        let groups = in_order(Kind::Config, groups);
+        parts.push(Part::Configuration(groups.into_iter().map(Arc::new).collect()));
+        parts.extend(in_order(Kind::Section, sections).into_iter().map(section));
         Self { parts }
     }
 
     fn generators(&self) -> Vec<Arc<Generator>> {
         self.parts.iter().flat_map(Part::generators).cloned().collect()
     }
+}
+
+/// By order; of the same order, the registered ones come first, and the added ones as they were added.
+fn in_order(kind: Kind, added: Vec<Generator>) -> Vec<Generator> {
+    let registered = registry::entries(kind).into_iter().map(Generator::registered);
+    let mut all: Vec<_> = registered.chain(added).collect();
+    all.sort_by_key(|generator| generator.order);
+    all
 }
 
 impl Part {

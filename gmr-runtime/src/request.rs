@@ -150,7 +150,7 @@ fn answer_pending() {
     let _ = capture::prepare(None);
     capture::shield_thread(None);
     panics::install_hook();
-    let plan = PLAN.get_or_init(|| Plan::new(Identity::default(), Vec::new()));
+    let plan = PLAN.get_or_init(|| Plan::new(Identity::default(), Vec::new(), Vec::new()));
     loop {
         let requests = {
             let mut pending = pending();
@@ -178,7 +178,7 @@ mod tests {
             crate::section::run::run_all(
                 &[Arc::new(generator)],
                 std::time::Duration::from_secs(10),
-                |_, outcome| content = Some(outcome.content),
+                |_, outcome| content = Some(outcome.output.content),
             );
             content
         };

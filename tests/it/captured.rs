@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::program::{Program, program, wait_until};
 use crate::report::{Report, list, text};
@@ -40,6 +40,13 @@ fn a_captured_report_serializes_whole() {
     assert_eq!(report.group("Database"), &database);
     assert_eq!(report.data("Added", "fields"), &json!([1, 2, 3]));
     assert_eq!(report.data("Failing", "error"), "not today");
+
+    // What a builder adds is sorted among what is registered, by its order.
+    let titles = |list: &[Value]| list.iter().map(|item| text(&item["title"]).to_owned()).collect::<Vec<_>>();
+    assert_eq!(titles(list(report.data("Configuration", "configuration"))), ["First", "Database", "Late"]);
+    assert_eq!(report.titles()[5..], ["Early", "Added", "Failing", "Nested"]);
+    assert_eq!(report.data("Early", "text"), "7");
+
     assert!(!report.to_string().contains("hunter2"));
 
     // A section can't wait for a report that waits for the section: it gets one that only says so.
@@ -64,5 +71,5 @@ fn python_reads_it_too() {
     let Ok(mut python) = python else { return tools::missing("python3") };
     python.stdin.take().expect("it is piped").write_all(json.as_bytes()).expect("it reads");
     let output = python.wait_with_output().expect("it ends");
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "8 8");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "9 9");
 }

@@ -1,4 +1,4 @@
-//! Adopts gmr without an attribute, and prints a report of its own as JSON for each line it is told.
+//! Installs gmr without an attribute on `main`, and answers each line with a report as JSON.
 
 #[gmr::config]
 fn database() -> std::collections::BTreeMap<&'static str, &'static str> {
@@ -9,7 +9,10 @@ fn main() -> Result<(), gmr::Error> {
     let _guard = gmr::Builder::new()
         .product("captured")
         .section("Added", || [1, 2, 3])
-        .try_section("Failing", || Err::<u64, _>("not today"))
+        .section("Early", gmr::Generator::new(|| gmr::display('7')).order(-1))
+        .config("Late", gmr::Generator::new(|| 7).order(1))
+        .config("First", gmr::Generator::new(|| 1).order(-1))
+        .section("Failing", gmr::Generator::fallible(|| Err::<u64, _>("not today")))
         .section("Nested", gmr::Report::capture)
         .install()?;
     gmr_tests::converse(|_| match serde_json::to_string(&gmr::Report::capture()) {

@@ -13,6 +13,8 @@ use super::registry::{DEFAULT_TIMEOUT, SectionEntry};
 /// Makes the content of one section.
 pub(crate) struct Generator {
     pub(crate) title: String,
+    /// Lower comes first.
+    pub(crate) order: i32,
     pub(crate) timeout: Duration,
     make: Box<dyn Fn() -> Output + Send + Sync>,
     busy: AtomicBool,
@@ -37,6 +39,7 @@ impl Generator {
     ) -> Self {
         Self {
             title: title.into(),
+            order: 0,
             timeout: DEFAULT_TIMEOUT,
             make: Box::new(move || make().into()),
             busy: AtomicBool::new(false),
@@ -50,10 +53,17 @@ impl Generator {
         self
     }
 
+    pub(crate) fn with_order(mut self, order: i32) -> Self {
+        self.order = order;
+        self
+    }
+
     /// The generator of a registered function.
     pub(crate) fn registered(entry: &SectionEntry) -> Self {
         let generate = entry.generate;
-        Self::new(entry.shown_title(), generate).with_timeout(entry.timeout.unwrap_or(DEFAULT_TIMEOUT))
+        Self::new(entry.shown_title(), generate)
+            .with_order(entry.order)
+            .with_timeout(entry.timeout.unwrap_or(DEFAULT_TIMEOUT))
     }
 
     /// Claims the generator for one run. False while an earlier run has not ended.

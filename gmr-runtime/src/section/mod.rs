@@ -3,6 +3,7 @@
 //!
 //! This room knows nothing of signals, of text, or of what any particular section shows.
 
+pub(crate) mod added;
 pub mod convert;
 pub(crate) mod generator;
 pub(crate) mod output;
