@@ -1,6 +1,7 @@
 //! All tracked tasks. Adding and removing one locks one shard for a moment; a report copies the
 //! shards one after the other. Nothing here knows what a task does.
 
+use std::num::NonZeroU64;
 use std::panic::Location;
 use std::sync::{Arc, PoisonError, TryLockError};
 
@@ -12,6 +13,9 @@ pub(super) const SHARDS: usize = 16;
 
 /// How often a report tries to lock a shard before it leaves its tasks out.
 const ATTEMPTS: usize = 1_000;
+
+/// The lower half of an id.
+const LOWER_HALF: u64 = 0xffff_ffff;
 
 #[derive(Debug)]
 pub(super) struct Registry {
@@ -30,12 +34,24 @@ impl Shard {
     }
 }
 
-/// Where a task is found: the id determines the shard. Slots are reused by later tasks, ids are
-/// not.
+/// Where a task is found, in one word, which each poll copies: the lower half of the task's id,
+/// which determines the shard, and its slot. Later tasks reuse the slot; the id tells them apart.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    id: u64,
-    slot: usize,
+pub(super) struct Place(NonZeroU64);
+
+impl Place {
+    /// No shard has 2³² slots: the entries of its tasks alone would take a terabyte.
+    fn new(id: u64, slot: usize) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(id << 32 | slot as u64))
+    }
+
+    fn id(self) -> u64 {
+        (self.0.get() - 1) >> 32
+    }
+
+    fn slot(self) -> usize {
+        usize::try_from((self.0.get() - 1) & LOWER_HALF).unwrap_or(usize::MAX)
+    }
 }
 
 impl Registry {
@@ -58,15 +74,15 @@ impl Registry {
         });
         shard.slots[slot] = Some(Arc::clone(&entry));
         drop(shard);
-        (entry, Place { id, slot })
+        (entry, Place::new(id, slot))
     }
 
     /// Removes a task that has ended. A later task reuses its slot.
     pub(super) fn remove(&self, entry: &Entry, place: Place) {
         entry.finish();
-        let mut shard = self.shard(place.id).lock().unwrap_or_else(PoisonError::into_inner);
-        let removed = shard.slots[place.slot].take();
-        shard.free.push(place.slot);
+        let mut shard = self.shard(place.id()).lock().unwrap_or_else(PoisonError::into_inner);
+        let removed = shard.slots[place.slot()].take();
+        shard.free.push(place.slot());
         drop(shard);
         // Outside of the lock: dropping an entry drops a waker of the runtime's.
         drop(removed);
@@ -74,9 +90,9 @@ impl Registry {
 
     /// The task at this place, unless it was removed. Takes constant time.
     pub(super) fn find(&self, place: Place) -> Option<Shared> {
-        let shard = self.shard(place.id).lock().unwrap_or_else(PoisonError::into_inner);
-        let task = shard.slots.get(place.slot)?.as_ref()?;
-        (task.id == place.id).then(|| Arc::clone(task))
+        let shard = self.shard(place.id()).lock().unwrap_or_else(PoisonError::into_inner);
+        let task = shard.slots.get(place.slot())?.as_ref()?;
+        (task.id & LOWER_HALF == place.id()).then(|| Arc::clone(task))
     }
 
     /// All tasks in the order in which they were started, and how many shards could not be read
