@@ -39,6 +39,7 @@ pub mod axum;
 mod capture;
 mod env;
 mod error;
+mod findings;
 mod generators;
 mod install;
 mod mask;

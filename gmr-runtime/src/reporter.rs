@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::findings;
 use crate::generators::{self, Identity};
 use crate::model::{Content, Frame, Group, Heading, Report, Section, Summary, Trigger};
 use crate::section::generator::Generator;
 use crate::section::registry::{self, Kind};
-use crate::section::run::{self, Outcome};
+use crate::section::run::{self, Outcome, Update};
 use crate::views::Piece;
 
 pub(crate) use serve::{Style, serve, serve_once};
@@ -111,7 +112,7 @@ pub(crate) fn make(
     let mut frames = Vec::new();
     let mut outcomes = Vec::new();
     // Finishes every part whose outcomes are all there; one that has no generators is finished with the one before it.
-    let mut finish_parts = |outcomes: &mut Vec<Outcome>| {
+    let mut finish_parts = |outcomes: &mut Vec<Outcome>, known: &mut dyn FnMut(Piece<'_>)| {
         while let Some(part) = plan.parts.get(sections.len())
             && part.generators().len() == outcomes.len()
         {
@@ -120,10 +121,15 @@ pub(crate) fn make(
             sections.push(section);
         }
     };
-    run::run_all(&plan.generators(), TOTAL, |_, outcome| {
-        outcomes.push(outcome);
-        finish_parts(&mut outcomes);
+    run::run_all(&plan.generators(), TOTAL, |update| match update {
+        Update::Outcome(outcome) => {
+            outcomes.push(outcome);
+            finish_parts(&mut outcomes, &mut known);
+        }
+        Update::Slow => known(Piece::Slow),
     });
+    let findings = findings::find(&sections, &frames);
+    known(Piece::Findings(&findings));
 
     let summary = Summary {
         number: heading.number,
@@ -133,7 +139,7 @@ pub(crate) fn make(
         took_us: microseconds(begun.elapsed()),
     };
     known(Piece::Summary(&summary));
-    Report { heading, sections, frames, summary }
+    Report { heading, findings, sections, frames, summary }
 }
 
 fn threads_in(section: &Section) -> usize {

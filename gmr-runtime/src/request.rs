@@ -76,6 +76,7 @@ fn refused(reason: &str) -> Report {
             trigger: Trigger::Api,
             notes: Vec::new(),
         },
+        findings: Vec::new(),
         sections: vec![section],
         frames: Vec::new(),
         summary: Summary { number: 0, sections: 1, failed: 1, threads: 0, took_us: 0 },
@@ -169,17 +170,19 @@ fn answer_pending() {
 mod tests {
     use super::*;
     use crate::section::generator::Generator;
+    use crate::section::run::{self, Update};
 
     #[test]
     fn a_section_gets_a_report_that_says_why_it_is_empty() {
         let nested = |capture: fn() -> Report| {
             let generator = Generator::new("Nested", move || Content::Text(capture().to_text()));
             let mut content = None;
-            crate::section::run::run_all(
-                &[Arc::new(generator)],
-                std::time::Duration::from_secs(10),
-                |_, outcome| content = Some(outcome.output.content),
-            );
+            let total = std::time::Duration::from_secs(10);
+            run::run_all(&[Arc::new(generator)], total, |update| {
+                if let Update::Outcome(outcome) = update {
+                    content = Some(outcome.output.content);
+                }
+            });
             content
         };
         for capture in [Report::capture, || block_on(Report::capture_async())] {

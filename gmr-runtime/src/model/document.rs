@@ -3,13 +3,13 @@
 //!
 //! This is the contract with whoever reads reports: `docs/report-schema.md`.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Content, Frame, Heading, Report, Section, Stack, Summary};
+use super::{Content, Finding, Frame, Heading, Report, Section, Stack, Summary};
 
 /// The version of the schema that is written: a major and a minor number.
 /// `docs/report-schema.md` says what a step of either may change.
-pub const SCHEMA_VERSION: &str = "1.0";
+pub const SCHEMA_VERSION: &str = "1.1";
 
 /// What every version of this major number begins with.
 const MAJOR: &str = "1.";
@@ -24,11 +24,14 @@ const MAJOR: &str = "1.";
         description = "A report about a running process, as gmr writes it. See report-schema.md."
     )
 )]
-pub(super) struct Document {
+struct Document {
     /// The version of the schema: major and minor number.
     schema_version: String,
     /// Which report this is, and who asked for it.
     heading: Heading,
+    /// What is wrong, or may be, the worst first. Absent before version 1.1.
+    #[serde(default)]
+    findings: Vec<Finding>,
     /// The sections, in the order in which they are shown.
     sections: Vec<Section>,
     /// The frames of all stacks. A stack holds their numbers, from 0.
@@ -43,6 +46,7 @@ pub(super) struct Document {
 struct Written<'a> {
     schema_version: &'static str,
     heading: &'a Heading,
+    findings: &'a [Finding],
     sections: &'a [Section],
     frames: &'a [Frame],
     summary: &'a Summary,
@@ -61,9 +65,15 @@ pub(crate) fn check_version(version: &str) -> Result<(), String> {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { heading, sections, frames, summary } = self;
+        let Self { heading, findings, sections, frames, summary } = self;
         let schema_version = SCHEMA_VERSION;
-        Written { schema_version, heading, sections, frames, summary }.serialize(serializer)
+        Written { schema_version, heading, findings, sections, frames, summary }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Report {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Document::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
     }
 }
 
@@ -74,12 +84,12 @@ impl TryFrom<Document> for Report {
     /// A stack names a frame that the document does not have, or the document is of another major
     /// version.
     fn try_from(document: Document) -> Result<Self, String> {
-        let Document { schema_version, heading, sections, frames, summary } = document;
+        let Document { schema_version, heading, findings, sections, frames, summary } = document;
         check_version(&schema_version)?;
         for section in &sections {
             check_frames(&section.content, frames.len())?;
         }
-        Ok(Self { heading, sections, frames, summary })
+        Ok(Self { heading, findings, sections, frames, summary })
     }
 }
 

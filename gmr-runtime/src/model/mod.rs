@@ -4,6 +4,7 @@
 //! times are RFC 3339 in UTC.
 
 mod document;
+mod finding;
 mod green_threads;
 mod origin;
 mod package;
@@ -15,6 +16,7 @@ mod value;
 pub use document::SCHEMA_VERSION;
 #[cfg(feature = "json")]
 pub(crate) use document::check_version;
+pub use finding::{Finding, Severity};
 pub use green_threads::{GreenThreads, Label, Runtime, Task, TaskState};
 pub(crate) use origin::is_unqualified;
 pub use package::Package;

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::document::Document;
-use super::{Frame, GreenThreads, Package, Processes, Stack, Threads, Value};
+use super::{Finding, Frame, GreenThreads, Package, Processes, Stack, Threads, Value};
 
 /// A complete report about this process.
 ///
@@ -26,12 +25,13 @@ use super::{Frame, GreenThreads, Package, Processes, Stack, Threads, Value};
 ///     }
 /// }
 /// ```
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "Document")]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
     /// Which report this is, and who asked for it.
     pub heading: Heading,
+    /// What is wrong, or may be, the worst first.
+    pub findings: Vec<Finding>,
     /// The sections, in the order in which they are shown.
     pub sections: Vec<Section>,
     /// The frames of all stacks.

@@ -36,15 +36,30 @@ const NAMES: Duration = Duration::from_millis(500);
 /// Where to look at a thread that does not come back, and how long its names may take. A parameter so that the runner can be tested without taking stacks.
 type Look = fn(u32, Duration) -> NamedStack;
 
-/// Runs all of them and hands over each outcome, in the order given, as soon as it and all before it are known. When `total` has passed, what has not been
-/// started is skipped, and what has not ended is overdue.
-pub(crate) fn run_all(generators: &[Arc<Generator>], total: Duration, each: impl FnMut(usize, Outcome)) {
+/// What becomes known while generators run.
+pub(crate) enum Update {
+    /// The outcome of the next generator, in the order given.
+    Outcome(Outcome),
+    /// [`SLOW`] has passed, and not all outcomes are known.
+    Slow,
+}
+
+/// When to say that a run is slow. A healthy one takes milliseconds; a first one, which reads debug
+/// information, tenths of a second.
+pub(crate) const SLOW: Duration = Duration::from_secs(1);
+
+/// Runs all of them and hands over each outcome, in the order given, as soon as it and all before it
+/// are known. When `total` has passed, what has not been started is skipped, and what has not ended
+/// is overdue.
+pub(crate) fn run_all(generators: &[Arc<Generator>], total: Duration, each: impl FnMut(Update)) {
     Runner::new(generators, total, stack::of_thread).run(each);
 }
 
 struct Runner<'a> {
     generators: &'a [Arc<Generator>],
     until: Instant,
+    /// When to say that it is slow; none once that has been said.
+    slow_at: Option<Instant>,
     total: Duration,
     look: Look,
     /// Every generator's place in the report.
@@ -114,6 +129,7 @@ impl<'a> Runner<'a> {
         Self {
             generators,
             until: Instant::now() + total,
+            slow_at: Some(Instant::now() + SLOW),
             total,
             look,
             places: generators.iter().map(|_| Place::Waiting).collect(),
@@ -123,17 +139,20 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn run(mut self, mut each: impl FnMut(usize, Outcome)) {
+    fn run(mut self, mut each: impl FnMut(Update)) {
         let mut shown = 0;
         loop {
             self.start_next();
             while let Some(Place::Known(outcome)) = self.places.get_mut(shown) {
                 let outcome = outcome.take().expect("an outcome is shown once");
-                each(shown, *outcome);
+                each(Update::Outcome(*outcome));
                 shown += 1;
             }
             if shown == self.places.len() {
                 return;
+            }
+            if self.slow_at.take_if(|slow_at| *slow_at <= Instant::now()).is_some() {
+                each(Update::Slow);
             }
             match self.events.recv_timeout(self.next_event().saturating_duration_since(Instant::now())) {
                 Ok(Event::Done(done)) => self.take(done),
@@ -288,7 +307,7 @@ impl<'a> Runner<'a> {
         });
         let waiting = self.places.iter().any(|place| matches!(place, Place::Waiting));
         let patience = self.youngest_start().filter(|_| waiting).map(|started| started + PATIENCE);
-        let soonest = deadlines.chain(patience).min().unwrap_or(self.until);
+        let soonest = deadlines.chain(patience).chain(self.slow_at).min().unwrap_or(self.until);
         // One whose deadline has passed and whose end is on its way is asked about again, but not without a pause.
         soonest.max(Instant::now() + Duration::from_millis(1))
     }
@@ -369,11 +388,16 @@ mod tests {
 
     fn run(generators: &[Arc<Generator>], total: Duration) -> Vec<Content> {
         let mut contents = Vec::new();
-        Runner::new(generators, total, |_, _| NamedStack::missing("not looked at")).run(|index, outcome| {
-            assert_eq!(index, contents.len(), "in order");
-            contents.push(outcome.output.content);
-        });
+        Runner::new(generators, total, |_, _| NamedStack::missing("not looked at"))
+            .run(|update| contents.extend(outcome(update)));
         contents
+    }
+
+    fn outcome(update: Update) -> Option<Content> {
+        match update {
+            Update::Outcome(outcome) => Some(outcome.output.content),
+            Update::Slow => None,
+        }
     }
 
     /// A generator that waits until its gate is opened, and counts how often it was started.
@@ -448,10 +472,24 @@ mod tests {
             NamedStack::missing("seen after the other ran")
         };
         let mut contents = Vec::new();
-        Runner::new(&[stuck, other], TOTAL, look).run(|_, outcome| contents.push(outcome.output.content));
+        Runner::new(&[stuck, other], TOTAL, look).run(|update| contents.extend(outcome(update)));
         let Content::TimedOut(late) = &contents[0] else { panic!("{contents:?}") };
         assert_eq!(late.overdue.stack, NamedStack::missing("seen after the other ran").stack);
         assert_eq!(contents[1], Content::Text("ran".into()));
+    }
+
+    #[test]
+    fn a_slow_run_says_so_once_and_before_it_ends() {
+        let (stuck, _open, _) = gated();
+        let stuck = Arc::new(Arc::into_inner(stuck).unwrap().with_timeout(SLOW * 2));
+        let mut updates = Vec::new();
+        Runner::new(&[text("a"), stuck], TOTAL, |_, _| NamedStack::missing("not looked at"))
+            .run(|update| updates.push(outcome(update).is_some()));
+        assert_eq!(updates, [true, false, true]);
+        let mut updates = Vec::new();
+        Runner::new(&[text("a"), text("b")], TOTAL, |_, _| NamedStack::missing("not looked at"))
+            .run(|update| updates.push(outcome(update).is_some()));
+        assert!(updates.iter().filter(|known| **known).count() == 2, "{updates:?}");
     }
 
     #[test]

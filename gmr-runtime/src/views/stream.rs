@@ -1,18 +1,26 @@
 //! Writing a report while it is made. Text goes out piece by piece, so that what is known is out
 //! whatever happens later; the other formats are written when the report is complete.
 //!
+//! The text has the findings before the sections that they are found in. It holds the sections back
+//! until the findings are known. If making the sections takes long, it says that the findings follow,
+//! lets the sections go, and writes the findings after them.
+//!
 //! A view that panics costs its own output, never the report.
 
 use std::panic::{self, AssertUnwindSafe};
 
 use super::{Context, Detail, Format, text, written};
-use crate::model::{Frame, Heading, Report, Section, Summary};
+use crate::model::{Finding, Frame, Heading, Report, Section, Summary};
 
 /// What becomes known while a report is made.
 pub(crate) enum Piece<'a> {
     Heading(&'a Heading),
     /// A section, and the frames of all sections so far.
     Section(&'a Section, &'a [Frame]),
+    /// The sections take long to make.
+    Slow,
+    /// All findings: all sections are known.
+    Findings(&'a [Finding]),
     Summary(&'a Summary),
 }
 
@@ -21,13 +29,15 @@ pub(crate) enum Piece<'a> {
 pub(crate) struct Stream {
     format: Format,
     detail: Detail,
+    /// The text of the sections that wait for the findings; none once they need not wait.
+    held: Option<Vec<u8>>,
     /// A field so that a test can have it panic.
     write: fn(&Report, Format, Detail) -> Vec<u8>,
 }
 
 impl Stream {
     pub(crate) fn new(format: Format, detail: Detail) -> Self {
-        Self { format, detail, write: written }
+        Self { format, detail, held: Some(Vec::new()), write: written }
     }
 
     /// The bytes that can go out now that this piece is known.
@@ -39,23 +49,38 @@ impl Stream {
         let text = panic::catch_unwind(AssertUnwindSafe(|| match piece {
             Piece::Heading(heading) => text::heading(heading),
             Piece::Section(section, frames) => text::section(section, Context { frames, detail }),
+            Piece::Slow if self.held.is_none() => String::new(),
+            Piece::Slow => text::findings_follow(),
+            Piece::Findings(findings) => text::findings(findings),
             Piece::Summary(summary) => text::summary(summary),
         }));
         let text = text.unwrap_or_else(|_| {
             let part = match piece {
                 Piece::Heading(_) => "the heading",
                 Piece::Section(section, _) => &format!("the section {:?}", section.title),
+                Piece::Slow | Piece::Findings(_) => "the findings",
                 Piece::Summary(_) => "the summary",
             };
             format!("gmr: warning: could not write {part}: the view panicked\n")
         });
-        text.into_bytes()
+        let mut bytes = text.into_bytes();
+        match (piece, &mut self.held) {
+            (Piece::Section(..), Some(held)) => {
+                held.append(&mut bytes);
+                Vec::new()
+            }
+            (Piece::Slow | Piece::Findings(_), held) => {
+                bytes.extend(held.take().unwrap_or_default());
+                bytes
+            }
+            _ => bytes,
+        }
     }
 
     /// The bytes that are left once the report is complete. If the format's view panics, they are
     /// the report as text, after a warning.
     pub(crate) fn finish(self, report: &Report) -> Vec<u8> {
-        let Self { format, detail, write } = self;
+        let Self { format, detail, write, .. } = self;
         if format == Format::Text {
             return Vec::new();
         }
@@ -66,6 +91,7 @@ impl Stream {
             let mut text = Self::new(Format::Text, detail);
             let mut bytes = warning.into_bytes();
             bytes.extend(text.piece(&Piece::Heading(&report.heading)));
+            bytes.extend(text.piece(&Piece::Findings(&report.findings)));
             for section in &report.sections {
                 bytes.extend(text.piece(&Piece::Section(section, &report.frames)));
             }
@@ -81,7 +107,8 @@ mod tests {
 
     fn pieces(report: &Report) -> impl Iterator<Item = Piece<'_>> {
         let sections = report.sections.iter().map(|section| Piece::Section(section, &report.frames));
-        [Piece::Heading(&report.heading)].into_iter().chain(sections).chain([Piece::Summary(&report.summary)])
+        let last = [Piece::Findings(&report.findings), Piece::Summary(&report.summary)];
+        [Piece::Heading(&report.heading)].into_iter().chain(sections).chain(last)
     }
 
     #[test]
@@ -91,6 +118,24 @@ mod tests {
         let mut bytes: Vec<u8> = pieces(&report).flat_map(|piece| stream.piece(&piece)).collect();
         bytes.extend(stream.finish(&report));
         assert_eq!(String::from_utf8(bytes).unwrap(), report.to_text());
+    }
+
+    #[test]
+    fn sections_wait_for_the_findings_and_go_without_them_where_it_takes_long() {
+        let report = Report::capture();
+        let mut stream = Stream::new(Format::Text, Detail::Short);
+        let section = Piece::Section(&report.sections[0], &report.frames);
+        assert!(!stream.piece(&Piece::Heading(&report.heading)).is_empty());
+        assert!(stream.piece(&section).is_empty());
+        let late = String::from_utf8(stream.piece(&Piece::Slow)).unwrap();
+        let (follow, package) = (late.find(" Findings ").unwrap(), late.find(" Package ").unwrap());
+        assert!(follow < package, "{late}");
+        assert!(late.contains("not known yet; they follow the sections\n"), "{late}");
+        // What is known from here on goes out at once.
+        assert!(!stream.piece(&section).is_empty());
+        assert!(stream.piece(&Piece::Slow).is_empty());
+        let findings = String::from_utf8(stream.piece(&Piece::Findings(&[]))).unwrap();
+        assert!(findings.contains("no problems detected\n"), "{findings}");
     }
 
     #[cfg(feature = "json")]

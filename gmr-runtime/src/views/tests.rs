@@ -10,9 +10,9 @@ use serde_json::Value as Json;
 use super::escape::{clean, clean_lines};
 use super::{Context, Detail, Format, grouping, words};
 use crate::model::{
-    Content, Frame, GreenThreads, Group, Heading, Ids, Label, Overdue, Package, Panicked, Process, Processes,
-    Report, Role, Runtime, Section, Sender, Stack, Summary, Task, TaskState, Thread, Threads, TimedOut,
-    Trigger, Value, Waiting,
+    Content, Finding, Frame, GreenThreads, Group, Heading, Ids, Label, Overdue, Package, Panicked, Process,
+    Processes, Report, Role, Runtime, Section, Sender, Severity, Stack, Summary, Task, TaskState, Thread,
+    Threads, TimedOut, Trigger, Value, Waiting,
 };
 
 /// Text as an attacker or an accident would have it.
@@ -290,6 +290,21 @@ fn trigger() -> impl Strategy<Value = Trigger> {
     ]
 }
 
+fn finding() -> impl Strategy<Value = Finding> {
+    let severity = proptest::sample::select(vec![Severity::Error, Severity::Warning, Severity::Info]);
+    let about = (vec(0..8_u32, 0..3), vec(0..8_u64, 0..3), text());
+    (hostile(), severity, hostile(), about).prop_map(
+        |(code, severity, message, (threads, tasks, section))| Finding {
+            code,
+            severity,
+            message,
+            threads,
+            tasks,
+            section,
+        },
+    )
+}
+
 fn report() -> impl Strategy<Value = Report> {
     let group = (hostile(), outcome()).prop_map(|(title, content)| Group { title, content });
     let built_in = (package(), threads(), green_threads(), processes(), vec(group, 0..3)).prop_map(
@@ -307,8 +322,9 @@ fn report() -> impl Strategy<Value = Report> {
     let heading = (any::<u64>(), hostile(), any::<u32>(), trigger(), vec(hostile(), 0..2))
         .prop_map(|(number, made_at, pid, trigger, notes)| Heading { number, made_at, pid, trigger, notes });
     let frames = vec(frame(), FRAMES as usize);
-    (heading, built_in, registered, frames, any::<u64>()).prop_map(
-        |(heading, mut parts, registered, frames, took_us)| {
+    let findings = vec(finding(), 0..3);
+    (heading, findings, built_in, registered, frames, any::<u64>()).prop_map(
+        |(heading, findings, mut parts, registered, frames, took_us)| {
             parts.extend(registered);
             let sections: Vec<Section> = parts
                 .into_iter()
@@ -316,7 +332,7 @@ fn report() -> impl Strategy<Value = Report> {
                 .collect();
             let summary =
                 Summary { number: heading.number, sections: sections.len(), failed: 0, threads: 0, took_us };
-            Report { heading, sections, frames, summary }
+            Report { heading, findings, sections, frames, summary }
         },
     )
 }
@@ -363,6 +379,9 @@ proptest! {
         let expected: Vec<_> = report.sections.iter().map(|section| clean(&section.title).into_owned()).collect();
         prop_assert_eq!(titles.into_iter().filter(|title| title != "All stacks").collect::<Vec<_>>(), expected.clone());
         let cx = Context { frames: &report.frames, detail: Detail::Short };
+        let findings = select(&page, "#findings li").iter().map(|finding| whole(*finding)).collect::<Vec<_>>();
+        let messages = report.findings.iter().map(|finding| clean(&finding.message).into_owned());
+        prop_assert_eq!(findings, messages.collect::<Vec<_>>());
         for section in &report.sections {
             match &section.content {
                 Content::Threads(threads) => all_threads(&page, threads, cx),
@@ -386,7 +405,7 @@ proptest! {
         let text = report.to_text();
         prop_assert!(!text.contains(|letter: char| letter.is_control() && letter != '\n'));
         let titles = text.lines().filter(|line| *line == "=".repeat(72)).count();
-        prop_assert_eq!(titles, 2 * (report.sections.len() + 1));
+        prop_assert_eq!(titles, 2 * (report.sections.len() + 2));
         prop_assert_eq!(text.lines().last().map(|line| line.starts_with("====")), Some(true));
     }
 }

@@ -5,7 +5,6 @@
 
 mod anchors;
 mod flame;
-mod verdict;
 
 use std::borrow::Borrow;
 use std::io;
@@ -17,11 +16,10 @@ use super::grouping::{self, Places};
 use super::words::{self, Field};
 use super::{Context, Detail};
 use crate::model::{
-    Content, Frame, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section, Stack, Task,
-    Thread, Threads, Value,
+    Content, Finding, Frame, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section, Stack,
+    Task, Thread, Threads, Value,
 };
 use crate::units::counted;
-use verdict::{Finding, Weight};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -117,7 +115,6 @@ fn graph(drawing: &str) -> Markup {
 }
 
 fn top(report: &Report, name: &str, package: Option<&Package>) -> Markup {
-    let findings = verdict::findings(report);
     let version = package.and_then(|package| package.version.as_deref());
     html! {
         header {
@@ -127,24 +124,39 @@ fn top(report: &Report, name: &str, package: Option<&Package>) -> Markup {
             }
             (fields(&words::heading(&report.heading)))
         }
-        section #verdict {
-            h2 { "Verdict" }
-            @if findings.is_empty() {
-                p { "Nothing stands out: every section is whole, no thread waits for a lock, no task blocks its worker." }
+        section #findings {
+            h2 { "Findings" }
+            @if report.findings.is_empty() {
+                p { (words::NO_FINDINGS) }
             } @else {
-                ul.findings { @for finding in &findings { (self::finding(finding)) } }
+                ul.findings { @for finding in &report.findings { (self::finding(finding, report)) } }
             }
         }
     }
 }
 
-fn finding(finding: &Finding) -> Markup {
-    let weight = match finding.weight {
-        Weight::Trouble => "trouble",
-        Weight::Suspicion => "suspicion",
-        Weight::Remark => "remark",
+fn finding(finding: &Finding, report: &Report) -> Markup {
+    let (severity, message) = (words::severity(finding.severity), clean(&finding.message));
+    html! {
+        li class=(severity) {
+            @match about(finding, report) {
+                Some(anchor) => { a href={ "#" (anchor) } { (message) } }
+                None => { (message) }
+            }
+        }
+    }
+}
+
+/// The anchor of what a finding is about.
+fn about(finding: &Finding, report: &Report) -> Option<String> {
+    let thread = || finding.threads.first().map(|&tid| anchors::thread(tid));
+    let task = || finding.tasks.first().map(|&id| anchors::task(id));
+    let section = || {
+        let title = finding.section.as_deref()?;
+        let index = report.sections.iter().position(|section| section.title == title)?;
+        Some(anchors::section(index))
     };
-    html! { li class=(weight) { a href={ "#" (finding.about) } { (finding.text) } } }
+    thread().or_else(task).or_else(section)
 }
 
 fn contents(report: &Report) -> Markup {

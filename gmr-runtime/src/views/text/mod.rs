@@ -3,6 +3,7 @@
 //! 72 columns where data does not need more. Everything that comes from data passes [`clean`], so that it can neither move the
 //! cursor nor be taken for the report's own structure.
 
+mod layout;
 mod sections;
 mod stacks;
 mod tasks;
@@ -11,12 +12,10 @@ mod values;
 use std::fmt::{self, Write as _};
 use std::io;
 
+use self::layout::{Flush, WIDTH, framed, title};
 use super::escape::clean;
 use super::{Context, Detail, words};
-use crate::model::{Heading, Report, Section, Summary};
-
-/// The width of everything that is not data.
-const WIDTH: usize = 72;
+use crate::model::{Finding, Heading, Report, Section, Summary};
 
 /// The whole report.
 ///
@@ -25,6 +24,7 @@ const WIDTH: usize = 72;
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
     let cx = Context { frames: &report.frames, detail };
     out.write_all(heading(&report.heading).as_bytes())?;
+    out.write_all(findings(&report.findings).as_bytes())?;
     for part in &report.sections {
         let mut written = Ok(());
         let mut text = String::new();
@@ -40,11 +40,10 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
     out.write_all(summary(&report.summary).as_bytes())
 }
 
+const FINDINGS: &str = "Findings";
+
 /// The most that is kept of a long section before it is written, but for a group that is longer itself.
 const PIECE: usize = 4 << 10;
-
-/// Called between the groups of a long section, and between the names of a long group: what has been written so far may be taken.
-type Flush<'a> = dyn FnMut(&mut String) + 'a;
 
 /// The opening of a report.
 pub(crate) fn heading(heading: &Heading) -> String {
@@ -57,6 +56,24 @@ pub(crate) fn heading(heading: &Heading) -> String {
     }
     text.push('\n');
     text
+}
+
+/// The findings, a line each, or that there are none.
+pub(crate) fn findings(findings: &[Finding]) -> String {
+    let mut text = title(FINDINGS);
+    if findings.is_empty() {
+        let _ = writeln!(text, "{}", words::NO_FINDINGS);
+    }
+    for finding in findings {
+        let _ = writeln!(text, "{}: {}", words::severity(finding.severity), clean(&finding.message));
+    }
+    text.push('\n');
+    text
+}
+
+/// What stands in the place of the findings when they are not known in time.
+pub(crate) fn findings_follow() -> String {
+    format!("{}not known yet; they follow the sections\n\n", title(FINDINGS))
 }
 
 /// One section, with its title.
@@ -77,16 +94,6 @@ pub(crate) fn summary(summary: &Summary) -> String {
     format!("{}\n", framed(&words::summary(summary)))
 }
 
-/// `====`, the title centred in 64 columns, `====`, between two full lines.
-fn title(title: &str) -> String {
-    let line = "=".repeat(WIDTH);
-    format!("{line}\n{}\n{line}\n", framed(&clean(title)))
-}
-
-fn framed(text: &str) -> String {
-    format!("===={text:^64}====")
-}
-
 /// The text view, its stacks without the runtime's own frames.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,9 +104,17 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Content, Sender, Trigger};
+    use crate::model::{Content, Sender, Severity, Trigger};
 
     fn report() -> Report {
+        let finding = Finding {
+            code: "section.failed".into(),
+            severity: Severity::Error,
+            message: "Cache failed:\tcold".into(),
+            threads: Vec::new(),
+            tasks: Vec::new(),
+            section: Some("Cache".into()),
+        };
         let sender = Sender { pid: 42, uid: 0, user: Some("root".into()), command: None };
         Report {
             heading: Heading {
@@ -109,6 +124,7 @@ mod tests {
                 trigger: Trigger::Signal { name: "SIGUSR2".into(), sender: Some(sender), coalesced: 2 },
                 notes: vec!["report 2 lost its last 17 bytes".into()],
             },
+            findings: vec![finding],
             sections: vec![Section {
                 title: "Cache".into(),
                 took_us: 12,
@@ -135,6 +151,11 @@ mod tests {
              note = report 2 lost its last 17 bytes\n\
              \n\
              {line}\n\
+             ====                            Findings                            ====\n\
+             {line}\n\
+             error: Cache failed:\\tcold\n\
+             \n\
+             {line}\n\
              ====                             Cache                              ====\n\
              {line}\n\
              warm\n\
@@ -147,6 +168,12 @@ mod tests {
         assert_eq!(body, expected.trim_end().rsplit_once('\n').unwrap().0);
         assert_eq!(last.len(), 72, "{last}");
         assert!(last.contains(" end of report 3: 1 section, 2 threads, 1.2 ms "), "{last}");
+    }
+
+    #[test]
+    fn without_findings_one_line_says_so() {
+        let report = Report { findings: Vec::new(), ..report() };
+        assert!(report.to_string().contains("\nno problems detected\n"), "{report}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Flush;
+use super::layout::Flush;
 use super::stacks;
 use super::tasks;
 use super::values::{self, indent};

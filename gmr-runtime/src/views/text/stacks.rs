@@ -5,8 +5,8 @@
 use std::borrow::Borrow;
 use std::fmt::Write as _;
 
+use super::layout::{Flush, WIDTH};
 use super::values::indent;
-use super::{Flush, WIDTH};
 use crate::model::{Frame, Role, Stack, Thread, Threads};
 use crate::units::counted;
 use crate::views::escape::clean;

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::Flush;
+use super::layout::Flush;
 use super::stacks::{frames, title, wrapped};
 use crate::model::{GreenThreads, Stack};
 use crate::views::escape::clean;

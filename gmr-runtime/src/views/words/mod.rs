@@ -2,6 +2,7 @@
 //! has passed [`clean`](super::escape::clean) here: it can neither move a cursor nor pretend to be
 //! another line.
 
+mod findings;
 mod frames;
 mod report;
 mod sections;
@@ -9,6 +10,7 @@ mod tasks;
 mod threads;
 mod values;
 
+pub(super) use findings::{NO_FINDINGS, severity};
 pub(super) use frames::{place, short_path};
 pub(super) use report::{heading, summary};
 pub(super) use sections::{failure, package, process};

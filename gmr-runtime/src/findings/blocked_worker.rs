@@ -1,0 +1,26 @@
+//! `task.blocks-worker`: a task whose poll does not return, which keeps its thread from all others.
+
+use super::facts::{Facts, finding};
+use crate::model::{Finding, Severity, TaskState};
+use crate::units::duration;
+
+/// A shorter poll is not worth a finding.
+const LONG_POLL_MS: u64 = 1_000;
+
+pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for task in facts.tasks() {
+        let TaskState::Polling { tid, thread, polling_ms } = &task.state else { continue };
+        if *polling_ms < LONG_POLL_MS {
+            continue;
+        }
+        let worker = thread.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let (id, name, time) = (task.id, &task.name, duration(*polling_ms));
+        let message = format!(
+            "task #{id} ({name}) blocks its worker: thread #{tid}{worker} has been inside its poll for {time}"
+        );
+        let finding = finding("task.blocks-worker", Severity::Error, message);
+        findings.push(Finding { threads: vec![*tid], tasks: vec![id], ..finding });
+    }
+    findings
+}

@@ -1,0 +1,80 @@
+//! What a rule may look at, and how it says what it found.
+
+use crate::model::{Content, Finding, Frame, Section, Severity, Stack, Task, Thread};
+
+/// Everything that a rule may look at.
+pub(super) struct Facts<'a> {
+    pub(super) sections: &'a [Section],
+    pub(super) frames: &'a [Frame],
+}
+
+impl<'a> Facts<'a> {
+    /// The program's threads, without gmr's own.
+    pub(super) fn threads(&self) -> impl Iterator<Item = &'a Thread> {
+        let threads = self.sections.iter().filter_map(|section| match &section.content {
+            Content::Threads(threads) => Some(&threads.threads),
+            _ => None,
+        });
+        threads.flatten().filter(|thread| thread.role.is_program())
+    }
+
+    pub(super) fn tasks(&self) -> impl Iterator<Item = &'a Task> {
+        let tasks = self.sections.iter().filter_map(|section| match &section.content {
+            Content::GreenThreads(section) => Some(&section.tasks),
+            _ => None,
+        });
+        tasks.flatten()
+    }
+
+    /// The frames of a stack, innermost first.
+    pub(super) fn frames_of(&self, stack: &'a Stack) -> impl Iterator<Item = &'a Frame> {
+        stack.frames.iter().filter_map(|&index| self.frames.get(usize::try_from(index).ok()?))
+    }
+}
+
+pub(super) fn finding(code: &str, severity: Severity, message: String) -> Finding {
+    let code = code.to_owned();
+    Finding { code, severity, message, threads: Vec::new(), tasks: Vec::new(), section: None }
+}
+
+/// One finding about all of these threads, if there are any.
+pub(super) fn about_threads(
+    code: &str,
+    severity: Severity,
+    threads: &[&Thread],
+    one: &str,
+    many: &str,
+) -> Vec<Finding> {
+    if threads.is_empty() {
+        return Vec::new();
+    }
+    let message = format!("{}: {}", count(threads.len(), one, many), names(threads));
+    vec![Finding { threads: ids(threads), ..finding(code, severity, message) }]
+}
+
+pub(super) fn ids(threads: &[&Thread]) -> Vec<u32> {
+    threads.iter().map(|thread| thread.tid).collect()
+}
+
+/// `1 thread is ..`, `3 threads are ..`
+pub(super) fn count(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// The first few, and how many more.
+pub(super) fn names(threads: &[&Thread]) -> String {
+    const MAX_NAMES: usize = 5;
+    let shown: Vec<String> = threads.iter().take(MAX_NAMES).map(|thread| name(thread)).collect();
+    let more = threads.len().saturating_sub(MAX_NAMES);
+    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{tail}", shown.join(", "))
+}
+
+/// `#42 (worker)`
+pub(super) fn name(thread: &Thread) -> String {
+    if thread.name.is_empty() {
+        format!("#{}", thread.tid)
+    } else {
+        format!("#{} ({})", thread.tid, thread.name)
+    }
+}

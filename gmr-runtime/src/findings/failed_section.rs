@@ -1,0 +1,52 @@
+//! `section.failed`: a section, or a group of the configuration, that could not be made.
+
+use super::facts::{Facts, finding};
+use crate::model::{Content, Finding, Severity};
+use crate::units::duration;
+
+pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for section in facts.sections {
+        let mut check = |title: &str, content: &Content| {
+            let Some(failure) = failure(content) else { return };
+            let message = format!("{title} {failure}");
+            let section = Some(section.title.clone());
+            findings.push(Finding { section, ..finding("section.failed", Severity::Error, message) });
+        };
+        match &section.content {
+            Content::Configuration(groups) => {
+                for group in groups {
+                    check(&group.title, &group.content);
+                }
+            }
+            content => check(&section.title, content),
+        }
+    }
+    findings
+}
+
+/// What became of a section that failed, as the rest of a sentence.
+fn failure(content: &Content) -> Option<String> {
+    let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    Some(match content {
+        Content::Error(message) => format!("failed: {}", first_line(message)),
+        Content::Panicked(panicked) => format!("panicked: {}", first_line(&panicked.message)),
+        Content::TimedOut(late) => {
+            let (after, tid) = (duration(late.deadline_ms), late.overdue.tid);
+            format!("timed out after {after}; it still runs on thread #{tid}")
+        }
+        Content::StillRunning(overdue) => {
+            let (since, tid) = (duration(overdue.running_ms), overdue.tid);
+            format!("has been running since an earlier report, for {since}, on thread #{tid}")
+        }
+        Content::Skipped(reason) => format!("was skipped: {}", first_line(reason)),
+        Content::Package(_)
+        | Content::Threads(_)
+        | Content::GreenThreads(_)
+        | Content::Processes(_)
+        | Content::Configuration(_)
+        | Content::Fields(_)
+        | Content::Text(_)
+        | Content::Nothing => return None,
+    })
+}

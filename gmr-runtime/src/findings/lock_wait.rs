@@ -1,0 +1,41 @@
+//! `thread.lock-wait`: threads that wait for a lock, one finding for each lock.
+
+use std::collections::BTreeMap;
+
+use super::facts::{Facts, count, finding, ids, names};
+use crate::model::{Finding, Severity, Thread};
+
+pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut locks: BTreeMap<u64, Vec<&Thread>> = BTreeMap::new();
+    for thread in facts.threads() {
+        let futex = thread.waiting.as_ref().and_then(|waiting| waiting.futex);
+        if let Some(futex) = futex.filter(|_| waits_for_a_lock(facts, thread)) {
+            locks.entry(futex).or_default().push(thread);
+        }
+    }
+    let of_lock = |(futex, waiting): (u64, Vec<&Thread>)| {
+        let threads = count(waiting.len(), "thread waits for a lock", "threads wait for the same lock");
+        let message = format!("{threads} (futex {futex:#x}): {}", names(&waiting));
+        Finding { threads: ids(&waiting), ..finding("thread.lock-wait", Severity::Warning, message) }
+    };
+    locks.into_iter().map(of_lock).collect()
+}
+
+/// Whether the innermost frames are in a function that waits for a lock.
+fn waits_for_a_lock(facts: &Facts<'_>, thread: &Thread) -> bool {
+    const LOCKS: [&str; 7] = [
+        "lock_contended",
+        "lock_slow",
+        "read_contended",
+        "write_contended",
+        "pthread_mutex_lock",
+        "pthread_rwlock_",
+        "__lll_lock_wait",
+    ];
+    /// So many frames: those between the system call and the lock's function, inlined ones too.
+    const INNERMOST: usize = 8;
+    facts.frames_of(&thread.stack).take(INNERMOST).any(|frame| {
+        let function = frame.function.as_deref().unwrap_or_default();
+        LOCKS.iter().any(|lock| function.contains(lock))
+    })
+}

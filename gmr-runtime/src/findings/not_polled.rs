@@ -1,0 +1,23 @@
+//! `task.not-polled`: tasks that were woken for the report, and that no thread has polled since.
+
+use super::facts::{Facts, count, finding};
+use crate::model::{Finding, Severity, TaskState};
+
+pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut woken: Vec<(u64, u64)> = facts
+        .tasks()
+        .filter_map(|task| match task.state {
+            TaskState::Woken { woken_ms, waiting_ms } => Some((task.id, woken_ms.saturating_add(waiting_ms))),
+            _ => None,
+        })
+        .collect();
+    if woken.is_empty() {
+        return Vec::new();
+    }
+    // The one that has waited longest first.
+    woken.sort_by_key(|&(_, waited)| std::cmp::Reverse(waited));
+    let tasks = count(woken.len(), "task was woken", "tasks were woken");
+    let message = format!("{tasks} and not polled since: all runtime workers may be busy");
+    let tasks = woken.into_iter().map(|(id, _)| id).collect();
+    vec![Finding { tasks, ..finding("task.not-polled", Severity::Error, message) }]
+}

@@ -1,0 +1,176 @@
+//! For each rule, a report in which it fires, and one that differs in what the rule is about alone.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::model::{
+    Content, GreenThreads, Group, Overdue, Panicked, Role, Severity, Stack, Task, TaskState, Thread, Threads,
+    TimedOut, Waiting,
+};
+
+fn thread(tid: u32, name: &str) -> Thread {
+    Thread {
+        tid,
+        name: name.to_owned(),
+        role: Role::Program,
+        state: Some("sleeping".to_owned()),
+        cpu_user_ms: None,
+        cpu_system_ms: None,
+        started_at: None,
+        policy: None,
+        last_cpu: None,
+        waiting: None,
+        stack: Stack { frames: Arc::new([0]), incomplete: None },
+    }
+}
+
+fn task(id: u64, state: TaskState) -> Task {
+    Task {
+        id,
+        name: "shop::checkout".into(),
+        spawned_at: "src/main.rs:7:5".into(),
+        age_ms: 60_000,
+        polls: 3,
+        labels: Vec::new(),
+        state,
+        stacks: Arc::default(),
+    }
+}
+
+fn section(title: &str, content: Content) -> Section {
+    Section { title: title.to_owned(), took_us: 0, content }
+}
+
+/// What is found about these threads, all in the function `function`.
+fn about(threads: Vec<Thread>, function: &str) -> Vec<Finding> {
+    let frames = [Frame { function: Some(function.to_owned()), ..Frame::default() }];
+    let threads = Threads { threads, notes: Vec::new() };
+    find(&[section("Threads", Content::Threads(threads))], &frames)
+}
+
+fn about_tasks(tasks: Vec<Task>) -> Vec<Finding> {
+    let section = section(
+        "Green Threads",
+        Content::GreenThreads(GreenThreads { tasks, runtimes: Vec::new(), notes: Vec::new() }),
+    );
+    find(&[section], &[])
+}
+
+fn codes(findings: &[Finding]) -> Vec<&str> {
+    findings.iter().map(|finding| finding.code.as_str()).collect()
+}
+
+fn waiting_on(futex: u64) -> Waiting {
+    Waiting { call: "futex".to_owned(), futex: Some(futex), ..Waiting::default() }
+}
+
+const LOCK: &str = "std::sys::sync::mutex::futex::Mutex::lock_contended";
+
+#[test]
+fn a_sleeping_thread_and_a_whole_section_are_no_findings() {
+    assert_eq!(about(vec![thread(1, "a")], "shop::main"), []);
+    assert_eq!(find(&[section("Cache", Content::Text("warm".to_owned()))], &[]), []);
+    assert_eq!(find(&[], &[]), []);
+}
+
+#[test]
+fn threads_are_grouped_by_the_lock_they_wait_for() {
+    let threads = [(1, 16), (2, 32), (3, 16)];
+    let threads = threads.map(|(tid, futex)| Thread { waiting: Some(waiting_on(futex)), ..thread(tid, "w") });
+    let findings = about(threads.to_vec(), LOCK);
+    assert_eq!(codes(&findings), ["thread.lock-wait"; 2]);
+    assert_eq!(findings[0].threads, [1, 3]);
+    assert_eq!(findings[1].threads, [2]);
+    assert_eq!(findings[0].severity, Severity::Warning);
+    assert!(findings[0].message.starts_with("2 threads wait for the same lock"), "{findings:?}");
+    assert!(findings[1].message.starts_with("1 thread waits for a lock"), "{findings:?}");
+    // A parked thread waits on a futex too.
+    assert_eq!(about(threads.to_vec(), "std::thread::park"), []);
+}
+
+#[test]
+fn gmrs_own_threads_are_not_looked_at() {
+    let own = Thread { role: Role::Gmr, waiting: Some(waiting_on(16)), ..thread(1, "gmr section") };
+    assert_eq!(about(vec![own], LOCK), []);
+}
+
+#[test]
+fn a_thread_in_uninterruptible_sleep_is_found() {
+    let stuck = Thread { state: Some("disk sleep".to_owned()), ..thread(7, "writer") };
+    let findings = about(vec![stuck], "shop::write");
+    assert_eq!(codes(&findings), ["thread.uninterruptible"]);
+    assert_eq!(findings[0].threads, [7]);
+}
+
+#[test]
+fn a_thread_without_a_stack_is_found() {
+    let findings = about(vec![Thread { stack: Stack::missing("it exited"), ..thread(7, "") }], "");
+    assert_eq!(codes(&findings), ["thread.no-stack"]);
+    assert!(findings[0].message.ends_with(": #7"), "{findings:?}");
+}
+
+#[test]
+fn running_threads_are_worth_knowing_and_the_first_are_named() {
+    let running = |tid| Thread { state: Some("running".to_owned()), ..thread(tid, "w") };
+    let findings = about((1..=7).map(running).collect(), "shop::compute");
+    assert_eq!(codes(&findings), ["thread.running"]);
+    assert_eq!(findings[0].severity, Severity::Info);
+    assert_eq!(findings[0].threads.len(), 7);
+    assert!(findings[0].message.ends_with("#5 (w) and 2 more"), "{findings:?}");
+}
+
+#[test]
+fn a_failed_section_is_found_and_the_worst_comes_first() {
+    let (stack, tid) = (Stack::default(), 9);
+    let overdue = || Overdue { tid, running_ms: 12_000, stack: stack.clone() };
+    let panicked = Panicked { message: "no cache\nsecond".to_owned(), location: None, stack: stack.clone() };
+    let failed = Content::Error("not loaded".to_owned());
+    let running = Thread { state: Some("running".to_owned()), ..thread(1, "w") };
+    let threads = Threads { threads: vec![running], notes: Vec::new() };
+    let sections = [
+        section("Threads", Content::Threads(threads)),
+        section("Cache", Content::Panicked(panicked)),
+        section("Queue", Content::TimedOut(TimedOut { deadline_ms: 2_000, overdue: overdue() })),
+        section("Disk", Content::StillRunning(overdue())),
+        section("Mail", Content::Skipped("no thread".to_owned())),
+        section(
+            "Configuration",
+            Content::Configuration(vec![Group { title: "database".to_owned(), content: failed }]),
+        ),
+    ];
+    let findings = find(&sections, &[Frame::default()]);
+    let expected = ["section.failed"; 5].into_iter().chain(["thread.running"]).collect::<Vec<_>>();
+    assert_eq!(codes(&findings), expected);
+    let messages: Vec<_> = findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(messages[0], "Cache panicked: no cache");
+    assert!(messages[1].starts_with("Queue timed out after 2000 ms"), "{messages:?}");
+    assert!(messages[2].contains("12.0 s") && messages[2].contains("thread #9"), "{messages:?}");
+    assert_eq!(messages[3], "Mail was skipped: no thread");
+    assert_eq!(messages[4], "database failed: not loaded");
+    assert_eq!(findings[4].section.as_deref(), Some("Configuration"));
+}
+
+#[test]
+fn a_long_poll_blocks_its_worker_and_a_short_one_does_not() {
+    let polling = |ms| TaskState::Polling { tid: 5, thread: Some("web".to_owned()), polling_ms: ms };
+    let findings = about_tasks(vec![task(1, polling(31_000)), task(2, polling(20))]);
+    assert_eq!(codes(&findings), ["task.blocks-worker"]);
+    assert_eq!((&*findings[0].threads, &*findings[0].tasks), (&[5][..], &[1][..]));
+}
+
+#[test]
+fn tasks_that_no_thread_polls_are_found_together() {
+    let woken = |waiting_ms| TaskState::Woken { woken_ms: 400, waiting_ms };
+    let findings = about_tasks(vec![task(1, woken(5)), task(2, woken(50)), task(3, woken(u64::MAX))]);
+    assert_eq!(codes(&findings), ["task.not-polled"]);
+    assert_eq!(findings[0].tasks, [3, 2, 1]);
+}
+
+#[test]
+fn the_longest_wait_is_worth_knowing() {
+    let waiting = |waiting_ms| TaskState::Waiting { waiting_ms };
+    let findings = about_tasks(vec![task(1, waiting(5)), task(2, waiting(50)), task(3, waiting(50))]);
+    assert_eq!(codes(&findings), ["task.longest-wait"]);
+    assert_eq!((findings[0].severity, &*findings[0].tasks), (Severity::Info, &[2][..]));
+    assert_eq!(about_tasks(vec![task(1, TaskState::New)]), []);
+}
