@@ -14,6 +14,7 @@ mod expansion;
 mod forked;
 mod gdb;
 mod http;
+mod imports;
 mod isolation;
 mod program;
 mod report;
