@@ -33,7 +33,8 @@ fn fuzz(target: &str, seconds: u32) -> Result<(), String> {
     let (corpus, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
     fs::create_dir_all(root().join(&corpus)).map_err(|error| format!("cannot create {corpus}: {error}"))?;
     let time = format!("-max_total_time={seconds}");
-    cargo(&["fuzz", "run", "--sanitizer", "none", target, &corpus, &seeds, "--", &time, TIMEOUT], &[])
+    let run = ["fuzz", "run", "--sanitizer", "none", target, &corpus, &seeds, "--", &time, TIMEOUT];
+    cargo(&run, &[("CARGO_TARGET_DIR", "target/fuzz")])
 }
 
 /// The names of the binaries in `fuzz/Cargo.toml`.
