@@ -35,7 +35,7 @@ fn main() {
 fn one_stack(criterion: &mut Criterion) {
     let mut specimen = inside::Specimen::of_thread(thread_of(0));
     let frames = specimen.unwind();
-    let mut addresses: Vec<u64> = specimen.symbolize().frames.iter().map(|frame| frame.address).collect();
+    let mut addresses: Vec<u64> = specimen.symbolize().iter().map(|frame| frame.address).collect();
     addresses.dedup();
     addresses.sort_unstable();
     addresses.dedup();
