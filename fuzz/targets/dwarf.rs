@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|file: &[u8]| {
     // The code of the seeds is below this.
     let addresses: Vec<u64> = (0..0x2000).step_by(16).collect();
-    // 256 functions at an address at most, and a program's code may be listed in several units.
+    // At most 256 functions are shown at an address.
     let functions = resolve(file, &addresses);
     assert!(functions <= 256 * addresses.len(), "{functions}");
 });
