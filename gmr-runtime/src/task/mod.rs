@@ -9,6 +9,8 @@
 //! The only unsafe code is in `waker.rs`. Nothing here knows about sections or views.
 
 mod branch;
+#[cfg(all(test, not(gmr_loom)))]
+mod counting;
 mod current;
 mod entry;
 #[cfg(all(test, gmr_loom))]

@@ -7,13 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
+use super::counting::Counting;
 use super::entry::Entry;
 use super::registered::TASKS;
 use super::registry::{Registry, SHARDS, Shard};
@@ -283,16 +284,6 @@ fn polling_a_completed_task_does_what_its_future_does() {
     assert_eq!(poll(strict.as_mut()), Poll::Ready(17));
     assert!(catch_unwind(AssertUnwindSafe(|| poll(strict.as_mut()))).is_err(), "async fns panic");
     assert!(find(&look(), "strict").is_none());
-}
-
-/// A waker that counts.
-#[derive(Default)]
-pub(super) struct Counting(pub(super) AtomicUsize);
-
-impl Wake for Counting {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 #[test]

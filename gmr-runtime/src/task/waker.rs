@@ -100,7 +100,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::task::tests::Counting;
+    use crate::task::counting::Counting;
 
     #[test]
     fn a_clone_is_the_runtimes_and_leaves_a_branch() {
