@@ -195,10 +195,8 @@ fn loss_note(number: u64, (bytes, reason): &(u64, String)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use super::*;
-    use crate::trigger::reply::{Answer, block_on, channel};
+    use crate::trigger::reply::{Answer, channel};
 
     fn rendered(format: Format) -> (Deferred, Answer<Option<Arc<Vec<u8>>>>) {
         let (reply, answer) = channel();
@@ -208,6 +206,10 @@ mod tests {
     #[cfg(feature = "json")]
     #[test]
     fn each_format_is_rendered_once_and_a_view_that_panics_costs_its_own_replies() {
+        use std::cell::RefCell;
+
+        use crate::trigger::reply::block_on;
+
         let formats = [Format::Text, Format::Json, Format::Text, Format::JsonLines, Format::Json];
         let (deferred, answers): (Vec<_>, Vec<_>) = formats.map(rendered).into_iter().unzip();
         let calls = RefCell::new(Vec::new());
