@@ -131,7 +131,8 @@
 //! ## Make a report from code
 //!
 //! [`Report::capture`] makes a report and returns it as plain data, described in [`model`]. It
-//! works without installing gmr.
+//! works without installing gmr. It blocks the calling thread; in async code, await
+//! [`Report::capture_async`], which works on any runtime.
 //!
 //! ```
 //! let report = gmr::Report::capture();
@@ -154,14 +155,20 @@
 //!
 //! ## Without macros
 //!
-//! A [`Builder`] installs gmr, and adds sections at run time.
+//! A [`Builder`] installs gmr, and adds sections and groups of the configuration at run time. A
+//! [`Generator`] has the options of the attributes: a section that can fail, its place and its
+//! deadline. [`display`] shows a value that is `Display` only.
 //!
 //! ```
+//! use gmr::Generator;
+//!
 //! # fn main() -> Result<(), gmr::Error> {
 //! let guard = gmr::Builder::new()
 //!     .product("order service")
 //!     .version("1.2.3")
 //!     .section("Queue", || std::collections::BTreeMap::from([("waiting", 17), ("running", 4)]))
+//!     .section("Load", Generator::fallible(|| std::fs::read_to_string("/proc/loadavg")).order(1))
+//!     .config("Database", || std::collections::BTreeMap::from([("host", "db1")]))
 //!     .install()?;
 //! // SIGUSR2 triggers a report until the guard is dropped.
 //! # drop(guard);

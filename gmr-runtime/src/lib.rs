@@ -1,24 +1,28 @@
 //! Everything that runs in gmr. Depend on the `gmr` crate, which re-exports what is public here.
 //!
-//! The modules, from the top; each knows only those below it:
+//! The modules, from the top down; each imports only those below it:
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`axum`] (feature) | serves reports on an admin port |
+//! | `axum` (feature) | serves reports on an admin port |
 //! | `request` | requests a report and waits for it: [`Report::capture`], HTTP |
 //! | `install` | installs gmr in a process: [`Builder`], [`Guard`] |
 //! | `env` | the `GMR_*` environment variables |
 //! | `reporter` | makes reports, on one thread, and sends them out |
-//! | `trigger` | turns an event, such as a signal, into a request to the reporter |
 //! | `generators` | the built-in sections |
 //! | [`task`] | async tasks, and where they wait |
 //! | `section` | registers and runs sections, so that none harms another: [`Generator`] |
 //! | `symbols` | resolves addresses to functions, files and lines |
 //! | `capture` | takes stacks; most of the `unsafe` is here |
 //! | `threads` | reads what the kernel says about threads |
+//! | `trigger` | turns an event, such as a signal, into a request to the reporter |
+//! | `findings` | what is wrong: rules over the model |
 //! | `views` | writes the model as text, JSON, XML or HTML: [`Format`] |
 //! | `sinks` | writes bytes to a descriptor |
 //! | `mask` | masks secrets: [`Secret`], [`masked`] |
+//! | `error` | the error types: [`Error`] |
+//! | `requires` | how the attributes say which feature a format needs |
+//! | `units` | numbers with their units, in words |
 //! | [`model`] | the report as plain data |
 //! | `sys` | what is needed from the operating system |
 
