@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the test data anew. The files are committed: what they have to be is real, not reproducible.
+# Builds the test data. The results are committed, because another compiler gives other files.
 # Made with gcc 12.2 and rustc 1.95 on x86_64.
 set -eu
 cd "$(dirname "$0")"

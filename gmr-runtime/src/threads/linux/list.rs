@@ -148,7 +148,7 @@ impl Reader {
     }
 }
 
-/// The time as RFC 3339 has it. `None` outside the years 1970 to 9999, which it cannot express:
+/// The time in RFC 3339's format. `None` outside the years 1970 to 9999, which it cannot express:
 /// where the clock was set back to 1970, the time of boot lies before that.
 fn timestamp(time: SystemTime) -> Option<String> {
     const YEAR_10000: u64 = 253_402_300_800;
