@@ -2,9 +2,9 @@
 //! and configuration of the process to everyone who can reach it. Mount it on an admin port that
 //! operators alone can reach.
 //!
-//! [`router`] is a router for [axum](https://docs.rs/axum). `GET /` answers with a report, as an HTML
-//! page, or in the format that `?format=` or the `Accept` header names. Nothing is served until you
-//! mount it.
+//! [`router`] is a router for [axum](https://docs.rs/axum). `GET /` answers with a report, as an
+//! HTML page, or in the format that `?format=` or the `Accept` header names. Nothing is served
+//! until you mount it.
 //!
 //! ```
 //! # async fn serve() -> std::io::Result<()> {

@@ -1,4 +1,5 @@
-//! The `GMR_*` environment variables, by which operators configure gmr without changing the program.
+//! The `GMR_*` environment variables, by which operators configure gmr without changing the
+//! program.
 //!
 //! They are read once, during installation: later, a stuck thread may hold the lock around the
 //! environment.

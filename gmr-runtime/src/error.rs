@@ -1,7 +1,7 @@
 //! The errors of this crate. They are opaque: a message to read, and what a program can act on.
 //!
 //! A message says what failed and on what. It leaves out the cause, which [`source`] returns, so
-//! that whoever prints the chain prints each part once.
+//! that a program which prints the chain prints each part once.
 //!
 //! [`source`]: std::error::Error::source
 

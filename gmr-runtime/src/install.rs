@@ -137,10 +137,10 @@ impl Builder {
 
     /// Adds a section, as `#[gmr::section]` does for a function.
     ///
-    /// `generator` is a closure that returns a `Serialize` value. For a closure that can fail, and to
-    /// set the section's order and deadline, pass a [`Generator`](crate::Generator); to show a value
-    /// that is `Display` only, wrap it in [`display`](crate::display). gmr calls the closure once for
-    /// each report, on a thread of its own, and masks secrets in the value.
+    /// `generator` is a closure that returns a `Serialize` value. For a closure that can fail, and
+    /// to set the section's order and deadline, pass a [`Generator`](crate::Generator); to show a
+    /// value that is `Display` only, wrap it in [`display`](crate::display). gmr calls the closure
+    /// once for each report, on a thread of its own, and masks secrets in the value.
     ///
     /// ```
     /// use std::time::Duration;
@@ -175,9 +175,9 @@ impl Builder {
     /// Handles the signal from now on, and starts the reporter.
     ///
     /// # Errors
-    /// gmr is already installed, the signal is unknown or cannot be handled, or the operating system
-    /// refused a thread, a descriptor or a handler. Nothing has changed then: the signal still does
-    /// what it did before, which by default is to terminate the process.
+    /// gmr is already installed, the signal is unknown or cannot be handled, or the operating
+    /// system refused a thread, a descriptor or a handler. Nothing has changed then: the signal
+    /// still does what it did before, which by default is to terminate the process.
     ///
     /// ```
     /// use gmr_runtime::{Builder, ErrorKind};
@@ -244,7 +244,8 @@ fn warn(problem: &str) {
 
 /// Uninstalls gmr when it is dropped.
 ///
-/// From then on, the report signal is ignored, since its default action would terminate the process.
+/// From then on, the report signal is ignored, since its default action would terminate the
+/// process.
 ///
 /// ```
 /// # fn main() -> Result<(), gmr_runtime::Error> {
@@ -283,7 +284,8 @@ impl Drop for Guard {
     }
 }
 
-/// What `#[gmr::main]` knows about the program: its options, and what only the user's crate can tell.
+/// What `#[gmr::main]` knows about the program: its options, and what only the user's crate can
+/// tell.
 ///
 /// Generated code builds it. Not part of the public interface.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Making reports: the plan of what they consist of, and the one thread that makes them.
 //!
-//! The reporter takes no lock that application code can hold. Generators run on other threads, under
-//! deadlines. A report is handed over piece by piece, as it becomes known, so that what is known is
-//! out whatever happens later.
+//! The reporter takes no lock that application code can hold. Generators run on other threads,
+//! under deadlines. A report is handed over piece by piece, as it becomes known, so that what is
+//! known is out whatever happens later.
 
 mod serve;
 
@@ -55,7 +55,8 @@ impl Plan {
     }
 }
 
-/// By order; of the same order, the registered ones come first, and the added ones as they were added.
+/// By order; of the same order, the registered ones come first, and the added ones as they were
+/// added.
 fn in_order(kind: Kind, added: Vec<Generator>) -> Vec<Generator> {
     let registered = registry::entries(kind).into_iter().map(Generator::registered);
     let mut all: Vec<_> = registered.chain(added).collect();
@@ -71,7 +72,7 @@ impl Part {
         }
     }
 
-    /// The section, from what all of the part's generators came to. Its frames are added to `frames`.
+    /// The section, from the outcomes of the part's generators. Adds its frames to `frames`.
     fn section(&self, outcomes: Vec<Outcome>, frames: &mut Vec<Frame>) -> Section {
         let took: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
         let (title, content) = match self {
@@ -111,7 +112,8 @@ pub(crate) fn make(
     let mut sections = Vec::with_capacity(plan.parts.len());
     let mut frames = Vec::new();
     let mut outcomes = Vec::new();
-    // Finishes every part whose outcomes are all there; one that has no generators is finished with the one before it.
+    // Finishes each part whose outcomes are complete. A part without generators is finished together
+    // with the part before it.
     let mut finish_parts = |outcomes: &mut Vec<Outcome>, known: &mut dyn FnMut(Piece<'_>)| {
         while let Some(part) = plan.parts.get(sections.len())
             && part.generators().len() == outcomes.len()

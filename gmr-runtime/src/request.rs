@@ -1,8 +1,8 @@
 //! Requests that a caller waits on: `Report::capture`, its async form, and those over HTTP.
 //!
-//! They go to the installed reporter's inbox, like a signal. Without a reporter, a thread is started
-//! that answers them and ends. Either way the caller's thread makes nothing itself, and callers who
-//! wait at the same time share one report.
+//! They go to the installed reporter's inbox, like a signal. Without a reporter, a thread is
+//! started that answers them and ends. Either way the caller's thread makes nothing itself, and
+//! callers who wait at the same time share one report.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -22,8 +22,8 @@ impl Report {
     /// async code, use [`capture_async`](Self::capture_async).
     ///
     /// A report takes milliseconds, and never longer than the deadlines of its generators together.
-    /// If one is being made already, this call gets the next one, which it shares with other callers.
-    /// gmr need not be installed.
+    /// If one is being made already, this call gets the next one, which it shares with other
+    /// callers. gmr need not be installed.
     ///
     /// A section's function can't capture a report, since that report would wait for the section.
     /// It gets a report with a single section, which says so.
@@ -108,8 +108,8 @@ static PENDING: Mutex<Pending> = Mutex::new(Pending { requests: Vec::new(), answ
 
 struct Pending {
     requests: Vec<Request>,
-    /// The process in which a thread answers them. A forked child has a copy of this memory, but not
-    /// that thread.
+    /// The process in which a thread answers them. A forked child has a copy of this memory, but
+    /// not that thread.
     answering: Option<u32>,
 }
 
@@ -139,7 +139,7 @@ fn send_without_reporter(request: Request) -> io::Result<()> {
             pending.answering = None;
             std::mem::take(&mut pending.requests)
         };
-        // Wakes whoever waits, which must not happen under the lock.
+        // This wakes the callers, which must not happen under the lock.
         drop(requests);
     })
 }

@@ -13,8 +13,8 @@ use crate::model::Content;
 
 /// Makes the content of a section, or of a group of the Configuration section.
 ///
-/// A closure that returns a `Serialize` value converts into one. Use `Generator` itself for a closure
-/// that can fail, and to set the options that the attributes have.
+/// A closure that returns a `Serialize` value converts into one. Use `Generator` itself for a
+/// closure that can fail, and to set the options that the attributes have.
 ///
 /// ```
 /// use std::time::Duration;
@@ -72,8 +72,8 @@ impl Generator {
         Self { order: 0, timeout: DEFAULT_TIMEOUT, make: Box::new(make) }
     }
 
-    /// The place among the sections, or among the groups: lower comes first. The default is 0. At the
-    /// same place, those that attributes register come before those added with a builder.
+    /// The place among the sections, or among the groups: lower comes first. The default is 0. At
+    /// the same place, those that attributes register come before those added with a builder.
     ///
     /// ```
     /// use gmr_runtime::{Builder, Generator};
@@ -86,8 +86,8 @@ impl Generator {
         self
     }
 
-    /// The deadline, two seconds by default. When it has passed, the report goes on without the value
-    /// and shows where the generator is stuck.
+    /// The deadline, two seconds by default. When it has passed, the report goes on without the
+    /// value and shows where the generator is stuck.
     ///
     /// ```
     /// use std::time::Duration;

@@ -1,9 +1,9 @@
 //! Descriptor 2, written with bare system calls: the thread that the report is about may hold std's
 //! lock around stderr.
 //!
-//! The other end may not be read. What cannot be written within a deadline is dropped and counted, so
-//! that the reporter never blocks here for longer. Whether the descriptor is blocking stays as the
-//! program has set it.
+//! The other end may not be read. What cannot be written within a deadline is dropped and counted,
+//! so that the reporter never blocks here for longer. Whether the descriptor is blocking stays as
+//! the program has set it.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ReadWriteFlags};
 
-/// How long to wait for a single byte to go out before the rest is dropped. A busy reader, such as a
-/// log collector or a terminal over a slow line, reads within this time; a stopped one never does.
+/// How long to wait for a single byte to go out before the rest is dropped. A busy reader, such as
+/// a log collector or a terminal over a slow line, reads within this time; a stopped one never
+/// does.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a pipe takes without blocking once `poll` says that it is writable: `PIPE_BUF`, which POSIX
@@ -89,15 +90,15 @@ fn write_some(fd: BorrowedFd<'_>, bytes: &[u8], timeout: Duration) -> Result<usi
     write_now(fd, bytes)
 }
 
-/// One write that does not block: by a flag, if the kernel supports it for this kind of file, or else
-/// by its size.
+/// One write that does not block: by a flag, if the kernel supports it for this kind of file, or
+/// else by its size.
 fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     #[cfg(target_os = "linux")]
     match rustix::io::pwritev2(fd, &[io::IoSlice::new(bytes)], CURRENT_POSITION, ReadWriteFlags::NOWAIT) {
         // Regular files and old kernels do not support the flag; a sandbox may not allow the call.
         Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::SPIPE) => {}
-        // A regular file returns this when it would wait for its disk; a pipe, only when it has filled
-        // up since `poll`.
+        // A regular file returns this when it would wait for its disk; a pipe, only when it has
+        // filled up since `poll`.
         Err(Errno::AGAIN) if is_file(fd) => {}
         answer => return answer,
     }

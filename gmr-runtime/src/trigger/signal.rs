@@ -1,8 +1,8 @@
 //! The report signal, and the inbox that it shares with the program's own requests.
 //!
 //! The handler is signal-hook's: it copies the siginfo into a slot and writes a byte into a socket
-//! pair. A byte in the same socket pair wakes the reporter for the program's own requests, so that one
-//! thread waits for both on one descriptor.
+//! pair. A byte in the same socket pair wakes the reporter for the program's own requests, so that
+//! one thread waits for both on one descriptor.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -63,8 +63,8 @@ impl Inbox {
             }
             match self.delivery.get_read_mut().read(&mut [0]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The handler and the outbox hold the other end, so it is closed when no trigger is left.
-                // Any other error would recur at once.
+                // The handler and the outbox hold the other end, so it is closed when no trigger is
+                // left. Any other error would recur at once.
                 Ok(0) | Err(_) => return vec![Request::Stop],
                 Ok(_) => {}
             }
@@ -79,8 +79,8 @@ impl Inbox {
         requests
     }
 
-    /// Handles no more signals. The signal is ignored from now on: with its default action, the next
-    /// one would terminate the process.
+    /// Handles no more signals. The signal is ignored from now on: with its default action, the
+    /// next one would terminate the process.
     pub(crate) fn close(&self) {
         self.delivery.handle().close();
     }

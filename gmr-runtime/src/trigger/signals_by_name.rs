@@ -14,8 +14,8 @@ pub struct Signal {
 /// The highest signal number of any platform.
 const HIGHEST: i32 = 128;
 
-/// The signals that cannot be caught, and those that report a fault of the program itself, after which
-/// it cannot continue.
+/// The signals that cannot be caught, and those that report a fault of the program itself, after
+/// which it cannot continue.
 const FORBIDDEN: [&str; 9] =
     ["SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP", "SIGSYS"];
 

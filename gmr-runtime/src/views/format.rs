@@ -28,8 +28,8 @@ pub enum Format {
     /// One JSON object on one line. Feature `json`.
     #[cfg(feature = "json")]
     Json,
-    /// The JSON object in pieces, one per line and each shorter than 48 KiB, for logs that cut longer
-    /// lines. Feature `json`.
+    /// The JSON object in pieces, one per line and each shorter than 48 KiB, for logs that cut
+    /// longer lines. Feature `json`.
     #[cfg(feature = "json")]
     JsonLines,
     /// XML. Feature `xml`.
@@ -194,8 +194,8 @@ impl Report {
         self.written(Format::Text)
     }
 
-    /// The report as one JSON object on one line, in the form that `docs/report-schema.md` describes.
-    /// [`from_json`](Self::from_json) reads it back. Feature `json`.
+    /// The report as one JSON object on one line, in the form that `docs/report-schema.md`
+    /// describes. [`from_json`](Self::from_json) reads it back. Feature `json`.
     ///
     /// ```
     /// use gmr_runtime::Report;
@@ -209,9 +209,9 @@ impl Report {
         self.written(Format::Json)
     }
 
-    /// The JSON object in pieces, one per line and each shorter than 48 KiB, for logs that cut longer
-    /// lines, as journald does (`LineMax=`). [`from_json_lines`](Self::from_json_lines) reads them
-    /// back. Feature `json`.
+    /// The JSON object in pieces, one per line and each shorter than 48 KiB, for logs that cut
+    /// longer lines, as journald does (`LineMax=`). [`from_json_lines`](Self::from_json_lines)
+    /// reads them back. Feature `json`.
     ///
     /// Each line is an object: the report's id (`gmr_report`), the number of the piece, from 1
     /// (`part`), how many there are (`parts`), and the piece itself (`json`).

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::ParseReportError;
 use crate::model::{self, Report};
 
-/// What a line of pieces may be long: journald's default for `LineMax`, within which its line feed has to be.
+/// The maximum length of a line, with its line feed: journald's default for `LineMax`.
 const LONGEST_LINE: usize = 48 << 10;
 
-/// What of a line is not its piece: the names, the numbers, the id.
+/// The length of a line beside its piece: the names, the numbers, the id.
 const AROUND: usize = 256;
 
 /// One piece of a report.
@@ -34,7 +34,8 @@ pub(super) fn write_lines(report: &Report, out: &mut dyn Write) -> io::Result<()
     let heading = &report.heading;
     // No two processes of a machine have the same id at the same time.
     let id = format!("{}-{}-{}", heading.made_at, heading.pid, heading.number);
-    // Every line says how many there are, and there is not room for all of them: the first time they are only counted.
+    // Every line says how many there are, and there is not room for all of them: the first time
+    // they are only counted.
     let parts = Cutter::new(&id, 0, &mut io::sink()).cut(report)?;
     Cutter::new(&id, parts, out).cut(report)?;
     Ok(())
@@ -87,7 +88,8 @@ impl Write for Cutter<'_> {
     /// Whatever is serialized is written in whole letters.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
-        // What has been JSON once has no control characters left, so these are all that is written differently.
+        // What has been JSON once has no control characters left, so these are all that is written
+        // differently.
         let differently = |byte: u8| usize::from(matches!(byte, b'"' | b'\\'));
         let length = bytes.iter().map(|&byte| 1 + differently(byte)).sum::<usize>();
         if self.length + length <= self.longest {
@@ -129,7 +131,8 @@ impl Report {
         struct Versioned {
             schema_version: String,
         }
-        // Checked first, so that the error for a later schema is not that of its first unknown field.
+        // Checked first, so that the error for a later schema is not that of its first unknown
+        // field.
         let versioned: Versioned = serde_json::from_str(json)?;
         model::check_version(&versioned.schema_version).map_err(ParseReportError::new)?;
         Ok(serde_json::from_str(json)?)

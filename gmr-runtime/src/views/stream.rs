@@ -2,8 +2,8 @@
 //! whatever happens later; the other formats are written when the report is complete.
 //!
 //! The text has the findings before the sections that they are found in. It holds the sections back
-//! until the findings are known. If making the sections takes long, it says that the findings follow,
-//! lets the sections go, and writes the findings after them.
+//! until the findings are known. If making the sections takes long, it says that the findings
+//! follow, lets the sections go, and writes the findings after them.
 //!
 //! A view that panics costs its own output, never the report.
 
