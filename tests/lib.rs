@@ -1,22 +1,24 @@
-//! What the test programs share: the conversation with the test that started them.
+//! What the test programs share: how they talk with the test that started them.
 //!
-//! A program says `ready` on its standard output when it stands as the test wants it, then answers one line for each line on its standard input, and ends when that is closed.
+//! A program writes `ready` to its standard output when it is in the state that the test needs,
+//! answers each line on its standard input with one line, and ends when its input is closed.
 
 use std::fs;
 use std::io::{BufRead, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Says `ready`, then answers each line of standard input with what `answer` makes of it.
+/// Writes `ready`, then answers each line of standard input with what `answer` returns for it.
 ///
 /// # Panics
-/// If nobody reads the answers.
+/// If standard output is closed.
 pub fn converse(mut answer: impl FnMut(&str) -> String) {
     say("ready");
     for line in std::io::stdin().lock().lines() {
         match line {
             Ok(line) => say(&answer(&line)),
-            // Standard input is the test's; whatever happens to it must not end the program early.
+            // Trouble with standard input is the test's to judge; it must not end the program
+            // early.
             Err(error) => say(&format!("standard input failed: {error}")),
         }
     }
@@ -24,12 +26,13 @@ pub fn converse(mut answer: impl FnMut(&str) -> String) {
 
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);
 
-/// Says that the calling thread does nothing any more but go to where it waits for good.
+/// Counts the calling thread as arrived: all it does from here on is go to where it waits for good.
 pub fn arrive() {
     ARRIVED.fetch_add(1, Ordering::Release);
 }
 
-/// Waits until so many threads have arrived, and all but the calling one are asleep: those have got to where they wait.
+/// Waits until so many threads have arrived, and all but the calling one are asleep: then they are
+/// where they wait.
 ///
 /// # Panics
 /// If `/proc` cannot be read.
@@ -43,7 +46,8 @@ fn all_asleep() -> bool {
     let own = rustix::thread::gettid().as_raw_nonzero().to_string();
     let tasks = fs::read_dir("/proc/self/task").expect("the threads can be listed").flatten();
     tasks.filter(|task| *task.file_name() != *own).all(|task| {
-        // One that has ended meanwhile is not awake. The state stands behind the name, which may hold anything.
+        // One that has ended meanwhile is not awake. The state follows the name, which may contain
+        // anything.
         let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
     })
@@ -52,7 +56,7 @@ fn all_asleep() -> bool {
 /// One line on standard output, at once.
 ///
 /// # Panics
-/// If nobody reads it.
+/// If standard output is closed.
 pub fn say(line: &str) {
     let mut out = std::io::stdout();
     writeln!(out, "{line}").and_then(|()| out.flush()).expect("the test reads what its program says");

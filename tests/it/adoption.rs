@@ -1,5 +1,5 @@
-//! Adopting gmr changes nothing about a program except that it can be asked for reports: its result,
-//! exit code and arguments stay its own.
+//! Adopting gmr changes nothing about a program except that it can be asked for reports: its
+//! result, exit code and arguments stay its own.
 
 use std::process::{Command, Output};
 

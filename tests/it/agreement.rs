@@ -1,5 +1,5 @@
-//! Whole stacks beside those that gdb prints of the same process a moment later: two hundred threads in
-//! every state there is.
+//! Whole stacks beside those that gdb prints of the same process a moment later: two hundred
+//! threads in every state there is.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -43,8 +43,8 @@ fn stacks_are_those_that_gdb_finds() {
     assert!(agreeing * 100 >= judged * REQUIRED, "{agreeing} of {judged}\n{}", disagreeing.join("\n"));
 }
 
-/// The program's own threads that have the same whole stack in both reports. A thread that computes may
-/// look as if it had not moved.
+/// The program's own threads that have the same whole stack in both reports. A thread that computes
+/// may look as if it had not moved.
 fn still<'a>(report: &'a Report, other: &Report) -> Vec<Thread<'a>> {
     let others = other.threads();
     let stands = |thread: &Thread<'a>| {

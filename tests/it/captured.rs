@@ -1,5 +1,5 @@
-//! A report as a value: captured by the program itself, serialized, and read by parsers that are not
-//! ours.
+//! A report as a value: captured by the program itself, serialized, and read by parsers that are
+//! not ours.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

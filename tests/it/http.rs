@@ -44,7 +44,7 @@ fn header<'a>(answer: &'a Response<()>, name: &str) -> &'a str {
 }
 
 #[test]
-fn a_report_comes_as_it_is_asked_for() {
+fn a_report_is_in_the_format_that_is_asked_for() {
     let admin = Admin::start();
     let (answer, page) = admin.get("", None);
     assert_eq!(
@@ -86,7 +86,7 @@ fn what_cannot_be_had_is_refused_with_a_reason() {
 const CLIENTS: u64 = 24;
 
 #[test]
-fn those_who_ask_while_a_report_is_made_share_the_next() {
+fn requests_during_a_report_share_the_next() {
     // A report can be held up for no longer than its deadline. If the machine is too busy for all
     // clients to arrive until then, they try again with a new process.
     wait_until("all clients arrive while the first report is made", clients_share_two_reports);

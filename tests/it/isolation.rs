@@ -1,4 +1,5 @@
-//! Sections that panic or fail cost the report nothing but themselves, whether panics unwind or abort.
+//! Sections that panic or fail cost the report nothing but themselves, whether panics unwind or
+//! abort.
 
 use std::path::{Path, PathBuf};
 
@@ -17,8 +18,8 @@ fn panic_message(content: &Value) -> &str {
 
 /// The program and a report in which the section's panic has a stack with names.
 ///
-/// If the machine is too busy to name it in time, the next report has the names. Where panics abort,
-/// the section panics once in a process, so only a new process gets another chance.
+/// If the machine is too busy to name it in time, the next report has the names. Where panics
+/// abort, the section panics once in a process, so only a new process gets another chance.
 fn start_with_names(path: impl AsRef<std::ffi::OsStr>) -> (Program, Report) {
     let mut found = None;
     wait_until("the stack of the section that panicked has its names", || {
@@ -82,8 +83,8 @@ fn where_panics_abort() {
     failures_stay_in_their_place(aborting());
 }
 
-/// The same program, built with panics that abort. `cargo xtask test` has built it already; any other
-/// way of running the tests builds it here.
+/// The same program, built with panics that abort. `cargo xtask test` has built it already; any
+/// other way of running the tests builds it here.
 fn aborting() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = std::process::Command::new(cargo)

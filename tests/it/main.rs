@@ -1,8 +1,8 @@
-//! The integration tests: real processes and real signals, and reports read back by parsers that know
-//! nothing of gmr's code.
+//! The integration tests: real processes and real signals, and reports read back by parsers that
+//! know nothing of gmr's code.
 //!
-//! A test asserts over the fields of a report in JSON (`report.rs`). Only what is particular to text is
-//! read as text (`text.rs`); its wording is pinned in the text view's own tests.
+//! A test asserts over the fields of a report in JSON (`report.rs`). Only what is particular to
+//! text is read as text (`text.rs`); its wording is pinned in the text view's own tests.
 
 mod adoption;
 mod agreement;

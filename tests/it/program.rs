@@ -1,4 +1,5 @@
-//! A program under test: starts it, talks to it, signals it, reads its reports, and ends it with the test.
+//! A program under test: starts it, talks to it, signals it, reads its reports, and ends it with
+//! the test.
 //!
 //! Programs write JSON unless a test sets `GMR_FORMAT` to something else. Nothing waits longer than
 //! [`LIMIT`], so a program that hangs fails its test and says how far it got.

@@ -1,7 +1,8 @@
-//! A report in JSON, read by a parser that knows nothing of gmr's code: fields by name, frames by number.
+//! A report in JSON, read by a parser that knows nothing of gmr's code: fields by name, frames by
+//! number.
 //!
-//! The accessors follow `docs/report-schema.md`. They ignore fields they don't know, as every reader
-//! of a report must, and they don't depend on the wording of any view.
+//! The accessors follow `docs/report-schema.md`. They ignore fields they don't know, as every
+//! reader of a report must, and they don't depend on the wording of any view.
 
 use std::fmt;
 
@@ -117,9 +118,9 @@ impl Report {
         threads["kind"] == "threads" && list(&threads["data"]["notes"]).is_empty()
     }
 
-    /// Whether every thread of the program has its whole stack, and all frames have their names. On a
-    /// machine that does other work, a thread may get no processor before the report's deadline, and
-    /// a deep stack takes two attempts.
+    /// Whether every thread of the program has its whole stack, and all frames have their names. On
+    /// a machine that does other work, a thread may get no processor before the report's deadline,
+    /// and a deep stack takes two attempts.
     pub(crate) fn is_complete(&self) -> bool {
         let is_programs = |thread: &Thread<'_>| matches!(thread.role(), "main" | "program");
         let is_whole = |thread: &Thread<'_>| !is_programs(thread) || thread.stack().is_whole();
@@ -191,8 +192,8 @@ impl<'a> Stack<'a> {
         self.functions().any(|name| name.contains(part))
     }
 
-    /// Whether the symbolizer has named the frames in time. Those of C libraries may have no name at
-    /// all.
+    /// Whether the symbolizer has named the frames in time. Those of C libraries may have no name
+    /// at all.
     pub(crate) fn has_names(&self) -> bool {
         let is_library = |module: &str| module.contains(".so");
         let has_name = |frame: &Frame<'_>| frame.0["function"].is_string();

@@ -1,4 +1,4 @@
-//! Standard error that is full, closed, or goes nowhere: the process carries on, and so does the
+//! Standard error that is full, closed, or goes nowhere: the process keeps running, and so does the
 //! reporter.
 
 use std::process::{Command, Stdio};
@@ -20,7 +20,7 @@ fn answers_though_signalled(mut program: Program) -> String {
 }
 
 #[test]
-fn a_closed_standard_error_harms_nobody() {
+fn a_closed_standard_error_is_harmless() {
     let shell = format!("exec '{}' 2>&-", program!("storm"));
     let mut command = Command::new("sh");
     command.args(["-c", &shell]);
@@ -30,7 +30,7 @@ fn a_closed_standard_error_harms_nobody() {
 /// SIGPIPE at its default ends a process that writes to a pipe without a reader. A program may have
 /// set it so.
 #[test]
-fn a_reader_that_went_away_harms_nobody() {
+fn a_reader_that_went_away_is_harmless() {
     let shell = format!("trap - PIPE; exec '{}' 2> >(true)", program!("storm"));
     let mut command = Command::new("bash");
     command.args(["-c", &shell]).stdin(Stdio::piped());

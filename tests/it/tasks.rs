@@ -1,5 +1,5 @@
-//! Asynchronous tasks under several runtimes: each is found where it waits, with the lines of its own
-//! source.
+//! Asynchronous tasks under several runtimes: each is found where it waits, with the lines of its
+//! own source.
 
 use std::process::Command;
 

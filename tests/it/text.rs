@@ -1,7 +1,9 @@
-//! A report as text, taken apart by its look alone, as a log tool that only knows the frames would do it.
+//! A report as text, taken apart by its look alone, as a log tool that only knows the frames would
+//! do it.
 //!
-//! Only tests of what is particular to text use this: that it is written section by section, whole and
-//! never interleaved. What a report says is tested in JSON, so that its wording can change freely.
+//! Only tests of what is particular to text use this: that it is written section by section, whole
+//! and never interleaved. What a report says is tested in JSON, so that its wording can change
+//! freely.
 
 use crate::program::Program;
 
@@ -85,8 +87,8 @@ impl Text {
     }
 
     /// The part of a section about one thread, or about the group that it is in: from under a line
-    /// like `------ Thread #42 (worker) ------` to the next. Its label is in that line, or in the list
-    /// under it.
+    /// like `------ Thread #42 (worker) ------` to the next. Its label is in that line, or in the
+    /// list under it.
     pub(crate) fn block(&self, section: &str, label: &str) -> &str {
         let body = self.section(section);
         let blocks = body.split("\n------").skip(1);

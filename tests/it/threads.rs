@@ -18,9 +18,9 @@ fn status(program: &mut Program) -> (u64, u64) {
     (counter.parse().unwrap(), failed.parse().unwrap())
 }
 
-/// A report with the whole stack of every station, in which none is still at the barrier that all start
-/// from. On a crowded machine it may take a few reports until the stations that compute have been
-/// given a processor, and until the symbolizer knows all names.
+/// A report with the whole stack of every station, in which none is still at the barrier that all
+/// start from. On a crowded machine it may take a few reports until the stations that compute have
+/// been given a processor, and until the symbolizer knows all names.
 fn settled(program: &mut Program) -> Report {
     program.report_when("every station is where it waits, with a whole stack and names", |report| {
         let is_there = |thread: &Thread<'_>| {
@@ -34,7 +34,7 @@ fn settled(program: &mut Program) -> Report {
 }
 
 #[test]
-fn each_thread_stands_in_its_own_function() {
+fn each_thread_is_found_in_its_own_function() {
     let mut program = Program::start(program!("stations"));
     let report = settled(&mut program);
     for number in 0..STATIONS {

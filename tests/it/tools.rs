@@ -1,7 +1,7 @@
 //! Tools that some tests compare reports with, and what happens where one is missing.
 //!
-//! On a developer's machine such a test says that it is skipped. In CI (where `CI` is set) it fails:
-//! a test that silently never runs holds nothing.
+//! On a developer's machine such a test says that it is skipped. In CI (where `CI` is set) it
+//! fails: a test that silently never runs holds nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -19,8 +19,8 @@ pub(crate) fn unusable(problem: &str, remedy: &str) {
     }
 }
 
-/// A Python with the modules that `views.py` needs: the one that `cargo xtask test` names, or the one
-/// that `cargo xtask setup` has left in the target directory.
+/// A Python with the modules that `views.py` needs: the one that `cargo xtask test` names, or the
+/// one that `cargo xtask setup` has left in the target directory.
 pub(crate) fn python_with_modules() -> Option<OsString> {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
     std::env::var_os("GMR_TEST_PYTHON").or_else(|| installed.exists().then(|| installed.into()))

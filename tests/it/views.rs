@@ -1,5 +1,5 @@
-//! One report in every format, each read back by parsers that are not ours: the same threads, frames
-//! and groups.
+//! One report in every format, each read back by parsers that are not ours: the same threads,
+//! frames and groups.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! An ordinary program that has adopted gmr; how it ends is decided by its argument.
+//! An ordinary program that uses gmr; its argument decides how it ends.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! Many more threads that compute than there are processors: each waits for its turn when it is asked for its stack.
+//! Many more threads that compute than there are processors: each waits for a processor when it is
+//! asked for its stack.
 
 use std::hint::black_box;
 use std::sync::Barrier;

@@ -1,4 +1,5 @@
-//! Two hundred threads and more that wait in every way there is, and a few that compute: what a debugger and a report are compared on.
+//! More than two hundred threads that wait in every way there is, and a few that compute: on them,
+//! a debugger and a report are compared.
 
 #![allow(unsafe_code, reason = "C's `qsort` is called as C calls it")]
 
@@ -15,7 +16,7 @@ use rustix::event::epoll;
 
 /// How many threads take each of the ways.
 const EACH: usize = 16;
-/// Those that compute, and never stand still.
+/// How many compute, and so never stand still.
 const COMPUTING: usize = 4;
 
 static STARTED: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(WAYS.len() * EACH + COMPUTING + 1));

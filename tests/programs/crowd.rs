@@ -1,13 +1,18 @@
-//! Many threads, deep in calls, all waiting: what the benchmarks take reports of. `crowd THREADS DEPTH [different]`
+//! Many threads, deep in calls, all waiting: what the benchmarks take reports of.
 //!
-//! `DEPTH` is the depth of the whole stack of each thread but the main one, as a debugger counts it. All these stacks are the same; with `different`, no two of the
-//! first thousand are. Each line on standard input is answered with what the handler has cost since the last one, in the build that measures it.
+//! `crowd THREADS DEPTH [different]`
+//!
+//! `DEPTH` is the depth of the whole stack of each thread but the main one, as a debugger counts
+//! it. All these stacks are the same; with `different`, no two of the first thousand are. Each line
+//! on standard input is answered with what the handler has cost since the last one, in the build
+//! that measures it.
 
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
 
-/// The frames of the standard library and of this program around the recursion, in an optimized build.
+/// The frames of the standard library and of this program around the recursion, in an optimized
+/// build.
 const AROUND: usize = 19;
 
 #[gmr::main(product = "crowd", version = "1.0")]

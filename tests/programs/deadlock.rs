@@ -1,4 +1,4 @@
-//! The main thread and a section wait for the same lock, for ever.
+//! The main thread and a section wait for the same lock, forever.
 
 use std::sync::Mutex;
 
@@ -11,7 +11,7 @@ fn ledger() -> u64 {
 
 #[inline(never)]
 fn read_the_ledger() -> u64 {
-    *LEDGER.lock().expect("nobody panics with it")
+    *LEDGER.lock().expect("no thread panics with it")
 }
 
 #[gmr::section]

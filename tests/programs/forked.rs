@@ -1,6 +1,7 @@
-//! A program that forks and goes on in the child, as daemons do: the child has no reporter until it installs one.
+//! A program that forks and goes on in the child, as daemons do: the child has no reporter until it
+//! installs one.
 //!
-//! `fork` is unsafe; a test program that forks while it has one thread of its own, and gmr's, is what is wanted here.
+//! `fork` is unsafe: this program forks while it has one thread of its own, and gmr's.
 
 #![allow(unsafe_code)]
 
@@ -8,7 +9,8 @@ use serde_json::{Value, json};
 
 fn main() {
     let parents = gmr::Builder::new().product("parent").install().expect("nothing is installed yet");
-    // SAFETY: the child calls what may allocate: no other thread of this program holds the allocator's locks, and gmr's sleeps.
+    // SAFETY: the child calls what may allocate: no other thread of this program holds the
+    // allocator's locks, and gmr's sleeps.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "fork failed");
     if child > 0 {

@@ -1,5 +1,8 @@
-//! A program that makes it hard: threads that are born and die at full speed, memory allocated and freed on all sides, children forked and spawned, libraries loaded and unloaded, deep recursion,
-//! tiny and alternate stacks, handlers of its own at a thousand signals a second, code that no table tells of, `sigwait`, and readers who notice if a system call of theirs is disturbed.
+//! A program that is hard to report on: threads that start and end at full speed, memory allocated
+//! and freed by several threads, children forked and spawned, libraries loaded and unloaded, deep
+//! recursion, tiny and alternate stacks, handlers of its own at a thousand signals a second, code
+//! without unwind information, `sigwait`, and readers that notice if a system call of theirs is
+//! disturbed.
 
 #![allow(unsafe_code, reason = "what is hostile is what safe Rust does not offer")]
 
@@ -80,7 +83,8 @@ fn start_children(count: &AtomicU64) {
 #[inline(never)]
 fn fork(count: &AtomicU64) {
     loop {
-        // SAFETY: the child does nothing but end, which is allowed after a fork from a program with threads.
+        // SAFETY: the child does nothing but end, which is allowed after a fork from a program with
+        // threads.
         let child = unsafe { libc::fork() };
         if child == 0 {
             // SAFETY: it runs no destructor and flushes nothing.
@@ -137,13 +141,15 @@ extern "C" fn live_in_little_room(count: *mut c_void) -> *mut c_void {
     null_mut()
 }
 
-/// Threads with the smallest stack there is, made by C's means, so that they have no alternate stack either.
+/// Threads with the smallest stack there is, made by C's means, so that they have no alternate
+/// stack either.
 #[inline(never)]
 fn start_tiny_threads(count: &AtomicU64) {
     loop {
         let mut attributes = std::mem::MaybeUninit::uninit();
         let mut thread: libc::pthread_t = 0;
-        // SAFETY: the attributes are initialised first and destroyed last; the argument is static; the thread is joined.
+        // SAFETY: the attributes are initialised first and destroyed last; the argument is static;
+        // the thread is joined.
         unsafe {
             libc::pthread_attr_init(attributes.as_mut_ptr());
             libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), libc::PTHREAD_STACK_MIN);
@@ -179,7 +185,8 @@ fn handle(signal: c_int, handler: extern "C" fn(c_int), flags: c_int) {
 /// Is in a handler on its alternate stack nearly all the time.
 #[inline(never)]
 fn raise_on_alternate_stack(count: &AtomicU64) {
-    // The one that std gives each of its threads has 8 KiB: with AVX-512, the handler's frame and the timer's leave no room for a third.
+    // The one that std gives each of its threads has 8 KiB: with AVX-512, the handler's frame and
+    // the timer's leave no room for a third.
     let room = Box::leak(vec![0_u8; 64 << 10].into_boxed_slice());
     let stack = libc::stack_t { ss_sp: room.as_mut_ptr().cast(), ss_flags: 0, ss_size: room.len() };
     // SAFETY: the memory is the thread's own for ever.
@@ -215,13 +222,13 @@ fn be_interrupted(count: &AtomicU64) {
 
 /// Machine code in memory of its own: `again: pause; cmp byte [rdi], 0; je again; ret`.
 #[cfg(target_arch = "x86_64")]
-const UNTIL_TOLD: [u8; 8] = [0xf3, 0x90, 0x80, 0x3f, 0x00, 0x74, 0xf9, 0xc3];
+const UNTIL_STOPPED: [u8; 8] = [0xf3, 0x90, 0x80, 0x3f, 0x00, 0x74, 0xf9, 0xc3];
 /// `again: yield; ldrb w1, [x0]; cbz w1, again; ret`.
 #[cfg(target_arch = "aarch64")]
-const UNTIL_TOLD: [u8; 16] =
+const UNTIL_STOPPED: [u8; 16] =
     [0x3f, 0x20, 0x03, 0xd5, 0x01, 0x00, 0x40, 0x39, 0xc1, 0xff, 0xff, 0x34, 0xc0, 0x03, 0x5f, 0xd6];
 
-static TOLD: AtomicBool = AtomicBool::new(false);
+static STOPPED: AtomicBool = AtomicBool::new(false);
 
 #[inline(never)]
 fn run_generated_code(count: &AtomicU64) {
@@ -230,20 +237,20 @@ fn run_generated_code(count: &AtomicU64) {
     let run: extern "C" fn(*const AtomicBool) = unsafe {
         let code = libc::mmap(null_mut(), 4096, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
         assert_ne!(code, libc::MAP_FAILED, "memory for code");
-        code.copy_from_nonoverlapping(UNTIL_TOLD.as_ptr().cast(), UNTIL_TOLD.len());
+        code.copy_from_nonoverlapping(UNTIL_STOPPED.as_ptr().cast(), UNTIL_STOPPED.len());
         std::mem::transmute(code)
     };
-    // Whoever tells it is another thread.
+    // Another thread ends each run.
     thread::spawn(|| {
         loop {
-            TOLD.store(true, Ordering::Relaxed);
+            STOPPED.store(true, Ordering::Relaxed);
             thread::yield_now();
-            TOLD.store(false, Ordering::Relaxed);
+            STOPPED.store(false, Ordering::Relaxed);
             thread::sleep(std::time::Duration::from_millis(5));
         }
     });
     loop {
-        run(&raw const TOLD);
+        run(&raw const STOPPED);
         count.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -302,7 +309,8 @@ fn main() {
         thread::Builder::new().name((*name).into()).spawn(start).expect("a thread");
     }
     NAMED.wait();
-    // Until the first line they stand still, so that the test can learn which is which: threads that they start have their names at first.
+    // Until the first line they stand still, so that the test can learn which is which: threads
+    // that they start have the same names at first.
     let begin = Once::new();
     gmr_tests::converse(|_| {
         begin.call_once(|| {

@@ -1,4 +1,5 @@
-//! Sections and groups that panic, return errors, or nothing. It is built a second time with panics that abort.
+//! Sections and groups that panic, return errors, or nothing. It is built a second time with panics
+//! that abort.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,5 @@
-//! An axum server one of whose routes waits for something that does not come. Its address is the answer to any line.
+//! An axum server with a route that waits for something that does not come. It answers any line
+//! with its address.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
-//! A busy HTTP server, a thread for each connection: what the benchmarks load to see what gmr costs. `server [gmr]`
+//! A busy HTTP server with a thread for each connection, which the benchmarks load to see what gmr
+//! costs. `server [gmr]`
 //!
-//! With `gmr` it answers SIGUSR2 with reports; without, not a line of gmr has run. The code is the same, so that nothing else differs. The first line on
-//! standard input is answered with the port.
+//! With `gmr` it answers SIGUSR2 with reports; without, no code of gmr runs. The program is the
+//! same, so that nothing else differs. The first line on standard input is answered with the port.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,5 @@
-//! Fifty threads, each in a function of its own, in mixed states; a counter that goes on; a record of every system call that failed.
+//! Fifty threads, each in a function of its own, in mixed states; a counter that goes on; a record
+//! of every system call that failed.
 
 use std::io::{PipeReader, PipeWriter, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +16,8 @@ static BELL: Condvar = Condvar::new();
 static RUNG: Mutex<bool> = Mutex::new(false);
 static CLOSING: AtomicBool = AtomicBool::new(false);
 
-/// `station_07 => wait_for_lock`: a function that the compiler can neither inline nor merge with its neighbours.
+/// `station_07 => wait_for_lock`: a function that the compiler can neither inline nor merge with
+/// its neighbours.
 macro_rules! stations {
     ($($name:ident => $wait:ident),* $(,)?) => {
         $(
@@ -23,7 +25,8 @@ macro_rules! stations {
             fn $name() {
                 STARTED.wait();
                 $wait();
-                // After the call, so that it is none in tail position; with a text of its own, so that no two are alike.
+                // After the call, so that it is no tail call; with a text of its own, so that the
+                // compiler does not merge two functions.
                 std::hint::black_box(stringify!($name));
             }
         )*
@@ -48,16 +51,16 @@ stations! {
 }
 
 fn wait_for_lock() {
-    *LOCK.lock().expect("nobody panics with it") += 1;
+    *LOCK.lock().expect("no thread panics with it") += 1;
 }
 
 fn wait_for_gate() {
-    *GATE.write().expect("nobody panics with it") += 1;
+    *GATE.write().expect("no thread panics with it") += 1;
 }
 
 fn wait_for_bell() {
-    let rung = RUNG.lock().expect("nobody panics with it");
-    drop(BELL.wait_while(rung, |rung| !*rung).expect("nobody panics with it"));
+    let rung = RUNG.lock().expect("no thread panics with it");
+    drop(BELL.wait_while(rung, |rung| !*rung).expect("no thread panics with it"));
 }
 
 fn wait_in_channel() {

@@ -1,4 +1,6 @@
-//! Asynchronous tasks that wait in known functions. `tasks tokio|wedged|smol|futures`, or `tasks many COUNT`.
+//! Asynchronous tasks that wait in known functions.
+//!
+//! `tasks tokio|wedged|smol|futures`, or `tasks many COUNT`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +12,7 @@ use futures::channel::oneshot;
 use futures::future;
 use gmr::task::TrackExt;
 
-/// Which functions wait, whoever runs them.
+/// Functions that wait, on any executor.
 async fn for_an_answer() {
     let (_open, answer) = oneshot::channel::<()>();
     let _ = answer.await;
@@ -77,7 +79,7 @@ fn on_tokio() {
     let _held = lock.try_lock().expect("it is free");
     let _entered = runtime.enter();
     for task in tasks {
-        // Not tracked a second time.
+        // Spawned by tokio itself, so that they are not tracked a second time.
         tokio::spawn(task);
     }
     let permits = Arc::new(tokio::sync::Semaphore::new(0));
@@ -116,7 +118,7 @@ fn block() {
 
 #[allow(clippy::unused_async, reason = "that it never waits is the fault it shows")]
 async fn that_blocks_its_worker(blocked: std::sync::mpsc::Sender<()>) {
-    blocked.send(()).expect("somebody counts");
+    blocked.send(()).expect("the channel is open");
     block();
 }
 
@@ -127,7 +129,7 @@ fn wedged() {
     let _entered = runtime.enter();
     let (reached, waits) = std::sync::mpsc::channel();
     gmr::task::spawn(async move {
-        reached.send(()).expect("somebody waits");
+        reached.send(()).expect("the channel is open");
         for_an_answer().await;
     });
     waits.recv().expect("it runs");

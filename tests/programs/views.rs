@@ -1,4 +1,6 @@
-//! A program with something of everything, and names that would break out of a careless view. Told a folder, it captures one report and writes it there in every format.
+//! A program with something of everything, and names that would break out of a careless view. A
+//! line on its standard input is a folder: it captures one report and writes it there in every
+//! format.
 
 use std::collections::BTreeMap;
 use std::fs::File;

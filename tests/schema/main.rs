@@ -1,4 +1,5 @@
-//! The schemas in `docs/` say what the model says: generated from it, and compared. `cargo xtask schema` writes them anew.
+//! The schemas in `docs/` agree with the model: they are generated from it and compared. `cargo
+//! xtask schema` writes them again.
 
 mod relaxng;
 
@@ -12,7 +13,7 @@ fn json_schema() -> serde_json::Value {
     serde_json::to_value(schema).expect("it serializes")
 }
 
-/// Compares, or writes where that is asked for.
+/// Compares, or writes if `GMR_TEST_WRITE_SCHEMA` is set.
 fn is_current(name: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
     if std::env::var_os("GMR_TEST_WRITE_SCHEMA").is_some() {
@@ -21,7 +22,7 @@ fn is_current(name: &str, expected: &str) {
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == expected,
-        "docs/{name} is stale: see what has changed in the model, whether docs/report-schema.md allows it and what it makes of the version, then run `cargo xtask schema`"
+        "docs/{name} is stale: check that docs/report-schema.md allows what has changed in the model, and which version it makes, then run `cargo xtask schema`"
     );
 }
 

@@ -1,4 +1,5 @@
-//! From the JSON Schema of the model to the RELAX NG schema of its XML, by the rules that the XML view follows.
+//! From the JSON Schema of the model to the RELAX NG schema of its XML, by the rules that the XML
+//! view follows.
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
@@ -35,7 +36,7 @@ pub(crate) fn from_json_schema(schema: &Value) -> String {
     text
 }
 
-/// What stands in an element of this schema.
+/// The content of an element of this schema.
 fn pattern(out: &mut Out, schema: &Value) {
     if let Some(reference) = schema["$ref"].as_str() {
         let name = reference.rsplit('/').next().unwrap_or_default();
@@ -60,7 +61,7 @@ fn pattern(out: &mut Out, schema: &Value) {
             };
         }
     }
-    // What may be null is absent then: see `fields`.
+    // What may be null is absent instead: see `fields`.
     let kind = match &schema["type"] {
         Value::Array(kinds) => kinds.iter().find(|kind| *kind != "null").unwrap_or(&Value::Null),
         kind => kind,
@@ -106,7 +107,7 @@ fn constants(out: &mut Out, names: &[&str]) {
     }
 }
 
-/// Text, which says so where it had to be written in another way.
+/// Text, with an attribute where it had to be encoded.
 fn text(out: &mut Out) {
     within(out, "define", &[("name", "text")], |out| {
         within(out, "optional", &[], |out| {
@@ -116,7 +117,7 @@ fn text(out: &mut Out) {
     });
 }
 
-/// Anything: an element that says of what type it is.
+/// Anything: an element with its type as an attribute.
 fn value(out: &mut Out) {
     let typed = |out: &mut Out, kind: &str, content: &dyn Fn(&mut Out)| {
         within(out, "group", &[], |out| {
