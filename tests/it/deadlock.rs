@@ -1,10 +1,10 @@
 //! The main thread and a section wait for the same lock: the report is made all the same, with both
 //! stacks in it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::program::{Program, program, wait_until};
-use crate::report::Stack;
+use crate::report::{Report, Stack};
 
 const STUCK_IN: &str = "deadlock::read_the_ledger";
 
@@ -17,11 +17,12 @@ fn addresses(stack: &Stack<'_>) -> Vec<u64> {
     addresses
 }
 
-/// A program whose section has just missed its deadline, and how the report describes that.
+/// A report of a program whose section missed its deadline in the report before, which showed the
+/// same stack of the same thread.
 ///
-/// This is found once in a process. If the machine is too busy for the stack to be taken just then, a
-/// new process gets another chance.
-fn missed_deadline() -> (Program, Value, Vec<u64>) {
+/// A missed deadline is found once in a process. If the machine is too busy for the section to have
+/// come to the lock by then, or for its stack to be taken, a new process gets another chance.
+fn report_after_the_deadline() -> Report {
     let mut found = None;
     wait_until("a stack of the section that missed its deadline", || {
         let mut program = Program::start(program!("deadlock"));
@@ -30,41 +31,41 @@ fn missed_deadline() -> (Program, Value, Vec<u64>) {
         assert_eq!(timed_out["deadline_ms"], 300, "{timed_out}");
         assert_eq!(report.content("Bystander"), &json!({"kind": "text", "data": "whole"}));
         let overdue = &timed_out["overdue"];
-        let stack = report.stack(&overdue["stack"]);
-        if stack.is_whole() {
-            found = Some((program, overdue["tid"].clone(), addresses(&stack)));
-        }
-        found.is_some()
+        let stuck_at = addresses(&report.stack(&overdue["stack"]));
+
+        let later = program.report_when("all stacks and names, and no failure but the one", is_later);
+        let still_running = later.data("Ledger", "still_running");
+        assert_eq!(still_running["tid"], overdue["tid"], "no second copy has been started");
+        // The names may not have been known in time for the first report, but the places were.
+        let is_same = addresses(&later.stack(&still_running["stack"])) == stuck_at;
+        is_same.then(|| found = Some(later)).is_some()
     });
     found.expect("it has been found")
 }
 
+fn is_later(report: &Report) -> bool {
+    let ledger = report.content("Ledger");
+    let is_still_running = ledger["kind"] == "still_running";
+    is_still_running && report.failed() == 1 && report.is_complete() && {
+        let stack = report.stack(&ledger["data"]["stack"]);
+        stack.has_names() && stack.is_whole()
+    }
+}
+
 #[test]
 fn a_deadlock_is_shown_from_both_sides() {
-    let (mut program, tid, stuck_at) = missed_deadline();
-
-    // In the next report no second copy has been started, and the first is in Threads as well.
-    let report = program.report_when("all stacks and names, and no failure but the one", |report| {
-        let ledger = report.content("Ledger");
-        report.is_complete()
-            && report.failed() == 1
-            && ledger["kind"] == "still_running"
-            && report.stack(&ledger["data"]["stack"]).has_names()
-            && report.stack(&ledger["data"]["stack"]).is_whole()
-    });
+    let report = report_after_the_deadline();
     report.thread("deadlock").stack().expect("deadlock::close_the_books");
     let still_running = report.data("Ledger", "still_running");
-    assert_eq!(still_running["tid"], tid, "{still_running}");
     let stack = report.stack(&still_running["stack"]);
     stack.expect(STUCK_IN);
     stack.expect("deadlock::ledger");
-    // The names may not have been known in time for the first report, but the places were.
-    assert_eq!(addresses(&stack), stuck_at, "{stack}");
 
+    // It is in Threads as well, once.
     let threads = report.threads();
-    let stuck: Vec<_> = threads.iter().filter(|thread| thread.stack().has(STUCK_IN)).collect();
-    let [stuck] = stuck[..] else { panic!("{} threads are stuck: {report}", stuck.len()) };
-    assert_eq!(stuck.role(), "gmr");
-    assert_eq!(tid, stuck.tid());
+    let there: Vec<_> = threads.iter().filter(|thread| thread.stack().has(STUCK_IN)).collect();
+    let [thread] = there[..] else { panic!("{} threads are there: {report}", there.len()) };
+    assert_eq!(thread.role(), "gmr");
+    assert_eq!(still_running["tid"], thread.tid());
     assert_eq!(report.content("Bystander"), &json!({"kind": "text", "data": "whole"}));
 }

@@ -26,7 +26,7 @@ pub(crate) use program;
 
 /// How long a test waits for a line, for the end of a program, or for a condition. A report takes
 /// less than 20 s by its own deadlines; the rest is for machines that do other work.
-pub(crate) const LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const LIMIT: Duration = Duration::from_mins(3);
 
 /// What the operator can set. Only the tests decide on it, whatever the environment they run in.
 const SETTINGS: [&str; 3] = ["GMR_BACKTRACE", "GMR_FORMAT", "GMR_SIGNAL"];

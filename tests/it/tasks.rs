@@ -149,7 +149,7 @@ fn under_tokio() {
     assert_eq!(runtime["alive_tasks"], 10);
     for (name, place) in [
         ("tasks::for_a_permit", "permits.acquire().await"),
-        ("tasks::for_a_while", "tokio::time::sleep(Duration::from_secs(3600)).await"),
+        ("tasks::for_a_while", "tokio::time::sleep(Duration::from_hours(1)).await"),
         ("tasks::for_a_message", "receiver.recv().await"),
     ] {
         let stack = task(&report, name).stack();

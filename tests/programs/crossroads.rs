@@ -90,7 +90,7 @@ fn at_events() {
 
 #[inline(never)]
 fn asleep() {
-    thread::sleep(Duration::from_secs(3600));
+    thread::sleep(Duration::from_hours(1));
     black_box(());
 }
 

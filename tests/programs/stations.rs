@@ -77,7 +77,7 @@ fn wait_in_pipe() {
 }
 
 fn wait_asleep() {
-    thread::sleep(Duration::from_secs(3600));
+    thread::sleep(Duration::from_hours(1));
 }
 
 fn wait_parked() {

@@ -102,7 +102,7 @@ async fn for_a_permit(permits: Arc<tokio::sync::Semaphore>) {
 }
 
 async fn for_a_while() {
-    tokio::time::sleep(Duration::from_secs(3600)).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
 }
 
 async fn for_a_message(mut receiver: tokio::sync::mpsc::Receiver<u64>) {

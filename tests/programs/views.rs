@@ -75,7 +75,7 @@ fn start_tasks() -> tokio::runtime::Runtime {
         let task = for_an_answer().tracked_as("<i>answer").labelled("request", format!("{HOSTILE} {number}"));
         drop(runtime.spawn(task));
     }
-    drop(runtime.spawn(async { tokio::time::sleep(Duration::from_secs(3600)).await }.tracked_as("sleeper")));
+    drop(runtime.spawn(async { tokio::time::sleep(Duration::from_hours(1)).await }.tracked_as("sleeper")));
     runtime
 }
 
