@@ -47,7 +47,7 @@ impl Page {
     /// the next one goes on from there.
     fn write_report(&self) {
         let mut program = Program::start(program!("views"));
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             assert_eq!(program.ask(&self.folder.display().to_string()), "written");
             let report = self.report();

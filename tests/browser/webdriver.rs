@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const PROGRAMS: [&str; 2] = ["chromedriver", "chromium"];
 
 /// How long a condition may take to hold. Long enough for a machine with much else to do.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// How an element is named in an answer: a constant of the protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
