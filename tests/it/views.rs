@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::program::{Program, program, wait_until};
-use crate::report::Report;
+use crate::report::{Report, list};
 use crate::text::Text;
 use crate::tools;
 
@@ -32,7 +32,9 @@ impl Folder {
         let mut program = Program::start(program!("views"));
         wait_until("a report with all stacks and names", || {
             assert_eq!(program.ask(&self.0.display().to_string()), "written");
-            Report::parse(&self.read("report.json")).is_complete()
+            let report = Report::parse(&self.read("report.json"));
+            let tasks = report.data("Green Threads", "green_threads");
+            report.is_complete() && list(&tasks["notes"]).is_empty()
         });
     }
 }
