@@ -271,6 +271,11 @@ pub mod task {
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// Compiles the examples in the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide.md")]
+struct Guide;
+
 #[doc(hidden)]
 pub mod __private {
     //! What generated code names. Not part of the public interface: it changes without notice.
