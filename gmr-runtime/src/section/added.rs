@@ -1,5 +1,5 @@
-//! What `Builder` adds at run time: the same that `#[gmr::section]` and `#[gmr::config]` register,
-//! with the same options.
+//! Sections and groups that `Builder` adds at run time, with the options that `#[gmr::section]` and
+//! `#[gmr::config]` have. Nothing here runs one.
 
 use std::fmt::{self, Display};
 use std::time::Duration;

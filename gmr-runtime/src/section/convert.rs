@@ -1,9 +1,15 @@
-//! From what a section's function returns to [`Content`], without a wrapper type that its author would have to name.
+//! Converts what a section's function returns to [`Content`], without a wrapper type that its
+//! author would have to name. Nothing here runs the function.
 //!
-//! The attributes generate three calls: [`Probe::result_kind`](ResultKind), [`Probe::option_kind`](OptionKind),
-//! [`Probe::leaf_kind`](Serializable). Each is a method of several traits that are implemented at different depths of
-//! reference; method resolution takes the first depth that fits the concrete type, so `Result` and `Option` are taken apart first, then `Serialize` wins
-//! over `Display`. This is David Tolnay's *autoref specialization*
+//! The attributes generate three method calls on a [`Probe`]:
+//!
+//! 1. `result_kind`: is it a `Result`? ([`ResultKind`], else [`NoResultKind`])
+//! 2. `option_kind`: is it an `Option`? ([`OptionKind`], else [`NoOptionKind`])
+//! 3. `leaf_kind`: does it implement `Serialize`? ([`Serializable`], else [`Displayable`])
+//!
+//! Each method belongs to two traits, which are implemented at different depths of reference.
+//! Method resolution picks the first depth that fits the concrete type. This is David Tolnay's
+//! *autoref specialization*
 //! (<https://github.com/dtolnay/case-studies/blob/master/autoref-specialization/README.md>).
 
 use std::fmt::Display;
@@ -14,79 +20,82 @@ use serde::Serialize;
 use crate::mask;
 use crate::model::{Content, Value};
 
-/// Carries the type of a value into method resolution, and nothing of the value.
+/// Carries the type of a value, not the value, into method resolution.
 #[derive(Debug)]
 pub struct Probe<T>(PhantomData<T>);
 
 impl<T> Probe<T> {
-    /// The probe for this value's type.
+    /// The probe of this value's type.
     pub fn of(_: &T) -> Self {
         Self(PhantomData)
     }
 }
 
-/// First question, first answer: a `Result` whose error can be shown.
+/// First call: a `Result` whose error can be shown.
 pub trait ResultKind {
-    /// The answer.
+    /// The kind of the value.
     fn result_kind(&self) -> IsResult {
         IsResult
     }
 }
 impl<T, E: Display> ResultKind for &Probe<Result<T, E>> {}
 
-/// First question, other answer: anything else.
+/// First call: any other type.
 pub trait NoResultKind {
-    /// The answer.
+    /// The kind of the value.
     fn result_kind(&self) -> IsPlain {
         IsPlain
     }
 }
 impl<T> NoResultKind for Probe<T> {}
 
-/// Second question, first answer: an `Option`.
+/// Second call: an `Option`.
 pub trait OptionKind {
-    /// The answer.
+    /// The kind of the value.
     fn option_kind(&self) -> IsOption {
         IsOption
     }
 }
 impl<T> OptionKind for &Probe<Option<T>> {}
 
-/// Second question, other answer: anything else.
+/// Second call: any other type.
 pub trait NoOptionKind {
-    /// The answer.
+    /// The kind of the value.
     fn option_kind(&self) -> IsPlain {
         IsPlain
     }
 }
 impl<T> NoOptionKind for Probe<T> {}
 
-/// Third question, first answer: it serializes.
+/// Third call: a type that implements `Serialize`.
 pub trait Serializable {
-    /// The answer.
+    /// The kind of the value.
     fn leaf_kind(&self) -> IsSerialize {
         IsSerialize
     }
 }
 impl<T: Serialize> Serializable for &Probe<T> {}
 
-/// Third question, other answer: it has to display, or the compiler says what is missing.
+/// Third call: any other type. If it does not implement `Display` either, the compiler reports the
+/// message of [`Shown`].
 pub trait Displayable {
-    /// The answer.
+    /// The kind of the value.
     fn leaf_kind(&self) -> IsDisplay {
         IsDisplay
     }
 }
 impl<T> Displayable for Probe<T> {}
 
-/// What a section can show when it is neither `Serialize`, nor an `Option` or `Result` of what can be shown.
+/// Implemented by every type that implements `Display`; carries the compiler's message for types
+/// that can't be shown.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be shown in a report",
-    label = "neither `serde::Serialize` nor `std::fmt::Display`",
-    note = "derive `serde::Serialize` for it, or implement `std::fmt::Display`; an `Option` of such a type will do as well, and a `Result` whose error implements `std::fmt::Display`"
+    message = "`{Self}` can't be shown in a report",
+    label = "implements neither `serde::Serialize` nor `std::fmt::Display`",
+    note = "derive `serde::Serialize` for the type, or implement `std::fmt::Display`",
+    note = "an `Option` or a `Result` of such a type can be shown too; the error of a `Result` must implement `std::fmt::Display`"
 )]
 pub trait Shown {
-    /// As text.
+    /// The value as text.
     fn text(&self) -> String;
 }
 impl<T: Display> Shown for T {
@@ -95,67 +104,68 @@ impl<T: Display> Shown for T {
     }
 }
 
-/// A `Result` whose error can be shown.
+/// The value is a `Result` whose error can be shown.
 #[derive(Debug, Clone, Copy)]
 pub struct IsResult;
-/// An `Option`.
+/// The value is an `Option`.
 #[derive(Debug, Clone, Copy)]
 pub struct IsOption;
-/// Neither.
+/// The value is not of the kind that the call asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct IsPlain;
-/// To be shown through `Serialize`.
+/// The value is shown with `Serialize`.
 #[derive(Debug, Clone, Copy)]
 pub struct IsSerialize;
-/// To be shown through `Display`.
+/// The value is shown with `Display`.
 #[derive(Debug, Clone, Copy)]
 pub struct IsDisplay;
 
 impl IsResult {
-    /// The value, or the error as the section's content.
+    /// Unwraps the value.
     ///
     /// # Errors
-    /// The content to show in place of the value.
+    /// The content to show instead: the error, with secrets masked.
     pub fn open<T, E: Display>(self, value: Result<T, E>) -> Result<T, Content> {
         value.map_err(|error| Content::Error(mask::text(&error.to_string()).into_owned()))
     }
 }
 
 impl IsOption {
-    /// The value, or the absence of one as the section's content.
+    /// Unwraps the value.
     ///
     /// # Errors
-    /// The content to show in place of the value.
+    /// The content to show instead: nothing.
     pub fn open<T>(self, value: Option<T>) -> Result<T, Content> {
         value.ok_or(Content::Nothing)
     }
 }
 
 impl IsPlain {
-    /// The value itself.
+    /// Returns the value as it is.
     ///
     /// # Errors
-    /// None.
+    /// Never.
     pub fn open<T>(self, value: T) -> Result<T, Content> {
         Ok(value)
     }
 }
 
 impl IsSerialize {
-    /// The value as content, secrets masked.
+    /// The value as content, with secrets masked.
     pub fn content<T: Serialize>(self, value: &T) -> Content {
         from_serialize(value)
     }
 }
 
 impl IsDisplay {
-    /// The value as content, secrets masked.
+    /// The value as content, with secrets masked.
     pub fn content<T: Shown>(self, value: &T) -> Content {
         Content::Text(mask::text(&value.text()).into_owned())
     }
 }
 
-/// Whatever serializes, as content: text where it is a string, nothing where it is nothing, else its fields.
+/// A serializable value as content: a string as text, `None` and `()` as nothing to show, any other
+/// value as fields.
 pub(crate) fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Content {
     match mask::to_value(value) {
         Ok(Value::Text(text)) => Content::Text(text),
@@ -183,7 +193,7 @@ mod tests {
         }};
     }
 
-    /// Displays and does not serialize.
+    /// Implements `Display`, but not `Serialize`.
     struct Shouted(&'static str);
     impl Display for Shouted {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -206,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_finds_its_way() {
+    fn every_kind_of_value_is_converted() {
         assert_eq!(content!(CACHE), fields());
         assert_eq!(content!(Some(CACHE)), fields());
         assert_eq!(content!(Ok::<_, String>(CACHE)), fields());
@@ -223,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_masked_like_any_other_text() {
+    fn secrets_in_an_error_are_masked() {
         let content = content!(Err::<Cache, _>("cannot reach postgres://shop:hunter2@db/orders"));
         let Content::Error(message) = content else { panic!("not an error: {content:?}") };
         assert!(!message.contains("hunter2"), "{message}");

@@ -1,6 +1,8 @@
-//! A generator: what makes the content of one section or one group, with its title, its deadline, and whether it still runs.
+//! A generator: the function that makes the content of one section or one group, with its title,
+//! its deadline, and the run that is in progress. It starts no thread and enforces no deadline.
 //!
-//! Built-in sections, registered functions and closures added at run time all become this, and are run alike.
+//! Built-in sections, registered functions and closures added at run time all become generators and
+//! run alike.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,35 +18,35 @@ pub(crate) struct Generator {
     /// Lower comes first.
     pub(crate) order: i32,
     pub(crate) timeout: Duration,
-    make: Box<dyn Fn() -> Output + Send + Sync>,
-    busy: AtomicBool,
+    generate: Box<dyn Fn() -> Output + Send + Sync>,
+    claimed: AtomicBool,
     run: Mutex<Option<Run>>,
-    /// How it panicked, where that has put its thread to sleep for ever.
-    asleep: OnceLock<Output>,
+    /// The report of its panic, if that panic has parked its thread forever.
+    parked: OnceLock<Output>,
 }
 
-/// A run that has not ended.
+/// A run that is in progress.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) tid: u32,
     pub(crate) started: Instant,
-    /// It has ended in a panic, whose frames are being given their names.
+    /// The function has panicked, and gmr is resolving the symbols of the panic's frames.
     pub(crate) panicked: bool,
 }
 
 impl Generator {
     pub(crate) fn new<T: Into<Output>>(
         title: impl Into<String>,
-        make: impl Fn() -> T + Send + Sync + 'static,
+        generate: impl Fn() -> T + Send + Sync + 'static,
     ) -> Self {
         Self {
             title: title.into(),
             order: 0,
             timeout: DEFAULT_TIMEOUT,
-            make: Box::new(move || make().into()),
-            busy: AtomicBool::new(false),
+            generate: Box::new(move || generate().into()),
+            claimed: AtomicBool::new(false),
             run: Mutex::new(None),
-            asleep: OnceLock::new(),
+            parked: OnceLock::new(),
         }
     }
 
@@ -66,46 +68,48 @@ impl Generator {
             .with_timeout(entry.timeout.unwrap_or(DEFAULT_TIMEOUT))
     }
 
-    /// Claims the generator for one run. False while an earlier run has not ended.
+    /// Claims the generator for one run. False while an earlier run is in progress.
     pub(super) fn claim(&self) -> bool {
-        !self.busy.swap(true, Ordering::AcqRel)
+        !self.claimed.swap(true, Ordering::AcqRel)
     }
 
-    /// Ends the claim of a run that has ended, or that could not be started.
+    /// Releases the claim after a run that has ended or could not be started.
     pub(super) fn release(&self) {
-        self.note(None);
-        self.busy.store(false, Ordering::Release);
+        self.set_run(None);
+        self.claimed.store(false, Ordering::Release);
     }
 
-    /// Ends a run that will never come back from its panic. Its claim stays: another run would put another thread to sleep, with whatever locks it holds.
-    pub(super) fn fall_asleep(&self, panicked: Output) {
-        // There is one run, and it falls asleep once.
-        let _ = self.asleep.set(panicked);
-        self.note(None);
+    /// Records that a panic has parked the run's thread forever. The claim is kept: another run
+    /// would park another thread, with whatever locks it holds.
+    pub(super) fn mark_parked(&self, panicked: Output) {
+        // The claim is kept, so this happens once.
+        let _ = self.parked.set(panicked);
+        self.set_run(None);
     }
 
-    /// How it panicked, if that has put it to sleep for ever.
-    pub(super) fn asleep(&self) -> Option<&Output> {
-        self.asleep.get()
+    /// The report of its panic, if that panic has parked its thread forever.
+    pub(super) fn parked(&self) -> Option<&Output> {
+        self.parked.get()
     }
 
-    /// Makes the content, on the calling thread, which is the one to ask about if it does not come back.
-    pub(super) fn make(&self, tid: u32) -> Output {
-        self.note(Some(Run { tid, started: Instant::now(), panicked: false }));
-        (self.make)()
+    /// Makes the content on the calling thread, whose id is `tid`. If it takes too long, the report
+    /// shows the stack of that thread.
+    pub(super) fn generate(&self, tid: u32) -> Output {
+        self.set_run(Some(Run { tid, started: Instant::now(), panicked: false }));
+        (self.generate)()
     }
 
-    /// Notes that the author's part of the run has ended, in a panic.
-    pub(super) fn has_panicked(&self) {
-        self.note(self.current_run().map(|run| Run { panicked: true, ..run }));
+    /// Records that the function has ended in a panic.
+    pub(super) fn mark_panicked(&self) {
+        self.set_run(self.current_run().map(|run| Run { panicked: true, ..run }));
     }
 
-    /// The run that has not ended, once it has begun.
+    /// The run in progress. `None` between [`claim`](Self::claim) and the start of the function.
     pub(super) fn current_run(&self) -> Option<Run> {
         *self.run.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn note(&self, run: Option<Run>) {
+    fn set_run(&self, run: Option<Run>) {
         *self.run.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = run;
     }
 }

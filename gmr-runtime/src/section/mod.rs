@@ -1,7 +1,7 @@
-//! Sections and configuration groups: who has registered, what their functions return, and running them so that none
-//! can harm the report.
+//! Sections and configuration groups: registering them, converting what their functions return, and
+//! running them so that none can harm the report.
 //!
-//! This room knows nothing of signals, of text, or of what any particular section shows.
+//! Nothing here knows about signals, about text, or about what a particular section shows.
 
 pub(crate) mod added;
 pub mod convert;

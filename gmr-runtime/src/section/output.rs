@@ -1,4 +1,5 @@
-//! What a generator makes: the content of a section, and the frames of the stacks in it.
+//! What a generator returns: the content of a section, and the frames of the stacks in it. Outputs
+//! are merged here so that a report has one table of frames.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,11 +21,11 @@ impl From<Content> for Output {
 }
 
 impl Output {
-    /// Adds the frames to those of the whole report, and returns the content with stacks that hold
-    /// indices into these.
+    /// Appends the frames to the report's, and returns the content with stacks that hold indices
+    /// into those.
     pub(crate) fn merge_into(self, all: &mut Vec<Frame>) -> Content {
         let Self { mut content, frames } = self;
-        let offset = u32::try_from(all.len()).expect("four billion frames fill the memory");
+        let offset = u32::try_from(all.len()).expect("2³² frames do not fit into memory");
         if offset == 0 {
             *all = frames;
         } else if !frames.is_empty() {
@@ -35,14 +36,14 @@ impl Output {
     }
 }
 
-/// Adds an offset to the indices of all stacks. What stacks share in memory they share afterwards.
+/// Adds an offset to the indices of all stacks. Stacks that share memory share it afterwards.
 struct Renumber {
     offset: u32,
     frames: HashMap<*const [u32], Arc<[u32]>>,
     stacks: HashMap<*const [Stack], Renumbered>,
 }
 
-/// A list of stacks before and after. While the old one is held, no other can have its address.
+/// A list of stacks before and after. The old one is kept so that no other gets its address.
 struct Renumbered {
     _old: Arc<[Stack]>,
     new: Arc<[Stack]>,
@@ -52,7 +53,7 @@ impl Renumber {
     fn content(&mut self, content: &mut Content) {
         match content {
             Content::Threads(Threads { threads, .. }) => {
-                // Held until all are renumbered, for the same reason.
+                // Kept until all are renumbered, so that no other gets their addresses.
                 let old: Vec<_> = threads.iter().map(|thread| Arc::clone(&thread.stack.frames)).collect();
                 for thread in threads {
                     self.stack(&mut thread.stack);
@@ -67,7 +68,7 @@ impl Renumber {
             Content::Panicked(panicked) => self.stack(&mut panicked.stack),
             Content::TimedOut(timed_out) => self.stack(&mut timed_out.overdue.stack),
             Content::StillRunning(overdue) => self.stack(&mut overdue.stack),
-            // A group is merged before it is part of a configuration.
+            // Groups are merged before they become part of a configuration.
             Content::Configuration(_)
             | Content::Package(_)
             | Content::Processes(_)
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_stays_shared() {
+    fn shared_stacks_stay_shared() {
         let mut renumber = Renumber { offset: 7, frames: HashMap::new(), stacks: HashMap::new() };
         let shared: Arc<[Stack]> = Arc::new([Stack { frames: Arc::new([0]), incomplete: None }]);
         let (mut one, mut other) = (Arc::clone(&shared), Arc::clone(&shared));

@@ -1,8 +1,9 @@
-//! Panics of generators: told to the report instead of to stderr, and survived even where panics abort the process.
+//! Panics of generators: shown in the report instead of on stderr, and survived even if panics
+//! abort the process. All other panics go to the hook that was set before.
 //!
-//! A panic hook is global to the process. Ours looks at one thread-local flag, and hands every panic that is not a generator's to the hook that was there
-//! before it. It has to be put in place while the program starts: std holds a lock while any hook runs, so a hook set later could wait for the
-//! very thread that the report is about.
+//! A panic hook is global to the process, so this one checks a thread-local to tell a generator's
+//! panic from others. It has to be set while the program starts: std holds a lock while any hook
+//! runs, so setting one later could wait for the very thread that the report is about.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -18,32 +19,33 @@ use crate::symbols::{self, Symbolized};
 use crate::sys::Modules;
 
 thread_local! {
-    static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
+    /// Set while the thread runs a generator.
+    static CATCHER: RefCell<Option<Catcher>> = const { RefCell::new(None) };
 }
 
-/// What this thread does about a panic.
-struct Watch {
-    /// The last panic that the hook saw.
-    last: Option<Seen>,
-    /// What to do with it where there will be no unwinding.
-    on_abort: Option<Box<dyn FnOnce(Seen)>>,
+/// What the hook does with a panic on this thread.
+struct Catcher {
+    /// The last panic.
+    last: Option<Caught>,
+    /// Called with the panic if it does not unwind.
+    on_abort: Option<Box<dyn FnOnce(Caught)>>,
 }
 
-/// A panic, as the hook saw it.
+/// A panic that the hook has caught.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(super) struct Caught {
     message: String,
     location: Option<String>,
     frames: Vec<Address>,
 }
 
-/// Puts the hook in place, once in a process.
+/// Sets the hook, once per process.
 pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !note(info) {
+            if !record(info) {
                 previous(info);
             }
         }));
@@ -52,61 +54,70 @@ pub(crate) fn install_hook() {
 
 /// Whether the calling thread is running a generator.
 pub(crate) fn in_generator() -> bool {
-    WATCH.try_with(|watch| watch.try_borrow().map_or(true, |watch| watch.is_some())).unwrap_or(false)
+    CATCHER
+        .try_with(|catcher| catcher.try_borrow().map_or(true, |catcher| catcher.is_some()))
+        .unwrap_or(false)
 }
 
-/// Runs `make`; of a panic comes back what was seen of it.
+/// Runs `generate` and catches a panic in it.
 ///
-/// In a program whose panics abort, nothing would come back from here: there `on_abort` is called with that, inside the hook, and the thread then sleeps for
-/// ever, which the process survives.
+/// If panics abort the process, this does not return after a panic. Instead, the hook calls
+/// `on_abort` and parks the thread forever, so that the process survives.
 ///
 /// # Errors
-/// How it panicked.
-pub(super) fn catch<T>(make: impl FnOnce() -> T, on_abort: impl FnOnce(Seen) + 'static) -> Result<T, Seen> {
-    let watch = Watch { last: None, on_abort: Some(Box::new(on_abort)) };
-    WATCH.with_borrow_mut(|current| *current = Some(watch));
-    let result = panic::catch_unwind(AssertUnwindSafe(make));
-    let watch = WATCH.with_borrow_mut(Option::take);
+/// The panic.
+pub(super) fn catch<T>(
+    generate: impl FnOnce() -> T,
+    on_abort: impl FnOnce(Caught) + 'static,
+) -> Result<T, Caught> {
+    let catcher = Catcher { last: None, on_abort: Some(Box::new(on_abort)) };
+    CATCHER.with_borrow_mut(|current| *current = Some(catcher));
+    let result = panic::catch_unwind(AssertUnwindSafe(generate));
+    let catcher = CATCHER.with_borrow_mut(Option::take);
     result.map_err(|payload| {
-        let seen = watch.and_then(|watch| watch.last);
-        // The hook may have been replaced by the program: then the payload is all there is.
-        let seen = seen.unwrap_or_else(|| Seen { message: message_of(&*payload), ..Seen::default() });
-        // A payload's destructor may panic in its turn, outside of anything that would catch it.
+        let caught = catcher.and_then(|catcher| catcher.last);
+        // If the program has replaced the hook, only the payload is known.
+        let caught = caught.unwrap_or_else(|| Caught { message: message_of(&*payload), ..Caught::default() });
+        // The payload's destructor may panic as well, and nothing would catch that.
         std::mem::forget(payload);
-        seen
+        caught
     })
 }
 
-/// Keeps the account of a panic on a thread that runs a generator. False on any other.
-fn note(info: &PanicHookInfo<'_>) -> bool {
+/// Records a panic on a thread that runs a generator. False on any other thread.
+fn record(info: &PanicHookInfo<'_>) -> bool {
     let mut on_abort = None;
-    let ours = WATCH
-        .try_with(|watch| {
-            let Ok(mut watch) = watch.try_borrow_mut() else { return false };
-            let Some(watch) = watch.as_mut() else { return false };
-            let seen = Seen::now(info);
+    let in_generator = CATCHER
+        .try_with(|catcher| {
+            let Ok(mut catcher) = catcher.try_borrow_mut() else { return false };
+            let Some(catcher) = catcher.as_mut() else { return false };
+            let caught = Caught::now(info);
             if cfg!(panic = "abort") {
-                on_abort = watch.on_abort.take().map(|on_abort| (on_abort, seen.clone()));
+                on_abort = catcher.on_abort.take().map(|on_abort| (on_abort, caught.clone()));
             }
-            watch.last = Some(seen);
+            catcher.last = Some(caught);
             true
         })
         .unwrap_or(false);
-    if let Some((on_abort, seen)) = on_abort {
-        on_abort(seen);
-        loop {
-            thread::park();
-        }
+    if let Some((on_abort, caught)) = on_abort {
+        on_abort(caught);
+        park_forever();
     }
-    ours
+    in_generator
 }
 
-impl Seen {
+fn park_forever() -> ! {
+    loop {
+        thread::park();
+    }
+}
+
+impl Caught {
     fn now(info: &PanicHookInfo<'_>) -> Self {
         let mut frames = Vec::new();
         backtrace::trace(|frame| {
             frames.push(Address::Return(frame.ip() as u64));
-            frames.len() < MOST_FRAMES
+            frames.len() < MAX_FRAMES
         });
         Self {
             message: message_of(info.payload()),
@@ -115,14 +126,15 @@ impl Seen {
         }
     }
 
-    /// Gives the frames their names, and leaves out those of the panic and of gmr. That reads files, and may take as long as it does for any stack.
-    pub(super) fn account(self) -> Output {
+    /// The section's content, with symbols for the frames. Frames of the panic machinery and of gmr
+    /// are left out. Resolving symbols reads files, and may take up to [`symbols::DEADLINE`].
+    pub(super) fn into_output(self) -> Output {
         let trace = Trace { frames: self.frames.into(), incomplete: None };
         let Symbolized { stacks, frames, .. } =
             symbols::symbolize(&[trace], &Modules::load(), symbols::DEADLINE);
         let indices = stacks.iter().flat_map(|stack| &*stack.frames);
         let frames: Vec<Frame> = indices.map(|&index| frames[index as usize].clone()).collect();
-        let frames = own(&frames).to_vec();
+        let frames = section_frames(&frames).to_vec();
         let numbers = 0..u32::try_from(frames.len()).expect("a panic has few frames");
         let stack = Stack { frames: numbers.collect(), incomplete: None };
         let panicked = Panicked { message: self.message, location: self.location, stack };
@@ -130,18 +142,19 @@ impl Seen {
     }
 }
 
-/// A section that panics deeper than this is in a recursion.
-const MOST_FRAMES: usize = 256;
+/// The most frames that are kept of a panic. A deeper stack is a recursion.
+const MAX_FRAMES: usize = 256;
 
-/// The frames between the machinery of panicking and that of running a section.
-fn own(frames: &[Frame]) -> &[Frame] {
-    // The innermost that has either name: a program that catches panics has frames of the same modules further out.
-    let begun = frames.iter().position(|frame| is_in(frame, &["rust_begin_unwind", "begin_panic"]));
-    let frames = &frames[begun.map_or(0, |begun| begun + 1)..];
+/// The frames between the panic machinery and the code that runs sections.
+fn section_frames(frames: &[Frame]) -> &[Frame] {
+    // The innermost match: a program that catches panics has frames of the same modules further
+    // out.
+    let begin = frames.iter().position(|frame| is_in(frame, &["rust_begin_unwind", "begin_panic"]));
+    let frames = &frames[begin.map_or(0, |begin| begin + 1)..];
     let formatting = frames.iter().take_while(|frame| is_in(frame, &["core::panicking::"])).count();
     let frames = &frames[formatting..];
     match frames.iter().position(Frame::is_gmr) {
-        // It panicked in gmr itself: then all of it is of interest.
+        // gmr itself panicked: all frames are of interest.
         None | Some(0) => frames,
         Some(end) => &frames[..end],
     }
@@ -170,40 +183,40 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_told_with_the_frames_that_led_to_it() {
+    fn a_panic_is_shown_with_the_frames_that_led_to_it() {
         install_hook();
-        // What this crate's own functions do is left out.
+        // Frames of this crate's functions are left out.
         let empty = std::hint::black_box(Vec::<u8>::new);
-        let account = catch(|| empty().remove(0), |_| ()).unwrap_err().account();
-        let functions: Vec<_> = account.frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
-        // Where stacks can be taken; elsewhere there are no names.
+        let output = catch(|| empty().remove(0), |_| ()).unwrap_err().into_output();
+        let functions: Vec<_> = output.frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
+        // Without support for the platform, there are no symbols.
         if let Some(first) = functions.first() {
             assert!(first.contains("Vec") && first.contains("remove"), "{functions:?}");
-            assert!(!account.frames.iter().any(Frame::is_gmr), "{functions:?}");
+            assert!(!output.frames.iter().any(Frame::is_gmr), "{functions:?}");
         }
-        assert_eq!(panicked(account.clone()).stack.frames.len(), account.frames.len());
+        assert_eq!(panicked(output.clone()).stack.frames.len(), output.frames.len());
     }
 
     #[test]
-    fn a_panic_is_told_with_its_place() {
+    fn a_panic_is_shown_with_its_location() {
         install_hook();
-        let account = panicked(catch(|| panic!("no {}", "cache"), |_| ()).unwrap_err().account());
-        assert_eq!(account.message, "no cache");
-        let location = account.location.unwrap();
+        let panic = panicked(catch(|| panic!("no {}", "cache"), |_| ()).unwrap_err().into_output());
+        assert_eq!(panic.message, "no cache");
+        let location = panic.location.unwrap();
         assert!(location.contains("panics.rs:"), "{location}");
         assert!(!in_generator());
     }
 
     #[test]
-    fn a_payload_that_is_no_text_is_told_as_such() {
-        let account = panicked(catch(|| panic::panic_any(7), |_| ()).unwrap_err().account());
-        assert_eq!(account.message, "non-string panic payload");
+    fn a_non_string_payload_is_shown_as_such() {
+        let panic = panicked(catch(|| panic::panic_any(7), |_| ()).unwrap_err().into_output());
+        assert_eq!(panic.message, "non-string panic payload");
     }
 
     #[test]
-    fn what_does_not_panic_comes_back() {
+    fn without_a_panic_the_value_is_returned() {
         assert_eq!(catch(|| 7, |_| ()).unwrap(), 7);
-        // A panic that the generator itself has caught is its own affair.
+        // A panic that the generator itself catches is not reported.
         let inner = catch(|| panic::catch_unwind(|| panic!("inner")).is_err(), |_| ());
         assert!(inner.unwrap());
     }

@@ -1,26 +1,28 @@
-//! Who has registered a section or a configuration group, and in which order they are shown.
+//! The registered sections and configuration groups, and the order in which they are shown. Nothing
+//! here runs one.
 //!
-//! An entry is plain data, made at compile time by the attributes and collected by `inventory` when the program is
-//! linked; all that is derived from it (title, deadline, order) is derived here, at run time.
+//! An entry is plain data. The attributes make it at compile time, and `inventory` collects all
+//! entries when the program is linked. What derives from an entry (title, deadline, order) is
+//! derived here, at run time.
 
 use std::time::Duration;
 
 use crate::model::Content;
 
-/// What `#[gmr::section]` and `#[gmr::config]` leave behind for each function.
+/// What `#[gmr::section]` and `#[gmr::config]` register for a function.
 ///
-/// Generated code builds it; it is no part of the public interface.
+/// Generated code builds it. It is not part of the public API.
 #[derive(Debug)]
 pub struct SectionEntry {
-    /// Section of the report, or group of the Configuration section.
+    /// Whether it is a section of the report or a group of the Configuration section.
     pub kind: Kind,
     /// The function's name, without `r#`.
     pub function: &'static str,
-    /// The title, if the author gave one.
+    /// The title, if the attribute sets one.
     pub title: Option<&'static str>,
-    /// Where among the registered sections this one stands: lower comes first, the default is 0.
+    /// The position among those of its kind: lower comes first. The default is 0.
     pub order: i32,
-    /// The deadline, if the author gave one.
+    /// The deadline, if the attribute sets one.
     pub timeout: Option<Duration>,
     /// `module_path!()` at the function.
     pub module_path: &'static str,
@@ -28,7 +30,7 @@ pub struct SectionEntry {
     pub generate: fn() -> Content,
 }
 
-/// Where an entry's output goes.
+/// What an entry is in the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A section of its own.
@@ -39,18 +41,18 @@ pub enum Kind {
 
 inventory::collect!(SectionEntry);
 
-/// The deadline of a generator whose author gave none.
+/// The deadline of a generator that does not set one.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl SectionEntry {
-    /// The title that is shown: the author's, or one made from the function's name.
+    /// The title in the report: the attribute's, or one made from the function's name.
     pub(crate) fn shown_title(&self) -> String {
         self.title.map_or_else(|| title_from(self.function), str::to_owned)
     }
 }
 
-/// Every entry of this kind in the program, by order, then title, then module path, then function: the same in each run of the same
-/// binary, whatever order the linker chose.
+/// All entries of this kind, sorted by order, title, module path and function. The sequence is the
+/// same in each run of a binary, however the linker arranged the entries.
 pub(crate) fn entries(kind: Kind) -> Vec<&'static SectionEntry> {
     let mut entries: Vec<_> =
         inventory::iter::<SectionEntry>.into_iter().filter(|entry| entry.kind == kind).collect();

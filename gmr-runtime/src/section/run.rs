@@ -1,8 +1,9 @@
-//! Running generators so that none can harm the report: off the reporter's thread, each with a deadline, all with one.
+//! Runs generators so that none can harm the report: off the reporter's thread, each with a
+//! deadline, and all within a total.
 //!
-//! They run one after the other on one thread while all goes well. A generator that takes longer than `PATIENCE` no longer holds up the next, which is
-//! started beside it on another thread; so a healthy report disturbs the program with one short-lived thread, and any number of stuck generators delays the
-//! others by `PATIENCE` each.
+//! While all goes well, they run one after the other on one thread. When a generator takes longer
+//! than `HEAD_START`, the next one starts beside it on another thread. So a healthy report costs
+//! the program one short-lived thread, and each stuck generator delays the others by `HEAD_START`.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -11,93 +12,102 @@ use std::time::{Duration, Instant};
 
 use super::generator::{Generator, Run};
 use super::output::Output;
-use super::panics::{self, Seen};
+use super::panics::{self, Caught};
 use super::stack::{self, NamedStack};
 use crate::model::{Content, Overdue, TimedOut};
 use crate::sys::{self, own_threads};
 use crate::{capture, symbols};
 
-/// How long a generator may keep the next one waiting: long beside the milliseconds that a healthy one needs, short beside a person's patience.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a generator runs before the next one starts beside it. Long compared with the
+/// milliseconds that a healthy one takes, and short for a person who waits for the report.
+const HEAD_START: Duration = Duration::from_millis(200);
 
-/// What one generator came to.
+/// How long after its deadline a generator may have no run to take a stack of. Either its worker
+/// has not been scheduled yet, or the run has ended and its result is on the way.
+const SCHEDULING: Duration = HEAD_START;
+
+/// How long taking the stack of an overdue thread may take, apart from resolving its symbols. It is
+/// taken within a second; on an idle machine, within milliseconds.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The least time for resolving the symbols of such a stack, even at the end of the report's time.
+const MIN_SYMBOLS: Duration = Duration::from_millis(500);
+
+/// When a run counts as slow. A healthy one takes milliseconds; a first one, which reads debug
+/// information, tenths of a second.
+pub(crate) const SLOW: Duration = Duration::from_secs(1);
+
+/// The result of one generator.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) output: Output,
     pub(crate) took: Duration,
 }
 
-/// How long to wait for the stack of a thread that does not come back, beyond what its names may take: it is taken within a second, on a machine that is not crowded within milliseconds.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// The least that the names of such a stack are waited for, however late it is.
-const NAMES: Duration = Duration::from_millis(500);
-
-/// Where to look at a thread that does not come back, and how long its names may take. A parameter so that the runner can be tested without taking stacks.
-type Look = fn(u32, Duration) -> NamedStack;
-
-/// What becomes known while generators run.
+/// What the caller learns while generators run.
 pub(crate) enum Update {
     /// The outcome of the next generator, in the order given.
     Outcome(Outcome),
-    /// [`SLOW`] has passed, and not all outcomes are known.
+    /// [`SLOW`] has passed, and not all outcomes are known. Sent once.
     Slow,
 }
 
-/// When to say that a run is slow. A healthy one takes milliseconds; a first one, which reads debug
-/// information, tenths of a second.
-pub(crate) const SLOW: Duration = Duration::from_secs(1);
-
-/// Runs all of them and hands over each outcome, in the order given, as soon as it and all before it
-/// are known. When `total` has passed, what has not been started is skipped, and what has not ended
-/// is overdue.
+/// Runs all generators and hands over each outcome, in the order given, as soon as it and all
+/// before it are known. When `total` has passed, generators that have not started are skipped, and
+/// those that have not ended are overdue.
 pub(crate) fn run_all(generators: &[Arc<Generator>], total: Duration, each: impl FnMut(Update)) {
     Runner::new(generators, total, stack::of_thread).run(each);
 }
 
+/// Takes the stack of a thread, and resolves symbols for the time given. A parameter, so that tests
+/// of the runner take no stacks.
+type TakeStack = fn(u32, Duration) -> NamedStack;
+
 struct Runner<'a> {
     generators: &'a [Arc<Generator>],
     until: Instant,
-    /// When to say that it is slow; none once that has been said.
+    /// When to send [`Update::Slow`]; `None` once it is sent.
     slow_at: Option<Instant>,
     total: Duration,
-    look: Look,
-    /// Every generator's place in the report.
-    places: Vec<Place>,
+    take_stack: TakeStack,
+    /// The state of each generator, in the same order.
+    states: Vec<State>,
     idle: Vec<Worker>,
     events: Receiver<Event>,
     event_sender: Sender<Event>,
 }
 
-enum Place {
+enum State {
+    /// Not started.
     Waiting,
     Running {
         started: Instant,
     },
-    /// It missed its deadline, and somebody has gone to see where it is.
-    LookedAt {
+    /// Overdue; another thread is taking its stack.
+    TakingStack {
         until: Instant,
-        missed: Missed,
+        overdue: OverdueRun,
     },
-    /// Boxed, since most places of a long report wait or run.
-    Known(Option<Box<Outcome>>),
+    /// `None` once the outcome is handed over. Boxed, since most generators of a long report wait
+    /// or run.
+    Finished(Option<Box<Outcome>>),
 }
 
-/// A generator that does not come back.
-struct Missed {
+/// A run that has missed its deadline.
+struct OverdueRun {
     run: Run,
-    /// What this report has spent on it.
+    /// How long this report has waited for it.
     took: Duration,
-    tell: Tell,
+    describe: Describe,
 }
 
-/// What to say of it, given all that the report may take.
-type Tell = fn(&Generator, Duration, Overdue) -> Content;
+/// Makes the content for an overdue generator, given the total time of the report.
+type Describe = fn(&Generator, Duration, Overdue) -> Content;
 
 enum Event {
     Done(Done),
-    /// Where the generator at this place is.
-    Seen {
+    /// The stack of an overdue generator.
+    Stack {
         index: usize,
         stack: NamedStack,
     },
@@ -107,11 +117,11 @@ enum Event {
 struct Done {
     index: usize,
     outcome: Outcome,
-    /// The worker, ready for more; none where the panic of its generator has put it to sleep for ever.
+    /// The worker, ready for the next job. `None` if a panic has parked it forever.
     worker: Option<Worker>,
 }
 
-/// A thread that runs generators until nobody holds this.
+/// A thread that runs generators until this handle is dropped.
 struct Worker {
     jobs: Sender<Job>,
 }
@@ -124,15 +134,15 @@ struct Job {
 }
 
 impl<'a> Runner<'a> {
-    fn new(generators: &'a [Arc<Generator>], total: Duration, look: Look) -> Self {
+    fn new(generators: &'a [Arc<Generator>], total: Duration, take_stack: TakeStack) -> Self {
         let (event_sender, events) = mpsc::channel();
         Self {
             generators,
             until: Instant::now() + total,
             slow_at: Some(Instant::now() + SLOW),
             total,
-            look,
-            places: generators.iter().map(|_| Place::Waiting).collect(),
+            take_stack,
+            states: generators.iter().map(|_| State::Waiting).collect(),
             idle: Vec::new(),
             events,
             event_sender,
@@ -140,175 +150,177 @@ impl<'a> Runner<'a> {
     }
 
     fn run(mut self, mut each: impl FnMut(Update)) {
-        let mut shown = 0;
+        let mut handed_over = 0;
         loop {
             self.start_next();
-            while let Some(Place::Known(outcome)) = self.places.get_mut(shown) {
-                let outcome = outcome.take().expect("an outcome is shown once");
+            while let Some(State::Finished(outcome)) = self.states.get_mut(handed_over) {
+                let outcome = outcome.take().expect("an outcome is handed over once");
                 each(Update::Outcome(*outcome));
-                shown += 1;
+                handed_over += 1;
             }
-            if shown == self.places.len() {
+            if handed_over == self.states.len() {
                 return;
             }
             if self.slow_at.take_if(|slow_at| *slow_at <= Instant::now()).is_some() {
                 each(Update::Slow);
             }
             match self.events.recv_timeout(self.next_event().saturating_duration_since(Instant::now())) {
-                Ok(Event::Done(done)) => self.take(done),
-                Ok(Event::Seen { index, stack }) => self.tell(index, stack),
+                Ok(Event::Done(done)) => self.finish(done),
+                Ok(Event::Stack { index, stack }) => self.finish_overdue(index, stack),
                 Err(RecvTimeoutError::Timeout) => self.check_deadlines(),
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the runner itself holds a sender"),
             }
         }
     }
 
-    /// Starts waiting generators until one runs that still deserves patience.
+    /// Starts waiting generators until one is running that still has its head start.
     fn start_next(&mut self) {
-        while let Some(index) = self.places.iter().position(|place| matches!(place, Place::Waiting)) {
-            if self.youngest_start().is_some_and(|started| started.elapsed() < PATIENCE) {
+        while let Some(index) = self.states.iter().position(|state| matches!(state, State::Waiting)) {
+            if self.latest_start().is_some_and(|started| started.elapsed() < HEAD_START) {
                 return;
             }
-            self.places[index] = self.start(index);
+            self.states[index] = self.start(index);
         }
     }
 
-    fn start(&mut self, index: usize) -> Place {
+    fn start(&mut self, index: usize) -> State {
         let generator = &self.generators[index];
         if Instant::now() >= self.until {
             let seconds = self.total.as_secs_f64();
-            return known(Content::Skipped(format!("the report's {seconds} s were spent before its turn")));
+            return skipped(format!("the report's limit of {seconds} s was reached before it started"));
         }
-        if let Some(panicked) = generator.asleep() {
-            return known(panicked.clone());
+        if let Some(panicked) = generator.parked() {
+            return finished(panicked.clone());
         }
         if !generator.claim() {
-            return match self.look_at(index, Duration::ZERO, |_, _, overdue| Content::StillRunning(overdue)) {
-                Some(place) => place,
-                // It ended between the two questions: its turn has come after all.
+            return match self.start_stack(index, Duration::ZERO, still_running) {
+                Some(state) => state,
+                // The earlier run has ended since the first claim.
                 None if generator.claim() => self.assign(index),
-                None => known(Content::Skipped("it is being started for another report".into())),
+                None => skipped("another report is starting it"),
             };
         }
         self.assign(index)
     }
 
     /// Gives a claimed generator to a worker.
-    fn assign(&mut self, index: usize) -> Place {
+    fn assign(&mut self, index: usize) -> State {
         let generator = &self.generators[index];
         let worker = match self.idle.pop().map_or_else(Worker::spawn, Ok) {
             Ok(worker) => worker,
             Err(error) => {
                 generator.release();
-                return known(Content::Skipped(format!("no thread to run it on: {error}")));
+                return skipped(format!("could not start a worker thread: {error}"));
             }
         };
         let jobs = worker.jobs.clone();
         let job = Job { index, generator: Arc::clone(generator), events: self.event_sender.clone(), worker };
         if jobs.send(job).is_ok() {
-            return Place::Running { started: Instant::now() };
+            return State::Running { started: Instant::now() };
         }
         generator.release();
-        known(Content::Skipped("the thread to run it on has died".into()))
+        skipped("its worker thread has ended")
     }
 
-    fn take(&mut self, done: Done) {
+    fn finish(&mut self, done: Done) {
         self.idle.extend(done.worker);
-        // One that was given up at its deadline has been shown already.
-        if let place @ Place::Running { .. } = &mut self.places[done.index] {
-            *place = Place::Known(Some(Box::new(done.outcome)));
+        // A generator that has missed its deadline stays overdue.
+        if let state @ State::Running { .. } = &mut self.states[done.index] {
+            *state = State::Finished(Some(Box::new(done.outcome)));
         }
     }
 
     fn check_deadlines(&mut self) {
         let now = Instant::now();
-        for index in 0..self.places.len() {
-            match self.places[index] {
-                Place::Running { started } if now >= self.deadline(index, started) => {
-                    // Where it has ended, `Done` is on its way, and comes before the grace is over.
-                    if let Some(place) = self.look_at(index, started.elapsed(), timed_out) {
-                        self.places[index] = place;
-                    } else if now > self.deadline(index, started) + PATIENCE {
-                        self.places[index] =
-                            known(Content::Skipped("its thread was given no processor in time".into()));
+        for index in 0..self.states.len() {
+            match self.states[index] {
+                State::Running { started } if now >= self.deadline(index, started) => {
+                    // If the run has ended, its `Done` arrives before `SCHEDULING` is over.
+                    if let Some(state) = self.start_stack(index, started.elapsed(), timed_out) {
+                        self.states[index] = state;
+                    } else if now > self.deadline(index, started) + SCHEDULING {
+                        self.states[index] = skipped("worker thread was not scheduled in time");
                     }
                 }
-                Place::LookedAt { until, .. } if now >= until => {
-                    self.tell(index, NamedStack::missing("gmr did not get to see it in time"));
+                State::TakingStack { until, .. } if now >= until => {
+                    self.finish_overdue(index, NamedStack::missing("the stack was not taken in time"));
                 }
                 _ => {}
             }
         }
     }
 
-    /// Has somebody see where a generator is; none if it has ended. Names are read from files, and may take seconds on a crowded machine: other sections do not wait for them.
-    fn look_at(&self, index: usize, took: Duration, tell: Tell) -> Option<Place> {
+    /// Starts a thread that takes the stack of an overdue generator. `None` if its run has ended.
+    ///
+    /// A thread of its own, because resolving symbols reads files, which may take seconds on a
+    /// busy machine: other sections do not wait for it.
+    fn start_stack(&self, index: usize, took: Duration, describe: Describe) -> Option<State> {
         let run = self.generators[index].current_run()?;
-        let missed = Missed { run, took, tell };
+        let overdue = OverdueRun { run, took, describe };
         let left = self.until.saturating_duration_since(Instant::now());
-        let patience = left.min(symbols::DEADLINE).max(NAMES);
-        let (look, events) = (self.look, self.event_sender.clone());
-        let went = own_threads::spawn("gmr section", move || {
+        let timeout = left.min(symbols::DEADLINE).max(MIN_SYMBOLS);
+        let (take_stack, events) = (self.take_stack, self.event_sender.clone());
+        let spawned = own_threads::spawn("gmr section", move || {
             capture::shield_thread(None);
-            // Nobody listens any more once the report is done.
-            let _ = events.send(Event::Seen { index, stack: look(run.tid, patience) });
+            // This fails if the report has been finished without it.
+            let _ = events.send(Event::Stack { index, stack: take_stack(run.tid, timeout) });
         });
-        Some(match went {
-            Ok(()) => Place::LookedAt { until: Instant::now() + patience + GRACE, missed },
-            Err(error) => self.told(
-                index,
-                &missed,
-                NamedStack::missing(format!("no thread to look at it from: {error}")),
-            ),
+        Some(match spawned {
+            Ok(()) => State::TakingStack { until: Instant::now() + timeout + GRACE, overdue },
+            Err(error) => {
+                let reason = format!("could not start a thread to take the stack: {error}");
+                self.overdue(index, &overdue, NamedStack::missing(reason))
+            }
         })
     }
 
-    /// The generator at this place has been looked at, or could not be.
-    fn tell(&mut self, index: usize, stack: NamedStack) {
-        // It may have been seen too late.
-        if let Place::LookedAt { missed, .. } = &self.places[index] {
-            self.places[index] = self.told(index, missed, stack);
+    /// Finishes an overdue generator with its stack, or with the reason why there is none.
+    fn finish_overdue(&mut self, index: usize, stack: NamedStack) {
+        // The stack may arrive too late.
+        if let State::TakingStack { overdue, .. } = &self.states[index] {
+            self.states[index] = self.overdue(index, overdue, stack);
         }
     }
 
-    fn told(&self, index: usize, missed: &Missed, named: NamedStack) -> Place {
-        let Missed { run, took, tell } = missed;
+    fn overdue(&self, index: usize, overdue: &OverdueRun, stack: NamedStack) -> State {
+        let OverdueRun { run, took, describe } = overdue;
         let running_ms = u64::try_from(run.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let NamedStack { stack, frames } = named;
+        let NamedStack { stack, frames } = stack;
         let overdue = Overdue { tid: run.tid, running_ms, stack };
-        let content = tell(&self.generators[index], self.total, overdue);
-        Place::Known(Some(Box::new(Outcome { output: Output { content, frames }, took: *took })))
+        let content = describe(&self.generators[index], self.total, overdue);
+        State::Finished(Some(Box::new(Outcome { output: Output { content, frames }, took: *took })))
     }
 
     fn deadline(&self, index: usize, started: Instant) -> Instant {
         let generator = &self.generators[index];
-        // Names for the account of a panic are waited for as for any others: the author's part is over.
+        // After a panic the function has ended, and gmr resolves the symbols of the panic's frames.
         let panicked = generator.current_run().is_some_and(|run| run.panicked);
-        let names = if panicked { symbols::DEADLINE } else { Duration::ZERO };
-        // An author may give a timeout that no clock can hold.
-        let own = started.checked_add(generator.timeout.saturating_add(names));
+        let symbols = if panicked { symbols::DEADLINE } else { Duration::ZERO };
+        // The timeout in an attribute may be too long for an `Instant`.
+        let own = started.checked_add(generator.timeout.saturating_add(symbols));
         own.map_or(self.until, |own| own.min(self.until))
     }
 
-    fn youngest_start(&self) -> Option<Instant> {
-        let started = |place: &Place| match place {
-            Place::Running { started } => Some(*started),
+    /// When the generator that was started last, of those that are running, was started.
+    fn latest_start(&self) -> Option<Instant> {
+        let started = |state: &State| match state {
+            State::Running { started } => Some(*started),
             _ => None,
         };
-        self.places.iter().filter_map(started).max()
+        self.states.iter().filter_map(started).max()
     }
 
-    /// When there will be something to do even if no generator ends.
+    /// When there is something to do even if no event arrives.
     fn next_event(&self) -> Instant {
-        let deadlines = self.places.iter().enumerate().filter_map(|(index, place)| match place {
-            Place::Running { started } => Some(self.deadline(index, *started)),
-            Place::LookedAt { until, .. } => Some(*until),
-            Place::Waiting | Place::Known(_) => None,
+        let deadlines = self.states.iter().enumerate().filter_map(|(index, state)| match state {
+            State::Running { started } => Some(self.deadline(index, *started)),
+            State::TakingStack { until, .. } => Some(*until),
+            State::Waiting | State::Finished(_) => None,
         });
-        let waiting = self.places.iter().any(|place| matches!(place, Place::Waiting));
-        let patience = self.youngest_start().filter(|_| waiting).map(|started| started + PATIENCE);
-        let soonest = deadlines.chain(patience).chain(self.slow_at).min().unwrap_or(self.until);
-        // One whose deadline has passed and whose end is on its way is asked about again, but not without a pause.
+        let any_waiting = self.states.iter().any(|state| matches!(state, State::Waiting));
+        let next_start = self.latest_start().filter(|_| any_waiting).map(|started| started + HEAD_START);
+        let soonest = deadlines.chain(next_start).chain(self.slow_at).min().unwrap_or(self.until);
+        // A deadline in the past is checked again until `Done` arrives, but not in a busy loop.
         soonest.max(Instant::now() + Duration::from_millis(1))
     }
 }
@@ -318,15 +330,24 @@ fn timed_out(generator: &Generator, total: Duration, overdue: Overdue) -> Conten
     Content::TimedOut(TimedOut { deadline_ms, overdue })
 }
 
-fn known(output: impl Into<Output>) -> Place {
-    Place::Known(Some(Box::new(Outcome { output: output.into(), took: Duration::ZERO })))
+fn still_running(_: &Generator, _: Duration, overdue: Overdue) -> Content {
+    Content::StillRunning(overdue)
+}
+
+fn skipped(reason: impl Into<String>) -> State {
+    finished(Content::Skipped(reason.into()))
+}
+
+fn finished(output: impl Into<Output>) -> State {
+    State::Finished(Some(Box::new(Outcome { output: output.into(), took: Duration::ZERO })))
 }
 
 impl Worker {
     fn spawn() -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         own_threads::spawn("gmr section", move || {
-            // Without a reporter, the thread that asked for the report is the program's, and so is its mask.
+            // Without a reporter, this thread inherits the signal mask of the program's thread that
+            // requested the report.
             capture::shield_thread(None);
             let tid = sys::current_tid();
             for job in inbox {
@@ -343,26 +364,28 @@ impl Job {
         let started = Instant::now();
         let on_abort = {
             let (generator, events) = (Arc::clone(&generator), events.clone());
-            move |seen: Seen| {
-                generator.has_panicked();
-                let panicked = seen.account();
-                generator.fall_asleep(panicked.clone());
+            move |caught: Caught| {
+                generator.mark_panicked();
+                let panicked = caught.into_output();
+                generator.mark_parked(panicked.clone());
                 let outcome = Outcome { output: panicked, took: started.elapsed() };
                 let _ = events.send(Event::Done(Done { index, outcome, worker: None }));
             }
         };
         let output = panic::catch_unwind(AssertUnwindSafe(|| {
-            panics::catch(|| generator.make(tid), on_abort).unwrap_or_else(|seen| {
-                generator.has_panicked();
-                seen.account()
+            panics::catch(|| generator.generate(tid), on_abort).unwrap_or_else(|caught| {
+                generator.mark_panicked();
+                caught.into_output()
             })
         }));
-        // Whatever happens, the generator is given back, and the report does not wait for it.
-        let output =
-            output.unwrap_or_else(|_| Content::Error("gmr itself panicked over it".to_owned()).into());
+        // Even if gmr itself panics, the claim is released and the report gets an outcome.
+        let output = output.unwrap_or_else(|_| {
+            Content::Error("gmr panicked while running this section; this is a bug in gmr".to_owned()).into()
+        });
         generator.release();
         let outcome = Outcome { output, took: started.elapsed() };
-        // Nobody listens any more once the report is done: then this thread ends with its last handle.
+        // If the report is finished, this fails and drops the worker's handle, which ends this
+        // thread.
         let _ = events.send(Event::Done(Done { index, outcome, worker: Some(worker) }));
     }
 }
@@ -388,7 +411,7 @@ mod tests {
 
     fn run(generators: &[Arc<Generator>], total: Duration) -> Vec<Content> {
         let mut contents = Vec::new();
-        Runner::new(generators, total, |_, _| NamedStack::missing("not looked at"))
+        Runner::new(generators, total, |_, _| NamedStack::missing("not taken"))
             .run(|update| contents.extend(outcome(update)));
         contents
     }
@@ -400,7 +423,7 @@ mod tests {
         }
     }
 
-    /// A generator that waits until its gate is opened, and counts how often it was started.
+    /// A generator that waits for a message on its channel, and a count of its starts.
     fn gated() -> (Arc<Generator>, Sender<()>, Arc<AtomicUsize>) {
         let (open, gate) = mpsc::channel();
         let gate = std::sync::Mutex::new(gate);
@@ -415,14 +438,14 @@ mod tests {
     }
 
     #[test]
-    fn all_are_run_and_shown_in_order() {
+    fn all_run_and_are_shown_in_order() {
         let generators: Vec<_> = ["a", "b", "c"].map(text).into();
         let contents = run(&generators, TOTAL);
         assert_eq!(contents, ["a", "b", "c"].map(|title| Content::Text(title.into())));
     }
 
     #[test]
-    fn a_panic_costs_nobody_else_anything() {
+    fn a_panic_does_not_affect_other_generators() {
         panics::install_hook();
         let generators = [text("a"), generator("b", || panic!("broken")), text("c")];
         let contents = run(&generators, TOTAL);
@@ -430,12 +453,12 @@ mod tests {
         let Content::Panicked(panicked) = &contents[1] else { panic!("{contents:?}") };
         assert_eq!(panicked.message, "broken");
         assert_eq!(contents[2], Content::Text("c".into()));
-        // And it is run again the next time.
+        // The next report runs it again.
         assert!(matches!(run(&generators, TOTAL)[1], Content::Panicked(_)));
     }
 
     #[test]
-    fn one_that_is_stuck_is_shown_as_such_and_not_started_again() {
+    fn a_stuck_generator_is_shown_as_such_and_not_started_again() {
         let (stuck, open, starts) = gated();
         let generators = [text("a"), stuck, text("c")];
         let contents = run(&generators, TOTAL);
@@ -458,42 +481,42 @@ mod tests {
     }
 
     #[test]
-    fn others_run_while_one_that_is_stuck_is_looked_at() {
+    fn others_run_while_the_stack_of_a_stuck_one_is_taken() {
         static RAN: AtomicBool = AtomicBool::new(false);
         let (stuck, _open, _) = gated();
         let other = generator("other", || {
             RAN.store(true, Ordering::Relaxed);
             Content::Text("ran".into())
         });
-        let look: Look = |_, _| {
+        let take_stack: TakeStack = |_, _| {
             while !RAN.load(Ordering::Relaxed) {
                 thread::yield_now();
             }
-            NamedStack::missing("seen after the other ran")
+            NamedStack::missing("taken after the other ran")
         };
         let mut contents = Vec::new();
-        Runner::new(&[stuck, other], TOTAL, look).run(|update| contents.extend(outcome(update)));
+        Runner::new(&[stuck, other], TOTAL, take_stack).run(|update| contents.extend(outcome(update)));
         let Content::TimedOut(late) = &contents[0] else { panic!("{contents:?}") };
-        assert_eq!(late.overdue.stack, NamedStack::missing("seen after the other ran").stack);
+        assert_eq!(late.overdue.stack, NamedStack::missing("taken after the other ran").stack);
         assert_eq!(contents[1], Content::Text("ran".into()));
     }
 
     #[test]
-    fn a_slow_run_says_so_once_and_before_it_ends() {
+    fn a_slow_run_is_announced_once_before_it_ends() {
         let (stuck, _open, _) = gated();
         let stuck = Arc::new(Arc::into_inner(stuck).unwrap().with_timeout(SLOW * 2));
         let mut updates = Vec::new();
-        Runner::new(&[text("a"), stuck], TOTAL, |_, _| NamedStack::missing("not looked at"))
+        Runner::new(&[text("a"), stuck], TOTAL, |_, _| NamedStack::missing("not taken"))
             .run(|update| updates.push(outcome(update).is_some()));
         assert_eq!(updates, [true, false, true]);
         let mut updates = Vec::new();
-        Runner::new(&[text("a"), text("b")], TOTAL, |_, _| NamedStack::missing("not looked at"))
+        Runner::new(&[text("a"), text("b")], TOTAL, |_, _| NamedStack::missing("not taken"))
             .run(|update| updates.push(outcome(update).is_some()));
         assert!(updates.iter().filter(|known| **known).count() == 2, "{updates:?}");
     }
 
     #[test]
-    fn the_total_is_kept_and_the_rest_skipped() {
+    fn generators_that_do_not_start_within_the_total_are_skipped() {
         let (stuck, _open, _) = gated();
         let stuck = Arc::new(Arc::into_inner(stuck).unwrap().with_timeout(TOTAL));
         let contents = run(&[stuck, text("b")], SHORT);

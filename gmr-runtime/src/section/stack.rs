@@ -1,4 +1,5 @@
-//! The stack of one thread, with names: for the account of a generator that missed its deadline.
+//! The stack of one thread with its symbols, to show where a generator that missed its deadline is
+//! stuck. Nothing here knows about generators.
 
 use std::time::Duration;
 
@@ -21,16 +22,16 @@ impl NamedStack {
     }
 }
 
-/// The stack of the thread `tid`, with those names that are known after `patience`.
-pub(super) fn of_thread(tid: u32, patience: Duration) -> NamedStack {
+/// The stack of the thread `tid`, with the symbols that are resolved within `timeout`.
+pub(super) fn of_thread(tid: u32, timeout: Duration) -> NamedStack {
     sys::with_files(|| {
         let modules = Modules::load();
         let thread = threads::info(tid, capture::signal());
         let traces = capture::trace(&[thread], &modules);
-        let Symbolized { mut stacks, frames, .. } = symbols::symbolize(&traces, &modules, patience);
+        let Symbolized { mut stacks, frames, .. } = symbols::symbolize(&traces, &modules, timeout);
         match stacks.pop() {
             Some(stack) => NamedStack { stack, frames },
-            None => NamedStack::missing("the stack was not taken"),
+            None => NamedStack::missing("no stack was taken"),
         }
     })
 }
