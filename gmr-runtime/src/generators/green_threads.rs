@@ -1,4 +1,5 @@
-//! Green Threads: every tracked task, what it does, and where it waits.
+//! Green Threads: every tracked task, its state, and where it waits. Tasks are polled in `task`,
+//! not here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,11 +14,11 @@ use crate::sys::{self, Modules};
 use crate::task::{self, Branch, Branches, Condition, Survey};
 use crate::{symbols, threads};
 
-/// How long tasks may take to be polled once, all together.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the report waits until all tasks have been polled once.
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) fn generate() -> Output {
-    let survey = task::survey(PATIENCE);
+    let survey = task::survey(TIMEOUT);
     let runtimes = runtimes();
     describe(&survey, runtimes)
 }
@@ -35,25 +36,25 @@ fn runtimes() -> Vec<Runtime> {
 fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
     let mut notes = Vec::new();
     if survey.unread > 0 {
-        notes.push("tasks are missing: a thread has been stopped while it started or ended one".to_owned());
+        notes.push("some tasks are missing: a thread was stopped while it started or ended one".to_owned());
     }
-    let looked: Vec<_> = survey
+    let live: Vec<_> = survey
         .tasks
         .iter()
         .filter(|task| !task.has_ended())
         .filter_map(|task| Some((task, task.look(survey.trace)?)))
         .collect();
-    let (mut stacks, problems) =
-        Stacks::of(looked.iter().filter_map(|(_, (condition, _))| condition.branches()));
-    notes.extend(problems);
-    let mut shared = Shared::default();
+    let (mut stacks, stack_notes) =
+        Stacks::of(live.iter().filter_map(|(_, (condition, _))| condition.branches()));
+    notes.extend(stack_notes);
+    let mut interner = Interner::default();
     let now = SystemTime::now();
-    let tasks = looked
+    let tasks = live
         .iter()
         .map(|(task, (condition, labels))| Task {
             id: task.id,
-            name: shared.text(task.name.as_ptr().addr(), || task.name.to_owned()),
-            spawned_at: shared
+            name: interner.text(task.name.as_ptr().addr(), || task.name.to_owned()),
+            spawned_at: interner
                 .text(std::ptr::from_ref(task.spawned_at).addr(), || task.spawned_at.to_string()),
             age_ms: millis(now.duration_since(task.spawned).unwrap_or_default()),
             polls: task.polls(),
@@ -66,6 +67,7 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
     Output { content, frames: stacks.frames }
 }
 
+/// The label, its value masked as if it were a field of a section.
 fn label(key: &str, value: &str) -> Label {
     let value = mask::to_value(&HashMap::from([(key, value)])).ok();
     let masked = value.as_ref().and_then(|value| match value.get(key) {
@@ -93,17 +95,17 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Texts that many tasks have in common, by where the original stands.
+/// Texts that many tasks have in common, by the address of the original.
 #[derive(Default)]
-struct Shared(HashMap<usize, Arc<str>>);
+struct Interner(HashMap<usize, Arc<str>>);
 
-impl Shared {
-    fn text(&mut self, place: usize, text: impl FnOnce() -> String) -> Arc<str> {
-        Arc::clone(self.0.entry(place).or_insert_with(|| text().into()))
+impl Interner {
+    fn text(&mut self, address: usize, text: impl FnOnce() -> String) -> Arc<str> {
+        Arc::clone(self.0.entry(address).or_insert_with(|| text().into()))
     }
 }
 
-/// The stacks of all branches, each resolved once.
+/// The stacks of all branches. The symbols of each distinct branch are resolved once.
 #[derive(Default)]
 struct Stacks {
     frames: Vec<Frame>,
@@ -112,6 +114,7 @@ struct Stacks {
 }
 
 impl Stacks {
+    /// The stacks, and notes about symbols that are missing.
     fn of<'a>(all: impl Iterator<Item = &'a Branches>) -> (Self, Vec<String>) {
         let mut distinct: Vec<Branch> = Vec::new();
         let mut by_branch = HashMap::new();
@@ -142,7 +145,7 @@ impl Stacks {
         let Self { by_branch, by_branches, .. } = self;
         let stacks = by_branches.entry(Arc::clone(branches)).or_insert_with(|| {
             let mut stacks: Vec<Stack> = branches.iter().map(|branch| by_branch[branch].clone()).collect();
-            // A leaf that clones its waker twice waits in one place all the same.
+            // A leaf future that clones its waker twice has two equal branches.
             stacks.dedup();
             stacks.into()
         });
@@ -150,7 +153,8 @@ impl Stacks {
     }
 }
 
-/// Without what took the stack at its inner end, and without the polls of gmr's own, of which the outermost is the task's root.
+/// Removes the frames that took the stack, at its inner end, and those of gmr's own polls, the
+/// outermost of which is the task's root.
 fn trimmed(mut stack: Stack, frames: &[Frame]) -> Stack {
     let frame = |number: u32| &frames[number as usize];
     let others = stack.frames.iter().copied().filter(|&number| !frame(number).is_gmr());
@@ -160,6 +164,6 @@ fn trimmed(mut stack: Stack, frames: &[Frame]) -> Stack {
 
 fn clones_a_waker(frame: &Frame) -> bool {
     frame.function.as_deref().is_some_and(|name| name.contains("core::task::wake::"))
-        // With debug information of lines alone, functions have no paths, but their files have.
+        // With line tables only, function names have no paths, but file names have.
         || frame.file.as_deref().is_some_and(|file| file.ends_with("core/src/task/wake.rs"))
 }

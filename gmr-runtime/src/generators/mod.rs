@@ -1,4 +1,5 @@
-//! The built-in sections: each a function from nothing to content, run like any registered one.
+//! The built-in sections. Each is a function without arguments that returns content, and runs like
+//! a registered one. Nothing here formats a value for a view.
 
 mod green_threads;
 mod package;
@@ -13,10 +14,12 @@ use crate::{symbols, sys};
 
 pub(crate) use package::Identity;
 
-/// The deadline of those that show stacks. Taking stacks has its own of a second, asking tasks one of half a second, symbols have theirs; this one is for what hangs in none of these.
+/// The deadline of sections that show stacks. Taking stacks has its own of a second, polling tasks
+/// one of half a second, and resolving symbols one of [`symbols::DEADLINE`]. This one covers
+/// everything else that may hang.
 const WITH_STACKS: Duration = symbols::DEADLINE.saturating_add(Duration::from_secs(5));
 
-/// The sections before Configuration, in their order.
+/// The sections before Configuration, in the order in which they are shown.
 pub(crate) fn before_configuration(identity: Identity) -> [Generator; 4] {
     [
         Generator::new("Package", move || sys::with_files(|| package::generate(&identity))),

@@ -1,31 +1,32 @@
-//! Package: what program this is. What the adopter said, and what can be known without.
+//! Package: which program this is, from what its author states and what the process itself knows.
 
 use std::borrow::Cow;
 use std::env::consts;
 
 use crate::model::{Content, Package};
 
-/// What the adopter said about the program.
+/// What the program's author states about it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Identity {
     pub(crate) product: Option<Cow<'static, str>>,
     pub(crate) vendor: Option<Cow<'static, str>>,
     pub(crate) version: Option<Cow<'static, str>>,
-    /// Whether the adopter's own crate was compiled with debug assertions: a dependency's profile can be another.
+    /// Whether the program's own crate is compiled with debug assertions. Those of a dependency,
+    /// such as this crate, can differ.
     pub(crate) debug_assertions: Option<bool>,
 }
 
 pub(super) fn generate(identity: &Identity) -> Content {
-    let said = |text: &Option<Cow<'static, str>>| text.as_ref().map(ToString::to_string);
+    let stated = |text: &Option<Cow<'static, str>>| text.as_ref().map(ToString::to_string);
     let mut package = Package {
-        product: said(&identity.product),
-        vendor: said(&identity.vendor),
-        version: said(&identity.version),
+        product: stated(&identity.product),
+        vendor: stated(&identity.vendor),
+        version: stated(&identity.version),
         target: Some(target()),
         profile: Some(profile(identity.debug_assertions.unwrap_or(cfg!(debug_assertions)))),
         ..Package::default()
     };
-    found_out(&mut package);
+    add_process_facts(&mut package);
     Content::Package(Box::new(package))
 }
 
@@ -47,12 +48,12 @@ fn target() -> String {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn found_out(package: &mut Package) {
+fn add_process_facts(package: &mut Package) {
     package.executable = std::env::current_exe().ok().map(|path| path.display().to_string());
 }
 
 #[cfg(target_os = "linux")]
-use linux::found_out;
+use linux::add_process_facts;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -69,11 +70,12 @@ mod linux {
     use crate::sys::Modules;
     use crate::sys::procfs::{self, Stat};
 
-    pub(super) fn found_out(package: &mut Package) {
-        // The path may change (`(deleted)` is added to it), the program does not.
+    pub(super) fn add_process_facts(package: &mut Package) {
+        // Cached, since the program does not change. Its path may: the kernel appends `(deleted)`.
         static BUILT: OnceLock<(Option<String>, Option<String>)> = OnceLock::new();
         let executable = fs::read_link("/proc/self/exe").ok().map(|path| path.display().to_string());
-        // The executable is opened through the link: one that has been replaced on disk is still the one that runs.
+        // Opened through the link, so that an executable that was replaced on disk is still the
+        // running one.
         let built = || (executable.as_deref().and_then(build_id), rustc(Path::new("/proc/self/exe")));
         (package.build_id, package.rustc) = BUILT.get_or_init(built).clone();
         package.executable = executable;
@@ -91,21 +93,22 @@ mod linux {
         Some(since_boot.saturating_sub(Duration::from_millis(start)))
     }
 
-    /// From the image in memory: the file may be another by now.
+    /// From the image in memory, since the file may have been replaced.
     fn build_id(executable: &str) -> Option<String> {
         Modules::load().named(executable)?.build_id.clone()
     }
 
-    /// Every object that rustc makes says so in `.comment`, which stripping leaves in place.
+    /// The compiler's version. rustc writes it to `.comment` of every object file, and stripping
+    /// keeps that section.
     fn rustc(executable: &Path) -> Option<String> {
         let file = ReadCache::new(File::open(executable).ok()?);
         let header = FileHeader64::<NativeEndian>::parse(&file).ok()?;
         let sections = header.sections(NativeEndian, &file).ok()?;
         let (_, comment) = sections.section_by_name(NativeEndian, b".comment")?;
-        compiler_in(sections_data(comment, &file)?)
+        compiler_in(section_data(comment, &file)?)
     }
 
-    fn sections_data<'a>(
+    fn section_data<'a>(
         section: &object::elf::SectionHeader64<NativeEndian>,
         file: &'a ReadCache<File>,
     ) -> Option<&'a [u8]> {
@@ -133,9 +136,9 @@ mod linux {
         }
 
         #[test]
-        fn this_test_is_a_package() {
+        fn the_facts_of_this_process_are_found() {
             let mut package = Package::default();
-            found_out(&mut package);
+            add_process_facts(&mut package);
             assert!(package.executable.unwrap().contains("gmr_runtime"));
             assert!(package.rustc.unwrap().starts_with("1."));
             assert!(package.started_at.unwrap().ends_with('Z'));

@@ -1,4 +1,4 @@
-//! Processes: this process and its children, theirs, and so on, from `/proc`.
+//! Processes: this process and its descendants, from `/proc`. Nothing here touches another process.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,44 +11,45 @@ pub(super) fn generate() -> Content {
     let own = std::process::id();
     match table(own) {
         Ok(table) => Content::Processes(Processes { processes: family(own, &table) }),
-        Err(error) => Content::Error(format!("the processes could not be listed: {error}")),
+        Err(error) => Content::Error(format!("could not list processes: {error}")),
     }
 }
 
-/// Every process that can be seen, by parent. One that ends while it is being read is left out.
+/// All visible processes, by parent. One that ends while it is being read is left out.
 type Table = BTreeMap<u32, Vec<(u32, Stat)>>;
 
 fn table(own: u32) -> std::io::Result<Table> {
     let mut table = Table::new();
     for pid in procfs::ids("/proc")? {
         if let Ok(stat) = Stat::read(&directory(pid)) {
-            // The own entry is looked up by its own id, whoever its parent is.
-            let parent = if pid == own { OWN } else { stat.parent_pid };
+            let parent = if pid == own { ROOT } else { stat.parent_pid };
             table.entry(parent).or_default().push((pid, stat));
         }
     }
     Ok(table)
 }
 
-/// Stands for the parent of this process in the table; no process has this id.
-const OWN: u32 = u32::MAX;
+/// The key of this process in the table, in place of its parent's id. No process has this id.
+const ROOT: u32 = u32::MAX;
 
-/// This process and all below it, each before its children.
+/// This process and its descendants, each process before its children.
 fn family(own: u32, table: &Table) -> Vec<Process> {
     let mut family = Vec::new();
-    // The kernel's tree has no cycles, but it is read piece by piece while it changes: a parent's id may have been given anew. Each entry is
-    // taken at most once, since each stands under one parent, and the own one under none of them.
-    let mut waiting: Vec<(usize, &(u32, Stat))> = below(OWN, 0, table);
-    while let Some((depth, (pid, stat))) = waiting.pop() {
+    // The kernel's tree has no cycles, but the table is read while the tree changes, and a parent's
+    // id may be reused meanwhile. This still ends: each entry has one parent, and this process has
+    // none but `ROOT`, so each is visited at most once.
+    let mut pending: Vec<(usize, &(u32, Stat))> = children(ROOT, 0, table);
+    while let Some((depth, (pid, stat))) = pending.pop() {
         family.push(describe(*pid, stat, depth));
         if *pid != own || depth == 0 {
-            waiting.extend(below(*pid, depth + 1, table));
+            pending.extend(children(*pid, depth + 1, table));
         }
     }
     family
 }
 
-fn below(parent: u32, depth: usize, table: &Table) -> Vec<(usize, &(u32, Stat))> {
+/// The children of a process, the last one first.
+fn children(parent: u32, depth: usize, table: &Table) -> Vec<(usize, &(u32, Stat))> {
     table.get(&parent).into_iter().flatten().rev().map(|entry| (depth, entry)).collect()
 }
 
@@ -84,10 +85,10 @@ mod tests {
     }
 
     #[test]
-    fn each_process_stands_before_its_children() {
-        // 10 has 20 and 40; 20 has 30. 99 is somebody else's.
+    fn each_process_comes_before_its_children() {
+        // 10 has 20 and 40; 20 has 30. 99 is not a descendant of 10.
         let table = Table::from([
-            (OWN, vec![(10, stat(1))]),
+            (ROOT, vec![(10, stat(1))]),
             (10, vec![(20, stat(10)), (40, stat(10))]),
             (20, vec![(30, stat(20))]),
             (1, vec![(99, stat(1))]),
@@ -98,11 +99,11 @@ mod tests {
 
     #[test]
     fn a_child_of_this_process_is_found_with_its_arguments() {
-        // It lives until its standard input is closed.
+        // The child runs until its standard input is closed.
         let mut command = std::process::Command::new("sh");
         command.args(["-c", "read line", "sh", "--token=abc"]).stdin(std::process::Stdio::piped());
         let Ok(mut child) = command.spawn() else { return eprintln!("skipped: there is no `sh` here") };
-        // Until it has become the shell, its arguments are those of this test.
+        // Before the child executes the shell, its arguments are those of this test.
         while !procfs::command_line(child.id()).contains(&"--token=abc".to_owned()) {
             std::thread::yield_now();
         }

@@ -1,7 +1,7 @@
-//! Processes on platforms other than Linux: the section says that it cannot list them.
+//! Processes on platforms other than Linux: an error that says so.
 
 use crate::model::Content;
 
 pub(super) fn generate() -> Content {
-    Content::Error("processes can be listed on Linux only".into())
+    Content::Error("listing processes is supported on Linux only".into())
 }

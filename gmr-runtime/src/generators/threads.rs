@@ -1,4 +1,5 @@
-//! Threads: every thread, what the kernel says of it, and its stack.
+//! Threads: every thread, what the kernel reports about it, and its stack. Nothing here takes a
+//! stack itself.
 
 use crate::model::{Content, Role, Stack, Thread, Threads};
 use crate::section::output::Output;
@@ -10,7 +11,7 @@ use crate::{capture, symbols};
 pub(super) fn generate() -> Output {
     match threads::list(capture::signal()) {
         Ok(threads) => describe(threads),
-        Err(error) => Content::Error(format!("the threads could not be listed: {error}")).into(),
+        Err(error) => Content::Error(format!("could not list threads: {error}")).into(),
     }
 }
 
@@ -18,7 +19,7 @@ fn describe(threads: Vec<ThreadInfo>) -> Output {
     let (pid, own) = (std::process::id(), own_threads::all());
     let mut threads: Vec<(Role, ThreadInfo)> =
         threads.into_iter().map(|thread| (role(&thread, pid, &own), thread)).collect();
-    threads.sort_by_key(|(role, thread)| (place(*role), thread.tid));
+    threads.sort_by_key(|(role, thread)| (rank(*role), thread.tid));
     let (roles, threads): (Vec<Role>, Vec<ThreadInfo>) = threads.into_iter().unzip();
     let modules = Modules::load();
     let traces = capture::trace(&threads, &modules);
@@ -44,21 +45,22 @@ fn thread(role: Role, info: ThreadInfo, stack: Stack) -> Thread {
     }
 }
 
-/// On Linux the main thread is the one that has the process's id.
+/// On Linux, the main thread's id is the process's.
 fn role(thread: &ThreadInfo, pid: u32, own: &[(u32, &str)]) -> Role {
     if thread.tid == pid {
         return Role::Main;
     }
     match own.iter().find(|(tid, _)| *tid == thread.tid) {
         None => Role::Program,
-        // The reporter, which waits for this very function, and the thread that runs it.
+        // The reporter, which waits for this function, and the thread that runs this function.
         Some((tid, name)) if *name == own_threads::REPORTER || *tid == sys::current_tid() => Role::Reporter,
         Some(_) => Role::Gmr,
     }
 }
 
-/// The main thread is looked for first. A thread that runs a section which is stuck is as good as the program's; those that make the report are looked for by nobody.
-fn place(role: Role) -> u8 {
+/// The order in which threads are shown: the main thread first, then the program's. gmr's own come
+/// next, because one may be stuck in a section; those that make this report come last.
+fn rank(role: Role) -> u8 {
     match role {
         Role::Main => 0,
         Role::Program => 1,
