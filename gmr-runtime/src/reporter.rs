@@ -1,8 +1,8 @@
 //! Making reports: the plan of what they consist of, and the one thread that makes them.
 //!
 //! The reporter takes no lock that application code can hold. Generators run on other threads,
-//! under deadlines. A report is handed over piece by piece, as it becomes known, so that what is
-//! known is out whatever happens later.
+//! under deadlines. Each piece of a report is handed over as soon as it is known, so that nothing
+//! that happens later can hold it back.
 
 mod serve;
 
@@ -55,8 +55,8 @@ impl Plan {
     }
 }
 
-/// By order; of the same order, the registered ones come first, and the added ones as they were
-/// added.
+/// Sorted by order. Within the same order, registered ones come before added ones, which keep the
+/// order in which they were added.
 fn in_order(kind: Kind, added: Vec<Generator>) -> Vec<Generator> {
     let registered = registry::entries(kind).into_iter().map(Generator::registered);
     let mut all: Vec<_> = registered.chain(added).collect();
@@ -96,10 +96,10 @@ pub(crate) fn make(
     plan: &Plan,
     trigger: Trigger,
     notes: Vec<String>,
-    mut known: impl FnMut(Piece<'_>),
+    mut emit: impl FnMut(Piece<'_>),
 ) -> Report {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
-    let begun = Instant::now();
+    let started = Instant::now();
     let heading = Heading {
         number: NUMBER.fetch_add(1, Ordering::Relaxed),
         made_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
@@ -107,40 +107,40 @@ pub(crate) fn make(
         trigger,
         notes,
     };
-    known(Piece::Heading(&heading));
+    emit(Piece::Heading(&heading));
 
     let mut sections = Vec::with_capacity(plan.parts.len());
     let mut frames = Vec::new();
     let mut outcomes = Vec::new();
-    // Finishes each part whose outcomes are complete. A part without generators is finished together
-    // with the part before it.
-    let mut finish_parts = |outcomes: &mut Vec<Outcome>, known: &mut dyn FnMut(Piece<'_>)| {
+    // Finishes each part whose outcomes are complete. A part without generators is finished
+    // together with the part before it.
+    let mut finish_parts = |outcomes: &mut Vec<Outcome>, emit: &mut dyn FnMut(Piece<'_>)| {
         while let Some(part) = plan.parts.get(sections.len())
             && part.generators().len() == outcomes.len()
         {
             let section = part.section(std::mem::take(outcomes), &mut frames);
-            known(Piece::Section(&section, &frames));
+            emit(Piece::Section(&section, &frames));
             sections.push(section);
         }
     };
     run::run_all(&plan.generators(), TOTAL, |update| match update {
         Update::Outcome(outcome) => {
             outcomes.push(outcome);
-            finish_parts(&mut outcomes, &mut known);
+            finish_parts(&mut outcomes, &mut emit);
         }
-        Update::Slow => known(Piece::Slow),
+        Update::Slow => emit(Piece::Slow),
     });
     let findings = findings::find(&sections, &frames);
-    known(Piece::Findings(&findings));
+    emit(Piece::Findings(&findings));
 
     let summary = Summary {
         number: heading.number,
         sections: sections.len(),
         failed: sections.iter().filter(|section| !section.content.is_ok()).count(),
         threads: sections.iter().map(threads_in).sum(),
-        took_us: microseconds(begun.elapsed()),
+        took_us: microseconds(started.elapsed()),
     };
-    known(Piece::Summary(&summary));
+    emit(Piece::Summary(&summary));
     Report { heading, findings, sections, frames, summary }
 }
 

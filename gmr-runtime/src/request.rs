@@ -1,8 +1,8 @@
 //! Requests that a caller waits on: `Report::capture`, its async form, and those over HTTP.
 //!
-//! They go to the installed reporter's inbox, like a signal. Without a reporter, a thread is
-//! started that answers them and ends. Either way the caller's thread makes nothing itself, and
-//! callers who wait at the same time share one report.
+//! A request goes to the installed reporter's inbox, like a signal. Without a reporter, a thread is
+//! started that answers it and ends. Either way, the report is not made on the caller's thread, and
+//! callers that wait at the same time share one report.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -26,7 +26,7 @@ impl Report {
     /// callers. gmr need not be installed.
     ///
     /// A section's function can't capture a report, since that report would wait for the section.
-    /// It gets a report with a single section, which says so.
+    /// It gets a report whose only section says so.
     ///
     /// ```
     /// let report = gmr_runtime::Report::capture();
@@ -64,7 +64,7 @@ fn finish(answer: Result<Arc<Report>, String>) -> Report {
     answer.map_or_else(|reason| refused(&reason), Arc::unwrap_or_clone)
 }
 
-/// A report that could not be made, with the reason.
+/// A report with a single section, which says why the report could not be made.
 fn refused(reason: &str) -> Report {
     let content = Content::Error(reason.to_owned());
     let section = Section { title: "Report".to_owned(), took_us: 0, content };
@@ -86,7 +86,7 @@ fn refused(reason: &str) -> Report {
 /// Sends a request and waits for its answer.
 ///
 /// # Errors
-/// Why there is none.
+/// The reason why there is no answer.
 async fn ask<T>(request: impl Fn(Reply<T>) -> Request) -> Result<T, String> {
     if panics::in_generator() {
         return Err("a section cannot capture a report: the report would wait for the section".to_owned());
@@ -97,10 +97,11 @@ async fn ask<T>(request: impl Fn(Reply<T>) -> Request) -> Result<T, String> {
     {
         return Ok(value);
     }
-    // There is no reporter, or it has been stopped before it came to this request.
+    // There is no reporter, or it was stopped before it answered.
     let (reply, answer) = reply::channel();
-    send_without_reporter(request(reply)).map_err(|error| format!("no thread to make it on: {error}"))?;
-    answer.await.ok_or_else(|| "making it panicked".to_owned())
+    send_without_reporter(request(reply))
+        .map_err(|error| format!("could not start a thread for the report: {error}"))?;
+    answer.await.ok_or_else(|| "gmr panicked while it made the report".to_owned())
 }
 
 /// The requests to a process without a reporter.
@@ -108,8 +109,8 @@ static PENDING: Mutex<Pending> = Mutex::new(Pending { requests: Vec::new(), answ
 
 struct Pending {
     requests: Vec<Request>,
-    /// The process in which a thread answers them. A forked child has a copy of this memory, but
-    /// not that thread.
+    /// The process in which a thread is answering them. A forked child has a copy of this memory,
+    /// but not that thread.
     answering: Option<u32>,
 }
 
@@ -117,10 +118,10 @@ fn pending() -> MutexGuard<'static, Pending> {
     PENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has a thread answer this request; the one that runs already, or a new one.
+/// Leaves the request to the thread that is answering others, or to a new one.
 ///
 /// # Errors
-/// The operating system refused the thread.
+/// The operating system can't start a thread.
 fn send_without_reporter(request: Request) -> io::Result<()> {
     let this = Some(std::process::id());
     {
@@ -130,7 +131,7 @@ fn send_without_reporter(request: Request) -> io::Result<()> {
             return Ok(());
         }
         pending.answering = this;
-        // What the parent of a forked child has left here: its tasks are not to be woken.
+        // In a forked child, these are the parent's. Not dropped: that would wake its tasks.
         std::mem::forget(std::mem::replace(&mut pending.requests, vec![request]));
     }
     own_threads::spawn(own_threads::REPORTER, answer_pending).inspect_err(|_| {
@@ -161,7 +162,7 @@ fn answer_pending() {
             }
             std::mem::take(&mut pending.requests)
         };
-        // A panic drops the replies, which tells the callers that there is no report.
+        // A panic drops the replies, so the callers learn that there is no report.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| reporter::serve_once(plan, requests)));
     }
 }

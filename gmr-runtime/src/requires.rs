@@ -1,8 +1,8 @@
 //! Macros that generated code uses to check that a feature of `gmr` is enabled.
 //!
-//! A macro crate can't see the features of the crate that re-exports it. Each macro here expands to its
-//! input if the feature is enabled, and to an error otherwise. The compiler reports the error at the
-//! span of the macro call, which the attribute sets to the user's literal.
+//! A macro crate can't see the features of the crate that re-exports it. Each macro here expands to
+//! its input if the feature is enabled, and to an error otherwise. The compiler reports the error
+//! at the span of the macro call, which the attribute sets to the user's literal.
 
 #[cfg(feature = "json")]
 #[doc(hidden)]

@@ -1,13 +1,17 @@
-//! Numbers with their units, as a person reads them.
+//! Formats numbers with their units for people. Nothing here knows what a number means.
 
+/// `1 thread`, `2 threads`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Milliseconds as `999 ms`; from ten seconds on, as `12.3 s`.
 pub(crate) fn duration(ms: u64) -> String {
     if ms < 10_000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1_000, ms % 1_000 / 100) }
 }
 
+/// Microseconds as `1.2 ms`, `34 ms` or `12.3 s`: with a decimal below 10 ms, as seconds from 10 s
+/// on.
 pub(crate) fn milliseconds(microseconds: u64) -> String {
     match microseconds {
         0..10_000 => format!("{}.{} ms", microseconds / 1000, microseconds % 1000 / 100),
@@ -34,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_at_a_glance() {
+    fn each_magnitude_has_its_unit() {
         assert_eq!(milliseconds(1_249), "1.2 ms");
         assert_eq!(milliseconds(34_999), "34 ms");
         assert_eq!(milliseconds(12_345_678), "12.3 s");

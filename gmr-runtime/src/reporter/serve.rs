@@ -1,4 +1,4 @@
-//! Answering requests: one report for all that have arrived, then a reply to each.
+//! Answers requests: makes one report for all that have arrived, then replies to each.
 //!
 //! The reporter writes to standard error and answers threads that wait for a report as a value.
 //! Replies that take work, such as rendering a page, or that wake an async task are sent from a
@@ -66,7 +66,7 @@ pub(crate) fn serve_once(plan: &Plan, requests: Vec<Request>) {
     if let Some(trigger) = batch.trigger("") {
         let report = Arc::new(make(plan, trigger, Vec::new(), |_| ()));
         let to_send = (!batch.deferred.is_empty()).then(|| Arc::clone(&report));
-        // First those that need no rendering.
+        // Before those that need rendering.
         answer(batch.captures, report);
         if let Some(report) = to_send {
             send_all(batch.deferred, &report);
@@ -104,7 +104,7 @@ impl Pending {
         }
     }
 
-    /// All requests, but deferred ones while replies to the report before are being sent.
+    /// All requests; without the deferred ones while replies to an earlier report are being sent.
     fn next_batch(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
         batch.captures.retain(Reply::is_wanted);
@@ -140,7 +140,7 @@ fn answer(mut replies: Vec<Reply<Arc<Report>>>, report: Arc<Report>) {
 }
 
 /// Sends deferred replies from a thread of their own, which reports its end to the reporter.
-/// False if there is no such thread.
+/// False if no thread was started.
 fn send_apart(deferred: Vec<Deferred>, report: &Arc<Report>, outbox: &Arc<Outbox>) -> bool {
     /// Sends the message however the thread ends.
     struct OnEnd(Arc<Outbox>);
@@ -153,7 +153,7 @@ fn send_apart(deferred: Vec<Deferred>, report: &Arc<Report>, outbox: &Arc<Outbox
         return false;
     }
     let (report, outbox) = (Arc::clone(report), Arc::clone(outbox));
-    // If there is no thread for it, the replies are dropped, which tells the tasks so.
+    // If the thread can't be started, the replies are dropped, and the waiting tasks get no report.
     let sending = own_threads::spawn("gmr reply", move || {
         let _on_end = OnEnd(outbox);
         send_all(deferred, &report);
@@ -184,7 +184,7 @@ fn send_rendered(deferred: Vec<Deferred>, report: &Arc<Report>, render: impl Fn(
     }
 }
 
-/// A view or a waker that panics takes no other reply with it.
+/// Runs a view or a waker. If it panics, other replies are not affected.
 fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
     panic::catch_unwind(AssertUnwindSafe(run)).ok()
 }
@@ -205,7 +205,7 @@ mod tests {
 
     #[cfg(feature = "json")]
     #[test]
-    fn each_format_is_rendered_once_and_a_view_that_panics_costs_its_own_replies() {
+    fn each_format_is_rendered_once_and_a_view_that_panics_fails_its_own_replies() {
         use std::cell::RefCell;
 
         use crate::trigger::reply::block_on;
@@ -216,7 +216,7 @@ mod tests {
         let report = Arc::new(Report::capture());
         send_rendered(deferred, &report, |_, format| {
             calls.borrow_mut().push(format);
-            assert_ne!(format, Format::Json, "a fault of the view");
+            assert_ne!(format, Format::Json, "the view panics");
             format.name().into()
         });
         assert_eq!(calls.into_inner(), [Format::Text, Format::Json, Format::JsonLines]);

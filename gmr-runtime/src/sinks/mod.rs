@@ -1,5 +1,5 @@
-//! Where the bytes of a report go. A sink does not know what they mean, and blocks the reporter for
-//! no longer than its deadline.
+//! Where the bytes of a report go. A sink does not know what they mean, and blocks the reporter no
+//! longer than its deadline.
 
 #[cfg_attr(not(unix), path = "stderr_noop.rs")]
 mod stderr;

@@ -64,12 +64,12 @@ fn write_all(fd: BorrowedFd<'_>, bytes: &[u8], timeout: Duration) -> Result<(), 
             }
             Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => {
-                let reason = format!("it could not be written: {}", io::Error::from(error));
+                let reason = format!("write failed: {}", io::Error::from(error));
                 return Err(Stopped { written, reason });
             }
         }
         if last_progress.elapsed() >= timeout {
-            let reason = format!("it was not read for {} s", timeout.as_secs_f64());
+            let reason = format!("stderr was not read for {} s", timeout.as_secs_f64());
             return Err(Stopped { written, reason });
         }
     }
@@ -145,11 +145,11 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let bytes = vec![b'x'; 1_000_000];
         let stopped = write_all(writer.as_fd(), &bytes, SOON).unwrap_err();
-        assert!(stopped.reason.contains("it was not read for 0.05 s"), "{stopped:?}");
+        assert!(stopped.reason.contains("stderr was not read for 0.05 s"), "{stopped:?}");
         drop(writer);
         let mut read = Vec::new();
         reader.read_to_end(&mut read).unwrap();
-        assert_eq!(read.len(), stopped.written, "the count of written bytes is true");
+        assert_eq!(read.len(), stopped.written, "the count of written bytes is exact");
         assert!(stopped.written >= CHUNK && stopped.written < bytes.len());
     }
 
@@ -159,7 +159,7 @@ mod tests {
             let (_reader, writer) = UnixStream::pair().unwrap();
             writer.set_nonblocking(nonblocking).unwrap();
             let stopped = write_all(writer.as_fd(), &vec![b'x'; 4_000_000], SOON).unwrap_err();
-            assert!(stopped.written > 0 && stopped.reason.contains("it was not read"), "{stopped:?}");
+            assert!(stopped.written > 0 && stopped.reason.contains("was not read"), "{stopped:?}");
         }
     }
 
@@ -169,7 +169,7 @@ mod tests {
         drop(reader);
         let stopped = write_all(writer.as_fd(), b"text", LATE).unwrap_err();
         assert_eq!(stopped.written, 0);
-        assert!(stopped.reason.starts_with("it could not be written: "), "{stopped:?}");
+        assert!(stopped.reason.starts_with("write failed: "), "{stopped:?}");
         let read_only = File::open("/dev/null").unwrap();
         assert!(write_all(read_only.as_fd(), b"text", LATE).is_err());
     }

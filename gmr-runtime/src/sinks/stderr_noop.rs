@@ -1,4 +1,5 @@
 //! Standard error on platforms other than Unix: std's, whose lock is held for one write at a time.
+//! Writes have no deadline.
 
 use std::io::Write;
 
@@ -19,6 +20,6 @@ impl Stderr {
     /// How many bytes were lost since the last call, and why.
     pub(crate) fn take_loss(&mut self) -> Option<(u64, String)> {
         let lost = std::mem::take(&mut self.lost);
-        (lost > 0).then(|| (lost, "it could not be written".to_owned()))
+        (lost > 0).then(|| (lost, "write failed".to_owned()))
     }
 }
