@@ -25,7 +25,6 @@ fn all(steps: &mut Steps) -> Result<(), String> {
         let missing = tools::provide(&wanted, true);
         if missing.is_empty() { Ok(()) } else { Err(format!("not installed: {}", tools::list(&missing))) }
     })?;
-    steps.run("advisories", || cargo(&["deny", "check", "advisories"], &[]))?;
     steps.run("minimum Rust version", msrv::run)?;
     match last {
         Some(tag) => steps.run("semantic versioning", || {
@@ -35,7 +34,8 @@ fn all(steps: &mut Steps) -> Result<(), String> {
         })?,
         None => steps.skip("semantic versioning", "no release to compare with".to_owned()),
     }
-    steps.run("packages", || package::check(Uncommitted::Refused))
+    steps.run("packages", || package::check(Uncommitted::Refused))?;
+    steps.run("advisories", || cargo(&["deny", "check", "advisories"], &[]))
 }
 
 /// The tag of the last release that this commit contains.
