@@ -73,7 +73,7 @@ mod tests {
             step.took *= 0;
         }
         steps.0[0].took = Duration::from_millis(1250);
-        steps.0[2].took = Duration::from_secs(600);
+        steps.0[2].took = Duration::from_mins(10);
         let table = "\
 step        seconds
 formatting      1.2

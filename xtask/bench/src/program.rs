@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::setting::Setting;
 
 /// Whatever takes longer is killed.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 /// The time between two checks of a file. With the kernel's timer slack, it is less than 0.2 ms.
 const INTERVAL: Duration = Duration::from_micros(100);
 /// Part of the last line of every report: of gmr's, and of those that the other programs write.
