@@ -1,5 +1,5 @@
-//! Runs cargo in the repository, with its output going where ours goes. Every task starts its commands
-//! here.
+//! Runs cargo in the repository, with its output going where ours goes. Every task starts its
+//! commands here.
 
 use std::env;
 use std::ffi::OsString;

@@ -1,6 +1,6 @@
-//! `cargo xtask fuzz`: runs the fuzz targets of `fuzz/`, each from its seeds and from what earlier runs
-//! have found. It works on the stable toolchain, since it uses no sanitizer: the parsers that it
-//! feeds are safe code.
+//! `cargo xtask fuzz`: runs the fuzz targets of `fuzz/`, each from its seeds and from what earlier
+//! runs have found. It works on the stable toolchain, since it uses no sanitizer: the parsers that
+//! it feeds are safe code.
 
 use std::fs;
 

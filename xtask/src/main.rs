@@ -1,5 +1,5 @@
-//! The tasks of this repository, as `cargo xtask <task>`. This file reads the command line; each task
-//! has a module of its own. A step that fails ends the task and names the command that failed.
+//! The tasks of this repository, as `cargo xtask <task>`. This file reads the command line; each
+//! task has a module of its own. A step that fails ends the task and names the command that failed.
 
 mod cargo;
 mod fuzz;

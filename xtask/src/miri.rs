@@ -1,12 +1,12 @@
-//! `cargo xtask miri`: the tests of unsafe code under the interpreter that finds undefined behaviour.
-//! It needs a nightly toolchain, so `cargo xtask test` does not run it.
+//! `cargo xtask miri`: the tests of unsafe code under the interpreter that finds undefined
+//! behaviour. It needs a nightly toolchain, so `cargo xtask test` does not run it.
 
 use std::env;
 
 use crate::cargo::cargo;
 
-/// The modules with unsafe code whose tests Miri can run. The other tests check what the kernel does,
-/// and Miri has no kernel.
+/// The modules with unsafe code whose tests Miri can run. The other tests check what the kernel
+/// does, and Miri has no kernel.
 const MODULES: [&str; 5] = [
     "task::",
     "capture::linux::arch::",

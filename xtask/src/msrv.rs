@@ -1,6 +1,6 @@
 //! The minimum supported Rust version, `rust-version` in the manifests of the published crates. No
-//! dependency may ask for a later one. Clippy's `incompatible_msrv` checks that our own code uses no
-//! later function of std. Later syntax is found by that compiler only.
+//! dependency may ask for a later one. Clippy's `incompatible_msrv` checks that our own code uses
+//! no later function of std. Later syntax is found by that compiler only.
 
 use std::collections::HashSet;
 use std::process::{Command, Stdio};

@@ -1,5 +1,5 @@
-//! The steps of a task and the time that each takes, as a table at the end. It decides nothing about
-//! what the steps are.
+//! The steps of a task and the time that each takes, as a table at the end. It decides nothing
+//! about what the steps are.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: everything that must hold before a change lands, cheapest first, so that most
-//! mistakes show within seconds.
+//! `cargo xtask test`: everything that must hold before a change lands, cheapest first, so that
+//! most mistakes show within seconds.
 
 use serde_json::Value;
 
@@ -91,9 +91,9 @@ fn clippy(arguments: &[&str]) -> Result<(), String> {
     cargo(&[&["clippy"], arguments, &["--", "--deny", "warnings"]].concat(), &[])
 }
 
-/// Features are additive: of gmr-runtime none, each and each pair compile without a warning, of gmr,
-/// which passes them on, none and each. All of them together have a step of their own. Larger sets are
-/// many, and find little that pairs don't.
+/// Features are additive: of gmr-runtime none, each and each pair compile without a warning, of
+/// gmr, which passes them on, none and each. All of them together have a step of their own. Larger
+/// sets are many, and find little that pairs don't.
 fn features(metadata: &Value) -> Result<(), String> {
     let sets = ["--feature-powerset", "--depth", "2", "--exclude-features", "__bench,__fuzz,schema"];
     let package = ["hack", "clippy", "--package", "gmr-runtime"];

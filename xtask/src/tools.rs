@@ -1,6 +1,6 @@
-//! The tools that tasks use, where each is looked for, and how it is installed: by its package's name,
-//! with the ordinary client of Debian, `PyPI` or crates.io. What a task does without a tool is the task's
-//! decision.
+//! The tools that tasks use, where each is looked for, and how it is installed: by its package's
+//! name, with the ordinary client of Debian, `PyPI` or crates.io. What a task does without a tool
+//! is the task's decision.
 
 use std::env;
 use std::path::PathBuf;
@@ -93,8 +93,8 @@ impl Tool {
     }
 }
 
-/// Looks for each tool, and installs what is missing if `install` is set. Returns what is missing after
-/// that.
+/// Looks for each tool, and installs what is missing if `install` is set. Returns what is missing
+/// after that.
 pub(crate) fn provide(wanted: &[Tool], install: bool) -> Vec<Tool> {
     let mut missing = Vec::new();
     for &tool in wanted {

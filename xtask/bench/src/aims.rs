@@ -9,7 +9,7 @@ use super::{Results, tasks};
 const MANY: usize = 1000;
 
 pub(crate) fn table(results: &Results) -> Table {
-    let mut table = Table::new(&["aim", "asked", "measured", "kept"]);
+    let mut table = Table::new(&["aim", "bound", "measured", "met"]);
     let mut aim = |name: &str, measured: Option<f64>, bound: Bound, shown: fn(f64) -> String| {
         let kept =
             measured.map_or("not measured", |measured| if bound.holds(measured) { "yes" } else { "no" });

@@ -10,7 +10,7 @@ pub(crate) struct Contestant {
     pub(crate) name: &'static str,
     /// The program that is reported on, given the number and depth of its threads.
     pub(crate) subject: Subject,
-    pub(crate) asked: Asked,
+    pub(crate) request: Request,
     /// Text that the report contains once for each thread, except for the main thread in some
     /// tools. A report with fewer is rejected.
     pub(crate) mark: &'static str,
@@ -21,7 +21,7 @@ pub(crate) struct Contestant {
 type Subject = Box<dyn Fn(&Setting, usize, usize) -> Command>;
 
 /// How a report is requested.
-pub(crate) enum Asked {
+pub(crate) enum Request {
     /// By SIGUSR2, this many times in one process.
     BySignal { times: usize },
     /// By a program that gets the process id, once in each process.
@@ -56,8 +56,8 @@ fn crowd(setting: &Setting, threads: usize, depth: usize) -> Command {
 }
 
 fn gmr() -> Contestant {
-    let asked = Asked::BySignal { times: 6 };
-    Contestant { name: "gmr", subject: Box::new(crowd), asked, mark: "(crowd-", most: usize::MAX }
+    let request = Request::BySignal { times: 6 };
+    Contestant { name: "gmr", subject: Box::new(crowd), request, mark: "(crowd-", most: usize::MAX }
 }
 
 fn gmr_full() -> Contestant {
@@ -78,23 +78,23 @@ fn gmr_different() -> Contestant {
 
 fn gdb(_: &Setting) -> Result<Contestant, String> {
     installed("gdb", "gdb", "--version")?;
-    let asked = Asked::ByTool(|pid| {
+    let request = Request::ByTool(|pid| {
         let mut command = Command::new("gdb");
         command.args(["-p", &pid.to_string(), "-batch", "-nx"]);
         command.args(["-ex", "set debuginfod enabled off", "-ex", "thread apply all bt"]);
         command
     });
-    Ok(Contestant { name: "gdb", subject: Box::new(crowd), asked, mark: "\nThread ", most: 1000 })
+    Ok(Contestant { name: "gdb", subject: Box::new(crowd), request, mark: "\nThread ", most: 1000 })
 }
 
 fn eu_stack(_: &Setting) -> Result<Contestant, String> {
     installed("eu-stack", "eu-stack", "--version")?;
-    let asked = Asked::ByTool(|pid| {
+    let request = Request::ByTool(|pid| {
         let mut command = Command::new("eu-stack");
         command.args(["-p", &pid.to_string()]);
         command
     });
-    Ok(Contestant { name: "eu-stack", subject: Box::new(crowd), asked, mark: "TID ", most: 1000 })
+    Ok(Contestant { name: "eu-stack", subject: Box::new(crowd), request, mark: "TID ", most: 1000 })
 }
 
 fn oslo(setting: &Setting) -> Result<Contestant, String> {
@@ -111,8 +111,8 @@ fn oslo(setting: &Setting) -> Result<Contestant, String> {
         command.arg(foreign("crowd.py")).args([threads.to_string(), depth.to_string()]);
         command
     };
-    let asked = Asked::BySignal { times: 2 };
-    Ok(Contestant { name: "oslo.reports", subject: Box::new(subject), asked, mark: "Thread #", most: 8000 })
+    let request = Request::BySignal { times: 2 };
+    Ok(Contestant { name: "oslo.reports", subject: Box::new(subject), request, mark: "Thread #", most: 8000 })
 }
 
 fn has_oslo(python: &Path) -> bool {
@@ -136,12 +136,12 @@ fn jstack(_: &Setting) -> Result<Contestant, String> {
         command.arg(foreign("Crowd.java")).args([threads.to_string(), depth.to_string()]);
         command
     };
-    let asked = Asked::ByTool(|pid| {
+    let request = Request::ByTool(|pid| {
         let mut command = Command::new("jstack");
         command.arg(pid.to_string());
         command
     });
-    Ok(Contestant { name: "jstack", subject: Box::new(subject), asked, mark: "\"crowd-", most: 8000 })
+    Ok(Contestant { name: "jstack", subject: Box::new(subject), request, mark: "\"crowd-", most: 8000 })
 }
 
 /// Builds the program in Go.
@@ -162,9 +162,9 @@ fn go(setting: &Setting) -> Result<Contestant, String> {
         command.args([threads.to_string(), depth.to_string(), "2".to_owned()]);
         command
     };
-    let asked = Asked::BySignal { times: 2 };
+    let request = Request::BySignal { times: 2 };
     let name = "Go, pprof goroutine debug=2";
-    Ok(Contestant { name, subject: Box::new(subject), asked, mark: "goroutine ", most: 8000 })
+    Ok(Contestant { name, subject: Box::new(subject), request, mark: "goroutine ", most: 8000 })
 }
 
 fn node(_: &Setting) -> Result<Contestant, String> {
@@ -174,9 +174,9 @@ fn node(_: &Setting) -> Result<Contestant, String> {
         command.arg(foreign("crowd.js"));
         command
     };
-    let asked = Asked::BySignal { times: 2 };
+    let request = Request::BySignal { times: 2 };
     let name = "Node, process.report";
-    Ok(Contestant { name, subject: Box::new(subject), asked, mark: "\"javascriptStack\"", most: 1 })
+    Ok(Contestant { name, subject: Box::new(subject), request, mark: "\"javascriptStack\"", most: 1 })
 }
 
 fn installed(name: &str, program: &str, argument: &str) -> Result<(), String> {

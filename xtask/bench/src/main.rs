@@ -98,8 +98,10 @@ fn measure(setting: &Setting, options: &Options) -> Result<Results, String> {
 
 fn page(machine: &[String], options: &Options, results: &Results) -> String {
     let mut page = String::from(
-        "# Benchmarks\n\nMade by `cargo xtask bench --write`: run it on your machine rather than believe it of another. Each figure is a median, with the \
-         smallest and the largest measurement where there is room.\n\n",
+        "# Benchmarks\n\n\
+         Made by `cargo xtask bench --write`. Run it on your machine: figures of another one say little\n\
+         about yours. Each figure is a median, with the smallest and the largest measurement where there\n\
+         is room.\n\n",
     );
     for line in machine {
         let _ = writeln!(page, "- {line}");
@@ -109,7 +111,7 @@ fn page(machine: &[String], options: &Options, results: &Results) -> String {
             let _ = write!(page, "\n## {title}\n\n{about}\n\n{table}");
         }
     };
-    part("Aims", "What was promised, with what this run has measured of it.", Some(aims::table(results)));
+    part("Aims", "The aims, with what this run measured.", Some(aims::table(results)));
     let about = about_reports(options.depth, &results.notes);
     part("A report", &about, results.reports.as_deref().map(reports::table));
     part("Tasks", TASKS, results.tasks.as_deref().map(tasks::table));
@@ -122,10 +124,14 @@ fn page(machine: &[String], options: &Options, results: &Results) -> String {
 
 fn about_reports(depth: usize, notes: &[String]) -> String {
     let mut about = format!(
-        "From the signal to the last byte of the text in a file; for gdb, eu-stack and jstack, from the start of the tool to its end. The threads wait, {depth} frames \
-         deep as a debugger counts them. Each line of a run is a fresh process, and the lines take turns. \"First\" is the first report of a process, which has to read the \
-         debug information; \"later\" are the others. gmr shows stacks that are alike once; where they differ, no two of the first thousand are the same. The two columns \
-         on the right say how many times as long gdb and oslo.reports (a later report) take.\n"
+        "\
+         The time from the signal to the last byte of the text in a file; for gdb, eu-stack and jstack,\n\
+         from the start of the tool to its end. The threads wait, {depth} frames deep as a debugger\n\
+         counts them. Each measurement is made in a fresh process, and the tools take turns. \"First\" is\n\
+         the first report of a process, which has to read the debug information; \"later\" are the others.\n\
+         gmr shows equal stacks once; where the stacks differ, no two of the first thousand are the same.\n\
+         The two columns on the right compare gdb and oslo.reports (a later report) with the line's own\n\
+         time.\n"
     );
     for note in notes {
         let _ = write!(about, "\n- {note}");
@@ -133,16 +139,29 @@ fn about_reports(depth: usize, notes: &[String]) -> String {
     about.trim_end().to_owned()
 }
 
-const TASKS: &str = "Asynchronous tasks on tokio with two workers, all waiting at one place, and as many goroutines of Go's, a few functions deep: from the signal to the last byte of the text in a file. With debug=1, \
-    Go counts stacks that are alike, with debug=2 it shows each. \"First\" is the first report of a process; its memory is what the kernel's mark (`VmHWM`) says above what the process had before.";
+const TASKS: &str = "\
+    Asynchronous tasks on tokio with two workers, all waiting at one place, and the same number of\n\
+    goroutines in Go, a few functions deep: the time from the signal to the last byte of the text in\n\
+    a file. With debug=1, Go counts equal stacks; with debug=2, it shows each. \"First\" is the first\n\
+    report of a process. Its memory is the kernel's high-water mark (`VmHWM`) above what the process\n\
+    used before.";
 
-const MEMORY: &str = "Of the process that reports, for its first report, above what it had before: `RssAnon` is memory of its own, looked at every 0.2 ms; `RSS` has the \
-    mapped files as well, its peak by the kernel's mark (`VmHWM`).";
+const MEMORY: &str = "\
+    Memory of the reporting process for its first report, above what it used before. `RssAnon` is\n\
+    private memory, sampled every 0.2 ms. `RSS` includes mapped files; its peak is the kernel's\n\
+    high-water mark (`VmHWM`).";
 
-const HANDLER: &str = "From the moment the handler knows that its thread was asked to its answer and wake-up, measured by the thread itself, for stacks below 8 KiB, in ten reports of one process. The handler wakes the \
-    reporter, and may lose its processor to it: the processor time is what remains without such pauses, and includes the reading of the clocks.";
+const HANDLER: &str = "\
+    The time from the check that a thread is asked for its stack to its answer and wake-up, measured\n\
+    in the handler, for stacks below 8 KiB, in ten reports of one process. The handler wakes the\n\
+    reporter, and can lose its processor to it. Processor time excludes such pauses, and includes\n\
+    reading the clocks.";
 
 const MICRO: &str = "Measured by criterion, in one process: `cargo bench -p gmr-bench`.";
 
-const THROUGHPUT: &str = "An HTTP server with a thread for each of 16 connections that are never idle, the clients on the same machine. In each round, four fresh processes are loaded by \
-    turns, half a second each time, and the ratio is taken of what each has answered in the same second. The second is as the first: what it differs by is chance. The reports find the busy threads in ever new places, whose symbols are not known yet.";
+const THROUGHPUT: &str = "\
+    An HTTP server with a thread for each of 16 connections that are always busy, with the clients\n\
+    on the same machine. In each round, four fresh processes are loaded in turns of half a second,\n\
+    and the ratio is that of the requests answered in the same second. The second server equals the\n\
+    first: its difference is chance. The reports find the busy threads at ever new places, whose\n\
+    symbols are not cached yet.";

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::contestants::{self, Asked, Contestant};
+use super::contestants::{self, Contestant, Request};
 use super::figures::{Figures, time, times};
 use super::options::Options;
 use super::program::{Program, run_tool};
@@ -76,15 +76,15 @@ fn one_process(
 ) -> Result<Vec<Duration>, String> {
     let subject = (contestant.subject)(setting, threads, options.depth);
     let mut program = Program::start(setting, subject)?;
-    let (took, text) = match contestant.asked {
-        Asked::BySignal { times } => {
+    let (took, text) = match contestant.request {
+        Request::BySignal { times } => {
             let mut took = vec![program.report()?];
             while took.len() < times && took[0] < SLOW {
                 took.push(program.report()?);
             }
             (took, program.errors())
         }
-        Asked::ByTool(command) => {
+        Request::ByTool(command) => {
             let (took, text) = run_tool(setting, command(program.pid()))?;
             (vec![took], text)
         }
@@ -112,7 +112,7 @@ fn note_down(
         }
     };
     if row.of(contestant.name).is_none() {
-        let repeats = matches!(contestant.asked, Asked::BySignal { .. });
+        let repeats = matches!(contestant.request, Request::BySignal { .. });
         let (first, later) = (Figures::default(), Figures::default());
         row.contestants.push(Times { name: contestant.name, first, later, repeats });
     }

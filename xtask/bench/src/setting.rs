@@ -22,8 +22,8 @@ impl Setting {
         let setting = Self { directory: target.join("bench") };
         fs::create_dir_all(&setting.directory)
             .map_err(|error| format!("{} cannot be created: {error}", setting.directory.display()))?;
-        // The build with the measuring handler comes first, so that the ordinary one stays in cargo's
-        // directory.
+        // The build with the measuring handler comes first, so that the ordinary one stays in
+        // cargo's directory.
         let common = ["build", "--profile", PROFILE, "--package", "gmr-tests"];
         cargo(&[&common[..], &["--bin", "crowd", "--features", "bench"]].concat(), &[])?;
         setting.keep(&target, "crowd", "crowd-measuring")?;

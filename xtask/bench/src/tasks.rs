@@ -1,4 +1,5 @@
-//! Reports of many asynchronous tasks, and Go's of as many goroutines: how long they take, and what memory they need.
+//! Reports of many asynchronous tasks, beside Go's of the same number of goroutines: the time that
+//! they take and the memory that they need.
 
 use std::process::Command;
 

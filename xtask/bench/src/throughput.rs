@@ -1,5 +1,6 @@
-//! What gmr costs a busy program: an HTTP server over loopback without gmr, with gmr idle, and with a
-//! report each second, in turns. A second server without gmr shows how much of a difference is chance.
+//! What gmr costs a busy program: an HTTP server over loopback without gmr, with gmr idle, and with
+//! a report each second, in turns. A second server without gmr shows how much of a difference is
+//! chance.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::mem::take;
@@ -166,10 +167,10 @@ pub(crate) fn table(throughput: &Throughput) -> Table {
     let mut table = Table::new(&[
         "server",
         "requests/s, median (min – max)",
-        "beside the first, median of the pairs (min – max)",
+        "versus the first, median of the pairs (min – max)",
     ]);
     for (mode, server) in
-        MODES.iter().zip(["without gmr", "without gmr, once more", "gmr, idle", "gmr, a report each second"])
+        MODES.iter().zip(["without gmr", "without gmr, again", "gmr, idle", "gmr, a report each second"])
     {
         let rates = throughput.rates[*mode as usize].show(|rate| format!("{rate:.0}"));
         let ratios = throughput.ratios[*mode as usize].show(|ratio| format!("{:.1} %", ratio * 100.0));
