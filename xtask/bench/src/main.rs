@@ -127,8 +127,8 @@ fn about_reports(depth: usize, notes: &[String]) -> String {
         "\
          The time from the signal to the last byte of the text in a file; for gdb, eu-stack and jstack,\n\
          from the start of the tool to its end. The threads wait, {depth} frames deep as a debugger\n\
-         counts them. Each measurement is made in a fresh process, and the tools take turns. \"First\" is\n\
-         the first report of a process, which has to read the debug information; \"later\" are the others.\n\
+         counts them. Each line of a run uses a fresh process, and the lines take turns. \"First\" is the\n\
+         first report of a process, which has to read the debug information; \"later\" are the others.\n\
          gmr shows equal stacks once; where the stacks differ, no two of the first thousand are the same.\n\
          The two columns on the right compare gdb and oslo.reports (a later report) with the line's own\n\
          time.\n"
