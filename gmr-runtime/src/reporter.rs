@@ -98,15 +98,8 @@ pub(crate) fn make(
     notes: Vec<String>,
     mut emit: impl FnMut(Piece<'_>),
 ) -> Report {
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
     let started = Instant::now();
-    let heading = Heading {
-        number: NUMBER.fetch_add(1, Ordering::Relaxed),
-        made_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-        pid: std::process::id(),
-        trigger,
-        notes,
-    };
+    let heading = heading(trigger, notes);
     emit(Piece::Heading(&heading));
 
     let mut sections = Vec::with_capacity(plan.parts.len());
@@ -133,15 +126,31 @@ pub(crate) fn make(
     let findings = findings::find(&sections, &frames);
     emit(Piece::Findings(&findings));
 
-    let summary = Summary {
-        number: heading.number,
+    let summary = summary(heading.number, &sections, started.elapsed());
+    emit(Piece::Summary(&summary));
+    Report { heading, findings, sections, frames, summary }
+}
+
+/// The heading of a report that begins now.
+fn heading(trigger: Trigger, notes: Vec<String>) -> Heading {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    Heading {
+        number: NUMBER.fetch_add(1, Ordering::Relaxed),
+        made_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+        pid: std::process::id(),
+        trigger,
+        notes,
+    }
+}
+
+fn summary(number: u64, sections: &[Section], took: Duration) -> Summary {
+    Summary {
+        number,
         sections: sections.len(),
         failed: sections.iter().filter(|section| !section.content.is_ok()).count(),
         threads: sections.iter().map(threads_in).sum(),
-        took_us: microseconds(started.elapsed()),
-    };
-    emit(Piece::Summary(&summary));
-    Report { heading, findings, sections, frames, summary }
+        took_us: microseconds(took),
+    }
 }
 
 fn threads_in(section: &Section) -> usize {
