@@ -42,7 +42,7 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
         .tasks
         .iter()
         .filter(|task| !task.has_ended())
-        .filter_map(|task| Some((task, task.look(survey.trace)?)))
+        .filter_map(|task| Some((task, task.snapshot(survey.trace)?)))
         .collect();
     let (mut stacks, stack_notes) =
         Stacks::of(live.iter().filter_map(|(_, (condition, _))| condition.branches()));

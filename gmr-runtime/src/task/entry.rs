@@ -179,7 +179,7 @@ impl Entry {
 
     /// What the task is doing, and its labels. `None` if a thread holds the entry's lock for longer
     /// than any change takes: it was stopped in the middle of one.
-    pub(crate) fn look(&self, trace: u64) -> Option<(Condition, Vec<(&'static str, String)>)> {
+    pub(crate) fn snapshot(&self, trace: u64) -> Option<(Condition, Vec<(&'static str, String)>)> {
         let (branches, labels) = {
             let locked = self.try_locked()?;
             let branches = locked.branches.as_ref().filter(|(of, _)| *of == trace);

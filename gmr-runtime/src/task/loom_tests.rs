@@ -84,7 +84,7 @@ fn in_every_order<T: Clone + 'static>(set: fn() -> T, one: fn(&T), other: fn(&T)
 }
 
 fn assert_branches_known(entry: &Entry) {
-    let found = entry.look(TRACE).expect("no thread holds its lock").0;
+    let found = entry.snapshot(TRACE).expect("no thread holds its lock").0;
     assert!(matches!(found, Condition::Waiting { branches: Some(_), .. }), "{found:?}");
 }
 
@@ -151,7 +151,7 @@ fn a_task_is_not_shown_as_waiting_before_its_first_poll_has_ended() {
         new,
         |entry| poll_unaware(entry),
         |entry| {
-            let shown = entry.look(TRACE).expect("no thread holds its lock").0;
+            let shown = entry.snapshot(TRACE).expect("no thread holds its lock").0;
             assert!(!matches!(shown, Condition::Waiting { .. }) || entry.is_waiting());
         },
         |entry| assert!(entry.is_waiting()),
@@ -167,7 +167,7 @@ fn a_task_that_ends_is_settled_and_can_still_be_read() {
     in_every_order(
         waiting,
         end,
-        |entry| drop(entry.look(TRACE)),
+        |entry| drop(entry.snapshot(TRACE)),
         |entry| {
             assert!(entry.is_settled(TRACE) && entry.has_ended());
             assert_eq!(entry.polls(), 2);
@@ -195,7 +195,7 @@ fn found(registry: &Registry) -> Vec<u64> {
     let (tasks, unread) = registry.all();
     assert_eq!(unread, 0);
     for task in &tasks {
-        assert!(matches!(task.look(TRACE).expect("no thread holds its lock").0, Condition::New));
+        assert!(matches!(task.snapshot(TRACE).expect("no thread holds its lock").0, Condition::New));
     }
     tasks.iter().map(|task| task.id).collect()
 }

@@ -23,12 +23,12 @@ use super::{Condition, Survey, TrackExt, label, survey, trace};
 
 /// Runs one test at a time: a trace is taken of all tasks of the process.
 pub(super) fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All tasks, without a trace.
-pub(super) fn look() -> Survey {
+pub(super) fn all_tasks() -> Survey {
     let (tasks, unread) = TASKS.all();
     Survey { tasks, trace: 0, unread }
 }
@@ -43,7 +43,7 @@ fn find<'a>(survey: &'a Survey, name: &str) -> Option<&'a Entry> {
 }
 
 fn condition(survey: &Survey, name: &str) -> Option<Condition> {
-    Some(find(survey, name)?.look(survey.trace).expect("no thread holds its lock").0)
+    Some(find(survey, name)?.snapshot(survey.trace).expect("no thread holds its lock").0)
 }
 
 /// In how many places the task waits, if the trace found out.
@@ -57,15 +57,15 @@ fn leaves(survey: &Survey, name: &str) -> Option<usize> {
 
 /// The labels of the task, in the order in which they were first set.
 fn labels(name: &str) -> Vec<(&'static str, String)> {
-    find(&look(), name).expect("it is tracked").look(0).expect("no thread holds its lock").1
+    find(&all_tasks(), name).expect("it is tracked").snapshot(0).expect("no thread holds its lock").1
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Waits for ever, and clones its waker as every leaf future does.
-async fn for_ever() {
+/// Never completes, and clones its waker as every leaf future does.
+async fn wait_forever() {
     poll_fn(|context| {
         drop(context.waker().clone());
         Poll::<()>::Pending
@@ -81,7 +81,7 @@ fn runtime() -> Runtime {
 fn settle(names: &[&str]) {
     let waits = |survey: &Survey, name| matches!(condition(survey, name), Some(Condition::Waiting { .. }));
     loop {
-        let survey = look();
+        let survey = all_tasks();
         if names.iter().all(|name| waits(&survey, name)) {
             return;
         }
@@ -96,15 +96,15 @@ fn an_entry_has_state_polls_and_labels() {
         async {
             label("order", 4711);
             label("order", 4712);
-            for_ever().await;
+            wait_forever().await;
         }
         .tracked_as("looked at")
     );
-    assert!(matches!(condition(&look(), "looked at"), Some(Condition::New)));
+    assert!(matches!(condition(&all_tasks(), "looked at"), Some(Condition::New)));
     assert!(poll(task.as_mut()).is_pending());
-    let survey = look();
+    let survey = all_tasks();
     let entry = find(&survey, "looked at").unwrap();
-    let (condition, _) = entry.look(survey.trace).unwrap();
+    let (condition, _) = entry.snapshot(survey.trace).unwrap();
     assert!(matches!(condition, Condition::Waiting { .. } | Condition::Woken { .. }), "{condition:?}");
     label("order", "outside of any task");
     assert_eq!((entry.polls(), labels("looked at")), (1, vec![("order", "4712".to_owned())]));
@@ -155,7 +155,7 @@ fn a_trace_finds_every_place_where_a_task_waits_and_disturbs_nothing() {
     assert!(runtime.block_on(one).unwrap());
     runtime.block_on(orders.send(7)).unwrap();
     assert_eq!(runtime.block_on(outer).unwrap(), Some(7));
-    let survey = look();
+    let survey = all_tasks();
     assert!(all.iter().all(|name| find(&survey, name).is_none()), "all have ended");
 }
 
@@ -163,9 +163,9 @@ fn a_trace_finds_every_place_where_a_task_waits_and_disturbs_nothing() {
 fn a_first_poll_during_a_trace_is_counted_and_takes_part() {
     let _turn = alone();
     // Never polled again: the trace lasts until it is dropped.
-    let mut unpolled = Box::pin(for_ever().tracked_as("unpolled"));
+    let mut unpolled = Box::pin(wait_forever().tracked_as("unpolled"));
     assert!(poll(unpolled.as_mut()).is_pending());
-    let mut fresh = pin!(for_ever().tracked_as("fresh"));
+    let mut fresh = pin!(wait_forever().tracked_as("fresh"));
     thread::scope(|scope| {
         let reporting = scope.spawn(report);
         while trace::wanted().is_none() {
@@ -192,7 +192,7 @@ fn a_task_may_complete_in_a_poll_that_a_trace_caused() {
     settle(&["at once"]);
     report();
     assert_eq!(runtime.block_on(task).unwrap(), 17);
-    assert!(find(&look(), "at once").is_none());
+    assert!(find(&all_tasks(), "at once").is_none());
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn tasks_start_and_end_during_traces() {
                 let bell = Arc::new(Notify::new());
                 let rings = Arc::clone(&bell);
                 let rung = handle.spawn(async move { rings.notified().await }.tracked_as("of many"));
-                let left = handle.spawn(for_ever().tracked_as("of many"));
+                let left = handle.spawn(wait_forever().tracked_as("of many"));
                 thread::yield_now();
                 bell.notify_one();
                 left.abort();
@@ -224,7 +224,7 @@ fn tasks_start_and_end_during_traces() {
     over.store(true, Ordering::Relaxed);
     let (completed, aborted) = coming_and_going.join().unwrap();
     assert_eq!(completed, aborted, "each ended as it should");
-    assert!(find(&look(), "of many").is_none());
+    assert!(find(&all_tasks(), "of many").is_none());
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_task_may_be_polled_on_several_threads_and_dropped_on_another() {
     let task = Box::pin(
         async {
             label("began", "here");
-            for_ever().await;
+            wait_forever().await;
         }
         .tracked_as("moving"),
     );
@@ -245,24 +245,24 @@ fn a_task_may_be_polled_on_several_threads_and_dropped_on_another() {
         thread::spawn(poll_there).join().unwrap()
     };
     let task = on_another_thread(on_another_thread(task));
-    let survey = look();
+    let survey = all_tasks();
     let entry = find(&survey, "moving").unwrap();
-    assert_eq!((entry.polls(), entry.look(0).unwrap().1), (2, vec![("began", "here".to_owned())]));
+    assert_eq!((entry.polls(), entry.snapshot(0).unwrap().1), (2, vec![("began", "here".to_owned())]));
     thread::spawn(move || drop(task)).join().unwrap();
     assert!(entry.has_ended());
-    assert!(find(&look(), "moving").is_none());
+    assert!(find(&all_tasks(), "moving").is_none());
 }
 
 #[test]
 fn a_completed_or_dropped_task_is_not_shown() {
     let _turn = alone();
-    let there = || find(&look(), "ending").is_some();
+    let there = || find(&all_tasks(), "ending").is_some();
     let mut task = Box::pin(async { 17 }.tracked_as("ending"));
     assert!(there());
     assert_eq!(poll(task.as_mut()), Poll::Ready(17));
     assert!(!there(), "completed");
     drop(task);
-    let dropped = for_ever().tracked_as("ending");
+    let dropped = wait_forever().tracked_as("ending");
     assert!(there());
     drop(dropped);
     assert!(!there(), "dropped");
@@ -283,7 +283,7 @@ fn polling_a_completed_task_does_what_its_future_does() {
     let mut strict = Box::pin(async { 17 }.tracked_as("strict"));
     assert_eq!(poll(strict.as_mut()), Poll::Ready(17));
     assert!(catch_unwind(AssertUnwindSafe(|| poll(strict.as_mut()))).is_err(), "async fns panic");
-    assert!(find(&look(), "strict").is_none());
+    assert!(find(&all_tasks(), "strict").is_none());
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn a_forgotten_task_stays_and_is_woken_by_each_trace() {
     let _turn = alone();
     let counting = Arc::new(Counting::default());
     let waker = Waker::from(Arc::clone(&counting));
-    let mut task = Box::pin(for_ever().tracked_as("forgotten"));
+    let mut task = Box::pin(wait_forever().tracked_as("forgotten"));
     assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     let forgotten = ManuallyDrop::new(task);
     drop(waker);
@@ -312,7 +312,7 @@ fn a_panic_in_a_poll_ends_it() {
     let _turn = alone();
     let mut task = Box::pin(async { panic!("broken") }.tracked_as("panics"));
     assert!(catch_unwind(AssertUnwindSafe(|| poll(task.as_mut()).is_ready())).is_err());
-    assert!(!matches!(condition(&look(), "panics"), Some(Condition::Polling { .. }) | None));
+    assert!(!matches!(condition(&all_tasks(), "panics"), Some(Condition::Polling { .. }) | None));
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn a_label_goes_to_the_innermost_task_that_is_being_polled() {
         label("before", 1);
         let inner = async {
             label("inside", 2);
-            for_ever().await;
+            wait_forever().await;
         };
         let mut inner = Box::pin(inner.tracked_as("inner"));
         assert!(poll(inner.as_mut()).is_pending());
@@ -338,7 +338,7 @@ fn a_label_goes_to_the_innermost_task_that_is_being_polled() {
             tracked.tracked_as("in block_on").await;
         });
         assert_eq!(labels("inner"), [("inside", "2".to_owned())]);
-        for_ever().await;
+        wait_forever().await;
         drop(inner);
     };
     let mut outer = pin!(outer.tracked_as("outer"));
@@ -355,7 +355,7 @@ fn a_label_after_a_panic_in_a_poll_goes_to_the_task_around_it() {
         assert!(catch_unwind(AssertUnwindSafe(|| poll(panics.as_mut()).is_ready())).is_err());
         label("outer", 1);
         assert_eq!(labels("panics"), []);
-        for_ever().await;
+        wait_forever().await;
     };
     let mut outer = pin!(outer.tracked_as("outer"));
     assert!(poll(outer.as_mut()).is_pending());
@@ -382,7 +382,7 @@ fn a_label_from_a_task_that_is_dropped_goes_to_the_task_around_it() {
         let mut inner = Box::pin(
             async move {
                 let _held = held;
-                for_ever().await;
+                wait_forever().await;
             }
             .tracked_as("inner"),
         );
@@ -391,7 +391,7 @@ fn a_label_from_a_task_that_is_dropped_goes_to_the_task_around_it() {
     };
     let outer = async {
         drop(dropped());
-        for_ever().await;
+        wait_forever().await;
     };
     let mut outer = pin!(outer.tracked_as("outer"));
     drop(dropped());
@@ -429,10 +429,10 @@ fn code_inside_a_blocking_task_labels_it() {
     let line = line!() + 1;
     let task = super::tokio::spawn_blocking(closure);
     labels_are_set.recv().unwrap();
-    let survey = look();
+    let survey = all_tasks();
     let task_of_line =
         |task: &&Arc<Entry>| task.spawned_at.line() == line && task.spawned_at.file() == file!();
-    let (condition, labels) = survey.tasks.iter().find(task_of_line).unwrap().look(0).unwrap();
+    let (condition, labels) = survey.tasks.iter().find(task_of_line).unwrap().snapshot(0).unwrap();
     assert!(matches!(condition, Condition::Polling { .. }), "{condition:?}");
     assert_eq!(labels, [("step", "1".to_owned())]);
     end.send(17).unwrap();

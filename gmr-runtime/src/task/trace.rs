@@ -14,7 +14,7 @@ use super::waker::Span;
 use crate::sys::own_threads;
 
 /// The most frames of a branch. A deeper stack of one poll is a runaway recursion.
-const MOST_FRAMES: usize = 512;
+const MAX_FRAMES: usize = 512;
 
 /// The interval at which [`survey`] checks whether all tasks have been polled.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -43,7 +43,7 @@ pub(super) fn take(Span { leaf, root }: Span) -> Branch {
         // Stacks grow downwards: a frame that begins below an address contains it, or is further
         // in.
         let begin = frame.sp().addr();
-        let inside = begin <= root && frames.len() < MOST_FRAMES;
+        let inside = begin <= root && frames.len() < MAX_FRAMES;
         if inside && begin > leaf {
             frames.push(frame.ip().addr() as u64);
         }

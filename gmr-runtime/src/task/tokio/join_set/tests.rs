@@ -12,7 +12,7 @@ use ::tokio::task::{LocalSet, yield_now};
 
 use super::JoinSet;
 use crate::task::entry::Entry;
-use crate::task::tests::{alone, look};
+use crate::task::tests::{all_tasks, alone};
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().build().unwrap()
@@ -27,7 +27,7 @@ fn run<F: Future>(test: F) -> F::Output {
 /// How many tracked tasks were spawned by this line of this file.
 fn tracked_at(line: u32) -> usize {
     let here = |task: &&Arc<Entry>| task.spawned_at.line() == line && task.spawned_at.file() == file!();
-    look().tasks.iter().filter(here).count()
+    all_tasks().tasks.iter().filter(here).count()
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn from_iter_and_extend_track() {
         set.extend((3..5).map(|number| async move { number }));
         // Named after this function, from whatever line `collect` spawned them.
         let named = |task: &&Arc<Entry>| task.name.ends_with("::from_iter_and_extend_track");
-        let tracked = look().tasks.iter().filter(named).count();
+        let tracked = all_tasks().tasks.iter().filter(named).count();
         assert_eq!((set.len(), tracked, tracked_at(by_extend)), (5, 5, 2));
         let mut numbers = set.join_all().await;
         numbers.sort_unstable();
