@@ -201,7 +201,7 @@
 //!
 //! # Safety
 //!
-//! - A report is made on threads of gmr's own. They take no lock that the program can hold, except
+//! - A report is made on threads of gmr's own. It waits for no lock that the program can hold, except
 //!   the allocator's.
 //! - The handler that captures a thread's stack does not allocate, lock, unwind or log.
 //! - Each section has a deadline. One that hangs or panics is shown as such and does not affect the
