@@ -1,49 +1,50 @@
-//! The report as it is written down: in JSON, in XML, in a file. The same model with the version of
-//! its schema in front.
+//! The serialized form of a report: the model, preceded by the version of its schema.
 //!
-//! This is the contract with whoever reads reports: `docs/report-schema.md`.
+//! `docs/report-schema.md` documents this form and promises what may change in it.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{Content, Finding, Frame, Heading, Report, Section, Stack, Summary};
 
-/// The version of the schema that is written: a major and a minor number.
-/// `docs/report-schema.md` says what a step of either may change.
+/// The version of the schema that this release writes: `MAJOR.MINOR`.
+///
+/// A minor version adds to the schema, a major version can change anything. The details are in
+/// `docs/report-schema.md`.
 pub const SCHEMA_VERSION: &str = "1.1";
 
-/// What every version of this major number begins with.
+/// The prefix of every version that this release can read.
 const MAJOR: &str = "1.";
 
-/// A report as it is read.
+/// The form that is deserialized, and that the JSON Schema describes.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(
     feature = "schema",
     schemars(
         title = "Guru Meditation Report",
-        description = "A report about a running process, as gmr writes it. See report-schema.md."
+        description = "A diagnostic report of a running process, as written by gmr. See report-schema.md."
     )
 )]
 struct Document {
-    /// The version of the schema: major and minor number.
+    /// The version of the schema: `MAJOR.MINOR`.
     schema_version: String,
-    /// Which report this is, and who asked for it.
+    /// The report's number, time, process and trigger.
     heading: Heading,
-    /// What is wrong, or may be, the worst first. Absent before version 1.1.
+    /// Problems that were detected, the most severe first. Added in version 1.1.
     #[serde(default)]
     findings: Vec<Finding>,
-    /// The sections, in the order in which they are shown.
+    /// The sections, in display order.
     sections: Vec<Section>,
-    /// The frames of all stacks. A stack holds their numbers, from 0.
+    /// The frames of all stacks. A stack refers to them by index, from 0.
     frames: Vec<Frame>,
-    /// The figures of the last line.
+    /// Totals of the report.
     summary: Summary,
 }
 
-/// A report as it is written.
+/// The form that is serialized: [`Document`], borrowed.
 #[derive(Serialize)]
 #[serde(rename = "Document")]
-struct Written<'a> {
+struct DocumentRef<'a> {
     schema_version: &'static str,
     heading: &'a Heading,
     findings: &'a [Finding],
@@ -52,10 +53,10 @@ struct Written<'a> {
     summary: &'a Summary,
 }
 
-/// Checks that a document of this version can be read.
+/// Checks that this release can read a document of this version.
 ///
 /// # Errors
-/// It is another major version.
+/// The version has another major number.
 pub(crate) fn check_version(version: &str) -> Result<(), String> {
     if version.starts_with(MAJOR) {
         return Ok(());
@@ -67,7 +68,7 @@ impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { heading, findings, sections, frames, summary } = self;
         let schema_version = SCHEMA_VERSION;
-        Written { schema_version, heading, findings, sections, frames, summary }.serialize(serializer)
+        DocumentRef { schema_version, heading, findings, sections, frames, summary }.serialize(serializer)
     }
 }
 
@@ -81,8 +82,7 @@ impl TryFrom<Document> for Report {
     type Error = String;
 
     /// # Errors
-    /// A stack names a frame that the document does not have, or the document is of another major
-    /// version.
+    /// The document has another major version, or a stack refers to a frame that it does not have.
     fn try_from(document: Document) -> Result<Self, String> {
         let Document { schema_version, heading, findings, sections, frames, summary } = document;
         check_version(&schema_version)?;
@@ -93,12 +93,14 @@ impl TryFrom<Document> for Report {
     }
 }
 
+/// Checks that every frame index of the content is below `count`.
+///
 /// # Errors
-/// A stack names a frame that the document does not have.
+/// A stack refers to a frame that the document does not have.
 fn check_frames(content: &Content, count: usize) -> Result<(), String> {
-    let exists = |number: &&u32| usize::try_from(**number).is_ok_and(|number| number < count);
-    let check = |stack: &Stack| match stack.frames.iter().find(|number| !exists(number)) {
-        Some(number) => Err(format!("a stack has frame {number}, but there are {count} frames")),
+    let exists = |index: &&u32| usize::try_from(**index).is_ok_and(|index| index < count);
+    let check = |stack: &Stack| match stack.frames.iter().find(|index| !exists(index)) {
+        Some(index) => Err(format!("a stack refers to frame {index}, but there are {count} frames")),
         None => Ok(()),
     };
     match content {

@@ -1,38 +1,38 @@
-//! What is wrong, or may be, as data.
+//! Findings: problems that were detected in a report.
 
 use serde::{Deserialize, Serialize};
 
-/// Something in a report that deserves attention.
+/// A problem that was detected, or a fact worth knowing.
 ///
-/// Its evidence is in the sections: a finding names the threads, tasks and sections it is about.
+/// The evidence is in the sections: a finding refers to threads, tasks and a section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Finding {
-    /// The rule that found it: `thread.lock-wait`. It stays the same between releases.
+    /// The rule that fired, for example `thread.lock-wait`. Stable across releases.
     pub code: String,
-    /// How bad it is.
+    /// How severe it is.
     pub severity: Severity,
-    /// One sentence for the person who reads the report.
+    /// One sentence for the reader of the report. Its wording can change between releases.
     pub message: String,
-    /// The ids of the threads it is about.
+    /// Ids of the threads concerned.
     pub threads: Vec<u32>,
-    /// The ids of the tasks it is about.
+    /// Ids of the tasks concerned.
     pub tasks: Vec<u64>,
-    /// The title of the section it is about, where it is about one.
+    /// Title of the section concerned, if any.
     pub section: Option<String>,
 }
 
-/// How bad a finding is.
+/// How severe a finding is. In order, the most severe comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Severity {
-    /// Something does not work.
+    /// Something has failed or is blocked.
     Error,
     /// Something may be wrong.
     Warning,
-    /// Worth knowing.
+    /// Not a problem by itself, but useful to know.
     Info,
 }

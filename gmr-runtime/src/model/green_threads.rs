@@ -1,4 +1,4 @@
-//! The Green Threads section: asynchronous tasks.
+//! The Green Threads section: async tasks.
 
 use std::sync::Arc;
 
@@ -6,45 +6,46 @@ use serde::{Deserialize, Serialize};
 
 use super::Stack;
 
-/// The asynchronous tasks of the process, as far as they are tracked.
+/// The tracked async tasks of the process, and the known runtimes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct GreenThreads {
-    /// The tasks, in the order in which they were started.
+    /// The tasks, in the order in which they were spawned.
     pub tasks: Vec<Task>,
-    /// The runtimes that are known.
+    /// The known runtimes.
     pub runtimes: Vec<Runtime>,
-    /// What the reader has to know about the whole section.
+    /// Remarks on the section as a whole, for example that tasks are missing.
     pub notes: Vec<String>,
 }
 
 /// One task.
 ///
-/// What a hundred thousand tasks have in common they share: names, places and stacks are the same memory.
+/// Names, locations and stacks that tasks have in common are shared in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Task {
-    /// A number of its own, from 1, in the order in which tasks are started.
+    /// The task's number within this process, from 1, in spawn order.
     pub id: u64,
-    /// Its name; by default that of its future's type.
+    /// The task's name. By default, the name of its future's type.
     pub name: Arc<str>,
-    /// The line it was started at: `src/orders.rs:88:5`.
+    /// Where it was spawned: file, line and column, as in `src/orders.rs:88:5`.
     pub spawned_at: Arc<str>,
-    /// For how long it has existed, in milliseconds.
+    /// Time since it was spawned, in milliseconds.
     pub age_ms: u64,
-    /// How often it was polled.
+    /// Number of times it was polled.
     pub polls: u64,
-    /// What it has been labelled with, secrets masked.
+    /// The task's labels, secrets masked.
     pub labels: Vec<Label>,
-    /// What it is doing.
+    /// What the task is doing.
     pub state: TaskState,
-    /// Where it waits: one stack for each future that would wake it, the innermost frame first, up to the task's own. Empty where that is not known.
+    /// Where the task waits: one stack per pending future that can wake it, each from the innermost
+    /// frame out to the task's own. Empty if not known.
     pub stacks: Arc<[Stack]>,
 }
 
-/// A key and its value.
+/// A label of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -55,50 +56,54 @@ pub struct Label {
     pub value: String,
 }
 
-/// What a task is doing. Times are exact to some four milliseconds.
+/// What a task is doing. Durations have a resolution of about 4 ms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TaskState {
-    /// A thread is inside its poll.
+    /// A thread is polling the task.
+    #[non_exhaustive]
     Polling {
-        /// The thread, which Threads shows as well.
+        /// Id of that thread. The Threads section shows its stack.
         tid: u32,
-        /// Its name.
+        /// Name of that thread.
         thread: Option<String>,
-        /// For how long, in milliseconds.
+        /// Time since the poll began, in milliseconds.
         polling_ms: u64,
     },
-    /// It was woken for this report, and its runtime has not polled it yet.
+    /// The task was woken for this report and has not been polled since.
+    #[non_exhaustive]
     Woken {
-        /// For how long, in milliseconds.
+        /// Time since it was woken, in milliseconds.
         woken_ms: u64,
-        /// For how long it had been waiting before, in milliseconds.
+        /// How long it had been waiting before, in milliseconds.
         waiting_ms: u64,
     },
-    /// It waits.
+    /// The task is waiting to be woken.
+    #[non_exhaustive]
     Waiting {
-        /// For how long, in milliseconds.
+        /// Time since its last poll, in milliseconds.
         waiting_ms: u64,
     },
-    /// It was never polled.
+    /// The task has not been polled yet.
     New,
 }
 
-/// A runtime that runs tasks.
+/// An async runtime.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Runtime {
-    /// `tokio, multi-thread`
+    /// Library and flavor: `tokio, multi-thread`.
     pub kind: String,
-    /// How many threads poll its tasks.
+    /// Number of worker threads.
     pub workers: usize,
-    /// How many tasks it has, tracked or not.
+    /// Number of live tasks, tracked or not.
     pub alive_tasks: usize,
-    /// How many of them stand in the queue that all its workers share.
+    /// Number of tasks in the queue that all workers share.
     pub queued_tasks: usize,
-    /// For how long each worker has been busy since the runtime was started, in milliseconds; empty where that is not told.
+    /// Busy time of each worker since the runtime was started, in milliseconds. Empty if the
+    /// runtime does not measure it.
     pub worker_busy_ms: Vec<u64>,
 }

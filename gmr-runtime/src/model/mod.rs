@@ -1,7 +1,11 @@
-//! The report as plain data, and nothing else: no I/O, no `cfg`, no dependency on any other room.
+//! The report as plain data: no I/O, no `cfg` that changes it, no import from any other module.
 //!
-//! Generators fill it, views read it, `serde` serializes it. Units stand in the names of the fields (`_ms`, `_us`),
-//! times are RFC 3339 in UTC.
+//! Generators fill the model, views read it, and `serde` serializes it. Field names carry their
+//! units (`_ms`, `_us`). Points in time are RFC 3339 in UTC. A field that could not be determined
+//! is `None`, never guessed.
+//!
+//! The types are `#[non_exhaustive]`, so that a minor version can add fields and variants. The
+//! exception is [`Value`], which says why.
 
 mod document;
 mod finding;

@@ -1,15 +1,15 @@
 //! Whether a frame is gmr's own.
 //!
-//! The one place that decides it, for every module that leaves such frames out. It goes by the name
-//! and the place that the compiler gave this crate, so that a renamed crate is still recognized.
+//! Every module that omits such frames uses this one function. It compares with the crate name and
+//! the source path known to the compiler, so that a renamed crate is still recognized.
 
 use super::Frame;
 
-/// The function that `#[gmr::section]` and `#[gmr::config]` put around a user's function.
+/// The name of the wrapper that `#[gmr::section]` and `#[gmr::config]` generate.
 const GENERATED: &str = "__gmr_generate";
 
 impl Frame {
-    /// Whether the frame is gmr's own, or of code that gmr has generated around a user's function.
+    /// Whether the frame belongs to gmr or to code that its attributes generate.
     pub(crate) fn is_gmr(&self) -> bool {
         let function = self.function.as_deref().unwrap_or_default();
         if is_unqualified(function) {
@@ -23,10 +23,10 @@ impl Frame {
     }
 }
 
-/// Whether it is a name without the path to it, as debug information of lines alone has it for what
-/// is inlined.
+/// Whether a function's name lacks its path. With `debug = "line-tables-only"`, the names of
+/// inlined functions do.
 pub(crate) fn is_unqualified(function: &str) -> bool {
-    // What begins with `<`, as `<T as Trait>::f` does, begins with a path.
+    // A name that starts with `<`, as in `<T as Trait>::f`, has a path.
     let name = function.split('<').next().unwrap_or_default();
     !name.is_empty() && !name.contains("::")
 }
@@ -35,7 +35,7 @@ fn crate_name() -> &'static str {
     module_path!().split("::").next().unwrap_or_default()
 }
 
-/// The directory of this crate's sources, as the compiler was given it.
+/// The directory of this crate's sources, as passed to the compiler.
 fn source_directory() -> &'static str {
     file!().strip_suffix("model/origin.rs").unwrap_or(file!())
 }

@@ -1,32 +1,33 @@
-//! The Package section: what program this is.
+//! The Package section: which program this is.
 
 use serde::{Deserialize, Serialize};
 
-/// What program this is, and what could be learnt about it without the adopter's help.
+/// The program, and how it was built.
 ///
-/// A field is `None` where it could not be learnt; it is never guessed.
+/// A field that could not be determined is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Package {
-    /// The product's name; by default the adopter's package name.
+    /// The product's name. By default, the name of the program's package.
     pub product: Option<String>,
-    /// Who makes the product.
+    /// The product's vendor.
     pub vendor: Option<String>,
     /// The product's version.
     pub version: Option<String>,
-    /// The path of the executable. Linux appends ` (deleted)` when the file was replaced.
+    /// The path of the executable. Linux appends ` (deleted)` if the file has been replaced or
+    /// removed since the process started.
     pub executable: Option<String>,
     /// The GNU build-id of the executable, in hexadecimal.
     pub build_id: Option<String>,
-    /// The compiler, as it wrote itself into the executable.
+    /// The version of the compiler that the executable records, as in `1.91.0 (abc 2025-10-28)`.
     pub rustc: Option<String>,
     /// Architecture, operating system and environment: `x86_64-linux-gnu`.
     pub target: Option<String>,
-    /// `debug` (with debug assertions) or `release`.
+    /// `debug` if debug assertions are enabled, else `release`.
     pub profile: Option<String>,
-    /// When the process started.
+    /// When the process started: RFC 3339, UTC.
     pub started_at: Option<String>,
-    /// For how long the process has run, in milliseconds.
+    /// Time since the process started, in milliseconds.
     pub uptime_ms: Option<u64>,
 }

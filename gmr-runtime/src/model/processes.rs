@@ -1,13 +1,13 @@
-//! The Processes section.
+//! The Processes section: this process and its children.
 
 use serde::{Deserialize, Serialize};
 
-/// This process and, below it, its children.
+/// This process and its descendants.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Processes {
-    /// This process first, each process before its children.
+    /// The processes: this one first, and each before its children.
     pub processes: Vec<Process>,
 }
 
@@ -18,25 +18,27 @@ pub struct Processes {
 pub struct Process {
     /// The process id.
     pub pid: u32,
-    /// The id of the process's parent.
+    /// The id of its parent process.
     pub parent_pid: u32,
-    /// How far below this process it is: 0 for this process, 1 for its children.
+    /// Depth in the tree: 0 for this process, 1 for its children.
     pub depth: usize,
-    /// The name of the real user, where `/etc/passwd` has it.
+    /// The name of the real user, from `/etc/passwd`.
     pub user: Option<String>,
     /// User ids.
     pub uids: Option<Ids>,
     /// Group ids.
     pub gids: Option<Ids>,
-    /// What the kernel says it is doing: `running`, `sleeping`, `zombie`, ...
+    /// The state reported by the kernel: `running`, `sleeping`, `zombie` and so on.
     pub state: Option<String>,
-    /// The command line, secrets masked; the name in brackets where the kernel has no command line.
+    /// The command line, secrets masked. If the kernel has no command line, the process name in
+    /// brackets.
     pub command: Vec<String>,
 }
 
-/// The three ids that a process has for user and group.
+/// The user ids, or the group ids, of a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Ids {
     /// The real id.
     pub real: u32,

@@ -1,16 +1,17 @@
-//! The report itself: heading, sections, summary.
+//! The report itself: heading, findings, sections and summary.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Finding, Frame, GreenThreads, Package, Processes, Stack, Threads, Value};
 
-/// A complete report about this process.
+/// A complete report about a process.
 ///
-/// It is plain data: displayed, it is text; serialized with `serde`, it is the document that
-/// `docs/report-schema.md` describes, and it is deserialized from one.
+/// A report is plain data. `Display` writes it as text. `Serialize` writes, and `Deserialize`
+/// reads, the document that `docs/report-schema.md` describes.
 ///
-/// A stack holds the numbers of its frames in [`frames`](Self::frames), so that a frame that a
-/// thousand threads have in common is held once. [`stack_frames`](Self::stack_frames) looks them up:
+/// All stacks share one list of frames, [`frames`](Self::frames), and refer to it by index: a frame
+/// that a thousand threads have in common is stored once. [`stack_frames`](Self::stack_frames)
+/// looks up the frames of a stack:
 ///
 /// ```
 /// use gmr_runtime::model::Content;
@@ -28,78 +29,81 @@ use super::{Finding, Frame, GreenThreads, Package, Processes, Stack, Threads, Va
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Which report this is, and who asked for it.
+    /// The report's number, time, process and trigger.
     pub heading: Heading,
-    /// What is wrong, or may be, the worst first.
+    /// Problems that were detected, the most severe first.
     pub findings: Vec<Finding>,
-    /// The sections, in the order in which they are shown.
+    /// The sections, in display order.
     pub sections: Vec<Section>,
-    /// The frames of all stacks.
+    /// The frames of all stacks. A stack refers to them by index.
     pub frames: Vec<Frame>,
-    /// The figures of the last line.
+    /// Totals of the report.
     pub summary: Summary,
 }
 
 impl Report {
-    /// The first section with this title.
+    /// The first section with this title, if there is one.
     pub fn section(&self, title: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.title == title)
     }
 
     /// The frames of a stack of this report, innermost first.
+    ///
+    /// An index that is out of range is skipped. It can only come from another report's stack.
     pub fn stack_frames(&self, stack: &Stack) -> impl DoubleEndedIterator<Item = &Frame> {
-        stack.frames.iter().filter_map(|&number| self.frames.get(usize::try_from(number).ok()?))
+        stack.frames.iter().filter_map(|&index| self.frames.get(usize::try_from(index).ok()?))
     }
 }
 
-/// Which report this is, and who asked for it.
+/// The report's number, time, process and trigger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Heading {
-    /// The report's number, from 1, within this process.
+    /// The report's number within this process, from 1.
     pub number: u64,
-    /// When the report was begun.
+    /// When the report was started: RFC 3339, UTC.
     pub made_at: String,
     /// The id of this process.
     pub pid: u32,
-    /// What asked for the report.
+    /// What requested the report.
     pub trigger: Trigger,
-    /// What the reader has to know about the report as a whole: that the one before was cut short, for example.
+    /// Remarks on the report as a whole, for example that the previous one was truncated.
     pub notes: Vec<String>,
 }
 
-/// What asked for a report.
+/// What requested a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Trigger {
-    /// A signal.
+    /// A signal to the process.
+    #[non_exhaustive]
     Signal {
-        /// The signal's name: `SIGUSR2`.
+        /// The signal's name, as in `SIGUSR2`.
         name: String,
-        /// Who sent it, where the kernel told.
+        /// The sender, if the signal came from a process.
         sender: Option<Sender>,
-        /// How many more of these signals were answered by this same report.
+        /// Number of further signals that this report answers.
         coalesced: u64,
     },
-    /// A call of the program's own: `Report::capture()`.
+    /// A call from the program: `Report::capture()`, or an HTTP request.
     Api,
 }
 
-/// Who sent a signal.
+/// The process that sent a signal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Sender {
-    /// The sender's process id; 0 where it is outside this process's namespace.
+    /// The sender's process id. 0 if the sender is outside this process's PID namespace.
     pub pid: u32,
     /// The sender's real user id.
     pub uid: u32,
-    /// The name of that user, where `/etc/passwd` has it.
+    /// The name of that user, from `/etc/passwd`.
     pub user: Option<String>,
-    /// The name of the sending program, if it was still alive when the report began.
+    /// The name of the sending process, if it was still alive when the report was started.
     pub command: Option<String>,
 }
 
@@ -110,48 +114,48 @@ pub struct Sender {
 pub struct Section {
     /// The title.
     pub title: String,
-    /// How long its generator ran, in microseconds.
+    /// How long the generator ran, in microseconds.
     pub took_us: u64,
-    /// What its generator returned, or what became of it.
+    /// What the generator returned, or how it failed.
     pub content: Content,
 }
 
-/// What a generator returned, or what became of it.
+/// What a generator returned, or how it failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Content {
-    /// What program this is.
+    /// The program, and how it was built.
     Package(Box<Package>),
-    /// Every thread of the process.
+    /// The threads of the process.
     Threads(Threads),
-    /// The asynchronous tasks.
+    /// The async tasks.
     GreenThreads(GreenThreads),
-    /// This process and its children.
+    /// This process and its descendants.
     Processes(Processes),
-    /// The groups of the configuration.
+    /// The configuration groups.
     Configuration(Vec<Group>),
-    /// What a registered section returned, as values.
+    /// What a registered section returned, as structured values.
     Fields(Value),
     /// What a registered section returned, as text.
     Text(String),
-    /// The generator ran and had nothing to show.
+    /// The generator ran and returned nothing to show.
     Nothing,
-    /// The generator returned an error.
+    /// The generator returned this error.
     Error(String),
     /// The generator panicked.
     Panicked(Panicked),
     /// The generator missed its deadline.
     TimedOut(TimedOut),
-    /// The generator was not started, since its run for an earlier report has not ended yet.
+    /// The generator was skipped: it is still running from an earlier report.
     StillRunning(Overdue),
-    /// The generator was not started.
+    /// The generator was skipped, for this reason.
     Skipped(String),
 }
 
 impl Content {
-    /// Whether this is what the generator was asked for, rather than an account of its failure.
+    /// Whether the generator succeeded.
     pub(crate) fn is_ok(&self) -> bool {
         !matches!(
             self,
@@ -164,14 +168,14 @@ impl Content {
     }
 }
 
-/// One group of the configuration.
+/// One configuration group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Group {
-    /// The group's name.
+    /// The group's title.
     pub title: String,
-    /// Its options, secrets masked, or what became of its generator.
+    /// The group's options, secrets masked, or how its generator failed.
     pub content: Content,
 }
 
@@ -180,11 +184,11 @@ pub struct Group {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Panicked {
-    /// The panic's message.
+    /// The panic message.
     pub message: String,
-    /// Where it happened: `src/orders.rs:88:5`.
+    /// Where it panicked: file, line and column, as in `src/orders.rs:88:5`.
     pub location: Option<String>,
-    /// The section's own frames, from where it panicked to its function.
+    /// The stack at the panic, up to the section's function.
     pub stack: Stack,
 }
 
@@ -195,36 +199,37 @@ pub struct Panicked {
 pub struct TimedOut {
     /// The deadline it missed, in milliseconds.
     pub deadline_ms: u64,
-    /// Where it is stuck.
+    /// The generator's thread, which still runs.
     pub overdue: Overdue,
 }
 
-/// A generator that still runs.
+/// A generator that is still running.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Overdue {
-    /// The thread it runs on, which `Threads` shows as well.
+    /// Id of the thread that it runs on. The Threads section shows that thread, too.
     pub tid: u32,
-    /// For how long it has run, in milliseconds.
+    /// How long it has been running, in milliseconds.
     pub running_ms: u64,
-    /// Where it was when this was found.
+    /// The stack of that thread.
     pub stack: Stack,
 }
 
-/// The figures of a report's last line.
+/// Totals of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Summary {
     /// The report's number.
     pub number: u64,
-    /// How many sections it has.
+    /// Number of sections.
     pub sections: usize,
-    /// How many of them could not be had as asked.
+    /// Number of sections that failed: `error`, `panicked`, `timed_out`, `still_running`,
+    /// `skipped`.
     pub failed: usize,
-    /// How many threads it shows.
+    /// Number of threads.
     pub threads: usize,
-    /// How long it took, from the trigger's arrival at the reporter, in microseconds.
+    /// Time from the trigger's arrival at the reporter to the end of the report, in microseconds.
     pub took_us: u64,
 }

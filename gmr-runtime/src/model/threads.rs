@@ -1,107 +1,109 @@
-//! The Threads section, and what it shares with others: stacks and frames.
+//! The Threads section, and the stacks and frames that other sections use as well.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Every thread of the process.
+/// The threads of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Threads {
-    /// The threads: the main thread first, gmr's own last, between them in the order of their ids.
+    /// The threads: the main thread first, then the program's by id, gmr's own last.
     pub threads: Vec<Thread>,
-    /// What the reader has to know about the whole section: why symbols are missing, for example.
+    /// Remarks on the section as a whole, for example why symbols are missing.
     pub notes: Vec<String>,
 }
 
-/// One thread, as the kernel described it before its stack was taken.
+/// One thread. Its state is that from before its stack was captured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Thread {
-    /// The kernel's id of the thread.
+    /// The thread id that the kernel uses (`gettid`).
     pub tid: u32,
-    /// The thread's name; Linux keeps its first 15 bytes.
+    /// The thread's name. Linux keeps at most 15 bytes.
     pub name: String,
-    /// Whose thread it is.
+    /// Whether the thread is the program's or gmr's.
     pub role: Role,
-    /// What the kernel says it is doing: `running`, `sleeping`, `disk sleep`, ...
+    /// The state reported by the kernel: `running`, `sleeping`, `disk sleep` and so on.
     pub state: Option<String>,
-    /// Processor time spent in the program, in milliseconds.
+    /// CPU time spent in user mode, in milliseconds.
     pub cpu_user_ms: Option<u64>,
-    /// Processor time spent in the kernel, in milliseconds.
+    /// CPU time spent in the kernel, in milliseconds.
     pub cpu_system_ms: Option<u64>,
-    /// When the thread was started.
+    /// When the thread was started: RFC 3339, UTC.
     pub started_at: Option<String>,
     /// The scheduling policy: `other`, `fifo`, `rr`, `batch`, `idle`, `deadline`.
     pub policy: Option<String>,
-    /// The processor that the thread last ran on.
+    /// Number of the CPU that the thread last ran on, from 0.
     pub last_cpu: Option<u32>,
-    /// What it waits for in the kernel; none for a thread that was running.
+    /// The system call that the thread is blocked in. Absent if it was running.
     pub waiting: Option<Waiting>,
-    /// The stack, or why there is none.
+    /// The stack, or the reason why there is none.
     pub stack: Stack,
 }
 
-/// What a thread waits for in the kernel.
+/// The system call that a thread is blocked in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Waiting {
-    /// The name of the system call, or its number where gmr has no name for it.
+    /// The system call's name, or its number if gmr does not know the name.
     pub call: String,
-    /// The descriptor that the call is about.
+    /// The file descriptor that the call uses.
     pub descriptor: Option<i32>,
-    /// What that descriptor is: `pipe:[4711]`, a path, `TCP 127.0.0.1:5432 -> 127.0.0.1:40112, established`.
+    /// What that descriptor refers to: a path, `pipe:[4711]`, or a socket as in
+    /// `TCP 127.0.0.1:5432 -> 127.0.0.1:40112, established`.
     pub target: Option<String>,
-    /// The address of the futex: the lock, condition variable, channel or parked thread that it waits on.
+    /// The address of the futex that the thread waits on. Locks, condition variables, channels and
+    /// parked threads wait on futexes.
     pub futex: Option<u64>,
-    /// How many other threads wait on the same futex.
+    /// Number of other threads that wait on the same futex.
     pub futex_others: usize,
-    /// The function of the kernel that it is in, where the wait cannot be interrupted.
+    /// The kernel function that the thread is in, if the wait is uninterruptible.
     pub kernel_function: Option<String>,
 }
 
-/// Whose thread it is.
+/// Whether a thread is the program's or gmr's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Role {
-    /// The thread that runs `main`.
+    /// The main thread.
     Main,
-    /// A thread of the program.
+    /// Another thread of the program.
     Program,
-    /// A thread of gmr's that is making this report.
+    /// A gmr thread that is making this report.
     Reporter,
-    /// Any other thread of gmr's: one that runs a section which does not come back.
+    /// Another gmr thread, for example one that runs a section that does not return.
     Gmr,
 }
 
 impl Role {
-    /// Whether it is the program's, and not gmr's own.
+    /// Whether the thread is the program's.
     pub(crate) fn is_program(self) -> bool {
         matches!(self, Self::Main | Self::Program)
     }
 }
 
-/// A thread's stack.
+/// The stack of a thread or a task.
 ///
-/// Threads that share a stack share its frames in memory as well.
+/// Threads with the same stack share its indices in memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Stack {
-    /// The frames, innermost first, as indices into the report's list `frames`.
-    /// Frames of inlined functions come before the frame they were inlined into.
+    /// The frames, innermost first, as indices into the report's `frames`. An inlined function
+    /// comes before the function that it is inlined into.
     pub frames: Arc<[u32]>,
-    /// Why the stack is missing (no frames), or why it ends before the thread's first function.
+    /// Why there are no frames, or why they end before the thread's first function.
     pub incomplete: Option<String>,
 }
 
 impl Stack {
-    /// A stack that could not be taken, and why.
+    /// A stack that could not be captured.
     pub(crate) fn missing(reason: impl Into<String>) -> Self {
         Self { frames: Arc::default(), incomplete: Some(reason.into()) }
     }
@@ -112,22 +114,22 @@ impl Stack {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Frame {
-    /// The address of the instruction, in the process's memory. In frames other than the innermost it is the return
-    /// address.
+    /// The address in the process's memory: of the current instruction in the innermost frame, the
+    /// return address in the others.
     pub address: u64,
-    /// The name of the function, demangled, without the hash.
+    /// The function's name, demangled, without the hash.
     pub function: Option<String>,
-    /// The source file, as the debug information has it.
+    /// The source file, as recorded in the debug information.
     pub file: Option<String>,
-    /// The line in the file, from 1.
+    /// The line in that file, from 1.
     pub line: Option<u32>,
-    /// The text of that line, where the file could be read.
+    /// The text of that line, if the file could be read.
     pub source: Option<String>,
-    /// The compiler had inlined this function into the one of the next frame.
+    /// Whether this function is inlined into the function of the next frame.
     pub inlined: bool,
-    /// The path of the executable or library that the address belongs to.
+    /// The path of the executable or library that contains the address.
     pub module: Option<String>,
-    /// The address, relative to the module: what `addr2line` takes.
+    /// The address relative to the module, as `addr2line` expects it.
     pub module_offset: Option<u64>,
     /// The GNU build-id of the module, in hexadecimal.
     pub build_id: Option<String>,

@@ -1,4 +1,4 @@
-//! A tree of values: what any `Serialize` type becomes once it has passed the masking serializer.
+//! A tree of values: what a section or a configuration group shows, after masking.
 
 use std::fmt;
 
@@ -7,7 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A dynamically typed value: what a section or a configuration group shows.
 ///
-/// Maps keep the order in which their keys were serialized, which is the order in which the author wrote the fields.
+/// Maps keep the order in which their keys were serialized: for a struct, the order of its fields.
+///
+/// This type is exhaustive: it has the types of JSON, and a new one would be a new major version of
+/// the schema.
 ///
 /// ```
 /// use gmr_runtime::model::Value;
@@ -17,27 +20,27 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Nothing: `()`, `None`.
+    /// `()` or `None`.
     Null,
     /// `true` or `false`.
     Bool(bool),
     /// A negative integer.
     Signed(i64),
-    /// Any other integer.
+    /// A non-negative integer.
     Unsigned(u64),
     /// A finite floating-point number.
     Float(f64),
-    /// Text; a masked secret is the text `***`. A number that fits nowhere else, of more than 64 bits or none at all (`NaN`), is text as well: there is no other
-    /// form that all who read reports would take.
+    /// Text. A masked secret is the text `***`. Integers of more than 64 bits, `NaN` and the
+    /// infinities are text as well, since not every JSON parser accepts them as numbers.
     Text(String),
     /// A sequence.
     List(Vec<Value>),
-    /// Keys and values, in their original order.
+    /// Keys and values, in serialization order.
     Map(Vec<(String, Value)>),
 }
 
 impl Value {
-    /// The value under `key`, if this is a map that has it.
+    /// The value of `key`, if this is a map that has it.
     pub fn get(&self, key: &str) -> Option<&Value> {
         match self {
             Value::Map(entries) => entries.iter().find(|(k, _)| k == key).map(|(_, value)| value),
@@ -68,7 +71,8 @@ impl From<f64> for Value {
     }
 }
 
-/// What a format that tells types apart in another way than JSON does can know a value by.
+/// The newtype name that a value serializes under. The XML view recognizes by it the elements that
+/// need a `type`.
 pub(crate) const NEWTYPE: &str = "gmr::Value";
 
 impl Serialize for Value {
@@ -77,7 +81,7 @@ impl Serialize for Value {
     }
 }
 
-/// The value without its name.
+/// A value without the newtype around it.
 struct Bare<'a>(&'a Value);
 
 impl Serialize for Bare<'_> {
@@ -97,13 +101,13 @@ impl Serialize for Bare<'_> {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_any(ValueVisitor)
     }
 }
 
-struct Reader;
+struct ValueVisitor;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -170,6 +174,6 @@ impl schemars::JsonSchema for Value {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "description": "Anything: what a section or a group of the configuration shows." })
+        schemars::json_schema!({ "description": "Any JSON value: what a section or a configuration group shows." })
     }
 }
