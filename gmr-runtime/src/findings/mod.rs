@@ -1,7 +1,7 @@
 //! What is wrong, or may be: rules over the model of a report.
 //!
-//! Each rule is a file. A rule sees the sections and nothing else: it reads no file, asks no thread,
-//! and says no more than the sections say. What it finds names its evidence by id.
+//! Each rule is a file. A rule sees the sections and nothing else: it reads no file, asks no
+//! thread, and says no more than the sections say. What it finds names its evidence by id.
 
 mod blocked_worker;
 mod facts;

@@ -163,7 +163,7 @@ fn send_apart(deferred: Vec<Deferred>, report: &Arc<Report>, outbox: &Arc<Outbox
 
 /// Sends each reply, and renders the report once for each format.
 fn send_all(deferred: Vec<Deferred>, report: &Arc<Report>) {
-    send_rendered(deferred, report, |report, format| views::written(report, format, Detail::Short));
+    send_rendered(deferred, report, |report, format| views::render(report, format, Detail::Short));
 }
 
 fn send_rendered(deferred: Vec<Deferred>, report: &Arc<Report>, render: impl Fn(&Report, Format) -> Vec<u8>) {

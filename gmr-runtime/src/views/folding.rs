@@ -1,22 +1,23 @@
-//! Leaving out what the runtime puts around every stack, as std's short backtraces do: at the outer end what stands between a thread's very first function and the
-//! program's, at the inner end what stands below the function of std that the program has called.
+//! Omits the runtime's frames from stacks, as std's short backtraces do: at the outer end those
+//! between a thread's first function and the program's, at the inner end those that a function of
+//! std calls internally.
 //!
-//! Only frames at the two ends are left out, never one between two others.
+//! Of a thread's stack, only frames at the two ends are omitted, never one between two others.
 
 use std::borrow::Cow;
 
 use crate::model::{Frame, is_unqualified};
 
-/// The frames without those that the standard libraries have called on their own behalf: of the ones at the inner end the outermost stays, which the
-/// program has called. All of them, if they are all the standard libraries'.
+/// Omits the standard libraries' frames at the inner end, except the outermost: the function that
+/// the program called. If all frames are theirs, nothing is omitted.
 pub(super) fn without_inner_runtime<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
     match frames.iter().position(|frame| !is_standard(frame)) {
-        Some(own) => &frames[own.saturating_sub(1)..],
+        Some(first) => &frames[first.saturating_sub(1)..],
         None => frames,
     }
 }
 
-/// Whether it belongs to one of Rust's standard libraries, or to C's.
+/// Whether the frame belongs to Rust's standard libraries or to the C library.
 fn is_standard(frame: &Frame) -> bool {
     const CRATES: [&str; 3] = ["std::", "core::", "alloc::"];
     let in_libc = || frame.module.as_deref().is_some_and(is_libc);
@@ -25,33 +26,34 @@ fn is_standard(frame: &Frame) -> bool {
     }
     frame.function.as_deref().map_or_else(in_libc, |function| {
         let path = function.trim_start_matches(['<', '&']);
-        // `<usize as core::slice::SliceIndex<[T]>>::index`: a trait of theirs for a type that is nobody's.
+        // `<usize as core::slice::SliceIndex<[T]>>::index`: a standard trait of a primitive type.
         let path = path
             .split_once(" as ")
-            .filter(|(of, _)| !of.contains("::"))
+            .filter(|(of_type, _)| !of_type.contains("::"))
             .map_or(path, |(_, of_trait)| of_trait);
         CRATES.iter().any(|standard| path.starts_with(standard)) || in_libc()
     })
 }
 
-/// A task's stack without what lies between the functions that people have written: how futures of the standard libraries and of runtimes poll one another. What the program has called at the inner end
-/// stays, as the name of what is waited for.
-pub(super) fn of_task<'a>(frames: &[&'a Frame]) -> Vec<&'a Frame> {
-    // A line that is an attribute is no place where anything waits: the attribute has wrapped the function.
+/// Omits the frames of a task's stack in which futures of the standard libraries and of runtimes
+/// poll one another. The innermost of those that the program called stays: it names what the task
+/// waits for.
+pub(super) fn fold_task<'a>(frames: &[&'a Frame]) -> Vec<&'a Frame> {
+    // An attribute that wraps the function: nothing waits at its line.
     let wrapper = |frame: &Frame| frame.source.as_deref().is_some_and(|source| source.starts_with("#["));
-    let own = |frame: &&Frame| !is_plumbing(frame) && !wrapper(frame);
-    let Some(innermost) = frames.iter().position(own) else { return frames.to_vec() };
+    let is_program = |frame: &&Frame| !is_plumbing(frame) && !wrapper(frame);
+    let Some(innermost) = frames.iter().position(is_program) else { return frames.to_vec() };
     let waited_for = innermost.checked_sub(1).map(|before| frames[before]);
-    waited_for.into_iter().chain(frames[innermost..].iter().copied().filter(own)).collect()
+    waited_for.into_iter().chain(frames[innermost..].iter().copied().filter(is_program)).collect()
 }
 
-/// Whether it is neither the program's nor a library's that does the program's work.
+/// Whether the frame belongs to a standard library, a runtime, or a thread's entry.
 pub(super) fn is_plumbing(frame: &Frame) -> bool {
-    is_standard(frame) || is_runtime(frame) || is_of_a_runtime(frame)
+    is_standard(frame) || is_entry(frame) || is_runtime_crate(frame)
 }
 
-/// Whether it belongs to a runtime, or to what futures are commonly built with.
-pub(super) fn is_of_a_runtime(frame: &Frame) -> bool {
+/// Whether the frame belongs to a runtime, a thread pool or a common building block of futures.
+pub(super) fn is_runtime_crate(frame: &Frame) -> bool {
     const CRATES: [&str; 18] = [
         "crossbeam_channel::",
         "crossbeam_epoch::",
@@ -73,25 +75,26 @@ pub(super) fn is_of_a_runtime(frame: &Frame) -> bool {
         "event_listener::",
     ];
     if has_no_path(frame) {
-        let of = frame.file.as_deref().and_then(crate_of);
-        return of.is_some_and(|of| CRATES.iter().any(|known| known.trim_end_matches("::") == of));
+        let name = frame.file.as_deref().and_then(crate_of);
+        return name.is_some_and(|name| CRATES.iter().any(|known| known.trim_end_matches("::") == name));
     }
     let function = frame.function.as_deref().unwrap_or_default();
     let path = function.trim_start_matches(['<', '&']);
     let path = path.strip_prefix("mut ").unwrap_or(path);
-    CRATES.iter().any(|of| path.starts_with(of))
+    CRATES.iter().any(|name| path.starts_with(name))
 }
 
-/// The crate that a source file of cargo's belongs to: `tokio` for `.../tokio-1.54.1/src/park.rs`.
+/// The crate of a source file in cargo's registry: `tokio` for `.../tokio-1.54.1/src/park.rs`.
 fn crate_of(file: &str) -> Option<String> {
     let (package, _) = file.rsplit_once("/src/")?;
-    // `src/sync/src` would be a module: the package is what has a version.
+    // A package's directory ends with a version, a module's does not.
     let (name, version) = package.rsplit('/').next()?.rsplit_once('-')?;
     version.starts_with(|first: char| first.is_ascii_digit()).then(|| name.replace('-', "_"))
 }
 
-/// The name of an `async fn` as its author wrote it: the compiler makes a closure of its body, and of each async block.
-fn as_written(name: &str) -> &str {
+/// The name of an `async fn` as in its source. The compiler turns its body, and each async block,
+/// into a closure.
+fn strip_closures(name: &str) -> &str {
     let mut name = name;
     while let Some(outer) = ["::{{closure}}", "::{closure#0}", "::{async_fn#0}", "::{async_block#0}"]
         .iter()
@@ -102,21 +105,23 @@ fn as_written(name: &str) -> &str {
     name
 }
 
-/// A frame of a task as a person reads it: an `async fn` by the name that its author gave it.
-pub(super) fn as_read(frame: &Frame) -> Cow<'_, Frame> {
+/// The frame with the name that its `async fn` has in the source.
+pub(super) fn with_source_name(frame: &Frame) -> Cow<'_, Frame> {
     let name = frame.function.as_deref().unwrap_or_default();
-    match as_written(name) {
+    match strip_closures(name) {
         same if same == name => Cow::Borrowed(frame),
-        written => Cow::Owned(Frame { function: Some(written.to_owned()), inlined: false, ..frame.clone() }),
+        stripped => {
+            Cow::Owned(Frame { function: Some(stripped.to_owned()), inlined: false, ..frame.clone() })
+        }
     }
 }
 
-/// Whether its name is without the path to it.
+/// Whether the function's name lacks its path.
 fn has_no_path(frame: &Frame) -> bool {
     frame.function.as_deref().is_some_and(is_unqualified)
 }
 
-/// The path of a source file within Rust's standard libraries.
+/// The path within Rust's standard libraries, if the file belongs to them.
 fn in_library(file: &str) -> Option<&str> {
     let (before, path) = file.split_once("library/")?;
     let of_rust = before.is_empty() || before.contains("/rustc/") || before.ends_with("/src/rust/");
@@ -128,41 +133,43 @@ fn is_libc(module: &str) -> bool {
     ["libc.so", "libc-", "libpthread", "ld-", "[vdso]"].iter().any(|name| file.starts_with(name))
 }
 
-/// The frames without the runtime's at the outer end; all of them, if they are all the runtime's.
+/// Omits the runtime's frames at the outer end. If all frames are the runtime's, nothing is
+/// omitted.
 ///
-/// The first of the runtime's stays if nothing tells what was inlined into it: it may be the program's function.
+/// The first of them stays if it has no line information: the program's function may be inlined
+/// into it.
 pub(super) fn without_outer_runtime<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
     let Some(last) = frames.iter().rposition(|frame| !is_plumbing(frame) && !frame.is_gmr()) else {
         return frames;
     };
-    let unclear = frames.get(last + 1).is_some_and(|next| next.file.is_none() && is_rust_runtime(next));
+    let unclear = frames.get(last + 1).is_some_and(|next| next.file.is_none() && is_rust_entry(next));
     &frames[..=last + usize::from(unclear)]
 }
 
-/// The frames of a section's own, without those of gmr which has called it; all of them, if they are all gmr's.
-pub(super) fn of_section<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
+/// Omits the gmr frames that called a section. If all frames are gmr's, nothing is omitted.
+pub(super) fn fold_section<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
     match frames.iter().position(|frame| frame.is_gmr()) {
         None | Some(0) => frames,
         Some(first) => &frames[..first],
     }
 }
 
-fn is_runtime(frame: &Frame) -> bool {
-    frame.function.as_deref().is_some_and(|function| EXACTLY.contains(&function)) || is_rust_runtime(frame)
+fn is_entry(frame: &Frame) -> bool {
+    frame.function.as_deref().is_some_and(|function| C_ENTRY.contains(&function)) || is_rust_entry(frame)
 }
 
-fn is_rust_runtime(frame: &Frame) -> bool {
+fn is_rust_entry(frame: &Frame) -> bool {
     let Some(function) = frame.function.as_deref() else { return false };
     if has_no_path(frame) {
         let path = frame.file.as_deref().and_then(in_library);
-        return path.is_some_and(|path| FILES.contains(&path));
+        return path.is_some_and(|path| RUST_ENTRY_FILES.contains(&path));
     }
-    BEGINNINGS.iter().any(|beginning| function.starts_with(beginning))
+    RUST_ENTRY_PREFIXES.iter().any(|beginning| function.starts_with(beginning))
         || (function.starts_with('<') && function.contains(" as core::ops::function::Fn"))
 }
 
-/// C's entry into a thread and into a program, and Rust's.
-const EXACTLY: [&str; 13] = [
+/// The entry functions of a thread and of a program, in C and Rust.
+const C_ENTRY: [&str; 13] = [
     "main",
     "_start",
     "clone",
@@ -178,8 +185,9 @@ const EXACTLY: [&str; 13] = [
     "libc_start_main_stage2",
 ];
 
-/// std's way from there to the program's function. It has moved between releases: each place stands here.
-const BEGINNINGS: [&str; 14] = [
+/// The functions of std between there and the program's function, by the paths that they have had
+/// across releases.
+const RUST_ENTRY_PREFIXES: [&str; 14] = [
     "core::ops::function::Fn",
     "core::panic::unwind_safe::AssertUnwindSafe",
     "<core::panic::unwind_safe::AssertUnwindSafe",
@@ -196,8 +204,8 @@ const BEGINNINGS: [&str; 14] = [
     "std::thread::lifecycle::spawn_unchecked",
 ];
 
-/// The files that these are in, for functions whose names are without their paths.
-const FILES: [&str; 11] = [
+/// The files of these functions, for names that lack their paths.
+const RUST_ENTRY_FILES: [&str; 11] = [
     "alloc/src/boxed.rs",
     "core/src/ops/function.rs",
     "core/src/panic/unwind_safe.rs",
@@ -223,7 +231,7 @@ mod tests {
         let frames: Vec<_> = functions
             .iter()
             .map(|function| {
-                let file = Some("told.rs".to_owned());
+                let file = Some("shop.rs".to_owned());
                 Frame { function: Some((*function).to_owned()), file, ..Frame::default() }
             })
             .collect();
@@ -275,11 +283,11 @@ mod tests {
                 "shop::main"
             ]
         );
-        assert_eq!(without_inner_runtime(&all(&frames[3..])).len(), 3, "nothing to leave out");
-        let of_nobody = function("<usize as core::slice::index::SliceIndex<[T]>>::index", "/shop");
+        assert_eq!(without_inner_runtime(&all(&frames[3..])).len(), 3, "nothing to omit");
+        let of_primitive = function("<usize as core::slice::index::SliceIndex<[T]>>::index", "/shop");
         let of_the_shop = function("<shop::Order as core::fmt::Display>::fmt", "/shop");
-        assert!(is_standard(&of_nobody) && !is_standard(&of_the_shop));
-        assert_eq!(without_inner_runtime(&all(&frames[..3])).len(), 3, "nothing of the program's");
+        assert!(is_standard(&of_primitive) && !is_standard(&of_the_shop));
+        assert_eq!(without_inner_runtime(&all(&frames[..3])).len(), 3, "no frame of the program");
     }
 
     #[test]
@@ -303,11 +311,15 @@ mod tests {
             frame("catch_unwind", "library/std/src/panic.rs"),
         ];
         assert_eq!(without_outer_runtime(&all(&frames)).len(), 2);
-        assert_eq!(without_inner_runtime(&all(&frames)).len(), 4, "what the program has called stays");
+        assert_eq!(without_inner_runtime(&all(&frames)).len(), 4, "what the program called stays");
         assert!(is_standard(&frames[0]) && !is_standard(&frames[1]));
         let in_tokio = frame("run", "/home/x/registry/src/index/tokio-1.54.1/src/runtime/park.rs");
-        assert!(is_of_a_runtime(&in_tokio) && !is_of_a_runtime(&frames[1]));
-        assert_eq!(in_library("/srv/shop/library/std/src/panic.rs"), None, "somebody else's library");
+        assert!(is_runtime_crate(&in_tokio) && !is_runtime_crate(&frames[1]));
+        assert_eq!(
+            in_library("/srv/shop/library/std/src/panic.rs"),
+            None,
+            "another project's library directory"
+        );
     }
 
     #[test]
@@ -320,16 +332,17 @@ mod tests {
         let begin = "std::sys::backtrace::__rust_begin_short_backtrace";
         let blind = [named("lock_contended", None), named(begin, None), named("clone3", None)];
         assert_eq!(without_outer_runtime(&all(&blind)).len(), 2);
-        let told = [named("shop::pay", None), named(begin, Some("library/std/src/sys/backtrace.rs"))];
-        assert_eq!(without_outer_runtime(&all(&told)).len(), 1);
+        let complete = [named("shop::pay", None), named(begin, Some("library/std/src/sys/backtrace.rs"))];
+        assert_eq!(without_outer_runtime(&all(&complete)).len(), 1);
     }
 
     #[test]
     fn a_section_is_shown_without_gmr() {
-        let functions = ["shop::cache", "shop::_::__gmr_generate", "gmr_runtime::section::run::go"];
+        let of_gmr = concat!(module_path!(), "::run");
+        let functions = ["shop::cache", "shop::_::__gmr_generate", of_gmr];
         let frames = functions.map(|function| Frame { function: Some(function.into()), ..Frame::default() });
-        assert_eq!(of_section(&all(&frames)).len(), 1);
-        assert_eq!(of_section(&all(&frames[1..])).len(), 2);
+        assert_eq!(fold_section(&all(&frames)).len(), 1);
+        assert_eq!(fold_section(&all(&frames[1..])).len(), 2);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The report formats: their names, their media types, and the view that writes each. No other
-//! module knows all of them.
+//! module lists them all.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use super::text;
 use crate::error::{Error, ErrorKind};
 use crate::model::Report;
 
-/// The format of a written report. All but text need a feature; `json` has two formats.
+/// The format of a report. Each format but text needs a feature.
 ///
 /// ```
 /// use gmr_runtime::Format;
@@ -40,7 +40,7 @@ pub enum Format {
     Html,
 }
 
-/// Every name, its format if this build has it, and the feature that it needs.
+/// Every name, its format if the feature is enabled, and the feature that it needs.
 const NAMES: [(&str, Option<Format>, &str); 5] = [
     ("text", Some(Format::Text), ""),
     #[cfg(feature = "json")]
@@ -141,17 +141,18 @@ pub(crate) fn write(
     }
 }
 
-/// Writes a report into memory.
-pub(crate) fn written(report: &Report, format: Format, detail: Detail) -> Vec<u8> {
-    let mut memory = Memory(Vec::new());
-    write(report, format, detail, &mut memory).expect("writing to memory cannot fail");
-    memory.0
+/// Renders a report in memory.
+pub(crate) fn render(report: &Report, format: Format, detail: Detail) -> Vec<u8> {
+    let mut buffer = Buffer(Vec::new());
+    write(report, format, detail, &mut buffer).expect("writing to memory cannot fail");
+    buffer.0
 }
 
-/// Memory that grows by an eighth: a report can take megabytes in a process that has few left.
-struct Memory(Vec<u8>);
+/// Grows by an eighth rather than by doubling: a report can take megabytes, in a process that may
+/// be short of memory.
+struct Buffer(Vec<u8>);
 
-impl io::Write for Memory {
+impl io::Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.capacity() - self.0.len() < bytes.len() {
             self.0.reserve_exact(bytes.len().max(self.0.len() / 8).max(1 << 10));
@@ -165,9 +166,11 @@ impl io::Write for Memory {
     }
 }
 
-/// Text and HTML leave out the frames that the runtime puts around every stack.
+/// Text and HTML omit the runtime's frames at both ends of a stack. JSON and XML have all frames.
 impl Report {
-    /// Writes the report in this format, in pieces.
+    /// Writes the report in this format.
+    ///
+    /// It is written in many pieces: wrap a file or a socket in a [`BufWriter`](io::BufWriter).
     ///
     /// ```
     /// use gmr_runtime::{Format, Report};
@@ -191,7 +194,7 @@ impl Report {
     /// assert!(text.contains("Threads"));
     /// ```
     pub fn to_text(&self) -> String {
-        self.written(Format::Text)
+        self.render_to_string(Format::Text)
     }
 
     /// The report as one JSON object on one line, in the form that `docs/report-schema.md`
@@ -206,7 +209,7 @@ impl Report {
     /// ```
     #[cfg(feature = "json")]
     pub fn to_json(&self) -> String {
-        self.written(Format::Json)
+        self.render_to_string(Format::Json)
     }
 
     /// The JSON object in pieces, one per line and each shorter than 48 KiB, for logs that cut
@@ -214,7 +217,7 @@ impl Report {
     /// reads them back. Feature `json`.
     ///
     /// Each line is an object: the report's id (`gmr_report`), the number of the piece, from 1
-    /// (`part`), how many there are (`parts`), and the piece itself (`json`).
+    /// (`part`), the number of pieces (`parts`), and the piece itself (`json`).
     ///
     /// ```
     /// let lines = gmr_runtime::Report::capture().to_json_lines();
@@ -222,7 +225,7 @@ impl Report {
     /// ```
     #[cfg(feature = "json")]
     pub fn to_json_lines(&self) -> String {
-        self.written(Format::JsonLines)
+        self.render_to_string(Format::JsonLines)
     }
 
     /// The report as XML, in the form that `docs/report.rng` describes. Feature `xml`.
@@ -232,7 +235,7 @@ impl Report {
     /// ```
     #[cfg(feature = "xml")]
     pub fn to_xml(&self) -> String {
-        self.written(Format::Xml)
+        self.render_to_string(Format::Xml)
     }
 
     /// The report as a self-contained HTML page. Feature `html`.
@@ -242,11 +245,11 @@ impl Report {
     /// ```
     #[cfg(feature = "html")]
     pub fn to_html(&self) -> String {
-        self.written(Format::Html)
+        self.render_to_string(Format::Html)
     }
 
-    fn written(&self, format: Format) -> String {
-        let bytes = written(self, format, Detail::Short);
+    fn render_to_string(&self, format: Format) -> String {
+        let bytes = render(self, format, Detail::Short);
         String::from_utf8(bytes).expect("every view writes UTF-8")
     }
 }

@@ -1,15 +1,17 @@
-//! What belongs together: threads with the same stack, tasks that wait at the same place, what the branches of a task's stack have in common. The same in every view.
+//! Groups threads with the same stack, tasks that wait at the same place, and the frames that the
+//! branches of a task's stack have in common. Every view uses the same groups.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::folding::{self, is_of_a_runtime, is_plumbing, without_inner_runtime, without_outer_runtime};
+use super::folding::{self, is_plumbing, is_runtime_crate, without_inner_runtime, without_outer_runtime};
 use super::{Context, Detail};
 use crate::model::{Frame, Overdue, Role, Stack, Task, TaskState, Thread};
 
-/// Threads with the same stack, gmr's own apart: the main thread's group first, then the smallest, gmr's own last.
+/// Groups threads with the same stack and role. The main thread's group comes first, then the
+/// others by size, idle pool threads after them, gmr's own last.
 pub(super) fn of_threads<'a>(
     threads: impl IntoIterator<Item = &'a Thread>,
     frames: &[Frame],
@@ -17,19 +19,19 @@ pub(super) fn of_threads<'a>(
     let mut places: HashMap<_, usize> = HashMap::new();
     let mut groups: Vec<Vec<&'a Thread>> = Vec::new();
     for thread in threads {
-        // A thread without a stack has nothing to be alike in.
+        // Threads without a stack are not grouped.
         let place = if thread.stack.frames.is_empty() {
             groups.len()
         } else {
-            let likeness = Likeness { stack: &thread.stack, frames };
-            *places.entry((thread.role, likeness)).or_insert(groups.len())
+            let key = StackKey { stack: &thread.stack, frames };
+            *places.entry((thread.role, key)).or_insert(groups.len())
         };
         match groups.get_mut(place) {
             Some(group) => group.push(thread),
             None => groups.push(vec![thread]),
         }
     }
-    // Stable, so that groups of a size keep the order of their first threads.
+    // Stable: groups of the same size keep the order of their first threads.
     groups.sort_by_cached_key(|group| match group[0].role {
         Role::Main => (0, 0),
         Role::Program if idle(group[0], frames).is_none() => (1, group.len()),
@@ -40,7 +42,8 @@ pub(super) fn of_threads<'a>(
     groups
 }
 
-/// Of a pool's thread that waits for work: the function of the pool that waits, and how many more frames it has. A thread that has any function of the program's in its stack, or runs, is not idle.
+/// For an idle pool thread, the pool's function that waits for work, and the number of frames below
+/// it. A thread that is running, or has a function of the program in its stack, is not idle.
 pub(super) fn idle<'a>(thread: &Thread, frames: &'a [Frame]) -> Option<(&'a Frame, usize)> {
     let Stack { incomplete: None, .. } = &thread.stack else { return None };
     thread.waiting.as_ref()?;
@@ -48,46 +51,48 @@ pub(super) fn idle<'a>(thread: &Thread, frames: &'a [Frame]) -> Option<(&'a Fram
     if thread.role != Role::Program || !frames.iter().all(|frame| is_plumbing(frame)) {
         return None;
     }
-    let pools = frames.iter().position(|frame| is_of_a_runtime(frame))?;
-    Some((frames[pools], frames.len() - pools - 1))
+    let innermost = frames.iter().position(|frame| is_runtime_crate(frame))?;
+    Some((frames[innermost], frames.len() - innermost - 1))
 }
 
-/// What makes two stacks the same: why they end, and where and what each frame is.
-struct Likeness<'a> {
+/// Compares stacks by the address, function and line of each frame, and by why they are incomplete.
+struct StackKey<'a> {
     stack: &'a Stack,
     frames: &'a [Frame],
 }
 
-impl Likeness<'_> {
+impl StackKey<'_> {
     fn frame(&self, index: u32) -> Option<&Frame> {
         self.frames.get(usize::try_from(index).ok()?)
     }
 }
 
-impl PartialEq for Likeness<'_> {
+impl PartialEq for StackKey<'_> {
     fn eq(&self, other: &Self) -> bool {
-        fn what(frame: &Frame) -> (u64, Option<&str>, Option<u32>) {
+        fn identity(frame: &Frame) -> (u64, Option<&str>, Option<u32>) {
             (frame.address, frame.function.as_deref(), frame.line)
         }
-        let is_same = |(&a, &b): (&u32, &u32)| a == b || self.frame(a).map(what) == other.frame(b).map(what);
+        let is_same =
+            |(&a, &b): (&u32, &u32)| a == b || self.frame(a).map(identity) == other.frame(b).map(identity);
         let (a, b) = (&self.stack.frames, &other.stack.frames);
         let are_same = Arc::ptr_eq(a, b) || a.len() == b.len() && a.iter().zip(&**b).all(is_same);
         are_same && self.stack.incomplete == other.stack.incomplete
     }
 }
 
-impl Eq for Likeness<'_> {}
+impl Eq for StackKey<'_> {}
 
-impl Hash for Likeness<'_> {
+impl Hash for StackKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // They tell nearly all that differ; the names are compared.
+        // Addresses alone distinguish nearly all stacks; `eq` compares the rest.
         for &index in &*self.stack.frames {
             self.frame(index).map(|frame| frame.address).hash(state);
         }
     }
 }
 
-/// The stack without the runtime's frames. Where it does not reach the thread's first function, what stands at its outer end is not the runtime's.
+/// The stack without the runtime's frames. The outer end of an incomplete stack is kept: it does
+/// not reach the runtime's functions.
 pub(super) fn folded<'a>(stack: &Stack, cx: Context<'a>) -> Vec<&'a Frame> {
     fold(&cx.frames_of(stack), stack).to_vec()
 }
@@ -97,7 +102,7 @@ fn fold<'f, 'a>(frames: &'f [&'a Frame], stack: &Stack) -> &'f [&'a Frame] {
     if stack.incomplete.is_none() { without_outer_runtime(inner) } else { inner }
 }
 
-/// The frames of a thread's stack that are shown.
+/// The frames of a stack that this level of detail shows.
 pub(super) fn shown<'a>(stack: &Stack, cx: Context<'a>) -> Vec<&'a Frame> {
     match cx.detail {
         Detail::Short => folded(stack, cx),
@@ -105,23 +110,26 @@ pub(super) fn shown<'a>(stack: &Stack, cx: Context<'a>) -> Vec<&'a Frame> {
     }
 }
 
-/// How much of either end of a very deep stack is shown: enough for any stack that is no recursion.
-const END: usize = 100;
+/// Frames shown at each end of a very deep stack: enough for any stack without a recursion.
+const END_FRAMES: usize = 100;
 
-/// The two ends of a stack that is shown, and how many frames between them are not; of one that is not very deep, or is to be shown in full, the first is all of it.
+/// Splits a stack into its inner end, the number of omitted frames, and its outer end. If nothing
+/// is omitted, the inner end is the whole stack.
 pub(super) fn ends<T>(frames: &[T], detail: Detail) -> (&[T], usize, &[T]) {
-    let between = frames.len().saturating_sub(2 * END);
+    let between = frames.len().saturating_sub(2 * END_FRAMES);
     match detail {
-        Detail::Short if between > 0 => (&frames[..END], between, &frames[END + between..]),
+        Detail::Short if between > 0 => (&frames[..END_FRAMES], between, &frames[END_FRAMES + between..]),
         _ => (frames, 0, &[]),
     }
 }
 
-pub(super) fn is_whole(stack: &Stack, cx: Context<'_>) -> bool {
+/// Whether [`folded`] keeps every frame.
+pub(super) fn shows_all(stack: &Stack, cx: Context<'_>) -> bool {
     folded(stack, cx).len() == stack.frames.len()
 }
 
-pub(super) fn rank(state: &TaskState) -> usize {
+/// The order of states in a report: those that block others first.
+pub(super) fn state_rank(state: &TaskState) -> usize {
     match state {
         TaskState::Polling { .. } => 0,
         TaskState::Woken { .. } => 1,
@@ -130,8 +138,8 @@ pub(super) fn rank(state: &TaskState) -> usize {
     }
 }
 
-/// For how long it has been in its state.
-pub(super) fn lasting(task: &Task) -> u64 {
+/// How long the task has been in its state, in milliseconds.
+pub(super) fn time_in_state(task: &Task) -> u64 {
     match &task.state {
         TaskState::Polling { polling_ms, .. } => *polling_ms,
         TaskState::Woken { woken_ms, waiting_ms } => woken_ms + waiting_ms,
@@ -140,16 +148,17 @@ pub(super) fn lasting(task: &Task) -> u64 {
     }
 }
 
-/// Tasks of one name that were started at one line, do the same, and wait at the same place. Those that a thread is inside of stand alone: each has its thread.
+/// Groups tasks with the same name, spawn location, state and stacks, the longest in its state
+/// first. Tasks that are being polled are not grouped, since each has a thread of its own.
 pub(super) fn of_tasks(tasks: &[Task]) -> Vec<Vec<&Task>> {
     let mut places: HashMap<_, usize> = HashMap::new();
-    let mut stacks = Distinct::default();
+    let mut stacks = StackNumbers::default();
     let mut groups: Vec<Vec<&Task>> = Vec::new();
     for task in tasks {
         let place = match &task.state {
             TaskState::Polling { .. } => groups.len(),
             state => {
-                let key = (rank(state), &task.name, &task.spawned_at, stacks.number(&task.stacks));
+                let key = (state_rank(state), &task.name, &task.spawned_at, stacks.number(&task.stacks));
                 *places.entry(key).or_insert(groups.len())
             }
         };
@@ -159,77 +168,80 @@ pub(super) fn of_tasks(tasks: &[Task]) -> Vec<Vec<&Task>> {
         }
     }
     for group in &mut groups {
-        group.sort_by_key(|task| std::cmp::Reverse(lasting(task)));
+        group.sort_by_key(|task| std::cmp::Reverse(time_in_state(task)));
     }
-    groups.sort_by_key(|group| (rank(&group[0].state), std::cmp::Reverse(lasting(group[0]))));
+    groups.sort_by_key(|group| (state_rank(&group[0].state), std::cmp::Reverse(time_in_state(group[0]))));
     groups
 }
 
-/// Numbers for lists of stacks: equal lists have the same one.
+/// Numbers lists of stacks. Equal lists have the same number.
 #[derive(Default)]
-struct Distinct<'a> {
-    /// By place in memory: in a report of this process, a hundred thousand tasks share a few lists.
-    by_place: HashMap<*const [Stack], usize>,
+struct StackNumbers<'a> {
+    /// By address: a hundred thousand tasks of this process share a few lists.
+    by_address: HashMap<*const [Stack], usize>,
     by_content: HashMap<&'a [Stack], usize>,
 }
 
-impl<'a> Distinct<'a> {
+impl<'a> StackNumbers<'a> {
     fn number(&mut self, stacks: &'a Arc<[Stack]>) -> usize {
-        let Self { by_place, by_content } = self;
-        *by_place.entry(Arc::as_ptr(stacks)).or_insert_with(|| {
+        let Self { by_address, by_content } = self;
+        *by_address.entry(Arc::as_ptr(stacks)).or_insert_with(|| {
             let next = by_content.len();
             *by_content.entry(stacks).or_insert(next)
         })
     }
 }
 
-/// Where a task waits: one branch for each future that would wake it, and below them what all have in common, which is nothing where there is but one. Each `async fn` has the name that its author gave it.
-pub(super) struct Places<'a> {
+/// Where a task waits.
+pub(super) struct WaitPoints<'a> {
+    /// One branch per pending future that can wake the task, without the common frames.
     pub(super) branches: Vec<Vec<Cow<'a, Frame>>>,
+    /// The outer frames that all branches have in common. Empty if there is only one branch.
     pub(super) common: Vec<Cow<'a, Frame>>,
 }
 
-pub(super) fn places<'a>(stacks: &[Stack], cx: Context<'a>) -> Places<'a> {
+/// The branches of a task's stacks. In short form, an `async fn` has the name from its source.
+pub(super) fn wait_points<'a>(stacks: &[Stack], cx: Context<'a>) -> WaitPoints<'a> {
     let mut branches: Vec<Vec<&Frame>> = stacks
         .iter()
         .map(|stack| match cx.detail {
-            Detail::Short => folding::of_task(&cx.frames_of(stack)),
+            Detail::Short => folding::fold_task(&cx.frames_of(stack)),
             Detail::Full => cx.frames_of(stack),
         })
         .collect();
     let mut common = Vec::new();
     if branches.len() > 1 {
-        let shared = in_common(&branches);
+        let shared = common_frames(&branches);
         for branch in &mut branches {
             common = branch.split_off(branch.len() - shared);
         }
     }
-    let as_read = |frames: Vec<&'a Frame>| -> Vec<Cow<'a, Frame>> {
-        let read = |frame| match cx.detail {
-            Detail::Short => folding::as_read(frame),
+    let renamed = |frames: Vec<&'a Frame>| -> Vec<Cow<'a, Frame>> {
+        let rename = |frame| match cx.detail {
+            Detail::Short => folding::with_source_name(frame),
             Detail::Full => Cow::Borrowed(frame),
         };
-        frames.into_iter().map(read).collect()
+        frames.into_iter().map(rename).collect()
     };
-    Places { branches: branches.into_iter().map(as_read).collect(), common: as_read(common) }
+    WaitPoints { branches: branches.into_iter().map(renamed).collect(), common: renamed(common) }
 }
 
-/// How many frames at the outer end are the same in all.
-fn in_common(stacks: &[Vec<&Frame>]) -> usize {
-    let (first, others) = stacks.split_first().expect("there are several");
+/// The number of outer frames that all stacks have in common.
+fn common_frames(stacks: &[Vec<&Frame>]) -> usize {
+    let (first, others) = stacks.split_first().expect("there is more than one stack");
     let shared =
         |other: &Vec<&Frame>| first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
     let common = others.iter().map(shared).min().unwrap_or(0);
-    // Each branch keeps a frame of its own.
+    // Each branch keeps at least one frame.
     let shortest = stacks.iter().map(Vec::len).min().unwrap_or(0);
     common.min(shortest.saturating_sub(1))
 }
 
-/// Where a section's function is stuck, without gmr which has called it.
+/// The stack of an overdue section, in short form without the gmr frames that called it.
 pub(super) fn of_section<'a>(overdue: &Overdue, cx: Context<'a>) -> Vec<&'a Frame> {
     let frames = cx.frames_of(&overdue.stack);
     match cx.detail {
-        Detail::Short => fold(folding::of_section(&frames), &overdue.stack).to_vec(),
+        Detail::Short => fold(folding::fold_section(&frames), &overdue.stack).to_vec(),
         Detail::Full => frames,
     }
 }

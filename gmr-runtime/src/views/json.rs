@@ -1,4 +1,4 @@
-//! The JSON view: the report as one object or in pieces, and the way back.
+//! The JSON view: writes a report as one object or in pieces, and reads it back.
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::ParseReportError;
 use crate::model::{self, Report};
 
-/// The maximum length of a line, with its line feed: journald's default for `LineMax`.
-const LONGEST_LINE: usize = 48 << 10;
+/// The maximum length of a line, with its line feed: journald's default `LineMax=`.
+const MAX_LINE: usize = 48 << 10;
 
-/// The length of a line beside its piece: the names, the numbers, the id.
-const AROUND: usize = 256;
+/// Reserved for the rest of a line: names, numbers, the id.
+const LINE_OVERHEAD: usize = 256;
 
-/// One piece of a report.
+/// A line: one piece of a report.
 #[derive(Serialize, Deserialize)]
 struct Line<'a> {
     #[serde(borrow)]
@@ -32,40 +32,46 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 
 pub(super) fn write_lines(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let heading = &report.heading;
-    // No two processes of a machine have the same id at the same time.
+    // Unique on a machine: no two processes have the same pid at the same time.
     let id = format!("{}-{}-{}", heading.made_at, heading.pid, heading.number);
-    // Every line says how many there are, and there is not room for all of them: the first time
-    // they are only counted.
-    let parts = Cutter::new(&id, 0, &mut io::sink()).cut(report)?;
-    Cutter::new(&id, parts, out).cut(report)?;
+    // Every line has the number of lines. To save memory, a first pass counts them.
+    let parts = Splitter::new(&id, 0, &mut io::sink()).split(report)?;
+    Splitter::new(&id, parts, out).split(report)?;
     Ok(())
 }
 
-/// Takes JSON and writes it in pieces that are no longer than this as JSON strings.
-struct Cutter<'a> {
+/// A writer for JSON that splits it into pieces of at most `max_length` bytes as JSON strings.
+struct Splitter<'a> {
     id: &'a str,
     parts: usize,
-    longest: usize,
-    /// How many have been written.
+    max_length: usize,
+    /// The number of pieces written so far.
     part: usize,
     piece: String,
-    /// Of the piece, as a JSON string.
+    /// The length of `piece` as a JSON string.
     length: usize,
     out: &'a mut dyn Write,
 }
 
-impl<'a> Cutter<'a> {
+impl<'a> Splitter<'a> {
     fn new(id: &'a str, parts: usize, out: &'a mut dyn Write) -> Self {
-        Self { id, parts, longest: LONGEST_LINE - AROUND, part: 0, piece: String::new(), length: 0, out }
+        Self {
+            id,
+            parts,
+            max_length: MAX_LINE - LINE_OVERHEAD,
+            part: 0,
+            piece: String::new(),
+            length: 0,
+            out,
+        }
     }
 
-    /// Writes all of it, and returns how many pieces there were.
-    fn cut(mut self, document: &impl Serialize) -> io::Result<usize> {
-        // Which keeps together what is written together.
-        let mut several = BufWriter::new(&mut self);
-        serde_json::to_writer(&mut several, document)?;
-        several.flush()?;
-        drop(several);
+    /// Writes the document, and returns the number of pieces.
+    fn split(mut self, document: &impl Serialize) -> io::Result<usize> {
+        let mut buffered = BufWriter::new(&mut self);
+        serde_json::to_writer(&mut buffered, document)?;
+        buffered.flush()?;
+        drop(buffered);
         self.end_piece()?;
         Ok(self.part)
     }
@@ -84,25 +90,24 @@ impl<'a> Cutter<'a> {
     }
 }
 
-impl Write for Cutter<'_> {
-    /// Whatever is serialized is written in whole letters.
+impl Write for Splitter<'_> {
+    /// Expects whole characters, which is what `serde_json` writes.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
-        // What has been JSON once has no control characters left, so these are all that is written
-        // differently.
-        let differently = |byte: u8| usize::from(matches!(byte, b'"' | b'\\'));
-        let length = bytes.iter().map(|&byte| 1 + differently(byte)).sum::<usize>();
-        if self.length + length <= self.longest {
+        // JSON text has no control characters, so these are the only ones that need an escape.
+        let escapes = |byte: u8| usize::from(matches!(byte, b'"' | b'\\'));
+        let length = bytes.iter().map(|&byte| 1 + escapes(byte)).sum::<usize>();
+        if self.length + length <= self.max_length {
             self.piece.push_str(text);
             self.length += length;
             return Ok(bytes.len());
         }
-        for letter in text.chars() {
-            let length = letter.len_utf8() + usize::from(matches!(letter, '"' | '\\'));
-            if self.length + length > self.longest {
+        for c in text.chars() {
+            let length = c.len_utf8() + usize::from(matches!(c, '"' | '\\'));
+            if self.length + length > self.max_length {
                 self.end_piece()?;
             }
-            self.piece.push(letter);
+            self.piece.push(c);
             self.length += length;
         }
         Ok(bytes.len())
@@ -131,15 +136,14 @@ impl Report {
         struct Versioned {
             schema_version: String,
         }
-        // Checked first, so that the error for a later schema is not that of its first unknown
-        // field.
+        // Checked first, for a clear error about a later major version.
         let versioned: Versioned = serde_json::from_str(json)?;
         model::check_version(&versioned.schema_version).map_err(ParseReportError::new)?;
         Ok(serde_json::from_str(json)?)
     }
 
     /// Reads a report from its JSON lines in a log. Other lines and prefixes are skipped, and the
-    /// report's own lines can come in any order. Of several reports, the first is read.
+    /// report's lines can be in any order. If the log has several reports, the first is read.
     ///
     /// ```
     /// use gmr_runtime::Report;
@@ -151,8 +155,8 @@ impl Report {
     /// ```
     ///
     /// # Errors
-    /// The log has no line of a report, a line of the report is missing, or the lines together are
-    /// not a report.
+    /// The log has no line of a report, one of the report's lines is missing, or the lines do not
+    /// make a valid report.
     pub fn from_json_lines(log: &str) -> Result<Self, ParseReportError> {
         let lines = log.lines().filter_map(|line| {
             // Loggers put a prefix before the line.
@@ -180,11 +184,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_end_between_letters_and_are_short_enough_as_strings() {
+    fn pieces_end_between_characters_and_are_short_enough_as_strings() {
         let text = r#"größe \\ "x" "#.repeat(100);
         let mut out = Vec::new();
-        let cutter = |out| Cutter { longest: 40, ..Cutter::new("id", 7, out) };
-        let parts = cutter(&mut out).cut(&text).unwrap();
+        let splitter = |out| Splitter { max_length: 40, ..Splitter::new("id", 7, out) };
+        let parts = splitter(&mut out).split(&text).unwrap();
         let lines = String::from_utf8(out).unwrap();
         let lines: Vec<Line<'_>> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), parts);
@@ -210,7 +214,7 @@ mod tests {
         let mut report = Report::capture();
         report.frames.pop();
         let count = report.frames.len();
-        let expected = format!("not a report: a stack has frame {count}, but there are {count} frames");
+        let expected = format!("not a report: a stack refers to frame {count}, but there are {count} frames");
         assert!(why(&report.to_json()).starts_with(&expected), "{}", why(&report.to_json()));
     }
 

@@ -1,7 +1,7 @@
-//! From the model to bytes. A view knows the model and nothing else.
+//! Renders the model as text, JSON, XML and HTML. A view reads the model and nothing else.
 //!
-//! What every view that a person reads says and shows alike stands here: how data is made harmless (`escape`), which frames are left out (`folding`), what belongs together (`grouping`), and
-//! the sentences (`words`).
+//! Text and HTML share the escaping of data (`escape`), the choice of frames (`folding`), the
+//! grouping of threads and tasks (`grouping`), and the wording (`words`).
 
 mod escape;
 mod folding;
@@ -22,23 +22,23 @@ mod xml;
 use crate::model::{Frame, Stack};
 
 pub use format::Format;
-pub(crate) use format::written;
+pub(crate) use format::render;
 pub(crate) use stream::{Piece, Stream};
 
 /// How much of each stack is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Detail {
-    /// Without the frames that the runtime puts around every stack.
+    /// Without the runtime's frames at both ends.
     #[default]
     Short,
     /// All frames.
     Full,
 }
 
-/// What a view needs beside the part that it shows.
+/// What a view needs in addition to the part that it shows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a> {
-    /// The frames that the report's stacks hold indices into.
+    /// The report's frames, which its stacks index.
     pub(crate) frames: &'a [Frame],
     pub(crate) detail: Detail,
 }

@@ -1,46 +1,46 @@
-//! Writing a report while it is made. Text goes out piece by piece, so that what is known is out
-//! whatever happens later; the other formats are written when the report is complete.
+//! Writes a report while it is being made. Text is written piece by piece, so that a later failure
+//! does not lose what is known already. The other formats are written when the report is complete.
 //!
-//! The text has the findings before the sections that they are found in. It holds the sections back
-//! until the findings are known. If making the sections takes long, it says that the findings
-//! follow, lets the sections go, and writes the findings after them.
+//! In the text, the findings come before the sections, which are held back until the findings are
+//! known. If the sections take too long, they are written first, after a line that announces the
+//! findings at the end.
 //!
-//! A view that panics costs its own output, never the report.
+//! A view that panics loses its own output, never the report.
 
 use std::panic::{self, AssertUnwindSafe};
 
-use super::{Context, Detail, Format, text, written};
+use super::{Context, Detail, Format, render, text};
 use crate::model::{Finding, Frame, Heading, Report, Section, Summary};
 
-/// What becomes known while a report is made.
+/// A part of a report that has become known.
 pub(crate) enum Piece<'a> {
     Heading(&'a Heading),
-    /// A section, and the frames of all sections so far.
+    /// A section, with the frames of all sections so far.
     Section(&'a Section, &'a [Frame]),
-    /// The sections take long to make.
+    /// The sections are taking too long.
     Slow,
-    /// All findings: all sections are known.
+    /// All findings. No sections follow.
     Findings(&'a [Finding]),
     Summary(&'a Summary),
 }
 
-/// A report that is being written.
+/// The output of one report.
 #[derive(Debug)]
 pub(crate) struct Stream {
     format: Format,
     detail: Detail,
-    /// The text of the sections that wait for the findings; none once they need not wait.
+    /// The text of the sections held back until the findings are known. `None` once released.
     held: Option<Vec<u8>>,
-    /// A field so that a test can have it panic.
-    write: fn(&Report, Format, Detail) -> Vec<u8>,
+    /// A field, so that a test can replace it.
+    render: fn(&Report, Format, Detail) -> Vec<u8>,
 }
 
 impl Stream {
     pub(crate) fn new(format: Format, detail: Detail) -> Self {
-        Self { format, detail, held: Some(Vec::new()), write: written }
+        Self { format, detail, held: Some(Vec::new()), render }
     }
 
-    /// The bytes that can go out now that this piece is known.
+    /// The bytes that can be written now that this piece is known.
     pub(crate) fn piece(&mut self, piece: &Piece<'_>) -> Vec<u8> {
         if self.format != Format::Text {
             return Vec::new();
@@ -77,14 +77,14 @@ impl Stream {
         }
     }
 
-    /// The bytes that are left once the report is complete. If the format's view panics, they are
-    /// the report as text, after a warning.
+    /// The remaining bytes, once the report is complete. If the format's view panics, these are a
+    /// warning and the report as text.
     pub(crate) fn finish(self, report: &Report) -> Vec<u8> {
-        let Self { format, detail, write, .. } = self;
+        let Self { format, detail, render, .. } = self;
         if format == Format::Text {
             return Vec::new();
         }
-        panic::catch_unwind(AssertUnwindSafe(|| write(report, format, detail))).unwrap_or_else(|_| {
+        panic::catch_unwind(AssertUnwindSafe(|| render(report, format, detail))).unwrap_or_else(|_| {
             let warning = format!(
                 "gmr: warning: could not write the report as {format}: the view panicked; as text:\n"
             );
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_wait_for_the_findings_and_go_without_them_where_it_takes_long() {
+    fn sections_are_held_until_the_findings_are_known_or_it_takes_too_long() {
         let report = Report::capture();
         let mut stream = Stream::new(Format::Text, Detail::Short);
         let section = Piece::Section(&report.sections[0], &report.frames);
@@ -131,7 +131,7 @@ mod tests {
         let (follow, package) = (late.find(" Findings ").unwrap(), late.find(" Package ").unwrap());
         assert!(follow < package, "{late}");
         assert!(late.contains("not known yet; they follow the sections\n"), "{late}");
-        // What is known from here on goes out at once.
+        // From here on, sections are written at once.
         assert!(!stream.piece(&section).is_empty());
         assert!(stream.piece(&Piece::Slow).is_empty());
         let findings = String::from_utf8(stream.piece(&Piece::Findings(&[]))).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     fn a_view_that_panics_leaves_the_report_as_text() {
         let report = Report::capture();
         let mut stream = Stream::new(Format::Json, Detail::Short);
-        stream.write = |_, _, _| panic!("a fault of the view");
+        stream.render = |_, _, _| panic!("a fault of the view");
         let written = String::from_utf8(stream.finish(&report)).unwrap();
         let (warning, text) = written.split_once('\n').unwrap();
         let expected = "gmr: warning: could not write the report as json: the view panicked; as text:";

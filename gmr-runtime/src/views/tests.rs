@@ -1,4 +1,5 @@
-//! Of any report, hostile strings and all, every view holds the same: read back by parsers that are not ours.
+//! All views show the same data, for generated reports with hostile strings. Their output is read
+//! back by third-party parsers.
 
 use proptest::collection::vec;
 use proptest::option::of;
@@ -15,7 +16,7 @@ use crate::model::{
     Threads, TimedOut, Trigger, Value, Waiting,
 };
 
-/// Text as an attacker or an accident would have it.
+/// Text that an attacker could choose.
 fn hostile() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         vec(any::<char>(), 0..6).prop_map(|letters| letters.into_iter().collect::<String>()),
@@ -95,7 +96,7 @@ fn frame() -> impl Strategy<Value = Frame> {
     )
 }
 
-/// How many frames a report has.
+/// Number of frames of a report.
 const FRAMES: u32 = 12;
 
 fn stack() -> impl Strategy<Value = Stack> {
@@ -247,7 +248,7 @@ fn processes() -> impl Strategy<Value = Processes> {
     vec(process, 0..3).prop_map(|processes| Processes { processes })
 }
 
-/// What a registered section, or a group, comes to.
+/// The content of a registered section or a configuration group.
 fn outcome() -> impl Strategy<Value = Content> {
     let overdue = || {
         (any::<u32>(), any::<u64>(), stack()).prop_map(|(tid, running_ms, stack)| Overdue {
@@ -410,7 +411,7 @@ proptest! {
     }
 }
 
-/// Compares as `docs/report-schema.md` says that they are alike.
+/// Compares JSON with XML by the rules of `docs/report-schema.md`.
 fn same(json: &Json, node: Node<'_, '_>) -> Result<(), String> {
     let differ = || Err(format!("{json} is not {node:?}: {:?}", content_of(node)));
     let elements: Vec<_> = node.children().filter(Node::is_element).collect();
@@ -444,7 +445,7 @@ fn same(json: &Json, node: Node<'_, '_>) -> Result<(), String> {
             items.iter().zip(elements).try_for_each(|(item, element)| same(item, element))
         }
         Json::Object(fields) if node.attribute("type").is_some() => {
-            // JSON keeps the last of those with the same key, XML all.
+            // Of entries with the same key, JSON keeps the last, XML all.
             let mut entries = serde_json::Map::new();
             for entry in elements {
                 let child =
@@ -495,7 +496,7 @@ fn whole(place: ElementRef<'_>) -> String {
     place.text().collect()
 }
 
-/// Each group of threads with its title, members and frames, in their order.
+/// Checks that each group of threads is shown with its title, members and frames, in order.
 fn all_threads(page: &Html, threads: &Threads, cx: Context<'_>) {
     let (making, others): (Vec<&Thread>, Vec<&Thread>) =
         threads.threads.iter().partition(|thread| thread.role == Role::Reporter);
@@ -514,8 +515,8 @@ fn all_tasks(page: &Html, section: &GreenThreads, cx: Context<'_>) {
     for group in grouping::of_tasks(&section.tasks) {
         let place = group_of(page, &format!("#task-{}", group[0].id));
         assert_eq!(whole(within(place, ".title")[0]), words::tasks_title(&group));
-        let places = grouping::places(&group[0].stacks, cx);
-        let all = places.branches.iter().flatten().chain(&places.common);
+        let points = grouping::wait_points(&group[0].stacks, cx);
+        let all = points.branches.iter().flatten().chain(&points.common);
         let all: Vec<&Frame> = all.map(|frame| &**frame).collect();
         assert_eq!(shown_frames(place), frames_of(&all));
     }
@@ -546,7 +547,7 @@ fn frames_of(frames: &[&Frame]) -> Vec<(String, Option<String>)> {
         .collect()
 }
 
-/// Everything of an author's that a section shows by itself.
+/// Every value that a section shows in a place of its own.
 fn scalars(content: &Content) -> Vec<String> {
     fn of_value(value: &Value, found: &mut Vec<String>) {
         match value {
@@ -557,7 +558,7 @@ fn scalars(content: &Content) -> Vec<String> {
                 }
             }
             Value::List(items) if !items.is_empty() => items.iter().for_each(|item| of_value(item, found)),
-            // At the root it stands in no cell.
+            // At the root, it is in no cell.
             scalar => found.push(words::scalar(scalar).into_owned()),
         }
     }
@@ -565,7 +566,7 @@ fn scalars(content: &Content) -> Vec<String> {
         Content::Fields(value @ (Value::Map(_) | Value::List(_))) => {
             let mut found = Vec::new();
             of_value(value, &mut found);
-            // An empty one stands in no cell either.
+            // An empty one is in no cell either.
             if matches!(value, Value::Map(entries) if entries.is_empty()) || *value == Value::List(vec![]) {
                 found.clear();
             }

@@ -1,4 +1,4 @@
-//! How the parts of a page are pointed at from others.
+//! The ids of the page's elements, for links within the page.
 
 pub(super) fn section(index: usize) -> String {
     format!("section-{index}")

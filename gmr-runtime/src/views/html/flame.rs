@@ -1,4 +1,5 @@
-//! The flame graph: all stacks, of threads and tasks, drawn by inferno as an icicle, the outermost functions on top.
+//! The flame graph: the stacks of all threads and tasks, drawn by inferno as an icicle graph, the
+//! outermost functions on top.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +8,11 @@ use inferno::flamegraph::{self, Direction, Options, Palette, color::MultiPalette
 use crate::model::{Content, Frame, Report};
 use crate::views::{Context, Detail, grouping};
 
-/// Narrower frames are left out, in per cent of the whole width: a thousand stacks that differ would make a page of many megabytes, of frames that nobody could see.
-const NARROWEST: f64 = 0.25;
+/// Narrower frames are omitted, in percent of the whole width. Otherwise, a thousand distinct
+/// stacks would make a page of many megabytes, with frames too narrow to see.
+const MIN_WIDTH: f64 = 0.25;
 
-/// The drawing as an `svg` element; none if there is no stack.
+/// The drawing as an `svg` element. `None` if there is no stack.
 pub(super) fn graph(report: &Report, cx: Context<'_>) -> Option<String> {
     let stacks = stacks(report, cx);
     if stacks.is_empty() {
@@ -22,17 +24,18 @@ pub(super) fn graph(report: &Report, cx: Context<'_>) -> Option<String> {
     options.direction = Direction::Inverted;
     options.deterministic = true;
     options.count_name = String::from("stacks");
-    options.min_width = NARROWEST;
+    options.min_width = MIN_WIDTH;
     options.title = String::new();
     options.font_type = String::from("monospace");
     let mut drawing = Vec::new();
     flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut drawing).ok()?;
     let drawing = String::from_utf8(drawing).ok()?;
-    // It stands inside of a page, which has declared itself already.
+    // Without the XML declaration: the element is part of a page.
     drawing.find("<svg").map(|start| drawing[start..].to_owned())
 }
 
-/// Each stack in inferno's form, the outermost function first, and how many threads or tasks have it.
+/// Each stack in inferno's format, the outermost function first, and the number of threads or tasks
+/// that have it.
 fn stacks(report: &Report, cx: Context<'_>) -> BTreeMap<String, usize> {
     let mut stacks: BTreeMap<String, usize> = BTreeMap::new();
     let mut add = |root: &str, frames: &[&Frame], times: usize| {
@@ -53,10 +56,10 @@ fn stacks(report: &Report, cx: Context<'_>) -> BTreeMap<String, usize> {
             }
             Content::GreenThreads(section) => {
                 for group in grouping::of_tasks(&section.tasks) {
-                    let places = grouping::places(&group[0].stacks, cx);
-                    for branch in &places.branches {
+                    let points = grouping::wait_points(&group[0].stacks, cx);
+                    for branch in &points.branches {
                         let whole: Vec<&Frame> =
-                            branch.iter().chain(&places.common).map(|frame| &**frame).collect();
+                            branch.iter().chain(&points.common).map(|frame| &**frame).collect();
                         add("tasks", &whole, group.len());
                     }
                 }
@@ -67,7 +70,7 @@ fn stacks(report: &Report, cx: Context<'_>) -> BTreeMap<String, usize> {
     stacks
 }
 
-/// A function's name without what inferno would take for the end of it.
+/// A function's name, without the characters that end a name in inferno's format.
 fn name(frame: &Frame) -> String {
     let name = frame.function.as_deref().or(frame.module.as_deref()).unwrap_or("?");
     name.chars().map(|letter| if letter == ';' || letter.is_control() { ',' } else { letter }).collect()

@@ -1,7 +1,9 @@
-//! The HTML view: one page, all in one file, that a person reads in a browser. Without JavaScript it can be read; with it, filtered, folded and zoomed.
+//! The HTML view: a self-contained page. It can be read without JavaScript; with it, it can also be
+//! filtered, folded and zoomed.
 //!
-//! Everything from data is escaped by the template library; what would be invisible or turn the direction of writing is made visible before, as in the text view. The only markup that is not escaped is the
-//! page's own style and script, and the drawing that inferno makes of escaped names.
+//! The template library escapes all data. Invisible characters and bidirectional controls are made
+//! visible before that, as in the text view. The only markup that is not escaped is the page's own
+//! style and script, and the drawing that inferno makes of escaped names.
 
 mod anchors;
 mod flame;
@@ -12,7 +14,7 @@ use std::io;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::escape::{clean, clean_lines};
-use super::grouping::{self, Places};
+use super::grouping::{self, WaitPoints};
 use super::words::{self, Field};
 use super::{Context, Detail};
 use crate::model::{
@@ -24,56 +26,59 @@ use crate::units::counted;
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// So many groups stand open when the page is opened: what a person takes in.
-const OPEN: usize = 12;
+/// Number of groups that are unfolded when the page is opened. The rest is folded, to keep the page
+/// short.
+const OPEN_GROUPS: usize = 12;
 
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
-    let (before, after) = around(page(report));
+    let (before, after) = split_at_placeholder(page(report));
     out.write_all(before.as_bytes())?;
-    // What program this is, then the whole at a glance, then the parts.
+    // The package first, then all stacks at a glance, then the other sections.
     let is_package = |(_, section): &(usize, &Section)| matches!(section.content, Content::Package(_));
     let (of_package, others): (Vec<_>, Vec<_>) = report.sections.iter().enumerate().partition(is_package);
     let cx = Context { frames: &report.frames, detail };
-    let look = Look { cx, rich: true };
+    let style = Style { cx, verbose: true };
     for (index, part) in of_package {
-        section(index, part, look, out)?;
+        section(index, part, style, out)?;
     }
     if let Some(drawing) = flame::graph(report, cx) {
         out.write_all(graph(&drawing).into_string().as_bytes())?;
     }
     for (index, part) in others {
-        section(index, part, look, out)?;
+        section(index, part, style, out)?;
     }
     out.write_all(after.as_bytes())?;
     out.write_all(b"\n")
 }
 
-/// Where in a template something is written that is too long to be kept. No data can look like it: its angle brackets are escaped.
-const HOLE: PreEscaped<&str> = PreEscaped("<hole>");
+/// Marks the place in a template where long content is written piece by piece, rather than kept in
+/// memory. Data cannot contain it: angle brackets are escaped.
+const PLACEHOLDER: PreEscaped<&str> = PreEscaped("<placeholder>");
 
-/// What stands before the hole of a template, and after it.
-fn around(template: Markup) -> (String, String) {
+/// What a template has before its placeholder, and after it.
+fn split_at_placeholder(template: Markup) -> (String, String) {
     let mut before = template.into_string();
-    let place = before.find(HOLE.0).unwrap_or(before.len());
-    let after = before.split_off(place).split_off(HOLE.0.len());
+    let place = before.find(PLACEHOLDER.0).unwrap_or(before.len());
+    let after = before.split_off(place).split_off(PLACEHOLDER.0.len());
     (before, after)
 }
 
-/// So many groups have their frames with whole paths and source lines. Who reads on from there looks for a function; all that of a thousand stacks that differ would make a page of megabytes.
-const RICH: usize = 50;
+/// Number of groups whose frames are shown with full paths and source lines. For a thousand
+/// distinct stacks, these would take megabytes.
+const VERBOSE_GROUPS: usize = 50;
 
 /// How frames are shown.
 #[derive(Clone, Copy)]
-struct Look<'a> {
+struct Style<'a> {
     cx: Context<'a>,
-    /// With whole paths and source lines.
-    rich: bool,
+    /// With full paths and source lines.
+    verbose: bool,
 }
 
-impl Look<'_> {
-    /// For the group at this place.
-    fn at(self, place: usize) -> Self {
-        Self { rich: place < RICH, ..self }
+impl Style<'_> {
+    /// The style of the group at this index.
+    fn at(self, index: usize) -> Self {
+        Self { verbose: index < VERBOSE_GROUPS, ..self }
     }
 }
 
@@ -96,7 +101,7 @@ fn page(report: &Report) -> Markup {
             body {
                 (top(report, name, package))
                 (contents(report))
-                main { (HOLE) }
+                main { (PLACEHOLDER) }
                 footer { p { (words::summary(&report.summary)) } }
                 script { (PreEscaped(SCRIPT)) }
             }
@@ -147,7 +152,7 @@ fn finding(finding: &Finding, report: &Report) -> Markup {
     }
 }
 
-/// The anchor of what a finding is about.
+/// The anchor of the thread, task or section that a finding is about.
 fn about(finding: &Finding, report: &Report) -> Option<String> {
     let thread = || finding.threads.first().map(|&tid| anchors::thread(tid));
     let task = || finding.tasks.first().map(|&id| anchors::task(id));
@@ -186,54 +191,54 @@ fn size(content: &Content) -> Option<usize> {
     })
 }
 
-fn section(index: usize, section: &Section, look: Look<'_>, out: &mut dyn io::Write) -> io::Result<()> {
-    let (before, after) = around(html! {
+fn section(index: usize, section: &Section, style: Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+    let (before, after) = split_at_placeholder(html! {
         section id=(anchors::section(index)) class=[(!section.content.is_ok()).then_some("failed")] {
             h2 { (clean(&section.title)) }
-            (HOLE)
+            (PLACEHOLDER)
         }
     });
     out.write_all(before.as_bytes())?;
-    // What can be long goes out in parts.
+    // Sections that can be long are written in pieces.
     match &section.content {
-        Content::Threads(value) => threads(value, look, out)?,
-        Content::GreenThreads(value) => green_threads(value, look, out)?,
-        other => out.write_all(content(other, look).into_string().as_bytes())?,
+        Content::Threads(value) => threads(value, style, out)?,
+        Content::GreenThreads(value) => green_threads(value, style, out)?,
+        other => out.write_all(content(other, style).into_string().as_bytes())?,
     }
     out.write_all(after.as_bytes())
 }
 
-fn content(content: &Content, look: Look<'_>) -> Markup {
+fn content(content: &Content, style: Style<'_>) -> Markup {
     match content {
         Content::Package(value) => fields(&words::package(value)),
         Content::Processes(value) => processes(value),
-        Content::Configuration(groups) => configuration(groups, look),
+        Content::Configuration(groups) => configuration(groups, style),
         Content::Fields(value) => self::value(value),
         Content::Text(text) if !text.trim().is_empty() => pre(text, None),
-        Content::Text(_) => self::content(&Content::Nothing, look),
-        // Threads and tasks are sections of their own.
+        Content::Text(_) => self::content(&Content::Nothing, style),
+        // Threads and tasks do not get here: `section` handles them.
         failed => html! {
             (pre(&words::failure(failed).unwrap_or_default(), Some("failure")))
             @match failed {
-                Content::Panicked(value) => { (stack(&value.stack, look)) }
-                Content::TimedOut(value) => { (stuck(&value.overdue, look)) }
-                Content::StillRunning(value) => { (stuck(value, look)) }
+                Content::Panicked(value) => { (stack(&value.stack, style)) }
+                Content::TimedOut(value) => { (stuck(&value.overdue, style)) }
+                Content::StillRunning(value) => { (stuck(value, style)) }
                 _ => {}
             }
         },
     }
 }
 
-/// Text as its author broke it into lines.
+/// Preformatted text.
 fn pre(text: &str, class: Option<&str>) -> Markup {
-    // A parser of HTML passes over the first line feed.
+    // An HTML parser drops a line feed right after the start tag.
     html! { pre class=[class] { "\n" (clean_lines(text)) } }
 }
 
-fn stuck(overdue: &Overdue, look: Look<'_>) -> Markup {
+fn stuck(overdue: &Overdue, style: Style<'_>) -> Markup {
     html! {
         p { "on " a href={ "#" (anchors::thread(overdue.tid)) } { "thread #" (overdue.tid) } }
-        (frames_and_end(&grouping::of_section(overdue, look.cx), &overdue.stack, look))
+        (frames_and_end(&grouping::of_section(overdue, style.cx), &overdue.stack, style))
     }
 }
 
@@ -245,26 +250,26 @@ fn notes(notes: &[String]) -> Markup {
     html! { @for note in notes { p.note { (clean(note)) } } }
 }
 
-fn threads(section: &Threads, look: Look<'_>, out: &mut dyn io::Write) -> io::Result<()> {
-    let (making, others): (Vec<&Thread>, Vec<&Thread>) = section
+fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+    let (reporting, others): (Vec<&Thread>, Vec<&Thread>) = section
         .threads
         .iter()
-        .partition(|thread| look.cx.detail == Detail::Short && thread.role == Role::Reporter);
-    let groups = grouping::of_threads(others, look.cx.frames);
-    let (before, after) = around(html! {
+        .partition(|thread| style.cx.detail == Detail::Short && thread.role == Role::Reporter);
+    let groups = grouping::of_threads(others, style.cx.frames);
+    let (before, after) = split_at_placeholder(html! {
         (notes(&section.notes))
-        @if look.cx.detail == Detail::Short { p.note { "Frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them." } }
-        @if groups.len() > RICH { p.note { "Whole paths and source lines are shown in the first " (RICH) " groups." } }
-        (HOLE)
-        @if !making.is_empty() {
-            p.note { (counted(making.len(), "thread")) " making this report: " (thread_names(&making)) }
+        @if style.cx.detail == Detail::Short { p.note { "Frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them." } }
+        @if groups.len() > VERBOSE_GROUPS { p.note { "Whole paths and source lines are shown in the first " (VERBOSE_GROUPS) " groups." } }
+        (PLACEHOLDER)
+        @if !reporting.is_empty() {
+            p.note { (counted(reporting.len(), "thread")) " making this report: " (thread_names(&reporting)) }
         }
     });
     out.write_all(before.as_bytes())?;
     for (place, group) in groups.iter().enumerate() {
-        let (before, after) = around(thread_group(group, place < OPEN, look.at(place)));
+        let (before, after) = split_at_placeholder(thread_group(group, place < OPEN_GROUPS, style.at(place)));
         out.write_all(before.as_bytes())?;
-        // A pool may have thousands.
+        // A pool can have thousands of threads.
         for (index, thread) in group.iter().enumerate().filter(|_| group.len() > 1) {
             out.write_all(thread_name(index, thread).into_string().as_bytes())?;
         }
@@ -273,9 +278,9 @@ fn threads(section: &Threads, look: Look<'_>, out: &mut dyn io::Write) -> io::Re
     out.write_all(after.as_bytes())
 }
 
-fn thread_group(group: &[&Thread], open: bool, look: Look<'_>) -> Markup {
-    let idle = grouping::idle(group[0], look.cx.frames).filter(|_| look.cx.detail == Detail::Short);
-    let shown = grouping::shown(&group[0].stack, look.cx);
+fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
+    let idle = grouping::idle(group[0], style.cx.frames).filter(|_| style.cx.detail == Detail::Short);
+    let shown = grouping::shown(&group[0].stack, style.cx);
     let alone = group.len() == 1;
     let states: Vec<_> = group.iter().filter_map(|thread| thread.state.as_deref()).collect();
     html! {
@@ -285,14 +290,14 @@ fn thread_group(group: &[&Thread], open: bool, look: Look<'_>) -> Markup {
                 @if idle.is_some() { span.badge { "idle" } }
                 @if let Some(frame) = shown.first() { " " span.where { (function(frame)) } }
             }
-            @if alone { (HOLE) } @else { p.members { (HOLE) } }
+            @if alone { (PLACEHOLDER) } @else { p.members { (PLACEHOLDER) } }
             @for line in words::threads_facts(group) { p { (line) } }
-            (stack(&group[0].stack, look))
+            (stack(&group[0].stack, style))
         }
     }
 }
 
-/// Each state once, for the filter.
+/// The distinct states, for the filter.
 fn states_of(states: &[&str]) -> String {
     let mut states: Vec<String> = states.iter().map(|state| clean(state).into_owned()).collect();
     states.sort_unstable();
@@ -304,12 +309,12 @@ fn thread_names(threads: &[&Thread]) -> Markup {
     html! { @for (index, thread) in threads.iter().enumerate() { (thread_name(index, thread)) } }
 }
 
-/// One in a list of names.
+/// An item of a comma-separated list of names.
 fn thread_name(index: usize, thread: &Thread) -> Markup {
     html! { @if index > 0 { ", " } span id=(anchors::thread(thread.tid)) { (words::label(thread)) } }
 }
 
-fn green_threads(section: &GreenThreads, look: Look<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+fn green_threads(section: &GreenThreads, style: Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let heading = html! {
         (notes(&section.notes))
         p { "tasks = " (words::totals(&section.tasks)) }
@@ -318,13 +323,13 @@ fn green_threads(section: &GreenThreads, look: Look<'_>, out: &mut dyn io::Write
     };
     out.write_all(heading.into_string().as_bytes())?;
     for (place, group) in grouping::of_tasks(&section.tasks).iter().enumerate() {
-        out.write_all(task_group(group, place < OPEN, look.at(place)).into_string().as_bytes())?;
+        out.write_all(task_group(group, place < OPEN_GROUPS, style.at(place)).into_string().as_bytes())?;
     }
     Ok(())
 }
 
-fn task_group(group: &[&Task], open: bool, look: Look<'_>) -> Markup {
-    let Places { branches, common } = grouping::places(&group[0].stacks, look.cx);
+fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
+    let WaitPoints { branches, common } = grouping::wait_points(&group[0].stacks, style.cx);
     let alone = group.len() == 1;
     let waits_at = branches.first().and_then(|branch| branch.first());
     html! {
@@ -334,7 +339,7 @@ fn task_group(group: &[&Task], open: bool, look: Look<'_>) -> Markup {
                 " " span.badge { (words::task_state(&group[0].state)) }
                 @if let Some(frame) = waits_at { " " span.where { (function(frame)) } }
             }
-            // Those that are not named here are only counted; a finding points at the first.
+            // Tasks that are not named have no anchor. A finding links to its first task.
             p.members {
                 @for (index, named) in words::tasks_named(group).into_iter().enumerate() {
                     @if index > 0 { ", " }
@@ -344,13 +349,13 @@ fn task_group(group: &[&Task], open: bool, look: Look<'_>) -> Markup {
             @for line in words::tasks_facts(group) { p { (line) } }
             @match &branches[..] {
                 [] => {}
-                [only] => { (frames(only, look)) }
+                [only] => { (frames(only, style)) }
                 many => {
                     @for (index, branch) in many.iter().enumerate() {
                         p { "waiting at " (index + 1) " of " (many.len()) ":" }
-                        (frames(branch, look))
+                        (frames(branch, style))
                     }
-                    @if !common.is_empty() { p { "all of them called by:" } (frames(&common, look)) }
+                    @if !common.is_empty() { p { "all of them called by:" } (frames(&common, style)) }
                 }
             }
             @for reason in group[0].stacks.iter().filter_map(|stack| stack.incomplete.as_ref()) { p.note { "incomplete: " (clean(reason)) } }
@@ -358,43 +363,43 @@ fn task_group(group: &[&Task], open: bool, look: Look<'_>) -> Markup {
     }
 }
 
-fn stack(stack: &Stack, look: Look<'_>) -> Markup {
-    frames_and_end(&grouping::shown(stack, look.cx), stack, look)
+fn stack(stack: &Stack, style: Style<'_>) -> Markup {
+    frames_and_end(&grouping::shown(stack, style.cx), stack, style)
 }
 
-/// These frames of a stack, then why it is not whole.
-fn frames_and_end(shown: &[&Frame], stack: &Stack, look: Look<'_>) -> Markup {
+/// These frames of a stack, then why it is incomplete.
+fn frames_and_end(shown: &[&Frame], stack: &Stack, style: Style<'_>) -> Markup {
     html! {
-        (frames(shown, look))
+        (frames(shown, style))
         @if let Some(reason) = &stack.incomplete {
             p.note { @if stack.frames.is_empty() { "no stack: " } @else { "incomplete: " } (clean(reason)) }
         }
     }
 }
 
-fn frames<T: Borrow<Frame>>(frames: &[T], look: Look<'_>) -> Markup {
+fn frames<T: Borrow<Frame>>(frames: &[T], style: Style<'_>) -> Markup {
     if frames.is_empty() {
         return Markup::default();
     }
-    let (inner, between, outer) = grouping::ends(frames, look.cx.detail);
-    let left_out = (between > 0).then(|| format!("... {} ...", counted(between, "more frame")));
-    if !look.rich {
-        let inner = inner.iter().map(|one| poor(one.borrow()));
-        let outer = outer.iter().map(|one| poor(one.borrow()));
-        let lines: Vec<String> = inner.chain(left_out).chain(outer).collect();
+    let (inner, between, outer) = grouping::ends(frames, style.cx.detail);
+    let omitted = (between > 0).then(|| format!("... {} ...", counted(between, "more frame")));
+    if !style.verbose {
+        let inner = inner.iter().map(|one| compact(one.borrow()));
+        let outer = outer.iter().map(|one| compact(one.borrow()));
+        let lines: Vec<String> = inner.chain(omitted).chain(outer).collect();
         return html! { pre.stack { "\n" (lines.join("\n")) } };
     }
     html! {
         ol.stack {
             @for one in inner { (frame(one.borrow())) }
-            @if let Some(left_out) = left_out { li.note { (left_out) } }
+            @if let Some(omitted) = omitted { li.note { (omitted) } }
             @for one in outer { (frame(one.borrow())) }
         }
     }
 }
 
-/// A frame in a line: its function, and the name of its file.
-fn poor(frame: &Frame) -> String {
+/// A frame on one line: its function and file name.
+fn compact(frame: &Frame) -> String {
     let file = frame.file.as_deref().map(|file| clean(file.rsplit('/').next().unwrap_or(file)));
     let place = file.zip(frame.line).map(|(file, line)| format!(" {file}:{line}")).unwrap_or_default();
     format!("{}{place}", function(frame))
@@ -414,7 +419,7 @@ fn frame(frame: &Frame) -> Markup {
     }
 }
 
-/// What a frame is called: its function; without one, where it is.
+/// A frame's function, or its address if the function is not known.
 fn function(frame: &Frame) -> String {
     frame.function.as_deref().map_or_else(|| words::place(frame), |function| clean(function).into_owned())
 }
@@ -427,19 +432,19 @@ fn processes(section: &Processes) -> Markup {
     }
 }
 
-fn configuration(groups: &[Group], look: Look<'_>) -> Markup {
+fn configuration(groups: &[Group], style: Style<'_>) -> Markup {
     html! {
         @if groups.is_empty() { p.note { "no group is registered" } }
         @for group in groups {
             details.group.config open {
                 summary { span.title { (clean(&group.title)) } }
-                (content(&group.content, look))
+                (content(&group.content, style))
             }
         }
     }
 }
 
-/// A value: maps and lists as tables in one another.
+/// A value: maps as tables, lists as lists, nested.
 fn value(value: &Value) -> Markup {
     match value {
         Value::Map(entries) if !entries.is_empty() => html! {

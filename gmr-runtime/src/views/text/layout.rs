@@ -1,14 +1,15 @@
-//! The look: titles, and the width of a line.
+//! The layout: titles, and the width of a line.
 
 use crate::views::escape::clean;
 
-/// The width of everything that is not data.
+/// The line width, in columns. Lines with data can be longer.
 pub(super) const WIDTH: usize = 72;
 
-/// Called between the groups of a long section, and between the names of a long group: what has been written so far may be taken.
+/// Called between the groups of a long section, and between the names of a long group. It can take
+/// the text written so far.
 pub(super) type Flush<'a> = dyn FnMut(&mut String) + 'a;
 
-/// `====`, the title centred in 64 columns, `====`, between two full lines.
+/// `====`, the title centered in 64 columns, and `====`, between two full lines.
 pub(super) fn title(title: &str) -> String {
     let line = "=".repeat(WIDTH);
     format!("{line}\n{}\n{line}\n", framed(&clean(title)))

@@ -1,7 +1,7 @@
-//! The text view: a report as a person reads it on a terminal or in a log, in the look of `oslo.reports`.
+//! The text view: for terminals and logs, in the layout of `oslo.reports`.
 //!
-//! 72 columns where data does not need more. Everything that comes from data passes [`clean`], so that it can neither move the
-//! cursor nor be taken for the report's own structure.
+//! Lines have 72 columns, unless data needs more. All data is escaped by [`clean`], so that it can
+//! neither move the cursor nor pass for the report's own structure.
 
 mod layout;
 mod sections;
@@ -42,10 +42,10 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
 
 const FINDINGS: &str = "Findings";
 
-/// The most that is kept of a long section before it is written, but for a group that is longer itself.
+/// A long section is written in pieces of about this many bytes. A group is never split.
 const PIECE: usize = 4 << 10;
 
-/// The opening of a report.
+/// The heading of a report.
 pub(crate) fn heading(heading: &Heading) -> String {
     let mut text = String::new();
     text.push_str(&title("Guru Meditation"));
@@ -58,7 +58,7 @@ pub(crate) fn heading(heading: &Heading) -> String {
     text
 }
 
-/// The findings, a line each, or that there are none.
+/// The findings, one per line, or a line that there are none.
 pub(crate) fn findings(findings: &[Finding]) -> String {
     let mut text = title(FINDINGS);
     if findings.is_empty() {
@@ -71,7 +71,7 @@ pub(crate) fn findings(findings: &[Finding]) -> String {
     text
 }
 
-/// What stands in the place of the findings when they are not known in time.
+/// Announces the findings at the end, if they are not known in time.
 pub(crate) fn findings_follow() -> String {
     format!("{}not known yet; they follow the sections\n\n", title(FINDINGS))
 }
@@ -94,7 +94,7 @@ pub(crate) fn summary(summary: &Summary) -> String {
     format!("{}\n", framed(&words::summary(summary)))
 }
 
-/// The text view, its stacks without the runtime's own frames.
+/// The text view, without the runtime's frames at both ends of a stack.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_text())
@@ -162,7 +162,7 @@ mod tests {
              \n\
              ====       end of report 3: 1 section, 2 threads, 1.2 ms        ====\n"
         );
-        // The last line's centring is the standard library's; its width is what matters.
+        // Of the last line only the width and the words: the standard library centers it.
         let text = report().to_string();
         let (body, last) = text.trim_end().rsplit_once('\n').unwrap();
         assert_eq!(body, expected.trim_end().rsplit_once('\n').unwrap().0);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_cannot_pretend() {
+    fn a_title_cannot_forge_structure() {
         let mut report = report();
         report.sections[0].title = "x\u{1b}[2J\n====".into();
         let text = report.to_string();

@@ -25,7 +25,7 @@ pub(super) fn content(text: &mut String, content: &Content, cx: Context<'_>, flu
     }
 }
 
-/// Content that stands in a section as well as in a group of the configuration.
+/// The content of a registered section or a configuration group.
 fn plain(text: &mut String, content: &Content, depth: usize, cx: Context<'_>) {
     match content {
         Content::Fields(value) => values::write(text, value, depth),
@@ -46,7 +46,7 @@ fn stuck(text: &mut String, overdue: &Overdue, depth: usize, cx: Context<'_>) {
     stacks::frames_and_end(text, &frames, &overdue.stack, depth, cx.detail);
 }
 
-/// Text of an author's own, line by line. No line can be taken for a title: those that begin like one are moved in by a blank.
+/// A section's own text, line by line. A line that begins like a title is indented by a blank.
 fn lines(text: &mut String, value: &str, depth: usize) {
     for line in clean_lines(value).lines() {
         indent(text, depth);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_in_their_place() {
+    fn a_failed_section_shows_the_reason() {
         let overdue = Overdue { tid: 4711, running_ms: 12_400, stack: Stack::missing("it exited meanwhile") };
         let timed_out = Content::TimedOut(TimedOut { deadline_ms: 2_000, overdue: overdue.clone() });
         assert_eq!(
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_author_s_text_keeps_its_lines_and_makes_no_titles() {
+    fn text_keeps_its_lines_and_cannot_forge_a_title() {
         let text = Content::Text("one\n====\n------ x\ntwo\u{1b}[0m\n".into());
         assert_eq!(shown(&text), "one\n ====\n ------ x\ntwo\\u{1b}[0m\n");
     }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_named_and_moved_in() {
+    fn groups_are_named_and_indented() {
         let database = Value::Map(vec![("host".into(), Value::Text("db1".into()))]);
         let groups = vec![
             Group { title: "database".into(), content: Content::Fields(database) },
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_are_moved_in_below_their_parents() {
+    fn processes_are_indented_below_their_parents() {
         let own = Process {
             pid: 7,
             parent_pid: 1,

@@ -1,6 +1,8 @@
-//! Threads and their stacks: `------  Thread #TID (name)  ------`, then `FILE:LINE in FUNCTION` with the source below it, innermost frame first.
+//! Threads and their stacks: `------  Thread #TID (name)  ------`, then `FILE:LINE in FUNCTION`
+//! with the source line below it, innermost frame first.
 //!
-//! Threads with the same stack are shown once, and after those that are unlike all others: what is wrong is rarely what many do alike.
+//! Threads with the same stack are shown once, and after threads with a stack of their own, which
+//! are more likely to show a problem.
 
 use std::borrow::Borrow;
 use std::fmt::Write as _;
@@ -18,12 +20,13 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
         let _ = writeln!(text, "note = {}", clean(note));
     }
     if cx.detail == Detail::Short
-        && threads.threads.iter().any(|thread| !grouping::is_whole(&thread.stack, cx))
+        && threads.threads.iter().any(|thread| !grouping::shows_all(&thread.stack, cx))
     {
         text.push_str("note = frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them\n");
     }
-    let makes_this = |thread: &&Thread| cx.detail == Detail::Short && thread.role == Role::Reporter;
-    for group in grouping::of_threads(threads.threads.iter().filter(|thread| !makes_this(thread)), cx.frames)
+    let is_reporting = |thread: &&Thread| cx.detail == Detail::Short && thread.role == Role::Reporter;
+    for group in
+        grouping::of_threads(threads.threads.iter().filter(|thread| !is_reporting(thread)), cx.frames)
     {
         text.push('\n');
         title(text, &words::threads_title(&group));
@@ -43,11 +46,11 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
         }
         flush(text);
     }
-    let making: Vec<&Thread> = threads.threads.iter().filter(makes_this).collect();
-    if !making.is_empty() {
+    let reporting: Vec<&Thread> = threads.threads.iter().filter(is_reporting).collect();
+    if !reporting.is_empty() {
         text.push('\n');
-        title(text, &format!("{} making this report", counted(making.len(), "thread")));
-        wrapped(text, making.iter().map(|thread| words::label(thread)), flush);
+        title(text, &format!("{} reporting this report", counted(reporting.len(), "thread")));
+        wrapped(text, reporting.iter().map(|thread| words::label(thread)), flush);
     }
 }
 
@@ -63,7 +66,7 @@ pub(super) fn wrapped(text: &mut String, words: impl Iterator<Item = String>, fl
             text.push(',');
             let full = column + word.chars().count() + 2 > WIDTH;
             text.push(if full { '\n' } else { ' ' });
-            // A pool may have thousands.
+            // A pool can have thousands of threads.
             flush(text);
             column = if full { 0 } else { column + 2 };
         }
@@ -73,12 +76,12 @@ pub(super) fn wrapped(text: &mut String, words: impl Iterator<Item = String>, fl
     text.push('\n');
 }
 
-/// A stack, innermost frame first, then why it is not whole.
+/// A stack, innermost frame first, then why it is incomplete.
 pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, cx: Context<'_>) {
     frames_and_end(text, &grouping::shown(stack, cx), stack, depth, cx.detail);
 }
 
-/// These frames of a stack, then why it is not whole.
+/// These frames of a stack, then why it is incomplete.
 pub(super) fn frames_and_end(
     text: &mut String,
     shown: &[&Frame],
@@ -112,7 +115,7 @@ pub(super) fn frames<T: Borrow<Frame>>(text: &mut String, frames: &[T], depth: u
     }
 }
 
-/// `FILE:LINE in FUNCTION`, and the source below it. Of all lines of a report these are by far the most.
+/// `FILE:LINE in FUNCTION`, and the source line below it.
 fn frame(text: &mut String, frame: &Frame, depth: usize) {
     indent(text, depth);
     match (&frame.file, &frame.function) {
@@ -202,8 +205,8 @@ mod tests {
             build_id: Some("ab12".into()),
             ..Frame::default()
         };
-        let nobody = Frame { address: 0x7f00_1234, ..Frame::default() };
-        let frames = [leaf, library, stripped, nobody];
+        let unknown = Frame { address: 0x7f00_1234, ..Frame::default() };
+        let frames = [leaf, library, stripped, unknown];
         let stack = Stack { incomplete: Some("cut".into()), ..stack_of(&frames) };
         let text = shown(&thread(stack), &frames);
         let expected = "\n------                    Thread #42 (worker)                     ------\n\
@@ -218,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_stack_says_why_and_a_name_cannot_pretend() {
+    fn a_missing_stack_says_why_and_a_name_cannot_forge_structure() {
         let mut value = thread(Stack::missing("it blocks the signal"));
         value.threads[0].name = "evil\n====".into();
         let text = shown(&value, &[]);
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_without_a_stack_are_not_alike() {
+    fn threads_without_a_stack_are_not_grouped() {
         let (mut all, frames) = many(&[("a", "x"), ("b", "x")]);
         for thread in &mut all.threads {
             thread.stack = Stack::missing("it exited meanwhile");

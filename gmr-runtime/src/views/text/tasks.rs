@@ -1,6 +1,7 @@
-//! Green Threads: totals, then the tasks, those that wait at the same place and were started at the same line together.
+//! Green Threads: totals, then the tasks, grouped by name, spawn location, state and stack.
 //!
-//! First those that a thread is inside of, then those that nobody polls, then by how long they have waited.
+//! Tasks that are being polled come first, then those that were woken and not polled since, then
+//! the others by how long they have waited.
 
 use std::fmt::Write as _;
 
@@ -8,7 +9,7 @@ use super::layout::Flush;
 use super::stacks::{frames, title, wrapped};
 use crate::model::{GreenThreads, Stack};
 use crate::views::escape::clean;
-use crate::views::grouping::{self, Places};
+use crate::views::grouping::{self, WaitPoints};
 use crate::views::{Context, words};
 
 pub(super) fn green_threads(
@@ -42,12 +43,13 @@ pub(super) fn green_threads(
     }
 }
 
-/// Where a task waits, if that is known. Of several places, what they have in common stands once, below them.
+/// Where a task waits, if known. Frames that several branches have in common are shown once, below
+/// them.
 fn stacks(text: &mut String, stacks: &[Stack], cx: Context<'_>) {
     if !stacks.is_empty() {
         text.push('\n');
     }
-    let Places { branches, common } = grouping::places(stacks, cx);
+    let WaitPoints { branches, common } = grouping::wait_points(stacks, cx);
     match &branches[..] {
         [] => {}
         [only] => frames(text, only, 0),

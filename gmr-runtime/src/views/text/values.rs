@@ -1,4 +1,4 @@
-//! Values as nested `key = value`, two blanks a level, as oslo.reports has them.
+//! Values as nested `key = value` lines, indented by two blanks per level, as in `oslo.reports`.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use crate::model::Value;
 use crate::views::escape::clean;
 use crate::views::words;
 
-/// Writes a value that stands by itself: the entries of a map, the items of a list, or one line.
+/// Writes a value without a key: the entries of a map, the items of a list, or one line.
 pub(super) fn write(text: &mut String, value: &Value, depth: usize) {
     match value {
         Value::Map(entries) if !entries.is_empty() => {
@@ -27,7 +27,7 @@ pub(super) fn write(text: &mut String, value: &Value, depth: usize) {
     }
 }
 
-/// `key = value`, or `key =` with what is nested on the lines below.
+/// `key = value`, or `key =` with nested values on the lines below.
 pub(super) fn entry(text: &mut String, key: &str, value: &Value, depth: usize) {
     indent(text, depth);
     text.push_str(&clean(key));
@@ -56,7 +56,7 @@ fn list_item(text: &mut String, item: &Value, depth: usize) {
         let _ = writeln!(text, "- {short}");
         return;
     }
-    // The first line of a nested item takes the place of its indentation after the dash.
+    // The dash takes the place of the first line's indentation.
     let mut nested = String::new();
     write(&mut nested, item, depth + 1);
     indent(text, depth);
@@ -64,9 +64,9 @@ fn list_item(text: &mut String, item: &Value, depth: usize) {
     text.push_str(&nested[2 * (depth + 1)..]);
 }
 
-/// A list of a few plain items, on one line.
+/// A short list of scalars, on one line.
 fn short_list(value: &Value) -> Option<String> {
-    const LONGEST: usize = 60;
+    const MAX_LENGTH: usize = 60;
     let Value::List(items) = value else { return None };
     if items.is_empty() || items.iter().any(is_nested) {
         return None;
@@ -77,7 +77,7 @@ fn short_list(value: &Value) -> Option<String> {
             line.push_str(", ");
         }
         push_scalar(&mut line, item);
-        if line.len() > LONGEST {
+        if line.len() > MAX_LENGTH {
             return None;
         }
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_two_blanks_a_level() {
+    fn nested_values_are_indented() {
         let value = map([
             ("host", text("db1")),
             ("port", Value::Unsigned(5432)),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_stands_below_its_key() {
+    fn a_long_list_is_below_its_key() {
         let mut written = String::new();
         entry(&mut written, "paths", &Value::List(vec![text(&"x".repeat(40)), text(&"y".repeat(40))]), 0);
         assert_eq!(written, format!("paths =\n  - {}\n  - {}\n", "x".repeat(40), "y".repeat(40)));

@@ -1,8 +1,8 @@
-//! Findings.
+//! The wording of findings.
 
 use crate::model::Severity;
 
-/// What is said where there are none.
+/// Shown if there are no findings.
 pub(in crate::views) const NO_FINDINGS: &str = "no problems detected";
 
 /// `error`, `warning`, `info`

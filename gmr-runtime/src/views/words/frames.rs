@@ -1,11 +1,11 @@
-//! Frames.
+//! The wording of frames.
 
 use std::borrow::Cow;
 
 use crate::model::Frame;
 use crate::views::escape::clean;
 
-/// `module+0xoffset`, or the bare address where no module covers it.
+/// `module+0xoffset`, or the address alone if no module contains it.
 pub(in crate::views) fn place(frame: &Frame) -> String {
     match (&frame.module, frame.module_offset) {
         (Some(module), Some(offset)) => format!("{}+{offset:#x}", clean(module)),
@@ -13,7 +13,8 @@ pub(in crate::views) fn place(frame: &Frame) -> String {
     }
 }
 
-/// The path without what is the same for every crate and every build: where cargo keeps its sources, and the hash of the compiler's. The model has it whole.
+/// The path without cargo's registry directory and without the compiler's hash. The model has the
+/// full path.
 pub(in crate::views) fn short_path(path: &str) -> Cow<'_, str> {
     let registry =
         path.split_once("/registry/src/").and_then(|(_, rest)| rest.split_once('/')).map(|(_, rest)| rest);

@@ -1,6 +1,5 @@
-//! What a report says in words, the same in every view that a person reads. Whatever comes from data
-//! has passed [`clean`](super::escape::clean) here: it can neither move a cursor nor pretend to be
-//! another line.
+//! The wording that text and HTML share. Data is escaped here by [`clean`](super::escape::clean),
+//! so that it can neither move the cursor nor pass for another line of the report.
 
 mod findings;
 mod frames;
@@ -20,5 +19,5 @@ pub(super) use tasks::{described, tasks_facts, tasks_named, tasks_title, totals,
 pub(super) use threads::{label, threads_facts, threads_title};
 pub(super) use values::scalar;
 
-/// A key and what stands behind it.
+/// A key and its value.
 pub(super) type Field = (&'static str, String);

@@ -1,4 +1,4 @@
-//! The heading and the last line.
+//! The wording of the heading and of the last line.
 
 use super::Field;
 use crate::model::{Heading, Sender, Summary, Trigger};
@@ -44,7 +44,7 @@ pub(in crate::views) fn trigger(trigger: &Trigger) -> String {
 }
 
 fn sender(sender: &Sender) -> String {
-    // A sender outside of this process's namespace has no id in it.
+    // A process outside this PID namespace has no id in it.
     let process = match sender.pid {
         0 => "a process outside of this namespace".to_owned(),
         pid => format!("process {pid}"),

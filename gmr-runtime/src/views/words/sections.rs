@@ -1,4 +1,4 @@
-//! Package, processes, and what becomes of a section that fails.
+//! The wording of the package, of processes, and of sections that failed.
 
 use super::Field;
 use crate::model::{Content, Ids, Overdue, Package, Panicked, Process};
@@ -39,7 +39,7 @@ pub(in crate::views) fn process(value: &Process) -> Vec<Field> {
     fields
 }
 
-/// What became of a generator that has nothing to show, or not what it was asked for; its lines are not cleaned yet.
+/// Why a section has no content. The caller escapes the text, which can have several lines.
 pub(in crate::views) fn failure(content: &Content) -> Option<String> {
     Some(match content {
         Content::Nothing => "(nothing to show)".to_owned(),
@@ -70,7 +70,7 @@ fn ids(ids: Ids) -> String {
     format!("{} real, {} effective, {} saved", ids.real, ids.effective, ids.saved)
 }
 
-/// An argument, quoted where it would not be read as one.
+/// A command-line argument, quoted if it is empty or contains whitespace.
 fn quoted(argument: &str) -> String {
     let clean = clean(argument);
     if clean.is_empty() || clean.contains(char::is_whitespace) {

@@ -1,12 +1,12 @@
-//! Tasks and their runtimes.
+//! The wording of tasks and runtimes.
 
 use crate::model::{Runtime, Task, TaskState};
 use crate::units::{counted, duration};
 use crate::views::escape::clean;
-use crate::views::grouping::{lasting, rank};
+use crate::views::grouping::{state_rank, time_in_state};
 
-/// How many tasks of a group are named, the oldest first.
-const NAMED: usize = 8;
+/// The most tasks of a group that are listed, those longest in their state first.
+const MAX_NAMED: usize = 8;
 
 /// `Task #12 (orders::checkout)`, `17 tasks like this: orders::checkout`
 pub(in crate::views) fn tasks_title(group: &[&Task]) -> String {
@@ -40,7 +40,7 @@ pub(in crate::views) fn tasks_facts(group: &[&Task]) -> Vec<String> {
         TaskState::New => "never polled",
         TaskState::Polling { .. } => return lines,
     };
-    let (longest, shortest) = (lasting(first), group.last().map_or(0, |task| lasting(task)));
+    let (longest, shortest) = (time_in_state(first), group.last().map_or(0, |task| time_in_state(task)));
     let range = match group {
         [_] => duration(longest),
         _ => format!("{} (the longest) to {}", duration(longest), duration(shortest)),
@@ -49,7 +49,7 @@ pub(in crate::views) fn tasks_facts(group: &[&Task]) -> Vec<String> {
     lines
 }
 
-/// What a task is doing, in a word or two.
+/// What a task is doing, in one or two words.
 #[cfg(feature = "html")]
 pub(in crate::views) fn task_state(state: &TaskState) -> &'static str {
     match state {
@@ -66,14 +66,14 @@ pub(in crate::views) fn tasks_named(group: &[&Task]) -> Vec<String> {
         [task] if task.labels.is_empty() => Vec::new(),
         [task] => vec![labels(task)],
         _ => {
-            let more = group.len().saturating_sub(NAMED);
+            let more = group.len().saturating_sub(MAX_NAMED);
             let tail = (more > 0).then(|| format!("and {more} more"));
-            group.iter().take(NAMED).map(|task| labelled(task)).chain(tail).collect()
+            group.iter().take(MAX_NAMED).map(|task| labelled(task)).chain(tail).collect()
         }
     }
 }
 
-/// Of how many tasks of known runtimes nothing is shown.
+/// A note on the tasks of known runtimes that are not tracked.
 pub(in crate::views) fn untracked(tasks: &[Task], runtimes: &[Runtime]) -> Option<String> {
     let alive: usize = runtimes.iter().map(|runtime| runtime.alive_tasks).sum();
     let hidden = alive.checked_sub(tasks.len()).filter(|hidden| *hidden > 0)?;
@@ -89,7 +89,7 @@ pub(in crate::views) fn totals(tasks: &[Task]) -> String {
     }
     let mut counts = [0_usize; 4];
     for task in tasks {
-        counts[rank(&task.state)] += 1;
+        counts[state_rank(&task.state)] += 1;
     }
     let names = ["being polled", "woken and not polled", "waiting", "not polled yet"];
     let parts = [2, 0, 1, 3].map(|kind: usize| (counts[kind], names[kind]));

@@ -1,4 +1,4 @@
-//! Threads, and what they wait for.
+//! The wording of threads, and of what they wait for.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -19,10 +19,10 @@ pub(in crate::views) fn threads_title(group: &[&Thread]) -> String {
     format!("Thread {}{role}", label(thread))
 }
 
-/// What is known of a thread, or of a group together.
+/// The facts about a thread, or about a group as a whole.
 pub(in crate::views) fn threads_facts(group: &[&Thread]) -> Vec<String> {
     if let [thread] = group {
-        return facts(thread).into_iter().chain(thread.waiting.as_ref().map(phrase)).collect();
+        return facts(thread).into_iter().chain(thread.waiting.as_ref().map(wait)).collect();
     }
     let states = tally(group.iter().filter_map(|thread| thread.state.as_deref()));
     let total = |cpu: fn(&Thread) -> Option<u64>| group.iter().filter_map(|thread| cpu(thread)).sum();
@@ -41,33 +41,35 @@ pub(in crate::views) fn label(thread: &Thread) -> String {
     }
 }
 
-/// What the threads of a group wait for: the most frequent first, each with its count where it is not that of all.
+/// What the threads of a group wait for, the most frequent first. A count precedes each, unless it
+/// is the same for all.
 fn waits(threads: &[&Thread]) -> Vec<String> {
-    /// A pool whose threads each wait on something of their own would fill the page.
-    const MOST: usize = 5;
-    // Parked threads: each on its own, and none of the addresses says anything.
+    /// For a pool whose threads all wait on different things.
+    const MAX_LINES: usize = 5;
+    // Parked threads: each waits on its own futex, whose address is of no use.
     let alone = |waiting: &Waiting| {
         waiting.futex.is_some() && waiting.futex_others == 0 && waiting.kernel_function.is_none()
     };
     let waiting = || threads.iter().filter_map(|thread| thread.waiting.as_ref());
     let parked = waiting().filter(|waiting| alone(waiting)).count() > 1;
     let counted = count(waiting().map(|waiting| (!(parked && alone(waiting))).then_some(waiting)));
-    let said = |waiting: Option<&Waiting>| match waiting {
-        Some(waiting) => phrase(waiting),
+    let wait_of = |waiting: Option<&Waiting>| match waiting {
+        Some(waiting) => wait(waiting),
         None => "waiting on a futex each".to_owned(),
     };
     if let [(waiting, count)] = counted[..]
         && count == threads.len()
     {
-        return vec![said(waiting)];
+        return vec![wait_of(waiting)];
     }
-    let more = counted.len().saturating_sub(MOST);
+    let more = counted.len().saturating_sub(MAX_LINES);
     let more = (more > 0).then(|| format!("and {more} more such lines"));
-    let most = counted.into_iter().take(MOST).map(|(waiting, count)| format!("{count} x {}", said(waiting)));
+    let most =
+        counted.into_iter().take(MAX_LINES).map(|(waiting, count)| format!("{count} x {}", wait_of(waiting)));
     most.chain(more).collect()
 }
 
-/// `30 sleeping, 1 running`; the word alone where there is but one.
+/// `30 sleeping, 1 running`, or `sleeping` if all are.
 fn tally<'a>(words: impl Iterator<Item = &'a str>) -> String {
     match &count(words)[..] {
         [(word, _)] => clean(word).into_owned(),
@@ -78,7 +80,7 @@ fn tally<'a>(words: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// Each distinct one with how often it occurs, the most frequent first.
+/// Each distinct item and its count, the most frequent first.
 fn count<T: Ord>(all: impl Iterator<Item = T>) -> Vec<(T, usize)> {
     let mut counts: BTreeMap<T, usize> = BTreeMap::new();
     all.for_each(|one| *counts.entry(one).or_default() += 1);
@@ -93,7 +95,7 @@ fn facts(thread: &Thread) -> Option<String> {
     let times = thread.cpu_user_ms.zip(thread.cpu_system_ms);
     let times = times.map(|(user, system)| format!("cpu = {}", cpu(user, system)));
     let last = thread.last_cpu.map(|cpu| format!("last on CPU {cpu}"));
-    // Nearly every thread has this one.
+    // `other` is the default.
     let policy = thread.policy.as_ref().filter(|policy| *policy != "other");
     let policy = policy.map(|policy| format!("policy = {}", clean(policy)));
     let facts: Vec<String> = [state, times, last, policy].into_iter().flatten().collect();
@@ -105,8 +107,8 @@ fn cpu(user_ms: u64, system_ms: u64) -> String {
     format!("{} user + {} system", seconds(user_ms), seconds(system_ms))
 }
 
-/// What a thread waits for, as one would say it.
-pub(in crate::views) fn phrase(waiting: &Waiting) -> String {
+/// What a thread waits for.
+pub(in crate::views) fn wait(waiting: &Waiting) -> String {
     let call = clean(&waiting.call);
     let about = match (waiting.futex, waiting.descriptor) {
         (Some(address), _) => {
@@ -140,42 +142,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_thread_waits_for_is_said_in_words() {
+    fn a_wait_names_the_call_and_its_object() {
         let waiting = |call: &str| Waiting { call: call.into(), ..Waiting::default() };
         let futex = Waiting { futex: Some(0x7f01), futex_others: 3, ..waiting("futex") };
-        assert_eq!(phrase(&futex), "waiting on futex 0x7f01 (with 3 others)");
+        assert_eq!(wait(&futex), "waiting on futex 0x7f01 (with 3 others)");
         let read = Waiting { descriptor: Some(5), target: Some("pipe:[17]".into()), ..waiting("read") };
-        assert_eq!(phrase(&read), "waiting in read from fd 5: pipe:[17]");
+        assert_eq!(wait(&read), "waiting in read from fd 5: pipe:[17]");
         let stuck = Waiting { kernel_function: Some("nfs_wait".into()), ..read };
         assert_eq!(
-            phrase(&stuck),
+            wait(&stuck),
             "in uninterruptible sleep in nfs_wait, waiting in read from fd 5: pipe:[17]"
         );
-        assert_eq!(phrase(&waiting("nanosleep")), "waiting in nanosleep");
+        assert_eq!(wait(&waiting("nanosleep")), "waiting in nanosleep");
     }
 
     #[test]
     fn parked_threads_are_counted_together_also_where_one_of_them_is_awake() {
         let parked = |address| Waiting { call: "futex".into(), futex: Some(address), ..Waiting::default() };
-        let told = |waiting: Vec<Option<Waiting>>| {
+        let waits_of = |waiting: Vec<Option<Waiting>>| {
             let threads: Vec<Thread> = waiting.into_iter().map(thread).collect();
             waits(&threads.iter().collect::<Vec<_>>())
         };
-        assert_eq!(told(vec![Some(parked(8)), Some(parked(16))]), ["waiting on a futex each"]);
-        assert_eq!(told(vec![Some(parked(8)), None, Some(parked(16))]), ["2 x waiting on a futex each"]);
-        assert_eq!(told(vec![Some(parked(8)), None]), ["1 x waiting on futex 0x8"]);
+        assert_eq!(waits_of(vec![Some(parked(8)), Some(parked(16))]), ["waiting on a futex each"]);
+        assert_eq!(waits_of(vec![Some(parked(8)), None, Some(parked(16))]), ["2 x waiting on a futex each"]);
+        assert_eq!(waits_of(vec![Some(parked(8)), None]), ["1 x waiting on futex 0x8"]);
         let shared = Waiting { futex_others: 1, ..parked(32) };
-        assert_eq!(told(vec![Some(shared.clone()); 2]), ["waiting on futex 0x20 (with 1 other)"]);
+        assert_eq!(waits_of(vec![Some(shared.clone()); 2]), ["waiting on futex 0x20 (with 1 other)"]);
         let several =
             [Some(shared.clone()), Some(shared), Some(parked(8)), Some(parked(16)), Some(parked(24))];
         assert_eq!(
-            told(several.to_vec()),
+            waits_of(several.to_vec()),
             ["3 x waiting on a futex each", "2 x waiting on futex 0x20 (with 1 other)"]
         );
     }
 
     #[test]
-    fn of_many_different_waits_the_most_frequent_are_said() {
+    fn of_many_different_waits_the_most_frequent_are_listed() {
         let read =
             |descriptor| Waiting { call: "read".into(), descriptor: Some(descriptor), ..Waiting::default() };
         let threads: Vec<Thread> = (0..8).chain([7]).map(|fd| thread(Some(read(fd)))).collect();

@@ -1,11 +1,11 @@
-//! Values of sections and of the configuration.
+//! The wording of values.
 
 use std::borrow::Cow;
 
 use crate::model::Value;
 use crate::views::escape::clean;
 
-/// A value that holds no others.
+/// A value that contains no others.
 pub(in crate::views) fn scalar(value: &Value) -> Cow<'_, str> {
     match value {
         Value::Null => "none".into(),
@@ -13,7 +13,7 @@ pub(in crate::views) fn scalar(value: &Value) -> Cow<'_, str> {
         Value::Signed(value) => value.to_string().into(),
         Value::Unsigned(value) => value.to_string().into(),
         Value::Float(value) => format!("{value:?}").into(),
-        // Empty text would look like something nested that is missing.
+        // Without quotes, empty text would look like a missing value.
         Value::Text(value) if value.is_empty() => "''".into(),
         Value::Text(value) => clean(value),
         Value::List(_) => "[]".into(),
