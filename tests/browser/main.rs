@@ -194,7 +194,7 @@ fn unfolds(page: &Page) {
     for _ in 0..2 {
         browser.click("#fold");
         assert_eq!(page.visible("details.group[open]"), 0);
-        browser.click(".findings .suspicion a");
+        browser.click(".findings .warning a");
         browser.wait_until("document.querySelector(location.hash)?.closest('details').open");
         browser.wait_until(TARGET_IS_IN_VIEW);
     }
