@@ -54,7 +54,7 @@ impl Tool {
             Tool::Deny => Source::CratesIo { package: "cargo-deny", version: "0.20" },
             Tool::Hack => Source::CratesIo { package: "cargo-hack", version: "0.6" },
             Tool::Fuzz => Source::CratesIo { package: "cargo-fuzz", version: "0.13" },
-            Tool::SemverChecks => Source::CratesIo { package: "cargo-semver-checks", version: "0.47" },
+            Tool::SemverChecks => Source::CratesIo { package: "cargo-semver-checks", version: "0.51" },
         }
     }
 
