@@ -20,6 +20,11 @@ pub(crate) fn milliseconds(microseconds: u64) -> String {
     }
 }
 
+/// A limit that somebody chose: `2 s`, `1500 ms`.
+pub(crate) fn limit(ms: u64) -> String {
+    if ms > 0 && ms.is_multiple_of(1_000) { format!("{} s", ms / 1_000) } else { format!("{ms} ms") }
+}
+
 /// `3 d 4 h 5 min 6 s`, from the first unit that is not zero.
 pub(crate) fn uptime(ms: u64) -> String {
     let seconds = ms / 1000;
@@ -44,6 +49,7 @@ mod tests {
         assert_eq!(milliseconds(12_345_678), "12.3 s");
         assert_eq!(duration(9_999), "9999 ms");
         assert_eq!(duration(12_345), "12.3 s");
+        assert_eq!((limit(2_000), limit(1_500), limit(0)), ("2 s".into(), "1500 ms".into(), "0 ms".into()));
         assert_eq!(uptime(93_784_000), "1 d 2 h 3 min 4 s");
     }
 }

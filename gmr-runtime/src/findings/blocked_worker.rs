@@ -1,10 +1,12 @@
-//! `task.blocks-worker`: a task whose poll does not return, which keeps its thread from all others.
+//! `task.blocks-worker`: a task whose poll takes long, so that its worker thread runs no other
+//! task.
 
 use super::facts::{Facts, finding};
 use crate::model::{Finding, Severity, TaskState};
 use crate::units::duration;
 
-/// A shorter poll is not worth a finding.
+/// Polls that take at least this long are reported. A poll should return within some 100 us; this
+/// is ten thousand times that.
 const LONG_POLL_MS: u64 = 1_000;
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
@@ -17,7 +19,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         let worker = thread.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         let (id, name, time) = (task.id, &task.name, duration(*polling_ms));
         let message = format!(
-            "task #{id} ({name}) blocks its worker: thread #{tid}{worker} has been inside its poll for {time}"
+            "task #{id} ({name}) blocks its worker: thread #{tid}{worker} has been polling it for {time}"
         );
         let finding = finding("task.blocks-worker", Severity::Error, message);
         findings.push(Finding { threads: vec![*tid], tasks: vec![id], ..finding });

@@ -1,15 +1,15 @@
-//! What a rule may look at, and how it says what it found.
+//! The data that rules read, and helpers to word what they find.
 
 use crate::model::{Content, Finding, Frame, Section, Severity, Stack, Task, Thread};
 
-/// Everything that a rule may look at.
+/// The data that rules read.
 pub(super) struct Facts<'a> {
     pub(super) sections: &'a [Section],
     pub(super) frames: &'a [Frame],
 }
 
 impl<'a> Facts<'a> {
-    /// The program's threads, without gmr's own.
+    /// The program's threads, without gmr's.
     pub(super) fn threads(&self) -> impl Iterator<Item = &'a Thread> {
         let threads = self.sections.iter().filter_map(|section| match &section.content {
             Content::Threads(threads) => Some(&threads.threads),
@@ -37,7 +37,7 @@ pub(super) fn finding(code: &str, severity: Severity, message: String) -> Findin
     Finding { code, severity, message, threads: Vec::new(), tasks: Vec::new(), section: None }
 }
 
-/// One finding about all of these threads, if there are any.
+/// One finding about all of these threads. None if there are no threads.
 pub(super) fn about_threads(
     code: &str,
     severity: Severity,
@@ -56,12 +56,12 @@ pub(super) fn ids(threads: &[&Thread]) -> Vec<u32> {
     threads.iter().map(|thread| thread.tid).collect()
 }
 
-/// `1 thread is ..`, `3 threads are ..`
+/// `1 thread is ...`, `3 threads are ...`
 pub(super) fn count(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// The first few, and how many more.
+/// The names of the first few threads, and the number of the others.
 pub(super) fn names(threads: &[&Thread]) -> String {
     const MAX_NAMES: usize = 5;
     let shown: Vec<String> = threads.iter().take(MAX_NAMES).map(|thread| name(thread)).collect();

@@ -1,8 +1,8 @@
-//! `section.failed`: a section, or a group of the configuration, that could not be made.
+//! `section.failed`: a section or a configuration group whose generator failed.
 
 use super::facts::{Facts, finding};
 use crate::model::{Content, Finding, Severity};
-use crate::units::duration;
+use crate::units::{duration, limit};
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -25,19 +25,19 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     findings
 }
 
-/// What became of a section that failed, as the rest of a sentence.
+/// How a section failed, as a predicate. `None` if it did not.
 fn failure(content: &Content) -> Option<String> {
     let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     Some(match content {
         Content::Error(message) => format!("failed: {}", first_line(message)),
         Content::Panicked(panicked) => format!("panicked: {}", first_line(&panicked.message)),
         Content::TimedOut(late) => {
-            let (after, tid) = (duration(late.deadline_ms), late.overdue.tid);
-            format!("timed out after {after}; it still runs on thread #{tid}")
+            let (after, tid) = (limit(late.deadline_ms), late.overdue.tid);
+            format!("timed out after {after}; still running on thread #{tid}")
         }
         Content::StillRunning(overdue) => {
-            let (since, tid) = (duration(overdue.running_ms), overdue.tid);
-            format!("has been running since an earlier report, for {since}, on thread #{tid}")
+            let (time, tid) = (duration(overdue.running_ms), overdue.tid);
+            format!("was skipped: still running from an earlier report ({time}, thread #{tid})")
         }
         Content::Skipped(reason) => format!("was skipped: {}", first_line(reason)),
         Content::Package(_)

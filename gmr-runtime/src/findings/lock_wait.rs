@@ -1,4 +1,4 @@
-//! `thread.lock-wait`: threads that wait for a lock, one finding for each lock.
+//! `thread.lock-wait`: threads that wait for a lock, one finding per lock.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,15 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         }
     }
     let of_lock = |(futex, waiting): (u64, Vec<&Thread>)| {
-        let threads = count(waiting.len(), "thread waits for a lock", "threads wait for the same lock");
+        let threads =
+            count(waiting.len(), "thread is waiting for a lock", "threads are waiting for the same lock");
         let message = format!("{threads} (futex {futex:#x}): {}", names(&waiting));
         Finding { threads: ids(&waiting), ..finding("thread.lock-wait", Severity::Warning, message) }
     };
     locks.into_iter().map(of_lock).collect()
 }
 
-/// Whether the innermost frames are in a function that waits for a lock.
+/// Whether one of the innermost functions is known to wait for a lock.
 fn waits_for_a_lock(facts: &Facts<'_>, thread: &Thread) -> bool {
     const LOCKS: [&str; 7] = [
         "lock_contended",
@@ -32,7 +33,8 @@ fn waits_for_a_lock(facts: &Facts<'_>, thread: &Thread) -> bool {
         "pthread_rwlock_",
         "__lll_lock_wait",
     ];
-    /// So many frames: those between the system call and the lock's function, inlined ones too.
+    /// Frames to search: enough for those between the system call and the lock's function, with
+    /// inlined ones.
     const INNERMOST: usize = 8;
     facts.frames_of(&thread.stack).take(INNERMOST).any(|frame| {
         let function = frame.function.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `thread.no-stack`: threads whose stack could not be taken.
+//! `thread.no-stack`: threads whose stack could not be captured.
 
 use super::facts::{Facts, about_threads};
 use crate::model::{Finding, Severity, Thread};

@@ -1,7 +1,8 @@
-//! What is wrong, or may be: rules over the model of a report.
+//! Detects problems: rules over the sections of a report.
 //!
-//! Each rule is a file. A rule sees the sections and nothing else: it reads no file, asks no
-//! thread, and says no more than the sections say. What it finds names its evidence by id.
+//! Each rule is a file. A rule reads the sections and nothing else: no files, no threads. Its
+//! message claims no more than the sections show, and it names the threads, tasks and section
+//! concerned.
 
 mod blocked_worker;
 mod facts;
@@ -16,7 +17,7 @@ mod uninterruptible;
 use self::facts::Facts;
 use crate::model::{Finding, Frame, Section};
 
-/// What the rules find in these sections, the worst first.
+/// The findings in these sections, the most severe first.
 pub(crate) fn find(sections: &[Section], frames: &[Frame]) -> Vec<Finding> {
     const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 8] = [
         failed_section::find,
@@ -30,7 +31,7 @@ pub(crate) fn find(sections: &[Section], frames: &[Frame]) -> Vec<Finding> {
     ];
     let facts = Facts { sections, frames };
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule(&facts)).collect();
-    // Stable, so that findings of one severity keep the order of the rules.
+    // Stable: findings of the same severity keep the order of the rules.
     findings.sort_by_key(|finding| finding.severity);
     findings
 }

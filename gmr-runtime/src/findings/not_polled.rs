@@ -1,4 +1,4 @@
-//! `task.not-polled`: tasks that were woken for the report, and that no thread has polled since.
+//! `task.not-polled`: tasks that were woken for the report and not polled since.
 
 use super::facts::{Facts, count, finding};
 use crate::model::{Finding, Severity, TaskState};
@@ -14,7 +14,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     if woken.is_empty() {
         return Vec::new();
     }
-    // The one that has waited longest first.
+    // The longest wait first.
     woken.sort_by_key(|&(_, waited)| std::cmp::Reverse(waited));
     let tasks = count(woken.len(), "task was woken", "tasks were woken");
     let message = format!("{tasks} and not polled since: all runtime workers may be busy");

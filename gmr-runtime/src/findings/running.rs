@@ -1,4 +1,4 @@
-//! `thread.running`: threads that ran, or waited for a processor, when the report looked at them.
+//! `thread.running`: threads that were running, or ready to run, when the report was made.
 
 use super::facts::{Facts, about_threads};
 use crate::model::{Finding, Severity, Thread};

@@ -1,4 +1,4 @@
-//! For each rule, a report in which it fires, and one that differs in what the rule is about alone.
+//! For each rule, a report in which it fires, and a report in which it does not.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ fn section(title: &str, content: Content) -> Section {
     Section { title: title.to_owned(), took_us: 0, content }
 }
 
-/// What is found about these threads, all in the function `function`.
+/// The findings for these threads, all in the function `function`.
 fn about(threads: Vec<Thread>, function: &str) -> Vec<Finding> {
     let frames = [Frame { function: Some(function.to_owned()), ..Frame::default() }];
     let threads = Threads { threads, notes: Vec::new() };
@@ -67,7 +67,7 @@ fn waiting_on(futex: u64) -> Waiting {
 const LOCK: &str = "std::sys::sync::mutex::futex::Mutex::lock_contended";
 
 #[test]
-fn a_sleeping_thread_and_a_whole_section_are_no_findings() {
+fn a_sleeping_thread_and_a_section_that_succeeded_are_no_findings() {
     assert_eq!(about(vec![thread(1, "a")], "shop::main"), []);
     assert_eq!(find(&[section("Cache", Content::Text("warm".to_owned()))], &[]), []);
     assert_eq!(find(&[], &[]), []);
@@ -82,14 +82,14 @@ fn threads_are_grouped_by_the_lock_they_wait_for() {
     assert_eq!(findings[0].threads, [1, 3]);
     assert_eq!(findings[1].threads, [2]);
     assert_eq!(findings[0].severity, Severity::Warning);
-    assert!(findings[0].message.starts_with("2 threads wait for the same lock"), "{findings:?}");
-    assert!(findings[1].message.starts_with("1 thread waits for a lock"), "{findings:?}");
+    assert!(findings[0].message.starts_with("2 threads are waiting for the same lock"), "{findings:?}");
+    assert!(findings[1].message.starts_with("1 thread is waiting for a lock"), "{findings:?}");
     // A parked thread waits on a futex too.
     assert_eq!(about(threads.to_vec(), "std::thread::park"), []);
 }
 
 #[test]
-fn gmrs_own_threads_are_not_looked_at() {
+fn gmrs_own_threads_are_ignored() {
     let own = Thread { role: Role::Gmr, waiting: Some(waiting_on(16)), ..thread(1, "gmr section") };
     assert_eq!(about(vec![own], LOCK), []);
 }
@@ -110,7 +110,7 @@ fn a_thread_without_a_stack_is_found() {
 }
 
 #[test]
-fn running_threads_are_worth_knowing_and_the_first_are_named() {
+fn running_threads_are_an_info_that_names_the_first() {
     let running = |tid| Thread { state: Some("running".to_owned()), ..thread(tid, "w") };
     let findings = about((1..=7).map(running).collect(), "shop::compute");
     assert_eq!(codes(&findings), ["thread.running"]);
@@ -120,7 +120,7 @@ fn running_threads_are_worth_knowing_and_the_first_are_named() {
 }
 
 #[test]
-fn a_failed_section_is_found_and_the_worst_comes_first() {
+fn failed_sections_are_found_and_come_first() {
     let (stack, tid) = (Stack::default(), 9);
     let overdue = || Overdue { tid, running_ms: 12_000, stack: stack.clone() };
     let panicked = Panicked { message: "no cache\nsecond".to_owned(), location: None, stack: stack.clone() };
@@ -143,8 +143,8 @@ fn a_failed_section_is_found_and_the_worst_comes_first() {
     assert_eq!(codes(&findings), expected);
     let messages: Vec<_> = findings.iter().map(|finding| finding.message.as_str()).collect();
     assert_eq!(messages[0], "Cache panicked: no cache");
-    assert!(messages[1].starts_with("Queue timed out after 2000 ms"), "{messages:?}");
-    assert!(messages[2].contains("12.0 s") && messages[2].contains("thread #9"), "{messages:?}");
+    assert!(messages[1].starts_with("Queue timed out after 2 s; "), "{messages:?}");
+    assert!(messages[2].ends_with("an earlier report (12.0 s, thread #9)"), "{messages:?}");
     assert_eq!(messages[3], "Mail was skipped: no thread");
     assert_eq!(messages[4], "database failed: not loaded");
     assert_eq!(findings[4].section.as_deref(), Some("Configuration"));
@@ -159,7 +159,7 @@ fn a_long_poll_blocks_its_worker_and_a_short_one_does_not() {
 }
 
 #[test]
-fn tasks_that_no_thread_polls_are_found_together() {
+fn tasks_that_were_not_polled_are_found_together() {
     let woken = |waiting_ms| TaskState::Woken { woken_ms: 400, waiting_ms };
     let findings = about_tasks(vec![task(1, woken(5)), task(2, woken(50)), task(3, woken(u64::MAX))]);
     assert_eq!(codes(&findings), ["task.not-polled"]);
@@ -167,7 +167,7 @@ fn tasks_that_no_thread_polls_are_found_together() {
 }
 
 #[test]
-fn the_longest_wait_is_worth_knowing() {
+fn the_longest_wait_is_an_info() {
     let waiting = |waiting_ms| TaskState::Waiting { waiting_ms };
     let findings = about_tasks(vec![task(1, waiting(5)), task(2, waiting(50)), task(3, waiting(50))]);
     assert_eq!(codes(&findings), ["task.longest-wait"]);

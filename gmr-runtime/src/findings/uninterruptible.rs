@@ -1,5 +1,5 @@
-//! `thread.uninterruptible`: threads in a wait that no signal ends, for a disk or a network file
-//! system as a rule.
+//! `thread.uninterruptible`: threads in a wait that no signal interrupts, typically for a disk or a
+//! network file system.
 
 use super::facts::{Facts, about_threads};
 use crate::model::{Finding, Severity, Thread};

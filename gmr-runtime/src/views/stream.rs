@@ -130,7 +130,7 @@ mod tests {
         let late = String::from_utf8(stream.piece(&Piece::Slow)).unwrap();
         let (follow, package) = (late.find(" Findings ").unwrap(), late.find(" Package ").unwrap());
         assert!(follow < package, "{late}");
-        assert!(late.contains("not known yet; they follow the sections\n"), "{late}");
+        assert!(late.contains("not known yet; see the end of the report\n"), "{late}");
         // From here on, sections are written at once.
         assert!(!stream.piece(&section).is_empty());
         assert!(stream.piece(&Piece::Slow).is_empty());

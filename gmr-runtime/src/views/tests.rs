@@ -378,11 +378,13 @@ proptest! {
         prop_assert!(select(&page, "[onclick], [onerror], iframe, object, img, base, form, link").is_empty());
         let titles: Vec<_> = select(&page, "main > section > h2").iter().map(|title| whole(*title)).collect();
         let expected: Vec<_> = report.sections.iter().map(|section| clean(&section.title).into_owned()).collect();
-        prop_assert_eq!(titles.into_iter().filter(|title| title != "All stacks").collect::<Vec<_>>(), expected.clone());
+        prop_assert_eq!(titles.into_iter().filter(|title| title != "All stacks").collect::<Vec<_>>(), expected);
         let cx = Context { frames: &report.frames, detail: Detail::Short };
         let findings = select(&page, "#findings li").iter().map(|finding| whole(*finding)).collect::<Vec<_>>();
-        let messages = report.findings.iter().map(|finding| clean(&finding.message).into_owned());
-        prop_assert_eq!(findings, messages.collect::<Vec<_>>());
+        let expected = report.findings.iter().map(|finding| {
+            format!("{} {}", words::severity(finding.severity), clean(&finding.message))
+        });
+        prop_assert_eq!(findings, expected.collect::<Vec<_>>());
         for section in &report.sections {
             match &section.content {
                 Content::Threads(threads) => all_threads(&page, threads, cx),

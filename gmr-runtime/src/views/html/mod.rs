@@ -113,7 +113,7 @@ fn graph(drawing: &str) -> Markup {
     html! {
         section #stacks {
             h2 { "All stacks" }
-            p.note { "Each column is a stack, the outermost function on top; as wide as there are threads and tasks that have it. A click on a function zooms." }
+            p.note { "Each column is a stack, outermost function on top. Its width is the number of threads and tasks with that stack. Click a function to zoom in." }
             figure.flame { (PreEscaped(drawing)) }
         }
     }
@@ -144,6 +144,7 @@ fn finding(finding: &Finding, report: &Report) -> Markup {
     let (severity, message) = (words::severity(finding.severity), clean(&finding.message));
     html! {
         li class=(severity) {
+            span.severity { (severity) } " "
             @match about(finding, report) {
                 Some(anchor) => { a href={ "#" (anchor) } { (message) } }
                 None => { (message) }
@@ -258,8 +259,8 @@ fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Write) -> io::
     let groups = grouping::of_threads(others, style.cx.frames);
     let (before, after) = split_at_placeholder(html! {
         (notes(&section.notes))
-        @if style.cx.detail == Detail::Short { p.note { "Frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them." } }
-        @if groups.len() > VERBOSE_GROUPS { p.note { "Whole paths and source lines are shown in the first " (VERBOSE_GROUPS) " groups." } }
+        @if style.cx.detail == Detail::Short { p.note { "Runtime frames are omitted; set GMR_BACKTRACE=full to include them." } }
+        @if groups.len() > VERBOSE_GROUPS { p.note { "Only the first " (VERBOSE_GROUPS) " groups are shown with full paths and source lines." } }
         (PLACEHOLDER)
         @if !reporting.is_empty() {
             p.note { (counted(reporting.len(), "thread")) " making this report: " (thread_names(&reporting)) }
@@ -352,10 +353,10 @@ fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
                 [only] => { (frames(only, style)) }
                 many => {
                     @for (index, branch) in many.iter().enumerate() {
-                        p { "waiting at " (index + 1) " of " (many.len()) ":" }
+                        p { "branch " (index + 1) " of " (many.len()) ":" }
                         (frames(branch, style))
                     }
-                    @if !common.is_empty() { p { "all of them called by:" } (frames(&common, style)) }
+                    @if !common.is_empty() { p { "all branches called from:" } (frames(&common, style)) }
                 }
             }
             @for reason in group[0].stacks.iter().filter_map(|stack| stack.incomplete.as_ref()) { p.note { "incomplete: " (clean(reason)) } }
@@ -434,7 +435,7 @@ fn processes(section: &Processes) -> Markup {
 
 fn configuration(groups: &[Group], style: Style<'_>) -> Markup {
     html! {
-        @if groups.is_empty() { p.note { "no group is registered" } }
+        @if groups.is_empty() { p.note { "(no groups registered)" } }
         @for group in groups {
             details.group.config open {
                 summary { span.title { (clean(&group.title)) } }

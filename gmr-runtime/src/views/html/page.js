@@ -1,5 +1,4 @@
-// What the page does beyond what the browser does by itself: it filters and folds groups, and
-// scrolls to what a link points at. It loads and sends nothing.
+// Filters and folds groups, and scrolls to the target of a link. Loads and sends nothing.
 "use strict";
 (() => {
   const one = (selector) => document.querySelector(selector);
@@ -26,7 +25,7 @@
       const matching = in_state && (!wanted || text(group).includes(wanted));
       group.classList.toggle("out", !matching);
       if (matching) shown += 1;
-      // A group of options shows the rows that match, or all of them where its name matches.
+      // A configuration group shows the rows that match, or all rows if its title matches.
       const titled = config && text(group.querySelector("summary")).includes(wanted);
       for (const row of group.querySelectorAll("tr")) row.classList.toggle("out", !titled && !text(row).includes(wanted));
     }
@@ -38,7 +37,7 @@
   const set_all = (open) => groups.forEach((group) => { group.open = open; });
   one("#unfold").addEventListener("click", () => set_all(true));
   one("#fold").addEventListener("click", () => set_all(false));
-  // The flame graph has a width in pixels that follows the window's; paper has another one.
+  // The flame graph's width follows the window's, in pixels. Paper needs a relative width.
   addEventListener("beforeprint", () => {
     set_all(true);
     const drawing = one("#frames");
@@ -46,7 +45,7 @@
   });
   addEventListener("afterprint", () => dispatchEvent(new Event("resize")));
 
-  // The target of a link may be in a folded group, or filtered out.
+  // The target of a link can be in a folded group, or filtered out.
   const reveal = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
@@ -54,17 +53,17 @@
       if (place.tagName === "DETAILS") place.open = true;
       place.classList.remove("out");
     }
-    // A section or a group can be higher than the window: what has to be in view is its title. A
-    // name in a list is easier to find in the middle.
+    // A section or a group can be taller than the window: scroll to its title. A name in a list is
+    // easier to find in the middle of the window.
     target.scrollIntoView({ block: target.tagName === "SPAN" ? "center" : "start" });
   };
   addEventListener("hashchange", reveal);
-  // A second click on the same link changes no hash.
+  // A second click on the same link does not change the hash.
   addEventListener("click", (event) => {
     const link = event.target.closest("a");
     if (link && link.hash && link.hash === location.hash) setTimeout(reveal);
   });
-  // inferno's script takes Ctrl+F and F3 for the search in the flame graph. They stay the browser's,
+  // inferno's script binds Ctrl+F and F3 to the search in the flame graph. Leave them to the browser,
   // which searches the whole page.
   addEventListener("keydown", (event) => {
     if (event.key === "F3" || (event.ctrlKey && event.key.toLowerCase() === "f")) event.stopImmediatePropagation();

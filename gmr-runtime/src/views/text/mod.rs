@@ -73,7 +73,7 @@ pub(crate) fn findings(findings: &[Finding]) -> String {
 
 /// Announces the findings at the end, if they are not known in time.
 pub(crate) fn findings_follow() -> String {
-    format!("{}not known yet; they follow the sections\n\n", title(FINDINGS))
+    format!("{}not known yet; see the end of the report\n\n", title(FINDINGS))
 }
 
 /// One section, with its title.

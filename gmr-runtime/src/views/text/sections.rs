@@ -76,7 +76,7 @@ fn process(text: &mut String, value: &Process) {
 
 fn configuration(text: &mut String, groups: &[Group], cx: Context<'_>) {
     if groups.is_empty() {
-        text.push_str("no group is registered\n");
+        text.push_str("(no groups registered)\n");
     }
     for (index, group) in groups.iter().enumerate() {
         if index > 0 {
@@ -105,13 +105,13 @@ mod tests {
         let timed_out = Content::TimedOut(TimedOut { deadline_ms: 2_000, overdue: overdue.clone() });
         assert_eq!(
             shown(&timed_out),
-            "timed out after 2 s; still running on thread 4711\n  (no stack: it exited meanwhile)\n"
+            "timed out after 2 s; still running on thread #4711\n  (no stack: it exited meanwhile)\n"
         );
         let odd = Content::TimedOut(TimedOut { deadline_ms: 1_500, overdue: overdue.clone() });
         assert!(shown(&odd).starts_with("timed out after 1500 ms; "), "{}", shown(&odd));
         assert!(
             shown(&Content::StillRunning(overdue))
-                .contains("has not ended after 12 s; still running on thread 4711")
+                .starts_with("skipped: still running from an earlier report (12.4 s, thread #4711)\n")
         );
         let location = Some("src/main.rs:8:5".to_owned());
         let panicked =
@@ -151,7 +151,7 @@ mod tests {
             shown(&Content::Configuration(groups)),
             "database:\n  host = db1\n\ncache:\n  error: not loaded\n"
         );
-        assert_eq!(shown(&Content::Configuration(vec![])), "no group is registered\n");
+        assert_eq!(shown(&Content::Configuration(vec![])), "(no groups registered)\n");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
     if cx.detail == Detail::Short
         && threads.threads.iter().any(|thread| !grouping::shows_all(&thread.stack, cx))
     {
-        text.push_str("note = frames of Rust's own runtime are left out; GMR_BACKTRACE=full shows them\n");
+        text.push_str("note = runtime frames are omitted; set GMR_BACKTRACE=full to include them\n");
     }
     let is_reporting = |thread: &&Thread| cx.detail == Detail::Short && thread.role == Role::Reporter;
     for group in
@@ -40,7 +40,7 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
         match grouping::idle(group[0], cx.frames).filter(|_| cx.detail == Detail::Short) {
             Some((innermost, others)) => {
                 frame(text, innermost, 0);
-                let _ = writeln!(text, "(idle: {} of the runtime below it)", counted(others, "more frame"));
+                let _ = writeln!(text, "(idle; {} omitted)", counted(others, "runtime frame"));
             }
             None => stack(text, &group[0].stack, 0, cx),
         }

@@ -55,11 +55,11 @@ fn stacks(text: &mut String, stacks: &[Stack], cx: Context<'_>) {
         [only] => frames(text, only, 0),
         many => {
             for (index, branch) in many.iter().enumerate() {
-                let _ = writeln!(text, "waiting at {} of {}:", index + 1, many.len());
+                let _ = writeln!(text, "branch {} of {}:", index + 1, many.len());
                 frames(text, branch, 1);
             }
             if !common.is_empty() {
-                text.push_str("all of them called by:\n");
+                text.push_str("all branches called from:\n");
                 frames(text, &common, 1);
             }
         }

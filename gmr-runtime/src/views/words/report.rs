@@ -39,14 +39,14 @@ pub(in crate::views) fn trigger(trigger: &Trigger) -> String {
             };
             format!("{}{from}{more}", clean(name))
         }
-        Trigger::Api => "the program itself".to_owned(),
+        Trigger::Api => "a call from the program".to_owned(),
     }
 }
 
 fn sender(sender: &Sender) -> String {
     // A process outside this PID namespace has no id in it.
     let process = match sender.pid {
-        0 => "a process outside of this namespace".to_owned(),
+        0 => "a process outside this PID namespace".to_owned(),
         pid => format!("process {pid}"),
     };
     let command = sender.command.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();

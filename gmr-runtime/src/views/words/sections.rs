@@ -2,7 +2,7 @@
 
 use super::Field;
 use crate::model::{Content, Ids, Overdue, Package, Panicked, Process};
-use crate::units::{milliseconds, uptime};
+use crate::units::{duration, limit, uptime};
 use crate::views::escape::clean;
 
 pub(in crate::views) fn package(value: &Package) -> Vec<Field> {
@@ -46,15 +46,15 @@ pub(in crate::views) fn failure(content: &Content) -> Option<String> {
         Content::Error(message) => format!("error: {message}"),
         Content::Panicked(value) => panicked(value),
         Content::TimedOut(value) => {
-            let after = milliseconds(value.deadline_ms * 1000);
-            let after = after.strip_suffix("000 ms").map_or(after.clone(), |seconds| format!("{seconds} s"));
-            format!("timed out after {after}; still running on thread {}", value.overdue.tid)
+            format!(
+                "timed out after {}; still running on thread #{}",
+                limit(value.deadline_ms),
+                value.overdue.tid
+            )
         }
         Content::StillRunning(Overdue { running_ms, tid, .. }) => {
-            let seconds = running_ms / 1000;
-            format!(
-                "not started again: its run for an earlier report has not ended after {seconds} s; still running on thread {tid}"
-            )
+            let time = duration(*running_ms);
+            format!("skipped: still running from an earlier report ({time}, thread #{tid})")
         }
         Content::Skipped(reason) => format!("skipped: {reason}"),
         _ => return None,

@@ -8,16 +8,16 @@ use crate::views::grouping::{state_rank, time_in_state};
 /// The most tasks of a group that are listed, those longest in their state first.
 const MAX_NAMED: usize = 8;
 
-/// `Task #12 (orders::checkout)`, `17 tasks like this: orders::checkout`
+/// `Task #12 (orders::checkout)`, `17 similar tasks: orders::checkout`
 pub(in crate::views) fn tasks_title(group: &[&Task]) -> String {
     let name = clean(&group[0].name);
     match group {
         [task] => format!("Task #{} ({name})", task.id),
-        _ => format!("{} like this: {name}", counted(group.len(), "task")),
+        _ => format!("{} similar tasks: {name}", group.len()),
     }
 }
 
-/// Where a task was started, what it is doing and for how long; the group's longest and shortest.
+/// Where a task was spawned, what it is doing and for how long. For a group, the range of times.
 pub(in crate::views) fn tasks_facts(group: &[&Task]) -> Vec<String> {
     let first = group[0];
     let mut lines = vec![format!("spawned at {}", clean(&first.spawned_at))];
@@ -26,11 +26,11 @@ pub(in crate::views) fn tasks_facts(group: &[&Task]) -> Vec<String> {
             let name = thread.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();
             let time = duration(*polling_ms);
             lines.push(format!(
-                "thread #{tid}{name} has been inside this task's poll for {time}: see Threads"
+                "thread #{tid}{name} has been polling this task for {time}; its stack is under Threads"
             ));
         }
         TaskState::Woken { woken_ms, .. } => lines.push(format!(
-            "woken for this report {} ago and not polled since: its runtime has no thread free for it",
+            "woken for this report {} ago and not polled since; all runtime workers may be busy",
             duration(*woken_ms)
         )),
         TaskState::Waiting { .. } | TaskState::New => {}
@@ -40,12 +40,10 @@ pub(in crate::views) fn tasks_facts(group: &[&Task]) -> Vec<String> {
         TaskState::New => "never polled",
         TaskState::Polling { .. } => return lines,
     };
-    let (longest, shortest) = (time_in_state(first), group.last().map_or(0, |task| time_in_state(task)));
-    let range = match group {
-        [_] => duration(longest),
-        _ => format!("{} (the longest) to {}", duration(longest), duration(shortest)),
-    };
-    lines.push(format!("{verb} for {range}, {}", counted_polls(group)));
+    let (longest, shortest) =
+        (duration(time_in_state(first)), duration(group.last().map_or(0, |task| time_in_state(task))));
+    let time = if shortest == longest { longest } else { format!("{shortest} to {longest}") };
+    lines.push(format!("{verb} for {time}, {}", counted_polls(group)));
     lines
 }
 
@@ -78,14 +76,14 @@ pub(in crate::views) fn untracked(tasks: &[Task], runtimes: &[Runtime]) -> Optio
     let alive: usize = runtimes.iter().map(|runtime| runtime.alive_tasks).sum();
     let hidden = alive.checked_sub(tasks.len()).filter(|hidden| *hidden > 0)?;
     Some(format!(
-        "{hidden} of the runtime's tasks are not tracked and not shown; gmr::task::spawn tracks a task"
+        "{hidden} of the runtime's tasks are not tracked; spawn them with gmr::task::spawn to see them here"
     ))
 }
 
 /// `120: 117 waiting, 2 being polled, 1 woken and not polled`
 pub(in crate::views) fn totals(tasks: &[Task]) -> String {
     if tasks.is_empty() {
-        return "none tracked; gmr::task::spawn tracks a task".to_owned();
+        return "none tracked; spawn tasks with gmr::task::spawn to see them here".to_owned();
     }
     let mut counts = [0_usize; 4];
     for task in tasks {
@@ -109,12 +107,11 @@ pub(in crate::views) fn described(runtime: &Runtime) -> String {
 }
 
 fn counted_polls(group: &[&Task]) -> String {
-    let polls = group.iter().map(|task| task.polls).max().unwrap_or(0);
-    let noun = if polls == 1 { "poll" } else { "polls" };
-    match group {
-        [_] => format!("{polls} {noun}"),
-        _ => format!("at most {polls} {noun}"),
-    }
+    let polls = || group.iter().map(|task| task.polls);
+    let (fewest, most) = (polls().min().unwrap_or(0), polls().max().unwrap_or(0));
+    let range = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+    let noun = if most == 1 { "poll" } else { "polls" };
+    format!("{range} {noun}{}", if group.len() > 1 { " each" } else { "" })
 }
 
 /// `#12 (request = GET /orders/42)`

@@ -13,7 +13,7 @@ pub(in crate::views) fn threads_title(group: &[&Thread]) -> String {
     let role = match thread.role {
         Role::Main => ", main thread",
         Role::Program => "",
-        Role::Gmr => ", gmr's own",
+        Role::Gmr => ", of gmr",
         Role::Reporter => ", makes this report",
     };
     format!("Thread {}{role}", label(thread))
@@ -53,17 +53,15 @@ fn waits(threads: &[&Thread]) -> Vec<String> {
     let waiting = || threads.iter().filter_map(|thread| thread.waiting.as_ref());
     let parked = waiting().filter(|waiting| alone(waiting)).count() > 1;
     let counted = count(waiting().map(|waiting| (!(parked && alone(waiting))).then_some(waiting)));
-    let wait_of = |waiting: Option<&Waiting>| match waiting {
-        Some(waiting) => wait(waiting),
-        None => "waiting on a futex each".to_owned(),
-    };
     if let [(waiting, count)] = counted[..]
         && count == threads.len()
     {
-        return vec![wait_of(waiting)];
+        return vec![waiting.map_or_else(|| "each waiting on its own futex".to_owned(), wait)];
     }
+    let wait_of =
+        |waiting: Option<&Waiting>| waiting.map_or_else(|| "waiting on a futex of its own".to_owned(), wait);
     let more = counted.len().saturating_sub(MAX_LINES);
-    let more = (more > 0).then(|| format!("and {more} more such lines"));
+    let more = (more > 0).then(|| format!("and {more} more"));
     let most =
         counted.into_iter().take(MAX_LINES).map(|(waiting, count)| format!("{count} x {}", wait_of(waiting)));
     most.chain(more).collect()
@@ -163,8 +161,11 @@ mod tests {
             let threads: Vec<Thread> = waiting.into_iter().map(thread).collect();
             waits(&threads.iter().collect::<Vec<_>>())
         };
-        assert_eq!(waits_of(vec![Some(parked(8)), Some(parked(16))]), ["waiting on a futex each"]);
-        assert_eq!(waits_of(vec![Some(parked(8)), None, Some(parked(16))]), ["2 x waiting on a futex each"]);
+        assert_eq!(waits_of(vec![Some(parked(8)), Some(parked(16))]), ["each waiting on its own futex"]);
+        assert_eq!(
+            waits_of(vec![Some(parked(8)), None, Some(parked(16))]),
+            ["2 x waiting on a futex of its own"]
+        );
         assert_eq!(waits_of(vec![Some(parked(8)), None]), ["1 x waiting on futex 0x8"]);
         let shared = Waiting { futex_others: 1, ..parked(32) };
         assert_eq!(waits_of(vec![Some(shared.clone()); 2]), ["waiting on futex 0x20 (with 1 other)"]);
@@ -172,7 +173,7 @@ mod tests {
             [Some(shared.clone()), Some(shared), Some(parked(8)), Some(parked(16)), Some(parked(24))];
         assert_eq!(
             waits_of(several.to_vec()),
-            ["3 x waiting on a futex each", "2 x waiting on futex 0x20 (with 1 other)"]
+            ["3 x waiting on a futex of its own", "2 x waiting on futex 0x20 (with 1 other)"]
         );
     }
 
@@ -189,7 +190,7 @@ mod tests {
                 "1 x waiting in read from fd 1",
                 "1 x waiting in read from fd 2",
                 "1 x waiting in read from fd 3",
-                "and 3 more such lines"
+                "and 3 more"
             ]
         );
     }
