@@ -190,12 +190,11 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         let mut paths = Vec::new();
         leaves(&item.tree, &Vec::new(), &mut |path, _| paths.push(path));
         for path in paths {
-            if let Some(module) = self.resolve(&own, &path, 0) {
-                // A module that is imported is a name so far; what is used of it is an expression or a type.
-                let is_module = self.is_module(&own, &path);
-                if !is_module && !(is_reexport && module.starts_with(&own)) {
-                    self.found.insert(module);
-                }
+            let Some(module) = self.resolve(&own, &path, 0) else { continue };
+            // An imported module is only a name: what is used of it is an expression or a type.
+            let is_name = self.is_module(&own, &path) || is_reexport && module.starts_with(&own);
+            if !is_name {
+                self.found.insert(module);
             }
         }
     }
