@@ -20,7 +20,7 @@ pub(crate) fn milliseconds(microseconds: u64) -> String {
     }
 }
 
-/// A limit that somebody chose: `2 s`, `1500 ms`.
+/// A configured duration in milliseconds: `2 s`, or `1500 ms` if it is not in whole seconds.
 pub(crate) fn limit(ms: u64) -> String {
     if ms > 0 && ms.is_multiple_of(1_000) { format!("{} s", ms / 1_000) } else { format!("{ms} ms") }
 }

@@ -36,8 +36,8 @@ fn is_standard(frame: &Frame) -> bool {
 }
 
 /// Omits the frames of a task's stack in which futures of the standard libraries and of runtimes
-/// poll one another. The innermost of those that the program called stays: it names what the task
-/// waits for.
+/// poll one another. The one that the program's innermost function called stays: it names what the
+/// task waits for.
 pub(super) fn fold_task<'a>(frames: &[&'a Frame]) -> Vec<&'a Frame> {
     // An attribute that wraps the function: nothing waits at its line.
     let wrapper = |frame: &Frame| frame.source.as_deref().is_some_and(|source| source.starts_with("#["));
