@@ -142,9 +142,9 @@ fn the_page_works() {
     assert_eq!(browser.console(), Vec::<String>::new(), "the page opens without a word on the console");
     assert_eq!(browser.value("document.title.startsWith('Guru Meditation: views, process ')"), true);
     assert_eq!(browser.value("document.querySelectorAll('script').length"), 2, "nothing from data runs");
-    let verdict = browser.text("#verdict");
-    assert!(verdict.contains("Broken: panicked at tests/programs/views.rs:"), "{verdict}");
-    assert!(verdict.contains("3 threads wait for the same lock"), "{verdict}");
+    let findings = browser.text("#findings");
+    assert!(findings.contains("error Broken panicked: no stock for"), "{findings}");
+    assert!(findings.contains("warning 3 threads are waiting for the same lock"), "{findings}");
     page.wait_for_drawing();
     page.screenshot("light");
 
@@ -363,7 +363,7 @@ fn the_page_can_be_read_without_javascript() {
     };
     let browser = &page.browser;
     let body = browser.text("body");
-    assert!(body.contains("views::wait_for_stock") && body.contains("Verdict"), "{body}");
+    assert!(body.contains("views::wait_for_stock") && body.contains("Findings"), "{body}");
     for control in ["unfold all", "Search"] {
         assert!(!body.contains(control), "{control} would do nothing, and is shown");
     }
