@@ -49,7 +49,7 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
     let reporting: Vec<&Thread> = threads.threads.iter().filter(is_reporting).collect();
     if !reporting.is_empty() {
         text.push('\n');
-        title(text, &format!("{} reporting this report", counted(reporting.len(), "thread")));
+        title(text, &format!("{} making this report", counted(reporting.len(), "thread")));
         wrapped(text, reporting.iter().map(|thread| words::label(thread)), flush);
     }
 }
