@@ -143,7 +143,7 @@ fn the_page_works() {
     assert_eq!(browser.value("document.title.startsWith('Guru Meditation: views, process ')"), true);
     assert_eq!(browser.value("document.querySelectorAll('script').length"), 2, "nothing from data runs");
     let findings = browser.text("#findings");
-    assert!(findings.contains("error Broken panicked: no stock for"), "{findings}");
+    assert!(findings.contains("error Broken panicked at tests/programs/views.rs:"), "{findings}");
     assert!(findings.contains("warning 3 threads are waiting for the same lock"), "{findings}");
     page.wait_for_drawing();
     page.screenshot("light");

@@ -30,7 +30,10 @@ fn failure(content: &Content) -> Option<String> {
     let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     Some(match content {
         Content::Error(message) => format!("failed: {}", first_line(message)),
-        Content::Panicked(panicked) => format!("panicked: {}", first_line(&panicked.message)),
+        Content::Panicked(panicked) => {
+            let place = panicked.location.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
+            format!("panicked{place}: {}", first_line(&panicked.message))
+        }
         Content::TimedOut(late) => {
             let (after, tid) = (limit(late.deadline_ms), late.overdue.tid);
             format!("timed out after {after}; still running on thread #{tid}")

@@ -123,7 +123,11 @@ fn running_threads_are_an_info_that_names_the_first() {
 fn failed_sections_are_found_and_come_first() {
     let (stack, tid) = (Stack::default(), 9);
     let overdue = || Overdue { tid, running_ms: 12_000, stack: stack.clone() };
-    let panicked = Panicked { message: "no cache\nsecond".to_owned(), location: None, stack: stack.clone() };
+    let panicked = Panicked {
+        message: "no cache\nsecond".to_owned(),
+        location: Some("src/cache.rs:8:5".to_owned()),
+        stack: stack.clone(),
+    };
     let failed = Content::Error("not loaded".to_owned());
     let running = Thread { state: Some("running".to_owned()), ..thread(1, "w") };
     let threads = Threads { threads: vec![running], notes: Vec::new() };
@@ -142,7 +146,7 @@ fn failed_sections_are_found_and_come_first() {
     let expected = ["section.failed"; 5].into_iter().chain(["thread.running"]).collect::<Vec<_>>();
     assert_eq!(codes(&findings), expected);
     let messages: Vec<_> = findings.iter().map(|finding| finding.message.as_str()).collect();
-    assert_eq!(messages[0], "Cache panicked: no cache");
+    assert_eq!(messages[0], "Cache panicked at src/cache.rs:8:5: no cache");
     assert!(messages[1].starts_with("Queue timed out after 2 s; "), "{messages:?}");
     assert!(messages[2].ends_with("an earlier report (12.0 s, thread #9)"), "{messages:?}");
     assert_eq!(messages[3], "Mail was skipped: no thread");
