@@ -336,7 +336,7 @@ impl PackageText for Cow<'static, str> {
     }
 }
 
-/// [`PackageText::into_text`] as a function, which is all that generated code has to name.
+/// `PackageText::into_text` as a function, which is all that generated code has to name.
 pub fn package_text(value: impl PackageText) -> Cow<'static, str> {
     value.into_text()
 }
