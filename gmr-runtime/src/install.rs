@@ -190,6 +190,8 @@ impl Builder {
     /// ```
     pub fn install(self) -> Result<Guard, Error> {
         let Signal { number, name } = signal(self.signal.as_deref().unwrap_or(DEFAULT_SIGNAL))?;
+        // Before the lock: a panic hook that is running may capture a report, which takes the lock.
+        panics::install_hook();
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if here(installed.as_ref()).is_some() {
             let message =
@@ -205,7 +207,6 @@ impl Builder {
             None
         });
         let style = Style { format: format.unwrap_or(self.format), detail };
-        panics::install_hook();
         capture::prepare(Some(number))
             .map_err(|error| Error::system("could not handle a signal to take stacks with", error))?;
         let (outbox, inbox) = trigger::open(Some(number))

@@ -73,3 +73,14 @@ fn python_reads_it_too() {
     let output = python.wait_with_output().expect("it ends");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "9 9");
 }
+
+/// std holds a lock while a panic hook runs, and gmr sets a hook of its own for the report.
+#[test]
+fn a_panic_hook_can_capture_a_report() {
+    let mut program = Program::start(program!("hooked"));
+    for number in 1..=2 {
+        let report = Report::parse(&program.ask("panic"));
+        assert_eq!(report.number(), number);
+        assert!(report.threads().iter().any(|thread| thread.name() == "unlucky"), "{report}");
+    }
+}

@@ -2,21 +2,22 @@
 //! abort the process. All other panics go to the hook that was set before.
 //!
 //! A panic hook is global to the process, so this one checks a thread-local to tell a generator's
-//! panic from others. It has to be set while the program starts: std holds a lock while any hook
-//! runs, so setting one later could wait for the very thread that the report is about.
+//! panic from others. It should be set while the program starts: std holds a lock while any hook
+//! runs, so setting one later can wait for the very thread that the report is about.
 
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::Once;
+use std::sync::{Once, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use super::output::Output;
-use crate::capture::{Address, Trace};
+use crate::capture::{self, Address, Trace};
 use crate::mask;
 use crate::model::{Content, Frame, Panicked, Stack};
 use crate::symbols::{self, Symbolized};
-use crate::sys::Modules;
+use crate::sys::{Modules, own_threads};
 
 thread_local! {
     /// Set while the thread runs a generator.
@@ -39,10 +40,35 @@ pub(super) struct Caught {
     frames: Vec<Address>,
 }
 
+/// How long to wait until the hook is set, which takes microseconds unless a hook is running.
+const SET_WITHIN: Duration = Duration::from_millis(500);
+
+static HOOK: Once = Once::new();
+
 /// Sets the hook, once per process.
+///
+/// A thread of its own sets it, and this waits for it no longer than [`SET_WITHIN`]: while a hook
+/// runs, none can be set, and the running one may itself wait for the report. Until the hook is
+/// set, a generator's panic goes to the program's hook, and is caught where panics unwind.
 pub(crate) fn install_hook() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
+    if HOOK.is_completed() {
+        return;
+    }
+    let (set, is_set) = mpsc::channel();
+    let spawned = own_threads::spawn("gmr hook", move || {
+        capture::shield_thread(None);
+        set_hook();
+        // This fails if the caller has given up.
+        let _ = set.send(());
+    });
+    if spawned.is_ok() {
+        let _ = is_set.recv_timeout(SET_WITHIN);
+    }
+}
+
+/// Sets the hook, once per process. Waits until no hook is running.
+pub(super) fn set_hook() {
+    HOOK.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if !record(info) {
@@ -184,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_shown_with_the_frames_that_led_to_it() {
-        install_hook();
+        set_hook();
         // Frames of this crate's functions are left out.
         let empty = std::hint::black_box(Vec::<u8>::new);
         let output = catch(|| empty().remove(0), |_| ()).unwrap_err().into_output();
@@ -199,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_shown_with_its_location() {
-        install_hook();
+        set_hook();
         let panic = panicked(catch(|| panic!("no {}", "cache"), |_| ()).unwrap_err().into_output());
         assert_eq!(panic.message, "no cache");
         let location = panic.location.unwrap();

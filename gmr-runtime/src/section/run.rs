@@ -446,7 +446,7 @@ mod tests {
 
     #[test]
     fn a_panic_does_not_affect_other_generators() {
-        panics::install_hook();
+        panics::set_hook();
         let generators = [text("a"), generator("b", || panic!("broken")), text("c")];
         let contents = run(&generators, TOTAL);
         assert_eq!(contents[0], Content::Text("a".into()));
