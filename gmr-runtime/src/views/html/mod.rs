@@ -428,7 +428,7 @@ fn function(frame: &Frame) -> String {
 fn processes(section: &Processes) -> Markup {
     html! {
         @for process in &section.processes {
-            div.process style={ "margin-left:" (process.depth * 2) "em" } { (fields(&words::process(process))) }
+            div.process style={ "margin-left:" (words::process_depth(process) * 2) "em" } { (fields(&words::process(process))) }
         }
     }
 }

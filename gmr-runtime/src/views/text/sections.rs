@@ -68,8 +68,9 @@ fn processes(text: &mut String, value: &Processes) {
 }
 
 fn process(text: &mut String, value: &Process) {
+    let depth = words::process_depth(value);
     for (key, shown) in words::process(value) {
-        indent(text, value.depth);
+        indent(text, depth);
         let _ = writeln!(text, "{key} = {shown}");
     }
 }
@@ -168,5 +169,12 @@ mod tests {
             shown(&Content::Processes(Processes { processes: vec![own, child] })),
             "process = 7 (parent 1)\ncommand = shop 'a b'\n\n  process = 8 (parent 7)\n  command = [sh]\n"
         );
+    }
+
+    #[test]
+    fn a_foreign_depth_does_not_fill_the_memory() {
+        let deep = Process { depth: 1_000_000, ..Process::default() };
+        let text = shown(&Content::Processes(Processes { processes: vec![deep] }));
+        assert!(text.lines().all(|line| line.len() < 120), "{} bytes", text.len());
     }
 }

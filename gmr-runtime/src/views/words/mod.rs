@@ -12,7 +12,7 @@ mod values;
 pub(super) use findings::{NO_FINDINGS, severity};
 pub(super) use frames::{place, short_path};
 pub(super) use report::{heading, summary};
-pub(super) use sections::{failure, package, process};
+pub(super) use sections::{failure, package, process, process_depth};
 #[cfg(feature = "html")]
 pub(super) use tasks::task_state;
 pub(super) use tasks::{described, tasks_facts, tasks_named, tasks_title, totals, untracked};

@@ -22,6 +22,13 @@ pub(in crate::views) fn package(value: &Package) -> Vec<Field> {
     fields.into_iter().filter_map(|(key, value)| Some((key, clean(value.as_ref()?).into_owned()))).collect()
 }
 
+/// How far a process is indented below the first one. A foreign document can have any depth, and
+/// one level takes memory in each line.
+pub(in crate::views) fn process_depth(value: &Process) -> usize {
+    const MAX_DEPTH: usize = 32;
+    value.depth.min(MAX_DEPTH)
+}
+
 pub(in crate::views) fn process(value: &Process) -> Vec<Field> {
     let command: Vec<_> = value.command.iter().map(|argument| quoted(argument)).collect();
     let mut fields = vec![
