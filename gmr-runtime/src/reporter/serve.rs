@@ -41,7 +41,8 @@ pub(crate) fn serve(mut inbox: Inbox, outbox: &Arc<Outbox>, plan: &Plan, signal_
             });
             last = report.heading.number;
             let report = Arc::new(report);
-            pending.replying = send_apart(batch.deferred, &report, outbox);
+            // Not `=`: a report that had none to send leaves an earlier thread running.
+            pending.replying |= send_apart(batch.deferred, &report, outbox);
             // Before the rest goes to standard error, which may be blocked for seconds.
             match stream {
                 Some(stream) => {
@@ -195,8 +196,13 @@ fn loss_note(number: u64, (bytes, reason): &(u64, String)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::sync::mpsc;
+    use std::task::{Context, Wake, Waker};
+
     use super::*;
-    use crate::trigger::reply::{Answer, channel};
+    use crate::trigger;
+    use crate::trigger::reply::{Answer, block_on, channel};
 
     fn rendered(format: Format) -> (Deferred, Answer<Option<Arc<Vec<u8>>>>) {
         let (reply, answer) = channel();
@@ -207,8 +213,6 @@ mod tests {
     #[test]
     fn each_format_is_rendered_once_and_a_view_that_panics_fails_its_own_replies() {
         use std::cell::RefCell;
-
-        use crate::trigger::reply::block_on;
 
         let formats = [Format::Text, Format::Json, Format::Text, Format::JsonLines, Format::Json];
         let (deferred, answers): (Vec<_>, Vec<_>) = formats.map(rendered).into_iter().unzip();
@@ -238,6 +242,52 @@ mod tests {
         pending.add(vec![Request::Replied]);
         let batch = pending.next_batch();
         assert_eq!((batch.trigger("SIGUSR2"), batch.deferred.len()), (Some(Trigger::Api), 1));
+    }
+
+    #[test]
+    fn a_report_without_deferred_requests_does_not_end_the_wait_for_earlier_replies() {
+        /// A waker that says that it is called, and then waits.
+        struct Stuck {
+            called: mpsc::Sender<()>,
+            go_on: std::sync::Mutex<mpsc::Receiver<()>>,
+        }
+        impl Wake for Stuck {
+            fn wake(self: Arc<Self>) {
+                self.called.send(()).unwrap();
+                let _ = self.go_on.lock().unwrap().recv();
+            }
+        }
+        let report = || {
+            let (reply, answer) = channel();
+            (Request::Deferred(Deferred::Report(reply)), answer)
+        };
+        let (outbox, inbox) = trigger::open(None).unwrap();
+        let outbox = Arc::new(outbox);
+        let capture = || {
+            let (reply, answer) = channel();
+            outbox.send(Request::Capture(reply));
+            block_on(answer).unwrap().heading.number
+        };
+        let reporters = Arc::clone(&outbox);
+        let reporter = std::thread::spawn(move || {
+            serve(inbox, &reporters, &Plan { parts: Vec::new() }, "SIGUSR2", Style::default());
+        });
+
+        let (called, is_called) = mpsc::channel();
+        let (go_on, receiver) = mpsc::channel();
+        let stuck = Waker::from(Arc::new(Stuck { called, go_on: receiver.into() }));
+        let (first, mut first_answer) = report();
+        assert!(Pin::new(&mut first_answer).poll(&mut Context::from_waker(&stuck)).is_pending());
+        outbox.send(first);
+        is_called.recv().unwrap();
+        let (second, second_answer) = report();
+        outbox.send(second);
+        // Two reports, of which the second must not answer the request either.
+        let last = [(); 2].map(|()| capture())[1];
+        drop(go_on);
+        assert!(block_on(second_answer).unwrap().heading.number > last);
+        outbox.send(Request::Stop);
+        reporter.join().unwrap();
     }
 
     #[test]
