@@ -9,16 +9,18 @@ use crate::threads::{self, ThreadInfo};
 use crate::{capture, symbols};
 
 pub(super) fn generate() -> Output {
-    match threads::list(capture::signal()) {
-        Ok(threads) => describe(threads),
+    // A thread of an earlier report that ends right now is not one of the program's.
+    let (threads, own) = own_threads::during(|| threads::list(capture::signal()));
+    match threads {
+        Ok(threads) => describe(threads, &own),
         Err(error) => Content::Error(format!("could not list threads: {error}")).into(),
     }
 }
 
-fn describe(threads: Vec<ThreadInfo>) -> Output {
-    let (pid, own) = (std::process::id(), own_threads::all());
+fn describe(threads: Vec<ThreadInfo>, own: &[(u32, &'static str)]) -> Output {
+    let pid = std::process::id();
     let mut threads: Vec<(Role, ThreadInfo)> =
-        threads.into_iter().map(|thread| (role(&thread, pid, &own), thread)).collect();
+        threads.into_iter().map(|thread| (role(&thread, pid, own), thread)).collect();
     threads.sort_by_key(|(role, thread)| (rank(*role), thread.tid));
     let (roles, threads): (Vec<Role>, Vec<ThreadInfo>) = threads.into_iter().unzip();
     let modules = Modules::load();

@@ -43,9 +43,13 @@ pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     })
 }
 
-/// The ids and names of gmr's own threads.
-pub(crate) fn all() -> Vec<(u32, &'static str)> {
-    running().clone()
+/// Calls `run`, and also returns the ids and names of gmr's own threads at its beginning and at its
+/// end. A thread that ends meanwhile is among them.
+pub(crate) fn during<T>(run: impl FnOnce() -> T) -> (T, Vec<(u32, &'static str)>) {
+    let mut threads = running().clone();
+    let result = run();
+    threads.extend_from_slice(&running());
+    (result, threads)
 }
 
 fn running() -> MutexGuard<'static, Vec<(u32, &'static str)>> {
@@ -66,5 +70,32 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         running().retain(|&(tid, _)| tid != self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_ends_meanwhile_is_known() {
+        let (end, ended) = mpsc::channel::<()>();
+        let (send_tid, tid) = mpsc::channel();
+        let run = move || {
+            send_tid.send(current_tid()).unwrap();
+            let _ = ended.recv();
+        };
+        spawn("gmr test", run).unwrap();
+        let tid = tid.recv().unwrap();
+        let is_running = || running().iter().any(|(other, _)| *other == tid);
+        let ((), known) = during(|| {
+            drop(end);
+            while is_running() {
+                thread::yield_now();
+            }
+        });
+        assert!(known.contains(&(tid, "gmr test")));
     }
 }
