@@ -1,7 +1,7 @@
 //! A mutex whose lock call has a deadline, for what may be done only once at a time in a process.
 //!
-//! Only gmr's own threads lock it, so a waiting thread waits for gmr's own deadlines and for
-//! nothing of the program's.
+//! Only gmr's own code locks it, and never while it runs code of the program's. So a waiting thread
+//! waits for gmr's own deadlines.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

@@ -7,17 +7,32 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 use super::handler;
 use crate::sys::Module;
 use crate::sys::linux::{memory, signal_masks};
+use crate::sys::timed_mutex::TimedMutex;
 
 /// The capture signal; 0 until one has been claimed.
 static CAPTURE_SIGNAL: AtomicI32 = AtomicI32::new(0);
 
+/// Held while the capture is prepared, on gmr's threads or on the one that installs gmr. If two
+/// threads prepared it at the same time, one could free slots that the other has lent already.
+static PREPARING: TimedMutex = TimedMutex::new();
+/// How long to wait for another thread that prepares the capture, which takes microseconds.
+const PREPARED_WITHIN: Duration = Duration::from_secs(1);
+
 /// Claims a real-time signal for capturing stacks, unless one is claimed and still ours. `avoid` is
 /// the signal that requests reports.
 pub(crate) fn prepare(avoid: Option<i32>) -> io::Result<()> {
+    prepare_within(PREPARED_WITHIN, avoid)
+}
+
+fn prepare_within(timeout: Duration, avoid: Option<i32>) -> io::Result<()> {
+    let _guard = PREPARING
+        .lock_until(Instant::now() + timeout)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "another thread is choosing it"))?;
     let pid = std::process::id().cast_signed();
     if memory::PID.swap(pid, Ordering::Relaxed) != pid {
         // After a fork, the threads that slots were lent to do not exist in this process.
@@ -164,4 +179,20 @@ pub(super) fn send((pid, uid): (i32, u32), tid: i32, signal: i32, value: usize) 
     // memory of this process.
     let result = unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signal, &raw const info) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it handles a signal")]
+    fn the_capture_is_prepared_by_one_thread_at_a_time() {
+        let guard = PREPARING.lock_until(Instant::now() + Duration::from_mins(1)).unwrap();
+        let prepared = prepare_within(Duration::from_millis(1), None);
+        assert_eq!(prepared.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(guard);
+        prepare(None).unwrap();
+        assert!(capture_signal().is_some_and(is_ours));
+    }
 }
