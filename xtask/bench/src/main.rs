@@ -99,9 +99,9 @@ fn measure(setting: &Setting, options: &Options) -> Result<Results, String> {
 fn page(machine: &[String], options: &Options, results: &Results) -> String {
     let mut page = String::from(
         "# Benchmarks\n\n\
-         Made by `cargo xtask bench --write`. Run it on your machine: figures of another one say little\n\
-         about yours. Each figure is a median, with the smallest and the largest measurement where there\n\
-         is room.\n\n",
+         Made by `cargo xtask bench --write`. Run it on your own machine: figures depend on the hardware. Each\n\
+         figure is a median; where the table has space, the smallest and the largest measurement are in\n\
+         parentheses.\n\n",
     );
     for line in machine {
         let _ = writeln!(page, "- {line}");
