@@ -117,8 +117,8 @@
 //!
 //! ## Choose the format
 //!
-//! A report on stderr is text unless the program or the environment chooses another [`Format`]. All
-//! but text require a feature: the attribute fails to compile without it.
+//! A report on stderr is text unless the program or the environment chooses another [`Format`].
+//! Every format but text requires a feature; without it, the attribute fails to compile.
 //!
 //! ```
 //! # #[cfg(feature = "json")]
@@ -156,8 +156,8 @@
 //! ## Without macros
 //!
 //! A [`Builder`] installs gmr, and adds sections and groups of the configuration at run time. A
-//! [`Generator`] has the options of the attributes: a section that can fail, its place and its
-//! deadline. [`display`] shows a value that is `Display` only.
+//! [`Generator`] sets an order and a timeout, as the attributes do, and takes closures that can
+//! fail. [`display`] wraps a value that implements only `Display`.
 //!
 //! ```
 //! use gmr::Generator;
@@ -178,7 +178,7 @@
 //!
 //! # Environment variables
 //!
-//! For operators. Each overrides what the program sets.
+//! For operators. Each variable overrides what the program sets.
 //!
 //! | variable | effect |
 //! |---|---|
@@ -194,23 +194,23 @@
 //! |---|---|
 //! | `tokio` | tasks spawned on tokio, and the metrics of its runtimes |
 //! | `tower` | a layer that tracks the requests of a tower service |
-//! | `json` | reports as JSON and JSON lines, written and read |
+//! | `json` | reports as JSON and JSON lines, and reading them back |
 //! | `xml` | reports as XML |
 //! | `html` | reports as an HTML page |
 //! | `axum` | reports over HTTP; enables `html` and `json` |
 //!
 //! # Safety
 //!
-//! - A report is made on threads of gmr's own. It waits for no lock that the program can hold, except
+//! - gmr makes reports on its own threads. It waits for no lock that the program can hold, except
 //!   the allocator's.
 //! - The handler that captures a thread's stack does not allocate, lock, unwind or log.
-//! - Each section has a deadline. One that hangs or panics is shown as such and does not affect the
-//!   rest of the report, even if panics abort the program.
-//! - The program can notice two things. System calls that Linux never restarts, such as
-//!   `epoll_wait` and `nanosleep`, may return `EINTR` while a report is made. The panic hook is
-//!   wrapped.
-//! - A signal without a handler terminates a process. Before you send SIGUSR2, make sure that gmr
-//!   is installed: bit `800` of `SigCgt` in `/proc/PID/status` is set.
+//! - Each section has a deadline. A section that hangs or panics is shown as such and does not
+//!   affect the rest of the report, even with `panic = "abort"`.
+//! - The program can notice a report: system calls that Linux never restarts, such as `epoll_wait`
+//!   and `nanosleep`, may return `EINTR`, and each waiting tracked task is polled once more. gmr
+//!   wraps the panic hook.
+//! - SIGUSR2 terminates a process that has no handler for it. Before you send it, make sure that
+//!   gmr is installed: bit `800` (hexadecimal) of `SigCgt` in `/proc/PID/status` is set.
 //! - Values, text and command lines are masked by key, by type and by content. A secret that looks
 //!   like ordinary text under an ordinary key is not recognized: use [`Secret`].
 //!

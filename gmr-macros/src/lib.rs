@@ -30,7 +30,7 @@ mod suggest;
 mod task_attr;
 mod values;
 
-/// Installs gmr at the start of `main`: from then on, the process answers SIGUSR2 with a report.
+/// Installs gmr at the start of `main`. From then on, SIGUSR2 triggers a report.
 ///
 /// ```no_run
 /// #[gmr::main]
@@ -41,7 +41,7 @@ mod values;
 ///
 /// The attribute can be applied to `main` with any return type: `()`, a `Result`, an `ExitCode`,
 /// `impl Termination`. If gmr can't be installed, it prints a warning with the reason to stderr,
-/// and `main` runs all the same.
+/// and `main` still runs.
 ///
 /// # Async runtimes
 ///
@@ -80,7 +80,7 @@ mod values;
 ///
 /// The signal that triggers a report: a name, with or without `SIG`, or a number. The default is
 /// `SIGUSR2`. The environment variable `GMR_SIGNAL` overrides both. Signals that can't be caught,
-/// and those that signal a fault in the program, such as `SIGSEGV`, are compile errors.
+/// and those that report a fault in the program, such as `SIGSEGV`, are rejected at compile time.
 ///
 /// ```no_run
 /// #[gmr::main(signal = "SIGUSR1")]
@@ -178,9 +178,9 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// takes no arguments and is not generic, `async` or `unsafe`. For a method, add a free function
 /// that calls it.
 ///
-/// gmr calls the function for each report, on a thread of its own, so it reads shared state or
-/// queries the system. If it panics or misses its deadline, the section says so, and the rest of
-/// the report is not affected.
+/// gmr calls the function for each report, on a thread of its own. The function can read shared
+/// state or query the system. If it panics or misses its deadline, the section says so, and the
+/// rest of the report is not affected.
 ///
 /// # The return type
 ///
@@ -293,8 +293,8 @@ pub fn section(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// The function, its return type and the options are those of [`section`](macro@section). The title
-/// is the name of the group.
+/// The requirements on the function, the return types and the options are the same as for
+/// [`section`](macro@section). The title is the name of the group.
 ///
 /// ```
 /// #[gmr::config("database", order = 1, timeout = "500ms")]
@@ -311,8 +311,8 @@ pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
 /// stack.
 ///
 /// The attribute can be applied to free functions and methods. It tracks the future that the
-/// function returns, within whatever task awaits it. To track a spawned task, use
-/// `gmr::task::spawn` or `gmr::task::track`.
+/// function returns, in the task that awaits it. To track a spawned task, use `gmr::task::spawn` or
+/// `gmr::task::track`.
 ///
 /// ```
 /// #[gmr::task]

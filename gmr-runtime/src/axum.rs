@@ -1,10 +1,10 @@
 //! Reports over HTTP. **Never expose this to the public**: a report shows the stacks, command lines
 //! and configuration of the process to everyone who can reach it. Mount it on an admin port that
-//! operators alone can reach.
+//! only operators can reach.
 //!
 //! [`router`] is a router for [axum](https://docs.rs/axum). `GET /` answers with a report, as an
-//! HTML page, or in the format that `?format=` or the `Accept` header names. Nothing is served
-//! until you mount it.
+//! HTML page, or in the format given by `?format=` or the `Accept` header. Nothing is served until
+//! you mount it.
 //!
 //! ```
 //! # async fn serve() -> std::io::Result<()> {
@@ -14,9 +14,10 @@
 //! # }
 //! ```
 //!
-//! Requests that arrive while a report is made share the next one. Reports are made and rendered on
-//! gmr's own threads, so that no worker of the runtime is blocked. A runtime whose workers are all
-//! blocked answers no request, this one included; send the report signal then.
+//! Requests that arrive while a report is being made share the next one. Reports are made and
+//! rendered on gmr's own threads, so no worker of the runtime is blocked. If all workers of the
+//! runtime are blocked by something else, it can't answer any request; send the report signal
+//! instead.
 
 use std::io;
 use std::pin::Pin;
@@ -44,8 +45,8 @@ const POLICY: &str =
 
 /// A router with one route, `GET /`: a report of this process. **Never expose it to the public.**
 ///
-/// The format is that of `?format=`, with the names that [`Format`] parses, or else that of the
-/// `Accept` header, or else an HTML page.
+/// `?format=` selects the format, by the names that [`Format`] parses. Without it, the `Accept`
+/// header does; without either, the report is an HTML page.
 ///
 /// ```
 /// let admin: axum::Router = axum::Router::new().merge(gmr_runtime::axum::router());

@@ -1,4 +1,5 @@
-//! The errors of this crate. They are opaque: a message to read, and what a program can act on.
+//! The errors of this crate. They are opaque: a message for people, and a kind or a position for
+//! programs.
 //!
 //! A message says what failed and on what. It leaves out the cause, which [`source`] returns, so
 //! that a program which prints the chain prints each part once.
@@ -7,7 +8,7 @@
 
 use std::fmt;
 
-/// Why gmr could not be installed, or could not use a value that it was given.
+/// Why gmr could not be installed, or why a value is invalid.
 ///
 /// The message leaves out the cause that [`source`](std::error::Error::source) returns; print both.
 ///
@@ -24,7 +25,7 @@ pub struct Error {
     source: Option<std::io::Error>,
 }
 
-/// What kind of [`Error`] it is.
+/// The kind of an [`Error`].
 ///
 /// ```
 /// use gmr_runtime::{ErrorKind, Format};
@@ -56,7 +57,7 @@ impl Error {
         Self { kind: ErrorKind::System, message: what.to_owned(), source: Some(source) }
     }
 
-    /// What kind of error it is.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -80,7 +81,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
 }
 
-/// Why a text is not a report: the error of [`Report::from_json`](crate::Report::from_json) and
+/// Why text is not a report: the error of [`Report::from_json`](crate::Report::from_json) and
 /// [`Report::from_json_lines`](crate::Report::from_json_lines). Feature `json`.
 ///
 /// ```
@@ -108,7 +109,7 @@ impl ParseReportError {
     /// The line of the JSON at which the error was detected, counted from 1. `None` if the JSON is
     /// well-formed but is not a complete report of a schema version that this release reads.
     ///
-    /// For JSON lines, the position is that in the pieces' JSON put together.
+    /// For JSON lines, the position refers to the JSON of the joined pieces.
     pub fn line(&self) -> Option<usize> {
         self.position.map(|(line, _)| line)
     }

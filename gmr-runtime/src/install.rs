@@ -17,7 +17,7 @@ use crate::trigger::{self, Outbox, Request};
 use crate::views::{Detail, Format};
 use crate::{capture, env};
 
-/// The default report signal, which is that of the services of `OpenStack`.
+/// The default report signal, the same as for `OpenStack` services.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
 
 /// Where requests go while gmr is installed. Held for moments, and never by the reporter.
@@ -156,8 +156,8 @@ impl Builder {
         self
     }
 
-    /// Adds a group to the Configuration section, as `#[gmr::config]` does for a function. Takes
-    /// what [`section`](Self::section) takes.
+    /// Adds a group to the Configuration section, as `#[gmr::config]` does for a function. The
+    /// arguments are the same as for [`section`](Self::section).
     ///
     /// ```
     /// use gmr_runtime::{Builder, Generator};
@@ -172,12 +172,13 @@ impl Builder {
         self
     }
 
-    /// Handles the signal from now on, and starts the reporter.
+    /// Installs the signal handler and starts the reporter.
     ///
     /// # Errors
     /// gmr is already installed, the signal is unknown or cannot be handled, or the operating
-    /// system refused a thread, a descriptor or a handler. Nothing has changed then: the signal
-    /// still does what it did before, which by default is to terminate the process.
+    /// system refused a thread, a descriptor or a handler. The signal then keeps its previous
+    /// action, which by default terminates the process; only if the reporter's thread could not be
+    /// started is the signal ignored.
     ///
     /// ```
     /// use gmr_runtime::{Builder, ErrorKind};
@@ -285,8 +286,8 @@ impl Drop for Guard {
     }
 }
 
-/// What `#[gmr::main]` knows about the program: its options, and what only the user's crate can
-/// tell.
+/// What `#[gmr::main]` passes on about the program: its options, and values that only the user's
+/// crate has.
 ///
 /// Generated code builds it. Not part of the public interface.
 #[derive(Debug)]
@@ -359,7 +360,7 @@ impl Setup {
 }
 
 /// The statement that `#[gmr::main]` inserts at the top of `main`: installs gmr. If that fails, it
-/// warns on stderr, and `main` runs all the same.
+/// prints a warning to stderr, and `main` still runs.
 pub fn arm(setup: Setup) {
     let install = || setup.into_builder().install().map(Guard::keep);
     let installed = panic::catch_unwind(AssertUnwindSafe(install));

@@ -21,9 +21,9 @@ impl Report {
     /// Makes a report and returns it. **Blocks the calling thread until the report is made**; in
     /// async code, use [`capture_async`](Self::capture_async).
     ///
-    /// A report takes milliseconds, and never longer than the deadlines of its generators together.
-    /// If one is being made already, this call gets the next one, which it shares with other
-    /// callers. gmr need not be installed.
+    /// A report takes milliseconds; if sections hang, about ten seconds at most. If one is already
+    /// being made, this call gets the next one, which it shares with other callers. gmr need not be
+    /// installed.
     ///
     /// A section's function can't capture a report, since that report would wait for the section.
     /// It gets a report whose only section says so.
@@ -37,11 +37,11 @@ impl Report {
         finish(block_on(ask(Request::Capture)))
     }
 
-    /// Makes a report without blocking the calling thread. Works on any async runtime, and needs
-    /// none of a runtime's own threads or timers.
+    /// Makes a report without blocking the calling thread. Works on any async runtime, and does not
+    /// use the runtime's threads or timers.
     ///
     /// Otherwise like [`capture`](Self::capture). Nothing happens until the future is polled. It is
-    /// cancel-safe: dropping it gives up this request and affects no other.
+    /// cancel-safe: dropping it cancels this request and no other.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

@@ -1,5 +1,5 @@
-//! What the user declares to be secret, so that nothing has to be classified: a wrapper for their
-//! own values, and a function for fields of other crates' types. Neither ever reads what it hides.
+//! Values that the user declares to be secret: a wrapper for their own types, and a function for
+//! fields of other crates' types. Neither classifies or reads the value it hides.
 
 use std::fmt::{self, Debug};
 
@@ -9,8 +9,7 @@ use super::MASK;
 
 /// Hides a value: formatted with `{:?}` or serialized, in a report or anywhere else, it is `***`.
 ///
-/// It deserializes as `T` does, so that a configuration can hold a `Secret<String>` where it held a
-/// `String`:
+/// It deserializes like `T`, so a configuration can use `Secret<String>` in place of `String`:
 ///
 /// ```
 /// use gmr_runtime::Secret;
@@ -32,22 +31,21 @@ use super::MASK;
 /// # What it does not do
 ///
 /// - **It is not zeroized.** Dropping it frees the memory without overwriting it, like any
-///   `String`. If you need that, use the [`secrecy`] crate, alone or inside of a `Secret` (see
-///   below).
+///   `String`. If you need that, use the [`secrecy`] crate, alone or inside a `Secret` (see below).
 /// - **It does not survive serialization.** Every format writes `***`, so a value that is written
-///   out and read back has lost its secret. Use another type for what you store.
+///   and read back has lost its secret. Use another type for values that you store.
 /// - **It has no `Display`, no `==`, no ordering, no `Hash` and no `Copy`.** Formatting a secret
-///   with `{}` is usually a mistake, and now a compile error. `==` on strings takes longer the more
-///   of them agrees, which can be measured; compare what [`expose`](Self::expose) returns, in
-///   constant time if an attacker chooses the other side.
+///   with `{}` is usually a mistake, and here a compile error. How long `==` on strings takes
+///   reveals how much of them matches; compare what [`expose`](Self::expose) returns, in constant
+///   time if an attacker chooses the other operand.
 /// - **It does not mask errors of `T`.** An error from deserializing a `Secret<u16>` can quote the
-///   value that was no number.
+///   value that was not a number.
 ///
 /// # Together with `secrecy`
 ///
 /// `secrecy::SecretString` zeroizes its memory and implements `Deserialize`, but not `Serialize`,
-/// so a struct with such a field cannot derive it. There are two remedies, and both are masked in a
-/// report. [`masked`] leaves the field's type as it is; a `Secret` around it needs no attribute:
+/// so a struct with such a field cannot derive `Serialize`. There are two solutions, and a report
+/// masks both: [`masked`] keeps the field's type; a `Secret` around it needs no attribute.
 ///
 /// ```
 /// use gmr_runtime::Secret;
@@ -69,9 +67,9 @@ use super::MASK;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
-/// A `SecretBox<T>` whose `T` implements `secrecy::SerializableSecret` serializes as `T` does,
-/// without a trace of the box. A report then masks it only if the name of the field, the name of
-/// `T` or the value itself gives it away: put [`masked`] on such a field too.
+/// A `SecretBox<T>` whose `T` implements `secrecy::SerializableSecret` serializes exactly like `T`.
+/// A report then masks it only if the name of the field, the name of `T` or the value itself gives
+/// it away, so put [`masked`] on such a field too.
 ///
 /// [`secrecy`]: https://docs.rs/secrecy
 #[derive(Clone, Default)]
@@ -88,7 +86,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The value itself, for the one place that needs it.
+    /// Returns a reference to the value, for code that needs it.
     ///
     /// ```
     /// let pin = gmr_runtime::Secret::new(1234);
@@ -98,7 +96,7 @@ impl<T> Secret<T> {
         &self.0
     }
 
-    /// The value itself, no longer hidden.
+    /// Unwraps the value, which is no longer hidden.
     ///
     /// ```
     /// let password = gmr_runtime::Secret::new(String::from("hunter2"));

@@ -14,7 +14,7 @@ use crate::model::Content;
 /// Makes the content of a section, or of a group of the Configuration section.
 ///
 /// A closure that returns a `Serialize` value converts into one. Use `Generator` itself for a
-/// closure that can fail, and to set the options that the attributes have.
+/// closure that can fail, and to set an order or a timeout.
 ///
 /// ```
 /// use std::time::Duration;
@@ -72,8 +72,8 @@ impl Generator {
         Self { order: 0, timeout: DEFAULT_TIMEOUT, make: Box::new(make) }
     }
 
-    /// The place among the sections, or among the groups: lower comes first. The default is 0. At
-    /// the same place, those that attributes register come before those added with a builder.
+    /// The position among the sections, or among the groups: lowest first. The default is 0. With
+    /// equal order, those that attributes register precede those added with a builder.
     ///
     /// ```
     /// use gmr_runtime::{Builder, Generator};
@@ -86,8 +86,8 @@ impl Generator {
         self
     }
 
-    /// The deadline, two seconds by default. When it has passed, the report goes on without the
-    /// value and shows where the generator is stuck.
+    /// The deadline, two seconds by default. After it, the report continues without the value and
+    /// shows where the generator is stuck.
     ///
     /// ```
     /// use std::time::Duration;
@@ -127,7 +127,7 @@ impl fmt::Debug for Generator {
     }
 }
 
-/// Shows a value as its `Display` text, where a [`Generator`] wants `Serialize`.
+/// Shows a value as its `Display` text, in place of a `Serialize` value in a [`Generator`].
 ///
 /// ```
 /// use std::net::Ipv4Addr;

@@ -50,8 +50,8 @@ impl Drop for Inside {
 /// Labels the current task, for reports: `label("request", id)`. A label with the same key is
 /// replaced.
 ///
-/// The current task is the innermost tracked one that the calling thread is polling. Outside of
-/// any, this does nothing. It takes the same time however many tasks there are.
+/// The current task is the innermost tracked one that the calling thread is polling. Outside a
+/// tracked task, this does nothing. The cost does not depend on the number of tasks.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-//! HTTP requests as tasks: a layer for any tower service that takes them, such as axum's and
+//! HTTP requests as tasks: a layer for any tower service that handles them, such as axum's and
 //! tonic's. It does not change requests or responses.
 
 use std::task::{Context, Poll};
@@ -41,7 +41,7 @@ impl<S> Layer<S> for RequestLayer {
     }
 }
 
-/// A service whose requests are tracked as tasks. Made by [`RequestLayer`].
+/// A service whose requests are tracked as tasks. Created by [`RequestLayer`].
 #[derive(Debug, Clone)]
 pub struct RequestService<S> {
     inner: S,

@@ -15,8 +15,8 @@ use super::trace;
 use super::waker::{Capture, is_capturing};
 
 pin_project! {
-    /// A future that reports show as a task until it completes or is dropped. Made by [`track`] and
-    /// [`TrackExt`].
+    /// A future that reports show as a task until it completes or is dropped. Created by [`track`]
+    /// and [`TrackExt`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless they are polled"]
     pub struct Tracked<F> {
@@ -29,10 +29,10 @@ pin_project! {
     }
 }
 
-/// Tracks a future as a task of its own, named after its type. [`TrackExt::tracked_as`] gives
+/// Tracks a future as a task of its own, named after its type. [`TrackExt::tracked_as`] sets
 /// another name.
 ///
-/// Works on any runtime. Between reports, each poll takes some nanoseconds longer than one of the
+/// Works on any runtime. Between reports, each poll costs some nanoseconds more than a poll of the
 /// bare future (`docs/benchmarks.md`).
 ///
 /// ```

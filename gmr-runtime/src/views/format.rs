@@ -170,7 +170,7 @@ impl io::Write for Buffer {
 impl Report {
     /// Writes the report in this format.
     ///
-    /// It is written in many pieces: wrap a file or a socket in a [`BufWriter`](io::BufWriter).
+    /// Makes many small writes: wrap a file or a socket in a [`BufWriter`](io::BufWriter).
     ///
     /// ```
     /// use gmr_runtime::{Format, Report};

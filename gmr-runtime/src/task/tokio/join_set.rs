@@ -16,7 +16,7 @@ use crate::task::tracked::track;
 
 /// tokio's [`JoinSet`](task::JoinSet), whose tasks are tracked.
 ///
-/// Every way to start a task is tracked: [`spawn`](Self::spawn), [`spawn_on`](Self::spawn_on),
+/// Every method that starts a task tracks it: [`spawn`](Self::spawn), [`spawn_on`](Self::spawn_on),
 /// [`spawn_local`](Self::spawn_local), [`spawn_local_on`](Self::spawn_local_on),
 /// [`spawn_blocking`](Self::spawn_blocking), [`spawn_blocking_on`](Self::spawn_blocking_on),
 /// `collect` and `extend`. A report names such a task after its future's type and shows the line
@@ -44,7 +44,7 @@ impl<T> JoinSet<T> {
         Self(task::JoinSet::new())
     }
 
-    /// The number of tasks in the set, completed ones that were not joined among them.
+    /// The number of tasks in the set, including completed ones that have not been joined.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -59,7 +59,7 @@ impl<T: 'static> JoinSet<T> {
     /// Spawns the future as a tracked task on the current runtime.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, as tokio's own does.
+    /// If called outside a tokio runtime, like tokio's own.
     #[track_caller]
     pub fn spawn<F>(&mut self, task: F) -> AbortHandle
     where
@@ -84,7 +84,7 @@ impl<T: 'static> JoinSet<T> {
     /// Spawns the future as a tracked task on the current `LocalSet`.
     ///
     /// # Panics
-    /// Outside of a `LocalSet`, as tokio's own does.
+    /// If called outside a `LocalSet`, like tokio's own.
     #[track_caller]
     pub fn spawn_local<F>(&mut self, task: F) -> AbortHandle
     where
@@ -108,7 +108,7 @@ impl<T: 'static> JoinSet<T> {
     /// Runs the closure as a tracked task on the current runtime's blocking threads.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, as tokio's own does.
+    /// If called outside a tokio runtime, like tokio's own.
     #[track_caller]
     pub fn spawn_blocking<F>(&mut self, f: F) -> AbortHandle
     where
@@ -130,9 +130,11 @@ impl<T: 'static> JoinSet<T> {
         self.0.spawn_blocking_on(blocking::tracked(Location::caller(), f), handle)
     }
 
-    /// Waits until a task of the set completes, and returns its output; `None` if the set is empty.
+    /// Waits until a task of the set completes and returns its output, or `None` if the set is
+    /// empty.
     ///
-    /// Cancel safe: if another branch of a `select!` completes first, no task has left the set.
+    /// Cancel-safe: if another branch of a `select!` completes first, no task is removed from the
+    /// set.
     ///
     /// # Errors
     /// The task panicked or was aborted.
@@ -148,8 +150,7 @@ impl<T: 'static> JoinSet<T> {
         self.0.join_next_with_id().await
     }
 
-    /// Returns the output of a task that has completed; `None` if there is none, or the set is
-    /// empty.
+    /// Returns the output of a task that has completed, or `None` if no task has.
     ///
     /// # Errors
     /// The task panicked or was aborted.
@@ -192,7 +193,7 @@ impl<T: 'static> JoinSet<T> {
     /// Polls for a task of the set to complete: [`join_next`](Self::join_next) by hand.
     ///
     /// `Poll::Ready(None)` means that the set is empty. May return `Poll::Pending` although a task
-    /// has completed, if tokio's cooperative budget is used up; it wakes the waker then.
+    /// has completed, if tokio's cooperative budget is used up; it then wakes the waker.
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
         self.0.poll_join_next(cx)
     }
@@ -223,7 +224,7 @@ impl<T> fmt::Debug for JoinSet<T> {
 /// Spawns each future as [`JoinSet::spawn`] does.
 ///
 /// `JoinSet::from_iter(..)` shows your line as the place where they were spawned; `collect()` shows
-/// the standard library's, through which it calls this.
+/// a line of the standard library, which calls this.
 impl<T, F> FromIterator<F> for JoinSet<T>
 where
     F: Future<Output = T> + Send + 'static,

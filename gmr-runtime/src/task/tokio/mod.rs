@@ -1,5 +1,5 @@
-//! tokio's functions that start a task, tracked. Each takes the arguments of tokio's own and
-//! returns what that returns. Nothing here polls a task or joins one: that is tokio's.
+//! tokio's functions that start a task, tracked. Each has the signature of tokio's own. Nothing
+//! here polls a task or joins one: that is tokio's.
 
 mod blocking;
 mod join_set;
@@ -29,7 +29,7 @@ pub use runtimes::watch as watch_runtime;
 /// ```
 ///
 /// # Panics
-/// Outside of a tokio runtime, as `tokio::spawn` does.
+/// If called outside a tokio runtime, like `tokio::spawn`.
 #[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
@@ -43,7 +43,7 @@ where
 /// `tokio::task::spawn_local`, tracked.
 ///
 /// # Panics
-/// Outside of a `LocalSet`, as tokio's own does.
+/// If called outside a `LocalSet`, like tokio's own.
 #[track_caller]
 pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
 where
@@ -58,7 +58,7 @@ where
 /// its thread; the stack is that thread's.
 ///
 /// # Panics
-/// Outside of a tokio runtime, as tokio's own does.
+/// If called outside a tokio runtime, like tokio's own.
 #[track_caller]
 pub fn spawn_blocking<F, R>(function: F) -> JoinHandle<R>
 where
