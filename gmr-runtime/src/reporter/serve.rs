@@ -7,6 +7,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::{Plan, make};
 use crate::model::{Report, Sender, Trigger};
@@ -15,6 +16,10 @@ use crate::sys::own_threads;
 use crate::trigger::reply::Reply;
 use crate::trigger::{Deferred, Inbox, Outbox, Request};
 use crate::views::{self, Detail, Format, Stream};
+
+/// How long requests wait for the replies to an earlier report. They are sent within milliseconds,
+/// unless the waker of a task blocks, which must not cost all later tasks their report.
+const REPLIES_WITHIN: Duration = Duration::from_secs(10);
 
 /// How reports are written to standard error.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,8 +46,9 @@ pub(crate) fn serve(mut inbox: Inbox, outbox: &Arc<Outbox>, plan: &Plan, signal_
             });
             last = report.heading.number;
             let report = Arc::new(report);
-            // Not `=`: a report that had none to send leaves an earlier thread running.
-            pending.replying |= send_apart(batch.deferred, &report, outbox);
+            if send_apart(batch.deferred, &report, outbox) {
+                pending.replying = Some(Instant::now());
+            }
             // Before the rest goes to standard error, which may be blocked for seconds.
             match stream {
                 Some(stream) => {
@@ -79,8 +85,8 @@ pub(crate) fn serve_once(plan: &Plan, requests: Vec<Request>) {
 #[derive(Default)]
 struct Pending {
     batch: Batch,
-    /// Replies to an earlier report are still being sent.
-    replying: bool,
+    /// Since when replies to an earlier report are being sent.
+    replying: Option<Instant>,
     stop: bool,
 }
 
@@ -99,18 +105,19 @@ impl Pending {
                 Request::Signal { sender } => self.batch.signals.push(sender),
                 Request::Capture(reply) => self.batch.captures.push(reply),
                 Request::Deferred(deferred) => self.batch.deferred.push(deferred),
-                Request::Replied => self.replying = false,
+                Request::Replied => self.replying = None,
                 Request::Stop => self.stop = true,
             }
         }
     }
 
-    /// All requests; without the deferred ones while replies to an earlier report are being sent.
+    /// All requests; without the deferred ones while replies to an earlier report are being sent,
+    /// for [`REPLIES_WITHIN`] at most.
     fn next_batch(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
         batch.captures.retain(Reply::is_wanted);
         batch.deferred.retain(Deferred::is_wanted);
-        if self.replying {
+        if self.replying.is_some_and(|since| since.elapsed() < REPLIES_WITHIN) {
             self.batch.deferred = std::mem::take(&mut batch.deferred);
         }
         batch
@@ -232,7 +239,7 @@ mod tests {
 
     #[test]
     fn deferred_requests_wait_while_replies_are_sent_and_others_do_not() {
-        let mut pending = Pending { replying: true, ..Pending::default() };
+        let mut pending = Pending { replying: Some(Instant::now()), ..Pending::default() };
         let (deferred, _answer) = rendered(Format::Text);
         let (reply, _capture) = channel();
         pending.add(vec![Request::Deferred(deferred), Request::Capture(reply)]);
@@ -242,6 +249,16 @@ mod tests {
         pending.add(vec![Request::Replied]);
         let batch = pending.next_batch();
         assert_eq!((batch.trigger("SIGUSR2"), batch.deferred.len()), (Some(Trigger::Api), 1));
+    }
+
+    #[test]
+    fn replies_that_are_never_sent_do_not_hold_up_others_for_ever() {
+        // Long after the machine was started there is such an instant.
+        let Some(long_ago) = Instant::now().checked_sub(REPLIES_WITHIN) else { return };
+        let mut pending = Pending { replying: Some(long_ago), ..Pending::default() };
+        let (deferred, _answer) = rendered(Format::Text);
+        pending.add(vec![Request::Deferred(deferred)]);
+        assert_eq!(pending.next_batch().deferred.len(), 1);
     }
 
     #[test]
