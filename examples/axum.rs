@@ -1,11 +1,11 @@
-//! Reports over HTTP, on an admin port beside the service's own.
+//! Reports over HTTP, on an admin port in addition to the service's own.
 //!
 //! Run it with `cargo run --example axum-admin --features axum`. It prints the addresses of both
-//! ports. Open the admin one in a browser, or ask it for a format: `curl "ADDRESS?format=text"`.
-//! The signal works as well: `kill -USR2 PID`. Ctrl-C ends the program.
+//! ports. Open the admin one in a browser, or request a format: `curl "ADDRESS?format=text"`. The
+//! signal works as well: `kill -USR2 PID`. Ctrl-C ends the program.
 //!
-//! A report shows the stacks and the configuration of the process: only operators may be able to
-//! reach an admin port.
+//! A report shows the stacks and the configuration of the process, so make sure that only operators
+//! can reach the admin port.
 
 use axum::Router;
 use axum::routing::get;

@@ -1,7 +1,7 @@
 //! An order service with a queue, workers, a till, and a configuration with secrets.
 //!
 //! `cargo run --example demo` starts it, sends it SIGUSR2, and exits once the report is printed.
-//! `cargo run --example demo -- serve` keeps it running: ask it with `kill -USR2 PID` yourself.
+//! `cargo run --example demo -- serve` keeps it running: send it `kill -USR2 PID` yourself.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use gmr::model::Trigger;
 use serde::Serialize;
 
-// --- All that gmr takes: this attribute, and one on each function that has something to show. ---
+// --- All that gmr needs: this attribute, and one on each function that has something to show. ---
 
 #[gmr::main(version = env!("CARGO_PKG_VERSION"), product = "order service", vendor = "Example Ltd.")]
 fn main() -> ExitCode {
@@ -103,7 +103,7 @@ static CONFIGURATION: LazyLock<Configuration> = LazyLock::new(|| Configuration {
 static ACCEPTED: AtomicU64 = AtomicU64::new(0);
 static TILL: Mutex<u64> = Mutex::new(0);
 
-/// The open ends of what the demo's threads wait for.
+/// What keeps the demo's threads waiting.
 struct Service {
     _pipe: std::io::PipeWriter,
     _queue: mpsc::Sender<u64>,

@@ -1,7 +1,7 @@
-//! The least it takes: one attribute on `main`.
+//! The minimum: one attribute on `main`.
 //!
-//! Run it with `cargo run --example minimal`. It prints its process id; from another terminal, ask
-//! it for a report with `kill -USR2 PID`. The report goes to standard error. Ctrl-C ends the
+//! Run it with `cargo run --example minimal`. It prints its process id; from another terminal,
+//! request a report with `kill -USR2 PID`. The report goes to standard error. Ctrl-C ends the
 //! program.
 
 use std::thread;

@@ -1,8 +1,8 @@
 //! Sections of your own: one that shows a struct, one that fails, one added at run time, and a
 //! group of the configuration with a secret.
 //!
-//! Run it with `cargo run --example sections`. It prints its process id; from another terminal, ask
-//! it for a report with `kill -USR2 PID`. The report goes to standard error. Ctrl-C ends the
+//! Run it with `cargo run --example sections`. It prints its process id; from another terminal,
+//! request a report with `kill -USR2 PID`. The report goes to standard error. Ctrl-C ends the
 //! program.
 
 use std::sync::Arc;
@@ -39,7 +39,7 @@ struct Database {
 }
 
 /// The group "Database" of the section "Configuration". The password in the URL is masked by its
-/// place, the key by its type.
+/// position, the key by its type.
 #[gmr::config]
 fn database() -> Database {
     Database {

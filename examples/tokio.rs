@@ -1,8 +1,8 @@
-//! Asynchronous tasks: which there are, and at which line each of them waits.
+//! Asynchronous tasks: which tasks exist, and at which line each of them waits.
 //!
 //! Run it with `cargo run --example tokio-tasks`. It prints its process id; from another terminal,
-//! ask it for a report with `kill -USR2 PID`, and look at the section "Green Threads". The report
-//! goes to standard error. Ctrl-C ends the program.
+//! request a report with `kill -USR2 PID`, and look at the section "Green Threads". The report goes
+//! to standard error. Ctrl-C ends the program.
 //!
 //! Your own program needs gmr's feature `tokio`.
 
@@ -26,7 +26,7 @@ async fn main() {
 }
 
 async fn checkout(order: u64, connections: Arc<Semaphore>) {
-    // The report shows it beside the task's number.
+    // The report shows it next to the task's number.
     gmr::task::label("order", order);
     let _connection = connections.acquire().await;
     pay().await;

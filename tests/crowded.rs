@@ -1,12 +1,12 @@
-//! A report of a program with many more threads that compute than there are processors.
+//! A report of a program with many more computing threads than there are processors.
 //!
-//! A test binary of its own, which cargo runs when no other does: for as long as it runs, others would
-//! get no processor.
+//! A test binary of its own, because cargo runs test binaries one at a time: tests that run at the
+//! same time would get no processor.
 //!
-//! What it holds: every thread is in every report, a stack that is missing says why, and each thread is
-//! seen with its stack sooner or later. What it does not hold: that one report has all stacks. A
-//! report waits a second for them at most, and a thread that gets no processor in that time, because
-//! of other programs or of a cgroup's limit, can't answer.
+//! It checks that every thread is in every report, that a missing stack has a reason, and that each
+//! thread eventually has its stack in a report. It does not check that one report has all stacks: a
+//! report waits at most one second for them, and a thread that gets no processor in that time,
+//! because of other programs or a cgroup's limit, can't answer.
 
 #[path = "it/program.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
@@ -26,8 +26,8 @@ fn each_of_many_busy_threads_is_seen_with_its_stack() {
     let mut program = Program::start(program!("busy"));
     let mut unseen: BTreeSet<String> = (0..THREADS).map(|number| format!("busy-{number}")).collect();
     program.report_when("each busy thread has been seen with its stack", |report| {
-        // The symbolizer waits for a processor too. What it has not named yet it names for a later
-        // report.
+        // The symbolizer waits for a processor, too. Frames that it has not named yet have names in
+        // a later report.
         if !report.has_all_names() {
             return false;
         }

@@ -1,4 +1,4 @@
-//! What the test programs share: how they talk with the test that started them.
+//! What the test programs share: how they communicate with the test that started them.
 //!
 //! A program writes `ready` to its standard output when it is in the state that the test needs,
 //! answers each line on its standard input with one line, and ends when its input is closed.
@@ -17,8 +17,7 @@ pub fn converse(mut answer: impl FnMut(&str) -> String) {
     for line in std::io::stdin().lock().lines() {
         match line {
             Ok(line) => say(&answer(&line)),
-            // Trouble with standard input is the test's to judge; it must not end the program
-            // early.
+            // The test judges errors on standard input; they must not end the program early.
             Err(error) => say(&format!("standard input failed: {error}")),
         }
     }
@@ -26,13 +25,13 @@ pub fn converse(mut answer: impl FnMut(&str) -> String) {
 
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts the calling thread as arrived: all it does from here on is go to where it waits for good.
+/// Counts the calling thread as arrived: from here on, it only goes to the place where it waits.
 pub fn arrive() {
     ARRIVED.fetch_add(1, Ordering::Release);
 }
 
-/// Waits until so many threads have arrived, and all but the calling one are asleep: then they are
-/// where they wait.
+/// Waits until this many threads have arrived, and all but the calling one are asleep: then they
+/// are where they wait.
 ///
 /// # Panics
 /// If `/proc` cannot be read.

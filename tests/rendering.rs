@@ -47,8 +47,8 @@ fn most(of: impl FnOnce()) -> usize {
 #[test]
 fn the_tables_of_the_program_are_not_in_its_allocator() {
     let _turn = alone();
-    // The first one resolves symbols as well, which it remembers. On a busy machine it is not done
-    // with that at once.
+    // The first one resolves symbols as well, which it remembers. On a busy machine, this may take
+    // several reports.
     wait_until("all functions have their names", || {
         Read::new(serde_json::to_value(Report::capture()).expect("JSON")).has_all_names()
     });

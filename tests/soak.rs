@@ -1,11 +1,12 @@
-//! Reports in a loop against a program that makes it hard, for ten seconds or `GMR_SOAK_SECONDS`.
+//! Reports in a loop about a program that makes reporting hard, for ten seconds or
+//! `GMR_SOAK_SECONDS`.
 //!
-//! A test binary of its own, which cargo runs when no other does: the program takes all the
-//! processors there are.
+//! A test binary of its own, because cargo runs test binaries one at a time: the program uses all
+//! processors.
 //!
-//! The short run holds on any machine: it goes on until each thread has been seen where it is and has
-//! made progress. How many stacks may be missing depends on what else the machine does, so only a run
-//! of a length that was asked for has limits for that.
+//! The short run succeeds on any machine: it continues until each thread has been seen where it is
+//! and has made progress. How many stacks may be missing depends on the load of the machine, so
+//! only a run with an explicit length has limits for that.
 
 #[path = "it/program.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 use crate::program::{LIMIT, Program, program, wait_until};
 use crate::report::Report;
 
-/// How long it runs if nothing else is asked for.
+/// How long it runs by default.
 const SECONDS: u64 = 10;
 
 /// The program's own threads, and the function that each has in its stack.
@@ -42,18 +43,18 @@ const THREADS: [(&str, &str); 15] = [
     ("listen-2", "hostile::listen"),
 ];
 
-/// Threads whose stack may end early, which it says: in a library that came or went between the look
-/// at the modules and the copy of the stack, and in code without unwind information.
+/// Threads whose stack may end early, with a reason: in a library that was loaded or unloaded
+/// between reading the modules and copying the stack, and in code without unwind information.
 const MAY_END_EARLY: [&str; 2] = ["libraries", "generated"];
 
 /// Threads whose stack is missing most of the time, by what they do: wait for a signal, and for a
-/// child to become another program.
+/// child to call `exec`.
 const MAY_BE_MISSING: [&str; 2] = ["sigwait", "children"];
 
-/// Threads that wait for ever, and so do nothing that is counted.
+/// Threads that wait forever, and so do nothing that is counted.
 const WITHOUT_PROGRESS: [&str; 2] = ["listen-1", "listen-2"];
 
-/// How often each trouble has come about.
+/// How often each kind of trouble has occurred.
 fn counts(program: &mut Program) -> BTreeMap<String, u64> {
     let line = program.ask("counts");
     line.split(' ')
@@ -83,7 +84,7 @@ fn memory(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// How often something did not go as on a machine that does nothing else.
+/// How often something differed from a run on an idle machine.
 #[derive(Default)]
 struct Misses {
     /// Reports with a section that missed its deadline.
@@ -92,8 +93,8 @@ struct Misses {
     stacks: BTreeMap<&'static str, u64>,
 }
 
-/// Whether a section failed. It may only do so by its deadline: fifteen threads compute on as many
-/// processors as there are, and gmr's own have to wait for theirs as well.
+/// Whether a section failed. The only permitted reason is its deadline: fifteen threads compute on
+/// all processors, and gmr's own have to wait for one, too.
 fn is_starving(report: &Report) -> bool {
     for section in report.sections() {
         let kind = section["content"]["kind"].as_str().expect("a kind");
@@ -107,7 +108,7 @@ fn a_hostile_program_is_reported_on_and_goes_on() {
     let requested = std::env::var("GMR_SOAK_SECONDS").ok().map(|text| text.parse().expect("seconds"));
     let seconds = Duration::from_secs(requested.unwrap_or(SECONDS));
     let mut program = Program::start(program!("hostile"));
-    // Until the first line on their standard input, the threads stand still under their names.
+    // Until the first line on their standard input, the threads wait under their names.
     let standing = program.report_when("all stacks and names", Report::is_complete);
     let tids = THREADS.map(|(name, _)| standing.thread(name).tid());
     let mut reports = standing.number();
@@ -163,14 +164,14 @@ fn a_hostile_program_is_reported_on_and_goes_on() {
     assert!(program.end().0.success());
 }
 
-/// What memory may grow by, in KiB, without there being a leak: the allocator keeps what reports have
-/// used in each of its arenas, and a report may meet one that none has met before.
+/// How much memory may grow, in KiB, without a leak: the allocator keeps what reports have used in
+/// each of its arenas, and a report may use an arena for the first time.
 const KEPT: u64 = 32 << 10;
 
-/// Fails if every sample of the second half is above all of the first, and by more than the allocator
-/// may keep. Two single samples say nothing: the program itself allocates and frees megabytes all the
-/// time. The longer the run, the smaller the leak that this finds: in ten seconds a megabyte or two
-/// a report.
+/// Fails if every sample of the second half is above all of the first, and by more than the
+/// allocator may keep. Two single samples prove nothing: the program itself allocates and frees
+/// megabytes all the time. The longer the run, the smaller the leak that this finds: in ten
+/// seconds, a megabyte or two per report.
 fn assert_no_leak(samples: &[u64]) {
     let (first, second) = samples.split_at(samples.len() / 2);
     let most_before = first.iter().max().expect("there are samples");

@@ -1,5 +1,5 @@
-//! Checks the attributes' errors and the uses they accept: one mistake in each file under `ui/fail`, one
-//! use in each file under `ui/pass`.
+//! Checks the attributes' errors and the uses they accept: one mistake in each file under
+//! `ui/fail`, one use in each file under `ui/pass`.
 //!
 //! `TRYBUILD=overwrite` updates `ui/fail/*.stderr`. Read the difference: users will.
 

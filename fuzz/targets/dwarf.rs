@@ -1,5 +1,5 @@
 //! The ELF and DWARF readers with the contents of any file: they neither panic nor take long, and
-//! find no more than they may.
+//! stay within their limits.
 
 #![no_main]
 

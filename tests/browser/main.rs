@@ -28,7 +28,7 @@ struct Page {
 }
 
 impl Page {
-    /// The page of a program with something of everything; `None` if there is no browser.
+    /// The page of a program that has every kind of content; `None` if there is no browser.
     fn open(name: &str, set_up: impl FnOnce(&Browser)) -> Option<Self> {
         if !webdriver::is_installed() {
             return None;
@@ -42,9 +42,9 @@ impl Page {
         Some(page)
     }
 
-    /// Has a program write its report in all formats, until it is complete: beside other work, the
-    /// time that a report takes for its stacks and symbols may be too short. The report says so, and
-    /// the next one goes on from there.
+    /// Has a program write its report in all formats, until it is complete: on a busy machine, the
+    /// time that a report takes for its stacks and symbols may be too short. The report says so,
+    /// and the next one continues from there.
     fn write_report(&self) {
         let mut program = Program::start(program!("views"));
         let deadline = Instant::now() + Duration::from_mins(1);
@@ -67,8 +67,7 @@ impl Page {
         self.browser.open(&format!("file://{}/{file}", self.folder.display()));
     }
 
-    /// Waits until the flame graph has the width of its place, which it takes after the page has
-    /// loaded.
+    /// Waits until the flame graph fills its container, which happens after the page has loaded.
     fn wait_for_drawing(&self) {
         self.browser.wait_until(
             "Number(document.querySelector('.flame #frames').getAttribute('width'))
@@ -162,7 +161,7 @@ fn filters(page: &Page) {
     assert_eq!(page.visible("details.group"), 1, "a thread is found by its function");
     assert_eq!(browser.text("details.group:not(.out) .title"), "20 threads with the same stack");
     assert_eq!(browser.value("document.querySelector('#matches').value"), format!("1 of {all} groups"));
-    // As a user overwrites a text: everything selected, then typed over.
+    // As a user replaces text: select everything, then type.
     browser.write("#filter", "\u{e009}a\u{e000}<SCRIPT>alert");
     assert_eq!(page.visible("details.group"), 1, "a thread is found by its name in any case");
     browser.write("#filter", "\u{e009}a\u{e000}password");
@@ -190,7 +189,7 @@ fn unfolds(page: &Page) {
     assert_eq!(page.visible(".stack"), folded);
     browser.click("#unfold");
     assert_eq!(page.visible("details.group[open]"), page.visible("details.group"));
-    // A finding unfolds what it is about, each time it is clicked.
+    // A finding expands the threads and tasks it refers to, each time it is clicked.
     for _ in 0..2 {
         browser.click("#fold");
         assert_eq!(page.visible("details.group[open]"), 0);
@@ -200,8 +199,8 @@ fn unfolds(page: &Page) {
     }
 }
 
-/// Whether what the address points at is in view, with nothing in front of it: of a section its
-/// heading, of a group its summary.
+/// Whether the target of the address is in view, with nothing in front of it: the heading of a
+/// section, or the summary of a group.
 const TARGET_IS_IN_VIEW: &str = "(() => {
     const target = document.getElementById(location.hash.slice(1));
     const title = target.querySelector(':scope > h2, :scope > summary') || target;
@@ -249,13 +248,13 @@ fn searches(page: &Page) {
     browser.click(".flame #search");
     assert_eq!(page.visible(".flame #matched"), 0, "a second click takes it back");
 
-    // The browser's own search stays the browser's.
+    // The page does not replace the browser's own search.
     browser.press(&['\u{e009}', 'f']);
     browser.press(&['\u{e033}']);
     assert_eq!(browser.prompt(), None);
 }
 
-/// A page of so many sections has a list of contents that is higher than a phone's screen.
+/// A page of this many sections has a table of contents that is taller than a phone's screen.
 const SECTIONS: usize = 39;
 
 /// The windows of a small laptop and of a phone.
@@ -283,7 +282,7 @@ fn every_control_can_be_clicked() {
     }
 }
 
-/// Clicks a control, wherever the last one has left the page, and closes what it opens.
+/// Clicks a control, wherever the previous click has scrolled the page, and closes what it opens.
 fn click(page: &Page, control: &str) {
     let browser = &page.browser;
     let of = |property: &str| browser.value(&format!("document.querySelector({control:?}).{property}"));
@@ -308,7 +307,7 @@ fn nothing_covers_the_report() {
     let Some(page) = Page::open("uncovered", |_| ()) else { return };
     let browser = &page.browser;
     page.lengthen("long.html", SECTIONS);
-    // What is in view of the report, but has something else in front of its middle.
+    // Parts of the report that are in view, but whose middle is covered by something else.
     let covered =
         "[...document.querySelectorAll('main :is(h2, summary, p, dt, dd, th, td), .flame :is(#search, g)')]
         .filter((one) => one.checkVisibility())
@@ -367,7 +366,7 @@ fn the_page_can_be_read_without_javascript() {
     for control in ["unfold all", "Search"] {
         assert!(!body.contains(control), "{control} would do nothing, and is shown");
     }
-    // Groups unfold by the browser's own means.
+    // The browser itself expands groups.
     let closed = page.folded();
     assert!(closed > 0, "some group is folded");
     browser.click("details.group:not([open]) > summary");
@@ -376,7 +375,7 @@ fn the_page_can_be_read_without_javascript() {
 }
 
 impl Page {
-    /// How many groups are folded. Chromium's own commands see that also without JavaScript.
+    /// How many groups are collapsed. Chromium's own commands see that even without JavaScript.
     fn folded(&self) -> usize {
         let document = self.browser.command("DOM.getDocument", &json!({"depth": 0}));
         let root = document["root"]["nodeId"].clone();
@@ -386,7 +385,7 @@ impl Page {
     }
 }
 
-/// The page that a program of so many threads writes when it is signalled.
+/// The page that a program with this many threads writes when it is signalled.
 fn page_of_a_crowd(arguments: &[&str]) -> String {
     let mut command = std::process::Command::new(program!("crowd"));
     command.args(arguments).env("GMR_FORMAT", "html");

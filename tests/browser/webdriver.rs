@@ -1,5 +1,5 @@
-//! As much of the `WebDriver` protocol as the tests need, spoken with Chromium's driver. What it
-//! does to a page, a user could do; a command that fails ends the test with the driver's message.
+//! The part of the `WebDriver` protocol that the tests need, for Chromium's driver. It does only
+//! what a user could do to a page; a command that fails ends the test with the driver's message.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 /// What the tests start, and what the driver starts.
 const PROGRAMS: [&str; 2] = ["chromedriver", "chromium"];
 
-/// How long a condition may take to hold. Long enough for a machine with much else to do.
+/// How long a condition may take to become true. Long enough for a busy machine.
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// How an element is named in an answer: a constant of the protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// Whether there is a browser to test with. Without one a test is skipped and says so, except in CI,
-/// where it fails.
+/// Whether there is a browser to test with. Without one a test is skipped and says so, except in
+/// CI, where it fails.
 pub(crate) fn is_installed() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_in_path =
@@ -38,7 +38,7 @@ pub(crate) fn is_installed() -> bool {
 /// A browser with one window, which is closed on drop.
 pub(crate) struct Browser {
     driver: Child,
-    /// Kept open, since the driver goes on writing to it.
+    /// Kept open, since the driver keeps writing to it.
     output: BufReader<ChildStdout>,
     session: String,
     profile: PathBuf,
@@ -57,7 +57,7 @@ impl Browser {
             .expect("chromedriver starts");
         let output = BufReader::new(driver.stdout.take().expect("stdout is piped"));
         let profile = std::env::temp_dir().join(format!("gmr-browser-{}-{number}", std::process::id()));
-        // From here on the driver is ended with this, also when the browser does not start.
+        // From here on, dropping this ends the driver, even if the browser does not start.
         let mut browser = Self { driver, output, session: String::new(), profile };
         let root = format!("http://127.0.0.1:{}", browser.port());
         let arguments = [
@@ -118,10 +118,9 @@ impl Browser {
         self.post("execute/sync", &json!({"script": format!("return {expression}"), "args": []}))
     }
 
-    /// Waits until an expression holds in the page; fails after a minute.
+    /// Waits until an expression is true in the page; fails after a minute.
     ///
-    /// What an event causes is done by the browser when it gets to it, not when the command that
-    /// caused the event returns.
+    /// The browser may handle an event after the command that caused it has returned.
     pub(crate) fn wait_until(&self, condition: &str) {
         let script = format!(
             "const done = arguments[0], deadline = Date.now() + {};
@@ -137,7 +136,7 @@ impl Browser {
         assert_eq!(held, true, "within {DEADLINE:?}: {condition}; the page is {}", self.view());
     }
 
-    /// Where the page is scrolled to, and how much of it is in view.
+    /// The scroll position of the page, and how much of it is in view.
     fn view(&self) -> Value {
         self.value("({scrolled: scrollY, width: innerWidth, height: innerHeight, hash: location.hash})")
     }
@@ -163,7 +162,7 @@ impl Browser {
         self.post(&format!("element/{id}/value"), &json!({"text": text}));
     }
 
-    /// Presses keys while others are held, wherever the focus is.
+    /// Presses keys while others are held, in the element that has the focus.
     pub(crate) fn press(&self, keys: &[char]) {
         let down = keys.iter().map(|key| json!({"type": "keyDown", "value": key}));
         let up = keys.iter().rev().map(|key| json!({"type": "keyUp", "value": key}));
@@ -191,7 +190,7 @@ impl Browser {
         text.as_str().expect("text").to_owned()
     }
 
-    /// Chromium's own commands, for what `WebDriver` has none.
+    /// Chromium's own commands, where `WebDriver` has none.
     pub(crate) fn command(&self, name: &str, parameters: &Value) -> Value {
         self.post("goog/cdp/execute", &json!({"cmd": name, "params": parameters}))
     }

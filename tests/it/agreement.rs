@@ -1,5 +1,5 @@
-//! Whole stacks beside those that gdb prints of the same process a moment later: two hundred
-//! threads in every state there is.
+//! Compares whole stacks with those that gdb prints for the same process a moment later: two
+//! hundred threads in all states.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::report::{Report, Stack, Thread};
 
 /// How many of the threads that did not move must agree, in percent.
 const REQUIRED: usize = 99;
-/// How many threads have to stand still: all but those that compute.
+/// How many threads must not move: all but those that compute.
 const STILL: usize = 200;
 
 #[test]
@@ -47,7 +47,7 @@ fn stacks_are_those_that_gdb_finds() {
 /// may look as if it had not moved.
 fn still<'a>(report: &'a Report, other: &Report) -> Vec<Thread<'a>> {
     let others = other.threads();
-    let stands = |thread: &Thread<'a>| {
+    let is_unchanged = |thread: &Thread<'a>| {
         let there = others.iter().find(|other| other.tid() == thread.tid());
         let stack = thread.stack();
         stack.is_whole() && there.is_some_and(|there| in_report(&there.stack()) == in_report(&stack))
@@ -55,17 +55,17 @@ fn still<'a>(report: &'a Report, other: &Report) -> Vec<Thread<'a>> {
     let is_programs = |thread: &Thread<'a>| matches!(thread.role(), "main" | "program");
     let threads = report.threads().into_iter();
     threads
-        .filter(|thread| is_programs(thread) && !thread.name().starts_with("compute") && stands(thread))
+        .filter(|thread| is_programs(thread) && !thread.name().starts_with("compute") && is_unchanged(thread))
         .collect()
 }
 
-/// A step of a stack as both tools see it: the functions of Rust one by one, and of C whatever is
-/// between them.
+/// A step of a stack as both tools see it: each Rust function, and one step for all C functions
+/// between two of them.
 #[derive(Debug, PartialEq)]
 enum Step {
     Rust(String),
-    /// For one place in the C library, gdb shows the functions that were inlined into one another
-    /// there, and the report the one that has the symbol.
+    /// For an address in the C library, gdb shows the functions that were inlined there, and the
+    /// report shows only the one that has the symbol.
     C(Vec<String>),
 }
 
@@ -103,8 +103,8 @@ fn agree(ours: &[Step], theirs: &[Step]) -> bool {
         })
 }
 
-/// The last name of a path and the closures in it: the two tools write what is before it, generic
-/// arguments and implementations, each in its own way.
+/// The last name of a path and the closures in it: the two tools write the part before it, generic
+/// arguments and implementations differently.
 ///
 /// `core::panic::unwind_safe::{impl#23}::call_once<(), ..>` and
 /// `<core::panic::unwind_safe::AssertUnwindSafe<F> as core::ops::function::FnOnce<()>>::call_once`

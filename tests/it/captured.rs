@@ -41,7 +41,7 @@ fn a_captured_report_serializes_whole() {
     assert_eq!(report.data("Added", "fields"), &json!([1, 2, 3]));
     assert_eq!(report.data("Failing", "error"), "not today");
 
-    // What a builder adds is sorted among what is registered, by its order.
+    // Sections that a builder adds are sorted among the registered ones, by order.
     let titles = |list: &[Value]| list.iter().map(|item| text(&item["title"]).to_owned()).collect::<Vec<_>>();
     assert_eq!(titles(list(report.data("Configuration", "configuration"))), ["First", "Database", "Late"]);
     assert_eq!(report.titles()[5..], ["Early", "Added", "Failing", "Nested"]);
@@ -56,7 +56,7 @@ fn a_captured_report_serializes_whole() {
     assert!(!text(&refusal["content"]["data"]).is_empty(), "{nested}");
 }
 
-/// Python's parser accepts what another language's log pipeline would.
+/// Python's parser accepts it, as a log pipeline in another language would.
 #[test]
 fn python_reads_it_too() {
     let mut program = Program::start(program!("captured"));

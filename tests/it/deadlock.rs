@@ -1,5 +1,5 @@
-//! The main thread and a section wait for the same lock: the report is made all the same, with both
-//! stacks in it.
+//! The main thread and a section wait for the same lock: the report is still made, with both stacks
+//! in it.
 
 use serde_json::json;
 
@@ -20,8 +20,8 @@ fn addresses(stack: &Stack<'_>) -> Vec<u64> {
 /// A report of a program whose section missed its deadline in the report before, which showed the
 /// same stack of the same thread.
 ///
-/// A missed deadline is found once in a process. If the machine is too busy for the section to have
-/// come to the lock by then, or for its stack to be taken, a new process gets another chance.
+/// A deadline is missed only once in a process. If the machine is too busy for the section to have
+/// reached the lock by then, or for its stack to be taken, the test retries with a new process.
 fn report_after_the_deadline() -> Report {
     let mut found = None;
     wait_until("a stack of the section that missed its deadline", || {

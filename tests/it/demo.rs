@@ -1,4 +1,4 @@
-//! The example that the README begins with, as people see it: its report in text.
+//! The example that the README quotes, as people see it: its report as text.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! A process without a free descriptor gets a whole report, and loses none of its files by it.
+//! A process without a free descriptor gets a complete report, and all its files stay open.
 
 use std::process::Command;
 

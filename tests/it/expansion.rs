@@ -1,4 +1,4 @@
-//! Checks the registry entries that the attributes generate in the crates beside this one.
+//! Checks the registry entries that the attributes generate in the neighbouring crates.
 
 use std::collections::BTreeMap;
 use std::panic;

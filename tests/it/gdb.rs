@@ -1,4 +1,4 @@
-//! What gdb prints of the same process, for a handful of threads whose stacks do not move.
+//! What gdb prints for the same process, for a few threads whose stacks do not change.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -22,7 +22,7 @@ const COMPARED: [&str; 8] = [
 #[test]
 fn gdb_finds_the_same_functions() {
     let mut program = Program::start(program!("stations"));
-    // Each has to get there first; from then on it does not move.
+    // Each thread has to arrive first; from then on it does not move.
     let report = program.report_when("the compared threads are where they wait", |report| {
         report.has_all_names()
             && COMPARED.iter().all(|name| in_report(&report.thread(name).stack()).len() > 1)

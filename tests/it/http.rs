@@ -88,7 +88,7 @@ const CLIENTS: u64 = 24;
 #[test]
 fn requests_during_a_report_share_the_next() {
     // A report can be held up for no longer than its deadline. If the machine is too busy for all
-    // clients to arrive until then, they try again with a new process.
+    // clients to arrive by then, the test retries with a new process.
     wait_until("all clients arrive while the first report is made", clients_share_two_reports);
 }
 

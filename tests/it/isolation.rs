@@ -1,4 +1,4 @@
-//! Sections that panic or fail cost the report nothing but themselves, whether panics unwind or
+//! Sections that panic or fail do not affect the rest of the report, whether panics unwind or
 //! abort.
 
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ fn panic_message(content: &Value) -> &str {
 /// The program and a report in which the section's panic has a stack with names.
 ///
 /// If the machine is too busy to name it in time, the next report has the names. Where panics
-/// abort, the section panics once in a process, so only a new process gets another chance.
+/// abort, the section panics once in a process, so only a new process can try again.
 fn start_with_names(path: impl AsRef<std::ffi::OsStr>) -> (Program, Report) {
     let mut found = None;
     wait_until("the stack of the section that panicked has its names", || {

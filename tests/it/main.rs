@@ -1,10 +1,9 @@
 //! The integration tests: real processes and real signals, and reports read back by parsers that
-//! know nothing of gmr's code.
+//! share no code with gmr.
 //!
 //! A test asserts over the fields of a report in JSON (`report.rs`). Only what is particular to
 //! text is read as text (`text.rs`); its wording is pinned in the text view's own tests.
 
-mod adoption;
 mod agreement;
 mod captured;
 mod deadlock;
@@ -16,6 +15,7 @@ mod gdb;
 mod http;
 mod imports;
 mod isolation;
+mod ordinary;
 mod program;
 mod report;
 mod stderr;

@@ -2,7 +2,7 @@
 //! the test.
 //!
 //! Programs write JSON unless a test sets `GMR_FORMAT` to something else. Nothing waits longer than
-//! [`LIMIT`], so a program that hangs fails its test and says how far it got.
+//! [`LIMIT`], so a program that hangs fails its test, and the message says how far it got.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -28,7 +28,8 @@ pub(crate) use program;
 /// less than 20 s by its own deadlines; the rest is for machines that do other work.
 pub(crate) const LIMIT: Duration = Duration::from_mins(3);
 
-/// What the operator can set. Only the tests decide on it, whatever the environment they run in.
+/// The variables that an operator can set. Only the tests set them, regardless of the environment
+/// they run in.
 const SETTINGS: [&str; 3] = ["GMR_BACKTRACE", "GMR_FORMAT", "GMR_SIGNAL"];
 
 pub(crate) struct Program {
@@ -130,7 +131,7 @@ impl Program {
 // A test that fails must not leave its program behind.
 impl Drop for Program {
     fn drop(&mut self) {
-        // Both fail where the program has ended, as it has where the test went well.
+        // Both fail if the program has ended, as it has if the test succeeded.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -149,7 +150,7 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 struct Lines<R> {
     pipe: R,
     unread: Vec<u8>,
-    /// Where to look for the end of the next line: what is before this has none.
+    /// Where to look for the end of the next line: there is none before this.
     searched: usize,
 }
 

@@ -1,4 +1,4 @@
-//! A report in JSON, read by a parser that knows nothing of gmr's code: fields by name, frames by
+//! A report in JSON, read by a parser that shares no code with gmr: fields by name, frames by
 //! number.
 //!
 //! The accessors follow `docs/report-schema.md`. They ignore fields they don't know, as every
@@ -205,7 +205,7 @@ impl<'a> Stack<'a> {
         !self.is_missing() && self.incomplete.is_none()
     }
 
-    /// A stack that was not taken: it has no frames, and says why.
+    /// A stack that was not taken: it has no frames, but a reason.
     pub(crate) fn is_missing(&self) -> bool {
         if self.frames.is_empty() {
             assert!(
@@ -258,12 +258,12 @@ impl fmt::Display for Stack<'_> {
     }
 }
 
-/// Panics if it is no string.
+/// Panics if it is not a string.
 pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no string: {value}"))
 }
 
-/// Panics if it is no list.
+/// Panics if it is not a list.
 pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().unwrap_or_else(|| panic!("no list: {value}"))
 }

@@ -37,8 +37,8 @@ fn a_reader_that_went_away_is_harmless() {
     answers_though_signalled(Program::start_with(command));
 }
 
-/// Has a program give up a report that its pipe does not hold, because nobody reads it. The pipe is
-/// read again from here on, while the program writes its next report.
+/// Makes a program give up a report that does not fit in its pipe, because the pipe is not read.
+/// After this, the pipe is read again while the program writes its next report.
 fn fill_the_pipe(program: &Program) {
     program.signal(Signal::USR2);
     wait_for_the_reporter_to_give_up(program.pid());
@@ -50,7 +50,7 @@ fn a_full_pipe_costs_the_rest_of_one_report_in_text() {
     let mut command = Command::new(program!("stations"));
     command.env("GMR_FORMAT", "text");
     let mut program = Program::start_with(command);
-    // With all names, a report is longer than what the pipe holds.
+    // With all names, a report is longer than the pipe's capacity.
     let mut number = 0;
     wait_until("a report with all names", || {
         program.signal(Signal::USR2);
@@ -72,7 +72,7 @@ fn a_full_pipe_costs_the_rest_of_one_report_in_json() {
     let mut program = Program::start(program!("stations"));
     let number = program.report_when("all stacks and names", Report::is_complete).number();
     fill_the_pipe(&program);
-    // The next report may stand behind what went out of the one before, in the same line.
+    // The next report may follow the written part of the previous one, on the same line.
     let mut line = program.next_error_line();
     let next = line.rfind(START).filter(|next| *next > 0);
     let next = next.map_or_else(|| program.next_error_line(), |next| line.split_off(next));
@@ -86,7 +86,7 @@ fn a_full_pipe_costs_the_rest_of_one_report_in_json() {
 
 const START: &str = "{\"schema_version\"";
 
-/// What a pipe holds, by Linux's default.
+/// The capacity of a pipe, by Linux's default.
 const PIPE: usize = 64 << 10;
 
 /// While the pipe is full, the reporter sleeps in `poll`, and elsewhere when it has nothing to do.

@@ -20,7 +20,7 @@ fn after_storm(format: &str, read: impl FnOnce(&mut Program)) -> String {
         program.signal(Signal::USR2);
     }
     read(&mut program);
-    // The threads work on.
+    // The threads keep working.
     let work = |program: &mut Program| program.ask("work").parse::<u64>().expect("a number");
     let before = work(&mut program);
     wait_until("the threads work on", || work(&mut program) != before);
@@ -45,7 +45,7 @@ fn the_process_lives_and_no_report_is_lost() {
     }
 }
 
-/// Text is written section by section, beside whatever else is going on.
+/// Text is written section by section, while other threads write, too.
 #[test]
 fn no_report_in_text_is_interleaved() {
     let mut last = None;

@@ -200,7 +200,7 @@ fn text_shows_async_functions_by_their_names_and_common_frames_once() {
     assert!(!deep.contains("closure") && !deep.contains("async_fn"), "{deep}");
 
     let both = block(&section, "both").unwrap();
-    assert_eq!(both.matches("tasks::for_both").count(), 1, "the common part stands once: {both}");
+    assert_eq!(both.matches("tasks::for_both").count(), 1, "the common part is shown once: {both}");
     assert_eq!(both.matches("tasks::for_an_answer").count(), 2, "both places are shown: {both}");
 
     for name in ["tasks::for_a_permit", "tasks::for_a_while", "tasks::for_a_message"] {
@@ -209,7 +209,7 @@ fn text_shows_async_functions_by_their_names_and_common_frames_once() {
     }
 }
 
-/// What the text says of the task of this name.
+/// What the text says about the task with this name.
 fn block<'a>(section: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = section.split_once(&format!("({name})"))?;
     Some(rest.split_once("\n------").map_or(rest, |(block, _)| block))
@@ -249,7 +249,7 @@ fn a_report_is_not_what_tasks_have_waited_for() {
     for _ in 0..2 {
         let report = program.report_when("all tasks wait", |report| count(report, "waiting") == 2000);
         assert_eq!(tasks_named(&report, "tasks::for_a_permit").len(), 2000);
-        // Polls that a report has asked for are not counted.
+        // Polls for a report are not counted.
         for task in report.tasks() {
             assert!(task["polls"].as_u64().is_some_and(|polls| polls <= 1), "{task}");
         }

@@ -1,5 +1,5 @@
-//! A report as text, taken apart by its look alone, as a log tool that only knows the frames would
-//! do it.
+//! A report as text, parsed by its layout alone, as a log tool that knows only the framed lines
+//! would do it.
 //!
 //! Only tests of what is particular to text use this: that it is written section by section, whole
 //! and never interleaved. What a report says is tested in JSON, so that its wording can change
@@ -53,7 +53,7 @@ impl Text {
         }
     }
 
-    /// Reads standard error up to the end of the next report in text, with what stands before it.
+    /// Reads standard error up to the end of the next report in text, with the text before it.
     pub(crate) fn read(program: &mut Program) -> String {
         let mut text = String::new();
         let mut before = String::new();
@@ -103,8 +103,8 @@ pub(crate) fn has_names(text: &str, program: &str) -> bool {
     !text.contains(&format!("/{program}+0x"))
 }
 
-/// A report ends with a framed line that is no title: a title follows a full line, which stands
-/// behind the remains of an earlier report where that was cut off.
+/// A report ends with a framed line that is not a title: a title follows a full line. The full line
+/// may follow the rest of an earlier report that was cut off.
 pub(crate) fn ends_report(before: &str, line: &str) -> bool {
     framed(line).is_some() && !before.ends_with(&"=".repeat(WIDTH))
 }

@@ -1,4 +1,5 @@
-//! Fifty threads in known functions, in mixed states: each is found where it is, and none notices.
+//! Fifty threads in known functions, in mixed states: each is found where it is, and none is
+//! disturbed.
 
 use std::process::Command;
 
@@ -19,8 +20,8 @@ fn status(program: &mut Program) -> (u64, u64) {
 }
 
 /// A report with the whole stack of every station, in which none is still at the barrier that all
-/// start from. On a crowded machine it may take a few reports until the stations that compute have
-/// been given a processor, and until the symbolizer knows all names.
+/// start from. On a busy machine, it may take a few reports until the computing stations have had a
+/// processor, and until the symbolizer knows all names.
 fn settled(program: &mut Program) -> Report {
     program.report_when("every station is where it waits, with a whole stack and names", |report| {
         let is_there = |thread: &Thread<'_>| {
@@ -149,7 +150,7 @@ fn the_program_does_not_notice() {
     assert_eq!(failed, 0);
     for number in 1..=20 {
         assert_eq!(program.report().number(), number);
-        // The threads that compute go on: the counter moves.
+        // The computing threads continue: the counter moves.
         let mut after = status(&mut program);
         wait_until("the threads that compute go on", || {
             after = status(&mut program);

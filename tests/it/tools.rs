@@ -1,7 +1,7 @@
 //! Tools that some tests compare reports with, and what happens where one is missing.
 //!
 //! On a developer's machine such a test says that it is skipped. In CI (where `CI` is set) it
-//! fails: a test that silently never runs holds nothing.
+//! fails: a test that silently never runs checks nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

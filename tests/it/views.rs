@@ -13,7 +13,7 @@ use crate::report::{Report, list};
 use crate::text::Text;
 use crate::tools;
 
-/// A folder of its own, which goes with it.
+/// A folder of its own, which is removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {

@@ -1,6 +1,6 @@
 //! A service with an admin port that serves its reports. `port` answers with the port; `hold` and
-//! `release` decide whether its section keeps a report waiting; `asked` and `made` answer with how many
-//! reports were requested and made; `capture` makes one on a runtime of one thread.
+//! `release` control whether its section keeps a report waiting; `asked` and `made` answer with how
+//! many reports were requested and made; `capture` makes one on a runtime of one thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -30,7 +30,7 @@ fn hold(on: bool) -> String {
     on.to_string()
 }
 
-/// Captures a report on a runtime whose only thread also has to let the report's section go on.
+/// Captures a report on a runtime whose only thread also has to release the report's section.
 fn capture_on_one_thread() -> String {
     hold(true);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

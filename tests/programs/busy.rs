@@ -1,5 +1,5 @@
-//! Many more threads that compute than there are processors: each waits for a processor when it is
-//! asked for its stack.
+//! Many more computing threads than there are processors: each waits for a processor when its stack
+//! is requested.
 
 use std::hint::black_box;
 use std::sync::Barrier;

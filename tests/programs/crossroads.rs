@@ -1,5 +1,5 @@
-//! More than two hundred threads that wait in every way there is, and a few that compute: on them,
-//! a debugger and a report are compared.
+//! More than two hundred threads that wait in many different ways, and a few that compute: a test
+//! compares a debugger's stacks of them with a report's.
 
 #![allow(unsafe_code, reason = "C's `qsort` is called as C calls it")]
 

@@ -1,4 +1,4 @@
-//! Many threads, deep in calls, all waiting: what the benchmarks take reports of.
+//! Many threads, deep in calls, all waiting: the benchmarks take reports of this program.
 //!
 //! `crowd THREADS DEPTH [different]`
 //!

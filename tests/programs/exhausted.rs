@@ -10,7 +10,7 @@ fn leak_descriptors() -> Vec<File> {
 #[gmr::main]
 fn main() {
     let leaked = leak_descriptors();
-    // All of them are open yet, and the last one is where it was.
+    // All of them are still open, and the last one is where it was.
     gmr_tests::converse(|_| {
         let open = leaked.iter().filter(|file| file.metadata().is_ok()).count();
         format!("{open} of {}", leaked.len())

@@ -1,5 +1,5 @@
-//! A program that forks and goes on in the child, as daemons do: the child has no reporter until it
-//! installs one.
+//! A program that forks and continues in the child, as daemons do: the child has no reporter until
+//! it installs one.
 //!
 //! `fork` is unsafe: this program forks while it has one thread of its own, and gmr's.
 
@@ -38,7 +38,7 @@ fn main() {
     drop(guard);
 }
 
-/// What the test asks of a report.
+/// What the test expects of a report.
 fn about(report: &gmr::Report) -> Value {
     let report = serde_json::to_value(report).expect("a report is JSON");
     let all = |list: &str| report[list].as_array().cloned().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Captures a report in its panic hook, without having installed gmr. For each line, a thread panics.
+//! Captures a report in its panic hook, without having installed gmr. For each line, a thread
+//! panics.
 
 use std::panic;
 use std::sync::Mutex;

@@ -18,7 +18,7 @@ static NAMED: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(THREADS.len() + 
 static BEGIN: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(THREADS.len() + 1));
 static DISTURBED: AtomicU64 = AtomicU64::new(0);
 
-/// What a thread of this program does for ever, and how often it has done it.
+/// What a thread of this program does forever, and how often it has done it.
 struct Trouble {
     name: &'static str,
     run: fn(&AtomicU64),
@@ -115,7 +115,7 @@ fn dive(count: &AtomicU64) {
 #[inline(never)]
 fn load_libraries(count: &AtomicU64) {
     loop {
-        // SAFETY: the C library's own modules have no initialiser that could harm.
+        // SAFETY: the C library's own modules have no initialiser that could do harm.
         let open = |name: &std::ffi::CStr| unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) };
         let library = [c"libnss_compat.so.2", c"libutil.so.1"]
             .map(open)
@@ -182,14 +182,14 @@ fn handle(signal: c_int, handler: extern "C" fn(c_int), flags: c_int) {
     }
 }
 
-/// Is in a handler on its alternate stack nearly all the time.
+/// Spends nearly all its time in a handler on its alternate stack.
 #[inline(never)]
 fn raise_on_alternate_stack(count: &AtomicU64) {
     // The one that std gives each of its threads has 8 KiB: with AVX-512, the handler's frame and
-    // the timer's leave no room for a third.
-    let room = Box::leak(vec![0_u8; 64 << 10].into_boxed_slice());
-    let stack = libc::stack_t { ss_sp: room.as_mut_ptr().cast(), ss_flags: 0, ss_size: room.len() };
-    // SAFETY: the memory is the thread's own for ever.
+    // the timer's leave no space for a third.
+    let memory = Box::leak(vec![0_u8; 64 << 10].into_boxed_slice());
+    let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: memory.len() };
+    // SAFETY: the memory belongs to the thread forever.
     assert_eq!(unsafe { libc::sigaltstack(&raw const stack, null_mut()) }, 0);
     handle(libc::SIGUSR1, on_alternate_stack, libc::SA_ONSTACK | libc::SA_RESTART);
     loop {
@@ -206,7 +206,7 @@ extern "C" fn on_tick(_: c_int) {
     TICKS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A thousand signals a second, to whichever thread is nearest.
+/// A thousand signals a second, to any thread that the kernel picks.
 #[inline(never)]
 fn be_interrupted(count: &AtomicU64) {
     handle(libc::SIGALRM, on_tick, libc::SA_RESTART);
@@ -282,7 +282,7 @@ fn wait_for_signals(count: &AtomicU64) {
         // SAFETY: the set is initialised; what the signal brings is not asked for.
         match unsafe { libc::sigwaitinfo(&raw const wanted, null_mut()) } {
             libc::SIGURG => count.fetch_add(1, Ordering::Relaxed),
-            // It was looked at just before it began to wait, and asked just after.
+            // It was inspected just before it began to wait, and signalled just after.
             -1 => 0,
             _ => DISTURBED.fetch_add(1, Ordering::Relaxed),
         };

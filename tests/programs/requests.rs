@@ -1,4 +1,4 @@
-//! An axum server with a route that waits for something that does not come. It answers any line
+//! An axum server with a route that waits for something that never happens. It answers any line
 //! with its address.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Fifty threads, each in a function of its own, in mixed states; a counter that goes on; a record
-//! of every system call that failed.
+//! Fifty threads, each in a function of its own, in mixed states; a counter that keeps increasing;
+//! a record of every system call that failed.
 
 use std::io::{PipeReader, PipeWriter, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,8 +25,8 @@ macro_rules! stations {
             fn $name() {
                 STARTED.wait();
                 $wait();
-                // After the call, so that it is no tail call; with a text of its own, so that the
-                // compiler does not merge two functions.
+                // After the call, so that it is not a tail call; with a distinct string, so that
+                // the compiler does not merge two functions.
                 std::hint::black_box(stringify!($name));
             }
         )*

@@ -122,7 +122,7 @@ async fn that_blocks_its_worker(blocked: std::sync::mpsc::Sender<()>) {
     block();
 }
 
-/// Every worker is inside a task that does not come back.
+/// Every worker is inside a task that does not return.
 fn wedged() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");

@@ -1,6 +1,5 @@
-//! A program with something of everything, and names that would break out of a careless view. A
-//! line on its standard input is a folder: it captures one report and writes it there in every
-//! format.
+//! A program with every kind of content, and names that would break out of a careless view. A line
+//! on its standard input is a folder: it captures one report and writes it there in every format.
 
 use std::collections::BTreeMap;
 use std::fs::File;

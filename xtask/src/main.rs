@@ -21,10 +21,10 @@ use tools::Tool;
 const USAGE: &str = "usage: cargo xtask <task>
 
   setup          Install the tools that the tests use: Chromium, gdb, Python modules,
-                 cargo-deny, cargo-hack. Whatever is there already is left as it is.
+                 cargo-deny, cargo-hack. Tools that are already installed are kept.
       --fuzz     Install cargo-fuzz as well.
       --release  Install cargo-semver-checks as well.
-  test           Check everything that must hold before a change lands: formatting,
+  test           Run all checks that must pass before a change lands: formatting,
                  licences, lints, features, documentation, tests, packages.
                  Begins with `setup`, and ends with a table of what each step took.
       --no-setup Install nothing: list the missing tools and run what works without them.
@@ -35,10 +35,10 @@ const USAGE: &str = "usage: cargo xtask <task>
                  rustup has it.
   miri           Run the tests of unsafe code that need no kernel in Miri (nightly).
   schema         Write docs/report.schema.json and docs/report.rng from the model.
-  bench          Measure what a report costs, beside what other tools cost on this
-                 machine. `cargo xtask bench --help` lists the options.
-  release-check  Check what must hold before a release and needs a network or minutes
-                 to install: advisories, semantic versioning, packages of a clean tree.";
+  bench          Measure the cost of a report and of other tools on this machine.
+                 `cargo xtask bench --help` lists the options.
+  release-check  Run the checks before a release that need a network or minutes to
+                 install: advisories, semantic versioning, packages of a clean tree.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

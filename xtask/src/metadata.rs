@@ -1,4 +1,4 @@
-//! What cargo knows of the packages of this workspace and their dependencies.
+//! What cargo knows about the packages of this workspace and their dependencies.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
 //! The minimum supported Rust version, `rust-version` in the manifests of the published crates. No
-//! dependency may ask for a later one. Clippy's `incompatible_msrv` checks that our own code uses
+//! dependency may require a later one. Clippy's `incompatible_msrv` checks that our own code uses
 //! no later function of std. Later syntax is found by that compiler only.
 
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::cargo::root;
 use crate::metadata::{self, text};
 
-/// Checks the dependencies, and compiles with that compiler where rustup has it.
+/// Checks the dependencies, and compiles with that compiler if rustup has it.
 pub(crate) fn run() -> Result<(), String> {
     let metadata = metadata::load()?;
     check(&metadata)?;
@@ -39,7 +39,7 @@ pub(crate) fn run() -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("`{shown}` failed")) }
 }
 
-/// Fails if a dependency of a published crate asks for a later Rust than that crate.
+/// Fails if a dependency of a published crate requires a later Rust than that crate.
 pub(crate) fn check(metadata: &Value) -> Result<(), String> {
     let later = later(metadata)?;
     if later.is_empty() {
@@ -57,7 +57,7 @@ fn ours(metadata: &Value) -> Result<&str, String> {
     package.and_then(|package| package["rust_version"].as_str()).ok_or("gmr has no `rust-version`".to_owned())
 }
 
-/// The dependencies, direct or not, that ask for a later Rust than ours.
+/// The dependencies, direct or not, that require a later Rust than ours.
 fn later(metadata: &Value) -> Result<Vec<String>, String> {
     let ours = parse(ours(metadata)?)?;
     let mut pending: Vec<&str> = metadata::published(metadata).map(|package| text(package, "id")).collect();
@@ -77,7 +77,7 @@ fn later(metadata: &Value) -> Result<Vec<String>, String> {
     Ok(later)
 }
 
-/// What a package is built with, but not what only its tests are.
+/// The dependencies of a package's build, without those of its tests.
 fn dependencies<'a>(metadata: &'a Value, id: &str) -> impl Iterator<Item = &'a str> {
     let nodes = metadata["resolve"]["nodes"].as_array().into_iter().flatten();
     let node = nodes.into_iter().find(|node| text(node, "id") == id);

@@ -17,10 +17,11 @@ pub(crate) enum Uncommitted {
     Refused,
 }
 
-/// Packages all published crates, and builds them from their archives. None has to be on crates.io.
+/// Packages all published crates, and builds them from their archives. The crates need not be on
+/// crates.io.
 ///
-/// cargo's own verification is left out: it unpacks each archive into its cache by name and version,
-/// and takes what an earlier run has left there.
+/// cargo's own verification is skipped: it unpacks each archive into its cache by name and version,
+/// and reuses what an earlier run has left there.
 pub(crate) fn check(uncommitted: Uncommitted) -> Result<(), String> {
     let metadata = metadata::load()?;
     let published: Vec<_> = metadata::published(&metadata).collect();
@@ -46,10 +47,10 @@ pub(crate) fn check(uncommitted: Uncommitted) -> Result<(), String> {
     cargo(&[&build[..], &patches].concat(), &[])
 }
 
-/// Unpacks an archive beside itself, and checks that the licences are in it.
+/// Unpacks an archive in its own directory, and checks that it contains the licences.
 fn unpack(archives: &Path, name: &str, version: &str) -> Result<PathBuf, String> {
     let unpacked = archives.join(format!("{name}-{version}"));
-    // What an earlier archive had must not be found in this one.
+    // Files of an earlier archive must not be found in this one.
     let _ = fs::remove_dir_all(&unpacked);
     let archive = archives.join(format!("{name}-{version}.crate"));
     let status = Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(archives).status();

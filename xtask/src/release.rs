@@ -1,5 +1,5 @@
-//! `cargo xtask release-check`: what must hold before a release, beside `cargo xtask test`. These
-//! checks fetch a database from the network, or use a tool that takes minutes to install.
+//! `cargo xtask release-check`: the checks before a release, in addition to `cargo xtask test`.
+//! These checks fetch a database from the network, or use a tool that takes minutes to install.
 
 use std::process::{Command, Stdio};
 
@@ -19,7 +19,7 @@ pub(crate) fn run() -> Result<(), String> {
 fn all(steps: &mut Steps) -> Result<(), String> {
     let last = last_release();
     let mut wanted = vec![Tool::Deny];
-    // Only then is there anything to compare with.
+    // Without a last release, there is nothing to compare with.
     wanted.extend(last.as_ref().map(|_| Tool::SemverChecks));
     steps.run("setup", || {
         let missing = tools::provide(&wanted, true);

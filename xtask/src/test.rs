@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must hold before a change lands, cheapest first, so that
+//! `cargo xtask test`: all checks that must pass before a change lands, cheapest first, so that
 //! most mistakes show within seconds.
 
 use serde_json::Value;
@@ -22,8 +22,8 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     let missing = steps.run("setup", || setup(install))?;
     steps.run("formatting", || cargo(&["fmt", "--all", "--check"], &[]))?;
     with(Tool::Deny, &missing, steps, "licences and sources", || {
-        // Advisories need a database from the network, and what holds today may not hold tomorrow:
-        // `cargo xtask release-check` checks them.
+        // Advisories need a database from the network, and a result can change from one day to the
+        // next: `cargo xtask release-check` checks them.
         cargo(&["deny", "check", "bans", "licenses", "sources"], &[])
     })?;
     let metadata = steps.run("minimum Rust version", || {
@@ -63,7 +63,8 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     steps.run("packages", || package::check(Uncommitted::Allowed))
 }
 
-/// The tools that are missing. In CI none may be: a check that is skipped there is never run.
+/// The tools that are missing. In CI, none may be missing: a check that is skipped there is never
+/// run.
 fn setup(install: bool) -> Result<Vec<Tool>, String> {
     let missing = tools::provide(&Tool::FOR_TESTS, install);
     if missing.is_empty() || !tools::is_ci() {

@@ -1,6 +1,6 @@
 //! The tools that tasks use, where each is looked for, and how it is installed: by its package's
-//! name, with the ordinary client of Debian, `PyPI` or crates.io. What a task does without a tool
-//! is the task's decision.
+//! name, with the ordinary client of Debian, `PyPI` or crates.io. Each task decides what to do
+//! without a tool.
 
 use std::env;
 use std::path::PathBuf;
@@ -148,7 +148,7 @@ fn install_from_pypi(packages: &[&str]) -> Result<(), String> {
     run(Command::new(python()).args(["-m", "pip", "install", "--quiet"]).args(packages))
 }
 
-/// Installs packages where that needs neither a password nor an answer.
+/// Installs packages if that needs neither a password nor an answer.
 fn install_from_debian(packages: &[&str]) -> Result<(), String> {
     let apt_get = |arguments: &[&str], packages: &[&str]| {
         let mut command = Command::new("apt-get");

@@ -315,8 +315,8 @@ impl Write for BoundedText {
     fn write_str(&mut self, part: &str) -> fmt::Result {
         /// The most bytes that one character takes in UTF-8.
         const LONGEST_CHAR: usize = 4;
-        let room = (self.limit + LONGEST_CHAR).saturating_sub(self.text.len());
-        self.text.push_str(&part[..boundary::floor(part, room)]);
+        let space = (self.limit + LONGEST_CHAR).saturating_sub(self.text.len());
+        self.text.push_str(&part[..boundary::floor(part, space)]);
         if self.text.len() > self.limit { Err(fmt::Error) } else { Ok(()) }
     }
 }

@@ -1,5 +1,5 @@
-//! For tests and fuzz targets only: damaged copies of real files, and a watchdog for code that reads
-//! them.
+//! For tests and fuzz targets only: damaged copies of real files, and a watchdog for code that
+//! reads them.
 
 use std::sync::mpsc;
 use std::thread;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// Real files to damage: DWARF 5 from gcc, the same with compressed sections, and DWARF 4 from rustc.
-/// `testdata/build.sh` made them.
+/// Real files to damage: DWARF 5 from gcc, the same with compressed sections, and DWARF 4 from
+/// rustc. `testdata/build.sh` made them.
 pub(crate) const FILES: [&[u8]; 3] = [
     include_bytes!("../../testdata/small-c-none.so"),
     include_bytes!("../../testdata/small-c-zlib.so"),

@@ -1,5 +1,5 @@
-//! Measures task tracers: the cost of a poll of three nested async functions, and the time to write the
-//! stacks of many such tasks as text.
+//! Measures task tracers: the cost of a poll of three nested async functions, and the time to write
+//! the stacks of many such tasks as text.
 
 use std::future::poll_fn;
 use std::hint::black_box;

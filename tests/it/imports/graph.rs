@@ -2,7 +2,7 @@
 //!
 //! Every path in code is followed: `use` declarations, types, expressions, macro arguments that are
 //! paths of this crate. Code of tests does not count. A re-export within a module's own folder is a
-//! name, not a dependency: whoever uses the name depends on the file that it leads to.
+//! name, not a dependency: code that uses the name depends on the file that defines the item.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -209,7 +209,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
-        // What a macro is given is tokens: the paths among them are found by their shape.
+        // A macro's input is tokens: paths in it are recognized by their shape.
         let text = item.tokens.to_string().replace(" :: ", "::");
         for word in text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_' || letter == ':')) {
             if word.contains("::") {

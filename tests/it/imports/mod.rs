@@ -1,5 +1,5 @@
-//! The imports of gmr-runtime: no circle, and none from a module to one above it, in the order that
-//! `docs/architecture.md` gives. Computed from the sources.
+//! The imports of gmr-runtime: no cycle, and none from a module to one above it, in the order of
+//! the table in `docs/architecture.md`. Computed from the sources.
 
 mod graph;
 
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use graph::Graph;
 
-/// Modules that show private functions to the benchmarks and the fuzz targets. They may use anything,
-/// and nothing uses them.
+/// Modules that show private functions to the benchmarks and the fuzz targets. They may use
+/// anything, and nothing uses them.
 const HIDDEN: [&str; 2] = ["__bench", "__fuzz"];
 
 fn repository() -> PathBuf {
@@ -66,7 +66,7 @@ fn the_runtime_has_no_circle_and_no_upward_import() {
 /// A crate with these files, read.
 fn read(name: &str, files: &[(&str, &str)]) -> Graph {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("imports").join(name);
-    // Of an earlier run.
+    // Left by an earlier run.
     let _ = fs::remove_dir_all(&folder);
     for (path, text) in files {
         let path = folder.join(path);

@@ -4,8 +4,8 @@
 
 use proc_macro::{Delimiter, Group, TokenStream, TokenTree};
 
-/// Like `#[async_std::main]`: generates an inner `async fn main`, which keeps the attributes, and an
-/// outer `fn main` that runs it.
+/// Like `#[async_std::main]`: generates an inner `async fn main`, which keeps the attributes, and
+/// an outer `fn main` that runs it.
 #[proc_macro_attribute]
 pub fn nesting(_args: TokenStream, item: TokenStream) -> TokenStream {
     let (attributes, body) = split(item);

@@ -1,5 +1,5 @@
-//! A program as strict as the library beside it, and without a prelude. It links the library for its
-//! sections.
+//! A program as strict as the library in this package, and without a prelude. It links the library
+//! for its sections.
 #![forbid(unsafe_code)]
 #![deny(warnings, missing_docs, unused_qualifications, rust_2018_idioms)]
 #![deny(clippy::all, clippy::pedantic)]

@@ -1,5 +1,5 @@
 //! The parts of a report one by one: unwinding a frame, naming an address, masking, rendering.
-//! `cargo xtask bench` runs this and puts the results beside those of whole reports.
+//! `cargo xtask bench` runs this and prints the results next to those of whole reports.
 
 use std::hint::black_box;
 use std::pin::pin;
@@ -132,7 +132,7 @@ fn whole_reports(criterion: &mut Criterion) {
     }
 }
 
-/// Starts a thread that waits at the end of its own path of calls, and returns its id.
+/// Starts a thread that waits at the end of its own chain of calls, and returns its id.
 fn thread_of(way: usize) -> u32 {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || descend(DEPTH, way, &sender));

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::setting::Setting;
 
-/// Whatever takes longer is killed.
+/// Programs that take longer are killed.
 const LIMIT: Duration = Duration::from_mins(2);
 /// The time between two checks of a file. With the kernel's timer slack, it is less than 0.2 ms.
 const INTERVAL: Duration = Duration::from_micros(100);
@@ -113,7 +113,7 @@ impl Program {
     }
 }
 
-// The program ends with its measurement, also when that fails.
+// The program ends with its measurement, even if that fails.
 impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();

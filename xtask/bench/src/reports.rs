@@ -1,5 +1,5 @@
 //! The time of whole reports. In each run, every tool is measured in a fresh process, one after the
-//! other, so that changes of the machine's load affect all of them.
+//! other, so that changes in the machine's load affect all of them.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Reports of many asynchronous tasks, beside Go's of the same number of goroutines: the time that
-//! they take and the memory that they need.
+//! Reports of many asynchronous tasks, compared with Go's of the same number of goroutines: the
+//! time that they take and the memory that they need.
 
 use std::process::Command;
 

@@ -1,6 +1,6 @@
 //! What gmr costs a busy program: an HTTP server over loopback without gmr, with gmr idle, and with
 //! a report each second, in turns. A second server without gmr shows how much of a difference is
-//! chance.
+//! noise.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::mem::take;

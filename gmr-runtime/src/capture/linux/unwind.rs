@@ -223,8 +223,8 @@ impl Tables {
         let Some(table) = header.table() else { return Ok(false) };
         let mut section = EhFrame::new(&self.eh_frame.1, NativeEndian);
         section.set_address_size(8);
-        // gimli multiplies the number of entries, and subtracts the start of the table from a pointer
-        // into it: in a build with overflow checks, either can panic.
+        // gimli multiplies the number of entries, and subtracts the start of the table from a
+        // pointer into it: in a build with overflow checks, either can panic.
         if table.iter(&bases).size_hint().0 > self.eh_frame_hdr.1.len() {
             return Ok(true);
         }
@@ -247,8 +247,8 @@ impl Tables {
                 };
                 let expression: gimli::Expression<EndianSlice<'_, NativeEndian>> =
                     expression.get(&section)?;
-                // framehop evaluates expressions without a limit, so one with a loop would never end.
-                // Compilers write none with branches.
+                // framehop evaluates expressions without a limit, so one with a loop would never
+                // end. Compilers write none with branches.
                 let mut operations = expression.operations(encoding);
                 while let Ok(Some(operation)) = operations.next() {
                     if matches!(operation, Operation::Skip { .. } | Operation::Bra { .. }) {

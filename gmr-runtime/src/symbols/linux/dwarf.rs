@@ -27,8 +27,8 @@ const MAX_REFERENCES: usize = 8;
 /// information can claim any depth.
 pub(super) const MAX_DEPTH: usize = 256;
 
-/// How much of a name or path to keep. Names with many type parameters have a hundred thousand bytes;
-/// in a damaged file, a string can go on for the length of its section.
+/// How much of a name or path to keep. Names with many type parameters have a hundred thousand
+/// bytes; in a damaged file, a string can go on for the length of its section.
 const MAX_TEXT: usize = 1 << 20;
 
 /// Looks up these addresses (relative to the module, in ascending order), and calls `each` with
@@ -102,8 +102,8 @@ impl<'d, 'a> Units<'d, 'a> {
             headers.push(header);
         }
         let (ranges, lists) = (dwarf.ranges.debug_ranges(), dwarf.ranges.debug_rnglists());
-        // A range in a list takes three bytes or more, and a list belongs to one entry; a unit without a
-        // list counts as one range.
+        // A range in a list takes three bytes or more, and a list belongs to one entry; a unit
+        // without a list counts as one range.
         let ranges_left =
             Cell::new(ranges.reader().len() + lists.reader().len() + dwarf.debug_info.reader().len());
         Ok(Self { dwarf, headers, ranges_left })

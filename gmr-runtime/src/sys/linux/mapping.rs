@@ -50,9 +50,9 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: this is the mapping made in `new`, and only its owner unmaps it. Whoever keeps a
-        // pointer or a reference into it keeps the mapping alive: `MappedBytes` by its borrows, the
-        // arena as it argues.
+        // SAFETY: this is the mapping made in `new`, and only its owner unmaps it. Code that keeps
+        // a pointer or a reference into it also keeps the mapping alive: `MappedBytes` by its
+        // borrows, the arena as it argues.
         unsafe { libc::munmap(self.base.cast(), self.length) };
     }
 }

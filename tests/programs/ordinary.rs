@@ -1,8 +1,8 @@
-//! An ordinary program that uses gmr; its argument decides how it ends.
+//! An ordinary program that uses gmr; its argument selects how it ends.
 
 use std::process::ExitCode;
 
-#[gmr::main(product = "adopter", vendor = "ACME", version = concat!("1", ".2"), signal = "SIGUSR1")]
+#[gmr::main(product = "ordinary", vendor = "ACME", version = concat!("1", ".2"), signal = "SIGUSR1")]
 fn main() -> Result<ExitCode, String> {
     match std::env::args().nth(1).as_deref() {
         Some("fail") => Err("as asked".into()),

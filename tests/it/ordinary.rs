@@ -1,5 +1,5 @@
-//! Adopting gmr changes nothing about a program except that it can be asked for reports: its
-//! result, exit code and arguments stay its own.
+//! Adding gmr to a program changes nothing except that it can report: its result, exit code and
+//! arguments are unaffected.
 
 use std::process::{Command, Output};
 
@@ -9,7 +9,7 @@ use crate::program::{Program, program};
 use crate::report::{list, text};
 
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(program!("adopter"));
+    let mut command = Command::new(program!("ordinary"));
     command.args(arguments).envs(variables.iter().copied());
     command.stdin(std::process::Stdio::null()).output().expect("it starts")
 }
@@ -24,13 +24,13 @@ fn the_result_of_main_is_kept() {
 
 #[test]
 fn the_options_are_in_the_report() {
-    let mut program = Program::start(program!("adopter"));
+    let mut program = Program::start(program!("ordinary"));
     let (own, pid) = (std::process::id(), program.pid());
     program.signal(Signal::USR1);
     let report = program.next_report();
     let package = report.package();
     for (field, value) in
-        [("product", "adopter"), ("vendor", "ACME"), ("version", "1.2"), ("profile", "debug")]
+        [("product", "ordinary"), ("vendor", "ACME"), ("version", "1.2"), ("profile", "debug")]
     {
         assert_eq!(package[field], value, "{field} in {package}");
     }
@@ -56,7 +56,7 @@ fn the_options_are_in_the_report() {
 
 #[test]
 fn the_operator_chooses_another_signal() {
-    let mut command = Command::new(program!("adopter"));
+    let mut command = Command::new(program!("ordinary"));
     command.env("GMR_SIGNAL", "USR2");
     let mut program = Program::start_with(command);
     assert_eq!(program.report().trigger()["name"], "SIGUSR2");
@@ -64,7 +64,7 @@ fn the_operator_chooses_another_signal() {
 
 #[test]
 fn an_unusable_setting_costs_a_warning_and_the_programs_own_is_used() {
-    let mut command = Command::new(program!("adopter"));
+    let mut command = Command::new(program!("ordinary"));
     command.env("GMR_SIGNAL", "nonsense").env("GMR_BACKTRACE", "everything");
     let mut program = Program::start_with(command);
     program.signal(Signal::USR1);
