@@ -139,8 +139,8 @@ impl Builder {
     ///
     /// `generator` is a closure that returns a `Serialize` value. For a closure that can fail, and
     /// to set the section's order and deadline, pass a [`Generator`](crate::Generator); to show a
-    /// value that is `Display` only, wrap it in [`display`](crate::display). gmr calls the closure
-    /// once for each report, on a thread of its own, and masks secrets in the value.
+    /// value that implements only `Display`, wrap it in [`display`](crate::display). gmr calls the
+    /// closure once for each report, on a thread of its own, and masks secrets in the value.
     ///
     /// ```
     /// use std::time::Duration;

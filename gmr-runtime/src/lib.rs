@@ -11,18 +11,18 @@
 //! | `reporter` | makes reports, on one thread, and sends them out |
 //! | `generators` | the built-in sections |
 //! | [`task`] | async tasks, and where they wait |
-//! | `section` | registers and runs sections, so that none harms another: [`Generator`] |
+//! | `section` | registers sections and runs them in isolation: [`Generator`] |
 //! | `symbols` | resolves addresses to functions, files and lines |
 //! | `capture` | takes stacks; most of the `unsafe` is here |
-//! | `threads` | reads what the kernel says about threads |
+//! | `threads` | reads what the kernel reports about threads |
 //! | `trigger` | turns an event, such as a signal, into a request to the reporter |
 //! | `findings` | what is wrong: rules over the model |
 //! | `views` | writes the model as text, JSON, XML or HTML: [`Format`] |
 //! | `sinks` | writes bytes to a descriptor |
 //! | `mask` | masks secrets: [`Secret`], [`masked`] |
 //! | `error` | the error types: [`Error`] |
-//! | `requires` | how the attributes say which feature a format needs |
-//! | `units` | numbers with their units, in words |
+//! | `requires` | compile errors for formats whose feature is disabled |
+//! | `units` | numbers with their units, as text |
 //! | [`model`] | the report as plain data |
 //! | `sys` | what is needed from the operating system |
 
@@ -72,7 +72,7 @@ pub use views::Format;
 
 #[doc(hidden)]
 pub mod __private {
-    //! What generated code may name. Not part of the public API: it changes without notice.
+    //! What generated code may use. Not part of the public API: it changes without notice.
     pub use crate::install::{Setup, arm, package_text};
     pub use crate::model::Content;
     pub use crate::section::convert;

@@ -1,8 +1,8 @@
 //! Making reports: the plan of what they consist of, and the one thread that makes them.
 //!
 //! The reporter takes no lock that application code can hold. Generators run on other threads,
-//! under deadlines. Each piece of a report is handed over as soon as it is known, so that nothing
-//! that happens later can hold it back.
+//! under deadlines. Each piece of a report is handed over as soon as it is known, so that later
+//! pieces can't delay it.
 
 mod serve;
 
@@ -31,7 +31,7 @@ pub(crate) struct Plan {
 
 #[derive(Debug)]
 enum Part {
-    /// A section of its own.
+    /// A separate section.
     Section(Arc<Generator>),
     /// The Configuration section, each of whose groups is made like a section.
     Configuration(Vec<Arc<Generator>>),

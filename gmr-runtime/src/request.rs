@@ -1,4 +1,4 @@
-//! Requests that a caller waits on: `Report::capture`, its async form, and those over HTTP.
+//! Requests that a caller waits for: `Report::capture`, its async form, and those over HTTP.
 //!
 //! A request goes to the installed reporter's inbox, like a signal. Without a reporter, a thread is
 //! started that answers it and ends. Either way, the report is not made on the caller's thread, and

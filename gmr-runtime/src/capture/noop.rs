@@ -1,4 +1,4 @@
-//! Platforms on which gmr cannot capture stacks: the same functions, which return that.
+//! Platforms on which gmr cannot capture stacks: the same functions, which report this.
 
 use std::sync::Arc;
 

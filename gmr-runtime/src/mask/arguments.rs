@@ -1,6 +1,6 @@
 //! Masks command lines. The meaning of an argument depends on the program, so long flags are
-//! classified by name, and short flags only for programs listed here. It knows nothing of a program
-//! but its arguments.
+//! classified by name, and short flags only for programs listed here. It knows nothing about a
+//! program but its arguments.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! Classifies the names of fields, flags, variables and types: is what they name a secret? Only
-//! [`Sensitivity::allows`] looks at a value, to tell whether it can be a secret at all. The words
+//! Classifies the names of fields, flags, variables and types: do they name a secret? Only
+//! [`Sensitivity::allows`] looks at a value, to decide whether it can be a secret at all. The words
 //! are in `lexicon`; what to mask in text is up to the other files.
 
 use super::boundary;

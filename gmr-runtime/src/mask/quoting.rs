@@ -1,7 +1,7 @@
 //! Finds where a value in text ends: at its closing quote (escaped any number of times), its
-//! closing bracket, the end of a line, or the next pair. In doubt the value goes on: masking too
-//! much is a nuisance, masking too little a leak. It reads each byte once, and does not know what
-//! values mean.
+//! closing bracket, the end of a line, or the next pair. In doubt, the value continues: masking too
+//! much is a nuisance, masking too little is a leak. It reads each byte once, and does not know
+//! what values mean.
 
 use std::ops::Range;
 

@@ -16,7 +16,7 @@ use super::{MASK, boundary};
 use crate::model::Value;
 
 /// Converts anything that serializes, with its secrets masked. A value that is too large or nested
-/// too deep is cut, with a note where.
+/// too deep is cut off, with a note at the cut.
 pub(crate) fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, MaskError> {
     let mut tree = Tree::new();
     let result = nested(&mut tree, value, Sensitivity::Plain);

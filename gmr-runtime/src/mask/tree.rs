@@ -1,6 +1,7 @@
 //! The value while the serializer builds it: the open containers, how much they may still take, and
-//! the masking that needs a complete container. It knows nothing of serde. Because it outlives the
-//! serializer, what has been collected is kept when a value turns out to be too large or endless.
+//! the masking that needs a complete container. It does not depend on serde. Because it outlives
+//! the serializer, what has been collected is kept when a value turns out to be too large or
+//! endless.
 
 use super::error::MaskError;
 use super::keys::{self, Sensitivity};
@@ -126,7 +127,7 @@ fn mask_arguments(items: &mut [Value]) {
 }
 
 /// Masks the value in `{ name: "PASSWORD", value: "x" }`, as Kubernetes writes variables, by the
-/// name beside it.
+/// name next to it.
 fn mask_named_value(entries: &mut [(String, Value)]) {
     const NAMES: &[&str] = &["name", "key", "header", "variable"];
     if entries.len() > MAX_NAMED_VALUE_ENTRIES {

@@ -1,7 +1,7 @@
 //! Answers requests: makes one report for all that have arrived, then replies to each.
 //!
 //! The reporter writes to standard error and answers threads that wait for a report as a value.
-//! Replies that take work, such as rendering a page, or that wake an async task are sent from a
+//! Replies that take time, such as rendering a page, or that wake an async task are sent from a
 //! thread of their own, so that a signal's report does not wait for them. There is one such thread
 //! at a time: requests that arrive while it runs share the next report.
 

@@ -1,5 +1,5 @@
 //! Sections and configuration groups: registering them, converting what their functions return, and
-//! running them so that none can harm the report.
+//! running them in isolation from the report.
 //!
 //! Nothing here knows about signals, about text, or about what a particular section shows.
 

@@ -1,9 +1,9 @@
-//! Runs generators so that none can harm the report: off the reporter's thread, each with a
-//! deadline, and all within a total.
+//! Runs generators in isolation from the report: off the reporter's thread, each with a deadline,
+//! and all within a total.
 //!
 //! While all goes well, they run one after the other on one thread. When a generator takes longer
-//! than `HEAD_START`, the next one starts beside it on another thread. So a healthy report costs
-//! the program one short-lived thread, and each stuck generator delays the others by `HEAD_START`.
+//! than `HEAD_START`, the next one starts on another thread. So a healthy report costs the program
+//! one short-lived thread, and each stuck generator delays the others by `HEAD_START`.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::model::{Content, Overdue, TimedOut};
 use crate::sys::{self, own_threads};
 use crate::{capture, symbols};
 
-/// How long a generator runs before the next one starts beside it. Long compared with the
+/// How long a generator runs before the next one starts in parallel. Long compared with the
 /// milliseconds that a healthy one takes, and short for a person who waits for the report.
 const HEAD_START: Duration = Duration::from_millis(200);
 

@@ -2,8 +2,8 @@
 //! lock around stderr.
 //!
 //! The other end may not be read. What cannot be written within a deadline is dropped and counted,
-//! so that the reporter never blocks here for longer. Whether the descriptor is blocking stays as
-//! the program has set it.
+//! so that the reporter never blocks here for longer. It does not change whether the descriptor is
+//! blocking.
 
 use std::io;
 use std::os::fd::BorrowedFd;

@@ -1,8 +1,8 @@
 //! The cache of symbols that earlier reports have resolved.
 //!
-//! A stuck process is asked for several reports, and its stacks hardly change in between. The
-//! symbols take a few hundred bytes for each address; reading the debug information again takes
-//! tens of milliseconds and megabytes. Only gmr's own threads lock it.
+//! Several reports are usually requested from a stuck process, and its stacks hardly change in
+//! between. The symbols take a few hundred bytes for each address; reading the debug information
+//! again takes tens of milliseconds and megabytes. Only gmr's own threads lock it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

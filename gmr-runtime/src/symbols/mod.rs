@@ -45,6 +45,6 @@ pub(crate) struct Symbolized {
     pub(crate) stacks: Vec<Stack>,
     /// Their frames: a stack holds indices into this list.
     pub(crate) frames: Vec<Frame>,
-    /// What the reader has to know of all of them.
+    /// Notes on all of them, such as that symbols are missing.
     pub(crate) notes: Vec<String>,
 }

@@ -44,7 +44,7 @@ pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
 }
 
 /// Calls `run`, and also returns the ids and names of gmr's own threads at its beginning and at its
-/// end. A thread that ends meanwhile is among them.
+/// end. Threads that end meanwhile are included.
 pub(crate) fn during<T>(run: impl FnOnce() -> T) -> (T, Vec<(u32, &'static str)>) {
     let mut threads = running().clone();
     let result = run();

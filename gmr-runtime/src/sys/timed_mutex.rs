@@ -1,7 +1,7 @@
 //! A mutex whose lock call has a deadline, for what may be done only once at a time in a process.
 //!
-//! Only gmr's own code locks it, and never while it runs code of the program's. So a waiting thread
-//! waits for gmr's own deadlines.
+//! Only gmr's own code locks it, and never while it runs code of the program. So a thread waits no
+//! longer than gmr's own deadlines.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,7 +15,7 @@ pub(crate) struct TimedMutex {
     unlocked: Condvar,
 }
 
-/// Holds the lock until it is dropped, on whichever thread that happens.
+/// Holds the lock until it is dropped, on any thread.
 #[derive(Debug)]
 pub(crate) struct TimedGuard(&'static TimedMutex);
 

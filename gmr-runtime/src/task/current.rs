@@ -10,7 +10,7 @@ use super::registered::TASKS;
 use super::registry::Place;
 use crate::sys;
 
-/// What a thread knows of itself.
+/// What a thread knows about itself.
 struct Current {
     /// The innermost task that it is polling.
     task: Cell<Option<Place>>,

@@ -204,8 +204,8 @@ impl Entry {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock, for the reporter, which may not wait for it: threads of the program hold it for
-    /// moments, but one of them may be stopped in such a moment.
+    /// The lock, for the reporter, which may not wait for it: threads of the program hold it only
+    /// briefly, but one of them may be stopped while it does.
     fn try_locked(&self) -> Option<MutexGuard<'_, Locked>> {
         for _ in 0..ATTEMPTS {
             match self.locked.try_lock() {

@@ -1,9 +1,9 @@
-//! Asynchronous tasks: which there are, what each does and, when a report is made, where each
+//! Asynchronous tasks: which tasks exist, what each is doing and, when a report is made, where each
 //! waits.
 //!
-//! A tracked future keeps a few numbers about itself up to date; between reports, that is all it
-//! costs. For a report, every waiting task is woken and polled once with a waker that takes the
-//! stack whenever it is cloned: a future clones its waker at the very place where it is about to
+//! A tracked future keeps a few numbers about itself up to date; between reports, it does nothing
+//! else. For a report, every waiting task is woken and polled once with a waker that takes the
+//! stack whenever it is cloned: a future clones its waker at exactly the place where it is about to
 //! wait. That works on any runtime, and needs no attribute on the functions in between.
 //!
 //! The only unsafe code is in `waker.rs`. Nothing here knows about sections or views.

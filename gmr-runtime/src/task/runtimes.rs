@@ -1,5 +1,5 @@
 //! The tokio runtimes that reports describe: those that tracked tasks were spawned on, and those
-//! that the program named. Nothing here spawns a task or stops a runtime.
+//! that the program added. Nothing here spawns a task or stops a runtime.
 
 use std::cell::Cell;
 use std::sync::{Mutex, PoisonError};
@@ -28,8 +28,8 @@ pub(super) fn notice() {
     }
 }
 
-/// Shows this runtime in reports, besides those that tracked tasks were spawned on. gmr keeps the
-/// handle until the process ends.
+/// Shows this runtime in reports, in addition to those that tracked tasks were spawned on. gmr
+/// keeps the handle until the process ends.
 pub fn watch(handle: &Handle) {
     let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
     if watched.len() < MOST && !watched.iter().any(|other| other.id() == handle.id()) {

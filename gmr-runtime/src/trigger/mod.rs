@@ -1,5 +1,5 @@
-//! What can ask for a report: each trigger puts a request into the reporter's inbox. No trigger
-//! makes a report.
+//! The triggers of reports: each puts a request into the reporter's inbox. No trigger makes a
+//! report itself.
 
 pub(crate) mod reply;
 #[cfg_attr(not(unix), path = "noop.rs")]
@@ -20,7 +20,7 @@ pub(crate) use signal::{Inbox, Outbox, open};
 pub(crate) enum Request {
     /// A signal has arrived.
     Signal {
-        /// Who sent it, if the kernel knows.
+        /// The sender, if the kernel knows it.
         sender: Option<model::Sender>,
     },
     /// A thread of the program waits for a report.
@@ -33,7 +33,7 @@ pub(crate) enum Request {
     Stop,
 }
 
-/// A request whose reply takes work or wakes an async task, which runs code of the program's
+/// A request whose reply takes time or wakes an async task, which runs code of the program's
 /// runtime. It is answered on a thread other than the reporter's.
 #[derive(Debug)]
 pub(crate) enum Deferred {

@@ -1,7 +1,7 @@
 //! The way back from the reporter: a channel for one value, awaited by a task of any runtime or by
 //! a thread.
 //!
-//! Its lock is held for moments, and no code of the program runs meanwhile: a waker is cloned
+//! Its lock is held only briefly, and no code of the program runs meanwhile: a waker is cloned
 //! before, and woken and dropped after.
 
 use std::fmt;
@@ -15,10 +15,11 @@ pub(crate) fn channel<T>() -> (Reply<T>, Answer<T>) {
     (Reply(Arc::clone(&slot)), Answer(slot))
 }
 
-/// The end that sends the value. Dropping it instead tells the other end that none will come.
+/// The end that sends the value. If it is dropped instead, the other end learns that no value will
+/// come.
 pub(crate) struct Reply<T>(Arc<Slot<T>>);
 
-/// The end that waits. It resolves to `None` if the [`Reply`] is dropped. Dropping it is fine.
+/// The end that waits. It resolves to `None` if the [`Reply`] is dropped. It may be dropped itself.
 pub(crate) struct Answer<T>(Arc<Slot<T>>);
 
 struct Slot<T>(Mutex<State<T>>);

@@ -21,7 +21,7 @@ pub(super) struct Arena {
     buffers: usize,
     capacity: usize,
     /// Whether a thread was given up in the middle of its answer. It may still write to its buffer,
-    /// so the arena stays mapped for ever.
+    /// so the arena stays mapped forever.
     leaked: Cell<bool>,
 }
 

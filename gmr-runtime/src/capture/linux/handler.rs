@@ -12,7 +12,7 @@
 //! handler alone moves it `REQUESTED → WRITING → DONE`, and only with the ticket that came with its
 //! signal. Each of the two contested moves is a compare-and-swap from `REQUESTED`, so either the
 //! handler owns the slot until it says `DONE`, or it never touches it: a thread that answers after
-//! its deadline finds a ticket that is no longer valid, and leaves. The reporter does not free a
+//! its deadline finds a ticket that is no longer valid, and returns. The reporter does not free a
 //! buffer while its slot says `WRITING`.
 
 #![allow(unsafe_code)]

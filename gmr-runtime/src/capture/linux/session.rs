@@ -53,8 +53,8 @@ pub(crate) fn trace(threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
 }
 
 /// How often threads that must not be signalled are checked again. `pthread_create` and other
-/// functions of the C library block all signals while they run. A thread that is in one of them is
-/// out of it in a moment; one that blocks signals permanently costs three checks.
+/// functions of the C library block all signals while they run. A thread soon leaves such a
+/// function; one that blocks signals permanently costs three checks.
 const RECHECKS: usize = 3;
 const RECHECK_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -100,7 +100,7 @@ type Pieces<'a> = [Piece<'a>; 2];
 enum Continuation {
     /// Above the end of the copy.
     Above { sp: u64 },
-    /// On another stack: a signal handler of the program's runs on an alternate stack, and the code
+    /// On another stack: a signal handler of the program runs on an alternate stack, and the code
     /// it interrupted on another.
     OtherStack { address: u64 },
 }

@@ -79,8 +79,7 @@ fn claim(avoid: Option<i32>) -> io::Result<i32> {
         // SA_RESTART: interrupted system calls continue. SA_ONSTACK: a thread with an alternate
         // stack runs the handler on it, since its own stack may be small or used up.
         (*target).sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
-        // No other handler interrupts ours: it is over as soon as possible and needs one signal
-        // frame.
+        // No other handler interrupts ours: it ends as soon as possible and needs one signal frame.
         (*target).sa_mask = signal_masks::full();
         action.assume_init()
     };

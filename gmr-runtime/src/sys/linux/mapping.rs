@@ -1,8 +1,8 @@
 //! Memory mapped by gmr itself, for the large things that a report needs: stack copies, unwind
 //! tables, debug files and what has to be inflated from them.
 //!
-//! It comes from the kernel and goes back to it. In the program's allocator, pieces of this size
-//! would stay behind, and would raise the thresholds above which it returns memory at all.
+//! The kernel provides it and takes it back. The program's allocator would keep pieces of this
+//! size, and would raise the thresholds above which it returns memory at all.
 
 #![allow(unsafe_code)]
 
@@ -42,7 +42,7 @@ impl Mapping {
     }
 
     /// Its first byte. Valid for accesses to the whole mapping until the mapping is dropped, and
-    /// for ever if it is forgotten (`std::mem::forget`).
+    /// forever if it is forgotten (`std::mem::forget`).
     pub(crate) fn base(&self) -> *mut u8 {
         self.base
     }

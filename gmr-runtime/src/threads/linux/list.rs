@@ -38,7 +38,7 @@ pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<Vec<ThreadInfo>> {
     Ok(threads)
 }
 
-/// From how many threads on a second one helps to read them. Reading one takes some six
+/// From this many threads on, a second one helps to read them. Reading one takes some six
 /// microseconds, starting a thread about sixty.
 const PARALLEL_FROM: usize = 64;
 
@@ -140,7 +140,7 @@ impl Reader {
         status.blocks(signal).then(|| format!("it blocks the capture signal ({signal})"))
     }
 
-    /// Judges by the kernel function that the thread sleeps in. If that cannot be read either, the
+    /// Decides by the kernel function that the thread sleeps in. If that cannot be read either, the
     /// answer is yes.
     fn may_wait_for_signals(&mut self, tid: u32) -> bool {
         let function = self.directory.read(&format!("{tid}/wchan"));
