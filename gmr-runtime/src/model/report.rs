@@ -17,7 +17,8 @@ use super::{Finding, Frame, GreenThreads, Package, Processes, Stack, Threads, Va
 /// use gmr_runtime::model::Content;
 ///
 /// let report = gmr_runtime::Report::capture();
-/// if let Some(Content::Threads(threads)) = report.section("Threads").map(|section| &section.content) {
+/// let content = report.section("Threads").map(|section| &section.content);
+/// if let Some(Content::Threads(threads)) = content {
 ///     for thread in &threads.threads {
 ///         println!("{}", thread.name);
 ///         for frame in report.stack_frames(&thread.stack) {
