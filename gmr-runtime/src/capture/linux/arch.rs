@@ -1,28 +1,70 @@
-//! The supported architectures: where a signal's context keeps the registers, and which unwinder
-//! takes them. Both modules have the same items.
+//! The supported architectures: their registers by DWARF number, and where the kernel saves those
+//! of code that a signal interrupts. Both modules have the same items.
 
 #![allow(unsafe_code)]
 
-/// The registers that unwinding starts from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) use imp::{COUNT, FRAME_POINTER, STACK_POINTER, interrupted};
+
+/// The registers of a frame, by their DWARF numbers. Each one is known or unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Registers {
-    /// The instruction pointer.
-    pub(super) ip: u64,
-    /// The stack pointer.
-    pub(super) sp: u64,
-    /// The frame pointer: `rbp`, `x29`.
-    pub(super) fp: u64,
-    /// The link register; 0 where there is none.
-    pub(super) lr: u64,
+    ip: u64,
+    /// An unknown one is 0.
+    values: [u64; COUNT],
+    /// A bit for each known one.
+    known: u64,
 }
 
-/// Offsets of saved registers in a signal frame.
+impl Registers {
+    /// All of them, as the kernel saves them for a signal handler.
+    pub(super) const fn all(ip: u64, values: [u64; COUNT]) -> Self {
+        Self { ip, values, known: u64::MAX >> (64 - COUNT) }
+    }
+
+    /// Those that the kernel shows of a blocked thread: the other ones are unknown.
+    #[allow(dead_code, reason = "threads at rest are signalled too so far")]
+    pub(super) fn at_rest(ip: u64, sp: u64) -> Self {
+        let mut registers = Self { ip, values: [0; COUNT], known: 0 };
+        registers.set(STACK_POINTER, Some(sp));
+        registers
+    }
+
+    /// The instruction pointer.
+    pub(super) fn ip(&self) -> u64 {
+        self.ip
+    }
+
+    /// The stack pointer, which is always known.
+    pub(super) fn sp(&self) -> u64 {
+        self.values[STACK_POINTER]
+    }
+
+    /// The values of all registers; 0 for those that are unknown.
+    pub(super) fn values(&self) -> &[u64; COUNT] {
+        &self.values
+    }
+
+    /// The value of a register, if it is known.
+    pub(super) fn get(&self, register: usize) -> Option<u64> {
+        let value = *self.values.get(register)?;
+        (self.known >> register & 1 == 1).then_some(value)
+    }
+
+    /// Sets a register, or marks it as unknown. Registers that are not followed, such as those of
+    /// vector units, are ignored.
+    pub(super) fn set(&mut self, register: usize, value: Option<u64>) {
+        let Some(place) = self.values.get_mut(register) else { return };
+        *place = value.unwrap_or(0);
+        self.known = self.known & !(1 << register) | u64::from(value.is_some()) << register;
+    }
+}
+
+/// Where a signal frame holds the saved registers: offsets from the stack pointer of the code that
+/// a handler returns to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Offsets {
+pub(super) struct SignalFrame {
     ip: u64,
-    sp: u64,
-    fp: u64,
-    lr: Option<u64>,
+    registers: [u64; COUNT],
 }
 
 /// The registers of the code that a signal handler interrupted, from the signal frame at `frame`.
@@ -30,21 +72,52 @@ pub(super) struct Offsets {
 /// `arch/*/include` and `kernel/signal.c`); its layout is part of the kernel's stable interface.
 pub(super) fn saved_by_signal(frame: u64, mut read: impl FnMut(u64) -> Result<u64, ()>) -> Option<Registers> {
     let mut at = |offset: u64| read(frame.checked_add(offset)?).ok();
-    let Offsets { ip, sp, fp, lr } = INTERRUPTED;
-    Some(Registers { ip: at(ip)?, sp: at(sp)?, fp: at(fp)?, lr: lr.map_or(Some(0), at)? })
+    let mut values = [0; COUNT];
+    for (value, offset) in values.iter_mut().zip(INTERRUPTED.registers) {
+        *value = at(offset)?;
+    }
+    Some(Registers::all(at(INTERRUPTED.ip)?, values))
 }
 
 #[cfg(target_arch = "x86_64")]
 mod imp {
-    use super::{Offsets, Registers};
+    use super::{Registers, SignalFrame};
 
     pub(crate) type Unwinder<D> = framehop::x86_64::UnwinderX86_64<D>;
     pub(crate) type Cache = framehop::x86_64::CacheX86_64;
     type UnwindRegisters = framehop::x86_64::UnwindRegsX86_64;
 
     pub(crate) fn for_unwinder(registers: Registers, _max_code_address: u64) -> UnwindRegisters {
-        UnwindRegisters::new(registers.ip, registers.sp, registers.fp)
+        let fp = registers.get(FRAME_POINTER).unwrap_or(super::UNKNOWN);
+        UnwindRegisters::new(registers.ip(), registers.sp(), fp)
     }
+
+    /// `rax` to `r15`; the return address would be the next one.
+    pub(crate) const COUNT: usize = 16;
+    /// `rsp`
+    pub(crate) const STACK_POINTER: usize = 7;
+    /// `rbp`
+    pub(crate) const FRAME_POINTER: usize = 6;
+
+    /// The place of each register in the kernel's order.
+    pub(super) const IN_CONTEXT: [libc::c_int; COUNT] = [
+        libc::REG_RAX,
+        libc::REG_RDX,
+        libc::REG_RCX,
+        libc::REG_RBX,
+        libc::REG_RSI,
+        libc::REG_RDI,
+        libc::REG_RBP,
+        libc::REG_RSP,
+        libc::REG_R8,
+        libc::REG_R9,
+        libc::REG_R10,
+        libc::REG_R11,
+        libc::REG_R12,
+        libc::REG_R13,
+        libc::REG_R14,
+        libc::REG_R15,
+    ];
 
     /// The registers of the interrupted code.
     ///
@@ -59,24 +132,23 @@ mod imp {
         let registers = unsafe { &raw const (*context).uc_mcontext.gregs };
         // SAFETY: the array lies within the part of the structure that the kernel always fills in.
         let registers = unsafe { registers.read() };
-        Registers {
-            ip: registers[libc::REG_RIP as usize] as u64,
-            sp: registers[libc::REG_RSP as usize] as u64,
-            fp: registers[libc::REG_RBP as usize] as u64,
-            lr: 0,
-        }
+        let register = |number: libc::c_int| registers[number as usize] as u64;
+        Registers::all(register(libc::REG_RIP), IN_CONTEXT.map(register))
     }
 
-    /// Offsets of the interrupted registers from the stack pointer of the code that a handler
-    /// returns to, where the `ucontext_t` begins.
-    pub(crate) const INTERRUPTED: Offsets = Offsets { ip: 168, sp: 160, fp: 120, lr: None };
+    /// The `ucontext_t` begins at the stack pointer. Its registers, in the kernel's order: `r8` to
+    /// `r15`, `rdi`, `rsi`, `rbp`, `rbx`, `rdx`, `rax`, `rcx`, `rsp`, `rip`.
+    pub(crate) const INTERRUPTED: SignalFrame = SignalFrame {
+        ip: 168,
+        registers: [144, 136, 152, 128, 112, 104, 120, 160, 40, 48, 56, 64, 72, 80, 88, 96],
+    };
 }
 
 #[cfg(target_arch = "aarch64")]
 mod imp {
     use framehop::aarch64::PtrAuthMask;
 
-    use super::{Offsets, Registers};
+    use super::{Registers, SignalFrame};
 
     pub(crate) type Unwinder<D> = framehop::aarch64::UnwinderAarch64<D>;
     pub(crate) type Cache = framehop::aarch64::CacheAarch64;
@@ -89,8 +161,15 @@ mod imp {
             0 => PtrAuthMask::new_no_strip(),
             highest => PtrAuthMask::from_max_known_address(highest),
         };
-        UnwindRegisters::new_with_ptr_auth_mask(mask, registers.lr, registers.sp, registers.fp)
+        let [fp, lr] = [29, 30].map(|register| registers.get(register).unwrap_or(super::UNKNOWN));
+        UnwindRegisters::new_with_ptr_auth_mask(mask, lr, registers.sp(), fp)
     }
+
+    /// `x0` to `x30`, and `sp`.
+    pub(crate) const COUNT: usize = 32;
+    pub(crate) const STACK_POINTER: usize = 31;
+    /// `x29`
+    pub(crate) const FRAME_POINTER: usize = 29;
 
     /// The registers of the interrupted code.
     ///
@@ -101,16 +180,37 @@ mod imp {
         // SAFETY: the kernel passes a pointer to a complete, aligned `ucontext_t` that lives as
         // long as the handler runs.
         let machine = unsafe { &(*context).uc_mcontext };
-        Registers { ip: machine.pc, sp: machine.sp, fp: machine.regs[29], lr: machine.regs[30] }
+        let mut values = [machine.sp; COUNT];
+        values[..31].copy_from_slice(&machine.regs);
+        Registers::all(machine.pc, values)
     }
 
-    /// Offsets of the interrupted registers from the stack pointer of the code that a handler
-    /// returns to, where the `siginfo_t` of 128 bytes begins; the `ucontext_t` follows.
-    pub(crate) const INTERRUPTED: Offsets = Offsets { ip: 568, sp: 560, fp: 544, lr: Some(552) };
+    /// The `siginfo_t` of 128 bytes begins at the stack pointer, and the `ucontext_t` follows. Its
+    /// registers are `x0` to `x30`, `sp`, `pc`.
+    pub(crate) const INTERRUPTED: SignalFrame = SignalFrame {
+        ip: 568,
+        registers: {
+            let mut offsets = [312; COUNT];
+            let mut register = 1;
+            while register < COUNT {
+                offsets[register] = offsets[register - 1] + 8;
+                register += 1;
+            }
+            offsets
+        },
+    };
 }
 
 use imp::INTERRUPTED;
-pub(super) use imp::{Cache, Unwinder, for_unwinder, interrupted};
+pub(super) use imp::{Cache, Unwinder, for_unwinder};
+
+/// Stands for an unknown register: no address near it is mapped, so using it fails.
+const UNKNOWN: u64 = 0xdead_0000_0000_0000;
+
+/// Whether reading from this address was the use of an unknown register.
+pub(super) fn is_of_unknown_register(address: u64) -> bool {
+    address.abs_diff(UNKNOWN) < 1 << 32
+}
 
 #[cfg(test)]
 mod tests {
@@ -121,14 +221,14 @@ mod tests {
     #[test]
     #[cfg(target_arch = "aarch64")]
     fn the_offsets_are_those_of_the_c_library() {
-        let context = size_of::<libc::siginfo_t>();
-        let machine = context + offset_of!(libc::ucontext_t, uc_mcontext);
+        let machine = size_of::<libc::siginfo_t>() + offset_of!(libc::ucontext_t, uc_mcontext);
         let register = |number: usize| (machine + offset_of!(libc::mcontext_t, regs) + 8 * number) as u64;
-        let Offsets { ip, sp, fp, lr } = INTERRUPTED;
-        assert_eq!(ip, (machine + offset_of!(libc::mcontext_t, pc)) as u64);
-        assert_eq!(sp, (machine + offset_of!(libc::mcontext_t, sp)) as u64);
-        assert_eq!(fp, register(29));
-        assert_eq!(lr, Some(register(30)));
+        for (number, &offset) in INTERRUPTED.registers[..31].iter().enumerate() {
+            assert_eq!(offset, register(number));
+        }
+        assert_eq!(INTERRUPTED.ip, (machine + offset_of!(libc::mcontext_t, pc)) as u64);
+        let sp = (machine + offset_of!(libc::mcontext_t, sp)) as u64;
+        assert_eq!(INTERRUPTED.registers[STACK_POINTER], sp);
     }
 
     #[test]
@@ -137,10 +237,22 @@ mod tests {
     fn the_offsets_are_those_of_the_c_library() {
         let registers = offset_of!(libc::ucontext_t, uc_mcontext) as u64;
         let offset = |register: libc::c_int| registers + 8 * register as u64;
-        let Offsets { ip, sp, fp, lr } = INTERRUPTED;
-        assert_eq!(ip, offset(libc::REG_RIP));
-        assert_eq!(sp, offset(libc::REG_RSP));
-        assert_eq!(fp, offset(libc::REG_RBP));
-        assert_eq!(lr, None);
+        assert_eq!(INTERRUPTED.ip, offset(libc::REG_RIP));
+        assert_eq!(INTERRUPTED.registers, imp::IN_CONTEXT.map(offset));
+    }
+
+    #[test]
+    fn a_register_is_known_or_unknown() {
+        let mut registers = Registers::at_rest(1, 16);
+        assert_eq!((registers.ip(), registers.sp()), (1, 16));
+        assert_eq!(registers.get(STACK_POINTER), Some(16));
+        assert_eq!(registers.get(FRAME_POINTER), None);
+        registers.set(FRAME_POINTER, Some(32));
+        registers.set(COUNT, Some(7));
+        assert_eq!((registers.get(FRAME_POINTER), registers.get(COUNT)), (Some(32), None));
+        registers.set(FRAME_POINTER, None);
+        assert_eq!(registers, Registers::at_rest(1, 16));
+        let all = Registers::all(1, [16; COUNT]);
+        assert!((0..COUNT).all(|register| all.get(register) == Some(16)));
     }
 }

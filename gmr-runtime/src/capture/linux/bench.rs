@@ -41,8 +41,8 @@ impl Specimen {
     }
 
     pub(crate) fn unwind(&mut self) -> Trace {
-        match self.unwinder.unwind(self.answer.registers, &[(self.answer.registers.sp, &self.copy)]) {
-            Unwound::Ended(trace) | Unwound::Incomplete(trace, _) => trace,
+        match self.unwinder.unwind(self.answer.registers, &[(self.answer.registers.sp(), &self.copy)]) {
+            Unwound::Ended(trace) | Unwound::Incomplete(trace, _) | Unwound::Uncertain(trace) => trace,
         }
     }
 }

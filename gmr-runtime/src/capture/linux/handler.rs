@@ -20,7 +20,7 @@
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use super::arch::{self, Registers};
+use super::arch::{self, COUNT, Registers};
 use crate::sys::linux::memory;
 
 /// How many threads are signalled at once. 128 at a time took a third of the time of one at a time;
@@ -59,9 +59,7 @@ pub(super) struct Slot {
     copied: AtomicUsize,
     copied_second: AtomicUsize,
     ip: AtomicU64,
-    sp: AtomicU64,
-    fp: AtomicU64,
-    lr: AtomicU64,
+    registers: [AtomicU64; COUNT],
 }
 
 /// The answer of a thread.
@@ -95,9 +93,7 @@ impl Slot {
             copied: AtomicUsize::new(0),
             copied_second: AtomicUsize::new(0),
             ip: AtomicU64::new(0),
-            sp: AtomicU64::new(0),
-            fp: AtomicU64::new(0),
-            lr: AtomicU64::new(0),
+            registers: [const { AtomicU64::new(0) }; COUNT],
         }
     }
 
@@ -127,12 +123,10 @@ impl Slot {
             _ => return Progress::Waiting,
         }
         Progress::Done(Answer {
-            registers: Registers {
-                ip: self.ip.load(Ordering::Relaxed),
-                sp: self.sp.load(Ordering::Relaxed),
-                fp: self.fp.load(Ordering::Relaxed),
-                lr: self.lr.load(Ordering::Relaxed),
-            },
+            registers: Registers::all(
+                self.ip.load(Ordering::Relaxed),
+                std::array::from_fn(|register| self.registers[register].load(Ordering::Relaxed)),
+            ),
             copied: self.copied.load(Ordering::Relaxed),
             copied_second: self.copied_second.load(Ordering::Relaxed),
         })
@@ -172,7 +166,7 @@ impl Slot {
         // SAFETY: the caller of `lend` promised that nothing else accesses these `capacity` bytes
         // while the state says WRITING under this ticket, which the exchange above has just made
         // true.
-        let copied = unsafe { memory::read_raw(pid, registers.sp, buffer, capacity) };
+        let copied = unsafe { memory::read_raw(pid, registers.sp(), buffer, capacity) };
         let copied_second = match second {
             0 => 0,
             // SAFETY: as above; `second` is not 0, so the buffer is twice as long.
@@ -180,10 +174,10 @@ impl Slot {
         };
         self.copied.store(copied, Ordering::Relaxed);
         self.copied_second.store(copied_second, Ordering::Relaxed);
-        self.ip.store(registers.ip, Ordering::Relaxed);
-        self.sp.store(registers.sp, Ordering::Relaxed);
-        self.fp.store(registers.fp, Ordering::Relaxed);
-        self.lr.store(registers.lr, Ordering::Relaxed);
+        self.ip.store(registers.ip(), Ordering::Relaxed);
+        for (place, value) in self.registers.iter().zip(registers.values()) {
+            place.store(*value, Ordering::Relaxed);
+        }
         self.state.store(u64::from(ticket) << 2 | DONE, Ordering::Release);
         Some(copied)
     }
@@ -258,9 +252,10 @@ pub(super) extern "C" fn on_signal(
 
 #[cfg(test)]
 mod tests {
+    use super::super::arch::STACK_POINTER;
     use super::*;
 
-    const REGISTERS: Registers = Registers { ip: 1, sp: 16, fp: 3, lr: 4 };
+    const REGISTERS: Registers = Registers::all(1, [16; COUNT]);
 
     #[test]
     fn an_envelope_is_decoded_as_it_was_encoded() {
@@ -297,7 +292,8 @@ mod tests {
         let mut buffer = [0; 32];
         // SAFETY: the buffer outlives the slot's loan.
         unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), 16, second.as_ptr() as u64) };
-        let registers = Registers { sp: stack.as_ptr() as u64, ..REGISTERS };
+        let mut registers = REGISTERS;
+        registers.set(STACK_POINTER, Some(stack.as_ptr() as u64));
         assert_eq!(slot.answer(7, 42, registers), Some(16));
         assert!(!slot.withdraw(7), "it has answered");
         let Progress::Done(answer) = slot.progress() else { panic!("not done") };

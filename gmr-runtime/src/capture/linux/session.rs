@@ -164,14 +164,14 @@ impl Session {
                 Err(reason) => (missing(&reason), None),
                 Ok((registers, [(_, []), _])) => {
                     // The stack pointer is invalid, or a seccomp filter refused the copy.
-                    let (Unwound::Ended(trace) | Unwound::Incomplete(trace, _)) =
-                        unwinder.unwind(registers, &[]);
+                    let trace = unwinder.unwind(registers, &[]).into_trace();
                     (Trace { incomplete: Some(UNREADABLE.to_owned()), ..trace }, None)
                 }
                 Ok((registers, pieces)) => match unwinder.unwind(registers, &pieces) {
-                    Unwound::Ended(trace) => (trace, None),
+                    // Every register is known after a signal.
+                    Unwound::Ended(trace) | Unwound::Uncertain(trace) => (trace, None),
                     Unwound::Incomplete(trace, address) => {
-                        (trace, Continuation::of(registers.sp, pieces, address))
+                        (trace, Continuation::of(registers.sp(), pieces, address))
                     }
                 },
             };
@@ -270,7 +270,7 @@ impl Session {
                         let copy = unsafe { thread.arena.read(thread.position) };
                         let (stack, other) = copy.split_at(extent.length);
                         let pieces = [
-                            (answer.registers.sp, &stack[..answer.copied]),
+                            (answer.registers.sp(), &stack[..answer.copied]),
                             (extent.second, &other[..answer.copied_second]),
                         ];
                         Ok((answer.registers, pieces))

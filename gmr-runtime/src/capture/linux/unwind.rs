@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::ops::{Deref, Range};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use framehop::FrameAddress;
@@ -44,6 +43,16 @@ pub(super) enum Unwound {
     Ended(Trace),
     /// Unwound until this stack address was needed, which is in none of the pieces.
     Incomplete(Trace, u64),
+    /// Unwound until a register was needed that is unknown. The trace says so.
+    Uncertain(Trace),
+}
+
+impl Unwound {
+    pub(super) fn into_trace(self) -> Trace {
+        match self {
+            Self::Ended(trace) | Self::Incomplete(trace, _) | Self::Uncertain(trace) => trace,
+        }
+    }
 }
 
 /// The address that a piece of a stack was copied from, and the piece.
@@ -85,7 +94,7 @@ impl Unwinder {
         };
         let limit = self.tables.max_known_code_address();
         let mut state = arch::for_unwinder(registers, limit);
-        let mut at = FrameAddress::from_instruction_pointer(registers.ip);
+        let mut at = FrameAddress::from_instruction_pointer(registers.ip());
         self.frames.clear();
         let ended = loop {
             self.frames.push(at.into());
@@ -117,7 +126,7 @@ impl Unwinder {
                         .to_owned();
                 };
                 state = arch::for_unwinder(registers, limit);
-                at = FrameAddress::from_instruction_pointer(registers.ip);
+                at = FrameAddress::from_instruction_pointer(registers.ip());
                 continue;
             }
             match FrameAddress::from_return_address(caller) {
@@ -127,6 +136,7 @@ impl Unwinder {
         };
         let trace = self.trace(Some(ended));
         match missing {
+            Some(address) if arch::is_of_unknown_register(address) => Unwound::Uncertain(trace),
             Some(address) => Unwound::Incomplete(trace, address),
             None => Unwound::Ended(trace),
         }
@@ -164,7 +174,7 @@ fn checked_index(address: u64) -> usize {
 
 /// A table, shared by framehop and our own check.
 #[derive(Clone)]
-struct Shared(Rc<MappedBytes>);
+struct Shared(Arc<MappedBytes>);
 
 impl Deref for Shared {
     type Target = [u8];
@@ -188,9 +198,9 @@ struct Tables {
 impl Tables {
     fn of(module: &Module) -> Option<Self> {
         let header_range = module.eh_frame_hdr.clone()?;
-        let header = Shared(Rc::new(module.section(&header_range)?));
+        let header = Shared(Arc::new(module.section(&header_range)?));
         let range = eh_frame_start(&header, header_range.start)?..module.eh_frame_limit;
-        let table = Shared(Rc::new(module.section(&range)?));
+        let table = Shared(Arc::new(module.section(&range)?));
         Some(Self {
             code: module.range.clone(),
             bias: module.bias,
@@ -296,6 +306,18 @@ fn loaded(image: &[u8]) -> Option<MappedBytes> {
     })
 }
 
+/// Registers of which all but these are 0.
+#[cfg(any(test, feature = "__fuzz"))]
+fn registers(ip: u64, sp: u64, fp: u64, lr: u64) -> Registers {
+    let mut registers = Registers::all(ip, [0; arch::COUNT]);
+    registers.set(arch::STACK_POINTER, Some(sp));
+    registers.set(arch::FRAME_POINTER, Some(fp));
+    if cfg!(target_arch = "aarch64") {
+        registers.set(30, Some(lr));
+    }
+    registers
+}
+
 /// Loads an image, and unwinds from each of these code addresses. Returns the number of frames.
 ///
 /// The addresses count from the start of the image, and so do words of the stack up to 64 KiB. The
@@ -310,8 +332,7 @@ pub(crate) fn unwind_bytes(image: &[u8], code: &[u64], [sp, fp, lr]: [u64; 3], s
     let mut unwinder = Unwinder::new(&[module], None);
     let mut frames = 0;
     for ip in code.iter().map(|offset| base.wrapping_add(*offset)) {
-        let (Unwound::Ended(trace) | Unwound::Incomplete(trace, _)) =
-            unwinder.unwind(Registers { ip, sp, fp, lr }, &[(sp, &stack)]);
+        let trace = unwinder.unwind(registers(ip, sp, fp, lr), &[(sp, &stack)]).into_trace();
         assert!(trace.frames.len() <= MAX_FRAMES);
         frames += trace.frames.len();
     }
@@ -370,11 +391,10 @@ mod tests {
         let base = image.as_ptr() as u64;
         let module = Module::read(base, "looping".to_owned()).unwrap();
         assert!(Tables::of(&module).unwrap().harm(address).unwrap());
-        let registers = Registers { ip: base + address, sp: 0x7000, fp: 0x7100, lr: 0 };
+        let registers = registers(base + address, 0x7000, 0x7100, 0);
         let ended = terminates(move || {
             let mut unwinder = Unwinder::new(&[module], None);
-            let (Unwound::Ended(trace) | Unwound::Incomplete(trace, _)) =
-                unwinder.unwind(registers, &[(0x7000, &[0; 64])]);
+            let trace = unwinder.unwind(registers, &[(0x7000, &[0; 64])]).into_trace();
             drop(image);
             trace.incomplete
         });
@@ -411,8 +431,7 @@ mod tests {
     #[test]
     fn without_tables_and_stack_the_innermost_frame_remains() {
         let mut unwinder = Unwinder::new(&[], None);
-        let registers = Registers { ip: 0x1000, sp: 0x7000, fp: 0x7100, lr: 0 };
-        let (Unwound::Ended(trace) | Unwound::Incomplete(trace, _)) = unwinder.unwind(registers, &[]);
+        let trace = unwinder.unwind(registers(0x1000, 0x7000, 0x7100, 0), &[]).into_trace();
         assert_eq!(*trace.frames, [Address::Exact(0x1000)]);
         assert!(trace.incomplete.unwrap().starts_with("no unwind information"));
     }
