@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::owner::{Owner, in_library, is_call_of_closure, owner};
 use crate::model::{Frame, is_unqualified};
 
 /// Omits the standard libraries' frames at the inner end, except the outermost: the function that
@@ -19,20 +20,9 @@ pub(super) fn without_inner_runtime<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a
 
 /// Whether the frame belongs to Rust's standard libraries or to the C library.
 fn is_standard(frame: &Frame) -> bool {
-    const CRATES: [&str; 3] = ["std::", "core::", "alloc::"];
-    let in_libc = || frame.module.as_deref().is_some_and(is_libc);
-    if has_no_path(frame) {
-        return in_libc() || frame.file.as_deref().is_some_and(|file| in_library(file).is_some());
-    }
-    frame.function.as_deref().map_or_else(in_libc, |function| {
-        let path = function.trim_start_matches(['<', '&']);
-        // `<usize as core::slice::SliceIndex<[T]>>::index`: a standard trait of a primitive type.
-        let path = path
-            .split_once(" as ")
-            .filter(|(of_type, _)| !of_type.contains("::"))
-            .map_or(path, |(_, of_trait)| of_trait);
-        CRATES.iter().any(|standard| path.starts_with(standard)) || in_libc()
-    })
+    // A function of Rust has a path, and is not in the C library.
+    let can_be_libcs = frame.function.as_deref().is_none_or(is_unqualified);
+    can_be_libcs && in_libc(frame) || owner(frame) == Owner::Standard
 }
 
 /// Omits the frames of a task's stack in which futures of the standard libraries and of runtimes
@@ -41,55 +31,46 @@ fn is_standard(frame: &Frame) -> bool {
 pub(super) fn fold_task<'a>(frames: &[&'a Frame]) -> Vec<&'a Frame> {
     // An attribute that wraps the function: nothing waits at its line.
     let wrapper = |frame: &Frame| frame.source.as_deref().is_some_and(|source| source.starts_with("#["));
-    let is_program = |frame: &&Frame| !is_plumbing(frame) && !wrapper(frame);
+    let plumbing = Plumbing::of(frames);
+    let is_program = |frame: &&Frame| !plumbing.has(frame) && !wrapper(frame);
     let Some(innermost) = frames.iter().position(is_program) else { return frames.to_vec() };
     let waited_for = innermost.checked_sub(1).map(|before| frames[before]);
     waited_for.into_iter().chain(frames[innermost..].iter().copied().filter(is_program)).collect()
 }
 
-/// Whether the frame belongs to a standard library, a runtime, or a thread's entry.
-pub(super) fn is_plumbing(frame: &Frame) -> bool {
-    is_standard(frame) || is_entry(frame) || is_runtime_crate(frame)
+/// Tells the frames of a stack that are not the program's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plumbing {
+    /// Whether the C library is a module of its own in this stack.
+    has_libc: bool,
+}
+
+impl Plumbing {
+    pub(super) fn of(frames: &[&Frame]) -> Self {
+        Self { has_libc: frames.iter().any(|frame| in_libc(frame)) }
+    }
+
+    /// Whether the frame belongs to a standard library, a runtime, or a thread's entry.
+    pub(super) fn has(self, frame: &Frame) -> bool {
+        is_standard(frame) || self.is_c_entry(frame) || is_rust_entry(frame) || is_runtime_crate(frame)
+    }
+
+    /// Whether the frame is in the C library's part of starting a thread or program, or of Rust's
+    /// catching a panic.
+    ///
+    /// A program may have functions of the same names. It is one of those if it is not in the C
+    /// library; except if that is linked statically, where it has no module of its own, and no
+    /// debug information as a program's function has.
+    fn is_c_entry(self, frame: &Frame) -> bool {
+        let Some(function) = frame.function.as_deref() else { return false };
+        frame.file.is_none()
+            && (OUTSIDE_LIBC.contains(&function) || !self.has_libc && IN_LIBC.contains(&function))
+    }
 }
 
 /// Whether the frame belongs to a runtime, a thread pool or a common building block of futures.
 pub(super) fn is_runtime_crate(frame: &Frame) -> bool {
-    const CRATES: [&str; 18] = [
-        "crossbeam_channel::",
-        "crossbeam_epoch::",
-        "mio::",
-        "parking_lot::",
-        "parking_lot_core::",
-        "rayon_core::",
-        "tokio::",
-        "futures_util::",
-        "futures_core::",
-        "futures_channel::",
-        "futures_executor::",
-        "futures_lite::",
-        "async_io::",
-        "async_executor::",
-        "async_task::",
-        "async_lock::",
-        "async_channel::",
-        "event_listener::",
-    ];
-    if has_no_path(frame) {
-        let name = frame.file.as_deref().and_then(crate_of);
-        return name.is_some_and(|name| CRATES.iter().any(|known| known.trim_end_matches("::") == name));
-    }
-    let function = frame.function.as_deref().unwrap_or_default();
-    let path = function.trim_start_matches(['<', '&']);
-    let path = path.strip_prefix("mut ").unwrap_or(path);
-    CRATES.iter().any(|name| path.starts_with(name))
-}
-
-/// The crate of a source file in cargo's registry: `tokio` for `.../tokio-1.54.1/src/park.rs`.
-fn crate_of(file: &str) -> Option<String> {
-    let (package, _) = file.rsplit_once("/src/")?;
-    // A package's directory ends with a version, a module's does not.
-    let (name, version) = package.rsplit('/').next()?.rsplit_once('-')?;
-    version.starts_with(|first: char| first.is_ascii_digit()).then(|| name.replace('-', "_"))
+    owner(frame) == Owner::Runtime
 }
 
 /// The name of an `async fn` as in its source. The compiler turns its body, and each async block,
@@ -121,16 +102,11 @@ fn has_no_path(frame: &Frame) -> bool {
     frame.function.as_deref().is_some_and(is_unqualified)
 }
 
-/// The path within Rust's standard libraries, if the file belongs to them.
-fn in_library(file: &str) -> Option<&str> {
-    let (before, path) = file.split_once("library/")?;
-    let of_rust = before.is_empty() || before.contains("/rustc/") || before.ends_with("/src/rust/");
-    (of_rust && ["std/", "core/", "alloc/"].iter().any(|standard| path.starts_with(standard))).then_some(path)
-}
-
-fn is_libc(module: &str) -> bool {
-    let file = module.rsplit('/').next().unwrap_or_default();
-    ["libc.so", "libc-", "libpthread", "ld-", "[vdso]"].iter().any(|name| file.starts_with(name))
+fn in_libc(frame: &Frame) -> bool {
+    const FILES: [&str; 7] =
+        ["libc.so.", "libc-2.", "libpthread.so.", "libpthread-2.", "ld-linux", "ld-musl-", "[vdso]"];
+    let file = frame.module.as_deref().and_then(|module| module.rsplit('/').next());
+    file.is_some_and(|file| FILES.iter().any(|name| file.starts_with(name)))
 }
 
 /// Omits the runtime's frames at the outer end. If all frames are the runtime's, nothing is
@@ -139,9 +115,13 @@ fn is_libc(module: &str) -> bool {
 /// The first of them stays if it has no line information: the program's function may be inlined
 /// into it.
 pub(super) fn without_outer_runtime<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
-    let Some(last) = frames.iter().rposition(|frame| !is_plumbing(frame) && !frame.is_gmr()) else {
-        return frames;
-    };
+    let plumbing = Plumbing::of(frames);
+    // `main` of a program in C is the program's; that of one in Rust calls std at once.
+    let of_rust = |index: usize| index > 0 && is_rust_entry(frames[index - 1]);
+    let is_main = |index: usize| frames[index].function.as_deref() == Some("main") && of_rust(index);
+    let is_program =
+        |index: usize| !plumbing.has(frames[index]) && !frames[index].is_gmr() && !is_main(index);
+    let Some(last) = (0..frames.len()).rev().find(|&index| is_program(index)) else { return frames };
     let unclear = frames.get(last + 1).is_some_and(|next| next.file.is_none() && is_rust_entry(next));
     &frames[..=last + usize::from(unclear)]
 }
@@ -154,10 +134,6 @@ pub(super) fn fold_section<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
     }
 }
 
-fn is_entry(frame: &Frame) -> bool {
-    frame.function.as_deref().is_some_and(|function| C_ENTRY.contains(&function)) || is_rust_entry(frame)
-}
-
 fn is_rust_entry(frame: &Frame) -> bool {
     let Some(function) = frame.function.as_deref() else { return false };
     if has_no_path(frame) {
@@ -165,13 +141,11 @@ fn is_rust_entry(frame: &Frame) -> bool {
         return path.is_some_and(|path| RUST_ENTRY_FILES.contains(&path));
     }
     RUST_ENTRY_PREFIXES.iter().any(|beginning| function.starts_with(beginning))
-        || (function.starts_with('<') && function.contains(" as core::ops::function::Fn"))
+        || is_call_of_closure(function)
 }
 
-/// The entry functions of a thread and of a program, in C and Rust.
-const C_ENTRY: [&str; 13] = [
-    "main",
-    "_start",
+/// The C library's functions between the kernel and a thread's or a program's first function.
+const IN_LIBC: [&str; 10] = [
     "clone",
     "clone3",
     "__clone",
@@ -181,9 +155,12 @@ const C_ENTRY: [&str; 13] = [
     "__libc_start_main",
     "__libc_start_main_impl",
     "__libc_start_call_main",
-    "__rust_try",
     "libc_start_main_stage2",
 ];
+
+/// Those of them that are part of the program's file, and the compiler's function that catches
+/// panics.
+const OUTSIDE_LIBC: [&str; 2] = ["_start", "__rust_try"];
 
 /// The functions of std between there and the program's function, by the paths that they have had
 /// across releases.
@@ -231,8 +208,13 @@ mod tests {
         let frames: Vec<_> = functions
             .iter()
             .map(|function| {
-                let file = Some("shop.rs".to_owned());
-                Frame { function: Some((*function).to_owned()), file, ..Frame::default() }
+                let (module, file) = match *function {
+                    "start_thread" | "clone3" => ("/usr/lib/libc.so.6", None),
+                    "main" | "_start" => ("/srv/shop", None),
+                    _ => ("/srv/shop", Some("shop.rs".to_owned())),
+                };
+                let (function, module) = (Some((*function).to_owned()), Some(module.to_owned()));
+                Frame { function, file, module, ..Frame::default() }
             })
             .collect();
         functions[..without_outer_runtime(&all(&frames)).len()].to_vec()
@@ -312,14 +294,6 @@ mod tests {
         ];
         assert_eq!(without_outer_runtime(&all(&frames)).len(), 2);
         assert_eq!(without_inner_runtime(&all(&frames)).len(), 4, "what the program called stays");
-        assert!(is_standard(&frames[0]) && !is_standard(&frames[1]));
-        let in_tokio = frame("run", "/home/x/registry/src/index/tokio-1.54.1/src/runtime/park.rs");
-        assert!(is_runtime_crate(&in_tokio) && !is_runtime_crate(&frames[1]));
-        assert_eq!(
-            in_library("/srv/shop/library/std/src/panic.rs"),
-            None,
-            "another project's library directory"
-        );
     }
 
     #[test]
@@ -349,5 +323,34 @@ mod tests {
     fn functions_of_the_program_stay() {
         let frames = ["shop::main", "domain::clone", "my::start_thread", "clone_box"];
         assert_eq!(fold(&frames), frames);
+        let frames = ["shop::pay", "<core::option::Option<u32> as shop::Job>::run", "clone3"];
+        assert_eq!(fold(&frames), frames[..2]);
+    }
+
+    #[test]
+    fn functions_named_as_the_c_librarys_are_omitted_there_only() {
+        let frame = |function: &str, module: &str, file: Option<&str>| Frame {
+            function: Some(function.into()),
+            module: Some(module.into()),
+            file: file.map(str::to_owned),
+            ..Frame::default()
+        };
+        let shop = |function| frame(function, "/srv/shop", None);
+        let libc = frame("clone3", "/usr/lib/libc.so.6", None);
+        let of_the_program = [shop("pay::one"), shop("clone"), shop("start_thread"), libc];
+        assert_eq!(without_outer_runtime(&all(&of_the_program)).len(), 3);
+        // Linked statically, libc has no module of its own. A function of the program has lines.
+        let of_libc = [shop("pay::one"), shop("start_thread"), shop("clone")];
+        assert_eq!(without_outer_runtime(&all(&of_libc)).len(), 1);
+        let of_the_program = [shop("pay::one"), frame("clone", "/srv/shop", Some("clone.rs"))];
+        assert_eq!(without_outer_runtime(&all(&of_the_program)).len(), 2);
+        let not_libc = frame("clone", "/srv/libc-wrapper.so", None);
+        assert!(!in_libc(&not_libc) && !is_standard(&not_libc));
+    }
+
+    #[test]
+    fn main_is_omitted_where_it_is_rusts() {
+        assert_eq!(fold(&["shop::main", "std::rt::lang_start", "main", "_start"]), ["shop::main"]);
+        assert_eq!(fold(&["shop_serve", "main", "_start"]), ["shop_serve", "main"]);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::folding::{self, is_plumbing, is_runtime_crate, without_inner_runtime, without_outer_runtime};
+use super::folding::{self, Plumbing, is_runtime_crate, without_inner_runtime, without_outer_runtime};
 use super::{Context, Detail};
 use crate::model::{Frame, Overdue, Role, Stack, Task, TaskState, Thread};
 
@@ -34,7 +34,9 @@ pub(super) fn of_threads<'a>(
     // Stable: groups of the same size keep the order of their first threads.
     groups.sort_by_cached_key(|group| match group[0].role {
         Role::Main => (0, 0),
-        Role::Program if idle(group[0], frames).is_none() => (1, group.len()),
+        Role::Program if !pool_thread(group[0], frames).is_some_and(|thread| thread.is_idle) => {
+            (1, group.len())
+        }
         Role::Program => (2, group.len()),
         Role::Gmr => (3, 0),
         Role::Reporter => (4, 0),
@@ -42,17 +44,31 @@ pub(super) fn of_threads<'a>(
     groups
 }
 
-/// For an idle pool thread, the pool's function that waits for work, and the number of frames below
-/// it. A thread that is running, or has a function of the program in its stack, is not idle.
-pub(super) fn idle<'a>(thread: &Thread, frames: &'a [Frame]) -> Option<(&'a Frame, usize)> {
+/// A pool's thread that runs no function of the program.
+pub(super) struct PoolThread<'a> {
+    /// The pool's function that it is in.
+    pub(super) frame: &'a Frame,
+    /// How many frames are below it.
+    pub(super) others: usize,
+    /// Whether it waits for work. If not, it is running.
+    pub(super) is_idle: bool,
+}
+
+/// For a pool's thread that has only the frames of the pool and of the standard libraries in its
+/// stack, where it is. None for any other thread.
+pub(super) fn pool_thread<'a>(thread: &Thread, frames: &'a [Frame]) -> Option<PoolThread<'a>> {
     let Stack { incomplete: None, .. } = &thread.stack else { return None };
-    thread.waiting.as_ref()?;
+    let is_idle = thread.waiting.is_some();
+    if !is_idle && thread.state.as_deref() != Some("running") {
+        return None;
+    }
     let frames = Context { frames, detail: Detail::Full }.frames_of(&thread.stack);
-    if thread.role != Role::Program || !frames.iter().all(|frame| is_plumbing(frame)) {
+    let plumbing = Plumbing::of(&frames);
+    if thread.role != Role::Program || !frames.iter().all(|frame| plumbing.has(frame)) {
         return None;
     }
     let innermost = frames.iter().position(|frame| is_runtime_crate(frame))?;
-    Some((frames[innermost], frames.len() - innermost - 1))
+    Some(PoolThread { frame: frames[innermost], others: frames.len() - innermost - 1, is_idle })
 }
 
 /// Compares stacks by the address, function and line of each frame, and by why they are incomplete.

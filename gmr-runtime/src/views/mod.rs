@@ -1,7 +1,8 @@
 //! Renders the model as text, JSON, XML and HTML. A view reads the model and nothing else.
 //!
-//! Text and HTML share the escaping of data (`escape`), the choice of frames (`folding`), the
-//! grouping of threads and tasks (`grouping`), and the wording (`words`).
+//! Text and HTML share the escaping of data (`escape`), the choice of frames (`folding`, by
+//! whose code they are: `owner`), the grouping of threads and tasks (`grouping`), and the wording
+//! (`words`).
 
 mod escape;
 mod folding;
@@ -11,6 +12,7 @@ mod grouping;
 mod html;
 #[cfg(feature = "json")]
 mod json;
+mod owner;
 mod stream;
 #[cfg(all(test, feature = "html", feature = "json", feature = "xml"))]
 mod tests;

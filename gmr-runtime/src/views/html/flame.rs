@@ -48,8 +48,8 @@ fn stacks(report: &Report, cx: Context<'_>) -> BTreeMap<String, usize> {
             Content::Threads(threads) => {
                 let programs = threads.threads.iter().filter(|thread| thread.role.is_program());
                 for group in grouping::of_threads(programs, cx.frames) {
-                    match grouping::idle(group[0], cx.frames).filter(|_| cx.detail == Detail::Short) {
-                        Some((waits, _)) => add("threads", &[waits], group.len()),
+                    match grouping::pool_thread(group[0], cx.frames).filter(|_| cx.detail == Detail::Short) {
+                        Some(thread) => add("threads", &[thread.frame], group.len()),
                         None => add("threads", &grouping::shown(&group[0].stack, cx), group.len()),
                     }
                 }

@@ -280,15 +280,16 @@ fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Write) -> io::
 }
 
 fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
-    let idle = grouping::idle(group[0], style.cx.frames).filter(|_| style.cx.detail == Detail::Short);
+    let pool_thread = grouping::pool_thread(group[0], style.cx.frames);
+    let is_idle = style.cx.detail == Detail::Short && pool_thread.is_some_and(|thread| thread.is_idle);
     let shown = grouping::shown(&group[0].stack, style.cx);
     let alone = group.len() == 1;
     let states: Vec<_> = group.iter().filter_map(|thread| thread.state.as_deref()).collect();
     html! {
-        details.group id=[alone.then(|| anchors::thread(group[0].tid))] data-states=(states_of(&states)) open[open && idle.is_none()] {
+        details.group id=[alone.then(|| anchors::thread(group[0].tid))] data-states=(states_of(&states)) open[open && !is_idle] {
             summary {
                 span.title { (words::threads_title(group)) }
-                @if idle.is_some() { span.badge { "idle" } }
+                @if is_idle { span.badge { "idle" } }
                 @if let Some(frame) = shown.first() { " " span.where { (function(frame)) } }
             }
             @if alone { (PLACEHOLDER) } @else { p.members { (PLACEHOLDER) } }

@@ -37,10 +37,10 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
             let _ = writeln!(text, "{line}");
         }
         text.push('\n');
-        match grouping::idle(group[0], cx.frames).filter(|_| cx.detail == Detail::Short) {
-            Some((innermost, others)) => {
-                frame(text, innermost, 0);
-                let _ = writeln!(text, "(idle; {} omitted)", counted(others, "runtime frame"));
+        match grouping::pool_thread(group[0], cx.frames).filter(|_| cx.detail == Detail::Short) {
+            Some(thread) => {
+                frame(text, thread.frame, 0);
+                let _ = writeln!(text, "({})", words::pool_thread(&thread));
             }
             None => stack(text, &group[0].stack, 0, cx),
         }

@@ -16,7 +16,7 @@ pub(super) use sections::{failure, package, process, process_depth};
 #[cfg(feature = "html")]
 pub(super) use tasks::task_state;
 pub(super) use tasks::{described, tasks_facts, tasks_named, tasks_title, totals, untracked};
-pub(super) use threads::{label, threads_facts, threads_title};
+pub(super) use threads::{label, pool_thread, threads_facts, threads_title};
 pub(super) use values::scalar;
 
 /// A key and its value.

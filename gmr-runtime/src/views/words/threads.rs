@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::model::{Role, Thread, Waiting};
 use crate::units::counted;
 use crate::views::escape::clean;
+use crate::views::grouping::PoolThread;
 
 /// `Thread #42 (worker), main thread`, `31 threads with the same stack`
 pub(in crate::views) fn threads_title(group: &[&Thread]) -> String {
@@ -30,6 +31,12 @@ pub(in crate::views) fn threads_facts(group: &[&Thread]) -> Vec<String> {
     let mut lines = vec![format!("state = {states}, cpu = {}", cpu(user, system))];
     lines.extend(waits(group));
     lines
+}
+
+/// `idle; 9 runtime frames omitted`
+pub(in crate::views) fn pool_thread(thread: &PoolThread<'_>) -> String {
+    let state = if thread.is_idle { "idle" } else { "running" };
+    format!("{state}; {} omitted", counted(thread.others, "runtime frame"))
 }
 
 /// `#42 (worker)`
