@@ -4,7 +4,7 @@
 //! between. The symbols take a few hundred bytes for each address; reading the debug information
 //! again takes tens of milliseconds and megabytes. Only gmr's own threads lock it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Symbol;
@@ -19,18 +19,22 @@ const CAPACITY: usize = 2_000;
 /// By module, then by offset in it.
 static CACHE: Mutex<Option<HashMap<String, HashMap<u64, Symbols>>>> = Mutex::new(None);
 
+/// What is missing of modules, by the same key.
+static NOTES: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+
 /// The symbols of one address, innermost first.
 pub(super) type Symbols = Arc<[Symbol]>;
 
 /// The symbols of this address, if an earlier report has resolved it.
 pub(super) fn get(address: Address, module: &Module) -> Option<Symbols> {
-    let (module, offset) = key(address, module)?;
+    let (module, offset) = (key(module)?, address.lookup().wrapping_sub(module.bias));
     lock().as_ref()?.get(module)?.get(&offset).cloned()
 }
 
 /// Remembers the symbols of an address.
 pub(super) fn put(address: Address, module: &Module, symbols: &Symbols) {
-    let Some((module, offset)) = key(address, module) else { return };
+    let offset = address.lookup().wrapping_sub(module.bias);
+    let Some(module) = key(module) else { return };
     let mut cache = lock();
     let cache = cache.get_or_insert_default();
     if cache.values().map(HashMap::len).sum::<usize>() >= CAPACITY {
@@ -45,24 +49,40 @@ pub(super) fn put(address: Address, module: &Module, symbols: &Symbols) {
     }
 }
 
+/// What is missing of this module's symbols, as an earlier report has found.
+pub(super) fn note(module: &Module) -> Option<String> {
+    notes().get(key(module)?).cloned()
+}
+
+/// Remembers what is missing of this module's symbols.
+pub(super) fn put_note(module: &Module, note: &str) {
+    if let Some(module) = key(module) {
+        notes().insert(module.to_owned(), note.to_owned());
+    }
+}
+
 /// Clears the cache, so that the next symbolization is a first one.
 #[cfg(feature = "__bench")]
 pub(crate) fn forget() {
     *lock() = None;
+    notes().clear();
 }
 
-/// A key that identifies the same code for as long as the process runs: the build-id and the
-/// offset. Without a build-id it is the path, but only for the module that contains gmr: any other
-/// module can be unloaded, and another one loaded from the same path.
-fn key(address: Address, module: &Module) -> Option<(&str, u64)> {
-    let name = match &module.build_id {
-        Some(build_id) => build_id,
-        None if module.covers(key as *const () as u64) => &module.path,
-        None => return None,
-    };
-    Some((name, address.lookup().wrapping_sub(module.bias)))
+/// A key that identifies the same file for as long as the process runs: the build-id. Without one
+/// it is the path, but only for the module that contains gmr: any other module can be unloaded, and
+/// another one loaded from the same path.
+fn key(module: &Module) -> Option<&str> {
+    match &module.build_id {
+        Some(build_id) => Some(build_id),
+        None if module.covers(key as *const () as u64) => Some(&module.path),
+        None => None,
+    }
 }
 
 fn lock() -> MutexGuard<'static, Option<HashMap<String, HashMap<u64, Symbols>>>> {
     CACHE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn notes() -> MutexGuard<'static, BTreeMap<String, String>> {
+    NOTES.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,7 +20,6 @@ mod noop;
 use noop as platform;
 
 mod cache;
-mod source;
 mod symbolize;
 
 #[cfg(feature = "__bench")]
@@ -36,6 +35,8 @@ pub(crate) struct Symbol {
     pub(crate) file: Option<String>,
     pub(crate) line: Option<u32>,
     pub(crate) source: Option<String>,
+    /// The MD5 of the file that was compiled, where the debug information has it.
+    pub(crate) md5: Option<[u8; 16]>,
 }
 
 /// Stacks with names.

@@ -1,11 +1,42 @@
 //! Platforms on which modules are not known: nothing can be resolved.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
+
 use super::Symbol;
 use crate::capture::Address;
 use crate::sys::Module;
 
-/// Does nothing: without modules there is nothing to resolve.
-pub(crate) fn resolve(_module: &Module, _addresses: &[Address], _each: impl FnMut(Address, Vec<Symbol>)) {}
+/// The files of a module; never opened on this platform.
+pub(crate) struct ModuleFiles(Infallible);
+
+impl ModuleFiles {
+    /// Always an error, without a reason to show.
+    pub(crate) fn open(_module: &Module) -> Result<Self, String> {
+        Err(String::new())
+    }
+
+    /// Never called.
+    pub(crate) fn names(&self, _module: &Module, _addresses: &[Address]) -> HashMap<u64, String> {
+        match self.0 {}
+    }
+
+    /// Never called.
+    pub(crate) fn has_lines(&self, _module: &Module) -> bool {
+        match self.0 {}
+    }
+
+    /// Never called.
+    pub(crate) fn resolve(
+        &self,
+        _module: &Module,
+        _addresses: &[Address],
+        _names: &HashMap<u64, String>,
+        _each: &(impl Fn(Address, Vec<Symbol>) + Sync),
+    ) -> Option<String> {
+        match self.0 {}
+    }
+}
 
 /// Always 0: nothing is resolved.
 #[cfg(feature = "__fuzz")]

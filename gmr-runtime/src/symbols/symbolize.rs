@@ -1,22 +1,23 @@
 //! From addresses to functions, files and lines.
 //!
-//! Each distinct address is resolved once for all stacks, and once for all reports. Symbolizing
-//! reads files, which may be on a disk that does not answer, so it runs on a thread of its own and
-//! its caller waits until a deadline. Addresses that are not resolved by then are shown as module
-//! and offset; you can resolve those later, on another machine.
+//! Each distinct address is resolved once for all stacks, and once for all reports. Names come
+//! first, since reading them is fast: a report that has to end early has names without lines, for
+//! each address what is known by then. Symbolizing reads files, which may be on a disk that does not
+//! answer, so it runs on a thread of its own and its caller waits until a deadline. You can resolve
+//! module and offset later, on another machine.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cache::{self, Symbols};
-use super::source::Sources;
-use super::{Symbol, Symbolized, platform};
+use super::platform::ModuleFiles;
+use super::{Symbol, Symbolized};
 use crate::capture::{Address, Trace};
 use crate::model::{Frame, Stack};
-use crate::sys::timed_mutex::TimedMutex;
+use crate::sys::timed_mutex::{TimedGuard, TimedMutex};
 use crate::sys::{Module, Modules, own_threads};
 
 /// How long to wait for symbols. Reading the debug information of a large binary for the first time
@@ -28,37 +29,89 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 /// The frame between a signal handler and the code that it interrupted, as gdb shows it.
 const SIGNAL: &str = "<signal handler called>";
 
-/// Held by the symbolizer thread while it runs: if it gets stuck, no second one is started.
-static RUNNING: TimedMutex = TimedMutex::new();
+/// Reading symbol tables, for names.
+static NAMES: Stage = Stage::new();
+
+/// Reading debug information, for lines.
+static LINES: Stage = Stage::new();
+
+/// What one thread does at a time: if it gets stuck, no second one gets stuck at the same place.
+struct Stage {
+    running: TimedMutex,
+    /// The module that is being read.
+    reading: Mutex<Option<String>>,
+}
+
+impl Stage {
+    const fn new() -> Self {
+        Self { running: TimedMutex::new(), reading: Mutex::new(None) }
+    }
+
+    fn enter(&'static self, until: Instant) -> Option<Turn> {
+        let running = self.running.lock_until(until)?;
+        Some(Turn { stage: self, _running: running })
+    }
+
+    /// The module that is being read. None if there is none, or if this is a child process of one
+    /// in which another thread was just setting it.
+    fn reading(&self) -> Option<String> {
+        self.reading.try_lock().ok()?.clone()
+    }
+}
+
+/// The thread's turn in a stage. Ends when it is dropped.
+struct Turn {
+    stage: &'static Stage,
+    _running: TimedGuard,
+}
+
+impl Turn {
+    fn reads(&self, module: Option<&Module>) {
+        let mut reading = self.stage.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        *reading = module.map(|module| module.path.clone());
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.reads(None);
+    }
+}
 
 /// Resolves the frames of all these traces.
 ///
 /// Symbols that are not known after `timeout` are missing.
 pub(crate) fn symbolize(traces: &[Trace], modules: &Modules, timeout: Duration) -> Symbolized {
-    let mut table = Table { modules, frames: Vec::new(), by_address: HashMap::new() };
+    let mut known: HashMap<Address, Symbols> = HashMap::new();
     let mut unknown = BTreeSet::new();
     // Threads that share a trace are resolved once.
     let distinct: HashMap<*const [Address], &[Address]> =
         traces.iter().map(|trace| (Arc::as_ptr(&trace.frames), &*trace.frames)).collect();
-    for &address in distinct.values().copied().flatten() {
-        if table.by_address.contains_key(&address) || unknown.contains(&address) {
-            continue;
-        }
+    let all: BTreeSet<Address> = distinct.values().copied().flatten().copied().collect();
+    for &address in &all {
         if let Address::Signal(_) = address {
-            let named = Symbol { function: Some(SIGNAL.to_owned()), ..Symbol::default() };
-            table.add(address, &[named]);
+            known.insert(address, [Symbol { function: Some(SIGNAL.to_owned()), ..Symbol::default() }].into());
             continue;
         }
         match modules.find(address.lookup()).and_then(|module| cache::get(address, module)) {
-            Some(symbols) => table.add(address, &symbols),
+            Some(symbols) => drop(known.insert(address, symbols)),
             None => drop(unknown.insert(address)),
         }
     }
-    let note = resolve_all(&unknown, modules, timeout, |address, symbols| table.add(address, &symbols));
-    for address in unknown {
-        if !table.by_address.contains_key(&address) {
-            table.add(address, &[]);
+    // What earlier reports have found to be missing in these modules, and what this one does.
+    let mut missing: BTreeMap<String, String> = BTreeMap::new();
+    for module in all.iter().filter_map(|address| modules.find(address.lookup())) {
+        if !missing.contains_key(&module.path)
+            && let Some(note) = cache::note(module)
+        {
+            missing.insert(module.path.clone(), note);
         }
+    }
+    let late = resolve_all(&unknown, modules, timeout, &mut known, &mut missing);
+
+    let mut table = Table { modules, frames: Vec::new(), by_address: HashMap::new() };
+    for &address in &all {
+        table.add(address, known.get(&address).map_or(&[], |symbols| &**symbols));
     }
     let named = |addresses: &[Address]| -> Arc<[u32]> {
         addresses.iter().flat_map(|address| table.by_address[address].clone()).collect()
@@ -71,7 +124,8 @@ pub(crate) fn symbolize(traces: &[Trace], modules: &Modules, timeout: Duration) 
             incomplete: trace.incomplete.clone(),
         })
         .collect();
-    Symbolized { stacks, frames: table.frames, notes: note.into_iter().collect() }
+    let missing = missing.into_iter().map(|(path, note)| format!("{path}: {note}"));
+    Symbolized { stacks, frames: table.frames, notes: late.into_iter().chain(missing).collect() }
 }
 
 /// The frames, each address's once, and where they are.
@@ -105,59 +159,152 @@ impl Table<'_> {
     }
 }
 
-/// Resolves these addresses and calls `each` as soon as one is resolved. Returns a note if some are
-/// missing.
+/// What the symbolizer's thread finds.
+enum Event {
+    /// The name of the function at an address. Its line is still to come.
+    Named(Address, Symbols),
+    /// All that there is.
+    Resolved(Address, Symbols),
+    /// What is missing of a module, by its path.
+    Missing(String, String),
+}
+
+/// Resolves these addresses: adds to `known` what is known of each by the deadline, and to `missing`
+/// what is missing of modules. Returns a note if some addresses are late.
 fn resolve_all(
     addresses: &BTreeSet<Address>,
     modules: &Modules,
     timeout: Duration,
-    mut each: impl FnMut(Address, Symbols),
+    known: &mut HashMap<Address, Symbols>,
+    missing: &mut BTreeMap<String, String>,
 ) -> Option<String> {
     let work = by_module(addresses, modules);
-    if addresses.is_empty() {
+    let mut pending: BTreeSet<Address> = work.iter().flat_map(|(_, addresses)| addresses).copied().collect();
+    if pending.is_empty() {
         return None;
     }
+    let all = pending.len();
     let until = Instant::now() + timeout;
-    let Some(guard) = RUNNING.lock_until(until) else {
-        return Some("functions are missing: the symbolizer is still busy with another report".to_owned());
-    };
-    let (sender, receiver) = mpsc::channel();
-    let spawned = own_threads::spawn("gmr symbols", move || {
-        let mut sources = Sources::default();
-        for (module, addresses) in work {
-            platform::resolve(&module, &addresses, |address, mut symbols| {
-                for symbol in &mut symbols {
-                    symbol.source = symbol
-                        .file
-                        .as_deref()
-                        .zip(symbol.line)
-                        .and_then(|(file, line)| sources.line(file, line));
-                }
-                let symbols: Symbols = symbols.into();
-                cache::put(address, &module, &symbols);
-                // The caller may have given up; the cache still serves the next report.
-                let _ = sender.send((address, symbols));
-            });
+    let mut failed = None;
+    if let Some(turn) = NAMES.enter(until) {
+        let (sender, receiver) = mpsc::channel();
+        match own_threads::spawn("gmr symbols", move || resolve(work, turn, until, &sender)) {
+            Ok(()) => receive(&receiver, until, &mut pending, known, missing),
+            Err(error) => failed = Some(format!("could not start a thread: {error}")),
         }
-        drop(guard);
-    });
-    if let Err(error) = spawned {
-        return Some(format!("functions are missing: could not start the symbolizer thread: {error}"));
     }
-    let mut resolved = 0;
+    // Another thread may have resolved them: that of an earlier report, or of another section.
+    pending.retain(|&address| {
+        match modules.find(address.lookup()).and_then(|module| cache::get(address, module)) {
+            Some(symbols) => {
+                known.insert(address, symbols);
+                false
+            }
+            None => true,
+        }
+    });
+    if pending.is_empty() {
+        return None;
+    }
+    let reason = failed.unwrap_or_else(|| {
+        let reading = |stage: &Stage, what: &str| {
+            let path = stage.reading()?;
+            Some(format!("the {what} of {path} is still being read after {} s", timeout.as_secs_f64()))
+        };
+        reading(&NAMES, "symbol table")
+            .or_else(|| reading(&LINES, "debug information"))
+            .unwrap_or_else(|| format!("they were not read within {} s", timeout.as_secs_f64()))
+    });
+    let (late, nameless) =
+        (pending.len(), pending.iter().filter(|address| !known.contains_key(address)).count());
+    Some(match nameless {
+        0 => format!("lines are missing at {late} of {all} addresses: {reason}"),
+        _ => format!("lines are missing at {late} of {all} addresses, and functions at {nameless}: {reason}"),
+    })
+}
+
+/// Receives what the symbolizer's thread finds, until it ends or until the deadline.
+fn receive(
+    events: &Receiver<Event>,
+    until: Instant,
+    pending: &mut BTreeSet<Address>,
+    known: &mut HashMap<Address, Symbols>,
+    missing: &mut BTreeMap<String, String>,
+) {
     loop {
-        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok((address, symbols)) => {
-                resolved += 1;
-                each(address, symbols);
+        match events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Event::Named(address, symbols)) => drop(known.insert(address, symbols)),
+            Ok(Event::Resolved(address, symbols)) => {
+                pending.remove(&address);
+                known.insert(address, symbols);
             }
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => {
-                let (all, seconds) = (addresses.len(), timeout.as_secs_f64());
-                return Some(format!(
-                    "functions are missing: only {resolved} of {all} addresses were resolved within {seconds} s"
-                ));
+            Ok(Event::Missing(path, note)) => drop(missing.insert(path, note)),
+            Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => return,
+        }
+    }
+}
+
+/// Resolves these addresses, and sends what is found. The receiver may be gone: the cache still
+/// serves the next report.
+fn resolve(work: Vec<(Module, Vec<Address>)>, names_turn: Turn, until: Instant, sender: &Sender<Event>) {
+    let send = |event| drop(sender.send(event));
+    let resolved = |address: Address, module: &Module, symbols: Symbols| {
+        cache::put(address, module, &symbols);
+        send(Event::Resolved(address, symbols));
+    };
+    let mut with_lines = Vec::new();
+    for (module, addresses) in work {
+        names_turn.reads(Some(&module));
+        let files = match ModuleFiles::open(&module) {
+            Ok(files) => files,
+            Err(reason) => {
+                if !reason.is_empty() {
+                    send(Event::Missing(module.path, format!("functions and lines are missing: {reason}")));
+                }
+                // Not for the cache: the next report tries again.
+                for address in addresses {
+                    send(Event::Resolved(address, Symbols::default()));
+                }
+                continue;
             }
+        };
+        let names = files.names(&module, &addresses);
+        let has_lines = files.has_lines(&module);
+        for &address in &addresses {
+            let name = names.get(&address.lookup()).cloned();
+            let symbols: Symbols =
+                name.into_iter().map(|name| Symbol { function: Some(name), ..Symbol::default() }).collect();
+            match has_lines {
+                true if symbols.is_empty() => {}
+                true => send(Event::Named(address, symbols)),
+                false => resolved(address, &module, symbols),
+            }
+        }
+        if has_lines {
+            with_lines.push((module, addresses, files, names));
+        }
+    }
+    drop(names_turn);
+    if with_lines.is_empty() {
+        return;
+    }
+    let Some(lines_turn) = LINES.enter(until) else { return };
+    for (module, mut addresses, files, names) in with_lines {
+        lines_turn.reads(Some(&module));
+        // The thread before may have resolved some.
+        addresses.retain(|&address| match cache::get(address, &module) {
+            Some(symbols) => {
+                send(Event::Resolved(address, symbols));
+                false
+            }
+            None => true,
+        });
+        let missing = files.resolve(&module, &addresses, &names, &|address, symbols| {
+            resolved(address, &module, symbols.into());
+        });
+        if let Some(missing) = missing {
+            cache::put_note(&module, &missing);
+            send(Event::Missing(module.path, missing));
         }
     }
 }
@@ -204,6 +351,41 @@ mod tests {
         let address = frames[0].address;
         let modules = Modules::load();
         assert!(cache::get(Address::Exact(address), modules.find(address).unwrap()).is_some());
+    }
+
+    #[test]
+    fn what_is_known_at_the_deadline_is_kept() {
+        // As if the debug information of another module was being read for ever.
+        let turn = LINES.enter(Instant::now() + DEADLINE).unwrap();
+        turn.reads(Some(&Module { path: "/srv/slow".to_owned(), ..Module::default() }));
+        let address = Address::Exact(what_is_known_at_the_deadline_is_kept as *const () as u64);
+        let trace = Trace { frames: Arc::new([address]), incomplete: None };
+        let modules = Modules::load();
+        let timeout = Duration::from_secs(1);
+        let Symbolized { frames, notes, .. } = symbolize(std::slice::from_ref(&trace), &modules, timeout);
+        assert!(frames[0].function.as_ref().unwrap().ends_with("what_is_known_at_the_deadline_is_kept"));
+        assert_eq!(frames[0].line, None);
+        let note = "lines are missing at 1 of 1 addresses: \
+                    the debug information of /srv/slow is still being read after 1 s";
+        assert_eq!(notes, [note]);
+        // It is not taken for all that there is.
+        drop(turn);
+        let Symbolized { frames, notes, .. } = symbolize(&[trace], &modules, DEADLINE);
+        assert!(frames[0].line.is_some());
+        assert_eq!(notes, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_missing_of_a_module_is_said_in_each_report() {
+        let (module, other) = (module("01"), module("02"));
+        assert_eq!(cache::note(&module), None);
+        cache::put_note(&module, "it is gone");
+        assert_eq!(cache::note(&module).unwrap(), "it is gone");
+        assert_eq!(cache::note(&other), None);
+    }
+
+    fn module(build_id: &str) -> Module {
+        Module { build_id: Some(build_id.to_owned()), ..Module::default() }
     }
 
     #[test]

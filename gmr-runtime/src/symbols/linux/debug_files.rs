@@ -1,54 +1,92 @@
-//! Finds the debug information of a module, in its own file or in a separate one named by build-id
-//! or `.gnu_debuglink`, and loads its sections.
+//! Finds and opens the files with the debug information of a module: its own, or a separate one
+//! named by build-id or `.gnu_debuglink`; and the supplementary file of either.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use gimli::{AbbreviationsCacheStrategy, EndianSlice, NativeEndian, SectionId};
 use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
-use object::{CompressionFormat, Object, ObjectSection};
+use object::{Object, ObjectSection};
 
+use crate::sys::Module;
 use crate::sys::linux::mapping::MappedBytes;
 use crate::sys::linux::modules::hexadecimal;
-use crate::sys::{Module, own_threads};
 
 /// An ELF file with the word size and byte order of this machine.
 pub(super) type Elf<'a> = ElfFile<'a, FileHeader64<object::NativeEndian>>;
 
-/// Debug information as `gimli` reads it.
-pub(super) type Dwarf<'a> = gimli::Dwarf<EndianSlice<'a, NativeEndian>>;
-
 /// Where distributions install separate debug files.
 const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 
-/// The file that a module was loaded from, unless it has been replaced since.
-pub(super) fn own_file(module: &Module) -> Option<MappedBytes> {
+/// What the kernel appends to the path of a file that was deleted.
+const DELETED: &str = " (deleted)";
+
+/// The file that a module was loaded from, and when it was last changed.
+pub(super) struct OwnFile {
+    pub(super) mapped: MappedBytes,
+    pub(super) modified: Option<SystemTime>,
+}
+
+/// Opens the file that a module was loaded from, unless it has been replaced since.
+///
+/// # Errors
+/// Why its symbols are missing. Empty for a module without a file, such as the vDSO.
+pub(super) fn own_file(module: &Module) -> Result<OwnFile, String> {
+    if !module.path.starts_with('/') {
+        return Err(String::new());
+    }
     // This link still leads to a deleted or replaced executable. There is no such link for
     // libraries.
     let is_executable =
         std::fs::read_link("/proc/self/exe").is_ok_and(|path| path == Path::new(&module.path));
     let path = if is_executable { "/proc/self/exe" } else { &module.path };
-    let mapped = MappedBytes::file(&File::open(path).ok()?).ok()?;
-    let same = build_id(&mapped) == module.build_id;
-    same.then_some(mapped)
+    let file = match open_regular(Path::new(path)) {
+        Err(_) if module.path.ends_with(DELETED) => return Err("its file was deleted".to_owned()),
+        opened => opened.map_err(|error| format!("its file could not be opened: {error}"))?,
+    };
+    let mapped =
+        MappedBytes::file(&file).map_err(|error| format!("its file could not be mapped: {error}"))?;
+    if build_id(&mapped) != module.build_id {
+        return Err("its file was replaced since it was loaded".to_owned());
+    }
+    let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
+    Ok(OwnFile { mapped, modified })
+}
+
+/// The path of a module's file, where it is or was.
+pub(super) fn path_of(module: &Module) -> &Path {
+    Path::new(module.path.strip_suffix(DELETED).unwrap_or(&module.path))
+}
+
+/// Maps a file for reading.
+pub(super) fn map(path: &Path) -> io::Result<MappedBytes> {
+    MappedBytes::file(&open_regular(path)?)
+}
+
+/// Opens regular files only: opening a named pipe or a device can block or have side effects.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 /// The separate debug file of a module, if it has one. `file` is the module's own.
-pub(super) fn separate_file(module: &Module, file: &Elf<'_>) -> Option<MappedBytes> {
+pub(super) fn separate_file(module: &Module, file: &Elf<'_>) -> Option<(PathBuf, MappedBytes)> {
     let by_build_id = module.build_id.as_ref().and_then(|id| {
         let (head, tail) = id.split_at_checked(2)?;
         Some(PathBuf::from(format!("{DEBUG_DIRECTORY}/.build-id/{head}/{tail}.debug")))
     });
     let linked =
         file.gnu_debuglink().ok().flatten().map(|(name, _)| String::from_utf8_lossy(name).into_owned());
-    let by_link = linked.into_iter().flat_map(|name| debuglink_paths(Path::new(&module.path), &name));
+    let by_link = linked.into_iter().flat_map(|name| debuglink_paths(path_of(module), &name));
     by_build_id.into_iter().chain(by_link).find_map(|path| {
-        let mapped = MappedBytes::file(&File::open(path).ok()?).ok()?;
+        let mapped = map(&path).ok()?;
         // Checking the checksum of a debuglink would mean to read the whole file; comparing
         // build-ids answers the same question at once.
         let same = module.build_id.is_some() && build_id(&mapped) == module.build_id;
-        same.then_some(mapped)
+        same.then_some((path, mapped))
     })
 }
 
@@ -60,6 +98,21 @@ fn debuglink_paths(module: &Path, name: &str) -> Vec<PathBuf> {
     vec![directory.join(name), directory.join(".debug").join(name), global.join(name)]
 }
 
+/// The supplementary file that a debug file refers to, in which `dwz` puts what several files have
+/// in common. None if it refers to none.
+///
+/// # Errors
+/// The path of one that is missing, or that is another file by now.
+pub(super) fn supplementary_file(path: &Path, file: &Elf<'_>) -> Option<Result<MappedBytes, String>> {
+    let (name, id) = file.gnu_debugaltlink().ok()??;
+    let name = String::from_utf8_lossy(name).into_owned();
+    // A relative name is relative to the directory of the file.
+    let path = path.parent().unwrap_or(Path::new("/")).join(&name);
+    let mapped =
+        map(&path).ok().filter(|mapped| build_id(mapped).is_some_and(|other| other == hexadecimal(id)));
+    Some(mapped.ok_or(name))
+}
+
 fn build_id(bytes: &[u8]) -> Option<String> {
     Some(hexadecimal(Elf::parse(bytes).ok()?.build_id().ok()??))
 }
@@ -69,104 +122,9 @@ pub(super) fn has_debug_info(file: &Elf<'_>) -> bool {
     file.section_by_name(".debug_info").is_some()
 }
 
-/// The sections of a file that functions and lines are read from. Compressed ones are inflated.
-#[derive(Debug)]
-pub(super) struct Sections<'a> {
-    plain: Vec<(SectionId, &'a [u8])>,
-    inflated: Vec<(SectionId, MappedBytes)>,
-}
-
-/// The sections that functions and lines are read from. Those about variables, among the largest,
-/// are not needed.
-const NEEDED: [SectionId; 12] = [
-    SectionId::DebugInfo,
-    SectionId::DebugLine,
-    SectionId::DebugAbbrev,
-    SectionId::DebugRngLists,
-    SectionId::DebugRanges,
-    SectionId::DebugStr,
-    SectionId::DebugLineStr,
-    SectionId::DebugStrOffsets,
-    SectionId::DebugAddr,
-    SectionId::DebugAranges,
-    SectionId::DebugTypes,
-    SectionId::DebugCuIndex,
-];
-
-impl<'a> Sections<'a> {
-    /// Finds and inflates the sections. Inflating takes most of the time, so the largest section is
-    /// inflated on a thread of its own.
-    pub(super) fn load(file: &Elf<'a>) -> Self {
-        let (largest, others) = NEEDED.split_first().expect("there are some");
-        std::thread::scope(|scope| {
-            let found = compressed(file, *largest);
-            let inflating = found
-                .filter(|(format, ..)| *format != CompressionFormat::None)
-                .map(|found| own_threads::spawn_scoped(scope, "gmr symbols", move || inflate(found)));
-            let mut sections = Self { plain: Vec::new(), inflated: Vec::new() };
-            for id in others {
-                sections.add(file, *id);
-            }
-            match inflating {
-                Some(Ok(thread)) => {
-                    sections.inflated.extend(thread.join().ok().flatten().map(|mapped| (*largest, mapped)));
-                }
-                Some(Err(_)) | None => sections.add(file, *largest),
-            }
-            sections
-        })
-    }
-
-    fn add(&mut self, file: &Elf<'a>, id: SectionId) {
-        match compressed(file, id) {
-            Some((CompressionFormat::None, data, _)) => self.plain.push((id, data)),
-            Some(found) => self.inflated.extend(inflate(found).map(|mapped| (id, mapped))),
-            None => {}
-        }
-    }
-
-    /// The sections as debug information.
-    pub(super) fn dwarf(&self) -> Dwarf<'_> {
-        let load = |id| Ok::<_, std::convert::Infallible>(EndianSlice::new(self.section(id), NativeEndian));
-        let mut dwarf = match gimli::Dwarf::load(load) {
-            Ok(dwarf) => dwarf,
-            Err(never) => match never {},
-        };
-        // Hundreds of units of the standard library share one abbreviation table. Parse it once.
-        dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
-        dwarf
-    }
-
-    fn section(&self, id: SectionId) -> &[u8] {
-        let plain = self.plain.iter().find(|(other, _)| *other == id).map(|(_, bytes)| *bytes);
-        let inflated = || self.inflated.iter().find(|(other, _)| *other == id).map(|(_, mapped)| &**mapped);
-        plain.or_else(inflated).unwrap_or_default()
-    }
-}
-
-type Compressed<'a> = (CompressionFormat, &'a [u8], u64);
-
-fn compressed<'a>(file: &Elf<'a>, id: SectionId) -> Option<Compressed<'a>> {
-    let data = file.section_by_name(id.name())?.compressed_data().ok()?;
-    Some((data.format, data.data, data.uncompressed_size))
-}
-
-/// Inflates a zlib-compressed section into memory of its own. Other compressions (zstd) are not
-/// supported; such a section counts as missing.
-fn inflate((format, data, length): Compressed<'_>) -> Option<MappedBytes> {
-    use miniz_oxide::inflate::TINFLStatus;
-    use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
-    if format != CompressionFormat::Zlib {
-        return None;
-    }
-    // What a header claims is only believed up to zlib's highest ratio of compression, 1032:1.
-    let length = usize::try_from(length).ok().filter(|length| *length <= data.len().saturating_mul(1032))?;
-    let flags =
-        inflate_flags::TINFL_FLAG_PARSE_ZLIB_HEADER | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    MappedBytes::filled(length, |output| {
-        let (status, _, written) = decompress(&mut DecompressorOxide::new(), data, output, 0, flags);
-        status == TINFLStatus::Done && written == output.len()
-    })
+/// The index of addresses that gdb and some linkers add.
+pub(super) fn gdb_index<'a>(file: &Elf<'a>) -> &'a [u8] {
+    file.section_by_name(".gdb_index").and_then(|section| section.data().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -186,26 +144,26 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_section_is_inflated_and_a_corrupt_one_is_missing() {
-        let text = b"guru meditation guru meditation guru meditation".repeat(100);
-        let packed = miniz_oxide::deflate::compress_to_vec_zlib(&text, 6);
-        let length = text.len() as u64;
-        assert_eq!(inflate((CompressionFormat::Zlib, &packed, length)).unwrap()[..], text);
-        assert!(inflate((CompressionFormat::Zlib, &packed, length + 1)).is_none());
-        assert!(inflate((CompressionFormat::Zlib, &packed[..packed.len() / 2], length)).is_none());
-        assert!(inflate((CompressionFormat::Zstandard, &packed, length)).is_none());
-        assert!(inflate((CompressionFormat::Zlib, &packed, 1 << 40)).is_none());
-    }
-
-    #[test]
     fn this_test_has_debug_information_in_its_own_file() {
         let modules = crate::sys::Modules::load();
         let here = modules.find(build_id as *const () as u64).unwrap();
-        let file = own_file(here).unwrap();
-        let file = Elf::parse(&file[..]).unwrap();
-        assert!(has_debug_info(&file));
-        // A file with another build-id is not accepted.
+        let own = own_file(here).unwrap();
+        assert!(own.modified.is_some());
+        assert!(has_debug_info(&Elf::parse(&own.mapped[..]).unwrap()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_the_one_loaded_is_not_used_and_why() {
+        let modules = crate::sys::Modules::load();
+        let here = modules.find(build_id as *const () as u64).unwrap();
+        let reason = |module: Module| own_file(&module).err();
         let other = Module { build_id: Some("00ff".into()), ..here.clone() };
-        assert!(own_file(&other).is_none());
+        assert_eq!(reason(other).unwrap(), "its file was replaced since it was loaded");
+        let deleted = Module { path: "/nonexistent/shop (deleted)".into(), ..Module::default() };
+        assert_eq!(reason(deleted).unwrap(), "its file was deleted");
+        let device = Module { path: "/dev/zero".into(), ..Module::default() };
+        assert_eq!(reason(device).unwrap(), "its file could not be opened: it is not a regular file");
+        let none = Module { path: "[vdso]".into(), ..Module::default() };
+        assert_eq!(reason(none).unwrap(), "");
     }
 }

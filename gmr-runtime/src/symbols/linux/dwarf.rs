@@ -4,19 +4,22 @@
 //! Tables for many single look-ups, as `addr2line` builds them, pay off after thousands of
 //! addresses; a report has dozens. (`docs/symbols.md` has the figures.)
 
-use std::cell::Cell;
-use std::ops::Range;
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gimli::{
-    AttributeValue, DebugInfoOffset, EndianSlice, EntriesRaw, NativeEndian, Section as _, Unit, UnitHeader,
-    UnitOffset, UnitSectionOffset,
+    Abbreviations, AttributeValue, DebugInfoOffset, EntriesRaw, Section as _, Unit, UnitHeader, UnitOffset,
+    UnitSectionOffset,
 };
 
-use super::debug_files::Dwarf;
+use super::index::{self, Found};
+use super::parallel;
+use super::reading::{Dwarf, Reader, in_range, text};
+use super::split::Split;
 use crate::symbols::Symbol;
 
-type Reader<'a> = EndianSlice<'a, NativeEndian>;
 type Value<'a> = AttributeValue<Reader<'a>>;
 
 /// How many references to follow for a function's name: from the inlined instance to the abstract
@@ -27,41 +30,118 @@ const MAX_REFERENCES: usize = 8;
 /// information can claim any depth.
 pub(super) const MAX_DEPTH: usize = 256;
 
-/// How much of a name or path to keep. Names with many type parameters have a hundred thousand
-/// bytes; in a damaged file, a string can go on for the length of its section.
-const MAX_TEXT: usize = 1 << 20;
-
-/// Looks up these addresses (relative to the module, in ascending order), and calls `each` with
-/// every address that is found and its functions, innermost first.
+/// Looks up these addresses (relative to the module, in ascending order). Calls `each` with every
+/// address that is found and its functions, innermost first, as soon as it is found, on any of
+/// several threads.
+///
+/// Returns the number of units that could not be read. What they have about an address is left out
+/// as a whole: a part of it could put the line of an inlined function beside the name of another.
 pub(super) fn find(
     dwarf: &Dwarf<'_>,
+    gdb_index: &[u8],
+    split: &Split<'_>,
     addresses: &[u64],
-    mut each: impl FnMut(u64, Vec<Symbol>),
-) -> gimli::Result<()> {
-    let units = Units::list(dwarf)?;
-    for header in &units.headers {
-        // An error in one unit does not affect the others.
-        let Ok(unit) = dwarf.unit(*header) else { continue };
-        let Ok(mut lookups) = units.within(&unit, addresses) else { continue };
-        if lookups.is_empty() {
-            continue;
-        }
-        let _ = units.functions(&unit, &mut lookups);
-        let _ = lines(&unit, &mut lookups);
-        for lookup in lookups {
-            each(lookup.address, units.symbols(&unit, lookup));
+    each: &(impl Fn(u64, Vec<Symbol>) + Sync),
+) -> usize {
+    let found = index::look_up(dwarf, gdb_index, addresses);
+    let ranges_left = AtomicUsize::new(dwarf.ranges.debug_ranges().reader().len() + most_ranges(dwarf));
+    let scope = Scope::new(dwarf, &ranges_left);
+    let mut work: Vec<Item<'_>> = Vec::new();
+    let mut damaged = 0;
+    for (&offset, addresses) in &found.units {
+        match dwarf.unit_header(DebugInfoOffset(offset)) {
+            Ok(header) => work.push(Item { header, addresses: Some(addresses) }),
+            Err(_) => damaged += 1,
         }
     }
-    Ok(())
+    if !found.rest.is_empty() {
+        let unlisted = scope.headers().iter().filter(|header| !found.lists(begin_of(header)));
+        work.extend(unlisted.map(|&header| Item { header, addresses: None }));
+    }
+    let search = Search { scope, split, found: &found, each, results: Mutex::default() };
+    let damaged = AtomicUsize::new(damaged);
+    let bytes = work.iter().map(|item| item.header.length_including_self()).sum();
+    parallel::each(&work, bytes, |item| {
+        if search.read(item).is_err() {
+            damaged.fetch_add(1, Relaxed);
+        }
+    });
+    damaged.into_inner()
 }
 
-/// An address at which a unit has code, and what the unit says about it.
-struct Lookup<'a> {
-    address: u64,
-    /// The functions that contain it: the outermost first, then those inlined, each into the one
-    /// before.
-    chain: Vec<Function<'a>>,
-    line: Option<Line>,
+/// A unit to read.
+struct Item<'a> {
+    header: UnitHeader<Reader<'a>>,
+    /// The addresses in it. None if only the unit can tell.
+    addresses: Option<&'a [u64]>,
+}
+
+struct Search<'d, 'a, E> {
+    scope: Scope<'d, 'a>,
+    split: &'d Split<'d>,
+    found: &'d Found,
+    each: &'d E,
+    /// The addresses that have been found, and whether they have functions.
+    results: Mutex<HashMap<u64, bool>>,
+}
+
+impl<'a, E: Fn(u64, Vec<Symbol>) + Sync> Search<'_, 'a, E> {
+    /// Reads a unit. An error in one does not affect the others.
+    fn read(&self, item: &Item<'a>) -> gimli::Result<()> {
+        let unit = self.scope.unit(item.header)?;
+        let addresses = match item.addresses {
+            Some(addresses) => addresses.to_vec(),
+            None => self.scope.within(&unit, &self.found.rest)?,
+        };
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let files = Files { dwarf: self.scope.dwarf, unit: &unit };
+        let Some(id) = unit.dwo_id else {
+            return self.report(&self.scope, &unit, &files, &addresses, true);
+        };
+        // A skeleton: its functions are elsewhere, its lines are here.
+        let elsewhere = self.split.with(self.scope.dwarf, &unit, id, |dwarf, split_unit| {
+            self.scope.ranges_left.fetch_add(most_ranges(dwarf), Relaxed);
+            let scope = Scope::new(dwarf, self.scope.ranges_left);
+            self.report(&scope, split_unit, &files, &addresses, false)
+        });
+        match elsewhere {
+            Some(result) => result,
+            // It can have copies of the inlined functions (`-fsplit-dwarf-inlining`).
+            None => self.report(&self.scope, &unit, &files, &addresses, false),
+        }
+    }
+
+    /// Reads the functions of a unit, and the lines of the unit that has its line table. Without the
+    /// functions, a line is that of an inlined function as likely as not: `lines_alone` says whether
+    /// to report it then.
+    fn report<'u>(
+        &self,
+        scope: &Scope<'_, 'u>,
+        unit: &Unit<Reader<'u>>,
+        files: &Files<'_, '_>,
+        addresses: &[u64],
+        lines_alone: bool,
+    ) -> gimli::Result<()> {
+        let chains = scope.functions(unit, addresses)?;
+        let lines = files.lines(addresses)?;
+        for ((&address, chain), line) in addresses.iter().zip(chains).zip(lines) {
+            let has_functions = !chain.is_empty();
+            if !has_functions && (!lines_alone || line.is_none()) {
+                continue;
+            }
+            let symbols = scope.symbols(unit, files, chain, line);
+            // Two units can claim one address. The one with a function is right.
+            let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_better = results.get(&address).is_none_or(|before| has_functions && !before);
+            if is_better {
+                results.insert(address, has_functions);
+                (self.each)(address, symbols);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The entry of a function.
@@ -85,62 +165,88 @@ struct Line {
     line: u64,
 }
 
-struct Units<'d, 'a> {
+/// Debug information whose units refer to one another: that of a module, of a split unit, or of a
+/// supplementary file.
+pub(super) struct Scope<'d, 'a> {
     dwarf: &'d Dwarf<'a>,
-    /// In ascending order of offsets.
-    headers: Vec<UnitHeader<Reader<'a>>>,
+    /// All units, in ascending order of offsets. Read only if needed.
+    headers: OnceLock<Vec<UnitHeader<Reader<'a>>>>,
+    supplementary: Option<Box<Scope<'d, 'a>>>,
     /// How many more address ranges may be read. Functions refer to lists of ranges; in a damaged
     /// file, all of them can refer to a list as long as the section.
-    ranges_left: Cell<usize>,
+    ranges_left: &'d AtomicUsize,
+    /// The abbreviations of the last unit. Hundreds of units of the standard library share one
+    /// table.
+    abbreviations: Mutex<Option<(usize, Arc<Abbreviations>)>>,
 }
 
-impl<'d, 'a> Units<'d, 'a> {
-    fn list(dwarf: &'d Dwarf<'a>) -> gimli::Result<Self> {
-        let mut headers = Vec::new();
-        let mut units = dwarf.units();
-        while let Some(header) = units.next()? {
-            headers.push(header);
-        }
-        let (ranges, lists) = (dwarf.ranges.debug_ranges(), dwarf.ranges.debug_rnglists());
-        // A range in a list takes three bytes or more, and a list belongs to one entry; a unit
-        // without a list counts as one range.
-        let ranges_left =
-            Cell::new(ranges.reader().len() + lists.reader().len() + dwarf.debug_info.reader().len());
-        Ok(Self { dwarf, headers, ranges_left })
+impl<'d, 'a> Scope<'d, 'a> {
+    fn new(dwarf: &'d Dwarf<'a>, ranges_left: &'d AtomicUsize) -> Self {
+        let supplementary = dwarf.sup().map(|dwarf| Box::new(Scope::new(dwarf, ranges_left)));
+        let (headers, abbreviations) = (OnceLock::new(), Mutex::default());
+        Self { dwarf, headers, supplementary, ranges_left, abbreviations }
+    }
+
+    fn headers(&self) -> &[UnitHeader<Reader<'a>>] {
+        self.headers.get_or_init(|| {
+            let mut headers = Vec::new();
+            let mut units = self.dwarf.units();
+            // After an error, what was read before it still counts.
+            while let Ok(Some(header)) = units.next() {
+                headers.push(header);
+            }
+            headers
+        })
+    }
+
+    fn unit(&self, header: UnitHeader<Reader<'a>>) -> gimli::Result<Unit<Reader<'a>>> {
+        let offset = header.debug_abbrev_offset().0;
+        let last = || self.abbreviations.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last().as_ref().filter(|(other, _)| *other == offset).map(|(_, known)| Arc::clone(known));
+        let abbreviations = if let Some(known) = known {
+            known
+        } else {
+            let read = self.dwarf.abbreviations(&header)?;
+            *last() = Some((offset, Arc::clone(&read)));
+            read
+        };
+        Unit::new_with_abbreviations(self.dwarf, header, abbreviations)
     }
 
     /// The addresses at which a unit has code.
-    fn within(&self, unit: &Unit<Reader<'a>>, addresses: &[u64]) -> gimli::Result<Vec<Lookup<'a>>> {
+    fn within(&self, unit: &Unit<Reader<'a>>, addresses: &[u64]) -> gimli::Result<Vec<u64>> {
         let mut found = vec![false; addresses.len()];
         let mut ranges = self.dwarf.unit_ranges(unit)?;
         while let Some(range) = ranges.next()?.filter(|_| self.may_read_range()) {
-            found[in_range(addresses, |address| *address, range)].fill(true);
+            found[in_range(addresses, range)].fill(true);
         }
         let found = addresses.iter().zip(found).filter_map(|(address, found)| found.then_some(*address));
-        let mut lookups: Vec<_> =
-            found.map(|address| Lookup { address, chain: Vec::new(), line: None }).collect();
-        lookups.dedup_by_key(|lookup| lookup.address);
-        Ok(lookups)
+        Ok(found.collect())
     }
 
     /// Counts a range; false if there have been too many.
     fn may_read_range(&self) -> bool {
-        let left = self.ranges_left.get();
-        self.ranges_left.set(left.saturating_sub(1));
-        left > 0
+        self.ranges_left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 
-    /// Reads all functions of a unit and adds each to the addresses that it contains. A function
-    /// comes before those inlined into it.
-    fn functions(&self, unit: &Unit<Reader<'a>>, lookups: &mut [Lookup<'a>]) -> gimli::Result<()> {
+    /// Reads the functions of a unit. Returns, for each of these addresses, the functions that
+    /// contain it: the outermost first, then those inlined, each into the one before.
+    fn functions(&self, unit: &Unit<Reader<'a>>, addresses: &[u64]) -> gimli::Result<Vec<Vec<Function<'a>>>> {
+        let mut chains = vec![Vec::new(); addresses.len()];
+        let mut left = addresses.len();
         let mut entries = unit.entries_raw(None)?;
-        // The depth of a function that contains none of the addresses: nothing inlined into it
-        // does.
+        // The depth of a function that contains none of the addresses: nothing inlined into it does.
         let mut outside = None;
+        // The depth of the outermost function that contains some.
+        let mut inside = None;
         while !entries.is_empty() {
             let depth = entries.next_depth();
-            let Some(abbreviation) = entries.read_abbreviation()? else { continue };
             outside = outside.filter(|function| depth > *function);
+            inside = inside.filter(|function| depth > *function);
+            if left == 0 && inside.is_none() {
+                break;
+            }
+            let Some(abbreviation) = entries.read_abbreviation()? else { continue };
             let inlined = match abbreviation.tag() {
                 gimli::DW_TAG_subprogram => false,
                 gimli::DW_TAG_inlined_subroutine if outside.is_none() => true,
@@ -152,22 +258,25 @@ impl<'d, 'a> Units<'d, 'a> {
             let mut covers = false;
             let function = Function::read(&mut entries, abbreviation.attributes())?;
             self.each_range(unit, &function, |range| {
-                let covered = in_range(lookups, |lookup| lookup.address, range);
-                for lookup in &mut lookups[covered] {
+                for index in in_range(addresses, range) {
+                    let chain: &mut Vec<Function<'a>> = &mut chains[index];
                     covers = true;
+                    left -= usize::from(chain.is_empty());
                     if !inlined {
-                        lookup.chain.clear();
+                        chain.clear();
                     }
-                    if lookup.chain.len() < MAX_DEPTH {
-                        lookup.chain.push(function);
+                    if chain.len() < MAX_DEPTH {
+                        chain.push(function);
                     }
                 }
             })?;
-            if !inlined && !covers {
-                outside = Some(depth);
+            match (inlined, covers) {
+                (false, false) => outside = Some(depth),
+                (false, true) => inside = inside.or(Some(depth)),
+                (true, _) => {}
             }
         }
-        Ok(())
+        Ok(chains)
     }
 
     /// Calls `each` with the address ranges of a function.
@@ -199,71 +308,115 @@ impl<'d, 'a> Units<'d, 'a> {
     }
 
     /// The functions at an address with their names and lines, innermost first.
-    fn symbols(&self, unit: &Unit<Reader<'a>>, lookup: Lookup<'a>) -> Vec<Symbol> {
-        let mut at = lookup.line;
-        let mut symbols = Vec::with_capacity(lookup.chain.len().max(1));
-        for function in lookup.chain.into_iter().rev() {
-            let (file, line) = self.described(unit, at.replace(function.called));
+    fn symbols(
+        &self,
+        unit: &Unit<Reader<'a>>,
+        files: &Files<'_, '_>,
+        chain: Vec<Function<'a>>,
+        line: Option<Line>,
+    ) -> Vec<Symbol> {
+        let mut at = line;
+        let mut symbols = Vec::with_capacity(chain.len().max(1));
+        for function in chain.into_iter().rev() {
+            let place = files.described(at.replace(function.called));
             let name = self.name(unit, function, MAX_REFERENCES);
-            symbols.push(Symbol { function: name, file, line, source: None });
+            symbols.push(Symbol { function: name, ..place });
         }
         if symbols.is_empty() {
-            let (file, line) = self.described(unit, at);
-            symbols.push(Symbol { file, line, ..Symbol::default() });
+            symbols.push(files.described(at));
         }
         symbols
-    }
-
-    /// The path and line number of a line.
-    fn described(&self, unit: &Unit<Reader<'a>>, at: Option<Line>) -> (Option<String>, Option<u32>) {
-        let line = at.and_then(|at| u32::try_from(at.line).ok()).filter(|line| *line > 0);
-        (at.and_then(|at| self.path(unit, at.file)), line)
-    }
-
-    /// The path of a file in the unit's table. A relative path is relative to its directory in the
-    /// table, and a relative directory to the one that the compiler ran in.
-    fn path(&self, unit: &Unit<Reader<'a>>, index: u64) -> Option<String> {
-        let header = unit.line_program.as_ref()?.header();
-        let file = header.file(index)?;
-        let parts = [file.directory(header), Some(file.path_name())];
-        let mut path = PathBuf::from(unit.comp_dir.map(text).unwrap_or_default());
-        for part in parts.into_iter().flatten() {
-            path.push(self.text(unit, part)?);
-        }
-        path.into_os_string().into_string().ok()
     }
 
     /// The name of a function, or of the entry that it refers to: the linkage name if there is one,
     /// else the plain name.
     fn name(&self, unit: &Unit<Reader<'a>>, function: Function<'a>, references: usize) -> Option<String> {
         if let Some(name) = function.linkage_name.or(function.name) {
-            return Some(demangled(&self.text(unit, name)?));
+            return Some(demangled(&text(self.dwarf.attr_string(unit, name).ok()?)));
         }
         let references = references.checked_sub(1)?;
         match function.origin? {
             AttributeValue::UnitRef(offset) => self.name(unit, read_at(unit, offset)?, references),
-            AttributeValue::DebugInfoRef(offset) => {
-                let unit = self.unit_of(offset)?;
-                let offset = offset.to_unit_offset(&unit.header)?;
-                self.name(&unit, read_at(&unit, offset)?, references)
+            AttributeValue::DebugInfoRef(offset) => self.name_at(offset, references),
+            AttributeValue::DebugInfoRefSup(offset) => {
+                self.supplementary.as_ref()?.name_at(offset, references)
             }
             _ => None,
         }
     }
 
-    /// The text of an attribute.
-    fn text(&self, unit: &Unit<Reader<'a>>, value: Value<'a>) -> Option<String> {
-        self.dwarf.attr_string(unit, value).ok().map(text)
+    /// The name of the function at this offset, in any unit.
+    fn name_at(&self, offset: DebugInfoOffset, references: usize) -> Option<String> {
+        let headers = self.headers();
+        let after = headers.partition_point(|header| begin_of(header) <= offset.0);
+        let unit = self.unit(*headers.get(after.checked_sub(1)?)?).ok()?;
+        let offset = offset.to_unit_offset(&unit.header)?;
+        self.name(&unit, read_at(&unit, offset)?, references)
+    }
+}
+
+/// The line table of a unit, and its file names.
+struct Files<'d, 'a> {
+    dwarf: &'d Dwarf<'a>,
+    unit: &'d Unit<Reader<'a>>,
+}
+
+impl Files<'_, '_> {
+    /// The path and line number of a line, without a function.
+    fn described(&self, at: Option<Line>) -> Symbol {
+        let line = at.and_then(|at| u32::try_from(at.line).ok()).filter(|line| *line > 0);
+        let file = at.and_then(|at| self.path(at.file));
+        Symbol { file, line, md5: at.and_then(|at| self.md5(at.file)), ..Symbol::default() }
     }
 
-    /// The unit that contains the target of a reference.
-    fn unit_of(&self, offset: DebugInfoOffset) -> Option<Unit<Reader<'a>>> {
-        let begin = |header: &UnitHeader<Reader<'a>>| {
-            let UnitSectionOffset(begin) = header.offset();
-            begin
-        };
-        let after = self.headers.partition_point(|header| begin(header) <= offset.0);
-        self.dwarf.unit(*self.headers.get(after.checked_sub(1)?)?).ok()
+    /// The path of a file in the unit's table. A relative path is relative to its directory in the
+    /// table, and a relative directory to the one that the compiler ran in.
+    fn path(&self, index: u64) -> Option<String> {
+        let header = self.unit.line_program.as_ref()?.header();
+        let file = header.file(index)?;
+        let parts = [file.directory(header), Some(file.path_name())];
+        let mut path = PathBuf::from(self.unit.comp_dir.map(text).unwrap_or_default());
+        for part in parts.into_iter().flatten() {
+            path.push(text(self.dwarf.attr_string(self.unit, part).ok()?));
+        }
+        path.into_os_string().into_string().ok()
+    }
+
+    /// The checksum of a file in the unit's table, which DWARF 5 can have.
+    fn md5(&self, index: u64) -> Option<[u8; 16]> {
+        let header = self.unit.line_program.as_ref()?.header();
+        let file = header.file(index).filter(|_| header.file_has_md5())?;
+        Some(*file.md5())
+    }
+
+    /// Reads the rows of the line table. Returns the line of each of these addresses.
+    fn lines(&self, addresses: &[u64]) -> gimli::Result<Vec<Option<Line>>> {
+        let mut lines = vec![None; addresses.len()];
+        let mut left = addresses.len();
+        let Some(program) = self.unit.line_program.clone() else { return Ok(lines) };
+        let mut rows = program.rows();
+        let mut before: Option<(u64, Line)> = None;
+        let mut first = None;
+        while let Some((_, row)) = rows.next_row()? {
+            let begin = *first.get_or_insert(row.address());
+            // Code that the linker discarded begins at zero.
+            if let Some((address, line)) = before.filter(|_| begin != 0) {
+                let range = gimli::Range { begin: address, end: row.address() };
+                for index in in_range(addresses, range) {
+                    left -= usize::from(lines[index].is_none());
+                    lines[index] = Some(line);
+                }
+                if left == 0 {
+                    break;
+                }
+            }
+            let line = Line { file: row.file_index(), line: row.line().map_or(0, std::num::NonZero::get) };
+            before = (!row.end_sequence()).then_some((row.address(), line));
+            if row.end_sequence() {
+                first = None;
+            }
+        }
+        Ok(lines)
     }
 }
 
@@ -294,10 +447,17 @@ impl<'a> Function<'a> {
     }
 }
 
-/// A string, cut to a plausible length.
-fn text(string: Reader<'_>) -> String {
-    let bytes = string.slice();
-    String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]).into_owned()
+/// The most address ranges that there can be, but for those in `.debug_ranges`. A range in a list
+/// takes three bytes or more, and a list belongs to one entry; a unit without a list counts as one
+/// range.
+fn most_ranges(dwarf: &Dwarf<'_>) -> usize {
+    dwarf.ranges.debug_rnglists().reader().len() + dwarf.debug_info.reader().len()
+}
+
+/// The offset of a unit.
+fn begin_of(header: &UnitHeader<Reader<'_>>) -> usize {
+    let UnitSectionOffset(begin) = header.offset();
+    begin
 }
 
 /// A number in any of its forms. Zero, which means unknown, if it is not a number.
@@ -315,56 +475,36 @@ fn read_at<'a>(unit: &Unit<Reader<'a>>, offset: UnitOffset) -> Option<Function<'
     Function::read(&mut entries, abbreviation.attributes()).ok()
 }
 
-/// Reads the rows of a unit's line table, and sets the line of each address.
-fn lines<'a>(unit: &Unit<Reader<'a>>, lookups: &mut [Lookup<'a>]) -> gimli::Result<()> {
-    let Some(program) = unit.line_program.clone() else { return Ok(()) };
-    let mut rows = program.rows();
-    let mut before: Option<(u64, Line)> = None;
-    let mut first = None;
-    while let Some((_, row)) = rows.next_row()? {
-        let begin = *first.get_or_insert(row.address());
-        // Code that the linker discarded begins at zero.
-        if let Some((address, line)) = before.filter(|_| begin != 0) {
-            let range = gimli::Range { begin: address, end: row.address() };
-            let covered = in_range(lookups, |lookup| lookup.address, range);
-            lookups[covered].iter_mut().for_each(|lookup| lookup.line = Some(line));
-        }
-        let line = Line { file: row.file_index(), line: row.line().map_or(0, std::num::NonZero::get) };
-        before = (!row.end_sequence()).then_some((row.address(), line));
-        if row.end_sequence() {
-            first = None;
-        }
-    }
-    Ok(())
-}
-
 /// A Rust name without mangling and hash; any other name unchanged.
 pub(super) fn demangled(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-/// The indices of the sorted items whose addresses are in a range.
-fn in_range<T>(sorted: &[T], address: impl Fn(&T) -> u64, range: gimli::Range) -> Range<usize> {
-    let before = |limit| sorted.partition_point(|one| address(one) < limit);
-    before(range.begin)..before(range.end).max(before(range.begin))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use object::{Object, ObjectSymbol, SymbolKind};
 
-    use super::super::debug_files::{Elf, Sections, own_file};
+    use super::super::debug_files::{Elf, own_file};
+    use super::super::sections::Sections;
     use super::*;
     use crate::sys::Modules;
+
+    /// What is found at these addresses.
+    fn found(dwarf: &Dwarf<'_>, addresses: &[u64]) -> HashMap<u64, Vec<Symbol>> {
+        let found = Mutex::new(HashMap::new());
+        let damaged = find(dwarf, &[], &Split::default(), addresses, &|address, symbols| {
+            found.lock().unwrap().insert(address, symbols);
+        });
+        assert_eq!(damaged, 0);
+        found.into_inner().unwrap()
+    }
 
     #[test]
     fn it_finds_what_addr2line_finds() {
         let modules = Modules::load();
         let here = modules.find(demangled as *const () as u64).unwrap();
-        let file = own_file(here).unwrap();
-        let file = Elf::parse(&file[..]).unwrap();
+        let own = own_file(here).unwrap();
+        let file = Elf::parse(&own.mapped[..]).unwrap();
         // Addresses all over the program: in its own code, its dependencies, and the standard
         // library.
         let functions =
@@ -376,12 +516,11 @@ mod tests {
         addresses.sort_unstable();
         addresses.dedup();
         let sections = Sections::load(&file);
-        let mut ours = HashMap::new();
-        find(&sections.dwarf(), &addresses, |address, symbols| drop(ours.insert(address, symbols))).unwrap();
+        let mut ours = found(&sections.dwarf(), &addresses);
 
         let context = addr2line::Context::from_dwarf(sections.dwarf()).unwrap();
         let (mut frames_seen, mut inlined_seen) = (0, 0);
-        for address in addresses {
+        for &address in &addresses {
             let mut frames = context.find_frames(address).skip_all_loads().unwrap();
             let mut theirs = Vec::new();
             while let Some(frame) = frames.next().unwrap() {
@@ -397,5 +536,17 @@ mod tests {
             inlined_seen += theirs.len().saturating_sub(1);
         }
         assert!(frames_seen > 1_000 && inlined_seen > 100, "{frames_seen} {inlined_seen}");
+
+        // The index is used where there is one, and the same is found without it.
+        let some: Vec<u64> = addresses.iter().copied().step_by(50).collect();
+        let with_index = found(&sections.dwarf(), &some);
+        let mut without = sections.dwarf();
+        assert!(index::look_up(&without, &[], &some).rest.len() < some.len() / 10);
+        without.debug_aranges = gimli::DebugAranges::new(&[], gimli::NativeEndian);
+        let without_index = found(&without, &some);
+        for (address, symbols) in with_index {
+            let others: Vec<_> = without_index[&address].iter().map(|other| &other.function).collect();
+            assert_eq!(symbols.iter().map(|one| &one.function).collect::<Vec<_>>(), others);
+        }
     }
 }

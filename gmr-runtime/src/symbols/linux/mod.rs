@@ -2,8 +2,17 @@
 
 mod debug_files;
 mod dwarf;
+mod index;
+mod md5;
+mod parallel;
+mod reading;
 mod resolver;
+mod sections;
+mod source;
+mod split;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use resolver::resolve;
+pub(crate) use resolver::ModuleFiles;
 #[cfg(feature = "__fuzz")]
 pub(crate) use resolver::resolve_bytes;

@@ -1,74 +1,218 @@
-//! Resolves addresses in one module to functions, files and lines: with its debug information, or
-//! with its symbol tables where there is none.
-//!
-//! Everything that is loaded for a module is unmapped before the next one.
+//! Resolves addresses in one module: first to names of functions, with its symbol tables; then to
+//! functions, inlined ones too, files and lines, with its debug information.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use object::{Object, ObjectSymbol, SymbolKind};
 
-use super::debug_files::{self, Elf, Sections};
+use super::debug_files::{self, Elf, OwnFile};
 use super::dwarf::{self, demangled};
+use super::sections::Sections;
+use super::source::{Compiled, Sources};
+use super::split::{self, Split};
 use crate::capture::Address;
 use crate::symbols::Symbol;
 use crate::sys::Module;
+use crate::sys::linux::mapping::MappedBytes;
+use crate::units::counted;
 
-/// Resolves these addresses of one module, and calls `each` with every address and its symbols,
-/// innermost first; with an empty list where nothing is known.
-pub(crate) fn resolve(module: &Module, addresses: &[Address], each: impl FnMut(Address, Vec<Symbol>)) {
-    let Some(mapped) = debug_files::own_file(module) else { return unresolved(addresses, each) };
-    let Ok(file) = Elf::parse(&mapped[..]) else { return unresolved(addresses, each) };
-    let separate =
-        if debug_files::has_debug_info(&file) { None } else { debug_files::separate_file(module, &file) };
-    let separate = separate.as_ref().and_then(|mapped| Elf::parse(&mapped[..]).ok());
-    resolve_in(&file, separate.as_ref(), module, addresses, each);
+/// The names of functions, by the address at which each is looked up.
+pub(crate) type Names = HashMap<u64, String>;
+
+/// The files of a module that symbols are read from. They are unmapped when this is dropped.
+pub(crate) struct ModuleFiles {
+    own: OwnFile,
+    separate: Option<(PathBuf, MappedBytes)>,
 }
 
-/// Resolves addresses with the module's file and, if there is one, its separate debug file.
-fn resolve_in(
-    file: &Elf<'_>,
-    separate: Option<&Elf<'_>>,
-    module: &Module,
-    addresses: &[Address],
-    mut each: impl FnMut(Address, Vec<Symbol>),
-) {
-    let names = Names::find([Some(file), separate].into_iter().flatten(), module, addresses);
-    let mut found = HashMap::new();
-    if !is_c_library(&module.path) {
-        let mut probes: Vec<u64> =
-            addresses.iter().map(|address| address.lookup().wrapping_sub(module.bias)).collect();
-        probes.sort_unstable();
-        let sections = Sections::load(separate.unwrap_or(file));
-        // After an error, what was found before it still counts.
-        let _ = dwarf::find(&sections.dwarf(), &probes, |probe, symbols| drop(found.insert(probe, symbols)));
+impl ModuleFiles {
+    /// Opens the files of a module.
+    ///
+    /// # Errors
+    /// Why its symbols are missing. Empty if it has no file.
+    pub(crate) fn open(module: &Module) -> Result<Self, String> {
+        let own = debug_files::own_file(module)?;
+        let file = Elf::parse(&own.mapped[..]).map_err(|error| format!("its file is damaged: {error}"))?;
+        let separate =
+            if debug_files::has_debug_info(&file) { None } else { debug_files::separate_file(module, &file) };
+        Ok(Self { own, separate })
     }
-    for &address in addresses {
-        let probe = address.lookup().wrapping_sub(module.bias);
-        let mut symbols = found.get(&probe).cloned().unwrap_or_default();
-        // With debug information for lines only, or none, the symbol tables still have the
-        // function's name, with the path to it.
-        match (symbols.last_mut(), names.get(address)) {
-            (Some(outermost), Some(name)) if !outermost.function.as_deref().is_some_and(is_qualified) => {
-                outermost.function = Some(name);
+
+    /// The names of functions at these addresses in the symbol tables. This takes milliseconds for
+    /// a program whose debug information takes seconds.
+    pub(crate) fn names(&self, module: &Module, addresses: &[Address]) -> Names {
+        let separate = self.separate.as_ref().map(|(_, mapped)| mapped);
+        let files = [Some(&self.own.mapped), separate].into_iter().flatten();
+        let files: Vec<_> = files.filter_map(|mapped| Elf::parse(&mapped[..]).ok()).collect();
+        names_in(&files, module, addresses)
+    }
+
+    /// Whether there may be more than names.
+    pub(crate) fn has_lines(&self, module: &Module) -> bool {
+        !is_c_library(&module.path)
+            && Elf::parse(self.debug_file().1).is_ok_and(|file| debug_files::has_debug_info(&file))
+    }
+
+    /// Resolves these addresses with the debug information, and with their names where it has
+    /// nothing. Calls `each` with every address and its symbols, innermost first, as soon as they
+    /// are known, on any of several threads. If it is called again for an address, the later
+    /// symbols are the better.
+    ///
+    /// Returns what is missing, and why.
+    pub(crate) fn resolve(
+        &self,
+        module: &Module,
+        addresses: &[Address],
+        names: &Names,
+        each: &(impl Fn(Address, Vec<Symbol>) + Sync),
+    ) -> Option<String> {
+        let (path, bytes) = self.debug_file();
+        let path = path.unwrap_or_else(|| debug_files::path_of(module));
+        let file = Elf::parse(bytes).ok()?;
+        let package_path = split::package_path(debug_files::path_of(module));
+        let package = debug_files::map(&package_path).ok();
+        let package = package.as_ref().and_then(|mapped| Elf::parse(&mapped[..]).ok());
+        let supplementary = debug_files::supplementary_file(path, &file);
+        let debug = DebugInformation {
+            file: &file,
+            package: package.as_ref(),
+            package_path,
+            supplementary: supplementary.as_ref().map(|found| found.as_deref().map_err(String::as_str)),
+        };
+        let (sources, not_after) = (Mutex::new(Sources::default()), self.own.modified);
+        debug.resolve(module, addresses, names, &|address, mut symbols| {
+            for symbol in &mut symbols {
+                let compiled = Compiled { md5: symbol.md5, not_after };
+                if let (Some(file), Some(line)) = (symbol.file.as_deref(), symbol.line) {
+                    let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
+                    symbol.source = sources.line(file, line, compiled);
+                }
             }
-            (None, Some(name)) => symbols.push(Symbol { function: Some(name), ..Symbol::default() }),
-            _ => {}
+            each(address, symbols);
+        })
+    }
+
+    /// The file that has the debug information, and its path if it is not the module's own.
+    fn debug_file(&self) -> (Option<&Path>, &[u8]) {
+        match &self.separate {
+            Some((path, mapped)) => (Some(path), mapped),
+            None => (None, &self.own.mapped),
         }
-        each(address, symbols);
     }
 }
 
-/// Reads the contents of an ELF file as `resolve` does, and returns the number of functions found
-/// at these addresses.
+/// The debug information of a module.
+struct DebugInformation<'f, 'a> {
+    file: &'f Elf<'a>,
+    package: Option<&'f Elf<'a>>,
+    package_path: PathBuf,
+    /// The contents of the supplementary file, or the name of one that was not found.
+    supplementary: Option<Result<&'a [u8], &'f str>>,
+}
+
+impl DebugInformation<'_, '_> {
+    fn resolve(
+        self,
+        module: &Module,
+        addresses: &[Address],
+        names: &Names,
+        each: &(impl Fn(Address, Vec<Symbol>) + Sync),
+    ) -> Option<String> {
+        let mut notes = Vec::new();
+        let sections = Sections::load(self.file);
+        let package = self.package.map(Sections::load_split);
+        let split = Split::new(self.package_path, package.as_ref());
+        let supplementary = self.supplementary.and_then(|found| match found {
+            Ok(bytes) => Some(Sections::load(&Elf::parse(bytes).ok()?)),
+            Err(name) => {
+                notes.push(format!("names may be missing: the supplementary file {name} was not found"));
+                None
+            }
+        });
+        let mut dwarf = sections.dwarf();
+        if let Some(sections) = &supplementary {
+            dwarf.set_sup(sections.dwarf());
+        }
+        for name in [Some(&sections), package.as_ref(), supplementary.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|sections| sections.failed)
+        {
+            notes.push(format!(
+                "functions and lines are missing: the section {name} could not be decompressed"
+            ));
+        }
+
+        let probe_of = |address: &Address| address.lookup().wrapping_sub(module.bias);
+        let mut by_probe: HashMap<u64, Vec<Address>> = HashMap::new();
+        for address in addresses {
+            by_probe.entry(probe_of(address)).or_default().push(*address);
+        }
+        let mut probes: Vec<u64> = by_probe.keys().copied().collect();
+        probes.sort_unstable();
+        let found = Mutex::new(HashSet::new());
+        let damaged =
+            dwarf::find(&dwarf, debug_files::gdb_index(self.file), &split, &probes, &|probe, symbols| {
+                found.lock().unwrap_or_else(PoisonError::into_inner).insert(probe);
+                for &address in by_probe.get(&probe).into_iter().flatten() {
+                    each(address, named(symbols.clone(), names.get(&address.lookup())));
+                }
+            });
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for &address in addresses.iter().filter(|address| !found.contains(&probe_of(address))) {
+            each(address, named(Vec::new(), names.get(&address.lookup())));
+        }
+        notes.extend(
+            split.missing().map(|missing| format!("inlined functions and lines are missing: {missing}")),
+        );
+        if damaged > 0 {
+            let units = counted(damaged, "unit");
+            notes.push(format!(
+                "functions and lines are missing: the debug information of {units} is damaged"
+            ));
+        }
+        (!notes.is_empty()).then(|| notes.join("; "))
+    }
+}
+
+/// The symbols of an address with the name that the symbol tables have.
+///
+/// With debug information for lines only, or none, only the symbol tables have the function's name
+/// with the path to it.
+fn named(mut symbols: Vec<Symbol>, name: Option<&String>) -> Vec<Symbol> {
+    match (symbols.last_mut(), name) {
+        (Some(outermost), Some(name)) if !outermost.function.as_deref().is_some_and(is_qualified) => {
+            outermost.function = Some(name.clone());
+        }
+        (None, Some(name)) => symbols.push(Symbol { function: Some(name.clone()), ..Symbol::default() }),
+        _ => {}
+    }
+    symbols
+}
+
+/// Reads the contents of an ELF file as a report does, and returns the number of functions found at
+/// these addresses. The file also counts as its own package of split units, and as its own
+/// supplementary file.
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) fn resolve_bytes(bytes: &[u8], addresses: &[u64]) -> usize {
     let Ok(file) = Elf::parse(bytes) else { return 0 };
     let module = Module { path: "/nonexistent/module".to_owned(), ..Module::default() };
     assert!(debug_files::separate_file(&module, &file).is_none());
     let addresses: Vec<Address> = addresses.iter().map(|&address| Address::Exact(address)).collect();
-    let mut functions = 0;
-    resolve_in(&file, None, &module, &addresses, |_, symbols| functions += symbols.len());
-    functions
+    let names = names_in(std::slice::from_ref(&file), &module, &addresses);
+    let debug = DebugInformation {
+        file: &file,
+        package: Some(&file),
+        package_path: PathBuf::new(),
+        supplementary: Some(Ok(bytes)),
+    };
+    let functions = Mutex::new(HashMap::new());
+    debug.resolve(&module, &addresses, &names, &|address, symbols| {
+        functions.lock().unwrap_or_else(PoisonError::into_inner).insert(address, symbols.len());
+    });
+    functions.into_inner().unwrap_or_else(PoisonError::into_inner).values().sum()
 }
 
 fn is_qualified(name: &str) -> bool {
@@ -89,56 +233,34 @@ fn is_c_library(path: &str) -> bool {
         .any(|name| file.starts_with(name))
 }
 
-fn unresolved(addresses: &[Address], mut each: impl FnMut(Address, Vec<Symbol>)) {
-    for &address in addresses {
-        each(address, Vec::new());
-    }
-}
-
-/// The names of some addresses in the symbol tables.
+/// The names of some addresses in the symbol tables of these files.
 ///
 /// One pass over the tables finds all addresses. Sorting the tables would take memory in proportion
 /// to the program.
-struct Names {
-    by_address: HashMap<u64, String>,
-}
-
-impl Names {
-    fn find<'a: 'b, 'b>(
-        files: impl Iterator<Item = &'b Elf<'a>>,
-        module: &Module,
-        addresses: &[Address],
-    ) -> Self {
-        let mut wanted: Vec<(u64, u64)> = addresses
-            .iter()
-            .map(|address| (address.lookup().wrapping_sub(module.bias), address.lookup()))
-            .collect();
-        wanted.sort_unstable();
-        let mut by_address = HashMap::new();
-        for file in files {
-            for symbol in file.symbols().chain(file.dynamic_symbols()) {
-                let (start, size) = (symbol.address(), symbol.size());
-                if symbol.kind() != SymbolKind::Text || size == 0 {
-                    continue;
-                }
-                let first = wanted.partition_point(|(offset, _)| *offset < start);
-                let covered = wanted[first..].iter().take_while(|(offset, _)| *offset - start < size);
-                for (_, address) in covered {
-                    if let Ok(name) = symbol.name() {
-                        let kept = by_address.entry(*address).or_insert(name);
-                        *kept = better(kept, name);
-                    }
+fn names_in(files: &[Elf<'_>], module: &Module, addresses: &[Address]) -> Names {
+    let mut wanted: Vec<(u64, u64)> = addresses
+        .iter()
+        .map(|address| (address.lookup().wrapping_sub(module.bias), address.lookup()))
+        .collect();
+    wanted.sort_unstable();
+    let mut names = HashMap::new();
+    for file in files {
+        for symbol in file.symbols().chain(file.dynamic_symbols()) {
+            let (start, size) = (symbol.address(), symbol.size());
+            if symbol.kind() != SymbolKind::Text || size == 0 {
+                continue;
+            }
+            let first = wanted.partition_point(|(offset, _)| *offset < start);
+            let covered = wanted[first..].iter().take_while(|(offset, _)| *offset - start < size);
+            for (_, address) in covered {
+                if let Ok(name) = symbol.name() {
+                    let kept = names.entry(*address).or_insert(name);
+                    *kept = better(kept, name);
                 }
             }
         }
-        Self {
-            by_address: by_address.into_iter().map(|(address, name)| (address, demangled(name))).collect(),
-        }
     }
-
-    fn get(&self, address: Address) -> Option<String> {
-        self.by_address.get(&address.lookup()).cloned()
-    }
+    names.into_iter().map(|(address, name)| (address, demangled(name))).collect()
 }
 
 /// The better of two names of one function, the one that programmers use: `read` rather than
@@ -163,12 +285,10 @@ mod tests {
         let address = Address::Exact(libc::getpid as *const () as u64);
         let modules = Modules::load();
         let module = modules.find(address.value()).expect("it is in some module");
-        let mut found = Vec::new();
-        resolve(module, &[address], |_, symbols| found = symbols);
+        let files = ModuleFiles::open(module).unwrap();
         if is_c_library(&module.path) {
-            assert_eq!(found.len(), 1);
-            assert_eq!(found[0].function.as_deref(), Some("getpid"));
-            assert_eq!(found[0].line, None);
+            assert_eq!(files.names(module, &[address])[&address.lookup()], "getpid");
+            assert!(!files.has_lines(module));
         } else {
             eprintln!("skipped: this test is linked statically");
         }

@@ -1,0 +1,27 @@
+//! What all readers of debug information share: types, and texts that cannot be too long.
+
+use std::ops::Range;
+
+use gimli::{EndianSlice, NativeEndian};
+
+/// A section, or a part of one.
+pub(super) type Reader<'a> = EndianSlice<'a, NativeEndian>;
+
+/// Debug information as `gimli` reads it.
+pub(super) type Dwarf<'a> = gimli::Dwarf<Reader<'a>>;
+
+/// How much of a name or path to keep. Names with many type parameters have a hundred thousand
+/// bytes; in a damaged file, a string can go on for the length of its section.
+const MAX_TEXT: usize = 1 << 20;
+
+/// A string, cut to a plausible length.
+pub(super) fn text(string: Reader<'_>) -> String {
+    let bytes = string.slice();
+    String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]).into_owned()
+}
+
+/// The indices of the sorted addresses that are in a range.
+pub(super) fn in_range(addresses: &[u64], range: gimli::Range) -> Range<usize> {
+    let before = |limit| addresses.partition_point(|address| *address < limit);
+    before(range.begin)..before(range.end).max(before(range.begin))
+}
