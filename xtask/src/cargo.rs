@@ -40,7 +40,7 @@ pub(crate) fn has_subcommand(name: &str) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-fn command() -> Command {
+pub(crate) fn command() -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.current_dir(root()).stdin(Stdio::null());

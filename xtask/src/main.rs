@@ -7,8 +7,11 @@ mod metadata;
 mod miri;
 mod msrv;
 mod package;
+mod process;
 mod release;
+mod scripts;
 mod steps;
+mod targets;
 mod test;
 mod tools;
 
@@ -16,6 +19,7 @@ use std::env;
 use std::process::ExitCode;
 
 use cargo::cargo;
+use targets::Target;
 use tools::Tool;
 
 const USAGE: &str = "usage: cargo xtask <task>
@@ -24,6 +28,10 @@ const USAGE: &str = "usage: cargo xtask <task>
                  cargo-deny, cargo-hack. Tools that are already installed are kept.
       --fuzz     Install cargo-fuzz as well.
       --release  Install cargo-semver-checks as well.
+      --target TRIPLE
+                 Set up this target only: x86_64-unknown-linux-musl or
+                 aarch64-unknown-linux-gnu. Their compiler, std and linker come from
+                 Debian's packages and are kept in the user's cache.
   test           Run all checks that must pass before a change lands: formatting,
                  licences, lints, features, documentation, tests, packages.
                  Begins with `setup`, and ends with a table of what each step took.
@@ -65,16 +73,34 @@ fn main() -> ExitCode {
 }
 
 fn setup(options: &[&str]) -> Result<(), String> {
-    let mut wanted = Tool::FOR_TESTS.to_vec();
-    for option in options {
-        match *option {
+    let (mut wanted, mut named) = (Vec::new(), false);
+    let mut options = options.iter();
+    while let Some(&option) = options.next() {
+        match option {
             "--fuzz" => wanted.push(Tool::Fuzz),
             "--release" => wanted.push(Tool::SemverChecks),
+            "--target" => {
+                let triple = options.next().ok_or("`--target` needs the name of a target")?;
+                wanted.push(Tool::Target(Target::parse(triple)?));
+                named = true;
+            }
             _ => return Err(format!("unknown option `{option}`\n\n{USAGE}")),
         }
     }
+    if !named {
+        wanted.extend(Tool::FOR_TESTS);
+    }
     let missing = tools::provide(&wanted, true);
-    if missing.is_empty() { Ok(()) } else { Err(format!("not installed: {}", tools::list(&missing))) }
+    if !missing.is_empty() {
+        return Err(format!("not installed: {}", tools::list(&missing)));
+    }
+    for tool in wanted {
+        if let Tool::Target(target) = tool {
+            println!("\nto build for {} by hand, set", target.triple());
+            target.variables().iter().for_each(|(name, value)| println!("  {name}={value}"));
+        }
+    }
+    Ok(())
 }
 
 /// The test that fails when the schemas are stale also writes them.

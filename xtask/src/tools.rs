@@ -4,9 +4,11 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::cargo::{self, cargo, root};
+use crate::process::{is_in_path, run};
+use crate::targets::Target;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tool {
@@ -17,6 +19,8 @@ pub(crate) enum Tool {
     Hack,
     Fuzz,
     SemverChecks,
+    /// The compiler, std and linker of another target.
+    Target(Target),
 }
 
 /// Where a tool comes from, with the names of its packages.
@@ -28,6 +32,8 @@ enum Source {
         package: &'static str,
         version: &'static str,
     },
+    /// Debian's packages without installing them, and crates.io.
+    Target(Target),
 }
 
 impl Tool {
@@ -43,6 +49,7 @@ impl Tool {
             Tool::Hack => "cargo-hack",
             Tool::Fuzz => "cargo-fuzz",
             Tool::SemverChecks => "cargo-semver-checks",
+            Tool::Target(target) => target.triple(),
         }
     }
 
@@ -55,6 +62,7 @@ impl Tool {
             Tool::Hack => Source::CratesIo { package: "cargo-hack", version: "0.6" },
             Tool::Fuzz => Source::CratesIo { package: "cargo-fuzz", version: "0.13" },
             Tool::SemverChecks => Source::CratesIo { package: "cargo-semver-checks", version: "0.51" },
+            Tool::Target(target) => Source::Target(target),
         }
     }
 
@@ -66,6 +74,7 @@ impl Tool {
             Source::CratesIo { package, version } => {
                 format!("cargo install --locked {package} --version ^{version}")
             }
+            Source::Target(target) => format!("cargo xtask setup --target {}", target.triple()),
         }
     }
 
@@ -78,6 +87,7 @@ impl Tool {
             Tool::Hack => cargo::has_subcommand("hack"),
             Tool::Fuzz => cargo::has_subcommand("fuzz"),
             Tool::SemverChecks => cargo::has_subcommand("semver-checks"),
+            Tool::Target(target) => target.is_set_up(),
         }
     }
 
@@ -89,6 +99,7 @@ impl Tool {
             Source::CratesIo { package, version } => {
                 cargo(&["install", "--locked", package, "--version", &format!("^{version}")], &[])
             }
+            Source::Target(target) => target.set_up(),
         }
     }
 }
@@ -157,20 +168,4 @@ fn install_from_debian(packages: &[&str]) -> Result<(), String> {
     let install = || apt_get(&["install", "--yes", "--no-install-recommends"], packages);
     // The lists of packages may be absent or stale.
     install().or_else(|_| apt_get(&["update"], &[]).and_then(|()| install()))
-}
-
-fn is_in_path(program: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-/// Runs a command without its output, which is shown if it fails.
-fn run(command: &mut Command) -> Result<(), String> {
-    let shown = command.get_program().to_string_lossy().into_owned();
-    let output =
-        command.stdin(Stdio::null()).output().map_err(|error| format!("cannot start {shown}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("{shown} failed: {}", String::from_utf8_lossy(&output.stderr).trim_end()))
 }
