@@ -8,6 +8,7 @@ mod arch;
 mod arena;
 #[cfg(feature = "__bench")]
 pub(crate) mod bench;
+mod by_signal;
 mod handler;
 mod session;
 mod signals;
