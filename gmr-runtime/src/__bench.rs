@@ -58,7 +58,7 @@ pub fn mask(configuration: &impl Serialize) -> Value {
 /// found.
 pub fn resolve(addresses: &[u64]) -> (usize, usize) {
     let frames = addresses.iter().map(|&address| capture::Address::Exact(address)).collect();
-    let trace = capture::Trace { frames, incomplete: None };
+    let trace = capture::Trace { frames, ..capture::Trace::default() };
     let frames = symbols::symbolize(&[trace], &Modules::load(), symbols::DEADLINE).frames;
     (
         frames.iter().filter(|frame| frame.function.is_some()).count(),

@@ -1,9 +1,12 @@
-//! Captures stacks: a private signal (the capture signal) makes each thread copy its own stack, and
-//! the copies are unwound. It knows nothing about sections, deadlines of generators, or views.
+//! Captures stacks. That of a blocked thread is copied from memory; a thread that runs copies its
+//! own when a private signal (the capture signal) asks it to. The copies are unwound. It knows
+//! nothing about sections, deadlines of generators, or views.
 //!
 //! Most of gmr's `unsafe` code is here, behind safe functions.
 
 use std::sync::Arc;
+
+use crate::model::Taken;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop)))]
 mod linux;
@@ -32,6 +35,8 @@ pub(crate) struct Trace {
     pub(crate) frames: Arc<[Address]>,
     /// Why the trace ends early or is empty.
     pub(crate) incomplete: Option<String>,
+    /// How the stack of a thread was taken, if there is one.
+    pub(crate) taken: Option<Taken>,
 }
 
 /// The code address of a frame.

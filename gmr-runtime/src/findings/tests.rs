@@ -20,7 +20,7 @@ fn thread(tid: u32, name: &str) -> Thread {
         policy: None,
         last_cpu: None,
         waiting: None,
-        stack: Stack { frames: Arc::new([0]), incomplete: None },
+        stack: Stack { frames: Arc::new([0]), ..Stack::default() },
     }
 }
 

@@ -129,7 +129,7 @@ impl Stacks {
         }
         let trace = |branch: &Branch| Trace {
             frames: branch.iter().copied().map(Address::Return).collect(),
-            incomplete: None,
+            ..Trace::default()
         };
         let Symbolized { stacks, frames, notes } = sys::with_files(|| {
             let traces: Vec<Trace> = distinct.iter().map(trace).collect();

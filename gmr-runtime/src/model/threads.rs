@@ -100,12 +100,27 @@ pub struct Stack {
     pub frames: Arc<[u32]>,
     /// Why there are no frames, or why they end before the thread's first function.
     pub incomplete: Option<String>,
+    /// How the stack of a thread was taken. Absent if there is none, and for tasks.
+    pub taken: Option<Taken>,
+}
+
+/// How the stack of a thread was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub enum Taken {
+    /// Read from memory while the thread was blocked. The thread did not notice.
+    #[serde(rename = "at rest")]
+    AtRest,
+    /// By a signal: the thread was running, or its stack could not be read with certainty otherwise.
+    #[serde(rename = "by signal")]
+    BySignal,
 }
 
 impl Stack {
     /// A stack that could not be captured.
     pub(crate) fn missing(reason: impl Into<String>) -> Self {
-        Self { frames: Arc::default(), incomplete: Some(reason.into()) }
+        Self { incomplete: Some(reason.into()), ..Self::default() }
     }
 }
 

@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn indices_follow_their_frames() {
         let output = || Output {
-            content: stuck(Stack { frames: Arc::new([1, 0]), incomplete: None }),
+            content: stuck(Stack { frames: Arc::new([1, 0]), ..Stack::default() }),
             frames: vec![frame(10), frame(20)],
         };
         let mut all = Vec::new();
@@ -130,13 +130,13 @@ mod tests {
         let second = output().merge_into(&mut all);
         assert_eq!(all.iter().map(|frame| frame.address).collect::<Vec<_>>(), [10, 20, 10, 20]);
         assert_eq!(first, output().content);
-        assert_eq!(second, stuck(Stack { frames: Arc::new([3, 2]), incomplete: None }));
+        assert_eq!(second, stuck(Stack { frames: Arc::new([3, 2]), ..Stack::default() }));
     }
 
     #[test]
     fn shared_stacks_stay_shared() {
         let mut renumber = Renumber { offset: 7, frames: HashMap::new(), stacks: HashMap::new() };
-        let shared: Arc<[Stack]> = Arc::new([Stack { frames: Arc::new([0]), incomplete: None }]);
+        let shared: Arc<[Stack]> = Arc::new([Stack { frames: Arc::new([0]), ..Stack::default() }]);
         let (mut one, mut other) = (Arc::clone(&shared), Arc::clone(&shared));
         drop(shared);
         renumber.list(&mut one);

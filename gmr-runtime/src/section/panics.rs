@@ -155,14 +155,14 @@ impl Caught {
     /// The section's content, with symbols for the frames. Frames of the panic machinery and of gmr
     /// are left out. Resolving symbols reads files, and may take up to [`symbols::DEADLINE`].
     pub(super) fn into_output(self) -> Output {
-        let trace = Trace { frames: self.frames.into(), incomplete: None };
+        let trace = Trace { frames: self.frames.into(), ..Trace::default() };
         let Symbolized { stacks, frames, .. } =
             symbols::symbolize(&[trace], &Modules::load(), symbols::DEADLINE);
         let indices = stacks.iter().flat_map(|stack| &*stack.frames);
         let frames: Vec<Frame> = indices.map(|&index| frames[index as usize].clone()).collect();
         let frames = section_frames(&frames).to_vec();
         let numbers = 0..u32::try_from(frames.len()).expect("a panic has few frames");
-        let stack = Stack { frames: numbers.collect(), incomplete: None };
+        let stack = Stack { frames: numbers.collect(), ..Stack::default() };
         let panicked = Panicked { message: self.message, location: self.location, stack };
         Output { content: Content::Panicked(panicked), frames }
     }

@@ -122,6 +122,7 @@ pub(crate) fn symbolize(traces: &[Trace], modules: &Modules, timeout: Duration) 
         .map(|trace| Stack {
             frames: Arc::clone(&named[&Arc::as_ptr(&trace.frames)]),
             incomplete: trace.incomplete.clone(),
+            taken: trace.taken,
         })
         .collect();
     let missing = missing.into_iter().map(|(path, note)| format!("{path}: {note}"));
@@ -336,7 +337,7 @@ mod tests {
     fn a_function_is_named_with_file_line_and_source() {
         let trace = Trace {
             frames: Arc::new([Address::Exact(a_function_with_a_name as *const () as u64)]),
-            incomplete: None,
+            ..Trace::default()
         };
         let Symbolized { stacks, frames, notes } =
             symbolize(&[trace.clone(), trace], &Modules::load(), DEADLINE);
@@ -359,7 +360,7 @@ mod tests {
         let turn = LINES.enter(Instant::now() + DEADLINE).unwrap();
         turn.reads(Some(&Module { path: "/srv/slow".to_owned(), ..Module::default() }));
         let address = Address::Exact(what_is_known_at_the_deadline_is_kept as *const () as u64);
-        let trace = Trace { frames: Arc::new([address]), incomplete: None };
+        let trace = Trace { frames: Arc::new([address]), ..Trace::default() };
         let modules = Modules::load();
         let timeout = Duration::from_secs(1);
         let Symbolized { frames, notes, .. } = symbolize(std::slice::from_ref(&trace), &modules, timeout);
@@ -390,7 +391,11 @@ mod tests {
 
     #[test]
     fn an_address_outside_all_modules_stays_an_address() {
-        let trace = Trace { frames: Arc::new([Address::Return(0x10)]), incomplete: Some("cut".into()) };
+        let trace = Trace {
+            frames: Arc::new([Address::Return(0x10)]),
+            incomplete: Some("cut".into()),
+            ..Trace::default()
+        };
         let Symbolized { stacks, frames, .. } = symbolize(&[trace], &Modules::default(), DEADLINE);
         assert_eq!(*stacks[0].frames, [0]);
         assert_eq!(frames, [Frame { address: 0x10, ..Frame::default() }]);

@@ -12,8 +12,8 @@ use super::escape::{clean, clean_lines};
 use super::{Context, Detail, Format, grouping, words};
 use crate::model::{
     Content, Finding, Frame, GreenThreads, Group, Heading, Ids, Label, Overdue, Package, Panicked, Process,
-    Processes, Report, Role, Runtime, Section, Sender, Severity, Stack, Summary, Task, TaskState, Thread,
-    Threads, TimedOut, Trigger, Value, Waiting,
+    Processes, Report, Role, Runtime, Section, Sender, Severity, Stack, Summary, Taken, Task, TaskState,
+    Thread, Threads, TimedOut, Trigger, Value, Waiting,
 };
 
 /// Text that an attacker could choose.
@@ -101,7 +101,12 @@ const FRAMES: u32 = 12;
 
 fn stack() -> impl Strategy<Value = Stack> {
     let frames = vec(0..FRAMES, 0..5);
-    (frames, text()).prop_map(|(frames, incomplete)| Stack { frames: frames.into(), incomplete })
+    let taken = of(proptest::sample::select(vec![Taken::AtRest, Taken::BySignal]));
+    (frames, text(), taken).prop_map(|(frames, incomplete, taken)| Stack {
+        frames: frames.into(),
+        incomplete,
+        taken,
+    })
 }
 
 fn thread() -> impl Strategy<Value = Thread> {

@@ -151,7 +151,7 @@ impl Unwinder {
             self.seen.insert(Arc::clone(&frames));
             frames
         };
-        Trace { frames, incomplete }
+        Trace { frames, incomplete, taken: None }
     }
 }
 

@@ -178,7 +178,7 @@ mod tests {
 
     /// The stack of all these frames.
     fn stack_of(frames: &[Frame]) -> Stack {
-        Stack { frames: (0..u32::try_from(frames.len()).unwrap()).collect(), incomplete: None }
+        Stack { frames: (0..u32::try_from(frames.len()).unwrap()).collect(), ..Stack::default() }
     }
 
     #[test]
@@ -244,7 +244,7 @@ mod tests {
                 functions.len() - 1
             });
             let frames = [u32::try_from(index).unwrap()].into();
-            let stack = Stack { frames, incomplete: None };
+            let stack = Stack { frames, ..Stack::default() };
             all.threads.push(Thread { tid, name: (*name).into(), stack, ..one.clone() });
         }
         (all, functions.into_iter().map(named).collect())
