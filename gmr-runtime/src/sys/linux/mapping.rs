@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
 use std::ptr::null_mut;
 
@@ -51,8 +51,8 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: this is the mapping made in `new`, and only its owner unmaps it. Code that keeps
-        // a pointer or a reference into it also keeps the mapping alive: `MappedBytes` by its
-        // borrows, the arena as it argues.
+        // a pointer or a reference into it also keeps the mapping alive: `MappedBytes` and
+        // `MappedBuffer` by their borrows, the arena as it argues.
         unsafe { libc::munmap(self.base.cast(), self.length) };
     }
 }
@@ -97,6 +97,36 @@ impl Deref for MappedBytes {
     }
 }
 
+/// Anonymous memory that only its owner accesses: a buffer that is filled again and again.
+#[derive(Debug)]
+pub(crate) struct MappedBuffer(Mapping);
+
+impl MappedBuffer {
+    /// Zeroed memory. The kernel provides its pages as they are written to.
+    pub(crate) fn new(length: usize) -> io::Result<Self> {
+        Mapping::reserve(length).map(Self)
+    }
+}
+
+impl Deref for MappedBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the mapping is readable, zeroed by the kernel, and lives as long as the borrow.
+        // Its address never leaves this value, so it is written through `deref_mut` alone, which
+        // borrows the value exclusively.
+        unsafe { std::slice::from_raw_parts(self.0.base, self.0.length) }
+    }
+}
+
+impl DerefMut for MappedBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the mapping is readable, writable and zeroed by the kernel, and lives as long as
+        // the borrow, which is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.0.base, self.0.length) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +150,15 @@ mod tests {
         };
         assert_eq!(*hello(true).unwrap(), *b"hello");
         assert!(hello(false).is_none());
+    }
+
+    #[test]
+    fn a_buffer_is_zeroed_and_keeps_what_is_written() {
+        let mut buffer = MappedBuffer::new(8192).unwrap();
+        assert!(buffer.len() == 8192 && buffer.iter().all(|byte| *byte == 0));
+        buffer[8191] = 7;
+        assert_eq!(buffer[8190..], [0, 7]);
+        assert!(MappedBuffer::new(0).is_err());
     }
 
     #[test]

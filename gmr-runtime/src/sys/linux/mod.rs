@@ -5,6 +5,8 @@ pub(crate) mod mapping;
 pub(crate) mod maps;
 pub(crate) mod memory;
 pub(crate) mod modules;
+pub(crate) mod parallel;
+pub(crate) mod scheduler;
 pub(crate) mod siginfo;
 pub(crate) mod signal_masks;
 
