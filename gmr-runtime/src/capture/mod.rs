@@ -26,7 +26,7 @@ use noop as platform;
 pub(crate) use platform::bench;
 #[cfg(feature = "__fuzz")]
 pub(crate) use platform::unwind_bytes;
-pub(crate) use platform::{prepare, shield_thread, signal, trace};
+pub(crate) use platform::{prepare, shield_thread, signal, trace, trace_all};
 
 /// A stack as addresses: the result of unwinding.
 #[derive(Debug, Clone, Default)]

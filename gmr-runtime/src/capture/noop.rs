@@ -1,7 +1,5 @@
 //! Platforms on which gmr cannot capture stacks: the same functions, which report this.
 
-use std::sync::Arc;
-
 use super::Trace;
 use crate::sys::Modules;
 use crate::threads::ThreadInfo;
@@ -20,12 +18,14 @@ pub(crate) fn signal() -> Option<i32> {
 }
 
 /// A trace without frames for each thread, with the reason.
-pub(crate) fn trace(threads: &[ThreadInfo], _modules: &Modules) -> Vec<Trace> {
-    let missing = Trace {
-        frames: Arc::default(),
-        incomplete: Some("stacks can be captured on Linux (x86_64, aarch64) only".into()),
-    };
-    vec![missing; threads.len()]
+pub(crate) fn trace_all(threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
+    threads.iter().map(|thread| trace(thread, modules)).collect()
+}
+
+/// A trace without frames, with the reason.
+pub(crate) fn trace(_thread: &ThreadInfo, _modules: &Modules) -> Trace {
+    let reason = "stacks can be captured on Linux (x86_64, aarch64) only";
+    Trace { incomplete: Some(reason.to_owned()), ..Trace::default() }
 }
 
 /// Always 0: nothing is unwound.

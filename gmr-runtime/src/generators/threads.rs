@@ -24,7 +24,7 @@ fn describe(threads: Vec<ThreadInfo>, own: &[(u32, &'static str)]) -> Output {
     threads.sort_by_key(|(role, thread)| (rank(*role), thread.tid));
     let (roles, threads): (Vec<Role>, Vec<ThreadInfo>) = threads.into_iter().unzip();
     let modules = Modules::load();
-    let traces = capture::trace(&threads, &modules);
+    let traces = capture::trace_all(&threads, &modules);
     let Symbolized { stacks, frames, notes } = symbols::symbolize(&traces, &modules, symbols::DEADLINE);
     let described = roles.into_iter().zip(threads).zip(stacks);
     let threads = described.map(|((role, info), stack)| thread(role, info, stack)).collect();

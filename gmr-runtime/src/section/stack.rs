@@ -27,7 +27,7 @@ pub(super) fn of_thread(tid: u32, timeout: Duration) -> NamedStack {
     sys::with_files(|| {
         let modules = Modules::load();
         let thread = threads::info(tid, capture::signal());
-        let traces = capture::trace(&[thread], &modules);
+        let traces = [capture::trace(&thread, &modules)];
         let Symbolized { mut stacks, frames, .. } = symbols::symbolize(&traces, &modules, timeout);
         match stacks.pop() {
             Some(stack) => NamedStack { stack, frames },

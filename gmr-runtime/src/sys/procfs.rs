@@ -104,13 +104,6 @@ impl Stat {
         })
     }
 
-    /// The scheduling policy by its name in sched(7).
-    pub(crate) fn policy_in_words(&self) -> Option<String> {
-        let words = ["other", "fifo", "rr", "batch", "iso", "idle", "deadline", "ext"];
-        let policy = usize::try_from(self.policy?).ok()?;
-        Some(words.get(policy).map_or_else(|| policy.to_string(), |word| (*word).to_owned()))
-    }
-
     /// The state by its name in `proc_pid_status(5)`.
     pub(crate) fn state_in_words(&self) -> String {
         let words = match self.state {
@@ -127,6 +120,13 @@ impl Stat {
         };
         words.to_owned()
     }
+}
+
+/// A scheduling policy by its name in sched(7).
+pub(crate) fn policy_in_words(policy: u32) -> String {
+    let words = ["other", "fifo", "rr", "batch", "iso", "idle", "deadline", "ext"];
+    let word = usize::try_from(policy).ok().and_then(|policy| words.get(policy));
+    word.map_or_else(|| policy.to_string(), |word| (*word).to_owned())
 }
 
 /// The fields of `status` that a report needs.
@@ -184,10 +184,21 @@ fn four(text: &str) -> Option<[u32; 4]> {
 /// The numeric names in a directory, in ascending order: processes in `/proc`, threads in
 /// `/proc/self/task`.
 pub(crate) fn ids(directory: &str) -> io::Result<Vec<u32>> {
+    Ok(ids_and_inodes(directory)?.into_iter().map(|(id, _)| id).collect())
+}
+
+/// The numeric names in a directory with the inode of each, in ascending order.
+///
+/// The kernel gives each process and each thread inodes of its own, from a counter, so a thread
+/// that has got the id of an earlier one has another inode. While a thread lives, its inode stays
+/// the same unless the kernel needs the memory.
+pub(crate) fn ids_and_inodes(directory: &str) -> io::Result<Vec<(u32, u64)>> {
+    use std::os::unix::fs::DirEntryExt as _;
     let mut ids = Vec::new();
     for entry in fs::read_dir(directory)? {
-        if let Some(id) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
-            ids.push(id);
+        let entry = entry?;
+        if let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            ids.push((id, entry.ino()));
         }
     }
     ids.sort_unstable();
@@ -243,7 +254,7 @@ mod tests {
             if let Some(stat) = Stat::parse(&text) {
                 prop_assert!(text.contains(&stat.name));
                 prop_assert!(!stat.state_in_words().is_empty());
-                prop_assert_ne!(stat.policy_in_words(), Some(String::new()));
+                prop_assert_ne!(stat.policy.map(policy_in_words), Some(String::new()));
                 prop_assert!(ticks_to_ms(stat.start_ticks) <= u64::MAX / 100);
             }
         }
@@ -269,7 +280,9 @@ mod tests {
         assert_eq!((stat.state, stat.parent_pid), ('S', 7));
         assert_eq!((stat.user_ticks, stat.system_ticks, stat.start_ticks), (150, 25, 777));
         assert_eq!(stat.state_in_words(), "sleeping");
-        assert_eq!((stat.processor, stat.policy_in_words().as_deref()), (Some(3), Some("rr")));
+        let policy = stat.policy.map(policy_in_words);
+        assert_eq!((stat.processor, policy.as_deref()), (Some(3), Some("rr")));
+        assert_eq!(policy_in_words(4711), "4711");
     }
 
     #[test]

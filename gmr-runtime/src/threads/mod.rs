@@ -1,12 +1,12 @@
 //! What the kernel knows about the threads of this process: their names and states, what each is
-//! waiting for, and whether it may be signalled.
+//! waiting for, and how its stack can be taken.
 //!
 //! It reads `/proc` and disturbs no thread. `capture` takes the stacks.
 
 use crate::model::Waiting;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop)))]
-mod linux;
+pub(crate) mod linux;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop)))]
 use linux as platform;
 
@@ -19,7 +19,7 @@ mod noop;
 )))]
 use noop as platform;
 
-pub(crate) use platform::{info, list};
+pub(crate) use platform::{Rest, info, list};
 
 /// One thread as the kernel describes it, before its stack is captured.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +33,18 @@ pub(crate) struct ThreadInfo {
     pub(crate) policy: Option<String>,
     pub(crate) last_cpu: Option<u32>,
     pub(crate) waiting: Option<Waiting>,
-    /// Why the capture signal must not be sent to it.
-    pub(crate) skip_reason: Option<String>,
+    pub(crate) access: Access,
+}
+
+/// How the stack of a thread can be taken.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Access {
+    /// It was blocked: its stack can be read from memory. Whether it may be signalled has not been
+    /// found out.
+    AtRest(Rest),
+    /// It runs, or the kernel does not show where it is blocked. It may be signalled.
+    #[default]
+    BySignal,
+    /// The same, but it must not be signalled, and why.
+    Skip(String),
 }

@@ -5,6 +5,10 @@ use std::io;
 
 use super::ThreadInfo;
 
+/// Where a thread is blocked; never known on this platform.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rest {}
+
 /// Always an error: threads can be listed on Linux only.
 pub(crate) fn list(_capture_signal: Option<i32>) -> io::Result<Vec<ThreadInfo>> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "threads can be listed on Linux (x86_64, aarch64) only"))

@@ -1,15 +1,17 @@
-//! Linux: a real-time signal makes threads copy their stacks, which are unwound with the tables of
-//! the images in memory.
+//! Linux: stacks of blocked threads are read from memory, and a real-time signal makes the other
+//! threads copy theirs. They are unwound with the tables of the images in memory.
 //!
 //! It takes no lock that application code can hold: not the loader's, and in the signal handler not
 //! the allocator's.
 
 mod arch;
 mod arena;
+mod at_rest;
 #[cfg(feature = "__bench")]
 pub(crate) mod bench;
 mod by_signal;
 mod handler;
+mod kept;
 mod session;
 mod signals;
 #[cfg(feature = "__bench")]
@@ -17,7 +19,7 @@ mod timing;
 mod unwind;
 mod wait;
 
-pub(crate) use session::trace;
+pub(crate) use session::{trace, trace_all};
 pub(crate) use signals::{capture_signal as signal, prepare, shield_thread};
 #[cfg(feature = "__fuzz")]
 pub(crate) use unwind::unwind_bytes;

@@ -1,26 +1,31 @@
-//! The reporter's side of a capture: which threads are asked for a copy of their stacks, and how
-//! often, and what becomes of the copies.
+//! The plan of a capture: stacks of threads that have not run are kept from the last one, those of
+//! blocked threads are read from memory, and the other threads are signalled.
 //!
 //! There is one capture at a time in a process. Everything is bounded by a deadline. A thread that
-//! cannot be signalled, or does not answer, gets a reason instead of a stack.
+//! runs and cannot be signalled, or does not answer, gets a reason instead of a stack.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::arch::Registers;
+use super::at_rest::{self, Outcome};
 use super::by_signal::{Extent, Pieces, Signaller, Target};
+use super::kept::Kept;
 use super::signals;
 use super::unwind::{Unwinder, Unwound};
-use crate::capture::Trace;
+use crate::capture::{Address, Trace};
+use crate::model::Taken;
 use crate::sys::Modules;
 use crate::sys::linux::{maps, memory};
 use crate::sys::timed_mutex::{TimedGuard, TimedMutex};
-use crate::threads::{self, ThreadInfo};
+use crate::threads::linux::Rest;
+use crate::threads::{self, Access, ThreadInfo};
 
 /// How long all batches may take together.
 const TOTAL_DEADLINE: Duration = Duration::from_secs(1);
-/// How much of a stack is copied at first: 30 frames of ordinary code are 4 to 8 KiB.
+/// How much of a signalled thread's stack is copied at first: 30 frames of ordinary code are 4 to 8 KiB.
 const INITIAL_COPY: usize = 32 << 10;
 /// The bits of an address that are its offset within a page of the smallest size.
 const PAGE_MASK: u64 = 0xfff;
@@ -32,33 +37,55 @@ const GROWTH: usize = 64 << 10;
 /// The slots belong to one capture at a time, which lasts no longer than the deadlines above.
 static CAPTURING: TimedMutex = TimedMutex::new();
 
-/// The stacks of these threads of this process, in the same order.
-pub(crate) fn trace(threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
+/// The stacks of all threads of this process, in the same order. Those of threads that have not run
+/// since the last call are kept from then.
+pub(crate) fn trace_all(threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
     match Session::begin() {
-        Ok(session) => session.run(threads, modules),
+        Ok(session) => {
+            let kept = Kept::take(modules);
+            let (traces, rests) = session.run(threads, modules, Some(&kept));
+            let at_rest = threads.iter().zip(&traces).zip(rests);
+            kept.replace(
+                at_rest.filter_map(|((thread, trace), rest)| Some((thread.tid, rest?, trace.clone()))),
+            );
+            traces
+        }
         Err(reason) => threads.iter().map(|_| missing(&reason)).collect(),
+    }
+}
+
+/// The stack of one thread of this process.
+pub(crate) fn trace(thread: &ThreadInfo, modules: &Modules) -> Trace {
+    let traces = Session::begin().map(|session| session.run(std::slice::from_ref(thread), modules, None).0);
+    match traces {
+        Ok(mut traces) => traces.pop().unwrap_or_default(),
+        Err(reason) => missing(&reason),
     }
 }
 
 /// How often threads that must not be signalled are checked again. `pthread_create` and other
 /// functions of the C library block all signals while they run. A thread soon leaves such a
-/// function; one that blocks signals permanently costs three checks.
+/// function; one that blocks signals permanently and runs costs three checks.
 const RECHECKS: usize = 3;
 const RECHECK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Splits skipped threads into those that can be signalled now and those that still cannot.
-fn recheck(skipped: Vec<Target>) -> (Vec<Target>, Vec<Target>) {
-    if skipped.is_empty() {
-        return (Vec::new(), skipped);
+/// A thread that must not be signalled, and why.
+type Skipped = (Target, String);
+
+/// Splits threads into those that may be signalled now and those that must not be.
+fn check(threads: impl Iterator<Item = Target>) -> (Vec<Target>, Vec<Skipped>) {
+    let (mut open, mut skipped) = (Vec::new(), Vec::new());
+    for target in threads {
+        match threads::linux::skip_reason(target.1, signals::capture_signal()) {
+            None => open.push(target),
+            Some(reason) => skipped.push((target, reason)),
+        }
     }
-    std::thread::sleep(RECHECK_INTERVAL);
-    skipped
-        .into_iter()
-        .partition(|&(_, tid)| threads::info(tid, signals::capture_signal()).skip_reason.is_none())
+    (open, skipped)
 }
 
 fn missing(reason: &str) -> Trace {
-    Trace { frames: Arc::default(), incomplete: Some(reason.to_owned()) }
+    Trace { incomplete: Some(reason.to_owned()), ..Trace::default() }
 }
 
 struct Session {
@@ -102,65 +129,103 @@ impl Session {
         Ok(Self { signaller: Signaller { signal, sender, deadline }, _guard: guard })
     }
 
-    fn run(&self, threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
-        let mut unwinder = Unwinder::new(modules.all(), signals::trampoline(modules.all()));
+    /// The stacks of these threads, and for those that were read at rest the moments at which they
+    /// were.
+    fn run(
+        &self,
+        threads: &[ThreadInfo],
+        modules: &Modules,
+        kept: Option<&Kept>,
+    ) -> (Vec<Trace>, Vec<Option<Rest>>) {
         let mut traces = vec![Trace::default(); threads.len()];
-        let mut all = Vec::with_capacity(threads.len());
-        let mut skipped = Vec::new();
+        let mut rests = vec![None; threads.len()];
+        let (mut blocked, mut open, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
         for (index, thread) in threads.iter().enumerate() {
-            match &thread.skip_reason {
-                Some(reason) => {
-                    traces[index] = missing(reason);
-                    skipped.push((index, thread.tid));
-                }
-                None => all.push((index, thread.tid)),
+            match &thread.access {
+                Access::AtRest(rest) => match kept.and_then(|kept| kept.get(thread.tid, rest)) {
+                    Some(trace) => {
+                        traces[index] = trace.clone();
+                        rests[index] = Some(*rest);
+                    }
+                    None => blocked.push((index, thread.tid, *rest)),
+                },
+                Access::BySignal => open.push((index, thread.tid)),
+                Access::Skip(reason) => skipped.push(((index, thread.tid), reason.clone())),
             }
         }
-        // Unwinds one answer, and returns where the stack continues if it was not copied to its
-        // end.
-        let mut unwind = |index: usize, outcome: Result<(Registers, Pieces<'_>), String>| {
-            let (trace, continuation) = match outcome {
-                Err(reason) => (missing(&reason), None),
-                Ok((registers, [(_, []), _])) => {
-                    // The stack pointer is invalid, or a seccomp filter refused the copy.
-                    let trace = unwinder.unwind(registers, &[]).into_trace();
-                    (Trace { incomplete: Some(UNREADABLE.to_owned()), ..trace }, None)
+        if blocked.is_empty() && open.is_empty() && skipped.is_empty() {
+            return (traces, rests);
+        }
+        let trampoline = signals::trampoline(modules.all());
+        let unwinder = || Unwinder::new(modules.all(), trampoline);
+        let mut left = Vec::new();
+        for (index, outcome) in at_rest::read(&blocked, unwinder, self.signaller.deadline) {
+            match outcome {
+                Outcome::Taken(trace, rest) => {
+                    traces[index] = trace;
+                    rests[index] = Some(rest);
                 }
-                Ok((registers, pieces)) => match unwinder.unwind(registers, &pieces) {
-                    // Every register is known after a signal.
-                    Unwound::Ended(trace) | Unwound::Uncertain(trace) => (trace, None),
-                    Unwound::Incomplete(trace, address) => {
-                        (trace, Continuation::of(registers.sp(), pieces, address))
-                    }
-                },
-            };
-            // A later pass must not lose frames that an earlier one found.
-            let kept = &mut traces[index];
-            if kept.frames.len() <= trace.frames.len() {
-                *kept = trace;
+                Outcome::Open(certain) => {
+                    traces[index] = certain.unwrap_or_default();
+                    left.push((index, threads[index].tid));
+                }
             }
-            continuation
-        };
-        let mut unfinished = Vec::new();
-        let mut first = |threads: &[Target]| {
-            self.signaller.pass(
-                threads,
-                Extent { length: INITIAL_COPY, second: 0 },
-                |index, tid, outcome| {
-                    unfinished.extend(unwind(index, outcome).map(|continuation| (index, tid, continuation)));
-                },
-            );
-        };
-        first(&all);
+        }
+        share_equal(&mut traces);
+        let (more, not_these) = check(left.into_iter());
+        open.extend(more);
+        skipped.extend(not_these);
+        if !open.is_empty() || !skipped.is_empty() {
+            let mut by_signal = BySignal {
+                signaller: &self.signaller,
+                unwinder: unwinder(),
+                traces: &mut traces,
+                unfinished: Vec::new(),
+            };
+            by_signal.take(&open, skipped);
+        }
+        (traces, rests)
+    }
+}
+
+/// Makes traces with the same frames share them. Each worker has found those of its own threads.
+fn share_equal(traces: &mut [Trace]) {
+    let mut seen: HashSet<Arc<[Address]>> = HashSet::new();
+    for trace in traces {
+        match seen.get(&trace.frames) {
+            Some(frames) => trace.frames = Arc::clone(frames),
+            None => drop(seen.insert(Arc::clone(&trace.frames))),
+        }
+    }
+}
+
+/// Takes the stacks of threads that have to be signalled.
+struct BySignal<'a> {
+    signaller: &'a Signaller,
+    unwinder: Unwinder,
+    traces: &'a mut [Trace],
+    /// Where stacks continue that were not copied to their ends.
+    unfinished: Vec<(Target, Continuation)>,
+}
+
+impl BySignal<'_> {
+    fn take(&mut self, threads: &[Target], mut skipped: Vec<Skipped>) {
+        self.first_copy(threads);
         for _ in 0..RECHECKS {
-            let (open, left) = recheck(skipped);
-            first(&open);
-            if left.is_empty() {
+            if skipped.is_empty() {
                 break;
             }
+            std::thread::sleep(RECHECK_INTERVAL);
+            let blocked = skipped.into_iter().map(|(target, _)| target);
+            let running = blocked.filter(|&target| !self.is_read_at_rest(target)).collect::<Vec<_>>();
+            let (open, left) = check(running.into_iter());
+            self.first_copy(&open);
             skipped = left;
         }
-        for (index, tid, continuation) in unfinished {
+        for ((index, _), reason) in skipped {
+            self.fails(index, &reason);
+        }
+        for (target, continuation) in std::mem::take(&mut self.unfinished) {
             let extent = match continuation {
                 Continuation::Above { sp } => {
                     let length = maps::rest_from(sp).unwrap_or(INITIAL_COPY).saturating_add(GROWTH);
@@ -170,12 +235,82 @@ impl Session {
                     Extent { length: INITIAL_COPY, second: address & !PAGE_MASK }
                 }
             };
-            self.signaller.pass(&[(index, tid)], extent, |index, _, outcome| {
-                let _ = unwind(index, outcome);
-            });
+            self.pass(&[target], extent);
         }
-        traces
+        // Where these continue was looked for once.
+        self.unfinished.clear();
+    }
+
+    /// Reads the stack of a thread that is blocked by now. False if it is not.
+    fn is_read_at_rest(&mut self, (index, tid): Target) -> bool {
+        match at_rest::read_now(tid, &mut self.unwinder) {
+            Outcome::Taken(trace, _) => {
+                self.traces[index] = trace;
+                true
+            }
+            Outcome::Open(_) => false,
+        }
+    }
+
+    fn first_copy(&mut self, threads: &[Target]) {
+        self.pass(threads, Extent { length: INITIAL_COPY, second: 0 });
+    }
+
+    fn pass(&mut self, threads: &[Target], extent: Extent) {
+        let signaller = self.signaller;
+        signaller.pass(threads, extent, |index, tid, outcome| match outcome {
+            Err(reason) => self.fails(index, &reason),
+            Ok((registers, pieces)) => self.unwind((index, tid), registers, pieces),
+        });
+    }
+
+    /// Notes why there is no stack. What is known of it remains.
+    fn fails(&mut self, index: usize, reason: &str) {
+        let trace = &mut self.traces[index];
+        let incomplete = match &trace.incomplete {
+            Some(before) if !trace.frames.is_empty() => format!("{before}; {reason}"),
+            _ => reason.to_owned(),
+        };
+        trace.incomplete = Some(incomplete);
+    }
+
+    /// Unwinds one answer, and notes where the stack continues if it was not copied to its end.
+    fn unwind(&mut self, target: Target, registers: Registers, pieces: Pieces<'_>) {
+        let [(_, stack), _] = pieces;
+        let mut trace = match self.unwinder.unwind(registers, if stack.is_empty() { &[] } else { &pieces }) {
+            // The stack pointer is invalid, or a seccomp filter refused the copy.
+            unwound if stack.is_empty() => {
+                Trace { incomplete: Some(UNREADABLE.to_owned()), ..unwound.into_trace() }
+            }
+            // Every register is known after a signal.
+            Unwound::Ended(trace) | Unwound::Uncertain(trace) => trace,
+            Unwound::Incomplete(trace, address) => {
+                let continuation = Continuation::of(registers.sp(), pieces, address);
+                self.unfinished.extend(continuation.map(|continuation| (target, continuation)));
+                trace
+            }
+        };
+        trace.taken = Some(Taken::BySignal);
+        let known = &mut self.traces[target.0];
+        // A second copy must not lose frames that the first one found.
+        if known.taken != trace.taken || known.frames.len() <= trace.frames.len() {
+            *known = trace;
+        }
     }
 }
 
 const UNREADABLE: &str = "the kernel could not copy its stack; process_vm_readv may be blocked by seccomp";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_stacks_are_shared() {
+        let of = |address| Trace { frames: Arc::new([Address::Return(address)]), ..Trace::default() };
+        let mut traces = [of(1), of(2), of(1)];
+        share_equal(&mut traces);
+        assert!(Arc::ptr_eq(&traces[0].frames, &traces[2].frames));
+        assert_eq!(traces.map(|trace| trace.frames[0].value()), [1, 2, 1]);
+    }
+}

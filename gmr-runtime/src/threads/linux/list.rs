@@ -1,54 +1,81 @@
-//! Lists the threads of this process: name, state, CPU time, what each is waiting for, and whether
-//! it may be signalled.
+//! Lists the threads of this process: name, state, CPU time, what each is waiting for, and how its
+//! stack can be taken.
 //!
 //! All of it is read before any thread is signalled, because a signalled thread shows up as
-//! running.
+//! running. What was read of a thread is kept: for a thread that has not run since, the next list
+//! reads only what can change meanwhile.
 
 use std::collections::HashMap;
 use std::io;
-use std::thread;
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::rest::{Observer, Rest};
 use super::{descriptors, syscalls};
-use crate::sys::own_threads;
+use crate::sys::current_tid;
+use crate::sys::linux::{parallel, scheduler};
 use crate::sys::procfs::{self, Directory, Stat, Status};
-use crate::threads::ThreadInfo;
+use crate::threads::{Access, ThreadInfo};
 
 /// All threads. A thread that exits while it is being read is left out. `capture_signal` is the
 /// signal that stacks are captured with.
 pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<Vec<ThreadInfo>> {
-    let tids = procfs::ids("/proc/self/task")?;
+    let ids = procfs::ids_and_inodes("/proc/self/task")?;
+    let known = Known::take();
     let boot = boot();
-    let (half, rest) = tids.split_at(if tids.len() < PARALLEL_FROM { tids.len() } else { tids.len() / 2 });
-    let mut threads = thread::scope(|scope| {
-        let other = (!rest.is_empty()).then(|| {
-            own_threads::spawn_scoped(scope, "gmr section", move || read_all(rest, boot, capture_signal))
-        });
-        let mut threads = read_all(half, boot, capture_signal)?;
-        threads.extend(match other {
-            None => Vec::new(),
-            Some(Ok(thread)) => thread.join().unwrap_or_else(|_| read_all(rest, boot, capture_signal))?,
-            // No second thread can be started: read the rest on this one.
-            Some(Err(_)) => read_all(rest, boot, capture_signal)?,
-        });
-        io::Result::Ok(threads)
-    })?;
+    let read = parallel::divide(&ids, |chunks| {
+        let mut reader = Reader::new(boot, capture_signal)?;
+        let read = chunks.flatten().filter_map(|&id| reader.read(id, find(&known, id.0)));
+        io::Result::Ok(read.collect::<Vec<_>>())
+    });
+    let mut all = Vec::with_capacity(ids.len());
+    for part in read {
+        all.extend(part?);
+    }
+    all.sort_unstable_by_key(|(thread, _)| thread.tid);
+    let (mut threads, kept): (Vec<ThreadInfo>, Vec<Option<Known>>) = all.into_iter().unzip();
+    Known::keep(kept);
     count_others(&mut threads);
     descriptors::describe(&mut threads);
     Ok(threads)
 }
 
-/// From this many threads on, a second one helps to read them. Reading one takes some six
-/// microseconds, starting a thread about sixty.
-const PARALLEL_FROM: usize = 64;
+/// What was read of a thread at a moment at which it did not run.
+struct Known {
+    tid: u32,
+    rest: Rest,
+    stat: Arc<Stat>,
+}
 
-fn read_all(
-    tids: &[u32],
-    boot: Option<SystemTime>,
-    capture_signal: Option<i32>,
-) -> io::Result<Vec<ThreadInfo>> {
-    let mut reader = Reader::new(boot, capture_signal)?;
-    Ok(tids.iter().filter_map(|&tid| reader.read(tid)).collect())
+/// What the last list has read, in ascending order of the ids.
+static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+/// Of how many threads it is kept. It takes some 300 bytes for each.
+const MAX_KNOWN: usize = 16 << 10;
+
+impl Known {
+    /// What is known, for the exclusive use of the caller. Nothing is known if another thread of
+    /// gmr uses it, or did when the process forked.
+    fn take() -> Vec<Self> {
+        match KNOWN.try_lock() {
+            Ok(mut known) => std::mem::take(&mut known),
+            Err(TryLockError::Poisoned(known)) => std::mem::take(&mut known.into_inner()),
+            Err(TryLockError::WouldBlock) => Vec::new(),
+        }
+    }
+
+    /// Replaces what is known. Threads that have ended are no longer part of it.
+    fn keep(read: Vec<Option<Self>>) {
+        let mut kept: Vec<Self> = read.into_iter().flatten().take(MAX_KNOWN).collect();
+        kept.shrink_to_fit();
+        if let Ok(mut known) = KNOWN.try_lock() {
+            *known = kept;
+        }
+    }
+}
+
+fn find(known: &[Known], tid: u32) -> Option<&Known> {
+    let index = known.binary_search_by_key(&tid, |known| known.tid).ok()?;
+    Some(&known[index])
 }
 
 /// The wall-clock time at which the machine booted.
@@ -59,50 +86,99 @@ fn boot() -> Option<SystemTime> {
 
 /// One thread. Fields that cannot be read are missing.
 pub(crate) fn info(tid: u32, capture_signal: Option<i32>) -> ThreadInfo {
-    let read = Reader::new(boot(), capture_signal).ok().and_then(|mut reader| reader.read(tid));
-    read.unwrap_or_else(|| ThreadInfo { tid, ..ThreadInfo::default() })
+    let read = Reader::new(boot(), capture_signal).ok().and_then(|mut reader| reader.read((tid, 0), None));
+    read.map_or_else(|| ThreadInfo { tid, ..ThreadInfo::default() }, |(info, _)| info)
+}
+
+/// Why the capture signal must not be sent to a thread; `None` if it may be.
+pub(crate) fn skip_reason(tid: u32, capture_signal: Option<i32>) -> Option<String> {
+    let mut reader = Reader::new(None, capture_signal).ok()?;
+    let stat = Stat::of_thread(reader.directory(), tid).ok()?;
+    let call = reader.directory().read(&format!("{tid}/syscall")).map(|text| syscalls::parse(&text));
+    reader.skip_reason(tid, &stat, call.as_ref().ok().copied().flatten(), call.is_err())
 }
 
 struct Reader {
-    directory: Directory,
+    observer: Observer,
+    /// Whether CPU clocks tell that a thread has not run.
+    clocks_are_precise: bool,
     boot: Option<SystemTime>,
     capture_signal: Option<i32>,
 }
 
 impl Reader {
     fn new(boot: Option<SystemTime>, capture_signal: Option<i32>) -> io::Result<Self> {
-        Ok(Self { directory: Directory::open("/proc/self/task")?, boot, capture_signal })
+        let clocks_are_precise = scheduler::is_precise();
+        Ok(Self { observer: Observer::new()?, clocks_are_precise, boot, capture_signal })
     }
 
-    fn read(&mut self, tid: u32) -> Option<ThreadInfo> {
-        let stat = match Stat::of_thread(&mut self.directory, tid) {
+    fn directory(&mut self) -> &mut Directory {
+        self.observer.directory()
+    }
+
+    fn read(
+        &mut self,
+        (tid, inode): (u32, u64),
+        known: Option<&Known>,
+    ) -> Option<(ThreadInfo, Option<Known>)> {
+        let rest = self.observer.observe(tid, inode);
+        let at_rest = rest.as_ref().ok().copied().flatten().filter(|_| self.clocks_are_precise);
+        if let Some(rest) = at_rest
+            && let Some(Known { stat, .. }) = known.filter(|known| known.rest == rest)
+            && let Some(thread) = self.unchanged(tid, rest, stat)
+        {
+            return Some((thread, Some(Known { tid, rest, stat: Arc::clone(stat) })));
+        }
+        let stat = match Stat::of_thread(self.directory(), tid) {
             Ok(stat) => stat,
             Err(error) if has_ended(&error) => return None,
             // The thread exists but cannot be read (no free descriptor, for example): it stays
             // listed.
-            Err(_) => return Some(ThreadInfo { tid, ..ThreadInfo::default() }),
+            Err(_) => return Some((ThreadInfo { tid, ..ThreadInfo::default() }, None)),
         };
-        let syscall = self.directory.read(&format!("{tid}/syscall")).map(|text| syscalls::parse(&text));
-        let (call, call_unreadable) = (syscall.as_ref().ok().copied().flatten(), syscall.is_err());
         // A running thread is not waiting: the calling thread is in the `read` of this very file.
-        let mut waiting = call.filter(|_| stat.state != 'R').map(syscalls::Call::describe);
-        if let Some(waiting) = waiting.as_mut().filter(|_| stat.state == 'D') {
-            let function = self.directory.read(&format!("{tid}/wchan"));
+        let is_running = stat.state == 'R' || tid == current_tid();
+        let at_rest = at_rest.filter(|_| !is_running);
+        let call = rest.as_ref().ok().copied().flatten().and_then(|rest| rest.call);
+        let mut thread = self.describe(tid, &stat, call.filter(|_| !is_running));
+        if let Some(waiting) = thread.waiting.as_mut().filter(|_| stat.state == 'D') {
+            let function = self.directory().read(&format!("{tid}/wchan"));
             waiting.kernel_function =
                 function.ok().map(|name| name.trim().to_owned()).filter(|name| name != "0");
         }
-        Some(ThreadInfo {
+        thread.name.clone_from(&stat.name);
+        thread.policy = stat.policy.map(procfs::policy_in_words);
+        thread.access = match at_rest {
+            Some(rest) => Access::AtRest(rest),
+            None => self.skip_reason(tid, &stat, call, rest.is_err()).map_or(Access::BySignal, Access::Skip),
+        };
+        // The kernel function of an uninterruptible wait is not part of what is kept.
+        let known = at_rest.filter(|_| stat.state != 'D');
+        Some((thread, known.map(|rest| Known { tid, rest, stat: Arc::new(stat) })))
+    }
+
+    /// A thread that has not run since `stat` was read of it. What other threads can change
+    /// meanwhile is read again: its name, and its scheduling policy.
+    fn unchanged(&mut self, tid: u32, rest: Rest, stat: &Stat) -> Option<ThreadInfo> {
+        let comm = self.directory().read(&format!("{tid}/comm")).ok()?;
+        let name = comm.strip_suffix('\n').unwrap_or(&comm).to_owned();
+        let policy = scheduler::policy(tid).map(procfs::policy_in_words);
+        let access = Access::AtRest(rest);
+        Some(ThreadInfo { name, policy, access, ..self.describe(tid, stat, rest.call) })
+    }
+
+    /// What does not change while the thread does not run.
+    fn describe(&self, tid: u32, stat: &Stat, call: Option<syscalls::Call>) -> ThreadInfo {
+        ThreadInfo {
             tid,
             state: Some(stat.state_in_words()),
             cpu_user_ms: Some(procfs::ticks_to_ms(stat.user_ticks)),
             cpu_system_ms: Some(procfs::ticks_to_ms(stat.system_ticks)),
-            started_at: self.started_at(&stat),
-            policy: stat.policy_in_words(),
+            started_at: self.started_at(stat),
             last_cpu: stat.processor,
-            waiting,
-            skip_reason: self.skip_reason(tid, &stat, call, call_unreadable),
-            name: stat.name,
-        })
+            waiting: call.map(syscalls::Call::describe),
+            ..ThreadInfo::default()
+        }
     }
 
     fn started_at(&self, stat: &Stat) -> Option<String> {
@@ -120,6 +196,9 @@ impl Reader {
         call: Option<syscalls::Call>,
         call_unreadable: bool,
     ) -> Option<String> {
+        if matches!(stat.state, 'Z' | 'X' | 'x') {
+            return Some("it has exited".into());
+        }
         // While a thread waits for signals, the kernel unblocks those signals, so its mask does not
         // show them. The capture signal would end the wait, or be mistaken for one of the
         // program's.
@@ -136,14 +215,14 @@ impl Reader {
         // call; a thread that waits for a lock or a timeout is not.
         let idle = call.is_some_and(syscalls::Call::waits_for_lock_or_time);
         let signal = self.capture_signal.filter(|_| stat.blocks_some || !idle)?;
-        let status = Status::of_thread(&mut self.directory, tid).ok()?;
+        let status = Status::of_thread(self.directory(), tid).ok()?;
         status.blocks(signal).then(|| format!("it blocks the capture signal ({signal})"))
     }
 
     /// Decides by the kernel function that the thread sleeps in. If that cannot be read either, the
     /// answer is yes.
     fn may_wait_for_signals(&mut self, tid: u32) -> bool {
-        let function = self.directory.read(&format!("{tid}/wchan"));
+        let function = self.directory().read(&format!("{tid}/wchan"));
         function.map_or(true, |name| name.trim() == "0" || name.contains("sigtimedwait"))
     }
 }
@@ -175,9 +254,9 @@ fn count_others(threads: &mut [ThreadInfo]) {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
-    use crate::sys::current_tid;
     use crate::sys::linux::signal_masks;
 
     /// Takes the place of the capture signal.
@@ -215,7 +294,7 @@ mod tests {
         let waiting = thread.waiting.unwrap();
         assert_eq!(waiting.descriptor, Some(descriptor));
         assert!(waiting.target.unwrap().starts_with("pipe:["));
-        assert_eq!(thread.skip_reason, None);
+        assert!(matches!(thread.access, Access::AtRest(_)));
         assert!(thread.started_at.unwrap().ends_with('Z'));
         assert_eq!(thread.policy.as_deref(), Some("other"));
     }
@@ -238,14 +317,38 @@ mod tests {
             let (mut reader, _writer) = io::pipe().unwrap();
             drop(reader.read(&mut [0]));
         });
-        let thread = waiting_for(tid, |waiting| waiting.call == "read");
-        assert!(thread.skip_reason.unwrap().starts_with("it blocks the capture signal"));
-        let open = thread_that(|| {
+        waiting_for(tid, |waiting| waiting.call == "read");
+        let reason = skip_reason(tid, Some(CAPTURE_SIGNAL)).unwrap();
+        assert!(reason.starts_with("it blocks the capture signal"), "{reason}");
+        let open = parked();
+        waiting_for(open, |waiting| waiting.call == "futex");
+        assert_eq!(skip_reason(open, Some(CAPTURE_SIGNAL)), None);
+    }
+
+    fn parked() -> u32 {
+        thread_that(|| {
             loop {
                 thread::park();
             }
-        });
-        assert_eq!(waiting_for(open, |waiting| waiting.call == "futex").skip_reason, None);
+        })
+    }
+
+    #[test]
+    fn what_other_threads_change_of_a_blocked_thread_is_read_again() {
+        let tid = parked();
+        let thread = waiting_for(tid, |waiting| waiting.call == "futex");
+        let Access::AtRest(rest) = thread.access else { panic!("{thread:?}") };
+        std::fs::write(format!("/proc/self/task/{tid}/comm"), "of another").unwrap();
+        let again = waiting_for(tid, |_| true);
+        let Access::AtRest(now) = again.access else { panic!("{again:?}") };
+        assert_eq!(now, rest, "it has not run");
+        assert_eq!(again.name, "of another");
+        assert_eq!(info(tid, None).name, again.name);
+        let facts = |thread: &ThreadInfo| {
+            let ThreadInfo { state, cpu_user_ms, cpu_system_ms, policy, last_cpu, waiting, .. } = thread;
+            format!("{state:?} {cpu_user_ms:?} {cpu_system_ms:?} {policy:?} {last_cpu:?} {waiting:?}")
+        };
+        assert_eq!(facts(&again), facts(&thread));
     }
 
     #[test]

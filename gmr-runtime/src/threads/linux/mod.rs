@@ -2,6 +2,10 @@
 
 mod descriptors;
 mod list;
+mod rest;
 mod syscalls;
 
-pub(crate) use list::{info, list};
+pub(crate) use list::{info, list, skip_reason};
+#[cfg(test)]
+pub(crate) use rest::parse as rest_of_line;
+pub(crate) use rest::{Observer, Rest};

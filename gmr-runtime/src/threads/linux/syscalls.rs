@@ -7,7 +7,7 @@ use crate::model::Waiting;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Call {
     number: i64,
-    arguments: [u64; 6],
+    pub(super) arguments: [u64; 6],
 }
 
 /// What the first argument of a system call is.

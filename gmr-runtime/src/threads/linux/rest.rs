@@ -1,0 +1,174 @@
+//! Whether a thread has run: its CPU clock, and the registers and the system call that the kernel
+//! shows of a thread that is blocked.
+//!
+//! A thread whose CPU clock is where it was has not run, so its stack and its registers are what
+//! they were. The kernel shows a thread that was woken and has not run yet as running.
+
+use std::io;
+
+use super::syscalls::{self, Call};
+use crate::sys::linux::scheduler;
+use crate::sys::procfs::Directory;
+
+/// A moment at which a thread did not run. It has not run between two moments that are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// The inode of the thread's directory. It distinguishes the thread from an earlier one with
+    /// the same id.
+    inode: u64,
+    /// The CPU time that it had used, in nanoseconds.
+    cpu_time: u64,
+    /// The system call that it is blocked in. `None` if it is blocked outside of one, for example
+    /// by a page fault, or stopped there.
+    pub(super) call: Option<Call>,
+    sp: u64,
+    ip: u64,
+}
+
+impl Rest {
+    /// The stack pointer.
+    pub(crate) fn sp(&self) -> u64 {
+        self.sp
+    }
+
+    /// The instruction pointer.
+    pub(crate) fn ip(&self) -> u64 {
+        self.ip
+    }
+
+    /// The arguments of the system call, which are still in their registers.
+    pub(crate) fn arguments(&self) -> Option<[u64; 6]> {
+        self.call.map(|call| call.arguments)
+    }
+}
+
+/// Reads whether threads of this process have run.
+pub(crate) struct Observer {
+    directory: Directory,
+}
+
+impl Observer {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { directory: Directory::open("/proc/self/task")? })
+    }
+
+    /// The present moment of a thread, `None` if it runs or has ended.
+    ///
+    /// # Errors
+    /// If the kernel does not show what a thread is blocked in.
+    pub(crate) fn observe(&mut self, tid: u32, inode: u64) -> io::Result<Option<Rest>> {
+        // The clock first: whatever is read after it, and found to be the same before the clock is
+        // read again, belongs to one moment.
+        let cpu_time = scheduler::cpu_time(tid);
+        let text = self.directory.read(&format!("{tid}/syscall"))?;
+        Ok(cpu_time.and_then(|cpu_time| parse(&text, inode, cpu_time)))
+    }
+
+    /// Observes the same thread again.
+    pub(crate) fn observe_again(&mut self, tid: u32, rest: &Rest) -> Option<Rest> {
+        self.observe(tid, rest.inode).ok()?
+    }
+
+    /// Whether the thread has not run since this moment.
+    pub(crate) fn is_unchanged(&mut self, tid: u32, rest: &Rest) -> bool {
+        // The clock last; see `observe`.
+        let text = self.directory.read(&format!("{tid}/syscall"));
+        let now = text.ok().and_then(|text| parse(&text, rest.inode, rest.cpu_time));
+        now.as_ref() == Some(rest) && scheduler::cpu_time(tid) == Some(rest.cpu_time)
+    }
+
+    /// The directory that it reads from.
+    pub(super) fn directory(&mut self) -> &mut Directory {
+        &mut self.directory
+    }
+}
+
+/// Parses a line of the kernel's file: `running`, or the system call with its arguments, or -1;
+/// then the stack pointer and the instruction pointer. A thread that has ended has neither.
+pub(crate) fn parse(line: &str, inode: u64, cpu_time: u64) -> Option<Rest> {
+    let mut words = line.split_ascii_whitespace().rev();
+    let mut register = || u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok();
+    let (ip, sp) = (register()?, register()?);
+    let call = syscalls::parse(line);
+    let is_blocked = call.is_some() || line.starts_with("-1 ");
+    (is_blocked && sp != 0).then_some(Rest { inode, cpu_time, call, sp, ip })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sys::current_tid;
+    use crate::sys::mutation::damaged_text;
+
+    const LINE: &str = "202 0x5 0x7f01 0x1 0x0 0x0 0x0 0x7ffd 0x7f02\n";
+
+    #[test]
+    fn a_blocked_thread_has_a_stack_pointer() {
+        let rest = parse(LINE, 1, 2).unwrap();
+        assert_eq!((rest.sp(), rest.ip()), (0x7ffd, 0x7f02));
+        assert_eq!(rest.arguments(), Some([5, 0x7f01, 1, 0, 0, 0]));
+        let outside = parse("-1 0x7ffd 0x7f02\n", 1, 2).unwrap();
+        assert_eq!((outside.sp(), outside.ip(), outside.arguments()), (0x7ffd, 0x7f02, None));
+        // Running, ended, and malformed.
+        for line in ["running\n", "-1 0x0 0x0\n", "", "202 0x7ffd 0x7f02\n", "-1 7ffd 7f02\n"] {
+            assert_eq!(parse(line, 1, 2), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn moments_differ_by_each_of_their_parts() {
+        let rest = parse(LINE, 1, 2);
+        assert_eq!(parse(LINE, 1, 2), rest);
+        assert_ne!(parse(LINE, 3, 2), rest, "another thread with this id");
+        assert_ne!(parse(LINE, 1, 3), rest, "it has run");
+        for (from, to) in [("202", "203"), ("0x7f01", "0x7f11"), ("0x7ffd", "0x7ffe"), ("0x7f02", "0x7f03")] {
+            assert_ne!(parse(&LINE.replace(from, to), 1, 2), rest, "{from}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_line_is_parsed_without_panics(text in damaged_text(LINE)) {
+            prop_assert!(parse(&text, 1, 2).is_none_or(|rest| rest.sp() != 0));
+        }
+    }
+
+    #[test]
+    fn a_thread_that_runs_between_two_looks_has_changed() {
+        let (send_tid, tid) = mpsc::channel();
+        let (wake, woken) = mpsc::channel();
+        thread::spawn(move || {
+            send_tid.send(current_tid()).unwrap();
+            while woken.recv().is_ok() {
+                send_tid.send(current_tid()).unwrap();
+            }
+        });
+        let other = tid.recv().unwrap();
+        let mut observer = Observer::new().unwrap();
+        let mut at_rest = || {
+            loop {
+                if let Some(rest) = observer.observe(other, 1).unwrap()
+                    && observer.is_unchanged(other, &rest)
+                {
+                    break rest;
+                }
+                thread::yield_now();
+            }
+        };
+        let before = at_rest();
+        assert_eq!(at_rest(), before);
+        wake.send(()).unwrap();
+        tid.recv().unwrap();
+        // Blocked at the same place, but it has run.
+        let after = at_rest();
+        assert_ne!(after, before);
+        assert_eq!((after.sp(), after.ip()), (before.sp(), before.ip()));
+        assert!(!observer.is_unchanged(other, &before));
+        assert!(observer.observe(0x3fff_ffff, 1).is_err());
+    }
+}
