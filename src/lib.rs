@@ -198,6 +198,7 @@
 //! | `xml` | reports as XML |
 //! | `html` | reports as an HTML page |
 //! | `axum` | reports over HTTP; enables `html` and `json` |
+//! | `cpp` | names of functions in C++ as in their source |
 //!
 //! # Safety
 //!

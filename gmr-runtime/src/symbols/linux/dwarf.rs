@@ -14,6 +14,7 @@ use gimli::{
     UnitSectionOffset,
 };
 
+use super::demangle::demangled;
 use super::index::{self, Found};
 use super::parallel;
 use super::reading::{Dwarf, Reader, in_range, text};
@@ -473,11 +474,6 @@ fn read_at<'a>(unit: &Unit<Reader<'a>>, offset: UnitOffset) -> Option<Function<'
     let mut entries = unit.entries_raw(Some(offset)).ok()?;
     let abbreviation = entries.read_abbreviation().ok()??;
     Function::read(&mut entries, abbreviation.attributes()).ok()
-}
-
-/// A Rust name without mangling and hash; any other name unchanged.
-pub(super) fn demangled(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
 }
 
 #[cfg(test)]

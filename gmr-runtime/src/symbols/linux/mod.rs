@@ -1,6 +1,7 @@
 //! Linux: ELF files with DWARF debug information.
 
 mod debug_files;
+mod demangle;
 mod dwarf;
 mod index;
 mod md5;

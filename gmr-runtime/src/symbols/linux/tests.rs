@@ -64,12 +64,16 @@ impl Drop for Workshop {
 
 /// What is found all over the program's own functions, and what is said to be missing.
 fn found_in(path: &Path) -> (Found, Option<String>) {
+    found_where(path, |name| name.contains("5split5stock") || name.contains("split..stock"))
+}
+
+/// The same of the functions with these names in the symbol table.
+fn found_where(path: &Path, own: impl Fn(&str) -> bool) -> (Found, Option<String>) {
     let bytes = fs::read(path).unwrap();
     let file = Elf::parse(&*bytes).unwrap();
-    let own = |name: &str| name.contains("5split5stock") || name.contains("split..stock");
     let functions: Vec<(String, u64, u64)> = file
         .symbols()
-        .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.name().is_ok_and(own))
+        .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.name().is_ok_and(&own))
         .map(|symbol| (symbol.name().unwrap().to_owned(), symbol.address(), symbol.size()))
         .collect();
     assert!(!functions.is_empty());
@@ -224,4 +228,29 @@ fn source_lines_are_those_that_were_compiled() {
         fs::write(&source, text).unwrap();
         assert_eq!(lines(), Vec::<String>::new(), "DWARF {version}");
     }
+}
+
+#[test]
+fn names_that_dwz_has_moved_to_another_file_are_found_there() {
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata");
+    let path = Path::new(data).join("small-c-dwz.so");
+    let (found, missing) = found_where(&path, |name| name == "entry");
+    assert_eq!(missing, None);
+    let names = functions(&found);
+    assert!(["entry", "sum", "doubled"].iter().all(|name| names.contains(name)), "{names:?}");
+    assert!(found.values().flatten().all(|(function, _, line, _)| function.is_some() && line.is_some()));
+
+    // Alone, it says so; and its own names stay.
+    let workshop = Workshop::new("dwz");
+    let alone = workshop.0.join("small-c-dwz.so");
+    fs::copy(&path, &alone).unwrap();
+    let (found, missing) = found_where(&alone, |name| name == "entry");
+    assert_eq!(
+        missing.unwrap(),
+        "names may be missing: the supplementary file small-c-dwz.debug was not found"
+    );
+    assert_eq!(functions(&found), ["entry"]);
+    // Another file of that name is not taken for it.
+    fs::copy(&path, workshop.0.join("small-c-dwz.debug")).unwrap();
+    assert!(found_where(&alone, |name| name == "entry").1.is_some());
 }
