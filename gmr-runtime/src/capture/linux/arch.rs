@@ -3,13 +3,16 @@
 
 #![allow(unsafe_code)]
 
-pub(super) use imp::{COUNT, FRAME_POINTER, STACK_POINTER, interrupted};
+pub(super) use imp::{
+    COUNT, FRAME_POINTER, KERNEL_FRAME_FIRST, SIGRETURN, STACK_POINTER, interrupted, name, without_signature,
+};
+use imp::{INTERRUPTED, PRESERVED};
 
 /// The registers of a frame, by their DWARF numbers. Each one is known or unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Registers {
     ip: u64,
-    /// An unknown one is 0.
+    /// That of an unknown one means nothing.
     values: [u64; COUNT],
     /// A bit for each known one.
     known: u64,
@@ -22,7 +25,6 @@ impl Registers {
     }
 
     /// Those that the kernel shows of a blocked thread: the other ones are unknown.
-    #[allow(dead_code, reason = "threads at rest are signalled too so far")]
     pub(super) fn at_rest(ip: u64, sp: u64) -> Self {
         let mut registers = Self { ip, values: [0; COUNT], known: 0 };
         registers.set(STACK_POINTER, Some(sp));
@@ -34,14 +36,28 @@ impl Registers {
         self.ip
     }
 
+    pub(super) fn set_ip(&mut self, ip: u64) {
+        self.ip = ip;
+    }
+
     /// The stack pointer, which is always known.
     pub(super) fn sp(&self) -> u64 {
         self.values[STACK_POINTER]
     }
 
-    /// The values of all registers; 0 for those that are unknown.
+    /// The values of all registers; those that are unknown mean nothing.
     pub(super) fn values(&self) -> &[u64; COUNT] {
         &self.values
+    }
+
+    /// Whether no register is unknown.
+    pub(super) fn are_all_known(&self) -> bool {
+        self.known == u64::MAX >> (64 - COUNT)
+    }
+
+    /// Marks those as unknown that a function need not preserve for its caller.
+    pub(super) fn forget_scratch(&mut self) {
+        self.known &= PRESERVED;
     }
 
     /// The value of a register, if it is known.
@@ -70,27 +86,28 @@ pub(super) struct SignalFrame {
 /// The registers of the code that a signal handler interrupted, from the signal frame at `frame`.
 /// The kernel writes it for the return from the handler (`rt_sigframe` in the kernel's
 /// `arch/*/include` and `kernel/signal.c`); its layout is part of the kernel's stable interface.
-pub(super) fn saved_by_signal(frame: u64, mut read: impl FnMut(u64) -> Result<u64, ()>) -> Option<Registers> {
-    let mut at = |offset: u64| read(frame.checked_add(offset)?).ok();
+///
+/// # Errors
+/// If `read` returns one: its memory is not there.
+pub(super) fn saved_by_signal<E>(
+    frame: u64,
+    mut read: impl FnMut(u64) -> Result<u64, E>,
+) -> Result<Registers, E> {
+    let mut at = |offset: u64| read(frame.wrapping_add(offset));
     let mut values = [0; COUNT];
     for (value, offset) in values.iter_mut().zip(INTERRUPTED.registers) {
         *value = at(offset)?;
     }
-    Some(Registers::all(at(INTERRUPTED.ip)?, values))
+    Ok(Registers::all(at(INTERRUPTED.ip)?, values))
+}
+
+fn name_of(register: usize, name: fn(gimli::Register) -> Option<&'static str>) -> &'static str {
+    u16::try_from(register).ok().and_then(|register| name(gimli::Register(register))).unwrap_or("a register")
 }
 
 #[cfg(target_arch = "x86_64")]
 mod imp {
-    use super::{Registers, SignalFrame};
-
-    pub(crate) type Unwinder<D> = framehop::x86_64::UnwinderX86_64<D>;
-    pub(crate) type Cache = framehop::x86_64::CacheX86_64;
-    type UnwindRegisters = framehop::x86_64::UnwindRegsX86_64;
-
-    pub(crate) fn for_unwinder(registers: Registers, _max_code_address: u64) -> UnwindRegisters {
-        let fp = registers.get(FRAME_POINTER).unwrap_or(super::UNKNOWN);
-        UnwindRegisters::new(registers.ip(), registers.sp(), fp)
-    }
+    use super::{Registers, SignalFrame, name_of};
 
     /// `rax` to `r15`; the return address would be the next one.
     pub(crate) const COUNT: usize = 16;
@@ -98,6 +115,25 @@ mod imp {
     pub(crate) const STACK_POINTER: usize = 7;
     /// `rbp`
     pub(crate) const FRAME_POINTER: usize = 6;
+    /// `rbx`, `rbp`, `rsp`, `r12` to `r15`
+    pub(super) const PRESERVED: u64 = 0xf0c8;
+
+    /// `mov rax, 15; syscall`: the code of `__restore_rt` in the C libraries.
+    pub(crate) const SIGRETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+
+    /// The tables of the C library say where the kernel saved all registers, so they are used where
+    /// they are there.
+    pub(crate) const KERNEL_FRAME_FIRST: bool = false;
+
+    /// The name of a register.
+    pub(crate) fn name(register: usize) -> &'static str {
+        name_of(register, gimli::X86_64::register_name)
+    }
+
+    /// A code address: nothing is added to it.
+    pub(crate) fn without_signature(address: u64, _highest_code: u64) -> u64 {
+        address
+    }
 
     /// The place of each register in the kernel's order.
     pub(super) const IN_CONTEXT: [libc::c_int; COUNT] = [
@@ -146,30 +182,36 @@ mod imp {
 
 #[cfg(target_arch = "aarch64")]
 mod imp {
-    use framehop::aarch64::PtrAuthMask;
-
-    use super::{Registers, SignalFrame};
-
-    pub(crate) type Unwinder<D> = framehop::aarch64::UnwinderAarch64<D>;
-    pub(crate) type Cache = framehop::aarch64::CacheAarch64;
-    type UnwindRegisters = framehop::aarch64::UnwindRegsAarch64;
-
-    /// The highest known code address determines which bits of a return address are a signature
-    /// (pointer authentication). Where no code is known, none are stripped.
-    pub(crate) fn for_unwinder(registers: Registers, max_code_address: u64) -> UnwindRegisters {
-        let mask = match max_code_address {
-            0 => PtrAuthMask::new_no_strip(),
-            highest => PtrAuthMask::from_max_known_address(highest),
-        };
-        let [fp, lr] = [29, 30].map(|register| registers.get(register).unwrap_or(super::UNKNOWN));
-        UnwindRegisters::new_with_ptr_auth_mask(mask, lr, registers.sp(), fp)
-    }
+    use super::{Registers, SignalFrame, name_of};
 
     /// `x0` to `x30`, and `sp`.
     pub(crate) const COUNT: usize = 32;
     pub(crate) const STACK_POINTER: usize = 31;
     /// `x29`
     pub(crate) const FRAME_POINTER: usize = 29;
+    /// `x19` to `x29`, `sp`. The link register is that of the frame's own caller by now.
+    pub(super) const PRESERVED: u64 = 0xbff8_0000;
+
+    /// `mov x8, #139; svc #0`: the code of `__kernel_rt_sigreturn` in the vDSO.
+    pub(crate) const SIGRETURN: [u8; 8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4];
+
+    /// The tables of the vDSO lead from a signal handler to the caller of the code that it
+    /// interrupted, and leave that code out.
+    pub(crate) const KERNEL_FRAME_FIRST: bool = true;
+
+    /// The name of a register.
+    pub(crate) fn name(register: usize) -> &'static str {
+        name_of(register, gimli::AArch64::register_name)
+    }
+
+    /// A code address without the signature that pointer authentication adds in the bits above
+    /// those of any address of code. Where no code is known, nothing is removed.
+    pub(crate) fn without_signature(address: u64, highest_code: u64) -> u64 {
+        match highest_code {
+            0 => address,
+            highest => address & u64::MAX >> highest.leading_zeros(),
+        }
+    }
 
     /// The registers of the interrupted code.
     ///
@@ -199,17 +241,6 @@ mod imp {
             offsets
         },
     };
-}
-
-use imp::INTERRUPTED;
-pub(super) use imp::{Cache, Unwinder, for_unwinder};
-
-/// Stands for an unknown register: no address near it is mapped, so using it fails.
-const UNKNOWN: u64 = 0xdead_0000_0000_0000;
-
-/// Whether reading from this address was the use of an unknown register.
-pub(super) fn is_of_unknown_register(address: u64) -> bool {
-    address.abs_diff(UNKNOWN) < 1 << 32
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::handler::{Answer, Envelope, Progress, TABLE};
 use super::signals;
 pub(crate) use super::timing::take_times;
-use super::unwind::{Unwinder, Unwound};
+use super::unwind::{Shared, Unwinder};
 use crate::capture::Trace;
 use crate::sys::Modules;
 use crate::sys::linux::memory;
@@ -32,18 +32,11 @@ impl Specimen {
         let answer = request(tid, &mut copy);
         copy.truncate(answer.copied);
         let modules = Modules::load();
-        Self {
-            unwinder: Unwinder::new(modules.all(), signals::trampoline(modules.all())),
-            modules,
-            answer,
-            copy,
-        }
+        Self { unwinder: Unwinder::new(&Shared::new(modules.all())), modules, answer, copy }
     }
 
     pub(crate) fn unwind(&mut self) -> Trace {
-        match self.unwinder.unwind(self.answer.registers, &[(self.answer.registers.sp(), &self.copy)]) {
-            Unwound::Ended(trace) | Unwound::Incomplete(trace, _) | Unwound::Uncertain(trace) => trace,
-        }
+        self.unwinder.unwind(self.answer.registers, &[(self.answer.registers.sp(), &self.copy)]).into_trace()
     }
 }
 

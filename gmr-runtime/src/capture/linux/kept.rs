@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, TryLockError};
 
 use crate::capture::{Address, Trace};
-use crate::sys::{Module, Modules};
+use crate::sys::Modules;
 use crate::threads::linux::Rest;
 
 static LAST: Mutex<Kept> = Mutex::new(Kept { modules: 0, stacks: Vec::new() });
@@ -94,9 +94,7 @@ fn within_limits(stacks: impl Iterator<Item = (u32, Rest, Trace)>) -> Vec<Stack>
 /// Tells one set of modules from another.
 fn hash(modules: &Modules) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for Module { path, range, bias, build_id, .. } in modules.all() {
-        (path, range.start, range.end, bias, build_id).hash(&mut hasher);
-    }
+    modules.all().hash(&mut hasher);
     hasher.finish()
 }
 

@@ -14,7 +14,7 @@ use super::at_rest::{self, Outcome};
 use super::by_signal::{Extent, Pieces, Signaller, Target};
 use super::kept::Kept;
 use super::signals;
-use super::unwind::{Unwinder, Unwound};
+use super::unwind::{Shared, Unwinder, Unwound};
 use crate::capture::{Address, Trace};
 use crate::model::Taken;
 use crate::sys::Modules;
@@ -156,8 +156,8 @@ impl Session {
         if blocked.is_empty() && open.is_empty() && skipped.is_empty() {
             return (traces, rests);
         }
-        let trampoline = signals::trampoline(modules.all());
-        let unwinder = || Unwinder::new(modules.all(), trampoline);
+        let shared = Shared::new(modules.all());
+        let unwinder = || Unwinder::new(&shared);
         let mut left = Vec::new();
         for (index, outcome) in at_rest::read(&blocked, unwinder, self.signaller.deadline) {
             match outcome {

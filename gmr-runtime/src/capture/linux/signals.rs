@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::handler;
-use crate::sys::Module;
 use crate::sys::linux::{memory, signal_masks};
 use crate::sys::timed_mutex::TimedMutex;
 
@@ -102,39 +101,6 @@ fn claim(avoid: Option<i32>) -> io::Result<i32> {
 /// Whether our handler is still installed on `signal`: the program may have replaced it since.
 pub(super) fn is_ours(signal: i32) -> bool {
     disposition(signal).is_ok_and(|action| action == handler::on_signal as *const () as usize)
-}
-
-/// `mov x8, #139; svc #0`: the code of `__kernel_rt_sigreturn` in the vDSO on aarch64.
-const SIGRETURN: [u8; 8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4];
-
-/// The address of the code that a signal handler returns to, which makes the kernel restore the
-/// interrupted registers: the C library's function registered with the kernel, or the kernel's own
-/// in the vDSO.
-pub(super) fn trampoline(modules: &[Module]) -> Option<u64> {
-    // The kernel's structure. Not all C libraries return `restorer` from their own functions.
-    #[repr(C)]
-    #[derive(Default)]
-    struct Action {
-        handler: usize,
-        flags: u64,
-        restorer: u64,
-        mask: u64,
-    }
-    let mut action = Action::default();
-    let size = size_of_val(&action.mask);
-    // SAFETY: with a null new action, the call only writes the current one. `Action` has the layout
-    // of the kernel's structure for a mask of this size.
-    let result = unsafe {
-        libc::syscall(libc::SYS_rt_sigaction, capture_signal()?, null::<Action>(), &raw mut action, size)
-    };
-    if result == 0 && action.restorer != 0 && cfg!(target_arch = "x86_64") {
-        return Some(action.restorer);
-    }
-    let vdso = modules.iter().find(|module| module.path == "[vdso]")?;
-    let code =
-        memory::read_exact(vdso.range.start, usize::try_from(vdso.range.end - vdso.range.start).ok()?)?;
-    let offset = code.windows(SIGRETURN.len()).position(|window| window == SIGRETURN)?;
-    Some(vdso.range.start + offset as u64)
 }
 
 fn disposition(signal: i32) -> io::Result<usize> {

@@ -23,6 +23,8 @@ pub(crate) struct Mapping {
 // SAFETY: it owns its mapping, which belongs to no thread; through a shared reference it only gives
 // out its address and length.
 unsafe impl Send for Mapping {}
+// SAFETY: as above. What is read or written through the address is up to whoever does it.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Zeroed memory without reserved swap space, for a buffer of which only a part may be used.

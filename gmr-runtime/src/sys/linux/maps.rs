@@ -10,10 +10,30 @@ use std::ops::Range;
 pub(crate) struct Region<'a> {
     pub(crate) range: Range<u64>,
     pub(crate) readable: bool,
+    pub(crate) executable: bool,
     /// The offset in its file at which it begins.
     pub(crate) offset: u64,
+    /// The file, if there is one.
+    pub(crate) file: Option<FileId>,
     /// The path as the kernel shows it, or a name in brackets; empty for memory that has neither.
     pub(crate) path: &'a str,
+}
+
+/// What tells a file from all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+impl FileId {
+    /// Parses `major:minor`, both hexadecimal, and an inode. Memory without a file has inode 0.
+    fn parse(device: &str, inode: &str) -> Option<Self> {
+        let (major, minor) = device.split_once(':')?;
+        let [major, minor] = [major, minor].map(|number| u32::from_str_radix(number, 16).ok());
+        let inode = inode.parse().ok().filter(|&inode| inode != 0)?;
+        Some(Self { device: rustix::fs::makedev(major?, minor?), inode })
+    }
 }
 
 impl<'a> Region<'a> {
@@ -24,11 +44,16 @@ impl<'a> Region<'a> {
         let (start, end) = fields.next()?.split_once('-')?;
         let permissions = fields.next()?;
         let offset = hexadecimal(fields.next()?)?;
+        let (device, inode) = (fields.next()?, fields.next()?);
+        // There may be several spaces before the path.
+        let path = fields.next()?.trim_start();
         Some(Self {
             range: hexadecimal(start)?..hexadecimal(end)?,
             readable: permissions.starts_with('r'),
+            executable: permissions.as_bytes().get(2) == Some(&b'x'),
             offset,
-            path: fields.nth(2)?.trim_start(),
+            file: FileId::parse(device, inode),
+            path,
         })
     }
 }
@@ -69,10 +94,18 @@ mod tests {
     fn a_line_is_parsed() {
         let line = "7f10000-7f12000 r-xp 00001000 fe:00 4711      /opt/a b/lib.so (deleted)\n";
         let path = "/opt/a b/lib.so (deleted)";
-        let region = Region { range: 0x7f1_0000..0x7f1_2000, readable: true, offset: 0x1000, path };
+        let region = Region {
+            range: 0x7f1_0000..0x7f1_2000,
+            readable: true,
+            executable: true,
+            offset: 0x1000,
+            file: Some(FileId { device: 0xfe00, inode: 4711 }),
+            path,
+        };
         assert_eq!(Region::parse(line), Some(region));
         let without_path = Region::parse("7f10000-7f12000 ---p 00000000 00:00 0 \n").unwrap();
-        assert_eq!((without_path.readable, without_path.path), (false, ""));
+        assert_eq!((without_path.readable, without_path.executable), (false, false));
+        assert_eq!((without_path.file, without_path.path), (None, ""));
         assert_eq!(Region::parse("no line of a map"), None);
     }
 

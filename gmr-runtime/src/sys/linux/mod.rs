@@ -4,6 +4,7 @@ pub(crate) mod descriptor_table;
 pub(crate) mod mapping;
 pub(crate) mod maps;
 pub(crate) mod memory;
+pub(crate) mod module_files;
 pub(crate) mod modules;
 pub(crate) mod parallel;
 pub(crate) mod scheduler;

@@ -11,7 +11,7 @@ use object::elf;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader};
 
 use super::mapping::MappedBytes;
-use super::maps::{self, Region};
+use super::maps::{self, FileId, Region};
 use super::memory;
 
 type Header = elf::FileHeader64<NativeEndian>;
@@ -22,13 +22,16 @@ pub(crate) struct Modules {
     list: Vec<Module>,
 }
 
-/// One executable, library, or the vDSO.
-#[derive(Debug, Clone, Default)]
+/// One executable, library, or the vDSO: an image whose code is mapped to be run. A file that is
+/// merely mapped, to be read, is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Module {
     /// The path as the kernel shows it.
     pub(crate) path: String,
-    /// The addresses that its segments cover.
-    pub(crate) range: Range<u64>,
+    /// The addresses of its code in memory, in ascending order.
+    pub(crate) code: Vec<Range<u64>>,
+    /// Its file, if it has one.
+    pub(crate) file: Option<FileId>,
     /// What to add to an address in its file to get the address in memory.
     pub(crate) bias: u64,
     /// The GNU build-id, in hexadecimal.
@@ -45,21 +48,34 @@ impl Modules {
     /// out; its frames then have no module.
     pub(crate) fn load() -> Self {
         let mut starts = Vec::new();
+        let mut code = Vec::new();
         let _: Option<()> = maps::find(|region| {
             if is_start_of_image(&region) {
-                starts.push((region.range.start, region.path.to_owned()));
+                starts.push((region.range.start, region.file, region.path.to_owned()));
+            }
+            if region.executable {
+                code.push(Mapped { range: region.range, offset: region.offset, file: region.file });
             }
             None
         });
-        let mut list: Vec<Module> =
-            starts.into_iter().filter_map(|(start, path)| Module::read(start, path)).collect();
-        list.sort_by_key(|module| module.range.start);
+        // A program may have mapped thousands of files to read them.
+        starts.retain(|(start, file, _)| match file {
+            Some(_) => code.iter().any(|mapped| mapped.file == *file),
+            None => code.iter().any(|mapped| mapped.range.start == *start),
+        });
+        let modules = starts.into_iter().filter_map(|(start, file, path)| {
+            let (module, segments) = Module::image(start, path)?;
+            let code = clipped(&segments, module.bias, start, file, &code);
+            (!code.is_empty()).then_some(Module { code, file, ..module })
+        });
+        let mut list: Vec<Module> = modules.collect();
+        list.sort_by_key(Module::start);
         Self { list }
     }
 
     /// The module that covers this address.
     pub(crate) fn find(&self, address: u64) -> Option<&Module> {
-        let after = self.list.partition_point(|module| module.range.start <= address);
+        let after = self.list.partition_point(|module| module.start() <= address);
         self.list[..after].last().filter(|module| module.covers(address))
     }
 
@@ -74,15 +90,79 @@ impl Modules {
     }
 }
 
+/// A mapping of code.
+#[derive(Debug)]
+struct Mapped {
+    range: Range<u64>,
+    /// The offset in its file at which it begins.
+    offset: u64,
+    file: Option<FileId>,
+}
+
 /// Whether an image begins here: the mapping of a file's beginning, or the vDSO.
 fn is_start_of_image(region: &Region<'_>) -> bool {
     let image = region.path.starts_with('/') || region.path == "[vdso]";
     image && region.readable && region.offset == 0
 }
 
+/// The mapped parts of these segments of the image that begins at `start`. What else is mapped
+/// between them, such as generated code, is not the image's.
+fn clipped(
+    segments: &[Segment],
+    bias: u64,
+    start: u64,
+    file: Option<FileId>,
+    mapped: &[Mapped],
+) -> Vec<Range<u64>> {
+    let belongs = |mapped: &&Mapped| {
+        // The vDSO is one mapping, of no file.
+        (file.is_none() && mapped.range.start == start)
+            || (file.is_some()
+                && mapped.file == file
+                && segments.iter().any(|segment| segment.holds(mapped, bias)))
+    };
+    mapped.iter().filter(belongs).map(|mapped| mapped.range.clone()).collect()
+}
+
+/// A segment of code, with addresses as in the file.
+#[derive(Debug)]
+struct Segment {
+    address: u64,
+    length: u64,
+    offset: u64,
+}
+
+impl Segment {
+    /// Whether a mapping is this segment, or a part of it, loaded with this bias.
+    fn holds(&self, mapped: &Mapped, bias: u64) -> bool {
+        // The kernel maps whole pages, so it can begin before the segment, and end after it.
+        let [start, end] = [mapped.range.start, mapped.range.end].map(|address| address.wrapping_sub(bias));
+        start < self.address.saturating_add(self.length)
+            && self.address < end
+            && mapped.offset.wrapping_sub(start) == self.offset.wrapping_sub(self.address)
+    }
+}
+
+/// The bits of an address that are its offset within a page of the smallest size.
+const PAGE_MASK: u64 = 0xfff;
+
 impl Module {
-    /// Reads the image that begins at this address.
+    /// Reads the image that begins at this address, and takes all of its segments of code to be
+    /// mapped.
+    #[cfg(any(test, feature = "__fuzz"))]
     pub(crate) fn read(start: u64, path: String) -> Option<Self> {
+        let (module, segments) = Self::image(start, path)?;
+        let range = |segment: Segment| {
+            let start = segment.address.wrapping_add(module.bias);
+            start..start.saturating_add(segment.length)
+        };
+        let mut code: Vec<Range<u64>> = segments.into_iter().map(range).collect();
+        code.sort_by_key(|range| range.start);
+        Some(Self { code, ..module })
+    }
+
+    /// Reads the headers of the image that begins at this address, and returns its segments of code.
+    fn image(start: u64, path: String) -> Option<(Self, Vec<Segment>)> {
         let header = memory::read_exact(start, size_of::<Header>())?;
         let header = Header::parse(&*header).ok()?;
         let endian = NativeEndian;
@@ -101,15 +181,19 @@ impl Module {
             })
             .collect();
         let first = loaded.iter().map(|segment| segment.start).min()?;
-        let last = loaded.iter().map(|segment| segment.end).max()?;
         // The first segment begins where the file does, except for its alignment within a page.
-        let bias = start.wrapping_sub(first & !0xfff);
-        let mut module =
-            Self { path, range: first.wrapping_add(bias)..last.wrapping_add(bias), bias, ..Self::default() };
+        let bias = start.wrapping_sub(first & !PAGE_MASK);
+        let mut module = Self { path, bias, ..Self::default() };
+        let mut code = Vec::new();
         for segment in segments {
             let range =
                 segment.p_vaddr(endian)..segment.p_vaddr(endian).saturating_add(segment.p_memsz(endian));
             match segment.p_type(endian) {
+                elf::PT_LOAD if segment.p_flags(endian).contains(elf::PF_X) => code.push(Segment {
+                    address: range.start,
+                    length: segment.p_memsz(endian),
+                    offset: segment.p_offset(endian),
+                }),
                 elf::PT_GNU_EH_FRAME => {
                     module.eh_frame_limit = loaded
                         .iter()
@@ -123,12 +207,17 @@ impl Module {
                 _ => {}
             }
         }
-        Some(module)
+        Some((module, code))
     }
 
-    /// Whether the address is in one of its segments, or between them.
+    /// Whether this is an address of its code.
     pub(crate) fn covers(&self, address: u64) -> bool {
-        self.range.contains(&address)
+        self.code.iter().any(|range| range.contains(&address))
+    }
+
+    /// Where its code begins.
+    fn start(&self) -> u64 {
+        self.code.first().map_or(0, |range| range.start)
     }
 
     /// A copy of what is loaded at these addresses of the file.
@@ -155,7 +244,7 @@ impl Module {
     }
 }
 
-fn build_id_in(notes: &[u8]) -> Option<String> {
+pub(super) fn build_id_in(notes: &[u8]) -> Option<String> {
     let mut notes = NoteIterator::<Header>::new(NativeEndian, 4, notes).ok()?;
     while let Ok(Some(note)) = notes.next() {
         if note.name() == elf::ELF_NOTE_GNU && note.n_type(NativeEndian) == elf::NT_GNU_BUILD_ID {
@@ -171,4 +260,42 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: Option<FileId> = Some(FileId { device: 1, inode: 2 });
+
+    #[test]
+    fn only_what_is_mapped_to_be_run_is_code() {
+        let segments = [Segment { address: 0x2010, length: 0x2800, offset: 0x1010 }];
+        let mapped = |range: Range<u64>, offset, file| Mapped { range, offset, file };
+        let bias = 0x7000_0000;
+        let code = [
+            // The segment, of which a page in the middle has become something else.
+            mapped(0x7000_2000..0x7000_3000, 0x1000, FILE),
+            mapped(0x7000_3000..0x7000_4000, 0, None),
+            mapped(0x7000_4000..0x7000_5000, 0x3000, FILE),
+            // Behind the segment, at another offset of the file, of another file.
+            mapped(0x7000_5000..0x7000_6000, 0x4000, FILE),
+            mapped(0x7000_2000..0x7000_3000, 0x2000, FILE),
+            mapped(0x7000_2000..0x7000_3000, 0x1000, Some(FileId { device: 1, inode: 3 })),
+        ];
+        let clipped = clipped(&segments, bias, 0x7000_0000, FILE, &code);
+        assert_eq!(clipped, [0x7000_2000..0x7000_3000, 0x7000_4000..0x7000_5000]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked what is mapped")]
+    fn a_file_that_is_mapped_to_be_read_is_no_module() {
+        let file = std::fs::File::open("/proc/self/exe").unwrap();
+        let mapped = MappedBytes::file(&file).unwrap();
+        let modules = Modules::load();
+        let own = modules.find(only_what_is_mapped_to_be_run_is_code as fn() as usize as u64).unwrap();
+        assert!(modules.find(mapped.as_ptr() as u64).is_none());
+        assert_eq!(modules.all().iter().filter(|module| module.file == own.file).count(), 1);
+        assert!(modules.named("[vdso]").is_some());
+    }
 }

@@ -1,0 +1,372 @@
+//! Unwinds a copy of a stack: from registers to return addresses, by the rules in the unwind tables
+//! of the modules. It has no unsafe code.
+//!
+//! Where there is no rule, or it cannot be applied, the stack ends with a reason. A frame is never
+//! guessed.
+
+#[cfg(any(target_arch = "aarch64", test))]
+mod aarch64;
+mod expression;
+mod instruction;
+mod memory;
+mod prologue;
+mod rule;
+mod rules;
+mod tables;
+#[cfg(any(target_arch = "x86_64", test))]
+mod x86_64;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+pub(super) use self::memory::Piece;
+use self::memory::{Failure, Memory};
+use self::rule::{Caller, Context, NoRule, Rule};
+use self::rules::Rules;
+use self::tables::Tables;
+use super::arch::{self, FRAME_POINTER, Registers};
+use crate::capture::{Address, Trace};
+use crate::sys::Module;
+
+/// A stack with more frames than this is truncated: an endless recursion.
+const MAX_FRAMES: usize = 200_000;
+/// How often a stack may continue below where it was: on the stack that a signal handler or a
+/// coroutine was entered from.
+const MAX_TURNS: usize = 64;
+/// How many rules are kept for the next report. A process has some thousand; one that generates code
+/// all the time would have more and more.
+const MAX_KEPT: usize = 1 << 14;
+
+/// What unwinding needs of the modules. The workers of a capture share it.
+pub(super) struct Shared {
+    tables: Tables,
+    /// Which value of [`Kept`] the rules belong to; `None` if they are not to be kept.
+    generation: Option<u64>,
+}
+
+/// The rules found by earlier captures, which are valid while nothing is loaded or unloaded.
+struct Kept {
+    generation: u64,
+    modules: Vec<Module>,
+    /// Of each unwinder that is not in use.
+    rules: Vec<Rules>,
+}
+
+/// Only tried to lock: in a child process, a thread of the parent may have held it forever.
+static KEPT: Mutex<Kept> = Mutex::new(Kept { generation: 0, modules: Vec::new(), rules: Vec::new() });
+
+impl Shared {
+    /// With the rules that were found earlier, if the modules are still the same.
+    pub(super) fn new(modules: &[Module]) -> Arc<Self> {
+        let generation = KEPT.try_lock().ok().map(|mut kept| {
+            if kept.modules != modules {
+                kept.generation += 1;
+                kept.modules = modules.to_vec();
+                kept.rules.clear();
+            }
+            kept.generation
+        });
+        Arc::new(Self { tables: Tables::new(modules), generation })
+    }
+
+    /// Without rules that were found earlier: for images that are not loaded.
+    #[cfg(any(test, feature = "__fuzz"))]
+    fn forgetful(modules: &[Module]) -> Arc<Self> {
+        Arc::new(Self { tables: Tables::new(modules), generation: None })
+    }
+
+    /// Calls `look` with the kept rules, if there are any that belong to these modules.
+    fn with_kept<T>(&self, look: impl FnOnce(&mut Vec<Rules>) -> T) -> Option<T> {
+        let mut kept = KEPT.try_lock().ok().filter(|kept| Some(kept.generation) == self.generation)?;
+        Some(look(&mut kept.rules))
+    }
+}
+
+/// Unwinds stacks, one after the other.
+pub(super) struct Unwinder {
+    shared: Arc<Shared>,
+    rules: Rules,
+    context: Context,
+    /// All stacks so far. Threads with the same stack, such as those of a pool, share one.
+    seen: HashSet<Arc<[Address]>>,
+    /// The stack that is being unwound.
+    frames: Vec<Address>,
+}
+
+/// The result of unwinding.
+#[derive(Debug)]
+pub(super) enum Unwound {
+    /// Unwound to the thread's first function, or to where there is no rule.
+    Ended(Trace),
+    /// Unwound until this stack address was needed, which is in none of the pieces.
+    Incomplete(Trace, u64),
+    /// Unwound until a register was needed that is unknown; or it was recovered, but the stack does
+    /// not end at the thread's first function, so that this could not be verified. The trace has the
+    /// frames that are certain, and says so.
+    Uncertain(Trace),
+}
+
+impl Unwound {
+    pub(super) fn into_trace(self) -> Trace {
+        match self {
+            Self::Ended(trace) | Self::Incomplete(trace, _) | Self::Uncertain(trace) => trace,
+        }
+    }
+}
+
+/// Why a stack ends before the thread's first function.
+enum End {
+    NoRule(NoRule),
+    Failed(Failure),
+    /// It leads back to a frame that was passed.
+    Cycle,
+    TooLong,
+}
+
+impl Unwinder {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            rules: shared.with_kept(Vec::pop).flatten().unwrap_or_default(),
+            context: Context::new(),
+            seen: HashSet::new(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// Unwinds one stack.
+    pub(super) fn unwind(&mut self, registers: Registers, pieces: &[Piece<'_>]) -> Unwound {
+        self.frames.clear();
+        let mut walk = Walk {
+            memory: Memory::new(pieces),
+            at: Address::Exact(registers.ip()),
+            registers,
+            recovered: None,
+            turns: Vec::new(),
+        };
+        let end = loop {
+            self.frames.push(walk.at);
+            match self.next(&mut walk) {
+                Ok(true) if self.frames.len() < MAX_FRAMES => {}
+                Ok(true) => break End::TooLong,
+                Ok(false) => return Unwound::Ended(self.trace(None)),
+                Err(end) => break end,
+            }
+        };
+        if let End::Failed(Failure::Missing(address)) = end {
+            return Unwound::Incomplete(self.trace(Some(end.to_string())), address);
+        }
+        if let Some(certain) = walk.recovered {
+            self.frames.truncate(certain);
+            let end = End::Failed(Failure::Unknown(FRAME_POINTER));
+            return Unwound::Uncertain(self.trace(Some(end.to_string())));
+        }
+        let trace = self.trace(Some(end.to_string()));
+        match end {
+            End::Failed(Failure::Unknown(_)) if !registers.are_all_known() => Unwound::Uncertain(trace),
+            _ => Unwound::Ended(trace),
+        }
+    }
+
+    /// Goes on to the caller. False if there is none.
+    fn next(&mut self, walk: &mut Walk<'_>) -> Result<bool, End> {
+        let Some(Caller { mut registers, same_stack, is_interrupted }) = self.caller(walk)? else {
+            return Ok(false);
+        };
+        // Tables also say that the caller was interrupted where no signal was involved: where
+        // coroutines begin, so that the caller is looked up by its exact address.
+        if is_interrupted
+            && let (Some(last), Address::Return(address)) = (self.frames.last_mut(), walk.at)
+            && self.rules.returns_from_signal(address)
+        {
+            *last = Address::Signal(address);
+        }
+        registers.set_ip(arch::without_signature(registers.ip(), self.shared.tables.highest_code()));
+        if registers.ip() == 0 {
+            return Ok(false);
+        }
+        let (before, after) = (walk.registers.sp(), registers.sp());
+        // A function that has stored nothing yet has the stack pointer of its caller where a call
+        // stores nothing.
+        let is_leaf = after == before && matches!(walk.at, Address::Exact(_));
+        if after <= before && !is_leaf {
+            let place = (registers.ip(), after);
+            if let Some((_, frames)) = walk.turns.iter().find(|(turn, _)| *turn == place) {
+                self.frames.truncate(*frames);
+                return Err(End::Cycle);
+            }
+            if same_stack || walk.turns.len() == MAX_TURNS {
+                return Err(End::Cycle);
+            }
+            walk.turns.push((place, self.frames.len()));
+        }
+        walk.at =
+            if is_interrupted { Address::Exact(registers.ip()) } else { Address::Return(registers.ip()) };
+        walk.registers = registers;
+        Ok(true)
+    }
+
+    /// The caller of a frame, by the rule for its code. `None` if it is the thread's first function.
+    fn caller(&mut self, walk: &mut Walk<'_>) -> Result<Option<Caller>, End> {
+        let lookup = walk.at.lookup();
+        let rule = self.rules.at(lookup, &self.shared.tables, &mut self.context);
+        let has_own_rule = !arch::KERNEL_FRAME_FIRST && rule.is_ok_and(|rule| rule.is_signal_frame);
+        if let Address::Return(address) = walk.at
+            && !has_own_rule
+            // Without an entry of its own, it may stand behind a function that has one.
+            && rule.map_or(true, |rule| rule.is_signal_frame || rule.function.1 == address)
+            && self.rules.returns_from_signal(address)
+        {
+            let registers = arch::saved_by_signal(walk.registers.sp(), |address| walk.memory.word(address))
+                .map_err(End::Failed)?;
+            return Ok(Some(Caller { registers, same_stack: false, is_interrupted: true }));
+        }
+        let rule = rule.map_err(End::NoRule)?;
+        match self.rules.caller(&rule, &walk.registers, &walk.memory) {
+            Err(Failure::Unknown(FRAME_POINTER)) if walk.registers.get(FRAME_POINTER).is_none() => {
+                let caller = self.recovered_caller(&rule, walk).map_err(End::Failed)?;
+                walk.recovered.get_or_insert(self.frames.len());
+                Ok(Some(caller))
+            }
+            caller => caller.map_err(End::Failed),
+        }
+    }
+
+    /// The caller of a frame whose frame pointer is unknown, if the code of the function shows where
+    /// it must be, and of its possible values exactly one leads to a call of this function.
+    fn recovered_caller(&mut self, rule: &Rule, walk: &Walk<'_>) -> Result<Caller, Failure> {
+        let unknown = Failure::Unknown(FRAME_POINTER);
+        let pointer = self.rules.frame_pointer(rule, walk.at.lookup()).ok_or(unknown)?;
+        let mut found = Vec::new();
+        for candidate in pointer.candidates(walk.registers.sp()) {
+            let mut registers = walk.registers;
+            registers.set(FRAME_POINTER, Some(candidate));
+            match self.rules.caller(rule, &registers, &walk.memory) {
+                Ok(Some(caller)) if self.is_called_from(rule, &caller) => found.push(caller),
+                Err(missing @ Failure::Missing(_)) => return Err(missing),
+                _ => {}
+            }
+        }
+        match found.as_slice() {
+            [caller] => Ok(*caller),
+            _ => Err(unknown),
+        }
+    }
+
+    /// Whether the function of `rule` can have been called from this caller.
+    fn is_called_from(&mut self, rule: &Rule, caller: &Caller) -> bool {
+        let address = arch::without_signature(caller.registers.ip(), self.shared.tables.highest_code());
+        let lookup = Address::Return(address).lookup();
+        match self.rules.at(lookup, &self.shared.tables, &mut self.context) {
+            // A signal handler.
+            Ok(caller) if caller.is_signal_frame => true,
+            Ok(caller) => {
+                self.rules.calls((&caller, lookup), rule.function.0, &self.shared.tables, &mut self.context)
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The frames found so far, as a trace.
+    fn trace(&mut self, incomplete: Option<String>) -> Trace {
+        let frames = if let Some(seen) = self.seen.get(&self.frames[..]) {
+            Arc::clone(seen)
+        } else {
+            let frames: Arc<[Address]> = self.frames.as_slice().into();
+            self.seen.insert(Arc::clone(&frames));
+            frames
+        };
+        Trace { frames, incomplete, taken: None }
+    }
+}
+
+impl Drop for Unwinder {
+    fn drop(&mut self) {
+        let rules = std::mem::take(&mut self.rules);
+        if rules.len() <= MAX_KEPT {
+            self.shared.with_kept(|kept| kept.push(rules));
+        }
+    }
+}
+
+/// A stack on the way to its end.
+struct Walk<'a> {
+    memory: Memory<'a>,
+    at: Address,
+    registers: Registers,
+    /// How many frames there were when the frame pointer of one was recovered for the first time.
+    recovered: Option<usize>,
+    /// Where the stack went on below where it was: the caller's code and stack pointer, and how many
+    /// frames there were.
+    turns: Vec<((u64, u64), usize)>,
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::NoRule(NoRule::NoModule) => f.write_str(
+                "no unwind information for this code (generated at run time, or its library was just loaded or unloaded)",
+            ),
+            End::NoRule(NoRule::NoEntry) => {
+                f.write_str("no unwind information for this code (its module has tables without an entry for it)")
+            }
+            End::NoRule(NoRule::Damaged) => {
+                f.write_str("unwinding failed: the unwind tables of this code are damaged")
+            }
+            End::Failed(Failure::Missing(address)) => {
+                write!(f, "unwinding failed: could not read stack memory at {address:#x}")
+            }
+            End::Failed(Failure::Unknown(register)) => {
+                let name = arch::name(*register);
+                write!(f, "unwinding failed: the rule for this code needs the value of {name}, which is lost")
+            }
+            End::Failed(Failure::Unsupported) => {
+                f.write_str("unwinding failed: the rule for this code cannot be evaluated")
+            }
+            End::Cycle => f.write_str("unwinding failed: the stack leads back to itself"),
+            End::TooLong => write!(f, "truncated after {MAX_FRAMES} frames"),
+        }
+    }
+}
+
+/// Copies an image into memory, with the same distances between its segments as in the file.
+#[cfg(any(test, feature = "__fuzz"))]
+fn loaded(image: &[u8]) -> Option<crate::sys::linux::mapping::MappedBytes> {
+    crate::sys::linux::mapping::MappedBytes::filled(image.len(), |memory| {
+        memory.copy_from_slice(image);
+        true
+    })
+}
+
+/// Loads an image, and unwinds from each of these code addresses: with all registers, and with none
+/// but the stack pointer. Returns the number of frames.
+///
+/// The addresses count from the start of the image, and so do words of the stack up to 64 KiB. The
+/// registers are stack pointer, frame pointer and link register; the other ones are 0.
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) fn unwind_bytes(image: &[u8], code: &[u64], [sp, fp, lr]: [u64; 3], stack: &[u64]) -> usize {
+    let Some(image) = loaded(image) else { return 0 };
+    let base = image.as_ptr() as u64;
+    let word = |word: u64| if word < 1 << 16 { base + word } else { word };
+    let stack: Vec<u8> = stack.iter().flat_map(|&bytes| word(bytes).to_ne_bytes()).collect();
+    let Some(module) = Module::read(base, "image".to_owned()) else { return 0 };
+    let mut unwinder = Unwinder::new(&Shared::forgetful(&[module]));
+    let mut frames = 0;
+    for ip in code.iter().map(|offset| base.wrapping_add(*offset)) {
+        let mut all = Registers::all(ip, [0; arch::COUNT]);
+        all.set(arch::STACK_POINTER, Some(sp));
+        all.set(FRAME_POINTER, Some(fp));
+        if cfg!(target_arch = "aarch64") {
+            all.set(30, Some(lr));
+        }
+        for registers in [all, Registers::at_rest(ip, sp)] {
+            let trace = unwinder.unwind(registers, &[(sp, &stack)]).into_trace();
+            assert!(trace.frames.len() <= MAX_FRAMES);
+            frames += trace.frames.len();
+        }
+    }
+    frames
+}
+
+#[cfg(test)]
+mod tests;
