@@ -3,6 +3,7 @@
 mod descriptors;
 mod list;
 mod rest;
+mod sockets;
 mod syscalls;
 
 pub(crate) use list::{info, list, skip_reason};
