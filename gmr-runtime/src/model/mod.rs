@@ -16,6 +16,7 @@ mod processes;
 mod report;
 mod threads;
 mod value;
+mod waiting;
 
 pub use document::SCHEMA_VERSION;
 #[cfg(feature = "json")]
@@ -28,7 +29,8 @@ pub use processes::{Ids, Process, Processes};
 pub use report::{
     Content, Group, Heading, Overdue, Panicked, Report, Section, Sender, Summary, TimedOut, Trigger,
 };
-pub use threads::{Frame, Role, Stack, Taken, Thread, Threads, Waiting};
+pub use threads::{Frame, Role, Stack, Taken, Thread, Threads};
 #[cfg(feature = "xml")]
 pub(crate) use value::NEWTYPE;
 pub use value::Value;
+pub use waiting::Waiting;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Waiting;
+
 /// The threads of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -42,27 +44,6 @@ pub struct Thread {
     pub waiting: Option<Waiting>,
     /// The stack, or the reason why there is none.
     pub stack: Stack,
-}
-
-/// The system call that a thread is blocked in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Waiting {
-    /// The system call's name, or its number if gmr does not know the name.
-    pub call: String,
-    /// The file descriptor that the call uses.
-    pub descriptor: Option<i32>,
-    /// What that descriptor refers to: a path, `pipe:[4711]`, or a socket as in
-    /// `TCP 127.0.0.1:5432 -> 127.0.0.1:40112, established`.
-    pub target: Option<String>,
-    /// The address of the futex that the thread waits on. Locks, condition variables, channels and
-    /// parked threads wait on futexes.
-    pub futex: Option<u64>,
-    /// Number of other threads that wait on the same futex.
-    pub futex_others: usize,
-    /// The kernel function that the thread is in, if the wait is uninterruptible.
-    pub kernel_function: Option<String>,
 }
 
 /// Whether a thread is the program's or gmr's.
