@@ -4,6 +4,7 @@ mod descriptors;
 mod list;
 mod rest;
 mod sockets;
+mod syscall_names;
 mod syscalls;
 
 pub(crate) use list::{info, list, skip_reason};

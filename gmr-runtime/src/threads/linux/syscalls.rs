@@ -1,6 +1,7 @@
 //! Parses `/proc/PID/task/TID/syscall`: which system call a thread is in, and on which descriptor
 //! or futex.
 
+use super::syscall_names;
 use crate::model::Waiting;
 
 /// The system call that a thread is in.
@@ -46,11 +47,17 @@ impl Call {
         [libc::SYS_execve, libc::SYS_execveat].contains(&self.number)
     }
 
+    /// The kernel's name of the call, or its number if the call is newer than the names.
+    fn name(self) -> String {
+        let number = || format!("system call {}", self.number);
+        syscall_names::name(self.number).map_or_else(number, str::to_owned)
+    }
+
     /// The call by name, with its descriptor not yet looked up.
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a descriptor is an int")]
     pub(super) fn describe(self) -> Waiting {
         let (call, first) = NAMES.iter().find(|(number, ..)| *number == self.number).map_or_else(
-            || (format!("system call {}", self.number), First::Other),
+            || (self.name(), First::Other),
             |(_, name, first)| ((*name).to_owned(), *first),
         );
         Waiting {
@@ -62,7 +69,7 @@ impl Call {
     }
 }
 
-/// The system calls in which threads typically wait.
+/// The system calls in which threads typically wait, by the names that people know.
 const NAMES: &[(i64, &str, First)] = &[
     (libc::SYS_futex, "futex", First::Futex),
     (libc::SYS_futex_waitv, "futex_waitv", First::Other),
@@ -156,6 +163,7 @@ mod tests {
         let futex = described(libc::SYS_futex);
         assert_eq!((futex.call.as_str(), futex.futex, futex.descriptor), ("futex", Some(5), None));
         assert_eq!(described(libc::SYS_nanosleep).call, "nanosleep");
+        assert_eq!(described(libc::SYS_semctl).call, "semctl");
         assert_eq!(described(9_999).call, "system call 9999");
         assert!(
             parse(&format!("{} 0x0 0x0 0x0 0x0 0x0 0x0 0x1 0x2", libc::SYS_rt_sigtimedwait))
