@@ -22,16 +22,28 @@ fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
     let mut targets = HashMap::with_capacity(descriptors.len());
     let mut inodes = HashMap::new();
     for descriptor in descriptors {
-        let Ok(link) = fs::read_link(format!("/proc/self/fd/{descriptor}")) else { continue };
-        let link = link.to_string_lossy();
+        let Some(link) = link(descriptor) else { continue };
         inodes.extend(inode(&link).map(|inode| (descriptor, inode)));
         targets.insert(descriptor, mask::text(&link).into_owned());
     }
     let sockets = sockets::describe(inodes.values().copied().collect());
     for (descriptor, inode) in inodes {
-        targets.extend(sockets.get(&inode).map(|socket| (descriptor, socket.clone())));
+        let unlisted = || {
+            let protocol = sockets::protocol(descriptor)?;
+            // The descriptor's number may have been used again meanwhile.
+            let is_same = self::inode(&link(descriptor)?) == Some(inode);
+            is_same.then(|| format!("{protocol} socket [{inode}]"))
+        };
+        let socket = sockets.get(&inode).cloned().or_else(unlisted);
+        targets.extend(socket.map(|socket| (descriptor, socket)));
     }
     targets
+}
+
+/// A path, `pipe:[4711]`, `socket:[4711]`, `anon_inode:[eventpoll]` and so on.
+fn link(descriptor: i32) -> Option<String> {
+    let link = fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()?;
+    Some(link.to_string_lossy().into_owned())
 }
 
 /// The inode of a socket, from the link of its descriptor.
@@ -72,7 +84,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         let socket = &targets[&one.as_raw_fd()];
         assert!(socket.starts_with("Unix socket ["), "{socket}");
-        let bound_to = format!("UDP {}, close", bound.local_addr().unwrap());
+        let bound_to = format!("UDP {}", bound.local_addr().unwrap());
         assert_eq!(targets[&bound.as_raw_fd()], bound_to);
         assert_eq!(targets[&listener.as_raw_fd()], format!("Unix socket {}", path.display()));
         assert_eq!(targets[&file.as_raw_fd()], "/dev/null");

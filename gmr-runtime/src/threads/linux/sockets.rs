@@ -26,6 +26,22 @@ pub(super) fn describe(mut wanted: HashSet<u64>) -> HashMap<u64, String> {
     sockets
 }
 
+/// The protocol of the socket behind a descriptor, for one that is in no table: it is neither bound
+/// nor connected, or of another kind.
+pub(super) fn protocol(descriptor: i32) -> Option<String> {
+    let mut name = [0; 32];
+    let path = format!("/proc/self/fd/{descriptor}");
+    let length = rustix::fs::getxattr(path, "system.sockprotoname", &mut name).ok()?;
+    let name = name.get(..length)?.split(|byte| *byte == 0).next()?;
+    let name = String::from_utf8_lossy(name);
+    let name = name.strip_prefix("AF_").unwrap_or(&name);
+    Some(match name.strip_suffix("v6").unwrap_or(name) {
+        "UNIX-STREAM" | "UNIX" => "Unix".to_owned(),
+        "NETLINK" => "netlink".to_owned(),
+        name => name.to_owned(),
+    })
+}
+
 /// One of the kernel's socket tables.
 struct Table {
     name: &'static str,
@@ -52,25 +68,69 @@ impl Table {
     }
 }
 
-const TABLES: [Table; 5] = [
-    Table { name: "tcp", inode: 9, describe: |line| internet_socket(line, "TCP") },
-    Table { name: "tcp6", inode: 9, describe: |line| internet_socket(line, "TCP") },
-    Table { name: "udp", inode: 9, describe: |line| internet_socket(line, "UDP") },
-    Table { name: "udp6", inode: 9, describe: |line| internet_socket(line, "UDP") },
+const TABLES: [Table; 6] = [
+    Table { name: "tcp", inode: 9, describe: tcp_socket },
+    Table { name: "tcp6", inode: 9, describe: tcp_socket },
+    Table { name: "udp", inode: 9, describe: udp_socket },
+    Table { name: "udp6", inode: 9, describe: udp_socket },
     Table { name: "unix", inode: 6, describe: unix_socket },
+    Table { name: "netlink", inode: 9, describe: netlink_socket },
 ];
 
 /// Parses `sl local remote state tx:rx tr:when retrnsmt uid timeout inode`, addresses in
 /// hexadecimal.
-fn internet_socket(fields: &[&str], protocol: &str) -> Option<String> {
+fn tcp_socket(fields: &[&str]) -> Option<String> {
     let local = address(fields.get(1)?)?;
     let remote = address(fields.get(2)?)?;
     let state = state(u8::from_str_radix(fields.get(3)?, 16).ok()?);
     Some(if remote.port() == 0 {
-        format!("{protocol} {local}, {state}")
+        format!("TCP {local}, {state}")
     } else {
-        format!("{protocol} {local} -> {remote}, {state}")
+        format!("TCP {local} -> {remote}, {state}")
     })
+}
+
+/// Parses the same fields. UDP has no connections: its state only tells whether the socket has a
+/// default peer, from which alone it receives.
+fn udp_socket(fields: &[&str]) -> Option<String> {
+    let local = address(fields.get(1)?)?;
+    let peer = address(fields.get(2)?)?;
+    Some(if peer.port() == 0 { format!("UDP {local}") } else { format!("UDP {local}, peer {peer}") })
+}
+
+/// Parses `sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode`, where `Eth` is the protocol and
+/// `Pid` the port.
+fn netlink_socket(fields: &[&str]) -> Option<String> {
+    /// By their numbers in the kernel's `netlink.h`.
+    const PROTOCOLS: [&str; 23] = [
+        "route",
+        "unused",
+        "usersock",
+        "firewall",
+        "sock_diag",
+        "nflog",
+        "xfrm",
+        "selinux",
+        "iscsi",
+        "audit",
+        "fib_lookup",
+        "connector",
+        "netfilter",
+        "ip6_fw",
+        "dnrtmsg",
+        "kobject_uevent",
+        "generic",
+        "dm",
+        "scsitransport",
+        "ecryptfs",
+        "rdma",
+        "crypto",
+        "smc",
+    ];
+    let number: usize = fields.get(1)?.parse().ok()?;
+    let protocol =
+        PROTOCOLS.get(number).map_or_else(|| format!("protocol {number}"), |name| (*name).to_owned());
+    Some(format!("netlink {protocol}, port {}", fields.get(2)?.parse::<u32>().ok()?))
 }
 
 /// Parses `0100007F:1538`: 32-bit words of the address in the machine's byte order, then the port.
@@ -127,19 +187,20 @@ mod tests {
     use super::*;
     use crate::sys::mutation::damaged;
 
-    /// Lines of `/proc/net/tcp`, `tcp6` and `unix`.
+    /// Lines of `/proc/net/tcp`, `tcp6`, `unix` and `netlink`.
     const LINES: &str = "\
   0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0000 100 0 0 10 0
   1: 0000000000000000FFFF00000100007F:0050 00000000000000000000000001000000:A0C6 01 0:0 00:0 0 1000 0 4712 1
-0000000000000000: 00000002 00000000 00010000 0001 01 4713 /run/a socket\n";
+0000000000000000: 00000002 00000000 00010000 0001 01 4713 /run/a socket
+00000000c879f4a7 15  26494      00000001 0        0        0     2        0        4714    \n";
 
     proptest! {
         #[test]
         fn damaged_tables_are_parsed_without_panics(
             lines in damaged(LINES.as_bytes()),
-            table in proptest::sample::select(vec![0, 1, 2, 3, 4_usize]),
+            table in proptest::sample::select((0..TABLES.len()).collect::<Vec<_>>()),
         ) {
-            let all = HashSet::from([0, 1, 4711, 4712, 4713]);
+            let all = HashSet::from([0, 1, 4711, 4712, 4713, 4714]);
             let (mut wanted, mut sockets) = (all.clone(), HashMap::new());
             TABLES[table].find(&lines[..], &mut wanted, &mut sockets);
             prop_assert!(sockets.keys().all(|inode| all.contains(inode) && !wanted.contains(inode)));
@@ -150,9 +211,10 @@ mod tests {
     fn the_lines_to_damage_have_sockets() {
         let mut sockets = HashMap::new();
         for table in &TABLES {
-            table.find(LINES.as_bytes(), &mut [4711, 4712, 4713].into(), &mut sockets);
+            table.find(LINES.as_bytes(), &mut [4711, 4712, 4713, 4714].into(), &mut sockets);
         }
-        assert_eq!(sockets.len(), 3, "{sockets:?}");
+        assert_eq!(sockets.len(), 4, "{sockets:?}");
+        assert_eq!(sockets[&4714], "netlink kobject_uevent, port 26494");
     }
 
     #[cfg(target_endian = "little")]

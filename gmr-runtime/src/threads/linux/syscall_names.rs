@@ -189,7 +189,6 @@ mod tests {
     fn the_tables_agree_with_the_headers_of_the_kernel() {
         let headers = [
             (X86_64, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
-            (AARCH64, "/usr/include/aarch64-linux-gnu/asm/unistd_64.h"),
             (AARCH64, "/usr/include/asm-generic/unistd.h"),
         ];
         for (table, header) in headers {
@@ -217,7 +216,9 @@ mod tests {
             let name = name.strip_prefix("__NR_").or_else(|| name.strip_prefix("__NR3264_"))?;
             let number = words.next()?.parse().ok()?;
             let name = if name == "fstatat" { "newfstatat" } else { name };
-            (!OTHERS.contains(&name)).then_some((name, number))
+            // With times of 64 bits, for 32-bit architectures.
+            let is_of_64_bits = !(403..424).contains(&number);
+            (is_of_64_bits && !OTHERS.contains(&name)).then_some((name, number))
         }
         header.lines().filter_map(call).collect()
     }
