@@ -33,4 +33,4 @@ pub use threads::{Frame, Role, Stack, Taken, Thread, Threads};
 #[cfg(feature = "xml")]
 pub(crate) use value::NEWTYPE;
 pub use value::Value;
-pub use waiting::Waiting;
+pub use waiting::{Children, Event, FutexOwner, Waiting, Watched};

@@ -138,6 +138,8 @@ pub(crate) struct Status {
     pub(crate) gids: Option<[u32; 4]>,
     /// Bit `signal - 1` is set for each blocked signal.
     pub(crate) blocked: u64,
+    /// Size of the descriptor table: each open descriptor is below it.
+    pub(crate) descriptor_table_size: Option<u64>,
 }
 
 impl Status {
@@ -158,6 +160,7 @@ impl Status {
             match key {
                 "Uid" => status.uids = four(value),
                 "Gid" => status.gids = four(value),
+                "FDSize" => status.descriptor_table_size = value.trim().parse().ok(),
                 "SigBlk" => status.blocked = u64::from_str_radix(value.trim(), 16).unwrap_or(0),
                 _ => {}
             }
@@ -294,7 +297,8 @@ mod tests {
 
     #[test]
     fn blocked_signals_count_from_one() {
-        let status = Status::parse("Name:\tx\nUid:\t1\t2\t3\t4\nSigBlk:\t8000000000000001\n");
+        let status = Status::parse("Name:\tx\nUid:\t1\t2\t3\t4\nFDSize:\t64\nSigBlk:\t8000000000000001\n");
+        assert_eq!(status.descriptor_table_size, Some(64));
         assert_eq!(status.uids, Some([1, 2, 3, 4]));
         assert_eq!(status.gids, None);
         assert!(status.blocks(1) && status.blocks(64));

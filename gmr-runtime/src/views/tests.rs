@@ -11,9 +11,9 @@ use serde_json::Value as Json;
 use super::escape::{clean, clean_lines};
 use super::{Context, Detail, Format, grouping, words};
 use crate::model::{
-    Content, Finding, Frame, GreenThreads, Group, Heading, Ids, Label, Overdue, Package, Panicked, Process,
-    Processes, Report, Role, Runtime, Section, Sender, Severity, Stack, Summary, Taken, Task, TaskState,
-    Thread, Threads, TimedOut, Trigger, Value, Waiting,
+    Children, Content, Event, Finding, Frame, FutexOwner, GreenThreads, Group, Heading, Ids, Label, Overdue,
+    Package, Panicked, Process, Processes, Report, Role, Runtime, Section, Sender, Severity, Stack, Summary,
+    Taken, Task, TaskState, Thread, Threads, TimedOut, Trigger, Value, Waiting, Watched,
 };
 
 /// Text that an attacker could choose.
@@ -109,20 +109,61 @@ fn stack() -> impl Strategy<Value = Stack> {
     })
 }
 
-fn thread() -> impl Strategy<Value = Thread> {
-    let role = proptest::sample::select(vec![Role::Main, Role::Program, Role::Gmr, Role::Reporter]);
-    let waiting = (hostile(), of(any::<i32>()), text(), of(any::<u64>()), 0..9_usize, text()).prop_map(
-        |(call, descriptor, target, futex, futex_others, kernel_function)| Waiting {
+fn watched() -> impl Strategy<Value = Watched> {
+    let events = [Event::Read, Event::Write, Event::Priority, Event::Hangup];
+    let events = proptest::sample::subsequence(events.to_vec(), 0..=events.len());
+    (any::<i32>(), text(), events).prop_map(|(descriptor, target, events)| Watched {
+        descriptor,
+        target,
+        events,
+    })
+}
+
+fn children() -> impl Strategy<Value = Children> {
+    prop_oneof![
+        Just(Children::Any),
+        (any::<u32>(), text()).prop_map(|(pid, name)| Children::One { pid, name }),
+        any::<u32>().prop_map(|id| Children::Group { id }),
+        Just(Children::OwnGroup),
+    ]
+}
+
+fn waiting() -> impl Strategy<Value = Waiting> {
+    let owner = (any::<u32>(), text()).prop_map(|(tid, name)| FutexOwner { tid, name });
+    let futex = (of(any::<u64>()), 0..9_usize, of(owner), of(any::<u64>()), vec(any::<u64>(), 0..3));
+    let descriptors = (of(any::<i32>()), text(), vec(watched(), 0..3), 0..9_usize);
+    let others = (of(children()), text(), text(), of(any::<i32>()));
+    (hostile(), text(), futex, descriptors, others).prop_map(
+        |(
+            call,
+            kernel_function,
+            (futex, futex_others, futex_owner, requeue_futex, futexes),
+            (descriptor, target, descriptors, more_descriptors),
+            (children, path, peer, ipc),
+        )| Waiting {
             call,
             descriptor,
             target,
             futex,
             futex_others,
             kernel_function,
+            futex_owner,
+            requeue_futex,
+            futexes,
+            descriptors,
+            more_descriptors,
+            children,
+            path,
+            peer,
+            ipc,
         },
-    );
+    )
+}
+
+fn thread() -> impl Strategy<Value = Thread> {
+    let role = proptest::sample::select(vec![Role::Main, Role::Program, Role::Gmr, Role::Reporter]);
     let times = (of(0..u64::MAX / 1_000_000), of(0..u64::MAX / 1_000_000), text(), of(any::<u32>()));
-    (hostile(), role, (text(), text()), times, of(waiting), stack()).prop_map(
+    (hostile(), role, (text(), text()), times, of(waiting()), stack()).prop_map(
         |(
             name,
             role,

@@ -6,19 +6,9 @@ use std::fs;
 
 use super::sockets;
 use crate::mask;
-use crate::threads::ThreadInfo;
-
-/// Sets, for each thread that waits on a descriptor, what the descriptor refers to.
-pub(super) fn describe(threads: &mut [ThreadInfo]) {
-    let waiting = || threads.iter().filter_map(|thread| thread.waiting.as_ref());
-    let targets = targets(waiting().filter_map(|waiting| waiting.descriptor).collect());
-    for waiting in threads.iter_mut().filter_map(|thread| thread.waiting.as_mut()) {
-        waiting.target = waiting.descriptor.and_then(|descriptor| targets.get(&descriptor).cloned());
-    }
-}
 
 /// What each of these descriptors refers to. Closed ones are missing.
-fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
+pub(super) fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
     let mut targets = HashMap::with_capacity(descriptors.len());
     let mut inodes = HashMap::new();
     for descriptor in descriptors {
@@ -44,6 +34,12 @@ fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
 fn link(descriptor: i32) -> Option<String> {
     let link = fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()?;
     Some(link.to_string_lossy().into_owned())
+}
+
+/// The process that a descriptor from `pidfd_open(2)` refers to. `None` if it has been waited for.
+pub(super) fn process(descriptor: i32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
 }
 
 /// The inode of a socket, from the link of its descriptor.

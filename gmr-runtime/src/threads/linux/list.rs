@@ -5,13 +5,12 @@
 //! running. What was read of a thread is kept: for a thread that has not run since, the next list
 //! reads only what can change meanwhile.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::rest::{Observer, Rest};
-use super::{descriptors, syscalls};
+use super::{objects, syscalls, waits};
 use crate::sys::current_tid;
 use crate::sys::linux::{parallel, scheduler};
 use crate::sys::procfs::{self, Directory, Stat, Status};
@@ -35,8 +34,7 @@ pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<Vec<ThreadInfo>> {
     all.sort_unstable_by_key(|(thread, _)| thread.tid);
     let (mut threads, kept): (Vec<ThreadInfo>, Vec<Option<Known>>) = all.into_iter().unzip();
     Known::keep(kept);
-    count_others(&mut threads);
-    descriptors::describe(&mut threads);
+    objects::describe(&mut threads);
     Ok(threads)
 }
 
@@ -139,13 +137,9 @@ impl Reader {
         // A running thread is not waiting: the calling thread is in the `read` of this very file.
         let is_running = stat.state == 'R' || tid == current_tid();
         let at_rest = at_rest.filter(|_| !is_running);
-        let call = rest.as_ref().ok().copied().flatten().and_then(|rest| rest.call);
-        let mut thread = self.describe(tid, &stat, call.filter(|_| !is_running));
-        if let Some(waiting) = thread.waiting.as_mut().filter(|_| stat.state == 'D') {
-            let function = self.directory().read(&format!("{tid}/wchan"));
-            waiting.kernel_function =
-                function.ok().map(|name| name.trim().to_owned()).filter(|name| name != "0");
-        }
+        let blocked = rest.as_ref().ok().copied().flatten();
+        let call = blocked.and_then(|rest| rest.call);
+        let mut thread = self.describe(tid, &stat, blocked.filter(|_| !is_running));
         thread.name.clone_from(&stat.name);
         thread.policy = stat.policy.map(procfs::policy_in_words);
         thread.access = match at_rest {
@@ -164,11 +158,13 @@ impl Reader {
         let name = comm.strip_suffix('\n').unwrap_or(&comm).to_owned();
         let policy = scheduler::policy(tid).map(procfs::policy_in_words);
         let access = Access::AtRest(rest);
-        Some(ThreadInfo { name, policy, access, ..self.describe(tid, stat, rest.call) })
+        Some(ThreadInfo { name, policy, access, ..self.describe(tid, stat, Some(rest)) })
     }
 
-    /// What does not change while the thread does not run.
-    fn describe(&self, tid: u32, stat: &Stat, call: Option<syscalls::Call>) -> ThreadInfo {
+    /// What does not change while the thread does not run, and what it waits for.
+    fn describe(&mut self, tid: u32, stat: &Stat, rest: Option<Rest>) -> ThreadInfo {
+        let waiting =
+            rest.and_then(|rest| waits::describe(&mut self.observer, tid, &rest, stat.state == 'D'));
         ThreadInfo {
             tid,
             state: Some(stat.state_in_words()),
@@ -176,7 +172,7 @@ impl Reader {
             cpu_system_ms: Some(procfs::ticks_to_ms(stat.system_ticks)),
             started_at: self.started_at(stat),
             last_cpu: stat.processor,
-            waiting: call.map(syscalls::Call::describe),
+            waiting,
             ..ThreadInfo::default()
         }
     }
@@ -237,18 +233,6 @@ fn timestamp(time: SystemTime) -> Option<String> {
 
 fn has_ended(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
-}
-
-/// Sets, for each thread that waits on a futex, how many others wait on the same one.
-fn count_others(threads: &mut [ThreadInfo]) {
-    let futex = |thread: &ThreadInfo| thread.waiting.as_ref()?.futex;
-    let mut waiters: HashMap<u64, usize> = HashMap::new();
-    for address in threads.iter().filter_map(futex) {
-        *waiters.entry(address).or_default() += 1;
-    }
-    for waiting in threads.iter_mut().filter_map(|thread| thread.waiting.as_mut()) {
-        waiting.futex_others = waiting.futex.map_or(0, |address| waiters[&address] - 1);
-    }
 }
 
 #[cfg(test)]

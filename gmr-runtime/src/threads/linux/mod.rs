@@ -1,11 +1,14 @@
 //! Linux: everything is read from `/proc/self/task`, `/proc/self/fd` and `/proc/self/net`.
 
+mod arguments;
 mod descriptors;
 mod list;
+mod objects;
 mod rest;
 mod sockets;
 mod syscall_names;
 mod syscalls;
+mod waits;
 
 pub(crate) use list::{info, list, skip_reason};
 #[cfg(test)]

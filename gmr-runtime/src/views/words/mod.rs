@@ -8,6 +8,7 @@ mod sections;
 mod tasks;
 mod threads;
 mod values;
+mod waits;
 
 pub(super) use findings::{NO_FINDINGS, severity};
 pub(super) use frames::{place, short_path};

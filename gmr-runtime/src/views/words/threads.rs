@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::waits::wait;
 use crate::model::{Role, Thread, Waiting};
 use crate::units::counted;
 use crate::views::escape::clean;
@@ -55,7 +56,10 @@ fn waits(threads: &[&Thread]) -> Vec<String> {
     const MAX_LINES: usize = 5;
     // Parked threads: each waits on its own futex, whose address is of no use.
     let alone = |waiting: &Waiting| {
-        waiting.futex.is_some() && waiting.futex_others == 0 && waiting.kernel_function.is_none()
+        waiting.futex.is_some()
+            && waiting.futex_others == 0
+            && waiting.futex_owner.is_none()
+            && waiting.kernel_function.is_none()
     };
     let waiting = || threads.iter().filter_map(|thread| thread.waiting.as_ref());
     let parked = waiting().filter(|waiting| alone(waiting)).count() > 1;
@@ -112,54 +116,9 @@ fn cpu(user_ms: u64, system_ms: u64) -> String {
     format!("{} user + {} system", seconds(user_ms), seconds(system_ms))
 }
 
-/// What a thread waits for.
-pub(in crate::views) fn wait(waiting: &Waiting) -> String {
-    let call = clean(&waiting.call);
-    let about = match (waiting.futex, waiting.descriptor) {
-        (Some(address), _) => {
-            let others = match waiting.futex_others {
-                0 => String::new(),
-                1 => " (with 1 other)".to_owned(),
-                count => format!(" (with {count} others)"),
-            };
-            format!("on futex {address:#x}{others}")
-        }
-        (None, Some(descriptor)) => {
-            let preposition = match &*call {
-                "read" | "readv" | "pread" | "preadv" => "from",
-                "write" | "writev" | "pwrite" | "pwritev" => "to",
-                _ => "on",
-            };
-            let target =
-                waiting.target.as_ref().map(|target| format!(": {}", clean(target))).unwrap_or_default();
-            format!("in {call} {preposition} fd {descriptor}{target}")
-        }
-        (None, None) => format!("in {call}"),
-    };
-    match &waiting.kernel_function {
-        Some(function) => format!("in uninterruptible sleep in {}, waiting {about}", clean(function)),
-        None => format!("waiting {about}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_wait_names_the_call_and_its_object() {
-        let waiting = |call: &str| Waiting { call: call.into(), ..Waiting::default() };
-        let futex = Waiting { futex: Some(0x7f01), futex_others: 3, ..waiting("futex") };
-        assert_eq!(wait(&futex), "waiting on futex 0x7f01 (with 3 others)");
-        let read = Waiting { descriptor: Some(5), target: Some("pipe:[17]".into()), ..waiting("read") };
-        assert_eq!(wait(&read), "waiting in read from fd 5: pipe:[17]");
-        let stuck = Waiting { kernel_function: Some("nfs_wait".into()), ..read };
-        assert_eq!(
-            wait(&stuck),
-            "in uninterruptible sleep in nfs_wait, waiting in read from fd 5: pipe:[17]"
-        );
-        assert_eq!(wait(&waiting("nanosleep")), "waiting in nanosleep");
-    }
 
     #[test]
     fn parked_threads_are_counted_together_also_where_one_of_them_is_awake() {

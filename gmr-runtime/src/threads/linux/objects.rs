@@ -1,0 +1,97 @@
+//! What the objects are that threads wait for: looked up for all threads together, once they are
+//! listed.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::descriptors;
+use crate::model::{Children, Waiting};
+use crate::sys::procfs::Stat;
+use crate::threads::ThreadInfo;
+
+/// Completes what each thread waits for.
+pub(super) fn describe(threads: &mut [ThreadInfo]) {
+    count_others(threads);
+    name_owners(threads);
+    let descriptors = waiting(threads).flat_map(descriptors_of).collect();
+    let targets = descriptors::targets(descriptors);
+    let target = |descriptor: i32| targets.get(&descriptor).cloned();
+    for waiting in threads.iter_mut().filter_map(|thread| thread.waiting.as_mut()) {
+        waiting.target = waiting.descriptor.and_then(target);
+        for watched in &mut waiting.descriptors {
+            watched.target = target(watched.descriptor);
+        }
+        name_child(waiting);
+    }
+}
+
+fn waiting(threads: &[ThreadInfo]) -> impl Iterator<Item = &Waiting> {
+    threads.iter().filter_map(|thread| thread.waiting.as_ref())
+}
+
+fn descriptors_of(waiting: &Waiting) -> impl Iterator<Item = i32> {
+    let watched = waiting.descriptors.iter().map(|watched| watched.descriptor);
+    waiting.descriptor.into_iter().chain(watched)
+}
+
+fn futexes_of(waiting: &Waiting) -> impl Iterator<Item = u64> {
+    waiting.futex.into_iter().chain(waiting.futexes.iter().copied())
+}
+
+/// Sets, for each thread that waits on futexes, how many others wait on the same ones.
+fn count_others(threads: &mut [ThreadInfo]) {
+    let mut waiters: Vec<(u64, u32)> = Vec::with_capacity(threads.len());
+    for thread in &*threads {
+        waiters.extend(thread.waiting.iter().flat_map(futexes_of).map(|futex| (futex, thread.tid)));
+    }
+    waiters.sort_unstable();
+    waiters.dedup();
+    let waiters_of = |futex: u64| {
+        let start = waiters.partition_point(|&(other, _)| other < futex);
+        let end = waiters.partition_point(|&(other, _)| other <= futex);
+        &waiters[start..end]
+    };
+    for waiting in threads.iter_mut().filter_map(|thread| thread.waiting.as_mut()) {
+        let count = match &waiting.futexes[..] {
+            [] => waiting.futex.map_or(0, |futex| waiters_of(futex).len()),
+            // A thread that waits on two of them is one other thread.
+            futexes => {
+                let waiters = futexes.iter().flat_map(|futex| waiters_of(*futex));
+                waiters.map(|(_, tid)| tid).collect::<HashSet<_>>().len()
+            }
+        };
+        waiting.futex_others = count.saturating_sub(1);
+    }
+}
+
+/// Names the threads that hold locks.
+fn name_owners(threads: &mut [ThreadInfo]) {
+    let owner = |thread: &ThreadInfo| Some(thread.waiting.as_ref()?.futex_owner.as_ref()?.tid);
+    let owners: HashSet<u32> = threads.iter().filter_map(owner).collect();
+    if owners.is_empty() {
+        return;
+    }
+    let owners = threads.iter().filter(|thread| owners.contains(&thread.tid));
+    let names: HashMap<u32, String> = owners.map(|thread| (thread.tid, thread.name.clone())).collect();
+    for waiting in threads.iter_mut().filter_map(|thread| thread.waiting.as_mut()) {
+        if let Some(owner) = &mut waiting.futex_owner {
+            owner.name = names.get(&owner.tid).cloned();
+        }
+    }
+}
+
+/// Names the child that a thread waits for.
+fn name_child(waiting: &mut Waiting) {
+    if waiting.call == "wait"
+        && let Some(descriptor) = waiting.descriptor
+    {
+        let pid = descriptors::process(descriptor);
+        waiting.children = pid.map(|pid| Children::One { pid, name: None });
+    }
+    if let Some(Children::One { pid, name }) = &mut waiting.children {
+        let stat = Stat::read(Path::new(&format!("/proc/{pid}"))).ok();
+        // A process with this id that is not a child has nothing to do with the wait.
+        let child = stat.filter(|stat| stat.parent_pid == std::process::id());
+        *name = child.map(|stat| stat.name);
+    }
+}

@@ -1,0 +1,232 @@
+//! What a thread that is in a system call waits for.
+//!
+//! The call's arguments can point to memory that belongs to the call while the thread is in it. It
+//! is read without stopping the thread, so what was read counts only if the thread has not run
+//! meanwhile.
+
+use super::arguments::{self, Nothing, Source};
+use super::rest::{Observer, Rest};
+use crate::model::Waiting;
+use crate::sys::linux::memory;
+use crate::sys::procfs::Status;
+
+/// What the thread waits for, without what [`objects`](super::objects) looks up. `None` outside of
+/// a system call.
+pub(super) fn describe(
+    observer: &mut Observer,
+    tid: u32,
+    rest: &Rest,
+    uninterruptible: bool,
+) -> Option<Waiting> {
+    let call = rest.call?;
+    let mut live = Live { observer, tid, was_read: false };
+    let mut waiting = arguments::describe(call, &mut live);
+    if live.was_read && !live.observer.is_unchanged(tid, rest) {
+        waiting = arguments::describe(call, &mut Nothing);
+    }
+    if uninterruptible {
+        waiting.kernel_function = live.kernel_function();
+    }
+    Some(waiting)
+}
+
+/// A thread of this process.
+struct Live<'a> {
+    observer: &'a mut Observer,
+    tid: u32,
+    /// Whether something was read that is true only while the thread is in its call.
+    was_read: bool,
+}
+
+impl Source for Live<'_> {
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> usize {
+        self.was_read = true;
+        memory::read(address, buffer)
+    }
+
+    fn table_size(&mut self) -> Option<u64> {
+        self.was_read = true;
+        Status::of_thread(self.observer.directory(), self.tid).ok()?.descriptor_table_size
+    }
+
+    fn kernel_function(&mut self) -> Option<String> {
+        self.was_read = true;
+        let name = self.observer.directory().read(&format!("{}/wchan", self.tid)).ok()?;
+        Some(name.trim()).filter(|name| *name != "0").map(str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read};
+    use std::net::UdpSocket;
+    use std::os::fd::{AsFd, AsRawFd};
+    use std::process::{Command, Stdio};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use rustix::event::{PollFd, PollFlags};
+    use rustix::thread::futex;
+
+    use super::super::rest;
+    use super::*;
+    use crate::model::{Children, Event};
+    use crate::sys::current_tid;
+    use crate::threads::{self, ThreadInfo};
+
+    fn thread_that(wait: impl FnOnce() + Send + 'static) -> u32 {
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            sender.send(current_tid()).unwrap();
+            wait();
+        });
+        receiver.recv().unwrap()
+    }
+
+    /// Lists threads until this one is in this call.
+    fn waiting_in(tid: u32, call: &str) -> ThreadInfo {
+        loop {
+            let threads = threads::list(None).unwrap();
+            let thread = threads.into_iter().find(|thread| thread.tid == tid).unwrap();
+            if thread.waiting.as_ref().is_some_and(|waiting| waiting.call == call) {
+                return thread;
+            }
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_poll_names_its_descriptors() {
+        let (reader, writer) = io::pipe().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (expected, address) = ([reader.as_raw_fd(), socket.as_raw_fd()], socket.local_addr().unwrap());
+        let tid = thread_that(move || {
+            let _open = writer;
+            let flags = PollFlags::IN;
+            let mut both = [
+                PollFd::from_borrowed_fd(reader.as_fd(), flags),
+                PollFd::from_borrowed_fd(socket.as_fd(), flags | PollFlags::PRI),
+            ];
+            let _ = rustix::event::poll(&mut both, None);
+        });
+        let waiting = waiting_in(tid, "poll").waiting.unwrap();
+        let [pipe, socket] = &waiting.descriptors[..] else { panic!("{waiting:?}") };
+        assert_eq!([pipe.descriptor, socket.descriptor], expected);
+        assert_eq!(
+            (&pipe.events[..], &socket.events[..]),
+            (&[Event::Read][..], &[Event::Read, Event::Priority][..])
+        );
+        assert!(pipe.target.as_ref().unwrap().starts_with("pipe:["), "{waiting:?}");
+        assert_eq!(socket.target, Some(format!("UDP {address}")));
+        assert_eq!((waiting.more_descriptors, waiting.descriptor), (0, None));
+    }
+
+    #[test]
+    fn a_lock_with_priority_inheritance_names_its_owner() {
+        let lock = Arc::new(AtomicU32::new(0));
+        let (sender, receiver) = mpsc::channel();
+        let held = Arc::clone(&lock);
+        let owner = thread::Builder::new().name("the owner".into()).spawn(move || {
+            futex::lock_pi(&held, futex::Flags::PRIVATE, None).unwrap();
+            sender.send(current_tid()).unwrap();
+            loop {
+                thread::park();
+            }
+        });
+        drop(owner.unwrap());
+        let owner = receiver.recv().unwrap();
+        let waiter = || {
+            let lock = Arc::clone(&lock);
+            thread_that(move || {
+                let _ = futex::lock_pi(&lock, futex::Flags::PRIVATE, None);
+            })
+        };
+        let tids = [waiter(), waiter()];
+        waiting_in(tids[0], "futex");
+        let waiting = loop {
+            let waiting = waiting_in(tids[1], "futex").waiting.unwrap();
+            if waiting.futex_others == 1 {
+                break waiting;
+            }
+        };
+        let shown = waiting.futex_owner.unwrap();
+        assert_eq!((shown.tid, shown.name.as_deref()), (owner, Some("the owner")));
+        assert_eq!(waiting.futex, Some(lock.as_ptr() as u64));
+    }
+
+    #[test]
+    fn those_that_wait_on_several_futexes_are_counted_once() {
+        let words: Arc<[AtomicU32; 2]> = Arc::default();
+        let addresses = [0, 1].map(|index: usize| words[index].as_ptr() as u64);
+        let wait_for_both = || {
+            let words = Arc::clone(&words);
+            thread_that(move || {
+                let mut waiters = [futex::Wait::new(); 2];
+                for (waiter, word) in waiters.iter_mut().zip(&*words) {
+                    waiter.uaddr = futex::WaitPtr::new(word.as_ptr().cast());
+                    waiter.flags = futex::WaitFlags::PRIVATE | futex::WaitFlags::SIZE_U32;
+                }
+                let result = futex::waitv(
+                    &waiters,
+                    futex::WaitvFlags::empty(),
+                    None,
+                    rustix::thread::ClockId::Monotonic,
+                );
+                panic!("{result:?}");
+            })
+        };
+        let tids = [wait_for_both(), wait_for_both()];
+        let single = Arc::clone(&words);
+        let single = thread_that(move || {
+            let _ = futex::wait(&single[0], futex::Flags::PRIVATE, 0, None);
+        });
+        let waiting = loop {
+            let waiting = waiting_in(tids[0], "futex_waitv").waiting.unwrap();
+            if waiting.futex_others == 2 {
+                break waiting;
+            }
+        };
+        assert_eq!((waiting.futex, &waiting.futexes[..]), (None, &addresses[..]));
+        let waiting = waiting_in(single, "futex").waiting.unwrap();
+        assert_eq!((waiting.futex, waiting.futex_others), (Some(addresses[0]), 2));
+        words[0].store(1, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_child_is_named_and_another_process_is_not() {
+        // Without input, it waits.
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let (pid, input) = (child.id(), child.stdin.take());
+        let tid = thread_that(move || drop(child.wait()));
+        // Between the start of the child and its program, it has this one's name.
+        let children = loop {
+            let children = waiting_in(tid, "wait").waiting.unwrap().children;
+            if children == Some(Children::One { pid, name: Some("cat".into()) }) {
+                break children;
+            }
+        };
+        drop(input);
+        assert!(children.is_some());
+    }
+
+    #[test]
+    fn what_a_thread_that_went_on_has_pointed_to_is_not_shown() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let tid = thread_that(move || drop(reader.read(&mut [0])));
+        waiting_in(tid, "read");
+        let (number, path) = (libc::SYS_openat, c"/run/fifo".as_ptr() as u64);
+        // `AT_FDCWD` is the directory.
+        let open = format!("{number} 0xffffffffffffff9c {path:#x} 0x0 0x0 0x0 0x0 0x1 0x2");
+        let open = rest::parse(&open, 0, 0).unwrap();
+        let mut observer = Observer::new().unwrap();
+        let mut live = Live { observer: &mut observer, tid, was_read: false };
+        let path = arguments::describe(open.call.unwrap(), &mut live).path;
+        assert_eq!((path.as_deref(), live.was_read), (Some("/run/fifo"), true));
+        // The thread is in another call.
+        let waiting = describe(&mut observer, tid, &open, false).unwrap();
+        assert_eq!((waiting.call.as_str(), waiting.path), ("open", None));
+        drop(writer);
+    }
+}
