@@ -25,3 +25,4 @@ mod text;
 mod threads;
 mod tools;
 mod views;
+mod waits;

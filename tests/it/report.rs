@@ -153,6 +153,11 @@ impl<'a> Thread<'a> {
     }
 
     /// `main`, `program`, `reporter` or `gmr`.
+    /// What it waits for; null if it was running.
+    pub(crate) fn waiting(self) -> &'a Value {
+        &self.fields["waiting"]
+    }
+
     pub(crate) fn role(self) -> &'a str {
         text(&self.fields["role"])
     }
