@@ -82,7 +82,7 @@ pub mod __private {
     pub use crate::{requires_html, requires_json, requires_xml, section_must_be_a_free_function};
     pub mod task {
         //! For `#[gmr::task]`.
-        pub use crate::task::tracked::named;
+        pub use crate::task::tracked::{named, track};
     }
     pub use inventory;
 }

@@ -1,6 +1,7 @@
 //! Captures stacks. That of a blocked thread is copied from memory; a thread that runs copies its
-//! own when a private signal (the capture signal) asks it to. The copies are unwound. It knows
-//! nothing about sections, deadlines of generators, or views.
+//! own when a private signal (the capture signal) asks it to, and one that polls a task copies a
+//! part of its own. The copies are unwound. It knows nothing about sections, deadlines of
+//! generators, or views.
 //!
 //! Most of gmr's `unsafe` code is here, behind safe functions.
 
@@ -26,6 +27,7 @@ use noop as platform;
 pub(crate) use platform::bench;
 #[cfg(feature = "__fuzz")]
 pub(crate) use platform::unwind_bytes;
+pub(crate) use platform::{CopyUnwinder, OwnRegisters, OwnStack, Root, Shapes, StackCopy};
 pub(crate) use platform::{prepare, shield_thread, signal, trace, trace_all};
 
 /// A stack as addresses: the result of unwinding.

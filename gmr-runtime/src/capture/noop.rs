@@ -1,6 +1,6 @@
 //! Platforms on which gmr cannot capture stacks: the same functions, which report this.
 
-use super::Trace;
+use super::{Address, Trace};
 use crate::sys::Modules;
 use crate::threads::ThreadInfo;
 
@@ -24,8 +24,92 @@ pub(crate) fn trace_all(threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace>
 
 /// A trace without frames, with the reason.
 pub(crate) fn trace(_thread: &ThreadInfo, _modules: &Modules) -> Trace {
-    let reason = "stacks can be captured on Linux (x86_64, aarch64) only";
-    Trace { incomplete: Some(reason.to_owned()), ..Trace::default() }
+    Trace { incomplete: Some(LINUX_ONLY.to_owned()), ..Trace::default() }
+}
+
+const LINUX_ONLY: &str = "stacks can be captured on Linux (x86_64, aarch64) only";
+
+/// Nothing: no stack is read.
+#[derive(Debug)]
+pub(crate) struct Root;
+
+impl Root {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+}
+
+/// Nothing: registers are not read.
+pub(crate) struct OwnRegisters;
+
+impl OwnRegisters {
+    pub(crate) fn here() -> Self {
+        Self
+    }
+}
+
+/// Never made: a thread's own stack is not read.
+pub(crate) enum OwnStack<'a> {
+    #[allow(dead_code, reason = "it is never made")]
+    Never(std::convert::Infallible, std::marker::PhantomData<&'a ()>),
+}
+
+impl OwnStack<'_> {
+    /// Always the reason why it can't be read.
+    pub(crate) fn new(_registers: &OwnRegisters, _root: &Root) -> Result<Self, &'static str> {
+        Err(LINUX_ONLY)
+    }
+
+    pub(crate) fn copy(&self) -> StackCopy {
+        match *self {
+            Self::Never(never, _) => match never {},
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match *self {
+            Self::Never(never, _) => match never {},
+        }
+    }
+}
+
+/// Never made, as [`OwnStack`].
+pub(crate) enum StackCopy {}
+
+impl StackCopy {
+    pub(crate) fn len(&self) -> usize {
+        match *self {}
+    }
+}
+
+/// Unwinds no copy: none is made.
+pub(crate) struct CopyUnwinder;
+
+impl CopyUnwinder {
+    pub(crate) fn new(_modules: &Modules) -> Self {
+        Self
+    }
+
+    pub(crate) fn unwind(&mut self, copy: &StackCopy) -> Trace {
+        match *copy {}
+    }
+}
+
+/// Has no shapes: no copy is made.
+pub(crate) struct Shapes<T>(std::marker::PhantomData<T>);
+
+impl<T> Shapes<T> {
+    pub(crate) fn new() -> Self {
+        Self(std::marker::PhantomData)
+    }
+
+    pub(crate) fn find<S>(&self, _stack: &S) -> Option<&T> {
+        None
+    }
+
+    pub(crate) fn add(&self, copy: &StackCopy, _frames: &[Address], _of_shape: T) {
+        match *copy {}
+    }
 }
 
 /// Always 0: nothing is unwound.

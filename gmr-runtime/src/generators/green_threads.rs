@@ -2,17 +2,22 @@
 //! not here.
 
 use std::collections::HashMap;
+use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::capture::{Address, Trace};
+use super::task_stacks::TaskStacks;
+use crate::capture::{self, Trace};
 use crate::mask;
-use crate::model::{Content, Frame, GreenThreads, Label, Runtime, Stack, Task, TaskState};
+use crate::model::{Content, GreenThreads, Label, Runtime, Stack, Task, TaskState};
 use crate::section::output::Output;
-use crate::symbols::Symbolized;
 use crate::sys::{self, Modules};
-use crate::task::{self, Branch, Branches, Condition, Survey};
-use crate::{symbols, threads};
+use crate::task::{self, Condition, Entry, Poll, Survey};
+use crate::threads::{self, ThreadInfo};
+
+/// The most threads whose stacks are taken because they are inside a task's poll. On a runtime, these
+/// are its workers.
+const MOST_POLLED: usize = 16;
 
 /// How long the report waits until all tasks have been polled once.
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -44,9 +49,11 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
         .filter(|task| !task.has_ended())
         .filter_map(|task| Some((task, task.snapshot(survey.trace)?)))
         .collect();
-    let (mut stacks, stack_notes) =
-        Stacks::of(live.iter().filter_map(|(_, (condition, _))| condition.branches()));
+    let waiting = live.iter().filter_map(|(_, (condition, _))| condition.branches());
+    let polled = polled(live.iter().map(|(task, (condition, _))| (&***task, condition)), &survey.modules);
+    let (mut stacks, stack_notes) = TaskStacks::new(waiting, polled.values(), &survey.modules);
     notes.extend(stack_notes);
+    let mut reasons = Reasons::default();
     let mut interner = Interner::default();
     let now = SystemTime::now();
     let tasks = live
@@ -54,17 +61,56 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
         .map(|(task, (condition, labels))| Task {
             id: task.id,
             name: interner.text(task.name.as_ptr().addr(), || task.name.to_owned()),
-            spawned_at: interner
-                .text(std::ptr::from_ref(task.spawned_at).addr(), || task.spawned_at.to_string()),
+            spawned_at: interner.text(ptr::from_ref(task.spawned_at).addr(), || task.spawned_at.to_string()),
             age_ms: millis(now.duration_since(task.spawned).unwrap_or_default()),
             polls: task.polls(),
             labels: labels.iter().map(|(key, value)| label(key, value)).collect(),
             state: state(condition),
-            stacks: condition.branches().map(|branches| stacks.get(branches)).unwrap_or_default(),
+            stacks: match condition {
+                Condition::Waiting { branches: Some(branches), .. } if branches.is_empty() => {
+                    reasons.get(NO_WAKER)
+                }
+                Condition::Waiting { branches: Some(branches), .. } => stacks.get(branches),
+                Condition::Waiting { .. } if task.missed(survey.trace) => reasons.get(NO_ROOM),
+                Condition::Waiting { .. } if task.was_left_out(survey.trace) => reasons.get(NO_OTHER_WAKER),
+                Condition::Polling { .. } => {
+                    polled.get(&task.id).map(|trace| stacks.of_polled(trace)).unwrap_or_default()
+                }
+                _ => Arc::default(),
+            },
         })
         .collect();
     let content = Content::GreenThreads(GreenThreads { tasks, runtimes, notes });
     Output { content, frames: stacks.frames }
+}
+
+/// The stacks of threads that are inside a task's poll, by the task's id: of those that were inside
+/// the same poll before and after their stacks were taken.
+fn polled<'a>(
+    tasks: impl Iterator<Item = (&'a Entry, &'a Condition)>,
+    modules: &Modules,
+) -> HashMap<u64, Arc<Trace>> {
+    let polls: Vec<(&Entry, Poll)> = tasks
+        .filter_map(|(task, condition)| match condition {
+            Condition::Polling { poll, .. } => Some((task, *poll)),
+            _ => None,
+        })
+        .take(MOST_POLLED)
+        .collect();
+    if polls.is_empty() {
+        return HashMap::new();
+    }
+    let mut tids: Vec<u32> = polls.iter().map(|(_, poll)| poll.tid).collect();
+    tids.sort_unstable();
+    tids.dedup();
+    let signal = capture::signal();
+    let threads: Vec<ThreadInfo> =
+        sys::with_files(|| tids.iter().map(|tid| threads::info(*tid, signal)).collect());
+    let trace = |thread: &ThreadInfo| Arc::new(sys::with_files(|| capture::trace(thread, modules)));
+    let traces: Vec<Arc<Trace>> = threads.iter().map(trace).collect();
+    let trace = |tid: u32| tids.binary_search(&tid).ok().map(|index| Arc::clone(&traces[index]));
+    let inside = polls.into_iter().filter(|(task, poll)| task.is_in(*poll));
+    inside.filter_map(|(task, poll)| Some((task.id, trace(poll.tid)?))).collect()
 }
 
 /// The label, its value masked as if it were a field of a section.
@@ -79,7 +125,7 @@ fn label(key: &str, value: &str) -> Label {
 
 fn state(condition: &Condition) -> TaskState {
     match condition {
-        Condition::Polling { tid, since } => {
+        Condition::Polling { poll: Poll { tid, .. }, since } => {
             let thread = Some(threads::info(*tid, None).name).filter(|name| !name.is_empty());
             TaskState::Polling { tid: *tid, thread, polling_ms: millis(*since) }
         }
@@ -105,65 +151,18 @@ impl Interner {
     }
 }
 
-/// The stacks of all branches. The symbols of each distinct branch are resolved once.
+const NO_WAKER: &str = "in its last poll, no future has kept a waker, as `future::pending` never does";
+const NO_ROOM: &str = "too many tasks wait at different places: there was no room for a copy of its stack";
+const NO_OTHER_WAKER: &str =
+    "it is not polled for a report: its runtime, embassy, accepts no wakers but its own";
+
+/// The reasons why tasks have no stack, each as one list of stacks that these tasks share.
 #[derive(Default)]
-struct Stacks {
-    frames: Vec<Frame>,
-    by_branch: HashMap<Branch, Stack>,
-    by_branches: HashMap<Branches, Arc<[Stack]>>,
-}
+struct Reasons(HashMap<&'static str, Arc<[Stack]>>);
 
-impl Stacks {
-    /// The stacks, and notes about symbols that are missing.
-    fn of<'a>(all: impl Iterator<Item = &'a Branches>) -> (Self, Vec<String>) {
-        let mut distinct: Vec<Branch> = Vec::new();
-        let mut by_branch = HashMap::new();
-        for branch in all.flat_map(|branches| branches.iter()) {
-            by_branch.entry(Arc::clone(branch)).or_insert_with(|| {
-                distinct.push(Arc::clone(branch));
-                Stack::default()
-            });
-        }
-        if distinct.is_empty() {
-            return (Self::default(), Vec::new());
-        }
-        let trace = |branch: &Branch| Trace {
-            frames: branch.iter().copied().map(Address::Return).collect(),
-            ..Trace::default()
-        };
-        let Symbolized { stacks, frames, notes } = sys::with_files(|| {
-            let traces: Vec<Trace> = distinct.iter().map(trace).collect();
-            symbols::symbolize(&traces, &Modules::load(), symbols::DEADLINE)
-        });
-        for (branch, stack) in distinct.into_iter().zip(stacks) {
-            by_branch.insert(branch, trimmed(stack, &frames));
-        }
-        (Self { frames, by_branch, by_branches: HashMap::new() }, notes)
-    }
-
-    fn get(&mut self, branches: &Branches) -> Arc<[Stack]> {
-        let Self { by_branch, by_branches, .. } = self;
-        let stacks = by_branches.entry(Arc::clone(branches)).or_insert_with(|| {
-            let mut stacks: Vec<Stack> = branches.iter().map(|branch| by_branch[branch].clone()).collect();
-            // A leaf future that clones its waker twice has two equal branches.
-            stacks.dedup();
-            stacks.into()
-        });
+impl Reasons {
+    fn get(&mut self, reason: &'static str) -> Arc<[Stack]> {
+        let stacks = self.0.entry(reason).or_insert_with(|| [Stack::missing(reason)].into());
         Arc::clone(stacks)
     }
-}
-
-/// Removes the frames that took the stack, at its inner end, and those of gmr's own polls, the
-/// outermost of which is the task's root.
-fn trimmed(mut stack: Stack, frames: &[Frame]) -> Stack {
-    let frame = |number: u32| &frames[number as usize];
-    let others = stack.frames.iter().copied().filter(|&number| !frame(number).is_gmr());
-    stack.frames = others.skip_while(|&number| clones_a_waker(frame(number))).collect();
-    stack
-}
-
-fn clones_a_waker(frame: &Frame) -> bool {
-    frame.function.as_deref().is_some_and(|name| name.contains("core::task::wake::"))
-        // With line tables only, function names have no paths, but file names have.
-        || frame.file.as_deref().is_some_and(|file| file.ends_with("core/src/task/wake.rs"))
 }

@@ -5,6 +5,7 @@ mod green_threads;
 mod package;
 #[cfg_attr(not(target_os = "linux"), path = "processes_noop.rs")]
 mod processes;
+mod task_stacks;
 mod threads;
 
 use std::time::Duration;

@@ -28,4 +28,4 @@ pub(crate) mod timed_mutex;
 
 #[cfg(unix)]
 pub(crate) use platform::sender;
-pub(crate) use platform::{Module, Modules, current_tid, with_files};
+pub(crate) use platform::{Module, Modules, current_tid, has_embassy, with_files};

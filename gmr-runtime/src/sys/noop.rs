@@ -6,6 +6,11 @@ pub(crate) fn current_tid() -> u32 {
     0
 }
 
+/// Always false: programs on this platform are not asked.
+pub(crate) fn has_embassy() -> bool {
+    false
+}
+
 /// Runs `run` on this thread.
 pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
     run()

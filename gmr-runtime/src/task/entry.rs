@@ -13,6 +13,12 @@ use super::sync::{Mutex, MutexGuard, yield_now};
 /// How often a report tries to lock an entry before it leaves the task out.
 const ATTEMPTS: usize = 100;
 
+/// In [`Entry::traced`]: the poll could not take all stacks. There are no 2⁶² traces.
+const AGAIN: u64 = 1 << 63;
+
+/// In [`Entry::traced`]: the trace may not poll the task.
+const LEFT_OUT: u64 = 1 << 62;
+
 /// One task. Only one thread polls a task at a time, so that its polls write without
 /// read-modify-write operations.
 #[derive(Debug)]
@@ -27,7 +33,10 @@ pub(crate) struct Entry {
     /// [`clock`].
     since: AtomicU64,
     polls: AtomicU64,
-    /// The last trace in which a poll of this task took part.
+    /// The polls that traces caused, which are not counted as the task's.
+    for_traces: AtomicU64,
+    /// The last trace in which a poll of this task took part; with [`AGAIN`], if it has to take part
+    /// once more.
     traced: AtomicU64,
     /// When a trace woke the task, until its next poll begins; 0 otherwise.
     woken: AtomicU64,
@@ -43,11 +52,20 @@ struct Locked {
     branches: Option<(u64, Branches)>,
 }
 
+/// One poll of a task that had not ended at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Poll {
+    /// The thread that is inside it.
+    pub(crate) tid: u32,
+    /// How many polls have ended before it.
+    number: u64,
+}
+
 /// What a task is doing.
 #[derive(Debug, Clone)]
 pub(crate) enum Condition {
     /// A thread is inside its poll.
-    Polling { tid: u32, since: Duration },
+    Polling { poll: Poll, since: Duration },
     /// It was woken for this report and has not been polled since.
     Woken { since: Duration, waiting: Duration },
     /// It waits. Where, if the trace found out.
@@ -76,6 +94,7 @@ impl Entry {
             polled_by: AtomicU32::new(0),
             since: AtomicU64::new(clock()),
             polls: AtomicU64::new(0),
+            for_traces: AtomicU64::new(0),
             traced: AtomicU64::new(0),
             woken: AtomicU64::new(0),
             ended: AtomicBool::new(false),
@@ -99,9 +118,8 @@ impl Entry {
     /// Ends the poll. After one that a trace caused, whether or not it was in time for the report,
     /// the task has been polled as often and waits since the same moment as before.
     pub(super) fn end(&self, waiting_since: Option<u64>) {
-        if waiting_since.is_none() {
-            self.polls.store(self.polls.load(Ordering::Relaxed) + 1, Ordering::Release);
-        }
+        let counter = if waiting_since.is_none() { &self.polls } else { &self.for_traces };
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);
         self.since.store(waiting_since.unwrap_or_else(clock), Ordering::Relaxed);
         self.polled_by.store(0, Ordering::Release);
     }
@@ -127,6 +145,26 @@ impl Entry {
         self.locked().branches = Some((trace, branches));
     }
 
+    /// Gives up the claim: the poll could not take all stacks.
+    pub(super) fn miss(&self, trace: u64) {
+        self.traced.store(trace | AGAIN, Ordering::Release);
+    }
+
+    /// Whether a poll took part in the trace and could not take all stacks.
+    pub(crate) fn missed(&self, trace: u64) -> bool {
+        self.traced.load(Ordering::Acquire) == trace | AGAIN
+    }
+
+    /// Wakes a task again that has missed the trace. False if it is still being polled.
+    pub(super) fn wake_again(&self, trace: u64) -> bool {
+        let waits = self.polled_by.load(Ordering::Acquire) == 0;
+        // It may have been woken already, by the program or by a trace.
+        if waits && self.missed(trace) && self.woken.load(Ordering::Relaxed) == 0 {
+            self.wake(trace);
+        }
+        waits
+    }
+
     /// Wakes the task for a trace, unless one of its polls has claimed that trace, or there is no
     /// waker because it was never polled. A task that is being polled is woken as well: that poll
     /// may have begun before the trace; the next one takes part. Waking runs code of the runtime's.
@@ -137,6 +175,21 @@ impl Entry {
         let Some(waker) = self.locked().waker.clone() else { return };
         self.woken.store(clock().max(1), Ordering::Relaxed);
         waker.wake();
+    }
+
+    /// Whether the condition holds for the waker by which a trace can wake the task.
+    pub(super) fn has_waker(&self, condition: impl FnOnce(&Waker) -> bool) -> bool {
+        self.try_locked().is_some_and(|locked| locked.waker.as_ref().is_some_and(condition))
+    }
+
+    /// Leaves the task out of a trace, which may not poll it.
+    pub(super) fn leave_out(&self, trace: u64) {
+        self.traced.store(trace | LEFT_OUT, Ordering::Release);
+    }
+
+    /// Whether the task was left out of the trace.
+    pub(crate) fn was_left_out(&self, trace: u64) -> bool {
+        self.traced.load(Ordering::Acquire) == trace | LEFT_OUT
     }
 
     /// Whether the task waits, so that a trace has to wake it.
@@ -189,15 +242,30 @@ impl Entry {
         let ago = |then: u64| Duration::from_millis(now.saturating_sub(then));
         let since = ago(self.since.load(Ordering::Relaxed));
         let polls = self.polls();
-        let condition = match (self.polled_by.load(Ordering::Acquire), self.woken.load(Ordering::Relaxed)) {
+        let poll = self.poll();
+        let condition = match (poll.tid, self.woken.load(Ordering::Relaxed)) {
             (0, _) if polls == 0 => Condition::New,
             (0, woken) if woken != 0 && branches.is_none() => {
                 Condition::Woken { since: ago(woken), waiting: since }
             }
             (0, _) => Condition::Waiting { since, branches },
-            (tid, _) => Condition::Polling { tid, since },
+            _ => Condition::Polling { poll, since },
         };
         Some((condition, labels))
+    }
+
+    /// The poll that is running; its thread is 0 if none is.
+    fn poll(&self) -> Poll {
+        let ended = || self.polls().wrapping_add(self.for_traces.load(Ordering::Acquire));
+        let number = ended();
+        Poll { tid: self.polled_by.load(Ordering::Acquire), number }
+    }
+
+    /// Whether this poll is still running: if its thread was looked at since the poll was found, it
+    /// was inside it then. (Unless the poll was about to end when it was found, and has been
+    /// followed by one on the same thread: then the thread's stack can be of neither.)
+    pub(crate) fn is_in(&self, poll: Poll) -> bool {
+        self.poll() == poll
     }
 
     fn locked(&self) -> MutexGuard<'_, Locked> {

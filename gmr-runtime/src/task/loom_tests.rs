@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
-use super::branch::Branch;
+use super::branch::{Branch, Branches};
 use super::entry::{Condition, Entry, Shared};
 use super::registry::{Place, Registry, SHARDS, Shard};
 use super::sync::Mutex;
@@ -62,7 +62,7 @@ fn polled_if_woken((entry, woken): &(Arc<Entry>, Arc<Woken>)) {
 fn poll(entry: &Entry) {
     let waiting_since = entry.begin(TID);
     if entry.claim(TRACE) {
-        entry.record(TRACE, Arc::new([Branch::from([17])]));
+        entry.record(TRACE, Branches::from([Branch::default()]));
     }
     entry.end(waiting_since);
 }

@@ -32,6 +32,6 @@ mod waker;
 
 pub(crate) use branch::{Branch, Branches};
 pub use current::label;
-pub(crate) use entry::Condition;
+pub(crate) use entry::{Condition, Entry, Poll};
 pub(crate) use trace::{Survey, survey};
 pub use tracked::{TrackExt, Tracked, track};

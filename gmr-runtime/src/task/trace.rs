@@ -1,23 +1,33 @@
-//! Taking a trace: every waiting task is woken, and each poll that takes part records the stacks at
-//! which its task waits. Nothing here names a frame or waits for a task without a deadline.
+//! Taking a trace: every waiting task is woken, and each poll that takes part records where its
+//! task waits. Nothing here names a frame or waits for a task without a deadline.
+//!
+//! A poll finds out most stacks by their shape: of a hundred thousand tasks, a handful of stacks
+//! are different. It copies a stack of a new shape, and the thread that makes the report unwinds
+//! the copy. Polls wait for nothing: if there is no room for a copy, the task is polled again.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::branch::Branch;
+use super::branch::{Branch, Leaf};
 use super::entry::Shared;
 use super::registered::TASKS;
-use super::waker::Span;
-use crate::sys::own_threads;
-
-/// The most frames of a branch. A deeper stack of one poll is a runaway recursion.
-const MAX_FRAMES: usize = 512;
+use super::waker::{Take, is_capturing, owns_nothing};
+use crate::capture::{Address, CopyUnwinder, OwnStack, Shapes, StackCopy, Trace};
+use crate::sys::{self, Modules, own_threads};
 
 /// The interval at which [`survey`] checks whether all tasks have been polled.
 const PAUSE: Duration = Duration::from_micros(200);
+
+/// How many bytes of copies may wait to be unwound. A poll that finds more does not copy its stack.
+const ROOM: usize = 4 << 20;
+
+/// How many bytes of copies may wait while more tasks are woken.
+const ROOM_TO_WAKE: usize = ROOM / 8;
 
 /// The trace that is being taken; 0 between traces.
 static WANTED: AtomicU64 = AtomicU64::new(0);
@@ -25,38 +35,140 @@ static WANTED: AtomicU64 = AtomicU64::new(0);
 /// The number of the next trace.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// The distinct branches of the current trace: a hundred thousand tasks have a handful of them.
-static SEEN: Mutex<Option<HashSet<Branch>>> = Mutex::new(None);
+/// The same trace, for the polls that take part.
+static CURRENT: RwLock<Option<Arc<Collector>>> = RwLock::new(None);
 
 /// The trace in which every poll should take part, if one is being taken. One relaxed load.
-pub(super) fn wanted() -> Option<u64> {
-    match WANTED.load(Ordering::Relaxed) {
-        0 => None,
-        trace => Some(trace),
+#[inline]
+pub(super) fn current() -> Option<Arc<Collector>> {
+    if WANTED.load(Ordering::Relaxed) == 0 { None } else { collector() }
+}
+
+#[cold]
+fn collector() -> Option<Arc<Collector>> {
+    // It is locked for writing while a trace begins or ends: this poll takes no part in it.
+    CURRENT.try_read().ok()?.clone()
+}
+
+/// What the polls of one trace have in common.
+pub(super) struct Collector {
+    trace: u64,
+    /// The stacks that have been unwound.
+    known: Shapes<Branch>,
+    /// Copies that have not been unwound yet, and their leaves.
+    copies: Sender<(StackCopy, Branch)>,
+    /// How many bytes of copies have not been unwound yet.
+    held: AtomicUsize,
+    room: usize,
+    /// Whether there was no room for a copy.
+    missed: AtomicBool,
+    /// Whether embassy is linked, whose timers panic if they are polled with a waker that is not
+    /// embassy's.
+    has_embassy: bool,
+    /// The leaves without a stack, one for each reason.
+    missing: Mutex<Vec<(&'static str, Branch)>>,
+}
+
+impl Collector {
+    fn new(trace: u64, room: usize) -> (Self, Receiver<(StackCopy, Branch)>) {
+        let (copies, received) = mpsc::channel();
+        let collector = Self {
+            trace,
+            known: Shapes::new(),
+            copies,
+            held: AtomicUsize::new(0),
+            room,
+            missed: AtomicBool::new(false),
+            has_embassy: sys::has_embassy(),
+            missing: Mutex::default(),
+        };
+        (collector, received)
+    }
+
+    /// The number of the trace.
+    pub(super) fn trace(&self) -> u64 {
+        self.trace
+    }
+
+    /// Whether a poll with this waker may get another one in its place.
+    pub(super) fn may_replace(&self, waker: &Waker) -> bool {
+        // Embassy's tasks are static: its wakers own nothing.
+        !self.has_embassy || is_capturing(waker) || !owns_nothing(waker)
+    }
+
+    /// Notes that a task has to be polled again.
+    pub(super) fn note_missed(&self) {
+        self.missed.store(true, Ordering::Relaxed);
+    }
+
+    fn without_stack(&self, reason: &'static str) -> Branch {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, leaf)) = missing.iter().find(|(of, _)| *of == reason) {
+            return Arc::clone(leaf);
+        }
+        let trace = Trace { incomplete: Some(reason.to_owned()), ..Trace::default() };
+        let leaf = Arc::new(Leaf::known(trace));
+        missing.push((reason, Arc::clone(&leaf)));
+        leaf
     }
 }
 
-/// Takes this part of the caller's stack.
-pub(super) fn take(Span { leaf, root }: Span) -> Branch {
-    let mut frames = Vec::with_capacity(64);
-    backtrace::trace(|frame| {
-        // Stacks grow downwards: a frame that begins below an address contains it, or is further
-        // in.
-        let begin = frame.sp().addr();
-        let inside = begin <= root && frames.len() < MAX_FRAMES;
-        if inside && begin > leaf {
-            frames.push(frame.ip().addr() as u64);
+impl Take for Collector {
+    fn take(&self, stack: Result<OwnStack<'_>, &'static str>) -> Option<Branch> {
+        let stack = match stack {
+            Ok(stack) => stack,
+            Err(reason) => return Some(self.without_stack(reason)),
+        };
+        if let Some(known) = self.known.find(&stack) {
+            return Some(Arc::clone(known));
         }
-        inside
-    });
-    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let seen = seen.get_or_insert_default();
-    if let Some(known) = seen.get(&frames[..]) {
-        return Arc::clone(known);
+        if self.held.fetch_add(stack.len(), Ordering::Relaxed) >= self.room {
+            self.held.fetch_sub(stack.len(), Ordering::Relaxed);
+            return None;
+        }
+        let leaf = Branch::default();
+        // This fails after the end of the trace: the leaf has no stack then.
+        let _ = self.copies.send((stack.copy(), Arc::clone(&leaf)));
+        Some(leaf)
     }
-    let branch: Branch = frames.into();
-    seen.insert(Arc::clone(&branch));
-    branch
+}
+
+/// What unwinding a copy led to, with the waker's clone: the frames, and why they are incomplete.
+type Unwound = (Arc<[Address]>, Option<String>);
+
+/// Unwinds the copies of one trace.
+struct Unwinding {
+    unwinder: CopyUnwinder,
+    /// The distinct stacks, without the waker's clone.
+    seen: HashMap<Unwound, Arc<Trace>>,
+}
+
+impl Unwinding {
+    fn new(modules: &Modules) -> Self {
+        Self { unwinder: CopyUnwinder::new(modules), seen: HashMap::new() }
+    }
+
+    fn unwind(&mut self, collector: &Collector, copy: &StackCopy, leaf: &Branch) {
+        collector.held.fetch_sub(copy.len(), Ordering::Relaxed);
+        if let Some(known) = collector.known.find(copy).and_then(|known| known.trace()) {
+            leaf.set(known);
+            return;
+        }
+        let unwound = self.unwinder.unwind(copy);
+        let whole = unwound.incomplete.is_none();
+        let frames = Arc::clone(&unwound.frames);
+        let trace = self.seen.entry((unwound.frames, unwound.incomplete)).or_insert_with_key(
+            |(frames, incomplete)| {
+                // The innermost is the waker's clone.
+                let frames = frames.iter().copied().skip(1).collect();
+                Arc::new(Trace { frames, incomplete: incomplete.clone(), ..Trace::default() })
+            },
+        );
+        leaf.set(trace);
+        if whole {
+            collector.known.add(copy, &frames, Arc::clone(leaf));
+        }
+    }
 }
 
 /// All tasks, as they were at one moment.
@@ -68,43 +180,101 @@ pub(crate) struct Survey {
     pub(crate) trace: u64,
     /// How many shards of the registry could not be read.
     pub(crate) unread: usize,
+    /// The modules that the stacks were unwound with.
+    pub(crate) modules: Modules,
 }
 
 /// Takes a trace: wakes every waiting task and waits until all of them have been polled, at most
 /// for `timeout`.
-///
-/// Waking a task runs the runtime's code, which may be stuck itself. It runs on a thread of its
-/// own, which the report does not join.
 pub(crate) fn survey(timeout: Duration) -> Survey {
+    survey_with_room(timeout, ROOM)
+}
+
+pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
     let deadline = Instant::now() + timeout;
     let (tasks, unread) = TASKS.all();
+    // First: until the first copy can be unwound, every poll makes one. Miri has no stack to
+    // unwind.
+    let has_stacks = !tasks.is_empty() && !cfg!(miri);
+    let modules = if has_stacks { sys::with_files(Modules::load) } else { Modules::default() };
     let trace = NEXT.fetch_add(1, Ordering::Relaxed);
-    let survey = Survey { tasks, trace, unread };
-    if survey.tasks.is_empty() {
-        return survey;
+    let (collector, copies) = Collector::new(trace, room);
+    let collector = Arc::new(collector);
+    let may_be_polled = |task: &&Shared| {
+        let may = !collector.has_embassy || task.has_waker(|waker| collector.may_replace(waker));
+        if !may {
+            task.leave_out(trace);
+        }
+        may
+    };
+    let waiting = tasks.iter().filter(|task| task.is_waiting()).filter(may_be_polled);
+    let waiting: Arc<[Shared]> = waiting.cloned().collect();
+    if waiting.is_empty() {
+        return Survey { tasks, trace, unread, modules };
     }
+    let mut unwinding = Unwinding::new(&modules);
+    set_current(Some(Arc::clone(&collector)));
+    if wake_all(Arc::clone(&waiting), Arc::clone(&collector)).is_ok() {
+        let mut settled = 0;
+        while Instant::now() < deadline {
+            match copies.recv_timeout(PAUSE) {
+                Ok((copy, leaf)) => unwinding.unwind(&collector, &copy, &leaf),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    settled += waiting[settled..].iter().take_while(|task| task.is_settled(trace)).count();
+                    if settled == waiting.len() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    set_current(None);
+    // What polls have copied until now; there is no more than there was room for.
+    for (copy, leaf) in copies.try_iter() {
+        unwinding.unwind(&collector, &copy, &leaf);
+    }
+    Survey { tasks, trace, unread, modules }
+}
+
+/// Begins a trace, or ends it.
+fn set_current(collector: Option<Arc<Collector>>) {
+    let trace = collector.as_ref().map_or(0, |collector| collector.trace);
+    let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
+    let before = std::mem::replace(&mut *current, collector);
     WANTED.store(trace, Ordering::Relaxed);
-    let waiting: Arc<[Shared]> = survey.tasks.iter().filter(|task| task.is_waiting()).cloned().collect();
-    let to_wake = Arc::clone(&waiting);
-    let spawned = own_threads::spawn("gmr tasks", move || {
-        for task in to_wake.iter() {
-            if wanted() != Some(trace) {
+    drop(current);
+    drop(before);
+}
+
+/// Starts a thread that wakes all these tasks, and until the end of the trace those again that have
+/// to be polled again.
+///
+/// Waking a task runs the runtime's code, which may be stuck itself, so the report does not join
+/// the thread.
+fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> std::io::Result<()> {
+    own_threads::spawn("gmr tasks", move || {
+        let trace = collector.trace;
+        let is_over = || WANTED.load(Ordering::Relaxed) != trace;
+        for task in &*tasks {
+            while collector.held.load(Ordering::Relaxed) > ROOM_TO_WAKE && !is_over() {
+                thread::sleep(PAUSE);
+            }
+            if is_over() {
                 return;
             }
             task.wake(trace);
         }
-    });
-    if spawned.is_ok() {
-        let mut settled = 0;
-        while Instant::now() < deadline {
-            settled += waiting[settled..].iter().take_while(|task| task.is_settled(trace)).count();
-            if settled == waiting.len() {
-                break;
-            }
+        while !is_over() {
             thread::sleep(PAUSE);
+            if collector.missed.swap(false, Ordering::Relaxed) {
+                let mut left = false;
+                for task in tasks.iter().filter(|task| task.missed(trace)) {
+                    left |= !task.wake_again(trace);
+                }
+                if left {
+                    collector.note_missed();
+                }
+            }
         }
-    }
-    WANTED.store(0, Ordering::Relaxed);
-    *SEEN.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    survey
+    })
 }

@@ -11,7 +11,7 @@ use super::branch::Branch;
 use super::current;
 use super::entry::Entry;
 use super::registered::Registered;
-use super::trace;
+use super::trace::{self, Collector};
 use super::waker::{Capture, is_capturing};
 
 pin_project! {
@@ -105,17 +105,22 @@ impl<F: Future> Future for Tracked<F> {
         let waker = context.waker();
         let same = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
         // A capturing waker is an outer task's, and valid for this poll only.
-        if *this.waker != same && !is_capturing::<Branch>(waker) {
+        if *this.waker != same && !is_capturing(waker) {
             entry.keep_waker(waker.clone());
             *this.waker = same;
         }
         let (inside, tid) = current::enter(*place);
         let polling = Polling { entry, waiting_since: entry.begin(tid) };
-        let result = match trace::wanted() {
-            Some(wanted) if entry.claim(wanted) => {
-                let (result, branches) = traced(this.future, waker);
-                if result.is_pending() {
-                    entry.record(wanted, branches.into());
+        let result = match trace::current() {
+            Some(collector) if collector.may_replace(waker) && entry.claim(collector.trace()) => {
+                let (result, branches) = traced(this.future, waker, &collector);
+                match branches {
+                    _ if result.is_ready() => {}
+                    Some(branches) => entry.record(collector.trace(), branches.into()),
+                    None => {
+                        entry.miss(collector.trace());
+                        collector.note_missed();
+                    }
                 }
                 result
             }
@@ -153,10 +158,15 @@ impl Drop for Polling<'_> {
     }
 }
 
-/// Polls with a waker that takes the stack of each function that clones it.
+/// Polls with a waker that takes the stack of each function that clones it. The stacks are those of
+/// the clones that are still kept at the end; `None` if not all of them were taken.
 #[inline(never)]
-fn traced<F: Future>(future: Pin<&mut F>, runtimes: &Waker) -> (Poll<F::Output>, Vec<Branch>) {
-    let capture = Capture::new(runtimes, trace::take);
+fn traced<F: Future>(
+    future: Pin<&mut F>,
+    runtimes: &Waker,
+    collector: &Collector,
+) -> (Poll<F::Output>, Option<Vec<Branch>>) {
+    let capture = Capture::new(runtimes, collector);
     let result = capture.with(|waker| future.poll(&mut Context::from_waker(waker)));
-    (result, capture.branches())
+    (result, capture.leaves())
 }

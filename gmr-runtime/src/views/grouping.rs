@@ -220,6 +220,8 @@ pub(super) struct WaitPoints<'a> {
 pub(super) fn wait_points<'a>(stacks: &[Stack], cx: Context<'a>) -> WaitPoints<'a> {
     let mut branches: Vec<Vec<&Frame>> = stacks
         .iter()
+        // One without frames has a reason instead.
+        .filter(|stack| !stack.frames.is_empty())
         .map(|stack| match cx.detail {
             Detail::Short => folding::fold_task(&cx.frames_of(stack)),
             Detail::Full => cx.frames_of(stack),

@@ -10,8 +10,10 @@ mod at_rest;
 #[cfg(feature = "__bench")]
 pub(crate) mod bench;
 mod by_signal;
+mod copies;
 mod handler;
 mod kept;
+mod own_stack;
 mod session;
 mod signals;
 #[cfg(feature = "__bench")]
@@ -19,6 +21,8 @@ mod timing;
 mod unwind;
 mod wait;
 
+pub(crate) use copies::{CopyUnwinder, Shapes};
+pub(crate) use own_stack::{OwnRegisters, OwnStack, Root, StackCopy};
 pub(crate) use session::{trace, trace_all};
 pub(crate) use signals::{capture_signal as signal, prepare, shield_thread};
 #[cfg(feature = "__fuzz")]

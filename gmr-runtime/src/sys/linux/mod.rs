@@ -1,6 +1,7 @@
 //! Linux on `x86_64` and `aarch64`. It takes no lock that application code can hold.
 
 pub(crate) mod descriptor_table;
+pub(crate) mod linked;
 pub(crate) mod mapping;
 pub(crate) mod maps;
 pub(crate) mod memory;
@@ -12,6 +13,7 @@ pub(crate) mod siginfo;
 pub(crate) mod signal_masks;
 
 pub(crate) use descriptor_table::with_files;
+pub(crate) use linked::has_embassy;
 pub(crate) use modules::{Module, Modules};
 pub(crate) use siginfo::sender;
 

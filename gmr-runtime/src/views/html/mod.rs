@@ -360,7 +360,7 @@ fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
                     @if !common.is_empty() { p { "all branches called from:" } (frames(&common, style)) }
                 }
             }
-            @for reason in group[0].stacks.iter().filter_map(|stack| stack.incomplete.as_ref()) { p.note { "incomplete: " (clean(reason)) } }
+            @for reason in words::missing_of_tasks(&group[0].stacks) { p.note { (reason) } }
         }
     }
 }

@@ -64,7 +64,7 @@ fn stacks(text: &mut String, stacks: &[Stack], cx: Context<'_>) {
             }
         }
     }
-    for reason in stacks.iter().filter_map(|stack| stack.incomplete.as_ref()) {
-        let _ = writeln!(text, "(incomplete: {})", clean(reason));
+    for reason in words::missing_of_tasks(stacks) {
+        let _ = writeln!(text, "({reason})");
     }
 }

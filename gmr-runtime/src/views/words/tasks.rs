@@ -1,6 +1,6 @@
 //! The wording of tasks and runtimes.
 
-use crate::model::{Runtime, Task, TaskState};
+use crate::model::{Runtime, Stack, Task, TaskState};
 use crate::units::{counted, duration};
 use crate::views::escape::clean;
 use crate::views::grouping::{state_rank, time_in_state};
@@ -25,9 +25,8 @@ pub(in crate::views) fn tasks_facts(group: &[&Task]) -> Vec<String> {
         TaskState::Polling { tid, thread, polling_ms } => {
             let name = thread.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();
             let time = duration(*polling_ms);
-            lines.push(format!(
-                "thread #{tid}{name} has been polling this task for {time}; its stack is under Threads"
-            ));
+            let stack = if first.stacks.is_empty() { "" } else { "; its stack inside this poll:" };
+            lines.push(format!("thread #{tid}{name} has been polling this task for {time}{stack}"));
         }
         TaskState::Woken { woken_ms, .. } => lines.push(format!(
             "woken for this report {} ago and not polled since; all runtime workers may be busy",
@@ -45,6 +44,20 @@ pub(in crate::views) fn tasks_facts(group: &[&Task]) -> Vec<String> {
     let time = if shortest == longest { longest } else { format!("{shortest} to {longest}") };
     lines.push(format!("{verb} for {time}, {}", counted_polls(group)));
     lines
+}
+
+/// What the stacks of a task do not show, each reason once.
+pub(in crate::views) fn missing_of_tasks(stacks: &[Stack]) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for stack in stacks {
+        let Some(reason) = &stack.incomplete else { continue };
+        let what = if stack.frames.is_empty() { "no stack" } else { "incomplete" };
+        let reason = format!("{what}: {}", clean(reason));
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons
 }
 
 /// What a task is doing, in one or two words.
