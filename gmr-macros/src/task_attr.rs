@@ -1,6 +1,6 @@
 //! `#[gmr::task]`: wraps the body of an `async fn` in a tracked future.
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
 use syn::{Lit, Path, ReturnType, parse_quote};
 
@@ -64,18 +64,22 @@ fn unnamed(args: &Args, errors: &mut Errors) -> Option<TokenStream> {
 /// The function with its body moved into a tracked async block.
 fn tracked(function: &Function, name: Option<TokenStream>, krate: &Path) -> TokenStream {
     let Function { head, body, .. } = function;
-    let ident = function.name();
-    let name = name.unwrap_or_else(
-        || quote_spanned!(Span::mixed_site()=> ::core::concat!(::core::module_path!(), "::", #ident)),
-    );
-    // The location that the report shows for the task: the line of the function.
-    let here = function.ident().span().resolved_at(Span::mixed_site());
-    let named = quote_spanned!(here=> #krate::__private::task::named);
-    let hint = type_hint(&function.signature.output);
+    // The location that the report shows for the task is that of this call. With the span of the
+    // function's name, it is the line of the function. With a span of the expansion, it would be
+    // that of the attribute.
+    let here = function.ident().span();
     let body_of_block = body.stream();
-    let mut inner = Group::new(body.delimiter(), {
-        quote_spanned!(Span::mixed_site()=> #named(#name, async move { #hint #body_of_block }).await)
-    });
+    let hint = type_hint(&function.signature.output);
+    let block = quote_spanned!(Span::mixed_site()=> async move { #hint #body_of_block });
+    let (called, arguments) = match name {
+        Some(name) => (quote_spanned!(here=> named), quote_spanned!(Span::mixed_site()=> #name, #block)),
+        // Named after its type, which has the path of the function, also of a nested one.
+        None => (quote_spanned!(here=> track), block),
+    };
+    let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
+    arguments.set_span(here);
+    let call = quote_spanned!(here=> #krate::__private::task::#called #arguments);
+    let mut inner = Group::new(body.delimiter(), quote_spanned!(Span::mixed_site()=> #call.await));
     inner.set_span(body.span());
     let inner = TokenTree::Group(inner);
     quote!(#head #inner)
@@ -127,8 +131,8 @@ mod tests {
             text.starts_with("pub async fn checkout (& self , order : u64) -> Result < u64 , Error > {"),
             "{text}"
         );
-        assert!(text.contains(":: gmr :: __private :: task :: named (:: core :: concat !"), "{text}");
-        assert!(text.contains("\"checkout\"") && text.contains("work (order) . await ?"), "{text}");
+        assert!(text.contains(":: gmr :: __private :: task :: track (async move {"), "{text}");
+        assert!(text.contains("work (order) . await ?"), "{text}");
         assert!(
             expanded("\"till\", crate = a::b", "async fn f() {}")
                 .contains("a :: b :: __private :: task :: named (\"till\"")
