@@ -1,27 +1,38 @@
-//! Checks the attributes' errors and the uses they accept: one mistake in each file under
-//! `ui/fail`, one use in each file under `ui/pass`.
+//! Checks the attributes' errors: one mistake in each file under `fail`. What they accept is in
+//! `pass`, a program in each file, which must succeed.
 //!
-//! `TRYBUILD=overwrite` updates `ui/fail/*.stderr`. Read the difference: users will.
+//! `TRYBUILD=overwrite` updates `fail/*.stderr`. Read the difference: users will.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
+const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// trybuild checks them all at once, which takes seconds. With a program to run among them, it
+/// would compile them one by one.
 #[test]
-fn attributes() {
+fn mistakes() {
     // trybuild passes if a pattern matches no files.
-    for folder in ["ui/fail", "ui/pass"] {
-        assert!(sources(folder) > 0, "no test in {folder}");
-    }
-    let cases = trybuild::TestCases::new();
-    cases.compile_fail("ui/fail/*.rs");
-    cases.pass("ui/pass/*.rs");
+    assert!(!sources("fail").is_empty(), "no test in fail");
+    trybuild::TestCases::new().compile_fail("fail/*.rs");
 }
 
-fn sources(folder: &str) -> usize {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+#[test]
+fn each_use_is_a_target_of_this_package() {
+    let manifest = fs::read_to_string(Path::new(PACKAGE).join("Cargo.toml")).expect("a manifest");
+    let uses = sources("pass");
+    assert!(!uses.is_empty(), "no program in pass");
+    for name in uses {
+        assert!(manifest.contains(&format!("\npath = \"pass/{name}\"\n")), "{name} is not in Cargo.toml");
+    }
+}
+
+/// The names of the files in this folder.
+fn sources(folder: &str) -> Vec<String> {
+    let folder = Path::new(PACKAGE).join(folder);
     let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    files
-        .filter(|file| file.as_ref().is_ok_and(|file| file.path().extension() == Some(OsStr::new("rs"))))
-        .count()
+    let paths = files.map(|file| file.expect("the folder can be read").path());
+    let sources = paths.filter(|path| path.extension() == Some(OsStr::new("rs")));
+    sources.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect()
 }

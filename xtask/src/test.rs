@@ -114,7 +114,9 @@ fn features(metadata: &Value) -> Result<(), String> {
     let hidden = HIDDEN_FEATURES.join(",");
     let sets = ["--feature-powerset", "--depth", "2", "--exclude-features", &hidden];
     let package = ["hack", "clippy", "--package", "gmr-runtime"];
-    cargo(&[&package[..], &sets, &["--", "--deny", "warnings"]].concat(), &[])
+    cargo(&[&package[..], &sets, &["--", "--deny", "warnings"]].concat(), &[])?;
+    // A program that chooses a format while gmr has no feature.
+    cargo(&["check", "--package", "gmr-test-strict", "--example", "text"], &[])
 }
 
 /// Features of gmr-runtime that are not for users.
