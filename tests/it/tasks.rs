@@ -293,3 +293,104 @@ fn requests_in_flight_are_tasks() {
     let section = report.content("Green Threads").to_string();
     assert!(!section.contains("/health"), "{section}");
 }
+
+/// What is wrong with a task of `awaits`, which waits at so many places.
+fn mistake(report: &Report, name: &str, places: usize) -> Option<String> {
+    let found = tasks_named(report, name);
+    let [task] = &found[..] else { return Some(format!("{name}: {} tasks", found.len())) };
+    let stacks = task.stacks();
+    let function = format!("awaits::{name}");
+    let is_there = |stack: &Stack<'_>| stack.functions().any(|other| plain(other).ends_with(&function));
+    let is_right = match places {
+        0 => stacks.len() == 1 && stacks[0].is_missing(),
+        _ => stacks.len() == places && stacks.iter().all(is_there),
+    };
+    let shown = || stacks.iter().map(|stack| format!("\n{stack}")).collect::<String>();
+    (!is_right || task.kind() != "waiting")
+        .then(|| format!("{name}, {}: {} instead of {places} places{}", task.kind(), stacks.len(), shown()))
+}
+
+#[test]
+fn each_kind_of_await_is_shown_at_its_places() {
+    let mut program = Program::start(program!("awaits"));
+    let answer = program.ask("places?");
+    let places: Vec<(&str, usize)> = answer
+        .split_whitespace()
+        .map(|entry| entry.split_once('=').expect("a name and a number"))
+        .map(|(name, places)| (name, places.parse().expect("a number")))
+        .collect();
+    assert!(places.len() >= 76);
+    let mistakes = |report: &Report| -> Vec<String> {
+        places.iter().filter_map(|(name, places)| mistake(report, name, *places)).collect()
+    };
+    // Some have to connect, to fill a buffer or to start a child before they wait.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let mistakes = mistakes(&program.report());
+        if mistakes.is_empty() {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "{}", mistakes.join("\n"));
+    }
+    // From then on, each report is right.
+    for _ in 0..10 {
+        let mistakes = mistakes(&program.report());
+        assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+    }
+}
+
+#[test]
+fn sets_say_that_their_futures_are_not_shown() {
+    let mut program = Program::start(program!("awaits"));
+    for name in [
+        "futures_unordered",
+        "futures_join_many",
+        "buffer_unordered",
+        "buffered",
+        "for_each_concurrent",
+        "join_set",
+        "shared",
+    ] {
+        program.report_when(&format!("{name} says so"), |report| {
+            let stacks = task(report, name).stacks();
+            stacks.len() == 1 && stacks[0].incomplete.is_some_and(|reason| reason.contains("own"))
+        });
+    }
+}
+
+#[test]
+fn tasks_go_on_while_a_thread_holds_the_lock_of_backtraces() {
+    let mut program = Program::start(program!("locked"));
+    let done = |program: &mut Program| program.ask("done?").parse::<u64>().expect("a number");
+    for _ in 0..3 {
+        let report = program.report();
+        assert_eq!(tasks_named(&report, "locked::work").len(), 50, "{report}");
+        let before = done(&mut program);
+        wait_until("the tasks work on", || done(&mut program) > before + 50);
+    }
+    program.report_when("stacks are taken all the same", |report| {
+        let tasks = tasks_named(report, "locked::work");
+        tasks.iter().filter(|task| task.stacks().iter().any(|stack| has(stack, "locked::work"))).count() > 0
+    });
+}
+
+#[test]
+fn a_task_whose_runtime_accepts_no_other_wakers_is_left_alone() {
+    let mut program = Program::start(program!("embassy"));
+    let beats = |program: &mut Program| program.ask("beats?").parse::<u64>().expect("a number");
+    wait_until("the timer expires", || beats(&mut program) > 0);
+    for _ in 0..5 {
+        let before = beats(&mut program);
+        let report = program.report();
+        let heartbeat = task(&report, "heartbeat");
+        if heartbeat.kind() == "waiting" {
+            let reason = heartbeat.stack().incomplete.unwrap_or_default();
+            assert!(reason.contains("embassy"), "{reason}");
+        }
+        wait_until("the timer expires after the report", || beats(&mut program) > before + 1);
+    }
+    // The other runtime's task is polled.
+    program.report_when("it is where it waits", |report| {
+        task(report, "embassy::on_tokio").stacks().iter().any(|stack| has(stack, "embassy::on_tokio"))
+    });
+}
