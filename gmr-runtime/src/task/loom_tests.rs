@@ -67,6 +67,15 @@ fn poll(entry: &Entry) {
     entry.end(waiting_since);
 }
 
+/// Such a poll that finds no room for its stack.
+fn poll_without_room(entry: &Entry) {
+    let waiting_since = entry.begin(TID);
+    if entry.claim(TRACE) {
+        entry.miss(TRACE);
+    }
+    entry.end(waiting_since);
+}
+
 /// Checks all interleavings of `one` and `other`, each on a thread of its own, and then what
 /// `after` asserts. Each of the two is spawned first once: the checker considers for a step of one
 /// thread those steps that the other had made by then, and misses some interleavings from one side.
@@ -120,6 +129,25 @@ fn a_wake_during_a_poll_that_missed_the_trace_causes_one_more_poll() {
         |task| {
             assert_eq!(task.1.0.load(Ordering::Relaxed), 1);
             polled_if_woken(task);
+        },
+    );
+}
+
+#[test]
+fn a_poll_that_found_no_room_for_a_stack_is_repeated() {
+    in_every_order(
+        with_waker,
+        |(entry, _)| poll_without_room(entry),
+        |(entry, _)| {
+            entry.wake(TRACE);
+            entry.wake_again(TRACE);
+        },
+        |task| {
+            assert!(!task.0.is_settled(TRACE));
+            assert!(task.0.wake_again(TRACE), "it is not being polled any more");
+            assert!(task.1.0.load(Ordering::Relaxed) > 0);
+            polled_if_woken(task);
+            assert!(task.0.is_settled(TRACE));
         },
     );
 }
