@@ -5,9 +5,9 @@ use std::io;
 
 use super::ThreadInfo;
 
-/// Where a thread is blocked; never known on this platform.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Rest {}
+mod rest;
+
+pub(crate) use rest::Rest;
 
 /// Always an error: threads can be listed on Linux only.
 pub(crate) fn list(_capture_signal: Option<i32>) -> io::Result<Vec<ThreadInfo>> {
