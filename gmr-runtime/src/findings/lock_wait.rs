@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::facts::{Facts, count, finding, ids, names};
-use crate::model::{Finding, Severity, Thread};
+use crate::model::{Finding, FutexOwner, Severity, Thread};
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let mut locks: BTreeMap<u64, Vec<&Thread>> = BTreeMap::new();
@@ -16,10 +16,23 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let of_lock = |(futex, waiting): (u64, Vec<&Thread>)| {
         let threads =
             count(waiting.len(), "thread is waiting for a lock", "threads are waiting for the same lock");
-        let message = format!("{threads} (futex {futex:#x}): {}", names(&waiting));
+        let owners = waiting.iter().filter_map(|thread| thread.waiting.as_ref()?.futex_owner.as_ref());
+        let mut owners: Vec<&FutexOwner> = owners.collect();
+        owners.dedup();
+        // The lock can have changed hands while the threads were listed.
+        let owner = if let [owner] = owners[..] { held_by(owner) } else { String::new() };
+        let message = format!("{threads} (futex {futex:#x}{owner}): {}", names(&waiting));
         Finding { threads: ids(&waiting), ..finding("thread.lock-wait", Severity::Warning, message) }
     };
     locks.into_iter().map(of_lock).collect()
+}
+
+/// `, held by #42 (worker)`
+fn held_by(owner: &FutexOwner) -> String {
+    match &owner.name {
+        Some(name) if !name.is_empty() => format!(", held by #{} ({name})", owner.tid),
+        _ => format!(", held by #{}", owner.tid),
+    }
 }
 
 /// Whether one of the innermost functions is known to wait for a lock.
