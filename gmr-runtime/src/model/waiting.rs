@@ -19,7 +19,8 @@ pub struct Waiting {
     /// the path is relative to.
     pub descriptor: Option<i32>,
     /// What that descriptor refers to: a path, `pipe:[4711]`, or a socket as in
-    /// `TCP 127.0.0.1:5432 -> 127.0.0.1:40112, established`.
+    /// `TCP 127.0.0.1:5432 -> 127.0.0.1:40112, established`, `UDP 127.0.0.1:53` and
+    /// `Unix socket [4711] -> /run/shop.sock`.
     pub target: Option<String>,
     /// The address of the futex that the thread waits on. Locks, condition variables, channels and
     /// parked threads wait on futexes.

@@ -11,6 +11,7 @@ pub(crate) mod parallel;
 pub(crate) mod scheduler;
 pub(crate) mod siginfo;
 pub(crate) mod signal_masks;
+pub(crate) mod sockets;
 
 pub(crate) use descriptor_table::with_files;
 pub(crate) use linked::has_embassy;

@@ -5,8 +5,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::syscall_names;
 use super::syscalls::Call;
+use super::{sockets, syscall_names};
 use crate::mask;
 use crate::model::{Children, Event, FutexOwner, Waiting, Watched};
 
@@ -444,25 +444,11 @@ fn peer(address: u64, length: u64, source: &mut impl Source) -> Option<String> {
             let host: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
             SocketAddr::new(Ipv6Addr::from(host).to_canonical(), port()?).to_string()
         }
-        libc::AF_UNIX => unix_path(&bytes[2..])?,
+        libc::AF_UNIX => sockets::unix_name(&bytes[2..])?,
         libc::AF_NETLINK => format!("netlink port {}", word(4)?),
         libc::AF_VSOCK => format!("vsock {}:{}", word(8)?, word(4)?),
         _ => return None,
     })
-}
-
-/// A path, which ends at a zero, or `@` and a name in the abstract namespace, which begins with one
-/// and can contain more.
-fn unix_path(bytes: &[u8]) -> Option<String> {
-    let text = match bytes {
-        [] => return None,
-        [0, name @ ..] => format!("@{}", String::from_utf8_lossy(name)),
-        path => {
-            let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
-            String::from_utf8_lossy(&path[..end]).into_owned()
-        }
-    };
-    Some(mask::text(&text).into_owned())
 }
 
 /// The number at `address`.

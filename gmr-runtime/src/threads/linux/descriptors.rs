@@ -18,13 +18,17 @@ pub(super) fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
     }
     let sockets = sockets::describe(inodes.values().copied().collect());
     for (descriptor, inode) in inodes {
-        let unlisted = || {
-            let protocol = sockets::protocol(descriptor)?;
-            // The descriptor's number may have been used again meanwhile.
-            let is_same = self::inode(&link(descriptor)?) == Some(inode);
-            is_same.then(|| format!("{protocol} socket [{inode}]"))
+        let listed = sockets.get(&inode);
+        let by_descriptor = match listed {
+            None => sockets::protocol(descriptor).map(|protocol| format!("{protocol} socket [{inode}]")),
+            Some(socket) if socket.starts_with(sockets::UNNAMED) => {
+                sockets::peer(descriptor).map(|peer| format!("{socket} -> {peer}"))
+            }
+            Some(_) => None,
         };
-        let socket = sockets.get(&inode).cloned().or_else(unlisted);
+        // The descriptor's number may have been used again meanwhile.
+        let is_same = |_: &String| link(descriptor).as_deref().and_then(self::inode) == Some(inode);
+        let socket = by_descriptor.filter(is_same).or_else(|| listed.cloned());
         targets.extend(socket.map(|socket| (descriptor, socket)));
     }
     targets
@@ -71,17 +75,25 @@ mod tests {
     #[test]
     fn other_sockets_and_files_are_named() {
         let (one, _other) = UnixStream::pair().unwrap();
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         let bound = UdpSocket::bind("127.0.0.1:0").unwrap();
         let path = std::env::temp_dir().join(format!("a socket of {}", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();
+        let client = UnixStream::connect(&path).unwrap();
+        peer.connect(bound.local_addr().unwrap()).unwrap();
         let file = File::open("/dev/null").unwrap();
-        let all = [one.as_raw_fd(), bound.as_raw_fd(), listener.as_raw_fd(), file.as_raw_fd()];
-        let targets = targets(all.into());
+        let all = [&one as &dyn AsRawFd, &bound, &peer, &listener, &client, &file];
+        let targets = targets(all.map(AsRawFd::as_raw_fd).into());
         fs::remove_file(&path).unwrap();
         let socket = &targets[&one.as_raw_fd()];
         assert!(socket.starts_with("Unix socket ["), "{socket}");
         let bound_to = format!("UDP {}", bound.local_addr().unwrap());
         assert_eq!(targets[&bound.as_raw_fd()], bound_to);
+        let connected_to =
+            format!("UDP {}, peer {}", peer.local_addr().unwrap(), bound.local_addr().unwrap());
+        assert_eq!(targets[&peer.as_raw_fd()], connected_to);
+        let connected = &targets[&client.as_raw_fd()];
+        assert!(connected.ends_with(&format!("] -> {}", path.display())), "{connected}");
         assert_eq!(targets[&listener.as_raw_fd()], format!("Unix socket {}", path.display()));
         assert_eq!(targets[&file.as_raw_fd()], "/dev/null");
     }

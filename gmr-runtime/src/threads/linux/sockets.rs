@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::mask;
+use crate::sys::linux::sockets::unix_peer;
 
 /// How much of a socket table is read: some ten thousand connections. Reading the tables of a
 /// machine with more would take too long.
@@ -40,6 +41,25 @@ pub(super) fn protocol(descriptor: i32) -> Option<String> {
         "NETLINK" => "netlink".to_owned(),
         name => name.to_owned(),
     })
+}
+
+/// The name of a Unix socket: a path, which ends at a zero, or `@` and a name in the abstract
+/// namespace, which begins with a zero and can contain more.
+pub(super) fn unix_name(bytes: &[u8]) -> Option<String> {
+    let text = match bytes {
+        [] => return None,
+        [0, name @ ..] => format!("@{}", String::from_utf8_lossy(name)),
+        path => {
+            let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+            String::from_utf8_lossy(&path[..end]).into_owned()
+        }
+    };
+    Some(mask::text(&text).into_owned())
+}
+
+/// The name of the socket that the Unix socket behind a descriptor is connected to.
+pub(super) fn peer(descriptor: i32) -> Option<String> {
+    unix_name(&unix_peer(descriptor)?)
 }
 
 /// One of the kernel's socket tables.
@@ -171,12 +191,15 @@ fn state(number: u8) -> &'static str {
         .unwrap_or("in an unknown state")
 }
 
+/// How the description of a Unix socket begins that has no name of its own.
+pub(super) const UNNAMED: &str = "Unix socket [";
+
 /// Parses `Num RefCount Protocol Flags Type St Inode Path`. Most have no path; a path can contain
 /// spaces.
 fn unix_socket(fields: &[&str]) -> Option<String> {
     Some(match fields.get(7..) {
         Some(path) if !path.is_empty() => format!("Unix socket {}", mask::text(&path.join(" "))),
-        _ => format!("Unix socket [{}]", fields.get(6)?),
+        _ => format!("{UNNAMED}{}]", fields.get(6)?),
     })
 }
 
