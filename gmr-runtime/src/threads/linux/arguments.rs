@@ -13,7 +13,7 @@ use crate::model::{Children, Event, FutexOwner, Waiting, Watched};
 /// How many descriptors of a `poll` or `select` are shown; the others are counted.
 const MAX_DESCRIPTORS: usize = 8;
 
-/// How many entries of such a list are read. By default, no process can have more descriptors.
+/// A longer list is not read. By default, no process can have more descriptors.
 const MAX_ENTRIES: u64 = 1 << 20;
 
 /// The kernel's limit on the length of a path, with the final zero.
@@ -300,10 +300,15 @@ impl Several {
 /// which the kernel writes when the call returns. Nothing if the list cannot be read.
 fn polled(arguments: [u64; 6], source: &mut impl Source) -> Several {
     let [list, count, ..] = arguments;
+    // An unsigned int.
+    let count = count & u64::from(u32::MAX);
     let mut several = Several::default();
+    if count > MAX_ENTRIES {
+        return several;
+    }
     let mut buffer = [0; 4096];
     let mut index = 0;
-    while index < count.min(MAX_ENTRIES) {
+    while index < count {
         let part = usize::try_from((count - index) * 8).unwrap_or(usize::MAX).min(buffer.len());
         let entries = &mut buffer[..part];
         if source.read(list.wrapping_add(index * 8), entries) < part {
@@ -343,8 +348,11 @@ fn selected(arguments: [u64; 6], source: &mut impl Source) -> Several {
     // there is not necessarily a set there. An `fd_set` has `FD_SETSIZE` bits.
     let count = u64::try_from(int(arguments[0])).unwrap_or(0);
     let limit = if count > 64 { source.table_size().unwrap_or(libc::FD_SETSIZE as u64) } else { 64 };
-    let count = count.min(limit).min(MAX_ENTRIES);
+    let count = count.min(limit);
     let mut several = Several::default();
+    if count > MAX_ENTRIES {
+        return several;
+    }
     let mut start = 0;
     while start < count {
         let bits = (count - start).min(PIECE);
@@ -603,8 +611,10 @@ mod tests {
         assert_eq!((poll.descriptors.len(), poll.more_descriptors), (8, 992));
         assert_eq!(poll.descriptors[7], watched(7, &[Event::Priority]));
 
-        let unreadable = described(libc::SYS_ppoll, [BASE, 1_001, 0, 0, 0, 0], &list_of(&many));
-        assert_eq!((unreadable.descriptors.len(), unreadable.more_descriptors), (0, 0));
+        for count in [1_001, u64::from(u32::MAX), u64::MAX / 8 + 1] {
+            let unreadable = described(libc::SYS_ppoll, [BASE, count, 0, 0, 0, 0], &list_of(&many));
+            assert_eq!((unreadable.descriptors.len(), unreadable.more_descriptors), (0, 0), "{count}");
+        }
     }
 
     #[test]

@@ -63,14 +63,15 @@ mod tests {
     use std::os::fd::{AsFd, AsRawFd};
     use std::process::{Command, Stdio};
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
     use std::sync::mpsc;
     use std::thread;
+    use std::time::{Duration, Instant};
 
     use rustix::event::{PollFd, PollFlags};
     use rustix::thread::futex;
 
-    use super::super::rest;
+    use super::super::{objects, rest};
     use super::*;
     use crate::model::{Children, Event};
     use crate::sys::current_tid;
@@ -85,13 +86,15 @@ mod tests {
         receiver.recv().unwrap()
     }
 
-    /// Lists threads until this one is in this call.
-    fn waiting_in(tid: u32, call: &str) -> ThreadInfo {
+    /// Lists threads until this one is in this call, and waits as the test expects.
+    fn waiting_in(tid: u32, call: &str, expected: impl Fn(&Waiting) -> bool) -> Waiting {
+        let until = Instant::now() + Duration::from_mins(1);
         loop {
             let threads = threads::list(None).unwrap();
             let thread = threads.into_iter().find(|thread| thread.tid == tid).unwrap();
-            if thread.waiting.as_ref().is_some_and(|waiting| waiting.call == call) {
-                return thread;
+            match thread.waiting {
+                Some(waiting) if waiting.call == call && expected(&waiting) => return waiting,
+                waiting => assert!(Instant::now() < until, "{waiting:?}"),
             }
             thread::yield_now();
         }
@@ -111,7 +114,7 @@ mod tests {
             ];
             let _ = rustix::event::poll(&mut both, None);
         });
-        let waiting = waiting_in(tid, "poll").waiting.unwrap();
+        let waiting = waiting_in(tid, "poll", |waiting| !waiting.descriptors.is_empty());
         let [pipe, socket] = &waiting.descriptors[..] else { panic!("{waiting:?}") };
         assert_eq!([pipe.descriptor, socket.descriptor], expected);
         assert_eq!(
@@ -143,14 +146,9 @@ mod tests {
                 let _ = futex::lock_pi(&lock, futex::Flags::PRIVATE, None);
             })
         };
-        let tids = [waiter(), waiter()];
-        waiting_in(tids[0], "futex");
-        let waiting = loop {
-            let waiting = waiting_in(tids[1], "futex").waiting.unwrap();
-            if waiting.futex_others == 1 {
-                break waiting;
-            }
-        };
+        let [_, tid] = [waiter(), waiter()];
+        let is_owned = |waiting: &Waiting| waiting.futex_owner.is_some() && waiting.futex_others == 1;
+        let waiting = waiting_in(tid, "futex", is_owned);
         let shown = waiting.futex_owner.unwrap();
         assert_eq!((shown.tid, shown.name.as_deref()), (owner, Some("the owner")));
         assert_eq!(waiting.futex, Some(lock.as_ptr() as u64));
@@ -177,21 +175,15 @@ mod tests {
                 panic!("{result:?}");
             })
         };
-        let tids = [wait_for_both(), wait_for_both()];
+        let [tid, _] = [wait_for_both(), wait_for_both()];
         let single = Arc::clone(&words);
         let single = thread_that(move || {
             let _ = futex::wait(&single[0], futex::Flags::PRIVATE, 0, None);
         });
-        let waiting = loop {
-            let waiting = waiting_in(tids[0], "futex_waitv").waiting.unwrap();
-            if waiting.futex_others == 2 {
-                break waiting;
-            }
-        };
+        let waiting = waiting_in(tid, "futex_waitv", |waiting| waiting.futex_others == 2);
         assert_eq!((waiting.futex, &waiting.futexes[..]), (None, &addresses[..]));
-        let waiting = waiting_in(single, "futex").waiting.unwrap();
-        assert_eq!((waiting.futex, waiting.futex_others), (Some(addresses[0]), 2));
-        words[0].store(1, Ordering::Relaxed);
+        let waiting = waiting_in(single, "futex", |waiting| waiting.futex_others == 2);
+        assert_eq!(waiting.futex, Some(addresses[0]));
     }
 
     #[test]
@@ -201,21 +193,22 @@ mod tests {
         let (pid, input) = (child.id(), child.stdin.take());
         let tid = thread_that(move || drop(child.wait()));
         // Between the start of the child and its program, it has this one's name.
-        let children = loop {
-            let children = waiting_in(tid, "wait").waiting.unwrap().children;
-            if children == Some(Children::One { pid, name: Some("cat".into()) }) {
-                break children;
-            }
-        };
+        let named = Some(Children::One { pid, name: Some("cat".into()) });
+        waiting_in(tid, "wait", |waiting| waiting.children == named);
         drop(input);
-        assert!(children.is_some());
+
+        let children = Some(Children::One { pid: 1, name: None });
+        let waiting = Waiting { call: "wait".into(), children: children.clone(), ..Waiting::default() };
+        let mut threads = [ThreadInfo { waiting: Some(waiting), ..ThreadInfo::default() }];
+        objects::describe(&mut threads);
+        assert_eq!(threads[0].waiting.as_ref().unwrap().children, children);
     }
 
     #[test]
     fn what_a_thread_that_went_on_has_pointed_to_is_not_shown() {
         let (mut reader, writer) = io::pipe().unwrap();
         let tid = thread_that(move || drop(reader.read(&mut [0])));
-        waiting_in(tid, "read");
+        waiting_in(tid, "read", |_| true);
         let (number, path) = (libc::SYS_openat, c"/run/fifo".as_ptr() as u64);
         // `AT_FDCWD` is the directory.
         let open = format!("{number} 0xffffffffffffff9c {path:#x} 0x0 0x0 0x0 0x0 0x1 0x2");
