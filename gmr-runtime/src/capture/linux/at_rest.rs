@@ -27,8 +27,10 @@ const MAX_COPY: usize = 64 << 20;
 /// How far beyond the end of the copy an address may lie to be taken for the same stack: one frame
 /// with a very large array.
 const MAX_GAP: u64 = 1 << 20;
-/// How much is copied of a second stack: an interrupted one, while a signal handler runs on an
-/// alternate one.
+/// How many stacks a thread's frames may be on: coroutines can resume others.
+const MAX_STACKS: usize = 16;
+/// How much is copied of another stack at first: of the one that was interrupted, while a signal
+/// handler runs on an alternate one, or of the one that a coroutine was resumed from.
 const SECOND_COPY: usize = 32 << 10;
 
 /// A thread that was blocked: its index in the list of threads, its id, and the moment.
@@ -192,7 +194,7 @@ fn initial_length(sp: u64) -> usize {
 }
 
 /// Changes the pieces of a stack, by their addresses and lengths, so that they hold this address:
-/// one of them grows, or there is a second one. False if there is nothing to copy.
+/// one of them grows, or there is another one. False if there is nothing to copy.
 fn extend(pieces: &mut Vec<(u64, usize)>, address: u64) -> bool {
     let is_of = |&&mut (start, length): &&mut (u64, usize)| {
         (start..start.saturating_add(length as u64).saturating_add(MAX_GAP)).contains(&address)
@@ -203,7 +205,7 @@ fn extend(pieces: &mut Vec<(u64, usize)>, address: u64) -> bool {
         *length = (before.saturating_mul(GROWTH)).max(needed).min(MAX_COPY);
         return *length > before;
     }
-    if pieces.len() > 1 {
+    if pieces.len() == MAX_STACKS {
         return false;
     }
     pieces.push((address & !(PAGE as u64 - 1), SECOND_COPY));
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_that_goes_on_grows_and_a_second_one_is_added_once() {
+    fn a_stack_that_goes_on_grows_and_other_stacks_are_added() {
         let mut pieces = vec![(0x7000_0000, 0x1000)];
         assert!(extend(&mut pieces, 0x7000_1000));
         assert_eq!(pieces, [(0x7000_0000, 0x4000)]);
@@ -253,7 +255,8 @@ mod tests {
         assert_eq!(pieces[1], (0x1234_5000, SECOND_COPY));
         assert!(extend(&mut pieces, 0x1234_5000 + SECOND_COPY as u64));
         assert_eq!(pieces[1], (0x1234_5000, 4 * SECOND_COPY));
-        assert!(!extend(&mut pieces, 0x2000_0000), "a third one");
+        assert!((2..MAX_STACKS as u64).all(|number| extend(&mut pieces, number << 32)));
+        assert!(!extend(&mut pieces, 99 << 32), "too many");
         pieces[0].1 = MAX_COPY;
         assert!(!extend(&mut pieces, 0x7000_0000 + MAX_COPY as u64), "large enough");
     }

@@ -98,7 +98,8 @@ pub(super) struct Unwinder {
 pub(super) enum Unwound {
     /// Unwound to the thread's first function, or to where there is no rule.
     Ended(Trace),
-    /// Unwound until this stack address was needed, which is in none of the pieces.
+    /// Unwound until this stack address was needed, which is in none of the pieces. The trace has the
+    /// frames that are certain.
     Incomplete(Trace, u64),
     /// Unwound until a register was needed that is unknown; or it was recovered, but the stack does
     /// not end at the thread's first function, so that this could not be verified. The trace has the
@@ -153,18 +154,21 @@ impl Unwinder {
                 Err(end) => break end,
             }
         };
-        if let End::Failed(Failure::Missing(address)) = end {
-            return Unwound::Incomplete(self.trace(Some(end.to_string())), address);
-        }
         if let Some(certain) = walk.recovered {
             self.frames.truncate(certain);
-            let end = End::Failed(Failure::Unknown(FRAME_POINTER));
-            return Unwound::Uncertain(self.trace(Some(end.to_string())));
         }
-        let trace = self.trace(Some(end.to_string()));
         match end {
-            End::Failed(Failure::Unknown(_)) if !registers.are_all_known() => Unwound::Uncertain(trace),
-            _ => Unwound::Ended(trace),
+            End::Failed(Failure::Missing(address)) => {
+                Unwound::Incomplete(self.trace(Some(end.to_string())), address)
+            }
+            _ if walk.recovered.is_some() => {
+                let unverified = End::Failed(Failure::Unknown(FRAME_POINTER));
+                Unwound::Uncertain(self.trace(Some(unverified.to_string())))
+            }
+            End::Failed(Failure::Unknown(_)) if !registers.are_all_known() => {
+                Unwound::Uncertain(self.trace(Some(end.to_string())))
+            }
+            _ => Unwound::Ended(self.trace(Some(end.to_string()))),
         }
     }
 
