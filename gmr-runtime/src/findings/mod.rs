@@ -5,6 +5,7 @@
 //! concerned.
 
 mod blocked_worker;
+mod cut_stack;
 mod facts;
 mod failed_section;
 mod lock_wait;
@@ -19,13 +20,14 @@ use crate::model::{Finding, Frame, Section};
 
 /// The findings in these sections, the most severe first.
 pub(crate) fn find(sections: &[Section], frames: &[Frame]) -> Vec<Finding> {
-    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 8] = [
+    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 9] = [
         failed_section::find,
         blocked_worker::find,
         not_polled::find,
         lock_wait::find,
         uninterruptible::find,
         missing_stack::find,
+        cut_stack::find,
         running::find,
         longest_wait::find,
     ];

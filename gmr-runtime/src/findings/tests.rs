@@ -44,7 +44,7 @@ fn section(title: &str, content: Content) -> Section {
 /// The findings for these threads, all in the function `function`.
 fn about(threads: Vec<Thread>, function: &str) -> Vec<Finding> {
     let frames = [Frame { function: Some(function.to_owned()), ..Frame::default() }];
-    let threads = Threads { threads, notes: Vec::new() };
+    let threads = Threads { threads, ..Threads::default() };
     find(&[section("Threads", Content::Threads(threads))], &frames)
 }
 
@@ -114,6 +114,23 @@ fn a_thread_without_a_stack_is_found() {
 }
 
 #[test]
+fn stacks_that_are_cut_are_one_finding_for_each_reason() {
+    let cut = |tid, reason: &str| {
+        let stack = Stack { frames: [0].into(), ..Stack::missing(reason) };
+        Thread { stack, ..thread(tid, "w") }
+    };
+    let (no_rule, damaged) = ("no unwind information for this code", "the unwind tables are damaged");
+    let findings = about(vec![cut(1, damaged), cut(2, no_rule), cut(3, no_rule), thread(4, "whole")], "");
+    assert_eq!(codes(&findings), ["thread.cut-stack"; 2]);
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Info));
+    assert_eq!((&findings[0].threads[..], &findings[1].threads[..]), (&[2, 3][..], &[1][..]));
+    assert!(
+        findings[0].message.contains("2 threads") && findings[0].message.contains(no_rule),
+        "{findings:?}"
+    );
+}
+
+#[test]
 fn running_threads_are_an_info_that_names_the_first() {
     let running = |tid| Thread { state: Some("running".to_owned()), ..thread(tid, "w") };
     let findings = about((1..=7).map(running).collect(), "shop::compute");
@@ -134,7 +151,7 @@ fn failed_sections_are_found_and_come_first() {
     };
     let failed = Content::Error("not loaded".to_owned());
     let running = Thread { state: Some("running".to_owned()), ..thread(1, "w") };
-    let threads = Threads { threads: vec![running], notes: Vec::new() };
+    let threads = Threads { threads: vec![running], ..Threads::default() };
     let sections = [
         section("Threads", Content::Threads(threads)),
         section("Cache", Content::Panicked(panicked)),

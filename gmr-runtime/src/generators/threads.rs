@@ -1,7 +1,11 @@
 //! Threads: every thread, what the kernel reports about it, and its stack. Nothing here takes a
 //! stack itself.
 
-use crate::model::{Content, Role, Stack, Thread, Threads};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use crate::capture::Trace;
+use crate::model::{Content, Coverage, CutStacks, Role, Stack, Thread, Threads};
 use crate::section::output::Output;
 use crate::symbols::Symbolized;
 use crate::sys::{self, Modules, own_threads};
@@ -25,10 +29,27 @@ fn describe(threads: Vec<ThreadInfo>, own: &[(u32, &'static str)]) -> Output {
     let (roles, threads): (Vec<Role>, Vec<ThreadInfo>) = threads.into_iter().unzip();
     let modules = Modules::load();
     let traces = capture::trace_all(&threads, &modules);
+    let coverage = coverage(&traces);
     let Symbolized { stacks, frames, notes } = symbols::symbolize(&traces, &modules, symbols::DEADLINE);
     let described = roles.into_iter().zip(threads).zip(stacks);
     let threads = described.map(|((role, info), stack)| thread(role, info, stack)).collect();
-    Output { content: Content::Threads(Threads { threads, notes }), frames }
+    Output { content: Content::Threads(Threads { threads, notes, coverage }), frames }
+}
+
+/// Counts the frames of these stacks, and how the stacks end.
+fn coverage(traces: &[Trace]) -> Coverage {
+    let mut whole = 0;
+    let mut reasons = BTreeMap::<&str, u64>::new();
+    for trace in traces {
+        match &trace.incomplete {
+            Some(reason) => *reasons.entry(reason).or_default() += 1,
+            None => whole += 1,
+        }
+    }
+    let mut cut: Vec<CutStacks> =
+        reasons.into_iter().map(|(reason, stacks)| CutStacks { reason: reason.to_owned(), stacks }).collect();
+    cut.sort_by_key(|cut| Reverse(cut.stacks));
+    Coverage { frames: traces.iter().map(|trace| trace.frames.len() as u64).sum(), whole, cut }
 }
 
 fn thread(role: Role, info: ThreadInfo, stack: Stack) -> Thread {
@@ -68,5 +89,25 @@ fn rank(role: Role) -> u8 {
         Role::Program => 1,
         Role::Gmr => 2,
         Role::Reporter => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Address;
+
+    #[test]
+    fn stacks_are_counted_by_how_they_end() {
+        let trace = |frames: usize, reason: Option<&str>| Trace {
+            frames: vec![Address::Return(8); frames].into(),
+            incomplete: reason.map(str::to_owned),
+            ..Trace::default()
+        };
+        let traces = [trace(3, None), trace(1, Some("a")), trace(0, Some("b")), trace(2, Some("b"))];
+        let Coverage { frames, whole, cut } = coverage(&traces);
+        assert_eq!((frames, whole), (6, 1));
+        let cut: Vec<_> = cut.iter().map(|cut| (cut.reason.as_str(), cut.stacks)).collect();
+        assert_eq!(cut, [("b", 2), ("a", 1)]);
     }
 }

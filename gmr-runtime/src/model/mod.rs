@@ -29,7 +29,7 @@ pub use processes::{Ids, Process, Processes};
 pub use report::{
     Content, Group, Heading, Overdue, Panicked, Report, Section, Sender, Summary, TimedOut, Trigger,
 };
-pub use threads::{Frame, Role, Stack, Taken, Thread, Threads};
+pub use threads::{Coverage, CutStacks, Frame, Role, Stack, Taken, Thread, Threads};
 #[cfg(feature = "xml")]
 pub(crate) use value::NEWTYPE;
 pub use value::Value;

@@ -15,6 +15,36 @@ pub struct Threads {
     pub threads: Vec<Thread>,
     /// Remarks on the section as a whole, for example why symbols are missing.
     pub notes: Vec<String>,
+    /// How far the stacks of these threads reach. Added in version 1.2.
+    #[serde(default)]
+    pub coverage: Coverage,
+}
+
+/// How far the stacks of threads reach.
+///
+/// Every frame but the innermost one was found by the unwind rule for the code of the frame before
+/// it. Where there is no such rule, a stack ends: no frame is guessed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Coverage {
+    /// The number of frames in all stacks, without inlined functions.
+    pub frames: u64,
+    /// How many stacks reach the first function of their thread.
+    pub whole: u64,
+    /// The stacks that end before it or are missing, by reason, the most frequent first.
+    pub cut: Vec<CutStacks>,
+}
+
+/// The stacks that end for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct CutStacks {
+    /// Why they end, as in `incomplete` of each of them.
+    pub reason: String,
+    /// How many there are.
+    pub stacks: u64,
 }
 
 /// One thread. Its state is that from before its stack was captured.

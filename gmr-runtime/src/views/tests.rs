@@ -11,9 +11,10 @@ use serde_json::Value as Json;
 use super::escape::{clean, clean_lines};
 use super::{Context, Detail, Format, grouping, words};
 use crate::model::{
-    Children, Content, Event, Finding, Frame, FutexOwner, GreenThreads, Group, Heading, Ids, Label, Overdue,
-    Package, Panicked, Process, Processes, Report, Role, Runtime, Section, Sender, Severity, Stack, Summary,
-    Taken, Task, TaskState, Thread, Threads, TimedOut, Trigger, Value, Waiting, Watched,
+    Children, Content, Coverage, CutStacks, Event, Finding, Frame, FutexOwner, GreenThreads, Group, Heading,
+    Ids, Label, Overdue, Package, Panicked, Process, Processes, Report, Role, Runtime, Section, Sender,
+    Severity, Stack, Summary, Taken, Task, TaskState, Thread, Threads, TimedOut, Trigger, Value, Waiting,
+    Watched,
 };
 
 /// Text that an attacker could choose.
@@ -193,7 +194,8 @@ fn threads() -> impl Strategy<Value = Threads> {
         for (thread, tid) in threads.iter_mut().zip(1..) {
             thread.tid = tid;
         }
-        Threads { threads, notes }
+        let cut = vec![CutStacks { reason: "none".to_owned(), stacks: 1 }];
+        Threads { threads, notes, coverage: Coverage { frames: 7, whole: 2, cut } }
     })
 }
 

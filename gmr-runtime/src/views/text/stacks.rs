@@ -166,7 +166,7 @@ mod tests {
                 waiting: None,
                 stack,
             }],
-            notes: vec![],
+            ..Threads::default()
         }
     }
 
