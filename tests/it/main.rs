@@ -11,6 +11,7 @@ mod demo;
 mod exhausted;
 mod expansion;
 mod forked;
+mod frames;
 mod gdb;
 mod http;
 mod imports;

@@ -1,0 +1,112 @@
+//! Stacks that are hard to unwind: each is whole, or ends where there is no unwind rule and says
+//! why. No frame is made up.
+
+use crate::gdb;
+use crate::program::{Program, program};
+use crate::report::{Report, Stack, list};
+
+/// The functions of the test program and its assembly, innermost first.
+fn own<'a>(stack: &Stack<'a>) -> Vec<&'a str> {
+    const ASSEMBLY: [&str; 3] = ["without_rules", "realigned", "run_on_stack"];
+    stack
+        .functions()
+        .filter(|function| function.starts_with("frames::") || ASSEMBLY.contains(function))
+        .filter(|function| !function.contains('{') && !function.starts_with("frames::on_new_stack"))
+        .collect()
+}
+
+/// What each thread of the program shows.
+const EXPECTED: &[(&str, &[&str])] = &[
+    ("handler", &["frames::wait_here", "frames::handle", "frames::interrupted"]),
+    #[cfg(target_arch = "x86_64")]
+    ("realigned", &["frames::wait_here", "realigned", "frames::call_realigned"]),
+    #[cfg(target_arch = "x86_64")]
+    (
+        "other-stacks",
+        &[
+            "frames::wait_here",
+            "run_on_stack",
+            "frames::inner",
+            "run_on_stack",
+            "frames::middle",
+            "run_on_stack",
+            "frames::outer",
+        ],
+    ),
+    #[cfg(target_arch = "x86_64")]
+    ("without-rules", &["without_rules"]),
+    #[cfg(target_arch = "x86_64")]
+    ("generated", &[]),
+];
+
+/// Those that end where there is no rule.
+#[cfg(target_arch = "x86_64")]
+const CUT: [&str; 2] = ["without-rules", "generated"];
+#[cfg(not(target_arch = "x86_64"))]
+const CUT: [&str; 0] = [];
+
+fn settled(program: &mut Program) -> Report {
+    program.report_when("each thread is where it stays", |report| {
+        report.has_all_names()
+            && EXPECTED.iter().all(|(name, expected)| own(&report.thread(name).stack()) == *expected)
+    })
+}
+
+#[test]
+fn no_frame_is_made_up() {
+    let mut program = Program::start(program!("frames"));
+    let report = settled(&mut program);
+    for (name, _) in EXPECTED {
+        let stack = report.thread(name).stack();
+        if CUT.contains(name) {
+            assert_eq!(stack.frames.len(), 1, "{name}:\n{stack}");
+            let reason = stack.incomplete.unwrap_or_default();
+            assert!(reason.starts_with("no unwind information"), "{name}: {reason}");
+        } else {
+            assert_eq!(stack.incomplete, None, "{name}:\n{stack}");
+        }
+        assert!(!stack.mentions("never_called"), "{name}:\n{stack}");
+    }
+    if !CUT.is_empty() {
+        let generated = report.thread("generated").stack();
+        assert!(generated.frames.iter().all(|frame| frame.fields()["module"].is_null()), "{generated}");
+    }
+}
+
+#[test]
+fn stacks_that_are_cut_are_counted_and_found() {
+    let mut program = Program::start(program!("frames"));
+    let report = settled(&mut program);
+    let coverage = &report.data("Threads", "threads")["coverage"];
+    let cut = coverage["cut"].as_array().expect("a list");
+    let stacks: u64 = cut.iter().map(|cut| cut["stacks"].as_u64().expect("a number")).sum();
+    assert_eq!(coverage["whole"].as_u64().unwrap() + stacks, report.threads().len() as u64, "{coverage}");
+    let frames = report.threads().iter().map(|thread| thread.stack().frames.len() as u64).sum();
+    // Inlined functions have no frame of their own.
+    assert!((1..=frames).contains(&coverage["frames"].as_u64().unwrap()), "{coverage}");
+    for name in CUT {
+        let reason = report.thread(name).stack().incomplete.expect("it is cut");
+        assert!(cut.iter().any(|cut| cut["reason"] == reason), "{coverage}");
+        let tid = report.thread(name).tid();
+        let is_found = |finding: &serde_json::Value| {
+            finding["code"] == "thread.cut-stack" && list(&finding["threads"]).contains(&tid.into())
+        };
+        assert!(report.findings().iter().any(is_found), "{name}");
+    }
+}
+
+#[test]
+fn gdb_finds_the_same_frames() {
+    let mut program = Program::start(program!("frames"));
+    let report = settled(&mut program);
+    let Some(by_gdb) = gdb::backtraces(program.pid()) else { return };
+    for (name, expected) in EXPECTED.iter().filter(|(name, _)| !CUT.contains(name)) {
+        let frames = &by_gdb[&report.thread(name).tid()];
+        let theirs: Vec<&str> = frames
+            .iter()
+            .map(|frame| frame.function.split('<').next().unwrap_or_default())
+            .filter(|function| expected.contains(function))
+            .collect();
+        assert_eq!(theirs, *expected, "{name}");
+    }
+}

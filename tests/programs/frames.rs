@@ -1,0 +1,210 @@
+//! Threads whose stacks are hard to unwind: in assembly without unwind rules, in a realigned frame,
+//! on the stacks of coroutines, in a signal handler on an alternate stack, in generated code beside
+//! a mapping of the program's own file.
+
+#![allow(unsafe_code, reason = "assembly, signals and mappings")]
+
+use std::ffi::{c_int, c_void};
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+#[inline(never)]
+extern "C" fn wait_here() {
+    while !STOPPED.load(Ordering::Relaxed) {
+        thread::park();
+    }
+}
+
+/// Its address is on stacks, but it is on none of them.
+#[inline(never)]
+extern "C" fn never_called() {
+    std::hint::black_box(1);
+}
+
+#[cfg(target_arch = "x86_64")]
+std::arch::global_asm!(
+    // Two words on top of the stack: the second one looks like a return address.
+    ".globl without_rules",
+    ".type without_rules,@function",
+    "without_rules:",
+    "push rdi",
+    "push rdi",
+    "2:",
+    "pause",
+    "cmp byte ptr [rsi], 0",
+    "je 2b",
+    "add rsp, 16",
+    "ret",
+    ".size without_rules, .-without_rules",
+    // What GCC makes of a function with an over-aligned variable. The CFA is stored in the frame.
+    ".globl realigned",
+    ".type realigned,@function",
+    "realigned:",
+    ".cfi_startproc",
+    "lea r10, [rsp + 8]",
+    ".cfi_def_cfa r10, 0",
+    "and rsp, -64",
+    "push qword ptr [r10 - 8]",
+    "push rbp",
+    "mov rbp, rsp",
+    ".cfi_escape 0x10, 6, 2, 0x76, 0", // rbp is at the address rbp
+    "push r10",
+    ".cfi_escape 0x0f, 3, 0x76, 0x78, 6", // the CFA is at the address rbp - 8
+    "sub rsp, 184",
+    "call rdi",
+    "add rsp, 184",
+    "pop r10",
+    ".cfi_def_cfa r10, 0",
+    "pop rbp",
+    "lea rsp, [r10 - 8]",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+    ".size realigned, .-realigned",
+    // Calls the first argument on the stack that ends at the second.
+    ".globl run_on_stack",
+    ".type run_on_stack,@function",
+    "run_on_stack:",
+    ".cfi_startproc",
+    "push rbp",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbp, -16",
+    "mov rbp, rsp",
+    ".cfi_def_cfa_register rbp",
+    "mov rsp, rsi",
+    "call rdi",
+    "mov rsp, rbp",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+    ".size run_on_stack, .-run_on_stack",
+);
+
+#[cfg(target_arch = "x86_64")]
+unsafe extern "C" {
+    fn without_rules(word: usize, stopped: *const AtomicBool);
+    fn realigned(run: extern "C" fn());
+    fn run_on_stack(run: extern "C" fn(), end: *mut u8);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+fn call_without_rules() {
+    // SAFETY: it reads the flag, and restores what it changes.
+    unsafe { without_rules(never_called as extern "C" fn() as usize + 4, &raw const STOPPED) };
+    std::hint::black_box("without rules");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+fn call_realigned() {
+    // SAFETY: it calls the function, and restores what it changes.
+    unsafe { realigned(wait_here) };
+    std::hint::black_box("realigned");
+}
+
+#[cfg(target_arch = "x86_64")]
+fn on_new_stack(run: extern "C" fn()) {
+    // Its end is a multiple of 16.
+    let stack = Box::leak(vec![0_u128; 16 << 10].into_boxed_slice());
+    // SAFETY: nothing else uses the stack.
+    unsafe { run_on_stack(run, stack.as_mut_ptr_range().end.cast()) };
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+extern "C" fn inner() {
+    on_new_stack(wait_here);
+    std::hint::black_box("inner");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+extern "C" fn middle() {
+    on_new_stack(inner);
+    std::hint::black_box("middle");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+fn outer() {
+    on_new_stack(middle);
+    std::hint::black_box("outer");
+}
+
+extern "C" fn handle(_signal: c_int) {
+    wait_here();
+}
+
+#[inline(never)]
+fn interrupted() {
+    let memory = Box::leak(vec![0_u8; 64 << 10].into_boxed_slice());
+    let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: memory.len() };
+    // SAFETY: the memory belongs to the thread forever; an all-zero action is valid, and the handler
+    // is a function of one argument.
+    unsafe {
+        assert_eq!(libc::sigaltstack(&raw const stack, null_mut()), 0);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handle as extern "C" fn(c_int) as usize;
+        action.sa_flags = libc::SA_ONSTACK;
+        assert_eq!(libc::sigaction(libc::SIGURG, &raw const action, null_mut()), 0);
+        assert_eq!(libc::raise(libc::SIGURG), 0);
+    }
+}
+
+/// Pushes its argument and loops: `push rdi; l: pause; jmp l`.
+#[cfg(target_arch = "x86_64")]
+const ENDLESS: [u8; 5] = [0x57, 0xf3, 0x90, 0xeb, 0xfc];
+
+/// Generated code, in the same region of addresses as a mapping of this program's own file.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+fn run_generated() {
+    let own = std::fs::File::open("/proc/self/exe").expect("the program's file");
+    let length = usize::try_from(own.metadata().expect("its length").len()).expect("it fits");
+    let map = |length, protection, flags, file| {
+        // SAFETY: new private mappings, at addresses of the kernel's choice.
+        let mapped =
+            unsafe { libc::mmap(null_mut(), length, protection, libc::MAP_PRIVATE | flags, file, 0) };
+        assert_ne!(mapped, libc::MAP_FAILED);
+        mapped
+    };
+    let _: *mut c_void = map(length, libc::PROT_READ, 0, own.as_raw_fd());
+    let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+    let code: *mut u8 = map(4096, all, libc::MAP_ANONYMOUS, -1).cast();
+    // SAFETY: the page is written before it is run, and the code is a function of one argument.
+    unsafe {
+        code.copy_from_nonoverlapping(ENDLESS.as_ptr(), ENDLESS.len());
+        let run: extern "C" fn(usize) = std::mem::transmute(code);
+        run(never_called as extern "C" fn() as usize + 4);
+    }
+}
+
+const THREADS: &[(&str, fn())] = &[
+    ("handler", interrupted),
+    #[cfg(target_arch = "x86_64")]
+    ("without-rules", call_without_rules),
+    #[cfg(target_arch = "x86_64")]
+    ("realigned", call_realigned),
+    #[cfg(target_arch = "x86_64")]
+    ("other-stacks", outer),
+    #[cfg(target_arch = "x86_64")]
+    ("generated", run_generated),
+];
+
+#[gmr::main]
+fn main() {
+    for (name, run) in THREADS {
+        thread::Builder::new().name((*name).to_owned()).spawn(run).expect("a thread");
+    }
+    println!("ready");
+    // Until the test closes the pipe.
+    let _ = std::io::stdin().read(&mut [0]);
+    std::process::exit(0);
+}
