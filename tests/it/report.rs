@@ -70,6 +70,10 @@ impl Report {
         text(&self.0["schema_version"])
     }
 
+    pub(crate) fn findings(&self) -> &[Value] {
+        list(&self.0["findings"])
+    }
+
     pub(crate) fn sections(&self) -> &[Value] {
         list(&self.0["sections"])
     }
