@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::waits::wait;
-use crate::model::{Role, Thread, Waiting};
+use crate::model::{Role, Taken, Thread, Waiting};
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::grouping::PoolThread;
@@ -24,14 +24,30 @@ pub(in crate::views) fn threads_title(group: &[&Thread]) -> String {
 /// The facts about a thread, or about a group as a whole.
 pub(in crate::views) fn threads_facts(group: &[&Thread]) -> Vec<String> {
     if let [thread] = group {
-        return facts(thread).into_iter().chain(thread.waiting.as_ref().map(wait)).collect();
+        let waits = thread.waiting.as_ref().map(wait);
+        return facts(thread).into_iter().chain(waits).chain(interrupted(group)).collect();
     }
     let states = tally(group.iter().filter_map(|thread| thread.state.as_deref()));
     let total = |cpu: fn(&Thread) -> Option<u64>| group.iter().filter_map(|thread| cpu(thread)).sum();
     let (user, system) = (total(|thread| thread.cpu_user_ms), total(|thread| thread.cpu_system_ms));
     let mut lines = vec![format!("state = {states}, cpu = {}", cpu(user, system))];
     lines.extend(waits(group));
+    lines.extend(interrupted(group));
     lines
+}
+
+/// How many of these threads were signalled while they waited. That is the only case in which the
+/// way that a stack was taken matters to the program: some system calls end early.
+fn interrupted(group: &[&Thread]) -> Option<String> {
+    const SIGNALLED: &str = "signalled while waiting, to take the stack";
+    let is_interrupted = |thread: &&&Thread| {
+        thread.role.is_program() && thread.waiting.is_some() && thread.stack.taken == Some(Taken::BySignal)
+    };
+    match group.iter().filter(is_interrupted).count() {
+        0 => None,
+        all if all == group.len() => Some(SIGNALLED.to_owned()),
+        some => Some(format!("{some} x {SIGNALLED}")),
+    }
 }
 
 /// `idle; 9 runtime frames omitted`
@@ -159,6 +175,28 @@ mod tests {
                 "and 3 more"
             ]
         );
+    }
+
+    #[test]
+    fn a_wait_that_was_interrupted_is_mentioned() {
+        let taken = |waiting: Option<Waiting>, taken| {
+            let mut thread = thread(waiting);
+            thread.stack.taken = Some(taken);
+            thread
+        };
+        let wait = || Some(Waiting { call: "pause".into(), ..Waiting::default() });
+        let threads = [
+            taken(wait(), Taken::BySignal),
+            taken(wait(), Taken::AtRest),
+            // It was running.
+            taken(None, Taken::BySignal),
+            Thread { role: Role::Gmr, ..taken(wait(), Taken::BySignal) },
+        ];
+        let of = |threads: &[Thread]| interrupted(&threads.iter().collect::<Vec<_>>());
+        assert_eq!(of(&threads).unwrap(), "1 x signalled while waiting, to take the stack");
+        assert_eq!(of(&threads[..1]).unwrap(), "signalled while waiting, to take the stack");
+        assert_eq!(of(&threads[1..]), None);
+        assert!(threads_facts(&[&threads[0]]).contains(&of(&threads[..1]).unwrap()));
     }
 
     fn thread(waiting: Option<Waiting>) -> Thread {
