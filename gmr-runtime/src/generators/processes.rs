@@ -63,7 +63,7 @@ fn describe(pid: u32, stat: &Stat, depth: usize) -> Process {
         user: status.uids.and_then(|[real, ..]| procfs::user_name(real)),
         uids: status.uids.map(ids),
         gids: status.gids.map(ids),
-        state: Some(stat.state_in_words()),
+        state: Some(procfs::state_in_words(stat.state)),
         command: if arguments.is_empty() { vec![format!("[{}]", stat.name)] } else { arguments },
     }
 }

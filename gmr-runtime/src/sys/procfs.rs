@@ -103,23 +103,23 @@ impl Stat {
             policy: number(41).and_then(narrow),
         })
     }
+}
 
-    /// The state by its name in `proc_pid_status(5)`.
-    pub(crate) fn state_in_words(&self) -> String {
-        let words = match self.state {
-            'R' => "running",
-            'S' => "sleeping",
-            'D' => "disk sleep",
-            'T' => "stopped",
-            't' => "tracing stop",
-            'Z' => "zombie",
-            'X' | 'x' => "dead",
-            'I' => "idle",
-            'P' => "parked",
-            other => return other.to_string(),
-        };
-        words.to_owned()
-    }
+/// The state of a process or a thread by its name in `proc_pid_status(5)`.
+pub(crate) fn state_in_words(state: char) -> String {
+    let words = match state {
+        'R' => "running",
+        'S' => "sleeping",
+        'D' => "disk sleep",
+        'T' => "stopped",
+        't' => "tracing stop",
+        'Z' => "zombie",
+        'X' | 'x' => "dead",
+        'I' => "idle",
+        'P' => "parked",
+        other => return other.to_string(),
+    };
+    words.to_owned()
 }
 
 /// A scheduling policy by its name in sched(7).
@@ -256,7 +256,7 @@ mod tests {
         fn a_damaged_stat_is_parsed_without_panics(text in damaged_text(STAT)) {
             if let Some(stat) = Stat::parse(&text) {
                 prop_assert!(text.contains(&stat.name));
-                prop_assert!(!stat.state_in_words().is_empty());
+                prop_assert!(!state_in_words(stat.state).is_empty());
                 prop_assert_ne!(stat.policy.map(policy_in_words), Some(String::new()));
                 prop_assert!(ticks_to_ms(stat.start_ticks) <= u64::MAX / 100);
             }
@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(stat.name, "a ) R (b");
         assert_eq!((stat.state, stat.parent_pid), ('S', 7));
         assert_eq!((stat.user_ticks, stat.system_ticks, stat.start_ticks), (150, 25, 777));
-        assert_eq!(stat.state_in_words(), "sleeping");
+        assert_eq!(state_in_words(stat.state), "sleeping");
         let policy = stat.policy.map(policy_in_words);
         assert_eq!((stat.processor, policy.as_deref()), (Some(3), Some("rr")));
         assert_eq!(policy_in_words(4711), "4711");

@@ -139,19 +139,20 @@ impl Reader<'_> {
         let mut copied = copy.len();
         let mut unwound = self.unwinder.unwind(registers, &[(rest.sp(), copy)]);
         loop {
-            let (trace, address) = match unwound {
+            let address = match unwound {
                 Unwound::Ended(trace) => return Ok(trace),
                 Unwound::Uncertain(trace) => return Err(Some(trace)),
-                Unwound::Incomplete(trace, address) => (trace, address),
+                Unwound::Incomplete(_, address) => address,
             };
+            // A frame pointer that was recovered is certain only if the stack ends well.
             if !extend(&mut pieces, address) {
-                return Ok(trace);
+                return Err(None);
             }
             let larger = copy_all(&mut self.grown, &pieces);
             let length = larger.iter().map(|(_, copy)| copy.len()).sum();
             if length <= copied {
                 // There is no more of it.
-                return Ok(trace);
+                return Err(None);
             }
             copied = length;
             unwound = self.unwinder.unwind(registers, &larger);

@@ -6,7 +6,7 @@
 //! reads only what can change meanwhile.
 
 use std::io;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::rest::{Observer, Rest};
@@ -38,16 +38,35 @@ pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<Vec<ThreadInfo>> {
     Ok(threads)
 }
 
-/// What was read of a thread at a moment at which it did not run.
+/// What was read of a thread at a moment at which it did not run. It has no allocations of its own:
+/// between the short-lived ones of a report, they would keep whole pages in use.
+#[derive(Clone, Copy)]
 struct Known {
     tid: u32,
     rest: Rest,
-    stat: Arc<Stat>,
+    facts: Facts,
+}
+
+/// What does not change while a thread does not run.
+#[derive(Clone, Copy)]
+struct Facts {
+    state: char,
+    user_ticks: u64,
+    system_ticks: u64,
+    start_ticks: u64,
+    processor: Option<u32>,
+}
+
+impl From<&Stat> for Facts {
+    fn from(stat: &Stat) -> Self {
+        let &Stat { state, user_ticks, system_ticks, start_ticks, processor, .. } = stat;
+        Self { state, user_ticks, system_ticks, start_ticks, processor }
+    }
 }
 
 /// What the last list has read, in ascending order of the ids.
 static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
-/// Of how many threads it is kept. It takes some 300 bytes for each.
+/// Of how many threads it is kept. It takes some 200 bytes for each.
 const MAX_KNOWN: usize = 16 << 10;
 
 impl Known {
@@ -122,10 +141,10 @@ impl Reader {
         let rest = self.observer.observe(tid, inode);
         let at_rest = rest.as_ref().ok().copied().flatten().filter(|_| self.clocks_are_precise);
         if let Some(rest) = at_rest
-            && let Some(Known { stat, .. }) = known.filter(|known| known.rest == rest)
-            && let Some(thread) = self.unchanged(tid, rest, stat)
+            && let Some(known) = known.filter(|known| known.rest == rest)
+            && let Some(thread) = self.unchanged(known)
         {
-            return Some((thread, Some(Known { tid, rest, stat: Arc::clone(stat) })));
+            return Some((thread, Some(*known)));
         }
         let stat = match Stat::of_thread(self.directory(), tid) {
             Ok(stat) => stat,
@@ -139,46 +158,45 @@ impl Reader {
         let at_rest = at_rest.filter(|_| !is_running);
         let blocked = rest.as_ref().ok().copied().flatten();
         let call = blocked.and_then(|rest| rest.call);
-        let mut thread = self.describe(tid, &stat, blocked.filter(|_| !is_running));
-        thread.name.clone_from(&stat.name);
+        let facts = Facts::from(&stat);
+        let mut thread = self.describe(tid, facts, blocked.filter(|_| !is_running));
         thread.policy = stat.policy.map(procfs::policy_in_words);
         thread.access = match at_rest {
             Some(rest) => Access::AtRest(rest),
             None => self.skip_reason(tid, &stat, call, rest.is_err()).map_or(Access::BySignal, Access::Skip),
         };
-        // The kernel function of an uninterruptible wait is not part of what is kept.
-        let known = at_rest.filter(|_| stat.state != 'D');
-        Some((thread, known.map(|rest| Known { tid, rest, stat: Arc::new(stat) })))
+        thread.name = stat.name;
+        Some((thread, at_rest.map(|rest| Known { tid, rest, facts })))
     }
 
-    /// A thread that has not run since `stat` was read of it. What other threads can change
-    /// meanwhile is read again: its name, and its scheduling policy.
-    fn unchanged(&mut self, tid: u32, rest: Rest, stat: &Stat) -> Option<ThreadInfo> {
+    /// A thread that has not run since it was read. What other threads can change meanwhile is read
+    /// again: its name, and its scheduling policy.
+    fn unchanged(&mut self, &Known { tid, rest, facts }: &Known) -> Option<ThreadInfo> {
         let comm = self.directory().read(&format!("{tid}/comm")).ok()?;
         let name = comm.strip_suffix('\n').unwrap_or(&comm).to_owned();
         let policy = scheduler::policy(tid).map(procfs::policy_in_words);
         let access = Access::AtRest(rest);
-        Some(ThreadInfo { name, policy, access, ..self.describe(tid, stat, Some(rest)) })
+        Some(ThreadInfo { name, policy, access, ..self.describe(tid, facts, Some(rest)) })
     }
 
     /// What does not change while the thread does not run, and what it waits for.
-    fn describe(&mut self, tid: u32, stat: &Stat, rest: Option<Rest>) -> ThreadInfo {
+    fn describe(&mut self, tid: u32, facts: Facts, rest: Option<Rest>) -> ThreadInfo {
         let waiting =
-            rest.and_then(|rest| waits::describe(&mut self.observer, tid, &rest, stat.state == 'D'));
+            rest.and_then(|rest| waits::describe(&mut self.observer, tid, &rest, facts.state == 'D'));
         ThreadInfo {
             tid,
-            state: Some(stat.state_in_words()),
-            cpu_user_ms: Some(procfs::ticks_to_ms(stat.user_ticks)),
-            cpu_system_ms: Some(procfs::ticks_to_ms(stat.system_ticks)),
-            started_at: self.started_at(stat),
-            last_cpu: stat.processor,
+            state: Some(procfs::state_in_words(facts.state)),
+            cpu_user_ms: Some(procfs::ticks_to_ms(facts.user_ticks)),
+            cpu_system_ms: Some(procfs::ticks_to_ms(facts.system_ticks)),
+            started_at: self.started_at(facts.start_ticks),
+            last_cpu: facts.processor,
             waiting,
             ..ThreadInfo::default()
         }
     }
 
-    fn started_at(&self, stat: &Stat) -> Option<String> {
-        let after_boot = Duration::from_millis(procfs::ticks_to_ms(stat.start_ticks));
+    fn started_at(&self, ticks: u64) -> Option<String> {
+        let after_boot = Duration::from_millis(procfs::ticks_to_ms(ticks));
         timestamp(self.boot?.checked_add(after_boot)?)
     }
 
