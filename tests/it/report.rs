@@ -22,6 +22,8 @@ pub(crate) struct Thread<'a> {
 pub(crate) struct Stack<'a> {
     pub(crate) frames: Vec<Frame<'a>>,
     pub(crate) incomplete: Option<&'a str>,
+    /// How it was taken.
+    pub(crate) taken: Option<&'a str>,
 }
 
 /// One frame of a stack.
@@ -143,7 +145,7 @@ impl Report {
             Frame(index.and_then(|index| all.get(index)).unwrap_or_else(|| panic!("no frame {number}")))
         };
         let frames = list(&stack["frames"]).iter().map(frame).collect();
-        Stack { frames, incomplete: stack["incomplete"].as_str() }
+        Stack { frames, incomplete: stack["incomplete"].as_str(), taken: stack["taken"].as_str() }
     }
 }
 
@@ -164,6 +166,11 @@ impl<'a> Thread<'a> {
 
     pub(crate) fn role(self) -> &'a str {
         text(&self.fields["role"])
+    }
+
+    /// As the kernel calls it.
+    pub(crate) fn state(self) -> Option<&'a str> {
+        self.fields["state"].as_str()
     }
 
     pub(crate) fn stack(self) -> Stack<'a> {

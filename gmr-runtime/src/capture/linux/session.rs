@@ -303,7 +303,134 @@ const UNREADABLE: &str = "the kernel could not copy its stack; process_vm_readv 
 
 #[cfg(test)]
 mod tests {
+    use std::hint::black_box;
+    use std::io::Read;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Condvar, Mutex, mpsc};
+    use std::thread;
+
     use super::*;
+    use crate::sys::current_tid;
+
+    /// Calls `wait` that many levels deep.
+    #[inline(never)]
+    fn descend(depth: usize, wait: &dyn Fn()) -> usize {
+        if depth == 0 {
+            wait();
+            return 0;
+        }
+        black_box(descend(black_box(depth - 1), wait)) + 1
+    }
+
+    /// What the threads of the test wait for.
+    #[derive(Default)]
+    struct Waits {
+        ended: AtomicBool,
+        lock: Mutex<()>,
+        bell: (Mutex<()>, Condvar),
+    }
+
+    impl Waits {
+        fn park(&self) {
+            while !self.ended.load(Ordering::Relaxed) {
+                thread::park();
+            }
+        }
+
+        fn lock(&self) {
+            drop(self.lock.lock());
+        }
+
+        fn listen(&self) {
+            let guard = self.bell.0.lock().unwrap();
+            drop(self.bell.1.wait_while(guard, |()| !self.ended.load(Ordering::Relaxed)));
+        }
+
+        fn sleep(&self) {
+            while !self.ended.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_secs(2));
+            }
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it signals threads")]
+    fn stacks_read_at_rest_are_those_that_the_threads_copy_themselves() {
+        const THREADS: usize = 500;
+        const COMPARED: usize = 10_000;
+        let waits = Waits::default();
+        let waits = &waits;
+        let (sender, receiver) = mpsc::channel::<()>();
+        let receiver = Mutex::new(receiver);
+        let receiver = &receiver;
+        let (pipe, writer) = std::io::pipe().unwrap();
+        let held = waits.lock.lock().unwrap();
+        thread::scope(|scope| {
+            let (send_tid, tids) = mpsc::channel();
+            let handles: Vec<_> = (0..THREADS)
+                .map(|number| {
+                    let (send_tid, pipe) = (send_tid.clone(), pipe.try_clone().unwrap());
+                    let wait = move || match number % 6 {
+                        0 => waits.park(),
+                        1 => waits.lock(),
+                        2 => waits.listen(),
+                        3 => waits.sleep(),
+                        // One of them waits for the channel, and the others for that one.
+                        4 => drop(receiver.lock().map(|receiver| receiver.recv())),
+                        _ => drop((&pipe).read(&mut [0])),
+                    };
+                    let run = move || {
+                        send_tid.send(current_tid()).unwrap();
+                        descend(number % 40, &wait);
+                    };
+                    thread::Builder::new().spawn_scoped(scope, run).unwrap()
+                })
+                .collect();
+            let tids: HashSet<u32> = tids.iter().take(THREADS).collect();
+            let modules = Modules::load();
+            signals::prepare(None).unwrap();
+            let mut compared = 0;
+            let mut different = Vec::new();
+            let until = Instant::now() + Duration::from_mins(2);
+            // Nothing panics before the threads are told to end: the scope waits for them.
+            while compared < COMPARED && different.is_empty() && Instant::now() < until {
+                let mut threads = threads::list(signals::capture_signal()).unwrap();
+                threads.retain(|thread| tids.contains(&thread.tid));
+                let (at_rest, rests) = Session::begin().unwrap().run(&threads, &modules, None);
+                for thread in &mut threads {
+                    thread.access = Access::BySignal;
+                }
+                let (by_signal, _) = Session::begin().unwrap().run(&threads, &modules, None);
+                for ((one, rest), other) in at_rest.iter().zip(rests).zip(&by_signal) {
+                    if rest.is_some() && other.taken.is_some() {
+                        compared += 1;
+                        if !are_equal(one, other) {
+                            different.push(format!("{one:?} is not {other:?}"));
+                        }
+                    }
+                }
+            }
+            drop((held, sender, writer));
+            waits.ended.store(true, Ordering::Relaxed);
+            drop(waits.bell.0.lock());
+            waits.bell.1.notify_all();
+            for handle in &handles {
+                handle.thread().unpark();
+            }
+            assert_eq!(different, Vec::<String>::new());
+            assert!(compared >= COMPARED, "only {compared} were at rest");
+        });
+    }
+
+    /// Whether two stacks are the same, and whole. After the handler, the kernel makes a system call again, so
+    /// the thread that is signalled is at the instruction before.
+    fn are_equal(at_rest: &Trace, by_signal: &Trace) -> bool {
+        let innermost = (at_rest.frames[0].value(), by_signal.frames[0].value());
+        let instruction = if cfg!(target_arch = "x86_64") { 2 } else { 4 };
+        [&at_rest.incomplete, &by_signal.incomplete] == [&None, &None]
+            && at_rest.frames[1..] == by_signal.frames[1..]
+            && [0, instruction].contains(&(innermost.0.wrapping_sub(innermost.1)))
+    }
 
     #[test]
     fn equal_stacks_are_shared() {
