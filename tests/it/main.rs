@@ -11,6 +11,7 @@ mod deadlock;
 mod demo;
 mod exhausted;
 mod expansion;
+mod folding;
 mod forked;
 mod frames;
 mod gdb;
