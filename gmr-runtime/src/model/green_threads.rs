@@ -41,7 +41,8 @@ pub struct Task {
     /// What the task is doing.
     pub state: TaskState,
     /// Where the task waits: one stack per pending future that can wake it, each from the innermost
-    /// frame out to the task's own. Empty if not known.
+    /// frame out to the task's own. Of a task that is being polled, the part of its thread's stack
+    /// that is inside the poll. A stack without frames has a reason. Empty if not known.
     pub stacks: Arc<[Stack]>,
 }
 
@@ -65,7 +66,7 @@ pub enum TaskState {
     /// A thread is polling the task.
     #[non_exhaustive]
     Polling {
-        /// Id of that thread. The Threads section shows its stack.
+        /// Id of that thread.
         tid: u32,
         /// Name of that thread.
         thread: Option<String>,
