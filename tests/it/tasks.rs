@@ -300,7 +300,10 @@ fn mistake(report: &Report, name: &str, places: usize) -> Option<String> {
     let [task] = &found[..] else { return Some(format!("{name}: {} tasks", found.len())) };
     let stacks = task.stacks();
     let function = format!("awaits::{name}");
-    let is_there = |stack: &Stack<'_>| stack.functions().any(|other| plain(other).ends_with(&function));
+    // In a release build, functions are inlined, and nothing names those.
+    let is_there = |stack: &Stack<'_>| {
+        !cfg!(debug_assertions) || stack.functions().any(|other| plain(other).ends_with(&function))
+    };
     let is_right = match places {
         0 => stacks.len() == 1 && stacks[0].is_missing(),
         _ => stacks.len() == places && stacks.iter().all(is_there),

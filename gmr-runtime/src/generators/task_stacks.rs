@@ -94,9 +94,14 @@ impl TaskStacks {
 
 /// Removes the frames that took the stack, at its inner end, and those of gmr's own polls, the
 /// outermost of which is the task's root. Says what the stack does not show.
+///
+/// The root stays if it has no line information: the task's future may be inlined into it, and its
+/// address tells where that waits.
 fn of_task(mut stack: Stack, frames: &[Frame]) -> Stack {
     let frame = |number: u32| &frames[number as usize];
-    let others = stack.frames.iter().copied().filter(|&number| !frame(number).is_gmr());
+    let root = stack.frames.last().copied().filter(|&root| frame(root).file.is_none());
+    let is_kept = |&number: &u32| !frame(number).is_gmr() || Some(number) == root;
+    let others = stack.frames.iter().copied().filter(is_kept);
     stack.frames = others.skip_while(|&number| clones_a_waker(frame(number))).collect();
     if stack.incomplete.is_none() {
         let polled = stack.frames.iter().map(|&number| frame(number)).find(|frame| polled(frame).is_some());
@@ -281,6 +286,18 @@ mod tests {
     fn equal_stacks_are_shown_once() {
         let work = ("shop::work::{{closure}}", 7);
         assert_eq!(futures([&[work], &[work], &[(SLEEP, 1), work], &[(SLEEP, 1), work]]), 2);
+    }
+
+    #[test]
+    fn gmrs_frames_go_unless_one_can_have_the_programs_inlined() {
+        let root = concat!(module_path!(), "::traced");
+        let mut frames = Vec::new();
+        let mut taken = stack(&mut frames, &[("core::task::wake::Waker::clone", 1), (SLEEP, 2), (root, 3)]);
+        assert_eq!(of_task(taken.clone(), &frames).frames.len(), 2, "without a file");
+        frames.last_mut().unwrap().file = Some("tracked.rs".to_owned());
+        taken = of_task(taken, &frames);
+        assert_eq!(frames[taken.frames[0] as usize].function.as_deref(), Some(SLEEP));
+        assert_eq!(taken.frames.len(), 1);
     }
 
     #[test]
