@@ -4,12 +4,15 @@
 //! It is a feature because the time in the signal handler can only be measured inside the handler,
 //! and the default build must not contain that.
 
+use std::pin::Pin;
+use std::task::Context;
+
 use serde::Serialize;
 
 use crate::capture::{self, bench};
 use crate::model::{Frame, Value};
-use crate::symbols;
 use crate::sys::Modules;
+use crate::{symbols, task};
 
 /// A copy of one stack, and what is needed to unwind it.
 pub struct Specimen(bench::Specimen);
@@ -32,6 +35,21 @@ impl Specimen {
     pub fn symbolize(&mut self) -> Vec<Frame> {
         let trace = self.0.unwind();
         symbols::symbolize(&[trace], &self.0.modules, symbols::DEADLINE).frames
+    }
+}
+
+/// Polls as a report causes them: with the waker that takes stacks.
+pub struct Tracing(task::bench::Tracing);
+
+impl Tracing {
+    /// Prepares to unwind the stacks of this process.
+    pub fn begin() -> Self {
+        Self(task::bench::Tracing::begin())
+    }
+
+    /// Polls the future, and returns in how many places it waits.
+    pub fn poll<F: Future>(&mut self, future: Pin<&mut F>, context: &Context<'_>) -> usize {
+        self.0.poll(future, context)
     }
 }
 

@@ -8,6 +8,8 @@
 //!
 //! The only unsafe code is in `waker.rs`. Nothing here knows about sections or views.
 
+#[cfg(feature = "__bench")]
+pub(crate) mod bench;
 mod branch;
 #[cfg(all(test, not(gmr_loom)))]
 mod counting;

@@ -24,7 +24,7 @@ use crate::sys::{self, Modules, own_threads};
 const PAUSE: Duration = Duration::from_micros(200);
 
 /// How many bytes of copies may wait to be unwound. A poll that finds more does not copy its stack.
-const ROOM: usize = 4 << 20;
+pub(super) const ROOM: usize = 4 << 20;
 
 /// How many bytes of copies may wait while more tasks are woken.
 const ROOM_TO_WAKE: usize = ROOM / 8;
@@ -70,7 +70,7 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    fn new(trace: u64, room: usize) -> (Self, Receiver<(StackCopy, Branch)>) {
+    pub(super) fn new(trace: u64, room: usize) -> (Self, Receiver<(StackCopy, Branch)>) {
         let (copies, received) = mpsc::channel();
         let collector = Self {
             trace,
@@ -137,18 +137,18 @@ impl Take for Collector {
 type Unwound = (Arc<[Address]>, Option<String>);
 
 /// Unwinds the copies of one trace.
-struct Unwinding {
+pub(super) struct Unwinding {
     unwinder: CopyUnwinder,
     /// The distinct stacks, without the waker's clone.
     seen: HashMap<Unwound, Arc<Trace>>,
 }
 
 impl Unwinding {
-    fn new(modules: &Modules) -> Self {
+    pub(super) fn new(modules: &Modules) -> Self {
         Self { unwinder: CopyUnwinder::new(modules), seen: HashMap::new() }
     }
 
-    fn unwind(&mut self, collector: &Collector, copy: &StackCopy, leaf: &Branch) {
+    pub(super) fn unwind(&mut self, collector: &Collector, copy: &StackCopy, leaf: &Branch) {
         collector.held.fetch_sub(copy.len(), Ordering::Relaxed);
         if let Some(known) = collector.known.find(copy).and_then(|known| known.trace()) {
             leaf.set(known);

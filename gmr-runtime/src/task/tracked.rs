@@ -161,7 +161,7 @@ impl Drop for Polling<'_> {
 /// Polls with a waker that takes the stack of each function that clones it. The stacks are those of
 /// the clones that are still kept at the end; `None` if not all of them were taken.
 #[inline(never)]
-fn traced<F: Future>(
+pub(super) fn traced<F: Future>(
     future: Pin<&mut F>,
     runtimes: &Waker,
     collector: &Collector,

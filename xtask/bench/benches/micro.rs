@@ -74,9 +74,37 @@ fn polls(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("per poll");
     group.bench_function("a bare future", |bencher| bencher.iter(|| bare.as_mut().poll(&mut context)));
     group.bench_function("a tracked future", |bencher| bencher.iter(|| tracked.as_mut().poll(&mut context)));
+    // A leaf that keeps its waker, three functions deep, as in the reports of many tasks.
+    let (mut deep, mut in_report) = (pin!(outer()), pin!(outer()));
+    group.bench_function("a future that keeps a waker", |bencher| {
+        bencher.iter(|| deep.as_mut().poll(&mut context));
+    });
+    let mut tracing = inside::Tracing::begin();
+    group.bench_function("the same for a report", |bencher| {
+        bencher.iter(|| assert_eq!(tracing.poll(in_report.as_mut(), &context), 1));
+    });
     group.finish();
     criterion
         .bench_function("per task: track and drop", |bencher| bencher.iter(|| drop(waiting().tracked())));
+}
+
+async fn outer() {
+    black_box(middle().await);
+}
+
+async fn middle() -> u32 {
+    inner().await;
+    black_box(17)
+}
+
+async fn inner() {
+    let mut kept: Option<Waker> = None;
+    let wait = std::future::poll_fn(|context| {
+        // A waker of a report wakes no other task's, and replaces the one before.
+        drop(kept.replace(context.waker().clone()));
+        Poll::<()>::Pending
+    });
+    wait.await;
 }
 
 /// The cost of a label, with this many tasks in the process.
