@@ -85,8 +85,8 @@ fn threads_are_grouped_by_the_lock_they_wait_for() {
     assert!(findings[0].message.starts_with("2 threads are waiting for the same lock"), "{findings:?}");
     assert!(findings[1].message.starts_with("1 thread is waiting for a lock"), "{findings:?}");
     let owner = FutexOwner { tid: 9, name: Some("holder".to_owned()) };
-    let owned = Waiting { futex_owner: Some(owner), ..waiting_on(16) };
-    let findings = about(vec![Thread { waiting: Some(owned), ..thread(1, "w") }], LOCK);
+    let held = Waiting { futex_owner: Some(owner), ..waiting_on(16) };
+    let findings = about(vec![Thread { waiting: Some(held), ..thread(1, "w") }], LOCK);
     assert!(findings[0].message.ends_with("(futex 0x10, held by #9 (holder)): #1 (w)"), "{findings:?}");
     // A parked thread waits on a futex too.
     assert_eq!(about(threads.to_vec(), "std::thread::park"), []);
