@@ -181,8 +181,9 @@ impl Reader {
 
     /// What does not change while the thread does not run, and what it waits for.
     fn describe(&mut self, tid: u32, facts: Facts, rest: Option<Rest>) -> ThreadInfo {
-        let waiting =
-            rest.and_then(|rest| waits::describe(&mut self.observer, tid, &rest, facts.state == 'D'));
+        let waiting = rest.and_then(|rest| {
+            waits::describe(&mut self.observer, tid, &rest, self.clocks_are_precise, facts.state == 'D')
+        });
         ThreadInfo {
             tid,
             state: Some(procfs::state_in_words(facts.state)),

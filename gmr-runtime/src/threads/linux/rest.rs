@@ -77,6 +77,12 @@ impl Observer {
         now.as_ref() == Some(rest) && scheduler::cpu_time(tid) == Some(rest.cpu_time)
     }
 
+    /// Whether the thread has not run since this moment, by its clock alone. That is enough to know
+    /// that it is still in the same call, where clocks [are precise](scheduler::is_precise).
+    pub(super) fn has_not_run(tid: u32, rest: &Rest) -> bool {
+        scheduler::cpu_time(tid) == Some(rest.cpu_time)
+    }
+
     /// The directory that it reads from.
     pub(super) fn directory(&mut self) -> &mut Directory {
         &mut self.directory

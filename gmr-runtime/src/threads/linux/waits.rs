@@ -16,13 +16,22 @@ pub(super) fn describe(
     observer: &mut Observer,
     tid: u32,
     rest: &Rest,
+    clocks_are_precise: bool,
     uninterruptible: bool,
 ) -> Option<Waiting> {
     let call = rest.call?;
     let mut live = Live { observer, tid, was_read: false };
     let mut waiting = arguments::describe(call, &mut live);
-    if live.was_read && !live.observer.is_unchanged(tid, rest) {
-        waiting = arguments::describe(call, &mut Nothing);
+    if live.was_read {
+        // The clock alone tells it without reading a file again.
+        let is_in_it = if clocks_are_precise {
+            Observer::has_not_run(tid, rest)
+        } else {
+            live.observer.is_unchanged(tid, rest)
+        };
+        if !is_in_it {
+            waiting = arguments::describe(call, &mut Nothing);
+        }
     }
     if uninterruptible {
         waiting.kernel_function = live.kernel_function();
@@ -217,9 +226,11 @@ mod tests {
         let mut live = Live { observer: &mut observer, tid, was_read: false };
         let path = arguments::describe(open.call.unwrap(), &mut live).path;
         assert_eq!((path.as_deref(), live.was_read), (Some("/run/fifo"), true));
-        // The thread is in another call.
-        let waiting = describe(&mut observer, tid, &open, false).unwrap();
-        assert_eq!((waiting.call.as_str(), waiting.path), ("open", None));
+        // The thread is in another call, and has run since.
+        for clocks_are_precise in [true, false] {
+            let waiting = describe(&mut observer, tid, &open, clocks_are_precise, false).unwrap();
+            assert_eq!((waiting.call.as_str(), waiting.path), ("open", None));
+        }
         drop(writer);
     }
 }
