@@ -42,6 +42,14 @@ impl Directory {
             }
         }
     }
+
+    /// What a symbolic link below it refers to. Invalid UTF-8 is replaced.
+    pub(crate) fn link(&mut self, path: &str) -> io::Result<std::borrow::Cow<'_, str>> {
+        self.buffer.clear();
+        let spare = rustix::buffer::spare_capacity(&mut self.buffer);
+        rustix::fs::readlinkat_raw(&self.fd, path, spare)?;
+        Ok(String::from_utf8_lossy(&self.buffer))
+    }
 }
 
 /// The fields of `stat` that a report needs.
@@ -324,6 +332,10 @@ mod tests {
         // Longer than the initial buffer.
         assert_eq!(directory.read(&format!("{tid}/environ")).is_ok(), fs::read("/proc/self/environ").is_ok());
         assert!(directory.read("0/stat").is_err());
+        let mut directory = Directory::open("/proc/self").unwrap();
+        let program = std::env::current_exe().unwrap();
+        assert_eq!(directory.link("exe").unwrap(), program.to_str().unwrap());
+        assert!(directory.link("stat").is_err());
         assert!(stat.processor.is_some() && stat.policy.is_some());
     }
 

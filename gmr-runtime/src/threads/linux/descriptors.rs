@@ -6,15 +6,19 @@ use std::fs;
 
 use super::sockets;
 use crate::mask;
+use crate::sys::procfs::Directory;
 
 /// What each of these descriptors refers to. Closed ones are missing.
 pub(super) fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
     let mut targets = HashMap::with_capacity(descriptors.len());
     let mut inodes = HashMap::new();
+    let Ok(mut directory) = Directory::open("/proc/self/fd") else { return targets };
     for descriptor in descriptors {
-        let Some(link) = link(descriptor) else { continue };
+        let Ok(link) = directory.link(&descriptor.to_string()) else { continue };
         inodes.extend(inode(&link).map(|inode| (descriptor, inode)));
-        targets.insert(descriptor, mask::text(&link).into_owned());
+        // The name of a pipe is its number.
+        let shown = if link.starts_with("pipe:[") { link } else { mask::text(&link).into_owned().into() };
+        targets.insert(descriptor, shown.into_owned());
     }
     let sockets = sockets::describe(inodes.values().copied().collect());
     for (descriptor, inode) in inodes {
@@ -27,17 +31,13 @@ pub(super) fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
             Some(_) => None,
         };
         // The descriptor's number may have been used again meanwhile.
-        let is_same = |_: &String| link(descriptor).as_deref().and_then(self::inode) == Some(inode);
+        let is_same = |_: &String| {
+            directory.link(&descriptor.to_string()).is_ok_and(|link| self::inode(&link) == Some(inode))
+        };
         let socket = by_descriptor.filter(is_same).or_else(|| listed.cloned());
         targets.extend(socket.map(|socket| (descriptor, socket)));
     }
     targets
-}
-
-/// A path, `pipe:[4711]`, `socket:[4711]`, `anon_inode:[eventpoll]` and so on.
-fn link(descriptor: i32) -> Option<String> {
-    let link = fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()?;
-    Some(link.to_string_lossy().into_owned())
 }
 
 /// The process that a descriptor from `pidfd_open(2)` refers to. `None` if it has been waited for.
