@@ -95,12 +95,16 @@ impl TaskStacks {
 /// Removes the frames that took the stack, at its inner end, and those of gmr's own polls, the
 /// outermost of which is the task's root. Says what the stack does not show.
 ///
-/// The root stays if it has no line information: the task's future may be inlined into it, and its
-/// address tells where that waits.
+/// Without line information, the innermost of several of gmr's frames stays: the program's future may
+/// be inlined into it, and its address tells where that waits.
 fn of_task(mut stack: Stack, frames: &[Frame]) -> Stack {
     let frame = |number: u32| &frames[number as usize];
-    let root = stack.frames.last().copied().filter(|&root| frame(root).file.is_none());
-    let is_kept = |&number: &u32| !frame(number).is_gmr() || Some(number) == root;
+    let mut after_gmr = stack.frames.iter().any(|&number| !frame(number).is_gmr());
+    let is_kept = |number: &u32| {
+        let frame = frame(*number);
+        let after_gmr = std::mem::replace(&mut after_gmr, frame.is_gmr());
+        !frame.is_gmr() || frame.file.is_none() && !after_gmr
+    };
     let others = stack.frames.iter().copied().filter(is_kept);
     stack.frames = others.skip_while(|&number| clones_a_waker(frame(number))).collect();
     if stack.incomplete.is_none() {
@@ -290,14 +294,24 @@ mod tests {
 
     #[test]
     fn gmrs_frames_go_unless_one_can_have_the_programs_inlined() {
-        let root = concat!(module_path!(), "::traced");
+        let (with, root) = (concat!(module_path!(), "::with"), concat!(module_path!(), "::traced"));
         let mut frames = Vec::new();
-        let mut taken = stack(&mut frames, &[("core::task::wake::Waker::clone", 1), (SLEEP, 2), (root, 3)]);
-        assert_eq!(of_task(taken.clone(), &frames).frames.len(), 2, "without a file");
-        frames.last_mut().unwrap().file = Some("tracked.rs".to_owned());
-        taken = of_task(taken, &frames);
-        assert_eq!(frames[taken.frames[0] as usize].function.as_deref(), Some(SLEEP));
-        assert_eq!(taken.frames.len(), 1);
+        let clone = ("core::task::wake::Waker::clone", 1);
+        let taken = stack(&mut frames, &[(root, 7), clone, (SLEEP, 2), (with, 3), (root, 4)]);
+        let inlined = stack(&mut frames, &[clone, (with, 3), (root, 4)]);
+        let alone = stack(&mut frames, &[(with, 3), (root, 4)]);
+        let lines = |stack: &Stack, frames: &[Frame]| -> Vec<u32> {
+            let kept = of_task(stack.clone(), frames).frames;
+            kept.iter().map(|&number| frames[number as usize].line.unwrap()).collect()
+        };
+        assert_eq!(lines(&taken, &frames), [2, 3]);
+        assert_eq!(lines(&inlined, &frames), [3]);
+        assert_eq!(lines(&alone, &frames), [3]);
+        for frame in &mut frames {
+            frame.file = Some("tracked.rs".to_owned());
+        }
+        assert_eq!(lines(&taken, &frames), [2]);
+        assert!(lines(&inlined, &frames).is_empty());
     }
 
     #[test]
