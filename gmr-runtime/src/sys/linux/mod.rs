@@ -2,6 +2,7 @@
 
 pub(crate) mod descriptor_table;
 pub(crate) mod linked;
+pub(crate) mod map_query;
 pub(crate) mod mapping;
 pub(crate) mod maps;
 pub(crate) mod memory;

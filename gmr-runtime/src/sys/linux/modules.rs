@@ -49,15 +49,18 @@ impl Modules {
     pub(crate) fn load() -> Self {
         let mut starts = Vec::new();
         let mut code = Vec::new();
-        let _: Option<()> = maps::find(|region| {
+        maps::of_modules(|region| {
             if is_start_of_image(&region) {
                 starts.push((region.range.start, region.file, region.path.to_owned()));
             }
             if region.executable {
                 code.push(Mapped { range: region.range, offset: region.offset, file: region.file });
             }
-            None
         });
+        starts.sort_by_key(|(start, ..)| *start);
+        starts.dedup_by_key(|(start, ..)| *start);
+        code.sort_by_key(|mapped| mapped.range.start);
+        code.dedup_by_key(|mapped| mapped.range.start);
         // A program may have mapped thousands of files to read them.
         starts.retain(|(start, file, _)| match file {
             Some(_) => code.iter().any(|mapped| mapped.file == *file),
