@@ -33,7 +33,8 @@ pub(crate) fn unix_peer(descriptor: i32) -> Option<Vec<u8>> {
     let result = unsafe { libc::getpeername(descriptor, (&raw mut address).cast(), &raw mut length) };
     let length = usize::try_from(length).ok()?.checked_sub(size_of::<libc::sa_family_t>())?;
     let path = address.sun_path.get(..length).filter(|path| result == 0 && !path.is_empty())?;
-    Some(path.iter().map(|byte| byte.cast_unsigned()).collect())
+    // `c_char` is signed on one architecture and unsigned on the other.
+    Some(path.iter().map(|byte| byte.to_ne_bytes()[0]).collect())
 }
 
 fn socklen(size: usize) -> libc::socklen_t {
