@@ -40,7 +40,7 @@ pub(crate) struct Answer {
 }
 
 /// `_IOWR('f', 17, struct procmap_query)`
-const PROCMAP_QUERY: u64 = 3 << 30 | (size_of::<Answer>() as u64) << 16 | (b'f' as u64) << 8 | 17;
+const PROCMAP_QUERY: u64 = 3 << 30 | (size_of::<Answer>() as u64) << 16 | (b'f' as u64) << 8 | 0x11;
 
 /// A map that answers.
 pub(crate) struct Map {

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 
 pub(super) use self::memory::Piece;
 use self::memory::{Failure, Memory};
-use self::rule::{Caller, Context, NoRule, Rule};
+use self::rule::{Context, NoRule, Rule, Step};
 use self::rules::Rules;
 use self::tables::Tables;
 use super::arch::{self, FRAME_POINTER, Registers};
@@ -174,9 +174,8 @@ impl Unwinder {
 
     /// Goes on to the caller. False if there is none.
     fn next(&mut self, walk: &mut Walk<'_>) -> Result<bool, End> {
-        let Some(Caller { mut registers, same_stack, is_interrupted }) = self.caller(walk)? else {
-            return Ok(false);
-        };
+        let before = walk.registers.sp();
+        let Some(Step { same_stack, is_interrupted }) = self.step(walk)? else { return Ok(false) };
         // Tables also say that the caller was interrupted where no signal was involved: where
         // coroutines begin, so that the caller is looked up by its exact address.
         if is_interrupted
@@ -185,16 +184,16 @@ impl Unwinder {
         {
             *last = Address::Signal(address);
         }
-        registers.set_ip(arch::without_signature(registers.ip(), self.shared.tables.highest_code()));
-        if registers.ip() == 0 {
+        let ip = arch::without_signature(walk.registers.ip(), self.shared.tables.highest_code());
+        if ip == 0 {
             return Ok(false);
         }
-        let (before, after) = (walk.registers.sp(), registers.sp());
+        let after = walk.registers.sp();
         // A function that has stored nothing yet has the stack pointer of its caller where a call
         // stores nothing.
         let is_leaf = after == before && matches!(walk.at, Address::Exact(_));
         if after <= before && !is_leaf {
-            let place = (registers.ip(), after);
+            let place = (ip, after);
             if let Some((_, frames)) = walk.turns.iter().find(|(turn, _)| *turn == place) {
                 self.frames.truncate(*frames);
                 return Err(End::Cycle);
@@ -204,14 +203,14 @@ impl Unwinder {
             }
             walk.turns.push((place, self.frames.len()));
         }
-        walk.at =
-            if is_interrupted { Address::Exact(registers.ip()) } else { Address::Return(registers.ip()) };
-        walk.registers = registers;
+        walk.registers.set_ip(ip);
+        walk.at = if is_interrupted { Address::Exact(ip) } else { Address::Return(ip) };
         Ok(true)
     }
 
-    /// The caller of a frame, by the rule for its code. `None` if it is the thread's first function.
-    fn caller(&mut self, walk: &mut Walk<'_>) -> Result<Option<Caller>, End> {
+    /// Replaces the registers of a frame by those of its caller, by the rule for its code. `None` if
+    /// it is the thread's first function.
+    fn step(&mut self, walk: &mut Walk<'_>) -> Result<Option<Step>, End> {
         let lookup = walk.at.lookup();
         let rule = self.rules.at(lookup, &self.shared.tables, &mut self.context);
         let has_own_rule = !arch::KERNEL_FRAME_FIRST && rule.is_ok_and(|rule| rule.is_signal_frame);
@@ -221,45 +220,44 @@ impl Unwinder {
             && rule.map_or(true, |rule| rule.is_signal_frame || rule.function.1 == address)
             && self.rules.returns_from_signal(address)
         {
-            let registers = arch::saved_by_signal(walk.registers.sp(), |address| walk.memory.word(address))
+            walk.registers = arch::saved_by_signal(walk.registers.sp(), |address| walk.memory.word(address))
                 .map_err(End::Failed)?;
-            return Ok(Some(Caller { registers, same_stack: false, is_interrupted: true }));
+            return Ok(Some(Step { same_stack: false, is_interrupted: true }));
         }
         let rule = rule.map_err(End::NoRule)?;
-        match self.rules.caller(&rule, &walk.registers, &walk.memory) {
+        match self.rules.apply(&rule, &mut walk.registers, &walk.memory) {
             Err(Failure::Unknown(FRAME_POINTER)) if walk.registers.get(FRAME_POINTER).is_none() => {
-                let caller = self.recovered_caller(&rule, walk).map_err(End::Failed)?;
+                let step = self.recovered_step(&rule, walk).map_err(End::Failed)?;
                 walk.recovered.get_or_insert(self.frames.len());
-                Ok(Some(caller))
+                Ok(Some(step))
             }
-            caller => caller.map_err(End::Failed),
+            step => step.map_err(End::Failed),
         }
     }
 
-    /// The caller of a frame whose frame pointer is unknown, if the code of the function shows where
+    /// The same for a frame whose frame pointer is unknown, if the code of the function shows where
     /// it must be, and of its possible values exactly one leads to a call of this function.
-    fn recovered_caller(&mut self, rule: &Rule, walk: &Walk<'_>) -> Result<Caller, Failure> {
+    fn recovered_step(&mut self, rule: &Rule, walk: &mut Walk<'_>) -> Result<Step, Failure> {
         let unknown = Failure::Unknown(FRAME_POINTER);
         let pointer = self.rules.frame_pointer(rule, walk.at.lookup()).ok_or(unknown)?;
         let mut found = Vec::new();
         for candidate in pointer.candidates(walk.registers.sp()) {
             let mut registers = walk.registers;
             registers.set(FRAME_POINTER, Some(candidate));
-            match self.rules.caller(rule, &registers, &walk.memory) {
-                Ok(Some(caller)) if self.is_called_from(rule, &caller) => found.push(caller),
+            match self.rules.apply(rule, &mut registers, &walk.memory) {
+                Ok(Some(step)) if self.is_called_from(rule, registers.ip()) => found.push((registers, step)),
                 Err(missing @ Failure::Missing(_)) => return Err(missing),
                 _ => {}
             }
         }
-        match found.as_slice() {
-            [caller] => Ok(*caller),
-            _ => Err(unknown),
-        }
+        let [(registers, step)] = found[..] else { return Err(unknown) };
+        walk.registers = registers;
+        Ok(step)
     }
 
-    /// Whether the function of `rule` can have been called from this caller.
-    fn is_called_from(&mut self, rule: &Rule, caller: &Caller) -> bool {
-        let address = arch::without_signature(caller.registers.ip(), self.shared.tables.highest_code());
+    /// Whether the function of `rule` can have been called before this return address.
+    fn is_called_from(&mut self, rule: &Rule, address: u64) -> bool {
+        let address = arch::without_signature(address, self.shared.tables.highest_code());
         let lookup = Address::Return(address).lookup();
         match self.rules.at(lookup, &self.shared.tables, &mut self.context) {
             // A signal handler.

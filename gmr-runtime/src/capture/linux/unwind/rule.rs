@@ -66,10 +66,9 @@ pub(super) struct Rule {
     pub(super) function: (u64, u64),
 }
 
-/// What a rule leads to.
+/// What a rule says of the caller besides its registers.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Caller {
-    pub(super) registers: Registers,
+pub(super) struct Step {
     /// Whether the CFA was computed from the stack pointer, so that the caller's stack is the same.
     pub(super) same_stack: bool,
     /// Whether a signal interrupted the caller, so that it is not at the end of a call.
@@ -153,14 +152,32 @@ impl Store {
         }))
     }
 
-    /// Applies a rule to the registers of a frame. `None` if the frame has no caller: it is the
-    /// first function of its thread.
-    pub(super) fn caller(
+    /// Applies a rule to the registers of a frame: they become those of its caller. `None` if it has
+    /// none: it is the first function of its thread.
+    ///
+    /// # Errors
+    /// If the rule cannot be applied. The registers are as before.
+    pub(super) fn apply(
+        &self,
+        rule: &Rule,
+        registers: &mut Registers,
+        memory: &Memory<'_>,
+    ) -> Result<Option<Step>, Failure> {
+        let frame = *registers;
+        let result = self.step(rule, &frame, registers, memory);
+        if result.is_err() {
+            *registers = frame;
+        }
+        result
+    }
+
+    fn step(
         &self,
         rule: &Rule,
         registers: &Registers,
+        caller: &mut Registers,
         memory: &Memory<'_>,
-    ) -> Result<Option<Caller>, Failure> {
+    ) -> Result<Option<Step>, Failure> {
         if rule.return_address == How::Undefined {
             return Ok(None);
         }
@@ -186,7 +203,6 @@ impl Store {
             }
         };
         let ip = value(rule.return_register.into(), rule.return_address)?;
-        let mut caller = *registers;
         caller.forget_scratch();
         caller.set_ip(ip);
         caller.set(STACK_POINTER, Some(cfa));
@@ -212,7 +228,7 @@ impl Store {
         }
         let same_stack =
             matches!(rule.cfa, Cfa::Offset(register, _) if usize::from(register) == STACK_POINTER);
-        Ok(Some(Caller { registers: caller, same_stack, is_interrupted: rule.is_signal_frame }))
+        Ok(Some(Step { same_stack, is_interrupted: rule.is_signal_frame }))
     }
 
     fn expression(&self, index: u32) -> Result<&Expression, Failure> {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::instruction::Target;
 use super::memory::{Failure, Memory};
 use super::prologue::{self, FramePointer};
-use super::rule::{Caller, Context, NoRule, Rule, Store};
+use super::rule::{Context, NoRule, Rule, Step, Store};
 use super::tables::Tables;
 use crate::capture::linux::arch::{self, Registers};
 use crate::sys::linux::memory;
@@ -88,15 +88,14 @@ impl Rules {
         self.by_address.used
     }
 
-    /// Applies a rule to the registers of a frame. `None` if the frame has no caller: it is the
-    /// first function of its thread.
-    pub(super) fn caller(
+    /// Applies a rule, as [`Store::apply`] does.
+    pub(super) fn apply(
         &self,
         rule: &Rule,
-        registers: &Registers,
+        registers: &mut Registers,
         memory: &Memory<'_>,
-    ) -> Result<Option<Caller>, Failure> {
-        self.store.caller(rule, registers, memory)
+    ) -> Result<Option<Step>, Failure> {
+        self.store.apply(rule, registers, memory)
     }
 }
 
