@@ -15,7 +15,9 @@ use gimli::{
 };
 
 use super::demangle::demangled;
+use super::entries::Entries;
 use super::index::{self, Found};
+use super::lines::{self, Line, Lines};
 use super::parallel;
 use super::reading::{Dwarf, Reader, in_range, text};
 use super::split::Split;
@@ -159,13 +161,6 @@ struct Function<'a> {
     called: Line,
 }
 
-/// A line of a file in the unit's file table.
-#[derive(Clone, Copy, Default)]
-struct Line {
-    file: u64,
-    line: u64,
-}
-
 /// Debug information whose units refer to one another: that of a module, of a split unit, or of a
 /// supplementary file.
 pub(super) struct Scope<'d, 'a> {
@@ -235,29 +230,35 @@ impl<'d, 'a> Scope<'d, 'a> {
     fn functions(&self, unit: &Unit<Reader<'a>>, addresses: &[u64]) -> gimli::Result<Vec<Vec<Function<'a>>>> {
         let mut chains = vec![Vec::new(); addresses.len()];
         let mut left = addresses.len();
-        let mut entries = unit.entries_raw(None)?;
+        let mut entries = Entries::of(unit)?;
         // The depth of a function that contains none of the addresses: nothing inlined into it does.
         let mut outside = None;
         // The depth of the outermost function that contains some.
         let mut inside = None;
         while !entries.is_empty() {
-            let depth = entries.next_depth();
+            let depth = entries.depth();
             outside = outside.filter(|function| depth > *function);
             inside = inside.filter(|function| depth > *function);
             if left == 0 && inside.is_none() {
                 break;
             }
-            let Some(abbreviation) = entries.read_abbreviation()? else { continue };
-            let inlined = match abbreviation.tag() {
+            let Some(entry) = entries.next()? else { continue };
+            let inlined = match entry.abbreviation.tag() {
                 gimli::DW_TAG_subprogram => false,
                 gimli::DW_TAG_inlined_subroutine if outside.is_none() => true,
                 _ => {
-                    entries.skip_attributes(abbreviation.attributes())?;
+                    entries.skip(&entry)?;
                     continue;
                 }
             };
+            if !entries.has_code(&entry) {
+                entries.skip(&entry)?;
+                outside = outside.or((!inlined).then_some(depth));
+                continue;
+            }
             let mut covers = false;
-            let function = Function::read(&mut entries, abbreviation.attributes())?;
+            let function =
+                entries.read(|entries| Function::read(entries, entry.abbreviation.attributes()))?;
             self.each_range(unit, &function, |range| {
                 for index in in_range(addresses, range) {
                     let chain: &mut Vec<Function<'a>> = &mut chains[index];
@@ -390,34 +391,22 @@ impl Files<'_, '_> {
         Some(*file.md5())
     }
 
-    /// Reads the rows of the line table. Returns the line of each of these addresses.
+    /// The line of each of these addresses in the line table.
     fn lines(&self, addresses: &[u64]) -> gimli::Result<Vec<Option<Line>>> {
-        let mut lines = vec![None; addresses.len()];
-        let mut left = addresses.len();
-        let Some(program) = self.unit.line_program.clone() else { return Ok(lines) };
-        let mut rows = program.rows();
-        let mut before: Option<(u64, Line)> = None;
-        let mut first = None;
+        let mut lines = Lines::of(addresses);
+        let Some(program) = &self.unit.line_program else { return Ok(lines.found()) };
+        if lines::run(program.header(), &mut lines).is_some() {
+            return Ok(lines.found());
+        }
+        let mut lines = Lines::of(addresses);
+        let mut rows = program.clone().rows();
         while let Some((_, row)) = rows.next_row()? {
-            let begin = *first.get_or_insert(row.address());
-            // Code that the linker discarded begins at zero.
-            if let Some((address, line)) = before.filter(|_| begin != 0) {
-                let range = gimli::Range { begin: address, end: row.address() };
-                for index in in_range(addresses, range) {
-                    left -= usize::from(lines[index].is_none());
-                    lines[index] = Some(line);
-                }
-                if left == 0 {
-                    break;
-                }
-            }
             let line = Line { file: row.file_index(), line: row.line().map_or(0, std::num::NonZero::get) };
-            before = (!row.end_sequence()).then_some((row.address(), line));
-            if row.end_sequence() {
-                first = None;
+            if !lines.row(row.address(), line, row.end_sequence()) {
+                break;
             }
         }
-        Ok(lines)
+        Ok(lines.found())
     }
 }
 

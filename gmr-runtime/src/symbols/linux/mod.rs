@@ -3,7 +3,9 @@
 mod debug_files;
 mod demangle;
 mod dwarf;
+mod entries;
 mod index;
+mod lines;
 mod md5;
 mod parallel;
 mod reading;

@@ -22,6 +22,12 @@ pub(super) fn text(string: Reader<'_>) -> String {
 
 /// The indices of the sorted addresses that are in a range.
 pub(super) fn in_range(addresses: &[u64], range: gimli::Range) -> Range<usize> {
-    let before = |limit| addresses.partition_point(|address| *address < limit);
-    before(range.begin)..before(range.end).max(before(range.begin))
+    // Nearly all ranges are outside. This is asked millions of times.
+    let (Some(first), Some(last)) = (addresses.first(), addresses.last()) else { return 0..0 };
+    if range.end <= *first || range.begin > *last {
+        return 0..0;
+    }
+    let begin = addresses.partition_point(|address| *address < range.begin);
+    let end = begin + addresses[begin..].iter().take_while(|address| **address < range.end).count();
+    begin..end
 }
