@@ -72,7 +72,7 @@ mod tests {
     use std::os::fd::{AsFd, AsRawFd};
     use std::process::{Command, Stdio};
     use std::sync::Arc;
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
     use std::sync::mpsc;
     use std::thread;
     use std::time::{Duration, Instant};
@@ -211,6 +211,50 @@ mod tests {
         let mut threads = [ThreadInfo { waiting: Some(waiting), ..ThreadInfo::default() }];
         objects::describe(&mut threads);
         assert_eq!(threads[0].waiting.as_ref().unwrap().children, children);
+    }
+
+    /// A thread that polls two lists in turn, at the same address and for a moment each: what is
+    /// shown is one of the lists, not a mixture.
+    #[test]
+    fn a_list_that_changes_all_the_time_is_shown_as_it_was_in_a_call() {
+        const LENGTH: usize = 8;
+        const LOOKS: usize = 1_000;
+        let pipes = [io::pipe().unwrap(), io::pipe().unwrap()];
+        let readers = [0, 1].map(|index: usize| pipes[index].0.as_raw_fd());
+        let until = Instant::now() + Duration::from_mins(1);
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let tid = thread_that(move || {
+            let moment = rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000 };
+            let entry = |index: usize| PollFd::from_borrowed_fd(pipes[index].0.as_fd(), PollFlags::IN);
+            let mut list = [(); LENGTH].map(|()| entry(0));
+            for index in (0..2).cycle() {
+                for place in 0..LENGTH {
+                    list[place] = entry(index);
+                    // Long enough for a look at what is half written.
+                    (0..2_000).for_each(|_| std::hint::spin_loop());
+                    std::hint::black_box(&mut list);
+                }
+                if end.load(Ordering::Relaxed) {
+                    break;
+                }
+                let _ = rustix::event::poll(&mut list, Some(&moment));
+            }
+        });
+        let mut observer = Observer::new().unwrap();
+        let is_precise = crate::sys::linux::scheduler::is_precise();
+        let mut shown = 0;
+        while shown < LOOKS {
+            assert!(Instant::now() < until, "only {shown} looks");
+            let Ok(Some(rest)) = observer.observe(tid, 0) else { continue };
+            let waiting = describe(&mut observer, tid, &rest, is_precise, false).unwrap_or_default();
+            if let [first, ..] = &waiting.descriptors[..] {
+                assert!(readers.contains(&first.descriptor), "{waiting:?}");
+                assert!(waiting.descriptors.iter().all(|other| other == first), "{waiting:?}");
+                shown += 1;
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
     }
 
     #[test]
