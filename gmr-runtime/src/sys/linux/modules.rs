@@ -34,6 +34,8 @@ pub(crate) struct Module {
     pub(crate) file: Option<FileId>,
     /// What to add to an address in its file to get the address in memory.
     pub(crate) bias: u64,
+    /// Where the kernel or the loader starts it, in memory.
+    pub(crate) entry: u64,
     /// The GNU build-id, in hexadecimal.
     pub(crate) build_id: Option<String>,
     /// `.eh_frame_hdr`, as addresses in its file.
@@ -186,7 +188,8 @@ impl Module {
         let first = loaded.iter().map(|segment| segment.start).min()?;
         // The first segment begins where the file does, except for its alignment within a page.
         let bias = start.wrapping_sub(first & !PAGE_MASK);
-        let mut module = Self { path, bias, ..Self::default() };
+        let entry = header.e_entry.get(endian).wrapping_add(bias);
+        let mut module = Self { path, bias, entry, ..Self::default() };
         let mut code = Vec::new();
         for segment in segments {
             let range =

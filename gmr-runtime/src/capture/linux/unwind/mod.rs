@@ -224,7 +224,12 @@ impl Unwinder {
                 .map_err(End::Failed)?;
             return Ok(Some(Step { same_stack: false, is_interrupted: true }));
         }
-        let rule = rule.map_err(End::NoRule)?;
+        let rule = match rule {
+            Ok(rule) => rule,
+            // musl has no entry for it.
+            Err(NoRule::NoEntry) if self.shared.tables.is_entry(lookup) => return Ok(None),
+            Err(no_rule) => return Err(End::NoRule(no_rule)),
+        };
         match self.rules.apply(&rule, &mut walk.registers, &walk.memory) {
             Err(Failure::Unknown(FRAME_POINTER)) if walk.registers.get(FRAME_POINTER).is_none() => {
                 let step = self.recovered_step(&rule, walk).map_err(End::Failed)?;

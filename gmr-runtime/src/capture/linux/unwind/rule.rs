@@ -10,6 +10,10 @@ use crate::capture::linux::arch::{COUNT, Registers, STACK_POINTER};
 pub(super) type Reader<'a> = EndianSlice<'a, NativeEndian>;
 pub(super) type Context = gimli::UnwindContext<usize>;
 
+/// The stack pointer, as rules have it.
+#[allow(clippy::cast_possible_truncation, reason = "there are 32 registers")]
+const SP: u8 = STACK_POINTER as u8;
+
 /// How far below the stack pointer registers may have been saved that are loaded already.
 const RED_ZONE: u64 = 256;
 
@@ -188,6 +192,12 @@ impl Store {
             }
             Cfa::Expression(index) => self.expression(index)?.evaluate(None, registers, memory)?,
         };
+        // The function has taken its own return address off the stack: the first one of a thread,
+        // which the kernel has given another stack than its caller's (musl's `__clone`).
+        let is_gone = rule.return_address == How::Offset(-8) && rule.cfa == Cfa::Offset(SP, 0);
+        if cfg!(target_arch = "x86_64") && is_gone {
+            return Ok(None);
+        }
         let value = |register: usize, how: How| {
             let known = |register: usize| registers.get(register).ok_or(Failure::Unknown(register));
             match how {

@@ -58,6 +58,15 @@ impl Tables {
         range.contains(&address).then(|| &self.modules[*index])
     }
 
+    /// Whether this is an address of the first instructions of an executable, which nothing has
+    /// called.
+    pub(super) fn is_entry(&self, address: u64) -> bool {
+        /// What musl has there is 20 to 50 bytes long.
+        const LENGTH: u64 = 64;
+        let is_entry = |module: &Module| (1..LENGTH).contains(&address.wrapping_sub(module.entry));
+        self.module_of(address).is_some_and(|tables| is_entry(&tables.module))
+    }
+
     /// Finds the rule for the code at this address.
     pub(super) fn rule(
         &self,

@@ -25,6 +25,8 @@ const OTHER: u8 = 20;
 const CODE: u64 = 0x200;
 const FUNCTION: u64 = 0x100;
 const TABLES: usize = 0x1000;
+/// The entry point: the function with number 9.
+const ENTRY: u64 = CODE + 9 * FUNCTION;
 
 const NOP: u8 = 0;
 const DEF_CFA: u8 = 0x0c;
@@ -150,9 +152,10 @@ fn push(table: &mut Vec<u8>, mut entry: Vec<u8>) {
 fn file_header() -> [u8; 64] {
     let mut header = [0; 64];
     header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    // Type and machine, version, offset of the program headers, size of one, their number.
+    // Type and machine, version, entry point, offset of the program headers, size of one, their number.
     header[16..20].copy_from_slice(&[3, 0, 62, 0]);
     header[20] = 1;
+    header[24..32].copy_from_slice(&ENTRY.to_le_bytes());
     header[32] = 64;
     header[52] = 64;
     header[54] = 56;
@@ -195,6 +198,23 @@ fn a_stack_ends_at_the_first_function_of_its_thread() {
     assert_eq!(frames, [Address::Exact(image.code(0, 4)), Address::Return(first), Address::Return(second)]);
     let frames = whole(image.unwind(all(image.code(0, 4), 0x7000), &[(0x7000, &[0, 0])]));
     assert_eq!(frames.len(), 1, "a return address of 0 is an end too");
+}
+
+#[test]
+fn what_nothing_has_called_is_a_first_function() {
+    // The entry point of the image, without an entry in its tables.
+    let image = Image::of(&[plain()]);
+    let entry = image.base() + ENTRY + 9;
+    let frames = whole(image.unwind(all(image.code(0, 4), 0x7000), &[(0x7000, &[0, entry])]));
+    assert_eq!(frames.len(), 2);
+    if cfg!(target_arch = "aarch64") {
+        return;
+    }
+    // What has taken its return address off its stack, and called another function.
+    let cloned = function(&[DEF_CFA, SP, 0, OFFSET | RETURN_ADDRESS, 1]);
+    let image = Image::of(&[plain(), cloned]);
+    let frames = whole(image.unwind(all(image.code(0, 4), 0x7000), &[(0x7000, &[0, image.code(1, 9)])]));
+    assert_eq!(frames.len(), 2);
 }
 
 #[test]
