@@ -21,18 +21,19 @@ pub(super) fn generate() -> Output {
     }
 }
 
-fn describe(threads: Vec<ThreadInfo>, own: &[(u32, &'static str)]) -> Output {
+#[allow(clippy::vec_box, reason = "as they are listed")]
+fn describe(threads: Vec<Box<ThreadInfo>>, own: &[(u32, &'static str)]) -> Output {
     let pid = std::process::id();
-    let mut threads: Vec<(Role, ThreadInfo)> =
+    let mut threads: Vec<(Role, Box<ThreadInfo>)> =
         threads.into_iter().map(|thread| (role(&thread, pid, own), thread)).collect();
     threads.sort_by_key(|(role, thread)| (rank(*role), thread.tid));
-    let (roles, threads): (Vec<Role>, Vec<ThreadInfo>) = threads.into_iter().unzip();
+    let (roles, threads): (Vec<Role>, Vec<Box<ThreadInfo>>) = threads.into_iter().unzip();
     let modules = Modules::load();
     let traces = capture::trace_all(&threads, &modules);
     let coverage = coverage(&traces);
     let Symbolized { stacks, frames, notes } = symbols::symbolize(&traces, &modules, symbols::DEADLINE);
     let described = roles.into_iter().zip(threads).zip(stacks);
-    let threads = described.map(|((role, info), stack)| thread(role, info, stack)).collect();
+    let threads = described.map(|((role, info), stack)| thread(role, *info, stack)).collect();
     Output { content: Content::Threads(Threads { threads, notes, coverage }), frames }
 }
 

@@ -51,28 +51,21 @@ pub(super) fn read(
     blocked: &[Blocked],
     unwinder: impl Fn() -> Unwinder + Sync,
     deadline: Instant,
-) -> Vec<(usize, Outcome)> {
+) -> impl Iterator<Item = (usize, Outcome)> {
     let outcomes = parallel::divide(blocked, |mut chunks| {
         let Some(first) = chunks.next() else { return Vec::new() };
-        let mut outcomes = Vec::with_capacity(first.len());
-        let Ok(observer) = Observer::new() else {
-            // No descriptor is free.
-            let all = std::iter::once(first).chain(chunks).flatten();
-            outcomes.extend(all.map(|&(index, ..)| (index, Outcome::Open(None))));
-            return outcomes;
+        let all = std::iter::once(first).chain(chunks);
+        let open = |chunk: &[Blocked]| -> Vec<(usize, Outcome)> {
+            chunk.iter().map(|&(index, ..)| (index, Outcome::Open(None))).collect()
         };
+        // There may be no descriptor.
+        let Ok(observer) = Observer::new() else { return all.map(open).collect() };
         let mut unwinder = unwinder();
         let mut reader = Reader { observer, unwinder: &mut unwinder, grown: None };
-        for chunk in std::iter::once(first).chain(chunks) {
-            if Instant::now() < deadline {
-                reader.read(chunk, &mut outcomes);
-            } else {
-                outcomes.extend(chunk.iter().map(|&(index, ..)| (index, Outcome::Open(None))));
-            }
-        }
-        outcomes
+        let read = |chunk| if Instant::now() < deadline { reader.read(chunk) } else { open(chunk) };
+        all.map(read).collect::<Vec<_>>()
     });
-    outcomes.into_iter().flatten().collect()
+    outcomes.into_iter().flatten().flatten()
 }
 
 /// Reads the stack of a thread that may be blocked by now.
@@ -96,15 +89,16 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Copies the stacks of all these threads at once. Those of threads that have run meanwhile are
     /// copied once more, one by one.
-    fn read(&mut self, threads: &[Blocked], outcomes: &mut Vec<(usize, Outcome)>) {
+    fn read(&mut self, threads: &[Blocked]) -> Vec<(usize, Outcome)> {
         let pieces: Vec<(u64, usize)> =
             threads.iter().map(|(_, _, rest)| (rest.sp(), initial_length(rest.sp()))).collect();
         let length = pieces.iter().map(|(_, length)| length).sum();
         let Ok(mut copies) = MappedBuffer::new(length) else {
-            return outcomes.extend(threads.iter().map(|&(index, ..)| (index, Outcome::Open(None))));
+            return threads.iter().map(|&(index, ..)| (index, Outcome::Open(None))).collect();
         };
         let lengths = memory::read_many(&pieces, &mut copies);
         let mut offset = 0;
+        let mut outcomes = Vec::with_capacity(threads.len());
         let mut moved = Vec::new();
         for ((&(index, tid, rest), filled), (_, length)) in threads.iter().zip(lengths).zip(pieces) {
             let unwound = self.unwind(&rest, &copies[offset..offset + filled]);
@@ -119,6 +113,7 @@ impl Reader<'_> {
             let now = self.observer.observe_again(tid, &before);
             outcomes.push((index, self.read_single(tid, now)));
         }
+        outcomes
     }
 
     fn read_single(&mut self, tid: u32, rest: Option<Rest>) -> Outcome {

@@ -4,60 +4,71 @@
 //! ended, and nothing once a module was loaded or unloaded: the reason why a stack ends may have
 //! changed.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, TryLockError};
 
 use crate::capture::{Address, Trace};
 use crate::sys::Modules;
-use crate::threads::linux::Rest;
+use crate::sys::linux::mapping::MappedList;
+use crate::threads::linux::{Moment, Rest};
 
-static LAST: Mutex<Kept> = Mutex::new(Kept { modules: 0, stacks: Vec::new() });
+static LAST: Mutex<Kept> = Mutex::new(Kept { modules: 0, traces: Vec::new(), stacks: MappedList::empty() });
 
-/// How many stacks are kept. It takes some 200 bytes for each.
+/// How many stacks are kept. It takes 40 bytes for each.
 const MAX_STACKS: usize = 16 << 10;
 /// How many addresses all stacks may have that are kept, those of equal stacks counted once: 2 MiB.
 const MAX_ADDRESSES: usize = 128 << 10;
 
 /// Stacks by thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Kept {
     /// A hash of the modules that they were unwound with.
     modules: u64,
+    /// The distinct ones.
+    traces: Vec<Trace>,
     /// In ascending order of the threads' ids.
-    stacks: Vec<Stack>,
+    stacks: MappedList<Stack>,
 }
 
 /// The stack of a thread at a moment.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Stack {
     tid: u32,
-    rest: Rest,
-    trace: Trace,
+    /// Its index in the list of traces.
+    trace: u32,
+    moment: Moment,
 }
 
 impl Kept {
+    const fn nothing(modules: u64) -> Self {
+        Self { modules, traces: Vec::new(), stacks: MappedList::empty() }
+    }
+
     /// What the last report has kept, for the exclusive use of the caller, if these are still the
     /// modules.
     pub(super) fn take(modules: &Modules) -> Self {
+        let nothing = Self::nothing(0);
         let last = match LAST.try_lock() {
-            Ok(mut last) => std::mem::take(&mut *last),
-            Err(TryLockError::Poisoned(last)) => std::mem::take(&mut *last.into_inner()),
+            Ok(mut last) => std::mem::replace(&mut *last, nothing),
+            Err(TryLockError::Poisoned(last)) => std::mem::replace(&mut *last.into_inner(), nothing),
             // The process forked while another thread used it.
-            Err(TryLockError::WouldBlock) => Self::default(),
+            Err(TryLockError::WouldBlock) => nothing,
         };
         last.for_modules(modules)
     }
 
     fn for_modules(self, modules: &Modules) -> Self {
         let modules = hash(modules);
-        if self.modules == modules { self } else { Self { modules, stacks: Vec::new() } }
+        if self.modules == modules { self } else { Self::nothing(modules) }
     }
 
     /// The stack of a thread that has not run since it was read.
     pub(super) fn get(&self, tid: u32, rest: &Rest) -> Option<&Trace> {
         let index = self.stacks.binary_search_by_key(&tid, |stack| stack.tid).ok()?;
-        Some(&self.stacks[index]).filter(|stack| stack.rest == *rest).map(|stack| &stack.trace)
+        let stack = Some(&self.stacks[index]).filter(|stack| stack.moment == rest.moment())?;
+        self.traces.get(usize::try_from(stack.trace).ok()?)
     }
 
     /// Keeps these stacks for the next report, and no others.
@@ -69,26 +80,28 @@ impl Kept {
     }
 
     fn with(self, stacks: impl Iterator<Item = (u32, Rest, Trace)>) -> Self {
-        Self { stacks: within_limits(stacks), ..self }
-    }
-}
-
-fn within_limits(stacks: impl Iterator<Item = (u32, Rest, Trace)>) -> Vec<Stack> {
-    let mut counted: HashSet<*const [Address]> = HashSet::new();
-    let mut addresses = 0;
-    let mut kept: Vec<Stack> = Vec::new();
-    for (tid, rest, trace) in stacks.take(MAX_STACKS) {
-        let place = Arc::as_ptr(&trace.frames);
-        let more = if counted.contains(&place) { 0 } else { trace.frames.len() };
-        if addresses + more <= MAX_ADDRESSES {
-            addresses += more;
-            counted.insert(place);
-            kept.push(Stack { tid, rest, trace });
+        let mut indices: HashMap<*const [Address], u32> = HashMap::new();
+        let (mut traces, mut kept) = (Vec::<Trace>::new(), Vec::new());
+        let mut addresses = 0;
+        for (tid, rest, trace) in stacks.take(MAX_STACKS) {
+            let index = match indices.entry(Arc::as_ptr(&trace.frames)) {
+                Entry::Occupied(index) => *index.get(),
+                Entry::Vacant(place) if addresses + trace.frames.len() <= MAX_ADDRESSES => {
+                    addresses += trace.frames.len();
+                    traces.push(trace.clone());
+                    *place.insert(u32::try_from(traces.len() - 1).unwrap_or(u32::MAX))
+                }
+                Entry::Vacant(_) => continue,
+            };
+            // The same frames end for the same reason.
+            if traces.get(index as usize).is_some_and(|known| known.incomplete == trace.incomplete) {
+                kept.push(Stack { tid, trace: index, moment: rest.moment() });
+            }
         }
+        kept.sort_unstable_by_key(|stack| stack.tid);
+        traces.shrink_to_fit();
+        Self { traces, stacks: MappedList::new(kept.len(), kept.into_iter()), ..self }
     }
-    kept.sort_unstable_by_key(|stack| stack.tid);
-    kept.shrink_to_fit();
-    kept
 }
 
 /// Tells one set of modules from another.
@@ -114,7 +127,7 @@ mod tests {
     #[test]
     fn a_stack_is_kept_while_its_thread_does_not_run_and_modules_stay() {
         let modules = Modules::default();
-        let kept = Kept::default().for_modules(&modules);
+        let kept = Kept::nothing(0).for_modules(&modules);
         let kept = kept.with([(9, rest(1), of(3)), (4, rest(2), of(5))].into_iter()).for_modules(&modules);
         assert_eq!(kept.get(9, &rest(1)).unwrap().frames.len(), 3);
         assert_eq!(kept.get(4, &rest(2)).unwrap().frames.len(), 5);
@@ -133,12 +146,14 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let half = of(MAX_ADDRESSES / 2);
         let many = (1..100).map(|tid| (tid, rest(1), half.clone()));
-        let kept = within_limits(many.chain([(200, rest(1), of(MAX_ADDRESSES)), (201, rest(1), of(1))]));
-        let tids: Vec<u32> = kept.iter().map(|stack| stack.tid).collect();
+        let more = [(200, rest(1), of(MAX_ADDRESSES)), (201, rest(1), of(1))];
+        let kept = Kept::nothing(0).with(many.chain(more));
+        let tids: Vec<u32> = kept.stacks.iter().map(|stack| stack.tid).collect();
         // Equal stacks are counted once, and one that is too long is left out.
         assert_eq!(tids, (1..100).chain([201]).collect::<Vec<_>>());
+        assert_eq!(kept.traces.len(), 2);
         let short = of(1);
         let all = (0..).take(2 * MAX_STACKS).map(|tid| (tid, rest(1), short.clone()));
-        assert_eq!(within_limits(all).len(), MAX_STACKS);
+        assert_eq!(Kept::nothing(0).with(all).stacks.len(), MAX_STACKS);
     }
 }

@@ -4,6 +4,7 @@
 //! There is one capture at a time in a process. Everything is bounded by a deadline. A thread that
 //! runs and cannot be signalled, or does not answer, gets a reason instead of a stack.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,7 +40,7 @@ static CAPTURING: TimedMutex = TimedMutex::new();
 
 /// The stacks of all threads of this process, in the same order. Those of threads that have not run
 /// since the last call are kept from then.
-pub(crate) fn trace_all(threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
+pub(crate) fn trace_all(threads: &[Box<ThreadInfo>], modules: &Modules) -> Vec<Trace> {
     match Session::begin() {
         Ok(session) => {
             let kept = Kept::take(modules);
@@ -133,14 +134,14 @@ impl Session {
     /// were.
     fn run(
         &self,
-        threads: &[ThreadInfo],
+        threads: &[impl Borrow<ThreadInfo>],
         modules: &Modules,
         kept: Option<&Kept>,
     ) -> (Vec<Trace>, Vec<Option<Rest>>) {
         let mut traces = vec![Trace::default(); threads.len()];
         let mut rests = vec![None; threads.len()];
         let (mut blocked, mut open, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, thread) in threads.iter().enumerate() {
+        for (index, thread) in threads.iter().map(Borrow::borrow).enumerate() {
             match &thread.access {
                 Access::AtRest(rest) => match kept.and_then(|kept| kept.get(thread.tid, rest)) {
                     Some(trace) => {
@@ -167,7 +168,7 @@ impl Session {
                 }
                 Outcome::Open(certain) => {
                     traces[index] = certain.unwrap_or_default();
-                    left.push((index, threads[index].tid));
+                    left.push((index, threads[index].borrow().tid));
                 }
             }
         }

@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
 use std::ptr::null_mut;
@@ -53,8 +54,8 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: this is the mapping made in `new`, and only its owner unmaps it. Code that keeps
-        // a pointer or a reference into it also keeps the mapping alive: `MappedBytes` and
-        // `MappedBuffer` by their borrows, the arena as it argues.
+        // a pointer or a reference into it also keeps the mapping alive: `MappedBytes`,
+        // `MappedBuffer` and `MappedList` by their borrows, the arena as it argues.
         unsafe { libc::munmap(self.base.cast(), self.length) };
     }
 }
@@ -129,6 +130,51 @@ impl DerefMut for MappedBuffer {
     }
 }
 
+/// A list of plain values in memory of its own, for what outlives a report: in the program's
+/// allocator it would keep the freed memory around it from being returned to the kernel.
+#[derive(Debug)]
+pub(crate) struct MappedList<T> {
+    mapping: Option<Mapping>,
+    length: usize,
+    values: PhantomData<T>,
+}
+
+impl<T: Copy> MappedList<T> {
+    /// The empty list.
+    pub(crate) const fn empty() -> Self {
+        Self { mapping: None, length: 0, values: PhantomData }
+    }
+
+    /// The first `capacity` of these values, or none if there is no memory.
+    pub(crate) fn new(capacity: usize, values: impl Iterator<Item = T>) -> Self {
+        const { assert!(align_of::<T>() <= 4096, "the smallest page") };
+        let bytes = capacity.checked_mul(size_of::<T>());
+        let Some(mapping) = bytes.and_then(|bytes| Mapping::reserve(bytes).ok()) else {
+            return Self::empty();
+        };
+        let base: *mut T = mapping.base.cast();
+        let mut length = 0;
+        for value in values.take(capacity) {
+            // SAFETY: the mapping has room for `capacity` values, and `length` is below that. It
+            // begins with a page, so it is aligned. No other pointer to it exists.
+            unsafe { base.add(length).write(value) };
+            length += 1;
+        }
+        Self { mapping: Some(mapping), length, values: PhantomData }
+    }
+}
+
+impl<T: Copy> Deref for MappedList<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        let Some(mapping) = &self.mapping else { return &[] };
+        // SAFETY: the first `length` values were written in `new`, and nothing writes to the
+        // mapping after that. It lives as long as the borrow.
+        unsafe { std::slice::from_raw_parts(mapping.base.cast(), self.length) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +207,17 @@ mod tests {
         buffer[8191] = 7;
         assert_eq!(buffer[8190..], [0, 7]);
         assert!(MappedBuffer::new(0).is_err());
+    }
+
+    #[test]
+    fn a_list_has_its_values_up_to_its_capacity() {
+        let list = MappedList::new(1000, (0..).map(|number: u64| (number, 'x')));
+        assert_eq!(list.len(), 1000);
+        assert!(list.iter().zip(0..).all(|(value, number)| *value == (number, 'x')));
+        assert_eq!(MappedList::new(3, [7_u8].into_iter())[..], [7]);
+        assert!(MappedList::new(0, [7_u8].into_iter()).is_empty());
+        assert!(MappedList::new(usize::MAX, [7_u64].into_iter()).is_empty());
+        assert!(MappedList::<u8>::empty().is_empty());
     }
 
     #[test]

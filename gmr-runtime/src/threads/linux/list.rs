@@ -9,41 +9,55 @@ use std::io;
 use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::rest::{Observer, Rest};
+use super::rest::{Moment, Observer, Rest};
 use super::{objects, syscalls, waits};
 use crate::sys::current_tid;
+use crate::sys::linux::mapping::MappedList;
 use crate::sys::linux::{parallel, scheduler};
 use crate::sys::procfs::{self, Directory, Stat, Status};
 use crate::threads::{Access, ThreadInfo};
 
 /// All threads. A thread that exits while it is being read is left out. `capture_signal` is the
 /// signal that stacks are captured with.
-pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<Vec<ThreadInfo>> {
+///
+/// Each is a box, and they are read into short lists: once the C library's allocator has freed a
+/// large piece of memory, it keeps more of what is freed later.
+#[allow(clippy::vec_box, reason = "see above")]
+pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<Vec<Box<ThreadInfo>>> {
     let ids = procfs::ids_and_inodes("/proc/self/task")?;
     let known = Known::take();
     let boot = boot();
     let read = parallel::divide(&ids, |chunks| {
         let mut reader = Reader::new(boot, capture_signal)?;
-        let read = chunks.flatten().filter_map(|&id| reader.read(id, find(&known, id.0)));
-        io::Result::Ok(read.collect::<Vec<_>>())
+        let mut read = |chunk: &[(u32, u64)]| -> Vec<Read> {
+            chunk.iter().filter_map(|&id| reader.read(id, find(&known, id.0))).collect()
+        };
+        io::Result::Ok(chunks.map(&mut read).collect::<Vec<_>>())
     });
-    let mut all = Vec::with_capacity(ids.len());
-    for part in read {
-        all.extend(part?);
+    let mut parts = Vec::with_capacity(ids.len());
+    for of_worker in read {
+        parts.extend(of_worker?);
     }
-    all.sort_unstable_by_key(|(thread, _)| thread.tid);
-    let (mut threads, kept): (Vec<ThreadInfo>, Vec<Option<Known>>) = all.into_iter().unzip();
-    Known::keep(kept);
+    parts.sort_unstable_by_key(|part| part.first().map(|(thread, _)| thread.tid));
+    let mut threads = Vec::with_capacity(ids.len());
+    let mut kept = Vec::with_capacity(ids.len());
+    for (thread, known) in parts.into_iter().flatten() {
+        threads.push(thread);
+        kept.extend(known);
+    }
+    Known::keep(MappedList::new(kept.len().min(MAX_KNOWN), kept.into_iter()));
     objects::describe(&mut threads);
     Ok(threads)
 }
 
-/// What was read of a thread at a moment at which it did not run. It has no allocations of its own:
-/// between the short-lived ones of a report, they would keep whole pages in use.
+/// A thread, and what to keep of it.
+type Read = (Box<ThreadInfo>, Option<Known>);
+
+/// What was read of a thread at a moment at which it did not run.
 #[derive(Clone, Copy)]
 struct Known {
     tid: u32,
-    rest: Rest,
+    moment: Moment,
     facts: Facts,
 }
 
@@ -65,25 +79,25 @@ impl From<&Stat> for Facts {
 }
 
 /// What the last list has read, in ascending order of the ids.
-static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
-/// Of how many threads it is kept. It takes some 200 bytes for each.
+static KNOWN: Mutex<MappedList<Known>> = Mutex::new(MappedList::empty());
+/// Of how many threads it is kept. It takes 80 bytes for each.
 const MAX_KNOWN: usize = 16 << 10;
 
 impl Known {
     /// What is known, for the exclusive use of the caller. Nothing is known if another thread of
     /// gmr uses it, or did when the process forked.
-    fn take() -> Vec<Self> {
+    fn take() -> MappedList<Self> {
         match KNOWN.try_lock() {
-            Ok(mut known) => std::mem::take(&mut known),
-            Err(TryLockError::Poisoned(known)) => std::mem::take(&mut known.into_inner()),
-            Err(TryLockError::WouldBlock) => Vec::new(),
+            Ok(mut known) => std::mem::replace(&mut known, MappedList::empty()),
+            Err(TryLockError::Poisoned(known)) => {
+                std::mem::replace(&mut known.into_inner(), MappedList::empty())
+            }
+            Err(TryLockError::WouldBlock) => MappedList::empty(),
         }
     }
 
     /// Replaces what is known. Threads that have ended are no longer part of it.
-    fn keep(read: Vec<Option<Self>>) {
-        let mut kept: Vec<Self> = read.into_iter().flatten().take(MAX_KNOWN).collect();
-        kept.shrink_to_fit();
+    fn keep(kept: MappedList<Self>) {
         if let Ok(mut known) = KNOWN.try_lock() {
             *known = kept;
         }
@@ -104,7 +118,7 @@ fn boot() -> Option<SystemTime> {
 /// One thread. Fields that cannot be read are missing.
 pub(crate) fn info(tid: u32, capture_signal: Option<i32>) -> ThreadInfo {
     let read = Reader::new(boot(), capture_signal).ok().and_then(|mut reader| reader.read((tid, 0), None));
-    read.map_or_else(|| ThreadInfo { tid, ..ThreadInfo::default() }, |(info, _)| info)
+    read.map_or_else(|| ThreadInfo { tid, ..ThreadInfo::default() }, |(info, _)| *info)
 }
 
 /// Why the capture signal must not be sent to a thread; `None` if it may be.
@@ -133,25 +147,21 @@ impl Reader {
         self.observer.directory()
     }
 
-    fn read(
-        &mut self,
-        (tid, inode): (u32, u64),
-        known: Option<&Known>,
-    ) -> Option<(ThreadInfo, Option<Known>)> {
+    fn read(&mut self, (tid, inode): (u32, u64), known: Option<&Known>) -> Option<Read> {
         let rest = self.observer.observe(tid, inode);
         let at_rest = rest.as_ref().ok().copied().flatten().filter(|_| self.clocks_are_precise);
         if let Some(rest) = at_rest
-            && let Some(known) = known.filter(|known| known.rest == rest)
-            && let Some(thread) = self.unchanged(known)
+            && let Some(known) = known.filter(|known| known.moment == rest.moment())
+            && let Some(thread) = self.unchanged(rest, known)
         {
-            return Some((thread, Some(*known)));
+            return Some((Box::new(thread), Some(*known)));
         }
         let stat = match Stat::of_thread(self.directory(), tid) {
             Ok(stat) => stat,
             Err(error) if has_ended(&error) => return None,
             // The thread exists but cannot be read (no free descriptor, for example): it stays
             // listed.
-            Err(_) => return Some((ThreadInfo { tid, ..ThreadInfo::default() }, None)),
+            Err(_) => return Some((Box::new(ThreadInfo { tid, ..ThreadInfo::default() }), None)),
         };
         // A running thread is not waiting: the calling thread is in the `read` of this very file.
         let is_running = stat.state == 'R' || tid == current_tid();
@@ -166,12 +176,12 @@ impl Reader {
             None => self.skip_reason(tid, &stat, call, rest.is_err()).map_or(Access::BySignal, Access::Skip),
         };
         thread.name = stat.name;
-        Some((thread, at_rest.map(|rest| Known { tid, rest, facts })))
+        Some((Box::new(thread), at_rest.map(|rest| Known { tid, moment: rest.moment(), facts })))
     }
 
     /// A thread that has not run since it was read. What other threads can change meanwhile is read
     /// again: its name, and its scheduling policy.
-    fn unchanged(&mut self, &Known { tid, rest, facts }: &Known) -> Option<ThreadInfo> {
+    fn unchanged(&mut self, rest: Rest, &Known { tid, facts, .. }: &Known) -> Option<ThreadInfo> {
         let comm = self.directory().read(&format!("{tid}/comm")).ok()?;
         let name = comm.strip_suffix('\n').unwrap_or(&comm).to_owned();
         let policy = scheduler::policy(tid).map(procfs::policy_in_words);
@@ -266,7 +276,7 @@ mod tests {
     const CAPTURE_SIGNAL: i32 = 40;
 
     /// Lists threads until this one waits as the test expects.
-    fn waiting_for(tid: u32, expected: impl Fn(&crate::model::Waiting) -> bool) -> ThreadInfo {
+    fn waiting_for(tid: u32, expected: impl Fn(&crate::model::Waiting) -> bool) -> Box<ThreadInfo> {
         loop {
             let threads = list(Some(CAPTURE_SIGNAL)).unwrap();
             let thread = threads.into_iter().find(|thread| thread.tid == tid).unwrap();

@@ -13,4 +13,4 @@ mod waits;
 pub(crate) use list::{info, list, skip_reason};
 #[cfg(test)]
 pub(crate) use rest::parse as rest_of_line;
-pub(crate) use rest::{Observer, Rest};
+pub(crate) use rest::{Moment, Observer, Rest};

@@ -10,30 +10,41 @@ use super::syscalls::{self, Call};
 use crate::sys::linux::scheduler;
 use crate::sys::procfs::Directory;
 
-/// A moment at which a thread did not run. It has not run between two moments that are equal.
+/// A moment at which a thread did not run. It has not run between two moments that are equal, so it
+/// is in the same call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rest {
+pub(crate) struct Moment {
     /// The inode of the thread's directory. It distinguishes the thread from an earlier one with
     /// the same id.
     inode: u64,
     /// The CPU time that it had used, in nanoseconds.
     cpu_time: u64,
-    /// The system call that it is blocked in. `None` if it is blocked outside of one, for example
-    /// by a page fault, or stopped there.
-    pub(super) call: Option<Call>,
     sp: u64,
     ip: u64,
 }
 
+/// Where a thread is that does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rest {
+    moment: Moment,
+    /// The system call that it is blocked in. `None` if it is blocked outside of one, for example
+    /// by a page fault, or stopped there.
+    pub(super) call: Option<Call>,
+}
+
 impl Rest {
+    pub(crate) fn moment(&self) -> Moment {
+        self.moment
+    }
+
     /// The stack pointer.
     pub(crate) fn sp(&self) -> u64 {
-        self.sp
+        self.moment.sp
     }
 
     /// The instruction pointer.
     pub(crate) fn ip(&self) -> u64 {
-        self.ip
+        self.moment.ip
     }
 
     /// The arguments of the system call, which are still in their registers.
@@ -66,21 +77,21 @@ impl Observer {
 
     /// Observes the same thread again.
     pub(crate) fn observe_again(&mut self, tid: u32, rest: &Rest) -> Option<Rest> {
-        self.observe(tid, rest.inode).ok()?
+        self.observe(tid, rest.moment.inode).ok()?
     }
 
     /// Whether the thread has not run since this moment.
     pub(crate) fn is_unchanged(&mut self, tid: u32, rest: &Rest) -> bool {
         // The clock last; see `observe`.
         let text = self.directory.read(&format!("{tid}/syscall"));
-        let now = text.ok().and_then(|text| parse(&text, rest.inode, rest.cpu_time));
-        now.as_ref() == Some(rest) && scheduler::cpu_time(tid) == Some(rest.cpu_time)
+        let now = text.ok().and_then(|text| parse(&text, rest.moment.inode, rest.moment.cpu_time));
+        now.as_ref() == Some(rest) && scheduler::cpu_time(tid) == Some(rest.moment.cpu_time)
     }
 
     /// Whether the thread has not run since this moment, by its clock alone. That is enough to know
     /// that it is still in the same call, where clocks [are precise](scheduler::is_precise).
     pub(super) fn has_not_run(tid: u32, rest: &Rest) -> bool {
-        scheduler::cpu_time(tid) == Some(rest.cpu_time)
+        scheduler::cpu_time(tid) == Some(rest.moment.cpu_time)
     }
 
     /// The directory that it reads from.
@@ -97,7 +108,7 @@ pub(crate) fn parse(line: &str, inode: u64, cpu_time: u64) -> Option<Rest> {
     let (ip, sp) = (register()?, register()?);
     let call = syscalls::parse(line);
     let is_blocked = call.is_some() || line.starts_with("-1 ");
-    (is_blocked && sp != 0).then_some(Rest { inode, cpu_time, call, sp, ip })
+    (is_blocked && sp != 0).then_some(Rest { moment: Moment { inode, cpu_time, sp, ip }, call })
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ mod rest;
 pub(crate) use rest::Rest;
 
 /// Always an error: threads can be listed on Linux only.
-pub(crate) fn list(_capture_signal: Option<i32>) -> io::Result<Vec<ThreadInfo>> {
+#[allow(clippy::vec_box, reason = "as on Linux")]
+pub(crate) fn list(_capture_signal: Option<i32>) -> io::Result<Vec<Box<ThreadInfo>>> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "threads can be listed on Linux (x86_64, aarch64) only"))
 }
 
