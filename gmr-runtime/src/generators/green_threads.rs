@@ -60,7 +60,8 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
         .iter()
         .map(|(task, (condition, labels))| Task {
             id: task.id,
-            name: interner.text(task.name.as_ptr().addr(), || task.name.to_owned()),
+            // A function within an async one is within a closure of it.
+            name: interner.text(task.name.as_ptr().addr(), || task.name.replace("::{{closure}}", "")),
             spawned_at: interner.text(ptr::from_ref(task.spawned_at).addr(), || task.spawned_at.to_string()),
             age_ms: millis(now.duration_since(task.spawned).unwrap_or_default()),
             polls: task.polls(),

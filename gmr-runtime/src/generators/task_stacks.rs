@@ -265,6 +265,26 @@ mod tests {
     const SLEEP: &str = "<tokio::time::sleep::Sleep as core::future::future::Future>::poll";
 
     #[test]
+    fn the_order_in_which_branches_were_polled_does_not_matter() {
+        let mut frames = Vec::new();
+        let leaf = || Branch::new(crate::task::Leaf::known(Trace::default()));
+        let (one, other) = (leaf(), leaf());
+        let place = |leaf: &Branch| Arc::as_ptr(leaf.trace().unwrap());
+        let by_place = HashMap::from([
+            (place(&one), stack(&mut frames, &[(SLEEP, 1), ("shop::work::{{closure}}", 7)])),
+            (place(&other), stack(&mut frames, &[("shop::work::{{closure}}", 8)])),
+        ]);
+        let mut stacks = TaskStacks { frames, by_place, ..TaskStacks::default() };
+        let branches = |order: [&Branch; 2]| order.map(Arc::clone).into();
+        let in_order = stacks.get(&branches([&one, &other]));
+        assert_eq!(in_order.len(), 2);
+        assert!(Arc::ptr_eq(&in_order, &stacks.get(&branches([&other, &one]))));
+        let unwound_too_late = Branch::default();
+        let late = stacks.get(&[unwound_too_late].into());
+        assert!(late[0].frames.is_empty() && late[0].incomplete.is_some());
+    }
+
+    #[test]
     fn a_future_that_keeps_two_wakers_is_one() {
         let work = ("shop::work::{{closure}}", 7);
         assert_eq!(

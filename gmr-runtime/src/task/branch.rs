@@ -11,7 +11,7 @@ pub(crate) struct Leaf(OnceLock<Arc<Trace>>);
 
 impl Leaf {
     /// A leaf whose stack is known, or the reason why it has none.
-    pub(super) fn known(trace: Trace) -> Self {
+    pub(crate) fn known(trace: Trace) -> Self {
         Self(OnceLock::from(Arc::new(trace)))
     }
 

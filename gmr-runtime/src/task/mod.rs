@@ -32,6 +32,8 @@ mod trace;
 pub(crate) mod tracked;
 mod waker;
 
+#[cfg(test)]
+pub(crate) use branch::Leaf;
 pub(crate) use branch::{Branch, Branches};
 pub use current::label;
 pub(crate) use entry::{Condition, Entry, Poll};
