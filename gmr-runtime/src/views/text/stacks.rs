@@ -280,6 +280,24 @@ mod tests {
     }
 
     #[test]
+    fn a_pools_thread_that_runs_nothing_of_the_program_takes_one_line() {
+        let lines = |functions: &[&str], state: &str| {
+            let frames: Vec<Frame> = functions.iter().map(|function| named(function)).collect();
+            let mut value = thread(stack_of(&frames));
+            value.threads[0].state = Some(state.to_owned());
+            shown(&value, &frames)
+        };
+        let of_pool = ["std::thread::yield_now", "tokio::runtime::run", "std::thread::start"];
+        let text = lines(&of_pool, "running");
+        assert!(text.contains("0x0 in tokio::runtime::run\n(running; 1 runtime frame omitted)\n"), "{text}");
+        assert_eq!(text.matches(" in ").count(), 1, "{text}");
+        // It is not known whether this one waits, or what for.
+        assert!(!lines(&of_pool, "sleeping").contains("omitted)"));
+        let text = lines(&["tokio::runtime::run", "shop::pay", "std::thread::start"], "running");
+        assert!(text.contains("in shop::pay\n") && !text.contains("omitted)"), "{text}");
+    }
+
+    #[test]
     fn threads_without_a_stack_are_not_grouped() {
         let (mut all, frames) = many(&[("a", "x"), ("b", "x")]);
         for thread in &mut all.threads {
