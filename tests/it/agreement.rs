@@ -1,10 +1,18 @@
 //! Compares whole stacks with those that gdb prints for the same process a moment later: two
-//! hundred threads in all states.
+//! hundred threads in all states, of programs that are built in different ways.
+//!
+//! The tests compare a few builds. `cargo xtask agreement` compares all, and writes the table in
+//! `docs/agreement.md`.
 
+use std::env;
 use std::ffi::OsStr;
+use std::fs;
 use std::path::Path;
 
-use crate::gdb::{self, Frame};
+use serde_json::json;
+
+use crate::builds::program_of;
+use crate::gdb;
 use crate::program::{Program, program, wait_until};
 use crate::report::{Report, Stack, Thread};
 
@@ -14,8 +22,73 @@ const REQUIRED: usize = 99;
 const STILL: usize = 200;
 
 #[test]
-fn stacks_are_those_that_gdb_finds() {
-    let mut program = Program::start(program!("crossroads"));
+fn of_a_debug_build() {
+    compare(Path::new(program!("crossroads"))).expect_enough();
+}
+
+#[test]
+fn of_a_program_whose_panics_abort() {
+    compare(&program_of("aborting", "crossroads").expect("it needs no tool")).expect_enough();
+}
+
+/// Writes what it finds to a file, for the table.
+#[test]
+#[ignore = "`cargo xtask agreement` names a build and runs this"]
+fn of_a_named_build() {
+    let build = env::var("GMR_TEST_BUILD").expect("the name of a build in GMR_TEST_BUILD");
+    let file = env::var_os("GMR_TEST_AGREEMENT").expect("the path of a file in GMR_TEST_AGREEMENT");
+    let path = match build.as_str() {
+        "debug" => Some(program!("crossroads").into()),
+        other => program_of(other, "crossroads"),
+    };
+    let found = compare(&path.expect("it can be built"));
+    let row = json!({
+        "threads": found.threads,
+        "agreeing": found.threads - found.other_functions.len() - found.other_lines.len(),
+        "frames": found.frames,
+        "lines": found.lines,
+        "agreeing_lines": found.agreeing_lines,
+    });
+    fs::write(file, row.to_string()).expect("the file can be written");
+    found.expect_enough();
+}
+
+/// What a comparison has found.
+#[derive(Default)]
+struct Agreement {
+    /// The threads that did not move.
+    threads: usize,
+    /// Those with other functions or another number of frames, for a message.
+    other_functions: Vec<String>,
+    /// Those with the same functions but other lines, for a message.
+    other_lines: Vec<String>,
+    /// Frames of Rust functions that both tools found.
+    frames: usize,
+    /// Those of which gdb knows the line, and those of them of which the report has the same.
+    lines: usize,
+    agreeing_lines: usize,
+}
+
+impl Agreement {
+    /// Panics if too few threads agree. Without gdb, there are none.
+    fn expect_enough(&self) {
+        let agreeing = self.threads - self.other_functions.len() - self.other_lines.len();
+        println!("{agreeing} of {} threads that did not move agree", self.threads);
+        let other = format!(
+            "other functions:\n{}\nother lines:\n{}",
+            self.other_functions.join("\n"),
+            self.other_lines.join("\n"),
+        );
+        assert!(agreeing * 100 >= self.threads * REQUIRED, "{agreeing} of {}; {other}", self.threads);
+        if agreeing < self.threads {
+            println!("{other}");
+        }
+    }
+}
+
+fn compare(path: &Path) -> Agreement {
+    let mut found = Agreement::default();
+    let mut program = Program::start(path);
     // Until all but those that compute are where they wait: then two reports in a row say the same.
     let mut current = program.report_when("names for all frames", Report::has_all_names);
     wait_until("the threads stand still", || {
@@ -24,33 +97,47 @@ fn stacks_are_those_that_gdb_finds() {
         current = report;
         settled
     });
-    let Some(by_gdb) = gdb::backtraces(program.pid()) else { return };
+    let Some(by_gdb) = gdb::backtraces(program.pid()) else { return found };
     let after =
         program.report_when("the threads still stand there", |report| still(&current, report).len() >= STILL);
 
-    let judged = still(&current, &after);
-    let disagreeing: Vec<String> = judged
-        .iter()
-        .filter_map(|thread| {
-            let ours = in_report(&thread.stack());
-            let theirs = by_gdb.get(&thread.tid()).map(|frames| in_gdb(frames)).unwrap_or_default();
-            let agree = agree(&ours, &theirs);
-            (!agree).then(|| format!("{}\n  report: {ours:?}\n  gdb:    {theirs:?}", thread.name()))
-        })
-        .collect();
-    let (judged, agreeing) = (judged.len(), judged.len() - disagreeing.len());
-    println!("{agreeing} of {judged} threads that did not move agree");
-    assert!(agreeing * 100 >= judged * REQUIRED, "{agreeing} of {judged}\n{}", disagreeing.join("\n"));
+    for thread in still(&current, &after) {
+        found.threads += 1;
+        let ours = in_report(&thread.stack());
+        let theirs = by_gdb.get(&thread.tid()).map(|frames| in_gdb(frames)).unwrap_or_default();
+        let shown = || format!("{}\n  report: {ours:?}\n  gdb:    {theirs:?}", thread.name());
+        if !agree(&ours, &theirs) {
+            found.other_functions.push(shown());
+            continue;
+        }
+        let pairs: Vec<_> = ours.iter().zip(&theirs).filter_map(lines).collect();
+        let agreeing = pairs.iter().filter(|(ours, theirs)| ours == theirs).count();
+        found.frames += ours.iter().filter(|step| matches!(step, Step::Rust { .. })).count();
+        found.lines += pairs.len();
+        found.agreeing_lines += agreeing;
+        if agreeing < pairs.len() {
+            found.other_lines.push(shown());
+        }
+    }
+    found
 }
 
-/// The program's own threads that have the same whole stack in both reports. A thread that computes
-/// may look as if it had not moved.
+/// The places of a Rust function in the report and in gdb, if gdb has one.
+fn lines<'a>((ours, theirs): (&'a Step, &'a Step)) -> Option<(&'a Option<Place>, &'a Option<Place>)> {
+    match (ours, theirs) {
+        (Step::Rust { place: ours, .. }, Step::Rust { place: theirs @ Some(_), .. }) => Some((ours, theirs)),
+        _ => None,
+    }
+}
+
+/// The program's own threads that have the same stack in both reports. A thread that computes may
+/// look as if it had not moved.
 fn still<'a>(report: &'a Report, other: &Report) -> Vec<Thread<'a>> {
     let others = other.threads();
     let is_unchanged = |thread: &Thread<'a>| {
         let there = others.iter().find(|other| other.tid() == thread.tid());
         let stack = thread.stack();
-        stack.is_whole() && there.is_some_and(|there| in_report(&there.stack()) == in_report(&stack))
+        !stack.is_missing() && there.is_some_and(|there| same(&there.stack(), &stack))
     };
     let is_programs = |thread: &Thread<'a>| matches!(thread.role(), "main" | "program");
     let threads = report.threads().into_iter();
@@ -59,34 +146,53 @@ fn still<'a>(report: &'a Report, other: &Report) -> Vec<Thread<'a>> {
         .collect()
 }
 
+fn same(stack: &Stack<'_>, other: &Stack<'_>) -> bool {
+    stack.frames.iter().map(|frame| frame.fields()).eq(other.frames.iter().map(|frame| frame.fields()))
+}
+
 /// A step of a stack as both tools see it: each Rust function, and one step for all C functions
 /// between two of them.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 enum Step {
-    Rust(String),
+    Rust {
+        name: String,
+        place: Option<Place>,
+    },
     /// For an address in the C library, gdb shows the functions that were inlined there, and the
     /// report shows only the one that has the symbol.
     C(Vec<String>),
 }
 
+/// The name of a file without its folder, which the two tools complete differently, and a line.
+type Place = (String, u64);
+
 fn in_report(stack: &Stack<'_>) -> Vec<Step> {
-    let named = stack.frames.iter().filter(|frame| !frame.function().is_empty());
-    steps(named.map(|frame| (frame.function(), is_rust(frame.file()))))
+    steps(stack.frames.iter().map(|frame| (frame.function(), frame.line().map(|line| (frame.file(), line)))))
 }
 
-fn is_rust(file: &str) -> bool {
-    Path::new(file).extension() == Some(OsStr::new("rs"))
+fn in_gdb(frames: &[gdb::Frame]) -> Vec<Step> {
+    steps(frames.iter().map(|frame| {
+        let place = frame.place.as_ref().map(|(file, line)| (file.as_str(), *line));
+        (frame.function.as_str(), place)
+    }))
 }
 
-fn in_gdb(frames: &[Frame]) -> Vec<Step> {
-    steps(frames.iter().map(|frame| (frame.function.as_str(), frame.rust)))
-}
-
-fn steps<'a>(functions: impl Iterator<Item = (&'a str, bool)>) -> Vec<Step> {
+fn steps<'a>(frames: impl Iterator<Item = (&'a str, Option<(&'a str, u64)>)>) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    for (function, rust) in functions {
-        match (rust, steps.last_mut()) {
-            (true, _) => steps.push(Step::Rust(plain(function))),
+    for (function, place) in frames {
+        // Without debug information, a path is a Rust function's.
+        let is_rust = match place {
+            Some((file, _)) => Path::new(file).extension() == Some(OsStr::new("rs")),
+            None => function.contains("::"),
+        };
+        match (is_rust, steps.last_mut()) {
+            (true, _) => {
+                let name = |file| Path::new(file).file_name().unwrap_or_default().to_string_lossy();
+                let place = place.map(|(file, line)| (name(file).into_owned(), line));
+                steps.push(Step::Rust { name: plain(function), place });
+            }
+            // A function without a symbol has no name in the report, and this one in gdb.
+            (false, _) if function.is_empty() || function == "??" => {}
             (false, Some(Step::C(names))) => names.push(of_c(function)),
             (false, _) => steps.push(Step::C(vec![of_c(function)])),
         }
@@ -95,12 +201,15 @@ fn steps<'a>(functions: impl Iterator<Item = (&'a str, bool)>) -> Vec<Step> {
 }
 
 fn agree(ours: &[Step], theirs: &[Step]) -> bool {
-    ours.len() == theirs.len()
-        && ours.iter().zip(theirs).all(|steps| match steps {
-            (Step::Rust(ours), Step::Rust(theirs)) => ours == theirs,
-            (Step::C(ours), Step::C(theirs)) => ours.iter().all(|name| theirs.contains(name)),
-            _ => false,
-        })
+    ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| agree_at(ours, theirs))
+}
+
+fn agree_at(ours: &Step, theirs: &Step) -> bool {
+    match (ours, theirs) {
+        (Step::Rust { name: ours, .. }, Step::Rust { name: theirs, .. }) => ours == theirs,
+        (Step::C(ours), Step::C(theirs)) => ours.iter().all(|name| theirs.contains(name)),
+        _ => false,
+    }
 }
 
 /// The last name of a path and the closures in it: the two tools write the part before it, generic
@@ -129,8 +238,10 @@ fn plain(function: &str) -> String {
     format!("{name}{}", " closure".repeat(closures))
 }
 
-/// A function of C has several names: `read`, `__read`, `__libc_read`, `__GI___libc_read`.
+/// A function of C has several names: `read`, `__read`, `__libc_read`, `__GI___libc_read`;
+/// `__libc_start_main`, `__libc_start_main_impl`.
 fn of_c(function: &str) -> String {
     let name = function.trim_start_matches("__GI_").trim_start_matches('_').trim_start_matches("libc_");
+    let name = name.trim_end_matches("_impl");
     name.split('.').next().unwrap_or(name).to_owned()
 }

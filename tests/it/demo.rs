@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::program::wait_until;
+use crate::program::{program, wait_until};
 use crate::text::{Text, has_names};
 
 /// What it prints. It makes one report in each run, in which names may be missing if the machine is
@@ -19,14 +19,11 @@ fn output_with_names() -> String {
 }
 
 fn run_the_demo() -> (String, bool) {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["run", "--quiet", "--example", "demo"])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    let output = Command::new(program!("demo"))
         .env_remove("GMR_FORMAT")
         .env_remove("GMR_BACKTRACE")
         .output()
-        .expect("cargo runs");
+        .expect("it starts");
     let everything = [output.stdout, output.stderr].concat();
     (String::from_utf8(everything).expect("text"), output.status.success())
 }

@@ -46,8 +46,8 @@ fn gdb_finds_the_same_functions() {
 pub(crate) struct Frame {
     /// The name, with its generic arguments.
     pub(crate) function: String,
-    /// Whether its file is one of Rust.
-    pub(crate) rust: bool,
+    /// The path of its file and the line, if gdb has them.
+    pub(crate) place: Option<(String, u64)>,
 }
 
 /// The stack of each thread, by gdb, innermost first. None where there is no gdb, or it may not
@@ -87,8 +87,11 @@ fn frame(line: &str) -> Option<Frame> {
         Some(rest) => rest.split_once(" in ")?.1,
         None => numbered,
     };
-    let rust = line.rsplit_once(" at ").is_some_and(|(_, place)| place.contains(".rs:"));
-    Some(Frame { function: function.split(" (").next()?.to_owned(), rust })
+    let place = line.rsplit_once(" at ").and_then(|(_, place)| {
+        let (file, line) = place.rsplit_once(':')?;
+        Some((file.to_owned(), line.parse().ok()?))
+    });
+    Some(Frame { function: function.split(" (").next()?.to_owned(), place })
 }
 
 fn in_report(stack: &Stack<'_>) -> Vec<String> {

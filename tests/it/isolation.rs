@@ -1,10 +1,9 @@
 //! Sections that panic or fail do not affect the rest of the report, whether panics unwind or
 //! abort.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::{Value, json};
 
+use crate::builds::program_of;
 use crate::program::{Program, program, wait_until};
 use crate::report::{Report, text};
 
@@ -80,22 +79,6 @@ fn where_panics_unwind() {
 
 #[test]
 fn where_panics_abort() {
-    failures_stay_in_their_place(aborting());
-}
-
-/// The same program, built with panics that abort. `cargo xtask test` has built it already; any
-/// other way of running the tests builds it here.
-fn aborting() -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = std::process::Command::new(cargo)
-        .args(["build", "--quiet", "--package", "gmr-tests", "--bin", "panicking", "--profile", "aborting"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status();
-    assert!(status.is_ok_and(|status| status.success()), "the program could not be built");
-    // target/debug/panicking → target/aborting/panicking
-    let target = Path::new(program!("panicking"))
-        .parent()
-        .and_then(Path::parent)
-        .expect("it is in the folder of a profile");
-    target.join("aborting").join("panicking")
+    let path = program_of("aborting", "panicking").expect("it needs no tool");
+    failures_stay_in_their_place(path);
 }

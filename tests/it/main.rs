@@ -6,6 +6,7 @@
 
 mod agreement;
 mod at_rest;
+mod builds;
 mod captured;
 mod deadlock;
 mod demo;

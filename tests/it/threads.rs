@@ -36,8 +36,10 @@ fn settled(program: &mut Program) -> Report {
 
 #[test]
 fn each_thread_is_found_in_its_own_function() {
-    let mut program = Program::start(program!("stations"));
-    let report = settled(&mut program);
+    each_is_in_its_own_function(&settled(&mut Program::start(program!("stations"))));
+}
+
+fn each_is_in_its_own_function(report: &Report) {
     for number in 0..STATIONS {
         let name = station(number);
         let stack = report.thread(&name).stack();
@@ -58,7 +60,10 @@ const DEPTH: usize = 201;
 
 #[test]
 fn a_deep_stack_is_whole() {
-    let report = settled(&mut Program::start(program!("stations")));
+    the_deep_one_is_whole(&settled(&mut Program::start(program!("stations"))));
+}
+
+fn the_deep_one_is_whole(report: &Report) {
     let stack = report.thread("station_08").stack();
     assert_eq!(stack.count(DESCEND), DEPTH, "{stack}");
     assert!(stack.has("stations::station_08"), "{stack}");

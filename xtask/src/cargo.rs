@@ -3,8 +3,11 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use crate::scripts::write_script;
 
 /// The repository.
 pub(crate) fn root() -> &'static Path {
@@ -23,11 +26,24 @@ pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()
     if status.success() { Ok(()) } else { Err(format!("`{shown}` failed")) }
 }
 
+/// The variable that makes cargo compile the packages of this workspace, and no others, with
+/// `--cfg NAME`. `RUSTFLAGS` would compile all dependencies once more.
+pub(crate) fn with_cfg(name: &str) -> Result<(&'static str, String), String> {
+    let script = root().join(format!("target/xtask/with-cfg-{name}"));
+    let text = format!("#!/bin/sh\nexec \"$@\" --cfg {name}\n");
+    // cargo asks a compiler that has changed for its version again.
+    if fs::read_to_string(&script).ok().as_ref() != Some(&text) {
+        write_script(&script, &text)?;
+    }
+    Ok(("RUSTC_WORKSPACE_WRAPPER", script.display().to_string()))
+}
+
 /// What cargo prints to its standard output.
-pub(crate) fn output(arguments: &[&str]) -> Result<Vec<u8>, String> {
+pub(crate) fn output(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Vec<u8>, String> {
     let shown = format!("cargo {}", arguments.join(" "));
     let output = command()
         .args(arguments)
+        .envs(variables.iter().copied())
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| format!("cannot start `{shown}`: {error}"))?;

@@ -1,13 +1,16 @@
 //! The tasks of this repository, as `cargo xtask <task>`. This file reads the command line; each
 //! task has a module of its own. A step that fails ends the task and names the command that failed.
 
+mod agreement;
 mod cargo;
+mod emulated;
 mod fuzz;
 mod metadata;
 mod miri;
 mod msrv;
 mod package;
 mod process;
+mod programs;
 mod release;
 mod scripts;
 mod steps;
@@ -36,12 +39,17 @@ const USAGE: &str = "usage: cargo xtask <task>
                  licences, lints, features, documentation, tests, packages.
                  Begins with `setup`, and ends with a table of what each step took.
       --no-setup Install nothing: list the missing tools and run what works without them.
+  test-aarch64   Run the tests on a kernel for aarch64 that qemu emulates.
   fuzz           Run each fuzz target, or the named ones.
       --seconds N
                  The time for each target [30].
   msrv           Check the minimum supported Rust version, with that compiler where
                  rustup has it.
   miri           Run the tests of unsafe code that need no kernel in Miri (nightly).
+  agreement      Compare the stacks of programs that are built in many ways, or of
+                 the named builds, with those of gdb.
+      --write    Write docs/agreement.md; compares all.
+  programs BUILD Build the programs that tests signal in another way; a test starts it.
   schema         Write docs/report.schema.json and docs/report.rng from the model.
   bench          Measure the cost of a report and of other tools on this machine.
                  `cargo xtask bench --help` lists the options.
@@ -58,6 +66,9 @@ fn main() -> ExitCode {
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["msrv"] => msrv::run(),
         ["miri"] => miri::run(),
+        ["test-aarch64"] => emulated::run(),
+        ["agreement", ref options @ ..] => agreement::run(options),
+        ["programs", build] => programs::run(build),
         ["schema"] => schema(),
         ["bench", ref options @ ..] => bench(options),
         ["release-check"] => release::run(),

@@ -6,12 +6,12 @@ use crate::cargo::output;
 
 /// The output of `cargo metadata`, with all features on.
 pub(crate) fn load() -> Result<Value, String> {
-    parse(&output(&["metadata", "--format-version", "1", "--all-features"])?)
+    parse(&output(&["metadata", "--format-version", "1", "--all-features"], &[])?)
 }
 
 /// That of a package outside the workspace, without its dependencies.
 pub(crate) fn load_package(manifest: &str) -> Result<Value, String> {
-    parse(&output(&["metadata", "--format-version", "1", "--no-deps", "--manifest-path", manifest])?)
+    parse(&output(&["metadata", "--format-version", "1", "--no-deps", "--manifest-path", manifest], &[])?)
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, String> {

@@ -73,6 +73,30 @@ impl Apt {
         run(self.command("apt-get").args(options).args(packages))
     }
 
+    /// Downloads the sources of a package, and unpacks those of its authors into this directory, in
+    /// a folder of their own, whose path is returned.
+    pub(crate) fn source(&self, package: &str, into: &Path) -> Result<PathBuf, String> {
+        let folder = self.directory.join("sources");
+        fs::create_dir_all(&folder).map_err(on("create", &folder))?;
+        copy_sources(&folder)?;
+        let mut options = [("sourceparts", &*folder), ("sourcelist", Path::new("/dev/null"))]
+            .map(|(name, path)| format!("Dir::Etc::{name}={}", path.display()))
+            .into_iter()
+            .flat_map(|option| ["--option".to_owned(), option])
+            .collect::<Vec<_>>();
+        // Other sources than Debian's may have no such lists. Without Debian's, the next command fails.
+        let update = ["--option", "Acquire::Retries=0", "--quiet", "update"];
+        let _ = run(self.command("apt-get").args(&options).args(update));
+        options.extend(["--quiet", "--download-only", "source", package].map(str::to_owned));
+        run(self.command("apt-get").args(&options).current_dir(&self.directory))?;
+        let is_archive = |path: &PathBuf| path.display().to_string().contains(".orig.tar.");
+        let archive = paths(&self.directory)?.into_iter().find(is_archive);
+        let archive = archive.ok_or_else(|| format!("the sources of {package} are not an archive"))?;
+        fs::create_dir_all(into).map_err(on("create", into))?;
+        run(Command::new("tar").arg("--extract").arg("--file").arg(archive).arg("--directory").arg(into))?;
+        paths(into)?.pop().ok_or_else(|| format!("the archive of {package} is empty"))
+    }
+
     /// Unpacks what has been downloaded, except for the C library: programs that are unpacked here
     /// are run by the system's.
     pub(crate) fn unpack(&self, into: &Path) -> Result<(), String> {
@@ -106,6 +130,29 @@ impl Apt {
         command.env("APT_CONFIG", self.directory.join("conf")).env("DEBIAN_FRONTEND", "noninteractive");
         command
     }
+}
+
+/// The system's sources of packages, as sources of their source code.
+fn copy_sources(into: &Path) -> Result<(), String> {
+    let system = Path::new("/etc/apt");
+    let parts = paths(&system.join("sources.list.d")).unwrap_or_default();
+    for file in parts.into_iter().chain([system.join("sources.list")]) {
+        // The list need not exist.
+        let Ok(text) = fs::read_to_string(&file) else { continue };
+        let lines = text.lines().map(|line| match line.split_once(' ') {
+            Some(("deb", rest)) => format!("deb-src {rest}\n"),
+            Some(("Types:", _)) => "Types: deb-src\n".to_owned(),
+            _ => format!("{line}\n"),
+        });
+        let copy = into.join(file.file_name().unwrap_or_default());
+        fs::write(&copy, lines.collect::<String>()).map_err(on("write", &copy))?;
+    }
+    Ok(())
+}
+
+fn paths(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(folder).map_err(on("read", folder))?;
+    Ok(entries.flatten().map(|entry| entry.path()).collect())
 }
 
 /// Of the sources of the compiler and std, those of std.

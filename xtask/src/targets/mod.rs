@@ -4,11 +4,17 @@
 mod aarch64;
 mod cache;
 mod debian;
+pub(crate) mod machine;
 mod musl;
 mod rust;
 
 use std::env;
 use std::path::PathBuf;
+
+use crate::cargo::{cargo, output, root};
+
+/// For the artifacts of another compiler than the host's.
+const DIRECTORY: &str = "target/targets";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -19,7 +25,7 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    const ALL: [Target; 2] = [Target::Musl, Target::Aarch64];
+    pub(crate) const ALL: [Target; 2] = [Target::Musl, Target::Aarch64];
 
     pub(crate) fn triple(self) -> &'static str {
         match self {
@@ -43,6 +49,15 @@ impl Target {
         }
     }
 
+    /// Fails unless it is. A test recognizes the message.
+    pub(crate) fn must_be_set_up(self) -> Result<(), String> {
+        if self.is_set_up() {
+            return Ok(());
+        }
+        let triple = self.triple();
+        Err(format!("{triple} is not set up: `cargo xtask setup --target {triple}` does it"))
+    }
+
     pub(crate) fn set_up(self) -> Result<(), String> {
         if env::consts::ARCH != "x86_64" {
             return Err(format!("{} can be set up on x86_64 only", self.triple()));
@@ -51,6 +66,41 @@ impl Target {
             Target::Musl => musl::set_up(),
             Target::Aarch64 => aarch64::set_up(),
         }
+    }
+
+    /// Runs a command of cargo for this target, which has been set up.
+    pub(crate) fn cargo(self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {
+        self.with_options(arguments, variables, cargo)
+    }
+
+    /// Runs such a command, and returns what it prints to its standard output.
+    pub(crate) fn output(self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Vec<u8>, String> {
+        self.with_options(arguments, variables, output)
+    }
+
+    fn with_options<T>(
+        self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        run: impl FnOnce(&[&str], &[(&str, &str)]) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let own = self.variables();
+        let own = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let own = own.chain([("CARGO_TARGET_DIR", DIRECTORY)]);
+        let variables: Vec<_> = own.chain(variables.iter().copied()).collect();
+        // Options for cargo come after its command, and before those for what it runs.
+        let (command, rest) = arguments.split_first().ok_or("no command")?;
+        run(&[&[*command, "--target", self.triple()], rest].concat(), &variables)
+    }
+
+    /// Where cargo writes what it builds for this target, a folder for each profile.
+    pub(crate) fn artifacts(self) -> PathBuf {
+        root().join(DIRECTORY).join(self.triple())
+    }
+
+    /// Arguments of the compiler for programs that are linked with musl dynamically.
+    pub(crate) fn dynamic_musl_flags() -> Vec<String> {
+        musl::dynamic_flags()
     }
 
     /// The variables with which cargo compiles for this target.

@@ -1,12 +1,15 @@
-//! `x86_64-unknown-linux-musl`: musl from Debian's packages, and a std that is built for it. Debian
-//! has no std for this target.
+//! `x86_64-unknown-linux-musl`: musl, and a std for it. Debian has no std for this target, and its
+//! musl has no unwind tables, unlike the one that Rust distributes with its std. Both are built from
+//! the sources that Debian has.
 //!
-//! Programs are linked statically with the system's gcc, as with the std that Rust distributes.
+//! Programs are linked statically with the system's gcc, as with the std that Rust distributes; with
+//! [`dynamic_flags`], dynamically, against the musl that was unpacked.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use super::cache;
 use super::debian::Apt;
@@ -28,14 +31,17 @@ pub(crate) fn set_up() -> Result<(), String> {
     rust::set_up()?;
     cache::fill(NAME, |directory| {
         println!("setting up {}", directory.display());
-        println!("  downloading musl and LLVM's unwinder");
+        println!("  downloading musl, its sources, and LLVM's unwinder");
         let apt = Apt::new(directory.join("apt"))?;
         // The unwinder's name has the version of LLVM in it.
         let llvm = apt.dependency("libc++-dev", "libc++-")?;
         let unwinder = apt.dependency(&llvm, "libunwind-")?;
         apt.download(&["musl", "musl-dev", "musl-tools", &unwinder])?;
         apt.unpack(directory)?;
+        let sources = apt.source("musl", &directory.join("sources"))?;
         apt.remove()?;
+        println!("  building musl");
+        build_musl(directory, &sources)?;
         write_linker(directory)?;
         let libraries = directory.join("rustlib/lib");
         println!("  copying what programs are linked with");
@@ -52,6 +58,39 @@ pub(crate) fn set_up() -> Result<(), String> {
 /// The compiler of C for this target.
 pub(crate) fn gcc() -> PathBuf {
     cache::path(NAME).join("bin/musl-gcc")
+}
+
+/// Arguments of the compiler for a program that is linked dynamically. The unwinder stays static.
+pub(crate) fn dynamic_flags() -> Vec<String> {
+    let libraries = cache::path(NAME).join("dynamic");
+    vec![
+        "-Ctarget-feature=-crt-static".to_owned(),
+        format!("-Clinker={}", gcc().display()),
+        format!("-Lnative={}", libraries.display()),
+    ]
+}
+
+/// Builds musl with the options of the one that Rust distributes: the debug information has the
+/// unwind tables, in `.debug_frame`. It replaces the libraries of the packages.
+fn build_musl(directory: &Path, sources: &Path) -> Result<(), String> {
+    let configure = ["--enable-debug", "--prefix=/usr"];
+    run(Command::new("sh")
+        .arg("./configure")
+        .args(configure)
+        .env("CFLAGS", "-fPIC -g1")
+        .env_remove("CC")
+        .current_dir(sources))?;
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    run(Command::new("make")
+        .arg(format!("--jobs={processors}"))
+        .args(["lib/libc.a", "lib/libc.so"])
+        .current_dir(sources))?;
+    let packages = [("libc.a", LIBRARIES), ("libc.so", "lib/x86_64-linux-musl")];
+    for (library, folder) in packages {
+        let (from, to) = (sources.join("lib").join(library), directory.join(folder).join(library));
+        fs::copy(&from, &to).map_err(on("copy", &from))?;
+    }
+    fs::remove_dir_all(sources).map_err(on("remove", sources))
 }
 
 /// A gcc that compiles and links with musl, where it was unpacked.

@@ -1,0 +1,28 @@
+//! The programs in `tests/programs`, built in other ways than those that cargo builds for the tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::tools;
+
+/// The path of a program of this build, which `cargo xtask programs` has or lists. It is built if
+/// that has not been done: `cargo xtask test` builds those that the tests use before it runs them.
+///
+/// `None` if its target is not set up, in which case the test is skipped, and fails in CI.
+pub(crate) fn program_of(build: &str, program: &str) -> Option<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["run", "--quiet", "--package", "xtask", "--", "programs", build])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .expect("cargo starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if errors.contains(" is not set up: ") {
+        tools::unusable(&format!("the build `{build}`"), errors.trim_end());
+        return None;
+    }
+    assert!(output.status.success(), "the programs of the build `{build}` could not be built:\n{errors}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let folder = printed.lines().last().expect("the folder is the last line");
+    Some(Path::new(folder).join(program))
+}

@@ -1,0 +1,144 @@
+//! `cargo xtask test-aarch64`: the tests on Debian's kernel for aarch64, in a machine that qemu
+//! emulates. Unlike qemu's user mode, it has all that a kernel has. The machine has no disk: all
+//! files are in the archive that the kernel unpacks into memory at the start.
+
+mod archive;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use self::archive::Archive;
+use crate::cargo::root;
+use crate::process::on;
+use crate::steps::Steps;
+use crate::targets::{Target, machine};
+use crate::tools::{self, Tool};
+
+/// Tests of the repository's files, which the machine does not have, by the start of their paths.
+const OF_FILES: [&str; 2] = ["imports::", "expansion::"];
+
+/// What the machine writes when all tests have run, before the number of those that failed.
+const RESULT: &str = "gmr: failed test programs: ";
+
+/// Line tables are what the tests look at, and make the archive a third as large.
+const VARIABLES: [(&str, &str); 1] = [("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")];
+
+pub(crate) fn run() -> Result<(), String> {
+    let missing = tools::provide(&[Tool::Target(Target::Aarch64)], true);
+    if !missing.is_empty() {
+        return Err(format!("not installed: {}", tools::list(&missing)));
+    }
+    let mut steps = Steps::default();
+    let result = all(&mut steps);
+    println!("\n{steps}");
+    result
+}
+
+fn all(steps: &mut Steps) -> Result<(), String> {
+    steps.run("machine", machine::set_up)?;
+    let built = steps.run("build", || {
+        let mut built = build(&["--package", "gmr-runtime", "--lib"])?;
+        built.extend(build(&["--package", "gmr-tests", "--test", "it"])?);
+        Ok(built)
+    })?;
+    let archive = root().join("target/aarch64.cpio");
+    steps.run("archive", || pack(&archive, &built))?;
+    steps.run("tests", || start(&archive))
+}
+
+/// An executable file, and whether it is a test or a program that tests start.
+struct Built {
+    path: PathBuf,
+    is_test: bool,
+}
+
+fn build(options: &[&str]) -> Result<Vec<Built>, String> {
+    let arguments = [&["test", "--no-run", "--message-format", "json-render-diagnostics"], options].concat();
+    let messages = Target::Aarch64.output(&arguments, &VARIABLES)?;
+    let messages = messages.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let built = messages.filter_map(|message: Value| {
+        let path = PathBuf::from(message["executable"].as_str()?);
+        Some(Built { path, is_test: message["profile"]["test"] == true })
+    });
+    Ok(built.collect())
+}
+
+/// The files that the machine starts with.
+fn pack(archive: &Path, built: &[Built]) -> Result<(), String> {
+    let file = File::create(archive).map_err(on("create", archive))?;
+    let mut archive = Archive::new(BufWriter::new(file));
+    let mut folders = BTreeSet::new();
+    let paths = built.iter().map(|built| built.path.as_path());
+    for path in paths.chain(["/bin/x", "/dev/x", "/lib/x", "/proc/x", "/sys/x", "/tmp/x"].map(Path::new)) {
+        folders.extend(path.ancestors().skip(1).filter(|folder| folder.parent().is_some()));
+    }
+    for folder in folders {
+        archive.folder(folder)?;
+    }
+    archive.file(Path::new("/bin/busybox"), &read(&machine::busybox())?)?;
+    for library in machine::libraries()? {
+        archive.file(&Path::new("/lib").join(library.file_name().unwrap_or_default()), &read(&library)?)?;
+    }
+    for built in built {
+        archive.file(&built.path, &read(&built.path)?)?;
+    }
+    archive.file(Path::new("/init"), script(built).as_bytes())?;
+    archive.end()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(on("read", path))
+}
+
+/// The machine's first process: runs the tests, and switches the machine off.
+fn script(built: &[Built]) -> String {
+    let skip = OF_FILES.map(|test| format!("--skip {test}")).join(" ");
+    let mut script = String::from(
+        "#!/bin/busybox sh\n\
+         for system in proc sysfs devtmpfs; do\n\
+         \x20   case $system in proc) at=/proc;; sysfs) at=/sys;; *) at=/dev;; esac\n\
+         \x20   /bin/busybox mount -t $system $system $at\n\
+         done\n\
+         /bin/busybox ip link set lo up\n\
+         cd /tmp\n\
+         failed=0\n",
+    );
+    for test in built.iter().filter(|built| built.is_test) {
+        let _ = writeln!(script, "'{}' {skip} || failed=$((failed + 1))", test.path.display());
+    }
+    let _ = writeln!(script, "echo \"{RESULT}$failed\"\n/bin/busybox poweroff -f");
+    script
+}
+
+/// Starts the machine, shows what it writes, and waits for its end.
+fn start(archive: &Path) -> Result<(), String> {
+    let mut command = Command::new(machine::qemu());
+    command.args(["-machine", "virt", "-cpu", "max", "-smp", "2", "-m", "6G", "-nographic", "-no-reboot"]);
+    command.arg("-kernel").arg(machine::kernel()?).arg("-initrd").arg(archive);
+    command.args(["-append", "console=ttyAMA0 loglevel=3 panic=-1"]);
+    let mut machine = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start qemu: {error}"))?;
+    let output = machine.stdout.take().ok_or("qemu has no output")?;
+    let mut failed = None;
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.map_err(|error| format!("cannot read the machine's output: {error}"))?;
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        println!("{line}");
+        failed = line.strip_prefix(RESULT).and_then(|number| number.parse::<u32>().ok()).or(failed);
+    }
+    machine.wait().map_err(|error| format!("cannot wait for qemu: {error}"))?;
+    match failed {
+        Some(0) => Ok(()),
+        Some(number) => Err(format!("{number} test programs failed in the machine")),
+        None => Err("the machine ended before all tests had run".to_owned()),
+    }
+}
