@@ -3,10 +3,11 @@
 
 use serde_json::Value;
 
-use crate::cargo::cargo;
+use crate::cargo::{cargo, with_cfg};
 use crate::metadata::{self, text};
 use crate::msrv;
 use crate::package::{self, Uncommitted};
+use crate::programs;
 use crate::steps::Steps;
 use crate::tools::{self, Tool};
 
@@ -33,33 +34,25 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     // With all features; the next step has fewer. The workspace has the benchmark as well, which no
     // other step compiles.
     steps.run("lints", || clippy(&["--workspace", "--all-features", "--all-targets"]))?;
-    with(Tool::Hack, &missing, steps, "each pair of features", || features(&metadata))?;
+    with(Tool::Hack, &missing, steps, "each feature", || features(&metadata))?;
     steps.run("other platforms", || {
-        // A target directory of its own, or each run would build everything again.
-        let noop = [("RUSTFLAGS", "--cfg gmr_noop"), ("CARGO_TARGET_DIR", "target/noop")];
-        cargo(&["check", "--package", "gmr"], &noop)
+        let (name, wrapper) = with_cfg("gmr_noop")?;
+        cargo(&["check", "--package", "gmr"], &[(name, &wrapper)])
     })?;
     steps.run("documentation", || cargo(&["doc", "--no-deps"], &[("RUSTDOCFLAGS", "--deny warnings")]))?;
-    steps.run("test programs", || {
-        cargo(&["build", "--package", "gmr-tests", "--bins"], &[])?;
-        // One whose panics abort.
-        cargo(&["build", "--package", "gmr-tests", "--bin", "panicking", "--profile", "aborting"], &[])
-    })?;
     steps.run("interleavings", || {
-        // A model checker over the code that tracks tasks, also with a target directory of its own.
-        // Without debug information, which nothing here reads: it builds faster.
-        let loom = [
-            ("RUSTFLAGS", "--cfg gmr_loom"),
-            ("CARGO_TARGET_DIR", "target/loom"),
-            ("CARGO_PROFILE_DEV_DEBUG", "0"),
-        ];
-        cargo(&["test", "--package", "gmr-runtime", "--lib", "task::loom_tests::"], &loom)
+        // A model checker over the code that tracks tasks.
+        let (name, wrapper) = with_cfg("gmr_loom")?;
+        cargo(&["test", "--package", "gmr-runtime", "--lib", "task::loom_tests::"], &[(name, &wrapper)])
     })?;
+    // The tests build them, too, and find them built.
+    steps.run("programs whose panics abort", || programs::run("aborting"))?;
     steps.run("tests", || {
         let python = tools::python().display().to_string();
         let variables = [("GMR_TEST_PYTHON", python.as_str())];
         let is_there = !missing.contains(&Tool::Python);
-        cargo(&["test", "--all-targets"], if is_there { &variables } else { &[] })
+        // All targets but those without tests: `--all-targets` would build each program twice.
+        cargo(&["test", "--tests"], if is_there { &variables } else { &[] })
     })?;
     steps.run("documentation tests", || cargo(&["test", "--doc"], &[]))?;
     steps.run("packages", || package::check(Uncommitted::Allowed))
@@ -80,7 +73,7 @@ fn with(
     tool: Tool,
     missing: &[Tool],
     steps: &mut Steps,
-    name: &'static str,
+    name: &str,
     step: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
     if missing.contains(&tool) {
@@ -94,8 +87,9 @@ fn clippy(arguments: &[&str]) -> Result<(), String> {
     cargo(&[&["clippy"], arguments, &["--", "--deny", "warnings"]].concat(), &[])
 }
 
-/// Features are additive: of gmr-runtime none, each and each pair compile without a warning. All of
-/// them together have a step of their own. Larger sets are many, and find little that pairs don't.
+/// Features are additive: of gmr-runtime none, and each alone, compile without a warning. All of
+/// them together have a step of their own. So each two of them occur in each combination: neither,
+/// one of them, both.
 fn features(metadata: &Value) -> Result<(), String> {
     // gmr passes each feature on under the same name, so that its sets are those of gmr-runtime.
     let features = |package| {
@@ -112,7 +106,7 @@ fn features(metadata: &Value) -> Result<(), String> {
         return Err(format!("gmr does not pass on gmr-runtime's feature `{name}`: add it to Cargo.toml"));
     }
     let hidden = HIDDEN_FEATURES.join(",");
-    let sets = ["--feature-powerset", "--depth", "2", "--exclude-features", &hidden];
+    let sets = ["--each-feature", "--exclude-all-features", "--exclude-features", &hidden];
     let package = ["hack", "clippy", "--package", "gmr-runtime"];
     cargo(&[&package[..], &sets, &["--", "--deny", "warnings"]].concat(), &[])?;
     // A program that chooses a format while gmr has no feature.
