@@ -308,7 +308,7 @@ fn mistake(report: &Report, name: &str, places: usize) -> Option<String> {
         0 => stacks.len() == 1 && stacks[0].is_missing(),
         _ => stacks.len() == places && stacks.iter().all(is_there),
     };
-    let shown = || stacks.iter().map(|stack| format!("\n{stack}")).collect::<String>();
+    let shown = || stacks.iter().fold(String::new(), |text, stack| format!("{text}\n{stack}"));
     (!is_right || task.kind() != "waiting")
         .then(|| format!("{name}, {}: {} instead of {places} places{}", task.kind(), stacks.len(), shown()))
 }

@@ -341,12 +341,18 @@ awaits! {
         let _ = limited.ready().await;
     }
     tower_call 1 {
-        let mut service = tower::service_fn(|()| async { Ok::<_, std::convert::Infallible>(sleep().await) });
+        let mut service = tower::service_fn(|()| async {
+            sleep().await;
+            Ok::<_, std::convert::Infallible>(())
+        });
         let _ = service.ready().await;
         let _ = service.call(()).await;
     }
     tower_timeout 2 {
-        let service = tower::service_fn(|()| async { Ok::<_, std::convert::Infallible>(sleep().await) });
+        let service = tower::service_fn(|()| async {
+            sleep().await;
+            Ok::<_, std::convert::Infallible>(())
+        });
         let _ = tower::timeout::Timeout::new(service, LONG).oneshot(()).await;
     }
     hyper_server 1 {
@@ -373,7 +379,7 @@ fn main() {
         tokio::spawn(task);
     }
     gmr_tests::converse(|_| {
-        PLACES.iter().map(|(name, places)| format!("{name}={places} ")).collect::<String>()
+        PLACES.iter().map(|(name, places)| format!("{name}={places}")).collect::<Vec<_>>().join(" ")
     });
     std::process::exit(0);
 }

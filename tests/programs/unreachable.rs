@@ -1,7 +1,7 @@
 //! Threads that no signal handler can run on: one blocks all signals, one waits for signals, one
-//! waits for its child to call `exec`, and one is stopped by a tracer.
+//! waits for its child to call `exec`, and one is stopped by a debugger.
 //!
-//! `unreachable trace TID` is the tracer: it stops the thread, and ends with its standard input.
+//! `unreachable trace TID` is the debugger: it stops the thread, and ends with its standard input.
 
 #![allow(unsafe_code, reason = "std offers none of this")]
 
@@ -40,7 +40,7 @@ fn be_unreachable() {
     start("sigwait", wait_for_signals);
     let traced = start("traced", wait_traced);
     gmr_tests::settle(3);
-    // Before the tracer: the child would keep the tracer's standard input open.
+    // Before the debugger: the child would keep the debugger's standard input open.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let descriptors = [reader.as_raw_fd(), writer.as_raw_fd()];
     let wait = move || wait_for_child(descriptors);
@@ -48,22 +48,22 @@ fn be_unreachable() {
     while !is_in_vfork() {
         thread::yield_now();
     }
-    let mut tracer = Command::new(std::env::current_exe().expect("it is known"))
+    let mut debugger = Command::new(std::env::current_exe().expect("it is known"))
         .args(["trace", &traced.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("the tracer starts");
+        .expect("the debugger starts");
     // SAFETY: it permits another process to trace this one, which some systems forbid otherwise.
-    unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::c_ulong::from(tracer.id())) };
-    let say_begin = tracer.stdin.as_mut().expect("it is piped");
+    unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::c_ulong::from(debugger.id())) };
+    let say_begin = debugger.stdin.as_mut().expect("it is piped");
     std::io::Write::write_all(say_begin, b"begin\n").expect("it reads");
     let mut answer = String::new();
-    let output = tracer.stdout.as_mut().expect("it is piped");
+    let output = debugger.stdout.as_mut().expect("it is piped");
     BufReader::new(output).read_line(&mut answer).expect("it answers");
     gmr_tests::converse(|_| answer.trim().to_owned());
-    drop(tracer.stdin.take());
-    let _ = tracer.wait();
+    drop(debugger.stdin.take());
+    let _ = debugger.wait();
     // The pipe is closed by the end of this process, which ends the child.
 }
 

@@ -30,7 +30,7 @@ mod termination {
     }
 }
 
-#[gmr::main(signal = 12, product = { let builder = "hygienic"; builder })]
+#[gmr::main(signal = 12, product = { let builder = " hygienic"; builder.trim() })]
 fn main() {
     use std::process::Termination as _;
     unit::main();

@@ -1,3 +1,5 @@
+//! Under an attribute of another runtime, which keeps the function in a nested one.
+
 #[gmr_test_runtime::nesting]
 #[gmr::main]
 async fn main() {

@@ -1,3 +1,5 @@
+//! Above an attribute of another runtime, which keeps the function in a nested one.
+
 #[gmr::main]
 #[gmr_test_runtime::nesting]
 async fn main() {

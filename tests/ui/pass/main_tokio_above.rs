@@ -1,3 +1,5 @@
+//! Under the attribute of tokio.
+
 #[tokio::main]
 #[gmr::main(version = "1")]
 async fn main() -> Result<(), String> {

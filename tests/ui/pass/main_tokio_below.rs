@@ -1,3 +1,5 @@
+//! Above the attribute of tokio.
+
 #[gmr::main(version = "1")]
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), String> {

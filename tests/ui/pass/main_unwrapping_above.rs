@@ -1,3 +1,5 @@
+//! Under an attribute of another runtime, which takes the body of the function out.
+
 #[gmr_test_runtime::unwrapping]
 #[gmr::main]
 async fn main() {

@@ -1,3 +1,5 @@
+//! Above an attribute of another runtime, which takes the body of the function out.
+
 #[gmr::main]
 #[gmr_test_runtime::unwrapping]
 async fn main() {
