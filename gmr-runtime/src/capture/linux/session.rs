@@ -140,7 +140,8 @@ impl Session {
     ) -> (Vec<Trace>, Vec<Option<Rest>>) {
         let mut traces = vec![Trace::default(); threads.len()];
         let mut rests = vec![None; threads.len()];
-        let (mut blocked, mut open, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut blocked, mut left) = (Vec::new(), Vec::new());
+        let (mut open, mut skipped) = (Vec::new(), Vec::new());
         for (index, thread) in threads.iter().map(Borrow::borrow).enumerate() {
             match &thread.access {
                 Access::AtRest(rest) => match kept.and_then(|kept| kept.get(thread.tid, rest)) {
@@ -148,18 +149,18 @@ impl Session {
                         traces[index] = trace.clone();
                         rests[index] = Some(*rest);
                     }
-                    None => blocked.push((index, thread.tid, *rest)),
+                    None if is_code(rest, modules) => blocked.push((index, thread.tid, *rest)),
+                    None => left.push((index, thread.tid)),
                 },
                 Access::BySignal => open.push((index, thread.tid)),
                 Access::Skip(reason) => skipped.push(((index, thread.tid), reason.clone())),
             }
         }
-        if blocked.is_empty() && open.is_empty() && skipped.is_empty() {
+        if [blocked.len(), left.len(), open.len(), skipped.len()] == [0; 4] {
             return (traces, rests);
         }
         let shared = Shared::new(modules.all());
         let unwinder = || Unwinder::new(&shared);
-        let mut left = Vec::new();
         for (index, outcome) in at_rest::read(&blocked, unwinder, self.signaller.deadline) {
             match outcome {
                 Outcome::Taken(trace, rest) => {
@@ -179,6 +180,7 @@ impl Session {
         if !open.is_empty() || !skipped.is_empty() {
             let mut by_signal = BySignal {
                 signaller: &self.signaller,
+                modules,
                 unwinder: unwinder(),
                 traces: &mut traces,
                 unfinished: Vec::new(),
@@ -187,6 +189,13 @@ impl Session {
         }
         (traces, rests)
     }
+}
+
+/// Whether the thread is blocked in code of a module. In generated code, only its registers can help.
+/// And where a program of another architecture is emulated, the kernel shows the emulator's
+/// registers.
+fn is_code(rest: &Rest, modules: &Modules) -> bool {
+    modules.find(rest.ip()).is_some()
 }
 
 /// Makes traces with the same frames share them. Each worker has found those of its own threads.
@@ -203,6 +212,7 @@ fn share_equal(traces: &mut [Trace]) {
 /// Takes the stacks of threads that have to be signalled.
 struct BySignal<'a> {
     signaller: &'a Signaller,
+    modules: &'a Modules,
     unwinder: Unwinder,
     traces: &'a mut [Trace],
     /// Where stacks continue that were not copied to their ends.
@@ -245,11 +255,11 @@ impl BySignal<'_> {
     /// Reads the stack of a thread that is blocked by now. False if it is not.
     fn is_read_at_rest(&mut self, (index, tid): Target) -> bool {
         match at_rest::read_now(tid, &mut self.unwinder) {
-            Outcome::Taken(trace, _) => {
+            Outcome::Taken(trace, rest) if is_code(&rest, self.modules) => {
                 self.traces[index] = trace;
                 true
             }
-            Outcome::Open(_) => false,
+            _ => false,
         }
     }
 
