@@ -222,7 +222,7 @@
 //!
 //! Idle, gmr is one sleeping thread. A report of 100 threads takes about 6 ms; the first one also
 //! reads the debug information and takes longer. If sections hang, a report takes about ten seconds
-//! at most. A tracked task costs about 60 ns to start and end, and 16 ns for each poll.
+//! at most. A tracked task costs about 100 ns to start and end, and 22 ns for each poll.
 //! [`docs/benchmarks.md`](https://github.com/gmr-rs/gmr/blob/main/docs/benchmarks.md) has all
 //! figures and the machine they were measured on.
 //!
