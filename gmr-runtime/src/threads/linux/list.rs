@@ -266,11 +266,11 @@ fn has_ended(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
     use std::thread;
 
     use super::*;
     use crate::sys::linux::signal_masks;
+    use crate::threads::linux::testing::thread_that;
 
     /// Takes the place of the capture signal.
     const CAPTURE_SIGNAL: i32 = 40;
@@ -285,15 +285,6 @@ mod tests {
             }
             thread::yield_now();
         }
-    }
-
-    fn thread_that(wait: impl FnOnce() + Send + 'static) -> u32 {
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
-            sender.send(current_tid()).unwrap();
-            wait();
-        });
-        receiver.recv().unwrap()
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod rest;
 mod sockets;
 mod syscall_names;
 mod syscalls;
+#[cfg(test)]
+mod testing;
 mod waits;
 
 pub(crate) use list::{info, list, skip_reason};

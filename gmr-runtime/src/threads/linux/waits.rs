@@ -84,16 +84,8 @@ mod tests {
     use super::*;
     use crate::model::{Children, Event};
     use crate::sys::current_tid;
+    use crate::threads::linux::testing::thread_that;
     use crate::threads::{self, ThreadInfo};
-
-    fn thread_that(wait: impl FnOnce() + Send + 'static) -> u32 {
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
-            sender.send(current_tid()).unwrap();
-            wait();
-        });
-        receiver.recv().unwrap()
-    }
 
     /// Lists threads until this one is in this call, and waits as the test expects.
     fn waiting_in(tid: u32, call: &str, expected: impl Fn(&Waiting) -> bool) -> Waiting {
