@@ -4,7 +4,8 @@
 #![allow(unsafe_code)]
 
 pub(super) use imp::{
-    COUNT, FRAME_POINTER, KERNEL_FRAME_FIRST, SIGRETURN, STACK_POINTER, interrupted, name, without_signature,
+    COUNT, FRAME_POINTER, KERNEL_FRAME_FIRST, SIGRETURN, STACK_POINTER, SYSTEM_CALL, interrupted, name,
+    without_signature,
 };
 use imp::{INTERRUPTED, PRESERVED};
 
@@ -121,6 +122,9 @@ mod imp {
     /// `mov rax, 15; syscall`: the code of `__restore_rt` in the C libraries.
     pub(crate) const SIGRETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
 
+    /// `syscall`
+    pub(crate) const SYSTEM_CALL: [u8; 2] = [0x0f, 0x05];
+
     /// The tables of the C library say where the kernel saved all registers, so they are used where
     /// they are there.
     pub(crate) const KERNEL_FRAME_FIRST: bool = false;
@@ -194,6 +198,9 @@ mod imp {
 
     /// `mov x8, #139; svc #0`: the code of `__kernel_rt_sigreturn` in the vDSO.
     pub(crate) const SIGRETURN: [u8; 8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4];
+
+    /// `svc #0`
+    pub(crate) const SYSTEM_CALL: [u8; 4] = [0x01, 0x00, 0x00, 0xd4];
 
     /// The tables of the vDSO lead from a signal handler to the caller of the code that it
     /// interrupted, and leave that code out.

@@ -140,7 +140,7 @@ impl Unwinder {
         self.frames.clear();
         let mut walk = Walk {
             memory: Memory::new(pieces),
-            at: Address::Exact(registers.ip()),
+            at: self.innermost(registers.ip()),
             registers,
             recovered: None,
             turns: Vec::new(),
@@ -170,6 +170,16 @@ impl Unwinder {
             }
             _ => Unwound::Ended(self.trace(Some(end.to_string()))),
         }
+    }
+
+    /// The address of the innermost frame. After a system call it is that of the next instruction:
+    /// where the call is the last instruction of its function, as in the C library's return from
+    /// signal handlers, that is in no function or in the next one.
+    fn innermost(&mut self, ip: u64) -> Address {
+        let call = Address::Return(ip);
+        let rule = self.rules.at(call.lookup(), &self.shared.tables, &mut self.context);
+        let is_behind_call = rule.is_ok_and(|rule| rule.function.1 == ip) && rules::follows_system_call(ip);
+        if is_behind_call { call } else { Address::Exact(ip) }
     }
 
     /// Goes on to the caller. False if there is none.

@@ -99,6 +99,13 @@ impl Rules {
     }
 }
 
+/// Whether the instruction before this address is a system call.
+pub(super) fn follows_system_call(address: u64) -> bool {
+    let start = address.checked_sub(arch::SYSTEM_CALL.len() as u64);
+    let code = start.and_then(|start| memory::read_exact(start, arch::SYSTEM_CALL.len()));
+    code.is_some_and(|code| code == arch::SYSTEM_CALL)
+}
+
 /// A table of rules by address: open addressing with linear probing, as every frame of every stack
 /// is looked up in it.
 #[derive(Debug, Default)]

@@ -333,6 +333,27 @@ fn a_trampoline_without_tables_is_known_by_its_code() {
 }
 
 #[test]
+fn a_system_call_at_the_end_of_a_function_belongs_to_it() {
+    let filler = usize::try_from(FUNCTION).unwrap() - arch::SYSTEM_CALL.len();
+    let with_call = [&vec![0xcc; filler][..], &arch::SYSTEM_CALL].concat();
+    for (code, is_behind_call) in [(with_call, true), (Vec::new(), false)] {
+        let caller = Function { code, ..plain() };
+        // The rule of the next function leads elsewhere.
+        let next = function(&[DEF_CFA, SP, 32, OFFSET | RETURN_ADDRESS, 1]);
+        let image = Image::of(&[caller, next, root(), root()]);
+        let ip = image.code(1, 0);
+        let stack = [0, image.code(2, 9), 0, image.code(3, 9)];
+        let frames = whole(image.unwind(all(ip, 0x7000), &[(0x7000, &stack)]));
+        let expected = if is_behind_call {
+            [Address::Return(ip), Address::Return(image.code(2, 9))]
+        } else {
+            [Address::Exact(ip), Address::Return(image.code(3, 9))]
+        };
+        assert_eq!(frames, expected);
+    }
+}
+
+#[test]
 fn a_stack_goes_on_where_a_coroutine_was_resumed() {
     // The caller's stack pointer is on top of the coroutine's stack.
     let resume = function(&[DEF_CFA_EXPRESSION, 3, 0x70 + SP, 0, 0x06, OFFSET | RETURN_ADDRESS, 1]);
