@@ -268,7 +268,8 @@ impl fmt::Display for Stack<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for frame in &self.frames {
             let line = frame.line().unwrap_or_default();
-            writeln!(f, "  {} at {}:{line}", frame.function(), frame.file())?;
+            let [module, offset] = ["module", "module_offset"].map(|field| &frame.0[field]);
+            writeln!(f, "  {} at {}:{line}, {module} + {offset}", frame.function(), frame.file())?;
         }
         writeln!(f, "  incomplete: {:?}", self.incomplete)
     }
