@@ -59,6 +59,28 @@ struct Known {
     tid: u32,
     moment: Moment,
     facts: Facts,
+    name: Name,
+}
+
+/// A thread's name, of as many bytes as the kernel keeps of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Name {
+    bytes: [u8; 16],
+    length: u8,
+}
+
+impl Name {
+    /// `None` if it is longer, because it has bytes that are not UTF-8 and were replaced.
+    fn new(name: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        bytes.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+        Some(Self { bytes, length: u8::try_from(name.len()).ok()? })
+    }
+
+    fn as_str(&self) -> &str {
+        let name = self.bytes.get(..usize::from(self.length));
+        name.and_then(|name| str::from_utf8(name).ok()).unwrap_or_default()
+    }
 }
 
 /// What does not change while a thread does not run.
@@ -80,7 +102,7 @@ impl From<&Stat> for Facts {
 
 /// What the last list has read, in ascending order of the ids.
 static KNOWN: Mutex<MappedList<Known>> = Mutex::new(MappedList::empty());
-/// Of how many threads it is kept. It takes 80 bytes for each.
+/// Of how many threads it is kept. It takes 96 bytes for each.
 const MAX_KNOWN: usize = 16 << 10;
 
 impl Known {
@@ -152,9 +174,8 @@ impl Reader {
         let at_rest = rest.as_ref().ok().copied().flatten().filter(|_| self.clocks_are_precise);
         if let Some(rest) = at_rest
             && let Some(known) = known.filter(|known| known.moment == rest.moment())
-            && let Some(thread) = self.unchanged(rest, known)
         {
-            return Some((Box::new(thread), Some(*known)));
+            return Some((Box::new(self.unchanged(rest, known)), Some(*known)));
         }
         let stat = match Stat::of_thread(self.directory(), tid) {
             Ok(stat) => stat,
@@ -175,18 +196,21 @@ impl Reader {
             Some(rest) => Access::AtRest(rest),
             None => self.skip_reason(tid, &stat, call, rest.is_err()).map_or(Access::BySignal, Access::Skip),
         };
+        let known = at_rest.zip(Name::new(&stat.name));
         thread.name = stat.name;
-        Some((Box::new(thread), at_rest.map(|rest| Known { tid, moment: rest.moment(), facts })))
+        Some((Box::new(thread), known.map(|(rest, name)| Known { tid, moment: rest.moment(), facts, name })))
     }
 
-    /// A thread that has not run since it was read. What other threads can change meanwhile is read
-    /// again: its name, and its scheduling policy.
-    fn unchanged(&mut self, rest: Rest, &Known { tid, facts, .. }: &Known) -> Option<ThreadInfo> {
-        let comm = self.directory().read(&format!("{tid}/comm")).ok()?;
-        let name = comm.strip_suffix('\n').unwrap_or(&comm).to_owned();
+    /// A thread that has not run since it was read. Its scheduling policy is read again: an operator
+    /// can change it meanwhile.
+    ///
+    /// Its name is kept. A thread changes it by running, except where another thread writes to its
+    /// `comm` file: then the old name is shown until the thread runs. To read that file takes as
+    /// long as all else of a thread that has not run.
+    fn unchanged(&mut self, rest: Rest, &Known { tid, facts, name, .. }: &Known) -> ThreadInfo {
         let policy = scheduler::policy(tid).map(procfs::policy_in_words);
-        let access = Access::AtRest(rest);
-        Some(ThreadInfo { name, policy, access, ..self.describe(tid, facts, Some(rest)) })
+        let (name, access) = (name.as_str().to_owned(), Access::AtRest(rest));
+        ThreadInfo { name, policy, access, ..self.describe(tid, facts, Some(rest)) }
     }
 
     /// What does not change while the thread does not run, and what it waits for.
@@ -266,6 +290,7 @@ fn has_ended(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
     use std::thread;
 
     use super::*;
@@ -337,22 +362,74 @@ mod tests {
         })
     }
 
-    #[test]
-    fn what_other_threads_change_of_a_blocked_thread_is_read_again() {
-        let tid = parked();
-        let thread = waiting_for(tid, |waiting| waiting.call == "futex");
+    /// A thread that blocks again each time it is woken.
+    fn listener() -> (u32, mpsc::Sender<()>) {
+        let (wake, woken) = mpsc::channel();
+        (thread_that(move || while woken.recv().is_ok() {}), wake)
+    }
+
+    fn rest_of(thread: &ThreadInfo) -> Rest {
         let Access::AtRest(rest) = thread.access else { panic!("{thread:?}") };
-        std::fs::write(format!("/proc/self/task/{tid}/comm"), "of another").unwrap();
-        let again = waiting_for(tid, |_| true);
-        let Access::AtRest(now) = again.access else { panic!("{again:?}") };
-        assert_eq!(now, rest, "it has not run");
-        assert_eq!(again.name, "of another");
-        assert_eq!(info(tid, None).name, again.name);
-        let facts = |thread: &ThreadInfo| {
-            let ThreadInfo { state, cpu_user_ms, cpu_system_ms, policy, last_cpu, waiting, .. } = thread;
-            format!("{state:?} {cpu_user_ms:?} {cpu_system_ms:?} {policy:?} {last_cpu:?} {waiting:?}")
+        rest
+    }
+
+    fn rename(tid: u32, name: &str) {
+        std::fs::write(format!("/proc/self/task/{tid}/comm"), name).unwrap();
+    }
+
+    #[test]
+    fn what_is_known_of_a_thread_is_kept_until_it_runs() {
+        let (tid, wake) = listener();
+        let mut before = waiting_for(tid, |_| true);
+        // It may have been on its way.
+        let thread = loop {
+            let thread = waiting_for(tid, |waiting| waiting.call == "futex");
+            if rest_of(&thread) == rest_of(&before) {
+                break thread;
+            }
+            before = thread;
         };
+        rename(tid, "of another");
+        let again = waiting_for(tid, |_| true);
+        assert_eq!(rest_of(&again), rest_of(&thread), "it has not run");
+        let facts =
+            |thread: &ThreadInfo| format!("{:?}", ThreadInfo { access: Access::BySignal, ..thread.clone() });
         assert_eq!(facts(&again), facts(&thread));
+        wake.send(()).unwrap();
+        while waiting_for(tid, |_| true).name != "of another" {
+            thread::yield_now();
+        }
+        assert_eq!(info(tid, None).name, "of another");
+    }
+
+    #[test]
+    fn nothing_is_kept_of_an_earlier_thread_with_the_same_id() {
+        let (tid, _wake) = listener();
+        rename(tid, "real");
+        waiting_for(tid, |waiting| waiting.call == "futex");
+        let mut reader = Reader::new(None, None).unwrap();
+        let mut read = |inode, known: Option<&Known>| {
+            let (thread, known) = reader.read((tid, inode), known).unwrap();
+            (thread.name, known.unwrap())
+        };
+        let (name, known) = loop {
+            let (first, second) = (read(7, None), read(7, None));
+            if first.1.moment == second.1.moment {
+                break second;
+            }
+        };
+        assert_eq!(name, "real");
+        let known = Known { name: Name::new("kept").unwrap(), ..known };
+        assert_eq!(read(7, Some(&known)).0, "kept");
+        assert_eq!(read(8, Some(&known)).0, "real");
+    }
+
+    #[test]
+    fn a_name_is_kept_if_it_is_as_the_kernel_has_it() {
+        for name in ["", "worker", "fifteen bytes !", "größer"] {
+            assert_eq!(Name::new(name).unwrap().as_str(), name);
+        }
+        assert_eq!(Name::new(&"\u{fffd}".repeat(15)), None);
     }
 
     #[test]
