@@ -59,10 +59,22 @@ impl Map {
     /// # Errors
     /// If the kernel does not know the question.
     pub(crate) fn next(&mut self, address: u64, flags: u64) -> io::Result<Option<(Answer, &[u8])>> {
+        self.ask(address, flags | OR_NEXT)
+    }
+
+    /// The region that covers `address`, and its name as in the map.
+    ///
+    /// # Errors
+    /// If the kernel does not know the question.
+    pub(crate) fn at(&mut self, address: u64) -> io::Result<Option<(Answer, &[u8])>> {
+        self.ask(address, 0)
+    }
+
+    fn ask(&mut self, address: u64, flags: u64) -> io::Result<Option<(Answer, &[u8])>> {
         self.name[0] = 0;
         let mut answer = Answer {
             size: size_of::<Answer>() as u64,
-            flags: flags | OR_NEXT,
+            flags,
             address,
             name_size: 4096,
             name: self.name.as_mut_ptr() as u64,

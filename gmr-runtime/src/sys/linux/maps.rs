@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 
-use super::map_query::{EXECUTABLE, FILE_BACKED, Map, READABLE};
+use super::map_query::{Answer, EXECUTABLE, FILE_BACKED, Map, READABLE};
 
 /// One line of the map.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,9 +36,26 @@ impl FileId {
         let inode = inode.parse().ok().filter(|&inode| inode != 0)?;
         Some(Self { device: rustix::fs::makedev(major?, minor?), inode })
     }
+
+    fn answered(answer: &Answer) -> Option<Self> {
+        let device = rustix::fs::makedev(answer.major, answer.minor);
+        (answer.inode != 0).then_some(Self { device, inode: answer.inode })
+    }
 }
 
 impl<'a> Region<'a> {
+    /// As in the file, a region whose path is not UTF-8 is skipped.
+    fn answered(answer: &Answer, name: &'a [u8]) -> Option<Self> {
+        Some(Self {
+            range: answer.start..answer.end,
+            readable: answer.has & READABLE != 0,
+            executable: answer.has & EXECUTABLE != 0,
+            offset: answer.offset,
+            file: FileId::answered(answer),
+            path: str::from_utf8(name).ok()?,
+        })
+    }
+
     /// Parses `address-address perms offset device inode   path`. The path may contain spaces.
     fn parse(line: &'a str) -> Option<Self> {
         let hexadecimal = |number| u64::from_str_radix(number, 16).ok();
@@ -60,8 +77,8 @@ impl<'a> Region<'a> {
     }
 }
 
-/// Calls `look` with each region that belongs to a file or has code, and maybe with other ones and
-/// more than once.
+/// Calls `look` with each region that has code, and with those that the images of code in files
+/// begin with. Maybe also with others, and more than once.
 pub(crate) fn of_modules(mut look: impl FnMut(Region<'_>)) {
     if ask_for_modules(&mut look).is_err() {
         let _: Option<()> = find(|region| {
@@ -74,28 +91,63 @@ pub(crate) fn of_modules(mut look: impl FnMut(Region<'_>)) {
 /// The same without reading the whole map: it has some regions of each thread.
 fn ask_for_modules(look: &mut impl FnMut(Region<'_>)) -> io::Result<()> {
     let mut map = Map::open()?;
-    for flags in [FILE_BACKED | READABLE, EXECUTABLE] {
-        let mut address = 0;
-        while let Some((region, name)) = map.next(address, flags)? {
-            if region.end <= address {
-                break;
-            }
-            address = region.end;
-            let file =
-                FileId { device: rustix::fs::makedev(region.major, region.minor), inode: region.inode };
-            // As in the file: a region whose path is not UTF-8 is skipped.
-            let Ok(path) = str::from_utf8(name) else { continue };
-            look(Region {
-                range: region.start..region.end,
-                readable: region.has & READABLE != 0,
-                executable: region.has & EXECUTABLE != 0,
-                offset: region.offset,
-                file: (region.inode != 0).then_some(file),
-                path,
-            });
+    let mut all_begin_below = true;
+    ask_for_all(&mut map, EXECUTABLE, |map, region| {
+        if let (Some(file), 1..) = (region.file, region.offset) {
+            all_begin_below &= ask_for_beginning(map, region.range.start, file, look)?;
+        }
+        look(region);
+        Ok(())
+    })?;
+    if all_begin_below {
+        return Ok(());
+    }
+    // Generated code, for example, can be in a file that is mapped in pieces.
+    ask_for_all(&mut map, FILE_BACKED | READABLE, |_, region| {
+        look(region);
+        Ok(())
+    })
+}
+
+/// Calls `look` with each region that has these flags.
+fn ask_for_all(
+    map: &mut Map,
+    flags: u64,
+    mut look: impl FnMut(&mut Map, Region<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut address = 0;
+    while let Some((answer, name)) = map.next(address, flags)? {
+        if answer.end <= address {
+            break;
+        }
+        address = answer.end;
+        let name = name.to_owned();
+        if let Some(region) = Region::answered(&answer, &name) {
+            look(map, region)?;
         }
     }
     Ok(())
+}
+
+/// Calls `look` with the region that an image begins with, if all of the image's regions from there
+/// up to `address` are adjacent. The kernel and loaders map them so.
+fn ask_for_beginning(
+    map: &mut Map,
+    mut address: u64,
+    file: FileId,
+    look: &mut impl FnMut(Region<'_>),
+) -> io::Result<bool> {
+    while let Some(below) = address.checked_sub(1)
+        && let Some((answer, name)) = map.at(below)?
+        && FileId::answered(&answer) == Some(file)
+    {
+        if answer.offset == 0 && answer.has & READABLE != 0 {
+            Region::answered(&answer, name).map(look);
+            return Ok(true);
+        }
+        address = answer.start;
+    }
+    Ok(false)
 }
 
 /// Calls `look` with each region in ascending order of addresses, until it returns something. Also
@@ -127,6 +179,8 @@ pub(crate) fn rest_from(address: u64) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -161,36 +215,70 @@ mod tests {
         }
     }
 
+    /// The regions of code, and the addresses of those that files begin with, by the file.
+    #[derive(Debug, Default)]
+    struct Found {
+        code: BTreeSet<String>,
+        beginnings: BTreeMap<(u64, u64), BTreeSet<u64>>,
+        files_with_code: BTreeSet<(u64, u64)>,
+    }
+
+    impl Found {
+        fn add(&mut self, region: &Region<'_>) {
+            let file = region.file.map(|file| (file.device, file.inode));
+            if region.executable {
+                self.code.insert(format!("{region:x?}"));
+                self.files_with_code.extend(file);
+            }
+            if let Some(file) = file.filter(|_| region.offset == 0 && region.readable) {
+                self.beginnings.entry(file).or_default().insert(region.range.start);
+            }
+        }
+    }
+
     #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked what is mapped")]
     fn the_kernel_tells_what_its_file_says() {
-        let collect = |asked: bool| {
-            let mut regions = Vec::new();
-            let mut look = |region: Region<'_>| {
-                if region.executable || (region.file.is_some() && region.readable) {
-                    regions.push(format!("{region:x?}"));
-                }
-            };
-            let known = if asked {
-                ask_for_modules(&mut look).is_ok()
-            } else {
-                find(|region| -> Option<()> {
-                    look(region);
-                    None
-                });
-                true
-            };
-            regions.sort_unstable();
-            regions.dedup();
-            (known, regions)
-        };
-        // Other tests map files meanwhile, and the page of old system calls is no region.
-        let same = (0..100).any(|_| {
-            let (known, asked) = collect(true);
-            let (_, mut read) = collect(false);
-            read.retain(|region| !region.contains("[vsyscall]"));
-            !known || asked == read
+        let mut asked = Found::default();
+        if ask_for_modules(&mut |region| asked.add(&region)).is_err() {
+            return eprintln!("skipped: this kernel does not know the question");
+        }
+        let mut read = Found::default();
+        let _: Option<()> = find(|region| {
+            // The page of old system calls is no region.
+            if region.path != "[vsyscall]" {
+                read.add(&region);
+            }
+            None
         });
-        assert!(same);
+        assert_eq!(asked.code, read.code);
+        assert!(asked.files_with_code.len() >= 2, "the program and the C library: {asked:?}");
+        for file in &asked.files_with_code {
+            // Other tests map the program to read it.
+            assert!(!asked.beginnings[file].is_empty(), "{asked:?}");
+            assert!(asked.beginnings[file].is_subset(&read.beginnings[file]), "{asked:?} {read:?}");
+        }
+        // Nothing else is asked for while images are as loaders map them.
+        assert!(asked.beginnings.keys().all(|file| asked.files_with_code.contains(file)), "{asked:?}");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked what is mapped")]
+    fn an_image_begins_below_its_code() {
+        let Ok(mut map) = Map::open() else { return };
+        let code = an_image_begins_below_its_code as fn() as usize as u64;
+        let Ok(Some((region, _))) = map.at(code) else { return eprintln!("skipped: as above") };
+        let (start, file) = (region.start, FileId::answered(&region).unwrap());
+        if region.offset == 0 {
+            return eprintln!("skipped: this image begins with its code");
+        }
+        let mut found = Vec::new();
+        let mut look = |region: Region<'_>| found.push((region.range.start, region.offset));
+        assert!(ask_for_beginning(&mut map, start, file, &mut look).unwrap());
+        let other = FileId { inode: file.inode + 1, ..file };
+        assert!(!ask_for_beginning(&mut map, start, other, &mut look).unwrap());
+        assert!(!ask_for_beginning(&mut map, 0, file, &mut look).unwrap());
+        assert!(matches!(found[..], [(below, 0)] if below < start), "{found:x?}");
     }
 
     #[test]
