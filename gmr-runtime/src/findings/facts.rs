@@ -1,6 +1,6 @@
 //! The data that rules read, and helpers to word what they find.
 
-use crate::model::{Content, Finding, Frame, Section, Severity, Stack, Task, Thread};
+use crate::model::{Content, Finding, Frame, Section, Severity, Task, Thread};
 
 /// The data that rules read.
 pub(super) struct Facts<'a> {
@@ -24,11 +24,6 @@ impl<'a> Facts<'a> {
             _ => None,
         });
         tasks.flatten()
-    }
-
-    /// The frames of a stack, innermost first.
-    pub(super) fn frames_of(&self, stack: &'a Stack) -> impl Iterator<Item = &'a Frame> {
-        stack.frames.iter().filter_map(|&index| self.frames.get(usize::try_from(index).ok()?))
     }
 }
 

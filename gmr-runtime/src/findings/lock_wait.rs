@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::facts::{Facts, count, finding, ids, names};
-use crate::model::{Finding, FutexOwner, Severity, Thread};
+use crate::model::{Finding, Frame, FutexOwner, Severity, Thread};
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
+    let functions = locks(facts.frames);
     let mut locks: BTreeMap<u64, Vec<&Thread>> = BTreeMap::new();
     for thread in facts.threads() {
         let futex = thread.waiting.as_ref().and_then(|waiting| waiting.futex);
-        if let Some(futex) = futex.filter(|_| waits_for_a_lock(facts, thread)) {
+        if let Some(futex) = futex.filter(|_| waits_for_a_lock(&functions, thread)) {
             locks.entry(futex).or_default().push(thread);
         }
     }
@@ -35,8 +36,9 @@ fn held_by(owner: &FutexOwner) -> String {
     }
 }
 
-/// Whether one of the innermost functions is known to wait for a lock.
-fn waits_for_a_lock(facts: &Facts<'_>, thread: &Thread) -> bool {
+/// Whether each of the report's frames is in a function that is known to wait for a lock. Threads
+/// share frames, and there can be thousands of threads.
+fn locks(frames: &[Frame]) -> Vec<bool> {
     const LOCKS: [&str; 7] = [
         "lock_contended",
         "lock_slow",
@@ -46,11 +48,18 @@ fn waits_for_a_lock(facts: &Facts<'_>, thread: &Thread) -> bool {
         "pthread_rwlock_",
         "__lll_lock_wait",
     ];
+    let is_lock = |frame: &Frame| {
+        let function = frame.function.as_deref().unwrap_or_default();
+        LOCKS.iter().any(|lock| function.contains(lock))
+    };
+    frames.iter().map(is_lock).collect()
+}
+
+/// Whether one of the innermost functions is one of `locks`.
+fn waits_for_a_lock(locks: &[bool], thread: &Thread) -> bool {
     /// Frames to search: enough for those between the system call and the lock's function, with
     /// inlined ones.
     const INNERMOST: usize = 8;
-    facts.frames_of(&thread.stack).take(INNERMOST).any(|frame| {
-        let function = frame.function.as_deref().unwrap_or_default();
-        LOCKS.iter().any(|lock| function.contains(lock))
-    })
+    let innermost = thread.stack.frames.iter().take(INNERMOST);
+    innermost.filter_map(|&index| locks.get(usize::try_from(index).ok()?)).any(|is_lock| *is_lock)
 }
