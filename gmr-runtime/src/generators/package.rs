@@ -88,7 +88,7 @@ mod linux {
     }
 
     fn uptime() -> Option<Duration> {
-        let start = procfs::ticks_to_ms(Stat::read(Path::new("/proc/self")).ok()?.start_ticks);
+        let start = procfs::ticks_to_ms(Stat::of_main_thread().ok()?.start_ticks);
         let since_boot = Duration::try_from_secs_f64(procfs::seconds_since_boot()?).ok()?;
         Some(since_boot.saturating_sub(Duration::from_millis(start)))
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::mask;
 use crate::model::{Content, Ids, Process, Processes};
-use crate::sys::procfs::{self, Stat, Status};
+use crate::sys::procfs::{self, Directory, Stat, Status};
 
 pub(super) fn generate() -> Content {
     let own = std::process::id();
@@ -20,8 +20,10 @@ type Table = BTreeMap<u32, Vec<(u32, Stat)>>;
 
 fn table(own: u32) -> std::io::Result<Table> {
     let mut table = Table::new();
+    let mut directory = Directory::open("/proc")?;
     for pid in procfs::ids("/proc")? {
-        if let Ok(stat) = Stat::read(&directory(pid)) {
+        let stat = if pid == own { Stat::of_main_thread() } else { Stat::below(&mut directory, pid) };
+        if let Ok(stat) = stat {
             let parent = if pid == own { ROOT } else { stat.parent_pid };
             table.entry(parent).or_default().push((pid, stat));
         }

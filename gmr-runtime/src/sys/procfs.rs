@@ -77,9 +77,16 @@ impl Stat {
         Self::parse(&String::from_utf8_lossy(&bytes)).ok_or_else(malformed)
     }
 
-    /// Reads and parses the `stat` of one thread below `directory`, a `/proc/PID/task`.
-    pub(crate) fn of_thread(directory: &mut Directory, tid: u32) -> io::Result<Self> {
-        Self::parse(&directory.read(&format!("{tid}/stat"))?).ok_or_else(malformed)
+    /// Reads and parses the `stat` of one process or thread below `directory`: `/proc`, or a
+    /// `/proc/PID/task`.
+    pub(crate) fn below(directory: &mut Directory, id: u32) -> io::Result<Self> {
+        Self::parse(&directory.read(&format!("{id}/stat"))?).ok_or_else(malformed)
+    }
+
+    /// Reads and parses the `stat` of this process's main thread. That of the process has the same
+    /// but for the times, which the kernel adds up over all threads.
+    pub(crate) fn of_main_thread() -> io::Result<Self> {
+        Self::below(&mut Directory::open("/proc/self/task")?, std::process::id())
     }
 
     /// Parses `tid (name) state ppid ...`, fields numbered as in `proc_pid_stat(5)`. The name can
@@ -324,7 +331,7 @@ mod tests {
     fn files_below_a_directory_are_read() {
         let mut directory = Directory::open("/proc/self/task").unwrap();
         let tid = std::process::id();
-        let stat = Stat::of_thread(&mut directory, tid).unwrap();
+        let stat = Stat::below(&mut directory, tid).unwrap();
         assert_eq!(
             Status::of_thread(&mut directory, tid).unwrap().uids,
             Status::read(Path::new("/proc/self")).unwrap().uids
@@ -337,6 +344,11 @@ mod tests {
         assert_eq!(directory.link("exe").unwrap(), program.to_str().unwrap());
         assert!(directory.link("stat").is_err());
         assert!(stat.processor.is_some() && stat.policy.is_some());
+        let (main, own) = (Stat::of_main_thread().unwrap(), Stat::read(Path::new("/proc/self")).unwrap());
+        assert_eq!(
+            (main.name, main.parent_pid, main.start_ticks),
+            (own.name, own.parent_pid, own.start_ticks)
+        );
     }
 
     #[test]

@@ -146,7 +146,7 @@ pub(crate) fn info(tid: u32, capture_signal: Option<i32>) -> ThreadInfo {
 /// Why the capture signal must not be sent to a thread; `None` if it may be.
 pub(crate) fn skip_reason(tid: u32, capture_signal: Option<i32>) -> Option<String> {
     let mut reader = Reader::new(None, capture_signal).ok()?;
-    let stat = Stat::of_thread(reader.directory(), tid).ok()?;
+    let stat = Stat::below(reader.directory(), tid).ok()?;
     let call = reader.directory().read(&format!("{tid}/syscall")).map(|text| syscalls::parse(&text));
     reader.skip_reason(tid, &stat, call.as_ref().ok().copied().flatten(), call.is_err())
 }
@@ -177,7 +177,7 @@ impl Reader {
         {
             return Some((Box::new(self.unchanged(rest, known)), Some(*known)));
         }
-        let stat = match Stat::of_thread(self.directory(), tid) {
+        let stat = match Stat::below(self.directory(), tid) {
             Ok(stat) => stat,
             Err(error) if has_ended(&error) => return None,
             // The thread exists but cannot be read (no free descriptor, for example): it stays
