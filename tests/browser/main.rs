@@ -95,9 +95,16 @@ impl Page {
 
     /// How many of the elements that a selector finds are rendered.
     fn visible(&self, selector: &str) -> u64 {
-        self.number(&format!(
-            "[...document.querySelectorAll({selector:?})].filter((one) => one.checkVisibility()).length"
-        ))
+        self.number(&Self::rendered(selector))
+    }
+
+    /// Waits until this many of them are: the page may not have handled the last click or key yet.
+    fn wait_for_visible(&self, selector: &str, count: u64) {
+        self.browser.wait_until(&format!("{} === {count}", Self::rendered(selector)));
+    }
+
+    fn rendered(selector: &str) -> String {
+        format!("[...document.querySelectorAll({selector:?})].filter((one) => one.checkVisibility()).length")
     }
 
     fn screenshot(&self, name: &str) {
@@ -158,41 +165,48 @@ fn filters(page: &Page) {
     let browser = &page.browser;
     let all = page.visible("details.group");
     browser.write("#filter", "wait_for_orders");
-    assert_eq!(page.visible("details.group"), 1, "a thread is found by its function");
+    // A thread is found by its function.
+    page.wait_for_visible("details.group", 1);
     assert_eq!(browser.text("details.group:not(.out) .title"), "20 threads with the same stack");
     assert_eq!(browser.value("document.querySelector('#matches').value"), format!("1 of {all} groups"));
     // As a user replaces text: select everything, then type.
     browser.write("#filter", "\u{e009}a\u{e000}<SCRIPT>alert");
-    assert_eq!(page.visible("details.group"), 1, "a thread is found by its name in any case");
+    // A thread is found by its name, in any case.
+    browser.wait_until("document.querySelector('#filter').value === '<SCRIPT>alert'");
+    page.wait_for_visible("details.group", 1);
     browser.write("#filter", "\u{e009}a\u{e000}password");
-    assert_eq!((page.visible("details.config"), page.visible("details.config tr")), (1, 1), "an option");
+    // An option is found by its name.
+    page.wait_for_visible("details.config", 1);
+    page.wait_for_visible("details.config tr", 1);
     browser.write("#filter", "\u{e009}a\u{e000}\u{e003}");
-    assert_eq!(page.visible("details.group"), all);
+    page.wait_for_visible("details.group", all);
     browser.click("#state");
     browser.write("#state", "waiting\u{e007}");
     browser.wait_until("document.querySelector('#state').value === 'waiting'");
-    assert_eq!(page.visible("details.group"), 2, "two groups of tasks wait");
+    // Two groups of tasks wait.
+    page.wait_for_visible("details.group", 2);
     browser.write("#state", "all\u{e007}");
     browser.wait_until("document.querySelector('#state').value === ''");
-    assert_eq!(page.visible("details.group"), all);
+    page.wait_for_visible("details.group", all);
 }
 
 fn unfolds(page: &Page) {
     let browser = &page.browser;
     browser.click("#fold");
-    assert_eq!(page.visible(".stack"), page.visible("section > .stack"), "all groups are folded");
-    let folded = page.visible(".stack");
+    // All groups are folded.
+    let folded = page.visible("section > .stack");
+    page.wait_for_visible(".stack", folded);
     let summary = "details.group[data-states] > summary";
     browser.click(summary);
-    assert_eq!(page.visible(".stack"), folded + 1, "a click unfolds one");
+    page.wait_for_visible(".stack", folded + 1);
     browser.click(summary);
-    assert_eq!(page.visible(".stack"), folded);
+    page.wait_for_visible(".stack", folded);
     browser.click("#unfold");
-    assert_eq!(page.visible("details.group[open]"), page.visible("details.group"));
+    page.wait_for_visible("details.group[open]", page.visible("details.group"));
     // A finding expands the threads and tasks it refers to, each time it is clicked.
     for _ in 0..2 {
         browser.click("#fold");
-        assert_eq!(page.visible("details.group[open]"), 0);
+        page.wait_for_visible("details.group[open]", 0);
         browser.click(".findings .warning a");
         browser.wait_until("document.querySelector(location.hash)?.closest('details').open");
         browser.wait_until(TARGET_IS_IN_VIEW);
@@ -220,22 +234,16 @@ fn mark_frame(page: &Page) {
 
 fn zooms(page: &Page) {
     mark_frame(page);
+    let browser = &page.browser;
     // In a fluid drawing the widths of frames are percentages of the whole.
-    let width = |of: &str| {
-        let width = page
-            .browser
-            .value(&format!("document.querySelector('.flame {of}').getBoundingClientRect().width"));
-        width.as_f64().expect("a number")
-    };
-    let rect = "[data-test=orders] rect";
-    let whole = page.browser.value("Number(document.querySelector('.flame #frames').getAttribute('width'))");
-    let (whole, before) = (whole.as_f64().expect("a number"), width(rect));
+    let width = "document.querySelector('.flame [data-test=orders] rect').getBoundingClientRect().width";
+    let whole = "Number(document.querySelector('.flame #frames').getAttribute('width'))";
+    let [before, whole] = [width, whole].map(|of| browser.value(of).as_f64().expect("a number"));
     assert!(before > 0.0 && before < 0.9 * whole, "{before} of {whole}");
-    page.browser.click(".flame [data-test=orders]");
-    assert!(width(rect) > 0.9 * whole, "a click zooms");
-    page.browser.click(".flame #unzoom");
-    let after = width(rect);
-    assert!((after - before).abs() < 1.0, "and is taken back: {before}, {after}");
+    browser.click(".flame [data-test=orders]");
+    browser.wait_until(&format!("{width} > 0.9 * {whole}"));
+    browser.click(".flame #unzoom");
+    browser.wait_until(&format!("Math.abs({width} - {before}) < 1"));
 }
 
 fn searches(page: &Page) {
@@ -243,10 +251,12 @@ fn searches(page: &Page) {
     assert_eq!(browser.text(".flame #matched"), "");
     browser.click(".flame #search");
     browser.answer("wait_for_orders");
+    browser.wait_until("document.querySelector('.flame #matched').textContent");
     let share = browser.text(".flame #matched");
     assert!(share.starts_with("Matched: ") && share != "Matched: 0.0%", "{share}");
     browser.click(".flame #search");
-    assert_eq!(page.visible(".flame #matched"), 0, "a second click takes it back");
+    // A second click takes it back.
+    page.wait_for_visible(".flame #matched", 0);
 
     // The page does not replace the browser's own search.
     browser.press(&['\u{e009}', 'f']);
