@@ -11,6 +11,7 @@ use crate::reporter::{self, Plan, Style};
 use crate::section::added;
 use crate::section::generator::Generator;
 use crate::section::panics;
+use crate::sinks::Stderr;
 use crate::sys::own_threads;
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Outbox, Request};
@@ -213,11 +214,12 @@ impl Builder {
         let (outbox, inbox) = trigger::open(Some(number))
             .map_err(|error| Error::system(&format!("could not handle {name}"), error))?;
         let outbox = Arc::new(outbox);
+        let stderr = Stderr::new();
         let plan = Plan::new(self.identity, self.sections, self.groups);
         let reporters_outbox = Arc::clone(&outbox);
         own_threads::spawn(own_threads::REPORTER, move || {
             capture::shield_thread(Some(number));
-            reporter::serve(inbox, &reporters_outbox, &plan, &name, style);
+            reporter::serve(inbox, &reporters_outbox, &plan, stderr, &name, style);
         })
         .map_err(|error| Error::system("could not start the reporter's thread", error))?;
         *installed = Some(Installed { pid: std::process::id(), outbox: Arc::clone(&outbox) });

@@ -8,6 +8,7 @@ mod agreement;
 mod at_rest;
 mod builds;
 mod captured;
+mod closing;
 mod deadlock;
 mod demo;
 mod exhausted;

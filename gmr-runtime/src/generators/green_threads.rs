@@ -105,10 +105,11 @@ fn polled<'a>(
     tids.sort_unstable();
     tids.dedup();
     let signal = capture::signal();
-    let threads: Vec<ThreadInfo> =
-        sys::with_files(|| tids.iter().map(|tid| threads::info(*tid, signal)).collect());
-    let trace = |thread: &ThreadInfo| Arc::new(sys::with_files(|| capture::trace(thread, modules)));
-    let traces: Vec<Arc<Trace>> = threads.iter().map(trace).collect();
+    // All threads first: a signalled thread shows up as running.
+    let traces: Vec<Arc<Trace>> = sys::with_files(|| {
+        let threads: Vec<ThreadInfo> = tids.iter().map(|tid| threads::info(*tid, signal)).collect();
+        threads.iter().map(|thread| Arc::new(capture::trace(thread, modules))).collect()
+    });
     let trace = |tid: u32| tids.binary_search(&tid).ok().map(|index| Arc::clone(&traces[index]));
     let inside = polls.into_iter().filter(|(task, poll)| task.is_in(*poll));
     inside.filter_map(|(task, poll)| Some((task.id, trace(poll.tid)?))).collect()

@@ -11,7 +11,7 @@ mod threads;
 use std::time::Duration;
 
 use crate::section::generator::Generator;
-use crate::{symbols, sys};
+use crate::symbols;
 
 pub(crate) use package::Identity;
 
@@ -23,9 +23,10 @@ const WITH_STACKS: Duration = symbols::DEADLINE.saturating_add(Duration::from_se
 /// The sections before Configuration, in the order in which they are shown.
 pub(crate) fn before_configuration(identity: Identity) -> [Generator; 4] {
     [
-        Generator::new("Package", move || sys::with_files(|| package::generate(&identity))),
-        Generator::new("Threads", || sys::with_files(threads::generate)).with_timeout(WITH_STACKS),
+        Generator::new("Package", move || package::generate(&identity)).with_own_files(),
+        Generator::new("Threads", threads::generate).with_own_files().with_timeout(WITH_STACKS),
+        // It polls tasks, which may use the program's descriptors.
         Generator::new("Green Threads", green_threads::generate).with_timeout(WITH_STACKS),
-        Generator::new("Processes", || sys::with_files(processes::generate)),
+        Generator::new("Processes", processes::generate).with_own_files(),
     ]
 }

@@ -29,8 +29,14 @@ pub(crate) struct Style {
 }
 
 /// The reporter's loop. It returns after [`Request::Stop`].
-pub(crate) fn serve(mut inbox: Inbox, outbox: &Arc<Outbox>, plan: &Plan, signal_name: &str, style: Style) {
-    let mut stderr = Stderr::default();
+pub(crate) fn serve(
+    mut inbox: Inbox,
+    outbox: &Arc<Outbox>,
+    plan: &Plan,
+    mut stderr: Stderr,
+    signal_name: &str,
+    style: Style,
+) {
     let mut last = 0;
     let mut pending = Pending::default();
     loop {
@@ -38,7 +44,7 @@ pub(crate) fn serve(mut inbox: Inbox, outbox: &Arc<Outbox>, plan: &Plan, signal_
         let batch = pending.next_batch();
         if let Some(trigger) = batch.trigger(signal_name) {
             let notes = stderr.take_loss().map(|loss| loss_note(last, &loss));
-            let mut stream = (!batch.signals.is_empty()).then(|| Stream::new(style.format, style.detail));
+            let mut stream = (batch.signals > 0).then(|| Stream::new(style.format, style.detail));
             let report = make(plan, trigger, notes.into_iter().collect(), |piece| {
                 if let Some(stream) = &mut stream {
                     stderr.write(&stream.piece(&piece));
@@ -93,7 +99,9 @@ struct Pending {
 /// The requests that one report answers.
 #[derive(Default)]
 struct Batch {
-    signals: Vec<Option<Sender>>,
+    signals: u64,
+    /// The sender of the last signal.
+    sender: Option<Sender>,
     captures: Vec<Reply<Arc<Report>>>,
     deferred: Vec<Deferred>,
 }
@@ -102,7 +110,10 @@ impl Pending {
     fn add(&mut self, requests: Vec<Request>) {
         for request in requests {
             match request {
-                Request::Signal { sender } => self.batch.signals.push(sender),
+                Request::Signals { count, sender } => {
+                    self.batch.signals += count;
+                    self.batch.sender = sender;
+                }
                 Request::Capture(reply) => self.batch.captures.push(reply),
                 Request::Deferred(deferred) => self.batch.deferred.push(deferred),
                 Request::Replied => self.replying = None,
@@ -128,10 +139,10 @@ impl Batch {
     /// The trigger to write into the heading: the last signal, if there is any. `None` if no report
     /// is wanted.
     fn trigger(&self, signal_name: &str) -> Option<Trigger> {
-        let by_signal = self.signals.last().map(|sender| Trigger::Signal {
+        let by_signal = self.signals.checked_sub(1).map(|coalesced| Trigger::Signal {
             name: signal_name.to_owned(),
-            sender: sender.clone(),
-            coalesced: self.signals.len() as u64 - 1,
+            sender: self.sender.clone(),
+            coalesced,
         });
         let by_call = !self.captures.is_empty() || !self.deferred.is_empty();
         by_signal.or_else(|| by_call.then_some(Trigger::Api))
@@ -287,7 +298,8 @@ mod tests {
         };
         let reporters = Arc::clone(&outbox);
         let reporter = std::thread::spawn(move || {
-            serve(inbox, &reporters, &Plan { parts: Vec::new() }, "SIGUSR2", Style::default());
+            let plan = Plan { parts: Vec::new() };
+            serve(inbox, &reporters, &plan, Stderr::new(), "SIGUSR2", Style::default());
         });
 
         let (called, is_called) = mpsc::channel();
@@ -320,7 +332,7 @@ mod tests {
     fn a_signal_is_the_trigger_of_a_report_for_several() {
         let mut pending = Pending::default();
         let (reply, _answer) = channel();
-        let signal = || Request::Signal { sender: None };
+        let signal = || Request::Signals { count: 1, sender: None };
         pending.add(vec![signal(), Request::Capture(reply), signal()]);
         let expected = Trigger::Signal { name: "SIGUSR2".into(), sender: None, coalesced: 1 };
         assert_eq!(pending.next_batch().trigger("SIGUSR2"), Some(expected));

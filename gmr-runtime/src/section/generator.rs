@@ -18,6 +18,9 @@ pub(crate) struct Generator {
     /// Lower comes first.
     pub(crate) order: i32,
     pub(crate) timeout: Duration,
+    /// Whether it runs on a thread with a descriptor table of its own: true of gmr's own sections
+    /// that read files and run no code of the program.
+    pub(super) own_files: bool,
     generate: Box<dyn Fn() -> Output + Send + Sync>,
     claimed: AtomicBool,
     run: Mutex<Option<Run>>,
@@ -43,6 +46,7 @@ impl Generator {
             title: title.into(),
             order: 0,
             timeout: DEFAULT_TIMEOUT,
+            own_files: false,
             generate: Box::new(move || generate().into()),
             claimed: AtomicBool::new(false),
             run: Mutex::new(None),
@@ -52,6 +56,12 @@ impl Generator {
 
     pub(crate) fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Has it run on a thread with a descriptor table of its own.
+    pub(crate) fn with_own_files(mut self) -> Self {
+        self.own_files = true;
         self
     }
 

@@ -17,7 +17,7 @@ use crate::capture::{self, Address, Trace};
 use crate::mask;
 use crate::model::{Content, Frame, Panicked, Stack};
 use crate::symbols::{self, Symbolized};
-use crate::sys::{Modules, own_threads};
+use crate::sys::{self, Modules, own_threads};
 
 thread_local! {
     /// Set while the thread runs a generator.
@@ -156,8 +156,9 @@ impl Caught {
     /// are left out. Resolving symbols reads files, and may take up to [`symbols::DEADLINE`].
     pub(super) fn into_output(self) -> Output {
         let trace = Trace { frames: self.frames.into(), ..Trace::default() };
-        let Symbolized { stacks, frames, .. } =
-            symbols::symbolize(&[trace], &Modules::load(), symbols::DEADLINE);
+        let Symbolized { stacks, frames, .. } = sys::with_files(|| {
+            symbols::symbolize(std::slice::from_ref(&trace), &Modules::load(), symbols::DEADLINE)
+        });
         let indices = stacks.iter().flat_map(|stack| &*stack.frames);
         let frames: Vec<Frame> = indices.map(|&index| frames[index as usize].clone()).collect();
         let frames = section_frames(&frames).to_vec();

@@ -1,9 +1,11 @@
 //! Runs generators in isolation from the report: off the reporter's thread, each with a deadline,
 //! and all within a total.
 //!
-//! While all goes well, they run one after the other on one thread. When a generator takes longer
-//! than `HEAD_START`, the next one starts on another thread. So a healthy report costs the program
-//! one short-lived thread, and each stuck generator delays the others by `HEAD_START`.
+//! While all goes well, they run one after the other on two threads: one for gmr's own sections that
+//! read files, in a descriptor table of its own, and one for the program's functions, in the
+//! program's. When a generator takes longer than `HEAD_START`, the next one starts on another
+//! thread. So a healthy report costs the program two short-lived threads, and each stuck generator
+//! delays the others by `HEAD_START`.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -124,6 +126,7 @@ struct Done {
 /// A thread that runs generators until this handle is dropped.
 struct Worker {
     jobs: Sender<Job>,
+    own_files: bool,
 }
 
 struct Job {
@@ -206,7 +209,9 @@ impl<'a> Runner<'a> {
     /// Gives a claimed generator to a worker.
     fn assign(&mut self, index: usize) -> State {
         let generator = &self.generators[index];
-        let worker = match self.idle.pop().map_or_else(Worker::spawn, Ok) {
+        let idle = self.idle.iter().position(|worker| worker.own_files == generator.own_files);
+        let idle = idle.map(|index| self.idle.swap_remove(index));
+        let worker = match idle.map_or_else(|| Worker::spawn(generator.own_files), Ok) {
             Ok(worker) => worker,
             Err(error) => {
                 generator.release();
@@ -262,6 +267,7 @@ impl<'a> Runner<'a> {
         let (take_stack, events) = (self.take_stack, self.event_sender.clone());
         let spawned = own_threads::spawn("gmr section", move || {
             capture::shield_thread(None);
+            sys::separate_files();
             // This fails if the report has been finished without it.
             let _ = events.send(Event::Stack { index, stack: take_stack(run.tid, timeout) });
         });
@@ -343,18 +349,21 @@ fn finished(output: impl Into<Output>) -> State {
 }
 
 impl Worker {
-    fn spawn() -> std::io::Result<Self> {
+    fn spawn(own_files: bool) -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         own_threads::spawn("gmr section", move || {
             // Without a reporter, this thread inherits the signal mask of the program's thread that
             // requested the report.
             capture::shield_thread(None);
+            if own_files {
+                sys::separate_files();
+            }
             let tid = sys::current_tid();
             for job in inbox {
                 job.run(tid);
             }
         })?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, own_files })
     }
 }
 

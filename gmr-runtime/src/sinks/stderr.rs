@@ -4,13 +4,17 @@
 //! The other end may not be read. What cannot be written within a deadline is dropped and counted,
 //! so that the reporter never blocks here for longer. It does not change whether the descriptor is
 //! blocking.
+//!
+//! A program may close descriptor 2, and its next file then gets that number: a database, or the
+//! connection of a client. Nothing is written to such a file ([`is_programs_own`]).
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, ReadWriteFlags};
+use rustix::fs::{FileType, OFlags};
+use rustix::io::{Errno, FdFlags, ReadWriteFlags};
 
 /// How long to wait for a single byte to go out before the rest is dropped. A busy reader, such as
 /// a log collector or a terminal over a slow line, reads within this time; a stopped one never
@@ -22,20 +26,32 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const CHUNK: usize = 4096;
 
 /// The sink.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stderr {
+    /// The file that descriptor 2 was when this was made, if there was one.
+    origin: Option<Identity>,
     /// The reason, while the rest of a report is being dropped.
     closed: Option<String>,
     lost: u64,
 }
 
+/// Which file a descriptor refers to: its device and inode.
+type Identity = (u64, u64);
+
 impl Stderr {
+    /// The sink for the standard error of now. To be made while the program starts.
+    pub(crate) fn new() -> Self {
+        Self { origin: status(rustix::stdio::stderr()).map(|(identity, _)| identity), closed: None, lost: 0 }
+    }
+
     /// Writes all of `bytes`, or as much as goes out in time. After a loss, everything is dropped
     /// until [`take_loss`](Self::take_loss).
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         if self.closed.is_some() {
             self.lost += bytes.len() as u64;
-        } else if let Err(Stopped { written, reason }) = write_all(rustix::stdio::stderr(), bytes, TIMEOUT) {
+        } else if let Err(Stopped { written, reason }) =
+            write_all(rustix::stdio::stderr(), self.origin, bytes, TIMEOUT)
+        {
             self.lost += (bytes.len() - written) as u64;
             self.closed = Some(reason);
         }
@@ -53,10 +69,21 @@ struct Stopped {
     reason: String,
 }
 
-fn write_all(fd: BorrowedFd<'_>, bytes: &[u8], timeout: Duration) -> Result<(), Stopped> {
+/// Writes to a descriptor that was `origin` once.
+fn write_all(
+    fd: BorrowedFd<'_>,
+    origin: Option<Identity>,
+    bytes: &[u8],
+    timeout: Duration,
+) -> Result<(), Stopped> {
     let mut written = 0;
     let mut last_progress = Instant::now();
     while written < bytes.len() {
+        // Before each write: the program may close it while this waits.
+        if is_programs_own(fd, origin) {
+            let reason = "descriptor 2 is a file that the program has opened for itself".to_owned();
+            return Err(Stopped { written, reason });
+        }
         match write_some(fd, &bytes[written..], timeout.saturating_sub(last_progress.elapsed())) {
             Ok(count) if count > 0 => {
                 written += count;
@@ -112,7 +139,33 @@ const CURRENT_POSITION: u64 = u64::MAX;
 
 /// A regular file takes any size, and `poll` always says that it is writable.
 fn is_file(fd: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstat(fd).is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file())
+    status(fd).is_some_and(|(_, kind)| kind.is_file())
+}
+
+fn status(fd: BorrowedFd<'_>) -> Option<(Identity, FileType)> {
+    let stat = rustix::fs::fstat(fd).ok()?;
+    #[allow(clippy::useless_conversion, reason = "the type depends on the platform")]
+    let device = u64::try_from(stat.st_dev).ok()?;
+    Some(((device, stat.st_ino), FileType::from_raw_mode(stat.st_mode)))
+}
+
+/// Whether the descriptor, which was `origin` once, is now a file that the program has opened for
+/// itself.
+///
+/// The program may redirect its standard error at any time. It does so with `dup2`, which leaves
+/// the new descriptor open across `exec`, or by opening a log for writing when 2 is the next free
+/// number (`freopen`). So another file is the program's own if
+/// - it is closed on `exec`, as all files that std and most libraries open for themselves are; or
+/// - it is a regular file that is open for reading as well, as a log is not.
+fn is_programs_own(fd: BorrowedFd<'_>, origin: Option<Identity>) -> bool {
+    let Some((identity, kind)) = status(fd) else { return false };
+    if Some(identity) == origin {
+        return false;
+    }
+    let is_closed_on_exec = rustix::io::fcntl_getfd(fd).is_ok_and(|flags| flags.contains(FdFlags::CLOEXEC));
+    let is_readable =
+        || rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::RDWR);
+    is_closed_on_exec || (kind.is_file() && is_readable())
 }
 
 #[cfg(test)]
@@ -128,12 +181,41 @@ mod tests {
     const SOON: Duration = Duration::from_millis(50);
     const LATE: Duration = Duration::from_mins(1);
 
+    fn origin(fd: &impl AsFd) -> Option<Identity> {
+        status(fd.as_fd()).map(|(identity, _)| identity)
+    }
+
+    #[test]
+    fn another_file_is_the_programs_own_unless_it_is_a_redirection() {
+        let directory = std::env::temp_dir().join(format!("gmr-own-{}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        let path = directory.join("file");
+        let stderr = File::open("/dev/null").unwrap();
+        let own = File::options().create(true).append(true).open(&path).unwrap();
+        let is_own = |fd: &dyn AsFd| is_programs_own(fd.as_fd(), origin(&stderr));
+        assert!(is_own(&own), "closed on exec");
+        // As `dup2` makes them.
+        let inherited = |file: &File| {
+            let fd = rustix::io::dup(file).unwrap();
+            rustix::io::fcntl_setfd(&fd, FdFlags::empty()).unwrap();
+            fd
+        };
+        assert!(!is_own(&inherited(&own)), "a log");
+        let database = File::options().read(true).write(true).open(&path).unwrap();
+        assert!(is_own(&inherited(&database)), "open for reading as well");
+        assert!(!is_own(&inherited(&File::options().read(true).write(true).open("/dev/null").unwrap())));
+        assert!(!is_programs_own(database.as_fd(), origin(&database)), "the same file as before");
+        let stopped = write_all(own.as_fd(), origin(&stderr), b"text", LATE).unwrap_err();
+        assert_eq!((stopped.written, own.metadata().unwrap().len()), (0, 0));
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
     #[test]
     fn a_slow_reader_gets_all_of_it() {
         let (mut reader, writer) = io::pipe().unwrap();
         let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         let expected = bytes.clone();
-        let writing = thread::spawn(move || write_all(writer.as_fd(), &bytes, LATE));
+        let writing = thread::spawn(move || write_all(writer.as_fd(), origin(&writer), &bytes, LATE));
         let mut read = Vec::new();
         reader.read_to_end(&mut read).unwrap();
         assert_eq!(writing.join().unwrap(), Ok(()));
@@ -144,7 +226,7 @@ mod tests {
     fn a_full_pipe_times_out() {
         let (mut reader, writer) = io::pipe().unwrap();
         let bytes = vec![b'x'; 1_000_000];
-        let stopped = write_all(writer.as_fd(), &bytes, SOON).unwrap_err();
+        let stopped = write_all(writer.as_fd(), origin(&writer), &bytes, SOON).unwrap_err();
         assert!(stopped.reason.contains("stderr was not read for 0.05 s"), "{stopped:?}");
         drop(writer);
         let mut read = Vec::new();
@@ -158,7 +240,8 @@ mod tests {
         for nonblocking in [false, true] {
             let (_reader, writer) = UnixStream::pair().unwrap();
             writer.set_nonblocking(nonblocking).unwrap();
-            let stopped = write_all(writer.as_fd(), &vec![b'x'; 4_000_000], SOON).unwrap_err();
+            let stopped =
+                write_all(writer.as_fd(), origin(&writer), &vec![b'x'; 4_000_000], SOON).unwrap_err();
             assert!(stopped.written > 0 && stopped.reason.contains("was not read"), "{stopped:?}");
         }
     }
@@ -167,11 +250,11 @@ mod tests {
     fn a_closed_end_is_reported() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let stopped = write_all(writer.as_fd(), b"text", LATE).unwrap_err();
+        let stopped = write_all(writer.as_fd(), origin(&writer), b"text", LATE).unwrap_err();
         assert_eq!(stopped.written, 0);
         assert!(stopped.reason.starts_with("write failed: "), "{stopped:?}");
         let read_only = File::open("/dev/null").unwrap();
-        assert!(write_all(read_only.as_fd(), b"text", LATE).is_err());
+        assert!(write_all(read_only.as_fd(), origin(&read_only), b"text", LATE).is_err());
     }
 
     #[test]
@@ -180,8 +263,8 @@ mod tests {
         let mut file = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let bytes = vec![b'x'; 100_000];
-        write_all(file.as_fd(), b"first ", LATE).unwrap();
-        write_all(file.as_fd(), &bytes, LATE).unwrap();
+        write_all(file.as_fd(), origin(&file), b"first ", LATE).unwrap();
+        write_all(file.as_fd(), origin(&file), &bytes, LATE).unwrap();
         file.rewind().unwrap();
         let mut text = String::new();
         file.read_to_string(&mut text).unwrap();
@@ -190,7 +273,7 @@ mod tests {
 
     #[test]
     fn after_a_loss_everything_is_dropped_until_the_loss_is_taken() {
-        let mut sink = Stderr { closed: Some("gone".into()), lost: 7 };
+        let mut sink = Stderr { origin: None, closed: Some("gone".into()), lost: 7 };
         sink.write(b"abc");
         assert_eq!(sink.take_loss(), Some((10, "gone".into())));
         assert_eq!(sink.take_loss(), None);

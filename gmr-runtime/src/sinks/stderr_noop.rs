@@ -10,6 +10,11 @@ pub(crate) struct Stderr {
 }
 
 impl Stderr {
+    /// The sink.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
     /// Writes all of `bytes`, or counts them as lost.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         if std::io::stderr().write_all(bytes).is_err() {

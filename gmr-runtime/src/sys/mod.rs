@@ -24,8 +24,10 @@ pub(crate) mod mutation;
 pub(crate) mod own_threads;
 #[cfg(target_os = "linux")]
 pub(crate) mod procfs;
+#[cfg(target_os = "linux")]
+pub(crate) mod report_signal;
 pub(crate) mod timed_mutex;
 
 #[cfg(unix)]
 pub(crate) use platform::sender;
-pub(crate) use platform::{Module, Modules, current_tid, has_embassy, with_files};
+pub(crate) use platform::{Module, Modules, current_tid, has_embassy, separate_files, with_files};

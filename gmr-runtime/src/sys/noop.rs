@@ -16,6 +16,9 @@ pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
     run()
 }
 
+/// Does nothing: the thread uses the program's descriptor table.
+pub(crate) fn separate_files() {}
+
 /// Always `None`: the sender is not known.
 #[cfg(unix)]
 pub(crate) fn sender(_info: &libc::siginfo_t) -> Option<(u32, u32)> {

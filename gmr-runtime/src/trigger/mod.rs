@@ -2,6 +2,7 @@
 //! report itself.
 
 pub(crate) mod reply;
+#[cfg_attr(all(unix, not(target_os = "linux")), path = "signal_pipe.rs")]
 #[cfg_attr(not(unix), path = "noop.rs")]
 mod signal;
 pub(crate) mod signals_by_name;
@@ -18,9 +19,10 @@ pub(crate) use signal::{Inbox, Outbox, open};
 /// A message to the reporter.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// A signal has arrived.
-    Signal {
-        /// The sender, if the kernel knows it.
+    /// Signals have arrived.
+    Signals {
+        count: u64,
+        /// The sender of the last one, if the kernel knows it.
         sender: Option<model::Sender>,
     },
     /// A thread of the program waits for a report.

@@ -38,5 +38,5 @@ impl Inbox {
     }
 
     /// Nothing to close.
-    pub(crate) fn close(&self) {}
+    pub(crate) fn close(&mut self) {}
 }

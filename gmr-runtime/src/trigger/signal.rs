@@ -1,54 +1,48 @@
 //! The report signal, and the inbox that it shares with the program's own requests.
 //!
-//! The handler is signal-hook's: it copies the siginfo into a slot and writes a byte into a socket
-//! pair. A byte in the same socket pair wakes the reporter for the program's own requests, so that
-//! one thread waits for both on one descriptor.
+//! One thread waits for both, on one futex word: neither needs a descriptor.
 
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{self, Receiver, Sender};
-
-use signal_hook::iterator::backend::SignalDelivery;
-use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 
 use super::Request;
 use crate::model;
 use crate::sys;
+use crate::sys::report_signal::{Arrivals, Registration, Signals, register};
 
 /// The reporter's end.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    delivery: SignalDelivery<UnixStream, WithRawSiginfo>,
+    arrivals: Arc<Arrivals>,
+    registration: Option<Registration>,
     requests: Receiver<Request>,
 }
 
 /// The triggers' end.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    wake: UnixStream,
+    arrivals: Arc<Arrivals>,
     requests: Sender<Request>,
 }
 
 /// Makes the inbox, and has `signal` delivered to it.
 ///
 /// # Errors
-/// The operating system refused the descriptors or the handler.
+/// The operating system refused the handler.
 pub(crate) fn open(signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
-    let (read, write) = UnixStream::pair()?;
-    let wake = write.try_clone()?;
-    // A full socket holds enough wakes. A trigger must not wait until the reporter has read them.
-    wake.set_nonblocking(true)?;
-    let delivery = SignalDelivery::with_pipe(read, write, WithRawSiginfo, signal)?;
+    let arrivals = Arc::new(Arrivals::new());
+    let registration = signal.map(|signal| register(signal, &arrivals)).transpose()?;
     let (sender, requests) = mpsc::channel();
-    Ok((Outbox { wake, requests: sender }, Inbox { delivery, requests }))
+    let outbox = Outbox { arrivals: Arc::clone(&arrivals), requests: sender };
+    Ok((outbox, Inbox { arrivals, registration, requests }))
 }
 
 impl Outbox {
     /// Sends a request to the reporter. False if the reporter has ended.
     pub(crate) fn send(&self, request: Request) -> bool {
         let sent = self.requests.send(request).is_ok();
-        // The only likely failure is a full socket, in which a wake is waiting already.
-        let _ = (&self.wake).write(&[1]);
+        self.arrivals.announce();
         sent
     }
 }
@@ -57,49 +51,49 @@ impl Inbox {
     /// Waits for a request, and returns all that have arrived.
     pub(crate) fn wait(&mut self) -> Vec<Request> {
         loop {
+            // Before looking: what arrives later changes the word, and ends the wait at once.
+            let seen = self.arrivals.seen();
             let requests = self.arrived();
             if !requests.is_empty() {
                 return requests;
             }
-            match self.delivery.get_read_mut().read(&mut [0]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The handler and the outbox hold the other end, so it is closed when no trigger is
-                // left. Any other error would recur at once.
-                Ok(0) | Err(_) => return vec![Request::Stop],
-                Ok(_) => {}
-            }
+            self.arrivals.wait(seen);
         }
     }
 
     fn arrived(&mut self) -> Vec<Request> {
-        // This drains the socket first: what arrives later leaves a new byte in it.
-        let signals = self.delivery.pending().map(|info| Request::Signal { sender: sender(&info) });
-        let mut requests: Vec<Request> = signals.collect();
-        requests.extend(self.requests.try_iter());
-        requests
+        let Signals { count, sender } = self.arrivals.take();
+        let mut requests = Vec::new();
+        if count > 0 {
+            requests.push(Request::Signals { count, sender: sender.map(described) });
+        }
+        loop {
+            match self.requests.try_recv() {
+                Ok(request) => requests.push(request),
+                Err(TryRecvError::Empty) => return requests,
+                // No trigger is left but the signal. Without that, there will be no request.
+                Err(TryRecvError::Disconnected) => {
+                    if self.registration.is_none() {
+                        requests.push(Request::Stop);
+                    }
+                    return requests;
+                }
+            }
+        }
     }
 
     /// Handles no more signals. The signal is ignored from now on: with its default action, the
     /// next one would terminate the process.
-    pub(crate) fn close(&self) {
-        self.delivery.handle().close();
+    pub(crate) fn close(&mut self) {
+        self.registration = None;
     }
 }
 
-fn sender(info: &libc::siginfo_t) -> Option<model::Sender> {
-    let (pid, uid) = sys::sender(info)?;
-    Some(described(pid, uid))
-}
-
-#[cfg(target_os = "linux")]
-fn described(pid: u32, uid: u32) -> model::Sender {
+fn described((pid, uid): (u32, u32)) -> model::Sender {
     use crate::sys::procfs::{Stat, user_name};
-    // Usually the sender has exited by now, as `kill` does.
-    let stat = Stat::read(&std::path::Path::new("/proc").join(pid.to_string()));
-    model::Sender { pid, uid, user: user_name(uid), command: stat.ok().map(|stat| stat.name) }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn described(pid: u32, uid: u32) -> model::Sender {
-    model::Sender { pid, uid, user: None, command: None }
+    let (user, stat) = sys::with_files(|| {
+        // Usually the sender has exited by now, as `kill` does.
+        (user_name(uid), Stat::read(&std::path::Path::new("/proc").join(pid.to_string())))
+    });
+    model::Sender { pid, uid, user, command: stat.ok().map(|stat| stat.name) }
 }

@@ -1,50 +1,76 @@
-//! File descriptors for a report about a process that has run out of them.
+//! A descriptor table of gmr's own for the threads that read files.
 //!
-//! Leaked descriptors are one of the reasons to request a report, and reading `/proc` needs one. A
-//! thread can have a descriptor table of its own. Closing the inherited copies in it frees numbers
-//! without closing anything in the program's table.
+//! A program may close descriptors that it did not open, as daemons do: every number above 2. If
+//! gmr's file were among them, the program's next file would get its number, and gmr would read and
+//! close that one. So gmr opens files on threads that have their own table. The program cannot
+//! close what is in there, and gmr cannot close what is not. It also works in a process that has
+//! used up its descriptors: leaked ones are one of the reasons to request a report.
+//!
+//! No code of the program may run on such a thread: its descriptors are not in the table.
 
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::thread;
-
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
 use crate::sys::own_threads;
 
-/// Runs `run` where files can be opened: on this thread or, if the process has used up its
-/// descriptors, on a new thread with a descriptor table of its own.
-///
-/// That table holds no files of the program but the three standard ones, so a file that the program
-/// closes meanwhile really is closed.
+thread_local! {
+    /// Whether the thread has asked for its own table.
+    static SEPARATED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `run` on a thread with a descriptor table of its own: on this one if it has one, or else on
+/// a new one.
 pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
-    if !exhausted() {
+    if SEPARATED.get() {
         return run();
     }
     let result = thread::scope(|scope| {
-        let detached = || {
-            detach();
+        let separated = || {
+            separate_files();
             run()
         };
-        let thread = own_threads::spawn_scoped(scope, "gmr section", detached).ok()?;
+        let thread = own_threads::spawn_scoped(scope, "gmr files", separated).ok()?;
         thread.join().ok()
     });
-    // If there is no thread either, `run` gets as far as it can without descriptors.
+    // If there is no thread, `run` uses the program's table.
     result.unwrap_or_else(run)
 }
 
-fn exhausted() -> bool {
-    let opened = rustix::fs::open("/proc/self/task", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-    matches!(opened, Err(Errno::MFILE))
-}
-
-/// Gives the calling thread a descriptor table of its own that holds the three standard files only.
-fn detach() {
+/// Gives the calling thread, which must be one of gmr's own and own no descriptor, a table of its
+/// own. It holds the three standard files only, so a file that the program closes meanwhile really
+/// is closed. Threads that the calling thread starts share the table.
+///
+/// Kernels before 5.9 cannot do that: there, gmr's files are in the program's table.
+pub(crate) fn separate_files() {
+    SEPARATED.set(true);
     // SAFETY: CLOSE_RANGE_UNSHARE separates the table from the program's before it closes anything.
-    // The calling thread was started for this purpose and owns no descriptor; whatever it opens
-    // from here on is its own.
+    // The calling thread owns no descriptor; whatever it opens from here on is its own.
     unsafe {
         libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE)
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn a_file_is_in_a_table_that_the_program_does_not_share() {
+        let programs = File::open("/dev/null").unwrap();
+        let path = format!("/proc/thread-self/fd/{}", programs.as_raw_fd());
+        assert!(std::fs::read_link(&path).is_ok());
+        let (its, nested) = with_files(|| {
+            let here = thread::current().id();
+            (std::fs::read_link(&path).is_ok(), with_files(|| thread::current().id()) == here)
+        });
+        assert!(!its, "the program's file is not in it");
+        assert!(nested, "one table is enough");
+        assert!(std::fs::read_link(&path).is_ok(), "and is still open here");
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) mod siginfo;
 pub(crate) mod signal_masks;
 pub(crate) mod sockets;
 
-pub(crate) use descriptor_table::with_files;
+pub(crate) use descriptor_table::{separate_files, with_files};
 pub(crate) use linked::has_embassy;
 pub(crate) use modules::{Module, Modules};
 pub(crate) use siginfo::sender;

@@ -12,6 +12,7 @@ use object::NativeEndian;
 use object::elf;
 use object::pod;
 
+use super::descriptor_table::separate_files;
 use super::mapping::MappedBytes;
 use super::modules::{Module, build_id_in};
 use crate::sys::own_threads;
@@ -44,7 +45,10 @@ pub(crate) fn unwind_sections(module: &Module, with_eh_frame: bool) -> Vec<FileS
     }
     let module = module.clone();
     let (sender, receiver) = mpsc::channel();
-    let read = move || drop(sender.send(read(&module, with_eh_frame).unwrap_or_default()));
+    let read = move || {
+        separate_files();
+        drop(sender.send(read(&module, with_eh_frame).unwrap_or_default()));
+    };
     match own_threads::spawn("gmr-tables", read) {
         Ok(()) => receiver.recv_timeout(TIMEOUT).unwrap_or_default(),
         Err(_) => Vec::new(),

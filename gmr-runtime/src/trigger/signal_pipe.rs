@@ -1,0 +1,94 @@
+//! The report signal, and the inbox that it shares with the program's own requests, on Unix systems
+//! other than Linux.
+//!
+//! The handler is signal-hook's: it copies the siginfo into a slot and writes a byte into a socket
+//! pair. A byte in the same socket pair wakes the reporter for the program's own requests, so that
+//! one thread waits for both on one descriptor.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{self, Receiver, Sender};
+
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
+
+use super::Request;
+use crate::model;
+use crate::sys;
+
+/// The reporter's end.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    delivery: SignalDelivery<UnixStream, WithRawSiginfo>,
+    requests: Receiver<Request>,
+}
+
+/// The triggers' end.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    wake: UnixStream,
+    requests: Sender<Request>,
+}
+
+/// Makes the inbox, and has `signal` delivered to it.
+///
+/// # Errors
+/// The operating system refused the descriptors or the handler.
+pub(crate) fn open(signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
+    let (read, write) = UnixStream::pair()?;
+    let wake = write.try_clone()?;
+    // A full socket holds enough wakes. A trigger must not wait until the reporter has read them.
+    wake.set_nonblocking(true)?;
+    let delivery = SignalDelivery::with_pipe(read, write, WithRawSiginfo, signal)?;
+    let (sender, requests) = mpsc::channel();
+    Ok((Outbox { wake, requests: sender }, Inbox { delivery, requests }))
+}
+
+impl Outbox {
+    /// Sends a request to the reporter. False if the reporter has ended.
+    pub(crate) fn send(&self, request: Request) -> bool {
+        let sent = self.requests.send(request).is_ok();
+        // The only likely failure is a full socket, in which a wake is waiting already.
+        let _ = (&self.wake).write(&[1]);
+        sent
+    }
+}
+
+impl Inbox {
+    /// Waits for a request, and returns all that have arrived.
+    pub(crate) fn wait(&mut self) -> Vec<Request> {
+        loop {
+            let requests = self.arrived();
+            if !requests.is_empty() {
+                return requests;
+            }
+            match self.delivery.get_read_mut().read(&mut [0]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The handler and the outbox hold the other end, so it is closed when no trigger is
+                // left. Any other error would recur at once.
+                Ok(0) | Err(_) => return vec![Request::Stop],
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn arrived(&mut self) -> Vec<Request> {
+        // This drains the socket first: what arrives later leaves a new byte in it.
+        let signals =
+            self.delivery.pending().map(|info| Request::Signals { count: 1, sender: sender(&info) });
+        let mut requests: Vec<Request> = signals.collect();
+        requests.extend(self.requests.try_iter());
+        requests
+    }
+
+    /// Handles no more signals. The signal is ignored from now on: with its default action, the
+    /// next one would terminate the process.
+    pub(crate) fn close(&mut self) {
+        self.delivery.handle().close();
+    }
+}
+
+fn sender(info: &libc::siginfo_t) -> Option<model::Sender> {
+    let (pid, uid) = sys::sender(info)?;
+    Some(model::Sender { pid, uid, user: None, command: None })
+}
