@@ -12,7 +12,7 @@ use crate::section::added;
 use crate::section::generator::Generator;
 use crate::section::panics;
 use crate::sinks::Stderr;
-use crate::sys::own_threads;
+use crate::sys::{self, own_threads};
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Outbox, Request};
 use crate::views::{Detail, Format};
@@ -214,6 +214,7 @@ impl Builder {
         let (outbox, inbox) = trigger::open(Some(number))
             .map_err(|error| Error::system(&format!("could not handle {name}"), error))?;
         let outbox = Arc::new(outbox);
+        sys::remember_mask();
         let stderr = Stderr::new();
         let plan = Plan::new(self.identity, self.sections, self.groups);
         let reporters_outbox = Arc::clone(&outbox);

@@ -24,8 +24,15 @@ pub(super) fn generate() -> Output {
 #[allow(clippy::vec_box, reason = "as they are listed")]
 fn describe(threads: Vec<Box<ThreadInfo>>, own: &[(u32, &'static str)]) -> Output {
     let pid = std::process::id();
-    let mut threads: Vec<(Role, Box<ThreadInfo>)> =
-        threads.into_iter().map(|thread| (role(&thread, pid, own), thread)).collect();
+    let with_role = |mut thread: Box<ThreadInfo>| {
+        let role = role(&thread, pid, own);
+        if let Some((_, name)) = own.iter().find(|(tid, _)| *tid == thread.tid) {
+            // While one runs a section, the kernel has the program's name for it.
+            (*name).clone_into(&mut thread.name);
+        }
+        (role, thread)
+    };
+    let mut threads: Vec<(Role, Box<ThreadInfo>)> = threads.into_iter().map(with_role).collect();
     threads.sort_by_key(|(role, thread)| (rank(*role), thread.tid));
     let (roles, threads): (Vec<Role>, Vec<Box<ThreadInfo>>) = threads.into_iter().unzip();
     let modules = Modules::load();

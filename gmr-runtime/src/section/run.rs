@@ -357,6 +357,9 @@ impl Worker {
             capture::shield_thread(None);
             if own_files {
                 sys::separate_files();
+            } else {
+                // What the program's functions start from here is the program's.
+                sys::with_files(sys::ProgramAttributes::read).adopt();
             }
             let tid = sys::current_tid();
             for job in inbox {

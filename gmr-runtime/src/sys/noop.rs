@@ -19,6 +19,21 @@ pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
 /// Does nothing: the thread uses the program's descriptor table.
 pub(crate) fn separate_files() {}
 
+/// Nothing: the attributes of threads are not known.
+#[derive(Debug)]
+pub(crate) struct ProgramAttributes;
+
+impl ProgramAttributes {
+    pub(crate) fn read() -> Self {
+        Self
+    }
+
+    pub(crate) fn adopt(&self) {}
+}
+
+/// Does nothing.
+pub(crate) fn remember_mask() {}
+
 /// Always `None`: the sender is not known.
 #[cfg(unix)]
 pub(crate) fn sender(_info: &libc::siginfo_t) -> Option<(u32, u32)> {

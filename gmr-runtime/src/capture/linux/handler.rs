@@ -223,12 +223,37 @@ fn answer(Envelope { ticket, slot }: Envelope, registers: Registers) -> Option<u
     Some(copied)
 }
 
-/// The handler of the capture signal.
+/// What [`respond`] needs of a stack. Less in a release build.
+const NEEDED: usize = if cfg!(debug_assertions) { 3 << 10 } else { 1 << 10 };
+
+/// The handler of the capture signal. On an alternate stack on which there is no space for it, it
+/// returns at once: `MINSIGSTKSZ`, which old programs use, has space for little but the signal
+/// frame. The stack of such a thread can be read only while it waits.
 pub(super) extern "C" fn on_signal(
     _signal: libc::c_int,
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
+    let here = &raw const context as usize;
+    // SAFETY: the kernel passes a pointer to a `ucontext_t` that lives as long as the handler runs,
+    // with the alternate stack of the thread; its size is 0 if it has none.
+    let stack = unsafe { &raw const (*context.cast::<libc::ucontext_t>()).uc_stack };
+    // SAFETY: as above.
+    let (start, size) = unsafe { ((*stack).ss_sp as usize, (*stack).ss_size) };
+    let below = here.wrapping_sub(start);
+    if below < size && below < NEEDED {
+        return;
+    }
+    // SAFETY: both pointers are those of this call.
+    unsafe { respond(info, context) };
+}
+
+/// Answers the signal if gmr has sent it.
+///
+/// # Safety
+/// Both pointers must be the arguments of a running `SA_SIGINFO` handler.
+#[inline(never)]
+unsafe fn respond(info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the pointer is to the calling thread's own errno, and always valid.
     let errno = unsafe { *libc::__errno_location() };
     // SAFETY: the kernel passes a valid siginfo to a handler that was installed with SA_SIGINFO.

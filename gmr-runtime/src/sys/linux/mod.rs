@@ -9,6 +9,7 @@ pub(crate) mod memory;
 pub(crate) mod module_files;
 pub(crate) mod modules;
 pub(crate) mod parallel;
+pub(crate) mod program_attributes;
 pub(crate) mod scheduler;
 pub(crate) mod siginfo;
 pub(crate) mod signal_masks;
@@ -17,6 +18,7 @@ pub(crate) mod sockets;
 pub(crate) use descriptor_table::{separate_files, with_files};
 pub(crate) use linked::has_embassy;
 pub(crate) use modules::{Module, Modules};
+pub(crate) use program_attributes::{ProgramAttributes, remember_mask};
 pub(crate) use siginfo::sender;
 
 /// The kernel's id of the calling thread.

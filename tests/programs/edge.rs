@@ -1,0 +1,108 @@
+//! A program with a thread on which there is little space for a signal handler: `stack` has an
+//! alternate stack and is near the end of its own, and `alternate` has the smallest alternate stack
+//! that the kernel takes.
+
+#![allow(unsafe_code)]
+
+use std::hint::{black_box, spin_loop};
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+const STACK: usize = 256 << 10;
+/// How much of its stack the thread leaves. A signal frame alone takes about as much.
+const LEFT: usize = 2 << 10;
+/// What is below the alternate stack.
+const BELOW: usize = 64 << 10;
+const UNTOUCHED: u8 = 0xa5;
+
+static READY: AtomicBool = AtomicBool::new(false);
+/// The lowest address of the thread's stack.
+static LOWEST: AtomicUsize = AtomicUsize::new(0);
+
+#[inline(never)]
+fn descend(lowest: usize) -> usize {
+    let here = black_box([0_u8; 32]);
+    if &raw const here as usize - lowest > LEFT + 256 {
+        return descend(lowest) + usize::from(here[0]);
+    }
+    READY.store(true, Ordering::Release);
+    loop {
+        spin_loop();
+    }
+}
+
+#[inline(never)]
+fn work() -> ! {
+    READY.store(true, Ordering::Release);
+    loop {
+        spin_loop();
+    }
+}
+
+/// Gives the calling thread an alternate stack.
+fn use_alternate(stack: &'static mut [u8]) {
+    let stack = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: stack.len() };
+    // SAFETY: the memory lives for as long as the process, and nothing else uses it.
+    assert_eq!(unsafe { libc::sigaltstack(&raw const stack, null_mut()) }, 0);
+}
+
+extern "C" fn near_the_end(_: *mut libc::c_void) -> *mut libc::c_void {
+    use_alternate(vec![0; STACK].leak());
+    black_box(descend(LOWEST.load(Ordering::Relaxed)));
+    null_mut()
+}
+
+fn start_near_the_end() -> libc::pthread_t {
+    let (mut attributes, mut thread) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    let (reading, shared) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: the stack is a mapping of its own, whose first page is a guard, and it lives for as
+    // long as the process. The attributes are initialised before they are used.
+    unsafe {
+        let guard = libc::mmap(null_mut(), STACK + 4096, reading, shared, -1, 0);
+        assert_ne!(guard, libc::MAP_FAILED);
+        assert_eq!(libc::mprotect(guard, 4096, libc::PROT_NONE), 0);
+        let stack = guard.byte_add(4096);
+        LOWEST.store(stack as usize, Ordering::Relaxed);
+        libc::pthread_attr_init(attributes.as_mut_ptr());
+        libc::pthread_attr_setstack(attributes.as_mut_ptr(), stack, STACK);
+        let started =
+            libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), near_the_end, null_mut());
+        assert_eq!(started, 0);
+        thread.assume_init()
+    }
+}
+
+/// Starts a thread, and returns what is below its alternate stack.
+fn start_with_smallest() -> &'static [u8] {
+    // SAFETY: it reads a value that the kernel gave the process at its start.
+    let frame = unsafe { libc::getauxval(51) };
+    let size = usize::try_from(frame).expect("a size").max(libc::MINSIGSTKSZ);
+    let (below, stack) = vec![UNTOUCHED; BELOW + size].leak().split_at_mut(BELOW);
+    std::thread::Builder::new()
+        .name("smallest".to_owned())
+        .spawn(move || {
+            use_alternate(stack);
+            work();
+        })
+        .expect("a thread can be started");
+    below
+}
+
+#[gmr::main]
+fn main() {
+    let (mut thread, mut below) = (None, &[][..]);
+    match std::env::args().nth(1).as_deref() {
+        Some("stack") => thread = Some(start_near_the_end()),
+        Some("alternate") => below = start_with_smallest(),
+        mode => panic!("an unknown mode: {mode:?}"),
+    }
+    while !READY.load(Ordering::Acquire) {
+        std::thread::yield_now();
+    }
+    gmr_tests::converse(|question| match (question, thread) {
+        // SAFETY: the thread does not end.
+        ("signal", Some(thread)) => unsafe { libc::pthread_kill(thread, libc::SIGUSR2) }.to_string(),
+        _ => below.iter().filter(|byte| **byte != UNTOUCHED).count().to_string(),
+    });
+}
