@@ -31,5 +31,6 @@ mod tasks;
 mod text;
 mod threads;
 mod tools;
+mod unwinding;
 mod views;
 mod waits;

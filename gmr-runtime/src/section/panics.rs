@@ -4,11 +4,16 @@
 //! A panic hook is global to the process, so this one checks a thread-local to tell a generator's
 //! panic from others. It should be set while the program starts: std holds a lock while any hook
 //! runs, so setting one later can wait for the very thread that the report is about.
+//!
+//! A hook that the program sets later takes the place of this one, and may end the process. So the
+//! place where std keeps the hook is remembered. Before a report runs functions of the program, it
+//! is looked at, and gmr's hook is set again around another one.
 
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::{Once, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -43,15 +48,30 @@ pub(super) struct Caught {
 /// How long to wait until the hook is set, which takes microseconds unless a hook is running.
 const SET_WITHIN: Duration = Duration::from_millis(500);
 
-static HOOK: Once = Once::new();
+/// Whether gmr's hook has been set. Held while it is being set, on a thread that waits for running
+/// hooks.
+static SET: Mutex<bool> = Mutex::new(false);
 
-/// Sets the hook, once per process.
+/// Where std keeps the hook; 0 if that is not known.
+static PLACE: AtomicU64 = AtomicU64::new(0);
+/// What is there while the hook is gmr's: the address of what it has captured.
+static OURS: AtomicU64 = AtomicU64::new(0);
+/// Whether a thread of gmr's is parked inside the hook, so that none can be set any more.
+static PARKED: AtomicBool = AtomicBool::new(false);
+
+/// Sets the hook, unless it is set.
 ///
 /// A thread of its own sets it, and this waits for it no longer than [`SET_WITHIN`]: while a hook
 /// runs, none can be set, and the running one may itself wait for the report. Until the hook is
 /// set, a generator's panic goes to the program's hook, and is caught where panics unwind.
 pub(crate) fn install_hook() {
-    if HOOK.is_completed() {
+    let is_needed = match SET.try_lock() {
+        Ok(set) => !is_ours(*set),
+        // Another thread is setting it. In a process that was forked meanwhile there is no such
+        // thread, and it does without.
+        Err(_) => false,
+    };
+    if !is_needed || PARKED.load(Ordering::Relaxed) {
         return;
     }
     let (set, is_set) = mpsc::channel();
@@ -66,16 +86,35 @@ pub(crate) fn install_hook() {
     }
 }
 
-/// Sets the hook, once per process. Waits until no hook is running.
+/// Whether the hook, which has been `set` before, is still gmr's, as far as is known.
+fn is_ours(set: bool) -> bool {
+    match PLACE.load(Ordering::Relaxed) {
+        0 => set,
+        place => sys::word_at(place) == Some(OURS.load(Ordering::Relaxed)),
+    }
+}
+
+/// Sets the hook, unless it is set. Waits until no hook is running.
 pub(super) fn set_hook() {
-    HOOK.call_once(|| {
-        let previous = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !record(info) {
-                previous(info);
-            }
-        }));
+    let mut set = SET.lock().unwrap_or_else(PoisonError::into_inner);
+    if is_ours(*set) {
+        return;
+    }
+    let previous = panic::take_hook();
+    let hook: Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync> = Box::new(move |info| {
+        if !record(info) {
+            previous(info);
+        }
     });
+    let ours = (&raw const *hook).cast::<()>() as u64;
+    panic::set_hook(hook);
+    // std does not say what the hook is. It keeps the address of what a hook has captured in a
+    // variable. That of ours is in no other one, until it is stored below.
+    if !*set {
+        PLACE.store(sys::with_files(|| sys::find_word(ours)).unwrap_or(0), Ordering::Relaxed);
+    }
+    OURS.store(ours, Ordering::Relaxed);
+    *set = true;
 }
 
 /// Whether the calling thread is running a generator.
@@ -87,8 +126,8 @@ pub(crate) fn in_generator() -> bool {
 
 /// Runs `generate` and catches a panic in it.
 ///
-/// If panics abort the process, this does not return after a panic. Instead, the hook calls
-/// `on_abort` and parks the thread forever, so that the process survives.
+/// If panics abort the process, or one cannot unwind, this does not return after it. Instead, the
+/// hook calls `on_abort` and parks the thread forever, so that the process survives.
 ///
 /// # Errors
 /// The panic.
@@ -117,8 +156,15 @@ fn record(info: &PanicHookInfo<'_>) -> bool {
         .try_with(|catcher| {
             let Ok(mut catcher) = catcher.try_borrow_mut() else { return false };
             let Some(catcher) = catcher.as_mut() else { return false };
-            let caught = Caught::now(info);
-            if cfg!(panic = "abort") {
+            let caught = match catcher.last.take().filter(|_| !can_unwind(info)) {
+                // It follows from the last one, which has the frames of interest.
+                Some(last) => Caught {
+                    message: format!("{}; then: {}", last.message, message_of(info.payload())),
+                    ..last
+                },
+                None => Caught::now(info),
+            };
+            if cfg!(panic = "abort") || !can_unwind(info) {
                 on_abort = catcher.on_abort.take().map(|on_abort| (on_abort, caught.clone()));
             }
             catcher.last = Some(caught);
@@ -126,10 +172,20 @@ fn record(info: &PanicHookInfo<'_>) -> bool {
         })
         .unwrap_or(false);
     if let Some((on_abort, caught)) = on_abort {
+        PARKED.store(true, Ordering::Relaxed);
         on_abort(caught);
         park_forever();
     }
     in_generator
+}
+
+/// Whether std goes on to unwind after the hook. It aborts instead after a panic in a destructor
+/// that runs because of another panic, and where a panic reaches a function that is `extern "C"`.
+///
+/// Only the `Debug` form has it on stable. If that changes, such a panic ends the process, as it
+/// does without gmr.
+fn can_unwind(info: &PanicHookInfo<'_>) -> bool {
+    !format!("{info:?}").contains("can_unwind: false")
 }
 
 fn park_forever() -> ! {

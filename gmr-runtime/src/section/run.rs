@@ -358,6 +358,8 @@ impl Worker {
             if own_files {
                 sys::separate_files();
             } else {
+                // The program may have set a hook of its own.
+                panics::install_hook();
                 // What the program's functions start from here is the program's.
                 sys::with_files(sys::ProgramAttributes::read).adopt();
             }

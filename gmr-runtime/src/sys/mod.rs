@@ -31,4 +31,6 @@ pub(crate) mod timed_mutex;
 #[cfg(unix)]
 pub(crate) use platform::sender;
 pub(crate) use platform::{Module, Modules, ProgramAttributes};
-pub(crate) use platform::{current_tid, has_embassy, remember_mask, separate_files, with_files};
+pub(crate) use platform::{
+    current_tid, find_word, has_embassy, remember_mask, separate_files, with_files, word_at,
+};

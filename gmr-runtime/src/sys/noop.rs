@@ -34,6 +34,16 @@ impl ProgramAttributes {
 /// Does nothing.
 pub(crate) fn remember_mask() {}
 
+/// Always `None`: memory is not searched.
+pub(crate) fn find_word(_word: u64) -> Option<u64> {
+    None
+}
+
+/// Always `None`, as above.
+pub(crate) fn word_at(_address: u64) -> Option<u64> {
+    None
+}
+
 /// Always `None`: the sender is not known.
 #[cfg(unix)]
 pub(crate) fn sender(_info: &libc::siginfo_t) -> Option<(u32, u32)> {

@@ -10,6 +10,8 @@ use std::os::fd::AsRawFd;
 
 /// Only regions that can be read.
 pub(crate) const READABLE: u64 = 0x01;
+/// Only regions that can be written to.
+pub(crate) const WRITABLE: u64 = 0x02;
 /// Only regions with code.
 pub(crate) const EXECUTABLE: u64 = 0x04;
 /// The next region if none covers the address.

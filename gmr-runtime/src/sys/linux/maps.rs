@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 
-use super::map_query::{Answer, EXECUTABLE, FILE_BACKED, Map, READABLE};
+use super::map_query::{Answer, EXECUTABLE, FILE_BACKED, Map, READABLE, WRITABLE};
 
 /// One line of the map.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Region<'a> {
     pub(crate) range: Range<u64>,
     pub(crate) readable: bool,
+    pub(crate) writable: bool,
     pub(crate) executable: bool,
     /// The offset in its file at which it begins.
     pub(crate) offset: u64,
@@ -49,6 +50,7 @@ impl<'a> Region<'a> {
         Some(Self {
             range: answer.start..answer.end,
             readable: answer.has & READABLE != 0,
+            writable: answer.has & WRITABLE != 0,
             executable: answer.has & EXECUTABLE != 0,
             offset: answer.offset,
             file: FileId::answered(answer),
@@ -69,6 +71,7 @@ impl<'a> Region<'a> {
         Some(Self {
             range: hexadecimal(start)?..hexadecimal(end)?,
             readable: permissions.starts_with('r'),
+            writable: permissions.as_bytes().get(1) == Some(&b'w'),
             executable: permissions.as_bytes().get(2) == Some(&b'x'),
             offset,
             file: FileId::parse(device, inode),
@@ -193,6 +196,7 @@ mod tests {
         let region = Region {
             range: 0x7f1_0000..0x7f1_2000,
             readable: true,
+            writable: false,
             executable: true,
             offset: 0x1000,
             file: Some(FileId { device: 0xfe00, inode: 4711 }),
