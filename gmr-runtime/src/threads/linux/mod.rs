@@ -6,11 +6,13 @@ mod list;
 mod objects;
 mod rest;
 mod sockets;
+mod source;
 mod syscall_names;
 mod syscalls;
 #[cfg(test)]
 mod testing;
 mod waits;
+mod watched;
 
 pub(crate) use list::{info, list, skip_reason};
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! is read without stopping the thread, so what was read counts only if the thread has not run
 //! meanwhile.
 
-use super::arguments::{self, Nothing, Source};
+use super::arguments;
 use super::rest::{Observer, Rest};
+use super::source::{Nothing, Source};
 use crate::model::Waiting;
 use crate::sys::linux::memory;
 use crate::sys::procfs::Status;
