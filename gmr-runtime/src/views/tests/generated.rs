@@ -1,0 +1,381 @@
+//! Reports with anything in them, for property tests: each part with hostile strings.
+
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+
+use crate::model::{
+    Children, Content, Coverage, CutStacks, Event, Finding, Frame, FutexOwner, GreenThreads, Group, Heading,
+    Ids, Label, Overdue, Package, Panicked, Process, Processes, Report, Role, Runtime, Section, Sender,
+    Severity, Stack, Summary, Taken, Task, TaskState, Thread, Threads, TimedOut, Trigger, Value, Waiting,
+    Watched,
+};
+
+/// Text that an attacker could choose.
+fn hostile() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        vec(any::<char>(), 0..6).prop_map(|letters| letters.into_iter().collect::<String>()),
+        "[a-z_:<>]{1,12}",
+        proptest::sample::select(vec![
+            "<script>alert(1)</script>",
+            "</script>",
+            "</style>",
+            "<!--",
+            "-->",
+            "]]>",
+            "&amp;",
+            "&",
+            "\"",
+            "'",
+            "\\",
+            "\u{0}",
+            "\u{1b}[2J",
+            "\r\n",
+            "\n",
+            "\t",
+            " ",
+            "\u{85}",
+            "\u{2028}",
+            "\u{202e}",
+            "\u{fffe}",
+            "\u{ffff}",
+            "\u{feff}",
+            "====",
+            "{\"gmr_report\"",
+            "null",
+            "7",
+            ";",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    vec(part, 0..4).prop_map(|parts| parts.concat())
+}
+
+fn text() -> impl Strategy<Value = Option<String>> {
+    of(hostile())
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let float = any::<f64>().prop_filter("finite", |number| number.is_finite());
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        (i64::MIN..0).prop_map(Value::Signed),
+        any::<u64>().prop_map(Value::Unsigned),
+        float.prop_map(Value::Float),
+        hostile().prop_map(Value::Text),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::List),
+            vec((hostile(), inner), 0..4).prop_map(Value::Map),
+        ]
+    })
+}
+
+fn frame() -> impl Strategy<Value = Frame> {
+    let place = (text(), of(any::<u64>()), text());
+    let source = (text(), text(), of(1..10_000_u32), text(), any::<bool>());
+    (any::<u64>(), source, place).prop_map(
+        |(address, (function, file, line, source, inlined), (module, module_offset, build_id))| Frame {
+            address,
+            function,
+            file,
+            line,
+            source,
+            inlined,
+            module,
+            module_offset,
+            build_id,
+        },
+    )
+}
+
+/// Number of frames of a report.
+const FRAMES: u32 = 12;
+
+fn stack() -> impl Strategy<Value = Stack> {
+    let frames = vec(0..FRAMES, 0..5);
+    let taken = of(proptest::sample::select(vec![Taken::AtRest, Taken::BySignal]));
+    (frames, text(), taken).prop_map(|(frames, incomplete, taken)| Stack {
+        frames: frames.into(),
+        incomplete,
+        taken,
+    })
+}
+
+fn watched() -> impl Strategy<Value = Watched> {
+    let events = [Event::Read, Event::Write, Event::Priority, Event::Hangup];
+    let events = proptest::sample::subsequence(events.to_vec(), 0..=events.len());
+    (any::<i32>(), text(), events).prop_map(|(descriptor, target, events)| Watched {
+        descriptor,
+        target,
+        events,
+    })
+}
+
+fn children() -> impl Strategy<Value = Children> {
+    prop_oneof![
+        Just(Children::Any),
+        (any::<u32>(), text()).prop_map(|(pid, name)| Children::One { pid, name }),
+        any::<u32>().prop_map(|id| Children::Group { id }),
+        Just(Children::OwnGroup),
+    ]
+}
+
+fn waiting() -> impl Strategy<Value = Waiting> {
+    let owner = (any::<u32>(), text()).prop_map(|(tid, name)| FutexOwner { tid, name });
+    let futex = (of(any::<u64>()), 0..9_usize, of(owner), of(any::<u64>()), vec(any::<u64>(), 0..3));
+    let descriptors = (of(any::<i32>()), text(), vec(watched(), 0..3), 0..9_usize);
+    let others = (of(children()), text(), text(), of(any::<i32>()));
+    (hostile(), text(), futex, descriptors, others).prop_map(
+        |(
+            call,
+            kernel_function,
+            (futex, futex_others, futex_owner, requeue_futex, futexes),
+            (descriptor, target, descriptors, more_descriptors),
+            (children, path, peer, ipc),
+        )| Waiting {
+            call,
+            descriptor,
+            target,
+            futex,
+            futex_others,
+            kernel_function,
+            futex_owner,
+            requeue_futex,
+            futexes,
+            descriptors,
+            more_descriptors,
+            children,
+            path,
+            peer,
+            ipc,
+        },
+    )
+}
+
+fn thread() -> impl Strategy<Value = Thread> {
+    let role = proptest::sample::select(vec![Role::Main, Role::Program, Role::Gmr, Role::Reporter]);
+    let times = (of(0..u64::MAX / 1_000_000), of(0..u64::MAX / 1_000_000), text(), of(any::<u32>()));
+    (hostile(), role, (text(), text()), times, of(waiting()), stack()).prop_map(
+        |(
+            name,
+            role,
+            (state, policy),
+            (cpu_user_ms, cpu_system_ms, started_at, last_cpu),
+            waiting,
+            stack,
+        )| Thread {
+            // Numbered below.
+            tid: 0,
+            name,
+            role,
+            state,
+            cpu_user_ms,
+            cpu_system_ms,
+            started_at,
+            policy,
+            last_cpu,
+            waiting,
+            stack,
+        },
+    )
+}
+
+fn threads() -> impl Strategy<Value = Threads> {
+    (vec(thread(), 0..6), vec(hostile(), 0..2)).prop_map(|(mut threads, notes)| {
+        for (thread, tid) in threads.iter_mut().zip(1..) {
+            thread.tid = tid;
+        }
+        let cut = vec![CutStacks { reason: "none".to_owned(), stacks: 1 }];
+        Threads { threads, notes, coverage: Coverage { frames: 7, whole: 2, cut } }
+    })
+}
+
+fn task() -> impl Strategy<Value = Task> {
+    let ms = || 0..u64::MAX / 4;
+    let state = prop_oneof![
+        (any::<u32>(), text(), ms()).prop_map(|(tid, thread, polling_ms)| TaskState::Polling {
+            tid,
+            thread,
+            polling_ms
+        }),
+        (ms(), ms()).prop_map(|(woken_ms, waiting_ms)| TaskState::Woken { woken_ms, waiting_ms }),
+        ms().prop_map(|waiting_ms| TaskState::Waiting { waiting_ms }),
+        Just(TaskState::New),
+    ];
+    let label = (hostile(), hostile()).prop_map(|(key, value)| Label { key, value });
+    let names = (hostile(), hostile());
+    (names, ms(), any::<u64>(), vec(label, 0..3), state, vec(stack(), 0..3)).prop_map(
+        |((name, spawned_at), age_ms, polls, labels, state, stacks)| Task {
+            // Numbered below.
+            id: 0,
+            name: name.into(),
+            spawned_at: spawned_at.into(),
+            age_ms,
+            polls,
+            labels,
+            state,
+            stacks: stacks.into(),
+        },
+    )
+}
+
+fn green_threads() -> impl Strategy<Value = GreenThreads> {
+    let runtime = (hostile(), 0..9_usize, 0..99_usize, 0..9_usize, vec(any::<u64>(), 0..3)).prop_map(
+        |(kind, workers, alive_tasks, queued_tasks, worker_busy_ms)| Runtime {
+            kind,
+            workers,
+            alive_tasks,
+            queued_tasks,
+            worker_busy_ms,
+        },
+    );
+    (vec(task(), 0..4), vec(runtime, 0..2), vec(hostile(), 0..2)).prop_map(|(mut tasks, runtimes, notes)| {
+        for (task, id) in tasks.iter_mut().zip(1..) {
+            task.id = id;
+        }
+        GreenThreads { tasks, runtimes, notes }
+    })
+}
+
+fn package() -> impl Strategy<Value = Package> {
+    let of_build = (text(), text(), text(), text(), text());
+    (text(), text(), text(), of_build, text(), of(any::<u64>())).prop_map(
+        |(
+            product,
+            vendor,
+            version,
+            (executable, build_id, rustc, target, profile),
+            started_at,
+            uptime_ms,
+        )| {
+            Package {
+                product,
+                vendor,
+                version,
+                executable,
+                build_id,
+                rustc,
+                target,
+                profile,
+                started_at,
+                uptime_ms,
+            }
+        },
+    )
+}
+
+fn processes() -> impl Strategy<Value = Processes> {
+    let ids = || {
+        of((any::<u32>(), any::<u32>(), any::<u32>()).prop_map(|(real, effective, saved)| Ids {
+            real,
+            effective,
+            saved,
+        }))
+    };
+    let process = (any::<u32>(), 0..3_usize, (text(), text()), ids(), ids(), vec(hostile(), 0..3)).prop_map(
+        |(pid, depth, (user, state), uids, gids, command)| Process {
+            pid,
+            parent_pid: 1,
+            depth,
+            user,
+            uids,
+            gids,
+            state,
+            command,
+        },
+    );
+    vec(process, 0..3).prop_map(|processes| Processes { processes })
+}
+
+/// The content of a registered section or a configuration group.
+fn outcome() -> impl Strategy<Value = Content> {
+    let overdue = || {
+        (any::<u32>(), any::<u64>(), stack()).prop_map(|(tid, running_ms, stack)| Overdue {
+            tid,
+            running_ms,
+            stack,
+        })
+    };
+    prop_oneof![
+        value().prop_map(Content::Fields),
+        hostile().prop_map(Content::Text),
+        Just(Content::Nothing),
+        hostile().prop_map(Content::Error),
+        (hostile(), text(), stack()).prop_map(|(message, location, stack)| Content::Panicked(Panicked {
+            message,
+            location,
+            stack
+        })),
+        (0..u64::MAX / 1_000, overdue())
+            .prop_map(|(deadline_ms, overdue)| Content::TimedOut(TimedOut { deadline_ms, overdue })),
+        overdue().prop_map(Content::StillRunning),
+        hostile().prop_map(Content::Skipped),
+    ]
+}
+
+fn trigger() -> impl Strategy<Value = Trigger> {
+    let sender = (any::<u32>(), any::<u32>(), text(), text()).prop_map(|(pid, uid, user, command)| Sender {
+        pid,
+        uid,
+        user,
+        command,
+    });
+    prop_oneof![
+        Just(Trigger::Api),
+        (hostile(), of(sender), any::<u64>()).prop_map(|(name, sender, coalesced)| Trigger::Signal {
+            name,
+            sender,
+            coalesced
+        }),
+    ]
+}
+
+fn finding() -> impl Strategy<Value = Finding> {
+    let severity = proptest::sample::select(vec![Severity::Error, Severity::Warning, Severity::Info]);
+    let about = (vec(0..8_u32, 0..3), vec(0..8_u64, 0..3), text());
+    (hostile(), severity, hostile(), about).prop_map(
+        |(code, severity, message, (threads, tasks, section))| Finding {
+            code,
+            severity,
+            message,
+            threads,
+            tasks,
+            section,
+        },
+    )
+}
+
+pub(super) fn report() -> impl Strategy<Value = Report> {
+    let group = (hostile(), outcome()).prop_map(|(title, content)| Group { title, content });
+    let built_in = (package(), threads(), green_threads(), processes(), vec(group, 0..3)).prop_map(
+        |(package, threads, green_threads, processes, groups)| {
+            vec![
+                ("Package".to_owned(), Content::Package(Box::new(package))),
+                ("Threads".to_owned(), Content::Threads(threads)),
+                ("Green Threads".to_owned(), Content::GreenThreads(green_threads)),
+                ("Processes".to_owned(), Content::Processes(processes)),
+                ("Configuration".to_owned(), Content::Configuration(groups)),
+            ]
+        },
+    );
+    let registered = vec((hostile(), outcome()), 0..4);
+    let heading = (any::<u64>(), hostile(), any::<u32>(), trigger(), vec(hostile(), 0..2))
+        .prop_map(|(number, made_at, pid, trigger, notes)| Heading { number, made_at, pid, trigger, notes });
+    let frames = vec(frame(), FRAMES as usize);
+    let findings = vec(finding(), 0..3);
+    (heading, findings, built_in, registered, frames, any::<u64>()).prop_map(
+        |(heading, findings, mut parts, registered, frames, took_us)| {
+            parts.extend(registered);
+            let sections: Vec<Section> = parts
+                .into_iter()
+                .map(|(title, content)| Section { title, took_us: took_us / 2, content })
+                .collect();
+            let summary =
+                Summary { number: heading.number, sections: sections.len(), failed: 0, threads: 0, took_us };
+            Report { heading, findings, sections, frames, summary }
+        },
+    )
+}
