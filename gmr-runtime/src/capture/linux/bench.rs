@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use super::handler::{Answer, Envelope, Progress, TABLE};
+use super::handler::{Answer, Envelope, Extent, Progress, TABLE};
 use super::signals;
 pub(crate) use super::timing::take_times;
 use super::unwind::{Shared, Unwinder};
@@ -44,7 +44,10 @@ fn request(tid: u32, copy: &mut [u8]) -> Answer {
     let (slot, envelope) = (&TABLE[0], Envelope { ticket: u32::MAX, slot: 0 });
     // SAFETY: the buffer is borrowed exclusively until the loop below, which has no timeout, has
     // seen DONE.
-    unsafe { slot.lend(envelope.ticket, tid.cast_signed(), copy.as_mut_ptr(), copy.len(), 0) };
+    unsafe {
+        let extent = Extent::from_stack_pointer(copy.len());
+        slot.lend(envelope.ticket, tid.cast_signed(), copy.as_mut_ptr(), &extent);
+    }
     let signal = signals::capture_signal().expect("it has been claimed");
     let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
     signals::send(sender, tid.cast_signed(), signal, envelope.encode()).expect("the thread is running");

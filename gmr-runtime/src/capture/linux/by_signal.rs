@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::arch::Registers;
 use super::arena::Arena;
-use super::handler::{Envelope, Progress, SLOTS, Slot, TABLE};
+use super::handler::{Envelope, Extent, MAX_OTHERS, Progress, SLOTS, Slot, TABLE};
 use super::signals;
 use super::unwind::Piece;
 use super::wait::wait_for;
@@ -25,17 +25,8 @@ static TICKET: AtomicU32 = AtomicU32::new(0);
 /// A thread's index in the list that `trace` was called with, and its id.
 pub(super) type Target = (usize, u32);
 
-/// What a thread is to copy.
-#[derive(Clone, Copy)]
-pub(super) struct Extent {
-    /// How many bytes from the stack pointer up.
-    pub(super) length: usize,
-    /// Where a second piece of the same length begins; 0 for none.
-    pub(super) second: u64,
-}
-
-/// The copies of a stack: from the stack pointer up, and the second piece.
-pub(super) type Pieces<'a> = [Piece<'a>; 2];
+/// The copies of a thread's stacks: from the stack pointer up, and the further pieces.
+pub(super) type Pieces<'a> = [Piece<'a>; 1 + MAX_OTHERS];
 
 /// A thread that was signalled and whose slot is not taken back yet.
 struct Pending<'a> {
@@ -64,10 +55,10 @@ impl Signaller {
     pub(super) fn pass(
         &self,
         threads: &[Target],
-        extent: Extent,
+        extent: &Extent,
         mut each: impl FnMut(usize, u32, Result<(Registers, Pieces<'_>), String>),
     ) {
-        let capacity = extent.length * if extent.second == 0 { 1 } else { 2 };
+        let capacity = extent.total();
         let mut kept = None;
         let batches = threads.len().div_ceil(SLOTS);
         for (batch, left) in threads.chunks(SLOTS).zip((1..=batches).rev()) {
@@ -113,11 +104,14 @@ impl Signaller {
                         // not lent again before `thread` is dropped, after the last use of the
                         // copy.
                         let copy = unsafe { thread.arena.read(thread.position) };
-                        let (stack, other) = copy.split_at(extent.length);
-                        let pieces = [
-                            (answer.registers.sp(), &stack[..answer.copied]),
-                            (extent.second, &other[..answer.copied_second]),
-                        ];
+                        let (stack, mut rest) = copy.split_at(extent.length);
+                        let mut pieces = [(answer.registers.sp(), &stack[..answer.copied]); 1 + MAX_OTHERS];
+                        let others = extent.others.iter().zip(answer.copied_others);
+                        for (piece, (&(address, length), copied)) in pieces[1..].iter_mut().zip(others) {
+                            let (other, behind) = rest.split_at(length);
+                            *piece = (address, &other[..copied]);
+                            rest = behind;
+                        }
                         Ok((answer.registers, pieces))
                     }
                     Progress::Writing => Err("it started to copy its stack but did not finish".to_owned()),
@@ -135,7 +129,7 @@ impl Signaller {
         &self,
         position: usize,
         (index, tid): Target,
-        extent: Extent,
+        extent: &Extent,
         arena: &'a Arena,
     ) -> Result<Pending<'a>, String> {
         if Instant::now() >= self.deadline {
@@ -150,7 +144,7 @@ impl Signaller {
         // and is used for this slot alone. The arena is unmapped only after each slot has been
         // taken back, and never if one still says WRITING.
         unsafe {
-            slot.lend(ticket, tid.cast_signed(), arena.buffer(position), extent.length, extent.second);
+            slot.lend(ticket, tid.cast_signed(), arena.buffer(position), extent);
         }
         let slot_number = u8::try_from(position).expect("a batch has at most 128 threads");
         let envelope = Envelope { ticket, slot: slot_number };

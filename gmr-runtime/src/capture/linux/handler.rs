@@ -3,8 +3,8 @@
 //!
 //! This file holds the signal handler and what it shares with the reporter, and nothing else. The
 //! handler does not allocate, lock, unwind, or initialise anything lazily. It loads and stores
-//! atomics, and makes these system calls: `gettid`, one copy by the kernel that cannot fault (two
-//! if a second address is requested), one futex wake. It restores `errno`.
+//! atomics, and makes these system calls: `gettid`, one copy by the kernel that cannot fault (and
+//! one for each further piece that is requested), one futex wake. It restores `errno`.
 //!
 //! # The protocol
 //! A slot's `state` holds a ticket and a phase. The reporter alone moves it `FREE → REQUESTED`
@@ -44,6 +44,39 @@ const REQUESTED: u64 = 1;
 const WRITING: u64 = 2;
 const DONE: u64 = 3;
 
+/// How many further pieces a thread can be asked for: the stacks that its frames are on besides the
+/// one that it runs on. Coroutines resume others, and signal handlers run on stacks of their own.
+pub(super) const MAX_OTHERS: usize = 7;
+
+/// What a thread is to copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// How many bytes from the stack pointer up.
+    pub(super) length: usize,
+    /// Further pieces, by their addresses and lengths. Those of length 0 are none.
+    pub(super) others: [(u64, usize); MAX_OTHERS],
+}
+
+impl Extent {
+    /// As many bytes, from the stack pointer up.
+    pub(super) const fn from_stack_pointer(length: usize) -> Self {
+        Self { length, others: [(0, 0); MAX_OTHERS] }
+    }
+
+    /// How large a buffer it needs.
+    pub(super) fn total(&self) -> usize {
+        let others = self.others.iter().map(|(_, length)| *length);
+        others.fold(self.length, usize::saturating_add)
+    }
+}
+
+/// A further piece, and how many of its bytes were copied.
+struct Other {
+    address: AtomicU64,
+    length: AtomicUsize,
+    copied: AtomicUsize,
+}
+
 /// Where one thread puts its answer.
 #[repr(align(64))]
 pub(super) struct Slot {
@@ -52,12 +85,10 @@ pub(super) struct Slot {
     /// The id of the thread that the slot is lent to.
     tid: AtomicI32,
     buffer: AtomicPtr<u8>,
-    capacity: AtomicUsize,
-    /// Where a second piece of its stack begins; 0 if none is requested.
-    second: AtomicU64,
-    /// How many bytes were copied from the stack pointer up, and how many of the second piece.
+    /// How many bytes are to be copied from the stack pointer up, and how many were.
+    length: AtomicUsize,
     copied: AtomicUsize,
-    copied_second: AtomicUsize,
+    others: [Other; MAX_OTHERS],
     ip: AtomicU64,
     registers: [AtomicU64; COUNT],
 }
@@ -66,14 +97,16 @@ pub(super) struct Slot {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answer {
     pub(super) registers: Registers,
-    /// How many bytes of the buffer's first half are its stack, from the stack pointer up.
+    /// How many bytes from the stack pointer up were copied. They are at the buffer's beginning.
     pub(super) copied: usize,
-    /// How many bytes of the buffer's second half are the second piece.
-    pub(super) copied_second: usize,
+    /// How many bytes of each further piece were copied. They are at its place in the buffer, behind
+    /// all that was requested before it.
+    pub(super) copied_others: [usize; MAX_OTHERS],
 }
 
 /// The state of a slot, as the reporter sees it.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it is used where it is returned")]
 pub(super) enum Progress {
     /// There is no answer. The slot may be free.
     Waiting,
@@ -88,28 +121,31 @@ impl Slot {
             state: AtomicU64::new(FREE),
             tid: AtomicI32::new(0),
             buffer: AtomicPtr::new(null_mut()),
-            capacity: AtomicUsize::new(0),
-            second: AtomicU64::new(0),
+            length: AtomicUsize::new(0),
             copied: AtomicUsize::new(0),
-            copied_second: AtomicUsize::new(0),
+            others: [const {
+                Other { address: AtomicU64::new(0), length: AtomicUsize::new(0), copied: AtomicUsize::new(0) }
+            }; MAX_OTHERS],
             ip: AtomicU64::new(0),
             registers: [const { AtomicU64::new(0) }; COUNT],
         }
     }
 
     /// Lends the slot to the thread `tid` under a ticket that was never used before. The thread is
-    /// to copy up to `capacity` bytes of its stack and, unless `second` is 0, as many from that
-    /// address on.
+    /// to copy this much of its stacks.
     ///
     /// # Safety
-    /// `buffer` must stay valid for writes of `capacity` bytes (twice as many if `second` is not
-    /// 0), and nothing else may access them, until [`progress`](Self::progress) says `Done` or
+    /// `buffer` must stay valid for writes of as many bytes as the extent needs in total, and
+    /// nothing else may access them, until [`progress`](Self::progress) says `Done` or
     /// [`withdraw`](Self::withdraw) says that the slot is free.
-    pub(super) unsafe fn lend(&self, ticket: u32, tid: i32, buffer: *mut u8, capacity: usize, second: u64) {
+    pub(super) unsafe fn lend(&self, ticket: u32, tid: i32, buffer: *mut u8, extent: &Extent) {
         self.tid.store(tid, Ordering::Relaxed);
         self.buffer.store(buffer, Ordering::Relaxed);
-        self.capacity.store(capacity, Ordering::Relaxed);
-        self.second.store(second, Ordering::Relaxed);
+        self.length.store(extent.length, Ordering::Relaxed);
+        for (other, &(address, length)) in self.others.iter().zip(&extent.others) {
+            other.address.store(address, Ordering::Relaxed);
+            other.length.store(length, Ordering::Relaxed);
+        }
         // Release: a thread that sees this ticket sees the buffer that belongs to it.
         self.state.store(u64::from(ticket) << 2 | REQUESTED, Ordering::Release);
     }
@@ -128,7 +164,7 @@ impl Slot {
                 std::array::from_fn(|register| self.registers[register].load(Ordering::Relaxed)),
             ),
             copied: self.copied.load(Ordering::Relaxed),
-            copied_second: self.copied_second.load(Ordering::Relaxed),
+            copied_others: std::array::from_fn(|other| self.others[other].copied.load(Ordering::Relaxed)),
         })
     }
 
@@ -161,19 +197,27 @@ impl Slot {
             return None;
         }
         let buffer = self.buffer.load(Ordering::Relaxed);
-        let capacity = self.capacity.load(Ordering::Relaxed);
-        let (pid, second) = (memory::PID.load(Ordering::Relaxed), self.second.load(Ordering::Relaxed));
-        // SAFETY: the caller of `lend` promised that nothing else accesses these `capacity` bytes
+        let length = self.length.load(Ordering::Relaxed);
+        let pid = memory::PID.load(Ordering::Relaxed);
+        // SAFETY: the caller of `lend` promised that nothing else accesses the bytes of the extent
         // while the state says WRITING under this ticket, which the exchange above has just made
-        // true.
-        let copied = unsafe { memory::read_raw(pid, registers.sp(), buffer, capacity) };
-        let copied_second = match second {
-            0 => 0,
-            // SAFETY: as above; `second` is not 0, so the buffer is twice as long.
-            _ => unsafe { memory::read_raw(pid, second, buffer.add(capacity), capacity) },
-        };
+        // true. These are the first of them.
+        let copied = unsafe { memory::read_raw(pid, registers.sp(), buffer, length) };
         self.copied.store(copied, Ordering::Relaxed);
-        self.copied_second.store(copied_second, Ordering::Relaxed);
+        let mut start = length;
+        for other in &self.others {
+            let length = other.length.load(Ordering::Relaxed);
+            let copied = match length {
+                0 => 0,
+                // SAFETY: as above; these bytes follow those of all pieces before, and the buffer is
+                // as long as all pieces together.
+                _ => unsafe {
+                    memory::read_raw(pid, other.address.load(Ordering::Relaxed), buffer.add(start), length)
+                },
+            };
+            other.copied.store(copied, Ordering::Relaxed);
+            start = start.wrapping_add(length);
+        }
         self.ip.store(registers.ip(), Ordering::Relaxed);
         for (place, value) in self.registers.iter().zip(registers.values()) {
             place.store(*value, Ordering::Relaxed);
@@ -298,11 +342,11 @@ mod tests {
         let slot = Slot::new();
         let mut buffer = [0; 8];
         // SAFETY: the buffer outlives the slot's loan.
-        unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), 0, 0) };
+        unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), &Extent::from_stack_pointer(0)) };
         assert!(slot.withdraw(7));
         assert_eq!(slot.answer(7, 42, REGISTERS), None, "withdrawn");
         // SAFETY: as above.
-        unsafe { slot.lend(8, 42, buffer.as_mut_ptr(), 0, 0) };
+        unsafe { slot.lend(8, 42, buffer.as_mut_ptr(), &Extent::from_stack_pointer(0)) };
         assert_eq!(slot.answer(7, 42, REGISTERS), None, "the ticket of an earlier loan");
         assert_eq!(slot.answer(8, 41, REGISTERS), None, "another thread");
         assert!(matches!(slot.progress(), Progress::Waiting));
@@ -312,11 +356,17 @@ mod tests {
     #[cfg_attr(miri, ignore = "the copy is a system call")]
     fn an_answer_in_time_is_complete() {
         memory::PID.store(i32::try_from(std::process::id()).unwrap(), Ordering::Relaxed);
-        let (stack, second) = (*b"sixteen bytes ok", *b"and sixteen more");
+        let (stack, second, third) = (*b"sixteen bytes ok", *b"and sixteen more", *b"and eight");
         let slot = Slot::new();
-        let mut buffer = [0; 32];
+        let mut buffer = [0; 44];
+        let mut extent = Extent::from_stack_pointer(16);
+        extent.others[0] = (second.as_ptr() as u64, 16);
+        // What cannot be read keeps its place.
+        extent.others[1] = (16, 4);
+        extent.others[MAX_OTHERS - 1] = (third.as_ptr() as u64 + 1, 8);
+        assert_eq!(extent.total(), buffer.len());
         // SAFETY: the buffer outlives the slot's loan.
-        unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), 16, second.as_ptr() as u64) };
+        unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), &extent) };
         let mut registers = REGISTERS;
         registers.set(STACK_POINTER, Some(stack.as_ptr() as u64));
         assert_eq!(slot.answer(7, 42, registers), Some(16));
@@ -324,6 +374,7 @@ mod tests {
         let Progress::Done(answer) = slot.progress() else { panic!("not done") };
         assert_eq!(answer.registers, registers);
         assert_eq!(&buffer[..answer.copied], &stack);
-        assert_eq!(&buffer[16..16 + answer.copied_second], &second);
+        assert_eq!(answer.copied_others, [16, 0, 0, 0, 0, 0, 8]);
+        assert_eq!((&buffer[16..32], &buffer[36..]), (&second[..], &third[1..]));
     }
 }

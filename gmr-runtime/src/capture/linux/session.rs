@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use super::arch::Registers;
 use super::at_rest::{self, Outcome};
-use super::by_signal::{Extent, Pieces, Signaller, Target};
+use super::by_signal::{Pieces, Signaller, Target};
+use super::handler::{Extent, MAX_OTHERS};
 use super::kept::Kept;
 use super::signals;
-use super::unwind::{Shared, Unwinder, Unwound};
+use super::unwind::{Piece, Shared, Unwinder, Unwound};
 use crate::capture::{Address, Trace};
 use crate::model::Taken;
 use crate::sys::Modules;
@@ -32,8 +33,11 @@ const INITIAL_COPY: usize = 32 << 10;
 const PAGE_MASK: u64 = 0xfff;
 /// The most that is copied of any stack. Such a buffer is needed for one thread at a time.
 const MAX_COPY: usize = 64 << 20;
-/// How much a stack may have grown between its two copies.
+/// How much a stack may have grown between two of its copies.
 const GROWTH: usize = 64 << 10;
+/// How often a stack is copied again: once for each of the stacks that it goes on with, and when one
+/// of the copies was too short.
+const MORE_COPIES: usize = MAX_OTHERS + 2;
 
 /// The slots belong to one capture at a time, which lasts no longer than the deadlines above.
 static CAPTURING: TimedMutex = TimedMutex::new();
@@ -94,29 +98,44 @@ struct Session {
     _guard: TimedGuard,
 }
 
-/// Where a stack continues that was not copied to its end.
-enum Continuation {
-    /// Above the end of the copy.
-    Above { sp: u64 },
-    /// On another stack: a signal handler of the program runs on an alternate stack, and the code
-    /// it interrupted on another.
-    OtherStack { address: u64 },
-}
-
-/// How far beyond the end of the copy an address may lie to be taken for the same stack: one frame
+/// How far beyond the end of a piece an address may lie to be taken for the same stack: one frame
 /// with a very large array.
 const MAX_GAP: u64 = 1 << 20;
 
-impl Continuation {
-    /// `None` if there is nothing to copy: unwinding went wrong, or a second piece was copied
-    /// already.
-    fn of(sp: u64, [(_, stack), (second, _)]: Pieces<'_>, address: u64) -> Option<Self> {
-        let end = sp.saturating_add(stack.len() as u64);
-        if (sp..end.saturating_add(MAX_GAP)).contains(&address) && maps::rest_from(sp)? > stack.len() {
-            return Some(Self::Above { sp });
-        }
-        (second == 0 && maps::rest_from(address).is_some()).then_some(Self::OtherStack { address })
+/// What to copy so that a stack can be unwound on from this address, which is in none of the pieces
+/// that were copied. `None` if there is no more: unwinding went wrong.
+fn enlarged(extent: &Extent, pieces: &Pieces<'_>, address: u64) -> Option<Extent> {
+    let mut extent = *extent;
+    let is_of = |&(start, copy): &Piece<'_>| {
+        (start..start.saturating_add(copy.len() as u64).saturating_add(MAX_GAP)).contains(&address)
+    };
+    let [first, others @ ..] = pieces;
+    let rest = maps::rest_from(first.0).filter(|&rest| is_of(first) && rest > first.1.len());
+    if let Some(rest) = rest {
+        let before = extent.length;
+        extent.length = rest.saturating_add(GROWTH).min(MAX_COPY);
+        return (extent.length > before).then_some(extent);
     }
+    // On another stack: that of a coroutine which has resumed this one, or the one that a signal
+    // handler of the program has interrupted, if it runs on an alternate one.
+    let page = address & !PAGE_MASK;
+    for ((start, length), piece) in
+        extent.others.iter_mut().zip(others).filter(|((_, length), _)| *length > 0)
+    {
+        if is_of(piece) && piece.1.len() == *length {
+            let before = *length;
+            let needed = usize::try_from(address - *start).unwrap_or(MAX_COPY).saturating_add(INITIAL_COPY);
+            *length = before.saturating_mul(2).max(needed).min(MAX_COPY);
+            return (*length > before).then_some(extent);
+        }
+        if *start == page {
+            return None;
+        }
+    }
+    let free = extent.others.iter_mut().find(|(_, length)| *length == 0)?;
+    maps::rest_from(address)?;
+    *free = (page, INITIAL_COPY);
+    Some(extent)
 }
 
 impl Session {
@@ -215,8 +234,8 @@ struct BySignal<'a> {
     modules: &'a Modules,
     unwinder: Unwinder,
     traces: &'a mut [Trace],
-    /// Where stacks continue that were not copied to their ends.
-    unfinished: Vec<(Target, Continuation)>,
+    /// Stacks that were not copied to their ends, and what is to be copied of them.
+    unfinished: Vec<(Target, Extent)>,
 }
 
 impl BySignal<'_> {
@@ -236,19 +255,11 @@ impl BySignal<'_> {
         for ((index, _), reason) in skipped {
             self.fails(index, &reason);
         }
-        for (target, continuation) in std::mem::take(&mut self.unfinished) {
-            let extent = match continuation {
-                Continuation::Above { sp } => {
-                    let length = maps::rest_from(sp).unwrap_or(INITIAL_COPY).saturating_add(GROWTH);
-                    Extent { length: length.min(MAX_COPY), second: 0 }
-                }
-                Continuation::OtherStack { address } => {
-                    Extent { length: INITIAL_COPY, second: address & !PAGE_MASK }
-                }
-            };
-            self.pass(&[target], extent);
+        for _ in 0..MORE_COPIES {
+            for (target, extent) in std::mem::take(&mut self.unfinished) {
+                self.pass(&[target], &extent);
+            }
         }
-        // Where these continue was looked for once.
         self.unfinished.clear();
     }
 
@@ -264,14 +275,14 @@ impl BySignal<'_> {
     }
 
     fn first_copy(&mut self, threads: &[Target]) {
-        self.pass(threads, Extent { length: INITIAL_COPY, second: 0 });
+        self.pass(threads, &Extent::from_stack_pointer(INITIAL_COPY));
     }
 
-    fn pass(&mut self, threads: &[Target], extent: Extent) {
+    fn pass(&mut self, threads: &[Target], extent: &Extent) {
         let signaller = self.signaller;
         signaller.pass(threads, extent, |index, tid, outcome| match outcome {
             Err(reason) => self.fails(index, &reason),
-            Ok((registers, pieces)) => self.unwind((index, tid), registers, pieces),
+            Ok((registers, pieces)) => self.unwind((index, tid), registers, &pieces, extent),
         });
     }
 
@@ -285,10 +296,11 @@ impl BySignal<'_> {
         trace.incomplete = Some(incomplete);
     }
 
-    /// Unwinds one answer, and notes where the stack continues if it was not copied to its end.
-    fn unwind(&mut self, target: Target, registers: Registers, pieces: Pieces<'_>) {
-        let [(_, stack), _] = pieces;
-        let mut trace = match self.unwinder.unwind(registers, if stack.is_empty() { &[] } else { &pieces }) {
+    /// Unwinds one answer to a request for `extent`, and notes what else is to be copied if that
+    /// does not reach the stack's end.
+    fn unwind(&mut self, target: Target, registers: Registers, pieces: &Pieces<'_>, extent: &Extent) {
+        let [(_, stack), ..] = pieces;
+        let mut trace = match self.unwinder.unwind(registers, if stack.is_empty() { &[] } else { pieces }) {
             // The stack pointer is invalid, or a seccomp filter refused the copy.
             unwound if stack.is_empty() => {
                 Trace { incomplete: Some(UNREADABLE.to_owned()), ..unwound.into_trace() }
@@ -296,15 +308,17 @@ impl BySignal<'_> {
             // Every register is known after a signal.
             Unwound::Ended(trace) | Unwound::Uncertain(trace) => trace,
             Unwound::Incomplete(trace, address) => {
-                let continuation = Continuation::of(registers.sp(), pieces, address);
-                self.unfinished.extend(continuation.map(|continuation| (target, continuation)));
+                self.unfinished.extend(enlarged(extent, pieces, address).map(|extent| (target, extent)));
                 trace
             }
         };
         trace.taken = Some(Taken::BySignal);
         let known = &mut self.traces[target.0];
-        // A second copy must not lose frames that the first one found.
-        if known.taken != trace.taken || known.frames.len() <= trace.frames.len() {
+        // Another copy must not lose frames that one before has found, unless it is whole.
+        if known.taken != trace.taken
+            || trace.incomplete.is_none()
+            || known.frames.len() <= trace.frames.len()
+        {
             *known = trace;
         }
     }
@@ -441,6 +455,45 @@ mod tests {
         [&at_rest.incomplete, &by_signal.incomplete] == [&None, &None]
             && at_rest.frames[1..] == by_signal.frames[1..]
             && [0, instruction].contains(&(innermost.0.wrapping_sub(innermost.1)))
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked what is mapped")]
+    fn what_a_stack_goes_on_with_is_copied_too() {
+        use crate::sys::linux::mapping::Mapping;
+        const LENGTH: usize = 8 << 20;
+        let mappings = [(); 2].map(|()| Mapping::reserve(LENGTH).unwrap());
+        // The mappings may touch each other, so these addresses are far from their ends.
+        let [first, second] = mappings.each_ref().map(|mapping| (mapping.base().addr() + LENGTH / 2) as u64);
+        let copy = vec![0; 2 * INITIAL_COPY];
+        let pieces = |extent: &Extent| {
+            let mut pieces: Pieces<'_> = [(first + 0x18, &copy[..extent.length]); 1 + MAX_OTHERS];
+            for (piece, (address, length)) in pieces[1..].iter_mut().zip(extent.others) {
+                *piece = (address, &copy[..length]);
+            }
+            pieces
+        };
+        let extent = Extent::from_stack_pointer(INITIAL_COPY);
+        let of_first = |address| enlarged(&extent, &pieces(&extent), address);
+        let grown = of_first(first + INITIAL_COPY as u64 + 0x18).unwrap();
+        assert!(grown.length >= LENGTH / 2 && grown.others == extent.others);
+        // Nothing is mapped there.
+        assert_eq!([of_first(0x1234), of_first(u64::MAX - 7)], [None, None]);
+
+        let with_second = of_first(second + 0x18).unwrap();
+        assert_eq!((with_second.length, with_second.others[0]), (INITIAL_COPY, (second, INITIAL_COPY)));
+        let of_second = |address| enlarged(&with_second, &pieces(&with_second), address).unwrap().others[0].1;
+        let end = second + INITIAL_COPY as u64;
+        assert_eq!(of_second(end), 2 * INITIAL_COPY);
+        assert!(of_second(end + 0x2_0000) > INITIAL_COPY + 0x2_0000, "a large frame");
+        // It cannot be read.
+        let mut cut = pieces(&with_second);
+        cut[1].1 = &[];
+        assert_eq!(enlarged(&with_second, &cut, second), None);
+
+        let mut full = extent;
+        full.others = std::array::from_fn(|number| ((1 + number as u64) << 24, 1));
+        assert_eq!(enlarged(&full, &pieces(&full), second), None, "no place is left");
     }
 
     #[test]
