@@ -12,6 +12,13 @@ pub(super) fn decode(code: &Code<'_>, offset: usize) -> Option<(usize, Effect)> 
     Some((4, effect(word, code.start.wrapping_add(offset as u64))))
 }
 
+/// How far a loop that begins at `offset` moves the stack pointer from page to page, and the length
+/// of its code. Such loops are not known here: a function that has one is not followed.
+#[cfg(target_arch = "aarch64")]
+pub(super) fn probing_loop(_code: &Code<'_>, _offset: usize) -> Option<(usize, Effect)> {
+    None
+}
+
 /// The signed number in `bits` bits of the word from `low` on.
 fn signed(word: u32, low: u32, bits: u32) -> i64 {
     i64::from((word << (32 - low - bits)).cast_signed() >> (32 - bits))

@@ -238,7 +238,12 @@ impl Unwinder {
             Ok(rule) => rule,
             // musl has no entry for it.
             Err(NoRule::NoEntry) if self.shared.tables.is_entry(lookup) => return Ok(None),
-            Err(no_rule) => return Err(End::NoRule(no_rule)),
+            Err(no_rule) => {
+                let step = self.step_behind_clone(walk).map_err(End::Failed)?;
+                let step = step.ok_or(End::NoRule(no_rule))?;
+                walk.recovered.get_or_insert(self.frames.len());
+                return Ok(Some(step));
+            }
         };
         match self.rules.apply(&rule, &mut walk.registers, &walk.memory) {
             Err(Failure::Unknown(FRAME_POINTER)) if walk.registers.get(FRAME_POINTER).is_none() => {
@@ -248,6 +253,28 @@ impl Unwinder {
             }
             step => step.map_err(End::Failed),
         }
+    }
+
+    /// The same for a thread that is blocked in a system call at which its function's entry ends.
+    /// glibc's `clone` and `clone3` end it there, because what follows is run by two threads: the
+    /// caller, which returns, and the new one, which has no caller. A thread that waits in the call
+    /// is the caller. `None` if it is not certain that this is such code.
+    fn step_behind_clone(&mut self, walk: &mut Walk<'_>) -> Result<Option<Step>, Failure> {
+        let is_at_rest = self.frames.len() == 1 && !walk.registers.are_all_known();
+        let ip = walk.registers.ip();
+        let Some(call) = prologue::system_call_before(ip).filter(|_| is_at_rest) else { return Ok(None) };
+        let rule = self.rules.at(call.wrapping_sub(1), &self.shared.tables, &mut self.context);
+        let Some(rule) = rule.ok().filter(|rule| rule.function.1 == call && prologue::only_returns(ip))
+        else {
+            return Ok(None);
+        };
+        let mut registers = walk.registers;
+        let step = self.rules.apply(&rule, &mut registers, &walk.memory)?;
+        let step = step.filter(|_| self.is_called_from(&rule, registers.ip()));
+        if step.is_some() {
+            walk.registers = registers;
+        }
+        Ok(step)
     }
 
     /// The same for a frame whose frame pointer is unknown, if the code of the function shows where

@@ -4,11 +4,13 @@
 //! Nothing here is a guess: where the code is not understood, or two of its paths do not agree,
 //! there is no answer.
 
+use std::ops::Range;
+
 #[cfg(target_arch = "aarch64")]
-use super::aarch64::decode;
+use super::aarch64::{decode, probing_loop};
 use super::instruction::{Code, Effect, Target};
 #[cfg(target_arch = "x86_64")]
-use super::x86_64::decode;
+use super::x86_64::{decode, probing_loop};
 use crate::sys::linux::memory;
 
 /// Functions with more code than this are not followed. Those that wait are much shorter.
@@ -103,6 +105,34 @@ pub(super) fn may_jump_to(function: (u64, u64), start: u64) -> bool {
     false
 }
 
+/// The address of the instruction before `address`, if it makes a system call.
+pub(super) fn system_call_before(address: u64) -> Option<u64> {
+    /// `syscall`
+    const CODE: [u8; 2] = [0x0f, 0x05];
+    // On aarch64, a return address that is in a register is not known either.
+    let start = address.checked_sub(CODE.len() as u64).filter(|_| cfg!(target_arch = "x86_64"))?;
+    (memory::read_exact(start, CODE.len())? == CODE).then_some(start)
+}
+
+/// Whether the code at this address returns without changing the stack pointer, if none of the
+/// branches before is taken.
+pub(super) fn only_returns(address: u64) -> bool {
+    /// `test rax, rax`, two branches and `ret` are 16 bytes.
+    const LENGTH: usize = 32;
+    const RET: u8 = 0xc3;
+    let Some(bytes) = memory::read_exact(address, LENGTH) else { return false };
+    let code = Code { start: address, bytes: &bytes };
+    let mut offset = 0;
+    while let Some((length, effect)) = decode(&code, offset) {
+        match effect {
+            Effect::None | Effect::Branch(_) => offset += length,
+            Effect::End => return cfg!(target_arch = "x86_64") && bytes[offset] == RET,
+            _ => return false,
+        }
+    }
+    false
+}
+
 fn word(address: u64) -> Option<u64> {
     let mut word = [0; 8];
     (memory::read(address, &mut word) == 8).then(|| u64::from_ne_bytes(word))
@@ -138,6 +168,10 @@ enum Depth {
     /// This far below the frame pointer of a function that has aligned its stack pointer, at its
     /// end.
     Leaving(i64),
+    /// Below the frame pointer, but how far is decided when the function runs (`alloca`).
+    Variable,
+    /// Within a loop that moves the stack pointer from page to page.
+    Probing,
 }
 
 /// Follows the stack pointer through a function, in the order of addresses.
@@ -150,12 +184,26 @@ struct Walk<'a> {
     has_frame: bool,
     /// What the stack pointer was aligned to, and how far it was below the frame pointer then.
     alignment: Option<(u64, i64)>,
+    /// Whether some of the function's code is at a [variable](Depth::Variable) depth.
+    is_variable: bool,
 }
 
 impl<'a> Walk<'a> {
     fn new(code: &'a Code<'a>) -> Self {
         let depths = vec![Depth::Unknown; code.bytes.len() + 1];
-        Self { code, depths, body: None, has_frame: false, alignment: None }
+        Self { code, depths, body: None, has_frame: false, alignment: None, is_variable: false }
+    }
+
+    /// Whether an instruction changes the stack pointer by an amount that the code does not show.
+    fn is_variable(code: &Code<'_>) -> bool {
+        let mut offset = 0;
+        while let Some((length, effect)) = decode(code, offset) {
+            if effect == Effect::Unclear {
+                return true;
+            }
+            offset += length;
+        }
+        false
     }
 
     /// What is known at `at`: the beginning of an instruction, or the last byte of a call.
@@ -164,8 +212,13 @@ impl<'a> Walk<'a> {
         let mut after_call = false;
         let mut found = None;
         let mut offset = 0;
+        self.is_variable = Self::is_variable(self.code);
         while offset < self.code.bytes.len() {
-            let (length, effect) = decode(self.code, offset)?;
+            let probing = probing_loop(self.code, offset);
+            if let Some((length, _)) = probing {
+                self.enter_loop(offset + 1..offset + length)?;
+            }
+            let (length, effect) = probing.or_else(|| decode(self.code, offset))?;
             depth = self.arrive(offset, depth, after_call)?;
             let next = offset + length;
             if (offset..next).contains(&at) {
@@ -175,7 +228,7 @@ impl<'a> Walk<'a> {
                 found = Some(depth);
             }
             after_call = matches!(effect, Effect::Call(_));
-            depth = self.apply(effect, depth)?;
+            depth = self.apply(offset, effect, depth)?;
             offset = next;
         }
         let Depth::Inside(depth) = found? else { return None };
@@ -186,15 +239,29 @@ impl<'a> Walk<'a> {
         Some(FramePointer { above_stack: u64::try_from(depth).ok()?, alignment })
     }
 
+    /// Marks all but the first byte of a loop: no branch from outside may lead there.
+    fn enter_loop(&mut self, rest: Range<usize>) -> Option<()> {
+        let depths = self.depths.get_mut(rest)?;
+        if depths.iter().any(|depth| *depth != Depth::Unknown) {
+            return None;
+        }
+        depths.fill(Depth::Probing);
+        Some(())
+    }
+
     /// What holds at this offset, which control reaches from the instruction before with `depth`.
     /// `None` if a branch disagrees.
     fn arrive(&mut self, offset: usize, depth: Depth, after_call: bool) -> Option<Depth> {
         let depth = match (depth, self.depths[offset]) {
             // A landing pad, or a place that a table of jumps leads to: in the body.
-            (Depth::Unknown, Depth::Unknown) => self.body.map_or(Depth::Unknown, Depth::Inside),
+            (Depth::Unknown, Depth::Unknown) => match self.body {
+                Some(_) if self.is_variable => Depth::Variable,
+                body => body.map_or(Depth::Unknown, Depth::Inside),
+            },
             (Depth::Unknown, brought) => brought,
             (depth, Depth::Unknown) => depth,
             (depth, brought) if depth == brought => depth,
+            (Depth::Variable, Depth::Inside(_)) | (Depth::Inside(_), Depth::Variable) => Depth::Variable,
             // The call never returns.
             (_, brought) if after_call => brought,
             _ => return None,
@@ -205,7 +272,7 @@ impl<'a> Walk<'a> {
 
     /// Notes that a branch brings `depth` to this address. `None` if that disagrees with what was
     /// found there.
-    fn branch(&mut self, target: u64, depth: Depth) -> Option<()> {
+    fn branch(&mut self, from: usize, target: u64, depth: Depth) -> Option<()> {
         let offset = usize::try_from(target.wrapping_sub(self.code.start)).ok();
         // A branch out of the function goes to another one.
         let Some(there) = offset.and_then(|offset| self.depths.get_mut(offset)) else { return Some(()) };
@@ -213,13 +280,16 @@ impl<'a> Walk<'a> {
             (_, Depth::Unknown) => {}
             (Depth::Unknown, _) => *there = depth,
             (there, depth) if there == depth => {}
+            // It may have been passed already: then what was found there is not what always holds.
+            (Depth::Inside(_), Depth::Variable) if offset > Some(from) => *there = Depth::Variable,
+            (Depth::Variable, Depth::Inside(_)) => {}
             _ => return None,
         }
         Some(())
     }
 
-    /// The depth after an instruction. `None` if it cannot be followed.
-    fn apply(&mut self, effect: Effect, depth: Depth) -> Option<Depth> {
+    /// The depth after the instruction at this offset. `None` if it cannot be followed.
+    fn apply(&mut self, offset: usize, effect: Effect, depth: Depth) -> Option<Depth> {
         if let (Effect::Call(_) | Effect::Jump(_) | Effect::Branch(_) | Effect::End, Depth::Inside(depth)) =
             (effect, depth)
         {
@@ -229,12 +299,12 @@ impl<'a> Walk<'a> {
         Some(match (effect, depth) {
             (Effect::None | Effect::Call(_), _) => depth,
             (Effect::Branch(target), _) => {
-                self.branch(target, depth)?;
+                self.branch(offset, target, depth)?;
                 depth
             }
             (Effect::Jump(target), _) => {
                 if let Target::Code(target) = target {
-                    self.branch(target, depth)?;
+                    self.branch(offset, target, depth)?;
                 }
                 Depth::Unknown
             }
@@ -263,6 +333,8 @@ impl<'a> Walk<'a> {
                 Depth::Inside(0)
             }
             (Effect::PopFrame, Depth::Inside(0)) if self.alignment.is_none() => Depth::Outside,
+            (Effect::Unclear, Depth::Inside(_))
+            | (Effect::Unclear | Effect::AddToStack(_), Depth::Variable) => Depth::Variable,
             _ => return None,
         })
     }

@@ -43,6 +43,8 @@ struct Function {
     code: Vec<u8>,
     is_signal_frame: bool,
     has_no_entry: bool,
+    /// How many bytes its entry is for, if not for all.
+    covered: Option<u32>,
 }
 
 fn function(instructions: &[u8]) -> Function {
@@ -94,7 +96,8 @@ impl Image {
             let place = (frames + offset + 8) as u64;
             let distance = i32::try_from(start.cast_signed() - place.cast_signed()).unwrap();
             entry.extend(distance.to_le_bytes());
-            entry.extend(u32::try_from(FUNCTION).unwrap().to_le_bytes());
+            let covered = function.covered.unwrap_or(u32::try_from(FUNCTION).unwrap());
+            entry.extend(covered.to_le_bytes());
             entry.push(0);
             entry.extend(&function.instructions);
             push(&mut table, entry);
@@ -453,6 +456,124 @@ mod frame_pointers {
         let functions = [framed(&[0x0f, 0x05, 0xc3]), root_calling(1, 2), jumping];
         let unwound = at_rest(&functions, 11, |image| vec![0, 0, 0, 0, 0x8000, image.code(1, 5)]);
         assert_eq!(whole(unwound).len(), 2);
+    }
+
+    #[test]
+    fn a_loop_that_touches_each_page_moves_the_stack_pointer_by_what_it_says() {
+        // push rbp; mov rbp, rsp; lea r11, [rsp - 8192]; the loop; sub rsp, 16; syscall; leave; ret
+        let code = |back: u8| {
+            let mut code = vec![0x55, 0x48, 0x89, 0xe5, 0x4c, 0x8d, 0x9c, 0x24, 0, 0xe0, 0xff, 0xff];
+            code.extend([0x48, 0x81, 0xec, 0, 0x10, 0, 0, 0x48, 0xc7, 0x04, 0x24, 0, 0, 0, 0]);
+            code.extend([0x4c, 0x39, 0xdc, 0x75, back, 0x48, 0x83, 0xec, 16, 0x0f, 0x05, 0xc9, 0xc3]);
+            Function { code, ..framed(&[]) }
+        };
+        let stack = |image: &Image| {
+            let mut words = vec![0; 0x2010 / 8];
+            words.extend([0x9000, image.code(1, 5)]);
+            words
+        };
+        assert_eq!(whole(at_rest(&[code(0xec), root_calling(1, 0)], 38, stack)).len(), 2);
+        // It begins elsewhere.
+        let other = at_rest(&[code(0xed), root_calling(1, 0)], 38, stack);
+        assert!(matches!(other, Unwound::Uncertain(_)), "{other:?}");
+    }
+
+    #[test]
+    fn only_where_the_function_has_not_allocated_on_its_stack_is_the_frame_pointer_certain() {
+        // syscall; sub rsp, rax; syscall; then the end, or a jump back to the first call.
+        let functions = |end: &[u8]| {
+            let mut rest = vec![0x0f, 0x05, 0x48, 0x29, 0xc4, 0x0f, 0x05];
+            rest.extend(end);
+            [framed(&rest), root_calling(1, 0)]
+        };
+        let stack = |image: &Image| vec![0, 0, 0, 0, 0x8000, image.code(1, 5)];
+        let leave = [0x48, 0x8d, 0x65, 0xf8, 0x5b, 0x5d, 0xc3];
+        assert_eq!(whole(at_rest(&functions(&leave), 11, stack)).len(), 2, "before");
+        let after = at_rest(&functions(&leave), 16, stack);
+        assert!(matches!(after, Unwound::Uncertain(_)), "{after:?}");
+        let again = at_rest(&functions(&[0xeb, 0xf7]), 11, stack);
+        assert!(matches!(again, Unwound::Uncertain(_)), "{again:?}");
+        // One of two paths to a call allocates: jz over `sub rsp, rax`.
+        let branching = [framed(&[0x74, 3, 0x48, 0x29, 0xc4, 0x0f, 0x05, 0xc9, 0xc3]), root_calling(1, 0)];
+        let joined = at_rest(&branching, 16, stack);
+        assert!(matches!(joined, Unwound::Uncertain(_)), "{joined:?}");
+        // What nothing leads to is taken for the body's depth only if all of the body has one:
+        // syscall; jmp to the end; (a landing pad) syscall; the end, with and without allocating.
+        let pad = |allocate: &[u8]| {
+            let mut rest = vec![0x0f, 0x05, 0xeb, 4, 0x0f, 0x05, 0xeb, 0, 0x0f, 0x05];
+            rest.extend(allocate);
+            rest.extend(leave);
+            [framed(&rest), root_calling(1, 0)]
+        };
+        assert_eq!(whole(at_rest(&pad(&[]), 15, stack)).len(), 2);
+        let unknown = at_rest(&pad(&[0x48, 0x29, 0xc4]), 15, stack);
+        assert!(matches!(unknown, Unwound::Uncertain(_)), "{unknown:?}");
+    }
+
+    /// A function whose entry ends at its system call, and the rest of its code.
+    fn cloning(rest: &[u8]) -> Function {
+        let code = [&[0x90, 0x90, 0x0f, 0x05][..], rest].concat();
+        Function { code, covered: Some(2), ..function(&[DEF_CFA, SP, 8, OFFSET | RETURN_ADDRESS, 1]) }
+    }
+
+    #[test]
+    fn a_thread_that_waits_in_clone_has_called_it() {
+        // test rax, rax; jl; jz; ret
+        let glibcs = [0x48, 0x85, 0xc0, 0x7c, 0x05, 0x74, 0x05, 0xc3];
+        let stack = |image: &Image| vec![image.code(1, 5)];
+        assert_eq!(whole(at_rest(&[cloning(&glibcs), root_calling(1, 0)], 4, stack)).len(), 2);
+        // It does not return at once.
+        let popping = at_rest(&[cloning(&[0x58, 0xc3]), root_calling(1, 0)], 4, stack);
+        assert!(reason(popping).contains("without an entry"));
+        // It is not what is called there, as on the stack of a new thread.
+        let not_called = at_rest(&[cloning(&glibcs), root_calling(1, 3)], 4, stack);
+        assert!(reason(not_called).contains("without an entry"));
+        // Its entry ends elsewhere.
+        let shorter = Function { covered: Some(1), ..cloning(&glibcs) };
+        assert!(reason(at_rest(&[shorter, root_calling(1, 0)], 4, stack)).contains("without an entry"));
+        // It need not be in the call: a signal may have interrupted the new thread.
+        let image = Image::of(&[cloning(&glibcs), root_calling(1, 0)]);
+        let signalled = image.unwind(all(image.code(0, 4), 0x7000), &[(0x7000, &stack(&image))]);
+        assert!(reason(signalled).contains("without an entry"));
+        // It does not lead to the thread's first function.
+        let caller = Function { code: call(1, 0, 0), ..plain() };
+        let lost = at_rest(&[cloning(&glibcs), caller], 4, |image| vec![image.code(1, 5), 0, 0x5000]);
+        assert!(matches!(lost, Unwound::Uncertain(_)), "{lost:?}");
+    }
+
+    proptest! {
+        /// Whatever is on the stack: what is recovered is what all registers lead to.
+        #[test]
+        fn a_recovered_frame_pointer_is_the_true_one(
+            overwritten in proptest::collection::vec((0..16_usize, 0..6_u64, 0..0x20_u64), 0..12),
+        ) {
+            let rest = [0x0f, 0x05, 0x48, 0x83, 0xc4, 24, 0x5b, 0x5d, 0xc3];
+            let between = || Function { code: call(1, 0, 0), ..plain() };
+            let functions = [framed(&rest), between(), root_calling(2, 1), root_calling(3, 0)];
+            let image = Image::of(&functions);
+            let mut stack = vec![0, 0, 0, 0, 0x8000, image.code(1, 5), 0, image.code(2, 5)];
+            stack.resize(16, 0);
+            for (place, function, offset) in overwritten {
+                stack[place] = match function {
+                    0 => 0,
+                    5 => 0x7000 + 8 * offset,
+                    function => image.code(function - 1, offset),
+                };
+            }
+            let pieces = [(0x7000, &stack[..])];
+            let at_rest = image.unwind(Registers::at_rest(image.code(0, 11), 0x7000), &pieces);
+            let mut registers = all(image.code(0, 11), 0x7000);
+            registers.set(FRAME_POINTER, Some(0x7020));
+            let signalled = image.unwind(registers, &pieces).into_trace();
+            match at_rest {
+                Unwound::Ended(trace) => {
+                    prop_assert_eq!(trace.frames, signalled.frames);
+                    prop_assert_eq!(trace.incomplete, signalled.incomplete);
+                }
+                Unwound::Uncertain(trace) => prop_assert!(signalled.frames.starts_with(&trace.frames)),
+                Unwound::Incomplete(..) => prop_assert!(signalled.incomplete.is_some()),
+            }
+        }
     }
 
     #[test]

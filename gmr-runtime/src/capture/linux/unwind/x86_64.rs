@@ -13,6 +13,29 @@ pub(super) fn decode(code: &Code<'_>, offset: usize) -> Option<(usize, Effect)> 
     Some((decoder.at, effect))
 }
 
+/// How far a loop that begins at `offset` moves the stack pointer, and the length of its code. Compilers
+/// write it into functions with large frames: it touches each page, so that none is skipped which
+/// guards the stack. The first instruction computes where it ends; no other one is left out.
+pub(super) fn probing_loop(code: &Code<'_>, offset: usize) -> Option<(usize, Effect)> {
+    const PAGE: u32 = 4096;
+    // lea r11, [rsp - distance]
+    let rest = code.bytes.get(offset..)?.strip_prefix(&[0x4c, 0x8d, 0x9c, 0x24])?;
+    let (distance, rest) = rest.split_first_chunk::<4>()?;
+    let distance = i32::from_le_bytes(*distance);
+    if distance >= 0 || !distance.unsigned_abs().is_multiple_of(PAGE) {
+        return None;
+    }
+    // sub rsp, 4096
+    let rest = rest.strip_prefix(&[0x48, 0x81, 0xec, 0, 0x10, 0, 0])?;
+    // mov qword [rsp], 0; or qword [rsp], 0
+    let touches: [&[u8]; 2] = [&[0x48, 0xc7, 0x04, 0x24, 0, 0, 0, 0], &[0x48, 0x83, 0x0c, 0x24, 0]];
+    let (touch, rest) = touches.iter().find_map(|touch| Some((touch.len(), rest.strip_prefix(*touch)?)))?;
+    // cmp rsp, r11; jne to the second instruction
+    let rest = rest.strip_prefix(&[0x4c, 0x39, 0xdc, 0x75])?;
+    let back = i8::try_from(touch + 12).ok()?;
+    (rest.first()?.cast_signed() == -back).then_some((8 + 7 + touch + 5, Effect::AddToStack(distance.into())))
+}
+
 /// What an instruction with an operand that can be the stack pointer does.
 fn unclear_if(changes_stack: bool) -> Effect {
     if changes_stack { Effect::Unclear } else { Effect::None }
