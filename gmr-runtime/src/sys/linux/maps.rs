@@ -180,6 +180,17 @@ pub(crate) fn rest_from(address: u64) -> Option<usize> {
     usize::try_from(end - address).ok()
 }
 
+/// Whether code is mapped at `address`. `None` if the map cannot be read.
+pub(crate) fn has_code(address: u64) -> Option<bool> {
+    let mut map = Map::open().ok()?;
+    Some(match map.next(address, EXECUTABLE) {
+        Ok(region) => region.is_some_and(|(region, _)| region.start <= address),
+        Err(_) => {
+            find(|region| (region.executable && region.range.contains(&address)).then_some(())).is_some()
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -291,5 +302,14 @@ mod tests {
         let rest = rest_from(&raw const here as u64).unwrap();
         assert!((1..64 << 20).contains(&rest), "{rest}");
         assert_eq!(rest_from(16), None);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it reads the map")]
+    fn code_is_told_from_data() {
+        let data = 0_u8;
+        assert_eq!(has_code(&raw const data as u64), Some(false));
+        assert_eq!(has_code(16), Some(false));
+        assert_eq!(has_code(code_is_told_from_data as *const () as u64), Some(true));
     }
 }

@@ -119,6 +119,8 @@ impl Unwound {
 enum End {
     NoRule(NoRule),
     Failed(Failure),
+    /// It leads to this address, at which there is no code.
+    NotCode(u64),
     /// It leads back to a frame that was passed.
     Cycle,
     TooLong,
@@ -215,6 +217,10 @@ impl Unwinder {
         }
         walk.registers.set_ip(ip);
         walk.at = if is_interrupted { Address::Exact(ip) } else { Address::Return(ip) };
+        let lookup = walk.at.lookup();
+        if !self.shared.tables.cover(lookup) && !self.rules.is_generated(lookup) {
+            return Err(End::NotCode(ip));
+        }
         Ok(true)
     }
 
@@ -366,6 +372,9 @@ impl std::fmt::Display for End {
             }
             End::Failed(Failure::Unsupported) => {
                 f.write_str("unwinding failed: the rule for this code cannot be evaluated")
+            }
+            End::NotCode(address) => {
+                write!(f, "unwinding failed: the stack leads to {address:#x}, where there is no code")
             }
             End::Cycle => f.write_str("unwinding failed: the stack leads back to itself"),
             End::TooLong => write!(f, "truncated after {MAX_FRAMES} frames"),

@@ -1,7 +1,7 @@
 //! The rules found so far, by the address of code, and what the code before an address says. All of
 //! it is found once, and kept while no module is loaded or unloaded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::instruction::Target;
 use super::memory::{Failure, Memory};
@@ -9,7 +9,7 @@ use super::prologue::{self, FramePointer};
 use super::rule::{Context, NoRule, Rule, Step, Store};
 use super::tables::Tables;
 use crate::capture::linux::arch::{self, Registers};
-use crate::sys::linux::memory;
+use crate::sys::linux::{maps, memory};
 
 /// The rules found so far.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct Rules {
     calls: HashMap<(u64, u64), bool>,
     /// Whether the code at an address returns from a signal handler.
     returns_from_signal: HashMap<u64, bool>,
+    /// Addresses of code that is in no module.
+    generated: HashSet<u64>,
 }
 
 impl Rules {
@@ -81,6 +83,16 @@ impl Rules {
         let read =
             || memory::read_exact(address, arch::SIGRETURN.len()).is_some_and(|code| code == arch::SIGRETURN);
         *self.returns_from_signal.entry(address).or_insert_with(read)
+    }
+
+    /// Whether there may be code at this address, which is in no module: it was generated at run time.
+    pub(super) fn is_generated(&mut self, address: u64) -> bool {
+        // Only that there is code is kept: it may be generated at any time.
+        let is_code = self.generated.contains(&address) || maps::has_code(address) != Some(false);
+        if is_code {
+            self.generated.insert(address);
+        }
+        is_code
     }
 
     /// How many addresses have been looked up.

@@ -67,6 +67,11 @@ impl Tables {
         self.module_of(address).is_some_and(|tables| is_entry(&tables.module))
     }
 
+    /// Whether the address is in the code of a module.
+    pub(super) fn cover(&self, address: u64) -> bool {
+        self.module_of(address).is_some()
+    }
+
     /// Finds the rule for the code at this address.
     pub(super) fn rule(
         &self,

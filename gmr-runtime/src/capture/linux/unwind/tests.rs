@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::capture::linux::arch::{COUNT, STACK_POINTER};
 use crate::sys::linux::mapping::MappedBytes;
+use crate::sys::linux::maps;
 use crate::sys::mutation::{FILES, damaged_file, terminates};
 
 #[cfg(target_arch = "x86_64")]
@@ -232,6 +233,82 @@ fn without_a_rule_there_is_no_frame() {
     // Beyond all functions, and in no module.
     assert!(reason(image.unwind(all(image.base() + 0xf00, 0x7000), &[])).contains("without an entry"));
     assert!(reason(image.unwind(all(0x1000, 0x7000), &[])).contains("generated at run time"));
+}
+
+#[test]
+fn what_is_no_code_is_no_frame() {
+    let image = Image::of(&[plain(), root()]);
+    let data = 7_u64;
+    for address in [0x4141_4141_4141, u64::MAX, 1, &raw const data as u64] {
+        let unwound = image.unwind(all(image.code(0, 4), 0x7000), &[(0x7000, &[0, address])]);
+        let Unwound::Ended(trace) = unwound else { panic!("{unwound:?}") };
+        assert_eq!(*trace.frames, [Address::Exact(image.code(0, 4))]);
+        assert!(trace.incomplete.unwrap().contains("where there is no code"));
+    }
+    // Generated code is in no module either.
+    let generated = what_is_no_code_is_no_frame as *const () as u64 + 1;
+    let unwound = image.unwind(all(image.code(0, 4), 0x7000), &[(0x7000, &[0, generated])]);
+    let Unwound::Ended(trace) = unwound else { panic!("{unwound:?}") };
+    assert_eq!(trace.frames[1..], [Address::Return(generated)]);
+    assert!(trace.incomplete.unwrap().contains("generated at run time"));
+}
+
+proptest! {
+    /// The frames of a stack that was overwritten, compared with those that a few lines find which
+    /// share nothing with the unwinder.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn an_overwritten_stack_shows_what_is_on_it_and_nothing_else(
+        words in proptest::collection::vec(
+            prop_oneof![
+                4 => (0..8_u64, 1..FUNCTION).prop_map(|(function, offset)| CODE + FUNCTION * function + offset),
+                1 => 0..0x5000_u64,
+                1 => any::<u64>(),
+            ],
+            0..40,
+        ),
+    ) {
+        // Number 5 has no entry; number 6 is the first function of a thread.
+        let no_entry = Function { has_no_entry: true, ..plain() };
+        let image = Image::of(&[plain(), plain(), plain(), plain(), plain(), no_entry, root()]);
+        let words: Vec<u64> =
+            words.iter().map(|&word| if word < 0x1000 { image.base() + word } else { word }).collect();
+        let start = image.code(0, 4);
+        let trace = image.unwind(all(start, 0x7000), &[(0x7000, &words)]).into_trace();
+
+        let function = |address: u64| {
+            let offset = address.checked_sub(image.base() + CODE)?;
+            Some(offset / FUNCTION).filter(|function| *function < 7)
+        };
+        let is_image = |address: u64| (image.base()..image.base() + image.memory.len() as u64).contains(&address);
+        let (mut expected, mut is_whole, mut place) = (vec![start], false, 0);
+        let mut lookup = start;
+        loop {
+            match function(lookup) {
+                Some(5) | None => break,
+                Some(6) => {
+                    is_whole = true;
+                    break;
+                }
+                Some(_) => {}
+            }
+            let Some(&caller) = words.get(place + 1) else { break };
+            if caller == 0 {
+                is_whole = true;
+                break;
+            }
+            lookup = caller.wrapping_sub(1);
+            // The few that are in the code of this test are shown too.
+            if !is_image(lookup) && maps::has_code(lookup) == Some(false) {
+                break;
+            }
+            expected.push(caller);
+            place += 2;
+        }
+        let found: Vec<u64> = trace.frames.iter().map(|frame| frame.value()).collect();
+        prop_assert_eq!(found, expected);
+        prop_assert_eq!(trace.incomplete.is_none(), is_whole, "{:?}", trace.incomplete);
+    }
 }
 
 #[test]
