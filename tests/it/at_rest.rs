@@ -77,9 +77,10 @@ fn threads_that_cannot_be_signalled_have_stacks() {
         ("blocks all", "unreachable::block_all_signals", "sleeping"),
         ("sigwait", "unreachable::wait_for_signals", "sleeping"),
     ];
-    // Elsewhere the kernel does not show where vfork returns to.
+    // Elsewhere the kernel does not show where these calls return to.
     if cfg!(target_arch = "x86_64") {
         expected.push(("vfork", "unreachable::wait_for_child", "disk sleep"));
+        expected.push(("clone", "unreachable::wait_for_cloned", "disk sleep"));
     }
     let is_stopped = traced == "stopped";
     expected.push((

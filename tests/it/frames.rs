@@ -7,7 +7,7 @@ use crate::report::{Report, Stack, list};
 
 /// The functions of the test program and its assembly, innermost first.
 fn own<'a>(stack: &Stack<'a>) -> Vec<&'a str> {
-    const ASSEMBLY: [&str; 3] = ["without_rules", "realigned", "run_on_stack"];
+    const ASSEMBLY: [&str; 4] = ["without_rules", "realigned", "run_on_stack", "overwritten"];
     stack
         .functions()
         .filter(|function| function.starts_with("frames::") || ASSEMBLY.contains(function))
@@ -33,6 +33,22 @@ const EXPECTED: &[(&str, &[&str])] = &[
             "frames::outer",
         ],
     ),
+    // It does not wait, so it is signalled.
+    #[cfg(target_arch = "x86_64")]
+    (
+        "computing",
+        &[
+            "frames::compute",
+            "run_on_stack",
+            "frames::computing_inner",
+            "run_on_stack",
+            "frames::computing_middle",
+            "run_on_stack",
+            "frames::computing_outer",
+        ],
+    ),
+    #[cfg(target_arch = "x86_64")]
+    ("overwritten", &["frames::wait_here", "overwritten"]),
     #[cfg(target_arch = "x86_64")]
     ("without-rules", &["without_rules"]),
     #[cfg(target_arch = "x86_64")]
@@ -41,7 +57,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
 
 /// Those that end where there is no rule.
 #[cfg(target_arch = "x86_64")]
-const CUT: [&str; 2] = ["without-rules", "generated"];
+const CUT: [&str; 3] = ["without-rules", "generated", "overwritten"];
 #[cfg(not(target_arch = "x86_64"))]
 const CUT: [&str; 0] = [];
 
@@ -62,7 +78,12 @@ fn no_frame_is_made_up() {
     let report = settled(&mut program);
     for (name, _) in EXPECTED {
         let stack = report.thread(name).stack();
-        if CUT.contains(name) {
+        if *name == "overwritten" {
+            // Nothing follows that function, and least of all what is called like the data.
+            assert_eq!(stack.functions().last(), Some("overwritten"), "{stack}");
+            let reason = stack.incomplete.unwrap_or_default();
+            assert!(reason.ends_with("where there is no code"), "{reason}");
+        } else if CUT.contains(name) {
             assert_eq!(stack.frames.len(), 1, "{name}:\n{stack}");
             let reason = stack.incomplete.unwrap_or_default();
             assert!(reason.starts_with("no unwind information"), "{name}: {reason}");
@@ -75,6 +96,27 @@ fn no_frame_is_made_up() {
         let generated = report.thread("generated").stack();
         assert!(generated.frames.iter().all(|frame| frame.fields()["module"].is_null()), "{generated}");
     }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_running_thread_is_followed_over_its_stacks_up_to_a_number() {
+    let mut program = Program::start(program!("frames"));
+    settled(&mut program);
+    // Each of the eight stacks that are copied has one call of either. The thread answers as often,
+    // which it must be scheduled for.
+    const KNOWN: usize = 1 + 2 * 7 + 1;
+    let report = program.report_when("as many stacks are copied as can be", |report| {
+        let many = report.threads().into_iter().find(|thread| thread.name() == "many-stacks");
+        many.is_some_and(|thread| own(&thread.stack()).len() >= KNOWN)
+    });
+    assert_eq!(report.thread("computing").stack().taken, Some("by signal"));
+    // What is known of it is true, and the rest is said to be missing.
+    let many = report.thread("many-stacks").stack();
+    assert!(many.incomplete.unwrap_or_default().contains("could not read stack memory"), "{many}");
+    let own = own(&many);
+    assert_eq!((own.len(), &own[..2]), (KNOWN, &["frames::compute", "run_on_stack"][..]));
+    assert!(own[1..].chunks_exact(2).all(|pair| pair == ["run_on_stack", "frames::descend"]), "{own:?}");
 }
 
 #[test]
@@ -111,7 +153,7 @@ fn gdb_finds_the_same_frames() {
             .map(|frame| frame.function.split('<').next().unwrap_or_default())
             .filter(|function| expected.contains(function))
             .collect();
-        if *name == "other-stacks" {
+        if ["other-stacks", "computing"].contains(name) {
             // gdb stops at a stack that lies below the one before, and where they lie is chance.
             assert!(!theirs.is_empty() && expected.starts_with(&theirs), "{name}: {theirs:?}");
         } else {

@@ -41,6 +41,29 @@ std::arch::global_asm!(
     "add rsp, 16",
     "ret",
     ".size without_rules, .-without_rules",
+    // Its return address is that of data while it calls the function, as on a stack that was overwritten.
+    ".globl overwritten",
+    ".type overwritten,@function",
+    "overwritten:",
+    ".cfi_startproc",
+    "push rsi",
+    ".cfi_adjust_cfa_offset 8",
+    "xchg [rsp + 8], rsi",
+    "push rsi",
+    ".cfi_adjust_cfa_offset 8",
+    "sub rsp, 8",
+    ".cfi_adjust_cfa_offset 8",
+    "call rdi",
+    "add rsp, 8",
+    ".cfi_adjust_cfa_offset -8",
+    "pop rsi",
+    ".cfi_adjust_cfa_offset -8",
+    "mov [rsp + 8], rsi",
+    "add rsp, 8",
+    ".cfi_adjust_cfa_offset -8",
+    "ret",
+    ".cfi_endproc",
+    ".size overwritten, .-overwritten",
     // What GCC makes of a function with an over-aligned variable. The CFA is stored in the frame.
     ".globl realigned",
     ".type realigned,@function",
@@ -89,6 +112,7 @@ std::arch::global_asm!(
 #[cfg(target_arch = "x86_64")]
 unsafe extern "C" {
     fn without_rules(word: usize, stopped: *const AtomicBool);
+    fn overwritten(run: extern "C" fn(), data: *const AtomicBool);
     fn realigned(run: extern "C" fn());
     fn run_on_stack(run: extern "C" fn(), end: *mut u8);
 }
@@ -103,6 +127,14 @@ fn call_without_rules() {
 
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
+fn call_overwritten() {
+    // SAFETY: it calls the function, and restores what it changes.
+    unsafe { overwritten(wait_here, &raw const STOPPED) };
+    std::hint::black_box("overwritten");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
 fn call_realigned() {
     // SAFETY: it calls the function, and restores what it changes.
     unsafe { realigned(wait_here) };
@@ -111,10 +143,49 @@ fn call_realigned() {
 
 #[cfg(target_arch = "x86_64")]
 fn on_new_stack(run: extern "C" fn()) {
-    // Its end is a multiple of 16.
-    let stack = Box::leak(vec![0_u128; 16 << 10].into_boxed_slice());
+    // Its end is a multiple of 16. With 4 MiB, it is not taken for a part of the stack next to it.
+    let stack = Box::leak(vec![0_u128; 256 << 10].into_boxed_slice());
     // SAFETY: nothing else uses the stack.
     unsafe { run_on_stack(run, stack.as_mut_ptr_range().end.cast()) };
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+extern "C" fn compute() {
+    while !STOPPED.load(Ordering::Relaxed) {
+        std::hint::spin_loop();
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+extern "C" fn computing_inner() {
+    on_new_stack(compute);
+    std::hint::black_box("computing, inner");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+extern "C" fn computing_middle() {
+    on_new_stack(computing_inner);
+    std::hint::black_box("computing, middle");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+fn computing_outer() {
+    on_new_stack(computing_middle);
+    std::hint::black_box("computing, outer");
+}
+
+/// Each call is on a stack of its own; there are more of them than a report copies.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+extern "C" fn descend() {
+    static DEPTH: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    let is_last = DEPTH.fetch_add(1, Ordering::Relaxed) == 20;
+    on_new_stack(if is_last { compute } else { descend });
+    std::hint::black_box("descend");
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -191,9 +262,15 @@ const THREADS: &[(&str, fn())] = &[
     #[cfg(target_arch = "x86_64")]
     ("without-rules", call_without_rules),
     #[cfg(target_arch = "x86_64")]
+    ("overwritten", call_overwritten),
+    #[cfg(target_arch = "x86_64")]
     ("realigned", call_realigned),
     #[cfg(target_arch = "x86_64")]
     ("other-stacks", outer),
+    #[cfg(target_arch = "x86_64")]
+    ("computing", computing_outer),
+    #[cfg(target_arch = "x86_64")]
+    ("many-stacks", || descend()),
     #[cfg(target_arch = "x86_64")]
     ("generated", run_generated),
 ];

@@ -1,10 +1,11 @@
-//! Threads that no signal handler can run on: one blocks all signals, one waits for signals, one
-//! waits for its child to call `exec`, and one is stopped by a debugger.
+//! Threads that no signal handler can run on: one blocks all signals, one waits for signals, two
+//! wait for their children to call `exec`, and one is stopped by a debugger.
 //!
 //! `unreachable trace TID` is the debugger: it stops the thread, and ends with its standard input.
 
 #![allow(unsafe_code, reason = "std offers none of this")]
 
+use std::ffi::{c_int, c_void};
 use std::io::{BufRead, BufReader, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
@@ -43,10 +44,13 @@ fn be_unreachable() {
     // Before the debugger: the child would keep the debugger's standard input open.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let descriptors = [reader.as_raw_fd(), writer.as_raw_fd()];
-    let wait = move || wait_for_child(descriptors);
-    thread::Builder::new().name("vfork".to_owned()).spawn(wait).expect("a thread");
-    while !is_in_vfork() {
-        thread::yield_now();
+    // Both children read from the same pipe: each closes its own copy of the other end.
+    let waits: [(&str, fn([RawFd; 2])); 2] = [("vfork", wait_for_child), ("clone", wait_for_cloned)];
+    for (name, wait) in waits {
+        thread::Builder::new().name(name.to_owned()).spawn(move || wait(descriptors)).expect("a thread");
+        while !is_waiting_for_child(name) {
+            thread::yield_now();
+        }
     }
     let mut debugger = Command::new(std::env::current_exe().expect("it is known"))
         .args(["trace", &traced.to_string()])
@@ -119,13 +123,40 @@ fn wait_for_child([reader, writer]: [RawFd; 2]) {
     std::hint::black_box((reader, writer));
 }
 
+/// The same by the function that the C library starts programs with. Its child has a stack of its own.
+#[inline(never)]
+fn wait_for_cloned(descriptors: [RawFd; 2]) {
+    let mut stack = vec![0_u128; 4096];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let argument: *const [RawFd; 2] = &raw const descriptors;
+    // SAFETY: the stack and the descriptors outlive the child's use of them, as this thread waits
+    // until it has ended. Nothing else uses the stack.
+    unsafe {
+        libc::clone(read_to_end, stack.as_mut_ptr_range().end.cast(), flags, argument.cast_mut().cast())
+    };
+    std::hint::black_box((stack, descriptors));
+}
+
+/// What the cloned child does: system calls only.
+extern "C" fn read_to_end(descriptors: *mut c_void) -> c_int {
+    // SAFETY: it is the argument of `clone` above.
+    let [reader, writer] = unsafe { *descriptors.cast::<[RawFd; 2]>() };
+    // SAFETY: as in `wait_for_child`.
+    unsafe {
+        libc::close(writer);
+        libc::read(reader, (&raw mut CHILD_READS).cast(), 1);
+        libc::_exit(0);
+    }
+}
+
 /// Where the child reads to: not the stack, which it shares.
 static mut CHILD_READS: u8 = 0;
 
-fn is_in_vfork() -> bool {
+fn is_waiting_for_child(name: &str) -> bool {
     let tasks = std::fs::read_dir("/proc/self/task").expect("the threads can be listed").flatten();
     tasks.map(|task| std::fs::read_to_string(task.path().join("stat")).unwrap_or_default()).any(|stat| {
-        stat.rsplit_once(") ").is_some_and(|(name, rest)| name.ends_with("(vfork") && rest.starts_with('D'))
+        let split = stat.rsplit_once(") ").and_then(|(start, rest)| Some((start.split_once('(')?.1, rest)));
+        split.is_some_and(|(of_thread, rest)| of_thread == name && rest.starts_with('D'))
     })
 }
 
