@@ -44,9 +44,9 @@ const THREADS: [(&str, &str); 15] = [
 ];
 
 /// Threads whose stack may end early, with a reason: in a library that was loaded or unloaded
-/// between reading the modules and copying the stack, and in code without unwind information. That
-/// is generated code, and the end of the C library's `clone3` until the thread is known to wait there.
-const MAY_END_EARLY: [&str; 3] = ["libraries", "generated", "children"];
+/// between reading the modules and copying the stack, and in generated code, which has no unwind
+/// information.
+const MAY_END_EARLY: [&str; 2] = ["libraries", "generated"];
 
 /// Threads whose stack is missing most of the time, by what they do: wait for a signal, and for a
 /// child to call `exec`.
