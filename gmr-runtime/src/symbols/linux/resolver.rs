@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use object::{Object, ObjectSymbol, SymbolKind};
+use object::{Object, ObjectSection, ObjectSymbol, SectionIndex, SectionKind, SymbolKind};
 
 use super::debug_files::{self, Elf, OwnFile};
 use super::demangle::demangled;
@@ -244,13 +244,15 @@ fn names_in(files: &[Elf<'_>], module: &Module, addresses: &[Address]) -> Names 
         .map(|address| (address.lookup().wrapping_sub(module.bias), address.lookup()))
         .collect();
     wanted.sort_unstable();
+    wanted.dedup();
     let mut names = HashMap::new();
     for file in files {
+        let mut preceding = Preceding::new(file, wanted.len());
         for symbol in file.symbols().chain(file.dynamic_symbols()) {
-            let (start, size) = (symbol.address(), symbol.size());
-            if symbol.kind() != SymbolKind::Text || size == 0 {
+            if !may_be_function(&symbol) {
                 continue;
             }
+            let (start, size) = (symbol.address(), symbol.size());
             let first = wanted.partition_point(|(offset, _)| *offset < start);
             let covered = wanted[first..].iter().take_while(|(offset, _)| *offset - start < size);
             for (_, address) in covered {
@@ -259,9 +261,77 @@ fn names_in(files: &[Elf<'_>], module: &Module, addresses: &[Address]) -> Names 
                     *kept = better(kept, name);
                 }
             }
+            preceding.add(first, &symbol);
+        }
+        // The exported functions alone do not tell which one precedes an address.
+        if file.symbol_table().is_some() {
+            preceding.names(&wanted).for_each(|(address, name)| _ = names.entry(address).or_insert(name));
         }
     }
     names.into_iter().map(|(address, name)| (address, demangled(name))).collect()
+}
+
+/// Whether it is a function, or a label that may be one: musl's `_start` is.
+fn may_be_function<'a>(symbol: &impl ObjectSymbol<'a>) -> bool {
+    let is_label = || symbol.kind() == SymbolKind::Unknown && symbol.is_global() && symbol.size() == 0;
+    symbol.kind() == SymbolKind::Text || is_label()
+}
+
+/// How far a function without a size may reach. They are short ones in assembly, such as musl's
+/// `_start` and `__clone`, whose source does not say where they end.
+const MOST_WITHOUT_SIZE: u64 = 1024;
+
+/// The function that precedes each address, of those in one file. An address that no function
+/// contains belongs to the one before it, if that has no size.
+struct Preceding<'a> {
+    /// The sections with code, and where each ends.
+    sections: Vec<(SectionIndex, u64)>,
+    /// For each address, the last function that starts after the address before.
+    last: Vec<Option<Start<'a>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Start<'a> {
+    address: u64,
+    /// Its name and the end of its section, unless its size is known.
+    open: Option<(&'a str, u64)>,
+}
+
+impl<'a> Preceding<'a> {
+    fn new(file: &Elf<'a>, addresses: usize) -> Self {
+        let code = file.sections().filter(|section| section.kind() == SectionKind::Text);
+        let ends = code.map(|section| (section.index(), section.address().saturating_add(section.size())));
+        Self { sections: ends.collect(), last: vec![None; addresses] }
+    }
+
+    /// Notes a function that precedes the address with this index.
+    fn add(&mut self, index: usize, symbol: &impl ObjectSymbol<'a>) {
+        let Some(last) = self.last.get_mut(index) else { return };
+        let (address, section) = (symbol.address(), symbol.section_index());
+        let Some((_, end)) = self.sections.iter().find(|(index, _)| section == Some(*index)) else { return };
+        let name = if symbol.size() == 0 { symbol.name().ok() } else { None };
+        let open = name.map(|name| (name, *end));
+        *last = match *last {
+            Some(last) if last.address > address => Some(last),
+            Some(last) if last.address == address => {
+                let both = last.open.zip(open);
+                Some(Start { address, open: both.map(|((one, end), (other, _))| (better(one, other), end)) })
+            }
+            _ => Some(Start { address, open }),
+        };
+    }
+
+    /// The addresses in functions without a size, with their names.
+    fn names(self, wanted: &[(u64, u64)]) -> impl Iterator<Item = (u64, &'a str)> {
+        let starts = self.last.into_iter().scan(None, |last, start| {
+            *last = start.or(*last);
+            Some(*last)
+        });
+        wanted.iter().zip(starts).filter_map(|((offset, address), start)| {
+            let (start, (name, end)) = start.and_then(|start| Some((start.address, start.open?)))?;
+            (*offset < end && offset - start < MOST_WITHOUT_SIZE).then_some((*address, name))
+        })
+    }
 }
 
 /// The better of two names of one function, the one that programmers use: `read` rather than
@@ -305,6 +375,71 @@ mod tests {
             assert!(!files.has_lines(module));
         } else {
             eprintln!("skipped: this test is linked statically");
+        }
+    }
+
+    #[test]
+    fn a_function_without_a_size_reaches_to_the_next_one() {
+        let mut bytes = FILES[0].to_vec();
+        let functions = functions_of(&bytes);
+        let names = |bytes: &[u8], offset: u64| {
+            let (file, address) = (Elf::parse(bytes).unwrap(), Address::Exact(offset));
+            names_in(&[file], &Module::default(), &[address]).remove(&address.lookup())
+        };
+        let [(start, size, name), (next, _, next_name), ..] = &functions[..] else { panic!() };
+        assert_eq!(names(&bytes, start + size - 1).as_ref(), Some(name));
+        let (last, last_size, last_name) = functions.last().unwrap();
+        assert_eq!(names(&bytes, last + last_size - 1).as_ref(), Some(last_name));
+        assert_eq!(names(&bytes, last + last_size), None, "its size is known");
+
+        for name in [name, last_name] {
+            erase_size(&mut bytes, name);
+        }
+        assert_eq!(names(&bytes, start - 1), None);
+        assert_eq!(names(&bytes, *start).as_ref(), Some(name));
+        assert_eq!(names(&bytes, next - 1).as_ref(), Some(name));
+        assert_eq!(names(&bytes, *next).as_ref(), Some(next_name));
+        assert_eq!(names(&bytes, last + last_size - 1).as_ref(), Some(last_name));
+        assert_eq!(names(&bytes, last + last_size), None, "it is not in the section");
+    }
+
+    #[test]
+    fn a_function_without_a_size_does_not_reach_far() {
+        let names = |end| {
+            let start = Start { address: 0x1000, open: Some(("f", end)) };
+            let preceding = Preceding { sections: Vec::new(), last: vec![Some(start), None, None] };
+            let wanted = [(0x1000, 1), (0x1000 + MOST_WITHOUT_SIZE - 1, 2), (0x1000 + MOST_WITHOUT_SIZE, 3)];
+            preceding.names(&wanted).collect::<Vec<_>>()
+        };
+        assert_eq!(names(u64::MAX), [(1, "f"), (2, "f")]);
+        assert_eq!(names(0x1001), [(1, "f")]);
+    }
+
+    /// The functions in a file by address, with their sizes and names.
+    fn functions_of(bytes: &[u8]) -> Vec<(u64, u64, String)> {
+        let file = Elf::parse(bytes).unwrap();
+        let functions = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text);
+        let mut functions: Vec<_> = functions
+            .map(|symbol| (symbol.address(), symbol.size(), symbol.name().unwrap().to_owned()))
+            .collect();
+        functions.sort_unstable();
+        functions
+    }
+
+    /// Makes a function one without a size, in both symbol tables.
+    fn erase_size(bytes: &mut [u8], name: &str) {
+        let file = Elf::parse(bytes).unwrap();
+        let offset_of = |table: &str| file.section_by_name(table).unwrap().file_range().unwrap().0;
+        let symbols = file.symbols().map(|symbol| (".symtab", symbol.index().0, symbol.name()));
+        let exported = file.dynamic_symbols().map(|symbol| (".dynsym", symbol.index().0, symbol.name()));
+        let entries: Vec<_> = symbols
+            .chain(exported)
+            .filter(|(.., other)| *other == Ok(name))
+            .map(|(table, index, _)| usize::try_from(offset_of(table)).unwrap() + index * 24)
+            .collect();
+        for entry in entries {
+            // The last field of a symbol.
+            bytes[entry + 16..entry + 24].fill(0);
         }
     }
 
