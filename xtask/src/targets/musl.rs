@@ -81,9 +81,10 @@ fn build_musl(directory: &Path, sources: &Path) -> Result<(), String> {
         .env_remove("CC")
         .current_dir(sources))?;
     let processors = thread::available_parallelism().map_or(1, usize::from);
+    // All objects are fit for a shared library, so that each file is compiled once for both.
     run(Command::new("make")
         .arg(format!("--jobs={processors}"))
-        .args(["lib/libc.a", "lib/libc.so"])
+        .args(["lib/libc.a", "lib/libc.so", "LOBJS=$(AOBJS)"])
         .current_dir(sources))?;
     let packages = [("libc.a", LIBRARIES), ("libc.so", "lib/x86_64-linux-musl")];
     for (library, folder) in packages {
@@ -183,16 +184,17 @@ fn build_std(directory: &Path, libraries: &Path) -> Result<(), String> {
     let target = package.join("target");
     let mut command = cargo::command();
     command
-        .args(["build", "--release", "-Zbuild-std=std,panic_unwind,panic_abort,test", "--target", TRIPLE])
+        .args(["build", "--release", "--target", TRIPLE])
+        .args(["-Zbuild-std=std,panic_unwind,panic_abort,test", "-Zbuild-std-features=panic-unwind"])
         .current_dir(&package)
         .env("RUSTC", rust::rustc())
         .env("RUSTC_WRAPPER", &wrapper)
         // Permits `-Z` with a stable compiler.
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", "-Cforce-frame-pointers=yes -Cembed-bitcode=yes")
+        .env("RUSTFLAGS", "-Cforce-frame-pointers=yes")
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
-        .env("CARGO_PROFILE_RELEASE_DEBUG", "1");
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
     run(&mut command)?;
     let built = target.join(TRIPLE).join("release/deps");
     for file in fs::read_dir(&built).map_err(on("read", &built))?.flatten() {
