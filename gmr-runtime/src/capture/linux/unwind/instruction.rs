@@ -19,6 +19,7 @@ pub(super) enum Target {
 }
 
 /// What an instruction does, as far as it matters here.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "some instructions are x86_64's only"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Nothing that matters.
