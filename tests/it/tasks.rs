@@ -322,7 +322,7 @@ fn each_kind_of_await_is_shown_at_its_places() {
         .map(|entry| entry.split_once('=').expect("a name and a number"))
         .map(|(name, places)| (name, places.parse().expect("a number")))
         .collect();
-    assert!(places.len() >= 76);
+    assert!(places.len() >= 99);
     let mistakes = |report: &Report| -> Vec<String> {
         places.iter().filter_map(|(name, places)| mistake(report, name, *places)).collect()
     };

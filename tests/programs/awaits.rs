@@ -4,16 +4,17 @@
 use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::{self, FutureExt as _, TryFutureExt as _};
 use futures::stream::{self, FuturesUnordered, StreamExt as _};
 use futures::{SinkExt as _, TryStreamExt as _};
 use gmr::task::TrackExt as _;
+use hyper::client::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net;
 use tokio::sync as ts;
 use tokio::time as tt;
@@ -355,11 +356,97 @@ awaits! {
         });
         let _ = tower::timeout::Timeout::new(service, LONG).oneshot(()).await;
     }
+    tower_rate 1 {
+        let service = tower::service_fn(|()| async { Ok::<_, std::convert::Infallible>(()) });
+        let mut limited = tower::limit::RateLimit::new(service, tower::limit::rate::Rate::new(1, LONG));
+        let _ = limited.ready().await.expect("one is allowed").call(()).await;
+        let _ = limited.ready().await;
+    }
+    tower_buffer 1 {
+        let mut buffer = tower::buffer::Buffer::new(Unready, 1);
+        // The buffer's task takes the first one and waits for the service.
+        let _first = buffer.ready().await.expect("there is room").call(());
+        let _second = buffer.ready().await.expect("there is room").call(());
+        let _ = buffer.ready().await;
+    }
+    tower_buffer_answer 1 {
+        let mut buffer = tower::buffer::Buffer::new(Unready, 1);
+        let _ = buffer.ready().await.expect("there is room").call(()).await;
+    }
     hyper_server 1 {
         let (one, _other) = tokio::io::duplex(1 << 10);
         let answer = service_fn(|_| async { Ok::<_, std::convert::Infallible>(hyper::Response::new(String::new())) });
         let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(one), answer).await;
     }
+    hyper_client 1 {
+        let (mut sender, _connection, _other) = http_client().await;
+        let _ = sender.send_request(hyper::Request::new(String::new())).await;
+    }
+    hyper_client_ready 1 {
+        let (mut sender, _connection, _other) = http_client().await;
+        let _ = sender.ready().await;
+    }
+    hyper_connection 2 {
+        let (_sender, connection, _other) = http_client().await;
+        let _ = connection.await;
+    }
+    hyper_pooled_client 1 {
+        let silent = silent().await;
+        let address = format!("http://{}/", silent.local_addr().expect("it is bound"));
+        let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http::<String>();
+        let _ = client.get(address.parse().expect("an address")).await;
+    }
+
+    // sqlx
+    sqlx_connect 3 {
+        let silent = silent().await;
+        let _ = pool_of_one(&silent).acquire().await;
+    }
+    sqlx_pool 3 {
+        let silent = silent().await;
+        let pool = pool_of_one(&silent);
+        let mut first = pin!(pool.acquire());
+        let _ = futures::poll!(first.as_mut());
+        // The first one is about to be connected.
+        let _ = pool.acquire().await;
+    }
+}
+
+/// A service that is never ready.
+struct Unready;
+
+impl tower::Service<()> for Unready {
+    type Response = ();
+    type Error = std::convert::Infallible;
+    type Future = future::Ready<Result<(), std::convert::Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        future::ready(Ok(()))
+    }
+}
+
+/// A server that accepts connections and does not answer.
+async fn silent() -> net::TcpListener {
+    net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free")
+}
+
+/// Both halves of hyper's client, and what it is connected to.
+async fn http_client()
+-> (http1::SendRequest<String>, http1::Connection<TokioIo<DuplexStream>, String>, DuplexStream) {
+    let (one, other) = tokio::io::duplex(1 << 10);
+    let (sender, connection) = http1::handshake(TokioIo::new(one)).await.expect("nothing is sent yet");
+    (sender, connection, other)
+}
+
+fn pool_of_one(server: &net::TcpListener) -> sqlx::PgPool {
+    let port = server.local_addr().expect("it is bound").port();
+    let options = sqlx::postgres::PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port);
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).acquire_timeout(LONG);
+    pool.connect_lazy_with(options)
 }
 
 /// Two ends of a connection.
