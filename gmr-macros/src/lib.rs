@@ -98,6 +98,17 @@ mod values;
 /// fn main() {}
 /// ```
 ///
+/// ## `poll_tasks`
+///
+/// Whether reports poll async tasks: `true`, the default, or `false`. The environment variable
+/// `GMR_POLL_TASKS` overrides the option. For a report, every waiting tracked task is polled once
+/// more than it asked for, to see where it waits. With `false`, tasks are shown without a stack.
+///
+/// ```
+/// #[gmr::main(poll_tasks = false)]
+/// fn main() {}
+/// ```
+///
 /// ## `link`
 ///
 /// Crates that contribute sections but are not used elsewhere in the program. Without this option,
@@ -137,6 +148,7 @@ mod values;
 ///         vendor: None,
 ///         signal: None,
 ///         format: None,
+///         poll_tasks: None,
 ///     });
 ///     // your program
 ///     ExitCode::SUCCESS
@@ -334,6 +346,17 @@ pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
 /// async fn handle(order: u64) {
 ///     gmr::task::label("order", order);
 /// }
+/// ```
+///
+/// ## `poll`
+///
+/// Whether reports poll the task: `true`, the default, or `false`. For a report, every waiting task
+/// is polled once more than it asked for, to see where it waits. With `false`, the task is shown
+/// without a stack.
+///
+/// ```
+/// #[gmr::task(poll = false)]
+/// async fn count_polls() {}
 /// ```
 ///
 /// ## `crate`

@@ -21,6 +21,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "vendor", example: "vendor = \"Example Ltd\"" },
     Known { name: "signal", example: "signal = \"SIGUSR1\"" },
     Known { name: "format", example: "format = \"json\"" },
+    Known { name: "poll_tasks", example: "poll_tasks = false" },
     Known { name: "link", example: "link(my_sections)" },
     Known { name: "crate", example: "crate = my_crate::gmr" },
 ];
@@ -33,6 +34,7 @@ struct Options {
     vendor: Option<TokenStream>,
     signal: Option<String>,
     format: Option<Format>,
+    poll_tasks: Option<bool>,
     link: Vec<Ident>,
     krate: Option<Path>,
 }
@@ -127,6 +129,7 @@ impl Options {
                 "vendor" => options.vendor = given.text(errors),
                 "signal" => options.signal = given.signal(errors),
                 "format" => options.format = given.format(errors),
+                "poll_tasks" => options.poll_tasks = given.switch(errors),
                 "link" => options.link = given.crates(errors).unwrap_or_default(),
                 "crate" => options.krate = given.path(errors),
                 _ => {}
@@ -158,6 +161,7 @@ impl Options {
         });
         let signal = values::optional(self.signal.as_ref().map(ToTokens::to_token_stream));
         let format = values::optional(self.format.as_ref().map(|format| format.expression(&krate)));
+        let poll_tasks = values::optional(self.poll_tasks.as_ref().map(ToTokens::to_token_stream));
         // `mixed_site`: the user's expressions can't refer to variables of the expansion.
         quote_spanned! {Span::mixed_site()=>
             #(#link)*
@@ -170,6 +174,7 @@ impl Options {
                 vendor: #vendor,
                 signal: #signal,
                 format: #format,
+                poll_tasks: #poll_tasks,
             });
         }
     }

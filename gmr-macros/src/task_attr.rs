@@ -14,6 +14,7 @@ const ATTRIBUTE: &str = "gmr::task";
 
 const OPTIONS: &[Known] = &[
     Known { name: "name", example: "name = \"checkout\"" },
+    Known { name: "poll", example: "poll = false" },
     Known { name: "crate", example: "crate = my_crate::gmr" },
 ];
 
@@ -22,12 +23,14 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = Args::parse(args, OPTIONS, &mut errors);
     let (mut name, mut krate): (_, Path) = (unnamed(&args, &mut errors), parse_quote!(::gmr));
+    let mut poll = true;
     for given in &args.options {
         match given.known.name {
             "name" if !args.unnamed.is_empty() => {
                 errors.on(&given.name, "duplicate name: remove this option, or the first argument");
             }
             "name" => name = given.text(&mut errors),
+            "poll" => poll = given.switch(&mut errors).unwrap_or(true),
             "crate" => krate = given.path(&mut errors).unwrap_or(krate),
             _ => {}
         }
@@ -43,7 +46,7 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
         );
     }
     fallback(errors, item).unwrap_or_else(|| {
-        function.map_or_else(TokenStream::new, |function| tracked(&function, name, &krate))
+        function.map_or_else(TokenStream::new, |function| tracked(&function, name, poll, &krate))
     })
 }
 
@@ -62,7 +65,7 @@ fn unnamed(args: &Args, errors: &mut Errors) -> Option<TokenStream> {
 }
 
 /// The function with its body moved into a tracked async block.
-fn tracked(function: &Function, name: Option<TokenStream>, krate: &Path) -> TokenStream {
+fn tracked(function: &Function, name: Option<TokenStream>, poll: bool, krate: &Path) -> TokenStream {
     let Function { head, body, .. } = function;
     // The location that the report shows for the task is that of this call. With the span of the
     // function's name, it is the line of the function. With a span of the expansion, it would be
@@ -79,7 +82,8 @@ fn tracked(function: &Function, name: Option<TokenStream>, krate: &Path) -> Toke
     let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
     arguments.set_span(here);
     let call = quote_spanned!(here=> #krate::__private::task::#called #arguments);
-    let mut inner = Group::new(body.delimiter(), quote_spanned!(Span::mixed_site()=> #call.await));
+    let switch = (!poll).then(|| quote_spanned!(Span::mixed_site()=> .poll_for_reports(false)));
+    let mut inner = Group::new(body.delimiter(), quote_spanned!(Span::mixed_site()=> #call #switch.await));
     inner.set_span(body.span());
     let inner = TokenTree::Group(inner);
     quote!(#head #inner)
@@ -137,6 +141,15 @@ mod tests {
             expanded("\"till\", crate = a::b", "async fn f() {}")
                 .contains("a :: b :: __private :: task :: named (\"till\"")
         );
+    }
+
+    #[test]
+    fn polls_for_reports_can_be_switched_off() {
+        let text = expanded("\"till\", poll = false", "async fn f() {}");
+        assert!(text.contains(". poll_for_reports (false) . await"), "{text}");
+        assert!(!expanded("poll = true", "async fn f() {}").contains("poll_for_reports"));
+        assert!(expanded("poll = 0", "async fn f() {}").contains("must be `true` or `false`"));
+        assert!(expanded("poll", "async fn f() {}").contains("`poll` requires a value"));
     }
 
     #[test]

@@ -37,6 +37,15 @@ impl Given {
         }
     }
 
+    /// `true` or `false`.
+    pub(crate) fn switch(&self, errors: &mut Errors) -> Option<bool> {
+        let value = self.assigned(errors)?;
+        match literal(value) {
+            Some(Lit::Bool(switch)) => Some(switch.value),
+            _ => self.reject(value, "must be `true` or `false`, as a literal, such as", errors),
+        }
+    }
+
     /// A duration, as an expression of type `Duration`.
     pub(crate) fn duration(&self, errors: &mut Errors) -> Option<TokenStream> {
         let value = self.assigned(errors)?;

@@ -40,3 +40,17 @@ pub(crate) fn detail() -> Result<Detail, String> {
         }
     }
 }
+
+/// `GMR_POLL_TASKS`: whether reports poll async tasks. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn poll_tasks() -> Result<Option<bool>, String> {
+    let value = std::env::var("GMR_POLL_TASKS").unwrap_or_default();
+    match value.trim().to_ascii_lowercase().as_str() {
+        "" => Ok(None),
+        "1" | "on" | "true" | "yes" => Ok(Some(true)),
+        "0" | "off" | "false" | "no" => Ok(Some(false)),
+        _ => Err(format!("GMR_POLL_TASKS: unknown value `{value}`; expected `on` or `off`")),
+    }
+}

@@ -16,7 +16,7 @@ use crate::sys::{self, own_threads};
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Outbox, Request};
 use crate::views::{Detail, Format};
-use crate::{capture, env};
+use crate::{capture, env, task};
 
 /// The default report signal, the same as for `OpenStack` services.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
@@ -65,6 +65,7 @@ pub struct Builder {
     identity: Identity,
     signal: Option<Cow<'static, str>>,
     format: Format,
+    skip_polls: bool,
     sections: Vec<Generator>,
     groups: Vec<Generator>,
 }
@@ -133,6 +134,22 @@ impl Builder {
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
+        self
+    }
+
+    /// Whether reports poll async tasks. The default is `true`; `GMR_POLL_TASKS` overrides both.
+    ///
+    /// For a report, every waiting task is woken and polled once more than it asked for, to see
+    /// where it waits. With `false`, reports show each task and what is known about it, but no
+    /// stack. [`Tracked::poll_for_reports`](crate::task::Tracked::poll_for_reports) is the same for
+    /// one task.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().poll_tasks(false);
+    /// ```
+    #[must_use]
+    pub fn poll_tasks(mut self, poll: bool) -> Self {
+        self.skip_polls = !poll;
         self
     }
 
@@ -208,6 +225,14 @@ impl Builder {
             warn(&format!("{problem}; using {}", self.format));
             None
         });
+        let poll_tasks = env::poll_tasks().unwrap_or_else(|problem| {
+            warn(&format!("{problem}; using {}", if self.skip_polls { "off" } else { "on" }));
+            None
+        });
+        task::poll_tasks(poll_tasks.unwrap_or(!self.skip_polls));
+        // The runtime of an `async fn main`.
+        #[cfg(feature = "tokio")]
+        task::runtimes::notice();
         let style = Style { format: format.unwrap_or(self.format), detail };
         capture::prepare(Some(number))
             .map_err(|error| Error::system("could not handle a signal to take stacks with", error))?;
@@ -311,6 +336,8 @@ pub struct Setup {
     pub signal: Option<&'static str>,
     /// The option `format`.
     pub format: Option<Format>,
+    /// The option `poll_tasks`.
+    pub poll_tasks: Option<bool>,
 }
 
 /// A value of the options `product`, `version` and `vendor`.
@@ -357,6 +384,7 @@ impl Setup {
             },
             signal: self.signal.map(Cow::Borrowed),
             format: self.format.unwrap_or_default(),
+            skip_polls: !self.poll_tasks.unwrap_or(true),
             ..Builder::default()
         }
     }

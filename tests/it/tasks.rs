@@ -362,6 +362,37 @@ fn sets_say_that_their_futures_are_not_shown() {
 }
 
 #[test]
+fn tracked_futures_in_a_set_are_shown_where_they_wait() {
+    let mut program = Program::start(program!("awaits"));
+    let waits = |task: &Task<'_>| task.stacks().iter().any(|stack| has(stack, "awaits::sleep"));
+    program.report_when("the futures wait", |report| {
+        let futures = tasks_named(report, "in_a_set");
+        futures.len() == 3 && futures.iter().all(waits)
+    });
+}
+
+#[test]
+fn polls_can_be_switched_off_for_the_program_and_for_a_task() {
+    let mut command = command(&["tokio"]);
+    command.env("GMR_POLL_TASKS", "off");
+    let mut program = Program::start_with(command);
+    let report = program.report_when("11 tasks wait", |report| count(report, "waiting") == 11);
+    let waiting = report.tasks().iter().filter(|task| task["state"]["kind"] == "waiting");
+    for fields in waiting {
+        let reason = Task { report: &report, fields }.stack().incomplete.unwrap_or_default();
+        assert!(reason.contains("GMR_POLL_TASKS"), "{reason}");
+        assert!(fields["polls"].as_u64().is_some_and(|polls| polls > 0), "{fields}");
+    }
+
+    let mut program = start(&["unpolled"]);
+    let report = program.report_when("both wait", |report| {
+        count(report, "waiting") == 2 && !task(report, "tasks::for_an_answer").stack().is_missing()
+    });
+    let unpolled = task(&report, "tasks::unpolled").stack();
+    assert!(unpolled.incomplete.is_some_and(|reason| reason.contains("poll = false")), "{unpolled}");
+}
+
+#[test]
 fn tasks_go_on_while_a_thread_holds_the_lock_of_backtraces() {
     let mut program = Program::start(program!("locked"));
     let done = |program: &mut Program| program.ask("done?").parse::<u64>().expect("a number");

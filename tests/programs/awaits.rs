@@ -276,6 +276,10 @@ awaits! {
         let mut set: FuturesUnordered<_> = (0..3).map(|_| tt::sleep(LONG)).collect();
         set.next().await;
     }
+    futures_unordered_of_tracked 1 {
+        let mut set: FuturesUnordered<_> = (0..3).map(|_| sleep().tracked_as("in_a_set")).collect();
+        set.next().await;
+    }
     buffer_unordered 1 {
         let sleeps = stream::iter(0..3).map(|_| tt::sleep(LONG));
         sleeps.buffer_unordered(3).collect::<Vec<_>>().await;

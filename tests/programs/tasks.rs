@@ -1,6 +1,6 @@
 //! Asynchronous tasks that wait in known functions.
 //!
-//! `tasks tokio|wedged|smol|futures`, or `tasks many COUNT`.
+//! `tasks tokio|wedged|unpolled|smol|futures`, or `tasks many COUNT`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -144,6 +144,22 @@ fn wedged() {
     std::process::exit(0);
 }
 
+#[gmr::task(poll = false)]
+async fn unpolled() {
+    for_an_answer().await;
+}
+
+/// A task that reports may not poll, and another one.
+fn with_one_unpolled() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+    let runtime = runtime.expect("a runtime");
+    let _entered = runtime.enter();
+    tokio::spawn(unpolled());
+    gmr::task::spawn(for_an_answer());
+    converse();
+    std::process::exit(0);
+}
+
 fn on_smol() {
     let (tasks, lock) = tasks();
     let _held = lock.try_lock().expect("it is free");
@@ -184,6 +200,7 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tokio"] => on_tokio(),
         ["wedged"] => wedged(),
+        ["unpolled"] => with_one_unpolled(),
         ["smol"] => on_smol(),
         ["futures"] => on_futures(),
         ["many", count] => many(count.parse().expect("a number")),

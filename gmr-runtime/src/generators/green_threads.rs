@@ -12,7 +12,7 @@ use crate::mask;
 use crate::model::{Content, GreenThreads, Label, Runtime, Stack, Task, TaskState};
 use crate::section::output::Output;
 use crate::sys::{self, Modules};
-use crate::task::{self, Condition, Entry, Poll, Survey};
+use crate::task::{self, Condition, Entry, LeftOut, Poll, Survey};
 use crate::threads::{self, ThreadInfo};
 
 /// The most threads whose stacks are taken because they are inside a task's poll. On a runtime, these
@@ -73,11 +73,16 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
                 }
                 Condition::Waiting { branches: Some(branches), .. } => stacks.get(branches),
                 Condition::Waiting { .. } if task.missed(survey.trace) => reasons.get(NO_ROOM),
-                Condition::Waiting { .. } if task.was_left_out(survey.trace) => reasons.get(NO_OTHER_WAKER),
+                Condition::Waiting { .. } => {
+                    reasons.get(task.left_out(survey.trace).map_or(NOT_POLLED, why_left_out))
+                }
+                Condition::Woken { .. } => {
+                    task.left_out(survey.trace).map(|why| reasons.get(why_left_out(why))).unwrap_or_default()
+                }
                 Condition::Polling { .. } => {
                     polled.get(&task.id).map(|trace| stacks.of_polled(trace)).unwrap_or_default()
                 }
-                _ => Arc::default(),
+                Condition::New => Arc::default(),
             },
         })
         .collect();
@@ -155,8 +160,22 @@ impl Interner {
 
 const NO_WAKER: &str = "in its last poll, no future has kept a waker, as `future::pending` never does";
 const NO_ROOM: &str = "too many tasks wait at different places: there was no room for a copy of its stack";
-const NO_OTHER_WAKER: &str =
-    "it is not polled for a report: its runtime, embassy, accepts no wakers but its own";
+const NOT_POLLED: &str = "it was not polled in time for this report";
+
+fn why_left_out(why: LeftOut) -> &'static str {
+    match why {
+        LeftOut::NoWaker => NO_WAKER,
+        LeftOut::ForeignWaker => {
+            "it is not polled for a report: its runtime, such as embassy, may accept no wakers but its own"
+        }
+        LeftOut::WakerBlocks => {
+            "it was not woken for this report: waking a task of its runtime has blocked since an earlier one"
+        }
+        LeftOut::NoThread => "it was not woken for this report: no thread could be started for that",
+        LeftOut::TaskOptedOut => "reports do not poll it: `poll = false`",
+        LeftOut::AllOptedOut => "reports do not poll tasks: `poll_tasks = false`, or GMR_POLL_TASKS",
+    }
+}
 
 /// The reasons why tasks have no stack, each as one list of stacks that these tasks share.
 #[derive(Default)]

@@ -135,7 +135,7 @@ const WITH_OWN_WAKERS: [(&str, &str, &str); 4] = [
     (
         "::futures_unordered::FuturesUnordered",
         "/futures_unordered/mod.rs",
-        "the futures in this set have wakers of their own: where they wait is not known",
+        "the futures in this set have wakers of their own: those that are tracked are shown as tasks",
     ),
     (
         "tokio::task::join_set::JoinSet",
@@ -145,12 +145,12 @@ const WITH_OWN_WAKERS: [(&str, &str, &str); 4] = [
     (
         "::future::shared::Shared",
         "/future/shared.rs",
-        "the future that is shared has a waker of its own: where it waits is not known",
+        "the future that is shared has a waker of its own: if it is tracked, it is shown as a task",
     ),
     (
         "futures_concurrency::",
         "/futures-concurrency-",
-        "these futures have wakers of their own: where they wait is not known",
+        "these futures have wakers of their own: those that are tracked are shown as tasks",
     ),
 ];
 

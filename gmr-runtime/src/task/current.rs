@@ -6,8 +6,8 @@
 use std::cell::Cell;
 use std::fmt::Display;
 
+use super::place::Place;
 use super::registered::TASKS;
-use super::registry::Place;
 use crate::sys;
 
 /// What a thread knows about itself.
@@ -41,6 +41,11 @@ pub(super) fn enter(task: Place) -> (Inside, u32) {
         .unwrap_or_else(|_| (Inside { outer: None }, u32::MAX))
 }
 
+/// The innermost task that this thread is polling.
+pub(super) fn task() -> Option<Place> {
+    CURRENT.try_with(|current| current.task.get()).ok().flatten()
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
         let _ = CURRENT.try_with(|current| current.task.set(self.outer));
@@ -65,8 +70,7 @@ impl Drop for Inside {
 ///
 /// Reports mask secrets in the value, as in a section.
 pub fn label(key: &'static str, value: impl Display) {
-    let current = CURRENT.try_with(|current| current.task.get()).ok().flatten();
-    if let Some(task) = current.and_then(|place| TASKS.find(place)) {
+    if let Some(task) = task().and_then(|place| TASKS.find(place)) {
         task.label(key, value.to_string());
     }
 }

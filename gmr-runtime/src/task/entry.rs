@@ -7,8 +7,11 @@ use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
 use super::branch::Branches;
-use super::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use super::place::Place;
+use super::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use super::sync::{Mutex, MutexGuard, yield_now};
+use super::waker::Kept;
+use super::waking::Waking;
 
 /// How often a report tries to lock an entry before it leaves the task out.
 const ATTEMPTS: usize = 100;
@@ -16,8 +19,37 @@ const ATTEMPTS: usize = 100;
 /// In [`Entry::traced`]: the poll could not take all stacks. There are no 2⁶² traces.
 const AGAIN: u64 = 1 << 63;
 
-/// In [`Entry::traced`]: the trace may not poll the task.
+/// In [`Entry::traced`]: the trace does not poll the task.
 const LEFT_OUT: u64 = 1 << 62;
+
+/// Why a trace does not poll a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum LeftOut {
+    /// No future has kept a waker in the last poll.
+    NoWaker,
+    /// Its runtime accepts no wakers but its own.
+    ForeignWaker,
+    /// Waking a task of its runtime has not returned since an earlier trace.
+    WakerBlocks,
+    /// There was no thread to wake it from.
+    NoThread,
+    /// The program has switched it off for this task.
+    TaskOptedOut,
+    /// It is switched off for all tasks.
+    AllOptedOut,
+}
+
+impl LeftOut {
+    const ALL: [Self; 6] = [
+        Self::NoWaker,
+        Self::ForeignWaker,
+        Self::WakerBlocks,
+        Self::NoThread,
+        Self::TaskOptedOut,
+        Self::AllOptedOut,
+    ];
+}
 
 /// One task. Only one thread polls a task at a time, so that its polls write without
 /// read-modify-write operations.
@@ -35,11 +67,17 @@ pub(crate) struct Entry {
     polls: AtomicU64,
     /// The polls that traces caused, which are not counted as the task's.
     for_traces: AtomicU64,
-    /// The last trace in which a poll of this task took part; with [`AGAIN`], if it has to take part
-    /// once more.
+    /// The last trace in which a poll of this task took part; with [`AGAIN`], if it has to take
+    /// part once more.
     traced: AtomicU64,
     /// When a trace woke the task, until its next poll begins; 0 otherwise.
     woken: AtomicU64,
+    /// The [`LeftOut`] of the last trace that did not poll the task.
+    left_out: AtomicU8,
+    /// Whether the program has switched polls for traces off.
+    opted_out: AtomicBool,
+    /// Whether the waker of its last poll must not be replaced.
+    lent: AtomicBool,
     ended: AtomicBool,
     locked: Mutex<Locked>,
 }
@@ -47,7 +85,9 @@ pub(crate) struct Entry {
 /// What changes rarely.
 #[derive(Debug, Default)]
 struct Locked {
-    waker: Option<Waker>,
+    waker: Option<Kept>,
+    /// The task inside whose polls this one was first polled.
+    outer: Option<Place>,
     labels: Vec<(&'static str, String)>,
     branches: Option<(u64, Branches)>,
 }
@@ -97,6 +137,9 @@ impl Entry {
             for_traces: AtomicU64::new(0),
             traced: AtomicU64::new(0),
             woken: AtomicU64::new(0),
+            left_out: AtomicU8::new(0),
+            opted_out: AtomicBool::new(false),
+            lent: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             locked: Mutex::default(),
         }
@@ -125,7 +168,7 @@ impl Entry {
     }
 
     /// Keeps the waker by which a trace can wake the task.
-    pub(super) fn keep_waker(&self, waker: Waker) {
+    pub(super) fn keep_waker(&self, waker: Kept) {
         let before = self.locked().waker.replace(waker);
         // Outside of the lock: dropping a waker runs code of the runtime's.
         drop(before);
@@ -156,40 +199,85 @@ impl Entry {
     }
 
     /// Wakes a task again that has missed the trace. False if it is still being polled.
-    pub(super) fn wake_again(&self, trace: u64) -> bool {
+    pub(super) fn wake_again(&self, trace: u64, waking: &Waking) -> bool {
         let waits = self.polled_by.load(Ordering::Acquire) == 0;
         // It may have been woken already, by the program or by a trace.
         if waits && self.missed(trace) && self.woken.load(Ordering::Relaxed) == 0 {
-            self.wake(trace);
+            self.wake(trace, waking);
         }
         waits
     }
 
     /// Wakes the task for a trace, unless one of its polls has claimed that trace, or there is no
-    /// waker because it was never polled. A task that is being polled is woken as well: that poll
-    /// may have begun before the trace; the next one takes part. Waking runs code of the runtime's.
-    pub(super) fn wake(&self, trace: u64) {
+    /// waker. A task that is being polled is woken as well: that poll may have begun before the
+    /// trace; the next one takes part. Waking runs code of the runtime's.
+    pub(super) fn wake(&self, trace: u64, waking: &Waking) {
         if self.traced.load(Ordering::Acquire) == trace {
             return;
         }
-        let Some(waker) = self.locked().waker.clone() else { return };
+        let Some(waker) = self.locked().waker.as_ref().and_then(Kept::waker) else {
+            // Since it was looked at, it was polled, or what kept the waker was dropped.
+            if self.polled_by.load(Ordering::Acquire) == 0 {
+                self.leave_out(trace, LeftOut::NoWaker);
+            }
+            return;
+        };
         self.woken.store(clock().max(1), Ordering::Relaxed);
-        waker.wake();
+        waking.wake(waker);
     }
 
-    /// Whether the condition holds for the waker by which a trace can wake the task.
-    pub(super) fn has_waker(&self, condition: impl FnOnce(&Waker) -> bool) -> bool {
-        self.try_locked().is_some_and(|locked| locked.waker.as_ref().is_some_and(condition))
+    /// What the function makes of the runtime's waker, by which a trace can wake the task. `None`
+    /// if there is none.
+    pub(super) fn with_waker<R>(&self, function: impl FnOnce(&Waker) -> R) -> Option<R> {
+        // Not used within the lock: dropping the waker may drop the task.
+        let waker = self.try_locked()?.waker.as_ref().and_then(Kept::waker)?;
+        Some(function(&waker))
     }
 
-    /// Leaves the task out of a trace, which may not poll it.
-    pub(super) fn leave_out(&self, trace: u64) {
+    /// Leaves the task out of a trace.
+    pub(super) fn leave_out(&self, trace: u64, why: LeftOut) {
+        self.left_out.store(why as u8, Ordering::Relaxed);
         self.traced.store(trace | LEFT_OUT, Ordering::Release);
     }
 
-    /// Whether the task was left out of the trace.
-    pub(crate) fn was_left_out(&self, trace: u64) -> bool {
-        self.traced.load(Ordering::Acquire) == trace | LEFT_OUT
+    /// Why the task was left out of the trace, if it was.
+    pub(crate) fn left_out(&self, trace: u64) -> Option<LeftOut> {
+        let is_out = self.traced.load(Ordering::Acquire) == trace | LEFT_OUT;
+        let why = self.left_out.load(Ordering::Relaxed);
+        LeftOut::ALL.into_iter().find(|reason| is_out && *reason as u8 == why)
+    }
+
+    /// From now on, no trace polls the task.
+    pub(super) fn opt_out(&self) {
+        self.opted_out.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether no trace may poll the task.
+    pub(super) fn has_opted_out(&self) -> bool {
+        self.opted_out.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether the waker of the task's polls is one that must not be replaced. gmr keeps none
+    /// then.
+    pub(super) fn set_lent(&self, lent: bool) {
+        self.lent.store(lent, Ordering::Relaxed);
+        let before = if lent { self.locked().waker.take() } else { None };
+        drop(before);
+    }
+
+    /// Whether the waker of the task's polls must not be replaced.
+    pub(super) fn is_lent(&self) -> bool {
+        self.lent.load(Ordering::Relaxed)
+    }
+
+    /// Sets the task inside whose polls this one is polled.
+    pub(super) fn set_outer(&self, outer: Option<Place>) {
+        self.locked().outer = outer;
+    }
+
+    /// The task inside whose polls this one was first polled, if any.
+    pub(super) fn outer(&self) -> Option<Place> {
+        self.locked().outer
     }
 
     /// Whether the task waits, so that a trace has to wake it.
@@ -201,7 +289,7 @@ impl Entry {
     pub(super) fn is_settled(&self, trace: u64) -> bool {
         let done =
             self.traced.load(Ordering::Acquire) == trace && self.polled_by.load(Ordering::Acquire) == 0;
-        done || self.ended.load(Ordering::Relaxed)
+        done || self.left_out(trace).is_some() || self.ended.load(Ordering::Relaxed)
     }
 
     /// Marks the task as completed or dropped.

@@ -9,8 +9,11 @@ use std::task::{Wake, Waker};
 
 use super::branch::{Branch, Branches};
 use super::entry::{Condition, Entry, Shared};
-use super::registry::{Place, Registry, SHARDS, Shard};
+use super::place::Place;
+use super::registry::{Registry, SHARDS, Shard};
 use super::sync::Mutex;
+use super::waker::Kept;
+use super::waking::Waking;
 
 const TRACE: u64 = 1;
 const TID: u32 = 4711;
@@ -23,6 +26,10 @@ impl Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+fn waking() -> Waking {
+    Waking::begin().expect("no waker blocks")
 }
 
 /// The entry of a task that was never polled.
@@ -46,7 +53,7 @@ fn waiting() -> Arc<Entry> {
 /// Such a task, with a waker.
 fn with_waker() -> (Arc<Entry>, Arc<Woken>) {
     let (entry, woken) = (waiting(), Arc::new(Woken::default()));
-    entry.keep_waker(Waker::from(Arc::clone(&woken)));
+    entry.keep_waker(Kept::Own(Waker::from(Arc::clone(&woken))));
     (entry, woken)
 }
 
@@ -117,7 +124,12 @@ fn a_settled_task_has_recorded_where_it_waits() {
 
 #[test]
 fn a_wake_during_a_poll_does_not_leave_the_task_polling_or_woken() {
-    in_every_order(with_waker, |(entry, _)| poll(entry), |(entry, _)| entry.wake(TRACE), polled_if_woken);
+    in_every_order(
+        with_waker,
+        |(entry, _)| poll(entry),
+        |(entry, _)| entry.wake(TRACE, &waking()),
+        polled_if_woken,
+    );
 }
 
 #[test]
@@ -125,7 +137,7 @@ fn a_wake_during_a_poll_that_missed_the_trace_causes_one_more_poll() {
     in_every_order(
         with_waker,
         |(entry, _)| poll_unaware(entry),
-        |(entry, _)| entry.wake(TRACE),
+        |(entry, _)| entry.wake(TRACE, &waking()),
         |task| {
             assert_eq!(task.1.0.load(Ordering::Relaxed), 1);
             polled_if_woken(task);
@@ -139,12 +151,12 @@ fn a_poll_that_found_no_room_for_a_stack_is_repeated() {
         with_waker,
         |(entry, _)| poll_without_room(entry),
         |(entry, _)| {
-            entry.wake(TRACE);
-            entry.wake_again(TRACE);
+            entry.wake(TRACE, &waking());
+            entry.wake_again(TRACE, &waking());
         },
         |task| {
             assert!(!task.0.is_settled(TRACE));
-            assert!(task.0.wake_again(TRACE), "it is not being polled any more");
+            assert!(task.0.wake_again(TRACE, &waking()), "it is not being polled any more");
             assert!(task.1.0.load(Ordering::Relaxed) > 0);
             polled_if_woken(task);
             assert!(task.0.is_settled(TRACE));
@@ -157,13 +169,13 @@ fn a_waker_that_is_replaced_during_a_wake_is_neither_lost_nor_leaked() {
     let with_wakers = || {
         let (before, after) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
         let entry = waiting();
-        entry.keep_waker(Waker::from(Arc::clone(&before)));
+        entry.keep_waker(Kept::Own(Waker::from(Arc::clone(&before))));
         (entry, before, after)
     };
     in_every_order(
         with_wakers,
-        |(entry, _, after)| entry.keep_waker(Waker::from(Arc::clone(after))),
-        |(entry, ..)| entry.wake(TRACE),
+        |(entry, _, after)| entry.keep_waker(Kept::Own(Waker::from(Arc::clone(after)))),
+        |(entry, ..)| entry.wake(TRACE, &waking()),
         |(_, before, after)| {
             let count = |woken: &Woken| woken.0.load(Ordering::Relaxed);
             assert_eq!(count(before) + count(after), 1);

@@ -17,6 +17,7 @@ mod current;
 mod entry;
 #[cfg(all(test, gmr_loom))]
 mod loom_tests;
+mod place;
 mod registered;
 mod registry;
 #[cfg(feature = "tokio")]
@@ -31,11 +32,12 @@ pub mod tower;
 mod trace;
 pub(crate) mod tracked;
 mod waker;
+mod waking;
 
 #[cfg(test)]
 pub(crate) use branch::Leaf;
 pub(crate) use branch::{Branch, Branches};
 pub use current::label;
-pub(crate) use entry::{Condition, Entry, Poll};
-pub(crate) use trace::{Survey, survey};
+pub(crate) use entry::{Condition, Entry, LeftOut, Poll};
+pub(crate) use trace::{Survey, poll_tasks, survey};
 pub use tracked::{TrackExt, Tracked, track};

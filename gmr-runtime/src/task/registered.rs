@@ -5,7 +5,8 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::entry::Shared;
-use super::registry::{Place, Registry, SHARDS, Shard};
+use super::place::Place;
+use super::registry::{Registry, SHARDS, Shard};
 use super::sync::Mutex;
 
 /// The tasks of this process.

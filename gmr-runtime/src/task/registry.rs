@@ -1,11 +1,11 @@
 //! All tracked tasks. Adding and removing one locks one shard for a moment; a report copies the
 //! shards one after the other. Nothing here knows what a task does.
 
-use std::num::NonZeroU64;
 use std::panic::Location;
 use std::sync::{Arc, PoisonError, TryLockError};
 
 use super::entry::{Entry, Shared};
+use super::place::Place;
 use super::sync::{Mutex, yield_now};
 
 /// Enough that threads which start tasks at full speed rarely compete for a shard.
@@ -13,9 +13,6 @@ pub(super) const SHARDS: usize = 16;
 
 /// How often a report tries to lock a shard before it leaves its tasks out.
 const ATTEMPTS: usize = 1_000;
-
-/// The lower half of an id.
-const LOWER_HALF: u64 = 0xffff_ffff;
 
 #[derive(Debug)]
 pub(super) struct Registry {
@@ -31,26 +28,6 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) const fn new() -> Self {
         Self { slots: Vec::new(), free: Vec::new() }
-    }
-}
-
-/// Where a task is found, in one word, which each poll copies: the lower half of the task's id,
-/// which determines the shard, and its slot. Later tasks reuse the slot; the id tells them apart.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place(NonZeroU64);
-
-impl Place {
-    /// No shard has 2³² slots: the entries of its tasks alone would take a terabyte.
-    fn new(id: u64, slot: usize) -> Self {
-        Self(NonZeroU64::MIN.saturating_add(id << 32 | slot as u64))
-    }
-
-    fn id(self) -> u64 {
-        (self.0.get() - 1) >> 32
-    }
-
-    fn slot(self) -> usize {
-        usize::try_from((self.0.get() - 1) & LOWER_HALF).unwrap_or(usize::MAX)
     }
 }
 
@@ -92,7 +69,7 @@ impl Registry {
     pub(super) fn find(&self, place: Place) -> Option<Shared> {
         let shard = self.shard(place.id()).lock().unwrap_or_else(PoisonError::into_inner);
         let task = shard.slots.get(place.slot())?.as_ref()?;
-        (task.id & LOWER_HALF == place.id()).then(|| Arc::clone(task))
+        place.is_of(task.id).then(|| Arc::clone(task))
     }
 
     /// All tasks in the order in which they were started, and how many shards could not be read

@@ -2,9 +2,14 @@
 //! that the program added. Nothing here spawns a task or stops a runtime.
 
 use std::cell::Cell;
-use std::sync::{Mutex, PoisonError};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::ptr;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::LocalSet;
 
 use crate::model::Runtime;
 
@@ -20,7 +25,7 @@ thread_local! {
 }
 
 /// Adds the calling thread's runtime, the first time that a thread has one.
-pub(super) fn notice() {
+pub(crate) fn notice() {
     let noticed = NOTICED.try_with(Cell::get).unwrap_or(true);
     if !noticed && let Ok(handle) = Handle::try_current() {
         watch(&handle);
@@ -35,6 +40,23 @@ pub fn watch(handle: &Handle) {
     if watched.len() < MOST && !watched.iter().any(|other| other.id() == handle.id()) {
         watched.push(handle.clone());
     }
+}
+
+/// The address of the table that the wakers of tokio's tasks have in common. `None` outside of a
+/// runtime, until it is known.
+///
+/// A task that is never run by a runtime tells it: it is polled here, once.
+pub(super) fn table_of_tasks() -> Option<usize> {
+    static TABLE: OnceLock<usize> = OnceLock::new();
+    if TABLE.get().is_none() && Handle::try_current().is_ok() {
+        let set = LocalSet::new();
+        set.spawn_local(poll_fn(|context| {
+            let _ = TABLE.set(ptr::from_ref(context.waker().vtable()).addr());
+            Poll::Ready(())
+        }));
+        let _ = pin!(set).poll(&mut Context::from_waker(Waker::noop()));
+    }
+    TABLE.get().copied()
 }
 
 /// What tokio says about the runtimes, in the order in which they were added.
@@ -78,5 +100,18 @@ mod tests {
             assert!(NOTICED.get());
         });
         test.join().unwrap();
+    }
+
+    #[test]
+    fn the_wakers_of_tokios_tasks_are_recognized() {
+        let table = || poll_fn(|context| Poll::Ready(ptr::from_ref(context.waker().vtable()).addr()));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let of_task = runtime.block_on(async { tokio::spawn(table()).await.unwrap() });
+        assert_eq!(runtime.block_on(async { table_of_tasks() }), Some(of_task));
+        let set = LocalSet::new();
+        let of_local = set.block_on(&runtime, async { tokio::task::spawn_local(table()).await.unwrap() });
+        assert_eq!(of_local, of_task);
+        // `block_on` has a waker of another kind.
+        assert_ne!(runtime.block_on(table()), of_task);
     }
 }

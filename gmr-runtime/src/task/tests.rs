@@ -6,8 +6,8 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::entry::Entry;
 use super::registered::TASKS;
 use super::registry::{Registry, SHARDS, Shard};
 use super::tracked::readable_type;
-use super::{Branch, Condition, Survey, TrackExt, label, survey, trace};
+use super::{Branch, Condition, LeftOut, Survey, TrackExt, label, survey, trace};
 use crate::sys::Modules;
 
 /// Runs one test at a time: a trace is taken of all tasks of the process.
@@ -468,6 +468,208 @@ fn a_slot_that_is_used_again_is_not_the_old_tasks_place() {
     let (new, new_place) = add(1 + SHARDS as u64);
     assert!(registry.find(old_place).is_none(), "the slot has another task now");
     assert!(Arc::ptr_eq(&registry.find(new_place).unwrap(), &new));
+}
+
+/// The executor of the async book: the waker owns its task, and waking polls it.
+struct Owning(Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
+
+impl Owning {
+    fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Weak<Self> {
+        let task = Arc::new(Self(Mutex::new(Some(Box::pin(future)))));
+        Self::poll(&task);
+        Arc::downgrade(&task)
+    }
+
+    fn poll(task: &Arc<Self>) {
+        let waker = Waker::from(Arc::clone(task));
+        let mut future = task.0.lock().unwrap();
+        if future
+            .as_mut()
+            .is_some_and(|future| future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready())
+        {
+            *future = None;
+        }
+    }
+}
+
+impl Wake for Owning {
+    fn wake(self: Arc<Self>) {
+        Self::poll(&self);
+    }
+}
+
+/// Never completes, and keeps its waker there.
+async fn wait_at(place: Arc<Mutex<Option<Waker>>>) {
+    let keep = |context: &mut Context<'_>| {
+        let before = place.lock().unwrap().replace(context.waker().clone());
+        drop(before);
+        Poll::<()>::Pending
+    };
+    poll_fn(keep).await;
+}
+
+#[test]
+fn a_task_that_only_wakers_own_ends_with_the_last_of_the_programs() {
+    let _turn = alone();
+    for tracked in [false, true] {
+        let spawn = |future: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            if tracked { Owning::spawn(future.tracked_as("owned")) } else { Owning::spawn(future) }
+        };
+        assert!(spawn(Box::pin(std::future::pending())).upgrade().is_none(), "no future keeps a waker");
+        let place = Arc::new(Mutex::new(None));
+        let task = spawn(Box::pin(wait_at(Arc::clone(&place))));
+        if tracked {
+            for _ in 0..2 {
+                let survey = report();
+                assert_eq!(leaves(&survey, "owned"), Some(1));
+                assert_eq!(find(&survey, "owned").unwrap().polls(), 1);
+            }
+        }
+        // The future is polled with the runtime's waker again.
+        let waker = place.lock().unwrap().clone().expect("it waits");
+        waker.wake();
+        assert!(task.upgrade().is_some() && (!tracked || find(&all_tasks(), "owned").is_some()));
+        let last = place.lock().unwrap().take();
+        drop(last);
+        // The thread that wakes tasks may still hold the waker.
+        while task.upgrade().is_some() {
+            thread::yield_now();
+        }
+        assert!(find(&all_tasks(), "owned").is_none());
+    }
+}
+
+#[test]
+fn a_tracked_future_inside_another_is_woken_by_the_wakers_that_its_task_keeps() {
+    let _turn = alone();
+    let (one, other) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
+    let both = {
+        let (one, other) = (wait_at(Arc::clone(&one)), wait_at(Arc::clone(&other)));
+        async {
+            tokio::join!(one.tracked_as("one"), other.tracked_as("other"));
+        }
+    };
+    let task = Owning::spawn(both.tracked_as("both"));
+    for _ in 0..3 {
+        let survey = report();
+        let found = ["one", "other", "both"].map(|name| leaves(&survey, name));
+        assert_eq!(found, [Some(1), Some(1), Some(2)]);
+    }
+    let kept = [one, other].map(|place| place.lock().unwrap().take());
+    drop(kept);
+    while task.upgrade().is_some() {
+        thread::yield_now();
+    }
+}
+
+/// A waker that, when it is woken, waits until it may go on.
+struct Blocking {
+    entered: AtomicUsize,
+    goes_on: AtomicBool,
+}
+
+impl Wake for Blocking {
+    fn wake(self: Arc<Self>) {
+        self.entered.fetch_add(1, Ordering::Relaxed);
+        while !self.goes_on.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_waker_that_blocks_keeps_one_thread_however_many_traces_are_taken() {
+    let _turn = alone();
+    let left_out = |survey: &Survey, name| find(survey, name).unwrap().left_out(survey.trace);
+    let blocking = Arc::new(Blocking { entered: AtomicUsize::new(0), goes_on: AtomicBool::new(false) });
+    let waker = Waker::from(Arc::clone(&blocking));
+    let mut stuck = ["stuck", "too"].map(|name| Box::pin(wait_forever().tracked_as(name)));
+    for task in &mut stuck {
+        assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    let runtime = runtime();
+    let other = runtime.spawn(wait_forever().tracked_as("other")).abort_handle();
+    settle(&["other"]);
+    survey(Duration::from_millis(50));
+    while blocking.entered.load(Ordering::Relaxed) == 0 {
+        thread::yield_now();
+    }
+    for _ in 0..10 {
+        let survey = report();
+        let reasons = ["stuck", "too"].map(|name| left_out(&survey, name));
+        assert_eq!(reasons, [Some(LeftOut::WakerBlocks); 2]);
+        assert_eq!(leaves(&survey, "other"), Some(1));
+    }
+    assert_eq!(blocking.entered.load(Ordering::Relaxed), 1);
+    // Once it goes on, the tasks are woken again.
+    blocking.goes_on.store(true, Ordering::Relaxed);
+    while blocking.entered.load(Ordering::Relaxed) < 3 {
+        survey(Duration::from_millis(50));
+    }
+    drop(stuck);
+    other.abort();
+}
+
+async fn awaiting(future: impl Future<Output = ()>) {
+    future.await;
+}
+
+#[test]
+fn a_task_that_opts_out_is_not_polled_nor_what_is_inside_or_around_it() {
+    let _turn = alone();
+    let runtime = runtime();
+    let polls: [_; 3] = std::array::from_fn(|_| Arc::new(AtomicUsize::new(0)));
+    let counted = |index: usize| {
+        let polls = Arc::clone(&polls[index]);
+        let mut waits = Box::pin(wait_forever());
+        poll_fn(move |context| {
+            polls.fetch_add(1, Ordering::Relaxed);
+            waits.as_mut().poll(context)
+        })
+    };
+    let inner = counted(0).tracked_as("inner");
+    let outermost = awaiting(inner).tracked_as("outer").poll_for_reports(false);
+    let innermost = counted(1).tracked_as("opted out").poll_for_reports(false);
+    let around = awaiting(awaiting(innermost).tracked_as("around")).tracked_as("outermost");
+    let tasks = [
+        runtime.spawn(outermost).abort_handle(),
+        runtime.spawn(around).abort_handle(),
+        runtime.spawn(counted(2).tracked_as("other").poll_for_reports(true)).abort_handle(),
+    ];
+    let names = ["inner", "outer", "opted out", "around", "outermost"];
+    settle(&names);
+    settle(&["other"]);
+    assert_eq!(leaves(&report(), "other"), Some(1));
+    let counts = || polls.each_ref().map(|polls| polls.load(Ordering::Relaxed));
+    let polled = counts();
+    let survey = report();
+    for name in names {
+        let task = find(&survey, name).unwrap();
+        assert_eq!(task.left_out(survey.trace), Some(LeftOut::TaskOptedOut), "{name}");
+        assert!(matches!(condition(&survey, name), Some(Condition::Waiting { branches: None, .. })));
+    }
+    assert_eq!(leaves(&survey, "other"), Some(1));
+    assert_eq!(counts(), [polled[0], polled[1], polled[2] + 1]);
+    assert_eq!(polled, [1, 1, 2]);
+    for task in tasks {
+        task.abort();
+    }
+}
+
+#[test]
+fn no_task_is_polled_if_polls_are_switched_off() {
+    let _turn = alone();
+    let runtime = runtime();
+    let task = runtime.spawn(wait_forever().tracked_as("task")).abort_handle();
+    settle(&["task"]);
+    trace::poll_tasks(false);
+    let survey = report();
+    trace::poll_tasks(true);
+    let entry = find(&survey, "task").unwrap();
+    assert_eq!(entry.left_out(survey.trace), Some(LeftOut::AllOptedOut));
+    assert!(matches!(condition(&survey, "task"), Some(Condition::Waiting { branches: None, .. })));
+    assert_eq!(leaves(&report(), "task"), Some(1));
+    task.abort();
 }
 
 #[cfg(feature = "tokio")]

@@ -14,9 +14,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::branch::{Branch, Leaf};
-use super::entry::Shared;
+use super::entry::{Entry, LeftOut, Shared};
 use super::registered::TASKS;
-use super::waker::{Take, is_capturing, owns_nothing};
+use super::waker::{Take, is_capturing, may_own_nothing};
+use super::waking::{self, Waking};
 use crate::capture::{Address, CopyUnwinder, OwnStack, Shapes, StackCopy, Trace};
 use crate::sys::{self, Modules, own_threads};
 
@@ -37,6 +38,14 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// The same trace, for the polls that take part.
 static CURRENT: RwLock<Option<Arc<Collector>>> = RwLock::new(None);
+
+/// Whether traces poll tasks.
+static POLLS: AtomicBool = AtomicBool::new(true);
+
+/// Switches the polls of traces on or off, for all tasks.
+pub(crate) fn poll_tasks(on: bool) {
+    POLLS.store(on, Ordering::Relaxed);
+}
 
 /// The trace in which every poll should take part, if one is being taken. One relaxed load.
 #[inline]
@@ -93,7 +102,7 @@ impl Collector {
     /// Whether a poll with this waker may get another one in its place.
     pub(super) fn may_replace(&self, waker: &Waker) -> bool {
         // Embassy's tasks are static: its wakers own nothing.
-        !self.has_embassy || is_capturing(waker) || !owns_nothing(waker)
+        !self.has_embassy || is_capturing(waker) || !may_own_nothing(waker)
     }
 
     /// Notes that a task has to be polled again.
@@ -200,21 +209,23 @@ pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
     let trace = NEXT.fetch_add(1, Ordering::Relaxed);
     let (collector, copies) = Collector::new(trace, room);
     let collector = Arc::new(collector);
-    let may_be_polled = |task: &&Shared| {
-        let may = !collector.has_embassy || task.has_waker(|waker| collector.may_replace(waker));
-        if !may {
-            task.leave_out(trace);
+    let blocking = waking::blocking();
+    let mut waiting = Vec::new();
+    for task in tasks.iter().filter(|task| task.is_waiting()) {
+        match why_not(task, &collector, &blocking) {
+            Some(why) => task.leave_out(trace, why),
+            None => waiting.push(Arc::clone(task)),
         }
-        may
-    };
-    let waiting = tasks.iter().filter(|task| task.is_waiting()).filter(may_be_polled);
-    let waiting: Arc<[Shared]> = waiting.cloned().collect();
+    }
+    let waiting: Arc<[Shared]> = waiting.into();
     if waiting.is_empty() {
         return Survey { tasks, trace, unread, modules };
     }
     let mut unwinding = Unwinding::new(&modules);
     set_current(Some(Arc::clone(&collector)));
-    if wake_all(Arc::clone(&waiting), Arc::clone(&collector)).is_ok() {
+    if let Err(why) = wake_all(Arc::clone(&waiting), Arc::clone(&collector)) {
+        waiting.iter().for_each(|task| task.leave_out(trace, why));
+    } else {
         let mut settled = 0;
         while Instant::now() < deadline {
             match copies.recv_timeout(PAUSE) {
@@ -236,6 +247,28 @@ pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
     Survey { tasks, trace, unread, modules }
 }
 
+/// Why the trace does not poll a task that waits, if it does not. `blocking` has the tables of the
+/// wakers that block.
+fn why_not(task: &Entry, collector: &Collector, blocking: &[usize]) -> Option<LeftOut> {
+    if !POLLS.load(Ordering::Relaxed) {
+        return Some(LeftOut::AllOptedOut);
+    }
+    if task.has_opted_out() {
+        return Some(LeftOut::TaskOptedOut);
+    }
+    if task.is_lent() {
+        return Some(LeftOut::ForeignWaker);
+    }
+    let why_not = |waker: &Waker| {
+        if blocking.contains(&waking::table(waker)) {
+            Some(LeftOut::WakerBlocks)
+        } else {
+            (!collector.may_replace(waker)).then_some(LeftOut::ForeignWaker)
+        }
+    };
+    task.with_waker(why_not).unwrap_or(Some(LeftOut::NoWaker))
+}
+
 /// Begins a trace, or ends it.
 fn set_current(collector: Option<Arc<Collector>>) {
     let trace = collector.as_ref().map_or(0, |collector| collector.trace);
@@ -251,8 +284,9 @@ fn set_current(collector: Option<Arc<Collector>>) {
 ///
 /// Waking a task runs the runtime's code, which may be stuck itself, so the report does not join
 /// the thread.
-fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> std::io::Result<()> {
-    own_threads::spawn("gmr tasks", move || {
+fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> Result<(), LeftOut> {
+    let waking = Waking::begin().ok_or(LeftOut::WakerBlocks)?;
+    let started = own_threads::spawn("gmr tasks", move || {
         let trace = collector.trace;
         let is_over = || WANTED.load(Ordering::Relaxed) != trace;
         for task in &*tasks {
@@ -262,19 +296,20 @@ fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> std::io::Result<
             if is_over() {
                 return;
             }
-            task.wake(trace);
+            task.wake(trace, &waking);
         }
         while !is_over() {
             thread::sleep(PAUSE);
             if collector.missed.swap(false, Ordering::Relaxed) {
                 let mut left = false;
                 for task in tasks.iter().filter(|task| task.missed(trace)) {
-                    left |= !task.wake_again(trace);
+                    left |= !task.wake_again(trace, &waking);
                 }
                 if left {
                     collector.note_missed();
                 }
             }
         }
-    })
+    });
+    started.map_err(|_| LeftOut::NoThread)
 }

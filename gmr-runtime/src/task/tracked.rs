@@ -3,6 +3,7 @@
 
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
@@ -10,9 +11,9 @@ use pin_project_lite::pin_project;
 use super::branch::Branch;
 use super::current;
 use super::entry::Entry;
-use super::registered::Registered;
+use super::registered::{Registered, TASKS};
 use super::trace::{self, Collector};
-use super::waker::{Capture, is_capturing};
+use super::waker::{Capture, Kept, Passing, is_capturing, is_lent, may_own_its_task};
 
 pin_project! {
     /// A future that reports show as a task until it completes or is dropped. Created by [`track`]
@@ -24,8 +25,11 @@ pin_project! {
         future: F,
         // None once it has completed.
         task: Option<Registered>,
-        // The waker that the entry has, as data and table: comparing them takes no lock.
+        // The runtime's waker when it last was another one, as data and table.
         waker: (usize, usize),
+        // What the future gets in its place, if that waker may own the task; as no future may keep
+        // it, it may have to be made again.
+        passing: Option<Weak<Passing>>,
     }
 }
 
@@ -75,7 +79,7 @@ impl<F: Future> TrackExt for F {}
 /// The expansion of `#[gmr::task]` calls this.
 #[track_caller]
 pub fn named<F: Future>(name: &'static str, future: F) -> Tracked<F> {
-    Tracked { future, task: Some(Registered::new(name, Location::caller())), waker: (0, 0) }
+    Tracked { future, task: Some(Registered::new(name, Location::caller())), waker: (0, 0), passing: None }
 }
 
 impl<F> Tracked<F> {
@@ -93,6 +97,30 @@ impl<F> Tracked<F> {
         }
         self
     }
+
+    /// Whether a report may poll the task. By default, it may.
+    ///
+    /// For a report, every waiting task is woken and polled once more than it asked for, to see
+    /// where it waits. With `false`, the report shows the task and what is known about it, but no
+    /// stack. That also holds for tracked tasks that are polled inside this one, and for those that
+    /// this one is polled inside of.
+    ///
+    /// `Builder::poll_tasks` switches polls off for the whole program.
+    ///
+    /// ```
+    /// use gmr_runtime::task::TrackExt;
+    ///
+    /// let task = async { 17 }.tracked().poll_for_reports(false);
+    /// # drop(task);
+    /// ```
+    pub fn poll_for_reports(self, poll: bool) -> Self {
+        if let Some(Registered { entry, .. }) = &self.task
+            && !poll
+        {
+            entry.opt_out();
+        }
+        self
+    }
 }
 
 impl<F: Future> Future for Tracked<F> {
@@ -105,14 +133,22 @@ impl<F: Future> Future for Tracked<F> {
         let waker = context.waker();
         let same = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
         // A capturing waker is an outer task's, and valid for this poll only.
-        if *this.waker != same && !is_capturing(waker) {
-            entry.keep_waker(waker.clone());
+        let is_capturing = is_capturing(waker);
+        if *this.waker != same && !is_capturing {
+            *this.passing = meet(entry, waker);
             *this.waker = same;
         }
+        let passing = this.passing.as_mut().filter(|_| !is_capturing);
+        let passing = passing.map(|passing| lend(passing, entry, waker));
+        let waker = passing.as_ref().unwrap_or(waker);
         let (inside, tid) = current::enter(*place);
         let polling = Polling { entry, waiting_since: entry.begin(tid) };
+        let takes_part = |collector: &Collector| {
+            let may_replace = !entry.is_lent() && collector.may_replace(waker);
+            may_replace && !entry.has_opted_out() && entry.claim(collector.trace())
+        };
         let result = match trace::current() {
-            Some(collector) if collector.may_replace(waker) && entry.claim(collector.trace()) => {
+            Some(collector) if takes_part(&collector) => {
                 let (result, branches) = traced(this.future, waker, &collector);
                 match branches {
                     _ if result.is_ready() => {}
@@ -124,6 +160,7 @@ impl<F: Future> Future for Tracked<F> {
                 }
                 result
             }
+            _ if passing.is_some() => this.future.poll(&mut Context::from_waker(waker)),
             _ => this.future.poll(context),
         };
         drop(polling);
@@ -132,6 +169,60 @@ impl<F: Future> Future for Tracked<F> {
             *this.task = None;
         }
         result
+    }
+}
+
+/// Keeps a runtime's waker that the task has not been polled with before. Returns what stands for
+/// the waker to be given in its place, if it may own the task: a waker that is not kept yet.
+#[cold]
+fn meet(entry: &Entry, waker: &Waker) -> Option<Weak<Passing>> {
+    inherit(entry);
+    let clone = waker.clone();
+    let is_lent = is_lent(waker, &clone);
+    if is_lent || entry.is_lent() {
+        entry.set_lent(is_lent);
+    }
+    if is_lent {
+        return None;
+    }
+    if let Some(outers) = Passing::find(waker) {
+        entry.keep_waker(Kept::Passing(outers));
+    } else if may_own_its_task(waker) {
+        return Some(Weak::new());
+    } else {
+        entry.keep_waker(Kept::Own(clone));
+    }
+    None
+}
+
+/// The waker for the next poll. It is the same as in the last one if a future has kept that.
+fn lend(passing: &mut Weak<Passing>, entry: &Entry, waker: &Waker) -> Waker {
+    Passing::waker(passing.upgrade().unwrap_or_else(|| {
+        let new = Passing::new(waker.clone());
+        *passing = Arc::downgrade(&new);
+        entry.keep_waker(Kept::Passing(passing.clone()));
+        new
+    }))
+}
+
+/// A task that reports may not poll is not polled inside another one either, and does not poll
+/// others inside itself.
+fn inherit(entry: &Entry) {
+    let mut outer = current::task();
+    if outer.is_some() {
+        entry.set_outer(outer);
+    }
+    while let Some(task) = outer.and_then(|place| TASKS.find(place)) {
+        if task.has_opted_out() {
+            // And with it those around it.
+            entry.opt_out();
+            return;
+        }
+        if !entry.has_opted_out() {
+            return;
+        }
+        task.opt_out();
+        outer = task.outer();
     }
 }
 

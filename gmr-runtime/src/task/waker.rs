@@ -1,15 +1,19 @@
-//! The waker of a poll that a trace looks at. It takes the stack whenever it is cloned, and knows
-//! at the end of the poll which of its clones are still kept.
+//! The wakers that gmr gives to a future in place of its runtime's.
 //!
-//! It lives on the stack of one poll and does not outlive it. A clone is a waker of its own that
-//! wakes the task through the runtime's; a future that is polled again without a trace replaces it
-//! by a clone of the runtime's waker. This file does not know how a stack is unwound.
+//! [`Capture`] is the waker of a poll that a trace looks at. It takes the stack whenever it is
+//! cloned, and knows at the end of the poll which of its clones are still kept. It lives on the
+//! stack of one poll and does not outlive it. A clone is a [`Passing`], which passes each wake-up
+//! on to the runtime's waker; a future that is polled again without a trace replaces it.
+//!
+//! gmr needs a waker to wake a task for a trace, and may not keep a task alive by holding one: the
+//! wakers of many executors own their task. [`Kept`] is what it holds. This file does not know how
+//! a stack is unwound.
 
 #![allow(unsafe_code)]
 
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{RawWaker, RawWakerVTable, Wake, Waker};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::branch::Branch;
 use crate::capture::{OwnRegisters, OwnStack, Root};
@@ -27,7 +31,7 @@ pub(super) struct Capture<'a> {
     root: Root,
     runtimes: &'a Waker,
     take: &'a dyn Take,
-    clones: Mutex<Vec<(Arc<Registration>, Option<Branch>)>>,
+    clones: Mutex<Vec<(Arc<Passing>, Option<Branch>)>>,
 }
 
 impl<'a> Capture<'a> {
@@ -52,7 +56,7 @@ impl<'a> Capture<'a> {
         let clones = self.clones.into_inner().unwrap_or_else(PoisonError::into_inner);
         // One reference is this list's. A future that has completed or was dropped in the course of
         // the poll has dropped its clone.
-        let kept = |(registration, leaf)| (Arc::strong_count(&registration) > 1).then_some(leaf);
+        let kept = |(clone, leaf)| (Arc::strong_count(&clone) > 1).then_some(leaf);
         clones.into_iter().filter_map(kept).collect()
     }
 
@@ -71,11 +75,10 @@ impl<'a> Capture<'a> {
         // SAFETY: the caller has the waker, so `with` has not returned.
         let this = unsafe { Self::from_data(data) };
         let leaf = this.take.take(OwnStack::new(&registers, &this.root));
-        let registration = Arc::new(Registration(this.runtimes.clone()));
-        // The raw waker takes over the clone's reference.
-        let clone = ManuallyDrop::new(Waker::from(Arc::clone(&registration)));
-        this.clones.lock().unwrap_or_else(PoisonError::into_inner).push((registration, leaf));
-        RawWaker::new(clone.data(), clone.vtable())
+        let clone = Arc::new(Passing(this.runtimes.clone()));
+        let raw = Passing::raw(Arc::clone(&clone));
+        this.clones.lock().unwrap_or_else(PoisonError::into_inner).push((clone, leaf));
+        raw
     }
 
     /// Never called: the one waker with this table is only lent. Waking by value must also drop the
@@ -103,35 +106,144 @@ pub(super) fn is_capturing(waker: &Waker) -> bool {
     std::ptr::eq(waker.vtable(), &raw const TABLE)
 }
 
-/// Whether waking by value and by reference is the same function for this waker: it owns nothing.
-pub(super) fn owns_nothing(waker: &Waker) -> bool {
+/// The addresses of the functions in a waker's table. Which of them is which is not specified.
+/// `None` if the table has other fields in this version of Rust.
+fn functions(waker: &Waker) -> Option<[usize; 4]> {
     type Functions = [*const (); 4];
     if size_of::<RawWakerVTable>() != size_of::<Functions>() {
-        // Not known: the table has other fields in this version of Rust.
-        return true;
+        return None;
     }
     // SAFETY: the table is borrowed, and it has four fields of the size of a pointer, which are
     // function pointers, so that any four words of it are initialized. Nothing is done with them
     // but to compare their addresses.
     let functions = unsafe { std::ptr::from_ref(waker.vtable()).cast::<Functions>().read() };
-    let addresses = functions.map(<*const ()>::addr);
-    // Which field is which is not specified.
-    (1..addresses.len()).any(|index| addresses[..index].contains(&addresses[index]))
+    Some(functions.map(<*const ()>::addr))
 }
 
-/// The waker that a future keeps during a trace: the runtime's, counted.
-struct Registration(Waker);
+/// Whether two of the waker's functions are the same, as waking by value and by reference is for a
+/// waker that owns nothing.
+fn has_equal_functions(waker: &Waker) -> Option<bool> {
+    let functions = functions(waker)?;
+    Some((1..functions.len()).any(|index| functions[..index].contains(&functions[index])))
+}
 
-impl Wake for Registration {
-    fn wake(self: Arc<Self>) {
-        match Arc::try_unwrap(self) {
+/// Whether the waker is only lent for a poll, so that its clone is another one. Then it can carry
+/// data of the code that has lent it, which may look for them, and panic if it finds another waker.
+pub(super) fn is_lent(waker: &Waker, clone: &Waker) -> bool {
+    // Not the tables: one that is a constant may have several addresses.
+    waker.data() != clone.data()
+}
+
+/// Whether the waker owns nothing, or this is not known.
+pub(super) fn may_own_nothing(waker: &Waker) -> bool {
+    has_equal_functions(waker).unwrap_or(true)
+}
+
+/// Whether the waker may own its task, so that the task lives for as long as the waker.
+pub(super) fn may_own_its_task(waker: &Waker) -> bool {
+    !has_equal_functions(waker).unwrap_or(false)
+        && !waker.will_wake(Waker::noop())
+        && !is_of_tokios_task(waker)
+}
+
+/// Whether the waker is one of tokio's tasks. The runtime owns these, and drops their futures
+/// whoever holds a waker.
+#[cfg(feature = "tokio")]
+fn is_of_tokios_task(waker: &Waker) -> bool {
+    super::runtimes::table_of_tasks() == Some(std::ptr::from_ref(waker.vtable()).addr())
+}
+
+#[cfg(not(feature = "tokio"))]
+fn is_of_tokios_task(_: &Waker) -> bool {
+    false
+}
+
+/// A waker that passes each wake-up on to another one, which it owns. Futures keep it in place of
+/// the runtime's, so that gmr can count its owners, and reach it without being one of them.
+#[derive(Debug)]
+pub(super) struct Passing(Waker);
+
+impl Passing {
+    pub(super) fn new(runtimes: Waker) -> Arc<Self> {
+        Arc::new(Self(runtimes))
+    }
+
+    /// This waker; it takes over the reference.
+    pub(super) fn waker(this: Arc<Self>) -> Waker {
+        // SAFETY: the functions of the table take the pointer for one that `Arc::into_raw` has
+        // returned for a `Passing`, which it is, and for one reference, which it has. `Passing` is
+        // `Send` and `Sync`.
+        unsafe { Waker::from_raw(Self::raw(this)) }
+    }
+
+    fn raw(this: Arc<Self>) -> RawWaker {
+        RawWaker::new(Arc::into_raw(this).cast(), &PASSING)
+    }
+
+    /// The same as this waker, if it is a `Passing`, without being one of its owners.
+    pub(super) fn find(waker: &Waker) -> Option<Weak<Self>> {
+        if !std::ptr::eq(waker.vtable(), &raw const PASSING) {
+            return None;
+        }
+        // SAFETY: only `raw` makes wakers with this table, so that the pointer is of an `Arc`; the
+        // waker has a reference, and is borrowed. `ManuallyDrop` leaves it that reference.
+        let this = unsafe { ManuallyDrop::new(Arc::from_raw(waker.data().cast::<Self>())) };
+        Some(Arc::downgrade(&this))
+    }
+
+    /// # Safety
+    /// `data` must be that of a waker with the table [`PASSING`], which exists.
+    unsafe fn clone(data: *const ()) -> RawWaker {
+        // SAFETY: the caller guarantees that the pointer is of an `Arc` with a reference.
+        unsafe { Arc::increment_strong_count(data.cast::<Self>()) };
+        RawWaker::new(data, &PASSING)
+    }
+
+    /// # Safety
+    /// As for [`clone`](Self::clone), and the waker must not be used afterwards.
+    unsafe fn wake(data: *const ()) {
+        // SAFETY: the caller guarantees that the pointer is of an `Arc`, and gives up a reference.
+        match Arc::try_unwrap(unsafe { Arc::from_raw(data.cast::<Self>()) }) {
             Ok(last) => last.0.wake(),
             Err(shared) => shared.0.wake_by_ref(),
         }
     }
 
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.wake_by_ref();
+    /// # Safety
+    /// As for [`clone`](Self::clone).
+    unsafe fn wake_by_ref(data: *const ()) {
+        // SAFETY: the caller guarantees that the pointer is of an `Arc` with a reference.
+        unsafe { &*data.cast::<Self>() }.0.wake_by_ref();
+    }
+
+    /// # Safety
+    /// As for [`wake`](Self::wake).
+    unsafe fn drop(data: *const ()) {
+        // SAFETY: as for `wake`.
+        drop(unsafe { Arc::from_raw(data.cast::<Self>()) });
+    }
+}
+
+/// A static, so that it exists once: its address identifies the waker.
+static PASSING: RawWakerVTable =
+    RawWakerVTable::new(Passing::clone, Passing::wake, Passing::wake_by_ref, Passing::drop);
+
+/// What gmr holds to wake a task by.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// A waker that does not own its task.
+    Own(Waker),
+    /// One that may: while one of the task's futures keeps it, gmr can use it.
+    Passing(Weak<Passing>),
+}
+
+impl Kept {
+    /// The runtime's waker; `None` if no future keeps one.
+    pub(super) fn waker(&self) -> Option<Waker> {
+        match self {
+            Self::Own(waker) => Some(waker.clone()),
+            Self::Passing(passing) => passing.upgrade().map(|passing| passing.0.clone()),
+        }
     }
 }
 
@@ -202,8 +314,82 @@ mod tests {
         }
         // SAFETY: its functions do nothing with the pointer.
         let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), TABLE)) };
-        assert!(owns_nothing(&waker));
-        assert!(!owns_nothing(&Waker::from(Arc::new(Counting::default()))));
+        assert!(may_own_nothing(&waker) && !may_own_its_task(&waker));
+        let counting = Waker::from(Arc::new(Counting::default()));
+        assert!(!may_own_nothing(&counting) && may_own_its_task(&counting));
+        assert!(!may_own_its_task(Waker::noop()));
+    }
+
+    #[test]
+    fn a_passing_waker_is_found_for_as_long_as_it_is_kept() {
+        let counting = Arc::new(Counting::default());
+        let passing = Passing::waker(Passing::new(Waker::from(Arc::clone(&counting))));
+        let kept = Kept::Passing(Passing::find(&passing).unwrap());
+        assert!(Passing::find(Waker::noop()).is_none());
+        let clone = passing.clone();
+        assert!(clone.will_wake(&passing));
+        kept.waker().unwrap().wake();
+        clone.wake();
+        passing.wake_by_ref();
+        assert_eq!(counting.0.load(Ordering::Relaxed), 3);
+        assert_eq!(Arc::strong_count(&counting), 2);
+        passing.wake();
+        assert_eq!(counting.0.load(Ordering::Relaxed), 4);
+        assert!(kept.waker().is_none());
+        assert_eq!(Arc::strong_count(&counting), 1, "no reference is left over");
+    }
+
+    #[test]
+    fn a_waker_that_is_lent_is_never_replaced() {
+        use std::pin::pin;
+        use std::task::{Context, Poll};
+        use std::time::Duration;
+
+        use crate::task::tests::alone;
+        use crate::task::{LeftOut, TrackExt, survey, trace};
+
+        /// The waker's data are on the stack of the function that polls; its clone is another.
+        static LENT: RawWakerVTable = RawWakerVTable::new(clone, ignore, ignore_too, |_| {});
+        fn clone(_: *const ()) -> RawWaker {
+            let counting = ManuallyDrop::new(Waker::from(Arc::new(Counting::default())));
+            RawWaker::new(counting.data(), counting.vtable())
+        }
+        fn ignore(_: *const ()) {
+            std::hint::black_box(1);
+        }
+        fn ignore_too(_: *const ()) {
+            std::hint::black_box(2);
+        }
+        let _turn = alone();
+        let mut kept = None;
+        let leaf = std::future::poll_fn(|context| {
+            assert!(
+                std::ptr::eq(context.waker().vtable(), &raw const LENT),
+                "this runtime's waker is not found"
+            );
+            kept = Some(context.waker().clone());
+            Poll::<()>::Pending
+        });
+        let mut task = pin!(leaf.tracked_as("lent"));
+        // Never polled again: the trace lasts until it is dropped.
+        let mut unpolled = Box::pin(std::future::pending::<()>().tracked_as("unpolled"));
+        assert!(unpolled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let poll = |task: std::pin::Pin<&mut _>| {
+            let data = 17_u8;
+            // SAFETY: its functions do nothing with the pointer.
+            let waker = unsafe { Waker::from_raw(RawWaker::new((&raw const data).cast(), &LENT)) };
+            assert!(Future::poll(task, &mut Context::from_waker(&waker)).is_pending());
+        };
+        poll(task.as_mut());
+        let reporting = std::thread::spawn(|| survey(Duration::from_secs(120)));
+        while trace::current().is_none() {
+            std::thread::yield_now();
+        }
+        poll(task.as_mut());
+        drop(unpolled);
+        let survey = reporting.join().unwrap();
+        let entry = survey.tasks.iter().find(|task| task.name == "lent").unwrap();
+        assert_eq!(entry.left_out(survey.trace), Some(LeftOut::ForeignWaker));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod exit_code {
 mod termination {
     const VENDOR: &str = "ACME";
 
-    #[gmr::main(vendor = VENDOR, signal = "usr1")]
+    #[gmr::main(vendor = VENDOR, signal = "usr1", poll_tasks = false)]
     pub fn main() -> impl std::process::Termination {
         #![allow(unused_variables)]
         let builder = 1;

@@ -96,7 +96,7 @@ pub(in crate::views) fn untracked(tasks: &[Task], runtimes: &[Runtime]) -> Optio
 /// `120: 117 waiting, 2 being polled, 1 woken and not polled`
 pub(in crate::views) fn totals(tasks: &[Task]) -> String {
     if tasks.is_empty() {
-        return "none tracked; spawn tasks with gmr::task::spawn to see them here".to_owned();
+        return "none tracked".to_owned();
     }
     let mut counts = [0_usize; 4];
     for task in tasks {

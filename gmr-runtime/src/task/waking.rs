@@ -1,0 +1,73 @@
+//! Which wakers the threads that wake tasks are calling. A waker runs the runtime's code, and one
+//! that blocks keeps its thread; the next trace must not lose another one to it. Nothing here wakes
+//! a task.
+
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+use std::thread;
+use std::time::Duration;
+
+/// The most threads that can be waking tasks, or can have been stopped while they did.
+const MOST: usize = 8;
+
+/// How long a trace waits for the threads of earlier ones to return from a waker that does not
+/// block: one that was woken at the end of the trace may still run.
+const GRACE: Duration = Duration::from_millis(20);
+
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// No thread has the place.
+const FREE: usize = 0;
+
+/// The thread that has the place is not inside a waker.
+const OUTSIDE: usize = 1;
+
+/// For each thread, the table of the waker that it is calling.
+static PLACES: [AtomicUsize; MOST] = [const { AtomicUsize::new(FREE) }; MOST];
+
+/// The place of a thread that wakes tasks.
+#[derive(Debug)]
+pub(super) struct Waking(&'static AtomicUsize);
+
+impl Waking {
+    /// For one thread. `None` if too many are inside a waker that does not return.
+    pub(super) fn begin() -> Option<Self> {
+        let take = |place: &&AtomicUsize| {
+            place.compare_exchange(FREE, OUTSIDE, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        PLACES.iter().find(take).map(Self)
+    }
+
+    /// Wakes by this waker.
+    pub(super) fn wake(&self, waker: Waker) {
+        self.0.store(table(&waker), Ordering::Relaxed);
+        waker.wake();
+        self.0.store(OUTSIDE, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Waking {
+    fn drop(&mut self) {
+        self.0.store(FREE, Ordering::Relaxed);
+    }
+}
+
+/// What identifies a kind of waker: the address of its table.
+pub(super) fn table(waker: &Waker) -> usize {
+    ptr::from_ref(waker.vtable()).addr()
+}
+
+/// The tables of the wakers that threads of earlier traces are inside of.
+pub(super) fn blocking() -> Vec<usize> {
+    let tables = || -> Vec<usize> {
+        let tables = PLACES.iter().map(|place| place.load(Ordering::Relaxed));
+        tables.filter(|table| ![FREE, OUTSIDE].contains(table)).collect()
+    };
+    let mut waited = Duration::ZERO;
+    while !tables().is_empty() && waited < GRACE {
+        thread::sleep(PAUSE);
+        waited += PAUSE;
+    }
+    tables()
+}

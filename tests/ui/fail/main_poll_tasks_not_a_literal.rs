@@ -1,0 +1,4 @@
+const POLL: bool = false;
+
+#[gmr::main(poll_tasks = POLL)]
+fn main() {}
