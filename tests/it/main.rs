@@ -21,6 +21,7 @@ mod gdb;
 mod http;
 mod imports;
 mod isolation;
+mod namespaces;
 mod ordinary;
 mod program;
 mod report;

@@ -46,7 +46,15 @@ impl Program {
     }
 
     /// Starts a program with the arguments and variables of this command.
-    pub(crate) fn start_with(mut command: Command) -> Self {
+    pub(crate) fn start_with(command: Command) -> Self {
+        Self::try_start(command).unwrap_or_else(|said| panic!("it is not ready: {said}"))
+    }
+
+    /// Starts a program that may not be able to do what the test is about.
+    ///
+    /// # Errors
+    /// What it says instead of that it is ready.
+    pub(crate) fn try_start(mut command: Command) -> Result<Self, String> {
         let of_test: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
         for name in SETTINGS.into_iter().filter(|name| !of_test.iter().any(|other| other == name)) {
             match name {
@@ -55,13 +63,16 @@ impl Program {
             };
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
+        let mut child = command.spawn().map_err(|error| error.to_string())?;
         let input = child.stdin.take();
         let output = Lines::new(child.stdout.take().expect("it is piped"));
         let errors = Lines::new(child.stderr.take().expect("it is piped"));
         let mut program = Self { child, input, output, errors };
-        assert_eq!(program.hear(), "ready");
-        program
+        match program.hear() {
+            said if said == "ready" => Ok(program),
+            said if said.is_empty() => Err(program.next_error_line()),
+            said => Err(said),
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -89,6 +100,32 @@ impl Program {
     pub(crate) fn report(&mut self) -> Report {
         self.signal(Signal::USR2);
         self.next_report()
+    }
+
+    /// The process that this one has started first.
+    pub(crate) fn first_child(&self) -> Pid {
+        let pid = self.pid();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let first = children.expect("it lives").split_ascii_whitespace().next().map(str::parse);
+        Pid::from_raw(first.expect("a child").expect("a number")).expect("not 0")
+    }
+
+    /// Requests reports of a child until one fulfils the condition, and returns that one.
+    pub(crate) fn report_of_when(
+        &mut self,
+        child: Pid,
+        what: &str,
+        mut holds: impl FnMut(&Report) -> bool,
+    ) -> Report {
+        let until = Instant::now() + LIMIT;
+        loop {
+            kill_process(child, Signal::USR2).expect("it lives");
+            let report = self.next_report();
+            if holds(&report) {
+                return report;
+            }
+            assert!(Instant::now() < until, "not within {LIMIT:?}: {what}\n{report}");
+        }
     }
 
     /// Requests reports until one fulfils the condition, and returns that one.

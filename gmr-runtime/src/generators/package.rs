@@ -57,8 +57,7 @@ use linux::add_process_facts;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::fs::{self, File};
-    use std::path::Path;
+    use std::fs::File;
     use std::sync::OnceLock;
     use std::time::{Duration, SystemTime};
 
@@ -68,15 +67,16 @@ mod linux {
 
     use crate::model::Package;
     use crate::sys::Modules;
+    use crate::sys::proc;
     use crate::sys::procfs::{self, Stat};
 
     pub(super) fn add_process_facts(package: &mut Package) {
         // Cached, since the program does not change. Its path may: the kernel appends `(deleted)`.
         static BUILT: OnceLock<(Option<String>, Option<String>)> = OnceLock::new();
-        let executable = fs::read_link("/proc/self/exe").ok().map(|path| path.display().to_string());
+        let executable = proc::link("thread-self/exe").ok().map(|path| path.display().to_string());
         // Opened through the link, so that an executable that was replaced on disk is still the
         // running one.
-        let built = || (executable.as_deref().and_then(build_id), rustc(Path::new("/proc/self/exe")));
+        let built = || (executable.as_deref().and_then(build_id), rustc());
         (package.build_id, package.rustc) = BUILT.get_or_init(built).clone();
         package.executable = executable;
         if let Some(uptime) = uptime() {
@@ -100,8 +100,8 @@ mod linux {
 
     /// The compiler's version. rustc writes it to `.comment` of every object file, and stripping
     /// keeps that section.
-    fn rustc(executable: &Path) -> Option<String> {
-        let file = ReadCache::new(File::open(executable).ok()?);
+    fn rustc() -> Option<String> {
+        let file = ReadCache::new(proc::open("thread-self/exe").ok()?);
         let header = FileHeader64::<NativeEndian>::parse(&file).ok()?;
         let sections = header.sections(NativeEndian, &file).ok()?;
         let (_, comment) = sections.section_by_name(NativeEndian, b".comment")?;

@@ -1,27 +1,36 @@
 //! Processes: this process and its descendants, from `/proc`. Nothing here touches another process.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io;
 
 use crate::mask;
 use crate::model::{Content, Ids, Process, Processes};
 use crate::sys::procfs::{self, Directory, Stat, Status};
+use crate::sys::users::UserNames;
+use crate::sys::{proc, thread_ids};
 
 pub(super) fn generate() -> Content {
-    let own = std::process::id();
-    match table(own) {
-        Ok(table) => Content::Processes(Processes { processes: family(own, &table) }),
+    match own_id().and_then(|own| Ok((own, table(own)?))) {
+        Ok((own, table)) => Content::Processes(Processes { processes: family(own, &table) }),
         Err(error) => Content::Error(format!("could not list processes: {error}")),
     }
+}
+
+/// The id of this process in `/proc`, by which it is compared with others there. In the `/proc` of
+/// another PID namespace, it is not the one that this process knows.
+fn own_id() -> io::Result<u32> {
+    let link = proc::link("self")?;
+    let id = link.to_str().and_then(|id| id.parse().ok());
+    id.ok_or_else(|| io::Error::other("/proc does not show this process"))
 }
 
 /// All visible processes, by parent. One that ends while it is being read is left out.
 type Table = BTreeMap<u32, Vec<(u32, Stat)>>;
 
-fn table(own: u32) -> std::io::Result<Table> {
+fn table(own: u32) -> io::Result<Table> {
     let mut table = Table::new();
-    let mut directory = Directory::open("/proc")?;
-    for pid in procfs::ids("/proc")? {
+    let mut directory = Directory::open(".")?;
+    for pid in proc::ids("")? {
         let stat = if pid == own { Stat::of_main_thread() } else { Stat::below(&mut directory, pid) };
         if let Ok(stat) = stat {
             let parent = if pid == own { ROOT } else { stat.parent_pid };
@@ -37,12 +46,17 @@ const ROOT: u32 = u32::MAX;
 /// This process and its descendants, each process before its children.
 fn family(own: u32, table: &Table) -> Vec<Process> {
     let mut family = Vec::new();
+    let depth_of_namespace = thread_ids::depth();
+    let mut users = UserNames::default();
     // The kernel's tree has no cycles, but the table is read while the tree changes, and a parent's
     // id may be reused meanwhile. This still ends: each entry has one parent, and this process has
     // none but `ROOT`, so each is visited at most once.
     let mut pending: Vec<(usize, &(u32, Stat))> = children(ROOT, 0, table);
     while let Some((depth, (pid, stat))) = pending.pop() {
-        family.push(describe(*pid, stat, depth));
+        // Of this process the kernel shows no arguments below its own directory once the main thread
+        // has ended.
+        let directory = if *pid == own { "thread-self" } else { &pid.to_string() };
+        family.push(describe(directory, *pid, stat, depth, depth_of_namespace, &mut users));
         if *pid != own || depth == 0 {
             pending.extend(children(*pid, depth + 1, table));
         }
@@ -55,14 +69,31 @@ fn children(parent: u32, depth: usize, table: &Table) -> Vec<(usize, &(u32, Stat
     table.get(&parent).into_iter().flatten().rev().map(|entry| (depth, entry)).collect()
 }
 
-fn describe(pid: u32, stat: &Stat, depth: usize) -> Process {
-    let status = Status::read(&directory(pid)).unwrap_or_default();
-    let arguments = mask::arguments(&procfs::command_line(pid));
+fn describe(
+    directory: &str,
+    pid: u32,
+    stat: &Stat,
+    depth: usize,
+    depth_of_namespace: usize,
+    users: &mut UserNames,
+) -> Process {
+    let status = Status::read(directory).unwrap_or_default();
+    let arguments = mask::arguments(&procfs::command_line(directory));
+    // The ids that this process knows. The parent of this process may be outside its namespace.
+    let inner = |outer: u32| {
+        let ids = thread_ids::ids_of(&outer.to_string()).unwrap_or_default();
+        ids.get(depth_of_namespace).copied().unwrap_or(0)
+    };
+    let (pid, parent_pid) = match depth_of_namespace {
+        0 => (pid, stat.parent_pid),
+        _ if depth == 0 => (std::process::id(), std::os::unix::process::parent_id()),
+        _ => (inner(pid), inner(stat.parent_pid)),
+    };
     Process {
         pid,
-        parent_pid: stat.parent_pid,
+        parent_pid,
         depth,
-        user: status.uids.and_then(|[real, ..]| procfs::user_name(real)),
+        user: status.uids.and_then(|[real, ..]| users.name(real)),
         uids: status.uids.map(ids),
         gids: status.gids.map(ids),
         state: Some(procfs::state_in_words(stat.state)),
@@ -72,10 +103,6 @@ fn describe(pid: u32, stat: &Stat, depth: usize) -> Process {
 
 fn ids([real, effective, saved, _]: [u32; 4]) -> Ids {
     Ids { real, effective, saved }
-}
-
-fn directory(pid: u32) -> PathBuf {
-    Path::new("/proc").join(pid.to_string())
 }
 
 #[cfg(test)]
@@ -106,7 +133,7 @@ mod tests {
         command.args(["-c", "read line", "sh", "--token=abc"]).stdin(std::process::Stdio::piped());
         let Ok(mut child) = command.spawn() else { return eprintln!("skipped: there is no `sh` here") };
         // Before the child executes the shell, its arguments are those of this test.
-        while !procfs::command_line(child.id()).contains(&"--token=abc".to_owned()) {
+        while !procfs::command_line(&child.id().to_string()).contains(&"--token=abc".to_owned()) {
             std::thread::yield_now();
         }
         let content = generate();

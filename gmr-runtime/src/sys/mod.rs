@@ -23,10 +23,16 @@ use noop as platform;
 pub(crate) mod mutation;
 pub(crate) mod own_threads;
 #[cfg(target_os = "linux")]
+pub(crate) mod proc;
+#[cfg(target_os = "linux")]
 pub(crate) mod procfs;
 #[cfg(target_os = "linux")]
 pub(crate) mod report_signal;
+#[cfg(target_os = "linux")]
+pub(crate) mod thread_ids;
 pub(crate) mod timed_mutex;
+#[cfg(target_os = "linux")]
+pub(crate) mod users;
 
 #[cfg(unix)]
 pub(crate) use platform::sender;

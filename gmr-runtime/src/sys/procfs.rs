@@ -3,12 +3,12 @@
 //! The parsers take text, so that tests can pass any. A missing or malformed field gives `None`,
 //! never a panic.
 
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+
+use super::{proc, thread_ids};
 
 /// An open directory of `/proc`, with a buffer for the files read from below it.
 ///
@@ -21,10 +21,14 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    /// Opens a directory below `/proc`.
     pub(crate) fn open(path: &str) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        Ok(Self { fd, buffer: Vec::with_capacity(4096) })
+        Ok(Self { fd: proc::open_directory(path)?, buffer: Vec::with_capacity(4096) })
+    }
+
+    /// The text of a file of a thread, if this is `self/task`.
+    pub(crate) fn read_of(&mut self, tid: u32, name: &str) -> io::Result<std::borrow::Cow<'_, str>> {
+        self.read(&format!("{}/{name}", thread_ids::outer(tid)))
     }
 
     /// The text of a file below it. Thread names can be any bytes; invalid UTF-8 is replaced.
@@ -71,22 +75,25 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
-    /// Reads and parses `DIRECTORY/stat`.
-    pub(crate) fn read(directory: &Path) -> io::Result<Self> {
-        let bytes = fs::read(directory.join("stat"))?;
-        Self::parse(&String::from_utf8_lossy(&bytes)).ok_or_else(malformed)
+    /// Reads and parses `/proc/DIRECTORY/stat`.
+    pub(crate) fn read(directory: &str) -> io::Result<Self> {
+        Self::parse(&proc::read_text(&format!("{directory}/stat"))?).ok_or_else(malformed)
     }
 
-    /// Reads and parses the `stat` of one process or thread below `directory`: `/proc`, or a
-    /// `/proc/PID/task`.
-    pub(crate) fn below(directory: &mut Directory, id: u32) -> io::Result<Self> {
-        Self::parse(&directory.read(&format!("{id}/stat"))?).ok_or_else(malformed)
+    /// Reads and parses the `stat` of one process below `directory`, which is `/proc`.
+    pub(crate) fn below(directory: &mut Directory, pid: u32) -> io::Result<Self> {
+        Self::parse(&directory.read(&format!("{pid}/stat"))?).ok_or_else(malformed)
+    }
+
+    /// Reads and parses the `stat` of one thread below `directory`, which is `self/task`.
+    pub(crate) fn of_thread(directory: &mut Directory, tid: u32) -> io::Result<Self> {
+        Self::parse(&directory.read_of(tid, "stat")?).ok_or_else(malformed)
     }
 
     /// Reads and parses the `stat` of this process's main thread. That of the process has the same
     /// but for the times, which the kernel adds up over all threads.
     pub(crate) fn of_main_thread() -> io::Result<Self> {
-        Self::below(&mut Directory::open("/proc/self/task")?, std::process::id())
+        Self::of_thread(&mut Directory::open("self/task")?, std::process::id())
     }
 
     /// Parses `tid (name) state ppid ...`, fields numbered as in `proc_pid_stat(5)`. The name can
@@ -158,15 +165,14 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Reads and parses `DIRECTORY/status`.
-    pub(crate) fn read(directory: &Path) -> io::Result<Self> {
-        let bytes = fs::read(directory.join("status"))?;
-        Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
+    /// Reads and parses `/proc/DIRECTORY/status`.
+    pub(crate) fn read(directory: &str) -> io::Result<Self> {
+        Ok(Self::parse(&proc::read_text(&format!("{directory}/status"))?))
     }
 
-    /// Reads and parses the `status` of one thread below `directory`, a `/proc/PID/task`.
+    /// Reads and parses the `status` of one thread below `directory`, which is `self/task`.
     pub(crate) fn of_thread(directory: &mut Directory, tid: u32) -> io::Result<Self> {
-        Ok(Self::parse(&directory.read(&format!("{tid}/status"))?))
+        Ok(Self::parse(&directory.read_of(tid, "status")?))
     }
 
     pub(crate) fn parse(text: &str) -> Self {
@@ -199,55 +205,17 @@ fn four(text: &str) -> Option<[u32; 4]> {
     Some([numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??])
 }
 
-/// The numeric names in a directory, in ascending order: processes in `/proc`, threads in
-/// `/proc/self/task`.
-pub(crate) fn ids(directory: &str) -> io::Result<Vec<u32>> {
-    Ok(ids_and_inodes(directory)?.into_iter().map(|(id, _)| id).collect())
-}
-
-/// The numeric names in a directory with the inode of each, in ascending order.
-///
-/// The kernel gives each process and each thread inodes of its own, from a counter, so a thread
-/// that has got the id of an earlier one has another inode. While a thread lives, its inode stays
-/// the same unless the kernel needs the memory.
-pub(crate) fn ids_and_inodes(directory: &str) -> io::Result<Vec<(u32, u64)>> {
-    use std::os::unix::fs::DirEntryExt as _;
-    let mut ids = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
-            ids.push((id, entry.ino()));
-        }
-    }
-    ids.sort_unstable();
-    Ok(ids)
-}
-
-/// The arguments of a process; empty for a kernel thread and for a process that has ended.
-pub(crate) fn command_line(pid: u32) -> Vec<String> {
-    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+/// The arguments of the process with this directory below `/proc`; empty for a kernel thread and
+/// for a process that has ended.
+pub(crate) fn command_line(directory: &str) -> Vec<String> {
+    let text = proc::read_text(&format!("{directory}/cmdline")).unwrap_or_default();
     let arguments = text.strip_suffix('\0').unwrap_or(&text);
     if arguments.is_empty() { Vec::new() } else { arguments.split('\0').map(str::to_owned).collect() }
 }
 
 /// Seconds since boot, with a resolution of 10 ms.
 pub(crate) fn seconds_since_boot() -> Option<f64> {
-    fs::read_to_string("/proc/uptime").ok()?.split_ascii_whitespace().next()?.parse().ok()
-}
-
-/// The name of a user, from `/etc/passwd` only: the name service can query the network or load
-/// libraries, and this process may be stuck in either.
-pub(crate) fn user_name(uid: u32) -> Option<String> {
-    user_in(&fs::read_to_string("/etc/passwd").ok()?, uid)
-}
-
-fn user_in(passwd: &str, uid: u32) -> Option<String> {
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    })
+    proc::read_text("uptime").ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Clock ticks as milliseconds.
@@ -258,6 +226,8 @@ pub(crate) fn ticks_to_ms(ticks: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use std::fs;
 
     use super::*;
     use crate::sys::mutation::damaged_text;
@@ -281,13 +251,6 @@ mod tests {
         fn a_damaged_status_is_parsed_without_panics(text in damaged_text(STATUS), signal in any::<i32>()) {
             let status = Status::parse(&text);
             prop_assert!(!status.blocks(signal) || (1..=64).contains(&signal));
-        }
-
-        #[test]
-        fn a_damaged_list_of_users_is_parsed_without_panics(
-            text in damaged_text("root:x:0:0:root:/root:/bin/sh\nshop:x:1000:1000::/:\n"),
-        ) {
-            prop_assert!(user_in(&text, 1000).is_none_or(|name| text.contains(&name)));
         }
     }
 
@@ -321,30 +284,20 @@ mod tests {
     }
 
     #[test]
-    fn users_come_from_the_passwd_file() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\nshop:x:1000:1000::/:\n";
-        assert_eq!(user_in(passwd, 1000).as_deref(), Some("shop"));
-        assert_eq!(user_in(passwd, 7), None);
-    }
-
-    #[test]
     fn files_below_a_directory_are_read() {
-        let mut directory = Directory::open("/proc/self/task").unwrap();
+        let mut directory = Directory::open("self/task").unwrap();
         let tid = std::process::id();
-        let stat = Stat::below(&mut directory, tid).unwrap();
-        assert_eq!(
-            Status::of_thread(&mut directory, tid).unwrap().uids,
-            Status::read(Path::new("/proc/self")).unwrap().uids
-        );
+        let stat = Stat::of_thread(&mut directory, tid).unwrap();
+        assert_eq!(Status::of_thread(&mut directory, tid).unwrap().uids, Status::read("self").unwrap().uids);
         // Longer than the initial buffer.
         assert_eq!(directory.read(&format!("{tid}/environ")).is_ok(), fs::read("/proc/self/environ").is_ok());
         assert!(directory.read("0/stat").is_err());
-        let mut directory = Directory::open("/proc/self").unwrap();
+        let mut directory = Directory::open("self").unwrap();
         let program = std::env::current_exe().unwrap();
         assert_eq!(directory.link("exe").unwrap(), program.to_str().unwrap());
         assert!(directory.link("stat").is_err());
         assert!(stat.processor.is_some() && stat.policy.is_some());
-        let (main, own) = (Stat::of_main_thread().unwrap(), Stat::read(Path::new("/proc/self")).unwrap());
+        let (main, own) = (Stat::of_main_thread().unwrap(), Stat::read("self").unwrap());
         assert_eq!(
             (main.name, main.parent_pid, main.start_ticks),
             (own.name, own.parent_pid, own.start_ticks)
@@ -354,11 +307,9 @@ mod tests {
     #[test]
     fn this_process_is_listed() {
         let pid = std::process::id();
-        assert!(ids("/proc").unwrap().contains(&pid));
-        assert!(ids("/proc/self/task").unwrap().contains(&pid));
-        assert!(!command_line(pid).is_empty());
-        assert!(Stat::read(Path::new("/proc/self")).is_ok());
-        assert!(Status::read(Path::new("/proc/self")).unwrap().uids.is_some());
+        assert!(!command_line(&pid.to_string()).is_empty());
+        assert!(Stat::read("self").is_ok());
+        assert!(Status::read("self").unwrap().uids.is_some());
         assert!(seconds_since_boot().unwrap() > 0.0);
     }
 }

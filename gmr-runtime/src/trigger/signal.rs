@@ -90,10 +90,14 @@ impl Inbox {
 }
 
 fn described((pid, uid): (u32, u32)) -> model::Sender {
-    use crate::sys::procfs::{Stat, user_name};
+    use crate::sys::procfs::Stat;
+    use crate::sys::thread_ids;
+    use crate::sys::users::UserNames;
     let (user, stat) = sys::with_files(|| {
-        // Usually the sender has exited by now, as `kill` does.
-        (user_name(uid), Stat::read(&std::path::Path::new("/proc").join(pid.to_string())))
+        // In the `/proc` of another namespace, that id is another process's. Usually the sender has
+        // exited by now, as `kill` does.
+        let stat = Stat::read(&pid.to_string()).ok().filter(|_| thread_ids::depth() == 0);
+        (UserNames::default().name(uid), stat)
     });
-    model::Sender { pid, uid, user, command: stat.ok().map(|stat| stat.name) }
+    model::Sender { pid, uid, user, command: stat.map(|stat| stat.name) }
 }

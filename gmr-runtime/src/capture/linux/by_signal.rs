@@ -2,7 +2,6 @@
 
 #![allow(unsafe_code)]
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use super::signals;
 use super::unwind::Piece;
 use super::wait::wait_for;
 use crate::sys::procfs::Stat;
+use crate::sys::thread_ids;
 
 /// How long a batch of threads may take to answer. A thread that runs answers within microseconds.
 /// One that waits for a CPU, on an overloaded machine, gets its batch's share of what is left of
@@ -200,8 +200,8 @@ fn slots<'a>(pending: &[Pending<'a>], matches: impl Fn(&Pending<'a>) -> bool) ->
 /// The state of a thread that runs or waits for a CPU.
 const RUNNABLE: char = 'R';
 
-fn directory(tid: u32) -> PathBuf {
-    PathBuf::from(format!("/proc/self/task/{tid}"))
+fn directory(tid: u32) -> String {
+    format!("self/task/{}", thread_ids::outer(tid))
 }
 
 /// Why a signalled thread has not answered in this time.

@@ -198,11 +198,10 @@ impl Slot {
         }
         let buffer = self.buffer.load(Ordering::Relaxed);
         let length = self.length.load(Ordering::Relaxed);
-        let pid = memory::PID.load(Ordering::Relaxed);
         // SAFETY: the caller of `lend` promised that nothing else accesses the bytes of the extent
         // while the state says WRITING under this ticket, which the exchange above has just made
         // true. These are the first of them.
-        let copied = unsafe { memory::read_raw(pid, registers.sp(), buffer, length) };
+        let copied = unsafe { memory::read_raw(tid, registers.sp(), buffer, length) };
         self.copied.store(copied, Ordering::Relaxed);
         let mut start = length;
         for other in &self.others {
@@ -212,7 +211,7 @@ impl Slot {
                 // SAFETY: as above; these bytes follow those of all pieces before, and the buffer is
                 // as long as all pieces together.
                 _ => unsafe {
-                    memory::read_raw(pid, other.address.load(Ordering::Relaxed), buffer.add(start), length)
+                    memory::read_raw(tid, other.address.load(Ordering::Relaxed), buffer.add(start), length)
                 },
             };
             other.copied.store(copied, Ordering::Relaxed);
@@ -355,7 +354,7 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "the copy is a system call")]
     fn an_answer_in_time_is_complete() {
-        memory::PID.store(i32::try_from(std::process::id()).unwrap(), Ordering::Relaxed);
+        let tid = crate::sys::current_tid().cast_signed();
         let (stack, second, third) = (*b"sixteen bytes ok", *b"and sixteen more", *b"and eight");
         let slot = Slot::new();
         let mut buffer = [0; 44];
@@ -366,10 +365,10 @@ mod tests {
         extent.others[MAX_OTHERS - 1] = (third.as_ptr() as u64 + 1, 8);
         assert_eq!(extent.total(), buffer.len());
         // SAFETY: the buffer outlives the slot's loan.
-        unsafe { slot.lend(7, 42, buffer.as_mut_ptr(), &extent) };
+        unsafe { slot.lend(7, tid, buffer.as_mut_ptr(), &extent) };
         let mut registers = REGISTERS;
         registers.set(STACK_POINTER, Some(stack.as_ptr() as u64));
-        assert_eq!(slot.answer(7, 42, registers), Some(16));
+        assert_eq!(slot.answer(7, tid, registers), Some(16));
         assert!(!slot.withdraw(7), "it has answered");
         let Progress::Done(answer) = slot.progress() else { panic!("not done") };
         assert_eq!(answer.registers, registers);

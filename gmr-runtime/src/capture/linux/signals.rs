@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::handler;
 use crate::sys::linux::{memory, signal_masks};
+use crate::sys::proc;
 use crate::sys::timed_mutex::TimedMutex;
 
 /// The capture signal; 0 until one has been claimed.
@@ -32,6 +33,7 @@ fn prepare_within(timeout: Duration, avoid: Option<i32>) -> io::Result<()> {
     let _guard = PREPARING
         .lock_until(Instant::now() + timeout)
         .ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "another thread is choosing it"))?;
+    proc::keep();
     let pid = std::process::id().cast_signed();
     if memory::PID.swap(pid, Ordering::Relaxed) != pid {
         // After a fork, the threads that slots were lent to do not exist in this process.

@@ -11,9 +11,9 @@ use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
 use object::{Object, ObjectSection};
 
-use crate::sys::Module;
 use crate::sys::linux::mapping::MappedBytes;
 use crate::sys::linux::modules::hexadecimal;
+use crate::sys::{Module, proc};
 
 /// An ELF file with the word size and byte order of this machine.
 pub(super) type Elf<'a> = ElfFile<'a, FileHeader64<object::NativeEndian>>;
@@ -40,10 +40,10 @@ pub(super) fn own_file(module: &Module) -> Result<OwnFile, String> {
     }
     // This link still leads to a deleted or replaced executable. There is no such link for
     // libraries.
-    let is_executable =
-        std::fs::read_link("/proc/self/exe").is_ok_and(|path| path == Path::new(&module.path));
-    let path = if is_executable { "/proc/self/exe" } else { &module.path };
-    let file = match open_regular(Path::new(path)) {
+    let is_executable = proc::link("thread-self/exe").is_ok_and(|path| path == Path::new(&module.path));
+    let opened =
+        if is_executable { proc::open("thread-self/exe") } else { open_regular(Path::new(&module.path)) };
+    let file = match opened {
         Err(_) if module.path.ends_with(DELETED) => return Err("its file was deleted".to_owned()),
         opened => opened.map_err(|error| format!("its file could not be opened: {error}"))?,
     };

@@ -13,7 +13,7 @@
 use std::cell::Cell;
 use std::thread;
 
-use crate::sys::own_threads;
+use crate::sys::{own_threads, proc};
 
 thread_local! {
     /// Whether the thread has asked for its own table.
@@ -39,17 +39,28 @@ pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
 }
 
 /// Gives the calling thread, which must be one of gmr's own and own no descriptor, a table of its
-/// own. It holds the three standard files only, so a file that the program closes meanwhile really
-/// is closed. Threads that the calling thread starts share the table.
+/// own. It holds the three standard files and [the descriptor of `/proc`](proc::kept), so a file that
+/// the program closes meanwhile really is closed. Threads that the calling thread starts share the table.
 ///
 /// Kernels before 5.9 cannot do that: there, gmr's files are in the program's table.
 pub(crate) fn separate_files() {
     SEPARATED.set(true);
+    let kept = proc::kept().unwrap_or(2);
+    close_copies(kept + 1, libc::c_uint::MAX);
+    if kept > 3 {
+        close_copies(3, kept - 1);
+    }
+    // The program may have closed it meanwhile, and opened something else.
+    if kept > 2 && proc::kept() != Some(kept) {
+        close_copies(kept, kept);
+    }
+}
+
+/// Closes the descriptors from the first to the last in a table of the calling thread's own.
+fn close_copies(first: libc::c_uint, last: libc::c_uint) {
     // SAFETY: CLOSE_RANGE_UNSHARE separates the table from the program's before it closes anything.
     // The calling thread owns no descriptor; whatever it opens from here on is its own.
-    unsafe {
-        libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE)
-    };
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_UNSHARE) };
 }
 
 #[cfg(test)]

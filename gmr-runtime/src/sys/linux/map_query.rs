@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
+use super::super::proc;
+
 /// Only regions that can be read.
 pub(crate) const READABLE: u64 = 0x01;
 /// Only regions that can be written to.
@@ -52,7 +54,7 @@ pub(crate) struct Map {
 
 impl Map {
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self { file: File::open("/proc/self/maps")?, name: Box::new([0; 4096]) })
+        Ok(Self { file: proc::open("thread-self/maps")?, name: Box::new([0; 4096]) })
     }
 
     /// The first region at or above `address` that has all of these flags, and its name as in the

@@ -1,10 +1,10 @@
 //! The address map of this process (`/proc/self/maps`), read line by line: a process with a
 //! thousand threads has thousands of lines, and no caller needs all of them at once.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 
+use super::super::proc;
 use super::map_query::{Answer, EXECUTABLE, FILE_BACKED, Map, READABLE, WRITABLE};
 
 /// One line of the map.
@@ -156,7 +156,7 @@ fn ask_for_beginning(
 /// Calls `look` with each region in ascending order of addresses, until it returns something. Also
 /// returns `None` if the map cannot be read.
 pub(crate) fn find<T>(mut look: impl FnMut(Region<'_>) -> Option<T>) -> Option<T> {
-    let mut map = BufReader::new(File::open("/proc/self/maps").ok()?);
+    let mut map = BufReader::new(proc::open("thread-self/maps").ok()?);
     let mut line = Vec::new();
     while map.read_until(b'\n', &mut line).ok()? > 0 {
         // A path can be any bytes. A region whose path is not UTF-8 could not be shown; it is

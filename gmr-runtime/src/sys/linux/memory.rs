@@ -8,30 +8,32 @@
 
 use std::sync::atomic::AtomicI32;
 
+use super::current_tid;
+
 /// The process id when the capture signal was prepared. It saves the signal handler a system call.
 pub(crate) static PID: AtomicI32 = AtomicI32::new(0);
 
 /// Fills `buffer` with the bytes from `address` on, and returns how many could be copied.
 pub(crate) fn read(address: u64, buffer: &mut [u8]) -> usize {
-    // Not `PID`: after a fork that would be the id of another process, with other memory.
-    let pid = std::process::id().cast_signed();
+    let tid = current_tid().cast_signed();
     // SAFETY: the destination is an exclusive borrow of exactly this length.
-    unsafe { read_raw(pid, address, buffer.as_mut_ptr(), buffer.len()) }
+    unsafe { read_raw(tid, address, buffer.as_mut_ptr(), buffer.len()) }
 }
 
-/// Copies `length` bytes from `address` in the process `pid`, which is this one, to `destination`,
-/// and returns how many could be copied. It may be called in a signal handler: it is one system
-/// call, and changes nothing but the destination and `errno`.
+/// Copies `length` bytes from `address` to `destination`, and returns how many could be copied.
+/// `tid` is the calling thread's id: that of the process is of no use once the main thread has ended.
+/// It may be called in a signal handler: it is one system call, and changes nothing but the
+/// destination and `errno`.
 ///
 /// # Safety
 /// `destination` must be valid for writes of `length` bytes, and nothing else may access them
 /// during the call.
-pub(crate) unsafe fn read_raw(pid: i32, address: u64, destination: *mut u8, length: usize) -> usize {
+pub(crate) unsafe fn read_raw(tid: i32, address: u64, destination: *mut u8, length: usize) -> usize {
     let local = libc::iovec { iov_base: destination.cast(), iov_len: length };
     let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: length };
     // SAFETY: `local` describes memory that is valid for writes, as the caller promises. The kernel
     // checks every page of `remote` itself, and only reads from it.
-    let copied = unsafe { libc::process_vm_readv(pid, &raw const local, 1, &raw const remote, 1, 0) };
+    let copied = unsafe { libc::process_vm_readv(tid, &raw const local, 1, &raw const remote, 1, 0) };
     usize::try_from(copied).unwrap_or(0)
 }
 
@@ -45,7 +47,7 @@ const MAX_PIECES: usize = 1024;
 /// # Panics
 /// If the buffer is shorter than all pieces together.
 pub(crate) fn read_many(pieces: &[(u64, usize)], buffer: &mut [u8]) -> Vec<usize> {
-    let pid = std::process::id().cast_signed();
+    let tid = current_tid().cast_signed();
     let mut copied = Vec::with_capacity(pieces.len());
     let mut offset = 0;
     while copied.len() < pieces.len() {
@@ -63,7 +65,7 @@ pub(crate) fn read_many(pieces: &[(u64, usize)], buffer: &mut [u8]) -> Vec<usize
         // of `remote` itself, and only reads from it.
         let result = unsafe {
             libc::process_vm_readv(
-                pid,
+                tid,
                 &raw const local,
                 1,
                 remote.as_ptr(),

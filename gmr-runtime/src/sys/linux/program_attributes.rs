@@ -8,7 +8,6 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity, set_name};
 
 use super::signal_masks;
 use crate::sys::procfs::Status;
+use crate::sys::{proc, thread_ids};
 
 /// The attributes of the main thread. What cannot be read stays as it is.
 #[derive(Debug)]
@@ -49,11 +49,11 @@ impl ProgramAttributes {
     /// Those of the main thread of now. It reads files.
     pub(crate) fn read() -> Self {
         let pid = rustix::process::getpid();
-        let main = format!("/proc/self/task/{}", pid.as_raw_nonzero());
-        let name = std::fs::read(format!("{main}/comm")).ok();
+        let main = format!("self/task/{}", thread_ids::outer(pid.as_raw_nonzero().get().unsigned_abs()));
+        let name = proc::read(&format!("{main}/comm")).ok();
         Self {
             name: name.map(|name| name.strip_suffix(b"\n").unwrap_or(&name).to_vec()),
-            blocked: blocked(Path::new(&main)),
+            blocked: blocked(&main),
             policy: Policy::of(Some(pid)).map(Policy::inherited),
             affinity: sched_getaffinity(Some(pid)).ok(),
         }
@@ -85,7 +85,7 @@ impl ProgramAttributes {
 /// The signals that the main thread blocks. While the C library starts a thread or a process, it
 /// blocks every signal, including those that it keeps from the program. That mask is not the
 /// program's.
-fn blocked(main: &Path) -> Option<u64> {
+fn blocked(main: &str) -> Option<u64> {
     for _ in 0..ATTEMPTS {
         match Status::read(main) {
             Ok(status) if !is_the_librarys(status.blocked) => return Some(status.blocked),
@@ -200,7 +200,7 @@ mod tests {
             signal_masks::block_all_but([]);
             let attributes = ProgramAttributes::read();
             attributes.adopt();
-            let now = Status::read(Path::new("/proc/thread-self")).unwrap();
+            let now = Status::read("thread-self").unwrap();
             assert_eq!(Some(now.blocked), attributes.blocked);
             std::fs::read("/proc/thread-self/comm").unwrap()
         });

@@ -78,7 +78,7 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "the kernel is asked")]
     fn the_policy_is_the_one_in_stat() {
-        let stat = crate::sys::procfs::Stat::read(std::path::Path::new("/proc/thread-self")).unwrap();
+        let stat = crate::sys::procfs::Stat::read("thread-self").unwrap();
         assert_eq!(policy(current_tid()), stat.policy);
         assert_eq!(policy(NO_THREAD), None);
     }

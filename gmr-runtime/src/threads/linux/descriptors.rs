@@ -2,17 +2,18 @@
 //! `/proc/self/fd` and, for sockets, `/proc/self/net`.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 
 use super::sockets;
 use crate::mask;
 use crate::sys::procfs::Directory;
+use crate::sys::{proc, thread_ids};
 
-/// What each of these descriptors refers to. Closed ones are missing.
-pub(super) fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
+/// What each of these descriptors refers to, in the table of this thread: the main thread may have
+/// ended. Closed ones are missing.
+pub(super) fn targets(tid: u32, descriptors: HashSet<i32>) -> HashMap<i32, String> {
     let mut targets = HashMap::with_capacity(descriptors.len());
     let mut inodes = HashMap::new();
-    let Ok(mut directory) = Directory::open("/proc/self/fd") else { return targets };
+    let Ok(mut directory) = Directory::open(&of_thread(tid, "fd")) else { return targets };
     for descriptor in descriptors {
         let Ok(link) = directory.link(&descriptor.to_string()) else { continue };
         inodes.extend(inode(&link).map(|inode| (descriptor, inode)));
@@ -24,7 +25,8 @@ pub(super) fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
     for (descriptor, inode) in inodes {
         let listed = sockets.get(&inode);
         let by_descriptor = match listed {
-            None => sockets::protocol(descriptor).map(|protocol| format!("{protocol} socket [{inode}]")),
+            None => sockets::protocol(&of_thread(tid, &format!("fd/{descriptor}")))
+                .map(|protocol| format!("{protocol} socket [{inode}]")),
             Some(socket) if socket.starts_with(sockets::UNNAMED) => {
                 sockets::peer(descriptor).map(|peer| format!("{socket} -> {peer}"))
             }
@@ -40,10 +42,16 @@ pub(super) fn targets(descriptors: HashSet<i32>) -> HashMap<i32, String> {
     targets
 }
 
-/// The process that a descriptor from `pidfd_open(2)` refers to. `None` if it has been waited for.
-pub(super) fn process(descriptor: i32) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
+/// The process that a descriptor from `pidfd_open(2)` refers to, by the id that this process knows.
+/// `None` if it has been waited for.
+pub(super) fn process(tid: u32, descriptor: i32) -> Option<u32> {
+    let text = proc::read_text(&of_thread(tid, &format!("fdinfo/{descriptor}"))).ok()?;
+    let ids = text.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    ids.split_ascii_whitespace().nth(thread_ids::depth())?.parse().ok()
+}
+
+fn of_thread(tid: u32, name: &str) -> String {
+    format!("self/task/{}/{name}", thread_ids::outer(tid))
 }
 
 /// The inode of a socket, from the link of its descriptor.
@@ -59,6 +67,7 @@ mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
 
     use super::*;
+    use crate::sys::current_tid;
 
     #[test]
     fn both_ends_of_a_connection_are_named() {
@@ -66,7 +75,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let own = stream.local_addr().unwrap().port();
-        let targets = targets([stream.as_raw_fd(), listener.as_raw_fd()].into());
+        let targets = targets(current_tid(), [stream.as_raw_fd(), listener.as_raw_fd()].into());
         let connected = format!("TCP 127.0.0.1:{own} -> 127.0.0.1:{port}, established");
         assert_eq!(targets[&stream.as_raw_fd()], connected);
         assert_eq!(targets[&listener.as_raw_fd()], format!("TCP 127.0.0.1:{port}, listening"));
@@ -83,8 +92,8 @@ mod tests {
         peer.connect(bound.local_addr().unwrap()).unwrap();
         let file = File::open("/dev/null").unwrap();
         let all = [&one as &dyn AsRawFd, &bound, &peer, &listener, &client, &file];
-        let targets = targets(all.map(AsRawFd::as_raw_fd).into());
-        fs::remove_file(&path).unwrap();
+        let targets = targets(current_tid(), all.map(AsRawFd::as_raw_fd).into());
+        std::fs::remove_file(&path).unwrap();
         let socket = &targets[&one.as_raw_fd()];
         assert!(socket.starts_with("Unix socket ["), "{socket}");
         let bound_to = format!("UDP {}", bound.local_addr().unwrap());
@@ -100,6 +109,6 @@ mod tests {
 
     #[test]
     fn a_closed_descriptor_has_no_target() {
-        assert_eq!(targets([-1].into()), HashMap::new());
+        assert_eq!(targets(current_tid(), [-1].into()), HashMap::new());
     }
 }

@@ -15,6 +15,7 @@ use crate::sys::current_tid;
 use crate::sys::linux::mapping::MappedList;
 use crate::sys::linux::{parallel, scheduler};
 use crate::sys::procfs::{self, Directory, Stat, Status};
+use crate::sys::thread_ids;
 use crate::threads::{Access, ThreadInfo};
 
 /// All threads. A thread that exits while it is being read is left out. `capture_signal` is the
@@ -24,7 +25,7 @@ use crate::threads::{Access, ThreadInfo};
 /// large piece of memory, it keeps more of what is freed later.
 #[allow(clippy::vec_box, reason = "see above")]
 pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<Vec<Box<ThreadInfo>>> {
-    let ids = procfs::ids_and_inodes("/proc/self/task")?;
+    let ids = thread_ids::list()?;
     let known = Known::take();
     let boot = boot();
     let read = parallel::divide(&ids, |chunks| {
@@ -146,8 +147,8 @@ pub(crate) fn info(tid: u32, capture_signal: Option<i32>) -> ThreadInfo {
 /// Why the capture signal must not be sent to a thread; `None` if it may be.
 pub(crate) fn skip_reason(tid: u32, capture_signal: Option<i32>) -> Option<String> {
     let mut reader = Reader::new(None, capture_signal).ok()?;
-    let stat = Stat::below(reader.directory(), tid).ok()?;
-    let call = reader.directory().read(&format!("{tid}/syscall")).map(|text| syscalls::parse(&text));
+    let stat = Stat::of_thread(reader.directory(), tid).ok()?;
+    let call = reader.directory().read_of(tid, "syscall").map(|text| syscalls::parse(&text));
     reader.skip_reason(tid, &stat, call.as_ref().ok().copied().flatten(), call.is_err())
 }
 
@@ -177,7 +178,7 @@ impl Reader {
         {
             return Some((Box::new(self.unchanged(rest, known)), Some(*known)));
         }
-        let stat = match Stat::below(self.directory(), tid) {
+        let stat = match Stat::of_thread(self.directory(), tid) {
             Ok(stat) => stat,
             Err(error) if has_ended(&error) => return None,
             // The thread exists but cannot be read (no free descriptor, for example): it stays
@@ -271,7 +272,7 @@ impl Reader {
     /// Decides by the kernel function that the thread sleeps in. If that cannot be read either, the
     /// answer is yes.
     fn may_wait_for_signals(&mut self, tid: u32) -> bool {
-        let function = self.directory().read(&format!("{tid}/wchan"));
+        let function = self.directory().read_of(tid, "wchan");
         function.map_or(true, |name| name.trim() == "0" || name.contains("sigtimedwait"))
     }
 }

@@ -2,11 +2,11 @@
 //! listed.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use super::descriptors;
 use crate::model::{Children, Waiting};
 use crate::sys::procfs::Stat;
+use crate::sys::thread_ids;
 use crate::threads::ThreadInfo;
 
 /// Completes what each thread waits for.
@@ -14,14 +14,21 @@ pub(super) fn describe(threads: &mut [Box<ThreadInfo>]) {
     count_others(threads);
     name_owners(threads);
     let descriptors = waiting(threads).flat_map(descriptors_of).collect();
-    let targets = descriptors::targets(descriptors);
+    let uses_descriptors =
+        |thread: &&Box<ThreadInfo>| thread.waiting.iter().flat_map(descriptors_of).next().is_some();
+    // All threads have the same descriptors, unless one has a table of its own.
+    let targets = match threads.iter().find(uses_descriptors) {
+        Some(thread) => descriptors::targets(thread.tid, descriptors),
+        None => HashMap::new(),
+    };
     let target = |descriptor: i32| targets.get(&descriptor).cloned();
-    for waiting in threads.iter_mut().filter_map(|thread| thread.waiting.as_mut()) {
+    for thread in threads {
+        let Some(waiting) = &mut thread.waiting else { continue };
         waiting.target = waiting.descriptor.and_then(target);
         for watched in &mut waiting.descriptors {
             watched.target = target(watched.descriptor);
         }
-        name_child(waiting);
+        name_child(thread.tid, waiting);
     }
 }
 
@@ -81,15 +88,16 @@ fn name_owners(threads: &mut [Box<ThreadInfo>]) {
 }
 
 /// Names the child that a thread waits for.
-fn name_child(waiting: &mut Waiting) {
+fn name_child(tid: u32, waiting: &mut Waiting) {
     if waiting.call == "wait"
         && let Some(descriptor) = waiting.descriptor
     {
-        let pid = descriptors::process(descriptor);
+        let pid = descriptors::process(tid, descriptor);
         waiting.children = pid.map(|pid| Children::One { pid, name: None });
     }
     if let Some(Children::One { pid, name }) = &mut waiting.children {
-        let stat = Stat::read(Path::new(&format!("/proc/{pid}"))).ok();
+        // In the `/proc` of another namespace, that id is another process's.
+        let stat = Stat::read(&pid.to_string()).ok().filter(|_| thread_ids::depth() == 0);
         // A process with this id that is not a child has nothing to do with the wait.
         let child = stat.filter(|stat| stat.parent_pid == std::process::id());
         *name = child.map(|stat| stat.name);

@@ -60,7 +60,7 @@ pub(crate) struct Observer {
 
 impl Observer {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { directory: Directory::open("/proc/self/task")? })
+        Ok(Self { directory: Directory::open("self/task")? })
     }
 
     /// The present moment of a thread, `None` if it runs or has ended.
@@ -71,7 +71,7 @@ impl Observer {
         // The clock first: whatever is read after it, and found to be the same before the clock is
         // read again, belongs to one moment.
         let cpu_time = scheduler::cpu_time(tid);
-        let text = self.directory.read(&format!("{tid}/syscall"))?;
+        let text = self.directory.read_of(tid, "syscall")?;
         Ok(cpu_time.and_then(|cpu_time| parse(&text, inode, cpu_time)))
     }
 
@@ -83,7 +83,7 @@ impl Observer {
     /// Whether the thread has not run since this moment.
     pub(crate) fn is_unchanged(&mut self, tid: u32, rest: &Rest) -> bool {
         // The clock last; see `observe`.
-        let text = self.directory.read(&format!("{tid}/syscall"));
+        let text = self.directory.read_of(tid, "syscall");
         let now = text.ok().and_then(|text| parse(&text, rest.moment.inode, rest.moment.cpu_time));
         now.as_ref() == Some(rest) && scheduler::cpu_time(tid) == Some(rest.moment.cpu_time)
     }

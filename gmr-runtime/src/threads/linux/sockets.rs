@@ -1,12 +1,12 @@
 //! What a socket is: its protocol and endpoints, from the tables in `/proc/self/net`.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::mask;
 use crate::sys::linux::sockets::unix_peer;
+use crate::sys::proc;
 
 /// How much of a socket table is read: some ten thousand connections. Reading the tables of a
 /// machine with more would take too long.
@@ -21,7 +21,7 @@ pub(super) fn describe(mut wanted: HashSet<u64>) -> HashMap<u64, String> {
         if wanted.is_empty() {
             break;
         }
-        let Ok(file) = File::open(format!("/proc/self/net/{}", table.name)) else { continue };
+        let Ok(file) = proc::open(&format!("thread-self/net/{}", table.name)) else { continue };
         table.find(BufReader::new(file.take(MAX_TABLE)), &mut wanted, &mut sockets);
     }
     sockets
@@ -29,9 +29,11 @@ pub(super) fn describe(mut wanted: HashSet<u64>) -> HashMap<u64, String> {
 
 /// The protocol of the socket behind a descriptor, for one that is in no table: it is neither bound
 /// nor connected, or of another kind.
-pub(super) fn protocol(descriptor: i32) -> Option<String> {
+///
+/// `link` is the path of the descriptor below `/proc`.
+pub(super) fn protocol(link: &str) -> Option<String> {
     let mut name = [0; 32];
-    let path = format!("/proc/self/fd/{descriptor}");
+    let path = format!("/proc/{link}");
     let length = rustix::fs::getxattr(path, "system.sockprotoname", &mut name).ok()?;
     let name = name.get(..length)?.split(|byte| *byte == 0).next()?;
     let name = String::from_utf8_lossy(name);
