@@ -4,9 +4,9 @@
 //! same time would get no processor.
 //!
 //! It checks that every thread is in every report, that a missing stack has a reason, and that each
-//! thread eventually has its stack in a report. It does not check that one report has all stacks: a
-//! report waits at most one second for them, and a thread that gets no processor in that time,
-//! because of other programs or a cgroup's limit, can't answer.
+//! thread eventually has its stack in a report, also where a cgroup's quota leaves the program a
+//! fifth of one processor. It does not check that one report has all names: the symbolizer waits for
+//! a processor, too.
 
 #[path = "it/program.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
@@ -16,10 +16,66 @@ mod program;
 mod report;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
 use crate::program::{Program, program};
 
 const THREADS: usize = 64;
+
+/// A cgroup with a fifth of one processor, removed at the end. Each of its threads gets a turn in
+/// seconds.
+struct Quota(PathBuf);
+
+impl Quota {
+    /// The reason if the tests may not make one here.
+    fn new() -> Result<Self, String> {
+        let name = format!("gmr-crowded-{}", std::process::id());
+        let (old, new) = (PathBuf::from("/sys/fs/cgroup/cpu"), PathBuf::from("/sys/fs/cgroup"));
+        let (mount, files) = match old.is_dir() {
+            true => (old, [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "20000")].as_slice()),
+            false => (new, [("cpu.max", "20000 100000")].as_slice()),
+        };
+        let quota = Self(mount.join(name));
+        let made = fs::create_dir(&quota.0)
+            .and_then(|()| files.iter().try_for_each(|(name, value)| fs::write(quota.0.join(name), value)));
+        made.map(|()| quota).map_err(|error| error.to_string())
+    }
+
+    /// Runs a program in it.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"echo $$ > "$1/cgroup.procs" && exec "$2""#, "sh"]);
+        command.arg(&self.0).arg(program);
+        command
+    }
+}
+
+impl Drop for Quota {
+    fn drop(&mut self) {
+        // The program in it may not be gone yet.
+        let removed = |_: &u32| fs::remove_dir(&self.0).is_ok() || !self.0.exists();
+        (0..1_000_000).take_while(|attempt| !removed(attempt)).for_each(|_| std::thread::yield_now());
+    }
+}
+
+/// Each report has each stack, although many periods pass until each thread has had its turn.
+#[test]
+fn each_busy_thread_of_a_throttled_process_has_its_stack() {
+    let quota = match Quota::new() {
+        Ok(quota) => quota,
+        Err(reason) => return eprintln!("skipped: no cgroup can be made here: {reason}"),
+    };
+    let mut program = Program::start_with(quota.command(program!("busy")));
+    let report = program.report();
+    let threads = report.threads();
+    let busy: Vec<_> = threads.iter().filter(|thread| thread.name().starts_with("busy-")).collect();
+    assert_eq!(busy.len(), THREADS, "{report}");
+    let missing = busy.iter().filter(|thread| thread.stack().is_missing()).count();
+    assert_eq!(missing, 0, "{report}");
+    assert_eq!(report.failed(), 0, "{report}");
+}
 
 #[test]
 fn each_of_many_busy_threads_is_seen_with_its_stack() {

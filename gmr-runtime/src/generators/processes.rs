@@ -47,7 +47,7 @@ const ROOT: u32 = u32::MAX;
 fn family(own: u32, table: &Table) -> Vec<Process> {
     let mut family = Vec::new();
     let depth_of_namespace = thread_ids::depth();
-    let mut users = UserNames::default();
+    let users = UserNames::default();
     // The kernel's tree has no cycles, but the table is read while the tree changes, and a parent's
     // id may be reused meanwhile. This still ends: each entry has one parent, and this process has
     // none but `ROOT`, so each is visited at most once.
@@ -56,7 +56,7 @@ fn family(own: u32, table: &Table) -> Vec<Process> {
         // Of this process the kernel shows no arguments below its own directory once the main thread
         // has ended.
         let directory = if *pid == own { "thread-self" } else { &pid.to_string() };
-        family.push(describe(directory, *pid, stat, depth, depth_of_namespace, &mut users));
+        family.push(describe(directory, *pid, stat, depth, depth_of_namespace, &users));
         if *pid != own || depth == 0 {
             pending.extend(children(*pid, depth + 1, table));
         }
@@ -75,7 +75,7 @@ fn describe(
     stat: &Stat,
     depth: usize,
     depth_of_namespace: usize,
-    users: &mut UserNames,
+    users: &UserNames,
 ) -> Process {
     let status = Status::read(directory).unwrap_or_default();
     let arguments = mask::arguments(&procfs::command_line(directory));

@@ -17,6 +17,7 @@ use super::output::Output;
 use super::panics::{self, Caught};
 use super::stack::{self, NamedStack};
 use crate::model::{Content, Overdue, TimedOut};
+use crate::sys::deadline::Slowdown;
 use crate::sys::{self, own_threads};
 use crate::{capture, symbols};
 
@@ -24,9 +25,12 @@ use crate::{capture, symbols};
 /// milliseconds that a healthy one takes, and short for a person who waits for the report.
 const HEAD_START: Duration = Duration::from_millis(200);
 
-/// How long after its deadline a generator may have no run to take a stack of. Either its worker
-/// has not been scheduled yet, or the run has ended and its result is on the way.
+/// How long after the end of the report's time a generator may have no run to take a stack of.
+/// Either its worker has not been scheduled yet, or the run has ended and its result is on the way.
 const SCHEDULING: Duration = HEAD_START;
+
+/// How often a deadline in the past is checked again.
+const RECHECKED: Duration = Duration::from_millis(20);
 
 /// How long taking the stack of an overdue thread may take, apart from resolving its symbols. It is
 /// taken within a second; on an idle machine, within milliseconds.
@@ -67,7 +71,11 @@ type TakeStack = fn(u32, Duration) -> NamedStack;
 
 struct Runner<'a> {
     generators: &'a [Arc<Generator>],
-    until: Instant,
+    started: Instant,
+    /// By how much all limits are later.
+    slowdown: Slowdown,
+    /// Until when it is watched whether they are.
+    watched: Option<Instant>,
     /// When to send [`Update::Slow`]; `None` once it is sent.
     slow_at: Option<Instant>,
     total: Duration,
@@ -141,7 +149,9 @@ impl<'a> Runner<'a> {
         let (event_sender, events) = mpsc::channel();
         Self {
             generators,
-            until: Instant::now() + total,
+            started: Instant::now(),
+            slowdown: Slowdown::default(),
+            watched: None,
             slow_at: Some(Instant::now() + SLOW),
             total,
             take_stack,
@@ -165,6 +175,8 @@ impl<'a> Runner<'a> {
                 return;
             }
             if self.slow_at.take_if(|slow_at| *slow_at <= Instant::now()).is_some() {
+                // A first look, with which one that comes after a deadline can be compared.
+                self.slowdown.look();
                 each(Update::Slow);
             }
             match self.events.recv_timeout(self.next_event().saturating_duration_since(Instant::now())) {
@@ -187,8 +199,11 @@ impl<'a> Runner<'a> {
     }
 
     fn start(&mut self, index: usize) -> State {
+        if Instant::now() >= self.until() {
+            self.watched = self.slowdown.look();
+        }
         let generator = &self.generators[index];
-        if Instant::now() >= self.until {
+        if Instant::now() >= self.until() {
             let seconds = self.total.as_secs_f64();
             return skipped(format!("the report's limit of {seconds} s was reached before it started"));
         }
@@ -237,13 +252,21 @@ impl<'a> Runner<'a> {
 
     fn check_deadlines(&mut self) {
         let now = Instant::now();
+        let is_over = |runner: &Self, index: usize| match runner.states[index] {
+            State::Running { started } => now >= runner.deadline(index, started),
+            _ => false,
+        };
+        if (0..self.states.len()).any(|index| is_over(self, index)) {
+            self.watched = self.slowdown.look();
+        }
         for index in 0..self.states.len() {
             match self.states[index] {
                 State::Running { started } if now >= self.deadline(index, started) => {
-                    // If the run has ended, its `Done` arrives before `SCHEDULING` is over.
+                    // Without a run, the worker has not got a processor yet, or the run has ended
+                    // and its `Done` is on the way.
                     if let Some(state) = self.start_stack(index, started.elapsed(), timed_out) {
                         self.states[index] = state;
-                    } else if now > self.deadline(index, started) + SCHEDULING {
+                    } else if now > self.until() + SCHEDULING {
                         self.states[index] = skipped("worker thread was not scheduled in time");
                     }
                 }
@@ -262,7 +285,7 @@ impl<'a> Runner<'a> {
     fn start_stack(&self, index: usize, took: Duration, describe: Describe) -> Option<State> {
         let run = self.generators[index].current_run()?;
         let overdue = OverdueRun { run, took, describe };
-        let left = self.until.saturating_duration_since(Instant::now());
+        let left = self.until().saturating_duration_since(Instant::now());
         let timeout = left.min(symbols::DEADLINE).max(MIN_SYMBOLS);
         let (take_stack, events) = (self.take_stack, self.event_sender.clone());
         let spawned = own_threads::spawn("gmr section", move || {
@@ -297,14 +320,25 @@ impl<'a> Runner<'a> {
         State::Finished(Some(Box::new(Outcome { output: Output { content, frames }, took: *took })))
     }
 
-    fn deadline(&self, index: usize, started: Instant) -> Instant {
+    /// When the report ends, for generators.
+    fn until(&self) -> Instant {
+        let until = self.started + self.slowdown.stretch(self.total);
+        self.watched.map_or(until, |watched| until.max(watched))
+    }
+
+    /// The deadline of a generator, which was given to a worker at `assigned`. Its time counts from
+    /// the moment at which the worker has begun.
+    fn deadline(&self, index: usize, assigned: Instant) -> Instant {
         let generator = &self.generators[index];
+        // There is no run before it has begun, and none after it has ended.
+        let run = generator.current_run();
+        let started = run.map_or(assigned, |run| run.started.max(assigned));
         // After a panic the function has ended, and gmr resolves the symbols of the panic's frames.
-        let panicked = generator.current_run().is_some_and(|run| run.panicked);
-        let symbols = if panicked { symbols::DEADLINE } else { Duration::ZERO };
+        let symbols = if run.is_some_and(|run| run.panicked) { symbols::DEADLINE } else { Duration::ZERO };
+        let limit = self.slowdown.stretch(generator.timeout.saturating_add(symbols));
         // The timeout in an attribute may be too long for an `Instant`.
-        let own = started.checked_add(generator.timeout.saturating_add(symbols));
-        own.map_or(self.until, |own| own.min(self.until))
+        let own = started.checked_add(limit).map(|own| self.watched.map_or(own, |watched| own.max(watched)));
+        own.map_or(self.until(), |own| own.min(self.until()))
     }
 
     /// When the generator that was started last, of those that are running, was started.
@@ -325,9 +359,10 @@ impl<'a> Runner<'a> {
         });
         let any_waiting = self.states.iter().any(|state| matches!(state, State::Waiting));
         let next_start = self.latest_start().filter(|_| any_waiting).map(|started| started + HEAD_START);
-        let soonest = deadlines.chain(next_start).chain(self.slow_at).min().unwrap_or(self.until);
+        let soonest = deadlines.chain(next_start).chain(self.slow_at).min().unwrap_or_else(|| self.until());
         // A deadline in the past is checked again until `Done` arrives, but not in a busy loop.
-        soonest.max(Instant::now() + Duration::from_millis(1))
+        let now = Instant::now();
+        if soonest > now { soonest } else { now + RECHECKED }
     }
 }
 

@@ -17,6 +17,7 @@ use super::platform::ModuleFiles;
 use super::{Symbol, Symbolized};
 use crate::capture::{Address, Trace};
 use crate::model::{Frame, Stack};
+use crate::sys::deadline::Deadline;
 use crate::sys::timed_mutex::{TimedGuard, TimedMutex};
 use crate::sys::{Module, Modules, own_threads};
 
@@ -185,12 +186,13 @@ fn resolve_all(
         return None;
     }
     let all = pending.len();
-    let until = Instant::now() + timeout;
+    let mut deadline = Deadline::after(timeout);
     let mut failed = None;
-    if let Some(turn) = NAMES.enter(until) {
+    if let Some(turn) = NAMES.enter(deadline.at()) {
         let (sender, receiver) = mpsc::channel();
+        let until = deadline.at();
         match own_threads::spawn("gmr symbols", move || resolve(work, turn, until, &sender)) {
-            Ok(()) => receive(&receiver, until, &mut pending, known, missing),
+            Ok(()) => receive(&receiver, &mut deadline, &mut pending, known, missing),
             Err(error) => failed = Some(format!("could not start a thread: {error}")),
         }
     }
@@ -227,19 +229,20 @@ fn resolve_all(
 /// Receives what the symbolizer's thread finds, until it ends or until the deadline.
 fn receive(
     events: &Receiver<Event>,
-    until: Instant,
+    deadline: &mut Deadline,
     pending: &mut BTreeSet<Address>,
     known: &mut HashMap<Address, Symbols>,
     missing: &mut BTreeMap<String, String>,
 ) {
     loop {
-        match events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match events.recv_timeout(deadline.left()) {
             Ok(Event::Named(address, symbols)) => drop(known.insert(address, symbols)),
             Ok(Event::Resolved(address, symbols)) => {
                 pending.remove(&address);
                 known.insert(address, symbols);
             }
             Ok(Event::Missing(path, note)) => drop(missing.insert(path, note)),
+            Err(RecvTimeoutError::Timeout) if !deadline.is_over() => {}
             Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => return,
         }
     }

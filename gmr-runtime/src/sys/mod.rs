@@ -1,5 +1,5 @@
 //! What the other modules need from the operating system: ids, signal masks, memory, the address
-//! map, loaded modules, `/proc`, descriptors, gmr's own threads, and a mutex with a deadline.
+//! map, loaded modules, `/proc`, descriptors, gmr's own threads, a mutex with a deadline, and deadlines.
 //!
 //! It depends on no other module and makes no decisions: it reads, and returns what it has read.
 //! `linux` is for the supported platforms. `noop` has the functions that every platform needs; they
@@ -19,6 +19,7 @@ mod noop;
 )))]
 use noop as platform;
 
+pub(crate) mod deadline;
 #[cfg(test)]
 pub(crate) mod mutation;
 pub(crate) mod own_threads;

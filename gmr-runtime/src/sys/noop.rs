@@ -11,6 +11,20 @@ pub(crate) fn has_embassy() -> bool {
     false
 }
 
+/// A CPU quota; never constructed on this platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Throttling {
+    pub(crate) periods: u64,
+    pub(crate) slowdown: u32,
+}
+
+impl Throttling {
+    /// Always `None`.
+    pub(crate) fn read() -> Option<Self> {
+        None
+    }
+}
+
 /// Runs `run` on this thread.
 pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
     run()

@@ -4,6 +4,7 @@
 //! The file can be on a disk that does not respond. It is read on a thread of its own, and nobody
 //! waits for it longer than a deadline.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Read;
@@ -33,18 +34,18 @@ static KNOWN: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
 /// Looks up users, and reads the file at most once.
 #[derive(Debug, Default)]
 pub(crate) struct UserNames {
-    /// The file; `None` inside if it could not be read.
-    file: Option<Option<String>>,
+    /// The file; `None` if it could not be read.
+    file: OnceCell<Option<String>>,
 }
 
 impl UserNames {
     /// The name of a user, if it is known in time.
-    pub(crate) fn name(&mut self, uid: u32) -> Option<String> {
+    pub(crate) fn name(&self, uid: u32) -> Option<String> {
         let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(name) = known().get(&uid) {
             return Some(name.clone());
         }
-        let file = self.file.get_or_insert_with(|| read_apart(Path::new(PASSWD), WITHIN));
+        let file = self.file.get_or_init(|| read_apart(Path::new(PASSWD), WITHIN));
         let name = user_in(file.as_ref()?, uid)?;
         known().insert(uid, name.clone());
         Some(name)

@@ -5,12 +5,13 @@
 //! copy counts only if the thread has not run from the moment that it begins with to the end of
 //! the copy. The copies are unwound before that is known: the unwinder takes any bytes.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use super::arch::Registers;
 use super::unwind::{Piece, Unwinder, Unwound};
 use crate::capture::Trace;
 use crate::model::Taken;
+use crate::sys::current_tid;
 use crate::sys::linux::mapping::MappedBuffer;
 use crate::sys::linux::{memory, parallel, scheduler};
 use crate::threads::linux::{Observer, Rest};
@@ -29,6 +30,9 @@ const MAX_COPY: usize = 64 << 20;
 const MAX_GAP: u64 = 1 << 20;
 /// How many stacks a thread's frames may be on: coroutines can resume others.
 const MAX_STACKS: usize = 16;
+/// How much processor time each thread may spend on it. It waits for nobody, so time in which the
+/// machine or a quota gives it no processor does not count.
+const OWN_WORK: Duration = Duration::from_secs(1);
 /// How much is copied of another stack at first: of the one that was interrupted, while a signal
 /// handler runs on an alternate one, or of the one that a coroutine was resumed from.
 const SECOND_COPY: usize = 32 << 10;
@@ -50,7 +54,6 @@ pub(super) enum Outcome {
 pub(super) fn read(
     blocked: &[Blocked],
     unwinder: impl Fn() -> Unwinder + Sync,
-    deadline: Instant,
 ) -> impl Iterator<Item = (usize, Outcome)> {
     let outcomes = parallel::divide(blocked, |mut chunks| {
         let Some(first) = chunks.next() else { return Vec::new() };
@@ -62,10 +65,17 @@ pub(super) fn read(
         let Ok(observer) = Observer::new() else { return all.map(open).collect() };
         let mut unwinder = unwinder();
         let mut reader = Reader { observer, unwinder: &mut unwinder, grown: None };
-        let read = |chunk| if Instant::now() < deadline { reader.read(chunk) } else { open(chunk) };
+        let started = own_time();
+        let is_over = || own_time().saturating_sub(started) >= OWN_WORK;
+        let read = |chunk| if is_over() { open(chunk) } else { reader.read(chunk) };
         all.map(read).collect::<Vec<_>>()
     });
     outcomes.into_iter().flatten().flatten()
+}
+
+/// The processor time that the calling thread has used.
+fn own_time() -> Duration {
+    Duration::from_nanos(scheduler::cpu_time(current_tid()).unwrap_or(0))
 }
 
 /// Reads the stack of a thread that may be blocked by now.

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,21 @@ use super::handler::{Envelope, Extent, MAX_OTHERS, Progress, SLOTS, Slot, TABLE}
 use super::signals;
 use super::unwind::Piece;
 use super::wait::wait_for;
+use crate::sys::deadline::{Deadline, Slowdown};
 use crate::sys::procfs::Stat;
 use crate::sys::thread_ids;
 
 /// How long a batch of threads may take to answer. A thread that runs answers within microseconds.
-/// One that waits for a CPU, on an overloaded machine, gets its batch's share of what is left of
-/// the total.
 const BATCH_DEADLINE: Duration = Duration::from_millis(100);
+/// How long, in all batches together, to wait for threads that wait for a CPU while none of them
+/// answers. While they answer one after the other, the wait goes on.
+const STALLED: Duration = Duration::from_secs(1);
+/// How long all batches may take together, longer where the CPU is withheld from the process. In this
+/// time, a thousand busy threads on one CPU get their turns.
+const TOTAL: Duration = Duration::from_secs(5);
+/// How long to wait for a handler that has begun its copy. It ends as soon as it gets a CPU, and what
+/// it writes to is leaked if it does not.
+const WRITING: Duration = Duration::from_secs(1);
 
 /// The next ticket. Tickets repeat after four billion requests.
 static TICKET: AtomicU32 = AtomicU32::new(0);
@@ -45,11 +54,24 @@ pub(super) struct Signaller {
     pub(super) signal: i32,
     /// The ids of this process and of its real user.
     pub(super) sender: (i32, u32),
-    /// When the last batch must have answered.
-    pub(super) deadline: Instant,
+    waits: RefCell<Waits>,
+}
+
+/// How long this capture has waited for threads. Time in which the waiting thread itself got no CPU
+/// does not count.
+#[derive(Default)]
+struct Waits {
+    slowdown: Slowdown,
+    all: Duration,
+    /// While no thread answered.
+    stalled: Duration,
 }
 
 impl Signaller {
+    pub(super) fn new(signal: i32, sender: (i32, u32)) -> Self {
+        Self { signal, sender, waits: RefCell::default() }
+    }
+
     /// Requests a copy from each of these threads once, a batch at a time, and calls `each` with
     /// the answer or the reason why there is none.
     pub(super) fn pass(
@@ -62,6 +84,13 @@ impl Signaller {
         let mut kept = None;
         let batches = threads.len().div_ceil(SLOTS);
         for (batch, left) in threads.chunks(SLOTS).zip((1..=batches).rev()) {
+            if self.waits.borrow().is_over() {
+                for &(index, tid) in batch {
+                    let reason = "the deadline for capturing stacks passed before it was signalled";
+                    each(index, tid, Err(reason.to_owned()));
+                }
+                continue;
+            }
             if !signals::is_ours(self.signal) {
                 // Without our handler, the signal would terminate the process.
                 for &(index, tid) in batch {
@@ -91,12 +120,15 @@ impl Signaller {
                 }
             }
             let since = Instant::now();
-            wait_for(&slots(&pending, |_| true), self.deadline.min(since + BATCH_DEADLINE));
-            let share =
-                self.deadline.saturating_duration_since(since) / u32::try_from(left).unwrap_or(u32::MAX);
-            wait_for(&slots(&pending, Pending::is_runnable), since + share);
+            self.waits.borrow_mut().wait_for_running(&slots(&pending, |_| true));
+            let runnable = slots(&pending, Pending::is_runnable);
+            self.waits.borrow_mut().wait_for_turns(&runnable, u32::try_from(left).unwrap_or(u32::MAX));
             // Threads that are writing their answers need one more copy to finish.
-            wait_for(&slots(&pending, Pending::withdraw_unless_writing), Instant::now() + BATCH_DEADLINE);
+            let mut writing = Deadline::after(WRITING);
+            let unfinished = slots(&pending, Pending::withdraw_unless_writing);
+            while !all_done(&unfinished) && !writing.is_over() {
+                wait_for(&unfinished, writing.at());
+            }
             for thread in pending {
                 let outcome = match thread.slot.progress() {
                     Progress::Done(answer) => {
@@ -132,9 +164,6 @@ impl Signaller {
         extent: &Extent,
         arena: &'a Arena,
     ) -> Result<Pending<'a>, String> {
-        if Instant::now() >= self.deadline {
-            return Err("the deadline for capturing stacks passed before it was signalled".into());
-        }
         let slot = &TABLE[position];
         if !slot.is_free() {
             return Err("its capture slot is still held by a thread that did not finish its answer".into());
@@ -159,6 +188,53 @@ impl Signaller {
         }
         Ok(Pending { index, tid, slot, ticket, position, arena })
     }
+}
+
+impl Waits {
+    fn is_over(&self) -> bool {
+        self.all >= self.slowdown.stretch(TOTAL) || self.stalled >= self.slowdown.stretch(STALLED)
+    }
+
+    /// Waits for all threads of a batch for as long as threads that run need.
+    fn wait_for_running(&mut self, slots: &[&Slot]) {
+        self.wait(slots, BATCH_DEADLINE);
+    }
+
+    /// Waits for threads that wait for a CPU, until all have answered, the total is used up, or no
+    /// thread has answered for this batch's share of the time for that. `batches` are left,
+    /// including this one.
+    fn wait_for_turns(&mut self, runnable: &[&Slot], batches: u32) {
+        let before = self.stalled;
+        while count_missing(runnable) > 0 && !self.is_over() {
+            let share = self.slowdown.stretch(STALLED).saturating_sub(before) / batches.max(1);
+            let left = share.saturating_sub(self.stalled.saturating_sub(before));
+            if left.is_zero() {
+                return;
+            }
+            self.wait(runnable, left.min(BATCH_DEADLINE));
+        }
+    }
+
+    fn wait(&mut self, slots: &[&Slot], limit: Duration) {
+        let missing = count_missing(slots);
+        let since = Instant::now();
+        wait_for(slots, since + limit);
+        // If nobody had a CPU, this thread had none either, and woke up late.
+        let waited = since.elapsed().min(limit);
+        self.all += waited;
+        if missing > 0 && count_missing(slots) == missing {
+            self.stalled += waited;
+            self.slowdown.look();
+        }
+    }
+}
+
+fn count_missing(slots: &[&Slot]) -> usize {
+    slots.iter().filter(|slot| matches!(slot.progress(), Progress::Waiting)).count()
+}
+
+fn all_done(slots: &[&Slot]) -> bool {
+    slots.iter().all(|slot| matches!(slot.progress(), Progress::Done(_)))
 }
 
 const EXITED: &str = "it exited during the capture";

@@ -1,8 +1,9 @@
 //! The plan of a capture: stacks of threads that have not run are kept from the last one, those of
 //! blocked threads are read from memory, and the other threads are signalled.
 //!
-//! There is one capture at a time in a process. Everything is bounded by a deadline. A thread that
-//! runs and cannot be signalled, or does not answer, gets a reason instead of a stack.
+//! There is one capture at a time in a process. Work of gmr's own is bounded by the processor time
+//! that it takes, and waiting for others by deadlines. A thread that runs and cannot be signalled, or
+//! does not answer, gets a reason instead of a stack.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -25,8 +26,8 @@ use crate::sys::timed_mutex::{TimedGuard, TimedMutex};
 use crate::threads::linux::Rest;
 use crate::threads::{self, Access, ThreadInfo};
 
-/// How long all batches may take together.
-const TOTAL_DEADLINE: Duration = Duration::from_secs(1);
+/// How long another capture may take. It takes longer only where threads get no processor.
+const OTHERS_WITHIN: Duration = Duration::from_secs(5);
 /// How much of a signalled thread's stack is copied at first: 30 frames of ordinary code are 4 to 8 KiB.
 const INITIAL_COPY: usize = 32 << 10;
 /// The bits of an address that are its offset within a page of the smallest size.
@@ -140,13 +141,13 @@ fn enlarged(extent: &Extent, pieces: &Pieces<'_>, address: u64) -> Option<Extent
 
 impl Session {
     fn begin() -> Result<Self, String> {
-        let deadline = Instant::now() + TOTAL_DEADLINE;
-        let guard = CAPTURING.lock_until(deadline).ok_or("another capture is still running")?;
+        let guard =
+            CAPTURING.lock_until(Instant::now() + OTHERS_WITHIN).ok_or("another capture is still running")?;
         // The program may have forked, or replaced the handler of our signal.
         signals::prepare(None).map_err(|error| format!("no signal available to capture stacks: {error}"))?;
         let signal = signals::capture_signal().ok_or("no signal available to capture stacks")?;
         let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
-        Ok(Self { signaller: Signaller { signal, sender, deadline }, _guard: guard })
+        Ok(Self { signaller: Signaller::new(signal, sender), _guard: guard })
     }
 
     /// The stacks of these threads, and for those that were read at rest the moments at which they
@@ -180,7 +181,7 @@ impl Session {
         }
         let shared = Shared::new(modules.all());
         let unwinder = || Unwinder::new(&shared);
-        for (index, outcome) in at_rest::read(&blocked, unwinder, self.signaller.deadline) {
+        for (index, outcome) in at_rest::read(&blocked, unwinder) {
             match outcome {
                 Outcome::Taken(trace, rest) => {
                     traces[index] = trace;

@@ -14,6 +14,7 @@ pub(crate) mod scheduler;
 pub(crate) mod siginfo;
 pub(crate) mod signal_masks;
 pub(crate) mod sockets;
+mod throttling;
 pub(crate) mod variables;
 
 pub(crate) use descriptor_table::{separate_files, with_files};
@@ -21,6 +22,7 @@ pub(crate) use linked::has_embassy;
 pub(crate) use modules::{Module, Modules};
 pub(crate) use program_attributes::{ProgramAttributes, remember_mask};
 pub(crate) use siginfo::sender;
+pub(crate) use throttling::Throttling;
 pub(crate) use variables::{find_word, word_at};
 
 /// The kernel's id of the calling thread.

@@ -14,13 +14,9 @@ pub(super) fn describe(threads: &mut [Box<ThreadInfo>]) {
     count_others(threads);
     name_owners(threads);
     let descriptors = waiting(threads).flat_map(descriptors_of).collect();
-    let uses_descriptors =
-        |thread: &&Box<ThreadInfo>| thread.waiting.iter().flat_map(descriptors_of).next().is_some();
     // All threads have the same descriptors, unless one has a table of its own.
-    let targets = match threads.iter().find(uses_descriptors) {
-        Some(thread) => descriptors::targets(thread.tid, descriptors),
-        None => HashMap::new(),
-    };
+    let first = threads.iter().find(|thread| thread.waiting.iter().flat_map(descriptors_of).next().is_some());
+    let targets = first.map(|thread| descriptors::targets(thread.tid, descriptors)).unwrap_or_default();
     let target = |descriptor: i32| targets.get(&descriptor).cloned();
     for thread in threads {
         let Some(waiting) = &mut thread.waiting else { continue };
