@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions};
+
 use crate::mask;
 use crate::model::{Content, Ids, Process, Processes};
 use crate::sys::procfs::{self, Directory, Stat, Status};
@@ -30,7 +33,9 @@ type Table = BTreeMap<u32, Vec<(u32, Stat)>>;
 fn table(own: u32) -> io::Result<Table> {
     let mut table = Table::new();
     let mut directory = Directory::open(".")?;
-    for pid in proc::ids("")? {
+    // A process without children has no descendants, and there may be hundreds of other processes.
+    let pids = if may_have_children() { proc::ids("")? } else { vec![own] };
+    for pid in pids {
         let stat = if pid == own { Stat::of_main_thread() } else { Stat::below(&mut directory, pid) };
         if let Ok(stat) = stat {
             let parent = if pid == own { ROOT } else { stat.parent_pid };
@@ -38,6 +43,14 @@ fn table(own: u32) -> io::Result<Table> {
         }
     }
     Ok(table)
+}
+
+/// False if the kernel says that this process has no children. It changes nothing about one that
+/// has exited: the program can still wait for it.
+fn may_have_children() -> bool {
+    const ANY: WaitIdOptions = WaitIdOptions::from_bits_retain(libc::__WALL.cast_unsigned());
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT | ANY;
+    !matches!(rustix::process::waitid(WaitId::All, options), Err(Errno::CHILD))
 }
 
 /// The key of this process in the table, in place of its parent's id. No process has this id.
@@ -138,7 +151,12 @@ mod tests {
         }
         let content = generate();
         drop(child.stdin.take());
-        child.wait().unwrap();
+        // It has exited as soon as it can be waited for.
+        let is_waitable = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::waitid(WaitId::Pid(pid), is_waitable).unwrap();
+        assert!(may_have_children());
+        child.wait().expect("its status is still there");
         let Content::Processes(processes) = content else { panic!("{content:?}") };
         let found = processes.processes.iter().find(|process| process.pid == child.id()).unwrap();
         assert_eq!((found.parent_pid, found.depth), (std::process::id(), 1));
