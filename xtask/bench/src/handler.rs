@@ -7,10 +7,15 @@ use super::program::Program;
 use super::setting::Setting;
 use super::table::Table;
 
+/// Numbers of threads. Those that wait are not signalled, so all of these run, which takes turns on
+/// the processors; 128 are signalled at once.
+const THREADS: [usize; 3] = [2, 16, MOST];
+/// The row with the most.
+pub(crate) const MOST: usize = 128;
 /// Bytes of stack. Threads with more are left out, as they are not typical.
 const ORDINARY: f64 = 8192.0;
-/// Reports in one process.
-const REPORTS: usize = 10;
+/// How many answers are measured in one process.
+const ANSWERS: usize = 2000;
 
 pub(crate) struct Row {
     pub(crate) threads: usize,
@@ -22,15 +27,15 @@ pub(crate) struct Row {
 
 pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Vec<Row>, String> {
     println!("time in the signal handler");
-    // The main thread's stack also holds the environment, so its size varies.
-    let several = options.threads.iter().filter(|&&threads| threads > 1);
-    several.map(|&threads| one(setting, threads, options.depth)).collect()
+    THREADS.into_iter().map(|threads| one(setting, threads, options.depth)).collect()
 }
 
 fn one(setting: &Setting, threads: usize, depth: usize) -> Result<Row, String> {
-    let mut program = Program::start(setting, setting.program("crowd-measuring", &[&threads, &depth]))?;
+    // The main thread waits.
+    let arguments: [&dyn ToString; 3] = [&(threads + 1), &depth, &"running"];
+    let mut program = Program::start(setting, setting.program("crowd-measuring", &arguments))?;
     let mut answers = Vec::new();
-    for _ in 0..REPORTS {
+    for _ in 0..ANSWERS.div_ceil(threads) {
         program.report()?;
         answers.extend(program.ask("handler")?.split(' ').filter_map(parse));
     }
@@ -46,8 +51,14 @@ fn parse(answer: &str) -> Option<[f64; 3]> {
 }
 
 pub(crate) fn table(rows: &[Row]) -> Table {
-    let heads =
-        ["threads", "answers", "median", "99th percentile", "processor time, median", "99th percentile"];
+    let heads = [
+        "running threads",
+        "answers",
+        "median",
+        "99th percentile",
+        "processor time, median",
+        "99th percentile",
+    ];
     let mut table = Table::new(&heads);
     for row in rows {
         let show = |figure: Option<f64>| figure.map_or_else(|| "—".to_owned(), time);

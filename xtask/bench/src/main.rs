@@ -99,9 +99,9 @@ fn measure(setting: &Setting, options: &Options) -> Result<Results, String> {
 fn page(machine: &[String], options: &Options, results: &Results) -> String {
     let mut page = String::from(
         "# Benchmarks\n\n\
-         Made by `cargo xtask bench --write`. Run it on your own machine: figures depend on the hardware. Each\n\
-         figure is a median; where the table has space, the smallest and the largest measurement are in\n\
-         parentheses.\n\n",
+         Made by `cargo xtask bench --write`. Run it on your own machine: figures depend on the hardware.\n\
+         Each figure is a median; where the table has space, the smallest and the largest measurement are\n\
+         in parentheses.\n\n",
     );
     for line in machine {
         let _ = writeln!(page, "- {line}");
@@ -152,9 +152,10 @@ const MEMORY: &str = "\
     high-water mark (`VmHWM`).";
 
 const HANDLER: &str = "\
-    The time from the check that a thread is asked for its stack to its answer and wake-up, measured\n\
-    in the handler, for stacks below 8 KiB, in ten reports of one process. The handler wakes the\n\
-    reporter, and can lose its processor to it. Processor time excludes such pauses, and includes\n\
+    Only threads that run are signalled, so all of these compute without end, each as deep as those\n\
+    above. The time from the check that a thread is asked for its stack to its answer and wake-up,\n\
+    measured in the handler, for stacks below 8 KiB, in the reports of one process. The handler wakes\n\
+    the reporter, and can lose its processor to it. Processor time excludes such pauses, and includes\n\
     reading the clocks.";
 
 const MICRO: &str = "Measured by criterion, in one process: `cargo bench -p gmr-bench`.";
