@@ -5,34 +5,84 @@
 //! Of a thread's stack, only frames at the two ends are omitted, never one between two others.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use super::owner::{Owner, in_library, is_call_of_closure, owner};
-use crate::model::{Frame, is_unqualified};
+use crate::model::{Frame, Stack, is_unqualified};
+
+/// A frame, and what kind it is.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    pub(super) frame: &'a Frame,
+    kind: OnceCell<Kind>,
+}
+
+impl<'a> Known<'a> {
+    /// All frames of a report. The kind of each is found out once: thousands of stacks share them.
+    pub(super) fn all(frames: &'a [Frame]) -> Vec<Self> {
+        frames.iter().map(|frame| Self { frame, kind: OnceCell::new() }).collect()
+    }
+
+    fn kind(&self) -> Kind {
+        *self.kind.get_or_init(|| Kind::of(self.frame))
+    }
+}
+
+/// The frames of a stack, innermost first.
+pub(super) fn of_stack<'a>(stack: &Stack, frames: &'a [Known<'a>]) -> Vec<&'a Known<'a>> {
+    let frame = |&index: &u32| frames.get(usize::try_from(index).ok()?);
+    stack.frames.iter().filter_map(frame).collect()
+}
+
+/// What decides whether a frame is shown.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "each is another question")]
+struct Kind {
+    in_libc: bool,
+    /// It belongs to Rust's standard libraries or to the C library.
+    is_standard: bool,
+    /// It belongs to a runtime, a thread pool or a common building block of futures.
+    is_runtime: bool,
+    is_rust_entry: bool,
+    is_c_entry: bool,
+    /// It is one if the C library has no module of its own.
+    is_c_entry_of_static_libc: bool,
+}
+
+impl Kind {
+    fn of(frame: &Frame) -> Self {
+        let (owner, in_libc) = (owner(frame), in_libc(frame));
+        // A function of Rust has a path, and is not in the C library.
+        let can_be_libcs = frame.function.as_deref().is_none_or(is_unqualified);
+        let without_file = frame.function.as_deref().filter(|_| frame.file.is_none());
+        Self {
+            in_libc,
+            is_standard: can_be_libcs && in_libc || owner == Owner::Standard,
+            is_runtime: owner == Owner::Runtime,
+            is_rust_entry: is_rust_entry(frame),
+            is_c_entry: without_file.is_some_and(|function| OUTSIDE_LIBC.contains(&function)),
+            is_c_entry_of_static_libc: without_file.is_some_and(|function| IN_LIBC.contains(&function)),
+        }
+    }
+}
 
 /// Omits the standard libraries' frames at the inner end, except the outermost: the function that
 /// the program called. If all frames are theirs, nothing is omitted.
-pub(super) fn without_inner_runtime<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
-    match frames.iter().position(|frame| !is_standard(frame)) {
+pub(super) fn without_inner_runtime<'f, 'a>(frames: &'f [&'a Known<'a>]) -> &'f [&'a Known<'a>] {
+    match frames.iter().position(|frame| !frame.kind().is_standard) {
         Some(first) => &frames[first.saturating_sub(1)..],
         None => frames,
     }
 }
 
-/// Whether the frame belongs to Rust's standard libraries or to the C library.
-fn is_standard(frame: &Frame) -> bool {
-    // A function of Rust has a path, and is not in the C library.
-    let can_be_libcs = frame.function.as_deref().is_none_or(is_unqualified);
-    can_be_libcs && in_libc(frame) || owner(frame) == Owner::Standard
-}
-
 /// Omits the frames of a task's stack in which futures of the standard libraries and of runtimes
 /// poll one another. The one that the program's innermost function called stays: it names what the
 /// task waits for.
-pub(super) fn fold_task<'a>(frames: &[&'a Frame]) -> Vec<&'a Frame> {
+pub(super) fn fold_task<'a>(frames: &[&'a Known<'a>]) -> Vec<&'a Known<'a>> {
     // An attribute that wraps the function: nothing waits at its line.
     let wrapper = |frame: &Frame| frame.source.as_deref().is_some_and(|source| source.starts_with("#["));
     let plumbing = Plumbing::of(frames);
-    let is_program = |frame: &&Frame| !plumbing.has(frame) && !wrapper(frame);
+    let is_program = |known: &&Known<'_>| !plumbing.has(known) && !wrapper(known.frame);
     let Some(innermost) = frames.iter().position(is_program) else { return frames.to_vec() };
     let waited_for = innermost.checked_sub(1).map(|before| frames[before]);
     waited_for.into_iter().chain(frames[innermost..].iter().copied().filter(is_program)).collect()
@@ -46,31 +96,29 @@ pub(super) struct Plumbing {
 }
 
 impl Plumbing {
-    pub(super) fn of(frames: &[&Frame]) -> Self {
-        Self { has_libc: frames.iter().any(|frame| in_libc(frame)) }
+    pub(super) fn of(frames: &[&Known<'_>]) -> Self {
+        Self { has_libc: frames.iter().any(|frame| frame.kind().in_libc) }
     }
 
-    /// Whether the frame belongs to a standard library, a runtime, or a thread's entry.
-    pub(super) fn has(self, frame: &Frame) -> bool {
-        is_standard(frame) || self.is_c_entry(frame) || is_rust_entry(frame) || is_runtime_crate(frame)
-    }
-
-    /// Whether the frame is in the C library's part of starting a thread or program, or of Rust's
-    /// catching a panic.
+    /// Whether the frame belongs to a standard library, a runtime, or a thread's entry: the C
+    /// library's part of starting a thread or program, or Rust's.
     ///
-    /// A program may have functions of the same names. It is one of those if it is not in the C
-    /// library; except if that is linked statically, where it has no module of its own, and no
-    /// debug information as a program's function has.
-    fn is_c_entry(self, frame: &Frame) -> bool {
-        let Some(function) = frame.function.as_deref() else { return false };
-        frame.file.is_none()
-            && (OUTSIDE_LIBC.contains(&function) || !self.has_libc && IN_LIBC.contains(&function))
+    /// A program may have functions of the same names as the C library. It is one of those if it is
+    /// not in the C library; except if that is linked statically, where it has no module of its own,
+    /// and no debug information as a program's function has.
+    pub(super) fn has(self, frame: &Known<'_>) -> bool {
+        let kind = frame.kind();
+        kind.is_standard
+            || kind.is_c_entry
+            || !self.has_libc && kind.is_c_entry_of_static_libc
+            || kind.is_rust_entry
+            || kind.is_runtime
     }
 }
 
 /// Whether the frame belongs to a runtime, a thread pool or a common building block of futures.
-pub(super) fn is_runtime_crate(frame: &Frame) -> bool {
-    owner(frame) == Owner::Runtime
+pub(super) fn is_runtime_crate(frame: &Known<'_>) -> bool {
+    frame.kind().is_runtime
 }
 
 /// The name of an `async fn` as in its source. The compiler turns its body, and each async block,
@@ -114,21 +162,22 @@ fn in_libc(frame: &Frame) -> bool {
 ///
 /// The first of them stays if it has no line information: the program's function may be inlined
 /// into it.
-pub(super) fn without_outer_runtime<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
+pub(super) fn without_outer_runtime<'f, 'a>(frames: &'f [&'a Known<'a>]) -> &'f [&'a Known<'a>] {
     let plumbing = Plumbing::of(frames);
     // `main` of a program in C is the program's; that of one in Rust calls std at once.
-    let of_rust = |index: usize| index > 0 && is_rust_entry(frames[index - 1]);
-    let is_main = |index: usize| frames[index].function.as_deref() == Some("main") && of_rust(index);
+    let of_rust = |index: usize| index > 0 && frames[index - 1].kind().is_rust_entry;
+    let is_main = |index: usize| frames[index].frame.function.as_deref() == Some("main") && of_rust(index);
     let is_program =
-        |index: usize| !plumbing.has(frames[index]) && !frames[index].is_gmr() && !is_main(index);
+        |index: usize| !plumbing.has(frames[index]) && !frames[index].frame.is_gmr() && !is_main(index);
     let Some(last) = (0..frames.len()).rev().find(|&index| is_program(index)) else { return frames };
-    let unclear = frames.get(last + 1).is_some_and(|next| next.file.is_none() && is_rust_entry(next));
+    let is_unclear = |next: &&Known<'_>| next.frame.file.is_none() && next.kind().is_rust_entry;
+    let unclear = frames.get(last + 1).is_some_and(is_unclear);
     &frames[..=last + usize::from(unclear)]
 }
 
 /// Omits the gmr frames that called a section. If all frames are gmr's, nothing is omitted.
-pub(super) fn fold_section<'f, 'a>(frames: &'f [&'a Frame]) -> &'f [&'a Frame] {
-    match frames.iter().position(|frame| frame.is_gmr()) {
+pub(super) fn fold_section<'f, 'a>(frames: &'f [&'a Known<'a>]) -> &'f [&'a Known<'a>] {
+    match frames.iter().position(|known| known.frame.is_gmr()) {
         None | Some(0) => frames,
         Some(first) => &frames[..first],
     }
@@ -200,8 +249,18 @@ const RUST_ENTRY_FILES: [&str; 11] = [
 mod tests {
     use super::*;
 
-    fn all(frames: &[Frame]) -> Vec<&Frame> {
-        frames.iter().collect()
+    type Folding = for<'f, 'a> fn(&'f [&'a Known<'a>]) -> &'f [&'a Known<'a>];
+
+    /// The names of the frames that stay.
+    fn names(folding: Folding, frames: &[Frame]) -> Vec<String> {
+        let known = Known::all(frames);
+        let all: Vec<&Known<'_>> = known.iter().collect();
+        folding(&all).iter().map(|known| known.frame.function.clone().unwrap_or_default()).collect()
+    }
+
+    /// How many frames stay.
+    fn count(folding: Folding, frames: &[Frame]) -> usize {
+        names(folding, frames).len()
     }
 
     fn fold<'a>(functions: &[&'a str]) -> Vec<&'a str> {
@@ -217,7 +276,7 @@ mod tests {
                 Frame { function, file, module, ..Frame::default() }
             })
             .collect();
-        functions[..without_outer_runtime(&all(&frames)).len()].to_vec()
+        functions[..count(without_outer_runtime, &frames)].to_vec()
     }
 
     #[test]
@@ -253,11 +312,8 @@ mod tests {
             function("core::iter::Iterator::for_each", "/shop"),
             function("shop::main", "/shop"),
         ];
-        let names = |frames: &[&Frame]| -> Vec<String> {
-            frames.iter().map(|frame| frame.function.clone().unwrap()).collect()
-        };
         assert_eq!(
-            names(without_inner_runtime(&all(&frames))),
+            names(without_inner_runtime, &frames),
             [
                 "<std::sync::poison::mutex::Mutex<T>>::lock",
                 "shop::pay",
@@ -265,11 +321,11 @@ mod tests {
                 "shop::main"
             ]
         );
-        assert_eq!(without_inner_runtime(&all(&frames[3..])).len(), 3, "nothing to omit");
+        assert_eq!(count(without_inner_runtime, &frames[3..]), 3, "nothing to omit");
         let of_primitive = function("<usize as core::slice::index::SliceIndex<[T]>>::index", "/shop");
         let of_the_shop = function("<shop::Order as core::fmt::Display>::fmt", "/shop");
-        assert!(is_standard(&of_primitive) && !is_standard(&of_the_shop));
-        assert_eq!(without_inner_runtime(&all(&frames[..3])).len(), 3, "no frame of the program");
+        assert!(Kind::of(&of_primitive).is_standard && !Kind::of(&of_the_shop).is_standard);
+        assert_eq!(count(without_inner_runtime, &frames[..3]), 3, "no frame of the program");
     }
 
     #[test]
@@ -292,8 +348,8 @@ mod tests {
             frame("do_call<shop::main::{closure_env#0}, ()>", &format!("{std}panicking.rs")),
             frame("catch_unwind", "library/std/src/panic.rs"),
         ];
-        assert_eq!(without_outer_runtime(&all(&frames)).len(), 2);
-        assert_eq!(without_inner_runtime(&all(&frames)).len(), 4, "what the program called stays");
+        assert_eq!(count(without_outer_runtime, &frames), 2);
+        assert_eq!(count(without_inner_runtime, &frames), 4, "what the program called stays");
     }
 
     #[test]
@@ -305,9 +361,9 @@ mod tests {
         };
         let begin = "std::sys::backtrace::__rust_begin_short_backtrace";
         let blind = [named("lock_contended", None), named(begin, None), named("clone3", None)];
-        assert_eq!(without_outer_runtime(&all(&blind)).len(), 2);
+        assert_eq!(count(without_outer_runtime, &blind), 2);
         let complete = [named("shop::pay", None), named(begin, Some("library/std/src/sys/backtrace.rs"))];
-        assert_eq!(without_outer_runtime(&all(&complete)).len(), 1);
+        assert_eq!(count(without_outer_runtime, &complete), 1);
     }
 
     #[test]
@@ -315,8 +371,8 @@ mod tests {
         let of_gmr = concat!(module_path!(), "::run");
         let functions = ["shop::cache", "shop::_::__gmr_generate", of_gmr];
         let frames = functions.map(|function| Frame { function: Some(function.into()), ..Frame::default() });
-        assert_eq!(fold_section(&all(&frames)).len(), 1);
-        assert_eq!(fold_section(&all(&frames[1..])).len(), 2);
+        assert_eq!(count(fold_section, &frames), 1);
+        assert_eq!(count(fold_section, &frames[1..]), 2);
     }
 
     #[test]
@@ -338,14 +394,14 @@ mod tests {
         let shop = |function| frame(function, "/srv/shop", None);
         let libc = frame("clone3", "/usr/lib/libc.so.6", None);
         let of_the_program = [shop("pay::one"), shop("clone"), shop("start_thread"), libc];
-        assert_eq!(without_outer_runtime(&all(&of_the_program)).len(), 3);
+        assert_eq!(count(without_outer_runtime, &of_the_program), 3);
         // Linked statically, libc has no module of its own. A function of the program has lines.
         let of_libc = [shop("pay::one"), shop("start_thread"), shop("clone")];
-        assert_eq!(without_outer_runtime(&all(&of_libc)).len(), 1);
+        assert_eq!(count(without_outer_runtime, &of_libc), 1);
         let of_the_program = [shop("pay::one"), frame("clone", "/srv/shop", Some("clone.rs"))];
-        assert_eq!(without_outer_runtime(&all(&of_the_program)).len(), 2);
+        assert_eq!(count(without_outer_runtime, &of_the_program), 2);
         let not_libc = frame("clone", "/srv/libc-wrapper.so", None);
-        assert!(!in_libc(&not_libc) && !is_standard(&not_libc));
+        assert!(!in_libc(&not_libc) && !Kind::of(&not_libc).is_standard);
     }
 
     #[test]

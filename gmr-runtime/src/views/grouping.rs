@@ -6,15 +6,19 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::folding::{self, Plumbing, is_runtime_crate, without_inner_runtime, without_outer_runtime};
+use super::folding::{self, Known, Plumbing, is_runtime_crate, without_inner_runtime, without_outer_runtime};
 use super::{Context, Detail};
 use crate::model::{Frame, Overdue, Role, Stack, Task, TaskState, Thread};
 
 /// Groups threads with the same stack and role. The main thread's group comes first, then the
 /// others by size, idle pool threads after them, gmr's own last.
+#[allow(
+    clippy::mutable_key_type,
+    reason = "the kinds of frames, which are found out later, are not compared"
+)]
 pub(super) fn of_threads<'a>(
     threads: impl IntoIterator<Item = &'a Thread>,
-    frames: &[Frame],
+    frames: &[Known<'_>],
 ) -> Vec<Vec<&'a Thread>> {
     let mut places: HashMap<_, usize> = HashMap::new();
     let mut groups: Vec<Vec<&'a Thread>> = Vec::new();
@@ -56,30 +60,30 @@ pub(super) struct PoolThread<'a> {
 
 /// For a pool's thread that has only the frames of the pool and of the standard libraries in its
 /// stack, where it is. None for any other thread.
-pub(super) fn pool_thread<'a>(thread: &Thread, frames: &'a [Frame]) -> Option<PoolThread<'a>> {
+pub(super) fn pool_thread<'a>(thread: &Thread, frames: &'a [Known<'a>]) -> Option<PoolThread<'a>> {
     let Stack { incomplete: None, .. } = &thread.stack else { return None };
     let is_idle = thread.waiting.is_some();
     if !is_idle && thread.state.as_deref() != Some("running") {
         return None;
     }
-    let frames = Context { frames, detail: Detail::Full }.frames_of(&thread.stack);
+    let frames = folding::of_stack(&thread.stack, frames);
     let plumbing = Plumbing::of(&frames);
     if thread.role != Role::Program || !frames.iter().all(|frame| plumbing.has(frame)) {
         return None;
     }
     let innermost = frames.iter().position(|frame| is_runtime_crate(frame))?;
-    Some(PoolThread { frame: frames[innermost], others: frames.len() - innermost - 1, is_idle })
+    Some(PoolThread { frame: frames[innermost].frame, others: frames.len() - innermost - 1, is_idle })
 }
 
 /// Compares stacks by the address, function and line of each frame, and by why they are incomplete.
 struct StackKey<'a> {
     stack: &'a Stack,
-    frames: &'a [Frame],
+    frames: &'a [Known<'a>],
 }
 
 impl StackKey<'_> {
     fn frame(&self, index: u32) -> Option<&Frame> {
-        self.frames.get(usize::try_from(index).ok()?)
+        self.frames.get(usize::try_from(index).ok()?).map(|known| known.frame)
     }
 }
 
@@ -110,10 +114,14 @@ impl Hash for StackKey<'_> {
 /// The stack without the runtime's frames. The outer end of an incomplete stack is kept: it does
 /// not reach the runtime's functions.
 pub(super) fn folded<'a>(stack: &Stack, cx: Context<'a>) -> Vec<&'a Frame> {
-    fold(&cx.frames_of(stack), stack).to_vec()
+    all(fold(&folding::of_stack(stack, cx.frames), stack))
 }
 
-fn fold<'f, 'a>(frames: &'f [&'a Frame], stack: &Stack) -> &'f [&'a Frame] {
+fn all<'a>(known: &[&'a Known<'a>]) -> Vec<&'a Frame> {
+    known.iter().map(|known| known.frame).collect()
+}
+
+fn fold<'f, 'a>(frames: &'f [&'a Known<'a>], stack: &Stack) -> &'f [&'a Known<'a>] {
     let inner = without_inner_runtime(frames);
     if stack.incomplete.is_none() { without_outer_runtime(inner) } else { inner }
 }
@@ -223,7 +231,7 @@ pub(super) fn wait_points<'a>(stacks: &[Stack], cx: Context<'a>) -> WaitPoints<'
         // One without frames has a reason instead.
         .filter(|stack| !stack.frames.is_empty())
         .map(|stack| match cx.detail {
-            Detail::Short => folding::fold_task(&cx.frames_of(stack)),
+            Detail::Short => all(&folding::fold_task(&folding::of_stack(stack, cx.frames))),
             Detail::Full => cx.frames_of(stack),
         })
         .collect();
@@ -257,9 +265,9 @@ fn common_frames(stacks: &[Vec<&Frame>]) -> usize {
 
 /// The stack of an overdue section, in short form without the gmr frames that called it.
 pub(super) fn of_section<'a>(overdue: &Overdue, cx: Context<'a>) -> Vec<&'a Frame> {
-    let frames = cx.frames_of(&overdue.stack);
+    let frames = folding::of_stack(&overdue.stack, cx.frames);
     match cx.detail {
-        Detail::Short => fold(folding::fold_section(&frames), &overdue.stack).to_vec(),
-        Detail::Full => frames,
+        Detail::Short => all(fold(folding::fold_section(&frames), &overdue.stack)),
+        Detail::Full => all(&frames),
     }
 }

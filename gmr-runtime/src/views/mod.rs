@@ -23,6 +23,7 @@ mod xml;
 
 use crate::model::{Frame, Stack};
 
+pub(crate) use folding::Known;
 pub use format::Format;
 pub(crate) use format::render;
 pub(crate) use stream::{Piece, Stream};
@@ -41,14 +42,13 @@ pub(crate) enum Detail {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a> {
     /// The report's frames, which its stacks index.
-    pub(crate) frames: &'a [Frame],
+    pub(crate) frames: &'a [Known<'a>],
     pub(crate) detail: Detail,
 }
 
 impl<'a> Context<'a> {
     /// The frames of a stack, innermost first.
     fn frames_of(self, stack: &Stack) -> Vec<&'a Frame> {
-        let frame = |&index: &u32| self.frames.get(usize::try_from(index).ok()?);
-        stack.frames.iter().filter_map(frame).collect()
+        folding::of_stack(stack, self.frames).into_iter().map(|known| known.frame).collect()
     }
 }

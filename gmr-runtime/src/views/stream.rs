@@ -9,7 +9,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
-use super::{Context, Detail, Format, render, text};
+use super::{Context, Detail, Format, Known, render, text};
 use crate::model::{Finding, Frame, Heading, Report, Section, Summary};
 
 /// A part of a report that has become known.
@@ -48,7 +48,9 @@ impl Stream {
         let detail = self.detail;
         let text = panic::catch_unwind(AssertUnwindSafe(|| match piece {
             Piece::Heading(heading) => text::heading(heading),
-            Piece::Section(section, frames) => text::section(section, Context { frames, detail }),
+            Piece::Section(section, frames) => {
+                text::section(section, Context { frames: &Known::all(frames), detail })
+            }
             Piece::Slow if self.held.is_none() => String::new(),
             Piece::Slow => text::findings_follow(),
             Piece::Findings(findings) => text::findings(findings),

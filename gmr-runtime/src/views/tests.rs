@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use self::generated::report;
 use super::escape::{clean, clean_lines};
-use super::{Context, Detail, Format, grouping, words};
+use super::{Context, Detail, Format, Known, grouping, words};
 use crate::model::{Content, Frame, GreenThreads, Report, Role, Thread, Threads, Value};
 
 proptest! {
@@ -54,7 +54,8 @@ proptest! {
         let titles: Vec<_> = select(&page, "main > section > h2").iter().map(|title| whole(*title)).collect();
         let expected: Vec<_> = report.sections.iter().map(|section| clean(&section.title).into_owned()).collect();
         prop_assert_eq!(titles.into_iter().filter(|title| title != "All stacks").collect::<Vec<_>>(), expected);
-        let cx = Context { frames: &report.frames, detail: Detail::Short };
+        let known = Known::all(&report.frames);
+        let cx = Context { frames: &known, detail: Detail::Short };
         let findings = select(&page, "#findings li").iter().map(|finding| whole(*finding)).collect::<Vec<_>>();
         let expected = report.findings.iter().map(|finding| {
             format!("{} {}", words::severity(finding.severity), clean(&finding.message))

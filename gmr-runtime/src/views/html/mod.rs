@@ -16,7 +16,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::escape::{clean, clean_lines};
 use super::grouping::{self, WaitPoints};
 use super::words::{self, Field};
-use super::{Context, Detail};
+use super::{Context, Detail, Known};
 use crate::model::{
     Content, Finding, Frame, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section, Stack,
     Task, Thread, Threads, Value,
@@ -36,7 +36,8 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
     // The package first, then all stacks at a glance, then the other sections.
     let is_package = |(_, section): &(usize, &Section)| matches!(section.content, Content::Package(_));
     let (of_package, others): (Vec<_>, Vec<_>) = report.sections.iter().enumerate().partition(is_package);
-    let cx = Context { frames: &report.frames, detail };
+    let frames = Known::all(&report.frames);
+    let cx = Context { frames: &frames, detail };
     let style = Style { cx, verbose: true };
     for (index, part) in of_package {
         section(index, part, style, out)?;

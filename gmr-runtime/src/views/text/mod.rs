@@ -14,7 +14,7 @@ use std::io;
 
 use self::layout::{Flush, WIDTH, framed, title};
 use super::escape::clean;
-use super::{Context, Detail, words};
+use super::{Context, Detail, Known, words};
 use crate::model::{Finding, Heading, Report, Section, Summary};
 
 /// The whole report.
@@ -22,7 +22,8 @@ use crate::model::{Finding, Heading, Report, Section, Summary};
 /// # Errors
 /// Those of `out`.
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
-    let cx = Context { frames: &report.frames, detail };
+    let frames = Known::all(&report.frames);
+    let cx = Context { frames: &frames, detail };
     out.write_all(heading(&report.heading).as_bytes())?;
     out.write_all(findings(&report.findings).as_bytes())?;
     for part in &report.sections {

@@ -150,6 +150,7 @@ fn frame(text: &mut String, frame: &Frame, depth: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::views::Known;
 
     fn thread(stack: Stack) -> Threads {
         Threads {
@@ -172,6 +173,7 @@ mod tests {
 
     fn shown(value: &Threads, frames: &[Frame]) -> String {
         let mut text = String::new();
+        let frames = &Known::all(frames);
         threads(&mut text, value, Context { frames, detail: Detail::Short }, &mut |_| ());
         text
     }
