@@ -5,8 +5,8 @@
 //!
 //! It checks that every thread is in every report, that a missing stack has a reason, and that each
 //! thread eventually has its stack in a report, also where a cgroup's quota leaves the program a
-//! fifth of one processor. It does not check that one report has all names: the symbolizer waits for
-//! a processor, too.
+//! fifth of one processor. It does not check that one report has all names: the symbolizer waits
+//! for a processor, too.
 
 #[path = "it/program.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]

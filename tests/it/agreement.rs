@@ -58,7 +58,7 @@ fn of_a_named_build() {
 struct Agreement {
     /// The threads that did not move.
     threads: usize,
-    /// Those with other functions or another number of frames, for a message.
+    /// Threads with other functions or another number of frames, for a message.
     other_functions: Vec<String>,
     /// Those with the same functions but other lines, for a message.
     other_lines: Vec<String>,

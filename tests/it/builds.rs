@@ -1,4 +1,5 @@
-//! The programs in `tests/programs`, built in other ways than those that cargo builds for the tests.
+//! The programs in `tests/programs`, built in other ways than those that cargo builds for the
+//! tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

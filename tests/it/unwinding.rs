@@ -1,4 +1,4 @@
-//! Panics of sections that would end the process: it lives, and the section is shown as failed.
+//! Panics of sections that would end the process: it survives, and the section is shown as failed.
 
 use std::process::Command;
 

@@ -42,7 +42,8 @@ fn main() {
     gmr_tests::converse(|_| handler_times());
 }
 
-/// Calls itself through one of two functions, by the bits of `way`, and waits or runs at the bottom.
+/// Calls itself through one of two functions, by the bits of `way`, and waits or runs at the
+/// bottom.
 #[inline(never)]
 fn descend(depth: usize, way: usize, crowd: &Crowd) -> usize {
     if depth == 0 {

@@ -1,5 +1,6 @@
-//! Threads in functions of the program that look like those of others: of a trait of the program, for
-//! a type of the standard library or of a runtime. And a thread of the runtime.
+//! Threads in functions of the program that look like those of other crates: methods of the
+//! program's own trait, for a type of the standard library or of a runtime. One thread is the
+//! runtime's.
 
 use std::sync::mpsc;
 use std::thread;

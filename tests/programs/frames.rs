@@ -41,7 +41,8 @@ std::arch::global_asm!(
     "add rsp, 16",
     "ret",
     ".size without_rules, .-without_rules",
-    // Its return address is that of data while it calls the function, as on a stack that was overwritten.
+    // Its return address is that of data while it calls the function, as on a stack that was
+    // overwritten.
     ".globl overwritten",
     ".type overwritten,@function",
     "overwritten:",
@@ -217,8 +218,8 @@ extern "C" fn handle(_signal: c_int) {
 fn interrupted() {
     let memory = Box::leak(vec![0_u8; 64 << 10].into_boxed_slice());
     let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: memory.len() };
-    // SAFETY: the memory belongs to the thread forever; an all-zero action is valid, and the handler
-    // is a function of one argument.
+    // SAFETY: the memory belongs to the thread forever; an all-zero action is valid, and the
+    // handler is a function of one argument.
     unsafe {
         assert_eq!(libc::sigaltstack(&raw const stack, null_mut()), 0);
         let mut action: libc::sigaction = std::mem::zeroed();

@@ -43,7 +43,7 @@ fn helper() -> &'static str {
     "started"
 }
 
-/// What gmr's threads do not have, which were started before.
+/// Attributes that gmr's threads lack, because they were started before.
 fn change_the_main_thread() {
     let mut mask = MaybeUninit::uninit();
     // SAFETY: the set is initialised before it is changed and read.

@@ -123,7 +123,7 @@ fn wait_for_child([reader, writer]: [RawFd; 2]) {
     std::hint::black_box((reader, writer));
 }
 
-/// The same by the function that the C library starts programs with. Its child has a stack of its own.
+/// The same with `clone`, by which the C library starts programs. Its child has a stack of its own.
 #[inline(never)]
 fn wait_for_cloned(descriptors: [RawFd; 2]) {
     let mut stack = vec![0_u128; 4096];

@@ -1,5 +1,5 @@
 //! Two hundred threads in system calls that a signal handler ends, however it was installed: each
-//! counts how often its call returns, which none has a reason to do.
+//! counts how often its call returns. Nothing but a signal can make it return.
 
 #![allow(unsafe_code, reason = "the calls are made as C makes them: std's would go on after a signal")]
 

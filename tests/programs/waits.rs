@@ -268,7 +268,7 @@ fn futexes(expected: &mut Expected) {
     wait_if_known(expected, "futex_wait", call, waiting);
 }
 
-/// As `libc` does not have it yet.
+/// `libc` does not have it yet.
 const SYS_FUTEX_WAIT: c_long = 455;
 
 /// `FUTEX2_SIZE_U32 | FUTEX2_PRIVATE`

@@ -39,7 +39,7 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     let mut failed = Vec::new();
     for (name, description) in builds {
         let file = root().join("target/agreement.json");
-        // That of another build must not be taken for this one's.
+        // A result of another build must not count as this one's.
         let _ = fs::remove_file(&file);
         let shown = file.display().to_string();
         let test =

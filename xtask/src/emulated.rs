@@ -152,8 +152,8 @@ fn start(archive: &Path) -> Result<(), String> {
     let mut command = Command::new(machine::qemu());
     command.args(["-machine", "virt", "-cpu", "max", "-smp", "2", "-m", "6G"]);
     command.args(["-nographic", "-nic", "none", "-no-reboot"]);
-    // Its clock counts instructions, one a nanosecond. Deadlines then do not depend on how fast or how
-    // busy this machine is, and no time passes while the machine sleeps.
+    // Its clock counts instructions, one a nanosecond. Deadlines then do not depend on how fast or
+    // how busy this machine is, and no time passes while the machine sleeps.
     command.args(["-icount", "shift=0,sleep=off"]);
     command.arg("-kernel").arg(machine::kernel()?).arg("-initrd").arg(archive);
     command.args(["-append", "console=ttyAMA0 loglevel=3 panic=-1"]);

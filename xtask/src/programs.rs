@@ -40,7 +40,7 @@ enum Libc {
 
 const DEV: Build =
     Build { name: "", description: "", profile: Profile::Dev, settings: &[], flags: &[], libc: Libc::Glibc };
-/// As services are built that want lines in their backtraces.
+/// As services are built whose backtraces have lines.
 const RELEASE: Build = Build { profile: Profile::Release, settings: &[("DEBUG", "1")], ..DEV };
 
 /// All builds but that of `cargo test`.
@@ -107,8 +107,8 @@ impl Build {
     pub(crate) fn run(&self) -> Result<PathBuf, String> {
         let folder = root().join("target/programs").join(self.name);
         fs::create_dir_all(&folder).map_err(on("create", &folder))?;
-        // The builds of a compiler have the same files in cargo's directory, until they are linked to
-        // their own.
+        // The builds of a compiler have the same files in cargo's directory, until they are linked
+        // to their own.
         let compiler = if self.libc == Libc::Glibc { "host" } else { "musl" };
         let lock = root().join(format!("target/programs/{compiler}.lock"));
         let lock =

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::process::on;
 
-/// A script that starts a program of this directory with the libraries there. The arguments come
-/// before those that it is given.
+/// A script that starts a program of this directory with the libraries there. These arguments come
+/// before those that the script is given.
 pub(crate) fn start_script(directory: &Path, program: &str, arguments: &str) -> String {
     let root = directory.display();
     let libraries = format!("{root}/usr/lib/x86_64-linux-gnu:{root}/lib/x86_64-linux-gnu");

@@ -15,8 +15,8 @@ use crate::sys::{self, Modules};
 use crate::task::{self, Condition, Entry, LeftOut, Poll, Survey};
 use crate::threads::{self, ThreadInfo};
 
-/// The most threads whose stacks are taken because they are inside a task's poll. On a runtime, these
-/// are its workers.
+/// The most threads whose stacks are taken because they are inside a task's poll. On a runtime,
+/// these are its workers.
 const MOST_POLLED: usize = 16;
 
 /// How long the report waits until all tasks have been polled once.

@@ -45,8 +45,8 @@ fn table(own: u32) -> io::Result<Table> {
     Ok(table)
 }
 
-/// False if the kernel says that this process has no children. It changes nothing about one that
-/// has exited: the program can still wait for it.
+/// False if the kernel says that this process has no children. A child that has exited is not
+/// reaped: the program can still wait for it.
 fn may_have_children() -> bool {
     const ANY: WaitIdOptions = WaitIdOptions::from_bits_retain(libc::__WALL.cast_unsigned());
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT | ANY;
@@ -66,8 +66,8 @@ fn family(own: u32, table: &Table) -> Vec<Process> {
     // none but `ROOT`, so each is visited at most once.
     let mut pending: Vec<(usize, &(u32, Stat))> = children(ROOT, 0, table);
     while let Some((depth, (pid, stat))) = pending.pop() {
-        // Of this process the kernel shows no arguments below its own directory once the main thread
-        // has ended.
+        // Once the main thread has ended, the kernel shows no arguments of this process below its
+        // own directory.
         let directory = if *pid == own { "thread-self" } else { &pid.to_string() };
         family.push(describe(directory, *pid, stat, depth, depth_of_namespace, &users));
         if *pid != own || depth == 0 {

@@ -95,8 +95,8 @@ impl TaskStacks {
 /// Removes the frames that took the stack, at its inner end, and those of gmr's own polls, the
 /// outermost of which is the task's root. Says what the stack does not show.
 ///
-/// Without line information, the innermost of several of gmr's frames stays: the program's future may
-/// be inlined into it, and its address tells where that waits.
+/// Without line information, the innermost of several of gmr's frames stays: the program's future
+/// may be inlined into it, and its address tells where that waits.
 fn of_task(mut stack: Stack, frames: &[Frame]) -> Stack {
     let frame = |number: u32| &frames[number as usize];
     let mut after_gmr = stack.frames.iter().any(|&number| !frame(number).is_gmr());

@@ -59,7 +59,7 @@ impl Generator {
         self
     }
 
-    /// Has it run on a thread with a descriptor table of its own.
+    /// Runs it on a thread with a descriptor table of its own.
     pub(crate) fn with_own_files(mut self) -> Self {
         self.own_files = true;
         self

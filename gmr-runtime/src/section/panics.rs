@@ -56,7 +56,7 @@ static SET: Mutex<bool> = Mutex::new(false);
 static PLACE: AtomicU64 = AtomicU64::new(0);
 /// What is there while the hook is gmr's: the address of what it has captured.
 static OURS: AtomicU64 = AtomicU64::new(0);
-/// Whether a thread of gmr's is parked inside the hook, so that none can be set any more.
+/// Whether a thread of gmr's is parked inside the hook, so that no hook can be set any more.
 static PARKED: AtomicBool = AtomicBool::new(false);
 
 /// Sets the hook, unless it is set.
@@ -67,8 +67,8 @@ static PARKED: AtomicBool = AtomicBool::new(false);
 pub(crate) fn install_hook() {
     let is_needed = match SET.try_lock() {
         Ok(set) => !is_ours(*set),
-        // Another thread is setting it. In a process that was forked meanwhile there is no such
-        // thread, and it does without.
+        // Another thread is setting it. A process that was forked meanwhile has no such thread, and
+        // goes without the hook.
         Err(_) => false,
     };
     if !is_needed || PARKED.load(Ordering::Relaxed) {
@@ -108,8 +108,8 @@ pub(super) fn set_hook() {
     });
     let ours = (&raw const *hook).cast::<()>() as u64;
     panic::set_hook(hook);
-    // std does not say what the hook is. It keeps the address of what a hook has captured in a
-    // variable. That of ours is in no other one, until it is stored below.
+    // std does not say which hook is set. It keeps the address of what a hook has captured in a
+    // variable. No other variable contains the address of ours until it is stored below.
     if !*set {
         PLACE.store(sys::with_files(|| sys::find_word(ours)).unwrap_or(0), Ordering::Relaxed);
     }
@@ -157,7 +157,7 @@ fn record(info: &PanicHookInfo<'_>) -> bool {
             let Ok(mut catcher) = catcher.try_borrow_mut() else { return false };
             let Some(catcher) = catcher.as_mut() else { return false };
             let caught = match catcher.last.take().filter(|_| !can_unwind(info)) {
-                // It follows from the last one, which has the frames of interest.
+                // This panic follows from the last one, which has the frames of interest.
                 Some(last) => Caught {
                     message: format!("{}; then: {}", last.message, message_of(info.payload())),
                     ..last

@@ -1,11 +1,11 @@
 //! Runs generators in isolation from the report: off the reporter's thread, each with a deadline,
 //! and all within a total.
 //!
-//! While all goes well, they run one after the other on two threads: one for gmr's own sections that
-//! read files, in a descriptor table of its own, and one for the program's functions, in the
-//! program's. When a generator takes longer than `HEAD_START`, the next one starts on another
-//! thread. So a healthy report costs the program two short-lived threads, and each stuck generator
-//! delays the others by `HEAD_START`.
+//! Normally, they run one after the other on two threads: one for gmr's own sections that read
+//! files, in a descriptor table of its own, and one for the program's functions, in the program's.
+//! When a generator takes longer than `HEAD_START`, the next one starts on another thread. So a
+//! healthy report costs the program two short-lived threads, and each stuck generator delays the
+//! others by `HEAD_START`.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -25,8 +25,9 @@ use crate::{capture, symbols};
 /// milliseconds that a healthy one takes, and short for a person who waits for the report.
 const HEAD_START: Duration = Duration::from_millis(200);
 
-/// How long after the end of the report's time a generator may have no run to take a stack of.
-/// Either its worker has not been scheduled yet, or the run has ended and its result is on the way.
+/// How long after the report's deadline a generator may still have no run whose stack could be
+/// taken. Either its worker has not been scheduled yet, or the run has ended and its result is on
+/// the way.
 const SCHEDULING: Duration = HEAD_START;
 
 /// How often a deadline in the past is checked again.
@@ -72,9 +73,9 @@ type TakeStack = fn(u32, Duration) -> NamedStack;
 struct Runner<'a> {
     generators: &'a [Arc<Generator>],
     started: Instant,
-    /// By how much all limits are later.
+    /// By how much all deadlines are later.
     slowdown: Slowdown,
-    /// Until when it is watched whether they are.
+    /// Until when to watch whether they are.
     watched: Option<Instant>,
     /// When to send [`Update::Slow`]; `None` once it is sent.
     slow_at: Option<Instant>,

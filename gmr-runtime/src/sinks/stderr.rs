@@ -28,7 +28,7 @@ const CHUNK: usize = 4096;
 /// The sink.
 #[derive(Debug)]
 pub(crate) struct Stderr {
-    /// The file that descriptor 2 was when this was made, if there was one.
+    /// The file that descriptor 2 referred to when this was created, if it was open.
     origin: Option<Identity>,
     /// The reason, while the rest of a report is being dropped.
     closed: Option<String>,
@@ -39,7 +39,7 @@ pub(crate) struct Stderr {
 type Identity = (u64, u64);
 
 impl Stderr {
-    /// The sink for the standard error of now. To be made while the program starts.
+    /// A sink for the current standard error. Create it while the program starts.
     pub(crate) fn new() -> Self {
         Self { origin: status(rustix::stdio::stderr()).map(|(identity, _)| identity), closed: None, lost: 0 }
     }
@@ -69,7 +69,7 @@ struct Stopped {
     reason: String,
 }
 
-/// Writes to a descriptor that was `origin` once.
+/// Writes to a descriptor that originally was `origin`.
 fn write_all(
     fd: BorrowedFd<'_>,
     origin: Option<Identity>,
@@ -149,8 +149,8 @@ fn status(fd: BorrowedFd<'_>) -> Option<(Identity, FileType)> {
     Some(((device, stat.st_ino), FileType::from_raw_mode(stat.st_mode)))
 }
 
-/// Whether the descriptor, which was `origin` once, is now a file that the program has opened for
-/// itself.
+/// Whether the descriptor, which originally was `origin`, is now a file that the program has opened
+/// for itself.
 ///
 /// The program may redirect its standard error at any time. It does so with `dup2`, which leaves
 /// the new descriptor open across `exec`, or by opening a log for writing when 2 is the next free

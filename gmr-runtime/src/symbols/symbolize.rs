@@ -2,9 +2,9 @@
 //!
 //! Each distinct address is resolved once for all stacks, and once for all reports. Names come
 //! first, since reading them is fast: a report that has to end early has names without lines, for
-//! each address what is known by then. Symbolizing reads files, which may be on a disk that does not
-//! answer, so it runs on a thread of its own and its caller waits until a deadline. You can resolve
-//! module and offset later, on another machine.
+//! each address what is known by then. Symbolizing reads files, which may be on a disk that does
+//! not answer, so it runs on a thread of its own and its caller waits until a deadline. You can
+//! resolve module and offset later, on another machine.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -171,8 +171,8 @@ enum Event {
     Missing(String, String),
 }
 
-/// Resolves these addresses: adds to `known` what is known of each by the deadline, and to `missing`
-/// what is missing of modules. Returns a note if some addresses are late.
+/// Resolves these addresses: adds to `known` what is known of each by the deadline, and to
+/// `missing` what is missing of modules. Returns a note if some addresses are late.
 fn resolve_all(
     addresses: &BTreeSet<Address>,
     modules: &Modules,
@@ -372,7 +372,7 @@ mod tests {
         let note = "lines are missing at 1 of 1 addresses: \
                     the debug information of /srv/slow is still being read after 1 s";
         assert_eq!(notes, [note]);
-        // It is not taken for all that there is.
+        // It does not count as the final result.
         drop(turn);
         let Symbolized { frames, notes, .. } = symbolize(&[trace], &modules, DEADLINE);
         assert!(frames[0].line.is_some());

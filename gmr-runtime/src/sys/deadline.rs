@@ -1,5 +1,5 @@
 //! Deadlines on the wall clock that are later while the kernel withholds the CPU from this process,
-//! because its cgroup has used up its quota. They judge nothing but that.
+//! because its cgroup has used up its quota. Nothing else moves them.
 
 use std::time::{Duration, Instant};
 
@@ -32,8 +32,8 @@ impl Slowdown {
         limit.saturating_mul(self.factor)
     }
 
-    /// Begins to watch, or looks again. Until when to wait for more to be known, if it is not known
-    /// yet whether the kernel withholds the CPU. Where there is no quota, that is known at once.
+    /// Begins to watch, or looks again. Returns until when to wait, if it is not yet known whether
+    /// the kernel withholds the CPU. Without a quota, that is known at once.
     pub(crate) fn look(&mut self) -> Option<Instant> {
         let now = (self.read)()?;
         let (first, since) = *self.first.get_or_insert_with(|| (now, Instant::now()));
@@ -51,7 +51,7 @@ pub(crate) struct Deadline {
     started: Instant,
     limit: Duration,
     slowdown: Slowdown,
-    /// Until when it is watched whether the deadline is later.
+    /// Until when to watch whether the deadline is later.
     watched: Option<Instant>,
 }
 

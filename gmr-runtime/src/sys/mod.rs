@@ -1,5 +1,6 @@
 //! What the other modules need from the operating system: ids, signal masks, memory, the address
-//! map, loaded modules, `/proc`, descriptors, gmr's own threads, a mutex with a deadline, and deadlines.
+//! map, loaded modules, `/proc`, descriptors, gmr's own threads, a mutex with a deadline, and
+//! deadlines.
 //!
 //! It depends on no other module and makes no decisions: it reads, and returns what it has read.
 //! `linux` is for the supported platforms. `noop` has the functions that every platform needs; they

@@ -6,7 +6,7 @@ pub(crate) fn current_tid() -> u32 {
     0
 }
 
-/// Always false: programs on this platform are not asked.
+/// Always false: programs on this platform are not checked.
 pub(crate) fn has_embassy() -> bool {
     false
 }

@@ -50,13 +50,14 @@ fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
 }
 
 /// The lock, which is held for microseconds. A child that was forked while another thread held it
-/// goes without.
+/// does without the descriptor.
 fn lock() -> Option<MutexGuard<'static, Option<Kept>>> {
     const ATTEMPTS: usize = 1000;
     (0..ATTEMPTS).find_map(|_| KEPT.try_lock().inspect_err(|_| std::thread::yield_now()).ok())
 }
 
-/// Keeps a descriptor of `/proc`, unless there is one. Without it, `/proc` is read by its path only.
+/// Keeps a descriptor of `/proc`, unless there is one. Without it, `/proc` is read by its path
+/// only.
 pub(crate) fn keep() {
     let Some(mut kept) = lock() else { return };
     if kept.as_ref().is_none_or(|kept| !kept.is_same()) {

@@ -47,8 +47,8 @@ impl Arrivals {
 
     /// Sleeps until there has been an event since the word was `seen`.
     pub(crate) fn wait(&self, seen: u32) {
-        // Every error has the same answer: look again. An interrupted wait and a changed word are
-        // the only ones that occur.
+        // Every error is handled alike: look again. An interrupted wait and a changed word are the
+        // only ones that occur.
         let _ = futex::wait(&self.events, futex::Flags::PRIVATE, seen, None);
     }
 
@@ -60,7 +60,8 @@ impl Arrivals {
 
     /// The signals since the last call.
     pub(crate) fn take(&self) -> Signals {
-        // As many as are counted: the sender of a signal that arrives meanwhile is for the next call.
+        // Only as many as are counted: the sender of a signal that arrives meanwhile is for the
+        // next call.
         let count = self.signals.swap(0, Ordering::Acquire);
         Signals { count, sender: (0..count).map_while(|_| self.senders.recv()).last().flatten() }
     }
@@ -78,7 +79,7 @@ impl Arrivals {
 #[derive(Debug)]
 pub(crate) struct Registration(SigId);
 
-/// Has `signal` recorded in `arrivals`.
+/// Records `signal` in `arrivals` from now on.
 ///
 /// # Errors
 /// The operating system refused the handler.
@@ -94,12 +95,12 @@ pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Regi
     Ok(registration)
 }
 
-/// Has signal-hook's handler run on the alternate stack of the thread that receives the signal, if
-/// it has one: a thread near the end of its stack, or on the small stack of a fibre, has no space
-/// for a signal frame. signal-hook does not set that flag.
+/// Makes signal-hook's handler run on the alternate stack of the thread that receives the signal,
+/// if it has one: a thread near the end of its stack, or on the small stack of a fibre, has no
+/// space for a signal frame. signal-hook does not set that flag.
 ///
 /// `before` is the handler of the signal from before the registration. A handler that is not
-/// signal-hook's is left alone.
+/// signal-hook's is not changed.
 fn use_alternate_stack(signal: i32, before: libc::sighandler_t) -> io::Result<()> {
     /// The address of signal-hook's handler, once it is known. It is the same for all signals.
     static SIGNAL_HOOKS: AtomicUsize = AtomicUsize::new(0);
@@ -126,9 +127,9 @@ const NEEDED: usize = 4096;
 /// The key under which the kernel says how long a signal frame can be (`uapi/linux/auxvec.h`).
 const AT_MINSIGSTKSZ: libc::c_ulong = 51;
 
-/// Whether the calling thread, usually the main one, has no alternate stack, or one on which there is
-/// space for a signal frame and the handler. `MINSIGSTKSZ` is 2 KiB for old programs, and a frame
-/// with large registers takes more.
+/// Whether the calling thread, usually the main one, has no alternate stack, or one on which there
+/// is space for a signal frame and the handler. `MINSIGSTKSZ` is 2 KiB for old programs, and a
+/// frame with large registers takes more.
 fn alternate_stack_is_large_enough() -> bool {
     let mut stack = MaybeUninit::<libc::stack_t>::zeroed();
     // SAFETY: without a new stack, the call only writes the current one, to memory valid for it.

@@ -2,8 +2,8 @@
 //!
 //! A program that was started in a PID namespace of its own can still have the `/proc` of another
 //! one, as `unshare --pid --fork` leaves it. There, processes and threads have other ids than the
-//! system calls use. An id of one namespace means nothing in the other, or another thread: only
-//! translated ids are compared.
+//! system calls use. In the other namespace, an id names another thread or none: only translated
+//! ids are compared.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,8 +1,8 @@
 //! The names of users, from `/etc/passwd` only: the name service can query the network or load
 //! libraries, and this process may be stuck in either.
 //!
-//! The file can be on a disk that does not respond. It is read on a thread of its own, and nobody
-//! waits for it longer than a deadline.
+//! The file can be on a disk that does not respond. It is read on a thread of its own, and a
+//! deadline bounds the wait for it.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;

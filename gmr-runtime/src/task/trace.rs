@@ -1,8 +1,8 @@
 //! Taking a trace: every waiting task is woken, and each poll that takes part records where its
 //! task waits. Nothing here names a frame or waits for a task without a deadline.
 //!
-//! A poll finds out most stacks by their shape: of a hundred thousand tasks, a handful of stacks
-//! are different. It copies a stack of a new shape, and the thread that makes the report unwinds
+//! A poll identifies most stacks by their shape: a hundred thousand tasks have a handful of
+//! different stacks. It copies a stack of a new shape, and the thread that makes the report unwinds
 //! the copy. Polls wait for nothing: if there is no room for a copy, the task is polled again.
 
 use std::collections::HashMap;

@@ -25,10 +25,10 @@ pin_project! {
         future: F,
         // None once it has completed.
         task: Option<Registered>,
-        // The runtime's waker when it last was another one, as data and table.
+        // The runtime's waker, as data and table, when it last changed.
         waker: (usize, usize),
-        // What the future gets in its place, if that waker may own the task; as no future may keep
-        // it, it may have to be made again.
+        // What the future gets in place of that waker, if the waker may own its task. It is made
+        // again if no future has kept it.
         passing: Option<Weak<Passing>>,
     }
 }

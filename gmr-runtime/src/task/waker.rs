@@ -127,8 +127,9 @@ fn has_equal_functions(waker: &Waker) -> Option<bool> {
     Some((1..functions.len()).any(|index| functions[..index].contains(&functions[index])))
 }
 
-/// Whether the waker is only lent for a poll, so that its clone is another one. Then it can carry
-/// data of the code that has lent it, which may look for them, and panic if it finds another waker.
+/// Whether the waker is only lent for a poll, so that its clone is a waker of another kind. Then it
+/// can carry data of the code that has lent it. That code may look for the data, and panic if it
+/// finds another waker.
 pub(super) fn is_lent(waker: &Waker, clone: &Waker) -> bool {
     // Not the tables: one that is a constant may have several addresses.
     waker.data() != clone.data()

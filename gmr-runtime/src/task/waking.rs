@@ -1,6 +1,6 @@
 //! Which wakers the threads that wake tasks are calling. A waker runs the runtime's code, and one
-//! that blocks keeps its thread; the next trace must not lose another one to it. Nothing here wakes
-//! a task.
+//! that blocks holds its thread: the next trace must not lose another thread to it. Nothing here
+//! wakes a task.
 
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};

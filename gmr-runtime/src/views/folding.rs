@@ -45,7 +45,7 @@ struct Kind {
     is_runtime: bool,
     is_rust_entry: bool,
     is_c_entry: bool,
-    /// It is one if the C library has no module of its own.
+    /// Applies only if the C library has no module of its own.
     is_c_entry_of_static_libc: bool,
 }
 
@@ -103,9 +103,9 @@ impl Plumbing {
     /// Whether the frame belongs to a standard library, a runtime, or a thread's entry: the C
     /// library's part of starting a thread or program, or Rust's.
     ///
-    /// A program may have functions of the same names as the C library. It is one of those if it is
-    /// not in the C library; except if that is linked statically, where it has no module of its own,
-    /// and no debug information as a program's function has.
+    /// A program may have functions with the names of the C library's. A function outside the C
+    /// library's module counts as the program's. If the C library is linked statically, it has no
+    /// module of its own; its functions are then recognized by their lack of debug information.
     pub(super) fn has(self, frame: &Known<'_>) -> bool {
         let kind = frame.kind();
         kind.is_standard

@@ -2,8 +2,8 @@
 //!
 //! For a trait's function, the name has a type and a trait, and the code can be in the crate of
 //! either, or in that of a type that the trait is generic over; the coherence rules of Rust allow
-//! no other. It counts as the program's unless all of these crates are known to be others, or the
-//! source file is.
+//! no other. It counts as the program's unless all of these crates are known not to be the
+//! program's, or the source file is known not to be.
 
 use crate::model::{Frame, is_unqualified};
 
@@ -41,12 +41,11 @@ const RUNTIME: [&str; 18] = [
     "event_listener",
 ];
 
-/// The types that count as what they contain when it is decided where a trait may be implemented
-/// for them.
+/// Fundamental types: for the coherence rules, they count as what they contain.
 const FUNDAMENTAL: [&str; 2] = ["alloc::boxed::Box<", "core::pin::Pin<"];
 
 /// Standard traits for which the standard libraries implement forwarding, by references and boxes.
-/// A program cannot implement the first kind at all, and the others not for such types.
+/// A program cannot implement the closure traits at all, and the others not for such types.
 const FORWARDED: [&str; 3] =
     ["core::ops::function::Fn", "core::future::future::Future", "core::iter::traits::"];
 
@@ -216,7 +215,7 @@ fn crate_of_type(of_type: &str) -> Option<&str> {
 
 /// Adds the crates in which a trait can be implemented for this type.
 fn local_types<'a>(of_type: &'a str, crates: &mut Vec<&'a str>) {
-    /// A hostile name could have thousands of boxes in one another.
+    /// A hostile name could nest thousands of boxes.
     const MAX_DEPTH: usize = 8;
     let mut name = dereferenced(of_type);
     for _ in 0..MAX_DEPTH {
@@ -227,7 +226,7 @@ fn local_types<'a>(of_type: &'a str, crates: &mut Vec<&'a str>) {
         let Some(inner) = arguments(name).into_iter().next() else { return };
         name = dereferenced(inner);
     }
-    // Of anybody.
+    // Nested too deep: any crate is possible.
     crates.push("");
 }
 

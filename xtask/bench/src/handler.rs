@@ -7,7 +7,7 @@ use super::program::Program;
 use super::setting::Setting;
 use super::table::Table;
 
-/// Numbers of threads. Those that wait are not signalled, so all of these run, which takes turns on
+/// Numbers of threads. Threads that wait are not signalled, so all of these run, taking turns on
 /// the processors; 128 are signalled at once.
 const THREADS: [usize; 3] = [2, 16, MOST];
 /// The row with the most.

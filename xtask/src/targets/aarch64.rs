@@ -1,5 +1,5 @@
-//! `aarch64-unknown-linux-gnu`: Debian's std, its cross compiler as the linker, and qemu, which runs
-//! programs of that target on this machine's kernel.
+//! `aarch64-unknown-linux-gnu`: Debian's std, its cross compiler as the linker, and qemu, which
+//! runs programs of that target on this machine's kernel.
 
 use std::path::PathBuf;
 

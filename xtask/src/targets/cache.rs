@@ -1,5 +1,5 @@
 //! Directories that are filled once and kept, in the user's cache: another clone of the repository
-//! finds them. It knows nothing of what is in them.
+//! finds them. It knows nothing about their contents.
 
 use std::env;
 use std::fs::{self, File};
@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::cargo::root;
 use crate::process::on;
 
-/// To be increased with each change to what is in the directories, so that none is used that an
-/// earlier version of this program has filled.
+/// Increase this with each change to the contents, so that directories that an earlier version of
+/// this program has filled are not used.
 const VERSION: u32 = 1;
 
-/// Written last: without it, the directory is that of a run that was interrupted.
+/// Written last: a directory without it is left over from an interrupted run.
 const MARKER: &str = "complete";
 
 /// The directory of this name, which need not exist.
@@ -25,7 +25,7 @@ pub(crate) fn is_filled(name: &str) -> bool {
     path(name).join(MARKER).is_file()
 }
 
-/// Fills the directory of this name, unless that has been done.
+/// Fills the directory of this name, unless it has been filled.
 pub(crate) fn fill(name: &str, fill: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
     fill_in(&parent(), name, fill)
 }

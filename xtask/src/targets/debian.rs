@@ -14,7 +14,7 @@ pub(crate) struct Apt {
 }
 
 impl Apt {
-    /// Downloads the lists into this directory, which is for this alone.
+    /// Downloads the lists into this directory, which is used for nothing else.
     pub(crate) fn new(directory: PathBuf) -> Result<Self, String> {
         if let Some(program) = ["apt-get", "apt-cache", "dpkg-deb"].iter().find(|name| !is_in_path(name)) {
             return Err(format!(
@@ -84,7 +84,8 @@ impl Apt {
             .into_iter()
             .flat_map(|option| ["--option".to_owned(), option])
             .collect::<Vec<_>>();
-        // Other sources than Debian's may have no such lists. Without Debian's, the next command fails.
+        // Other sources than Debian's may have no such lists. Without Debian's, the next command
+        // fails.
         let update = ["--option", "Acquire::Retries=0", "--quiet", "update"];
         let _ = run(self.command("apt-get").args(&options).args(update));
         options.extend(["--quiet", "--download-only", "source", package].map(str::to_owned));
@@ -155,7 +156,7 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(entries.flatten().map(|entry| entry.path()).collect())
 }
 
-/// Of the sources of the compiler and std, those of std.
+/// The part of the compiler's sources that belongs to std.
 fn unpack_library(package: &Path, into: &Path) -> Result<(), String> {
     let mut unpacked = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")

@@ -49,7 +49,7 @@ impl Target {
         }
     }
 
-    /// Fails unless it is. A test recognizes the message.
+    /// Fails unless the target is set up. A test recognizes the message.
     pub(crate) fn must_be_set_up(self) -> Result<(), String> {
         if self.is_set_up() {
             return Ok(());

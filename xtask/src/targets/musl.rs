@@ -1,9 +1,9 @@
 //! `x86_64-unknown-linux-musl`: musl, and a std for it. Debian has no std for this target, and its
-//! musl has no unwind tables, unlike the one that Rust distributes with its std. Both are built from
-//! the sources that Debian has.
+//! musl has no unwind tables, unlike the one that Rust distributes with its std. Both are built
+//! from the sources that Debian has.
 //!
-//! Programs are linked statically with the system's gcc, as with the std that Rust distributes; with
-//! [`dynamic_flags`], dynamically, against the musl that was unpacked.
+//! Programs are linked statically with the system's gcc, as with the std that Rust distributes;
+//! with [`dynamic_flags`], dynamically, against the musl that was unpacked.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -81,7 +81,8 @@ fn build_musl(directory: &Path, sources: &Path) -> Result<(), String> {
         .env_remove("CC")
         .current_dir(sources))?;
     let processors = thread::available_parallelism().map_or(1, usize::from);
-    // All objects are fit for a shared library, so that each file is compiled once for both.
+    // All objects are compiled as for a shared library, so that each file is compiled once for
+    // both.
     run(Command::new("make")
         .arg(format!("--jobs={processors}"))
         .args(["lib/libc.a", "lib/libc.so", "LOBJS=$(AOBJS)"])
@@ -97,7 +98,8 @@ fn build_musl(directory: &Path, sources: &Path) -> Result<(), String> {
 /// A gcc that compiles and links with musl, where it was unpacked.
 fn write_linker(directory: &Path) -> Result<(), String> {
     let musl = directory.join(LIBRARIES);
-    // Programs that are linked dynamically are started by musl's C library, which is its loader too.
+    // Programs that are linked dynamically are started by musl's C library, which is its loader
+    // too.
     let library = directory.join("lib/x86_64-linux-musl/libc.so");
     let link = musl.join("libc.so");
     let _ = fs::remove_file(&link);
@@ -163,8 +165,8 @@ int __fprintf_chk(FILE *file, int flag, const char *format, ...) {
     run(Command::new("ar").arg("r").arg(library).arg(&object))
 }
 
-/// Builds std from the compiler's sources. It has lines and frame pointers, as that which Rust
-/// distributes, and is optimized less: that takes half the time.
+/// Builds std from the compiler's sources. It has lines and frame pointers, as the one that Rust
+/// distributes has, and is optimized less, which takes half the time.
 fn build_std(directory: &Path, libraries: &Path) -> Result<(), String> {
     let package = directory.join("package");
     let write = |file: &str, text: &str| {

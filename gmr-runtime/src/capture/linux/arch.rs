@@ -13,7 +13,7 @@ use imp::{INTERRUPTED, PRESERVED};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Registers {
     ip: u64,
-    /// That of an unknown one means nothing.
+    /// The entry of an unknown register has no meaning.
     values: [u64; COUNT],
     /// A bit for each known one.
     known: u64,
@@ -25,7 +25,7 @@ impl Registers {
         Self { ip, values, known: u64::MAX >> (64 - COUNT) }
     }
 
-    /// Those that the kernel shows of a blocked thread: the other ones are unknown.
+    /// The registers that the kernel shows of a blocked thread. All others are unknown.
     pub(super) fn at_rest(ip: u64, sp: u64) -> Self {
         let mut registers = Self { ip, values: [0; COUNT], known: 0 };
         registers.set(STACK_POINTER, Some(sp));
@@ -56,7 +56,7 @@ impl Registers {
         self.known == u64::MAX >> (64 - COUNT)
     }
 
-    /// Marks those as unknown that a function need not preserve for its caller.
+    /// Marks the registers that a function need not preserve for its caller as unknown.
     pub(super) fn forget_scratch(&mut self) {
         self.known &= PRESERVED;
     }
@@ -125,8 +125,8 @@ mod imp {
     /// `syscall`
     pub(crate) const SYSTEM_CALL: [u8; 2] = [0x0f, 0x05];
 
-    /// The tables of the C library say where the kernel saved all registers, so they are used where
-    /// they are there.
+    /// The tables of the C library say where the kernel saved all registers, so they are used if
+    /// they are present.
     pub(crate) const KERNEL_FRAME_FIRST: bool = false;
 
     /// The name of a register.

@@ -1,9 +1,9 @@
-//! Reads the stacks of blocked threads from memory, without their taking part.
+//! Reads the stacks of blocked threads from memory, without their cooperation.
 //!
 //! The kernel shows the stack pointer and the instruction pointer of a blocked thread. Its stack is
-//! in this process's memory, and is copied by the kernel, which stops at memory that has gone. A
-//! copy counts only if the thread has not run from the moment that it begins with to the end of
-//! the copy. The copies are unwound before that is known: the unwinder takes any bytes.
+//! in this process's memory, and is copied by the kernel, which stops at memory that is no longer
+//! mapped. A copy counts only if the thread has not run since its moment was read. The copies are
+//! unwound before that is known: the unwinder takes any bytes.
 
 use std::time::Duration;
 
@@ -16,22 +16,22 @@ use crate::sys::linux::mapping::MappedBuffer;
 use crate::sys::linux::{memory, parallel, scheduler};
 use crate::threads::linux::{Observer, Rest};
 
-/// How much of a stack is copied at first, and then on to the end of its page. It is the most that
-/// is read of most threads that wait.
+/// How much of a stack is copied at first, extended to the end of the page. For most waiting
+/// threads, no more is read.
 const INITIAL_COPY: usize = 3 << 10;
 /// The smallest page size there is; where pages are larger, the copy ends within one.
 const PAGE: usize = 4 << 10;
-/// How many times as much is copied of a stack that goes on.
+/// The factor by which a copy grows when the stack does not end within it.
 const GROWTH: usize = 4;
 /// The most that is copied of any stack.
 const MAX_COPY: usize = 64 << 20;
-/// How far beyond the end of the copy an address may lie to be taken for the same stack: one frame
-/// with a very large array.
+/// How far beyond the end of the copy an address may lie and still belong to the same stack: one
+/// frame with a very large array.
 const MAX_GAP: u64 = 1 << 20;
 /// How many stacks a thread's frames may be on: coroutines can resume others.
 const MAX_STACKS: usize = 16;
-/// How much processor time each thread may spend on it. It waits for nobody, so time in which the
-/// machine or a quota gives it no processor does not count.
+/// How much processor time each reading thread may use. It waits for no other thread, so time in
+/// which the machine or a quota gives it no processor does not count.
 const OWN_WORK: Duration = Duration::from_secs(1);
 /// How much is copied of another stack at first: of the one that was interrupted, while a signal
 /// handler runs on an alternate one, or of the one that a coroutine was resumed from.
@@ -40,7 +40,7 @@ const SECOND_COPY: usize = 32 << 10;
 /// A thread that was blocked: its index in the list of threads, its id, and the moment.
 pub(super) type Blocked = (usize, u32, Rest);
 
-/// What came of reading a stack.
+/// The outcome of reading a stack.
 pub(super) enum Outcome {
     /// The stack at this moment.
     Taken(Trace, Rest),
@@ -49,7 +49,7 @@ pub(super) enum Outcome {
     Open(Option<Trace>),
 }
 
-/// Reads the stacks of these threads, with as many threads as are of use. `unwinder` makes an
+/// Reads the stacks of these threads, on as many threads as are useful. `unwinder` makes an
 /// unwinder for each of them.
 pub(super) fn read(
     blocked: &[Blocked],
@@ -61,7 +61,7 @@ pub(super) fn read(
         let open = |chunk: &[Blocked]| -> Vec<(usize, Outcome)> {
             chunk.iter().map(|&(index, ..)| (index, Outcome::Open(None))).collect()
         };
-        // There may be no descriptor.
+        // This fails if there is no free descriptor.
         let Ok(observer) = Observer::new() else { return all.map(open).collect() };
         let mut unwinder = unwinder();
         let mut reader = Reader { observer, unwinder: &mut unwinder, grown: None };
@@ -86,7 +86,7 @@ pub(super) fn read_now(tid: u32, unwinder: &mut Unwinder) -> Outcome {
     Reader { observer, unwinder, grown: None }.read_single(tid, rest.ok().flatten())
 }
 
-/// Of a thread that is observed once only, so that no other one can have its id.
+/// For a thread that is observed only once: no second thread with the same id can be meant.
 const NO_INODE: u64 = 0;
 
 struct Reader<'a> {
@@ -149,7 +149,8 @@ impl Reader<'_> {
                 Unwound::Uncertain(trace) => return Err(Some(trace)),
                 Unwound::Incomplete(_, address) => address,
             };
-            // A frame pointer that was recovered is certain only if the stack ends well.
+            // A recovered frame pointer is certain only if the stack reaches the thread's first
+            // function.
             if !extend(&mut pieces, address) {
                 return Err(None);
             }
@@ -168,7 +169,7 @@ impl Reader<'_> {
 /// The stack, or the frames of it that are certain.
 type Unwinding = Result<Trace, Option<Trace>>;
 
-/// What came of it if the thread has not run.
+/// The outcome, which counts only if the thread has not run.
 fn outcome(unwinding: Unwinding, rest: Rest) -> Outcome {
     let at_rest = |trace| Trace { taken: Some(Taken::AtRest), ..trace };
     match unwinding {
@@ -192,8 +193,8 @@ fn registers(rest: &Rest) -> Registers {
     registers
 }
 
-/// The length of the first copy of a stack. It ends with a page: the next page may be missing, and
-/// it is another one to look up.
+/// The length of the first copy of a stack. It ends with a page: the next page may not be mapped,
+/// and looking it up takes time.
 fn initial_length(sp: u64) -> usize {
     let end = sp.saturating_add(INITIAL_COPY as u64).div_ceil(PAGE as u64).saturating_mul(PAGE as u64);
     usize::try_from(end.saturating_sub(sp)).unwrap_or(0)
@@ -218,7 +219,7 @@ fn extend(pieces: &mut Vec<(u64, usize)>, address: u64) -> bool {
     true
 }
 
-/// Copies of these pieces, each as much as there is of it.
+/// Copies these pieces, each as far as its memory is mapped.
 fn copy_all<'a>(buffer: &'a mut Option<MappedBuffer>, pieces: &[(u64, usize)]) -> Vec<Piece<'a>> {
     let length = pieces.iter().map(|(_, length)| length).sum();
     if buffer.as_ref().is_none_or(|buffer| buffer.len() < length) {

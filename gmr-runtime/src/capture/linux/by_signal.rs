@@ -21,11 +21,11 @@ const BATCH_DEADLINE: Duration = Duration::from_millis(100);
 /// How long, in all batches together, to wait for threads that wait for a CPU while none of them
 /// answers. While they answer one after the other, the wait goes on.
 const STALLED: Duration = Duration::from_secs(1);
-/// How long all batches may take together, longer where the CPU is withheld from the process. In this
-/// time, a thousand busy threads on one CPU get their turns.
+/// How long all batches may take together, longer where the CPU is withheld from the process. In
+/// this time, a thousand busy threads on one CPU get their turns.
 const TOTAL: Duration = Duration::from_secs(5);
-/// How long to wait for a handler that has begun its copy. It ends as soon as it gets a CPU, and what
-/// it writes to is leaked if it does not.
+/// How long to wait for a handler that has begun its copy. It ends as soon as it gets a CPU, and
+/// what it writes to is leaked if it does not.
 const WRITING: Duration = Duration::from_secs(1);
 
 /// The next ticket. Tickets repeat after four billion requests.
@@ -48,7 +48,7 @@ struct Pending<'a> {
     arena: &'a Arena,
 }
 
-/// What it takes to signal the threads of this process.
+/// What is needed to signal the threads of this process.
 pub(super) struct Signaller {
     /// The capture signal.
     pub(super) signal: i32,
@@ -219,7 +219,7 @@ impl Waits {
         let missing = count_missing(slots);
         let since = Instant::now();
         wait_for(slots, since + limit);
-        // If nobody had a CPU, this thread had none either, and woke up late.
+        // If no other thread got a CPU, this one got none either, and woke up late.
         let waited = since.elapsed().min(limit);
         self.all += waited;
         if missing > 0 && count_missing(slots) == missing {

@@ -12,7 +12,7 @@ use crate::sys::Modules;
 pub(crate) struct CopyUnwinder(Unwinder);
 
 impl CopyUnwinder {
-    /// Begins a look at the program's stacks.
+    /// Begins a look: a round of reading the program's stacks.
     pub(crate) fn new(modules: &Modules) -> Self {
         own_stack::begin_look();
         Self(Unwinder::new(&Shared::new(modules.all())))

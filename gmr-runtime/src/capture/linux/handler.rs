@@ -53,7 +53,7 @@ pub(super) const MAX_OTHERS: usize = 7;
 pub(super) struct Extent {
     /// How many bytes from the stack pointer up.
     pub(super) length: usize,
-    /// Further pieces, by their addresses and lengths. Those of length 0 are none.
+    /// Further pieces, by address and length. A length of 0 means that there is no piece.
     pub(super) others: [(u64, usize); MAX_OTHERS],
 }
 
@@ -99,8 +99,8 @@ pub(super) struct Answer {
     pub(super) registers: Registers,
     /// How many bytes from the stack pointer up were copied. They are at the buffer's beginning.
     pub(super) copied: usize,
-    /// How many bytes of each further piece were copied. They are at its place in the buffer, behind
-    /// all that was requested before it.
+    /// How many bytes of each further piece were copied. They are at its place in the buffer,
+    /// behind all that was requested before it.
     pub(super) copied_others: [usize; MAX_OTHERS],
 }
 
@@ -208,8 +208,8 @@ impl Slot {
             let length = other.length.load(Ordering::Relaxed);
             let copied = match length {
                 0 => 0,
-                // SAFETY: as above; these bytes follow those of all pieces before, and the buffer is
-                // as long as all pieces together.
+                // SAFETY: as above; these bytes follow those of all pieces before, and the buffer
+                // is as long as all pieces together.
                 _ => unsafe {
                     memory::read_raw(tid, other.address.load(Ordering::Relaxed), buffer.add(start), length)
                 },
@@ -360,7 +360,7 @@ mod tests {
         let mut buffer = [0; 44];
         let mut extent = Extent::from_stack_pointer(16);
         extent.others[0] = (second.as_ptr() as u64, 16);
-        // What cannot be read keeps its place.
+        // A piece that cannot be read still takes up its part of the buffer.
         extent.others[1] = (16, 4);
         extent.others[MAX_OTHERS - 1] = (third.as_ptr() as u64 + 1, 8);
         assert_eq!(extent.total(), buffer.len());

@@ -1,8 +1,8 @@
-//! The stacks that the last report has read of blocked threads.
+//! Keeps the stacks of blocked threads for the next report.
 //!
-//! A thread that has not run since has the stack that it had. Nothing is kept of a thread that has
-//! ended, and nothing once a module was loaded or unloaded: the reason why a stack ends may have
-//! changed.
+//! A thread that has not run since still has the same stack. The stack of a thread that has ended
+//! is dropped. When a module is loaded or unloaded, all stacks are dropped: the reason why a stack
+//! ends may have changed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,7 +18,7 @@ static LAST: Mutex<Kept> = Mutex::new(Kept { modules: 0, traces: Vec::new(), sta
 
 /// How many stacks are kept. It takes 40 bytes for each.
 const MAX_STACKS: usize = 16 << 10;
-/// How many addresses all stacks may have that are kept, those of equal stacks counted once: 2 MiB.
+/// How many addresses the kept stacks may have in all, equal stacks counted once: 2 MiB.
 const MAX_ADDRESSES: usize = 128 << 10;
 
 /// Stacks by thread.
@@ -46,8 +46,8 @@ impl Kept {
         Self { modules, traces: Vec::new(), stacks: MappedList::empty() }
     }
 
-    /// What the last report has kept, for the exclusive use of the caller, if these are still the
-    /// modules.
+    /// What the last report has kept, for the exclusive use of the caller, if the modules are still
+    /// the same.
     pub(super) fn take(modules: &Modules) -> Self {
         let nothing = Self::nothing(0);
         let last = match LAST.try_lock() {

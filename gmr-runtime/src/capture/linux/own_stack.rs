@@ -21,10 +21,11 @@ const PAGE: usize = 4 << 10;
 
 const WORD: usize = size_of::<u64>();
 
-/// Counts the looks at stacks: what was verified in an earlier one is verified again.
+/// Counts the looks. A look is one round of reading stacks: memory that was verified in an earlier
+/// one is verified again.
 static LOOK: AtomicU64 = AtomicU64::new(0);
 
-/// A range of addresses that the kernel could read, and in which look that was.
+/// A range of addresses that the kernel could read, and the look in which it could.
 #[derive(Clone, Copy)]
 struct Verified {
     look: u64,
@@ -60,9 +61,9 @@ impl Root {
     }
 }
 
-/// A number that the threads which run at the same time do not share.
+/// A number that identifies the calling thread among all that exist at the same time.
 fn this_thread() -> usize {
-    // A thread that is ending has none on some platforms; 0 matches no other.
+    // On some platforms, a thread that is ending has none; 0 matches no other thread.
     VERIFIED.try_with(|verified| std::ptr::from_ref(verified).addr()).unwrap_or(0)
 }
 
@@ -225,8 +226,8 @@ pub(crate) struct OwnStack<'a> {
 }
 
 impl<'a> OwnStack<'a> {
-    /// The stack from the function that the registers are of, up to the root. If it can't be read,
-    /// the reason.
+    /// The stack from the function that these registers belong to, up to the root, or the reason
+    /// why it can't be read.
     pub(crate) fn new(registers: &'a OwnRegisters, root: &Root) -> Result<Self, &'static str> {
         if root.thread == 0 || root.thread != this_thread() {
             return Err("its waker was cloned by another thread");

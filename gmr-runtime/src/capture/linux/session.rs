@@ -1,9 +1,9 @@
-//! The plan of a capture: stacks of threads that have not run are kept from the last one, those of
-//! blocked threads are read from memory, and the other threads are signalled.
+//! The plan of a capture: the stack of a thread that has not run since the last capture is reused,
+//! other blocked threads are read from memory, and the remaining threads are signalled.
 //!
-//! There is one capture at a time in a process. Work of gmr's own is bounded by the processor time
-//! that it takes, and waiting for others by deadlines. A thread that runs and cannot be signalled, or
-//! does not answer, gets a reason instead of a stack.
+//! There is one capture at a time in a process. gmr's own work is bounded by the processor time
+//! that it uses, and waiting for other threads by deadlines. A thread that runs and cannot be
+//! signalled, or does not answer, gets a reason instead of a stack.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -28,7 +28,8 @@ use crate::threads::{self, Access, ThreadInfo};
 
 /// How long another capture may take. It takes longer only where threads get no processor.
 const OTHERS_WITHIN: Duration = Duration::from_secs(5);
-/// How much of a signalled thread's stack is copied at first: 30 frames of ordinary code are 4 to 8 KiB.
+/// How much of a signalled thread's stack is copied at first: 30 frames of ordinary code are 4 to 8
+/// KiB.
 const INITIAL_COPY: usize = 32 << 10;
 /// The bits of an address that are its offset within a page of the smallest size.
 const PAGE_MASK: u64 = 0xfff;
@@ -36,15 +37,15 @@ const PAGE_MASK: u64 = 0xfff;
 const MAX_COPY: usize = 64 << 20;
 /// How much a stack may have grown between two of its copies.
 const GROWTH: usize = 64 << 10;
-/// How often a stack is copied again: once for each of the stacks that it goes on with, and when one
-/// of the copies was too short.
+/// How often a stack is copied again: once for each of the stacks that it goes on with, and when
+/// one of the copies was too short.
 const MORE_COPIES: usize = MAX_OTHERS + 2;
 
 /// The slots belong to one capture at a time, which lasts no longer than the deadlines above.
 static CAPTURING: TimedMutex = TimedMutex::new();
 
-/// The stacks of all threads of this process, in the same order. Those of threads that have not run
-/// since the last call are kept from then.
+/// The stacks of all threads of this process, in the same order. The stack of a thread that has not
+/// run since the last call is the one from that call.
 pub(crate) fn trace_all(threads: &[Box<ThreadInfo>], modules: &Modules) -> Vec<Trace> {
     match Session::begin() {
         Ok(session) => {
@@ -99,8 +100,8 @@ struct Session {
     _guard: TimedGuard,
 }
 
-/// How far beyond the end of a piece an address may lie to be taken for the same stack: one frame
-/// with a very large array.
+/// How far beyond the end of a piece an address may lie and still belong to the same stack: one
+/// frame with a very large array.
 const MAX_GAP: u64 = 1 << 20;
 
 /// What to copy so that a stack can be unwound on from this address, which is in none of the pieces
@@ -150,8 +151,7 @@ impl Session {
         Ok(Self { signaller: Signaller::new(signal, sender), _guard: guard })
     }
 
-    /// The stacks of these threads, and for those that were read at rest the moments at which they
-    /// were.
+    /// The stacks of these threads, and the moment at which each of them was read, if at rest.
     fn run(
         &self,
         threads: &[impl Borrow<ThreadInfo>],
@@ -211,14 +211,14 @@ impl Session {
     }
 }
 
-/// Whether the thread is blocked in code of a module. In generated code, only its registers can help.
-/// And where a program of another architecture is emulated, the kernel shows the emulator's
-/// registers.
+/// Whether the thread is blocked in code of a module. To leave generated code, unwinding needs all
+/// registers, which only a signal provides. Where a program of another architecture is emulated,
+/// the kernel shows the emulator's registers.
 fn is_code(rest: &Rest, modules: &Modules) -> bool {
     modules.find(rest.ip()).is_some()
 }
 
-/// Makes traces with the same frames share them. Each worker has found those of its own threads.
+/// Lets traces with the same frames share them. Each worker has done so for its own threads only.
 fn share_equal(traces: &mut [Trace]) {
     let mut seen: HashSet<Arc<[Address]>> = HashSet::new();
     for trace in traces {
@@ -315,7 +315,7 @@ impl BySignal<'_> {
         };
         trace.taken = Some(Taken::BySignal);
         let known = &mut self.traces[target.0];
-        // Another copy must not lose frames that one before has found, unless it is whole.
+        // A later copy must not lose frames that an earlier one has found, unless it is whole.
         if known.taken != trace.taken
             || trace.incomplete.is_none()
             || known.frames.len() <= trace.frames.len()
@@ -348,7 +348,7 @@ mod tests {
         black_box(descend(black_box(depth - 1), wait)) + 1
     }
 
-    /// What the threads of the test wait for.
+    /// The channel that the threads of the test wait on.
     #[derive(Default)]
     struct Waits {
         ended: AtomicBool,
@@ -448,8 +448,8 @@ mod tests {
         });
     }
 
-    /// Whether two stacks are the same, and whole. After the handler, the kernel makes a system call again, so
-    /// the thread that is signalled is at the instruction before.
+    /// Whether two stacks are the same, and whole. After the handler, the kernel makes a system
+    /// call again, so the thread that is signalled is at the instruction before.
     fn are_equal(at_rest: &Trace, by_signal: &Trace) -> bool {
         let innermost = (at_rest.frames[0].value(), by_signal.frames[0].value());
         let instruction = if cfg!(target_arch = "x86_64") { 2 } else { 4 };

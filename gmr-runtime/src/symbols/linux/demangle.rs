@@ -1,7 +1,7 @@
 //! Names of functions as programmers write them.
 
-/// A name of Rust without mangling and hash. With the feature `cpp`, a name of C++ too. Any other
-/// name is unchanged.
+/// A Rust name, demangled and without its hash. With the feature `cpp`, a demangled C++ name too.
+/// Any other name is unchanged.
 pub(super) fn demangled(name: &str) -> String {
     match rustc_demangle::try_demangle(name) {
         Ok(name) => format!("{name:#}"),

@@ -116,9 +116,9 @@ impl<'a, E: Fn(u64, Vec<Symbol>) + Sync> Search<'_, 'a, E> {
         }
     }
 
-    /// Reads the functions of a unit, and the lines of the unit that has its line table. Without the
-    /// functions, a line is that of an inlined function as likely as not: `lines_alone` says whether
-    /// to report it then.
+    /// Reads the functions of a unit, and the lines of the unit that has its line table. Without
+    /// the functions, a line is that of an inlined function as likely as not: `lines_alone` says
+    /// whether to report it then.
     fn report<'u>(
         &self,
         scope: &Scope<'_, 'u>,
@@ -231,7 +231,8 @@ impl<'d, 'a> Scope<'d, 'a> {
         let mut chains = vec![Vec::new(); addresses.len()];
         let mut left = addresses.len();
         let mut entries = Entries::of(unit)?;
-        // The depth of a function that contains none of the addresses: nothing inlined into it does.
+        // The depth of a function that contains none of the addresses: nothing inlined into it
+        // does.
         let mut outside = None;
         // The depth of the outermost function that contains some.
         let mut inside = None;

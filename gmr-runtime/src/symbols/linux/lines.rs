@@ -1,8 +1,8 @@
 //! Finds the lines of some addresses in the line table of a unit.
 //!
 //! The table is a program that yields a row for each place in the code. This runs it without
-//! building the rows, several times as fast as gimli, which reads the header and is for all programs
-//! that are not as compilers write them for this machine.
+//! building the rows, several times as fast as gimli. gimli still reads the header, and runs the
+//! programs that differ from those that compilers write for this machine.
 
 use gimli::LineProgramHeader;
 
@@ -77,8 +77,8 @@ struct State {
 
 const START: State = State { address: 0, line: Line { file: 1, line: 1 }, discarded: false };
 
-/// Runs a line program and adds its rows to `lines`, until it ends or all lines are found. None, and
-/// `lines` is to be thrown away, if there is anything in it that this does not know.
+/// Runs a line program and adds its rows to `lines`, until it ends or all lines are found. None if
+/// the program has anything that this does not know; `lines` must then be discarded.
 pub(super) fn run(header: &LineProgramHeader<Reader<'_>>, lines: &mut Lines<'_>) -> Option<()> {
     let (base, range) = (header.opcode_base(), header.line_range());
     // Several operations in an instruction: other machines.

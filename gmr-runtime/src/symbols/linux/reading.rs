@@ -22,7 +22,7 @@ pub(super) fn text(string: Reader<'_>) -> String {
 
 /// The indices of the sorted addresses that are in a range.
 pub(super) fn in_range(addresses: &[u64], range: gimli::Range) -> Range<usize> {
-    // Nearly all ranges are outside. This is asked millions of times.
+    // Nearly all ranges are outside, and this runs millions of times.
     let (Some(first), Some(last)) = (addresses.first(), addresses.last()) else { return 0..0 };
     if range.end <= *first || range.begin > *last {
         return 0..0;

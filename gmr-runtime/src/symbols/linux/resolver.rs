@@ -59,7 +59,7 @@ impl ModuleFiles {
     /// Resolves these addresses with the debug information, and with their names where it has
     /// nothing. Calls `each` with every address and its symbols, innermost first, as soon as they
     /// are known, on any of several threads. If it is called again for an address, the later
-    /// symbols are the better.
+    /// symbols are better.
     ///
     /// Returns what is missing, and why.
     pub(crate) fn resolve(
@@ -352,9 +352,9 @@ mod tests {
     use crate::sys::Modules;
     use crate::sys::mutation::{damaged, terminates};
 
-    /// Real files to damage: DWARF 5 from gcc, the same with sections compressed in both ways, DWARF 4
-    /// from gcc without what dwz has moved elsewhere, DWARF 4 from rustc, and DWARF 5 from rustc, split
-    /// and packed in the same file. `testdata/build.sh` made them.
+    /// Real files to damage: DWARF 5 from gcc, the same with sections compressed in both ways,
+    /// DWARF 4 from gcc without what dwz has moved elsewhere, DWARF 4 from rustc, and DWARF 5 from
+    /// rustc, split and packed in the same file. `testdata/build.sh` made them.
     const FILES: [&[u8]; 6] = [
         include_bytes!("../../../testdata/small-c-none.so"),
         include_bytes!("../../../testdata/small-c-zlib.so"),

@@ -1,6 +1,6 @@
 //! Split debug information: for each unit the program's file has a skeleton, with the lines, and
-//! another file has the functions. That is a `.dwo` file for each unit, or a package of all (`.dwp`)
-//! beside the program.
+//! another file has the functions. That is a `.dwo` file for each unit, or a package of all
+//! (`.dwp`) beside the program.
 //!
 //! A file is used only if it has the id that the skeleton names, which changes with each
 //! compilation.
@@ -76,7 +76,7 @@ impl<'a> Split<'a> {
         }
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         missing.units += 1;
-        // The first by name: the order of the threads that get here is not that of the units.
+        // The first by name, since threads get here in any order.
         let recorded = recorded.to_string_lossy().into_owned();
         if missing.units == 1 || recorded < missing.example {
             missing.example = recorded;

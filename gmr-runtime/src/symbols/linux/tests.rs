@@ -224,7 +224,7 @@ fn source_lines_are_those_that_were_compiled() {
         let text = fs::read_to_string(&source).unwrap();
         fs::write(&source, format!("// A line more.\n{text}")).unwrap();
         assert_eq!(lines(), Vec::<String>::new(), "DWARF {version}");
-        // Written again as it was, which rustc's debug information does not tell.
+        // Rewritten with the same content, which rustc's debug information cannot tell.
         fs::write(&source, text).unwrap();
         assert_eq!(lines(), Vec::<String>::new(), "DWARF {version}");
     }

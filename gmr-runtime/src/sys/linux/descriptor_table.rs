@@ -39,8 +39,9 @@ pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
 }
 
 /// Gives the calling thread, which must be one of gmr's own and own no descriptor, a table of its
-/// own. It holds the three standard files and [the descriptor of `/proc`](proc::kept), so a file that
-/// the program closes meanwhile really is closed. Threads that the calling thread starts share the table.
+/// own. It holds the three standard files and [the descriptor of `/proc`](proc::kept), so a file
+/// that the program closes meanwhile really is closed. Threads that the calling thread starts share
+/// the table.
 ///
 /// Kernels before 5.9 cannot do that: there, gmr's files are in the program's table.
 pub(crate) fn separate_files() {

@@ -1,4 +1,4 @@
-//! Whether a library is linked into the program whose presence changes what gmr may do.
+//! Whether the program is linked with a library whose presence changes what gmr may do.
 
 #![allow(unsafe_code)]
 

@@ -46,7 +46,7 @@ pub(crate) struct Answer {
 /// `_IOWR('f', 17, struct procmap_query)`
 const PROCMAP_QUERY: u64 = 3 << 30 | (size_of::<Answer>() as u64) << 16 | (b'f' as u64) << 8 | 0x11;
 
-/// A map that answers.
+/// An address map that can be queried.
 pub(crate) struct Map {
     file: File,
     name: Box<[u8; 4096]>,
@@ -61,7 +61,7 @@ impl Map {
     /// map. `None` if there is no more.
     ///
     /// # Errors
-    /// If the kernel does not know the question.
+    /// If the kernel does not support the query.
     pub(crate) fn next(&mut self, address: u64, flags: u64) -> io::Result<Option<(Answer, &[u8])>> {
         self.ask(address, flags | OR_NEXT)
     }
@@ -69,7 +69,7 @@ impl Map {
     /// The region that covers `address`, and its name as in the map.
     ///
     /// # Errors
-    /// If the kernel does not know the question.
+    /// If the kernel does not support the query.
     pub(crate) fn at(&mut self, address: u64) -> io::Result<Option<(Answer, &[u8])>> {
         self.ask(address, 0)
     }
@@ -85,7 +85,8 @@ impl Map {
             ..Answer::default()
         };
         // SAFETY: `answer` has the layout and size that the kernel reads and writes, and the buffer
-        // for the name is valid for writes of the size that it gives. Both are borrowed exclusively.
+        // for the name is valid for writes of the size that it gives. Both are borrowed
+        // exclusively.
         let result =
             unsafe { libc::ioctl(self.file.as_raw_fd(), PROCMAP_QUERY as libc::Ioctl, &raw mut answer) };
         if result == 0 {

@@ -21,8 +21,8 @@ pub(crate) fn read(address: u64, buffer: &mut [u8]) -> usize {
 }
 
 /// Copies `length` bytes from `address` to `destination`, and returns how many could be copied.
-/// `tid` is the calling thread's id: that of the process is of no use once the main thread has ended.
-/// It may be called in a signal handler: it is one system call, and changes nothing but the
+/// `tid` is the calling thread's id: that of the process is of no use once the main thread has
+/// ended. It may be called in a signal handler: it is one system call, and changes nothing but the
 /// destination and `errno`.
 ///
 /// # Safety

@@ -37,8 +37,8 @@ pub(crate) struct FileSection {
     pub(crate) address: u64,
 }
 
-/// `.debug_frame` of the module's file and, if it is wanted, `.eh_frame`. Nothing if the file is not
-/// the one in memory, cannot be read, or is not read in time.
+/// `.debug_frame` of the module's file and, if it is wanted, `.eh_frame`. Nothing if the file is
+/// not the one in memory, cannot be read, or is not read in time.
 pub(crate) fn unwind_sections(module: &Module, with_eh_frame: bool) -> Vec<FileSection> {
     if !module.path.starts_with('/') {
         return Vec::new();

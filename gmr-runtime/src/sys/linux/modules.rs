@@ -23,7 +23,7 @@ pub(crate) struct Modules {
 }
 
 /// One executable, library, or the vDSO: an image whose code is mapped to be run. A file that is
-/// merely mapped, to be read, is none.
+/// only mapped for reading is not a module.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Module {
     /// The path as the kernel shows it.
@@ -166,7 +166,8 @@ impl Module {
         Some(Self { code, ..module })
     }
 
-    /// Reads the headers of the image that begins at this address, and returns its segments of code.
+    /// Reads the headers of the image that begins at this address, and returns its segments of
+    /// code.
     fn image(start: u64, path: String) -> Option<(Self, Vec<Segment>)> {
         let header = memory::read_exact(start, size_of::<Header>())?;
         let header = Header::parse(&*header).ok()?;

@@ -1,7 +1,7 @@
-//! Divides a list among as many threads as are of use.
+//! Divides a list among as many threads as are useful.
 //!
-//! It decides nothing but who takes which part. Where no thread can be started, the calling thread
-//! does all of it.
+//! It decides only which thread takes which part. Where no thread can be started, the calling
+//! thread does all of it.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};

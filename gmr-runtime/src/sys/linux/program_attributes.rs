@@ -1,5 +1,6 @@
-//! What a thread has that the program starts: signal mask, name, scheduling. gmr's own threads have
-//! others, and a thread or process inherits them from the thread that starts it.
+//! The attributes of a thread that the program starts: signal mask, name, scheduling. gmr's own
+//! threads have different ones, and a thread or process inherits them from the thread that starts
+//! it.
 //!
 //! A section may be the first to use a pool, or start a helper program. These belong to the program
 //! and may outlive the report, so the thread that runs the section has the attributes of the
@@ -37,7 +38,7 @@ static MASK_IS_KNOWN: AtomicBool = AtomicBool::new(false);
 /// How often the mask of the main thread is read while it blocks every signal for the C library.
 const ATTEMPTS: usize = 20;
 
-/// Remembers the calling thread's signal mask, for when that of the main thread does not tell.
+/// Remembers the calling thread's signal mask, for use when the main thread's cannot be determined.
 pub(crate) fn remember_mask() {
     if let Some(mask) = signal_masks::current() {
         MASK.store(mask, Ordering::Relaxed);
@@ -46,7 +47,7 @@ pub(crate) fn remember_mask() {
 }
 
 impl ProgramAttributes {
-    /// Those of the main thread of now. It reads files.
+    /// The main thread's attributes at this moment. Reads files.
     pub(crate) fn read() -> Self {
         let pid = rustix::process::getpid();
         let main = format!("self/task/{}", thread_ids::outer(pid.as_raw_nonzero().get().unsigned_abs()));
@@ -59,7 +60,7 @@ impl ProgramAttributes {
         }
     }
 
-    /// Gives them to the calling thread. What the kernel refuses stays as it is.
+    /// Sets them for the calling thread. An attribute that the kernel refuses stays as it is.
     pub(crate) fn adopt(&self) {
         if let Some(name) = &self.name {
             // The kernel cuts off what is too long.
@@ -96,8 +97,8 @@ fn blocked(main: &str) -> Option<u64> {
     MASK_IS_KNOWN.load(Ordering::Acquire).then(|| MASK.load(Ordering::Relaxed))
 }
 
-/// Whether the mask has the first two real-time signals, which the C library uses itself and which a
-/// program cannot block by its functions.
+/// Whether the mask has the first two real-time signals, which the C library uses itself and which
+/// a program cannot block by its functions.
 fn is_the_librarys(blocked: u64) -> bool {
     let of_library = 0b11 << (signal_masks::FIRST_REAL_TIME - 1);
     blocked & of_library == of_library
@@ -117,7 +118,7 @@ struct Policy {
     period: u64,
 }
 
-/// Of the flags: a new thread starts with the default policy.
+/// A flag: a new thread starts with the default policy.
 const RESET_ON_FORK: u64 = 1;
 const OTHER: u32 = libc::SCHED_OTHER.cast_unsigned();
 const FIFO: u32 = libc::SCHED_FIFO.cast_unsigned();
@@ -126,7 +127,7 @@ const RR: u32 = libc::SCHED_RR.cast_unsigned();
 const DEADLINE: u32 = 6;
 
 impl Policy {
-    /// That of a thread, of the calling one without an id.
+    /// The scheduling of a thread; of the calling thread if there is no id.
     fn of(thread: Option<Pid>) -> Option<Self> {
         let size = u32::try_from(size_of::<Self>()).ok()?;
         let mut policy =
@@ -138,7 +139,7 @@ impl Policy {
         (result == 0).then_some(policy)
     }
 
-    /// What a thread has that one with this policy starts.
+    /// What a thread inherits from one with this policy.
     fn inherited(self) -> Self {
         if self.flags & RESET_ON_FORK == 0 {
             return self;

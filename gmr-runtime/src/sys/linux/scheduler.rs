@@ -18,7 +18,7 @@ pub(crate) fn cpu_time(tid: u32) -> Option<u64> {
     (result == 0).then(|| time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned())
 }
 
-/// Whether the CPU clock of a thread tells any run from none. It does where the kernel counts
+/// Whether the CPU clock of a thread shows even the shortest run. It does where the kernel counts
 /// nanoseconds. Where it counts ticks, as in gVisor, a thread can run between two equal readings.
 pub(crate) fn is_precise() -> bool {
     let tid = super::current_tid();

@@ -21,8 +21,8 @@ pub(crate) fn block_all_but(open: impl IntoIterator<Item = i32>) {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const blocked, null_mut()) };
 }
 
-/// The first real-time signal, as the kernel counts. The C library keeps some for itself, so its own
-/// first one is higher.
+/// The first real-time signal, as the kernel counts. The C library keeps some for itself, so its
+/// own first one is higher.
 pub(crate) const FIRST_REAL_TIME: u32 = 32;
 
 /// The mask of the calling thread: bit `signal - 1` is set for each blocked signal.

@@ -211,7 +211,7 @@ fn futex(arguments: [u64; 6], source: &mut impl Source, waiting: Waiting) -> Wai
     }
 }
 
-/// As `libc` has it for some targets only.
+/// `libc` has it for some targets only.
 const FUTEX_LOCK_PI2: i32 = 13;
 
 /// The thread that the lock's word names.
@@ -274,7 +274,7 @@ fn is_vfork(flags: u64) -> bool {
 /// The address of a socket, as in `sockaddr(3type)`. `None` for an unnamed one, and for families
 /// that are not known here.
 fn peer(address: u64, length: u64, source: &mut impl Source) -> Option<String> {
-    /// The size of `sockaddr_storage`. The kernel accepts no longer ones.
+    /// The size of `sockaddr_storage`. The kernel accepts nothing longer.
     const MAX: usize = 128;
     let mut buffer = [0; MAX];
     let length = usize::try_from(length & u64::from(u32::MAX)).ok()?.min(MAX);

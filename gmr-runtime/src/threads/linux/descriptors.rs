@@ -8,8 +8,8 @@ use crate::mask;
 use crate::sys::procfs::Directory;
 use crate::sys::{proc, thread_ids};
 
-/// What each of these descriptors refers to, in the table of this thread: the main thread may have
-/// ended. Closed ones are missing.
+/// What each of these descriptors refers to, in the table of the calling thread: the main thread
+/// may have ended. Closed descriptors are missing.
 pub(super) fn targets(tid: u32, descriptors: HashSet<i32>) -> HashMap<i32, String> {
     let mut targets = HashMap::with_capacity(descriptors.len());
     let mut inodes = HashMap::new();

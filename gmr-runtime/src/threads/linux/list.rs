@@ -103,7 +103,7 @@ impl From<&Stat> for Facts {
 
 /// What the last list has read, in ascending order of the ids.
 static KNOWN: Mutex<MappedList<Known>> = Mutex::new(MappedList::empty());
-/// Of how many threads it is kept. It takes 96 bytes for each.
+/// For how many threads it is kept. It takes 96 bytes for each.
 const MAX_KNOWN: usize = 16 << 10;
 
 impl Known {
@@ -202,12 +202,12 @@ impl Reader {
         Some((Box::new(thread), known.map(|(rest, name)| Known { tid, moment: rest.moment(), facts, name })))
     }
 
-    /// A thread that has not run since it was read. Its scheduling policy is read again: an operator
-    /// can change it meanwhile.
+    /// A thread that has not run since it was read. Its scheduling policy is read again: an
+    /// operator can change it meanwhile.
     ///
     /// Its name is kept. A thread changes it by running, except where another thread writes to its
-    /// `comm` file: then the old name is shown until the thread runs. To read that file takes as
-    /// long as all else of a thread that has not run.
+    /// `comm` file: then the old name is shown until the thread runs. Reading that file takes as
+    /// long as everything else about a thread that has not run.
     fn unchanged(&mut self, rest: Rest, &Known { tid, facts, name, .. }: &Known) -> ThreadInfo {
         let policy = scheduler::policy(tid).map(procfs::policy_in_words);
         let (name, access) = (name.as_str().to_owned(), Access::AtRest(rest));

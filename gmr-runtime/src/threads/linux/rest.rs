@@ -23,7 +23,7 @@ pub(crate) struct Moment {
     ip: u64,
 }
 
-/// Where a thread is that does not run.
+/// The position of a thread that is not running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rest {
     moment: Moment,

@@ -193,7 +193,7 @@ fn state(number: u8) -> &'static str {
         .unwrap_or("in an unknown state")
 }
 
-/// How the description of a Unix socket begins that has no name of its own.
+/// How the description of an unnamed Unix socket begins.
 pub(super) const UNNAMED: &str = "Unix socket [";
 
 /// Parses `Num RefCount Protocol Flags Type St Inode Path`. Most have no path; a path can contain

@@ -1,5 +1,5 @@
-//! The memory that arguments of a system call point to, and what else is known about a thread in one.
-//! This file does no I/O: the caller makes it available as a [`Source`].
+//! The memory that arguments of a system call point to, and what else is known about a thread in
+//! one. This file does no I/O: the caller makes it available as a [`Source`].
 
 /// What is known about a thread in a system call, beyond the call and its arguments.
 pub(super) trait Source {

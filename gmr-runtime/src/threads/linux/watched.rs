@@ -1,5 +1,5 @@
-//! The descriptors that a system call waits for where its arguments are no single one: the list of a
-//! `poll`, the sets of a `select`, the two sides of a `splice`. It does no I/O.
+//! The descriptors that a system call waits for, where there can be several: the list of a `poll`,
+//! the sets of a `select`, the two sides of a `splice`. It does no I/O.
 
 use super::source::{Source, int, read_words};
 use crate::model::{Event, Waiting, Watched};

@@ -6,7 +6,7 @@ use super::memory::{Failure, Memory};
 use crate::capture::linux::arch::Registers;
 
 /// How many operations an expression may take. Those of compilers and of the C library take up to
-/// ten; more are taken for an endless loop.
+/// ten; more count as an endless loop.
 const MAX_OPERATIONS: u32 = 100;
 
 /// An expression, with what is needed to evaluate it after its table is gone.

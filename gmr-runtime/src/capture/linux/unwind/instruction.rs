@@ -1,5 +1,5 @@
-//! What the code of a function does to the stack pointer, the frame pointer and the flow of control,
-//! in the terms that the decoders of both architectures share.
+//! What the code of a function does to the stack pointer, the frame pointer and the flow of
+//! control, in the terms that the decoders of both architectures share.
 
 /// The code of a function.
 pub(super) struct Code<'a> {

@@ -7,7 +7,7 @@ pub(super) enum Failure {
     Missing(u64),
     /// It needs this register, whose value is unknown.
     Unknown(usize),
-    /// It is none that compilers write for unwinding.
+    /// It has a form that compilers do not write for unwinding.
     Unsupported,
 }
 

@@ -30,11 +30,11 @@ use crate::sys::Module;
 
 /// A stack with more frames than this is truncated: an endless recursion.
 const MAX_FRAMES: usize = 200_000;
-/// How often a stack may continue below where it was: on the stack that a signal handler or a
-/// coroutine was entered from.
+/// How often a stack may continue below its earlier position: on the stack that a signal handler or
+/// a coroutine was entered from.
 const MAX_TURNS: usize = 64;
-/// How many rules are kept for the next report. A process has some thousand; one that generates code
-/// all the time would have more and more.
+/// How many rules are kept for the next report. A process has some thousand; one that generates
+/// code all the time would have more and more.
 const MAX_KEPT: usize = 1 << 14;
 
 /// What unwinding needs of the modules. The workers of a capture share it.
@@ -48,11 +48,11 @@ pub(super) struct Shared {
 struct Kept {
     generation: u64,
     modules: Vec<Module>,
-    /// Of each unwinder that is not in use.
+    /// One set for each unwinder that is not in use.
     rules: Vec<Rules>,
 }
 
-/// Only tried to lock: in a child process, a thread of the parent may have held it forever.
+/// Only `try_lock` is used: in a forked child, a thread of the parent may hold the lock forever.
 static KEPT: Mutex<Kept> = Mutex::new(Kept { generation: 0, modules: Vec::new(), rules: Vec::new() });
 
 impl Shared {
@@ -98,12 +98,12 @@ pub(super) struct Unwinder {
 pub(super) enum Unwound {
     /// Unwound to the thread's first function, or to where there is no rule.
     Ended(Trace),
-    /// Unwound until this stack address was needed, which is in none of the pieces. The trace has the
-    /// frames that are certain.
+    /// Unwound until this stack address was needed, which is in none of the pieces. The trace has
+    /// the frames that are certain.
     Incomplete(Trace, u64),
     /// Unwound until a register was needed that is unknown; or it was recovered, but the stack does
-    /// not end at the thread's first function, so that this could not be verified. The trace has the
-    /// frames that are certain, and says so.
+    /// not end at the thread's first function, so that this could not be verified. The trace has
+    /// the frames that are certain, and says so.
     Uncertain(Trace),
 }
 
@@ -224,15 +224,15 @@ impl Unwinder {
         Ok(true)
     }
 
-    /// Replaces the registers of a frame by those of its caller, by the rule for its code. `None` if
-    /// it is the thread's first function.
+    /// Replaces the registers of a frame by those of its caller, by the rule for its code. `None`
+    /// if it is the thread's first function.
     fn step(&mut self, walk: &mut Walk<'_>) -> Result<Option<Step>, End> {
         let lookup = walk.at.lookup();
         let rule = self.rules.at(lookup, &self.shared.tables, &mut self.context);
         let has_own_rule = !arch::KERNEL_FRAME_FIRST && rule.is_ok_and(|rule| rule.is_signal_frame);
         if let Address::Return(address) = walk.at
             && !has_own_rule
-            // Without an entry of its own, it may stand behind a function that has one.
+            // Code without an entry of its own may follow a function that has one.
             && rule.map_or(true, |rule| rule.is_signal_frame || rule.function.1 == address)
             && self.rules.returns_from_signal(address)
         {
@@ -346,8 +346,8 @@ struct Walk<'a> {
     registers: Registers,
     /// How many frames there were when the frame pointer of one was recovered for the first time.
     recovered: Option<usize>,
-    /// Where the stack went on below where it was: the caller's code and stack pointer, and how many
-    /// frames there were.
+    /// Where the stack last continued below its earlier position: the caller's code and stack
+    /// pointer, and how many frames there were.
     turns: Vec<((u64, u64), usize)>,
 }
 

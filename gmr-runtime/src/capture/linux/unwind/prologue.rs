@@ -280,7 +280,8 @@ impl<'a> Walk<'a> {
             (_, Depth::Unknown) => {}
             (Depth::Unknown, _) => *there = depth,
             (there, depth) if there == depth => {}
-            // It may have been passed already: then what was found there is not what always holds.
+            // The address may have been passed already: then what was found there does not always
+            // hold.
             (Depth::Inside(_), Depth::Variable) if offset > Some(from) => *there = Depth::Variable,
             (Depth::Variable, Depth::Inside(_)) => {}
             _ => return None,

@@ -10,19 +10,19 @@ use crate::capture::linux::arch::{COUNT, Registers, STACK_POINTER};
 pub(super) type Reader<'a> = EndianSlice<'a, NativeEndian>;
 pub(super) type Context = gimli::UnwindContext<usize>;
 
-/// The stack pointer, as rules have it.
+/// The number of the stack pointer, in the type that rules use.
 #[allow(clippy::cast_possible_truncation, reason = "there are 32 registers")]
 const SP: u8 = STACK_POINTER as u8;
 
-/// How far below the stack pointer registers may have been saved that are loaded already.
+/// How far below the stack pointer the saved values of registers that are already restored may lie.
 const RED_ZONE: u64 = 256;
 
 /// Why there is no rule for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoRule {
-    /// It is in no module.
+    /// The address is in no module.
     NoModule,
-    /// It is in a module, but in no entry of its tables.
+    /// The address is in a module, but in no entry of its tables.
     NoEntry,
     /// Its entry cannot be read.
     Damaged,
@@ -126,7 +126,8 @@ impl Store {
         };
         let return_address = match row.register(return_register) {
             Some(rule) => how(&rule),
-            // By default a register is what it was. On x86_64 the return address is in none.
+            // By default, a register keeps its value. On x86_64, no register holds the return
+            // address.
             None => followed(return_register).map(|_| How::SameValue),
         }
         .ok_or(NoRule::Damaged)?;
@@ -156,8 +157,8 @@ impl Store {
         }))
     }
 
-    /// Applies a rule to the registers of a frame: they become those of its caller. `None` if it has
-    /// none: it is the first function of its thread.
+    /// Applies a rule to the registers of a frame: they become those of its caller. `None` if it
+    /// has none: it is the first function of its thread.
     ///
     /// # Errors
     /// If the rule cannot be applied. The registers are as before.

@@ -85,9 +85,10 @@ impl Rules {
         *self.returns_from_signal.entry(address).or_insert_with(read)
     }
 
-    /// Whether there may be code at this address, which is in no module: it was generated at run time.
+    /// Whether there may be code at this address, which is in no module: it was generated at run
+    /// time.
     pub(super) fn is_generated(&mut self, address: u64) -> bool {
-        // Only that there is code is kept: it may be generated at any time.
+        // Only a positive answer is kept: code may be generated at any time.
         let is_code = self.generated.contains(&address) || maps::has_code(address) != Some(false);
         if is_code {
             self.generated.insert(address);

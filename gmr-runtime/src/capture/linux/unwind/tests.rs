@@ -156,7 +156,8 @@ fn push(table: &mut Vec<u8>, mut entry: Vec<u8>) {
 fn file_header() -> [u8; 64] {
     let mut header = [0; 64];
     header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    // Type and machine, version, entry point, offset of the program headers, size of one, their number.
+    // Type and machine, version, entry point, offset of the program headers, size of one, their
+    // number.
     header[16..20].copy_from_slice(&[3, 0, 62, 0]);
     header[20] = 1;
     header[24..32].copy_from_slice(&ENTRY.to_le_bytes());
@@ -254,8 +255,8 @@ fn what_is_no_code_is_no_frame() {
 }
 
 proptest! {
-    /// The frames of a stack that was overwritten, compared with those that a few lines find which
-    /// share nothing with the unwinder.
+    /// The frames of a stack that was overwritten, compared with those that a few independent lines
+    /// of code find.
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn an_overwritten_stack_shows_what_is_on_it_and_nothing_else(
@@ -320,8 +321,8 @@ fn what_was_not_copied_is_asked_for() {
 
 #[test]
 fn registers_are_followed_by_every_kind_of_rule() {
-    // The CFA is what is stored at the frame pointer - 8, as in a realigned frame; the frame pointer
-    // of the caller is at CFA - 16, and its other register at an address that is computed.
+    // The CFA is what is stored at the frame pointer - 8, as in a realigned frame; the frame
+    // pointer of the caller is at CFA - 16, and its other register at an address that is computed.
     let expression = 0x70 + FP;
     let realigned = function(&[
         DEF_CFA_EXPRESSION,
@@ -619,7 +620,8 @@ mod frame_pointers {
     }
 
     proptest! {
-        /// Whatever is on the stack: what is recovered is what all registers lead to.
+        /// Whatever the stack contains: if it is recovered, it is the one that all registers lead
+        /// to.
         #[test]
         fn a_recovered_frame_pointer_is_the_true_one(
             overwritten in proptest::collection::vec((0..16_usize, 0..6_u64, 0..0x20_u64), 0..12),

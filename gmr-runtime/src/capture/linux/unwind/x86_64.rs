@@ -1,9 +1,10 @@
-//! As much of the `x86_64` instruction set as it takes to follow the stack pointer through a function:
-//! the length of each instruction, and what it does to `rsp`, `rbp` and the flow of control.
+//! As much of the `x86_64` instruction set as it takes to follow the stack pointer through a
+//! function: the length of each instruction, and what it does to `rsp`, `rbp` and the flow of
+//! control.
 
 use super::instruction::{Code, Effect, Target};
 
-/// Decodes the instruction that begins at `offset` of this code. `None` if it is none, or is cut
+/// Decodes the instruction that begins at `offset` of this code. `None` if it is invalid or cut
 /// off.
 pub(super) fn decode(code: &Code<'_>, offset: usize) -> Option<(usize, Effect)> {
     let bytes = code.bytes.get(offset..)?;
@@ -13,9 +14,9 @@ pub(super) fn decode(code: &Code<'_>, offset: usize) -> Option<(usize, Effect)> 
     Some((decoder.at, effect))
 }
 
-/// How far a loop that begins at `offset` moves the stack pointer, and the length of its code. Compilers
-/// write it into functions with large frames: it touches each page, so that none is skipped which
-/// guards the stack. The first instruction computes where it ends; no other one is left out.
+/// How far a loop that begins at `offset` moves the stack pointer, and the length of its code.
+/// Compilers write it into functions with large frames: it touches each page, so that the guard
+/// page is not skipped. `offset` is that of the instruction that computes where the loop ends.
 pub(super) fn probing_loop(code: &Code<'_>, offset: usize) -> Option<(usize, Effect)> {
     const PAGE: u32 = 4096;
     // lea r11, [rsp - distance]
