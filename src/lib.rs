@@ -199,7 +199,7 @@
 //! | `xml` | reports as XML |
 //! | `html` | reports as an HTML page |
 //! | `axum` | reports over HTTP; enables `html` and `json` |
-//! | `cpp` | names of functions in C++ as in their source |
+//! | `cpp` | C++ function names as in the source |
 //!
 //! # Safety
 //!
@@ -229,9 +229,9 @@
 //!
 //! # Platforms
 //!
-//! Linux on `x86_64` and `aarch64`. Every change is tested on `x86_64` with glibc. Static programs
-//! with musl have been tried by hand; the tests for `aarch64` are run by hand, in an emulator. On
-//! other platforms gmr compiles, and the report says what it can't show.
+//! Linux on `x86_64` and `aarch64`. Every change is tested on `x86_64` with glibc. Programs
+//! with musl, and the tests on `aarch64` (in an emulator), are run by hand. On other platforms gmr
+//! compiles, and the report says what it can't show.
 
 // The facade: documentation, re-exports by name, and `__private`. It contains no logic.
 
