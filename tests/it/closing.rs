@@ -42,7 +42,7 @@ fn a_forked_child_that_closes_all_descriptors_is_not_harmed() {
 }
 
 /// Whatever gmr opens for a report is closed under it, unless it is in a table of its own. In a
-/// debug build, std aborts a process whose descriptor is closed by somebody else.
+/// debug build, std aborts a process whose descriptor other code has closed.
 #[test]
 fn descriptors_that_are_closed_during_reports_are_not_gmrs() {
     let mut program = start(program!("closing"), "always");

@@ -79,7 +79,7 @@ fn no_frame_is_made_up() {
     for (name, _) in EXPECTED {
         let stack = report.thread(name).stack();
         if *name == "overwritten" {
-            // Nothing follows that function, and least of all what is called like the data.
+            // Nothing follows that function; in particular, no function with the name of the data.
             assert_eq!(stack.functions().last(), Some("overwritten"), "{stack}");
             let reason = stack.incomplete.unwrap_or_default();
             assert!(reason.ends_with("where there is no code"), "{reason}");
@@ -111,7 +111,7 @@ fn a_running_thread_is_followed_over_its_stacks_up_to_a_number() {
         many.is_some_and(|thread| own(&thread.stack()).len() >= KNOWN)
     });
     assert_eq!(report.thread("computing").stack().taken, Some("by signal"));
-    // What is known of it is true, and the rest is said to be missing.
+    // The part that is shown is correct, and the rest is reported as missing.
     let many = report.thread("many-stacks").stack();
     assert!(many.incomplete.unwrap_or_default().contains("could not read stack memory"), "{many}");
     let own = own(&many);

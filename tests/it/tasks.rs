@@ -294,7 +294,7 @@ fn requests_in_flight_are_tasks() {
     assert!(!section.contains("/health"), "{section}");
 }
 
-/// What is wrong with a task of `awaits`, which waits at so many places.
+/// What is wrong with a task of `awaits`, which waits at that many places.
 fn mistake(report: &Report, name: &str, places: usize) -> Option<String> {
     let found = tasks_named(report, name);
     let [task] = &found[..] else { return Some(format!("{name}: {} tasks", found.len())) };

@@ -22,7 +22,7 @@ use tower::{Service as _, ServiceExt as _};
 
 const LONG: Duration = Duration::from_hours(1);
 
-/// `NAME PLACES { BODY }`: a function that waits at so many places.
+/// `NAME PLACES { BODY }`: a function that waits at that many places.
 macro_rules! awaits {
     ($($name:ident $places:literal $body:block)*) => {
         $(async fn $name() $body)*

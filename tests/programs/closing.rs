@@ -25,7 +25,7 @@ impl Opened {
         Self { sockets, files }
     }
 
-    /// What is not as this program left it.
+    /// What differs from how this program left it.
     fn harmed(&mut self) -> Vec<String> {
         let mut harmed = Vec::new();
         for socket in &mut self.sockets {

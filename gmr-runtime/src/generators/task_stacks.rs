@@ -199,7 +199,7 @@ fn without_parameters(function: &str) -> &str {
 }
 
 /// One stack for each future. A future that keeps two clones of its waker, as a timer of `async-io`
-/// does, has a stack for each; they differ in its own function and inwards of it.
+/// does, has a stack for each; they differ only in its own function and further in.
 fn one_of_each_future(stacks: Vec<Stack>, frames: &[Frame]) -> Vec<Stack> {
     let mut futures = Vec::new();
     let mut kept: Vec<Stack> = Vec::with_capacity(stacks.len());

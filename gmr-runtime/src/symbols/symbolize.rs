@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn what_is_known_at_the_deadline_is_kept() {
-        // As if the debug information of another module was being read for ever.
+        // As if the debug information of another module was being read forever.
         let turn = LINES.enter(Instant::now() + DEADLINE).unwrap();
         turn.reads(Some(&Module { path: "/srv/slow".to_owned(), ..Module::default() }));
         let address = Address::Exact(what_is_known_at_the_deadline_is_kept as *const () as u64);

@@ -122,7 +122,7 @@ fn use_alternate_stack(signal: i32, before: libc::sighandler_t) -> io::Result<()
     }
 }
 
-/// What the handler needs of a stack, without the signal frame.
+/// How much stack the handler needs, without the signal frame.
 const NEEDED: usize = 4096;
 /// The key under which the kernel says how long a signal frame can be (`uapi/linux/auxvec.h`).
 const AT_MINSIGSTKSZ: libc::c_ulong = 51;

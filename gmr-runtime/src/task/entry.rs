@@ -226,8 +226,8 @@ impl Entry {
         waking.wake(waker);
     }
 
-    /// What the function makes of the runtime's waker, by which a trace can wake the task. `None`
-    /// if there is none.
+    /// Calls the function with the runtime's waker, by which a trace can wake the task, and returns
+    /// its result. `None` if there is none.
     pub(super) fn with_waker<R>(&self, function: impl FnOnce(&Waker) -> R) -> Option<R> {
         // Not used within the lock: dropping the waker may drop the task.
         let waker = self.try_locked()?.waker.as_ref().and_then(Kept::waker)?;

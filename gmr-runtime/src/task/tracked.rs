@@ -172,8 +172,8 @@ impl<F: Future> Future for Tracked<F> {
     }
 }
 
-/// Keeps a runtime's waker that the task has not been polled with before. Returns what stands for
-/// the waker to be given in its place, if it may own the task: a waker that is not kept yet.
+/// Keeps a runtime's waker that the task has not been polled with before. If that waker may own the
+/// task, returns an empty reference: the waker to give in its place has yet to be made.
 #[cold]
 fn meet(entry: &Entry, waker: &Waker) -> Option<Weak<Passing>> {
     inherit(entry);

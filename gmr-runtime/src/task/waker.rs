@@ -50,8 +50,8 @@ impl<'a> Capture<'a> {
         poll(&waker)
     }
 
-    /// Where the clones were made that are still kept, in the order in which they were made. `None`
-    /// if the stack of one was not taken.
+    /// Where those clones were made that are still kept, in the order in which they were made.
+    /// `None` if the stack of one was not taken.
     pub(super) fn leaves(self) -> Option<Vec<Branch>> {
         let clones = self.clones.into_inner().unwrap_or_else(PoisonError::into_inner);
         // One reference is this list's. A future that has completed or was dropped in the course of

@@ -133,7 +133,7 @@ impl Apt {
     }
 }
 
-/// The system's sources of packages, as sources of their source code.
+/// Copies the system's package sources, changed to sources of source code (`deb-src`).
 fn copy_sources(into: &Path) -> Result<(), String> {
     let system = Path::new("/etc/apt");
     let parts = paths(&system.join("sources.list.d")).unwrap_or_default();

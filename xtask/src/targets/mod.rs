@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use crate::cargo::{cargo, output, root};
 
-/// For the artifacts of another compiler than the host's.
+/// Where the artifacts of other compilers than the host's are.
 const DIRECTORY: &str = "target/targets";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -89,7 +89,7 @@ pub(super) struct SignalFrame {
 /// `arch/*/include` and `kernel/signal.c`); its layout is part of the kernel's stable interface.
 ///
 /// # Errors
-/// If `read` returns one: its memory is not there.
+/// If `read` returns one: that memory was not copied.
 pub(super) fn saved_by_signal<E>(
     frame: u64,
     mut read: impl FnMut(u64) -> Result<u64, E>,

@@ -266,7 +266,7 @@ fn answer(Envelope { ticket, slot }: Envelope, registers: Registers) -> Option<u
     Some(copied)
 }
 
-/// What [`respond`] needs of a stack. Less in a release build.
+/// How much stack [`respond`] needs. A release build needs less.
 const NEEDED: usize = if cfg!(debug_assertions) { 3 << 10 } else { 1 << 10 };
 
 /// The handler of the capture signal. On an alternate stack on which there is no space for it, it

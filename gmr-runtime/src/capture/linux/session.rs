@@ -37,8 +37,8 @@ const PAGE_MASK: u64 = 0xfff;
 const MAX_COPY: usize = 64 << 20;
 /// How much a stack may have grown between two of its copies.
 const GROWTH: usize = 64 << 10;
-/// How often a stack is copied again: once for each of the stacks that it goes on with, and when
-/// one of the copies was too short.
+/// How often a stack is copied again: once for each stack on which it continues, and when one of
+/// the copies was too short.
 const MORE_COPIES: usize = MAX_OTHERS + 2;
 
 /// The slots belong to one capture at a time, which lasts no longer than the deadlines above.

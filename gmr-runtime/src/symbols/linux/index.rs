@@ -74,8 +74,7 @@ pub(super) fn look_up(dwarf: &Dwarf<'_>, gdb_index: &[u8], addresses: &[u64]) ->
     found
 }
 
-/// Reads a `.gdb_index`: the offsets of its units, and their ranges. None after a part that is not
-/// as it should be.
+/// Reads a `.gdb_index`: the offsets of its units, and their ranges. None after a malformed part.
 ///
 /// The format is in gdb's manual, "Index Section Format". All versions in use (7 to 9) begin with
 /// the same list of units and the same list of ranges, in little-endian order.

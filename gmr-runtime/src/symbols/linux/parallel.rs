@@ -8,7 +8,8 @@ use crate::sys::own_threads;
 /// How many threads work at most: the program needs processors too.
 const MAX_THREADS: usize = 4;
 
-/// How many bytes are worth a thread: reading so many takes about ten times as long as starting it.
+/// How many bytes are worth a thread: reading that many takes about ten times as long as starting
+/// it.
 const BYTES_PER_THREAD: usize = 1 << 20;
 
 /// Calls `work` with each item, on this thread and on others if there are processors for them.

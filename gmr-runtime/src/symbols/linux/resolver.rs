@@ -277,8 +277,8 @@ fn may_be_function<'a>(symbol: &impl ObjectSymbol<'a>) -> bool {
     symbol.kind() == SymbolKind::Text || is_label()
 }
 
-/// How far a function without a size may reach. They are short ones in assembly, such as musl's
-/// `_start` and `__clone`, whose source does not say where they end.
+/// How far a function without a size may reach. Such functions are short and in assembly, such as
+/// musl's `_start` and `__clone`, whose source does not say where they end.
 const MOST_WITHOUT_SIZE: u64 = 1024;
 
 /// The function that precedes each address, of those in one file. An address that no function
@@ -426,7 +426,7 @@ mod tests {
         functions
     }
 
-    /// Makes a function one without a size, in both symbol tables.
+    /// Removes a function's size in both symbol tables.
     fn erase_size(bytes: &mut [u8], name: &str) {
         let file = Elf::parse(bytes).unwrap();
         let offset_of = |table: &str| file.section_by_name(table).unwrap().file_range().unwrap().0;

@@ -26,7 +26,7 @@ const NEEDED: [SectionId; 10] = [
     SectionId::DebugAranges,
 ];
 
-/// The same of a file with split debug information: a `.dwo`, or a package of them with its index.
+/// The same for a file with split debug information: a `.dwo`, or a package of them with its index.
 /// Of a package, all sections are needed: a unit is not found if its part of one is not there.
 const NEEDED_OF_SPLIT: [SectionId; 12] = [
     SectionId::DebugInfo,
@@ -43,8 +43,8 @@ const NEEDED_OF_SPLIT: [SectionId; 12] = [
     SectionId::DebugTypes,
 ];
 
-/// Highest ratio of compression that a header is believed: that of zlib, 1032:1. Debug information
-/// is compressed to a third or a fifth of its size; zstd could claim 30,000:1.
+/// The highest compression ratio that is believed of a header: zlib's, 1032:1. Debug information is
+/// compressed to a third or a fifth of its size; zstd could claim 30,000:1.
 const MAX_RATIO: usize = 1032;
 
 /// Memory that decompressing zstd may take from the program's allocator. It is what the format's

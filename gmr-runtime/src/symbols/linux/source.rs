@@ -1,5 +1,5 @@
-//! Lines of source files: of those alone that are the ones compiled, as far as that can be known,
-//! and that anybody on the machine could read. A file is read at most once per report.
+//! Lines of source files, but only of files that are the ones compiled, as far as that can be
+//! known, and that anybody on the machine may read. A file is read at most once per report.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,7 +22,8 @@ const MAX_SIZE: u64 = 4 << 20;
 pub(super) struct Compiled {
     /// Its MD5, which DWARF 5 can have.
     pub(super) md5: Option<[u8; 16]>,
-    /// When the program was written: a file that was changed later is another one.
+    /// When the program's file was last changed: a source file that was changed later is another
+    /// one.
     pub(super) not_after: Option<SystemTime>,
 }
 
@@ -79,8 +80,8 @@ impl Source {
     }
 }
 
-/// Opens a file without following a symbolic link, which could lead to a place that is not for all,
-/// and without waiting, as for a named pipe.
+/// Opens a file without following a symbolic link, which could lead to a private file, and without
+/// blocking, as a named pipe would.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     match rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(first_line(&path, by_time(modified)).unwrap(), "pay()");
         assert_eq!(first_line(&path, by_time(modified - Duration::from_nanos(1))), None);
         assert_eq!(first_line(&path, NOW), None, "nothing is known of it");
-        // A checksum says more than times.
+        // A checksum takes precedence over times.
         let sum = |text: &str| Compiled { md5: Some(md5(text.as_bytes())), not_after: Some(modified) };
         assert_eq!(first_line(&path, Compiled { not_after: None, ..sum("pay()") }).unwrap(), "pay()");
         assert_eq!(first_line(&path, sum("pay(1)")), None);

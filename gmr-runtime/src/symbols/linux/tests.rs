@@ -62,7 +62,7 @@ impl Drop for Workshop {
     }
 }
 
-/// What is found all over the program's own functions, and what is said to be missing.
+/// What is found throughout the program's own functions, and what is reported missing.
 fn found_in(path: &Path) -> (Found, Option<String>) {
     found_where(path, |name| name.contains("5split5stock") || name.contains("split..stock"))
 }
@@ -150,7 +150,7 @@ fn split_debug_information_says_the_same_as_that_in_one_file() {
         }
         is_the_same(&moved, &expected, &format!("moved, DWARF {version}"));
 
-        // That of another build is not taken for it.
+        // The package of another build is not used in its place.
         let other =
             workshop.build("other", &["-C", &dwarf, "-C", "split-debuginfo=packed", "-C", "overflow-checks"]);
         fs::rename(package_path(&other.unwrap()), package_path(&packed)).unwrap();
@@ -250,7 +250,7 @@ fn names_that_dwz_has_moved_to_another_file_are_found_there() {
         "names may be missing: the supplementary file small-c-dwz.debug was not found"
     );
     assert_eq!(functions(&found), ["entry"]);
-    // Another file of that name is not taken for it.
+    // Another file of that name is not used in its place.
     fs::copy(&path, workshop.0.join("small-c-dwz.debug")).unwrap();
     assert!(found_where(&alone, |name| name == "entry").1.is_some());
 }

@@ -21,7 +21,7 @@ use crate::threads::{Access, ThreadInfo};
 /// All threads. A thread that exits while it is being read is left out. `capture_signal` is the
 /// signal that stacks are captured with.
 ///
-/// Each is a box, and they are read into short lists: once the C library's allocator has freed a
+/// Each is boxed, and they are read into short lists: once the C library's allocator has freed a
 /// large piece of memory, it keeps more of what is freed later.
 #[allow(clippy::vec_box, reason = "see above")]
 pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<Vec<Box<ThreadInfo>>> {
@@ -63,7 +63,7 @@ struct Known {
     name: Name,
 }
 
-/// A thread's name, of as many bytes as the kernel keeps of one.
+/// A thread's name, in as many bytes as the kernel keeps of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Name {
     bytes: [u8; 16],

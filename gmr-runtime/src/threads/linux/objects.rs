@@ -1,5 +1,4 @@
-//! What the objects are that threads wait for: looked up for all threads together, once they are
-//! listed.
+//! Looks up the objects that threads wait for, for all threads together, once they are listed.
 
 use std::collections::{HashMap, HashSet};
 

@@ -24,7 +24,7 @@ pub(super) fn describe(
     let mut live = Live { observer, tid, was_read: false };
     let mut waiting = arguments::describe(call, &mut live);
     if live.was_read {
-        // The clock alone tells it without reading a file again.
+        // The clock alone tells this, without reading a file again.
         let is_in_it = if clocks_are_precise {
             Observer::has_not_run(tid, rest)
         } else {

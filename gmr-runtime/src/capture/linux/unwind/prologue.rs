@@ -294,7 +294,7 @@ impl<'a> Walk<'a> {
         if let (Effect::Call(_) | Effect::Jump(_) | Effect::Branch(_) | Effect::End, Depth::Inside(depth)) =
             (effect, depth)
         {
-            // The prologue of compilers has no branches.
+            // A compiler's prologue has no branches.
             self.body.get_or_insert(depth);
         }
         Some(match (effect, depth) {

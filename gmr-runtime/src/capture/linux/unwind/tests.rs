@@ -16,7 +16,7 @@ const RETURN_ADDRESS: u8 = 30;
 const SP: u8 = STACK_POINTER as u8;
 #[allow(clippy::cast_possible_truncation, reason = "as above")]
 const FP: u8 = FRAME_POINTER as u8;
-/// A register that functions preserve, and that is nothing else.
+/// A register that functions preserve and that has no other role.
 #[cfg(target_arch = "x86_64")]
 const OTHER: u8 = 12;
 #[cfg(target_arch = "aarch64")]
@@ -215,7 +215,7 @@ fn what_nothing_has_called_is_a_first_function() {
     if cfg!(target_arch = "aarch64") {
         return;
     }
-    // What has taken its return address off its stack, and called another function.
+    // A function that has taken its return address off its stack and called another one.
     let cloned = function(&[DEF_CFA, SP, 0, OFFSET | RETURN_ADDRESS, 1]);
     let image = Image::of(&[plain(), cloned]);
     let frames = whole(image.unwind(all(image.code(0, 4), 0x7000), &[(0x7000, &[0, image.code(1, 9)])]));
