@@ -41,8 +41,8 @@ fn a_forked_child_that_closes_all_descriptors_is_not_harmed() {
     assert!(program.end().0.success());
 }
 
-/// Whatever gmr opens for a report is closed under it, unless it is in a table of its own. In a
-/// debug build, std aborts a process whose descriptor other code has closed.
+/// Everything that gmr opens for a report is closed while gmr uses it, unless it is in a table of
+/// its own. In a debug build, std aborts a process whose descriptor other code has closed.
 #[test]
 fn descriptors_that_are_closed_during_reports_are_not_gmrs() {
     let mut program = start(program!("closing"), "always");

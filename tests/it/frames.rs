@@ -103,8 +103,8 @@ fn no_frame_is_made_up() {
 fn a_running_thread_is_followed_over_its_stacks_up_to_a_number() {
     let mut program = Program::start(program!("frames"));
     settled(&mut program);
-    // Each of the eight stacks that are copied has one call of either. The thread answers as often,
-    // which it must be scheduled for.
+    // Each of the eight stacks that are copied has one call of each of the two functions. The
+    // thread answers as many times, and must be scheduled each time.
     const KNOWN: usize = 1 + 2 * 7 + 1;
     let report = program.report_when("as many stacks are copied as can be", |report| {
         let many = report.threads().into_iter().find(|thread| thread.name() == "many-stacks");
@@ -154,7 +154,7 @@ fn gdb_finds_the_same_frames() {
             .filter(|function| expected.contains(function))
             .collect();
         if ["other-stacks", "computing"].contains(name) {
-            // gdb stops at a stack that lies below the one before, and where they lie is chance.
+            // gdb stops at a stack that lies below the one before; where the stacks lie is random.
             assert!(!theirs.is_empty() && expected.starts_with(&theirs), "{name}: {theirs:?}");
         } else {
             assert_eq!(theirs, *expected, "{name}");

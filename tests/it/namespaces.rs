@@ -1,5 +1,5 @@
 //! Reports of programs that see less of themselves than others do: main has ended, there is no
-//! `/proc`, or that of another PID namespace; and files that block whoever reads them.
+//! `/proc`, or that of another PID namespace; and files that block their readers.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! A program that closes every descriptor above 2, whoever opened it, as daemons do. Its own files
-//! get the numbers then. The first argument says when.
+//! A program that closes every descriptor above 2, no matter who opened it, as daemons do. Its own
+//! files get the numbers then. The first argument says when.
 
 #![allow(unsafe_code)]
 

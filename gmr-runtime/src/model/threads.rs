@@ -123,7 +123,7 @@ pub enum Taken {
     /// Read from memory while the thread was blocked. The thread did not notice.
     #[serde(rename = "at rest")]
     AtRest,
-    /// By a signal: the thread was running, or its stack could not be read with certainty otherwise.
+    /// By a signal: the thread was running, or its stack could not be read with certainty.
     #[serde(rename = "by signal")]
     BySignal,
 }
