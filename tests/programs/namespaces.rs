@@ -1,7 +1,7 @@
 //! A program that sees less of itself than others do. Its argument says why:
 //!
 //! - `main-exits`: its main thread has ended, and the others go on;
-//! - `chroot`: it has changed its root directory, in which there is no `/proc`, after the start of gmr;
+//! - `chroot`: after the start of gmr, it has changed its root directory to one without `/proc`;
 //! - `nothing`: it is an ordinary program.
 //!
 //! `--passwd FILE` mounts a file over `/etc/passwd`, in a mount namespace of its own, before gmr
