@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::io::Write;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use crate::error::{self, Error, ErrorKind};
 use crate::generators::Identity;
@@ -16,10 +17,13 @@ use crate::sys::{self, own_threads};
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Outbox, Request};
 use crate::views::{Detail, Format};
-use crate::{capture, env, task};
+use crate::{capture, emergency, env, task};
 
 /// The default report signal, the same as for `OpenStack` services.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
+
+/// How long gmr's threads may take to start before the program goes on. They take milliseconds.
+const STARTED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where requests go while gmr is installed. Held for moments, and never by the reporter.
 static INSTALLED: Mutex<Option<Installed>> = Mutex::new(None);
@@ -241,13 +245,31 @@ impl Builder {
         let outbox = Arc::new(outbox);
         sys::remember_mask();
         let stderr = Stderr::new();
+        let identity = self.identity.clone();
         let plan = Plan::new(self.identity, self.sections, self.groups);
         let reporters_outbox = Arc::clone(&outbox);
+        let (ready, is_ready) = mpsc::channel();
+        let reporter_is_ready = ready.clone();
         own_threads::spawn(own_threads::REPORTER, move || {
             capture::shield_thread(Some(number));
+            let _ = reporter_is_ready.send(());
+            drop(reporter_is_ready);
             reporter::serve(inbox, &reporters_outbox, &plan, stderr, &name, style);
         })
         .map_err(|error| Error::system("could not start the reporter's thread", error))?;
+        let watch_is_ready = move || {
+            let _ = ready.send(());
+        };
+        let lines = move || identity.lines();
+        // Without it, a process in which nothing can be allocated gets no report.
+        if let Err(error) = emergency::start(&outbox, lines, reporter::next_number, watch_is_ready) {
+            warn(&format!("could not start the thread for emergency reports: {error}"));
+        }
+        // A thread allocates while it starts. The program may limit its memory next.
+        let until = Instant::now() + STARTED_WITHIN;
+        for _ in 0..2 {
+            let _ = is_ready.recv_timeout(until.saturating_duration_since(Instant::now()));
+        }
         *installed = Some(Installed { pid: std::process::id(), outbox: Arc::clone(&outbox) });
         Ok(Guard { outbox: Some(outbox) })
     }

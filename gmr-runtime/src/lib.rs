@@ -9,6 +9,7 @@
 //! | `install` | installs gmr in a process: [`Builder`], [`Guard`] |
 //! | `env` | the `GMR_*` environment variables |
 //! | `reporter` | makes reports, on one thread, and sends them out |
+//! | `emergency` | a raw report without any allocation |
 //! | `generators` | the built-in sections |
 //! | [`task`] | async tasks, and where they wait |
 //! | `section` | registers sections and runs them in isolation: [`Generator`] |
@@ -41,6 +42,7 @@ pub mod __fuzz;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod capture;
+mod emergency;
 mod env;
 mod error;
 mod findings;

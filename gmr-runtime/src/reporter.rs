@@ -131,11 +131,16 @@ pub(crate) fn make(
     Report { heading, findings, sections, frames, summary }
 }
 
+/// The number of a report that begins now.
+pub(crate) fn next_number() -> u64 {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
 /// The heading of a report that begins now.
 fn heading(trigger: Trigger, notes: Vec<String>) -> Heading {
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
     Heading {
-        number: NUMBER.fetch_add(1, Ordering::Relaxed),
+        number: next_number(),
         made_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
         pid: std::process::id(),
         trigger,

@@ -12,6 +12,7 @@ mod closing;
 mod deadlock;
 mod demo;
 mod edge;
+mod emergency;
 mod exhausted;
 mod expansion;
 mod folding;

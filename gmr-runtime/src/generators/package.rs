@@ -16,6 +16,26 @@ pub(crate) struct Identity {
     pub(crate) debug_assertions: Option<bool>,
 }
 
+impl Identity {
+    /// What is known of the program when it starts, a line for each.
+    pub(crate) fn lines(&self) -> String {
+        let Content::Package(package) = generate(self) else { return String::new() };
+        let fields = [
+            ("product", &package.product),
+            ("vendor", &package.vendor),
+            ("version", &package.version),
+            ("executable", &package.executable),
+            ("build_id", &package.build_id),
+            ("rustc", &package.rustc),
+            ("target", &package.target),
+            ("profile", &package.profile),
+            ("started_at", &package.started_at),
+        ];
+        let lines = fields.iter().filter_map(|(name, value)| Some(format!("{name} = {}", value.as_ref()?)));
+        lines.map(|line| line.escape_debug().to_string()).collect::<Vec<_>>().join("\n")
+    }
+}
+
 pub(super) fn generate(identity: &Identity) -> Content {
     let stated = |text: &Option<Cow<'static, str>>| text.as_ref().map(ToString::to_string);
     let mut package = Package {

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Plan, make};
+use crate::emergency;
 use crate::model::{Report, Sender, Trigger};
 use crate::sinks::Stderr;
 use crate::sys::own_threads;
 use crate::trigger::reply::Reply;
 use crate::trigger::{Deferred, Inbox, Outbox, Request};
-use crate::views::{self, Detail, Format, Stream};
+use crate::views::{self, Detail, Format, Piece, Stream};
 
 /// How long requests wait for the replies to an earlier report. They are sent within milliseconds,
 /// unless the waker of a task blocks, which must not cost all later tasks their report.
@@ -40,12 +41,16 @@ pub(crate) fn serve(
     let mut last = 0;
     let mut pending = Pending::default();
     loop {
-        pending.add(inbox.wait());
+        pending.add(inbox.wait(emergency::has_memory));
         let batch = pending.next_batch();
         if let Some(trigger) = batch.trigger(signal_name) {
             let notes = stderr.take_loss().map(|loss| loss_note(last, &loss));
             let mut stream = (batch.signals > 0).then(|| Stream::new(style.format, style.detail));
+            let signals = batch.signals;
             let report = make(plan, trigger, notes.into_iter().collect(), |piece| {
+                if matches!(piece, Piece::Heading(_)) {
+                    inbox.begun(signals);
+                }
                 if let Some(stream) = &mut stream {
                     stderr.write(&stream.piece(&piece));
                 }
@@ -63,6 +68,7 @@ pub(crate) fn serve(
                 }
                 None => answer(batch.captures, report),
             }
+            inbox.ended();
         }
         if pending.stop {
             inbox.close();

@@ -40,6 +40,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The least time for resolving the symbols of such a stack, even at the end of the report's time.
 const MIN_SYMBOLS: Duration = Duration::from_millis(500);
 
+/// What must be left to start a generator. An allocation that fails aborts the process.
+const MIN_MEMORY: usize = 16 << 20;
+
 /// When a run counts as slow. A healthy one takes milliseconds; a first one, which reads debug
 /// information, tenths of a second.
 pub(crate) const SLOW: Duration = Duration::from_secs(1);
@@ -210,6 +213,9 @@ impl<'a> Runner<'a> {
         }
         if let Some(panicked) = generator.parked() {
             return finished(panicked.clone());
+        }
+        if !sys::memory_is_left(MIN_MEMORY) {
+            return skipped("too little memory is left");
         }
         if !generator.claim() {
             return match self.start_stack(index, Duration::ZERO, still_running) {

@@ -8,8 +8,10 @@
 //! A program may close descriptor 2, and its next file then gets that number: a database, or the
 //! connection of a client. Nothing is written to such a file ([`is_programs_own`]).
 
+use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -31,7 +33,7 @@ pub(crate) struct Stderr {
     /// The file that descriptor 2 referred to when this was created, if it was open.
     origin: Option<Identity>,
     /// The reason, while the rest of a report is being dropped.
-    closed: Option<String>,
+    closed: Option<Reason>,
     lost: u64,
 }
 
@@ -49,24 +51,74 @@ impl Stderr {
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         if self.closed.is_some() {
             self.lost += bytes.len() as u64;
-        } else if let Err(Stopped { written, reason }) =
-            write_all(rustix::stdio::stderr(), self.origin, bytes, TIMEOUT)
-        {
-            self.lost += (bytes.len() - written) as u64;
-            self.closed = Some(reason);
+        } else {
+            let _writing = Writing::new();
+            let written = write_all(rustix::stdio::stderr(), self.origin, bytes, TIMEOUT);
+            if let Err(Stopped { written, reason }) = written {
+                self.lost += (bytes.len() - written) as u64;
+                self.closed = Some(reason);
+            }
         }
+    }
+
+    /// Whether a report is being written.
+    pub(crate) fn is_writing() -> bool {
+        WRITING.load(Ordering::Relaxed) > 0
+    }
+
+    /// Begins anew after a loss, of which nothing is to be said.
+    pub(crate) fn forget_loss(&mut self) {
+        (self.closed, self.lost) = (None, 0);
     }
 
     /// How many bytes were lost since the last call, and why.
     pub(crate) fn take_loss(&mut self) -> Option<(u64, String)> {
-        Some((std::mem::take(&mut self.lost), self.closed.take()?))
+        Some((std::mem::take(&mut self.lost), self.closed.take()?.to_string()))
+    }
+}
+
+/// How many threads are in [`Stderr::write`].
+static WRITING: AtomicUsize = AtomicUsize::new(0);
+
+struct Writing;
+
+impl Writing {
+    fn new() -> Self {
+        WRITING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        WRITING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Stopped {
     written: usize,
-    reason: String,
+    reason: Reason,
+}
+
+/// Why not all was written. Not a text: an emergency report is written where nothing can be
+/// allocated.
+#[derive(Debug, PartialEq, Eq)]
+enum Reason {
+    Failed(Errno),
+    /// No byte went out for this long.
+    NotRead(Duration),
+    ProgramsOwn,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => write!(f, "write failed: {}", io::Error::from(*error)),
+            Self::NotRead(timeout) => write!(f, "stderr was not read for {} s", timeout.as_secs_f64()),
+            Self::ProgramsOwn => f.write_str("descriptor 2 is a file that the program has opened for itself"),
+        }
+    }
 }
 
 /// Writes to a descriptor that originally was `origin`.
@@ -81,8 +133,7 @@ fn write_all(
     while written < bytes.len() {
         // Before each write: the program may close it while this waits.
         if is_programs_own(fd, origin) {
-            let reason = "descriptor 2 is a file that the program has opened for itself".to_owned();
-            return Err(Stopped { written, reason });
+            return Err(Stopped { written, reason: Reason::ProgramsOwn });
         }
         match write_some(fd, &bytes[written..], timeout.saturating_sub(last_progress.elapsed())) {
             Ok(count) if count > 0 => {
@@ -91,13 +142,11 @@ fn write_all(
             }
             Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => {
-                let reason = format!("write failed: {}", io::Error::from(error));
-                return Err(Stopped { written, reason });
+                return Err(Stopped { written, reason: Reason::Failed(error) });
             }
         }
         if last_progress.elapsed() >= timeout {
-            let reason = format!("stderr was not read for {} s", timeout.as_secs_f64());
-            return Err(Stopped { written, reason });
+            return Err(Stopped { written, reason: Reason::NotRead(timeout) });
         }
     }
     Ok(())
@@ -227,7 +276,7 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let bytes = vec![b'x'; 1_000_000];
         let stopped = write_all(writer.as_fd(), origin(&writer), &bytes, SOON).unwrap_err();
-        assert!(stopped.reason.contains("stderr was not read for 0.05 s"), "{stopped:?}");
+        assert!(stopped.reason.to_string().contains("stderr was not read for 0.05 s"), "{stopped:?}");
         drop(writer);
         let mut read = Vec::new();
         reader.read_to_end(&mut read).unwrap();
@@ -242,7 +291,10 @@ mod tests {
             writer.set_nonblocking(nonblocking).unwrap();
             let stopped =
                 write_all(writer.as_fd(), origin(&writer), &vec![b'x'; 4_000_000], SOON).unwrap_err();
-            assert!(stopped.written > 0 && stopped.reason.contains("was not read"), "{stopped:?}");
+            assert!(
+                stopped.written > 0 && stopped.reason.to_string().contains("was not read"),
+                "{stopped:?}"
+            );
         }
     }
 
@@ -252,7 +304,7 @@ mod tests {
         drop(reader);
         let stopped = write_all(writer.as_fd(), origin(&writer), b"text", LATE).unwrap_err();
         assert_eq!(stopped.written, 0);
-        assert!(stopped.reason.starts_with("write failed: "), "{stopped:?}");
+        assert!(stopped.reason.to_string().starts_with("write failed: "), "{stopped:?}");
         let read_only = File::open("/dev/null").unwrap();
         assert!(write_all(read_only.as_fd(), origin(&read_only), b"text", LATE).is_err());
     }
@@ -273,9 +325,9 @@ mod tests {
 
     #[test]
     fn after_a_loss_everything_is_dropped_until_the_loss_is_taken() {
-        let mut sink = Stderr { origin: None, closed: Some("gone".into()), lost: 7 };
+        let mut sink = Stderr { origin: None, closed: Some(Reason::ProgramsOwn), lost: 7 };
         sink.write(b"abc");
-        assert_eq!(sink.take_loss(), Some((10, "gone".into())));
+        assert_eq!(sink.take_loss(), Some((10, Reason::ProgramsOwn.to_string())));
         assert_eq!(sink.take_loss(), None);
     }
 }

@@ -48,6 +48,11 @@ impl ProgramAttributes {
 /// Does nothing.
 pub(crate) fn remember_mask() {}
 
+/// Always true: limits are not known.
+pub(crate) fn memory_is_left(_bytes: usize) -> bool {
+    true
+}
+
 /// Always `None`: memory is not searched.
 pub(crate) fn find_word(_word: u64) -> Option<u64> {
     None

@@ -4,11 +4,15 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-use super::current_tid;
+use super::{current_tid, memory_is_left};
 
 /// The default of std. It is set explicitly, because std would read an environment variable
 /// otherwise, under a lock that the program can hold.
 const STACK_SIZE: usize = 2 << 20;
+
+/// What must be left to start a thread: its stack, its alternate stack, and what it allocates at
+/// first. std aborts the process if there is memory for the stack only.
+const NEEDED: usize = STACK_SIZE + (6 << 20);
 
 /// The name of the thread that runs for as long as gmr is installed.
 pub(crate) const REPORTER: &str = "gmr";
@@ -21,6 +25,7 @@ static RUNNING: Mutex<Vec<(u32, &'static str)>> = Mutex::new(Vec::new());
 /// # Errors
 /// If the operating system cannot start a thread.
 pub(crate) fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    check_memory()?;
     thread::Builder::new().name(name.to_owned()).stack_size(STACK_SIZE).spawn(move || {
         let _registration = Registration::new(name);
         run();
@@ -37,10 +42,15 @@ pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     name: &'static str,
     run: impl FnOnce() -> T + Send + 'scope,
 ) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    check_memory()?;
     thread::Builder::new().name(name.to_owned()).stack_size(STACK_SIZE).spawn_scoped(scope, move || {
         let _registration = Registration::new(name);
         run()
     })
+}
+
+fn check_memory() -> io::Result<()> {
+    if memory_is_left(NEEDED) { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
 }
 
 /// Calls `run`, and also returns the ids and names of gmr's own threads at its beginning and at its

@@ -11,8 +11,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use rustix::event::Timespec;
 use rustix::thread::futex;
 use signal_hook::low_level::channel::Channel;
 use signal_hook_registry::SigId;
@@ -26,6 +28,27 @@ pub(crate) struct Arrivals {
     /// The senders of the first of them: process and user, if the kernel knows them. A signal that
     /// finds no space is only counted.
     senders: Channel<Option<(u32, u32)>>,
+    /// How many signals have arrived since the start, and how many of them have a report that has
+    /// begun.
+    all: AtomicU64,
+    begun: AtomicU64,
+    /// Changes when a report begins or ends; odd in between.
+    step: AtomicU32,
+    /// Whether another thread reports signals that the reporter does not answer.
+    is_watched: AtomicBool,
+    /// Whether the reporter has left signals to that thread.
+    is_declined: AtomicBool,
+    is_closed: AtomicBool,
+}
+
+/// How far the reporter is.
+pub(crate) struct Progress {
+    /// How many signals have arrived.
+    pub(crate) signals: u64,
+    /// How many of them have a report that has begun.
+    pub(crate) begun: u64,
+    /// Changes when a report begins or ends; odd in between.
+    pub(crate) step: u32,
 }
 
 /// Signals that have arrived.
@@ -37,7 +60,17 @@ pub(crate) struct Signals {
 
 impl Arrivals {
     pub(crate) fn new() -> Self {
-        Self { events: AtomicU32::new(0), signals: AtomicU64::new(0), senders: Channel::new() }
+        Self {
+            events: AtomicU32::new(0),
+            signals: AtomicU64::new(0),
+            senders: Channel::new(),
+            all: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            step: AtomicU32::new(0),
+            is_watched: AtomicBool::new(false),
+            is_declined: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+        }
     }
 
     /// The state of the word, to be read before looking for what has arrived.
@@ -52,10 +85,89 @@ impl Arrivals {
         let _ = futex::wait(&self.events, futex::Flags::PRIVATE, seen, None);
     }
 
-    /// Announces an event, and wakes the reporter. It may be called in a signal handler.
+    /// Announces an event, and wakes the reporter and the thread that watches it. It may be called in
+    /// a signal handler.
     pub(crate) fn announce(&self) {
         self.events.fetch_add(1, Ordering::Release);
-        let _ = futex::wake(&self.events, futex::Flags::PRIVATE, 1);
+        wake_all(&self.events);
+    }
+
+    /// Whether signals have arrived since they were last taken.
+    pub(crate) fn has_signals(&self) -> bool {
+        self.signals.load(Ordering::Acquire) > 0
+    }
+
+    /// A report for this many signals begins.
+    pub(crate) fn begun(&self, signals: u64) {
+        self.begun.fetch_add(signals, Ordering::Relaxed);
+        self.next_step();
+    }
+
+    /// The report has ended.
+    pub(crate) fn ended(&self) {
+        self.next_step();
+    }
+
+    fn next_step(&self) {
+        self.step.fetch_add(1, Ordering::Release);
+        wake_all(&self.step);
+    }
+
+    /// How far the reporter is.
+    pub(crate) fn progress(&self) -> Progress {
+        // The signals last: one that arrives meanwhile must not seem answered.
+        let step = self.step.load(Ordering::Acquire);
+        let begun = self.begun.load(Ordering::Acquire);
+        Progress { signals: self.all.load(Ordering::Acquire), begun, step }
+    }
+
+    /// Sleeps until the reporter has gone on from this step. False if it has not within the timeout.
+    pub(crate) fn wait_for_step(&self, step: u32, timeout: Duration) -> bool {
+        let until = Instant::now() + timeout;
+        while self.step.load(Ordering::Acquire) == step {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+            let _ = futex::wait(&self.step, futex::Flags::PRIVATE, step, Some(&left));
+        }
+        true
+    }
+
+    /// Another thread reports signals from now on that are not answered.
+    pub(crate) fn set_watched(&self) {
+        self.is_watched.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched.load(Ordering::Acquire)
+    }
+
+    /// Leaves the signals that have arrived to the thread that watches.
+    pub(crate) fn decline(&self) {
+        let Signals { count, .. } = self.take();
+        self.is_declined.store(true, Ordering::Release);
+        // As if their report had begun and ended.
+        self.begun(count);
+        self.ended();
+        self.announce();
+    }
+
+    /// Whether signals were left to the calling thread since the last call.
+    pub(crate) fn take_declined(&self) -> bool {
+        self.is_declined.swap(false, Ordering::AcqRel)
+    }
+
+    /// Ends the thread that watches.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.next_step();
+        self.announce();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
     }
 
     /// The signals since the last call.
@@ -68,10 +180,20 @@ impl Arrivals {
 
     /// The action: runs in the signal handler.
     fn record(&self, info: &libc::siginfo_t) {
-        self.senders.send(super::sender(info));
+        self.record_sender(super::sender(info));
+    }
+
+    /// Records a signal from this process and user.
+    pub(crate) fn record_sender(&self, sender: Option<(u32, u32)>) {
+        self.senders.send(sender);
+        self.all.fetch_add(1, Ordering::Release);
         self.signals.fetch_add(1, Ordering::Release);
         self.announce();
     }
+}
+
+fn wake_all(word: &AtomicU32) {
+    let _ = futex::wake(word, futex::Flags::PRIVATE, i32::MAX.cast_unsigned());
 }
 
 /// The action, until this is dropped. The signal is ignored from then on: with its default action,

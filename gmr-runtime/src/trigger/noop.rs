@@ -32,10 +32,16 @@ impl Outbox {
 
 impl Inbox {
     /// Waits for a request, and returns all that have arrived.
-    pub(crate) fn wait(&mut self) -> Vec<Request> {
+    pub(crate) fn wait(&mut self, _has_memory: impl Fn() -> bool) -> Vec<Request> {
         let Ok(first) = self.requests.recv() else { return vec![Request::Stop] };
         std::iter::once(first).chain(self.requests.try_iter()).collect()
     }
+
+    /// Nothing watches the reporter.
+    pub(crate) fn begun(&self, _signals: u64) {}
+
+    /// As above.
+    pub(crate) fn ended(&self) {}
 
     /// Nothing to close.
     pub(crate) fn close(&mut self) {}

@@ -39,6 +39,11 @@ pub(crate) fn open(signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
 }
 
 impl Outbox {
+    /// What has arrived, and how far the reporter is.
+    pub(crate) fn arrivals(&self) -> Arc<Arrivals> {
+        Arc::clone(&self.arrivals)
+    }
+
     /// Sends a request to the reporter. False if the reporter has ended.
     pub(crate) fn send(&self, request: Request) -> bool {
         let sent = self.requests.send(request).is_ok();
@@ -48,11 +53,16 @@ impl Outbox {
 }
 
 impl Inbox {
-    /// Waits for a request, and returns all that have arrived.
-    pub(crate) fn wait(&mut self) -> Vec<Request> {
+    /// Waits for a request, and returns all that have arrived. It does not allocate before there is
+    /// one. Signals are left to the thread that watches, if there is one, while `has_memory` says that
+    /// there is too little for a report.
+    pub(crate) fn wait(&mut self, has_memory: impl Fn() -> bool) -> Vec<Request> {
         loop {
             // Before looking: what arrives later changes the word, and ends the wait at once.
             let seen = self.arrivals.seen();
+            if self.arrivals.has_signals() && self.arrivals.is_watched() && !has_memory() {
+                self.arrivals.decline();
+            }
             let requests = self.arrived();
             if !requests.is_empty() {
                 return requests;
@@ -82,10 +92,28 @@ impl Inbox {
         }
     }
 
+    /// A report for this many signals begins.
+    pub(crate) fn begun(&self, signals: u64) {
+        self.arrivals.begun(signals);
+    }
+
+    /// The report has ended.
+    pub(crate) fn ended(&self) {
+        self.arrivals.ended();
+    }
+
     /// Handles no more signals. The signal is ignored from now on: with its default action, the
     /// next one would terminate the process.
     pub(crate) fn close(&mut self) {
         self.registration = None;
+        self.arrivals.close();
+    }
+}
+
+// If the reporter has not been started, `close` is not called.
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

@@ -56,7 +56,7 @@ impl Outbox {
 
 impl Inbox {
     /// Waits for a request, and returns all that have arrived.
-    pub(crate) fn wait(&mut self) -> Vec<Request> {
+    pub(crate) fn wait(&mut self, _has_memory: impl Fn() -> bool) -> Vec<Request> {
         loop {
             let requests = self.arrived();
             if !requests.is_empty() {
@@ -80,6 +80,12 @@ impl Inbox {
         requests.extend(self.requests.try_iter());
         requests
     }
+
+    /// Nothing watches the reporter.
+    pub(crate) fn begun(&self, _signals: u64) {}
+
+    /// As above.
+    pub(crate) fn ended(&self) {}
 
     /// Handles no more signals. The signal is ignored from now on: with its default action, the
     /// next one would terminate the process.

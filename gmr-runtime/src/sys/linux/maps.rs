@@ -59,7 +59,7 @@ impl<'a> Region<'a> {
     }
 
     /// Parses `address-address perms offset device inode   path`. The path may contain spaces.
-    fn parse(line: &'a str) -> Option<Self> {
+    pub(crate) fn parse(line: &'a str) -> Option<Self> {
         let hexadecimal = |number| u64::from_str_radix(number, 16).ok();
         let mut fields = line.trim_end_matches('\n').splitn(6, ' ');
         let (start, end) = fields.next()?.split_once('-')?;

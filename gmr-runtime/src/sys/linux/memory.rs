@@ -37,6 +37,26 @@ pub(crate) unsafe fn read_raw(tid: i32, address: u64, destination: *mut u8, leng
     usize::try_from(copied).unwrap_or(0)
 }
 
+/// Whether this much more memory can be allocated, as far as the limits of the process tell.
+pub(crate) fn is_left(bytes: usize) -> bool {
+    use rustix::process::{Resource, getrlimit};
+    let is_limited = [Resource::As, Resource::Data].map(|limit| getrlimit(limit).current.is_some());
+    // Without a limit, Linux grants any length, and this would cost a process that keeps all of its
+    // memory in RAM (`mlockall`) what it maps.
+    if is_limited == [false; 2] {
+        return true;
+    }
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping, wherever the kernel puts it, changes no other memory.
+    let mapped = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, kind, -1, 0) };
+    if mapped == libc::MAP_FAILED {
+        return false;
+    }
+    // SAFETY: the mapping was made above, and nothing refers to it.
+    unsafe { libc::munmap(mapped, bytes) };
+    true
+}
+
 /// The most pieces that the kernel copies in one call (`UIO_MAXIOV`).
 const MAX_PIECES: usize = 1024;
 
@@ -137,6 +157,12 @@ mod tests {
         assert_eq!(copied.iter().sum::<usize>(), pieces.len() - 1);
         let expected = |index| if index == MAX_PIECES - 1 { 0 } else { 7 };
         assert!(buffer.iter().enumerate().all(|(index, byte)| *byte == expected(index)));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn memory_is_left_where_there_is_no_limit() {
+        assert!(is_left(1 << 20));
     }
 
     #[test]

@@ -109,7 +109,8 @@ fn is_the_librarys(blocked: u64) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Policy {
     size: u32,
-    policy: u32,
+    /// As sched(7) numbers them.
+    number: u32,
     flags: u64,
     nice: i32,
     priority: u32,
@@ -131,7 +132,7 @@ impl Policy {
     fn of(thread: Option<Pid>) -> Option<Self> {
         let size = u32::try_from(size_of::<Self>()).ok()?;
         let mut policy =
-            Self { size: 0, policy: 0, flags: 0, nice: 0, priority: 0, runtime: 0, deadline: 0, period: 0 };
+            Self { size: 0, number: 0, flags: 0, nice: 0, priority: 0, runtime: 0, deadline: 0, period: 0 };
         let tid = Pid::as_raw(thread);
         // SAFETY: the kernel writes at most `size` bytes, for which the structure is valid. All bit
         // patterns are valid for its fields.
@@ -144,9 +145,9 @@ impl Policy {
         if self.flags & RESET_ON_FORK == 0 {
             return self;
         }
-        let is_default = !matches!(self.policy, FIFO | RR | DEADLINE);
+        let is_default = !matches!(self.number, FIFO | RR | DEADLINE);
         Self {
-            policy: if is_default { self.policy } else { OTHER },
+            number: if is_default { self.number } else { OTHER },
             flags: self.flags & !RESET_ON_FORK,
             nice: if is_default { self.nice.max(0) } else { 0 },
             priority: 0,
@@ -155,7 +156,7 @@ impl Policy {
     }
 
     fn adopt(&self) {
-        if self.policy != DEADLINE {
+        if self.number != DEADLINE {
             // SAFETY: the kernel reads the structure, whose size it has itself written there. It
             // changes the calling thread's scheduling only.
             unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const *self, 0) };
@@ -179,7 +180,7 @@ mod tests {
     fn what_is_not_inherited_is_not_adopted() {
         let fifo = Policy {
             size: 48,
-            policy: FIFO,
+            number: FIFO,
             flags: 0,
             nice: 0,
             priority: 7,
@@ -189,9 +190,9 @@ mod tests {
         };
         assert_eq!(fifo.inherited(), fifo);
         let reset = Policy { flags: RESET_ON_FORK, ..fifo };
-        assert_eq!(reset.inherited(), Policy { policy: OTHER, priority: 0, ..fifo });
-        let urgent = Policy { policy: OTHER, priority: 0, nice: -5, ..reset };
-        assert_eq!(urgent.inherited(), Policy { policy: OTHER, priority: 0, ..fifo });
+        assert_eq!(reset.inherited(), Policy { number: OTHER, priority: 0, ..fifo });
+        let urgent = Policy { number: OTHER, priority: 0, nice: -5, ..reset };
+        assert_eq!(urgent.inherited(), Policy { number: OTHER, priority: 0, ..fifo });
     }
 
     #[test]

@@ -14,6 +14,11 @@ mod testing;
 mod waits;
 mod watched;
 
+/// The kernel's name of the system call with this number.
+pub(crate) fn call_name(number: i64) -> Option<&'static str> {
+    syscall_names::name(number)
+}
+
 pub(crate) use list::{info, list, skip_reason};
 #[cfg(test)]
 pub(crate) use rest::parse as rest_of_line;
