@@ -11,18 +11,14 @@ use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
 use object::{Object, ObjectSection};
 
+pub(super) use crate::sys::linux::debug_paths::path_of;
+use crate::sys::linux::debug_paths::{self, DELETED};
 use crate::sys::linux::mapping::MappedBytes;
 use crate::sys::linux::modules::hexadecimal;
 use crate::sys::{Module, proc};
 
 /// An ELF file with the word size and byte order of this machine.
 pub(super) type Elf<'a> = ElfFile<'a, FileHeader64<object::NativeEndian>>;
-
-/// Where distributions install separate debug files.
-const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
-
-/// What the kernel appends to the path of a file that was deleted.
-const DELETED: &str = " (deleted)";
 
 /// The file that a module was loaded from, and when it was last changed.
 pub(super) struct OwnFile {
@@ -56,11 +52,6 @@ pub(super) fn own_file(module: &Module) -> Result<OwnFile, String> {
     Ok(OwnFile { mapped, modified })
 }
 
-/// The path of a module's file, where it is or was.
-pub(super) fn path_of(module: &Module) -> &Path {
-    Path::new(module.path.strip_suffix(DELETED).unwrap_or(&module.path))
-}
-
 /// Maps a file for reading.
 pub(super) fn map(path: &Path) -> io::Result<MappedBytes> {
     MappedBytes::file(&open_regular(path)?)
@@ -74,28 +65,14 @@ fn open_regular(path: &Path) -> io::Result<File> {
 
 /// The separate debug file of a module, if it has one. `file` is the module's own.
 pub(super) fn separate_file(module: &Module, file: &Elf<'_>) -> Option<(PathBuf, MappedBytes)> {
-    let by_build_id = module.build_id.as_ref().and_then(|id| {
-        let (head, tail) = id.split_at_checked(2)?;
-        Some(PathBuf::from(format!("{DEBUG_DIRECTORY}/.build-id/{head}/{tail}.debug")))
-    });
-    let linked =
-        file.gnu_debuglink().ok().flatten().map(|(name, _)| String::from_utf8_lossy(name).into_owned());
-    let by_link = linked.into_iter().flat_map(|name| debuglink_paths(path_of(module), &name));
-    by_build_id.into_iter().chain(by_link).find_map(|path| {
+    let link = file.gnu_debuglink().ok().flatten().map(|(name, _)| name);
+    debug_paths::separate(module, link).into_iter().find_map(|path| {
         let mapped = map(&path).ok()?;
         // Checking the checksum of a debuglink would mean to read the whole file; comparing
         // build-ids answers the same question at once.
         let same = module.build_id.is_some() && build_id(&mapped) == module.build_id;
         same.then_some((path, mapped))
     })
-}
-
-/// The paths at which to look for a debuglink's file, as gdb does.
-fn debuglink_paths(module: &Path, name: &str) -> Vec<PathBuf> {
-    // By its definition it is a file name without directories. A path could lead anywhere.
-    let Some(directory) = module.parent().filter(|_| !name.contains('/')) else { return Vec::new() };
-    let global = Path::new(DEBUG_DIRECTORY).join(directory.strip_prefix("/").unwrap_or(directory));
-    vec![directory.join(name), directory.join(".debug").join(name), global.join(name)]
 }
 
 /// The supplementary file that a debug file refers to, in which `dwz` puts what several files have
@@ -130,18 +107,6 @@ pub(super) fn gdb_index<'a>(file: &Elf<'a>) -> &'a [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_debuglink_is_looked_for_where_gdb_does() {
-        let paths = debuglink_paths(Path::new("/usr/lib/libshop.so"), "libshop.debug");
-        let expected = [
-            "/usr/lib/libshop.debug",
-            "/usr/lib/.debug/libshop.debug",
-            "/usr/lib/debug/usr/lib/libshop.debug",
-        ];
-        assert_eq!(paths, expected.map(PathBuf::from));
-        assert!(debuglink_paths(Path::new("/usr/lib/libshop.so"), "/dev/zero").is_empty());
-    }
 
     #[test]
     fn this_test_has_debug_information_in_its_own_file() {

@@ -1,5 +1,7 @@
 //! Linux on `x86_64` and `aarch64`. It takes no lock that application code can hold.
 
+pub(crate) mod compressed;
+pub(crate) mod debug_paths;
 pub(crate) mod descriptor_table;
 pub(crate) mod linked;
 pub(crate) mod map_query;
