@@ -264,6 +264,7 @@ proptest! {
             prop_oneof![
                 4 => (0..8_u64, 1..FUNCTION).prop_map(|(function, offset)| CODE + FUNCTION * function + offset),
                 1 => 0..0x5000_u64,
+                1 => ENTRY - 2..ENTRY + 80,
                 1 => any::<u64>(),
             ],
             0..40,
@@ -285,13 +286,11 @@ proptest! {
         let (mut expected, mut is_whole, mut place) = (vec![start], false, 0);
         let mut lookup = start;
         loop {
-            match function(lookup) {
-                Some(5) | None => break,
-                Some(6) => {
-                    is_whole = true;
-                    break;
-                }
-                Some(_) => {}
+            // What begins at the image's entry point has no caller either.
+            let from_entry = lookup.wrapping_sub(image.base() + ENTRY);
+            is_whole = function(lookup) == Some(6) || (1..64).contains(&from_entry);
+            if is_whole || function(lookup).is_none_or(|function| function == 5) {
+                break;
             }
             let Some(&caller) = words.get(place + 1) else { break };
             if caller == 0 {
