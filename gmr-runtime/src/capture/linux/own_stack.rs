@@ -383,8 +383,10 @@ impl Words for OwnStack<'_> {
         // SAFETY: the word lies between the stack pointer and the root, and in this look the kernel
         // could read every page in between (`can_be_read`). They stay readable: both ends are on
         // stacks that this thread is running on, and those are not unmapped while it does. If the
-        // ends are on two stacks, no page between them was unmapped when it was verified, as the
-        // guard page between two stacks is.
+        // ends are on two stacks, there is a guard page between them, which cannot be read, so that
+        // this is refused. That leaves two stacks which both have none, such as two coroutines' on
+        // the heap, at most `LIMIT` apart: what is between them must stay mapped during the look,
+        // as what an allocator has in small pieces does.
         unsafe { imp::load(address) }
     }
 }
