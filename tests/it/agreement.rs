@@ -31,6 +31,13 @@ fn of_a_program_whose_panics_abort() {
     compare(&program_of("aborting", "crossroads").expect("it needs no tool")).expect_enough();
 }
 
+#[test]
+fn of_a_static_program_with_musl() {
+    if let Some(path) = program_of("musl", "crossroads") {
+        compare(&path).expect_enough();
+    }
+}
+
 /// Writes what it finds to a file, for the table.
 #[test]
 #[ignore = "`cargo xtask agreement` names a build and runs this"]

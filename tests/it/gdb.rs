@@ -66,7 +66,9 @@ pub(crate) fn backtraces(pid: u32) -> Option<BTreeMap<u64, Vec<Frame>>> {
     let mut current = None;
     for line in text.lines() {
         if line.starts_with("Thread ") {
-            current = line.split("(LWP ").nth(1).and_then(|rest| rest.split(')').next()?.parse::<u64>().ok());
+            // `(Thread 0x… (LWP 5))`; without libthread_db, for a static program, `(LWP 5 "name")`.
+            let rest = line.split("(LWP ").nth(1).and_then(|rest| rest.split([')', ' ']).next());
+            current = rest.and_then(|tid| tid.parse::<u64>().ok());
         } else if let (Some(tid), Some(frame)) = (current, frame(line)) {
             threads.entry(tid).or_insert_with(Vec::new).push(frame);
         }

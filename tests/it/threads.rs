@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use crate::builds::program_of;
 use crate::program::{Program, program, wait_until};
 use crate::report::{Report, Thread};
 use crate::text::Text;
@@ -37,6 +38,14 @@ fn settled(program: &mut Program) -> Report {
 #[test]
 fn each_thread_is_found_in_its_own_function() {
     each_is_in_its_own_function(&settled(&mut Program::start(program!("stations"))));
+}
+
+#[test]
+fn each_thread_of_a_static_program_with_musl_is_found_too() {
+    let Some(path) = program_of("musl", "stations") else { return };
+    let report = settled(&mut Program::start(path));
+    each_is_in_its_own_function(&report);
+    the_deep_one_is_whole(&report);
 }
 
 fn each_is_in_its_own_function(report: &Report) {

@@ -9,6 +9,7 @@ use crate::msrv;
 use crate::package::{self, Uncommitted};
 use crate::programs;
 use crate::steps::Steps;
+use crate::targets::Target;
 use crate::tools::{self, Tool};
 
 /// Runs all steps, after installing the tools that are missing if `install` is set.
@@ -47,6 +48,7 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     })?;
     // The tests build them, too, and find them built.
     steps.run("programs whose panics abort", || programs::run("aborting"))?;
+    with(Tool::Target(Target::Musl), &missing, steps, "programs for musl", || programs::run("musl"))?;
     steps.run("tests", || {
         let python = tools::python().display().to_string();
         let variables = [("GMR_TEST_PYTHON", python.as_str())];

@@ -38,7 +38,8 @@ enum Source {
 
 impl Tool {
     /// What `cargo xtask test` uses.
-    pub(crate) const FOR_TESTS: [Tool; 5] = [Tool::Browser, Tool::Gdb, Tool::Python, Tool::Deny, Tool::Hack];
+    pub(crate) const FOR_TESTS: [Tool; 6] =
+        [Tool::Browser, Tool::Gdb, Tool::Python, Tool::Deny, Tool::Hack, Tool::Target(Target::Musl)];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
