@@ -17,6 +17,7 @@ mod steps;
 mod targets;
 mod test;
 mod tools;
+mod units;
 
 use std::env;
 use std::process::ExitCode;
@@ -28,8 +29,8 @@ use tools::Tool;
 const USAGE: &str = "usage: cargo xtask <task>
 
   setup          Install the tools that the tests use: Chromium, gdb, Python modules,
-                 cargo-deny, cargo-hack, and the musl target. Tools that are already installed
-                 are kept.
+                 cargo-deny, cargo-hack, and a compiler for musl. Tools that are already
+                 installed are kept.
       --fuzz     Install cargo-fuzz as well.
       --release  Install cargo-semver-checks as well.
       --target TRIPLE
@@ -101,6 +102,7 @@ fn setup(options: &[&str]) -> Result<(), String> {
     }
     if !named {
         wanted.extend(Tool::FOR_TESTS);
+        wanted.extend(tools::TARGETS.map(Tool::Target));
     }
     let missing = tools::provide(&wanted, true);
     if !missing.is_empty() {

@@ -1,6 +1,8 @@
 //! `cargo xtask test`: all checks that must pass before a change lands, cheapest first, so that
 //! most mistakes show within seconds.
 
+use std::thread;
+
 use serde_json::Value;
 
 use crate::cargo::{cargo, with_cfg};
@@ -11,6 +13,7 @@ use crate::programs;
 use crate::steps::Steps;
 use crate::targets::Target;
 use crate::tools::{self, Tool};
+use crate::units;
 
 /// Runs all steps, after installing the tools that are missing if `install` is set.
 pub(crate) fn run(install: bool) -> Result<(), String> {
@@ -21,7 +24,9 @@ pub(crate) fn run(install: bool) -> Result<(), String> {
 }
 
 fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
-    let missing = steps.run("setup", || setup(install))?;
+    let missing = steps.run("setup", || setup(&Tool::FOR_TESTS, install))?;
+    // Most of it is waiting for downloads, while the next steps compile.
+    let targets = thread::spawn(move || setup(&tools::TARGETS.map(Tool::Target), install));
     steps.run("formatting", || cargo(&["fmt", "--all", "--check"], &[]))?;
     with(Tool::Deny, &missing, steps, "licences and sources", || {
         // Advisories need a database from the network, and a result can change from one day to the
@@ -48,7 +53,10 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     })?;
     // The tests build them, too, and find them built.
     steps.run("programs whose panics abort", || programs::run("aborting"))?;
-    with(Tool::Target(Target::Musl), &missing, steps, "programs for musl", || programs::run("musl"))?;
+    let missing_targets = steps.run("targets", || {
+        targets.join().unwrap_or_else(|_| Err("setting up the targets panicked".to_owned()))
+    })?;
+    with(Tool::Target(Target::Musl), &missing_targets, steps, "programs for musl", || programs::run("musl"))?;
     steps.run("tests", || {
         let python = tools::python().display().to_string();
         let variables = [("GMR_TEST_PYTHON", python.as_str())];
@@ -57,13 +65,17 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         cargo(&["test", "--tests"], if is_there { &variables } else { &[] })
     })?;
     steps.run("documentation tests", || cargo(&["test", "--doc"], &[]))?;
+    for target in tools::TARGETS {
+        let name = format!("unit tests for {}", target.triple());
+        with(Tool::Target(target), &missing_targets, steps, &name, || units::test(target))?;
+    }
     steps.run("packages", || package::check(Uncommitted::Allowed))
 }
 
 /// The tools that are missing. In CI, none may be missing: a check that is skipped there is never
 /// run.
-fn setup(install: bool) -> Result<Vec<Tool>, String> {
-    let missing = tools::provide(&Tool::FOR_TESTS, install);
+fn setup(tools: &[Tool], install: bool) -> Result<Vec<Tool>, String> {
+    let missing = tools::provide(tools, install);
     if missing.is_empty() || !tools::is_ci() {
         return Ok(missing);
     }
