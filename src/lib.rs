@@ -229,9 +229,9 @@
 //!
 //! # Platforms
 //!
-//! Linux on `x86_64` and `aarch64`. Every change is tested on `x86_64` with glibc. Programs
-//! with musl, and the tests on `aarch64` (in an emulator), are run by hand. On other platforms gmr
-//! compiles, and the report says what it can't show.
+//! Linux on `x86_64`, with glibc or musl, and on `aarch64`. Every change is tested on `x86_64` with
+//! both; with musl, the programs are static. The tests for `aarch64` are run by hand, in an emulator.
+//! On other platforms gmr compiles, and the report says what it can't show.
 
 // The facade: documentation, re-exports by name, and `__private`. It contains no logic.
 
