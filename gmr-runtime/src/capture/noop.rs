@@ -18,7 +18,7 @@ pub(crate) fn signal() -> Option<i32> {
 }
 
 /// A trace without frames for each thread, with the reason.
-pub(crate) fn trace_all(threads: &[Box<ThreadInfo>], modules: &Modules) -> Vec<Trace> {
+pub(crate) fn trace_all(threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
     threads.iter().map(|thread| trace(thread, modules)).collect()
 }
 

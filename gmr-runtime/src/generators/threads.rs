@@ -21,26 +21,23 @@ pub(super) fn generate() -> Output {
     }
 }
 
-#[allow(clippy::vec_box, reason = "as they are listed")]
-fn describe(threads: Vec<Box<ThreadInfo>>, own: &[(u32, &'static str)]) -> Output {
+fn describe(listed: threads::List, own: &[(u32, &'static str)]) -> Output {
     let pid = std::process::id();
-    let with_role = |mut thread: Box<ThreadInfo>| {
-        let role = role(&thread, pid, own);
-        if let Some((_, name)) = own.iter().find(|(tid, _)| *tid == thread.tid) {
-            // While one runs a section, the kernel has the program's name for it.
-            (*name).clone_into(&mut thread.name);
-        }
-        (role, thread)
-    };
-    let mut threads: Vec<(Role, Box<ThreadInfo>)> = threads.into_iter().map(with_role).collect();
-    threads.sort_by_key(|(role, thread)| (rank(*role), thread.tid));
-    let (roles, threads): (Vec<Role>, Vec<Box<ThreadInfo>>) = threads.into_iter().unzip();
     let modules = Modules::load();
-    let traces = capture::trace_all(&threads, &modules);
+    let traces = capture::trace_all(&listed, &modules);
     let coverage = coverage(&traces);
     let Symbolized { stacks, frames, notes } = symbols::symbolize(&traces, &modules, symbols::DEADLINE);
-    let described = roles.into_iter().zip(threads).zip(stacks);
-    let threads = described.map(|((role, info), stack)| thread(role, *info, stack)).collect();
+    let described = listed.into_iter().zip(stacks).map(|(mut info, stack)| {
+        let role = role(&info, pid, own);
+        if let Some((_, name)) = own.iter().find(|(tid, _)| *tid == info.tid) {
+            // While one runs a section, the kernel has the program's name for it.
+            (*name).clone_into(&mut info.name);
+        }
+        thread(role, info, stack)
+    });
+    let mut threads: Vec<Thread> = described.collect();
+    // The keys are cached, so that the threads, which are large, are not moved often.
+    threads.sort_by_cached_key(|thread| (rank(thread.role), thread.tid));
     Output { content: Content::Threads(Threads { threads, notes, coverage }), frames }
 }
 

@@ -19,7 +19,7 @@ mod noop;
 )))]
 use noop as platform;
 
-pub(crate) use platform::{Rest, info, list};
+pub(crate) use platform::{List, Rest, info, list};
 
 /// One thread as the kernel describes it, before its stack is captured.
 #[derive(Debug, Clone, Default)]

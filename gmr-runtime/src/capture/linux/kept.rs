@@ -100,7 +100,9 @@ impl Kept {
         }
         kept.sort_unstable_by_key(|stack| stack.tid);
         traces.shrink_to_fit();
-        Self { traces, stacks: MappedList::new(kept.len(), kept.into_iter()), ..self }
+        // Without memory for them, they are read again.
+        let stacks = MappedList::new(kept.len(), kept.into_iter()).unwrap_or(MappedList::empty());
+        Self { traces, stacks, ..self }
     }
 }
 

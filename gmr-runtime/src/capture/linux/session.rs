@@ -5,7 +5,6 @@
 //! that it uses, and waiting for other threads by deadlines. A thread that runs and cannot be
 //! signalled, or does not answer, gets a reason instead of a stack.
 
-use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -46,7 +45,7 @@ static CAPTURING: TimedMutex = TimedMutex::new();
 
 /// The stacks of all threads of this process, in the same order. The stack of a thread that has not
 /// run since the last call is the one from that call.
-pub(crate) fn trace_all(threads: &[Box<ThreadInfo>], modules: &Modules) -> Vec<Trace> {
+pub(crate) fn trace_all(threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace> {
     match Session::begin() {
         Ok(session) => {
             let kept = Kept::take(modules);
@@ -154,7 +153,7 @@ impl Session {
     /// The stacks of these threads, and the moment at which each of them was read, if at rest.
     fn run(
         &self,
-        threads: &[impl Borrow<ThreadInfo>],
+        threads: &[ThreadInfo],
         modules: &Modules,
         kept: Option<&Kept>,
     ) -> (Vec<Trace>, Vec<Option<Rest>>) {
@@ -162,7 +161,7 @@ impl Session {
         let mut rests = vec![None; threads.len()];
         let (mut blocked, mut left) = (Vec::new(), Vec::new());
         let (mut open, mut skipped) = (Vec::new(), Vec::new());
-        for (index, thread) in threads.iter().map(Borrow::borrow).enumerate() {
+        for (index, thread) in threads.iter().enumerate() {
             match &thread.access {
                 Access::AtRest(rest) => match kept.and_then(|kept| kept.get(thread.tid, rest)) {
                     Some(trace) => {
@@ -189,7 +188,7 @@ impl Session {
                 }
                 Outcome::Open(certain) => {
                     traces[index] = certain.unwrap_or_default();
-                    left.push((index, threads[index].borrow().tid));
+                    left.push((index, threads[index].tid));
                 }
             }
         }
@@ -420,8 +419,8 @@ mod tests {
             let until = Instant::now() + Duration::from_mins(2);
             // Nothing panics before the threads are told to end: the scope waits for them.
             while compared < COMPARED && different.is_empty() && Instant::now() < until {
-                let mut threads = threads::list(signals::capture_signal()).unwrap();
-                threads.retain(|thread| tids.contains(&thread.tid));
+                let all = threads::list(signals::capture_signal()).unwrap().into_iter();
+                let mut threads: Vec<ThreadInfo> = all.filter(|thread| tids.contains(&thread.tid)).collect();
                 let (at_rest, rests) = Session::begin().unwrap().run(&threads, &modules, None);
                 for thread in &mut threads {
                     thread.access = Access::BySignal;

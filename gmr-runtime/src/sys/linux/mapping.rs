@@ -130,8 +130,9 @@ impl DerefMut for MappedBuffer {
     }
 }
 
-/// A list of plain values in memory of its own, for what outlives a report: in the program's
-/// allocator it would keep the freed memory around it from being returned to the kernel.
+/// A list of values in memory of its own: for what outlives a report, and for large lists of a
+/// report. The program's allocator would keep it, or the freed memory around it, from being returned
+/// to the kernel.
 #[derive(Debug)]
 pub(crate) struct MappedList<T> {
     mapping: Option<Mapping>,
@@ -139,44 +140,113 @@ pub(crate) struct MappedList<T> {
     values: PhantomData<T>,
 }
 
-impl<T: Copy> MappedList<T> {
+impl<T> MappedList<T> {
     /// The empty list.
     pub(crate) const fn empty() -> Self {
         Self { mapping: None, length: 0, values: PhantomData }
     }
 
-    /// The first `capacity` of these values, or none if there is no memory.
-    pub(crate) fn new(capacity: usize, values: impl Iterator<Item = T>) -> Self {
-        const { assert!(align_of::<T>() <= 4096, "the smallest page") };
-        let bytes = capacity.checked_mul(size_of::<T>());
-        let Some(mapping) = bytes.and_then(|bytes| Mapping::reserve(bytes).ok()) else {
-            return Self::empty();
-        };
-        let base: *mut T = mapping.base.cast();
-        let mut length = 0;
+    /// The first `capacity` of these values.
+    ///
+    /// # Errors
+    /// If there is no memory. Then no value is taken.
+    pub(crate) fn new(capacity: usize, values: impl Iterator<Item = T>) -> io::Result<Self> {
+        const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0, "aligned as the smallest page") };
+        let mut list = Self::empty();
+        if capacity == 0 {
+            return Ok(list);
+        }
+        let bytes = capacity.checked_mul(size_of::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
+        list.mapping = Some(Mapping::reserve(bytes)?);
+        let base = list.base();
         for value in values.take(capacity) {
             // SAFETY: the mapping has room for `capacity` values, and `length` is below that. It
-            // begins with a page, so it is aligned. No other pointer to it exists.
-            unsafe { base.add(length).write(value) };
-            length += 1;
+            // begins with a page, so it is aligned. No reference to it exists: the list is not
+            // handed out before the loop has ended.
+            unsafe { base.add(list.length).write(value) };
+            list.length += 1;
         }
-        Self { mapping: Some(mapping), length, values: PhantomData }
+        Ok(list)
+    }
+
+    /// Where the values are; dangling, but aligned, without a mapping.
+    fn base(&self) -> *mut T {
+        self.mapping.as_ref().map_or(std::ptr::dangling_mut(), |mapping| mapping.base().cast())
     }
 }
 
-impl<T: Copy> Deref for MappedList<T> {
+impl<T> Deref for MappedList<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        let Some(mapping) = &self.mapping else { return &[] };
-        // SAFETY: the first `length` values were written in `new`, and nothing writes to the
-        // mapping after that. It lives as long as the borrow.
-        unsafe { std::slice::from_raw_parts(mapping.base.cast(), self.length) }
+        // SAFETY: the first `length` values of the mapping are initialised; without a mapping, it is
+        // 0. The mapping lives as long as the borrow, and is written through `deref_mut` alone, which
+        // borrows the list exclusively.
+        unsafe { std::slice::from_raw_parts(self.base(), self.length) }
+    }
+}
+
+impl<T> DerefMut for MappedList<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `deref`, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.base(), self.length) }
+    }
+}
+
+impl<T> Drop for MappedList<T> {
+    fn drop(&mut self) {
+        let values = &raw mut **self;
+        // SAFETY: these are the values that have not been moved out, and the list is not used after
+        // this. The mapping is unmapped after it, as a field.
+        unsafe { values.drop_in_place() };
+    }
+}
+
+impl<T> IntoIterator for MappedList<T> {
+    type Item = T;
+    type IntoIter = MappedValues<T>;
+
+    fn into_iter(mut self) -> MappedValues<T> {
+        // From here on, the iterator owns the values, and the list only their memory.
+        let end = std::mem::take(&mut self.length);
+        MappedValues { list: self, next: 0, end }
+    }
+}
+
+/// The values of a list, moved out one by one.
+#[derive(Debug)]
+pub(crate) struct MappedValues<T> {
+    list: MappedList<T>,
+    next: usize,
+    end: usize,
+}
+
+impl<T> Iterator for MappedValues<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        if self.next == self.end {
+            return None;
+        }
+        let index = self.next;
+        self.next += 1;
+        // SAFETY: the values from `next` to `end` are initialised and belong to this iterator, which
+        // has just given up this one.
+        Some(unsafe { self.list.base().add(index).read() })
+    }
+}
+
+impl<T> Drop for MappedValues<T> {
+    fn drop(&mut self) {
+        self.for_each(drop);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -211,13 +281,38 @@ mod tests {
 
     #[test]
     fn a_list_has_its_values_up_to_its_capacity() {
-        let list = MappedList::new(1000, (0..).map(|number: u64| (number, 'x')));
+        let list = MappedList::new(1000, (0..).map(|number: u64| (number, 'x'))).unwrap();
         assert_eq!(list.len(), 1000);
         assert!(list.iter().zip(0..).all(|(value, number)| *value == (number, 'x')));
-        assert_eq!(MappedList::new(3, [7_u8].into_iter())[..], [7]);
-        assert!(MappedList::new(0, [7_u8].into_iter()).is_empty());
-        assert!(MappedList::new(usize::MAX, [7_u64].into_iter()).is_empty());
+        assert_eq!(MappedList::new(3, [7_u8].into_iter()).unwrap()[..], [7]);
+        assert!(MappedList::new(0, [7_u8].into_iter()).unwrap().is_empty());
+        assert!(MappedList::new(usize::MAX, [7_u64].into_iter()).is_err());
         assert!(MappedList::<u8>::empty().is_empty());
+        assert_eq!(MappedList::<String>::empty().into_iter().next(), None);
+    }
+
+    #[test]
+    fn each_value_of_a_list_is_dropped_once() {
+        let value = Arc::new(());
+        let of =
+            |length: usize| MappedList::new(length, std::iter::repeat_with(|| Arc::clone(&value))).unwrap();
+        let mut list = of(5);
+        list[4] = Arc::new(());
+        assert_eq!(Arc::strong_count(&value), 5);
+        drop(list);
+        assert_eq!(Arc::strong_count(&value), 1);
+
+        let mut values = of(5).into_iter();
+        let first = values.next();
+        assert_eq!(Arc::strong_count(&value), 6);
+        drop(values);
+        assert_eq!(Arc::strong_count(&value), 2);
+        drop(first);
+
+        // A panic in the middle of it.
+        let failing = (0..5).map(|number| if number == 3 { panic!("expected") } else { Arc::clone(&value) });
+        assert!(std::panic::catch_unwind(AssertUnwindSafe(|| MappedList::new(5, failing))).is_err());
+        assert_eq!(Arc::strong_count(&value), 1);
     }
 
     #[test]

@@ -18,41 +18,48 @@ use crate::sys::procfs::{self, Directory, Stat, Status};
 use crate::sys::thread_ids;
 use crate::threads::{Access, ThreadInfo};
 
-/// All threads. A thread that exits while it is being read is left out. `capture_signal` is the
-/// signal that stacks are captured with.
-///
-/// Each is boxed, and they are read into short lists: once the C library's allocator has freed a
-/// large piece of memory, it keeps more of what is freed later.
-#[allow(clippy::vec_box, reason = "see above")]
-pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<Vec<Box<ThreadInfo>>> {
+/// Threads, in memory of their own: a process can have thousands.
+pub(crate) type List = MappedList<ThreadInfo>;
+
+/// All threads, in ascending order of their ids. A thread that exits while it is being read is left
+/// out. `capture_signal` is the signal that stacks are captured with.
+pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<List> {
     let ids = thread_ids::list()?;
     let known = Known::take();
     let boot = boot();
     let read = parallel::divide(&ids, |chunks| {
         let mut reader = Reader::new(boot, capture_signal)?;
-        let mut read = |chunk: &[(u32, u64)]| -> Vec<Read> {
-            chunk.iter().filter_map(|&id| reader.read(id, find(&known, id.0))).collect()
-        };
-        io::Result::Ok(chunks.map(&mut read).collect::<Vec<_>>())
+        let threads = chunks.flatten().filter_map(|&id| reader.read(id, find(&known, id.0)));
+        MappedList::new(ids.len(), threads)
     });
-    let mut parts = Vec::with_capacity(ids.len());
-    for of_worker in read {
-        parts.extend(of_worker?);
-    }
-    parts.sort_unstable_by_key(|part| part.first().map(|(thread, _)| thread.tid));
-    let mut threads = Vec::with_capacity(ids.len());
     let mut kept = Vec::with_capacity(ids.len());
-    for (thread, known) in parts.into_iter().flatten() {
-        threads.push(thread);
+    let merged = merged(read.into_iter().collect::<io::Result<_>>()?).map(|(thread, known)| {
         kept.extend(known);
-    }
-    Known::keep(MappedList::new(kept.len().min(MAX_KNOWN), kept.into_iter()));
+        thread
+    });
+    let mut threads = MappedList::new(ids.len(), merged)?;
+    // Without memory for it, everything is read again.
+    let kept = MappedList::new(kept.len().min(MAX_KNOWN), kept.into_iter());
+    Known::keep(kept.unwrap_or(MappedList::empty()));
     objects::describe(&mut threads);
     Ok(threads)
 }
 
 /// A thread, and what to keep of it.
-type Read = (Box<ThreadInfo>, Option<Known>);
+type Read = (ThreadInfo, Option<Known>);
+
+/// What several workers have read, in the order of the threads' ids: each has taken its threads in
+/// this order.
+fn merged(of_workers: Vec<MappedList<Read>>) -> impl Iterator<Item = Read> {
+    let mut of_workers: Vec<_> = of_workers.into_iter().map(|read| read.into_iter().peekable()).collect();
+    std::iter::from_fn(move || {
+        let heads = of_workers.iter_mut().filter_map(|read| {
+            let (thread, _) = read.peek()?;
+            Some((thread.tid, read))
+        });
+        heads.min_by_key(|(tid, _)| *tid)?.1.next()
+    })
+}
 
 /// What was read of a thread at a moment at which it did not run.
 #[derive(Clone, Copy)]
@@ -141,7 +148,7 @@ fn boot() -> Option<SystemTime> {
 /// One thread. Fields that cannot be read are missing.
 pub(crate) fn info(tid: u32, capture_signal: Option<i32>) -> ThreadInfo {
     let read = Reader::new(boot(), capture_signal).ok().and_then(|mut reader| reader.read((tid, 0), None));
-    read.map_or_else(|| ThreadInfo { tid, ..ThreadInfo::default() }, |(info, _)| *info)
+    read.map_or_else(|| ThreadInfo { tid, ..ThreadInfo::default() }, |(info, _)| info)
 }
 
 /// Why the capture signal must not be sent to a thread; `None` if it may be.
@@ -176,14 +183,14 @@ impl Reader {
         if let Some(rest) = at_rest
             && let Some(known) = known.filter(|known| known.moment == rest.moment())
         {
-            return Some((Box::new(self.unchanged(rest, known)), Some(*known)));
+            return Some((self.unchanged(rest, known), Some(*known)));
         }
         let stat = match Stat::of_thread(self.directory(), tid) {
             Ok(stat) => stat,
             Err(error) if has_ended(&error) => return None,
             // The thread exists but cannot be read (no free descriptor, for example): it stays
             // listed.
-            Err(_) => return Some((Box::new(ThreadInfo { tid, ..ThreadInfo::default() }), None)),
+            Err(_) => return Some((ThreadInfo { tid, ..ThreadInfo::default() }, None)),
         };
         // A running thread is not waiting: the calling thread is in the `read` of this very file.
         let is_running = stat.state == 'R' || tid == current_tid();
@@ -199,7 +206,7 @@ impl Reader {
         };
         let known = at_rest.zip(Name::new(&stat.name));
         thread.name = stat.name;
-        Some((Box::new(thread), known.map(|(rest, name)| Known { tid, moment: rest.moment(), facts, name })))
+        Some((thread, known.map(|(rest, name)| Known { tid, moment: rest.moment(), facts, name })))
     }
 
     /// A thread that has not run since it was read. Its scheduling policy is read again: an
@@ -302,7 +309,7 @@ mod tests {
     const CAPTURE_SIGNAL: i32 = 40;
 
     /// Lists threads until this one waits as the test expects.
-    fn waiting_for(tid: u32, expected: impl Fn(&crate::model::Waiting) -> bool) -> Box<ThreadInfo> {
+    fn waiting_for(tid: u32, expected: impl Fn(&crate::model::Waiting) -> bool) -> ThreadInfo {
         loop {
             let threads = list(Some(CAPTURE_SIGNAL)).unwrap();
             let thread = threads.into_iter().find(|thread| thread.tid == tid).unwrap();

@@ -19,7 +19,7 @@ pub(crate) fn call_name(number: i64) -> Option<&'static str> {
     syscall_names::name(number)
 }
 
-pub(crate) use list::{info, list, skip_reason};
+pub(crate) use list::{List, info, list, skip_reason};
 #[cfg(test)]
 pub(crate) use rest::parse as rest_of_line;
 pub(crate) use rest::{Moment, Observer, Rest};

@@ -9,7 +9,7 @@ use crate::sys::thread_ids;
 use crate::threads::ThreadInfo;
 
 /// Completes what each thread waits for.
-pub(super) fn describe(threads: &mut [Box<ThreadInfo>]) {
+pub(super) fn describe(threads: &mut [ThreadInfo]) {
     count_others(threads);
     name_owners(threads);
     let descriptors = waiting(threads).flat_map(descriptors_of).collect();
@@ -27,7 +27,7 @@ pub(super) fn describe(threads: &mut [Box<ThreadInfo>]) {
     }
 }
 
-fn waiting(threads: &[Box<ThreadInfo>]) -> impl Iterator<Item = &Waiting> {
+fn waiting(threads: &[ThreadInfo]) -> impl Iterator<Item = &Waiting> {
     threads.iter().filter_map(|thread| thread.waiting.as_ref())
 }
 
@@ -41,7 +41,7 @@ fn futexes_of(waiting: &Waiting) -> impl Iterator<Item = u64> {
 }
 
 /// Sets, for each thread that waits on futexes, how many others wait on the same ones.
-fn count_others(threads: &mut [Box<ThreadInfo>]) {
+fn count_others(threads: &mut [ThreadInfo]) {
     let mut waiters: Vec<(u64, u32)> = Vec::with_capacity(threads.len());
     for thread in &*threads {
         waiters.extend(thread.waiting.iter().flat_map(futexes_of).map(|futex| (futex, thread.tid)));
@@ -67,7 +67,7 @@ fn count_others(threads: &mut [Box<ThreadInfo>]) {
 }
 
 /// Names the threads that hold locks.
-fn name_owners(threads: &mut [Box<ThreadInfo>]) {
+fn name_owners(threads: &mut [ThreadInfo]) {
     let owner = |waiting: &Waiting| Some(waiting.futex_owner.as_ref()?.tid);
     let owners: HashSet<u32> = waiting(threads).filter_map(owner).collect();
     if owners.is_empty() {

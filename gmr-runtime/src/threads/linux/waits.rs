@@ -201,7 +201,7 @@ mod tests {
 
         let children = Some(Children::One { pid: 1, name: None });
         let waiting = Waiting { call: "wait".into(), children: children.clone(), ..Waiting::default() };
-        let mut threads = [Box::new(ThreadInfo { waiting: Some(waiting), ..ThreadInfo::default() })];
+        let mut threads = [ThreadInfo { waiting: Some(waiting), ..ThreadInfo::default() }];
         objects::describe(&mut threads);
         assert_eq!(threads[0].waiting.as_ref().unwrap().children, children);
     }

@@ -9,9 +9,11 @@ mod rest;
 
 pub(crate) use rest::Rest;
 
+/// Threads.
+pub(crate) type List = Vec<ThreadInfo>;
+
 /// Always an error: threads can be listed on Linux only.
-#[allow(clippy::vec_box, reason = "as on Linux")]
-pub(crate) fn list(_capture_signal: Option<i32>) -> io::Result<Vec<Box<ThreadInfo>>> {
+pub(crate) fn list(_capture_signal: Option<i32>) -> io::Result<List> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "threads can be listed on Linux (x86_64, aarch64) only"))
 }
 
