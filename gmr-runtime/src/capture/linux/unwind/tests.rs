@@ -283,8 +283,8 @@ proptest! {
             Some(offset / FUNCTION).filter(|function| *function < 7)
         };
         let is_image = |address: u64| (image.base()..image.base() + image.memory.len() as u64).contains(&address);
-        let (mut expected, mut is_whole, mut place) = (vec![start], false, 0);
-        let mut lookup = start;
+        let (mut expected, mut place, mut lookup) = (vec![start], 0, start);
+        let mut is_whole;
         loop {
             // What begins at the image's entry point has no caller either.
             let from_entry = lookup.wrapping_sub(image.base() + ENTRY);
