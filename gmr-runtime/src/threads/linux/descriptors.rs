@@ -8,14 +8,18 @@ use crate::mask;
 use crate::sys::procfs::Directory;
 use crate::sys::{proc, thread_ids};
 
-/// What each of these descriptors refers to, in the table of the calling thread: the main thread
-/// may have ended. Closed descriptors are missing.
-pub(super) fn targets(tid: u32, descriptors: HashSet<i32>) -> HashMap<i32, String> {
+/// A descriptor of a thread: its number in the thread's table. Threads share one, but each can have
+/// its own.
+type OfThread = (u32, i32);
+
+/// What each of these descriptors refers to. Closed ones are missing.
+pub(super) fn targets(descriptors: HashSet<OfThread>) -> HashMap<OfThread, String> {
     let mut targets = HashMap::with_capacity(descriptors.len());
     let mut inodes = HashMap::new();
-    let Ok(mut directory) = Directory::open(&of_thread(tid, "fd")) else { return targets };
+    let Ok(mut directory) = Directory::open("self/task") else { return targets };
+    let path = |(tid, descriptor): OfThread| format!("{}/fd/{descriptor}", thread_ids::outer(tid));
     for descriptor in descriptors {
-        let Ok(link) = directory.link(&descriptor.to_string()) else { continue };
+        let Ok(link) = directory.link(&path(descriptor)) else { continue };
         inodes.extend(inode(&link).map(|inode| (descriptor, inode)));
         // The name of a pipe is its number.
         let shown = if link.starts_with("pipe:[") { link } else { mask::text(&link).into_owned().into() };
@@ -25,16 +29,16 @@ pub(super) fn targets(tid: u32, descriptors: HashSet<i32>) -> HashMap<i32, Strin
     for (descriptor, inode) in inodes {
         let listed = sockets.get(&inode);
         let by_descriptor = match listed {
-            None => sockets::protocol(&of_thread(tid, &format!("fd/{descriptor}")))
+            None => sockets::protocol(&format!("self/task/{}", path(descriptor)))
                 .map(|protocol| format!("{protocol} socket [{inode}]")),
             Some(socket) if socket.starts_with(sockets::UNNAMED) => {
-                sockets::peer(descriptor).map(|peer| format!("{socket} -> {peer}"))
+                sockets::peer(descriptor.1, inode).map(|peer| format!("{socket} -> {peer}"))
             }
             Some(_) => None,
         };
         // The descriptor's number may have been used again meanwhile.
         let is_same = |_: &String| {
-            directory.link(&descriptor.to_string()).is_ok_and(|link| self::inode(&link) == Some(inode))
+            directory.link(&path(descriptor)).is_ok_and(|link| self::inode(&link) == Some(inode))
         };
         let socket = by_descriptor.filter(is_same).or_else(|| listed.cloned());
         targets.extend(socket.map(|socket| (descriptor, socket)));
@@ -69,13 +73,19 @@ mod tests {
     use super::*;
     use crate::sys::current_tid;
 
+    /// What descriptors of the calling thread refer to.
+    fn targets<const N: usize>(descriptors: [i32; N]) -> HashMap<i32, String> {
+        let all = super::targets(descriptors.map(|descriptor| (current_tid(), descriptor)).into());
+        all.into_iter().map(|((_, descriptor), target)| (descriptor, target)).collect()
+    }
+
     #[test]
     fn both_ends_of_a_connection_are_named() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let own = stream.local_addr().unwrap().port();
-        let targets = targets(current_tid(), [stream.as_raw_fd(), listener.as_raw_fd()].into());
+        let targets = targets([stream.as_raw_fd(), listener.as_raw_fd()]);
         let connected = format!("TCP 127.0.0.1:{own} -> 127.0.0.1:{port}, established");
         assert_eq!(targets[&stream.as_raw_fd()], connected);
         assert_eq!(targets[&listener.as_raw_fd()], format!("TCP 127.0.0.1:{port}, listening"));
@@ -92,7 +102,7 @@ mod tests {
         peer.connect(bound.local_addr().unwrap()).unwrap();
         let file = File::open("/dev/null").unwrap();
         let all = [&one as &dyn AsRawFd, &bound, &peer, &listener, &client, &file];
-        let targets = targets(current_tid(), all.map(AsRawFd::as_raw_fd).into());
+        let targets = targets(all.map(AsRawFd::as_raw_fd));
         std::fs::remove_file(&path).unwrap();
         let socket = &targets[&one.as_raw_fd()];
         assert!(socket.starts_with("Unix socket ["), "{socket}");
@@ -109,6 +119,26 @@ mod tests {
 
     #[test]
     fn a_closed_descriptor_has_no_target() {
-        assert_eq!(targets(current_tid(), [-1].into()), HashMap::new());
+        assert_eq!(targets([-1]), HashMap::new());
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn each_thread_has_the_descriptors_of_its_own_table() {
+        let path = std::env::temp_dir().join(format!("a listener of {}", std::process::id()));
+        let _listener = UnixListener::bind(&path).unwrap();
+        let client = UnixStream::connect(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let (main, number) = (std::process::id(), client.as_raw_fd());
+        // As in a report, the thread that looks them up has a table of its own.
+        let looked_up = std::thread::spawn(move || {
+            crate::sys::separate_files();
+            let own = current_tid();
+            (super::targets([(main, number), (own, number)].into()), own)
+        });
+        let (targets, own) = looked_up.join().unwrap();
+        let socket = &targets[&(main, number)];
+        assert!(socket.ends_with(&format!("] -> {}", path.display())), "{socket}");
+        assert_eq!(targets.get(&(own, number)), None);
     }
 }

@@ -12,18 +12,20 @@ use crate::threads::ThreadInfo;
 pub(super) fn describe(threads: &mut [ThreadInfo]) {
     count_others(threads);
     name_owners(threads);
-    let descriptors = waiting(threads).flat_map(descriptors_of).collect();
-    // All threads have the same descriptors, unless one has a table of its own.
-    let first = threads.iter().find(|thread| thread.waiting.iter().flat_map(descriptors_of).next().is_some());
-    let targets = first.map(|thread| descriptors::targets(thread.tid, descriptors)).unwrap_or_default();
-    let target = |descriptor: i32| targets.get(&descriptor).cloned();
+    let descriptors = threads.iter().flat_map(|thread| {
+        let descriptors = thread.waiting.iter().flat_map(descriptors_of);
+        descriptors.map(|descriptor| (thread.tid, descriptor))
+    });
+    let targets = descriptors::targets(descriptors.collect());
     for thread in threads {
+        let tid = thread.tid;
+        let target = |descriptor: i32| targets.get(&(tid, descriptor)).cloned();
         let Some(waiting) = &mut thread.waiting else { continue };
         waiting.target = waiting.descriptor.and_then(target);
         for watched in &mut waiting.descriptors {
             watched.target = target(watched.descriptor);
         }
-        name_child(thread.tid, waiting);
+        name_child(tid, waiting);
     }
 }
 

@@ -3,6 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+
+use rustix::fs::fstat;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 use crate::mask;
 use crate::sys::linux::sockets::unix_peer;
@@ -59,9 +63,14 @@ pub(super) fn unix_name(bytes: &[u8]) -> Option<String> {
     Some(mask::text(&text).into_owned())
 }
 
-/// The name of the socket that the Unix socket behind a descriptor is connected to.
-pub(super) fn peer(descriptor: i32) -> Option<String> {
-    unix_name(&unix_peer(descriptor)?)
+/// The name of the socket that a Unix socket is connected to: that with this inode, behind a
+/// descriptor of the process.
+pub(super) fn peer(descriptor: i32, inode: u64) -> Option<String> {
+    // The calling thread's table has no copy of it. This one exists for a moment.
+    let process = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
+    let socket = pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty()).ok()?;
+    let is_this = fstat(&socket).is_ok_and(|stat| stat.st_ino == inode);
+    unix_name(&unix_peer(socket.as_raw_fd()).filter(|_| is_this)?)
 }
 
 /// One of the kernel's socket tables.
