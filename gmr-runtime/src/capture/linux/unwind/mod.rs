@@ -176,12 +176,15 @@ impl Unwinder {
 
     /// The address of the innermost frame. After a system call it is that of the next instruction:
     /// where the call is the last instruction of its function, as in the C library's return from
-    /// signal handlers, that is in no function or in the next one.
+    /// signal handlers, that may be in no function.
     fn innermost(&mut self, ip: u64) -> Address {
-        let call = Address::Return(ip);
-        let rule = self.rules.at(call.lookup(), &self.shared.tables, &mut self.context);
-        let is_behind_call = rule.is_ok_and(|rule| rule.function.1 == ip) && rules::follows_system_call(ip);
-        if is_behind_call { call } else { Address::Exact(ip) }
+        let mut rule = |at: Address| self.rules.at(at.lookup(), &self.shared.tables, &mut self.context);
+        let (exact, call) = (Address::Exact(ip), Address::Return(ip));
+        // A thread at the beginning of a function has entered it.
+        let is_behind_call = matches!(rule(exact), Err(NoRule::NoEntry))
+            && rule(call).is_ok_and(|rule| rule.function.1 == ip)
+            && rules::follows_system_call(ip);
+        if is_behind_call { call } else { exact }
     }
 
     /// Goes on to the caller. False if there is none.
@@ -284,28 +287,36 @@ impl Unwinder {
     }
 
     /// The same for a frame whose frame pointer is unknown, if the code of the function shows where
-    /// it must be, and of its possible values exactly one leads to a call of this function.
+    /// it must be, and exactly one of its possible values can lead to a caller, which calls this
+    /// function.
     fn recovered_step(&mut self, rule: &Rule, walk: &mut Walk<'_>) -> Result<Step, Failure> {
         let unknown = Failure::Unknown(FRAME_POINTER);
         let pointer = self.rules.frame_pointer(rule, walk.at.lookup()).ok_or(unknown)?;
-        let mut found = Vec::new();
+        let mut found = None;
         for candidate in pointer.candidates(walk.registers.sp()) {
             let mut registers = walk.registers;
             registers.set(FRAME_POINTER, Some(candidate));
-            match self.rules.apply(rule, &mut registers, &walk.memory) {
-                Ok(Some(step)) if self.is_called_from(rule, registers.ip()) => found.push((registers, step)),
+            let step = match self.rules.apply(rule, &mut registers, &walk.memory) {
+                Ok(Some(step)) => step,
                 Err(missing @ Failure::Missing(_)) => return Err(missing),
-                _ => {}
+                _ => continue,
+            };
+            let address = arch::without_signature(registers.ip(), self.shared.tables.highest_code());
+            // The caller may have entered this function in a way that its code does not show. Then
+            // a stale address elsewhere in the frame is no reason to discard it.
+            match self.is_called_from(rule, address) {
+                true if found.is_none() => found = Some((registers, step)),
+                false if !prologue::may_be_called_before(address) => {}
+                _ => return Err(unknown),
             }
         }
-        let [(registers, step)] = found[..] else { return Err(unknown) };
+        let (registers, step) = found.ok_or(unknown)?;
         walk.registers = registers;
         Ok(step)
     }
 
     /// Whether the function of `rule` can have been called before this return address.
     fn is_called_from(&mut self, rule: &Rule, address: u64) -> bool {
-        let address = arch::without_signature(address, self.shared.tables.highest_code());
         let lookup = Address::Return(address).lookup();
         match self.rules.at(lookup, &self.shared.tables, &mut self.context) {
             // A signal handler.

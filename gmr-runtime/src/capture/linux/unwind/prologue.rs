@@ -68,6 +68,21 @@ pub(super) fn call_at(function: (u64, u64), address: u64) -> Option<Target> {
     None
 }
 
+/// Whether the bytes before this address can be those of a call, wherever its instruction begins.
+pub(super) fn may_be_called_before(address: u64) -> bool {
+    /// From `call rax` to `call [rax + 8 * rbx + distance]`. A longer one ends with the bytes of one
+    /// of these. On aarch64 all are as long.
+    const LENGTHS: std::ops::RangeInclusive<u64> = if cfg!(target_arch = "x86_64") { 2..=7 } else { 4..=4 };
+    LENGTHS.into_iter().any(|length| {
+        let start = address.checked_sub(length);
+        let bytes = start.and_then(|start| memory::read_exact(start, usize::try_from(length).ok()?));
+        bytes.zip(start).is_some_and(|(bytes, start)| {
+            let decoded = decode(&Code { start, bytes: &bytes }, 0);
+            matches!(decoded, Some((length, Effect::Call(_))) if length == bytes.len())
+        })
+    })
+}
+
 /// Where a call or a jump ends up, past a slot that the loader has filled in and a stub of the
 /// procedure linkage table. A slot that cannot be read is returned as it is.
 pub(super) fn destination(target: Target) -> Target {

@@ -416,10 +416,11 @@ fn a_trampoline_without_tables_is_known_by_its_code() {
 fn a_system_call_at_the_end_of_a_function_belongs_to_it() {
     let filler = usize::try_from(FUNCTION).unwrap() - arch::SYSTEM_CALL.len();
     let with_call = [&vec![0xcc; filler][..], &arch::SYSTEM_CALL].concat();
-    for (code, is_behind_call) in [(with_call, true), (Vec::new(), false)] {
-        let caller = Function { code, ..plain() };
-        // The rule of the next function leads elsewhere.
-        let next = function(&[DEF_CFA, SP, 32, OFFSET | RETURN_ADDRESS, 1]);
+    for (code, has_no_entry) in [(&with_call, true), (&with_call, false), (&Vec::new(), false)] {
+        let caller = Function { code: code.clone(), ..plain() };
+        // The rule of the next function leads elsewhere. If there is one, the thread may be there.
+        let next = Function { has_no_entry, ..function(&[DEF_CFA, SP, 32, OFFSET | RETURN_ADDRESS, 1]) };
+        let is_behind_call = has_no_entry;
         let image = Image::of(&[caller, next, root(), root()]);
         let ip = image.code(1, 0);
         let stack = [0, image.code(2, 9), 0, image.code(3, 9)];
@@ -686,6 +687,21 @@ mod frame_pointers {
         assert!(matches!(unwound, Unwound::Uncertain(_)), "two fit: {unwound:?}");
         let unwound = at_rest(&functions, 15, |image| words(image, &[12]));
         assert!(matches!(unwound, Unwound::Uncertain(_)), "none fits: {unwound:?}");
+
+        // call function number 3; int3
+        let other = Function { code: [call(2, 0, 3), vec![0xcc]].concat(), ..plain() };
+        // call rax; without an entry
+        let generated = Function { code: vec![0xff, 0xd0], has_no_entry: true, ..plain() };
+        let functions = [realigned(), root_calling(1, 0), other, generated];
+        for (stale, is_certain) in [((2, 5), false), ((3, 2), false), ((2, 6), true), ((3, 1), true)] {
+            let unwound = at_rest(&functions, 15, |image| {
+                let mut words = words(image, &[13]);
+                words[11] = image.code(stale.0, stale.1);
+                words
+            });
+            // Another function may have been called there that jumped to this one.
+            assert_eq!(matches!(unwound, Unwound::Ended(_)), is_certain, "{stale:?}: {unwound:?}");
+        }
     }
 }
 
