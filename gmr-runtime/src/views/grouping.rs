@@ -174,9 +174,9 @@ pub(super) fn time_in_state(task: &Task) -> u64 {
 
 /// Groups tasks with the same name, spawn location, state and stacks, the longest in its state
 /// first. Tasks that are being polled are not grouped, since each has a thread of its own.
-pub(super) fn of_tasks(tasks: &[Task]) -> Vec<Vec<&Task>> {
+pub(super) fn of_tasks<'a>(tasks: &'a [Task], frames: &'a [Known<'a>]) -> Vec<Vec<&'a Task>> {
     let mut places: HashMap<_, usize> = HashMap::new();
-    let mut stacks = StackNumbers::default();
+    let mut stacks = StackNumbers::new(frames);
     let mut groups: Vec<Vec<&Task>> = Vec::new();
     for task in tasks {
         let place = match &task.state {
@@ -198,21 +198,55 @@ pub(super) fn of_tasks(tasks: &[Task]) -> Vec<Vec<&Task>> {
     groups
 }
 
-/// Numbers lists of stacks. Equal lists have the same number.
-#[derive(Default)]
+/// The line of a frame: its function, file and line, and whether it is inlined.
+type Line<'a> = (&'a str, &'a str, u32, bool);
+
+/// Stacks by their lines, and why each is incomplete.
+type Lines<'a> = Vec<(Vec<u32>, Option<&'a str>)>;
+
+/// Numbers lists of stacks. Lists of the same stacks have the same number, in whatever order.
+///
+/// Stacks are the same if their lines are. The compiler can put a line at several addresses: it
+/// unrolls the loop of a `select!`, which begins at a random branch.
 struct StackNumbers<'a> {
+    frames: &'a [Known<'a>],
+    /// The first frame with this line.
+    lines: HashMap<Line<'a>, u32>,
     /// By address: a hundred thousand tasks of this process share a few lists.
     by_address: HashMap<*const [Stack], usize>,
-    by_content: HashMap<&'a [Stack], usize>,
+    by_content: HashMap<Lines<'a>, usize>,
 }
 
 impl<'a> StackNumbers<'a> {
+    fn new(frames: &'a [Known<'a>]) -> Self {
+        Self { frames, lines: HashMap::new(), by_address: HashMap::new(), by_content: HashMap::new() }
+    }
+
     fn number(&mut self, stacks: &'a Arc<[Stack]>) -> usize {
-        let Self { by_address, by_content } = self;
+        let Self { frames, lines, by_address, by_content } = self;
         *by_address.entry(Arc::as_ptr(stacks)).or_insert_with(|| {
+            let mut content: Lines<'a> = stacks
+                .iter()
+                .map(|stack| {
+                    let numbers = stack.frames.iter().map(|&number| of_line(number, frames, lines));
+                    (numbers.collect(), stack.incomplete.as_deref())
+                })
+                .collect();
+            content.sort_unstable();
             let next = by_content.len();
-            *by_content.entry(stacks).or_insert(next)
+            *by_content.entry(content).or_insert(next)
         })
+    }
+}
+
+/// The number of the first frame with the same line. A frame whose line is not known has its own.
+fn of_line<'a>(number: u32, frames: &'a [Known<'a>], lines: &mut HashMap<Line<'a>, u32>) -> u32 {
+    let Some(Known { frame, .. }) = frames.get(number as usize) else { return number };
+    match (&frame.function, &frame.file, frame.line) {
+        (Some(function), Some(file), Some(line)) => {
+            *lines.entry((function, file, line, frame.inlined)).or_insert(number)
+        }
+        _ => number,
     }
 }
 
@@ -269,5 +303,50 @@ pub(super) fn of_section<'a>(overdue: &Overdue, cx: Context<'a>) -> Vec<&'a Fram
     match cx.detail {
         Detail::Short => all(fold(folding::fold_section(&frames), &overdue.stack)),
         Detail::Full => all(&frames),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(address: u64, function: &str, line: Option<u32>) -> Frame {
+        let file = line.map(|_| "shop.rs".to_owned());
+        Frame { address, function: Some(function.to_owned()), file, line, ..Frame::default() }
+    }
+
+    fn waiting(id: u64, stacks: &[&[u32]]) -> Task {
+        let stack = |frames: &&[u32]| Stack { frames: frames.to_vec().into(), ..Stack::default() };
+        Task {
+            id,
+            name: "shop::work".into(),
+            spawned_at: "shop.rs:1:1".into(),
+            age_ms: 0,
+            polls: 1,
+            labels: Vec::new(),
+            state: TaskState::Waiting { waiting_ms: 0 },
+            stacks: stacks.iter().map(stack).collect(),
+        }
+    }
+
+    #[test]
+    fn tasks_that_wait_at_the_same_lines_are_a_group_whatever_the_addresses_and_the_order() {
+        let frames = [
+            frame(1, "bell", Some(1)),
+            frame(2, "select", Some(2)),
+            frame(3, "select", Some(2)),
+            frame(4, "sleep", Some(4)),
+            frame(5, "unknown", None),
+            frame(6, "unknown", None),
+        ];
+        let known = Known::all(&frames);
+        let groups =
+            |tasks: &[Task]| -> Vec<usize> { of_tasks(tasks, &known).iter().map(Vec::len).collect() };
+        let two = [waiting(1, &[&[0, 1], &[3, 2]]), waiting(2, &[&[3, 1], &[0, 2]])];
+        assert_eq!(groups(&two), [2]);
+        let others = [waiting(1, &[&[0, 1]]), waiting(2, &[&[3, 1]]), waiting(3, &[&[0, 1], &[0, 1]])];
+        assert_eq!(groups(&others), [1, 1, 1]);
+        let unknown = [waiting(1, &[&[4]]), waiting(2, &[&[5]]), waiting(3, &[&[4]])];
+        assert_eq!(groups(&unknown), [2, 1]);
     }
 }

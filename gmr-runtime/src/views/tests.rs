@@ -190,7 +190,7 @@ fn all_threads(page: &Html, threads: &Threads, cx: Context<'_>) {
 }
 
 fn all_tasks(page: &Html, section: &GreenThreads, cx: Context<'_>) {
-    for group in grouping::of_tasks(&section.tasks) {
+    for group in grouping::of_tasks(&section.tasks, cx.frames) {
         let place = group_of(page, &format!("#task-{}", group[0].id));
         assert_eq!(whole(within(place, ".title")[0]), words::tasks_title(&group));
         let points = grouping::wait_points(&group[0].stacks, cx);

@@ -55,7 +55,7 @@ fn stacks(report: &Report, cx: Context<'_>) -> BTreeMap<String, usize> {
                 }
             }
             Content::GreenThreads(section) => {
-                for group in grouping::of_tasks(&section.tasks) {
+                for group in grouping::of_tasks(&section.tasks, cx.frames) {
                     let points = grouping::wait_points(&group[0].stacks, cx);
                     for branch in &points.branches {
                         let whole: Vec<&Frame> =

@@ -325,7 +325,7 @@ fn green_threads(section: &GreenThreads, style: Style<'_>, out: &mut dyn io::Wri
         @if let Some(note) = words::untracked(&section.tasks, &section.runtimes) { p.note { (note) } }
     };
     out.write_all(heading.into_string().as_bytes())?;
-    for (place, group) in grouping::of_tasks(&section.tasks).iter().enumerate() {
+    for (place, group) in grouping::of_tasks(&section.tasks, style.cx.frames).iter().enumerate() {
         out.write_all(task_group(group, place < OPEN_GROUPS, style.at(place)).into_string().as_bytes())?;
     }
     Ok(())

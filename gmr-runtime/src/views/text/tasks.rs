@@ -28,7 +28,7 @@ pub(super) fn green_threads(
     if let Some(note) = words::untracked(&section.tasks, &section.runtimes) {
         let _ = writeln!(text, "note = {note}");
     }
-    for group in grouping::of_tasks(&section.tasks) {
+    for group in grouping::of_tasks(&section.tasks, cx.frames) {
         text.push('\n');
         title(text, &words::tasks_title(&group));
         for line in words::tasks_facts(&group) {
