@@ -28,13 +28,13 @@ impl Tracing {
     /// poll makes are unwound afterwards.
     pub(crate) fn poll<F: Future>(&mut self, future: Pin<&mut F>, context: &Context<'_>) -> usize {
         let collector = Arc::clone(&self.collector);
-        let (result, leaves) = traced(future, context.waker(), &collector);
+        let traced = traced(future, context.waker(), &*collector);
         for (copy, leaf) in self.copies.try_iter() {
             self.unwinding.unwind(&collector, &copy, &leaf);
         }
-        match result {
+        match traced.result {
             Poll::Ready(_) => 0,
-            Poll::Pending => leaves.map_or(0, |leaves| leaves.len()),
+            Poll::Pending => traced.branches.map_or(0, |leaves| leaves.len()),
         }
     }
 }

@@ -27,6 +27,18 @@ pub(super) struct Inside {
     outer: Option<Place>,
 }
 
+impl Inside {
+    /// Whether a trace has caused the poll of the task around this one, and so this poll.
+    pub(super) fn is_for_trace(&self) -> bool {
+        self.outer.is_some_and(Place::is_for_trace)
+    }
+}
+
+/// Notes that a trace has caused the poll of the current task, and so those of tasks inside.
+pub(super) fn set_for_trace() {
+    let _ = CURRENT.try_with(|current| current.task.set(current.task.get().map(Place::for_trace)));
+}
+
 /// Enters a task's poll, and returns the thread's id.
 pub(super) fn enter(task: Place) -> (Inside, u32) {
     CURRENT

@@ -22,6 +22,9 @@ const AGAIN: u64 = 1 << 63;
 /// In [`Entry::traced`]: the trace does not poll the task.
 const LEFT_OUT: u64 = 1 << 62;
 
+/// In [`Entry::woken`].
+const INSIDE: u64 = 1;
+
 /// Why a trace does not poll a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -70,7 +73,8 @@ pub(crate) struct Entry {
     /// The last trace in which a poll of this task took part; with [`AGAIN`], if it has to take
     /// part once more.
     traced: AtomicU64,
-    /// When a trace woke the task, until its next poll begins; 0 otherwise.
+    /// When a trace woke the task, until its next poll begins; 0 otherwise. [`INSIDE`] if it woke
+    /// only one that is polled inside this one.
     woken: AtomicU64,
     /// The [`LeftOut`] of the last trace that did not poll the task.
     left_out: AtomicU8,
@@ -145,13 +149,15 @@ impl Entry {
         }
     }
 
-    /// Begins a poll on this thread. If a trace caused the poll, returns since when the task was
-    /// waiting, for [`end`](Self::end).
-    pub(super) fn begin(&self, tid: u32) -> Option<u64> {
-        let for_trace = self.woken.load(Ordering::Relaxed) != 0;
-        if for_trace {
+    /// Begins a poll on this thread, which a trace may have caused that has woken the task around
+    /// this one. If a trace caused the poll, returns since when the task was waiting, for
+    /// [`end`](Self::end).
+    pub(super) fn begin(&self, tid: u32, for_trace: bool) -> Option<u64> {
+        let woken = self.woken.load(Ordering::Relaxed) != 0;
+        if woken {
             self.woken.store(0, Ordering::Relaxed);
         }
+        let for_trace = for_trace || woken;
         let waiting_since = self.since.load(Ordering::Relaxed);
         self.since.store(clock(), Ordering::Relaxed);
         self.polled_by.store(tid, Ordering::Release);
@@ -202,7 +208,7 @@ impl Entry {
     pub(super) fn wake_again(&self, trace: u64, waking: &Waking) -> bool {
         let waits = self.polled_by.load(Ordering::Acquire) == 0;
         // It may have been woken already, by the program or by a trace.
-        if waits && self.missed(trace) && self.woken.load(Ordering::Relaxed) == 0 {
+        if waits && self.missed(trace) && self.woken.load(Ordering::Relaxed) <= INSIDE {
             self.wake(trace, waking);
         }
         waits
@@ -212,7 +218,7 @@ impl Entry {
     /// waker. A task that is being polled is woken as well: that poll may have begun before the
     /// trace; the next one takes part. Waking runs code of the runtime's.
     pub(super) fn wake(&self, trace: u64, waking: &Waking) {
-        if self.traced.load(Ordering::Acquire) == trace {
+        if self.has_claimed(trace) {
             return;
         }
         let Some(waker) = self.locked().waker.as_ref().and_then(Kept::waker) else {
@@ -222,8 +228,19 @@ impl Entry {
             }
             return;
         };
-        self.woken.store(clock().max(1), Ordering::Relaxed);
+        self.woken.store(clock().max(INSIDE + 1), Ordering::Relaxed);
         waking.wake(waker);
+    }
+
+    /// Notes that a trace is about to wake a task that is polled inside this one, which causes a poll
+    /// of this one.
+    pub(super) fn expect_poll(&self) {
+        let _ = self.woken.compare_exchange(0, INSIDE, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Whether a poll has claimed the trace.
+    pub(super) fn has_claimed(&self, trace: u64) -> bool {
+        self.traced.load(Ordering::Acquire) == trace
     }
 
     /// Calls the function with the runtime's waker, by which a trace can wake the task, and returns
@@ -333,7 +350,7 @@ impl Entry {
         let poll = self.poll();
         let condition = match (poll.tid, self.woken.load(Ordering::Relaxed)) {
             (0, _) if polls == 0 => Condition::New,
-            (0, woken) if woken != 0 && branches.is_none() => {
+            (0, woken) if woken > INSIDE && branches.is_none() => {
                 Condition::Woken { since: ago(woken), waiting: since }
             }
             (0, _) => Condition::Waiting { since, branches },

@@ -39,7 +39,7 @@ fn new() -> Arc<Entry> {
 
 /// A poll as `Tracked` does it while no trace is taken, or before it sees that one is.
 fn poll_unaware(entry: &Entry) {
-    let waiting_since = entry.begin(TID);
+    let waiting_since = entry.begin(TID, false);
     entry.end(waiting_since);
 }
 
@@ -67,7 +67,7 @@ fn polled_if_woken((entry, woken): &(Arc<Entry>, Arc<Woken>)) {
 
 /// A poll as `Tracked` does it while a trace is taken.
 fn poll(entry: &Entry) {
-    let waiting_since = entry.begin(TID);
+    let waiting_since = entry.begin(TID, false);
     if entry.claim(TRACE) {
         entry.record(TRACE, Branches::from([Branch::default()]));
     }
@@ -76,7 +76,7 @@ fn poll(entry: &Entry) {
 
 /// Such a poll that finds no room for its stack.
 fn poll_without_room(entry: &Entry) {
-    let waiting_since = entry.begin(TID);
+    let waiting_since = entry.begin(TID, false);
     if entry.claim(TRACE) {
         entry.miss(TRACE);
     }

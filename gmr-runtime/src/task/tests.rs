@@ -150,7 +150,8 @@ fn a_trace_finds_every_place_where_a_task_waits_and_disturbs_nothing() {
         settle(&all);
         let survey = report();
         assert_eq!(all.map(|name| leaves(&survey, name)), [Some(1), Some(2), Some(1), Some(1)]);
-        assert_eq!(find(&survey, "one").unwrap().polls(), 1, "polls of a trace are not counted");
+        let polls = all.map(|name| find(&survey, name).unwrap().polls());
+        assert_eq!(polls, [1; 4], "polls of a trace are not counted");
     }
     assert!(polls.load(Ordering::Relaxed) > 3, "the trace did poll the future");
     // Each is woken as if no trace had been taken.
@@ -554,12 +555,41 @@ fn a_tracked_future_inside_another_is_woken_by_the_wakers_that_its_task_keeps() 
         let survey = report();
         let found = ["one", "other", "both"].map(|name| leaves(&survey, name));
         assert_eq!(found, [Some(1), Some(1), Some(2)]);
+        let polls = ["one", "other", "both"].map(|name| find(&survey, name).unwrap().polls());
+        assert_eq!(polls, [1; 3], "polls of a trace are not counted, also if another task was woken for it");
     }
     let kept = [one, other].map(|place| place.lock().unwrap().take());
     drop(kept);
     while task.upgrade().is_some() {
         thread::yield_now();
     }
+}
+
+#[test]
+fn a_poll_that_a_future_asks_for_in_a_poll_of_a_trace_is_not_counted() {
+    let _turn = alone();
+    let runtime = runtime();
+    let wakes = AtomicBool::new(false);
+    let mut waits = Box::pin(wait_forever());
+    // Yields each time that it was not woken by itself, as a set does that has polled all its futures.
+    let yielding = poll_fn(move |context| {
+        if !wakes.fetch_not(Ordering::Relaxed) {
+            context.waker().wake_by_ref();
+        }
+        waits.as_mut().poll(context)
+    });
+    let task = runtime.spawn(yielding.tracked_as("yielding")).abort_handle();
+    let polls = || find(&all_tasks(), "yielding").unwrap().polls();
+    while polls() < 2 {
+        thread::yield_now();
+    }
+    for _ in 0..3 {
+        settle(&["yielding"]);
+        assert_eq!(leaves(&report(), "yielding"), Some(1));
+    }
+    settle(&["yielding"]);
+    assert_eq!(polls(), 2);
+    task.abort();
 }
 
 /// A waker that, when it is woken, waits until it may go on.

@@ -59,6 +59,13 @@ fn collector() -> Option<Arc<Collector>> {
     CURRENT.try_read().ok()?.clone()
 }
 
+/// Whether a poll with this waker may get another one in its place. Embassy's timers panic if they
+/// are polled with a waker that is not embassy's.
+pub(super) fn may_replace(waker: &Waker) -> bool {
+    // Embassy's tasks are static: its wakers own nothing.
+    !sys::has_embassy() || is_capturing(waker) || !may_own_nothing(waker)
+}
+
 /// What the polls of one trace have in common.
 pub(super) struct Collector {
     trace: u64,
@@ -71,9 +78,6 @@ pub(super) struct Collector {
     room: usize,
     /// Whether there was no room for a copy.
     missed: AtomicBool,
-    /// Whether embassy is linked, whose timers panic if they are polled with a waker that is not
-    /// embassy's.
-    has_embassy: bool,
     /// The leaves without a stack, one for each reason.
     missing: Mutex<Vec<(&'static str, Branch)>>,
 }
@@ -88,7 +92,6 @@ impl Collector {
             held: AtomicUsize::new(0),
             room,
             missed: AtomicBool::new(false),
-            has_embassy: sys::has_embassy(),
             missing: Mutex::default(),
         };
         (collector, received)
@@ -97,12 +100,6 @@ impl Collector {
     /// The number of the trace.
     pub(super) fn trace(&self) -> u64 {
         self.trace
-    }
-
-    /// Whether a poll with this waker may get another one in its place.
-    pub(super) fn may_replace(&self, waker: &Waker) -> bool {
-        // Embassy's tasks are static: its wakers own nothing.
-        !self.has_embassy || is_capturing(waker) || !may_own_nothing(waker)
     }
 
     /// Notes that a task has to be polled again.
@@ -212,7 +209,7 @@ pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
     let blocking = waking::blocking();
     let mut waiting = Vec::new();
     for task in tasks.iter().filter(|task| task.is_waiting()) {
-        match why_not(task, &collector, &blocking) {
+        match why_not(task, &blocking) {
             Some(why) => task.leave_out(trace, why),
             None => waiting.push(Arc::clone(task)),
         }
@@ -247,9 +244,24 @@ pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
     Survey { tasks, trace, unread, modules }
 }
 
+/// Notes in the tasks around this one that waking it causes polls of theirs, which are not their own.
+fn expect_polls_around(task: &Entry, trace: u64) {
+    /// The most tasks that one is inside of. More than that is a mistake: futures have moved.
+    const DEPTH: usize = 64;
+    let mut outer = task.outer();
+    for _ in 0..DEPTH {
+        let Some(around) = outer.and_then(|place| TASKS.find(place)) else { return };
+        if task.has_claimed(trace) {
+            return;
+        }
+        around.expect_poll();
+        outer = around.outer();
+    }
+}
+
 /// Why the trace does not poll a task that waits, if it does not. `blocking` has the tables of the
 /// wakers that block.
-fn why_not(task: &Entry, collector: &Collector, blocking: &[usize]) -> Option<LeftOut> {
+fn why_not(task: &Entry, blocking: &[usize]) -> Option<LeftOut> {
     if !POLLS.load(Ordering::Relaxed) {
         return Some(LeftOut::AllOptedOut);
     }
@@ -263,7 +275,7 @@ fn why_not(task: &Entry, collector: &Collector, blocking: &[usize]) -> Option<Le
         if blocking.contains(&waking::table(waker)) {
             Some(LeftOut::WakerBlocks)
         } else {
-            (!collector.may_replace(waker)).then_some(LeftOut::ForeignWaker)
+            (!may_replace(waker)).then_some(LeftOut::ForeignWaker)
         }
     };
     task.with_waker(why_not).unwrap_or(Some(LeftOut::NoWaker))
@@ -296,6 +308,7 @@ fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> Result<(), LeftO
             if is_over() {
                 return;
             }
+            expect_polls_around(task, trace);
             task.wake(trace, &waking);
         }
         while !is_over() {
@@ -303,6 +316,7 @@ fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> Result<(), LeftO
             if collector.missed.swap(false, Ordering::Relaxed) {
                 let mut left = false;
                 for task in tasks.iter().filter(|task| task.missed(trace)) {
+                    expect_polls_around(task, trace);
                     left |= !task.wake_again(trace, &waking);
                 }
                 if left {

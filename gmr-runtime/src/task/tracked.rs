@@ -13,7 +13,8 @@ use super::current;
 use super::entry::Entry;
 use super::registered::{Registered, TASKS};
 use super::trace::{self, Collector};
-use super::waker::{Capture, Kept, Passing, is_capturing, is_lent, may_own_its_task};
+use super::waker::{Capture, Kept, Passing, Take, is_capturing, is_lent, may_own_its_task};
+use crate::capture::OwnStack;
 
 pin_project! {
     /// A future that reports show as a task until it completes or is dropped. Created by [`track`]
@@ -142,14 +143,20 @@ impl<F: Future> Future for Tracked<F> {
         let passing = passing.map(|passing| lend(passing, entry, waker));
         let waker = passing.as_ref().unwrap_or(waker);
         let (inside, tid) = current::enter(*place);
-        let polling = Polling { entry, waiting_since: entry.begin(tid) };
-        let takes_part = |collector: &Collector| {
-            let may_replace = !entry.is_lent() && collector.may_replace(waker);
-            may_replace && !entry.has_opted_out() && entry.claim(collector.trace())
-        };
+        let polling = Polling { entry, waiting_since: entry.begin(tid, inside.is_for_trace()) };
+        let for_trace = polling.waiting_since.is_some();
+        if for_trace {
+            current::set_for_trace();
+        }
+        let may_replace = || !entry.is_lent() && trace::may_replace(waker);
+        let takes_part =
+            |collector: &Collector| may_replace() && !entry.has_opted_out() && entry.claim(collector.trace());
         let result = match trace::current() {
             Some(collector) if takes_part(&collector) => {
-                let (result, branches) = traced(this.future, waker, &collector);
+                let Traced { result, branches, woken } = traced(this.future, waker, &*collector);
+                if for_trace && woken {
+                    entry.expect_poll();
+                }
                 match branches {
                     _ if result.is_ready() => {}
                     Some(branches) => entry.record(collector.trace(), branches.into()),
@@ -157,6 +164,13 @@ impl<F: Future> Future for Tracked<F> {
                         entry.miss(collector.trace());
                         collector.note_missed();
                     }
+                }
+                result
+            }
+            _ if for_trace && may_replace() => {
+                let Traced { result, woken, .. } = traced(this.future, waker, &Nothing);
+                if woken {
+                    entry.expect_poll();
                 }
                 result
             }
@@ -249,15 +263,30 @@ impl Drop for Polling<'_> {
     }
 }
 
-/// Polls with a waker that takes the stack of each function that clones it. The stacks are those of
-/// the clones that are still kept at the end; `None` if not all of them were taken.
+/// A poll for a trace.
+pub(super) struct Traced<T> {
+    pub(super) result: Poll<T>,
+    /// Where the future keeps a waker; `None` if not all stacks were taken.
+    pub(super) branches: Option<Vec<Branch>>,
+    /// Whether the future has woken its task.
+    woken: bool,
+}
+
+/// Polls with a waker that takes the stack of each function that clones it. The branches are those
+/// of the clones that are still kept at the end.
 #[inline(never)]
-pub(super) fn traced<F: Future>(
-    future: Pin<&mut F>,
-    runtimes: &Waker,
-    collector: &Collector,
-) -> (Poll<F::Output>, Option<Vec<Branch>>) {
-    let capture = Capture::new(runtimes, collector);
+pub(super) fn traced<F: Future>(future: Pin<&mut F>, runtimes: &Waker, take: &dyn Take) -> Traced<F::Output> {
+    let capture = Capture::new(runtimes, take);
     let result = capture.with(|waker| future.poll(&mut Context::from_waker(waker)));
-    (result, capture.leaves())
+    let woken = capture.was_woken();
+    Traced { result, branches: capture.leaves(), woken }
+}
+
+/// Takes no stacks: for a poll after the one that took part in the trace.
+struct Nothing;
+
+impl Take for Nothing {
+    fn take(&self, _: Result<OwnStack<'_>, &'static str>) -> Option<Branch> {
+        None
+    }
 }

@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
@@ -32,11 +33,13 @@ pub(super) struct Capture<'a> {
     runtimes: &'a Waker,
     take: &'a dyn Take,
     clones: Mutex<Vec<(Arc<Passing>, Option<Branch>)>>,
+    /// Whether it was woken, during the poll.
+    woken: AtomicBool,
 }
 
 impl<'a> Capture<'a> {
     pub(super) fn new(runtimes: &'a Waker, take: &'a dyn Take) -> Self {
-        Self { root: Root::new(), runtimes, take, clones: Mutex::default() }
+        Self { root: Root::new(), runtimes, take, clones: Mutex::default(), woken: AtomicBool::new(false) }
     }
 
     /// Calls `poll` with the waker.
@@ -48,6 +51,11 @@ impl<'a> Capture<'a> {
         // `Sync`, so `poll` may lend it to other threads for that time, and `Capture` is `Sync`.
         let waker = unsafe { Waker::from_raw(RawWaker::new(data, &TABLE)) };
         poll(&waker)
+    }
+
+    /// Whether the future has woken its task during the poll.
+    pub(super) fn was_woken(&self) -> bool {
+        self.woken.load(Ordering::Relaxed)
     }
 
     /// Where those clones were made that are still kept, in the order in which they were made.
@@ -90,7 +98,9 @@ impl<'a> Capture<'a> {
 
     unsafe fn wake_by_ref(data: *const ()) {
         // SAFETY: the caller has the waker, so `with` has not returned.
-        unsafe { Self::from_data(data) }.runtimes.wake_by_ref();
+        let this = unsafe { Self::from_data(data) };
+        this.woken.store(true, Ordering::Relaxed);
+        this.runtimes.wake_by_ref();
     }
 
     /// The waker owns nothing.
@@ -250,8 +260,6 @@ impl Kept {
 
 #[cfg(all(test, not(gmr_loom)))]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use super::*;
     use crate::task::counting::Counting;
 
@@ -287,10 +295,12 @@ mod tests {
         let numbering = Numbering::default();
         let capture = Capture::new(&runtimes, &numbering);
         let kept = capture.with(|waker| {
+            assert!(!capture.was_woken());
             waker.wake_by_ref();
             assert!(is_capturing(waker) && !is_capturing(&runtimes));
             (waker.clone(), waker.clone().clone())
         });
+        assert!(capture.was_woken());
         assert_eq!(numbering.numbers(capture.leaves()), [0, 1], "cloning a clone takes no stack");
         assert!(!kept.0.will_wake(&runtimes), "a future replaces it when it is next polled");
         assert!(!is_capturing(&kept.0) && !is_capturing(&kept.1));

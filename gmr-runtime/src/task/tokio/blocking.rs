@@ -14,7 +14,7 @@ pub(super) fn tracked<R>(
     let task = Registered::new(readable_type(std::any::type_name_of_val(&function)), spawned_at);
     move || {
         let (_inside, tid) = current::enter(task.place);
-        task.entry.begin(tid);
+        task.entry.begin(tid, false);
         function()
     }
 }
