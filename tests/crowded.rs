@@ -33,9 +33,10 @@ impl Quota {
     fn new() -> Result<Self, String> {
         let name = format!("gmr-crowded-{}", std::process::id());
         let (old, new) = (PathBuf::from("/sys/fs/cgroup/cpu"), PathBuf::from("/sys/fs/cgroup"));
-        let (mount, files) = match old.is_dir() {
-            true => (old, [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "20000")].as_slice()),
-            false => (new, [("cpu.max", "20000 100000")].as_slice()),
+        let (mount, files) = if old.is_dir() {
+            (old, [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "20000")].as_slice())
+        } else {
+            (new, [("cpu.max", "20000 100000")].as_slice())
         };
         let quota = Self(mount.join(name));
         let made = fs::create_dir(&quota.0)

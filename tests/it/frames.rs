@@ -101,11 +101,11 @@ fn no_frame_is_made_up() {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn a_running_thread_is_followed_over_its_stacks_up_to_a_number() {
-    let mut program = Program::start(program!("frames"));
-    settled(&mut program);
     // Each of the eight stacks that are copied has one call of each of the two functions. The
     // thread answers as many times, and must be scheduled each time.
     const KNOWN: usize = 1 + 2 * 7 + 1;
+    let mut program = Program::start(program!("frames"));
+    settled(&mut program);
     let report = program.report_when("as many stacks are copied as can be", |report| {
         let many = report.threads().into_iter().find(|thread| thread.name() == "many-stacks");
         many.is_some_and(|thread| own(&thread.stack()).len() >= KNOWN)

@@ -48,11 +48,8 @@ fn main() {
 fn descend(depth: usize, way: usize, crowd: &Crowd) -> usize {
     if depth == 0 {
         crowd.all_there.wait();
-        while crowd.is_running {
-            spin_loop();
-        }
         loop {
-            thread::park();
+            if crowd.is_running { spin_loop() } else { thread::park() }
         }
     }
     let next = if way & 1 == 0 { descend } else { step_aside };

@@ -37,10 +37,11 @@ fn main() {
     };
     gmr_tests::converse(|question| match question {
         "capture" => serde_json::to_string(&gmr::Report::capture()).expect("a report is JSON"),
-        _ => {
+        "what is in the file?" | "what is in the log?" => {
             let mut text = String::new();
             reader.read_to_string(&mut text).expect("it can be read");
             text.trim_end().to_owned()
         }
+        _ => panic!("an unknown question: {question}"),
     });
 }
