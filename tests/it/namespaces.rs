@@ -89,7 +89,10 @@ fn a_list_of_users_that_blocks_its_reader_holds_up_no_report() {
     let fifo = std::env::temp_dir().join(format!("gmr-passwd-{}", std::process::id()));
     mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
     let started = start(&["nothing", fifo.to_str().unwrap()]);
-    let report = started.map(|mut program| program.report_when("all names", Report::is_complete));
+    let is_parked = |report: &Report| report.threads().iter().any(|thread| thread.name() == "parked");
+    let report = started.map(|mut program| {
+        program.report_when("all names", |report| report.is_complete() && is_parked(report))
+    });
     std::fs::remove_file(&fifo).unwrap();
     match report {
         Ok(report) => {

@@ -14,6 +14,9 @@ use std::ptr::null_mut;
 use std::sync::mpsc;
 use std::thread;
 
+/// Waits for a child that reads from this pipe.
+type Wait = fn([RawFd; 2]);
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -45,7 +48,7 @@ fn be_unreachable() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let descriptors = [reader.as_raw_fd(), writer.as_raw_fd()];
     // Both children read from the same pipe: each closes its own copy of the other end.
-    let waits: [(&str, fn([RawFd; 2])); 2] = [("vfork", wait_for_child), ("clone", wait_for_cloned)];
+    let waits: [(&str, Wait); 2] = [("vfork", wait_for_child), ("clone", wait_for_cloned)];
     for (name, wait) in waits {
         thread::Builder::new().name(name.to_owned()).spawn(move || wait(descriptors)).expect("a thread");
         while !is_waiting_for_child(name) {
