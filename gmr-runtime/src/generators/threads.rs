@@ -8,6 +8,7 @@ use crate::capture::Trace;
 use crate::model::{Content, Coverage, CutStacks, Role, Stack, Thread, Threads};
 use crate::section::output::Output;
 use crate::symbols::Symbolized;
+use crate::sys::own_threads::OwnThreads;
 use crate::sys::{self, Modules, own_threads};
 use crate::threads::{self, ThreadInfo};
 use crate::{capture, symbols};
@@ -21,17 +22,18 @@ pub(super) fn generate() -> Output {
     }
 }
 
-fn describe(listed: threads::List, own: &[(u32, &'static str)]) -> Output {
+fn describe(listed: threads::List, own: &OwnThreads) -> Output {
     let pid = std::process::id();
     let modules = Modules::load();
     let traces = capture::trace_all(&listed, &modules);
     let coverage = coverage(&traces);
     let Symbolized { stacks, frames, notes } = symbols::symbolize(&traces, &modules, symbols::DEADLINE);
     let described = listed.into_iter().zip(stacks).map(|(mut info, stack)| {
-        let role = role(&info, pid, own);
-        if let Some((_, name)) = own.iter().find(|(tid, _)| *tid == info.tid) {
+        let own_name = own.name_of(info.tid, &info.name);
+        let role = role(info.tid, pid, own_name);
+        if let Some(name) = own_name {
             // While one runs a section, the kernel has the program's name for it.
-            (*name).clone_into(&mut info.name);
+            name.clone_into(&mut info.name);
         }
         thread(role, info, stack)
     });
@@ -73,15 +75,13 @@ fn thread(role: Role, info: ThreadInfo, stack: Stack) -> Thread {
     }
 }
 
-/// On Linux, the main thread's id is the process's.
-fn role(thread: &ThreadInfo, pid: u32, own: &[(u32, &str)]) -> Role {
-    if thread.tid == pid {
-        return Role::Main;
-    }
-    match own.iter().find(|(tid, _)| *tid == thread.tid) {
+/// `own_name` is the name of a thread of gmr's own. On Linux, the main thread's id is the process's.
+fn role(tid: u32, pid: u32, own_name: Option<&str>) -> Role {
+    match own_name {
+        _ if tid == pid => Role::Main,
         None => Role::Program,
         // The reporter, which waits for this function, and the thread that runs this function.
-        Some((tid, name)) if *name == own_threads::REPORTER || *tid == sys::current_tid() => Role::Reporter,
+        Some(name) if name == own_threads::REPORTER || tid == sys::current_tid() => Role::Reporter,
         Some(_) => Role::Gmr,
     }
 }

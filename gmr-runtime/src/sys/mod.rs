@@ -40,5 +40,6 @@ pub(crate) mod users;
 pub(crate) use platform::sender;
 pub(crate) use platform::{Module, Modules, ProgramAttributes};
 pub(crate) use platform::{
-    current_tid, find_word, has_embassy, memory_is_left, remember_mask, separate_files, with_files, word_at,
+    current_tid, find_word, has_embassy, memory_is_left, name_thread, remember_mask, separate_files,
+    with_files, word_at,
 };

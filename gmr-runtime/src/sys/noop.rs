@@ -30,6 +30,9 @@ pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
     run()
 }
 
+/// Does nothing: threads have no name of the kernel.
+pub(crate) fn name_thread(_name: &[u8]) {}
+
 /// Does nothing: the thread uses the program's descriptor table.
 pub(crate) fn separate_files() {}
 

@@ -17,8 +17,29 @@ const NEEDED: usize = STACK_SIZE + (6 << 20);
 /// The name of the thread that runs for as long as gmr is installed.
 pub(crate) const REPORTER: &str = "gmr";
 
-/// The threads that are running. Only gmr's own threads lock it, and never for long.
-static RUNNING: Mutex<Vec<(u32, &'static str)>> = Mutex::new(Vec::new());
+/// How many of the threads that have ended are remembered.
+const REMEMBERED: usize = 64;
+
+/// gmr's own threads. Only they lock it, and never for long.
+static THREADS: Mutex<OwnThreads> = Mutex::new(OwnThreads { running: Vec::new(), ended: Vec::new() });
+
+/// Ids and names of gmr's own threads.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnThreads {
+    running: Vec<(u32, &'static str)>,
+    /// The last ones that have ended. The kernel lists each for some time still.
+    ended: Vec<(u32, &'static str)>,
+}
+
+impl OwnThreads {
+    /// The name of the thread with this id, if it is one of gmr's own. `kernels` is the name that
+    /// the kernel has for it: a thread of the program can have the id of one that has ended.
+    pub(crate) fn name_of(&self, tid: u32, kernels: &str) -> Option<&'static str> {
+        let running = self.running.iter().find(|(other, _)| *other == tid);
+        let ended = || self.ended.iter().find(|(other, name)| *other == tid && *name == kernels);
+        running.or_else(ended).map(|(_, name)| *name)
+    }
+}
 
 /// Starts a thread, which the report marks as gmr's own.
 ///
@@ -53,17 +74,18 @@ fn check_memory() -> io::Result<()> {
     if memory_is_left(NEEDED) { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
 }
 
-/// Calls `run`, and also returns the ids and names of gmr's own threads at its beginning and at its
-/// end. Threads that end meanwhile are included.
-pub(crate) fn during<T>(run: impl FnOnce() -> T) -> (T, Vec<(u32, &'static str)>) {
-    let mut threads = running().clone();
+/// Calls `run`, and also returns gmr's own threads at its beginning and at its end. Threads that end
+/// meanwhile are included.
+pub(crate) fn during<T>(run: impl FnOnce() -> T) -> (T, OwnThreads) {
+    let before = threads().running.clone();
     let result = run();
-    threads.extend_from_slice(&running());
-    (result, threads)
+    let mut all = threads().clone();
+    all.running.extend(before);
+    (result, all)
 }
 
-fn running() -> MutexGuard<'static, Vec<(u32, &'static str)>> {
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+fn threads() -> MutexGuard<'static, OwnThreads> {
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Lists the calling thread until this is dropped, by a panic too.
@@ -72,14 +94,22 @@ struct Registration(u32);
 impl Registration {
     fn new(name: &'static str) -> Self {
         let tid = current_tid();
-        running().push((tid, name));
+        threads().running.push((tid, name));
         Self(tid)
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        running().retain(|&(tid, _)| tid != self.0);
+        let mut threads = threads();
+        let Some(place) = threads.running.iter().position(|&(tid, _)| tid == self.0) else { return };
+        let (tid, name) = threads.running.swap_remove(place);
+        // It may have the program's name, from a section.
+        super::name_thread(name.as_bytes());
+        if threads.ended.len() == REMEMBERED {
+            threads.ended.remove(0);
+        }
+        threads.ended.push((tid, name));
     }
 }
 
@@ -99,13 +129,17 @@ mod tests {
         };
         spawn("gmr test", run).unwrap();
         let tid = tid.recv().unwrap();
-        let is_running = || running().iter().any(|(other, _)| *other == tid);
+        let is_running = || threads().running.iter().any(|(other, _)| *other == tid);
         let ((), known) = during(|| {
             drop(end);
             while is_running() {
                 thread::yield_now();
             }
         });
-        assert!(known.contains(&(tid, "gmr test")));
+        assert_eq!(known.name_of(tid, "any"), Some("gmr test"));
+        // The kernel may list it for longer.
+        let ((), known) = during(|| ());
+        assert_eq!(known.name_of(tid, "gmr test"), Some("gmr test"));
+        assert_eq!(known.name_of(tid, "any"), None, "another thread with its id");
     }
 }

@@ -23,7 +23,7 @@ pub(crate) use descriptor_table::{separate_files, with_files};
 pub(crate) use linked::has_embassy;
 pub(crate) use memory::is_left as memory_is_left;
 pub(crate) use modules::{Module, Modules};
-pub(crate) use program_attributes::{ProgramAttributes, remember_mask};
+pub(crate) use program_attributes::{ProgramAttributes, name_thread, remember_mask};
 pub(crate) use siginfo::sender;
 pub(crate) use throttling::Throttling;
 pub(crate) use variables::{find_word, word_at};

@@ -46,6 +46,13 @@ pub(crate) fn remember_mask() {
     }
 }
 
+/// Sets the kernel's name of the calling thread.
+pub(crate) fn name_thread(name: &[u8]) {
+    // The kernel cuts off what is too long.
+    let name = [name, b"\0"].concat();
+    let _ = CStr::from_bytes_until_nul(&name).map(set_name);
+}
+
 impl ProgramAttributes {
     /// The main thread's attributes at this moment. Reads files.
     pub(crate) fn read() -> Self {
@@ -63,9 +70,7 @@ impl ProgramAttributes {
     /// Sets them for the calling thread. An attribute that the kernel refuses stays as it is.
     pub(crate) fn adopt(&self) {
         if let Some(name) = &self.name {
-            // The kernel cuts off what is too long.
-            let name = [&name[..], b"\0"].concat();
-            let _ = CStr::from_bytes_until_nul(&name).map(set_name);
+            name_thread(name);
         }
         if let Some(blocked) = self.blocked {
             signal_masks::set(blocked);
