@@ -19,12 +19,13 @@ mod x86_64;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
+use self::instruction::Target;
 pub(super) use self::memory::Piece;
 use self::memory::{Failure, Memory};
 use self::rule::{Context, NoRule, Rule, Step};
 use self::rules::Rules;
 use self::tables::Tables;
-use super::arch::{self, FRAME_POINTER, Registers};
+use super::arch::{self, FRAME_POINTER, Registers, STACK_POINTER};
 use crate::capture::{Address, Trace};
 use crate::sys::Module;
 
@@ -248,6 +249,9 @@ impl Unwinder {
             // musl has no entry for it.
             Err(NoRule::NoEntry) if self.shared.tables.is_entry(lookup) => return Ok(None),
             Err(no_rule) => {
+                if let Some(step) = self.stub_step(walk) {
+                    return Ok(Some(step));
+                }
                 let step = self.step_behind_clone(walk).map_err(End::Failed)?;
                 let step = step.ok_or(End::NoRule(no_rule))?;
                 walk.recovered.get_or_insert(self.frames.len());
@@ -284,6 +288,23 @@ impl Unwinder {
             walk.registers = registers;
         }
         Ok(step)
+    }
+
+    /// The same in a stub of the procedure linkage table, for which some linkers write no entry
+    /// (lld): the return address is on top of the stack, if there is a call of the stub before it.
+    fn stub_step(&mut self, walk: &mut Walk<'_>) -> Option<Step> {
+        let Address::Exact(ip) = walk.at else { return None };
+        let sp = walk.registers.sp();
+        let call = Address::Return(walk.memory.word(sp).ok()?);
+        let caller = self.rules.at(call.lookup(), &self.shared.tables, &mut self.context).ok()?;
+        let Some(Target::Code(start)) = prologue::call_at(caller.function, call.lookup()) else {
+            return None;
+        };
+        prologue::is_in_stub(start, ip).then(|| {
+            walk.registers.set_ip(call.value());
+            walk.registers.set(STACK_POINTER, Some(sp + 8));
+            Step { same_stack: true, is_interrupted: false }
+        })
     }
 
     /// The same for a frame whose frame pointer is unknown, if the code of the function shows where
@@ -418,7 +439,7 @@ pub(crate) fn unwind_bytes(image: &[u8], code: &[u64], [sp, fp, lr]: [u64; 3], s
     let mut frames = 0;
     for ip in code.iter().map(|offset| base.wrapping_add(*offset)) {
         let mut all = Registers::all(ip, [0; arch::COUNT]);
-        all.set(arch::STACK_POINTER, Some(sp));
+        all.set(STACK_POINTER, Some(sp));
         all.set(FRAME_POINTER, Some(fp));
         if cfg!(target_arch = "aarch64") {
             all.set(30, Some(lr));

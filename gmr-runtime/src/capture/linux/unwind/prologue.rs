@@ -153,6 +153,15 @@ fn word(address: u64) -> Option<u64> {
     (memory::read(address, &mut word) == 8).then(|| u64::from_ne_bytes(word))
 }
 
+/// Whether the code at `address`, in a stub that begins at `start`, has yet to jump: nothing has
+/// been stored since the stub was called.
+pub(super) fn is_in_stub(start: u64, address: u64) -> bool {
+    const ENDBR64: u64 = 4;
+    cfg!(target_arch = "x86_64")
+        && stub(start).is_some()
+        && (address == start || address == start + ENDBR64 && stub(address).is_some())
+}
+
 /// Where a stub goes: code that does nothing but jump.
 fn stub(address: u64) -> Option<Target> {
     /// `endbr64` and `bnd jmp` are 11 bytes.

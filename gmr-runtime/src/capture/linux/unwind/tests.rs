@@ -588,6 +588,31 @@ mod frame_pointers {
         assert!(matches!(unknown, Unwound::Uncertain(_)), "{unknown:?}");
     }
 
+    #[test]
+    fn a_stub_without_an_entry_is_left_to_what_called_it() {
+        // jmp [rip + 0]; endbr64 before it
+        let jump = [0xff, 0x25, 0, 0, 0, 0];
+        let marked = [&[0xf3, 0x0f, 0x1e, 0xfa][..], &jump].concat();
+        let cases = [
+            (jump.to_vec(), 0, 0, true),
+            (marked.clone(), 0, 0, true),
+            (marked, 4, 0, true),
+            // It has jumped; another function is called there; it is something else.
+            (jump.to_vec(), 6, 0, false),
+            (jump.to_vec(), 0, 2, false),
+            (vec![0x90; 6], 0, 0, false),
+        ];
+        for (code, at, called, is_left) in cases {
+            let stub = Function { code: code.clone(), has_no_entry: true, ..plain() };
+            let image = Image::of(&[stub, root_calling(1, called)]);
+            let stack = [image.code(1, 5)];
+            let unwound = image.unwind(all(image.code(0, at), 0x7000), &[(0x7000, &stack)]);
+            let Unwound::Ended(trace) = unwound else { panic!("{unwound:?}") };
+            assert_eq!(trace.frames.len(), if is_left { 2 } else { 1 }, "{code:x?} at {at}");
+            assert_eq!(trace.incomplete.is_none(), is_left);
+        }
+    }
+
     /// A function whose entry ends at its system call, and the rest of its code.
     fn cloning(rest: &[u8]) -> Function {
         let code = [&[0x90, 0x90, 0x0f, 0x05][..], rest].concat();
