@@ -29,10 +29,14 @@ fn assert_is_whole(report: &Report) {
     assert_eq!(process["pid"], report.heading()["pid"], "{report}");
 }
 
+fn is_whole(report: &Report) -> bool {
+    report.is_complete() && report.thread("parked").stack().is_whole()
+}
+
 #[test]
 fn an_ordinary_program_has_a_whole_report() {
     let mut program = start(&["nothing"]).unwrap();
-    assert_is_whole(&program.report_when("all names and stacks", Report::is_complete));
+    assert_is_whole(&program.report_when("all names and stacks", is_whole));
 }
 
 #[test]
@@ -76,8 +80,7 @@ fn ids_of_two_namespaces_are_not_compared() {
         Err(reason) => return eprintln!("skipped: no namespace can be made here: {reason}"),
     };
     let child = program.first_child();
-    let whole = |report: &Report| report.is_complete() && report.thread("parked").stack().is_whole();
-    let report = program.report_of_when(child, "all names and stacks", whole);
+    let report = program.report_of_when(child, "all names and stacks", is_whole);
     assert_eq!(report.heading()["pid"], 1);
     assert_is_whole(&report);
     let main = report.threads().into_iter().find(|thread| thread.role() == "main").expect("it is listed");
@@ -89,10 +92,7 @@ fn a_list_of_users_that_blocks_its_reader_holds_up_no_report() {
     let fifo = std::env::temp_dir().join(format!("gmr-passwd-{}", std::process::id()));
     mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
     let started = start(&["nothing", fifo.to_str().unwrap()]);
-    let is_parked = |report: &Report| report.threads().iter().any(|thread| thread.name() == "parked");
-    let report = started.map(|mut program| {
-        program.report_when("all names", |report| report.is_complete() && is_parked(report))
-    });
+    let report = started.map(|mut program| program.report_when("all names and stacks", is_whole));
     std::fs::remove_file(&fifo).unwrap();
     match report {
         Ok(report) => {

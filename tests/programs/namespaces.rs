@@ -14,6 +14,7 @@
 use std::ffi::CString;
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
+use std::sync::mpsc;
 use std::thread;
 
 #[inline(never)]
@@ -38,7 +39,14 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     gmr::Builder::new().product("namespaces").install().expect("gmr can be installed").keep();
-    thread::Builder::new().name("parked".into()).spawn(park).expect("a thread");
+    let (started, is_started) = mpsc::channel();
+    let parked = move || {
+        // It has its name by now.
+        started.send(()).expect("main waits for it");
+        park();
+    };
+    thread::Builder::new().name("parked".into()).spawn(parked).expect("a thread");
+    is_started.recv().expect("it starts");
     match how.as_str() {
         "chroot" => {
             let empty = std::env::temp_dir().join(format!("gmr-root-{}", std::process::id()));
