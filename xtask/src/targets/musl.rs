@@ -81,11 +81,10 @@ fn build_musl(directory: &Path, sources: &Path) -> Result<(), String> {
         .env_remove("CC")
         .current_dir(sources))?;
     let processors = thread::available_parallelism().map_or(1, usize::from);
-    // All objects are compiled as for a shared library, so that each file is compiled once for
-    // both.
+    // With `-fPIC`, musl's build compiles each file once for both libraries.
     run(Command::new("make")
         .arg(format!("--jobs={processors}"))
-        .args(["lib/libc.a", "lib/libc.so", "LOBJS=$(AOBJS)"])
+        .args(["lib/libc.a", "lib/libc.so"])
         .current_dir(sources))?;
     let packages = [("libc.a", LIBRARIES), ("libc.so", "lib/x86_64-linux-musl")];
     for (library, folder) in packages {
