@@ -380,13 +380,15 @@ impl Words for OwnStack<'_> {
             return 0;
         }
         let address = usize::try_from(self.registers.sp).unwrap_or_default() + of_stack * WORD;
+        // If the ends are on two stacks, there is a guard page between them, which cannot be read, so
+        // that the look is refused. That leaves two stacks which both have none, such as two
+        // coroutines' on the heap, at most `LIMIT` apart: what is between them must stay mapped
+        // during the look, as what an allocator has in small pieces does.
+        //
         // SAFETY: the word lies between the stack pointer and the root, and in this look the kernel
         // could read every page in between (`can_be_read`). They stay readable: both ends are on
-        // stacks that this thread is running on, and those are not unmapped while it does. If the
-        // ends are on two stacks, there is a guard page between them, which cannot be read, so that
-        // this is refused. That leaves two stacks which both have none, such as two coroutines' on
-        // the heap, at most `LIMIT` apart: what is between them must stay mapped during the look,
-        // as what an allocator has in small pieces does.
+        // stacks that this thread is running on, and those are not unmapped while it does; for what
+        // is between two stacks, see above.
         unsafe { imp::load(address) }
     }
 }
