@@ -28,7 +28,7 @@ pub enum Format {
     /// One JSON object on one line. Feature `json`.
     #[cfg(feature = "json")]
     Json,
-    /// The JSON object in pieces, one per line and each shorter than 48 KiB, for logs that cut
+    /// The JSON object in pieces, one per line and each shorter than 16 KiB, for logs that cut
     /// longer lines. Feature `json`.
     #[cfg(feature = "json")]
     JsonLines,
@@ -212,8 +212,8 @@ impl Report {
         self.render_to_string(Format::Json)
     }
 
-    /// The JSON object in pieces, one per line and each shorter than 48 KiB, for logs that cut
-    /// longer lines, as journald does (`LineMax=`). [`from_json_lines`](Self::from_json_lines)
+    /// The JSON object in pieces, one per line and each shorter than 16 KiB, for logs that cut
+    /// longer lines, as Docker and Kubernetes do. [`from_json_lines`](Self::from_json_lines)
     /// reads them back. Feature `json`.
     ///
     /// Each line is an object: the report's id (`gmr_report`), the number of the piece, from 1
@@ -221,7 +221,7 @@ impl Report {
     ///
     /// ```
     /// let lines = gmr_runtime::Report::capture().to_json_lines();
-    /// assert!(lines.lines().all(|line| line.len() < 48 << 10));
+    /// assert!(lines.lines().all(|line| line.len() < 16 << 10));
     /// ```
     #[cfg(feature = "json")]
     pub fn to_json_lines(&self) -> String {

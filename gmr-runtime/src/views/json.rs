@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::error::ParseReportError;
 use crate::model::{self, Report};
 
-/// The maximum length of a line, with its line feed: journald's default `LineMax=`.
-const MAX_LINE: usize = 48 << 10;
+/// The maximum length of a line in a container's log. Docker and CRI cut lines at 16 KiB, and those
+/// who ship Docker's files cut what it has written: `{"log":"...","stream":"stderr","time":"..."}`.
+/// journald's `LineMax=` is 48 KiB.
+const MAX_LINE: usize = 16 << 10;
 
-/// Reserved for the rest of a line: names, numbers, the id.
-const LINE_OVERHEAD: usize = 256;
+/// Reserved for what is around a piece: names, numbers and the id, with escaped quotes, and what
+/// Docker puts around a line. CRI puts less around it.
+const LINE_OVERHEAD: usize = 320;
 
 /// A line: one piece of a report.
 #[derive(Serialize, Deserialize)]
@@ -40,7 +43,7 @@ pub(super) fn write_lines(report: &Report, out: &mut dyn Write) -> io::Result<()
     Ok(())
 }
 
-/// A writer for JSON that splits it into pieces of at most `max_length` bytes as JSON strings.
+/// A writer for JSON that splits it into pieces of at most `max_length` bytes in a container's log.
 struct Splitter<'a> {
     id: &'a str,
     parts: usize,
@@ -48,7 +51,7 @@ struct Splitter<'a> {
     /// The number of pieces written so far.
     part: usize,
     piece: String,
-    /// The length of `piece` as a JSON string.
+    /// The length of `piece` in a container's log.
     length: usize,
     out: &'a mut dyn Write,
 }
@@ -94,16 +97,14 @@ impl Write for Splitter<'_> {
     /// Expects whole characters, which is what `serde_json` writes.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
-        // JSON text has no control characters, so these are the only ones that need an escape.
-        let escapes = |byte: u8| usize::from(matches!(byte, b'"' | b'\\'));
-        let length = bytes.iter().map(|&byte| 1 + escapes(byte)).sum::<usize>();
+        let length = text.chars().map(logged_length).sum::<usize>();
         if self.length + length <= self.max_length {
             self.piece.push_str(text);
             self.length += length;
             return Ok(bytes.len());
         }
         for c in text.chars() {
-            let length = c.len_utf8() + usize::from(matches!(c, '"' | '\\'));
+            let length = logged_length(c);
             if self.length + length > self.max_length {
                 self.end_piece()?;
             }
@@ -115,6 +116,18 @@ impl Write for Splitter<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// How many bytes a character of a piece takes in Docker's log, in which the piece is a JSON string
+/// within a JSON string. JSON text has no control characters.
+fn logged_length(c: char) -> usize {
+    match c {
+        // `\"` in the line, and `\\\"` in the log.
+        '"' | '\\' => 4,
+        // Docker writes them as `\u003c`.
+        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => 6,
+        _ => c.len_utf8(),
     }
 }
 
@@ -185,7 +198,7 @@ mod tests {
 
     #[test]
     fn pieces_end_between_characters_and_are_short_enough_as_strings() {
-        let text = r#"größe \\ "x" "#.repeat(100);
+        let text = r#"größe \\ "x" <a> "#.repeat(100);
         let mut out = Vec::new();
         let splitter = |out| Splitter { max_length: 40, ..Splitter::new("id", 7, out) };
         let parts = splitter(&mut out).split(&text).unwrap();
@@ -194,11 +207,46 @@ mod tests {
         assert_eq!(lines.len(), parts);
         for (line, part) in lines.iter().zip(1..) {
             assert_eq!((&*line.gmr_report, line.part, line.parts), ("id", part, 7));
-            assert!(serde_json::to_string(&line.json).unwrap().len() <= 40 + 2, "{}", line.json);
+            assert!(in_docker(&in_json(&line.json)).len() <= 40 + 2 * "\\\"".len(), "{}", line.json);
         }
         let whole: String = lines.iter().map(|line| &*line.json).collect();
         assert_eq!(serde_json::from_str::<String>(&whole).unwrap(), text);
         assert!(parts > whole.len() / 40, "{parts}");
+    }
+
+    fn in_json(text: &str) -> String {
+        serde_json::to_string(text).unwrap()
+    }
+
+    /// A string as Docker's `json-file` driver escapes it, without the quotes around it.
+    fn in_docker(text: &str) -> String {
+        let escaped = in_json(text).replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+        escaped[1..escaped.len() - 1].to_owned()
+    }
+
+    #[test]
+    fn lines_are_whole_in_the_log_of_a_container() {
+        let mut report = Report::capture();
+        // Worse than any report: nothing but characters that are escaped.
+        for (number, c) in ['"', '\\', '<', 'x', 'ß'].into_iter().cycle().take(50).enumerate() {
+            let text = c.to_string().repeat(1000 + 997 * number);
+            let content = model::Content::Text(text);
+            let title = number.to_string();
+            report.sections.push(model::Section { title, took_us: 0, content });
+        }
+        let lines = report.to_json_lines();
+        let mut longest = 0;
+        for line in lines.lines() {
+            let docker = format!(
+                r#"{{"log":"{}\n","stream":"stderr","time":"2026-11-26T03:39:32.123456789Z"}}"#,
+                in_docker(line)
+            );
+            let cri = format!("2026-11-26T03:39:32.123456789+00:00 stderr F {line}");
+            longest = longest.max(docker.len() + 1).max(cri.len() + 1);
+        }
+        assert!(longest <= 16 << 10, "{longest}");
+        assert!(longest > 15 << 10, "pieces are as long as they can be: {longest}");
+        assert_eq!(Report::from_json_lines(&lines).unwrap(), report);
     }
 
     #[test]
