@@ -5,18 +5,21 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Milliseconds as `999 ms`; from ten seconds on, as `12.3 s`.
+/// Milliseconds as `999 ms`; from one second on, as `9.3 s`.
 pub(crate) fn duration(ms: u64) -> String {
-    if ms < 10_000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1_000, ms % 1_000 / 100) }
+    if ms < 1_000 {
+        return format!("{ms} ms");
+    }
+    // Rounded, without an overflow.
+    let tenths = ms / 100 + u64::from(ms % 100 >= 50);
+    format!("{}.{} s", tenths / 10, tenths % 10)
 }
 
-/// Microseconds as `1.2 ms`, `34 ms` or `12.3 s`: with a decimal below 10 ms, as seconds from 10 s
-/// on.
+/// Microseconds as `1.2 ms`, `34 ms` or `9.3 s`: with a decimal below 10 ms, as seconds from 1 s on.
 pub(crate) fn milliseconds(microseconds: u64) -> String {
     match microseconds {
         0..10_000 => format!("{}.{} ms", microseconds / 1000, microseconds % 1000 / 100),
-        10_000..10_000_000 => format!("{} ms", microseconds / 1000),
-        _ => format!("{}.{} s", microseconds / 1_000_000, microseconds % 1_000_000 / 100_000),
+        _ => duration(microseconds / 1000),
     }
 }
 
@@ -46,9 +49,10 @@ mod tests {
     fn each_magnitude_has_its_unit() {
         assert_eq!(milliseconds(1_249), "1.2 ms");
         assert_eq!(milliseconds(34_999), "34 ms");
-        assert_eq!(milliseconds(12_345_678), "12.3 s");
-        assert_eq!(duration(9_999), "9999 ms");
-        assert_eq!(duration(12_345), "12.3 s");
+        assert_eq!(milliseconds(9_279_999), "9.3 s");
+        assert_eq!((duration(999), duration(1_000)), ("999 ms".into(), "1.0 s".into()));
+        assert_eq!((duration(9_280), duration(9_999)), ("9.3 s".into(), "10.0 s".into()));
+        assert_eq!(duration(u64::MAX), "18446744073709551.6 s");
         assert_eq!((limit(2_000), limit(1_500), limit(0)), ("2 s".into(), "1500 ms".into(), "0 ms".into()));
         assert_eq!(uptime(93_784_000), "1 d 2 h 3 min 4 s");
     }
