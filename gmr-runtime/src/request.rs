@@ -1,8 +1,8 @@
 //! Requests that a caller waits for: `Report::capture`, its async form, and those over HTTP.
 //!
 //! A request goes to the installed reporter's inbox, like a signal. Without a reporter, a thread is
-//! started that answers it and ends. Either way, the report is not made on the caller's thread, and
-//! callers that wait at the same time share one report.
+//! started that answers it and ends. Either way, the report is not made on the caller's thread
+//! unless no thread can be started, and callers that wait at the same time share one report.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -118,10 +118,11 @@ fn pending() -> MutexGuard<'static, Pending> {
     PENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Leaves the request to the thread that is answering others, or to a new one.
+/// Leaves the request to the thread that is answering others, or to a new one. Where no thread can be
+/// started, this one answers it.
 ///
 /// # Errors
-/// The operating system can't start a thread.
+/// Too little memory is left to start a thread.
 fn send_without_reporter(request: Request) -> io::Result<()> {
     let this = Some(std::process::id());
     {
@@ -134,7 +135,7 @@ fn send_without_reporter(request: Request) -> io::Result<()> {
         // In a forked child, these are the parent's. Not dropped: that would wake its tasks.
         std::mem::forget(std::mem::replace(&mut pending.requests, vec![request]));
     }
-    own_threads::spawn(own_threads::REPORTER, answer_pending).inspect_err(|_| {
+    own_threads::spawn_or_run(own_threads::REPORTER, prepare_thread, answer_pending).inspect_err(|_| {
         let requests = {
             let mut pending = pending();
             pending.answering = None;
@@ -145,12 +146,17 @@ fn send_without_reporter(request: Request) -> io::Result<()> {
     })
 }
 
+/// The mask leaves the capture signal open, so that has to be known.
+fn prepare_thread() {
+    let _ = capture::prepare(None);
+    capture::shield_thread(None);
+}
+
 /// Makes reports until no request is left.
 fn answer_pending() {
     static PLAN: OnceLock<Plan> = OnceLock::new();
     // If this fails, the report says why it has no stacks.
     let _ = capture::prepare(None);
-    capture::shield_thread(None);
     panics::install_hook();
     let plan = PLAN.get_or_init(|| Plan::new(Identity::default(), Vec::new(), Vec::new()));
     loop {

@@ -6,6 +6,9 @@
 //! When a generator takes longer than `HEAD_START`, the next one starts on another thread. So a
 //! healthy report costs the program two short-lived threads, and each stuck generator delays the
 //! others by `HEAD_START`.
+//!
+//! Where the process may have no more threads, generators run on the reporter's, one after the
+//! other. No deadline applies there: a thread cannot be interrupted in a function of the program.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -169,7 +172,7 @@ impl<'a> Runner<'a> {
     fn run(mut self, mut each: impl FnMut(Update)) {
         let mut handed_over = 0;
         loop {
-            self.start_next();
+            let goes_on = self.start_next();
             while let Some(State::Finished(outcome)) = self.states.get_mut(handed_over) {
                 let outcome = outcome.take().expect("an outcome is handed over once");
                 each(Update::Outcome(*outcome));
@@ -183,6 +186,9 @@ impl<'a> Runner<'a> {
                 self.slowdown.look();
                 each(Update::Slow);
             }
+            if goes_on {
+                continue;
+            }
             match self.events.recv_timeout(self.next_event().saturating_duration_since(Instant::now())) {
                 Ok(Event::Done(done)) => self.finish(done),
                 Ok(Event::Stack { index, stack }) => self.finish_overdue(index, stack),
@@ -192,14 +198,16 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Starts waiting generators until one is running that still has its head start.
-    fn start_next(&mut self) {
-        while let Some(index) = self.states.iter().position(|state| matches!(state, State::Waiting)) {
-            if self.latest_start().is_some_and(|started| started.elapsed() < HEAD_START) {
-                return;
-            }
-            self.states[index] = self.start(index);
+    /// Starts the next waiting generator, unless one is running that still has its head start.
+    /// Returns whether another one may be started at once.
+    fn start_next(&mut self) -> bool {
+        let next = self.states.iter().position(|state| matches!(state, State::Waiting));
+        let Some(index) = next else { return false };
+        if self.latest_start().is_some_and(|started| started.elapsed() < HEAD_START) {
+            return false;
         }
+        self.states[index] = self.start(index);
+        !matches!(self.states[index], State::Running { .. })
     }
 
     fn start(&mut self, index: usize) -> State {
@@ -235,6 +243,7 @@ impl<'a> Runner<'a> {
         let idle = idle.map(|index| self.idle.swap_remove(index));
         let worker = match idle.map_or_else(|| Worker::spawn(generator.own_files), Ok) {
             Ok(worker) => worker,
+            Err(error) if own_threads::is_limit(&error) => return self.run_here(index),
             Err(error) => {
                 generator.release();
                 return skipped(format!("could not start a worker thread: {error}"));
@@ -247,6 +256,27 @@ impl<'a> Runner<'a> {
         }
         generator.release();
         skipped("its worker thread has ended")
+    }
+
+    /// Runs a claimed generator on the calling thread. Its run has no deadline, so what is known of
+    /// the report is announced first, as if the report were slow.
+    ///
+    /// The next generator, and the next report, try to start a thread again.
+    fn run_here(&mut self, index: usize) -> State {
+        let generator = &self.generators[index];
+        if let Some(slow_at) = &mut self.slow_at {
+            *slow_at = Instant::now();
+            generator.release();
+            return State::Waiting;
+        }
+        let started = Instant::now();
+        let run = || {
+            // If a panic parks this thread, nothing is left that could use its outcome.
+            let run = || panics::catch(|| generator.generate(sys::current_tid()), |_| ());
+            run_guarded(generator, run)
+        };
+        let output = if generator.own_files { sys::with_files(run) } else { run() };
+        State::Finished(Some(Box::new(Outcome { output, took: started.elapsed() })))
     }
 
     fn finish(&mut self, done: Done) {
@@ -428,22 +458,26 @@ impl Job {
                 let _ = events.send(Event::Done(Done { index, outcome, worker: None }));
             }
         };
-        let output = panic::catch_unwind(AssertUnwindSafe(|| {
-            panics::catch(|| generator.generate(tid), on_abort).unwrap_or_else(|caught| {
-                generator.mark_panicked();
-                caught.into_output()
-            })
-        }));
-        // Even if gmr itself panics, the claim is released and the report gets an outcome.
-        let output = output.unwrap_or_else(|_| {
-            Content::Error("gmr panicked while running this section; this is a bug in gmr".to_owned()).into()
-        });
-        generator.release();
+        let output = run_guarded(&generator, || panics::catch(|| generator.generate(tid), on_abort));
         let outcome = Outcome { output, took: started.elapsed() };
         // If the report is finished, this fails and drops the worker's handle, which ends this
         // thread.
         let _ = events.send(Event::Done(Done { index, outcome, worker: Some(worker) }));
     }
+}
+
+/// Runs a claimed generator and releases the claim. Even if gmr itself panics, there is an outcome.
+fn run_guarded(generator: &Generator, run: impl FnOnce() -> Result<Output, Caught>) -> Output {
+    let output = panic::catch_unwind(AssertUnwindSafe(|| {
+        run().unwrap_or_else(|caught| {
+            generator.mark_panicked();
+            caught.into_output()
+        })
+    }));
+    generator.release();
+    output.unwrap_or_else(|_| {
+        Content::Error("gmr panicked while running this section; this is a bug in gmr".to_owned()).into()
+    })
 }
 
 #[cfg(test)]

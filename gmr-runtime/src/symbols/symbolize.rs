@@ -191,7 +191,9 @@ fn resolve_all(
     if let Some(turn) = NAMES.enter(deadline.at()) {
         let (sender, receiver) = mpsc::channel();
         let until = deadline.at();
-        match own_threads::spawn("gmr symbols", move || resolve(work, turn, until, &sender)) {
+        // On the calling thread, a disk that does not respond holds up the report.
+        let resolve = move || resolve(work, turn, until, &sender);
+        match own_threads::spawn_or_run("gmr symbols", || (), resolve) {
             Ok(()) => receive(&receiver, &mut deadline, &mut pending, known, missing),
             Err(error) => failed = Some(format!("could not start a thread: {error}")),
         }

@@ -1,7 +1,7 @@
 //! Starts gmr's own threads, and knows which ones are running.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use super::{current_tid, memory_is_left};
@@ -52,6 +52,43 @@ pub(crate) fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> 
         run();
     })?;
     Ok(())
+}
+
+/// Starts a thread that calls `prepare` and then `run`. Where the process may have no more threads,
+/// calls `run` on the calling thread, without `prepare`.
+///
+/// # Errors
+/// Too little memory is left to start a thread, and so for `run`.
+pub(crate) fn spawn_or_run(
+    name: &'static str,
+    prepare: fn(),
+    run: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    // A thread that can't be started drops what it was to run.
+    let run = Arc::new(Mutex::new(Some(run)));
+    let take = |run: &Mutex<Option<_>>| run.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let for_thread = Arc::clone(&run);
+    let started = spawn(name, move || {
+        prepare();
+        if let Some(run) = take(&for_thread) {
+            run();
+        }
+    });
+    match started {
+        Err(error) if is_limit(&error) => {
+            if let Some(run) = take(&run) {
+                run();
+            }
+            Ok(())
+        }
+        started => started,
+    }
+}
+
+/// Whether a thread could not be started because there are as many as there may be: of this process,
+/// its user, its cgroup, or the machine.
+pub(crate) fn is_limit(error: &io::Error) -> bool {
+    error.kind() != io::ErrorKind::OutOfMemory
 }
 
 /// Starts a thread that ends within `scope`.

@@ -48,11 +48,8 @@ pub(crate) fn unwind_sections(module: &Module, with_eh_frame: bool) -> Vec<FileS
     }
     let module = module.clone();
     let (sender, receiver) = mpsc::channel();
-    let read = move || {
-        separate_files();
-        drop(sender.send(read(&module, with_eh_frame)));
-    };
-    match own_threads::spawn("gmr-tables", read) {
+    let read = move || drop(sender.send(read(&module, with_eh_frame)));
+    match own_threads::spawn_or_run("gmr-tables", separate_files, read) {
         Ok(()) => receiver.recv_timeout(TIMEOUT).unwrap_or_default(),
         Err(_) => Vec::new(),
     }
