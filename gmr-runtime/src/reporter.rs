@@ -4,6 +4,7 @@
 //! under deadlines. Each piece of a report is handed over as soon as it is known, so that later
 //! pieces can't delay it.
 
+mod output;
 mod serve;
 
 use std::sync::Arc;

@@ -102,6 +102,11 @@ impl Program {
         self.next_report()
     }
 
+    /// Whether a report is being written.
+    pub(crate) fn is_writing(&self) -> bool {
+        is_writing(self.pid())
+    }
+
     /// The process that this one has started first.
     pub(crate) fn first_child(&self) -> Pid {
         let pid = self.pid();
@@ -172,6 +177,14 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether a report of this process is being written to standard error: by a thread of its own.
+pub(crate) fn is_writing(pid: u32) -> bool {
+    std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten().any(|task| {
+        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        name.trim_end() == "gmr stderr"
+    })
 }
 
 /// Tries until the condition holds.

@@ -2,12 +2,14 @@
 //! reporter.
 
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 
-use crate::program::{Program, program, wait_until};
+use crate::program::{Program, is_writing, program, wait_until};
 use crate::report::{Report, list, text};
 use crate::text::{Text, has_names};
+use crate::tools;
 
 fn answers_though_signalled(mut program: Program) -> String {
     for _ in 0..5 {
@@ -41,7 +43,8 @@ fn a_reader_that_went_away_is_harmless() {
 /// After this, the pipe is read again while the program writes its next report.
 fn fill_the_pipe(program: &Program) {
     program.signal(Signal::USR2);
-    wait_for_the_reporter_to_give_up(program.pid());
+    wait_until("the report has begun", || program.is_writing());
+    wait_until("the report has been given up", || !program.is_writing());
     program.signal(Signal::USR2);
 }
 
@@ -72,12 +75,10 @@ fn a_full_pipe_costs_the_rest_of_one_report_in_json() {
     let mut program = Program::start(program!("stations"));
     let number = program.report_when("all stacks and names", Report::is_complete).number();
     fill_the_pipe(&program);
-    // The next report may follow the written part of the previous one, on the same line.
-    let mut line = program.next_error_line();
-    let next = line.rfind(START).filter(|next| *next > 0);
-    let next = next.map_or_else(|| program.next_error_line(), |next| line.split_off(next));
+    let line = program.next_error_line();
     assert!(line.starts_with(START), "the first of the two has begun: {line}");
-    let report = Report::parse(&next);
+    // On a line of its own.
+    let report = program.next_report();
     assert_eq!(report.number(), number + 2);
     let [note] = list(&report.heading()["notes"]) else { panic!("one note: {}", report.heading()) };
     let (lost, note) = (format!("report {}", number + 1), text(note));
@@ -89,19 +90,95 @@ const START: &str = "{\"schema_version\"";
 /// The capacity of a pipe, by Linux's default.
 const PIPE: usize = 64 << 10;
 
-/// While the pipe is full, the reporter sleeps in `poll`, and elsewhere when it has nothing to do.
-/// Only `/proc` shows which from outside.
-fn wait_for_the_reporter_to_give_up(pid: u32) {
-    wait_until("the pipe is full", || reporter_sleeps(pid, |place| place.contains("poll")));
-    wait_until("the reporter has given up", || {
-        reporter_sleeps(pid, |place| !["", "0"].contains(&place) && !place.contains("poll"))
-    });
+/// How soon a captured report comes while another one is not read. This is longer than one takes on a machine that does other work, and shorter than what a report waits for its reader.
+const SOON: Duration = Duration::from_secs(4);
+
+/// Starts a program whose standard error nobody reads, or slowly. Its first argument says what it is.
+const NOT_READ: &str = r#"
+import fcntl, os, pty, socket, subprocess, sys, tempfile, threading, time
+kind, program = sys.argv[1], sys.argv[2:]
+if kind.startswith("terminal"):
+    reader, writer = pty.openpty()
+    if kind == "terminal that is stopped":
+        os.write(reader, b"\x13")
+elif kind == "socket":
+    reader, writer = socket.socketpair()
+elif kind == "named pipe":
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "pipe")
+        os.mkfifo(path)
+        reader, writer = os.open(path, os.O_RDONLY | os.O_NONBLOCK), os.open(path, os.O_WRONLY)
+elif kind == "full device":
+    writer = open("/dev/full", "w")
+else:
+    reader, writer = os.pipe()
+if kind == "slow pipe":
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    def read():
+        while True:
+            time.sleep(4)
+            os.read(reader, 4096)
+    threading.Thread(target=read, daemon=True).start()
+sys.exit(subprocess.run(program, stderr=writer).returncode)
+"#;
+
+fn start_not_read(kind: &str) -> Program {
+    let mut command = Command::new(tools::python());
+    command.args(["-c", NOT_READ, kind, program!("standard_error"), "as-it-is"]);
+    Program::start_with(command)
 }
 
-fn reporter_sleeps(pid: u32, place: impl Fn(&str) -> bool) -> bool {
-    std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten().any(|task| {
-        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        let function = std::fs::read_to_string(task.path().join("wchan")).unwrap_or_default();
-        name.trim() == "gmr" && place(function.trim())
-    })
+fn signal_and_capture_soon(program: &mut Program, kind: &str) -> u32 {
+    let child = program.first_child();
+    let pid = child.as_raw_nonzero().get().unsigned_abs();
+    kill_process(child, Signal::USR2).expect("it lives");
+    if kind != "full device" {
+        wait_until("the report has begun", || is_writing(pid));
+    }
+    for _ in 0..3 {
+        let since = Instant::now();
+        let report = Report::parse(&program.ask("capture"));
+        assert!(since.elapsed() < SOON, "{kind}: {:?}", since.elapsed());
+        assert_eq!(report.failed(), 0, "{kind}: {report}");
+    }
+    pid
+}
+
+#[test]
+fn whatever_standard_error_is_captures_do_not_wait_and_the_deadline_holds() {
+    let kinds = ["pipe", "named pipe", "socket", "terminal", "terminal that is stopped", "full device"];
+    // All at once: each is given up after seconds.
+    let mut programs: Vec<_> = kinds.iter().map(|kind| (kind, start_not_read(kind))).collect();
+    let pids: Vec<_> =
+        programs.iter_mut().map(|(kind, program)| signal_and_capture_soon(program, kind)).collect();
+    for ((kind, mut program), pid) in programs.into_iter().zip(pids) {
+        wait_until(&format!("the report to a {kind} has been given up"), || !is_writing(pid));
+        let report = Report::parse(&program.ask("capture"));
+        let [note] = list(&report.heading()["notes"]) else { panic!("{kind}: {}", report.heading()) };
+        let reason = if *kind == "full device" { "write failed" } else { "was not read for 5 s" };
+        assert!(text(note).contains("report 1 lost") && text(note).contains(reason), "{kind}: {note}");
+        assert!(program.end().0.success(), "{kind}");
+    }
+}
+
+#[test]
+fn a_slow_reader_holds_up_no_capture() {
+    let mut program = start_not_read("slow pipe");
+    signal_and_capture_soon(&mut program, "slow pipe");
+    assert!(program.end().0.success(), "what is not written does not keep the program from its end");
+}
+
+/// The twin without a fault.
+#[test]
+fn a_reader_that_reads_gets_all_of_a_long_report() {
+    let mut command = Command::new(program!("standard_error"));
+    command.arg("as-it-is");
+    let mut program = Program::start_with(command);
+    for number in 1..=2 {
+        let report = program.report();
+        assert_eq!(report.number(), number);
+        assert_eq!(list(&report.heading()["notes"]).len(), 0, "{}", report.heading());
+        assert_eq!(text(report.data("Long", "text")).len(), 5 * (64 << 10));
+    }
+    assert!(program.end().0.success());
 }

@@ -1,5 +1,6 @@
 //! A program that changes what its standard error is: it redirects it to a log, or closes it, so
-//! that its next file gets the number. The first argument says which.
+//! that its next file gets the number. Or it leaves it as it is (`as-it-is`). The first argument says
+//! which. Its report is longer than a pipe's capacity.
 
 #![allow(unsafe_code)]
 
@@ -15,9 +16,11 @@ fn file() -> File {
 }
 
 fn main() {
-    gmr::Builder::new().format(gmr::Format::Json).install().expect("it is installed once").keep();
+    let builder = gmr::Builder::new().format(gmr::Format::Json);
+    builder.section("Long", || "long ".repeat(64 << 10)).install().expect("it is installed once").keep();
     let mode = std::env::args().nth(1).unwrap_or_default();
     let mut reader = match mode.as_str() {
+        "as-it-is" => File::open("/dev/null").expect("it exists"),
         "log" => {
             let path = std::env::temp_dir().join(format!("gmr-log-{}", std::process::id()));
             let log = File::options().create_new(true).append(true).open(&path).expect("it can be made");

@@ -94,9 +94,10 @@ fn watch(arrivals: &Arc<Arrivals>, mut report: impl FnMut(&str)) {
             _ => (BEGIN_WITHIN, "the report did not begin; a stuck thread may hold a lock of the allocator"),
         };
         // A report that is being written has a deadline of its own, and this one would be in the
-        // middle of it.
+        // middle of it. Its end is a step: one that ends while this waits is noticed.
+        let was_writing = arrivals.is_writing();
         let goes_on = (0..rounds).any(|_| arrivals.wait_for_step(state.step, ROUND));
-        if !goes_on && !Stderr::is_writing() {
+        if !goes_on && !was_writing && !arrivals.is_writing() {
             report(reason);
             (answered, stuck_at) = (state.signals, Some(state.step));
         }
@@ -134,8 +135,8 @@ impl Emergency {
 
     fn write(&mut self, number: u64, reason: &str) {
         let Self { package, stderr, code, output, file, entries, stack } = self;
-        // Of the last one, if it was not written: nothing can be said of it here.
-        stderr.forget_loss();
+        // If the last one was not written, nothing can be said of it here.
+        stderr.begin();
         code.read(&mut file[..]);
         let mut output = Output::new(stderr, &mut output[..]);
         let mut threads = Threads { code, file: &mut file[..], stack: &mut stack[..] };

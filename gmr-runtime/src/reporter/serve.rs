@@ -1,14 +1,16 @@
 //! Answers requests: makes one report for all that have arrived, then replies to each.
 //!
-//! The reporter writes to standard error and answers threads that wait for a report as a value.
-//! Replies that take time, such as rendering a page, or that wake an async task are sent from a
-//! thread of their own, so that a signal's report does not wait for them. There is one such thread
-//! at a time: requests that arrive while it runs share the next report.
+//! The reporter answers threads that wait for a report as a value, and has reports for signals
+//! written by a thread of their own: signals that arrive meanwhile share the next report, and other
+//! requests do not wait. Replies that take time, such as rendering a page, or that wake an async task
+//! are sent from another thread, so that a signal's report does not wait for them. There is one such
+//! thread at a time: requests that arrive while it runs share the next report.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::output::Output;
 use super::{Plan, make};
 use crate::emergency;
 use crate::model::{Report, Sender, Trigger};
@@ -34,37 +36,45 @@ pub(crate) fn serve(
     mut inbox: Inbox,
     outbox: &Arc<Outbox>,
     plan: &Plan,
-    mut stderr: Stderr,
+    stderr: Stderr,
     signal_name: &str,
     style: Style,
 ) {
+    let mut output = Output::new(stderr, Arc::clone(outbox));
+    // The last report that was written there.
     let mut last = 0;
     let mut pending = Pending::default();
     loop {
         pending.add(inbox.wait(emergency::has_memory));
+        pending.is_writing = output.is_writing();
         let batch = pending.next_batch();
         if let Some(trigger) = batch.trigger(signal_name) {
-            let notes = stderr.take_loss().map(|loss| loss_note(last, &loss));
-            let mut stream = (batch.signals > 0).then(|| Stream::new(style.format, style.detail));
+            let notes = output.loss().map(|loss| loss_note(last, &loss));
+            let mut stream = (batch.signals > 0).then(|| {
+                output.begin();
+                Stream::new(style.format, style.detail)
+            });
             let signals = batch.signals;
             let report = make(plan, trigger, notes.into_iter().collect(), |piece| {
                 if matches!(piece, Piece::Heading(_)) {
                     inbox.begun(signals);
                 }
                 if let Some(stream) = &mut stream {
-                    stderr.write(&stream.piece(&piece));
+                    output.write(stream.piece(&piece));
                 }
             });
-            last = report.heading.number;
+            if stream.is_some() {
+                last = report.heading.number;
+            }
             let report = Arc::new(report);
             if send_apart(batch.deferred, &report, outbox) {
                 pending.replying = Some(Instant::now());
             }
-            // Before the rest goes to standard error, which may be blocked for seconds.
             match stream {
                 Some(stream) => {
                     answer(batch.captures, Arc::clone(&report));
-                    stderr.write(&stream.finish(&report));
+                    output.write(stream.finish(&report));
+                    output.end();
                 }
                 None => answer(batch.captures, report),
             }
@@ -99,6 +109,8 @@ struct Pending {
     batch: Batch,
     /// Since when replies to an earlier report are being sent.
     replying: Option<Instant>,
+    /// Whether a report for a signal is being written.
+    is_writing: bool,
     stop: bool,
 }
 
@@ -123,15 +135,21 @@ impl Pending {
                 Request::Capture(reply) => self.batch.captures.push(reply),
                 Request::Deferred(deferred) => self.batch.deferred.push(deferred),
                 Request::Replied => self.replying = None,
+                // The reporter looks again at what it can begin.
+                Request::Written => {}
                 Request::Stop => self.stop = true,
             }
         }
     }
 
-    /// All requests; without the deferred ones while replies to an earlier report are being sent,
-    /// for [`REPLIES_WITHIN`] at most.
+    /// All requests; without signals while a report is being written, and without the deferred ones
+    /// while replies to an earlier report are being sent, for [`REPLIES_WITHIN`] at most.
     fn next_batch(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
+        if self.is_writing {
+            self.batch.signals = std::mem::take(&mut batch.signals);
+            self.batch.sender = batch.sender.take();
+        }
         batch.captures.retain(Reply::is_wanted);
         batch.deferred.retain(Deferred::is_wanted);
         if self.replying.is_some_and(|since| since.elapsed() < REPLIES_WITHIN) {
@@ -164,8 +182,8 @@ fn answer(mut replies: Vec<Reply<Arc<Report>>>, report: Arc<Report>) {
     last.send(report);
 }
 
-/// Sends deferred replies from a thread of their own, which reports its end to the reporter.
-/// False if no thread was started.
+/// Sends deferred replies from a thread of their own if one can be started, and reports their end to
+/// the reporter. False if they are not sent.
 fn send_apart(deferred: Vec<Deferred>, report: &Arc<Report>, outbox: &Arc<Outbox>) -> bool {
     /// Sends the message however the thread ends.
     struct OnEnd(Arc<Outbox>);
@@ -178,11 +196,15 @@ fn send_apart(deferred: Vec<Deferred>, report: &Arc<Report>, outbox: &Arc<Outbox
         return false;
     }
     let (report, outbox) = (Arc::clone(report), Arc::clone(outbox));
-    // If the thread can't be started, the replies are dropped, and the waiting tasks get no report.
-    let sending = own_threads::spawn("gmr reply", move || {
-        let _on_end = OnEnd(outbox);
-        send_all(deferred, &report);
-    });
+    // If too little memory is left, the replies are dropped, and the waiting tasks get no report.
+    let sending = own_threads::spawn_or_run(
+        "gmr reply",
+        || (),
+        move || {
+            let _on_end = OnEnd(outbox);
+            send_all(deferred, &report);
+        },
+    );
     sending.is_ok()
 }
 
@@ -332,6 +354,19 @@ mod tests {
         drop(answer);
         pending.add(vec![Request::Deferred(deferred)]);
         assert_eq!(pending.next_batch().trigger("SIGUSR2"), None);
+    }
+
+    #[test]
+    fn signals_wait_while_a_report_is_written_and_others_do_not() {
+        let mut pending = Pending { is_writing: true, ..Pending::default() };
+        let (reply, _answer) = channel();
+        pending.add(vec![Request::Signals { count: 3, sender: None }, Request::Capture(reply)]);
+        let batch = pending.next_batch();
+        assert_eq!((batch.trigger("SIGUSR2"), batch.captures.len()), (Some(Trigger::Api), 1));
+        assert_eq!(pending.next_batch().trigger("SIGUSR2"), None);
+        pending.add(vec![Request::Written]);
+        pending.is_writing = false;
+        assert_eq!(pending.next_batch().signals, 3);
     }
 
     #[test]

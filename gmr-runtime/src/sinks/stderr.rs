@@ -1,27 +1,30 @@
 //! Descriptor 2, written with bare system calls: the thread that the report is about may hold std's
 //! lock around stderr.
 //!
-//! The other end may not be read. What cannot be written within a deadline is dropped and counted,
-//! so that the reporter never blocks here for longer. It does not change whether the descriptor is
-//! blocking.
+//! The other end may not be read. What cannot be written within the deadlines is dropped and counted.
+//! Whether the descriptor is blocking is not changed: other processes share that.
 //!
 //! A program may close descriptor 2, and its next file then gets that number: a database, or the
 //! connection of a client. Nothing is written to such a file ([`is_programs_own`]).
 
 use std::fmt;
 use std::io;
-use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::{Errno, FdFlags, ReadWriteFlags};
 
+use super::reopened;
+
 /// How long to wait for a single byte to go out before the rest is dropped. A busy reader, such as
 /// a log collector or a terminal over a slow line, reads within this time; a stopped one never
 /// does.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long all writing of a report may take. A serial line at 9600 baud takes 56 KiB in that time.
+const WHOLE: Duration = Duration::from_secs(60);
 
 /// What a pipe takes without blocking once `poll` says that it is writable: `PIPE_BUF`, which POSIX
 /// also makes atomic.
@@ -35,6 +38,12 @@ pub(crate) struct Stderr {
     /// The reason, while the rest of a report is being dropped.
     closed: Option<Reason>,
     lost: u64,
+    /// For how long the report has been written.
+    spent: Duration,
+    /// Whether nothing of the report has been written.
+    is_fresh: bool,
+    /// Whether what was written last does not end its line.
+    line_is_open: bool,
 }
 
 /// Which file a descriptor refers to: its device and inode.
@@ -43,55 +52,83 @@ type Identity = (u64, u64);
 impl Stderr {
     /// A sink for the current standard error. Create it while the program starts.
     pub(crate) fn new() -> Self {
-        Self { origin: status(rustix::stdio::stderr()).map(|(identity, _)| identity), closed: None, lost: 0 }
-    }
-
-    /// Writes all of `bytes`, or as much as goes out in time. After a loss, everything is dropped
-    /// until [`take_loss`](Self::take_loss).
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
-        if self.closed.is_some() {
-            self.lost += bytes.len() as u64;
-        } else {
-            let _writing = Writing::new();
-            let written = write_all(rustix::stdio::stderr(), self.origin, bytes, TIMEOUT);
-            if let Err(Stopped { written, reason }) = written {
-                self.lost += (bytes.len() - written) as u64;
-                self.closed = Some(reason);
-            }
+        Self {
+            origin: status(rustix::stdio::stderr()).map(|(identity, _)| identity),
+            closed: None,
+            lost: 0,
+            spent: Duration::ZERO,
+            is_fresh: true,
+            line_is_open: false,
         }
     }
 
-    /// Whether a report is being written.
-    pub(crate) fn is_writing() -> bool {
-        WRITING.load(Ordering::Relaxed) > 0
+    /// Begins a report.
+    pub(crate) fn begin(&mut self) {
+        (self.closed, self.lost, self.spent, self.is_fresh) = (None, 0, Duration::ZERO, true);
     }
 
-    /// Begins anew after a loss, of which nothing is to be said.
-    pub(crate) fn forget_loss(&mut self) {
-        (self.closed, self.lost) = (None, 0);
+    /// How many bytes of the report were lost, and why.
+    pub(crate) fn loss(&self) -> Option<(u64, String)> {
+        Some((self.lost, self.closed.as_ref()?.to_string()))
     }
 
-    /// How many bytes were lost since the last call, and why.
-    pub(crate) fn take_loss(&mut self) -> Option<(u64, String)> {
-        Some((std::mem::take(&mut self.lost), self.closed.take()?.to_string()))
+    /// Writes all of `bytes`, or as much as goes out in time. After a loss, everything is dropped
+    /// until the next report [begins](Self::begin).
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.write_to(rustix::stdio::stderr(), bytes);
+    }
+
+    /// The same sink for a thread with a descriptor table of its own.
+    pub(crate) fn attach(&mut self) -> Attached<'_> {
+        Attached { reopened: reopened::reopen(rustix::stdio::stderr()), sink: self }
+    }
+
+    fn write_to(&mut self, fd: BorrowedFd<'_>, bytes: &[u8]) {
+        // The report before may have been cut off within a line.
+        if std::mem::take(&mut self.is_fresh) && self.line_is_open {
+            self.write_piece(fd, b"\n");
+        }
+        self.write_piece(fd, bytes);
+    }
+
+    fn write_piece(&mut self, fd: BorrowedFd<'_>, bytes: &[u8]) {
+        if self.closed.is_some() {
+            self.lost += bytes.len() as u64;
+            return;
+        }
+        let began = Instant::now();
+        let limits = Limits { timeout: TIMEOUT, until: began + WHOLE.saturating_sub(self.spent) };
+        let is_own = || is_programs_own(rustix::stdio::stderr(), self.origin);
+        let written = match write_all(fd, bytes, limits, is_own) {
+            Ok(()) => bytes.len(),
+            Err(Stopped { written, reason }) => {
+                self.lost += (bytes.len() - written) as u64;
+                self.closed = Some(reason);
+                written
+            }
+        };
+        self.spent += began.elapsed();
+        if let Some(last) = bytes[..written].last() {
+            self.line_is_open = *last != b'\n';
+        }
     }
 }
 
-/// How many threads are in [`Stderr::write`].
-static WRITING: AtomicUsize = AtomicUsize::new(0);
-
-struct Writing;
-
-impl Writing {
-    fn new() -> Self {
-        WRITING.fetch_add(1, Ordering::Relaxed);
-        Self
-    }
+/// Standard error for one report, written so that no write blocks.
+pub(crate) struct Attached<'a> {
+    sink: &'a mut Stderr,
+    /// The terminal or the pipe, if that is what it is, with a description that does not block: a
+    /// terminal says that it is writable when it has space for a part, and then waits for the rest.
+    reopened: Option<OwnedFd>,
 }
 
-impl Drop for Writing {
-    fn drop(&mut self) {
-        WRITING.fetch_sub(1, Ordering::Relaxed);
+impl Attached<'_> {
+    /// Writes all of `bytes`, or as much as goes out in time.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        match &self.reopened {
+            Some(reopened) => self.sink.write_to(reopened.as_fd(), bytes),
+            None => self.sink.write(bytes),
+        }
     }
 }
 
@@ -108,6 +145,8 @@ enum Reason {
     Failed(Errno),
     /// No byte went out for this long.
     NotRead(Duration),
+    /// Not all of it went out within [`WHOLE`].
+    TooSlow,
     ProgramsOwn,
 }
 
@@ -116,26 +155,39 @@ impl fmt::Display for Reason {
         match self {
             Self::Failed(error) => write!(f, "write failed: {}", io::Error::from(*error)),
             Self::NotRead(timeout) => write!(f, "stderr was not read for {} s", timeout.as_secs_f64()),
+            Self::TooSlow => {
+                write!(f, "stderr was read too slowly to write all within {} s", WHOLE.as_secs())
+            }
             Self::ProgramsOwn => f.write_str("descriptor 2 is a file that the program has opened for itself"),
         }
     }
 }
 
-/// Writes to a descriptor that originally was `origin`.
+/// How long writing may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// For the next byte.
+    timeout: Duration,
+    /// For all of them.
+    until: Instant,
+}
+
+/// Writes to a descriptor, unless it is the program's own by now.
 fn write_all(
     fd: BorrowedFd<'_>,
-    origin: Option<Identity>,
     bytes: &[u8],
-    timeout: Duration,
+    Limits { timeout, until }: Limits,
+    is_programs_own: impl Fn() -> bool,
 ) -> Result<(), Stopped> {
     let mut written = 0;
     let mut last_progress = Instant::now();
     while written < bytes.len() {
-        // Before each write: the program may close it while this waits.
-        if is_programs_own(fd, origin) {
+        // Before each write: in its own table, the program may close it while this waits.
+        if is_programs_own() {
             return Err(Stopped { written, reason: Reason::ProgramsOwn });
         }
-        match write_some(fd, &bytes[written..], timeout.saturating_sub(last_progress.elapsed())) {
+        let soonest = (last_progress + timeout).min(until);
+        match write_some(fd, &bytes[written..], soonest.saturating_duration_since(Instant::now())) {
             Ok(count) if count > 0 => {
                 written += count;
                 last_progress = Instant::now();
@@ -147,6 +199,9 @@ fn write_all(
         }
         if last_progress.elapsed() >= timeout {
             return Err(Stopped { written, reason: Reason::NotRead(timeout) });
+        }
+        if written < bytes.len() && Instant::now() >= until {
+            return Err(Stopped { written, reason: Reason::TooSlow });
         }
     }
     Ok(())
@@ -230,6 +285,10 @@ mod tests {
     const SOON: Duration = Duration::from_millis(50);
     const LATE: Duration = Duration::from_mins(1);
 
+    fn within(timeout: Duration) -> Limits {
+        Limits { timeout, until: Instant::now() + LATE }
+    }
+
     fn origin(fd: &impl AsFd) -> Option<Identity> {
         status(fd.as_fd()).map(|(identity, _)| identity)
     }
@@ -254,7 +313,7 @@ mod tests {
         assert!(is_own(&inherited(&database)), "open for reading as well");
         assert!(!is_own(&inherited(&File::options().read(true).write(true).open("/dev/null").unwrap())));
         assert!(!is_programs_own(database.as_fd(), origin(&database)), "the same file as before");
-        let stopped = write_all(own.as_fd(), origin(&stderr), b"text", LATE).unwrap_err();
+        let stopped = write_all(own.as_fd(), b"text", within(LATE), || is_own(&own)).unwrap_err();
         assert_eq!((stopped.written, own.metadata().unwrap().len()), (0, 0));
         std::fs::remove_dir_all(&directory).unwrap();
     }
@@ -264,7 +323,7 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         let expected = bytes.clone();
-        let writing = thread::spawn(move || write_all(writer.as_fd(), origin(&writer), &bytes, LATE));
+        let writing = thread::spawn(move || write_all(writer.as_fd(), &bytes, within(LATE), || false));
         let mut read = Vec::new();
         reader.read_to_end(&mut read).unwrap();
         assert_eq!(writing.join().unwrap(), Ok(()));
@@ -275,7 +334,7 @@ mod tests {
     fn a_full_pipe_times_out() {
         let (mut reader, writer) = io::pipe().unwrap();
         let bytes = vec![b'x'; 1_000_000];
-        let stopped = write_all(writer.as_fd(), origin(&writer), &bytes, SOON).unwrap_err();
+        let stopped = write_all(writer.as_fd(), &bytes, within(SOON), || false).unwrap_err();
         assert!(stopped.reason.to_string().contains("stderr was not read for 0.05 s"), "{stopped:?}");
         drop(writer);
         let mut read = Vec::new();
@@ -290,7 +349,7 @@ mod tests {
             let (_reader, writer) = UnixStream::pair().unwrap();
             writer.set_nonblocking(nonblocking).unwrap();
             let stopped =
-                write_all(writer.as_fd(), origin(&writer), &vec![b'x'; 4_000_000], SOON).unwrap_err();
+                write_all(writer.as_fd(), &vec![b'x'; 4_000_000], within(SOON), || false).unwrap_err();
             assert!(
                 stopped.written > 0 && stopped.reason.to_string().contains("was not read"),
                 "{stopped:?}"
@@ -302,11 +361,11 @@ mod tests {
     fn a_closed_end_is_reported() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let stopped = write_all(writer.as_fd(), origin(&writer), b"text", LATE).unwrap_err();
+        let stopped = write_all(writer.as_fd(), b"text", within(LATE), || false).unwrap_err();
         assert_eq!(stopped.written, 0);
         assert!(stopped.reason.to_string().starts_with("write failed: "), "{stopped:?}");
         let read_only = File::open("/dev/null").unwrap();
-        assert!(write_all(read_only.as_fd(), origin(&read_only), b"text", LATE).is_err());
+        assert!(write_all(read_only.as_fd(), b"text", within(LATE), || false).is_err());
     }
 
     #[test]
@@ -315,8 +374,8 @@ mod tests {
         let mut file = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let bytes = vec![b'x'; 100_000];
-        write_all(file.as_fd(), origin(&file), b"first ", LATE).unwrap();
-        write_all(file.as_fd(), origin(&file), &bytes, LATE).unwrap();
+        write_all(file.as_fd(), b"first ", within(LATE), || false).unwrap();
+        write_all(file.as_fd(), &bytes, within(LATE), || false).unwrap();
         file.rewind().unwrap();
         let mut text = String::new();
         file.read_to_string(&mut text).unwrap();
@@ -324,10 +383,40 @@ mod tests {
     }
 
     #[test]
-    fn after_a_loss_everything_is_dropped_until_the_loss_is_taken() {
-        let mut sink = Stderr { origin: None, closed: Some(Reason::ProgramsOwn), lost: 7 };
+    fn a_reader_that_is_too_slow_loses_the_rest() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let bytes = vec![b'x'; 1_000_000];
+        let limits = Limits { timeout: LATE, until: Instant::now() + SOON };
+        let stopped = write_all(writer.as_fd(), &bytes, limits, || false).unwrap_err();
+        assert_eq!(stopped.reason, Reason::TooSlow);
+        drop(writer);
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert_eq!(read.len(), stopped.written);
+    }
+
+    #[test]
+    fn after_a_loss_everything_is_dropped_until_the_next_report() {
+        let mut sink = Stderr { closed: Some(Reason::ProgramsOwn), lost: 7, ..Stderr::new() };
         sink.write(b"abc");
-        assert_eq!(sink.take_loss(), Some((10, Reason::ProgramsOwn.to_string())));
-        assert_eq!(sink.take_loss(), None);
+        assert_eq!(sink.loss(), Some((10, Reason::ProgramsOwn.to_string())));
+        sink.begin();
+        assert_eq!(sink.loss(), None);
+    }
+
+    #[test]
+    fn a_report_begins_on_a_line_of_its_own() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut sink = Stderr::new();
+        for report in [&[&b"one\n"[..]][..], &[b"two ", b"is cut "], &[b"three\n", b"end\n"], &[b"four\n"]] {
+            sink.begin();
+            for piece in report {
+                sink.write_to(writer.as_fd(), piece);
+            }
+        }
+        drop(writer);
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "one\ntwo is cut \nthree\nend\nfour\n");
     }
 }

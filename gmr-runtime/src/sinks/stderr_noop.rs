@@ -22,9 +22,18 @@ impl Stderr {
         }
     }
 
-    /// How many bytes were lost since the last call, and why.
-    pub(crate) fn take_loss(&mut self) -> Option<(u64, String)> {
-        let lost = std::mem::take(&mut self.lost);
-        (lost > 0).then(|| (lost, "write failed".to_owned()))
+    /// Begins a report.
+    pub(crate) fn begin(&mut self) {
+        self.lost = 0;
+    }
+
+    /// How many bytes of the report were lost, and why.
+    pub(crate) fn loss(&self) -> Option<(u64, String)> {
+        (self.lost > 0).then(|| (self.lost, "write failed".to_owned()))
+    }
+
+    /// The same sink: there are no descriptor tables.
+    pub(crate) fn attach(&mut self) -> &mut Self {
+        self
     }
 }

@@ -88,7 +88,11 @@ pub(crate) fn open_directory(path: &str) -> io::Result<OwnedFd> {
     open_with(path, OFlags::RDONLY | OFlags::DIRECTORY)
 }
 
-fn open_with(path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+/// Opens a file below `/proc` with these flags.
+///
+/// # Errors
+/// Like [`open`].
+pub(crate) fn open_with(path: &str, flags: OFlags) -> io::Result<OwnedFd> {
     let flags = flags | OFlags::CLOEXEC;
     by_path_or_kept(
         || rustix::fs::open(format!("/proc/{path}"), flags, Mode::empty()),

@@ -32,8 +32,10 @@ pub(crate) struct Arrivals {
     /// begun.
     all: AtomicU64,
     begun: AtomicU64,
-    /// Changes when a report begins or ends; odd in between.
+    /// Changes when a report begins or ends, or its output does; odd while a report is being made.
     step: AtomicU32,
+    /// Whether a report is being written to standard error.
+    is_writing: AtomicBool,
     /// Whether another thread reports signals that the reporter does not answer.
     is_watched: AtomicBool,
     /// Whether the reporter has left signals to that thread.
@@ -47,7 +49,7 @@ pub(crate) struct Progress {
     pub(crate) signals: u64,
     /// How many of them have a report that has begun.
     pub(crate) begun: u64,
-    /// Changes when a report begins or ends; odd in between.
+    /// Changes when a report begins or ends, or its output does; odd while a report is being made.
     pub(crate) step: u32,
 }
 
@@ -67,6 +69,7 @@ impl Arrivals {
             all: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             step: AtomicU32::new(0),
+            is_writing: AtomicBool::new(false),
             is_watched: AtomicBool::new(false),
             is_declined: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -106,6 +109,23 @@ impl Arrivals {
     /// The report has ended.
     pub(crate) fn ended(&self) {
         self.next_step();
+    }
+
+    /// Signals wait from now on until a report has been written to standard error.
+    pub(crate) fn output_begins(&self) {
+        self.is_writing.store(true, Ordering::Release);
+    }
+
+    /// Signals do not wait any longer.
+    pub(crate) fn output_ended(&self) {
+        self.step.fetch_add(2, Ordering::Release);
+        wake_all(&self.step);
+        self.is_writing.store(false, Ordering::Release);
+    }
+
+    /// Whether signals wait until a report has been written.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.is_writing.load(Ordering::Acquire)
     }
 
     fn next_step(&self) {

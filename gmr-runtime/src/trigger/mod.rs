@@ -31,6 +31,8 @@ pub(crate) enum Request {
     Deferred(Deferred),
     /// The deferred replies to the previous report have been sent.
     Replied,
+    /// The previous report for a signal has been written, or as much of it as was read in time.
+    Written,
     /// No more reports: the guard has been dropped.
     Stop,
 }

@@ -28,6 +28,14 @@ impl Outbox {
     pub(crate) fn send(&self, request: Request) -> bool {
         self.requests.send(request).is_ok()
     }
+
+    /// Nothing watches the reporter.
+    pub(crate) fn output_begins(&self) {}
+
+    /// A report has been written to standard error.
+    pub(crate) fn output_ended(&self) {
+        self.send(Request::Written);
+    }
 }
 
 impl Inbox {

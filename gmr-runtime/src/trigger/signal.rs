@@ -50,6 +50,17 @@ impl Outbox {
         self.arrivals.announce();
         sent
     }
+
+    /// A report begins to be written to standard error.
+    pub(crate) fn output_begins(&self) {
+        self.arrivals.output_begins();
+    }
+
+    /// The report has been written.
+    pub(crate) fn output_ended(&self) {
+        self.arrivals.output_ended();
+        self.send(Request::Written);
+    }
 }
 
 impl Inbox {

@@ -52,6 +52,14 @@ impl Outbox {
         let _ = (&self.wake).write(&[1]);
         sent
     }
+
+    /// Nothing watches the reporter.
+    pub(crate) fn output_begins(&self) {}
+
+    /// A report has been written to standard error.
+    pub(crate) fn output_ended(&self) {
+        self.send(Request::Written);
+    }
 }
 
 impl Inbox {

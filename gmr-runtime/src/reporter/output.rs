@@ -1,0 +1,114 @@
+//! Writes reports for signals to standard error, on a thread of its own for each report: neither the
+//! reporter nor a caller of `Report::capture` waits for whoever reads them.
+//!
+//! The thread has a descriptor table of its own, so a report goes on to the file that descriptor 2
+//! was when its output began, and ends there. One report is written at a time.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::sinks::Stderr;
+use crate::sys::own_threads;
+use crate::trigger::Outbox;
+use crate::{capture, sys};
+
+/// The output of one report after the other.
+pub(super) struct Output {
+    shared: Arc<Shared>,
+    /// To the thread that writes the report.
+    pieces: Option<Sender<Vec<u8>>>,
+}
+
+struct Shared {
+    /// Locked for as long as a report is being written.
+    sink: Mutex<Stderr>,
+    is_writing: AtomicBool,
+    outbox: Arc<Outbox>,
+}
+
+impl Output {
+    pub(super) fn new(sink: Stderr, outbox: Arc<Outbox>) -> Self {
+        let shared = Shared { sink: Mutex::new(sink), is_writing: AtomicBool::new(false), outbox };
+        Self { shared: Arc::new(shared), pieces: None }
+    }
+
+    /// Whether a report is being written. Until it is, no other one may begin. When it is, the
+    /// reporter gets a request.
+    pub(super) fn is_writing(&self) -> bool {
+        self.shared.is_writing.load(Ordering::Acquire)
+    }
+
+    /// How many bytes of the last report were lost, and why, if it has ended.
+    pub(super) fn loss(&self) -> Option<(u64, String)> {
+        if self.is_writing() { None } else { self.shared.lock().loss() }
+    }
+
+    /// Begins a report.
+    pub(super) fn begin(&mut self) {
+        self.shared.lock().begin();
+    }
+
+    /// Has these bytes of the report written after those before.
+    pub(super) fn write(&mut self, bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.pieces.is_none() {
+            self.pieces = self.start_thread();
+        }
+        if let Some(pieces) = &self.pieces {
+            // This fails if the thread has panicked.
+            let _ = pieces.send(bytes);
+        } else {
+            // The reporter writes them, for as long as the deadlines allow.
+            let writing = Writing::new(&self.shared);
+            writing.0.lock().write(&bytes);
+        }
+    }
+
+    /// Ends the report.
+    pub(super) fn end(&mut self) {
+        self.pieces = None;
+    }
+
+    fn start_thread(&self) -> Option<Sender<Vec<u8>>> {
+        let (sender, pieces) = mpsc::channel::<Vec<u8>>();
+        let writing = Writing::new(&self.shared);
+        own_threads::spawn("gmr stderr", move || {
+            capture::shield_thread(None);
+            sys::separate_files();
+            let mut sink = writing.0.lock();
+            let mut stderr = sink.attach();
+            for piece in pieces {
+                stderr.write(&piece);
+            }
+        })
+        .ok()?;
+        Some(sender)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Stderr> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// While it lives, a report is being written.
+struct Writing(Arc<Shared>);
+
+impl Writing {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.is_writing.store(true, Ordering::Release);
+        shared.outbox.output_begins();
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.is_writing.store(false, Ordering::Release);
+        self.0.outbox.output_ended();
+    }
+}

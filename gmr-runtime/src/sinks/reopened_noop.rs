@@ -1,0 +1,8 @@
+//! Platforms on which a file cannot be opened anew by its descriptor.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// Always `None`.
+pub(super) fn reopen(_fd: BorrowedFd<'_>) -> Option<OwnedFd> {
+    None
+}
