@@ -228,7 +228,7 @@ fn agree_at(ours: &Step, theirs: &Step) -> bool {
 fn plain(function: &str) -> String {
     let mut depth = 0_u32;
     let bare: String = function
-        .trim_end_matches("{{vtable.shim}}")
+        .replace("{{vtable.shim}}", "")
         .replace("->", "")
         .chars()
         .filter(|letter| {
@@ -238,7 +238,11 @@ fn plain(function: &str) -> String {
             outside
         })
         .collect();
-    let names: Vec<&str> = bare.split("::").filter(|name| !name.is_empty()).collect();
+    let mut names: Vec<&str> = bare.split("::").filter(|name| !name.is_empty()).collect();
+    // Without debug information, gdb shows the hash at the end of a symbol.
+    names.pop_if(|name| {
+        name.strip_prefix('h').is_some_and(|hash| hash.len() == 16 && u64::from_str_radix(hash, 16).is_ok())
+    });
     let is_closure = |name: &&str| name.contains("closure");
     let closures = names.iter().rev().take_while(|name| is_closure(name)).count();
     let name = names[..names.len() - closures].last().copied().unwrap_or_default();

@@ -55,7 +55,8 @@ pub(crate) struct Frame {
 pub(crate) fn backtraces(pid: u32) -> Option<BTreeMap<u64, Vec<Frame>>> {
     let gdb = Command::new("gdb")
         .args(["-p", &pid.to_string(), "-batch", "-nx", "-ex", "set debuginfod enabled off"])
-        .args(["-ex", "set backtrace limit 0", "-ex", "thread apply all bt"])
+        .args(["-ex", "set backtrace limit 0", "-ex", "set backtrace past-main on"])
+        .args(["-ex", "thread apply all bt"])
         .output();
     let Ok(output) = gdb else {
         tools::missing("gdb");
