@@ -30,6 +30,8 @@ pub(crate) struct Module {
     pub(crate) path: String,
     /// The addresses of its code in memory, in ascending order.
     pub(crate) code: Vec<Range<u64>>,
+    /// The addresses of its variables in memory (`.data`, `.bss`).
+    pub(crate) variables: Vec<Range<u64>>,
     /// Its file, if it has one.
     pub(crate) file: Option<FileId>,
     /// What to add to an address in its file to get the address in memory.
@@ -179,22 +181,29 @@ impl Module {
         let (segments, _) =
             object::pod::slice_from_bytes::<elf::ProgramHeader64<NativeEndian>>(&table, count).ok()?;
 
-        let loaded: Vec<Range<u64>> = segments
-            .iter()
-            .filter(|segment| segment.p_type(endian) == elf::PT_LOAD)
-            .map(|segment| {
-                segment.p_vaddr(endian)..segment.p_vaddr(endian).saturating_add(segment.p_memsz(endian))
-            })
-            .collect();
+        let in_file = |segment: &elf::ProgramHeader64<NativeEndian>| {
+            segment.p_vaddr(endian)..segment.p_vaddr(endian).saturating_add(segment.p_memsz(endian))
+        };
+        let is_loaded =
+            |segment: &&elf::ProgramHeader64<NativeEndian>| segment.p_type(endian) == elf::PT_LOAD;
+        let loaded: Vec<Range<u64>> = segments.iter().filter(is_loaded).map(in_file).collect();
         let first = loaded.iter().map(|segment| segment.start).min()?;
         // The first segment begins where the file does, except for its alignment within a page.
         let bias = start.wrapping_sub(first & !PAGE_MASK);
         let entry = header.e_entry.get(endian).wrapping_add(bias);
         let mut module = Self { path, bias, entry, ..Self::default() };
         let mut code = Vec::new();
+        // What is only written while the module is loaded is at the beginning of a segment.
+        let is_relro =
+            |segment: &&elf::ProgramHeader64<NativeEndian>| segment.p_type(endian) == elf::PT_GNU_RELRO;
+        let relro = segments.iter().find(is_relro).map(in_file);
         for segment in segments {
-            let range =
-                segment.p_vaddr(endian)..segment.p_vaddr(endian).saturating_add(segment.p_memsz(endian));
+            let range = in_file(segment);
+            if is_loaded(&segment) && segment.p_flags(endian).contains(elf::PF_W) {
+                let relro = relro.as_ref().filter(|relro| range.contains(&relro.start));
+                let start = relro.map_or(range.start, |relro| relro.end.min(range.end));
+                module.variables.push(start.wrapping_add(bias)..range.end.wrapping_add(bias));
+            }
             match segment.p_type(endian) {
                 elf::PT_LOAD if segment.p_flags(endian).contains(elf::PF_X) => code.push(Segment {
                     address: range.start,

@@ -2,7 +2,8 @@
 //!
 //! It only reads, through the kernel: no address that it is called with can make it crash.
 
-use super::{maps, memory};
+use super::memory;
+use super::modules::Modules;
 
 /// How much is searched. A program with more variables has large tables, and what is looked for may
 /// be behind them.
@@ -15,23 +16,15 @@ const CHUNK: usize = 64 << 10;
 pub(crate) fn find_word(word: u64) -> Option<u64> {
     let executable = std::fs::read_link("/proc/self/exe").ok()?;
     let executable = executable.to_str()?;
-    // A segment's last part, which begins with zeros, has no file and follows the others.
-    let (mut end_of_module, mut areas) = (0, Vec::new());
-    let _: Option<()> = maps::find(|region| {
-        let is_of_module = region.path == executable
-            || region.path.contains("/libstd-")
-            || region.range.start == end_of_module;
-        if is_of_module && (region.file.is_some() || region.path.is_empty()) {
-            end_of_module = region.range.end;
-            if region.writable {
-                areas.push(region.range);
-            }
-        }
-        None
-    });
+    // The address map does not show where the variables end: other memory may follow them without a
+    // gap, and what has no file is one region then.
+    let modules = Modules::load();
+    let has_std = |path: &str| path == executable || path.contains("/libstd-");
+    let modules = modules.all().iter().filter(|module| has_std(&module.path));
+    let areas = modules.flat_map(|module| &module.variables);
     let (mut found, mut left, mut buffer) = (None, MAX_SEARCHED, vec![0; CHUNK]);
     for area in areas {
-        let mut at = area.start;
+        let mut at = area.start.next_multiple_of(8);
         while at < area.end && left > 0 {
             let wanted = usize::try_from(area.end - at).unwrap_or(CHUNK).min(CHUNK);
             let copied = memory::read(at, &mut buffer[..wanted]);
@@ -73,5 +66,35 @@ mod tests {
         assert_eq!(address.and_then(word_at), Some(value));
         OTHER.store(value, Ordering::Relaxed);
         assert_eq!(find_word(value), None, "there are two");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked what is mapped")]
+    #[allow(unsafe_code)]
+    fn what_follows_the_variables_is_not_searched() {
+        static VARIABLE: AtomicU64 = AtomicU64::new(0);
+        let own = (&raw const VARIABLE).addr() as u64;
+        let modules = Modules::load();
+        let all = modules.all().iter().flat_map(|module| &module.variables);
+        let end = all.filter(|range| range.contains(&own)).map(|range| range.end).next().unwrap();
+        let end = usize::try_from(end).unwrap().next_multiple_of(4 << 10);
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let place = std::ptr::without_provenance_mut(end);
+        // SAFETY: the new mapping replaces no other one.
+        let mapped = unsafe { libc::mmap(place, 8, access, kind | libc::MAP_FIXED_NOREPLACE, -1, 0) };
+        let value = 0x0ddb_a11e_0000_0000 | u64::from(std::process::id());
+        // Otherwise, memory follows that is somebody else's.
+        if mapped == place {
+            // SAFETY: the mapping is writable, long enough and aligned, and nothing else refers to it.
+            unsafe { mapped.cast::<u64>().write(value) };
+            assert_eq!(word_at(end as u64), Some(value));
+        }
+        assert_eq!(find_word(value), None);
+        VARIABLE.store(value, Ordering::Relaxed);
+        assert_eq!(find_word(value), Some(own));
+        if mapped == place {
+            // SAFETY: it was mapped above, and nothing refers to it.
+            unsafe { libc::munmap(mapped, 8) };
+        }
     }
 }
