@@ -241,10 +241,12 @@ fn a_first_poll_during_a_trace_is_counted_and_takes_part() {
 fn a_task_may_complete_in_a_poll_that_a_trace_caused() {
     let _turn = alone();
     let runtime = runtime();
-    let mut polls = 0;
-    let second_time = poll_fn(move |_| {
-        polls += 1;
-        if polls < 2 { Poll::Pending } else { Poll::Ready(17) }
+    // It keeps a waker: a trace polls no task of which nothing keeps one, unless the wakers are known
+    // to be tokio's.
+    let mut kept: Option<Waker> = None;
+    let second_time = poll_fn(move |context| {
+        let is_first = kept.replace(context.waker().clone()).is_none();
+        if is_first { Poll::Pending } else { Poll::Ready(17) }
     });
     let task = runtime.spawn(second_time.tracked_as("at once"));
     settle(&["at once"]);
