@@ -163,7 +163,7 @@ pub fn masked<T: ?Sized, S: Serializer>(_: &T, serializer: S) -> Result<S::Ok, S
     serializer.serialize_str(MASK)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use secrecy::{ExposeSecret, SecretBox, SecretString, SerializableSecret};
 

@@ -423,5 +423,5 @@ macro_rules! fields {
 }
 fields!(SerializeStruct, SerializeStructVariant);
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests;

@@ -466,7 +466,7 @@ fn read_at<'a>(unit: &Unit<Reader<'a>>, offset: UnitOffset) -> Option<Function<'
     Function::read(&mut entries, abbreviation.attributes()).ok()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use object::{Object, ObjectSymbol, SymbolKind};
 
