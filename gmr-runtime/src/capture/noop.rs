@@ -73,12 +73,13 @@ impl OwnStack<'_> {
     }
 }
 
-/// Never made, as [`OwnStack`].
-pub(crate) enum StackCopy {}
+/// Never made, as [`OwnStack`]. The field is private, so that the compiler does not warn of the
+/// code elsewhere that would use a copy.
+pub(crate) struct StackCopy(std::convert::Infallible);
 
 impl StackCopy {
     pub(crate) fn len(&self) -> usize {
-        match *self {}
+        match self.0 {}
     }
 }
 
@@ -91,7 +92,7 @@ impl CopyUnwinder {
     }
 
     pub(crate) fn unwind(&mut self, copy: &StackCopy) -> Trace {
-        match *copy {}
+        match copy.0 {}
     }
 }
 
@@ -108,7 +109,7 @@ impl<T> Shapes<T> {
     }
 
     pub(crate) fn add(&self, copy: &StackCopy, _frames: &[Address], _of_shape: T) {
-        match *copy {}
+        match copy.0 {}
     }
 }
 
