@@ -7,7 +7,8 @@ use crate::report::{Report, Stack, list};
 
 /// The functions of the test program and its assembly, innermost first.
 fn own<'a>(stack: &Stack<'a>) -> Vec<&'a str> {
-    const ASSEMBLY: [&str; 4] = ["without_rules", "realigned", "run_on_stack", "overwritten"];
+    const ASSEMBLY: [&str; 6] =
+        ["without_rules", "realigned", "run_on_stack", "overwritten", "waits_in_frame", "calls_wait"];
     stack
         .functions()
         .filter(|function| function.starts_with("frames::") || ASSEMBLY.contains(function))
@@ -48,18 +49,42 @@ const EXPECTED: &[(&str, &[&str])] = &[
         ],
     ),
     #[cfg(target_arch = "x86_64")]
+    ("own-restorer", &["frames::wait_here", "frames::handle", "frames::interrupted_with_restorer"]),
+    #[cfg(target_arch = "x86_64")]
     ("overwritten", &["frames::wait_here", "overwritten"]),
+    #[cfg(target_arch = "x86_64")]
+    ("no-call", &["frames::wait_here", "overwritten"]),
+    #[cfg(target_arch = "x86_64")]
+    ("running-no-call", &["frames::compute", "overwritten"]),
     #[cfg(target_arch = "x86_64")]
     ("without-rules", &["without_rules"]),
     #[cfg(target_arch = "x86_64")]
     ("generated", &[]),
+    #[cfg(target_arch = "x86_64")]
+    ("pausing", &[]),
+    #[cfg(target_arch = "x86_64")]
+    ("below-generated", &["waits_in_frame", "calls_wait"]),
+    #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+    ("context", &["frames::wait_here"]),
 ];
 
-/// Those that end where there is no rule.
+/// Those that are cut: the function of the last frame, if it has one, and the reason.
 #[cfg(target_arch = "x86_64")]
-const CUT: [&str; 3] = ["without-rules", "generated", "overwritten"];
+const CUT: &[(&str, Option<&str>, &str)] = &[
+    ("without-rules", Some("without_rules"), "no unwind information"),
+    ("generated", None, "generated at run time"),
+    ("pausing", None, "generated at run time"),
+    ("below-generated", None, "generated at run time"),
+    ("overwritten", Some("overwritten"), "where there is no code"),
+    ("no-call", Some("overwritten"), "which follows no call"),
+    ("running-no-call", Some("overwritten"), "which follows no call"),
+];
 #[cfg(not(target_arch = "x86_64"))]
-const CUT: [&str; 0] = [];
+const CUT: &[(&str, Option<&str>, &str)] = &[];
+
+fn is_cut(name: &str) -> bool {
+    CUT.iter().any(|(cut, ..)| *cut == name)
+}
 
 fn settled(program: &mut Program) -> Report {
     program.report_when("each thread is where it stays", |report| {
@@ -76,25 +101,21 @@ fn settled(program: &mut Program) -> Report {
 fn no_frame_is_made_up() {
     let mut program = Program::start(program!("frames"));
     let report = settled(&mut program);
-    for (name, _) in EXPECTED {
+    for (name, expected) in EXPECTED {
         let stack = report.thread(name).stack();
-        if *name == "overwritten" {
-            // Nothing follows that function; in particular, no function with the name of the data.
-            assert_eq!(stack.functions().last(), Some("overwritten"), "{stack}");
-            let reason = stack.incomplete.unwrap_or_default();
-            assert!(reason.ends_with("where there is no code"), "{reason}");
-        } else if CUT.contains(name) {
-            assert_eq!(stack.frames.len(), 1, "{name}:\n{stack}");
-            let reason = stack.incomplete.unwrap_or_default();
-            assert!(reason.starts_with("no unwind information"), "{name}: {reason}");
-        } else {
-            assert_eq!(stack.incomplete, None, "{name}:\n{stack}");
-        }
-        assert!(!stack.mentions("never_called"), "{name}:\n{stack}");
+        assert!(is_cut(name) || stack.incomplete.is_none(), "{name}:\n{stack}");
+        let never = ["never_called", "never_returned_to"];
+        assert!(!never.iter().any(|function| stack.mentions(function)), "{name}:\n{stack}");
+        // Generated code, or nothing else.
+        assert!(!expected.is_empty() || stack.frames.len() == 1, "{name}:\n{stack}");
     }
-    if !CUT.is_empty() {
-        let generated = report.thread("generated").stack();
-        assert!(generated.frames.iter().all(|frame| frame.fields()["module"].is_null()), "{generated}");
+    for (name, function, reason) in CUT {
+        let stack = report.thread(name).stack();
+        assert!(stack.incomplete.is_some_and(|incomplete| incomplete.contains(reason)), "{name}:\n{stack}");
+        // Nothing follows; in particular, no function with the name of the data.
+        let last = stack.frames.last().expect("a frame").fields();
+        assert_eq!(last["function"].as_str(), *function, "{name}:\n{stack}");
+        assert_eq!(last["module"].is_null(), function.is_none(), "{name}:\n{stack}");
     }
 }
 
@@ -130,7 +151,7 @@ fn stacks_that_are_cut_are_counted_and_found() {
     let frames = report.threads().iter().map(|thread| thread.stack().frames.len() as u64).sum();
     // Inlined functions have no frame of their own.
     assert!((1..=frames).contains(&coverage["frames"].as_u64().unwrap()), "{coverage}");
-    for name in CUT {
+    for (name, ..) in CUT {
         let reason = report.thread(name).stack().incomplete.expect("it is cut");
         assert!(cut.iter().any(|cut| cut["reason"] == reason), "{coverage}");
         let tid = report.thread(name).tid();
@@ -146,7 +167,9 @@ fn gdb_finds_the_same_frames() {
     let mut program = Program::start(program!("frames"));
     let report = settled(&mut program);
     let Some(by_gdb) = gdb::backtraces(program.pid()) else { return };
-    for (name, expected) in EXPECTED.iter().filter(|(name, _)| !CUT.contains(name)) {
+    // gdb knows the code of the C library's restorer only.
+    let is_compared = |name: &str| !is_cut(name) && name != "own-restorer";
+    for (name, expected) in EXPECTED.iter().filter(|(name, _)| is_compared(name)) {
         let frames = &by_gdb[&report.thread(name).tid()];
         let theirs: Vec<&str> = frames
             .iter()

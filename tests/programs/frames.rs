@@ -1,6 +1,6 @@
 //! Threads whose stacks are hard to unwind: in assembly without unwind rules, in a realigned frame,
-//! on the stacks of coroutines, in a signal handler on an alternate stack, in generated code beside
-//! a mapping of the program's own file.
+//! on the stacks of coroutines, in a signal handler on an alternate stack, in generated code and
+//! called from it, beside a mapping of the program's own file, and on overwritten stacks.
 
 #![allow(unsafe_code, reason = "assembly, signals and mappings")]
 
@@ -41,8 +41,59 @@ std::arch::global_asm!(
     "add rsp, 16",
     "ret",
     ".size without_rules, .-without_rules",
-    // Its return address is that of data while it calls the function, as on a stack that was
-    // overwritten.
+    // Has rules, and is called by nothing.
+    ".globl never_returned_to",
+    ".type never_returned_to,@function",
+    ".cfi_startproc",
+    "nop",
+    "nop",
+    "nop",
+    "nop",
+    "nop",
+    "nop",
+    "nop",
+    "never_returned_to:",
+    "ret",
+    ".cfi_endproc",
+    ".size never_returned_to, .-never_returned_to",
+    // The return from a signal handler, shorter than that of the C library.
+    ".globl restorer",
+    ".type restorer,@function",
+    "nop",
+    "restorer:",
+    "mov eax, 15",
+    "syscall",
+    ".size restorer, .-restorer",
+    // Waits in `pause`, with a frame pointer, and is called directly.
+    ".globl waits_in_frame",
+    ".type waits_in_frame,@function",
+    "waits_in_frame:",
+    ".cfi_startproc",
+    "push rbp",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbp, -16",
+    "mov rbp, rsp",
+    ".cfi_def_cfa_register rbp",
+    "2:",
+    "mov eax, 34",
+    "syscall",
+    "jmp 2b",
+    ".cfi_endproc",
+    ".size waits_in_frame, .-waits_in_frame",
+    ".globl calls_wait",
+    ".type calls_wait,@function",
+    "calls_wait:",
+    ".cfi_startproc",
+    "sub rsp, 8",
+    ".cfi_adjust_cfa_offset 8",
+    "call waits_in_frame",
+    "add rsp, 8",
+    ".cfi_adjust_cfa_offset -8",
+    "ret",
+    ".cfi_endproc",
+    ".size calls_wait, .-calls_wait",
+    // Its return address is the second argument while it calls the function, as on a stack that
+    // was overwritten.
     ".globl overwritten",
     ".type overwritten,@function",
     "overwritten:",
@@ -113,7 +164,10 @@ std::arch::global_asm!(
 #[cfg(target_arch = "x86_64")]
 unsafe extern "C" {
     fn without_rules(word: usize, stopped: *const AtomicBool);
-    fn overwritten(run: extern "C" fn(), data: *const AtomicBool);
+    fn overwritten(run: extern "C" fn(), with: *const c_void);
+    fn never_returned_to();
+    fn restorer();
+    fn calls_wait();
     fn realigned(run: extern "C" fn());
     fn run_on_stack(run: extern "C" fn(), end: *mut u8);
 }
@@ -128,9 +182,9 @@ fn call_without_rules() {
 
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
-fn call_overwritten() {
+fn call_overwritten(run: extern "C" fn(), with: *const c_void) {
     // SAFETY: it calls the function, and restores what it changes.
-    unsafe { overwritten(wait_here, &raw const STOPPED) };
+    unsafe { overwritten(run, with) };
     std::hint::black_box("overwritten");
 }
 
@@ -230,14 +284,69 @@ fn interrupted() {
     }
 }
 
+/// Interrupted by a signal whose handler returns to code of this program.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+fn interrupted_with_restorer() {
+    /// `struct sigaction` of the kernel.
+    #[repr(C)]
+    struct Action {
+        handler: extern "C" fn(c_int),
+        flags: usize,
+        restorer: unsafe extern "C" fn(),
+        mask: u64,
+    }
+    const SA_RESTORER: usize = 0x0400_0000;
+    let action = Action { handler: handle, flags: SA_RESTORER, restorer, mask: 0 };
+    // SAFETY: the action is what the kernel expects, and the handler is a function of one argument.
+    unsafe {
+        let set = libc::syscall(
+            libc::SYS_rt_sigaction,
+            libc::SIGPROF,
+            &raw const action,
+            null_mut::<Action>(),
+            size_of::<u64>(),
+        );
+        assert_eq!(set, 0);
+        assert_eq!(libc::raise(libc::SIGPROF), 0);
+    }
+}
+
+/// Runs on a stack that `makecontext` has prepared.
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+#[inline(never)]
+fn run_in_context() {
+    let memory = Box::leak(vec![0_u128; 16 << 10].into_boxed_slice());
+    // SAFETY: both contexts are filled in by `getcontext`, and nothing else uses the stack. Neither
+    // is left while the process lives.
+    unsafe {
+        let mut before: libc::ucontext_t = std::mem::zeroed();
+        let mut context: libc::ucontext_t = std::mem::zeroed();
+        assert_eq!(libc::getcontext(&raw mut context), 0);
+        context.uc_stack.ss_sp = memory.as_mut_ptr().cast();
+        context.uc_stack.ss_size = size_of_val(memory);
+        context.uc_link = &raw mut before;
+        libc::makecontext(&raw mut context, wait_here, 0);
+        assert_eq!(libc::swapcontext(&raw mut before, &raw const context), 0);
+    }
+}
+
 /// Pushes its argument and loops: `push rdi; l: pause; jmp l`.
 #[cfg(target_arch = "x86_64")]
-const ENDLESS: [u8; 5] = [0x57, 0xf3, 0x90, 0xeb, 0xfc];
+const ENDLESS: &[u8] = &[0x57, 0xf3, 0x90, 0xeb, 0xfc];
+
+/// `l: mov eax, 34; syscall; jmp l`: waits in `pause`.
+#[cfg(target_arch = "x86_64")]
+const PAUSING: &[u8] = &[0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
+
+/// Calls its argument: `sub rsp, 8; call rdi; add rsp, 8; ret`.
+#[cfg(target_arch = "x86_64")]
+const CALLING: &[u8] = &[0x48, 0x83, 0xec, 8, 0xff, 0xd7, 0x48, 0x83, 0xc4, 8, 0xc3];
 
 /// Generated code, in the same region of addresses as a mapping of this program's own file.
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
-fn run_generated() {
+fn run_generated(bytes: &[u8], argument: usize) {
     let own = std::fs::File::open("/proc/self/exe").expect("the program's file");
     let length = usize::try_from(own.metadata().expect("its length").len()).expect("it fits");
     let map = |length, protection, flags, file| {
@@ -252,9 +361,9 @@ fn run_generated() {
     let code: *mut u8 = map(4096, all, libc::MAP_ANONYMOUS, -1).cast();
     // SAFETY: the page is written before it is run, and the code is a function of one argument.
     unsafe {
-        code.copy_from_nonoverlapping(ENDLESS.as_ptr(), ENDLESS.len());
+        code.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
         let run: extern "C" fn(usize) = std::mem::transmute(code);
-        run(never_called as extern "C" fn() as usize + 4);
+        run(argument);
     }
 }
 
@@ -263,7 +372,15 @@ const THREADS: &[(&str, fn())] = &[
     #[cfg(target_arch = "x86_64")]
     ("without-rules", call_without_rules),
     #[cfg(target_arch = "x86_64")]
-    ("overwritten", call_overwritten),
+    ("overwritten", || call_overwritten(wait_here, (&raw const STOPPED).cast())),
+    #[cfg(target_arch = "x86_64")]
+    ("no-call", || call_overwritten(wait_here, never_returned_to as *const c_void)),
+    #[cfg(target_arch = "x86_64")]
+    ("running-no-call", || call_overwritten(compute, never_returned_to as *const c_void)),
+    #[cfg(target_arch = "x86_64")]
+    ("own-restorer", interrupted_with_restorer),
+    #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+    ("context", run_in_context),
     #[cfg(target_arch = "x86_64")]
     ("realigned", call_realigned),
     #[cfg(target_arch = "x86_64")]
@@ -273,7 +390,11 @@ const THREADS: &[(&str, fn())] = &[
     #[cfg(target_arch = "x86_64")]
     ("many-stacks", || descend()),
     #[cfg(target_arch = "x86_64")]
-    ("generated", run_generated),
+    ("generated", || run_generated(ENDLESS, never_called as extern "C" fn() as usize + 4)),
+    #[cfg(target_arch = "x86_64")]
+    ("pausing", || run_generated(PAUSING, 0)),
+    #[cfg(target_arch = "x86_64")]
+    ("below-generated", || run_generated(CALLING, calls_wait as *const () as usize)),
 ];
 
 #[gmr::main]

@@ -4,8 +4,8 @@
 #![allow(unsafe_code)]
 
 pub(super) use imp::{
-    COUNT, FRAME_POINTER, KERNEL_FRAME_FIRST, SIGRETURN, STACK_POINTER, SYSTEM_CALL, interrupted, name,
-    without_signature,
+    COUNT, FRAME_POINTER, KERNEL_FRAME_FIRST, SIGRETURNS, STACK_POINTER, SYSTEM_CALL, ends_context,
+    interrupted, name, without_signature,
 };
 use imp::{INTERRUPTED, PRESERVED};
 
@@ -119,8 +119,10 @@ mod imp {
     /// `rbx`, `rbp`, `rsp`, `r12` to `r15`
     pub(super) const PRESERVED: u64 = 0xf0c8;
 
-    /// `mov rax, 15; syscall`: the code of `__restore_rt` in the C libraries.
-    pub(crate) const SIGRETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+    /// `mov rax, 15; syscall`, the code of `__restore_rt` in the C libraries, and the shorter `mov
+    /// eax, 15; syscall` of programs with a `sa_restorer` of their own.
+    pub(crate) const SIGRETURNS: [&[u8]; 2] =
+        [&[0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05], &[0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05]];
 
     /// `syscall`
     pub(crate) const SYSTEM_CALL: [u8; 2] = [0x0f, 0x05];
@@ -128,6 +130,13 @@ mod imp {
     /// The tables of the C library say where the kernel saved all registers, so they are used if
     /// they are present.
     pub(crate) const KERNEL_FRAME_FIRST: bool = false;
+
+    /// Whether this is the code of glibc that a function of `makecontext` returns to, and that no
+    /// call ends before: `mov rsp, rbx; mov rdi, [rsp]`, the address of the next context.
+    pub(crate) fn ends_context(code: &[u8]) -> bool {
+        const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+        code.strip_prefix(&ENDBR64).unwrap_or(code).starts_with(&[0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24])
+    }
 
     /// The name of a register.
     pub(crate) fn name(register: usize) -> &'static str {
@@ -196,8 +205,12 @@ mod imp {
     /// `x19` to `x29`, `sp`. The link register is that of the frame's own caller by now.
     pub(super) const PRESERVED: u64 = 0xbff8_0000;
 
-    /// `mov x8, #139; svc #0`: the code of `__kernel_rt_sigreturn` in the vDSO.
-    pub(crate) const SIGRETURN: [u8; 8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4];
+    /// `mov x8, #139; svc #0`, the code of `__kernel_rt_sigreturn` in the vDSO, and the same with
+    /// `w8`.
+    pub(crate) const SIGRETURNS: [&[u8]; 2] = [
+        &[0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4],
+        &[0x68, 0x11, 0x80, 0x52, 0x01, 0x00, 0x00, 0xd4],
+    ];
 
     /// `svc #0`
     pub(crate) const SYSTEM_CALL: [u8; 4] = [0x01, 0x00, 0x00, 0xd4];
@@ -205,6 +218,12 @@ mod imp {
     /// The tables of the vDSO lead from a signal handler to the caller of the code that it
     /// interrupted, and leave that code out.
     pub(crate) const KERNEL_FRAME_FIRST: bool = true;
+
+    /// Whether this is the code of glibc that a function of `makecontext` returns to, and that no
+    /// call ends before: `mov x0, x19`, the address of the next context, and `cbnz x0`.
+    pub(crate) fn ends_context(code: &[u8]) -> bool {
+        matches!(code, [0xe0, 0x03, 0x13, 0xaa, first, _, _, 0xb5, ..] if first & 0x1f == 0)
+    }
 
     /// The name of a register.
     pub(crate) fn name(register: usize) -> &'static str {

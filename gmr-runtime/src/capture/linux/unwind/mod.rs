@@ -23,7 +23,7 @@ use self::instruction::Target;
 pub(super) use self::memory::Piece;
 use self::memory::{Failure, Memory};
 use self::rule::{Context, NoRule, Rule, Step};
-use self::rules::Rules;
+use self::rules::{Called, Rules};
 use self::tables::Tables;
 use super::arch::{self, FRAME_POINTER, Registers, STACK_POINTER};
 use crate::capture::{Address, Trace};
@@ -122,6 +122,8 @@ enum End {
     Failed(Failure),
     /// It leads to this address, at which there is no code.
     NotCode(u64),
+    /// It leads to this address, to which nothing returns: no call ends before it.
+    NoCall(u64),
     /// It leads back to a frame that was passed.
     Cycle,
     TooLong,
@@ -141,11 +143,13 @@ impl Unwinder {
     /// Unwinds one stack.
     pub(super) fn unwind(&mut self, registers: Registers, pieces: &[Piece<'_>]) -> Unwound {
         self.frames.clear();
+        let at = self.innermost(registers.ip());
         let mut walk = Walk {
             memory: Memory::new(pieces),
-            at: self.innermost(registers.ip()),
+            at,
+            rule: self.rule(at),
             registers,
-            recovered: None,
+            recovered: Vec::new(),
             turns: Vec::new(),
         };
         let end = loop {
@@ -157,14 +161,14 @@ impl Unwinder {
                 Err(end) => break end,
             }
         };
-        if let Some(certain) = walk.recovered {
-            self.frames.truncate(certain);
+        if let Some(first) = walk.recovered.first() {
+            self.frames.truncate(*first);
         }
         match end {
             End::Failed(Failure::Missing(address)) => {
                 Unwound::Incomplete(self.trace(Some(end.to_string())), address)
             }
-            _ if walk.recovered.is_some() => {
+            _ if !walk.recovered.is_empty() => {
                 let unverified = End::Failed(Failure::Unknown(FRAME_POINTER));
                 Unwound::Uncertain(self.trace(Some(unverified.to_string())))
             }
@@ -179,13 +183,17 @@ impl Unwinder {
     /// where the call is the last instruction of its function, as in the C library's return from
     /// signal handlers, that may be in no function.
     fn innermost(&mut self, ip: u64) -> Address {
-        let mut rule = |at: Address| self.rules.at(at.lookup(), &self.shared.tables, &mut self.context);
         let (exact, call) = (Address::Exact(ip), Address::Return(ip));
         // A thread at the beginning of a function has entered it.
-        let is_behind_call = matches!(rule(exact), Err(NoRule::NoEntry))
-            && rule(call).is_ok_and(|rule| rule.function.1 == ip)
+        let is_behind_call = matches!(self.rule(exact), Err(NoRule::NoEntry))
+            && self.rule(call).is_ok_and(|rule| rule.function.1 == ip)
             && rules::follows_system_call(ip);
         if is_behind_call { call } else { exact }
+    }
+
+    /// The rule for the code of a frame.
+    fn rule(&mut self, at: Address) -> Result<Rule, NoRule> {
+        self.rules.at(at.lookup(), &self.shared.tables, &mut self.context)
     }
 
     /// Goes on to the caller. False if there is none.
@@ -221,23 +229,33 @@ impl Unwinder {
         }
         walk.registers.set_ip(ip);
         walk.at = if is_interrupted { Address::Exact(ip) } else { Address::Return(ip) };
-        let lookup = walk.at.lookup();
-        if !self.shared.tables.cover(lookup) && !self.rules.is_generated(lookup) {
+        walk.rule = self.rule(walk.at);
+        if matches!(walk.rule, Err(NoRule::NoModule)) && !self.rules.is_generated(walk.at.lookup()) {
             return Err(End::NotCode(ip));
         }
-        Ok(true)
+        if is_interrupted || self.rules.is_returned_to(ip, walk.rule, &self.shared.tables) {
+            return Ok(true);
+        }
+        if !rules::ends_context(ip) {
+            return Err(End::NoCall(ip));
+        }
+        // It begins there: what is before it is another function.
+        self.frames.push(Address::Exact(ip));
+        Ok(false)
     }
 
     /// Replaces the registers of a frame by those of its caller, by the rule for its code. `None`
     /// if it is the thread's first function.
     fn step(&mut self, walk: &mut Walk<'_>) -> Result<Option<Step>, End> {
-        let lookup = walk.at.lookup();
-        let rule = self.rules.at(lookup, &self.shared.tables, &mut self.context);
+        let (rule, lookup) = (walk.rule, walk.at.lookup());
         let has_own_rule = !arch::KERNEL_FRAME_FIRST && rule.is_ok_and(|rule| rule.is_signal_frame);
         if let Address::Return(address) = walk.at
             && !has_own_rule
-            // Code without an entry of its own may follow a function that has one.
-            && rule.map_or(true, |rule| rule.is_signal_frame || rule.function.1 == address)
+            // Code without an entry of its own may follow a function that has one, which can end
+            // with a call.
+            && rule.map_or(true, |rule| {
+                rule.is_signal_frame || !rule.ends_call || rule.function.1 == address
+            })
             && self.rules.returns_from_signal(address)
         {
             walk.registers = arch::saved_by_signal(walk.registers.sp(), |address| walk.memory.word(address))
@@ -254,14 +272,14 @@ impl Unwinder {
                 }
                 let step = self.step_behind_clone(walk).map_err(End::Failed)?;
                 let step = step.ok_or(End::NoRule(no_rule))?;
-                walk.recovered.get_or_insert(self.frames.len());
+                walk.recovered.push(self.frames.len());
                 return Ok(Some(step));
             }
         };
         match self.rules.apply(&rule, &mut walk.registers, &walk.memory) {
             Err(Failure::Unknown(FRAME_POINTER)) if walk.registers.get(FRAME_POINTER).is_none() => {
                 let step = self.recovered_step(&rule, walk).map_err(End::Failed)?;
-                walk.recovered.get_or_insert(self.frames.len());
+                walk.recovered.push(self.frames.len());
                 Ok(Some(step))
             }
             step => step.map_err(End::Failed),
@@ -283,7 +301,7 @@ impl Unwinder {
         };
         let mut registers = walk.registers;
         let step = self.rules.apply(&rule, &mut registers, &walk.memory)?;
-        let step = step.filter(|_| self.is_called_from(&rule, registers.ip()));
+        let step = step.filter(|_| self.called_from(&rule, registers.ip()) != Called::No);
         if step.is_some() {
             walk.registers = registers;
         }
@@ -325,9 +343,9 @@ impl Unwinder {
             let address = arch::without_signature(registers.ip(), self.shared.tables.highest_code());
             // The caller may have entered this function in a way that its code does not show. Then
             // a stale address elsewhere in the frame is no reason to discard it.
-            match self.is_called_from(rule, address) {
-                true if found.is_none() => found = Some((registers, step)),
-                false if !prologue::may_be_called_before(address) => {}
+            match self.called_from(rule, address) {
+                Called::Certainly | Called::Possibly if found.is_none() => found = Some((registers, step)),
+                Called::No if !self.rules.follows_call(address, &self.shared.tables) => {}
                 _ => return Err(unknown),
             }
         }
@@ -337,15 +355,16 @@ impl Unwinder {
     }
 
     /// Whether the function of `rule` can have been called before this return address.
-    fn is_called_from(&mut self, rule: &Rule, address: u64) -> bool {
-        let lookup = Address::Return(address).lookup();
-        match self.rules.at(lookup, &self.shared.tables, &mut self.context) {
+    fn called_from(&mut self, rule: &Rule, address: u64) -> Called {
+        let at = Address::Return(address);
+        match self.rule(at) {
             // A signal handler.
-            Ok(caller) if caller.is_signal_frame => true,
+            Ok(caller) if caller.is_signal_frame => Called::Possibly,
             Ok(caller) => {
-                self.rules.calls((&caller, lookup), rule.function.0, &self.shared.tables, &mut self.context)
+                let place = (&caller, at.lookup());
+                self.rules.calls(place, rule.function.0, &self.shared.tables, &mut self.context)
             }
-            Err(_) => false,
+            Err(_) => Called::No,
         }
     }
 
@@ -375,9 +394,10 @@ impl Drop for Unwinder {
 struct Walk<'a> {
     memory: Memory<'a>,
     at: Address,
+    rule: Result<Rule, NoRule>,
     registers: Registers,
-    /// How many frames there were when the frame pointer of one was recovered for the first time.
-    recovered: Option<usize>,
+    /// How many frames there were each time that the frame pointer of the last one was recovered.
+    recovered: Vec<usize>,
     /// Where the stack last continued below its earlier position: the caller's code and stack
     /// pointer, and how many frames there were.
     turns: Vec<((u64, u64), usize)>,
@@ -407,6 +427,9 @@ impl std::fmt::Display for End {
             }
             End::NotCode(address) => {
                 write!(f, "unwinding failed: the stack leads to {address:#x}, where there is no code")
+            }
+            End::NoCall(address) => {
+                write!(f, "unwinding failed: the stack leads to {address:#x}, which follows no call")
             }
             End::Cycle => f.write_str("unwinding failed: the stack leads back to itself"),
             End::TooLong => write!(f, "truncated after {MAX_FRAMES} frames"),

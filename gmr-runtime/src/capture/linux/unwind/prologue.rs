@@ -69,18 +69,40 @@ pub(super) fn call_at(function: (u64, u64), address: u64) -> Option<Target> {
 }
 
 /// Whether the bytes before this address can be those of a call, wherever its instruction begins.
-pub(super) fn may_be_called_before(address: u64) -> bool {
+/// `is_code` tells whether a call can lead to an address.
+pub(super) fn follows_call(address: u64, mut is_code: impl FnMut(u64) -> bool) -> bool {
     /// From `call rax` to `call [rax + 8 * rbx + distance]`. A longer one ends with the bytes of one
     /// of these. On aarch64 all are as long.
-    const LENGTHS: std::ops::RangeInclusive<u64> = if cfg!(target_arch = "x86_64") { 2..=7 } else { 4..=4 };
+    const LENGTHS: std::ops::RangeInclusive<usize> = if cfg!(target_arch = "x86_64") { 2..=7 } else { 4..=4 };
+    let mut buffer = [0; *LENGTHS.end()];
+    let before = bytes_before(address, &mut buffer);
     LENGTHS.into_iter().any(|length| {
-        let start = address.checked_sub(length);
-        let bytes = start.and_then(|start| memory::read_exact(start, usize::try_from(length).ok()?));
-        bytes.zip(start).is_some_and(|(bytes, start)| {
-            let decoded = decode(&Code { start, bytes: &bytes }, 0);
-            matches!(decoded, Some((length, Effect::Call(_))) if length == bytes.len())
-        })
+        let Some(start) = before.len().checked_sub(length) else { return false };
+        let bytes = &before[start..];
+        match decode(&Code { start: address.wrapping_sub(length as u64), bytes }, 0) {
+            Some((decoded, Effect::Call(target))) if decoded == length => match target {
+                Target::Code(target) => is_code(target),
+                Target::Slot(_) | Target::Unknown => true,
+            },
+            _ => false,
+        }
     })
+}
+
+/// Reads the code that ends before this address into the end of the buffer. It is shorter than the
+/// buffer where it begins with a page and nothing is mapped below.
+fn bytes_before(address: u64, buffer: &mut [u8]) -> &[u8] {
+    /// The smallest page size there is.
+    const PAGE: u64 = 4 << 10;
+    let of_page = usize::try_from(address % PAGE).expect("it is less than a page");
+    for length in [buffer.len(), of_page.min(buffer.len())] {
+        let Some(start) = address.checked_sub(length as u64) else { continue };
+        let offset = buffer.len() - length;
+        if memory::read(start, &mut buffer[offset..]) == length {
+            return &buffer[offset..];
+        }
+    }
+    &[]
 }
 
 /// Where a call or a jump ends up, past a slot that the loader has filled in and a stub of the
@@ -362,5 +384,30 @@ impl<'a> Walk<'a> {
             | (Effect::Unclear | Effect::AddToStack(_), Depth::Variable) => Depth::Variable,
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::linux::maps;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it reads the map")]
+    fn code_at_the_beginning_of_a_mapping_is_read_too() {
+        // The beginning of an image that no other mapping touches.
+        let mut end_before = 0;
+        let start = maps::find(|region| {
+            let is_image = region.readable && region.offset == 0 && region.path.starts_with('/');
+            let is_alone = std::mem::replace(&mut end_before, region.range.end) != region.range.start;
+            (is_image && is_alone).then_some(region.range.start)
+        });
+        let start = start.unwrap();
+        assert_eq!(memory::read(start - 1, &mut [0]), 0);
+        let mut buffer = [0; 7];
+        assert_eq!(bytes_before(start + 4, &mut buffer), b"\x7fELF");
+        assert_eq!(bytes_before(start, &mut buffer), b"");
+        assert_eq!(bytes_before(start + 8, &mut buffer)[..3], *b"ELF");
+        assert_eq!(bytes_before(3, &mut buffer), b"");
     }
 }

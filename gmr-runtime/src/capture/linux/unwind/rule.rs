@@ -66,8 +66,17 @@ pub(super) struct Rule {
     first_change: u32,
     /// Whether this is the code that a signal handler returns to: its caller was interrupted.
     pub(super) is_signal_frame: bool,
+    /// Whether a call ends with the address that the rule was looked up by.
+    pub(super) ends_call: bool,
     /// The addresses of its entry: those of the function, or of a part of it.
     pub(super) function: (u64, u64),
+}
+
+impl Rule {
+    /// Whether the tables say that this code has no caller.
+    pub(super) fn is_first(&self) -> bool {
+        self.return_address == How::Undefined
+    }
 }
 
 /// What a rule says of the caller besides its registers.
@@ -153,6 +162,7 @@ impl Store {
             changes: u8::try_from(self.changes.len() - first_change).map_err(|_| NoRule::Damaged)?,
             first_change: u32::try_from(first_change).map_err(|_| NoRule::Damaged)?,
             is_signal_frame: entry.is_signal_trampoline(),
+            ends_call: false,
             function: (start, start.wrapping_add(entry.len())),
         }))
     }
@@ -183,7 +193,7 @@ impl Store {
         caller: &mut Registers,
         memory: &Memory<'_>,
     ) -> Result<Option<Step>, Failure> {
-        if rule.return_address == How::Undefined {
+        if rule.is_first() {
             return Ok(None);
         }
         let cfa = match rule.cfa {

@@ -19,11 +19,22 @@ pub(super) struct Rules {
     /// How the frame pointer follows from the stack pointer, by the address of code.
     frame_pointers: HashMap<u64, Option<FramePointer>>,
     /// Whether the call before an address of code leads to the function that begins at another.
-    calls: HashMap<(u64, u64), bool>,
+    calls: HashMap<(u64, u64), Called>,
     /// Whether the code at an address returns from a signal handler.
     returns_from_signal: HashMap<u64, bool>,
     /// Addresses of code that is in no module.
     generated: HashSet<u64>,
+}
+
+/// Whether a function can have been called from a place in the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Called {
+    /// The call there leads to it.
+    Certainly,
+    /// The call there leads to an address that the code does not show.
+    Possibly,
+    /// There is no call, or it leads elsewhere.
+    No,
 }
 
 impl Rules {
@@ -37,9 +48,31 @@ impl Rules {
         if let Some(rule) = self.by_address.get(address) {
             return rule;
         }
-        let rule = tables.rule(address, context, &mut self.store);
+        let mut rule = tables.rule(address, context, &mut self.store);
+        if let Ok(rule) = &mut rule {
+            rule.ends_call = self.follows_call(address.wrapping_add(1), tables);
+        }
         self.by_address.insert(address, rule);
         rule
+    }
+
+    /// Whether a call ends before this address.
+    pub(super) fn follows_call(&mut self, address: u64, tables: &Tables) -> bool {
+        prologue::follows_call(address, |target| tables.cover(target) || self.is_generated(target))
+    }
+
+    /// Whether the stack can lead to this return address, for which the rule is: a call ends before
+    /// it, it returns from a signal handler, or it is the first function by its tables.
+    pub(super) fn is_returned_to(
+        &mut self,
+        address: u64,
+        rule: Result<Rule, NoRule>,
+        tables: &Tables,
+    ) -> bool {
+        rule.is_ok_and(|rule| rule.ends_call || rule.is_signal_frame || rule.is_first())
+            || self.returns_from_signal(address)
+            // Only a positive answer is kept: a debugger may have put a breakpoint over the call.
+            || self.follows_call(address, tables)
     }
 
     /// How to compute the frame pointer from the stack pointer at this address of the function that
@@ -57,32 +90,31 @@ impl Rules {
         start: u64,
         tables: &Tables,
         context: &mut Context,
-    ) -> bool {
+    ) -> Called {
         if let Some(known) = self.calls.get(&(address, start)) {
             return *known;
         }
-        let calls = prologue::call_at(rule.function, address).is_some_and(|target| {
-            let entered = match prologue::destination(target) {
-                // The value of a register: the code does not show it.
-                Target::Unknown => return true,
-                Target::Slot(_) => return false,
-                Target::Code(entered) => entered,
-            };
-            entered == start
-                || self
-                    .at(entered, tables, context)
-                    .is_ok_and(|rule| prologue::may_jump_to(rule.function, start))
-        });
-        self.calls.insert((address, start), calls);
-        calls
+        let called = match prologue::call_at(rule.function, address).map(prologue::destination) {
+            // The value of a register.
+            Some(Target::Unknown) => Called::Possibly,
+            Some(Target::Code(entered)) if entered == start => Called::Certainly,
+            Some(Target::Code(entered)) => match self.at(entered, tables, context) {
+                Ok(rule) if prologue::may_jump_to(rule.function, start) => Called::Certainly,
+                _ => Called::No,
+            },
+            Some(Target::Slot(_)) | None => Called::No,
+        };
+        self.calls.insert((address, start), called);
+        called
     }
 
     /// Whether the code at this address is what signal handlers return to: it makes the kernel
     /// restore the interrupted registers.
     pub(super) fn returns_from_signal(&mut self, address: u64) -> bool {
-        let read =
-            || memory::read_exact(address, arch::SIGRETURN.len()).is_some_and(|code| code == arch::SIGRETURN);
-        *self.returns_from_signal.entry(address).or_insert_with(read)
+        *self.returns_from_signal.entry(address).or_insert_with(|| {
+            let code = Beginning::read(address);
+            arch::SIGRETURNS.iter().any(|known| code.bytes().starts_with(known))
+        })
     }
 
     /// Whether there may be code at this address, which is in no module: it was generated at run
@@ -109,6 +141,26 @@ impl Rules {
         memory: &Memory<'_>,
     ) -> Result<Option<Step>, Failure> {
         self.store.apply(rule, registers, memory)
+    }
+}
+
+/// Whether this is the code that a function of `makecontext` returns to.
+pub(super) fn ends_context(address: u64) -> bool {
+    arch::ends_context(Beginning::read(address).bytes())
+}
+
+/// The first bytes of the code at an address; fewer if the mapping ends before.
+struct Beginning([u8; 16], usize);
+
+impl Beginning {
+    fn read(address: u64) -> Self {
+        let mut code = [0; 16];
+        let length = memory::read(address, &mut code);
+        Self(code, length)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.0[..self.1]
     }
 }
 

@@ -40,7 +40,15 @@ const UNDEFINED: u8 = 0x07;
 const VAL_OFFSET: u8 = 0x14;
 const EXPRESSION: u8 = 0x10;
 
-/// One function: its rules, and its code.
+/// A call of an address in a register.
+#[cfg(target_arch = "x86_64")]
+const CALL: &[u8] = &[0xff, 0xd0];
+#[cfg(target_arch = "aarch64")]
+const CALL: &[u8] = &[0x00, 0x01, 0x3f, 0xd6];
+/// Where the call in a function without code of its own returns to.
+const RETURN: u64 = 9;
+
+/// One function: its rules, and its code. Without code, it is a call that returns to [`RETURN`].
 #[derive(Default)]
 struct Function {
     instructions: Vec<u8>,
@@ -73,11 +81,17 @@ struct Image {
 impl Image {
     fn of(functions: &[Function]) -> Self {
         let mut image = vec![0; TABLES];
+        let place = |index: usize| usize::try_from(CODE + FUNCTION * index as u64).unwrap();
+        let mut write = |start: usize, code: &[u8]| image[start..start + code.len()].copy_from_slice(code);
+        let call = usize::try_from(RETURN).unwrap() - CALL.len();
+        write(usize::try_from(ENTRY).unwrap() + call, CALL);
         for (index, function) in functions.iter().enumerate() {
-            let start = usize::try_from(CODE + FUNCTION * index as u64).unwrap();
             // `int3`; what is not reached on aarch64.
-            image[start..start + usize::try_from(FUNCTION).unwrap()].fill(0xcc);
-            image[start..start + function.code.len()].copy_from_slice(&function.code);
+            write(place(index), &vec![0xcc; usize::try_from(FUNCTION).unwrap()]);
+            match function.code.as_slice() {
+                [] => write(place(index) + call, CALL),
+                code => write(place(index), code),
+            }
         }
         let listed: Vec<usize> =
             (0..functions.len()).filter(|index| !functions[*index].has_no_entry).collect();
@@ -249,8 +263,9 @@ fn what_is_no_code_is_no_frame() {
         assert_eq!(*trace.frames, [Address::Exact(image.code(0, 4))]);
         assert!(trace.incomplete.unwrap().contains("where there is no code"));
     }
-    // Generated code is in no module either.
-    let generated = what_is_no_code_is_no_frame as *const () as u64 + 1;
+    // Generated code is in no module either. This function calls others.
+    let this = what_is_no_code_is_no_frame as *const () as u64;
+    let generated = (this..this + 0x1000).find(|address| prologue::follows_call(*address, |_| true)).unwrap();
     let unwound = image.unwind(all(image.code(0, 4), 0x7000), &[(0x7000, &[0, generated])]);
     let Unwound::Ended(trace) = unwound else { panic!("{unwound:?}") };
     assert_eq!(trace.frames[1..], [Address::Return(generated)]);
@@ -265,7 +280,8 @@ proptest! {
     fn an_overwritten_stack_shows_what_is_on_it_and_nothing_else(
         words in proptest::collection::vec(
             prop_oneof![
-                4 => (0..8_u64, 1..FUNCTION).prop_map(|(function, offset)| CODE + FUNCTION * function + offset),
+                4 => (0..8_u64).prop_map(|function| CODE + FUNCTION * function + RETURN),
+                1 => (0..8_u64, 1..FUNCTION).prop_map(|(function, offset)| CODE + FUNCTION * function + offset),
                 1 => 0..0x5000_u64,
                 1 => ENTRY - 2..ENTRY + 80,
                 1 => any::<u64>(),
@@ -303,6 +319,17 @@ proptest! {
             lookup = caller.wrapping_sub(1);
             // The few that are in the code of this test are shown too.
             if !is_image(lookup) && maps::has_code(lookup) == Some(false) {
+                break;
+            }
+            let place_in_image = caller.wrapping_sub(image.base());
+            let is_called_there = match function(lookup) {
+                // Nothing calls it, as its tables say.
+                Some(6) => true,
+                Some(number) => place_in_image == CODE + FUNCTION * number + RETURN,
+                None if is_image(lookup) => place_in_image == ENTRY + RETURN,
+                None => prologue::follows_call(caller, |_| true),
+            };
+            if !is_called_there {
                 break;
             }
             expected.push(caller);
@@ -382,7 +409,7 @@ fn registers_are_followed_by_every_kind_of_rule() {
 fn what_a_signal_interrupted_is_exact() {
     let rules = [DEF_CFA, SP, 32, OFFSET | RETURN_ADDRESS, 1, OFFSET | FP, 2];
     // As in the C library, an instruction stands before the one that handlers return to.
-    let restore = [&[0x90][..], &arch::SIGRETURN].concat();
+    let restore = [&[0x90][..], arch::SIGRETURNS[0]].concat();
     // A coroutine begins in such code too.
     for (code, is_signal) in [(restore, true), (Vec::new(), false)] {
         let signal_frame = Function { is_signal_frame: true, code, ..function(&rules) };
@@ -401,18 +428,82 @@ fn what_a_signal_interrupted_is_exact() {
 }
 
 #[test]
-fn a_trampoline_without_tables_is_known_by_its_code() {
-    let restore = Function { has_no_entry: true, code: arch::SIGRETURN.to_vec(), ..plain() };
-    let image = Image::of(&[plain(), restore, root()]);
-    let trampoline = image.code(1, 0);
-    let mut frame = vec![0, trampoline];
-    // More than either kernel's frame, with the interrupted instruction everywhere.
-    frame.extend(std::iter::repeat_n(image.code(2, 0), 100));
-    let mut unwinder = image.unwinder();
-    let frames = whole(unwind(&mut unwinder, all(image.code(0, 4), 0x7000), &[(0x7000, &frame)]));
-    let expected =
-        [Address::Exact(image.code(0, 4)), Address::Signal(trampoline), Address::Exact(image.code(2, 0))];
-    assert_eq!(frames, expected);
+fn a_trampoline_is_known_by_its_code() {
+    // In code without an entry, or with one that is not marked.
+    let all_of = |code: &[u8]| {
+        let with_entry = Function { code: [&[0x90; 4], code].concat(), ..plain() };
+        [(0, Function { has_no_entry: true, code: code.to_vec(), ..plain() }), (4, with_entry)]
+    };
+    for (offset, restore) in arch::SIGRETURNS.into_iter().flat_map(all_of) {
+        let image = Image::of(&[plain(), restore, root()]);
+        let trampoline = image.code(1, offset);
+        let mut frame = vec![0, trampoline];
+        // More than either kernel's frame, with the interrupted instruction everywhere.
+        frame.extend(std::iter::repeat_n(image.code(2, 0), 100));
+        let frames = whole(image.unwind(all(image.code(0, 4), 0x7000), &[(0x7000, &frame)]));
+        let expected =
+            [Address::Exact(image.code(0, 4)), Address::Signal(trampoline), Address::Exact(image.code(2, 0))];
+        assert_eq!(frames, expected);
+    }
+}
+
+/// The frames of a stack on which `function`, with number 1, is returned to at `offset`.
+fn returning_to(function: Function, offset: u64) -> (Image, Trace) {
+    let image = Image::of(&[plain(), function, root()]);
+    let stack = [0, image.code(1, offset), 0, image.code(2, RETURN)];
+    let unwound = image.unwind(all(image.code(0, 4), 0x7000), &[(0x7000, &stack)]);
+    let Unwound::Ended(trace) = unwound else { panic!("{unwound:?}") };
+    (image, trace)
+}
+
+#[test]
+fn an_address_that_follows_no_call_is_no_frame() {
+    let offsets = [0, 3, RETURN - 1, RETURN + 1];
+    for offset in offsets {
+        let (image, trace) = returning_to(plain(), offset);
+        assert_eq!(*trace.frames, [Address::Exact(image.code(0, 4))], "{offset}");
+        let reason = trace.incomplete.unwrap();
+        assert!(reason.contains(&format!("{:#x}, which follows no call", image.code(1, offset))), "{reason}");
+    }
+    let (_, trace) = returning_to(plain(), RETURN);
+    assert_eq!((trace.frames.len(), trace.incomplete), (3, None));
+    // The same where there is no entry.
+    for (offset, frames) in [(0, 1), (RETURN, 2)] {
+        let (_, trace) = returning_to(Function { has_no_entry: true, ..plain() }, offset);
+        assert_eq!((trace.frames.len(), trace.incomplete.is_some()), (frames, true), "{offset}");
+    }
+}
+
+#[test]
+fn what_no_call_leads_back_to_can_be_the_first_function() {
+    let (_, trace) = returning_to(root(), 3);
+    assert_eq!((trace.frames.len(), trace.incomplete), (2, None));
+}
+
+#[test]
+fn a_function_of_makecontext_returns_to_what_nothing_has_called() {
+    #[cfg(target_arch = "x86_64")]
+    const CODES: [(&[u8], bool); 3] = [
+        (&[0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24], true),
+        (&[0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24], true),
+        // mov rsp, rcx
+        (&[0x48, 0x89, 0xcc, 0x48, 0x8b, 0x3c, 0x24], false),
+    ];
+    #[cfg(target_arch = "aarch64")]
+    const CODES: [(&[u8], bool); 3] = [
+        (&[0xe0, 0x03, 0x13, 0xaa, 0xc0, 0xf9, 0xff, 0xb5], true),
+        // cbnz x1; cbz x0
+        (&[0xe0, 0x03, 0x13, 0xaa, 0xc1, 0xf9, 0xff, 0xb5], false),
+        (&[0xe0, 0x03, 0x13, 0xaa, 0xc0, 0xf9, 0xff, 0xb4], false),
+    ];
+    for (code, is_known) in CODES {
+        // Its entry, if it has one, is for the code further down.
+        let function = Function { code: code.to_vec(), ..plain() };
+        let (image, trace) = returning_to(function, 0);
+        let begun = [image.code(0, 4), image.code(1, 0)].map(Address::Exact);
+        assert_eq!(*trace.frames, begun[..if is_known { 2 } else { 1 }], "{code:x?}");
+        assert_eq!(trace.incomplete.is_none(), is_known, "{:?}", trace.incomplete);
+    }
 }
 
 #[test]

@@ -171,18 +171,22 @@ proptest! {
     /// to.
     #[test]
     fn a_recovered_frame_pointer_is_the_true_one(
-        overwritten in proptest::collection::vec((0..16_usize, 0..6_u64, 0..0x20_u64), 0..12),
+        overwritten in proptest::collection::vec(
+            (0..16_usize, 0..7_u64, prop_oneof![Just(5_u64), 0..0x20_u64]),
+            0..12,
+        ),
     ) {
         let rest = [0x0f, 0x05, 0x48, 0x83, 0xc4, 24, 0x5b, 0x5d, 0xc3];
         let between = || Function { code: call(1, 0, 0), ..plain() };
-        let functions = [framed(&rest), between(), root_calling(2, 1), root_calling(3, 0)];
+        let unlisted = Function { code: call(4, 0, 1), has_no_entry: true, ..plain() };
+        let functions = [framed(&rest), between(), root_calling(2, 1), root_calling(3, 0), unlisted];
         let image = Image::of(&functions);
         let mut stack = vec![0, 0, 0, 0, 0x8000, image.code(1, 5), 0, image.code(2, 5)];
         stack.resize(16, 0);
         for (place, function, offset) in overwritten {
             stack[place] = match function {
                 0 => 0,
-                5 => 0x7000 + 8 * offset,
+                6 => 0x7000 + 8 * offset,
                 function => image.code(function - 1, offset),
             };
         }
@@ -209,6 +213,45 @@ fn a_stack_that_does_not_reach_its_root_is_uncertain() {
     let Unwound::Uncertain(trace) = unwound else { panic!("{unwound:?}") };
     assert_eq!(trace.frames.len(), 1, "what follows was not verified");
     assert!(trace.incomplete.unwrap().contains("value of rbp"));
+}
+
+#[test]
+fn every_call_and_nothing_else_is_known_before_a_return_address() {
+    let of = |code: &[u8]| {
+        let image = Image::of(&[plain(), Function { code: code.to_vec(), ..root() }]);
+        prologue::follows_call(image.code(1, code.len() as u64), |target| {
+            (image.base()..image.base() + TABLES as u64).contains(&target)
+        })
+    };
+    let calls: [&[u8]; 12] = [
+        &[0xff, 0xd0],                                     // call rax
+        &[0x41, 0xff, 0xd3],                               // call r11
+        &[0x3e, 0xff, 0xd0],                               // notrack call rax
+        &[0xff, 0x10],                                     // call [rax]
+        &[0xff, 0x14, 0xc8],                               // call [rax + 8 * rcx]
+        &[0xff, 0x50, 0x18],                               // call [rax + 24]
+        &[0xff, 0x54, 0x24, 0x08],                         // call [rsp + 8]
+        &[0xff, 0x15, 1, 2, 3, 4],                         // call [rip + distance]
+        &[0xff, 0x90, 1, 2, 3, 4],                         // call [rax + distance]
+        &[0x42, 0xff, 0x94, 0xc8, 1, 2, 3, 4],             // call [rax + 8 * r9 + distance]
+        &[0xe8, 0xfb, 0xff, 0xff, 0xff],                   // call itself
+        &[0x66, 0x66, 0x48, 0xe8, 0xfb, 0xff, 0xff, 0xff], // the same, as for thread-local storage
+    ];
+    for code in calls {
+        assert!(of(code), "{code:x?}");
+        assert!(!of(&[code, &[0x90]].concat()), "{code:x?}");
+    }
+    let others: [&[u8]; 6] = [
+        &[0xe8, 0, 0, 0, 0x40], // a call of what is no code
+        &[0xff, 0xe0],          // jmp rax
+        &[0xff, 0x25, 1, 2, 3, 4],
+        &[0xe9, 0xfb, 0xff, 0xff, 0xff],
+        &[0x0f, 0x05],
+        &[0xcc],
+    ];
+    for code in others {
+        assert!(!of(code), "{code:x?}");
+    }
 }
 
 #[test]
