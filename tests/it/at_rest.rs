@@ -9,7 +9,7 @@ use crate::program::{LIMIT, Program, program};
 use crate::report::{Report, Thread};
 
 /// The context switches of each thread: how often it has slept, and how often it was interrupted.
-fn switches(pid: u32) -> BTreeMap<u64, Vec<String>> {
+pub(crate) fn switches(pid: u32) -> BTreeMap<u64, Vec<String>> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten();
     let tids = tasks.map(|task| task.file_name().to_str().expect("a number").parse().expect("a number"));
     let of_thread = |tid: u64| {

@@ -1,6 +1,8 @@
 //! Stacks that are hard to unwind: each is whole, or ends where there is no unwind rule and says
 //! why. No frame is made up.
 
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+use crate::at_rest::switches;
 use crate::gdb;
 use crate::program::{Program, program};
 use crate::report::{Report, Stack, list};
@@ -116,6 +118,30 @@ fn no_frame_is_made_up() {
         let last = stack.frames.last().expect("a frame").fields();
         assert_eq!(last["function"].as_str(), *function, "{name}:\n{stack}");
         assert_eq!(last["module"].is_null(), function.is_none(), "{name}:\n{stack}");
+    }
+}
+
+#[test]
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+fn no_thread_is_signalled_because_code_has_no_rules() {
+    let mut program = Program::start(program!("frames"));
+    let names = ["pausing", "below-generated", "context"];
+    let are_at_rest = |report: &Report| {
+        let is_at_rest = |name: &&str| report.thread(name).stack().taken == Some("at rest");
+        names.iter().all(is_at_rest)
+    };
+    settled(&mut program);
+    program.report_when("they are read at rest", are_at_rest);
+    let before = switches(program.pid());
+    for _ in 0..3 {
+        let report = program.report();
+        let after = switches(program.pid());
+        assert!(are_at_rest(&report), "{report}");
+        for name in names {
+            let (tid, stack) = (report.thread(name).tid(), report.thread(name).stack());
+            assert_eq!(before[&tid], after[&tid], "{name} has run");
+            assert_eq!(stack.incomplete.is_some(), is_cut(name), "{name}:\n{stack}");
+        }
     }
 }
 

@@ -210,11 +210,11 @@ impl Session {
     }
 }
 
-/// Whether the thread is blocked in code of a module. To leave generated code, unwinding needs all
-/// registers, which only a signal provides. Where a program of another architecture is emulated,
-/// the kernel shows the emulator's registers.
+/// Whether the thread is blocked in code of this program. It may be generated code: that has no
+/// rules, so that all registers would not lead further. Where a program of another architecture is
+/// emulated, the kernel shows the emulator's registers.
 fn is_code(rest: &Rest, modules: &Modules) -> bool {
-    modules.find(rest.ip()).is_some()
+    modules.find(rest.ip()).is_some() || maps::has_code(rest.ip()) == Some(true)
 }
 
 /// Lets traces with the same frames share them. Each worker has done so for its own threads only.

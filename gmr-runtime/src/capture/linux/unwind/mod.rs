@@ -161,6 +161,11 @@ impl Unwinder {
                 Err(end) => break end,
             }
         };
+        if matches!(end, End::NoRule(NoRule::NoModule | NoRule::NoEntry))
+            && self.are_verified(&walk.recovered)
+        {
+            walk.recovered.clear();
+        }
         if let Some(first) = walk.recovered.first() {
             self.frames.truncate(*first);
         }
@@ -366,6 +371,26 @@ impl Unwinder {
             }
             Err(_) => Called::No,
         }
+    }
+
+    /// Whether the code shows that the recovered frame pointers are right, although the stack does
+    /// not lead to its thread's first function: it ends at code without rules. Each function with
+    /// such a frame pointer must be the target of the call that its frame returns to, and the
+    /// others must at least be possible targets.
+    fn are_verified(&mut self, recovered: &[usize]) -> bool {
+        let (Some(&first), Some(last)) = (recovered.first(), self.frames.len().checked_sub(1)) else {
+            return false;
+        };
+        // The last frame is that of the code without rules, in which there may be any call.
+        (first..last).all(|caller| {
+            let rule = self.rule(self.frames[caller - 1]);
+            let called = match (rule, self.frames[caller]) {
+                (Ok(rule), Address::Return(address)) => self.called_from(&rule, address),
+                // What a signal has interrupted was not called.
+                _ => Called::Possibly,
+            };
+            called == Called::Certainly || called == Called::Possibly && !recovered.contains(&caller)
+        }) && !recovered.contains(&last)
     }
 
     /// The frames found so far, as a trace.

@@ -216,6 +216,45 @@ fn a_stack_that_does_not_reach_its_root_is_uncertain() {
 }
 
 #[test]
+fn a_frame_pointer_that_calls_prove_is_certain_below_code_without_rules() {
+    let waiting = || framed(&[0x0f, 0x05, 0xc3]);
+    let between = |code: Vec<u8>| Function { code, ..plain() };
+    let unlisted = |code: Vec<u8>| Function { code, has_no_entry: true, ..plain() };
+    // The innermost function, two that call another one, and code without an entry.
+    let all_of = |calls: [Vec<u8>; 3]| {
+        let [first, second, third] = calls;
+        [waiting(), between(first), between(second), unlisted(third)]
+    };
+    let stack =
+        |image: &Image| vec![0, 0, 0, 0, 0x8000, image.code(1, 5), 0, image.code(2, 5), 0, image.code(3, 5)];
+    let indirect = || vec![0x90, 0x90, 0x90, 0xff, 0xd0];
+    let direct = || [call(1, 0, 0), call(2, 0, 1), call(3, 0, 2)];
+    let [one, two, three] = direct();
+    for calls in [direct(), [one.clone(), indirect(), indirect()]] {
+        let unwound = at_rest(&all_of(calls), 11, stack);
+        let Unwound::Ended(trace) = unwound else { panic!("{unwound:?}") };
+        assert_eq!(trace.frames.len(), 4);
+        assert!(trace.incomplete.unwrap().contains("without an entry"));
+    }
+    // What is called there is not shown; it is another function; one of the functions after it is
+    // called elsewhere.
+    let other = call(1, 0, 9);
+    let elsewhere = call(2, 0, 9);
+    for calls in [
+        [indirect(), two.clone(), three.clone()],
+        [other, two, three.clone()],
+        [one.clone(), elsewhere, three],
+    ] {
+        let unwound = at_rest(&all_of(calls), 11, stack);
+        let Unwound::Uncertain(trace) = unwound else { panic!("{unwound:?}") };
+        assert_eq!(trace.frames.len(), 1, "what follows was not verified");
+    }
+    // Code without rules has called the innermost function itself.
+    let unwound = at_rest(&[waiting(), unlisted(one)], 11, stack);
+    assert!(matches!(unwound, Unwound::Uncertain(_)), "{unwound:?}");
+}
+
+#[test]
 fn every_call_and_nothing_else_is_known_before_a_return_address() {
     let of = |code: &[u8]| {
         let image = Image::of(&[plain(), Function { code: code.to_vec(), ..root() }]);
