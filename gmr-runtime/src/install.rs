@@ -15,7 +15,7 @@ use crate::section::panics;
 use crate::sinks::Stderr;
 use crate::sys::{self, own_threads};
 use crate::trigger::signals_by_name::{self, Signal};
-use crate::trigger::{self, Outbox, Request};
+use crate::trigger::{self, Inbox, Outbox, Request};
 use crate::views::{Detail, Format};
 use crate::{capture, emergency, env, task};
 
@@ -212,7 +212,8 @@ impl Builder {
     /// # Ok::<(), gmr_runtime::Error>(())
     /// ```
     pub fn install(self) -> Result<Guard, Error> {
-        let Signal { number, name } = signal(self.signal.as_deref().unwrap_or(DEFAULT_SIGNAL))?;
+        let programs = self.signal.as_deref().unwrap_or(DEFAULT_SIGNAL);
+        let wanted = signal(programs)?;
         // Before the lock: a panic hook that is running may capture a report, which takes the lock.
         panics::install_hook();
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -238,10 +239,7 @@ impl Builder {
         #[cfg(feature = "tokio")]
         task::runtimes::notice();
         let style = Style { format: format.unwrap_or(self.format), detail };
-        capture::prepare(Some(number))
-            .map_err(|error| Error::system("could not handle a signal to take stacks with", error))?;
-        let (outbox, inbox) = trigger::open(Some(number))
-            .map_err(|error| Error::system(&format!("could not handle {name}"), error))?;
+        let (Signal { number, name }, outbox, inbox) = open(wanted, programs)?;
         let outbox = Arc::new(outbox);
         sys::remember_mask();
         let stderr = Stderr::new();
@@ -287,6 +285,29 @@ fn signal(programs: &str) -> Result<Signal, Error> {
         }
         None => signals_by_name::find(programs),
     }
+}
+
+/// Has the signal handled; or else the program's, if the operator has chosen another one: the C
+/// library keeps some for itself.
+fn open(wanted: Signal, programs: &str) -> Result<(Signal, Outbox, Inbox), Error> {
+    let error = match handle(&wanted) {
+        Ok((outbox, inbox)) => return Ok((wanted, outbox, inbox)),
+        Err(error) => error,
+    };
+    let signal = signals_by_name::find(programs)?;
+    if signal == wanted {
+        return Err(error);
+    }
+    warn(&format!("GMR_SIGNAL: {}; using {}", error::chain(&error), signal.name));
+    let (outbox, inbox) = handle(&signal)?;
+    Ok((signal, outbox, inbox))
+}
+
+fn handle(signal: &Signal) -> Result<(Outbox, Inbox), Error> {
+    capture::prepare(Some(signal.number))
+        .map_err(|error| Error::system("could not handle a signal to take stacks with", error))?;
+    trigger::open(Some(signal.number))
+        .map_err(|error| Error::system(&format!("could not handle {}", signal.name), error))
 }
 
 /// Prints a warning to standard error. `eprintln!` would panic if that is closed.

@@ -26,6 +26,7 @@ mod namespaces;
 mod ordinary;
 mod program;
 mod report;
+mod signals;
 mod starting;
 mod stderr;
 mod storm;

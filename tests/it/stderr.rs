@@ -112,6 +112,8 @@ elif kind == "full device":
     writer = open("/dev/full", "w")
 else:
     reader, writer = os.pipe()
+if kind == "broken pipe":
+    os.close(reader)
 if kind == "slow pipe":
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     def read():
@@ -122,10 +124,10 @@ if kind == "slow pipe":
 sys.exit(subprocess.run(program, stderr=writer).returncode)
 "#;
 
-fn start_not_read(kind: &str) -> Program {
+fn not_read(kind: &str) -> Command {
     let mut command = Command::new(tools::python());
     command.args(["-c", NOT_READ, kind, program!("standard_error"), "as-it-is"]);
-    Program::start_with(command)
+    command
 }
 
 fn signal_and_capture_soon(program: &mut Program, kind: &str) -> u32 {
@@ -148,7 +150,7 @@ fn signal_and_capture_soon(program: &mut Program, kind: &str) -> u32 {
 fn whatever_standard_error_is_captures_do_not_wait_and_the_deadline_holds() {
     let kinds = ["pipe", "named pipe", "socket", "terminal", "terminal that is stopped", "full device"];
     // All at once: each is given up after seconds.
-    let mut programs: Vec<_> = kinds.iter().map(|kind| (kind, start_not_read(kind))).collect();
+    let mut programs: Vec<_> = kinds.iter().map(|kind| (kind, Program::start_with(not_read(kind)))).collect();
     let pids: Vec<_> =
         programs.iter_mut().map(|(kind, program)| signal_and_capture_soon(program, kind)).collect();
     for ((kind, mut program), pid) in programs.into_iter().zip(pids) {
@@ -161,9 +163,28 @@ fn whatever_standard_error_is_captures_do_not_wait_and_the_deadline_holds() {
     }
 }
 
+/// A write to a broken pipe sends the thread that writes a SIGPIPE.
+#[test]
+fn a_report_to_a_broken_pipe_requests_no_other_one() {
+    let mut command = not_read("broken pipe");
+    command.env("GMR_SIGNAL", "PIPE");
+    let mut program = Program::start_with(command);
+    kill_process(program.first_child(), Signal::PIPE).expect("it lives");
+    let mut number = 0;
+    wait_until("the report has been written to the pipe", || {
+        let report = Report::parse(&program.ask("capture"));
+        number = report.number();
+        list(&report.heading()["notes"]).iter().any(|note| text(note).contains("Broken pipe"))
+    });
+    for next in number + 1..number + 6 {
+        assert_eq!(Report::parse(&program.ask("capture")).number(), next, "no report but the captured ones");
+    }
+    assert!(program.end().0.success());
+}
+
 #[test]
 fn a_slow_reader_holds_up_no_capture() {
-    let mut program = start_not_read("slow pipe");
+    let mut program = Program::start_with(not_read("slow pipe"));
     signal_and_capture_soon(&mut program, "slow pipe");
     assert!(program.end().0.success(), "what is not written does not keep the program from its end");
 }

@@ -259,7 +259,7 @@ mod tests {
         let arrivals = Arc::new(Arrivals::new());
         let reasons = watched(&arrivals);
         arrivals.record_sender(None);
-        arrivals.begun(arrivals.take().count);
+        arrivals.begun(arrivals.take().count());
         arrivals.ended();
         assert!(reasons.recv_timeout(ROUND * (BEGIN_WITHIN + 1)).is_err(), "it was answered");
         arrivals.record_sender(None);

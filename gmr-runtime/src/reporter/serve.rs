@@ -49,13 +49,14 @@ pub(crate) fn serve(
         pending.is_writing = output.is_writing();
         let batch = pending.next_batch();
         if let Some(trigger) = batch.trigger(signal_name) {
-            let notes = output.loss().map(|loss| loss_note(last, &loss));
+            let loss = output.loss().map(|loss| loss_note(last, &loss));
+            let notes = loss.into_iter().chain(batch.own_during.map(own_signal_note)).collect();
             let mut stream = (batch.signals > 0).then(|| {
                 output.begin();
                 Stream::new(style.format, style.detail)
             });
             let signals = batch.signals;
-            let report = make(plan, trigger, notes.into_iter().collect(), |piece| {
+            let report = make(plan, trigger, notes, |piece| {
                 if matches!(piece, Piece::Heading(_)) {
                     inbox.begun(signals);
                 }
@@ -63,9 +64,11 @@ pub(crate) fn serve(
                     output.write(stream.piece(&piece));
                 }
             });
+            let number = report.heading.number;
             if stream.is_some() {
-                last = report.heading.number;
+                last = number;
             }
+            inbox.dismissed(pending.add_meanwhile(inbox.arrived_by_now(), number, batch.own_during));
             let report = Arc::new(report);
             if send_apart(batch.deferred, &report, outbox) {
                 pending.replying = Some(Instant::now());
@@ -120,6 +123,8 @@ struct Batch {
     signals: u64,
     /// The sender of the last signal.
     sender: Option<Sender>,
+    /// The report during which this process has sent some of the signals itself, if it has.
+    own_during: Option<u64>,
     captures: Vec<Reply<Arc<Report>>>,
     deferred: Vec<Deferred>,
 }
@@ -142,6 +147,27 @@ impl Pending {
         }
     }
 
+    /// Adds what has arrived while report `number` was made. If the process has sent signals itself,
+    /// they may come from a section: they get one more report. Those sent while that one was made,
+    /// which is for signals sent during an earlier one (`for_own`), are dismissed: there would be no
+    /// end. Returns how many are.
+    fn add_meanwhile(&mut self, mut requests: Vec<Request>, number: u64, for_own: Option<u64>) -> u64 {
+        let this = std::process::id();
+        let own = |request: &Request| match request {
+            Request::Signals { count, sender: Some(sender) } if sender.pid == this => *count,
+            _ => 0,
+        };
+        let all_own: u64 = requests.iter().map(own).sum();
+        let dismissed = if for_own.is_some() { all_own } else { 0 };
+        if dismissed > 0 {
+            requests.retain(|request| own(request) == 0);
+        } else if all_own > 0 {
+            self.batch.own_during = Some(number);
+        }
+        self.add(requests);
+        dismissed
+    }
+
     /// All requests; without signals while a report is being written, and without the deferred ones
     /// while replies to an earlier report are being sent, for [`REPLIES_WITHIN`] at most.
     fn next_batch(&mut self) -> Batch {
@@ -149,6 +175,7 @@ impl Pending {
         if self.is_writing {
             self.batch.signals = std::mem::take(&mut batch.signals);
             self.batch.sender = batch.sender.take();
+            self.batch.own_during = batch.own_during.take();
         }
         batch.captures.retain(Reply::is_wanted);
         batch.deferred.retain(Deferred::is_wanted);
@@ -234,6 +261,13 @@ fn send_rendered(deferred: Vec<Deferred>, report: &Arc<Report>, render: impl Fn(
 /// Runs a view or a waker. If it panics, other replies are not affected.
 fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
     panic::catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+fn own_signal_note(number: u64) -> String {
+    format!(
+        "this process sent the signal itself while report {number} was made; signals that it sends while this \
+         one is made are not answered, since a section may send them"
+    )
 }
 
 fn loss_note(number: u64, (bytes, reason): &(u64, String)) -> String {
@@ -367,6 +401,25 @@ mod tests {
         pending.add(vec![Request::Written]);
         pending.is_writing = false;
         assert_eq!(pending.next_batch().signals, 3);
+    }
+
+    #[test]
+    fn a_section_that_sends_the_signal_gets_one_more_report() {
+        let from = |pid| Request::Signals {
+            count: 2,
+            sender: Some(Sender { pid, uid: 0, user: None, command: None }),
+        };
+        let this = std::process::id();
+        let mut pending = Pending::default();
+        assert_eq!(pending.add_meanwhile(vec![from(this)], 7, None), 0);
+        let batch = pending.next_batch();
+        assert_eq!((batch.signals, batch.own_during), (2, Some(7)));
+        assert_eq!(pending.add_meanwhile(vec![from(this)], 8, batch.own_during), 2);
+        assert_eq!(pending.next_batch().trigger("SIGUSR2"), None, "no report without end");
+        // That of another process is answered.
+        assert_eq!(pending.add_meanwhile(vec![from(this), from(this + 1)], 8, batch.own_during), 2);
+        let batch = pending.next_batch();
+        assert_eq!((batch.signals, batch.own_during), (2, None));
     }
 
     #[test]

@@ -54,10 +54,25 @@ pub(crate) struct Progress {
 }
 
 /// Signals that have arrived.
+#[derive(Default)]
 pub(crate) struct Signals {
     pub(crate) count: u64,
     /// The sender of the last one that is known: process and user.
     pub(crate) sender: Option<(u32, u32)>,
+}
+
+/// All signals that have arrived, by who sent them.
+pub(crate) struct AllSignals {
+    /// Those of other processes, and those whose sender is not known.
+    pub(crate) others: Signals,
+    /// Those that this process has sent to itself.
+    pub(crate) own: Signals,
+}
+
+impl AllSignals {
+    pub(crate) fn count(&self) -> u64 {
+        self.others.count + self.own.count
+    }
 }
 
 impl Arrivals {
@@ -102,7 +117,7 @@ impl Arrivals {
 
     /// A report for this many signals begins.
     pub(crate) fn begun(&self, signals: u64) {
-        self.begun.fetch_add(signals, Ordering::Relaxed);
+        self.dismissed(signals);
         self.next_step();
     }
 
@@ -166,7 +181,7 @@ impl Arrivals {
 
     /// Leaves the signals that have arrived to the thread that watches.
     pub(crate) fn decline(&self) {
-        let Signals { count, .. } = self.take();
+        let count = self.take().count();
         self.is_declined.store(true, Ordering::Release);
         // As if their report had begun and ended.
         self.begun(count);
@@ -191,11 +206,27 @@ impl Arrivals {
     }
 
     /// The signals since the last call.
-    pub(crate) fn take(&self) -> Signals {
+    pub(crate) fn take(&self) -> AllSignals {
+        let (mut others, mut own) = (Signals::default(), Signals::default());
         // Only as many as are counted: the sender of a signal that arrives meanwhile is for the
         // next call.
-        let count = self.signals.swap(0, Ordering::Acquire);
-        Signals { count, sender: (0..count).map_while(|_| self.senders.recv()).last().flatten() }
+        others.count = self.signals.swap(0, Ordering::Acquire);
+        let this = std::process::id();
+        for sender in (0..others.count).map_while(|_| self.senders.recv()) {
+            match sender {
+                Some((pid, _)) if pid == this => {
+                    others.count -= 1;
+                    own = Signals { count: own.count + 1, sender };
+                }
+                _ => others.sender = sender,
+            }
+        }
+        AllSignals { others, own }
+    }
+
+    /// Signals are not answered.
+    pub(crate) fn dismissed(&self, signals: u64) {
+        self.begun.fetch_add(signals, Ordering::Relaxed);
     }
 
     /// The action: runs in the signal handler.
@@ -219,7 +250,10 @@ fn wake_all(word: &AtomicU32) {
 /// The action, until this is dropped. The signal is ignored from then on: with its default action,
 /// the next one would terminate the process.
 #[derive(Debug)]
-pub(crate) struct Registration(SigId);
+pub(crate) struct Registration {
+    id: SigId,
+    signal: i32,
+}
 
 /// Records `signal` in `arrivals` from now on.
 ///
@@ -232,7 +266,7 @@ pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Regi
     // signal handlers, changes atomics, and makes one futex call. It cannot panic. The memory that
     // it uses lives until signal-hook has dropped the action, which it does outside of handlers.
     let id = unsafe { signal_hook_registry::register_sigaction(signal, move |info| arrivals.record(info)) }?;
-    let registration = Registration(id);
+    let registration = Registration { id, signal };
     use_alternate_stack(signal, before)?;
     Ok(registration)
 }
@@ -298,9 +332,26 @@ fn handler(signal: i32) -> io::Result<libc::sigaction> {
     Ok(unsafe { current.assume_init() })
 }
 
+impl Registration {
+    /// Has signals handled now that the kernel holds for another thread, unless the calling one blocks
+    /// them.
+    pub(crate) fn handle_pending(&self) {
+        let (mut set, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        // A thread gets what is pending for the process when it unblocks the signal.
+        // SAFETY: both sets are initialised before they are read: one by sigemptyset, the other by
+        // the first call that takes it, which cannot fail with a valid `how`.
+        unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            libc::sigaddset(set.as_mut_ptr(), self.signal);
+            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
+        }
+    }
+}
+
 impl Drop for Registration {
     fn drop(&mut self) {
-        signal_hook::low_level::unregister(self.0);
+        signal_hook::low_level::unregister(self.id);
     }
 }
 
@@ -330,13 +381,16 @@ mod tests {
         for _ in 0..9 {
             raise(signal);
         }
-        let Signals { count, sender } = arrivals.take();
-        assert_eq!(count, 9);
-        assert_eq!(sender.map(|(pid, _)| pid), Some(std::process::id()));
-        assert_eq!(arrivals.take().count, 0);
+        arrivals.record_sender(Some((1, 7)));
+        arrivals.record_sender(None);
+        let AllSignals { others, own } = arrivals.take();
+        assert_eq!(own.count, 9);
+        assert_eq!(own.sender.map(|(pid, _)| pid), Some(std::process::id()));
+        assert_eq!((others.count, others.sender), (2, None));
+        assert_eq!(arrivals.take().count(), 0);
         drop(registration);
         raise(signal);
-        assert_eq!(arrivals.take().count, 0, "it is ignored");
+        assert_eq!(arrivals.take().count(), 0, "it is ignored");
         assert_eq!(Arc::strong_count(&arrivals), 1);
     }
 

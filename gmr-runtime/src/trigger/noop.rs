@@ -45,7 +45,15 @@ impl Inbox {
         std::iter::once(first).chain(self.requests.try_iter()).collect()
     }
 
+    /// All requests that have arrived.
+    pub(crate) fn arrived_by_now(&mut self) -> Vec<Request> {
+        self.requests.try_iter().collect()
+    }
+
     /// Nothing watches the reporter.
+    pub(crate) fn dismissed(&self, _signals: u64) {}
+
+    /// As above.
     pub(crate) fn begun(&self, _signals: u64) {}
 
     /// As above.

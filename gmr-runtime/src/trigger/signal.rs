@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use super::Request;
 use crate::model;
 use crate::sys;
-use crate::sys::report_signal::{Arrivals, Registration, Signals, register};
+use crate::sys::report_signal::{AllSignals, Arrivals, Registration, Signals, register};
 
 /// The reporter's end.
 #[derive(Debug)]
@@ -83,10 +83,12 @@ impl Inbox {
     }
 
     fn arrived(&mut self) -> Vec<Request> {
-        let Signals { count, sender } = self.arrivals.take();
+        let AllSignals { others, own } = self.arrivals.take();
         let mut requests = Vec::new();
-        if count > 0 {
-            requests.push(Request::Signals { count, sender: sender.map(described) });
+        for Signals { count, sender } in [own, others] {
+            if count > 0 {
+                requests.push(Request::Signals { count, sender: sender.map(described) });
+            }
         }
         loop {
             match self.requests.try_recv() {
@@ -101,6 +103,19 @@ impl Inbox {
                 }
             }
         }
+    }
+
+    /// All requests that have arrived, and signals that are still on their way.
+    pub(crate) fn arrived_by_now(&mut self) -> Vec<Request> {
+        if let Some(registration) = &self.registration {
+            registration.handle_pending();
+        }
+        self.arrived()
+    }
+
+    /// This many signals are not answered.
+    pub(crate) fn dismissed(&self, signals: u64) {
+        self.arrivals.dismissed(signals);
     }
 
     /// A report for this many signals begins.

@@ -89,7 +89,15 @@ impl Inbox {
         requests
     }
 
+    /// All requests that have arrived.
+    pub(crate) fn arrived_by_now(&mut self) -> Vec<Request> {
+        self.arrived()
+    }
+
     /// Nothing watches the reporter.
+    pub(crate) fn dismissed(&self, _signals: u64) {}
+
+    /// As above.
     pub(crate) fn begun(&self, _signals: u64) {}
 
     /// As above.
