@@ -61,7 +61,7 @@ fn a_section_that_signals_nobody_gets_one_report() {
 
 #[test]
 fn a_signal_that_was_taken_away_is_said_once_and_in_package() {
-    for (how, what) in [("ignore", "ignored"), ("default", "default action"), ("keep", "another handler")] {
+    for (how, what) in [("ignore", "ignoring"), ("default", "the default"), ("keep", "another handler")] {
         let mut program = start("");
         assert_eq!(program.ask(how), "done");
         for _ in 0..2 {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::env::consts;
 
 use crate::model::{Content, Package};
+use crate::trigger;
 
 /// What the program's author states about it.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +45,7 @@ pub(super) fn generate(identity: &Identity) -> Content {
         version: stated(&identity.version),
         target: Some(target()),
         profile: Some(profile(identity.debug_assertions.unwrap_or(cfg!(debug_assertions)))),
+        notes: trigger::signal_taken_away().into_iter().collect(),
         ..Package::default()
     };
     add_process_facts(&mut package);

@@ -30,4 +30,8 @@ pub struct Package {
     pub started_at: Option<String>,
     /// Time since the process started, in milliseconds.
     pub uptime_ms: Option<u64>,
+    /// What keeps reports from being complete, or from being made: for example that the program has
+    /// taken the report signal away from gmr.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }

@@ -17,7 +17,7 @@ use crate::model::{Report, Sender, Trigger};
 use crate::sinks::Stderr;
 use crate::sys::own_threads;
 use crate::trigger::reply::Reply;
-use crate::trigger::{Deferred, Inbox, Outbox, Request};
+use crate::trigger::{self, Deferred, Inbox, Outbox, Request};
 use crate::views::{self, Detail, Format, Piece, Stream};
 
 /// How long requests wait for the replies to an earlier report. They are sent within milliseconds,
@@ -43,6 +43,8 @@ pub(crate) fn serve(
     let mut output = Output::new(stderr, Arc::clone(outbox));
     // The last report that was written there.
     let mut last = 0;
+    // Whether it was said that the signal is taken away.
+    let mut has_warned = false;
     let mut pending = Pending::default();
     loop {
         pending.add(inbox.wait(emergency::has_memory));
@@ -68,7 +70,9 @@ pub(crate) fn serve(
             if stream.is_some() {
                 last = number;
             }
-            inbox.dismissed(pending.add_meanwhile(inbox.arrived_by_now(), number, batch.own_during));
+            let arrived = inbox.arrived_by_now();
+            let dismissed = pending.add_meanwhile(arrived, number, batch.own_during);
+            inbox.dismissed(dismissed);
             let report = Arc::new(report);
             if send_apart(batch.deferred, &report, outbox) {
                 pending.replying = Some(Instant::now());
@@ -82,6 +86,15 @@ pub(crate) fn serve(
                 None => answer(batch.captures, report),
             }
             inbox.ended();
+            // Whoever waits for a report on standard error is told there.
+            if !has_warned
+                && !output.is_writing()
+                && let Some(problem) = trigger::signal_taken_away()
+            {
+                output.write(format!("gmr: warning: {problem}\n").into_bytes());
+                output.end();
+                has_warned = true;
+            }
         }
         if pending.stop {
             inbox.close();
@@ -281,7 +294,6 @@ mod tests {
     use std::task::{Context, Wake, Waker};
 
     use super::*;
-    use crate::trigger;
     use crate::trigger::reply::{Answer, block_on, channel};
 
     fn rendered(format: Format) -> (Deferred, Answer<Option<Arc<Vec<u8>>>>) {

@@ -11,7 +11,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
@@ -268,7 +268,44 @@ pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Regi
     let id = unsafe { signal_hook_registry::register_sigaction(signal, move |info| arrivals.record(info)) }?;
     let registration = Registration { id, signal };
     use_alternate_stack(signal, before)?;
+    HANDLER.store(handler(signal)?.sa_sigaction, Ordering::Relaxed);
+    SIGNAL.store(signal, Ordering::Relaxed);
     Ok(registration)
+}
+
+/// The report signal, 0 if there is none.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+/// The handler that calls the action.
+static HANDLER: AtomicUsize = AtomicUsize::new(0);
+
+/// What somebody has put in the place of the handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replacement {
+    Ignored,
+    Default,
+    /// It may call the action, as handlers do that pass a signal on.
+    Handler,
+}
+
+/// The report signal, and what was put in the place of its handler. `None` if nothing was.
+pub(crate) fn replacement() -> Option<(i32, Replacement)> {
+    let signal = Some(SIGNAL.load(Ordering::Relaxed)).filter(|signal| *signal != 0)?;
+    let replacement = match handler(signal).ok()?.sa_sigaction {
+        now if now == HANDLER.load(Ordering::Relaxed) => return None,
+        libc::SIG_IGN => Replacement::Ignored,
+        libc::SIG_DFL => Replacement::Default,
+        _ => Replacement::Handler,
+    };
+    Some((signal, replacement))
+}
+
+/// Signals have arrived: whatever handler is there now calls the action.
+pub(crate) fn accept_replacement() {
+    if let Some((signal, Replacement::Handler)) = replacement()
+        && let Ok(now) = handler(signal)
+    {
+        HANDLER.store(now.sa_sigaction, Ordering::Relaxed);
+    }
 }
 
 /// Makes signal-hook's handler run on the alternate stack of the thread that receives the signal,
@@ -351,6 +388,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        SIGNAL.store(0, Ordering::Relaxed);
         signal_hook::low_level::unregister(self.id);
     }
 }

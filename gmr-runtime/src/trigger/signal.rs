@@ -6,10 +6,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 
-use super::Request;
+use super::{Request, signals_by_name};
 use crate::model;
 use crate::sys;
-use crate::sys::report_signal::{AllSignals, Arrivals, Registration, Signals, register};
+use crate::sys::report_signal::{self, AllSignals, Arrivals, Registration, Replacement, Signals, register};
 
 /// The reporter's end.
 #[derive(Debug)]
@@ -36,6 +36,21 @@ pub(crate) fn open(signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
     let (sender, requests) = mpsc::channel();
     let outbox = Outbox { arrivals: Arc::clone(&arrivals), requests: sender };
     Ok((outbox, Inbox { arrivals, registration, requests }))
+}
+
+/// Why the report signal requests no reports any more. `None` as long as it does.
+pub(crate) fn signal_taken_away() -> Option<String> {
+    let (signal, replacement) = report_signal::replacement()?;
+    let what = match replacement {
+        Replacement::Ignored => "ignoring it",
+        Replacement::Default => "the default, which ends the process",
+        Replacement::Handler => "another handler, which has not called gmr's",
+    };
+    let name = signals_by_name::name_of(signal);
+    Some(format!(
+        "{name} no longer requests reports: since gmr was installed, the program or a library has changed \
+         its action to {what}; install gmr after that, or choose another signal with GMR_SIGNAL"
+    ))
 }
 
 impl Outbox {
@@ -84,6 +99,9 @@ impl Inbox {
 
     fn arrived(&mut self) -> Vec<Request> {
         let AllSignals { others, own } = self.arrivals.take();
+        if others.count + own.count > 0 {
+            report_signal::accept_replacement();
+        }
         let mut requests = Vec::new();
         for Signals { count, sender } in [own, others] {
             if count > 0 {

@@ -44,6 +44,11 @@ pub(crate) fn open(signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
     Ok((Outbox { wake, requests: sender }, Inbox { delivery, requests }))
 }
 
+/// Always `None`: on this platform, the action of the signal is not looked at.
+pub(crate) fn signal_taken_away() -> Option<String> {
+    None
+}
+
 impl Outbox {
     /// Sends a request to the reporter. False if the reporter has ended.
     pub(crate) fn send(&self, request: Request) -> bool {

@@ -46,7 +46,8 @@ fn number_of(wanted: &str) -> Option<i32> {
     })
 }
 
-fn name_of(number: i32) -> String {
+/// The name of a signal, or `signal 40` if it has none.
+pub(super) fn name_of(number: i32) -> String {
     named(number).map_or_else(|| format!("signal {number}"), str::to_owned)
 }
 

@@ -242,14 +242,15 @@ fn green_threads() -> impl Strategy<Value = GreenThreads> {
 
 fn package() -> impl Strategy<Value = Package> {
     let of_build = (text(), text(), text(), text(), text());
-    (text(), text(), text(), of_build, text(), of(any::<u64>())).prop_map(
+    let uptime_and_notes = (of(any::<u64>()), vec(hostile(), 0..2));
+    (text(), text(), text(), of_build, text(), uptime_and_notes).prop_map(
         |(
             product,
             vendor,
             version,
             (executable, build_id, rustc, target, profile),
             started_at,
-            uptime_ms,
+            (uptime_ms, notes),
         )| {
             Package {
                 product,
@@ -262,6 +263,7 @@ fn package() -> impl Strategy<Value = Package> {
                 profile,
                 started_at,
                 uptime_ms,
+                notes,
             }
         },
     )

@@ -133,11 +133,12 @@ mod tests {
             product: Some("shop".into()),
             version: Some("1.2".into()),
             uptime_ms: Some(93_784_000),
+            notes: vec!["SIGUSR2 is ignored".into()],
             ..Package::default()
         };
         assert_eq!(
             shown(&Content::Package(Box::new(package))),
-            "product = shop\nversion = 1.2\nuptime = 1 d 2 h 3 min 4 s\n"
+            "product = shop\nversion = 1.2\nuptime = 1 d 2 h 3 min 4 s\nnote = SIGUSR2 is ignored\n"
         );
     }
 

@@ -19,7 +19,9 @@ pub(in crate::views) fn package(value: &Package) -> Vec<Field> {
         ("started", &value.started_at),
         ("uptime", &uptime),
     ];
-    fields.into_iter().filter_map(|(key, value)| Some((key, clean(value.as_ref()?).into_owned()))).collect()
+    let known = fields.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+    let notes = value.notes.iter().map(|note| ("note", note));
+    known.chain(notes).map(|(key, value)| (key, clean(value).into_owned())).collect()
 }
 
 /// How far a process is indented below the first one. A foreign document can have any depth, and
