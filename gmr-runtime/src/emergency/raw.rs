@@ -42,7 +42,7 @@ const NEEDED: usize = 64 << 20;
 
 /// Whether there is memory for a whole report.
 pub(crate) fn has_memory() -> bool {
-    memory::is_left(NEEDED)
+    sys::memory_is_left(NEEDED)
 }
 
 /// Starts the thread. `package` makes what the report has of the section, as lines. `ready` is called

@@ -86,7 +86,7 @@ mod tests {
 
     /// Whether the page at this address is mapped.
     fn is_mapped(address: *mut u8) -> bool {
-        crate::sys::linux::memory::read(address as u64, &mut [0]) == 1
+        crate::sys::linux::copy::read(address as u64, &mut [0]) == 1
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(crate) use super::timing::take_times;
 use super::unwind::{Shared, Unwinder};
 use crate::capture::Trace;
 use crate::sys::Modules;
-use crate::sys::linux::memory;
+use crate::sys::linux::copy;
 
 /// A copy of one stack, and what is needed to unwind it.
 pub(crate) struct Specimen {
@@ -49,7 +49,7 @@ fn request(tid: u32, copy: &mut [u8]) -> Answer {
         slot.lend(envelope.ticket, tid.cast_signed(), copy.as_mut_ptr(), &extent);
     }
     let signal = signals::capture_signal().expect("it has been claimed");
-    let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
+    let sender = (copy::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
     signals::send(sender, tid.cast_signed(), signal, envelope.encode()).expect("the thread is running");
     loop {
         if let Progress::Done(answer) = slot.progress() {

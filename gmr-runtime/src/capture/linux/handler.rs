@@ -21,7 +21,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::arch::{self, COUNT, Registers};
-use crate::sys::linux::memory;
+use crate::sys::linux::copy;
 
 /// How many threads are signalled at once. 128 at a time took a third of the time of one at a time;
 /// more gained nothing on two processors.
@@ -201,7 +201,7 @@ impl Slot {
         // SAFETY: the caller of `lend` promised that nothing else accesses the bytes of the extent
         // while the state says WRITING under this ticket, which the exchange above has just made
         // true. These are the first of them.
-        let copied = unsafe { memory::read_raw(tid, registers.sp(), buffer, length) };
+        let copied = unsafe { copy::read_raw(tid, registers.sp(), buffer, length) };
         self.copied.store(copied, Ordering::Relaxed);
         let mut start = length;
         for other in &self.others {
@@ -211,7 +211,7 @@ impl Slot {
                 // SAFETY: as above; these bytes follow those of all pieces before, and the buffer
                 // is as long as all pieces together.
                 _ => unsafe {
-                    memory::read_raw(tid, other.address.load(Ordering::Relaxed), buffer.add(start), length)
+                    copy::read_raw(tid, other.address.load(Ordering::Relaxed), buffer.add(start), length)
                 },
             };
             other.copied.store(copied, Ordering::Relaxed);
@@ -303,7 +303,7 @@ unsafe fn respond(info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // Its si_code is always set.
     let ours = unsafe { (*info).si_code } == libc::SI_QUEUE
         // SAFETY: with SI_QUEUE, the kernel has set si_pid.
-        && unsafe { (*info).si_pid() } == memory::PID.load(Ordering::Relaxed);
+        && unsafe { (*info).si_pid() } == copy::PID.load(Ordering::Relaxed);
     if ours {
         // SAFETY: with SI_QUEUE, the kernel has set si_value.
         let value = unsafe { (*info).si_value() }.sival_ptr as usize;

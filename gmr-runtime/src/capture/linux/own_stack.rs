@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::arch::Registers;
-use crate::sys::linux::memory;
+use crate::sys::linux::copy;
 
 /// The most that is read of a stack. Polls take some KiB; those of a debug build can have large
 /// frames, since values are moved on the stack there.
@@ -269,7 +269,7 @@ fn can_be_read(start: usize, end: usize) -> bool {
         let (first, end) = (start & !(PAGE - 1), end.next_multiple_of(PAGE));
         for page in (first..end).step_by(PAGE) {
             let is_known = known.is_some_and(|known| (known.start..known.end).contains(&page));
-            if !is_known && memory::read(page as u64, &mut [0]) != 1 {
+            if !is_known && copy::read(page as u64, &mut [0]) != 1 {
                 return false;
             }
         }

@@ -20,7 +20,7 @@ use super::unwind::{Piece, Shared, Unwinder, Unwound};
 use crate::capture::{Address, Trace};
 use crate::model::Taken;
 use crate::sys::Modules;
-use crate::sys::linux::{maps, memory};
+use crate::sys::linux::{copy, maps};
 use crate::sys::timed_mutex::{TimedGuard, TimedMutex};
 use crate::threads::linux::Rest;
 use crate::threads::{self, Access, ThreadInfo};
@@ -146,7 +146,7 @@ impl Session {
         // The program may have forked, or replaced the handler of our signal.
         signals::prepare(None).map_err(|error| format!("no signal available to capture stacks: {error}"))?;
         let signal = signals::capture_signal().ok_or("no signal available to capture stacks")?;
-        let sender = (memory::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
+        let sender = (copy::PID.load(Ordering::Relaxed), rustix::process::getuid().as_raw());
         Ok(Self { signaller: Signaller::new(signal, sender), _guard: guard })
     }
 

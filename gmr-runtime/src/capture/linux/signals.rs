@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::handler;
-use crate::sys::linux::{memory, signal_masks};
+use crate::sys::linux::{copy, signal_masks};
 use crate::sys::proc;
 use crate::sys::timed_mutex::TimedMutex;
 
@@ -35,7 +35,7 @@ fn prepare_within(timeout: Duration, avoid: Option<i32>) -> io::Result<()> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "another thread is choosing it"))?;
     proc::keep();
     let pid = std::process::id().cast_signed();
-    if memory::PID.swap(pid, Ordering::Relaxed) != pid {
+    if copy::PID.swap(pid, Ordering::Relaxed) != pid {
         // After a fork, the threads that slots were lent to do not exist in this process.
         handler::TABLE.iter().for_each(handler::Slot::release);
     }

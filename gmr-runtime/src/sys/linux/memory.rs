@@ -1,61 +1,10 @@
-//! Reads this process's own memory through the kernel, which returns an error where a load
-//! instruction would crash.
-//!
-//! Other threads map and unmap memory while a report is made: a stack, a library, the page behind a
-//! stale pointer. A copy made by `process_vm_readv` stops at the first page that is not mapped.
+//! Reads this process's own memory through the kernel.
 
 #![allow(unsafe_code)]
 
-use std::sync::atomic::AtomicI32;
-
 use super::current_tid;
 
-/// The process id when the capture signal was prepared. It saves the signal handler a system call.
-pub(crate) static PID: AtomicI32 = AtomicI32::new(0);
-
-/// Fills `buffer` with the bytes from `address` on, and returns how many could be copied.
-pub(crate) fn read(address: u64, buffer: &mut [u8]) -> usize {
-    let tid = current_tid().cast_signed();
-    // SAFETY: the destination is an exclusive borrow of exactly this length.
-    unsafe { read_raw(tid, address, buffer.as_mut_ptr(), buffer.len()) }
-}
-
-/// Copies `length` bytes from `address` to `destination`, and returns how many could be copied.
-/// `tid` is the calling thread's id: that of the process is of no use once the main thread has
-/// ended. It may be called in a signal handler: it is one system call, and changes nothing but the
-/// destination and `errno`.
-///
-/// # Safety
-/// `destination` must be valid for writes of `length` bytes, and nothing else may access them
-/// during the call.
-pub(crate) unsafe fn read_raw(tid: i32, address: u64, destination: *mut u8, length: usize) -> usize {
-    let local = libc::iovec { iov_base: destination.cast(), iov_len: length };
-    let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: length };
-    // SAFETY: `local` describes memory that is valid for writes, as the caller promises. The kernel
-    // checks every page of `remote` itself, and only reads from it.
-    let copied = unsafe { libc::process_vm_readv(tid, &raw const local, 1, &raw const remote, 1, 0) };
-    usize::try_from(copied).unwrap_or(0)
-}
-
-/// Whether this much more memory can be allocated, as far as the limits of the process tell.
-pub(crate) fn is_left(bytes: usize) -> bool {
-    use rustix::process::{Resource, getrlimit};
-    let is_limited = [Resource::As, Resource::Data].map(|limit| getrlimit(limit).current.is_some());
-    // Without a limit, Linux grants any length, and this would cost a process that keeps all of its
-    // memory in RAM (`mlockall`) what it maps.
-    if is_limited == [false; 2] {
-        return true;
-    }
-    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping, wherever the kernel puts it, changes no other memory.
-    let mapped = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, kind, -1, 0) };
-    if mapped == libc::MAP_FAILED {
-        return false;
-    }
-    // SAFETY: the mapping was made above, and nothing refers to it.
-    unsafe { libc::munmap(mapped, bytes) };
-    true
-}
+pub(crate) use super::copy::read;
 
 /// The most pieces that the kernel copies in one call (`UIO_MAXIOV`).
 const MAX_PIECES: usize = 1024;
@@ -157,12 +106,6 @@ mod tests {
         assert_eq!(copied.iter().sum::<usize>(), pieces.len() - 1);
         let expected = |index| if index == MAX_PIECES - 1 { 0 } else { 7 };
         assert!(buffer.iter().enumerate().all(|(index, byte)| *byte == expected(index)));
-    }
-
-    #[test]
-    #[cfg_attr(miri, ignore = "the kernel is asked")]
-    fn memory_is_left_where_there_is_no_limit() {
-        assert!(is_left(1 << 20));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Linux on `x86_64` and `aarch64`. It takes no lock that application code can hold.
 
 pub(crate) mod compressed;
+pub(crate) mod copy;
 pub(crate) mod debug_paths;
 pub(crate) mod descriptor_table;
+mod limits;
 pub(crate) mod linked;
 pub(crate) mod map_query;
 pub(crate) mod mapping;
@@ -20,8 +22,8 @@ mod throttling;
 pub(crate) mod variables;
 
 pub(crate) use descriptor_table::{separate_files, with_files};
+pub(crate) use limits::memory_is_left;
 pub(crate) use linked::has_embassy;
-pub(crate) use memory::is_left as memory_is_left;
 pub(crate) use modules::{Module, Modules};
 pub(crate) use program_attributes::{ProgramAttributes, name_thread, remember_mask};
 pub(crate) use siginfo::sender;
