@@ -13,11 +13,11 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 
-use self::code::CodeMap;
+use self::code::{CodeMap, Memory};
 use self::output::{Output, Short};
 use crate::capture;
 use crate::sinks::Stderr;
-use crate::sys::linux::memory;
+use crate::sys::linux::pages::Pagemap;
 use crate::sys::report_signal::Arrivals;
 use crate::sys::{self, Modules, own_threads};
 use crate::threads::linux::call_name;
@@ -138,12 +138,16 @@ impl Emergency {
         // If the last one was not written, nothing can be said of it here.
         stderr.begin();
         code.read(&mut file[..]);
+        let pagemap =
+            openat(CWD, "/proc/thread-self/pagemap", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let pagemap = pagemap.ok().map(Pagemap::new);
         let mut output = Output::new(stderr, &mut output[..]);
-        let mut threads = Threads { code, file: &mut file[..], stack: &mut stack[..] };
+        let memory = Memory { code, pagemap: pagemap.as_ref() };
+        let mut threads = Threads { memory, file: &mut file[..], stack: &mut stack[..] };
         // The output returns no errors.
         let _ = heading(&mut output, number, reason, package)
             .and_then(|()| threads.write(&mut output, &mut entries[..]))
-            .and_then(|()| writeln!(output, "\n==== Code ====\n{}", threads.code))
+            .and_then(|()| writeln!(output, "\n==== Code ====\n{}", threads.memory.code))
             .and_then(|()| writeln!(output, "==== end of emergency report {number} ===="));
         output.flush();
     }
@@ -161,7 +165,7 @@ fn heading(output: &mut Output<'_>, number: u64, reason: &str, package: &str) ->
 }
 
 struct Threads<'a> {
-    code: &'a CodeMap,
+    memory: Memory<'a>,
     file: &'a mut [u8],
     stack: &'a mut [u8],
 }
@@ -202,21 +206,21 @@ impl Threads<'_> {
             _ => {}
         }
         let Some((sp, ip)) = registers(line) else { return writeln!(output) };
-        writeln!(output, "\n  at {}", self.code.at(ip))?;
+        writeln!(output, "\n  at {}", self.memory.code.at(ip))?;
         self.return_addresses(output, sp)
     }
 
     /// The words on the stack that a call has left there. Without the unwind tables, nothing tells
     /// those of calls that have returned from the others.
     fn return_addresses(&mut self, output: &mut Output<'_>, sp: u64) -> fmt::Result {
-        let copied = memory::read(sp, self.stack);
+        let copied = self.memory.read(sp, self.stack);
         let words = self.stack[..copied].as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word));
         let mut addresses =
-            words.filter(|word| self.code.is_after_call(*word)).take(MAX_ADDRESSES).peekable();
+            words.filter(|word| self.memory.is_after_call(*word)).take(MAX_ADDRESSES).peekable();
         if addresses.peek().is_some() {
             writeln!(output, "  return addresses on its stack, maybe some of earlier calls:")?;
         }
-        addresses.try_for_each(|address| writeln!(output, "    {}", self.code.at(address)))
+        addresses.try_for_each(|address| writeln!(output, "    {}", self.memory.code.at(address)))
     }
 }
 

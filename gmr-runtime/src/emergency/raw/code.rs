@@ -8,6 +8,7 @@ use super::output::Short;
 use crate::sys::Modules;
 use crate::sys::linux::maps::Region;
 use crate::sys::linux::memory;
+use crate::sys::linux::pages::Pagemap;
 
 /// How many regions are kept. A program has one for each library.
 const MAX_REGIONS: usize = 512;
@@ -84,18 +85,32 @@ impl CodeMap {
         self.regions[..after].last().filter(|region| address < region.end)
     }
 
+    /// The place of an address, to be displayed.
+    pub(super) fn at(&self, address: u64) -> Place<'_> {
+        Place { region: self.find(address), address }
+    }
+}
+
+/// What may be read of the program's memory: what need not be fetched. For that, a thread would have
+/// to be started.
+pub(super) struct Memory<'a> {
+    pub(super) code: &'a CodeMap,
+    pub(super) pagemap: Option<&'a Pagemap>,
+}
+
+impl Memory<'_> {
+    /// Copies what is in memory from `address` on, and returns how much that is.
+    pub(super) fn read(&self, address: u64, buffer: &mut [u8]) -> usize {
+        memory::read_ready(address, buffer, self.pagemap)
+    }
+
     /// Whether this is the address of code after a call.
     pub(super) fn is_after_call(&self, address: u64) -> bool {
         const LENGTH: usize = 7;
         let mut code = [0; LENGTH];
-        self.find(address).is_some_and(|region| address - region.start >= LENGTH as u64)
-            && memory::read(address - LENGTH as u64, &mut code) == LENGTH
+        self.code.find(address).is_some_and(|region| address - region.start >= LENGTH as u64)
+            && self.read(address - LENGTH as u64, &mut code) == LENGTH
             && ends_with_call(code)
-    }
-
-    /// The place of an address, to be displayed.
-    pub(super) fn at(&self, address: u64) -> Place<'_> {
-        Place { region: self.find(address), address }
     }
 }
 

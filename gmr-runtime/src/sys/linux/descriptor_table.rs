@@ -38,6 +38,17 @@ pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
     result.unwrap_or_else(run)
 }
 
+/// Whether the calling thread has a table that the program does not share.
+pub(crate) fn is_separate() -> bool {
+    SEPARATED.get()
+}
+
+/// Notes that the calling thread was started by one with [a separate table](is_separate): it shares
+/// that one.
+pub(crate) fn share_separate() {
+    SEPARATED.set(true);
+}
+
 /// Gives the calling thread, which must be one of gmr's own and own no descriptor, a table of its
 /// own. It holds the three standard files and [the descriptor of `/proc`](proc::kept), so a file
 /// that the program closes meanwhile really is closed. Threads that the calling thread starts share

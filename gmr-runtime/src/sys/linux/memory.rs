@@ -1,47 +1,86 @@
-//! Reads this process's own memory through the kernel.
+//! Reads this process's own memory, which other threads may unmap meanwhile, and which may have to
+//! be fetched first.
+//!
+//! Pages that are in memory are [copied](super::copy) at once. Others are [fetched](super::fetcher)
+//! before that, and are left out if they do not come in time: what a userfaultfd, or the server of a
+//! mapped file, does not provide is missing, and nothing else.
 
 #![allow(unsafe_code)]
 
-use super::current_tid;
+use super::fetcher;
+pub(crate) use super::fetcher::Fetched;
+use super::pages::{self, Pagemap};
+use super::{copy, current_tid};
 
-pub(crate) use super::copy::read;
+/// Fills `buffer` with the bytes from `address` on, and returns how many could be copied.
+pub(crate) fn read(address: u64, buffer: &mut [u8]) -> usize {
+    let length = match provide(address, buffer.len()) {
+        Fetched::Whole => buffer.len(),
+        Fetched::Unreadable | Fetched::Unserved => pages::ready(address, buffer.len()),
+    };
+    copy::read(address, &mut buffer[..length])
+}
+
+/// The same for what need not be fetched: up to the first page that is not in memory. `pagemap` is
+/// that of a thread that has opened its own.
+pub(crate) fn read_ready(address: u64, buffer: &mut [u8], pagemap: Option<&Pagemap>) -> usize {
+    let length = match pagemap.map(|pagemap| pagemap.ready(address, buffer.len())) {
+        Some(Some(length)) => length,
+        _ => pages::ready(address, buffer.len()),
+    };
+    copy::read(address, &mut buffer[..length])
+}
+
+/// Sees to it that these bytes can be read without waiting for anybody.
+pub(crate) fn provide(address: u64, length: usize) -> Fetched {
+    provide_from(address, pages::ready(address, length), length)
+}
+
+/// The same, and pages that are swapped out are fetched too, for a thread that is to read them in
+/// a signal handler.
+pub(crate) fn provide_in_memory(address: u64, length: usize) -> Fetched {
+    provide_from(address, pages::resident(address, length), length)
+}
+
+/// Fetches what follows the first `ready` bytes.
+fn provide_from(address: u64, ready: usize, length: usize) -> Fetched {
+    if ready >= length {
+        return Fetched::Whole;
+    }
+    let missing = address.saturating_add(ready as u64);
+    // Where nothing is mapped, no thread is needed to find that out.
+    if pages::is_mapped(missing) { fetcher::fetch(missing, length - ready) } else { Fetched::Unreadable }
+}
 
 /// The most pieces that the kernel copies in one call (`UIO_MAXIOV`).
 const MAX_PIECES: usize = 1024;
 
 /// Copies from many places with few system calls: from each address as many bytes as its length,
-/// one piece after the other into `buffer`. Returns how many bytes of each piece could be copied.
-/// A piece that cannot be read keeps its place in the buffer.
+/// one piece after the other into `buffer`, but each only up to its first page that is not in
+/// memory. Returns how many bytes of each piece could be copied. A piece that cannot be read keeps
+/// its place in the buffer.
 ///
 /// # Panics
 /// If the buffer is shorter than all pieces together.
 pub(crate) fn read_many(pieces: &[(u64, usize)], buffer: &mut [u8]) -> Vec<usize> {
     let tid = current_tid().cast_signed();
     let mut copied = Vec::with_capacity(pieces.len());
-    let mut offset = 0;
+    let mut unused = buffer;
+    let (mut local, mut remote) = (Vec::new(), Vec::new());
+    for &(address, length) in pieces {
+        let (place, behind) = unused.split_at_mut(length);
+        unused = behind;
+        let length = pages::ready(address, length);
+        local.push(libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: length });
+        remote.push(libc::iovec { iov_base: address as *mut libc::c_void, iov_len: length });
+    }
     while copied.len() < pieces.len() {
-        let rest = &pieces[copied.len()..];
-        let batch = &rest[..rest.len().min(MAX_PIECES)];
-        let place = |&(address, length): &(u64, usize)| libc::iovec {
-            iov_base: address as *mut libc::c_void,
-            iov_len: length,
-        };
-        let remote: Vec<libc::iovec> = batch.iter().map(place).collect();
-        let length = batch.iter().map(|(_, length)| length).sum();
-        let target = &mut buffer[offset..][..length];
-        let local = libc::iovec { iov_base: target.as_mut_ptr().cast(), iov_len: length };
-        // SAFETY: `local` describes the exclusively borrowed `target`. The kernel checks every page
-        // of `remote` itself, and only reads from it.
-        let result = unsafe {
-            libc::process_vm_readv(
-                tid,
-                &raw const local,
-                1,
-                remote.as_ptr(),
-                remote.len() as libc::c_ulong,
-                0,
-            )
-        };
+        let batch = copied.len()..pieces.len().min(copied.len() + MAX_PIECES);
+        let (local, remote) = (&local[batch.clone()], &remote[batch]);
+        let count = local.len() as libc::c_ulong;
+        // SAFETY: each part of `local` is part of the exclusively borrowed `buffer`, and none
+        // overlaps another. The kernel checks every page of `remote` itself, and only reads from it.
+        let result = unsafe { libc::process_vm_readv(tid, local.as_ptr(), count, remote.as_ptr(), count, 0) };
         let refused = result < 0 && std::io::Error::last_os_error().raw_os_error() != Some(libc::EFAULT);
         if refused {
             copied.resize(pieces.len(), 0);
@@ -50,12 +89,11 @@ pub(crate) fn read_many(pieces: &[(u64, usize)], buffer: &mut [u8]) -> Vec<usize
         // The kernel stops at the first byte that it cannot read. The next call goes on behind the
         // piece with that byte.
         let mut left = usize::try_from(result).unwrap_or(0);
-        for &(_, length) in batch {
-            let part = left.min(length);
+        for piece in remote {
+            let part = left.min(piece.iov_len);
             copied.push(part);
             left -= part;
-            offset += length;
-            if part < length {
+            if part < piece.iov_len {
                 break;
             }
         }

@@ -7,6 +7,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::descriptor_table::{is_separate, share_separate};
 use crate::sys::own_threads;
 
 /// How many items a thread takes at a time. Reading one thread of a process takes some ten
@@ -20,9 +21,16 @@ const MAX_WORKERS: usize = 8;
 pub(crate) fn divide<T: Sync, R: Send>(items: &[T], work: impl Fn(Chunks<'_, T>) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let chunks = || Chunks { items, next: &next };
+    let has_own_table = is_separate();
+    let other = || {
+        if has_own_table {
+            share_separate();
+        }
+        work(chunks())
+    };
     thread::scope(|scope| {
         let others: Vec<_> = (1..workers(items.len()))
-            .map_while(|_| own_threads::spawn_scoped(scope, "gmr section", || work(chunks())).ok())
+            .map_while(|_| own_threads::spawn_scoped(scope, "gmr section", other).ok())
             .collect();
         let mut results = Vec::with_capacity(others.len() + 1);
         results.push(work(chunks()));

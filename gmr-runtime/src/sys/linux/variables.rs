@@ -1,9 +1,11 @@
 //! Finds a word in the variables (`.data` and `.bss`) of the program, to look at it again later.
 //!
 //! It only reads, through the kernel: no address that it is called with can make it crash.
+//!
+//! Pages that are not in memory are not searched: a word that was stored is not in one of them.
 
-use super::memory;
 use super::modules::Modules;
+use super::{memory, pages};
 
 /// How much is searched. A program with more variables has large tables, and what is looked for may
 /// be behind them.
@@ -27,14 +29,19 @@ pub(crate) fn find_word(word: u64) -> Option<u64> {
         let mut at = area.start.next_multiple_of(8);
         while at < area.end && left > 0 {
             let wanted = usize::try_from(area.end - at).unwrap_or(CHUNK).min(CHUNK);
-            let copied = memory::read(at, &mut buffer[..wanted]);
+            let copied = memory::read_ready(at, &mut buffer[..wanted], None);
             for (index, bytes) in buffer[..copied].as_chunks::<8>().0.iter().enumerate() {
                 if u64::from_ne_bytes(*bytes) == word && found.replace(at + index as u64 * 8).is_some() {
                     return None;
                 }
             }
-            at += wanted as u64;
-            left = left.saturating_sub(wanted as u64);
+            // Up to the next page, if this one is not in memory.
+            let searched = match copied {
+                copied if copied == wanted => wanted as u64,
+                copied => (at + copied as u64 + 1).next_multiple_of(pages::size()).min(area.end) - at,
+            };
+            at += searched;
+            left = left.saturating_sub(searched);
         }
     }
     found

@@ -191,9 +191,24 @@ fn with_path(
 
 /// The path at `address`. `None` if it does not end within the length that the kernel allows.
 fn path(address: u64, source: &mut impl Source) -> Option<String> {
+    /// The smallest page size there is. What follows the path may not be in memory.
+    const PAGE: u64 = 4 << 10;
     let mut buffer = [0; MAX_PATH];
-    let read = source.read(address, &mut buffer);
-    let length = buffer[..read].iter().position(|byte| *byte == 0)?;
+    let mut read = 0;
+    let length = loop {
+        let at = address.checked_add(read as u64)?;
+        let in_page = usize::try_from(PAGE - at % PAGE).unwrap_or(MAX_PATH);
+        let part = buffer[read..].get_mut(..in_page.min(MAX_PATH - read)).filter(|part| !part.is_empty())?;
+        let wanted = part.len();
+        let copied = source.read(at, part);
+        if let Some(end) = part[..copied].iter().position(|byte| *byte == 0) {
+            break read + end;
+        }
+        if copied < wanted {
+            return None;
+        }
+        read += copied;
+    };
     Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 

@@ -228,6 +228,40 @@ fn a_path_is_shown_with_the_directory_it_is_relative_to() {
     assert_eq!(shown(link), (Some("link".into()), Some(5)));
 }
 
+/// Memory of which it is known how far it was read.
+struct Reached(Memory, u64);
+
+impl Source for Reached {
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> usize {
+        self.1 = self.1.max(address + buffer.len() as u64);
+        self.0.read(address, buffer)
+    }
+
+    fn table_size(&mut self) -> Option<u64> {
+        None
+    }
+
+    fn kernel_function(&mut self) -> Option<String> {
+        None
+    }
+}
+
+#[test]
+fn no_page_behind_a_path_is_read() {
+    const PAGE: u64 = 4 << 10;
+    let read = |start: u64, length: usize| {
+        let mut bytes = vec![b'x'; 3 * MAX_PATH];
+        bytes[usize::try_from(start).unwrap() + length] = 0;
+        let mut memory = Reached(Memory::from(&bytes[..]), 0);
+        let path = path(BASE + start, &mut memory);
+        (path.map(|path| path.len()), memory.1 - BASE)
+    };
+    assert_eq!(read(PAGE - 6, 5), (Some(5), PAGE));
+    assert_eq!(read(PAGE - 6, 6), (Some(6), 2 * PAGE - 6));
+    assert_eq!(read(8, MAX_PATH - 1), (Some(MAX_PATH - 1), PAGE + 8));
+    assert_eq!(read(8, MAX_PATH), (None, PAGE + 8), "too long");
+}
+
 #[test]
 fn the_peer_of_a_connect_is_read_from_its_address() {
     let connect = |family: i32, rest: &[u8]| {

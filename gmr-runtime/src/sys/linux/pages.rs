@@ -1,0 +1,201 @@
+//! Which pages of this process's memory can be read without waiting for anybody.
+//!
+//! A page that is not in memory has to be fetched before it can be read. If a userfaultfd or the
+//! server of a mapped file has to provide it, that can take forever, and only the end of the
+//! process interrupts the thread that reads. A page that is in memory is read at once, and one that
+//! the kernel has swapped out it fetches itself.
+//!
+//! The answer is of the moment at which it is given. The kernel can take a page back after that, if
+//! memory is short, and the program can drop it (`madvise`); then the next read may wait after all.
+
+#![allow(unsafe_code)]
+
+use std::cell::OnceCell;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::super::proc;
+use super::descriptor_table;
+
+/// How many pages are looked up at a time. Most questions are about one or two.
+const CHUNK: usize = 64;
+
+/// The kernel's table of the pages of this process.
+pub(crate) struct Pagemap(OwnedFd);
+
+impl Pagemap {
+    fn open() -> io::Result<Self> {
+        proc::open("thread-self/pagemap").map(File::into).map(Self)
+    }
+
+    /// From a descriptor of `/proc/thread-self/pagemap`.
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// How many bytes from `address` on, up to `length`, are in pages that are in memory or swapped
+    /// out. `None` if the table cannot be read.
+    pub(crate) fn ready(&self, address: u64, length: usize) -> Option<usize> {
+        /// The two highest bits of a page's entry: that it is in memory, and that it is swapped out.
+        const READY: u64 = 3 << 62;
+        let size = size();
+        let end = address.saturating_add(length as u64);
+        let (mut page, behind) = (address / size, end.div_ceil(size));
+        let mut entries = [0; 8 * CHUNK];
+        while page < behind {
+            let pages = (behind - page).min(CHUNK as u64);
+            let wanted = &mut entries[..8 * usize::try_from(pages).unwrap_or(CHUNK)];
+            // Above the addresses that a process can have, there are no entries.
+            let filled = rustix::io::pread(self.0.as_fd(), &mut *wanted, page * 8).ok()?;
+            let entries = wanted[..filled].as_chunks::<8>().0;
+            let ready = entries.iter().take_while(|entry| u64::from_ne_bytes(**entry) & READY != 0).count();
+            page += ready as u64;
+            if ready as u64 != pages {
+                break;
+            }
+        }
+        Some(bytes(address, page * size, length))
+    }
+}
+
+thread_local! {
+    /// It is open on threads whose descriptors the program does not share.
+    static PAGEMAP: OnceCell<Option<Pagemap>> = const { OnceCell::new() };
+}
+
+/// How many bytes from `address` on, up to `length`, can be read without waiting for anybody.
+pub(crate) fn ready(address: u64, length: usize) -> usize {
+    let by_map = |map: &OnceCell<Option<Pagemap>>| {
+        map.get_or_init(|| Pagemap::open().ok()).as_ref()?.ready(address, length)
+    };
+    let by_map = || PAGEMAP.try_with(by_map).ok().flatten();
+    let by_map = if descriptor_table::is_separate() { by_map() } else { None };
+    by_map.unwrap_or_else(|| resident(address, length))
+}
+
+/// The same without a file and without initialising anything: it may be called in a signal handler.
+/// It is one system call for each 64 pages, which changes nothing but `errno`. A page that is
+/// swapped out counts as one that has to be fetched. Each page of a file that the process may not
+/// write to counts as one that is in memory: the kernel does not tell about others' files. Where
+/// the kernel does not answer at all, so does each page.
+pub(crate) fn resident(address: u64, length: usize) -> usize {
+    let size = size();
+    let end = address.saturating_add(length as u64);
+    let mut at = address - address % size;
+    let mut states = [UNMAPPED; CHUNK];
+    while at < end {
+        let pages = usize::try_from((end - at).div_ceil(size)).unwrap_or(CHUNK).min(CHUNK);
+        if !look(at, pages, &mut states) {
+            return length;
+        }
+        let ready = states[..pages].iter().take_while(|state| is_in_memory(**state)).count();
+        at = at.saturating_add(ready as u64 * size);
+        if ready < pages {
+            break;
+        }
+    }
+    bytes(address, at, length)
+}
+
+/// Whether there is memory at this address, even if it can't be read.
+pub(crate) fn is_mapped(address: u64) -> bool {
+    let mut states = [UNMAPPED; CHUNK];
+    !look(address - address % size(), 1, &mut states) || states[0] != UNMAPPED
+}
+
+/// The kernel sets no such state of a page: all bits but the lowest are reserved.
+const UNMAPPED: u8 = 0xff;
+
+fn is_in_memory(state: u8) -> bool {
+    state != UNMAPPED && state & 1 == 1
+}
+
+/// Sets the states of this many pages, those of pages that are not mapped to `UNMAPPED`. False if
+/// the kernel does not tell them.
+fn look(start: u64, pages: usize, states: &mut [u8; CHUNK]) -> bool {
+    *states = [UNMAPPED; CHUNK];
+    let length = pages.min(CHUNK) * usize::try_from(size()).unwrap_or(0);
+    // SAFETY: the kernel checks the addresses itself, and writes one byte for each page, of which
+    // there are no more than `states` has.
+    let result = unsafe { libc::mincore(start as *mut libc::c_void, length, states.as_mut_ptr()) };
+    // It has written the states of the pages before one that is not mapped.
+    result == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::ENOMEM)
+}
+
+/// How many bytes there are from `address` to `end`, `limit` at most.
+fn bytes(address: u64, end: u64, limit: usize) -> usize {
+    usize::try_from(end.saturating_sub(address)).unwrap_or(limit).min(limit)
+}
+
+/// The size of a page.
+pub(crate) fn size() -> u64 {
+    static SIZE: AtomicU64 = AtomicU64::new(0);
+    match SIZE.load(Ordering::Relaxed) {
+        0 => {
+            // SAFETY: it has no preconditions, and may be called in a signal handler.
+            let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+            let size = u64::try_from(size).ok().filter(|size| size.is_power_of_two()).unwrap_or(4096);
+            SIZE.store(size, Ordering::Relaxed);
+            size
+        }
+        size => size,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mapping::MappedBuffer;
+    use super::*;
+
+    /// The pages that are ready of four, of which the first and the last are not in memory: by the
+    /// table, and by the system call.
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn pages_in_memory_are_told_from_others() {
+        let page = usize::try_from(size()).unwrap();
+        let mut buffer = MappedBuffer::new(4 * page).unwrap();
+        buffer[page] = 1;
+        buffer[3 * page - 1] = 1;
+        let start = buffer.as_ptr() as u64;
+        let pagemap = Pagemap::open().unwrap();
+        if resident(start, 1) != 0 {
+            return eprintln!("skipped: the kernel provides several pages at once here");
+        }
+        let ready = |at: usize, length: usize| {
+            let address = start + at as u64;
+            let both = [pagemap.ready(address, length).unwrap(), resident(address, length)];
+            assert_eq!(both[0], both[1]);
+            both[0]
+        };
+        assert_eq!([ready(0, 4 * page), ready(page - 1, 2), ready(3 * page, 1)], [0; 3]);
+        assert_eq!(ready(page, 3 * page), 2 * page);
+        assert_eq!(ready(page + 5, 2 * page), 2 * page - 5);
+        assert_eq!(ready(2 * page - 1, 2), 2);
+        assert_eq!(ready(page, 0), 0);
+        assert!(is_mapped(start) && is_mapped(start + page as u64));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn where_nothing_is_mapped_nothing_is_ready() {
+        let pagemap = Pagemap::open().unwrap();
+        for address in [16, 1 << 63, u64::MAX - 7] {
+            assert_eq!((pagemap.ready(address, 8), resident(address, 8)), (Some(0), 0), "{address:#x}");
+            assert!(!is_mapped(address));
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn many_pages_are_looked_up() {
+        let page = usize::try_from(size()).unwrap();
+        let length = (2 * CHUNK + 3) * page;
+        let mut buffer = MappedBuffer::new(length + page).unwrap();
+        buffer[..length].fill(1);
+        let start = buffer.as_ptr() as u64;
+        let by_map = Pagemap::open().unwrap().ready(start, length + page);
+        assert_eq!((by_map, resident(start, length + page)), (Some(length), length));
+    }
+}
