@@ -1,13 +1,20 @@
-//! Threads on which there is little space for a signal handler.
+//! Threads on which there is little space for a signal handler, and threads with memory that nobody
+//! provides.
 
 use std::process::Command;
 
-use crate::program::{Program, program};
+use crate::program::{Program, program, wait_until};
+use crate::report::{Report, list};
+use crate::tools;
 
-fn start(mode: &str) -> Program {
+fn command(mode: &str) -> Command {
     let mut command = Command::new(program!("edge"));
     command.arg(mode);
-    Program::start_with(command)
+    command
+}
+
+fn start(mode: &str) -> Program {
+    Program::start_with(command(mode))
 }
 
 /// The report signal meets the thread itself, and then the capture signal does.
@@ -32,5 +39,83 @@ fn nothing_is_written_below_an_alternate_stack_that_is_too_small() {
         assert!(stack.frames.is_empty() && stack.incomplete.is_some(), "{stack}");
         assert_eq!(program.ask("changed bytes"), "0");
     }
+    assert!(program.end().0.success());
+}
+
+#[test]
+fn stacks_with_large_arrays_are_whole() {
+    const CALLS: usize = 9;
+    let mut program = start("large");
+    let report = program.report_when("both threads are where they stay", |report| {
+        let is_there = |name: &str, taken: &str| {
+            let threads = report.threads();
+            let thread = threads.into_iter().find(|thread| thread.name() == name);
+            thread.is_some_and(|thread| {
+                let stack = thread.stack();
+                stack.taken == Some(taken) && stack.count("edge::call_with_array") == CALLS
+            })
+        };
+        report.has_all_names() && is_there("waits", "at rest") && is_there("runs", "by signal")
+    });
+    for name in ["waits", "runs"] {
+        assert!(report.thread(name).stack().is_whole(), "{name}:\n{}", report.thread(name).stack());
+    }
+    assert!(program.end().0.success());
+}
+
+/// How many threads of gmr's wait for memory.
+fn waiting_for_memory(pid: u32) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.trim_end() == "gmr fetch").count()
+}
+
+#[test]
+fn memory_that_nobody_provides_costs_a_thread_its_stack_and_nothing_else() {
+    let mut program = match Program::try_start(command("unserved")) {
+        Ok(program) => program,
+        Err(said) if said.starts_with("no userfaultfd") => {
+            return tools::unusable(&said, "run it as root, or set vm.unprivileged_userfaultfd");
+        }
+        Err(said) => panic!("{said}"),
+    };
+    let is_there = |report: &Report| report.has_all_names() && report.thread("whole").stack().is_whole();
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        // It runs on while it is looked at.
+        let progress = program.ask("progress");
+        let report = program.report_when("the stack that is there", is_there);
+        wait_until("the thread runs on", || program.ask("progress") != progress);
+        let reason = |name: &str| {
+            let incomplete = report.thread(name).stack().incomplete;
+            incomplete.unwrap_or_else(|| panic!("{name} is whole:\n{}", report.thread(name).stack()))
+        };
+        for name in ["at pointer", "further up", "runs"] {
+            assert!(reason(name).contains("userfaultfd"), "{name}:\n{}", report.thread(name).stack());
+        }
+        let of = |name: &str| report.thread(name).stack();
+        assert!(of("at pointer").frames.len() <= 1, "{}", of("at pointer"));
+        assert!(of("further up").has("edge::unserved::wait_in_pipe"), "{}", of("further up"));
+        assert!(of("runs").has("edge::unserved::run_on"), "{}", of("runs"));
+        for name in ["further up", "runs"] {
+            assert!((3..20).contains(&of(name).count("edge::unserved::descend")), "{}", of(name));
+        }
+        assert!(of("whole").count("edge::unserved::descend") > 20, "{}", of("whole"));
+        // Its stack is there, and the list of what it waits for is not.
+        let polls = report.thread("polls");
+        assert!(polls.stack().is_whole() && polls.waiting()["call"] == "poll", "{report}");
+        assert!(list(&polls.waiting()["descriptors"]).is_empty(), "{}", polls.waiting());
+        waiting.push(waiting_for_memory(program.pid()));
+    }
+    // Each page is waited for once, not once for each report.
+    assert_eq!(waiting, [4; 4]);
+    assert_eq!(program.ask("serve"), "served");
+    let report = program.report_when("all stacks", |report| {
+        let names = ["at pointer", "further up", "runs", "polls", "whole"];
+        let is_whole = |name: &str| report.thread(name).stack().count("edge::unserved::descend") > 20;
+        report.has_all_names() && names.into_iter().all(is_whole)
+    });
+    assert_eq!(list(&report.thread("polls").waiting()["descriptors"]).len(), 1, "{report}");
+    wait_until("no thread waits for memory", || waiting_for_memory(program.pid()) == 0);
     assert!(program.end().0.success());
 }

@@ -1,8 +1,11 @@
 //! A program with a thread on which there is little space for a signal handler: `stack` has an
 //! alternate stack and is near the end of its own, and `alternate` has the smallest alternate stack
-//! that the kernel takes.
+//! that the kernel takes. `large` has two threads with large arrays on their stacks, and `unserved`
+//! is about [memory that does not come](unserved).
 
 #![allow(unsafe_code)]
+
+mod unserved;
 
 use std::hint::{black_box, spin_loop};
 use std::mem::MaybeUninit;
@@ -89,12 +92,45 @@ fn start_with_smallest() -> &'static [u8] {
     below
 }
 
+/// How many functions are called, each with an array of this size.
+const CALLS: usize = 8;
+const ARRAY: usize = 3 << 20;
+
+#[inline(never)]
+fn call_with_array(calls: usize, then: fn()) -> usize {
+    let array = MaybeUninit::<[u8; ARRAY]>::uninit();
+    black_box(array.as_ptr());
+    if calls == 0 {
+        then();
+    } else {
+        black_box(call_with_array(calls - 1, then));
+    }
+    black_box(array.as_ptr()) as usize
+}
+
+/// Starts a thread that waits, and one that runs on.
+fn start_large() {
+    let waits: fn() = || {
+        READY.store(true, Ordering::Release);
+        loop {
+            std::thread::park();
+        }
+    };
+    let runs: fn() = || work();
+    for (name, then) in [("waits", waits), ("runs", runs)] {
+        let thread = std::thread::Builder::new().name(name.to_owned()).stack_size((CALLS + 4) * ARRAY);
+        thread.spawn(move || black_box(call_with_array(CALLS, then))).expect("a thread can be started");
+    }
+}
+
 #[gmr::main]
 fn main() {
     let (mut thread, mut below) = (None, &[][..]);
     match std::env::args().nth(1).as_deref() {
         Some("stack") => thread = Some(start_near_the_end()),
         Some("alternate") => below = start_with_smallest(),
+        Some("large") => start_large(),
+        Some("unserved") => return unserved::run(),
         mode => panic!("an unknown mode: {mode:?}"),
     }
     while !READY.load(Ordering::Acquire) {

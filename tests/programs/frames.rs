@@ -198,10 +198,18 @@ fn call_realigned() {
 
 #[cfg(target_arch = "x86_64")]
 fn on_new_stack(run: extern "C" fn()) {
-    // Its end is a multiple of 16. With 4 MiB, it is not taken for a part of the stack next to it.
-    let stack = Box::leak(vec![0_u128; 256 << 10].into_boxed_slice());
+    const LENGTH: usize = 256 << 10;
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // With a guard page below, as coroutines have, it is not taken for a part of the stack next to it.
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let stack = unsafe {
+        let stack = libc::mmap(null_mut(), LENGTH, access, kind, -1, 0);
+        assert_ne!(stack, libc::MAP_FAILED);
+        assert_eq!(libc::mprotect(stack, 4096, libc::PROT_NONE), 0);
+        stack
+    };
     // SAFETY: nothing else uses the stack.
-    unsafe { run_on_stack(run, stack.as_mut_ptr_range().end.cast()) };
+    unsafe { run_on_stack(run, stack.byte_add(LENGTH).cast()) };
 }
 
 #[cfg(target_arch = "x86_64")]

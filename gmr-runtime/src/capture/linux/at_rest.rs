@@ -4,6 +4,9 @@
 //! in this process's memory, and is copied by the kernel, which stops at memory that is no longer
 //! mapped. A copy counts only if the thread has not run since its moment was read. The copies are
 //! unwound before that is known: the unwinder takes any bytes.
+//!
+//! What is copied first is what is in memory. Other pages are fetched only if a frame lies in them,
+//! which happens where a userfaultfd or a file provides the stack.
 
 use std::time::Duration;
 
@@ -13,7 +16,8 @@ use crate::capture::Trace;
 use crate::model::Taken;
 use crate::sys::current_tid;
 use crate::sys::linux::mapping::MappedBuffer;
-use crate::sys::linux::{memory, parallel, scheduler};
+use crate::sys::linux::memory::{self, Fetched};
+use crate::sys::linux::{parallel, scheduler};
 use crate::threads::linux::{Observer, Rest};
 
 /// How much of a stack is copied at first, extended to the end of the page. For most waiting
@@ -23,19 +27,18 @@ const INITIAL_COPY: usize = 3 << 10;
 const PAGE: usize = 4 << 10;
 /// The factor by which a copy grows when the stack does not end within it.
 const GROWTH: usize = 4;
-/// The most that is copied of any stack.
+/// The most that is copied of any thread's stacks.
 const MAX_COPY: usize = 64 << 20;
-/// How far beyond the end of the copy an address may lie and still belong to the same stack: one
-/// frame with a very large array.
-const MAX_GAP: u64 = 1 << 20;
-/// How many stacks a thread's frames may be on: coroutines can resume others.
-const MAX_STACKS: usize = 16;
+/// How many pieces of its stacks are copied: coroutines can resume others, and a frame with a very
+/// large array is not copied as a whole.
+const MAX_PIECES: usize = 256;
 /// How much processor time each reading thread may use. It waits for no other thread, so time in
 /// which the machine or a quota gives it no processor does not count.
 const OWN_WORK: Duration = Duration::from_secs(1);
-/// How much is copied of another stack at first: of the one that was interrupted, while a signal
-/// handler runs on an alternate one, or of the one that a coroutine was resumed from.
-const SECOND_COPY: usize = 32 << 10;
+/// How much is copied at first of a further piece: behind a very large array, or of another stack:
+/// of the one that was interrupted, while a signal handler runs on an alternate one, or of the one
+/// that a coroutine was resumed from.
+const FURTHER_COPY: usize = 32 << 10;
 
 /// A thread that was blocked: its index in the list of threads, its id, and the moment.
 pub(super) type Blocked = (usize, u32, Rest);
@@ -47,7 +50,13 @@ pub(super) enum Outcome {
     /// The thread runs, it keeps running in between, or its stack needs a register that the kernel
     /// does not show. These are the frames that are certain.
     Open(Option<Trace>),
+    /// Its stack goes on in memory that does not come. These are the frames before.
+    Unserved(Trace),
 }
+
+/// Why a stack ends before memory that does not come.
+pub(super) const UNSERVED: &str =
+    "its stack could not be read: a userfaultfd or a file system does not provide its memory";
 
 /// Reads the stacks of these threads, on as many threads as are useful. `unwinder` makes an
 /// unwinder for each of them.
@@ -64,7 +73,7 @@ pub(super) fn read(
         // This fails if there is no free descriptor.
         let Ok(observer) = Observer::new() else { return all.map(open).collect() };
         let mut unwinder = unwinder();
-        let mut reader = Reader { observer, unwinder: &mut unwinder, grown: None };
+        let mut reader = Reader::new(observer, &mut unwinder);
         let started = own_time();
         let is_over = || own_time().saturating_sub(started) >= OWN_WORK;
         let read = |chunk| if is_over() { open(chunk) } else { reader.read(chunk) };
@@ -83,7 +92,7 @@ pub(super) fn read_now(tid: u32, unwinder: &mut Unwinder) -> Outcome {
     let observer = Observer::new().ok().filter(|_| scheduler::is_precise());
     let Some(mut observer) = observer else { return Outcome::Open(None) };
     let rest = observer.observe(tid, NO_INODE);
-    Reader { observer, unwinder, grown: None }.read_single(tid, rest.ok().flatten())
+    Reader::new(observer, unwinder).read_single(tid, rest.ok().flatten())
 }
 
 /// For a thread that is observed only once: no second thread with the same id can be meant.
@@ -92,18 +101,34 @@ const NO_INODE: u64 = 0;
 struct Reader<'a> {
     observer: Observer,
     unwinder: &'a mut Unwinder,
+    /// For the first copies of a chunk.
+    first: Option<MappedBuffer>,
     /// For stacks that are longer than the first copy.
     grown: Option<MappedBuffer>,
 }
 
-impl Reader<'_> {
+/// A piece of a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Extent {
+    start: u64,
+    /// How many bytes are to be copied, and how many were.
+    length: usize,
+    copied: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(observer: Observer, unwinder: &'a mut Unwinder) -> Self {
+        Self { observer, unwinder, first: None, grown: None }
+    }
+
     /// Copies the stacks of all these threads at once. Those of threads that have run meanwhile are
     /// copied once more, one by one.
     fn read(&mut self, threads: &[Blocked]) -> Vec<(usize, Outcome)> {
         let pieces: Vec<(u64, usize)> =
             threads.iter().map(|(_, _, rest)| (rest.sp(), initial_length(rest.sp()))).collect();
         let length = pieces.iter().map(|(_, length)| length).sum();
-        let Ok(mut copies) = MappedBuffer::new(length) else {
+        // It is used for all chunks: making it anew for each one takes as long as the copy.
+        let Some(mut copies) = buffer_of(&mut self.first, length).take() else {
             return threads.iter().map(|&(index, ..)| (index, Outcome::Open(None))).collect();
         };
         let lengths = memory::read_many(&pieces, &mut copies);
@@ -111,7 +136,7 @@ impl Reader<'_> {
         let mut outcomes = Vec::with_capacity(threads.len());
         let mut moved = Vec::new();
         for ((&(index, tid, rest), filled), (_, length)) in threads.iter().zip(lengths).zip(pieces) {
-            let unwound = self.unwind(&rest, &copies[offset..offset + filled]);
+            let unwound = self.unwind(&rest, &copies[offset..offset + filled], length);
             offset += length;
             if self.observer.is_unchanged(tid, &rest) {
                 outcomes.push((index, outcome(unwound, rest)));
@@ -119,6 +144,7 @@ impl Reader<'_> {
                 moved.push((index, tid, rest));
             }
         }
+        self.first = Some(copies);
         for (index, tid, before) in moved {
             let now = self.observer.observe_again(tid, &before);
             outcomes.push((index, self.read_single(tid, now)));
@@ -129,52 +155,65 @@ impl Reader<'_> {
     fn read_single(&mut self, tid: u32, rest: Option<Rest>) -> Outcome {
         let Some(rest) = rest else { return Outcome::Open(None) };
         let mut copy = [0; INITIAL_COPY + PAGE];
-        let copied = memory::read(rest.sp(), &mut copy[..initial_length(rest.sp())]);
-        let unwound = self.unwind(&rest, &copy[..copied]);
+        let length = initial_length(rest.sp());
+        let copied = memory::read_ready(rest.sp(), &mut copy[..length], None);
+        let unwound = self.unwind(&rest, &copy[..copied], length);
         if self.observer.is_unchanged(tid, &rest) { outcome(unwound, rest) } else { Outcome::Open(None) }
     }
 
-    /// Unwinds a stack, of which `copy` is the beginning. Copies more as it goes on.
-    fn unwind(&mut self, rest: &Rest, copy: &[u8]) -> Unwinding {
-        if copy.is_empty() {
-            return Err(None);
-        }
+    /// Unwinds a stack, of which `copy` is the beginning: what was in memory of its first `length`
+    /// bytes. Copies more as it goes on.
+    fn unwind(&mut self, rest: &Rest, copy: &[u8], length: usize) -> Unwinding {
         let registers = registers(rest);
-        let mut pieces = vec![(rest.sp(), copy.len())];
-        let mut copied = copy.len();
+        let mut pieces = vec![Extent { start: rest.sp(), length, copied: copy.len() }];
         let mut unwound = self.unwinder.unwind(registers, &[(rest.sp(), copy)]);
         loop {
-            let address = match unwound {
+            let (trace, address) = match unwound {
                 Unwound::Ended(trace) => return Ok(trace),
-                Unwound::Uncertain(trace) => return Err(Some(trace)),
-                Unwound::Incomplete(_, address) => address,
+                Unwound::Uncertain(trace) => return Err(Unfinished::Open(Some(trace))),
+                Unwound::Incomplete(trace, address) => (trace, address),
             };
             // A recovered frame pointer is certain only if the stack reaches the thread's first
             // function.
             if !extend(&mut pieces, address) {
-                return Err(None);
+                return Err(Unfinished::Open(None));
             }
-            let larger = copy_all(&mut self.grown, &pieces);
-            let length = larger.iter().map(|(_, copy)| copy.len()).sum();
-            if length <= copied {
-                // There is no more of it.
-                return Err(None);
+            let copied = total(&pieces);
+            copy_all(&mut self.grown, &mut pieces);
+            if total(&pieces) <= copied {
+                // The page is not in memory, or there is none.
+                match memory::provide(address, size_of::<u64>()) {
+                    Fetched::Whole => copy_all(&mut self.grown, &mut pieces),
+                    Fetched::Unserved => return Err(Unfinished::Unserved(trace)),
+                    Fetched::Unreadable => return Err(Unfinished::Open(None)),
+                }
+                if total(&pieces) <= copied {
+                    return Err(Unfinished::Open(None));
+                }
             }
-            copied = length;
-            unwound = self.unwinder.unwind(registers, &larger);
+            unwound = self.unwinder.unwind(registers, &copies_of(self.grown.as_deref(), &pieces));
         }
     }
 }
 
-/// The stack, or the frames of it that are certain.
-type Unwinding = Result<Trace, Option<Trace>>;
+/// The stack, or why it is not whole.
+type Unwinding = Result<Trace, Unfinished>;
+
+/// A stack that was not read to its end, with the frames that are certain.
+enum Unfinished {
+    Open(Option<Trace>),
+    Unserved(Trace),
+}
 
 /// The outcome, which counts only if the thread has not run.
 fn outcome(unwinding: Unwinding, rest: Rest) -> Outcome {
     let at_rest = |trace| Trace { taken: Some(Taken::AtRest), ..trace };
     match unwinding {
         Ok(trace) => Outcome::Taken(at_rest(trace), rest),
-        Err(certain) => Outcome::Open(certain.map(at_rest)),
+        Err(Unfinished::Open(certain)) => Outcome::Open(certain.map(at_rest)),
+        Err(Unfinished::Unserved(trace)) => {
+            Outcome::Unserved(Trace { incomplete: Some(UNSERVED.to_owned()), ..at_rest(trace) })
+        }
     }
 }
 
@@ -200,41 +239,64 @@ fn initial_length(sp: u64) -> usize {
     usize::try_from(end.saturating_sub(sp)).unwrap_or(0)
 }
 
-/// Changes the pieces of a stack, by their addresses and lengths, so that they hold this address:
-/// one of them grows, or there is another one. False if there is nothing to copy.
-fn extend(pieces: &mut Vec<(u64, usize)>, address: u64) -> bool {
-    let is_of = |&&mut (start, length): &&mut (u64, usize)| {
-        (start..start.saturating_add(length as u64).saturating_add(MAX_GAP)).contains(&address)
+/// Changes the pieces of a stack so that they hold this address, which none of them does: one of
+/// them grows, or there is another one. False if there is nothing to copy.
+fn extend(pieces: &mut Vec<Extent>, address: u64) -> bool {
+    let left = MAX_COPY.saturating_sub(pieces.iter().map(|piece| piece.length).sum());
+    // A piece that was not copied as a whole ends there: what follows is not in memory.
+    let grows = |piece: &&mut Extent| {
+        let grown = piece.length.saturating_mul(GROWTH) as u64;
+        piece.copied == piece.length && (piece.start..piece.start.saturating_add(grown)).contains(&address)
     };
-    if let Some((start, length)) = pieces.iter_mut().find(is_of) {
-        let needed = usize::try_from(address - *start).unwrap_or(MAX_COPY) + PAGE;
-        let before = *length;
-        *length = (before.saturating_mul(GROWTH)).max(needed).min(MAX_COPY);
-        return *length > before;
+    if let Some(piece) = pieces.iter_mut().find(grows) {
+        let before = piece.length;
+        piece.length = before.saturating_mul(GROWTH).min(before + left);
+        return piece.length > before;
     }
-    if pieces.len() == MAX_STACKS {
+    let start = address & !(PAGE as u64 - 1);
+    if pieces.len() == MAX_PIECES || left == 0 || pieces.iter().any(|piece| piece.start == start) {
         return false;
     }
-    pieces.push((address & !(PAGE as u64 - 1), SECOND_COPY));
+    pieces.push(Extent { start, length: FURTHER_COPY.min(left), copied: 0 });
     true
 }
 
-/// Copies these pieces, each as far as its memory is mapped.
-fn copy_all<'a>(buffer: &'a mut Option<MappedBuffer>, pieces: &[(u64, usize)]) -> Vec<Piece<'a>> {
-    let length = pieces.iter().map(|(_, length)| length).sum();
+/// How much of these pieces was copied.
+fn total(pieces: &[Extent]) -> usize {
+    pieces.iter().map(|piece| piece.copied).sum()
+}
+
+/// Copies these pieces, each as far as it is in memory.
+fn copy_all(buffer: &mut Option<MappedBuffer>, pieces: &mut [Extent]) {
+    let wanted: Vec<(u64, usize)> = pieces.iter().map(|piece| (piece.start, piece.length)).collect();
+    let lengths = match buffer_of(buffer, wanted.iter().map(|(_, length)| length).sum()) {
+        Some(buffer) => memory::read_many(&wanted, buffer),
+        None => vec![0; wanted.len()],
+    };
+    for (piece, copied) in pieces.iter_mut().zip(lengths) {
+        piece.copied = copied;
+    }
+}
+
+/// What was copied of these pieces.
+fn copies_of<'a>(buffer: Option<&'a [u8]>, pieces: &[Extent]) -> Vec<Piece<'a>> {
+    let mut rest = buffer.unwrap_or_default();
+    let copy = |piece: &Extent| {
+        let (copy, behind) = rest.split_at_checked(piece.length)?;
+        rest = behind;
+        Some((piece.start, &copy[..piece.copied]))
+    };
+    pieces.iter().map_while(copy).collect()
+}
+
+/// The buffer, if it has this length or can be made so.
+fn buffer_of(buffer: &mut Option<MappedBuffer>, length: usize) -> &mut Option<MappedBuffer> {
     if buffer.as_ref().is_none_or(|buffer| buffer.len() < length) {
+        // The old one first.
+        *buffer = None;
         *buffer = MappedBuffer::new(length).ok();
     }
-    let Some(buffer) = buffer else { return Vec::new() };
-    let lengths = memory::read_many(pieces, buffer);
-    let mut rest: &[u8] = buffer;
-    let mut copies = Vec::with_capacity(pieces.len());
-    for (&(start, length), filled) in pieces.iter().zip(lengths) {
-        let (piece, behind) = rest.split_at(length);
-        copies.push((start, &piece[..filled]));
-        rest = behind;
-    }
-    copies
+    buffer
 }
 
 #[cfg(test)]
@@ -251,20 +313,44 @@ mod tests {
         assert!(initial_length(u64::MAX - 7) < 8);
     }
 
+    /// Copies all of each piece.
+    fn copied(pieces: &mut [Extent]) -> Vec<(u64, usize)> {
+        for piece in &mut *pieces {
+            piece.copied = piece.length;
+        }
+        pieces.iter().map(|piece| (piece.start, piece.length)).collect()
+    }
+
     #[test]
-    fn a_stack_that_goes_on_grows_and_other_stacks_are_added() {
-        let mut pieces = vec![(0x7000_0000, 0x1000)];
+    fn a_stack_that_goes_on_grows_and_other_pieces_are_added() {
+        let mut pieces = vec![Extent { start: 0x7000_0000, length: 0x1000, copied: 0x1000 }];
         assert!(extend(&mut pieces, 0x7000_1000));
-        assert_eq!(pieces, [(0x7000_0000, 0x4000)]);
-        assert!(extend(&mut pieces, 0x7008_0008), "a large frame");
-        assert_eq!(pieces, [(0x7000_0000, 0x8_1008)]);
+        assert_eq!(copied(&mut pieces), [(0x7000_0000, 0x4000)]);
+        assert!(extend(&mut pieces, 0x7030_0008), "behind a large array");
         assert!(extend(&mut pieces, 0x1234_5678), "another stack");
-        assert_eq!(pieces[1], (0x1234_5000, SECOND_COPY));
-        assert!(extend(&mut pieces, 0x1234_5000 + SECOND_COPY as u64));
-        assert_eq!(pieces[1], (0x1234_5000, 4 * SECOND_COPY));
-        assert!((2..MAX_STACKS as u64).all(|number| extend(&mut pieces, number << 32)));
-        assert!(!extend(&mut pieces, 99 << 32), "too many");
-        pieces[0].1 = MAX_COPY;
-        assert!(!extend(&mut pieces, 0x7000_0000 + MAX_COPY as u64), "large enough");
+        let three = [(0x7000_0000, 0x4000), (0x7030_0000, FURTHER_COPY), (0x1234_5000, FURTHER_COPY)];
+        assert_eq!(copied(&mut pieces), three);
+        assert!(extend(&mut pieces, 0x1234_5000 + FURTHER_COPY as u64));
+        assert_eq!(copied(&mut pieces)[2], (0x1234_5000, GROWTH * FURTHER_COPY));
+    }
+
+    #[test]
+    fn a_piece_does_not_grow_beyond_what_is_in_memory() {
+        let mut pieces = vec![Extent { start: 0x7000_0800, length: 0x1800, copied: 0x800 }];
+        assert!(extend(&mut pieces, 0x7000_1010));
+        assert_eq!((pieces[0].length, pieces[1].start), (0x1800, 0x7000_1000));
+        assert!(!extend(&mut pieces, 0x7000_1010), "it was not there either");
+    }
+
+    #[test]
+    fn what_is_copied_of_a_stack_is_bounded() {
+        let mut pieces = vec![Extent { start: 0x7000_0000, length: MAX_COPY - 1, copied: MAX_COPY - 1 }];
+        assert!(extend(&mut pieces, 0x7000_0000 + MAX_COPY as u64));
+        assert_eq!(copied(&mut pieces), [(0x7000_0000, MAX_COPY)]);
+        assert!(!extend(&mut pieces, 0x7000_0000 + MAX_COPY as u64));
+        assert!(!extend(&mut pieces, 0x1000), "another piece");
+        let mut pieces = Vec::new();
+        assert!((1..=MAX_PIECES as u64).all(|number| extend(&mut pieces, number << 32)));
+        assert!(!extend(&mut pieces, 999 << 32));
     }
 }

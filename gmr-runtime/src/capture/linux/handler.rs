@@ -3,8 +3,9 @@
 //!
 //! This file holds the signal handler and what it shares with the reporter, and nothing else. The
 //! handler does not allocate, lock, unwind, or initialise anything lazily. It loads and stores
-//! atomics, and makes these system calls: `gettid`, one copy by the kernel that cannot fault (and
-//! one for each further piece that is requested), one futex wake. It restores `errno`.
+//! atomics, and makes these system calls: `gettid`; for the stack and each further piece that is
+//! requested, `mincore` and one copy by the kernel that cannot fault; one futex wake. It restores
+//! `errno`.
 //!
 //! # The protocol
 //! A slot's `state` holds a ticket and a phase. The reporter alone moves it `FREE → REQUESTED`
@@ -21,7 +22,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::arch::{self, COUNT, Registers};
-use crate::sys::linux::copy;
+use crate::sys::linux::{copy, pages};
 
 /// How many threads are signalled at once. 128 at a time took a third of the time of one at a time;
 /// more gained nothing on two processors.
@@ -201,7 +202,7 @@ impl Slot {
         // SAFETY: the caller of `lend` promised that nothing else accesses the bytes of the extent
         // while the state says WRITING under this ticket, which the exchange above has just made
         // true. These are the first of them.
-        let copied = unsafe { copy::read_raw(tid, registers.sp(), buffer, length) };
+        let copied = unsafe { copy_ready(tid, registers.sp(), buffer, length) };
         self.copied.store(copied, Ordering::Relaxed);
         let mut start = length;
         for other in &self.others {
@@ -211,7 +212,7 @@ impl Slot {
                 // SAFETY: as above; these bytes follow those of all pieces before, and the buffer
                 // is as long as all pieces together.
                 _ => unsafe {
-                    copy::read_raw(tid, other.address.load(Ordering::Relaxed), buffer.add(start), length)
+                    copy_ready(tid, other.address.load(Ordering::Relaxed), buffer.add(start), length)
                 },
             };
             other.copied.store(copied, Ordering::Relaxed);
@@ -223,6 +224,21 @@ impl Slot {
         }
         self.state.store(u64::from(ticket) << 2 | DONE, Ordering::Release);
         Some(copied)
+    }
+}
+
+/// Copies like [`copy::read_raw`], but only up to the first page that is not in memory. The thread
+/// would wait in this handler until the page comes, perhaps forever. It may be about to drop such a
+/// page itself, but not while it is here; if another thread does that now, this one waits for the
+/// page here instead of where it would have used it.
+///
+/// # Safety
+/// As for [`copy::read_raw`].
+unsafe fn copy_ready(tid: i32, address: u64, destination: *mut u8, length: usize) -> usize {
+    match pages::resident(address, length) {
+        0 => 0,
+        // SAFETY: as the caller promises; it is no longer than `length`.
+        ready => unsafe { copy::read_raw(tid, address, destination, ready) },
     }
 }
 

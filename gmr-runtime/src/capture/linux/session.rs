@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::arch::Registers;
-use super::at_rest::{self, Outcome};
+use super::at_rest::{self, Outcome, UNSERVED};
 use super::by_signal::{Pieces, Signaller, Target};
 use super::handler::{Extent, MAX_OTHERS};
 use super::kept::Kept;
@@ -20,6 +20,7 @@ use super::unwind::{Piece, Shared, Unwinder, Unwound};
 use crate::capture::{Address, Trace};
 use crate::model::Taken;
 use crate::sys::Modules;
+use crate::sys::linux::memory::{self, Fetched};
 use crate::sys::linux::{copy, maps};
 use crate::sys::timed_mutex::{TimedGuard, TimedMutex};
 use crate::threads::linux::Rest;
@@ -99,31 +100,30 @@ struct Session {
     _guard: TimedGuard,
 }
 
-/// How far beyond the end of a piece an address may lie and still belong to the same stack: one
-/// frame with a very large array.
+/// How far beyond the end of a piece an address may lie so that the piece grows to there.
 const MAX_GAP: u64 = 1 << 20;
 
 /// What to copy so that a stack can be unwound on from this address, which is in none of the pieces
 /// that were copied. `None` if there is no more: unwinding went wrong.
 fn enlarged(extent: &Extent, pieces: &Pieces<'_>, address: u64) -> Option<Extent> {
-    let mut extent = *extent;
-    let is_of = |&(start, copy): &Piece<'_>| {
-        (start..start.saturating_add(copy.len() as u64).saturating_add(MAX_GAP)).contains(&address)
-    };
     let [first, others @ ..] = pieces;
-    let rest = maps::rest_from(first.0).filter(|&rest| is_of(first) && rest > first.1.len());
-    if let Some(rest) = rest {
-        let before = extent.length;
-        extent.length = rest.saturating_add(GROWTH).min(MAX_COPY);
-        return (extent.length > before).then_some(extent);
+    let is_near = |piece: &Piece<'_>| {
+        (piece.0..piece.0.saturating_add(piece.1.len() as u64).saturating_add(MAX_GAP)).contains(&address)
+    };
+    let is_on_first = |&rest: &usize| (first.0..first.0.saturating_add(rest as u64)).contains(&address);
+    let rest = maps::rest_from(first.0).filter(is_on_first);
+    if let Some(whole) = rest.filter(|_| is_near(first)).and_then(|rest| with_whole(extent, first.0, rest)) {
+        return Some(whole);
     }
-    // On another stack: that of a coroutine which has resumed this one, or the one that a signal
-    // handler of the program has interrupted, if it runs on an alternate one.
+    // Behind a very large array or a page that does not come, or on another stack: that of a
+    // coroutine which has resumed this one, or the one that a signal handler of the program has
+    // interrupted, if it runs on an alternate one.
+    let mut extent = *extent;
     let page = address & !PAGE_MASK;
     for ((start, length), piece) in
         extent.others.iter_mut().zip(others).filter(|((_, length), _)| *length > 0)
     {
-        if is_of(piece) && piece.1.len() == *length {
+        if is_near(piece) && piece.1.len() == *length {
             let before = *length;
             let needed = usize::try_from(address - *start).unwrap_or(MAX_COPY).saturating_add(INITIAL_COPY);
             *length = before.saturating_mul(2).max(needed).min(MAX_COPY);
@@ -133,10 +133,22 @@ fn enlarged(extent: &Extent, pieces: &Pieces<'_>, address: u64) -> Option<Extent
             return None;
         }
     }
-    let free = extent.others.iter_mut().find(|(_, length)| *length == 0)?;
-    maps::rest_from(address)?;
+    let Some(free) = extent.others.iter_mut().find(|(_, length)| *length == 0) else {
+        return with_whole(&extent, first.0, rest?);
+    };
+    memory::provide_in_memory(page, maps::rest_from(page)?.min(INITIAL_COPY));
     *free = (page, INITIAL_COPY);
     Some(extent)
+}
+
+/// The same with the whole stack from the stack pointer up, which has `rest` bytes. `None` if it was
+/// copied before, or one of its pages does not come.
+fn with_whole(extent: &Extent, sp: u64, rest: usize) -> Option<Extent> {
+    let length = rest.saturating_add(GROWTH).min(MAX_COPY);
+    // A thread copies up to the first page that is not in memory.
+    let is_possible =
+        length > extent.length && memory::provide_in_memory(sp, rest.min(MAX_COPY)) != Fetched::Unserved;
+    is_possible.then_some(Extent { length, ..*extent })
 }
 
 impl Session {
@@ -190,9 +202,17 @@ impl Session {
                     traces[index] = certain.unwrap_or_default();
                     left.push((index, threads[index].tid));
                 }
+                Outcome::Unserved(trace) => traces[index] = trace,
             }
         }
         share_equal(&mut traces);
+        // The kernel puts the signal's frame on the stack. If a page of that does not come, the
+        // thread would wait for it, instead of where it waits now.
+        let (left, unserved): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|(index, _)| has_space_for_frame(&threads[*index].access));
+        for (index, _) in unserved {
+            traces[index].incomplete = Some(UNSERVED.to_owned());
+        }
         let (more, not_these) = check(left.into_iter());
         open.extend(more);
         skipped.extend(not_these);
@@ -215,6 +235,15 @@ impl Session {
 /// emulated, the kernel shows the emulator's registers.
 fn is_code(rest: &Rest, modules: &Modules) -> bool {
     modules.find(rest.ip()).is_some() || maps::has_code(rest.ip()) == Some(true)
+}
+
+/// Whether the pages around the stack pointer of a blocked thread can be had.
+fn has_space_for_frame(access: &Access) -> bool {
+    /// The signal's frame, and what may lie between it and the stack pointer (128 bytes).
+    const NEEDED: usize = 4 << 10;
+    let Access::AtRest(rest) = access else { return true };
+    let start = rest.sp().saturating_sub(NEEDED as u64);
+    memory::provide(start, NEEDED + size_of::<u64>()) != Fetched::Unserved
 }
 
 /// Lets traces with the same frames share them. Each worker has done so for its own threads only.
@@ -270,6 +299,10 @@ impl BySignal<'_> {
                 self.traces[index] = trace;
                 true
             }
+            Outcome::Unserved(trace) => {
+                self.traces[index] = trace;
+                true
+            }
             _ => false,
         }
     }
@@ -301,15 +334,23 @@ impl BySignal<'_> {
     fn unwind(&mut self, target: Target, registers: Registers, pieces: &Pieces<'_>, extent: &Extent) {
         let [(_, stack), ..] = pieces;
         let mut trace = match self.unwinder.unwind(registers, if stack.is_empty() { &[] } else { pieces }) {
-            // The stack pointer is invalid, or a seccomp filter refused the copy.
             unwound if stack.is_empty() => {
-                Trace { incomplete: Some(UNREADABLE.to_owned()), ..unwound.into_trace() }
+                let reason = match memory::provide_in_memory(registers.sp(), size_of::<u64>()) {
+                    Fetched::Unserved => UNSERVED,
+                    // The stack pointer is invalid, or a seccomp filter refused the copy.
+                    Fetched::Whole | Fetched::Unreadable => UNREADABLE,
+                };
+                Trace { incomplete: Some(reason.to_owned()), ..unwound.into_trace() }
             }
             // Every register is known after a signal.
             Unwound::Ended(trace) | Unwound::Uncertain(trace) => trace,
             Unwound::Incomplete(trace, address) => {
-                self.unfinished.extend(enlarged(extent, pieces, address).map(|extent| (target, extent)));
-                trace
+                if memory::provide_in_memory(address, size_of::<u64>()) == Fetched::Unserved {
+                    Trace { incomplete: Some(UNSERVED.to_owned()), ..trace }
+                } else {
+                    self.unfinished.extend(enlarged(extent, pieces, address).map(|extent| (target, extent)));
+                    trace
+                }
             }
         };
         trace.taken = Some(Taken::BySignal);
