@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::capture::linux::arch::{COUNT, STACK_POINTER};
 use crate::sys::linux::mapping::MappedBytes;
+#[cfg(target_arch = "x86_64")]
 use crate::sys::linux::maps;
 use crate::sys::mutation::{FILES, damaged_file, terminates};
 

@@ -17,6 +17,7 @@ pub(super) fn decode(code: &Code<'_>, offset: usize) -> Option<(usize, Effect)> 
 /// How far a loop that begins at `offset` moves the stack pointer, and the length of its code.
 /// Compilers write it into functions with large frames: it touches each page, so that the guard
 /// page is not skipped. `offset` is that of the instruction that computes where the loop ends.
+#[cfg(target_arch = "x86_64")]
 pub(super) fn probing_loop(code: &Code<'_>, offset: usize) -> Option<(usize, Effect)> {
     const PAGE: u32 = 4096;
     // lea r11, [rsp - distance]
