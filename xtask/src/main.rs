@@ -29,8 +29,8 @@ use tools::Tool;
 const USAGE: &str = "usage: cargo xtask <task>
 
   setup          Install the tools that the tests use: Chromium, gdb, Python modules,
-                 cargo-deny, cargo-hack, and a compiler for musl. Tools that are already
-                 installed are kept.
+                 cargo-deny, cargo-hack, and compilers for musl and aarch64. Tools that are
+                 already installed are kept.
       --fuzz     Install cargo-fuzz as well.
       --release  Install cargo-semver-checks as well.
       --target TRIPLE

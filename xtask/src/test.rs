@@ -65,7 +65,10 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         cargo(&["test", "--tests"], if is_there { &variables } else { &[] })
     })?;
     steps.run("documentation tests", || cargo(&["test", "--doc"], &[]))?;
-    with(Tool::Target(Target::Musl), &missing_targets, steps, "unit tests for musl", units::test)?;
+    for target in tools::TARGETS {
+        let name = format!("unit tests for {}", target.triple());
+        with(Tool::Target(target), &missing_targets, steps, &name, || units::test(target))?;
+    }
     steps.run("packages", || package::check(Uncommitted::Allowed))
 }
 

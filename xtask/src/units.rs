@@ -1,12 +1,20 @@
-//! The unit tests of gmr-runtime for musl. What is not run is listed here, with the reason.
+//! The unit tests of gmr-runtime on other targets: for musl on this machine's kernel, and for
+//! aarch64 in qemu's user mode, which passes system calls on and lacks a few things that a kernel
+//! has. What is not run is listed here, with the reason. `cargo xtask test-aarch64` runs all tests
+//! on a kernel.
 
-use crate::cargo::with_cfg;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::cargo::{root, with_cfg};
+use crate::process::{on, run};
 use crate::targets::Target;
 
 const SAME_EVERYWHERE: &str = "the same on every target";
 
-/// Tests that the C library makes no difference to, by a part of their paths. Those that need crates
-/// of their own are not compiled either: `gmr_units` leaves them out.
+/// Tests that neither the processor nor the C library makes a difference to, by a part of their
+/// paths. Those that need crates of their own are not compiled either: `gmr_units` leaves them out.
 const ON_HOST_ONLY: [(&str, &str); 7] = [
     ("damaged_", SAME_EVERYWHERE),
     ("findings::", SAME_EVERYWHERE),
@@ -17,13 +25,114 @@ const ON_HOST_ONLY: [(&str, &str); 7] = [
     ("views::", SAME_EVERYWHERE),
 ];
 
-pub(crate) fn test() -> Result<(), String> {
-    let mut arguments = vec!["test", "--package", "gmr-runtime", "--lib", "--", "--quiet"];
-    println!("\nnot run for {}:", Target::Musl.triple());
-    for (test, reason) in ON_HOST_ONLY {
+/// The modules that the processor makes a difference to. Only their tests run in qemu.
+const OF_PROCESSOR: [&str; 4] = ["capture::", "emergency::", "sys::", "threads::linux::syscall_names::"];
+
+const OTHER_MAP: &str = "the kernel's map of qemu shows no code of the program as executable";
+const OTHER_PROGRAM: &str = "below a descriptor of /proc, the program is qemu";
+const OTHER_REGISTERS: &str = "in the kernel's files, threads have the registers of qemu";
+
+/// The tests that qemu's user mode fails. It replaces files of `/proc` by its own only where they
+/// are opened by their whole paths, and gmr opens them below a descriptor of `/proc`.
+const NOT_IN_QEMU: [(&str, &str); 9] = [
+    ("capture::linux::session::tests::stacks_read_at_rest_are_those", OTHER_REGISTERS),
+    ("capture::linux::unwind::tests::what_is_no_code_is_no_frame", OTHER_MAP),
+    ("emergency::raw::code::tests::code_is_found_though_the_map_is_read", OTHER_MAP),
+    ("sys::linux::mapping::tests::a_file_is_mapped_as_it_is", "qemu's /proc/self/stat has a length"),
+    ("sys::linux::maps::tests::code_is_told_from_data", OTHER_MAP),
+    ("sys::linux::modules::tests::a_file_that_is_mapped_to_be_read", OTHER_MAP),
+    ("sys::linux::variables::", OTHER_MAP),
+    ("sys::proc::tests::this_process_is_listed_and_read", OTHER_PROGRAM),
+    ("sys::procfs::tests::files_below_a_directory_are_read", OTHER_PROGRAM),
+];
+
+/// What debug builds optimize, for reading debug information. These tests read none.
+const OPTIMIZED: [&str; 6] = ["gimli", "memchr", "miniz_oxide", "object", "rustc-demangle", "ruzstd"];
+
+pub(crate) fn test(target: Target) -> Result<(), String> {
+    let (name, wrapper) = with_cfg("gmr_units")?;
+    match target {
+        // Compiled as the programs for musl, which have most of the dependencies compiled already.
+        Target::Musl => run_tests(target, &[], &[], &[], &[(name, &wrapper)]),
+        Target::Aarch64 => {
+            let settings = OPTIMIZED.map(|package| format!("profile.dev.package.{package}.opt-level=0"));
+            let options: Vec<&str> = settings.iter().flat_map(|setting| ["--config", setting]).collect();
+            let preload = add_system_call()?;
+            let variables = [
+                (name, &*wrapper),
+                ("CARGO_PROFILE_DEV_DEBUG", "0"),
+                ("QEMU_SET_ENV", &*format!("LD_PRELOAD={}", preload.display())),
+            ];
+            run_tests(target, &options, &OF_PROCESSOR, &NOT_IN_QEMU, &variables)
+        }
+    }
+}
+
+fn run_tests(
+    target: Target,
+    options: &[&str],
+    modules: &[&str],
+    left_out: &[(&str, &str)],
+    variables: &[(&str, &str)],
+) -> Result<(), String> {
+    let mut arguments = vec!["test", "--package", "gmr-runtime", "--lib"];
+    arguments.extend(options);
+    arguments.extend(["--", "--quiet"]);
+    if modules.is_empty() {
+        println!("\nnot run for {}:", target.triple());
+    } else {
+        println!("\nrun for {}: {}, without:", target.triple(), modules.join(", "));
+    }
+    for (test, reason) in ON_HOST_ONLY.iter().chain(left_out) {
         println!("  {test} ({reason})");
         arguments.extend(["--skip", test]);
     }
-    let (name, wrapper) = with_cfg("gmr_units")?;
-    Target::Musl.cargo(&arguments, &[(name, &wrapper)])
+    arguments.extend(modules);
+    target.cargo(&arguments, variables)
+}
+
+/// Compiles a library with the system call by which gmr copies memory, which qemu lacks, and
+/// returns its path. The program's memory is where it is in qemu's process.
+fn add_system_call() -> Result<PathBuf, String> {
+    const SOURCE: &str = "\
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* With one local piece, for the own process. */
+ssize_t process_vm_readv(pid_t pid, const struct iovec *local, unsigned long locals,
+                         const struct iovec *remote, unsigned long remotes, unsigned long flags) {
+    (void)pid, (void)locals, (void)flags;
+    int memory = open(\"/proc/self/mem\", O_RDONLY | O_CLOEXEC);
+    if (memory < 0)
+        return -1;
+    char *target = local->iov_base;
+    size_t left = local->iov_len;
+    for (unsigned long piece = 0; piece < remotes && left > 0; piece++) {
+        size_t wanted = remote[piece].iov_len < left ? remote[piece].iov_len : left;
+        ssize_t copied = pread(memory, target, wanted, (off_t)remote[piece].iov_base);
+        if (copied > 0) {
+            target += copied;
+            left -= copied;
+        }
+        if (copied != (ssize_t)wanted)
+            break;
+    }
+    close(memory);
+    if (left == local->iov_len && left > 0) {
+        errno = EFAULT;
+        return -1;
+    }
+    return local->iov_len - left;
+}
+";
+    let folder = root().join("target/xtask");
+    fs::create_dir_all(&folder).map_err(on("create", &folder))?;
+    let (source, library) = (folder.join("copies.c"), folder.join("copies.so"));
+    fs::write(&source, SOURCE).map_err(on("write", &source))?;
+    let mut gcc = Command::new(Target::aarch64_gcc());
+    run(gcc.args(["-O1", "-shared", "-fPIC"]).arg(&source).arg("-o").arg(&library))?;
+    library.canonicalize().map_err(on("find", &library))
 }

@@ -103,6 +103,11 @@ impl Target {
         musl::dynamic_flags()
     }
 
+    /// The compiler of C for aarch64.
+    pub(crate) fn aarch64_gcc() -> PathBuf {
+        aarch64::gcc()
+    }
+
     /// The variables with which cargo compiles for this target.
     pub(crate) fn variables(self) -> Vec<(String, String)> {
         let path = |path: PathBuf| path.display().to_string();
