@@ -33,7 +33,11 @@ pub(crate) fn table(results: &Results) -> Table {
     aim("a later report, 100,000 tasks", later(100_000), Bound::Most(0.15), time);
     let peak = of_tasks(100_000).and_then(|row| row.peak.median());
     aim("memory at the peak, 100,000 tasks", peak, Bound::Most(64.0 * 1024.0), memory);
-    let asked = results.handler.iter().flatten().find(|row| row.threads == handler::MOST);
+    let asked = results
+        .handler
+        .iter()
+        .flatten()
+        .find(|row| row.handler == handler::GMR && row.threads == handler::MOST);
     let took = asked.and_then(|row| row.took.percentile(99));
     aim("in the handler, 99th percentile, 128 running threads", took, Bound::Most(20e-6), time);
     let used = results.memory.iter().flatten().find(|row| row.threads == MANY);

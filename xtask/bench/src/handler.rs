@@ -1,10 +1,14 @@
 //! The time that threads spend in the signal handler, measured in the handler itself by a build of
-//! `crowd` with that feature.
+//! `crowd` with that feature. Beside it, what a handler takes that makes one copy of as much stack
+//! and does nothing else: a program in C.
+
+use std::path::PathBuf;
+use std::process::Command;
 
 use super::figures::{Figures, time};
 use super::options::Options;
 use super::program::Program;
-use super::setting::Setting;
+use super::setting::{Setting, foreign};
 use super::table::Table;
 
 /// Numbers of threads. Threads that wait are not signalled, so all of these run, taking turns on
@@ -17,7 +21,12 @@ const ORDINARY: f64 = 8192.0;
 /// How many answers are measured in one process.
 const ANSWERS: usize = 2000;
 
+pub(crate) const GMR: &str = "gmr";
+const LEAST: &str = "one copy, in C";
+
 pub(crate) struct Row {
+    /// gmr's, or the least.
+    pub(crate) handler: &'static str,
     pub(crate) threads: usize,
     /// Seconds from the handler's first step to its last.
     pub(crate) took: Figures,
@@ -27,10 +36,20 @@ pub(crate) struct Row {
 
 pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Vec<Row>, String> {
     println!("time in the signal handler");
-    THREADS.into_iter().map(|threads| one(setting, threads, options.depth)).collect()
+    let least = Least::build(setting);
+    let mut rows = Vec::new();
+    for threads in THREADS {
+        let (row, bytes) = one(setting, threads, options.depth)?;
+        rows.push(row);
+        if let Some(least) = &least {
+            rows.push(least.measure(threads, bytes)?);
+        }
+    }
+    Ok(rows)
 }
 
-fn one(setting: &Setting, threads: usize, depth: usize) -> Result<Row, String> {
+/// The row of gmr's handler, and how many bytes of stack an answer of its has: the median.
+fn one(setting: &Setting, threads: usize, depth: usize) -> Result<(Row, usize), String> {
     // The main thread waits.
     let arguments: [&dyn ToString; 3] = [&(threads + 1), &depth, &"running"];
     let mut program = Program::start(setting, setting.program("crowd-measuring", &arguments))?;
@@ -40,8 +59,43 @@ fn one(setting: &Setting, threads: usize, depth: usize) -> Result<Row, String> {
         answers.extend(program.ask("handler")?.split(' ').filter_map(parse));
     }
     answers.retain(|&[_, _, bytes]| bytes < ORDINARY);
+    let bytes = answers.iter().map(|answer| answer[2]).collect::<Figures>().median().unwrap_or_default();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 8,192")]
+    let bytes = bytes as usize;
+    Ok((row(GMR, threads, &answers), bytes))
+}
+
+fn row(handler: &'static str, threads: usize, answers: &[[f64; 3]]) -> Row {
     let of = |place: usize| answers.iter().map(|answer| answer[place] / 1e9).collect();
-    Ok(Row { threads, took: of(0), computed: of(1) })
+    Row { handler, threads, took: of(0), computed: of(1) }
+}
+
+/// The program whose handler does the least.
+struct Least(PathBuf);
+
+impl Least {
+    /// Nothing if there is no C compiler.
+    fn build(setting: &Setting) -> Option<Self> {
+        let program = setting.directory.join("least-handler");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-O2", "-pthread", "-o"]).arg(&program).arg(foreign("handler.c"));
+        if compiler.status().is_ok_and(|status| status.success()) {
+            return Some(Self(program));
+        }
+        println!("  without the handler in C: cc cannot compile it");
+        None
+    }
+
+    fn measure(&self, threads: usize, bytes: usize) -> Result<Row, String> {
+        let arguments = [threads, ANSWERS.div_ceil(threads), bytes].map(|number| number.to_string());
+        let output = Command::new(&self.0).args(arguments).output();
+        let output = output.map_err(|error| format!("cannot start the handler in C: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("the handler in C: {}", String::from_utf8_lossy(&output.stderr)));
+        }
+        let answers: Vec<_> = String::from_utf8_lossy(&output.stdout).lines().filter_map(parse).collect();
+        Ok(row(LEAST, threads, &answers))
+    }
 }
 
 /// `NANOSECONDS:OF PROCESSOR TIME:BYTES`
@@ -52,6 +106,7 @@ fn parse(answer: &str) -> Option<[f64; 3]> {
 
 pub(crate) fn table(rows: &[Row]) -> Table {
     let heads = [
+        "handler",
         "running threads",
         "answers",
         "median",
@@ -63,6 +118,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
     for row in rows {
         let show = |figure: Option<f64>| figure.map_or_else(|| "—".to_owned(), time);
         table.row([
+            row.handler.to_owned(),
             row.threads.to_string(),
             row.took.len().to_string(),
             show(row.took.median()),

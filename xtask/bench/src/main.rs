@@ -156,7 +156,8 @@ const HANDLER: &str = "\
     above. The time from the check that a thread is asked for its stack to its answer and wake-up,\n\
     measured in the handler, for stacks below 8 KiB, in the reports of one process. The handler wakes\n\
     the reporter, and can lose its processor to it. Processor time excludes such pauses, and includes\n\
-    reading the clocks.";
+    reading the clocks. Beside it, a program in C (`crowds/handler.c`) whose handler copies as many\n\
+    bytes of stack with one `process_vm_readv`, and does nothing else: the least that it can take.";
 
 const MICRO: &str = "Measured by criterion, in one process: `cargo bench -p gmr-bench`.";
 
