@@ -150,6 +150,11 @@ impl Program {
         Report::parse(&self.next_error_line())
     }
 
+    /// Reads the beginning of what it writes next to its standard error.
+    pub(crate) fn wait_for_errors(&mut self) {
+        self.errors.read(Instant::now() + LIMIT);
+    }
+
     /// The next line of its standard error, with its end; empty at the end of the stream.
     pub(crate) fn next_error_line(&mut self) -> String {
         self.errors.next()

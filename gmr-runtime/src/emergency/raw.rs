@@ -19,7 +19,7 @@ use crate::capture;
 use crate::sinks::Stderr;
 use crate::sys::linux::pages::Pagemap;
 use crate::sys::report_signal::Arrivals;
-use crate::sys::{self, Modules, own_threads};
+use crate::sys::{self, Modules, Purpose, own_threads};
 use crate::threads::linux::call_name;
 use crate::trigger::Outbox;
 
@@ -35,6 +35,10 @@ const BEGIN_WITHIN: u32 = 15;
 const MAKE_WITHIN: u32 = 300;
 /// The same when the reporter is known to be stuck.
 const STUCK: u32 = 1;
+
+/// How long another thread may be writing a report: that of another copy of gmr in this process, or
+/// one that is stuck in the middle of it.
+const OUTPUT_OF_OTHERS: Duration = Duration::from_secs(1);
 
 /// How much memory a whole report may need. With less, threads may not start, and an allocation that
 /// fails would abort the process. A report of a small program needs a tenth of it.
@@ -135,6 +139,8 @@ impl Emergency {
 
     fn write(&mut self, number: u64, reason: &str) {
         let Self { package, stderr, code, output, file, entries, stack } = self;
+        // The reporter may have it, and be stuck.
+        let _output = sys::claim(Purpose::Output, OUTPUT_OF_OTHERS, || ());
         // If the last one was not written, nothing can be said of it here.
         stderr.begin();
         code.read(&mut file[..]);

@@ -7,11 +7,20 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::sinks::Stderr;
-use crate::sys::own_threads;
+use crate::sys::{Claim, Purpose, own_threads};
 use crate::trigger::Outbox;
 use crate::{capture, sys};
+
+/// How long another copy of gmr in this process may be writing a report: as long as this one may.
+const OTHERS_WITHIN: Duration = Duration::from_secs(60);
+
+/// The claim on standard error.
+fn claim() -> Option<Claim> {
+    sys::claim(Purpose::Output, OTHERS_WITHIN, || ())
+}
 
 /// The output of one report after the other.
 pub(super) struct Output {
@@ -63,6 +72,7 @@ impl Output {
         } else {
             // The reporter writes them, for as long as the deadlines allow.
             let writing = Writing::new(&self.shared);
+            let _claim = claim();
             writing.0.lock().write(&bytes);
         }
     }
@@ -77,6 +87,7 @@ impl Output {
         let writing = Writing::new(&self.shared);
         own_threads::spawn("gmr stderr", move || {
             capture::shield_thread(None);
+            let _claim = claim();
             sys::separate_files();
             let mut sink = writing.0.lock();
             let mut stderr = sink.attach();

@@ -15,7 +15,7 @@ use super::{Plan, make};
 use crate::emergency;
 use crate::model::{Report, Sender, Trigger};
 use crate::sinks::Stderr;
-use crate::sys::own_threads;
+use crate::sys::{self, Purpose, own_threads};
 use crate::trigger::reply::Reply;
 use crate::trigger::{self, Deferred, Inbox, Outbox, Request};
 use crate::views::{self, Detail, Format, Piece, Stream};
@@ -23,6 +23,10 @@ use crate::views::{self, Detail, Format, Piece, Stream};
 /// How long requests wait for the replies to an earlier report. They are sent within milliseconds,
 /// unless the waker of a task blocks, which must not cost all later tasks their report.
 const REPLIES_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long another copy of gmr in this process may make a report. It takes longer than ten seconds
+/// only where the kernel withholds the CPU.
+const OTHERS_WITHIN: Duration = Duration::from_secs(15);
 
 /// How reports are written to standard error.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,6 +62,7 @@ pub(crate) fn serve(
                 Stream::new(style.format, style.detail)
             });
             let signals = batch.signals;
+            let making = sys::claim(Purpose::Report, OTHERS_WITHIN, || inbox.waits_for_others());
             let report = make(plan, trigger, notes, |piece| {
                 if matches!(piece, Piece::Heading(_)) {
                     inbox.begun(signals);
@@ -66,6 +71,7 @@ pub(crate) fn serve(
                     output.write(stream.piece(&piece));
                 }
             });
+            drop(making);
             let number = report.heading.number;
             if stream.is_some() {
                 last = number;
@@ -109,7 +115,9 @@ pub(crate) fn serve_once(plan: &Plan, requests: Vec<Request>) {
     pending.add(requests);
     let batch = pending.next_batch();
     if let Some(trigger) = batch.trigger("") {
+        let making = sys::claim(Purpose::Report, OTHERS_WITHIN, || ());
         let report = Arc::new(make(plan, trigger, Vec::new(), |_| ()));
+        drop(making);
         let to_send = (!batch.deferred.is_empty()).then(|| Arc::clone(&report));
         // Before those that need rendering.
         answer(batch.captures, report);

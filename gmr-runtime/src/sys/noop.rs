@@ -6,6 +6,26 @@ pub(crate) fn current_tid() -> u32 {
     0
 }
 
+/// What only one copy of gmr in a process may do at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose {
+    Report,
+    Output,
+}
+
+/// A claim; never constructed on this platform.
+#[derive(Debug)]
+pub(crate) struct Claim;
+
+/// Always `None`: copies of gmr do not wait for each other.
+pub(crate) fn claim(
+    _purpose: Purpose,
+    _timeout: std::time::Duration,
+    _meanwhile: impl FnMut(),
+) -> Option<Claim> {
+    None
+}
+
 /// Always false: programs on this platform are not checked.
 pub(crate) fn has_embassy() -> bool {
     false

@@ -32,7 +32,8 @@ pub(crate) struct Arrivals {
     /// begun.
     all: AtomicU64,
     begun: AtomicU64,
-    /// Changes when a report begins or ends, or its output does; odd while a report is being made.
+    /// Changes when a report begins or ends, or its output does, and while the reporter waits for another
+    /// copy of gmr; odd while a report is being made.
     step: AtomicU32,
     /// Whether a report is being written to standard error.
     is_writing: AtomicBool,
@@ -133,8 +134,7 @@ impl Arrivals {
 
     /// Signals do not wait any longer.
     pub(crate) fn output_ended(&self) {
-        self.step.fetch_add(2, Ordering::Release);
-        wake_all(&self.step);
+        self.add_steps(2);
         self.is_writing.store(false, Ordering::Release);
     }
 
@@ -143,8 +143,17 @@ impl Arrivals {
         self.is_writing.load(Ordering::Acquire)
     }
 
+    /// The reporter has to wait before it begins a report, and is not stuck.
+    pub(crate) fn goes_on(&self) {
+        self.add_steps(2);
+    }
+
     fn next_step(&self) {
-        self.step.fetch_add(1, Ordering::Release);
+        self.add_steps(1);
+    }
+
+    fn add_steps(&self, steps: u32) {
+        self.step.fetch_add(steps, Ordering::Release);
         wake_all(&self.step);
     }
 

@@ -64,6 +64,9 @@ impl Inbox {
     /// As above.
     pub(crate) fn ended(&self) {}
 
+    /// As above.
+    pub(crate) fn waits_for_others(&self) {}
+
     /// Nothing to close.
     pub(crate) fn close(&mut self) {}
 }

@@ -146,6 +146,11 @@ impl Inbox {
         self.arrivals.ended();
     }
 
+    /// The reporter is not stuck: another copy of gmr makes a report, and this one begins after it.
+    pub(crate) fn waits_for_others(&self) {
+        self.arrivals.goes_on();
+    }
+
     /// Handles no more signals. The signal is ignored from now on: with its default action, the
     /// next one would terminate the process.
     pub(crate) fn close(&mut self) {

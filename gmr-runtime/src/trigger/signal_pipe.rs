@@ -108,6 +108,9 @@ impl Inbox {
     /// As above.
     pub(crate) fn ended(&self) {}
 
+    /// As above.
+    pub(crate) fn waits_for_others(&self) {}
+
     /// Handles no more signals. The signal is ignored from now on: with its default action, the
     /// next one would terminate the process.
     pub(crate) fn close(&mut self) {

@@ -1,5 +1,6 @@
 //! Linux on `x86_64` and `aarch64`. It takes no lock that application code can hold.
 
+pub(crate) mod claims;
 pub(crate) mod compressed;
 pub(crate) mod copy;
 pub(crate) mod debug_paths;
@@ -23,6 +24,7 @@ pub(crate) mod sockets;
 mod throttling;
 pub(crate) mod variables;
 
+pub(crate) use claims::{Claim, Purpose, claim};
 pub(crate) use descriptor_table::{separate_files, with_files};
 pub(crate) use limits::memory_is_left;
 pub(crate) use linked::has_embassy;

@@ -1,0 +1,257 @@
+//! What only one copy of gmr may do at a time in a process: make a report, and write one to
+//! standard error.
+//!
+//! A process can have several copies of gmr, because a plugin brings its own, or two versions are
+//! linked. A signal reaches all of them, and they share no variable. So what one of them does must
+//! be visible in something that belongs to the process and has a name. A claim is a mapping of one
+//! page at an address that every copy knows: with `MAP_FIXED_NOREPLACE`, `mmap` makes it, or fails
+//! because it is there, as `open` with `O_EXCL` does for a file.
+//!
+//! - It needs no descriptor, no file, no `/proc` and no memory, and the one call that it needs is
+//!   `mmap`, which no sandbox refuses.
+//! - It has no contents about which copies of different versions could disagree. It can neither be
+//!   read nor written, so an attacker gains nothing by knowing its address.
+//! - The kernel removes it when the process ends or becomes another program, however it ends. A
+//!   forked child does not inherit it (`MADV_DONTFORK`), so it never waits for a thread of its
+//!   parent.
+//! - An owner that is stuck loses it when a waiting copy's time is up.
+//!
+//! A copy that waits has to look again every few milliseconds. It does so only while another copy
+//! makes a report. Other ways were worse. A lock in shared memory that is found by its name in the
+//! address map (`memfd_create`) needs a layout on which all versions agree forever, a rule for
+//! owners that have died or were forked, and a descriptor, and two copies can make it at the same
+//! time. Executables export no symbols to libraries. Setting an environment variable is a race with
+//! each function that reads one.
+//!
+//! Where the addresses are in use, or the kernel refuses the mapping, there is no claim, and copies
+//! do not wait for each other.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::copy;
+
+/// What a copy does alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose {
+    /// It makes a report.
+    Report,
+    /// It writes a report to standard error.
+    Output,
+}
+
+/// Where the pages are: far from all that the kernel, loaders and allocators place themselves. The
+/// digits are "gmr".
+#[cfg(target_arch = "x86_64")]
+const PLACE: usize = 0x676d_7200_0000;
+/// As above, but in the lowest 39 bits: with small page tables, there are no more.
+#[cfg(target_arch = "aarch64")]
+const PLACE: usize = 0x67_6d72_0000;
+
+/// The largest page size. Between two pages for claims, one is left free.
+const APART: usize = 64 << 10;
+/// The smallest page size. The kernel rounds it up.
+const LENGTH: usize = 4 << 10;
+
+/// How long to wait before looking again: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_micros(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+
+impl Purpose {
+    /// The page of the claim, and that of the copy that gets it next. Without the second one, a
+    /// copy that makes one report after the other would leave no other copy a turn.
+    fn pages(self) -> [usize; 2] {
+        let first = PLACE + self as usize * 4 * APART;
+        [first, first + 2 * APART]
+    }
+}
+
+/// A claim, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    _page: Page,
+}
+
+/// Waits until no other thread in this process has a claim for this purpose, and makes one. After
+/// this time, an owner counts as stuck, and loses it. `meanwhile` is called again and again during
+/// the wait.
+///
+/// `None` if no claim can be made in this process.
+pub(crate) fn claim(purpose: Purpose, timeout: Duration, mut meanwhile: impl FnMut()) -> Option<Claim> {
+    claim_pages(purpose.pages(), timeout, &mut meanwhile)
+}
+
+fn claim_pages([page, next]: [usize; 2], timeout: Duration, meanwhile: &mut impl FnMut()) -> Option<Claim> {
+    let next = Page::wait_for(next, timeout, meanwhile)?;
+    let page = Page::wait_for(page, timeout, meanwhile)?;
+    drop(next);
+    Some(Claim { _page: page })
+}
+
+/// A page that this copy has mapped.
+#[derive(Debug)]
+struct Page(usize);
+
+enum Refused {
+    /// Another claim is there.
+    Taken,
+    /// Something else is there, or the kernel makes no such mapping.
+    Unavailable,
+}
+
+impl Page {
+    fn wait_for(address: usize, timeout: Duration, meanwhile: &mut impl FnMut()) -> Option<Self> {
+        let mut until = Instant::now() + timeout;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match Self::map(address) {
+                Ok(page) => return Some(page),
+                Err(Refused::Unavailable) => return None,
+                Err(Refused::Taken) => {}
+            }
+            if Instant::now() >= until {
+                // Its owner is stuck, or does not exist: a child can inherit a page if the parent
+                // was forked within `map`.
+                drop(Self(address));
+                until += timeout;
+                continue;
+            }
+            meanwhile();
+            thread::sleep(pause);
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn map(address: usize) -> Result<Self, Refused> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+        // SAFETY: a new mapping that replaces none affects no other memory.
+        let base = unsafe { libc::mmap(address as *mut _, LENGTH, libc::PROT_NONE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(match io::Error::last_os_error().raw_os_error() {
+                Some(libc::EEXIST) => why_taken(address),
+                _ => Refused::Unavailable,
+            });
+        }
+        let page = Self(base.addr());
+        if page.0 != address {
+            // Before Linux 4.17, the address is only a hint.
+            return Err(why_taken(address));
+        }
+        // SAFETY: this is the mapping that was made above. A child does without it.
+        unsafe { libc::madvise(base, LENGTH, libc::MADV_DONTFORK) };
+        Ok(page)
+    }
+}
+
+/// What is at an address at which nothing could be mapped. Other mappings than claims are larger,
+/// or can be read.
+fn why_taken(address: usize) -> Refused {
+    let is_claim = copy::read(address as u64, &mut [0]) == 0
+        && ![address - APART, address + APART].into_iter().any(is_mapped);
+    if is_claim { Refused::Taken } else { Refused::Unavailable }
+}
+
+/// Whether there is a mapping.
+fn is_mapped(address: usize) -> bool {
+    // SAFETY: MS_ASYNC does nothing, and returns an error if there is no mapping.
+    unsafe { libc::msync(address as *mut _, LENGTH, libc::MS_ASYNC) == 0 }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // SAFETY: this is a page that this copy has mapped, or that `why_taken` knows as a claim.
+        // Nothing refers to its contents: there are none.
+        unsafe { libc::munmap(self.0 as *mut _, LENGTH) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const LATE: Duration = Duration::from_mins(1);
+    const SOON: Duration = Duration::from_millis(20);
+
+    /// Pages of which no other test knows.
+    fn pages(number: usize) -> [usize; 2] {
+        Purpose::Report.pages().map(|page| page + number * (1 << 20))
+    }
+
+    fn claim_at(pages: [usize; 2], timeout: Duration) -> Option<Claim> {
+        claim_pages(pages, timeout, &mut || ())
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn one_thread_at_a_time_has_a_claim() {
+        static INSIDE: AtomicUsize = AtomicUsize::new(0);
+        let run = || {
+            for _ in 0..200 {
+                let claim = claim_at(pages(1), LATE).unwrap();
+                assert_eq!(INSIDE.fetch_add(1, Ordering::SeqCst), 0);
+                thread::yield_now();
+                assert_eq!(INSIDE.fetch_sub(1, Ordering::SeqCst), 1);
+                drop(claim);
+            }
+        };
+        thread::scope(|scope| drop([(); 3].map(|()| scope.spawn(run))));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn who_waits_is_next() {
+        let [page, next] = pages(2);
+        let first = claim_at([page, next], LATE).unwrap();
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| claim_at([page, next], LATE).unwrap());
+            while !is_mapped(next) {
+                thread::yield_now();
+            }
+            // The thread that has the claim cannot get it again now.
+            drop(first);
+            let second = waits.join().unwrap();
+            assert!(is_mapped(page) && !is_mapped(next));
+            drop(second);
+            assert!(!is_mapped(page));
+        });
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn an_owner_that_is_stuck_loses_the_claim() {
+        let stuck = claim_at(pages(3), LATE).unwrap();
+        let mut looks = 0;
+        let since = Instant::now();
+        let second = claim_pages(pages(3), SOON, &mut || looks += 1);
+        assert!(second.is_some() && looks > 1 && since.elapsed() >= SOON);
+        std::mem::forget(stuck);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn a_place_that_is_in_use_is_left_alone() {
+        let [page, next] = pages(4);
+        for (start, length, protection) in [
+            // A large reservation.
+            (page - 4 * APART, 16 * APART, libc::PROT_NONE),
+            // A page that can be read.
+            (next, LENGTH, libc::PROT_READ),
+        ] {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+            // SAFETY: a new mapping that replaces none.
+            let base = unsafe { libc::mmap(start as *mut _, length, protection, flags, -1, 0) };
+            assert_eq!(base.addr(), start);
+            let since = Instant::now();
+            assert!(claim_at([page, next], LATE).is_none());
+            assert!(since.elapsed() < LATE && is_mapped(start));
+            // SAFETY: it was made above, and nothing uses it.
+            unsafe { libc::munmap(base, length) };
+        }
+        assert!(claim_at([page, next], LATE).is_some());
+    }
+}

@@ -1,0 +1,19 @@
+//! A plugin that is linked with gmr statically. In the program that loads it, there are two copies
+//! of gmr, which share no variable.
+
+#![allow(unsafe_code)]
+
+mod failures;
+
+/// Installs the plugin's gmr. Returns whether that was possible.
+#[unsafe(no_mangle)]
+pub extern "C" fn gmr_test_plugin_install() -> bool {
+    let builder = gmr::Builder::new().product("plugin").section("Of the plugin", || "plugin ".repeat(40_000));
+    builder.install().map(gmr::Guard::keep).is_ok()
+}
+
+/// Captures a report, and returns how much of it has failed.
+#[unsafe(no_mangle)]
+pub extern "C" fn gmr_test_plugin_capture() -> usize {
+    failures::of(&gmr::Report::capture())
+}
