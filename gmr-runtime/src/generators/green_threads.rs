@@ -106,7 +106,7 @@ fn polled<'a>(
     if polls.is_empty() {
         return HashMap::new();
     }
-    let mut tids: Vec<u32> = polls.iter().map(|(_, poll)| poll.tid).collect();
+    let mut tids: Vec<u32> = polls.iter().map(|(_, poll)| task::id_here(poll.tid)).collect();
     tids.sort_unstable();
     tids.dedup();
     let signal = capture::signal();
@@ -117,7 +117,7 @@ fn polled<'a>(
     });
     let trace = |tid: u32| tids.binary_search(&tid).ok().map(|index| Arc::clone(&traces[index]));
     let inside = polls.into_iter().filter(|(task, poll)| task.is_in(*poll));
-    inside.filter_map(|(task, poll)| Some((task.id, trace(poll.tid)?))).collect()
+    inside.filter_map(|(task, poll)| Some((task.id, trace(task::id_here(poll.tid))?))).collect()
 }
 
 /// The label, its value masked as if it were a field of a section.
@@ -133,8 +133,9 @@ fn label(key: &str, value: &str) -> Label {
 fn state(condition: &Condition) -> TaskState {
     match condition {
         Condition::Polling { poll: Poll { tid, .. }, since } => {
-            let thread = Some(threads::info(*tid, None).name).filter(|name| !name.is_empty());
-            TaskState::Polling { tid: *tid, thread, polling_ms: millis(*since) }
+            let tid = task::id_here(*tid);
+            let thread = Some(threads::info(tid, None).name).filter(|name| !name.is_empty());
+            TaskState::Polling { tid, thread, polling_ms: millis(*since) }
         }
         Condition::Woken { since, waiting } => {
             TaskState::Woken { woken_ms: millis(*since), waiting_ms: millis(*waiting) }

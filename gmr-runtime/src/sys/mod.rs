@@ -40,6 +40,6 @@ pub(crate) mod users;
 pub(crate) use platform::sender;
 pub(crate) use platform::{Claim, Module, Modules, ProgramAttributes, Purpose};
 pub(crate) use platform::{
-    claim, current_tid, find_word, has_embassy, memory_is_left, name_thread, remember_mask, separate_files,
+    claim, current_tid, find_word, has_embassy, in_children, memory_is_left, name_thread, remember_mask, separate_files,
     with_files, word_at,
 };

@@ -26,6 +26,9 @@ pub(crate) fn claim(
     None
 }
 
+/// Does nothing: thread ids are not known, and nothing else changes in a child.
+pub(crate) fn in_children(_run: extern "C" fn()) {}
+
 /// Always false: programs on this platform are not checked.
 pub(crate) fn has_embassy() -> bool {
     false

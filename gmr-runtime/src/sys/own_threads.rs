@@ -21,17 +21,23 @@ pub(crate) const REPORTER: &str = "gmr";
 const REMEMBERED: usize = 64;
 
 /// gmr's own threads. Only they lock it, and never for long.
-static THREADS: Mutex<OwnThreads> = Mutex::new(OwnThreads { running: Vec::new(), ended: Vec::new() });
+static THREADS: Mutex<OwnThreads> = Mutex::new(OwnThreads::none(0));
 
 /// Ids and names of gmr's own threads.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnThreads {
+    /// The process that they are in. A forked child has this memory, but not these threads.
+    pid: u32,
     running: Vec<(u32, &'static str)>,
     /// The last ones that have ended. The kernel lists each for some time still.
     ended: Vec<(u32, &'static str)>,
 }
 
 impl OwnThreads {
+    const fn none(pid: u32) -> Self {
+        Self { pid, running: Vec::new(), ended: Vec::new() }
+    }
+
     /// The name of the thread with this id, if it is one of gmr's own. `kernels` is the name that
     /// the kernel has for it: a thread of the program can have the id of one that has ended.
     pub(crate) fn name_of(&self, tid: u32, kernels: &str) -> Option<&'static str> {
@@ -122,7 +128,12 @@ pub(crate) fn during<T>(run: impl FnOnce() -> T) -> (T, OwnThreads) {
 }
 
 fn threads() -> MutexGuard<'static, OwnThreads> {
-    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
+    let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    let pid = std::process::id();
+    if threads.pid != pid {
+        *threads = OwnThreads::none(pid);
+    }
+    threads
 }
 
 /// Lists the calling thread until this is dropped, by a panic too.

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::place::Place;
 use super::registered::TASKS;
@@ -14,8 +15,40 @@ use crate::sys;
 struct Current {
     /// The innermost task that it is polling.
     task: Cell<Option<Place>>,
-    /// The thread's id; 0 until the first poll.
+    /// The thread's id; 0 until the first poll in this process.
     tid: Cell<u32>,
+}
+
+/// The id that the thread which forked this process has in the parent, if it has polled a task
+/// there. In a child, it is the only thread, and has another id.
+static ID_IN_PARENT: AtomicU32 = AtomicU32::new(0);
+
+/// Runs in each forked child.
+extern "C" fn forked() {
+    let _ = CURRENT.try_with(|current| {
+        if let id @ 1.. = current.tid.replace(0) {
+            ID_IN_PARENT.store(id, Ordering::Relaxed);
+        }
+    });
+}
+
+/// The thread's id, which is noted for the next polls.
+#[cold]
+fn note_id(tid: &Cell<u32>) {
+    static NOTED_IN_CHILDREN: AtomicBool = AtomicBool::new(false);
+    if !NOTED_IN_CHILDREN.swap(true, Ordering::Relaxed) {
+        sys::in_children(forked);
+    }
+    tid.set(sys::current_tid());
+}
+
+/// The id that a thread with this id has in this process: one that was forked inside a poll had
+/// another one when the poll began.
+pub(crate) fn id_here(tid: u32) -> u32 {
+    match ID_IN_PARENT.load(Ordering::Relaxed) {
+        id if id != 0 && id == tid => std::process::id(),
+        _ => tid,
+    }
 }
 
 thread_local! {
@@ -44,7 +77,7 @@ pub(super) fn enter(task: Place) -> (Inside, u32) {
     CURRENT
         .try_with(|current| {
             if current.tid.get() == 0 {
-                current.tid.set(sys::current_tid());
+                note_id(&current.tid);
             }
             (Inside { outer: current.task.replace(Some(task)) }, current.tid.get())
         })

@@ -37,6 +37,7 @@ mod waking;
 #[cfg(test)]
 pub(crate) use branch::Leaf;
 pub(crate) use branch::{Branch, Branches};
+pub(crate) use current::id_here;
 pub use current::label;
 pub(crate) use entry::{Condition, Entry, LeftOut, Poll};
 pub(crate) use trace::{Survey, poll_tasks, survey};

@@ -6,6 +6,7 @@ pub(crate) mod copy;
 pub(crate) mod debug_paths;
 pub(crate) mod descriptor_table;
 pub(crate) mod fetcher;
+pub(crate) mod forks;
 mod limits;
 pub(crate) mod linked;
 pub(crate) mod map_query;
@@ -26,6 +27,7 @@ pub(crate) mod variables;
 
 pub(crate) use claims::{Claim, Purpose, claim};
 pub(crate) use descriptor_table::{separate_files, with_files};
+pub(crate) use forks::in_children;
 pub(crate) use limits::memory_is_left;
 pub(crate) use linked::has_embassy;
 pub(crate) use modules::{Module, Modules};

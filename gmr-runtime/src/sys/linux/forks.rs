@@ -1,0 +1,23 @@
+//! Code that runs in each forked child. Only the thread that called `fork` exists there, and what
+//! other threads were doing, such as holding a lock, has no end. So it may do little.
+
+#![allow(unsafe_code)]
+
+unsafe extern "C" {
+    /// `libc` has it only in later versions than the one that gmr asks for.
+    fn pthread_atfork(
+        prepare: Option<unsafe extern "C" fn()>,
+        parent: Option<unsafe extern "C" fn()>,
+        child: Option<unsafe extern "C" fn()>,
+    ) -> libc::c_int;
+}
+
+/// Calls `run` in each process that is forked from now on, on its only thread, before `fork`
+/// returns there. It must not allocate or lock. Programs that are started otherwise, by `vfork` or
+/// `posix_spawn`, do not run it.
+pub(crate) fn in_children(run: extern "C" fn()) {
+    // SAFETY: the function does not unwind, since it has a C calling convention, and it does only
+    // what is allowed in a signal handler, as the caller makes sure. Without memory for it, nothing
+    // is registered.
+    unsafe { pthread_atfork(None, None, Some(run)) };
+}
