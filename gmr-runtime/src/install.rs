@@ -255,17 +255,29 @@ impl Builder {
             reporter::serve(inbox, &reporters_outbox, &plan, stderr, &name, style);
         })
         .map_err(|error| Error::system("could not start the reporter's thread", error))?;
-        let watch_is_ready = move || {
-            let _ = ready.send(());
+        let emergency_is_ready = ready.clone();
+        let emergency_is_ready = move || {
+            let _ = emergency_is_ready.send(());
         };
         let lines = move || identity.lines();
         // Without it, a process in which nothing can be allocated gets no report.
-        if let Err(error) = emergency::start(&outbox, lines, reporter::next_number, watch_is_ready) {
+        if let Err(error) = emergency::start(&outbox, lines, reporter::next_number, emergency_is_ready) {
             warn(&format!("could not start the thread for emergency reports: {error}"));
+        }
+        let watched = Arc::clone(&outbox);
+        let watch = move || {
+            capture::shield_thread(None);
+            watched.watch_pending(number, || {
+                let _ = ready.send(());
+            });
+        };
+        // Without it, a process whose main thread is stuck in the kernel may get no report.
+        if let Err(error) = own_threads::spawn("gmr signal", watch) {
+            warn(&format!("could not start the thread that notices pending signals: {error}"));
         }
         // A thread allocates while it starts. The program may limit its memory next.
         let until = Instant::now() + STARTED_WITHIN;
-        for _ in 0..2 {
+        for _ in 0..3 {
             let _ = is_ready.recv_timeout(until.saturating_duration_since(Instant::now()));
         }
         *installed = Some(Installed { pid: std::process::id(), outbox: Arc::clone(&outbox) });

@@ -1,9 +1,18 @@
-//! A child that was forked and did not become another program.
+//! Children that did not become other programs: forked ones, and one for which the main thread waits.
+
+use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::program::{Program, program};
+use crate::program::{Program, program, wait_until};
+
+fn start(how: &str) -> Program {
+    let mut command = Command::new(program!("forked"));
+    command.arg(how);
+    Program::start_with(command)
+}
 
 #[test]
 fn a_forked_child_can_be_asked_and_can_install_its_own() {
@@ -21,4 +30,62 @@ fn a_forked_child_can_be_asked_and_can_install_its_own() {
     // The parent is not confused by it.
     assert_eq!(program.report().package()["product"], "parent");
     assert!(program.end().0.success());
+}
+
+#[test]
+fn a_task_is_polled_by_a_thread_of_the_child_in_which_it_is_shown() {
+    let mut program = start("inside");
+    let answer: Value = serde_json::from_str(&program.ask("who are you?")).expect("JSON");
+    let [first, second] = answer["states"].as_array().expect("a list").as_slice() else { panic!("{answer}") };
+    for state in [first, second] {
+        assert_eq!((&state["kind"], &state["tid"]), (&json!("polling"), &answer["pid"]), "{answer}");
+        assert_eq!(state["thread"], "forked", "{answer}");
+    }
+    assert!(program.end().0.success());
+}
+
+/// The kernel gives the signal to the main thread, which does not wake up for it.
+#[test]
+fn a_main_thread_that_waits_for_a_child_of_vfork_costs_no_report() {
+    let mut program = start("vfork");
+    for number in 1..=2 {
+        let report = program.report();
+        assert_eq!((report.number(), report.failed()), (number, 0), "{report}");
+        assert_eq!(report.threads()[0].state(), Some("disk sleep"), "{report}");
+        assert!(report.threads().iter().any(|thread| thread.name() == "worker"));
+    }
+    program.ask("end the child");
+    // Each signal has had one report.
+    let report = program.report();
+    assert_eq!(report.number(), 3);
+    assert_eq!(report.threads()[0].state(), Some("sleeping"), "{report}");
+    let (status, rest) = program.end();
+    assert_eq!((status.success(), rest.as_str()), (true, ""));
+}
+
+/// How often each of gmr's threads has gone to sleep, if all of them sleep.
+fn sleeps(program: &Program) -> Option<Vec<(String, String)>> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", program.pid())).expect("it lives").flatten();
+    let statuses = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());
+    let field = |status: &str, name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    let of_gmr = statuses.filter(|status| field(status, "Name:").starts_with("gmr"));
+    of_gmr
+        .map(|status| {
+            let is_asleep = field(&status, "State:").starts_with('S');
+            is_asleep.then(|| (field(&status, "Name:"), field(&status, "voluntary_ctxt_switches:")))
+        })
+        .collect()
+}
+
+#[test]
+fn idle_threads_of_gmrs_do_not_wake_up() {
+    let mut program = start("vfork");
+    program.report();
+    wait_until("all of them sleep", || sleeps(&program).is_some_and(|all| all.len() == 3));
+    let before = sleeps(&program);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(sleeps(&program), before);
 }

@@ -1,26 +1,48 @@
-//! A program that forks and continues in the child, as daemons do: the child has no reporter until
-//! it installs one.
+//! A program with children that do not become other programs. Its argument:
+//!
+//! - none: it continues in a child that it has forked, as daemons do. The child has no reporter until
+//!   it installs one;
+//! - `vfork`: its main thread waits for such a child, and cannot be interrupted;
+//! - `inside`: it forks inside the poll of a task.
 //!
 //! `fork` is unsafe: this program forks while it has one thread of its own, and gmr's.
 
 #![allow(unsafe_code)]
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use gmr::task::TrackExt as _;
 use serde_json::{Value, json};
 
 fn main() {
-    let parents = gmr::Builder::new().product("parent").install().expect("nothing is installed yet");
+    match std::env::args().nth(1).as_deref() {
+        Some("vfork") => wait_for_a_child(),
+        Some("inside") => fork_inside_a_poll(),
+        _ => become_a_daemon(),
+    }
+}
+
+/// Forks. Returns in the child; the parent waits for it, and ends as it does.
+fn fork() {
     // SAFETY: the child calls what may allocate: no other thread of this program holds the
     // allocator's locks, and gmr's sleeps.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "fork failed");
     if child > 0 {
-        parents.keep();
         let mut status = 0;
         // SAFETY: waits for the child made above.
         unsafe { libc::waitpid(child, &raw mut status, 0) };
         std::process::exit(status);
     }
-    std::mem::forget(parents);
+}
+
+fn become_a_daemon() {
+    gmr::Builder::new().product("parent").install().expect("nothing is installed yet").keep();
+    fork();
     // A busy machine may take several reports until all functions have their names.
     let before = loop {
         let report = about(&gmr::Report::capture());
@@ -47,4 +69,83 @@ fn about(report: &gmr::Report) -> Value {
         "product": package.unwrap_or_default()["content"]["data"]["product"],
         "main_is_shown": all("frames").iter().any(|frame| frame["function"] == "forked::main"),
     })
+}
+
+/// What the main thread waits for.
+static CHILD: AtomicI32 = AtomicI32::new(0);
+static RETURNED: AtomicU32 = AtomicU32::new(0);
+
+/// The child, which shares the parent's memory: until it is killed.
+extern "C" fn sleep(_: *mut libc::c_void) -> i32 {
+    loop {
+        // SAFETY: it only waits.
+        unsafe { libc::pause() };
+    }
+}
+
+fn wait_for_a_child() {
+    gmr::Builder::new().product("waiting").install().expect("nothing is installed yet").keep();
+    thread::Builder::new()
+        .name("worker".to_owned())
+        .spawn(|| {
+            loop {
+                thread::park()
+            }
+        })
+        .expect("a thread");
+    let conversation = thread::spawn(|| {
+        gmr_tests::converse(|question| {
+            if question == "end the child" {
+                // SAFETY: it ends a child of this process.
+                unsafe { libc::kill(CHILD.load(Ordering::Acquire), libc::SIGKILL) };
+                while RETURNED.load(Ordering::Acquire) == 0 {
+                    thread::yield_now();
+                }
+            }
+            question.to_owned()
+        });
+    });
+    let mut stack = vec![0_u128; 4096];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+    // SAFETY: as `vfork`, but the child has a stack of its own, which lives until it has ended. The
+    // kernel writes the child's id before the child runs.
+    unsafe {
+        libc::clone(sleep, stack.as_mut_ptr().add(4096).cast(), flags, std::ptr::null_mut(), CHILD.as_ptr());
+    }
+    RETURNED.store(1, Ordering::Release);
+    conversation.join().expect("it does not panic");
+}
+
+/// Answers with the state of the task in a report of the child: inside the poll in which it was
+/// forked, and inside the next one.
+fn fork_inside_a_poll() {
+    let mut states = Vec::new();
+    let mut polls = 0;
+    let mut task = pin!(
+        poll_fn(|_| {
+            polls += 1;
+            if polls == 2 {
+                fork();
+            }
+            if polls >= 2 {
+                states.push(state_of_the_task());
+            }
+            if polls < 3 { Poll::Pending } else { Poll::Ready(std::mem::take(&mut states)) }
+        })
+        .tracked_as("forking")
+    );
+    let states = loop {
+        if let Poll::Ready(states) = task.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            break states;
+        }
+    };
+    gmr_tests::converse(|_| json!({"pid": std::process::id(), "states": states}).to_string());
+}
+
+/// From a report without installation, for which tasks are not polled while they are being polled.
+fn state_of_the_task() -> Value {
+    let report = serde_json::to_value(gmr::Report::capture()).expect("a report is JSON");
+    let sections = report["sections"].as_array().expect("a list");
+    let tasks = sections.iter().find(|section| section["title"] == "Green Threads");
+    tasks.expect("a section")["content"]["data"]["tasks"][0]["state"].clone()
 }

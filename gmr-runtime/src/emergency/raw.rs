@@ -278,7 +278,7 @@ mod tests {
         assert!(reasons.recv().unwrap().contains("still stuck"));
         arrivals.decline();
         assert!(reasons.recv().unwrap().contains("memory"));
-        arrivals.close();
+        arrivals.close(None);
         assert!(reasons.recv().is_err(), "it ends with the reporter");
     }
 

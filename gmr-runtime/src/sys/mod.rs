@@ -1,6 +1,6 @@
 //! What the other modules need from the operating system: ids, signal masks, memory, the address
-//! map, loaded modules, `/proc`, descriptors, gmr's own threads, a mutex with a deadline, deadlines,
-//! and what only one copy of gmr in a process may do at a time.
+//! map, loaded modules, `/proc`, descriptors, gmr's own threads, a mutex with a deadline,
+//! deadlines, and what only one copy of gmr in a process may do at a time.
 //!
 //! It depends on no other module and makes no decisions: it reads, and returns what it has read.
 //! `linux` is for the supported platforms. `noop` has the functions that every platform needs; they
@@ -25,6 +25,8 @@ pub(crate) mod deadline;
 pub(crate) mod mutation;
 pub(crate) mod own_threads;
 #[cfg(target_os = "linux")]
+pub(crate) mod pending_signal;
+#[cfg(target_os = "linux")]
 pub(crate) mod proc;
 #[cfg(target_os = "linux")]
 pub(crate) mod procfs;
@@ -38,8 +40,10 @@ pub(crate) mod users;
 
 #[cfg(unix)]
 pub(crate) use platform::sender;
+#[cfg(target_os = "linux")]
+pub(crate) use platform::try_separate_files;
 pub(crate) use platform::{Claim, Module, Modules, ProgramAttributes, Purpose};
 pub(crate) use platform::{
-    claim, current_tid, find_word, has_embassy, in_children, memory_is_left, name_thread, remember_mask, separate_files,
-    with_files, word_at,
+    claim, current_tid, find_word, has_embassy, in_children, memory_is_left, name_thread, remember_mask,
+    separate_files, with_files, word_at,
 };

@@ -59,6 +59,12 @@ pub(crate) fn name_thread(_name: &[u8]) {}
 /// Does nothing: the thread uses the program's descriptor table.
 pub(crate) fn separate_files() {}
 
+/// Always false, as above.
+#[cfg(target_os = "linux")]
+pub(crate) fn try_separate_files() -> bool {
+    false
+}
+
 /// Nothing: the attributes of threads are not known.
 #[derive(Debug)]
 pub(crate) struct ProgramAttributes;

@@ -19,6 +19,8 @@ use rustix::thread::futex;
 use signal_hook::low_level::channel::Channel;
 use signal_hook_registry::SigId;
 
+use super::pending_signal;
+
 /// What the action and the reporter share.
 pub(crate) struct Arrivals {
     /// Changes with every event. The reporter sleeps while it does not.
@@ -32,8 +34,8 @@ pub(crate) struct Arrivals {
     /// begun.
     all: AtomicU64,
     begun: AtomicU64,
-    /// Changes when a report begins or ends, or its output does, and while the reporter waits for another
-    /// copy of gmr; odd while a report is being made.
+    /// Changes when a report begins or ends, or its output does, and while the reporter waits for
+    /// another copy of gmr; odd while a report is being made.
     step: AtomicU32,
     /// Whether a report is being written to standard error.
     is_writing: AtomicBool,
@@ -42,6 +44,11 @@ pub(crate) struct Arrivals {
     /// Whether the reporter has left signals to that thread.
     is_declined: AtomicBool,
     is_closed: AtomicBool,
+    /// Whether a signal stays pending, because the thread that the kernel has chosen does not take
+    /// it.
+    is_pending: AtomicBool,
+    /// The thread that notices this; 0 if there is none.
+    watcher: AtomicI32,
 }
 
 /// How far the reporter is.
@@ -89,6 +96,8 @@ impl Arrivals {
             is_watched: AtomicBool::new(false),
             is_declined: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            is_pending: AtomicBool::new(false),
+            watcher: AtomicI32::new(0),
         }
     }
 
@@ -104,8 +113,8 @@ impl Arrivals {
         let _ = futex::wait(&self.events, futex::Flags::PRIVATE, seen, None);
     }
 
-    /// Announces an event, and wakes the reporter and the thread that watches it. It may be called in
-    /// a signal handler.
+    /// Announces an event, and wakes the reporter and the thread that watches it. It may be called
+    /// in a signal handler.
     pub(crate) fn announce(&self) {
         self.events.fetch_add(1, Ordering::Release);
         wake_all(&self.events);
@@ -165,7 +174,8 @@ impl Arrivals {
         Progress { signals: self.all.load(Ordering::Acquire), begun, step }
     }
 
-    /// Sleeps until the reporter has gone on from this step. False if it has not within the timeout.
+    /// Sleeps until the reporter has gone on from this step. False if it has not within the
+    /// timeout.
     pub(crate) fn wait_for_step(&self, step: u32, timeout: Duration) -> bool {
         let until = Instant::now() + timeout;
         while self.step.load(Ordering::Acquire) == step {
@@ -203,9 +213,28 @@ impl Arrivals {
         self.is_declined.swap(false, Ordering::AcqRel)
     }
 
-    /// Ends the thread that watches.
-    pub(crate) fn close(&self) {
-        self.is_closed.store(true, Ordering::Release);
+    /// Notices signals that stay pending, until this is closed, and has the reporter take them.
+    /// `ready` is called when the calling thread has all that it needs.
+    pub(crate) fn watch_pending(&self, signal: i32, ready: impl FnOnce()) {
+        self.watcher.store(super::current_tid().cast_signed(), Ordering::SeqCst);
+        pending_signal::watch(
+            signal,
+            || self.is_closed.load(Ordering::SeqCst),
+            ready,
+            || {
+                self.is_pending.store(true, Ordering::Release);
+                self.announce();
+            },
+        );
+        self.watcher.store(0, Ordering::SeqCst);
+    }
+
+    /// Ends the threads that watch. `signal` is the one that is no longer handled.
+    pub(crate) fn close(&self, signal: Option<i32>) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        if let (watcher @ 1.., Some(signal)) = (self.watcher.load(Ordering::SeqCst), signal) {
+            pending_signal::wake(watcher, signal);
+        }
         self.next_step();
         self.announce();
     }
@@ -262,6 +291,19 @@ fn wake_all(word: &AtomicU32) {
 pub(crate) struct Registration {
     id: SigId,
     signal: i32,
+}
+
+impl Registration {
+    pub(crate) fn signal(&self) -> i32 {
+        self.signal
+    }
+
+    /// Has a signal handled that stays pending.
+    pub(crate) fn take_pending(&self, arrivals: &Arrivals) {
+        if arrivals.is_pending.swap(false, Ordering::Acquire) {
+            self.handle_pending();
+        }
+    }
 }
 
 /// Records `signal` in `arrivals` from now on.

@@ -59,6 +59,12 @@ impl Outbox {
         Arc::clone(&self.arrivals)
     }
 
+    /// Notices signals that no thread takes, until the reporter ends. `ready` is called when the
+    /// calling thread, which is for this alone, has all that it needs.
+    pub(crate) fn watch_pending(&self, signal: i32, ready: impl FnOnce()) {
+        self.arrivals.watch_pending(signal, ready);
+    }
+
     /// Sends a request to the reporter. False if the reporter has ended.
     pub(crate) fn send(&self, request: Request) -> bool {
         let sent = self.requests.send(request).is_ok();
@@ -86,6 +92,9 @@ impl Inbox {
         loop {
             // Before looking: what arrives later changes the word, and ends the wait at once.
             let seen = self.arrivals.seen();
+            if let Some(registration) = &self.registration {
+                registration.take_pending(&self.arrivals);
+            }
             if self.arrivals.has_signals() && self.arrivals.is_watched() && !has_memory() {
                 self.arrivals.decline();
             }
@@ -154,8 +163,8 @@ impl Inbox {
     /// Handles no more signals. The signal is ignored from now on: with its default action, the
     /// next one would terminate the process.
     pub(crate) fn close(&mut self) {
-        self.registration = None;
-        self.arrivals.close();
+        let signal = self.registration.take().map(|registration| registration.signal());
+        self.arrivals.close(signal);
     }
 }
 

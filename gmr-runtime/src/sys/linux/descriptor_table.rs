@@ -56,9 +56,15 @@ pub(crate) fn share_separate() {
 ///
 /// Kernels before 5.9 cannot do that: there, gmr's files are in the program's table.
 pub(crate) fn separate_files() {
+    try_separate_files();
+}
+
+/// [`separate_files`], for what must not be in the program's table. False if the kernel cannot do
+/// it.
+pub(crate) fn try_separate_files() -> bool {
     SEPARATED.set(true);
     let kept = proc::kept().unwrap_or(2);
-    close_copies(kept + 1, libc::c_uint::MAX);
+    let separated = close_copies(kept + 1, libc::c_uint::MAX);
     if kept > 3 {
         close_copies(3, kept - 1);
     }
@@ -66,13 +72,14 @@ pub(crate) fn separate_files() {
     if kept > 2 && proc::kept() != Some(kept) {
         close_copies(kept, kept);
     }
+    separated
 }
 
 /// Closes the descriptors from the first to the last in a table of the calling thread's own.
-fn close_copies(first: libc::c_uint, last: libc::c_uint) {
+fn close_copies(first: libc::c_uint, last: libc::c_uint) -> bool {
     // SAFETY: CLOSE_RANGE_UNSHARE separates the table from the program's before it closes anything.
     // The calling thread owns no descriptor; whatever it opens from here on is its own.
-    unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_UNSHARE) };
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_UNSHARE) == 0 }
 }
 
 #[cfg(test)]
