@@ -7,7 +7,9 @@
 //!
 //! A hook that the program sets later takes the place of this one, and may end the process. So the
 //! place where std keeps the hook is remembered. Before a report runs functions of the program, it
-//! is looked at, and gmr's hook is set again around another one.
+//! is looked at, and gmr's hook is set again around another one. Two versions of gmr that are
+//! linked into one program share std's hook, and each would wrap the other's again and again. So
+//! gmr's hooks begin with a mark, by which one knows that another one leads to it.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -86,13 +88,72 @@ pub(crate) fn install_hook() {
     }
 }
 
-/// Whether the hook, which has been `set` before, is still gmr's, as far as is known.
+/// Whether the hook, which has been `set` before, is still gmr's or leads to it, as far as is
+/// known.
 fn is_ours(set: bool) -> bool {
     match PLACE.load(Ordering::Relaxed) {
         0 => set,
         // What cannot be read, in a sandbox for example, is not known to have changed.
-        place => sys::word_at(place).is_none_or(|word| word == OURS.load(Ordering::Relaxed)),
+        place => sys::word_at(place).is_none_or(leads_to_ours),
     }
+}
+
+/// Whether the hook with this data is ours, or that of another copy of gmr which has wrapped ours.
+fn leads_to_ours(mut data: u64) -> bool {
+    let ours = OURS.load(Ordering::Relaxed);
+    for _ in 0..MOST_COPIES {
+        if data == ours {
+            return true;
+        }
+        if sys::word_at(data) != Some(MARK) {
+            return false;
+        }
+        match sys::word_at(data + 8) {
+            Some(previous) => data = previous,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// More copies of gmr than a program has.
+const MOST_COPIES: usize = 16;
+
+/// What the data of gmr's hooks begins with: "gmr hook".
+const MARK: u64 = u64::from_le_bytes(*b"gmr hook");
+
+/// The data of gmr's hook. Its first two fields are the same in all versions.
+#[repr(C)]
+struct Hook {
+    mark: u64,
+    /// The address of the data of the previous hook.
+    #[allow(dead_code, reason = "it is read from memory")]
+    previous_data: u64,
+    previous: Previous,
+}
+
+type Previous = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
+
+impl Hook {
+    fn around(previous: Previous) -> Self {
+        Self { mark: MARK, previous_data: data_of(&*previous), previous }
+    }
+
+    fn call(&self, info: &PanicHookInfo<'_>) {
+        if !record(info) {
+            (self.previous)(info);
+        }
+    }
+
+    /// As what std keeps. The closure has nothing but this in its data.
+    fn into_hook(self) -> Previous {
+        debug_assert_eq!(self.mark, MARK);
+        Box::new(move |info: &PanicHookInfo<'_>| self.call(info))
+    }
+}
+
+fn data_of(hook: &(dyn Fn(&PanicHookInfo<'_>) + Send + Sync)) -> u64 {
+    (&raw const *hook).cast::<()>() as u64
 }
 
 /// Sets the hook, unless it is set. Waits until no hook is running.
@@ -101,13 +162,8 @@ pub(super) fn set_hook() {
     if is_ours(*set) {
         return;
     }
-    let previous = panic::take_hook();
-    let hook: Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync> = Box::new(move |info| {
-        if !record(info) {
-            previous(info);
-        }
-    });
-    let ours = (&raw const *hook).cast::<()>() as u64;
+    let hook = Hook::around(panic::take_hook()).into_hook();
+    let ours = data_of(&*hook);
     panic::set_hook(hook);
     // std does not say which hook is set. It keeps the address of what a hook has captured in a
     // variable. No other variable contains the address of ours until it is stored below.
@@ -279,6 +335,24 @@ mod tests {
             assert!(!output.frames.iter().any(Frame::is_gmr), "{functions:?}");
         }
         assert_eq!(panicked(output.clone()).stack.frames.len(), output.frames.len());
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel copies memory")]
+    fn the_hook_of_another_copy_of_gmr_leads_to_ours() {
+        set_hook();
+        let ours = OURS.load(Ordering::Relaxed);
+        // As the other copy would make it, around ours.
+        let around =
+            |previous_data| Hook { mark: MARK, previous_data, previous: Box::new(|_| ()) }.into_hook();
+        let first = around(ours);
+        let second = around(data_of(&*first));
+        assert!(leads_to_ours(ours) && leads_to_ours(data_of(&*first)) && leads_to_ours(data_of(&*second)));
+        let programs: Previous = Box::new(move |_| assert_ne!(ours, 0));
+        let third = around(data_of(&*programs));
+        assert!(
+            !leads_to_ours(data_of(&*programs)) && !leads_to_ours(data_of(&*third)) && !leads_to_ours(16)
+        );
     }
 
     #[test]
