@@ -221,9 +221,9 @@
 //!
 //! # Cost
 //!
-//! Idle, gmr is three sleeping threads. A report of 100 threads takes about 6 ms; the first one also
-//! reads the debug information and takes longer. If sections hang, a report takes about ten seconds
-//! at most. A tracked task costs about 100 ns to start and end, and 22 ns for each poll.
+//! Idle, gmr is three sleeping threads. A report of 100 threads takes about 6 ms; the first one
+//! also reads the debug information and takes longer. If sections hang, a report takes about ten
+//! seconds at most. A tracked task costs about 100 ns to start and end, and 22 ns for each poll.
 //! [`docs/benchmarks.md`](https://github.com/gmr-rs/gmr/blob/main/docs/benchmarks.md) has all
 //! figures and the machine they were measured on.
 //!
@@ -241,7 +241,8 @@ pub use gmr_runtime::ParseReportError;
 #[cfg(feature = "axum")]
 pub use gmr_runtime::axum;
 pub use gmr_runtime::model;
-pub use gmr_runtime::{Builder, Error, ErrorKind, Format, Generator, Guard, Report, Secret, display, masked};
+pub use gmr_runtime::{Builder, Error, ErrorKind, Format, Generator, Guard, Report, Secret};
+pub use gmr_runtime::{after_fork, display, masked};
 
 pub mod task {
     //! Tracks async tasks, so that a report shows where each one waits.

@@ -1,9 +1,9 @@
 //! Installing gmr in a process: the settings, the reporter's start, and the guard that ends it.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::error::{self, Error, ErrorKind};
@@ -34,6 +34,18 @@ struct Installed {
     /// that thread.
     pid: u32,
     outbox: Arc<Outbox>,
+    /// The outbox that the guard has. In a forked child, gmr may have been started again since.
+    guards: Arc<Outbox>,
+    settings: Arc<Settings>,
+}
+
+/// What gmr was installed with.
+#[derive(Debug)]
+struct Settings {
+    signal: Signal,
+    style: Style,
+    identity: Identity,
+    plan: Plan,
 }
 
 /// The installation of this process, as opposed to that of the parent that it was forked from.
@@ -239,27 +251,41 @@ impl Builder {
         #[cfg(feature = "tokio")]
         task::runtimes::notice();
         let style = Style { format: format.unwrap_or(self.format), detail };
-        let (Signal { number, name }, outbox, inbox) = open(wanted, programs)?;
+        let (signal, outbox, inbox) = open(wanted, programs)?;
+        let identity = self.identity.clone();
+        let plan = Plan::new(self.identity, self.sections, self.groups);
+        let settings = Arc::new(Settings { signal, style, identity, plan });
+        let outbox = settings.start(outbox, inbox)?;
+        let (guards, pid) = (Arc::clone(&outbox), std::process::id());
+        *installed = Some(Installed { pid, outbox: Arc::clone(&outbox), guards, settings });
+        Ok(Guard { outbox: Some(outbox) })
+    }
+}
+
+impl Settings {
+    /// Starts gmr's threads.
+    fn start(self: &Arc<Self>, outbox: Outbox, inbox: Inbox) -> Result<Arc<Outbox>, Error> {
+        let number = self.signal.number;
         let outbox = Arc::new(outbox);
         sys::remember_mask();
         let stderr = Stderr::new();
-        let identity = self.identity.clone();
-        let plan = Plan::new(self.identity, self.sections, self.groups);
-        let reporters_outbox = Arc::clone(&outbox);
+        let (settings, reporters_outbox) = (Arc::clone(self), Arc::clone(&outbox));
         let (ready, is_ready) = mpsc::channel();
         let reporter_is_ready = ready.clone();
         own_threads::spawn(own_threads::REPORTER, move || {
             capture::shield_thread(Some(number));
             let _ = reporter_is_ready.send(());
             drop(reporter_is_ready);
-            reporter::serve(inbox, &reporters_outbox, &plan, stderr, &name, style);
+            let Settings { signal, style, plan, .. } = &*settings;
+            reporter::serve(inbox, &reporters_outbox, plan, stderr, &signal.name, *style);
         })
         .map_err(|error| Error::system("could not start the reporter's thread", error))?;
         let emergency_is_ready = ready.clone();
         let emergency_is_ready = move || {
             let _ = emergency_is_ready.send(());
         };
-        let lines = move || identity.lines();
+        let settings = Arc::clone(self);
+        let lines = move || settings.identity.lines();
         // Without it, a process in which nothing can be allocated gets no report.
         if let Err(error) = emergency::start(&outbox, lines, reporter::next_number, emergency_is_ready) {
             warn(&format!("could not start the thread for emergency reports: {error}"));
@@ -280,9 +306,58 @@ impl Builder {
         for _ in 0..3 {
             let _ = is_ready.recv_timeout(until.saturating_duration_since(Instant::now()));
         }
-        *installed = Some(Installed { pid: std::process::id(), outbox: Arc::clone(&outbox) });
-        Ok(Guard { outbox: Some(outbox) })
+        Ok(outbox)
     }
+}
+
+/// Starts gmr again in a forked child, as it was installed in the parent.
+///
+/// `fork` copies only the thread that calls it. So a child that does not become another program
+/// handles the report signal as its parent does, but has no thread that makes reports. Call this in
+/// such a child, as a daemon is, when it has done what has to be done with a single thread. gmr
+/// does not start threads there itself: a child that is about to enter another namespace, or to
+/// give up privileges, would be harmed by them.
+///
+/// It does nothing in a process in which gmr is running, or was never installed.
+///
+/// ```
+/// # fn daemonize() {}
+/// # fn main() -> Result<(), gmr_runtime::Error> {
+/// # gmr_runtime::Builder::new().install()?.keep();
+/// daemonize(); // forks, and goes on in the child
+/// gmr_runtime::after_fork()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Like [`Builder::install`].
+pub fn after_fork() -> Result<(), Error> {
+    panics::install_hook();
+    let Some(mut installed) = lock_in_child() else {
+        let error = io::Error::from(io::ErrorKind::WouldBlock);
+        return Err(Error::system("the process was forked while gmr was being installed", error));
+    };
+    let Some(parents) = installed.as_mut().filter(|parents| parents.pid != std::process::id()) else {
+        return Ok(());
+    };
+    let (outbox, inbox) = handle(&parents.settings.signal)?;
+    parents.settings.plan.forget_runs();
+    parents.outbox = parents.settings.start(outbox, inbox)?;
+    parents.pid = std::process::id();
+    Ok(())
+}
+
+/// The lock. In a child, another thread of the parent may have held it, and nobody unlocks it.
+fn lock_in_child() -> Option<MutexGuard<'static, Option<Installed>>> {
+    const ATTEMPTS: usize = 1000;
+    (0..ATTEMPTS).find_map(|_| INSTALLED.try_lock().inspect_err(|_| std::thread::yield_now()).ok())
+}
+
+/// The process in which gmr was installed, if this one was forked from it and has no reporter.
+pub(crate) fn parent_with_reporter() -> Option<u32> {
+    let installed = lock_in_child()?;
+    installed.as_ref().map(|installed| installed.pid).filter(|pid| *pid != std::process::id())
 }
 
 /// The report signal: that of `GMR_SIGNAL`, or else the program's.
@@ -324,7 +399,7 @@ fn handle(signal: &Signal) -> Result<(Outbox, Inbox), Error> {
 
 /// Prints a warning to standard error. `eprintln!` would panic if that is closed.
 fn warn(problem: &str) {
-    let _ = writeln!(std::io::stderr(), "gmr: warning: {problem}");
+    let _ = writeln!(io::stderr(), "gmr: warning: {problem}");
 }
 
 /// Uninstalls gmr when it is dropped.
@@ -363,8 +438,9 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(outbox) = self.outbox.take() {
-            *INSTALLED.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            outbox.send(Request::Stop);
+            let is_this = |installed: &mut Installed| Arc::ptr_eq(&installed.guards, &outbox);
+            let installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner).take_if(is_this);
+            installed.map_or(outbox, |installed| installed.outbox).send(Request::Stop);
         }
     }
 }

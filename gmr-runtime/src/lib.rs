@@ -66,7 +66,7 @@ mod views;
 #[cfg(feature = "json")]
 pub use error::ParseReportError;
 pub use error::{Error, ErrorKind};
-pub use install::{Builder, Guard};
+pub use install::{Builder, Guard, after_fork};
 pub use mask::{Secret, masked};
 pub use model::Report;
 pub use section::added::{Generator, display};

@@ -51,6 +51,11 @@ impl Plan {
         Self { parts }
     }
 
+    /// Forgets runs that are in progress: in a forked child, they are the parent's.
+    pub(crate) fn forget_runs(&self) {
+        self.generators().iter().for_each(|generator| generator.forget_run());
+    }
+
     fn generators(&self) -> Vec<Arc<Generator>> {
         self.parts.iter().flat_map(Part::generators).cloned().collect()
     }

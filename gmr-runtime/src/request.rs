@@ -6,6 +6,7 @@
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::generators::Identity;
@@ -155,10 +156,16 @@ fn prepare_thread() {
 /// Makes reports until no request is left.
 fn answer_pending() {
     static PLAN: OnceLock<Plan> = OnceLock::new();
+    static ANSWERED_IN: AtomicU32 = AtomicU32::new(0);
     // If this fails, the report says why it has no stacks.
     let _ = capture::prepare(None);
     panics::install_hook();
     let plan = PLAN.get_or_init(|| Plan::new(Identity::default(), Vec::new(), Vec::new()));
+    let pid = std::process::id();
+    if ANSWERED_IN.swap(pid, Ordering::Relaxed) != pid {
+        plan.forget_runs();
+    }
+    let note = install::parent_with_reporter().map(forked_note);
     loop {
         let requests = {
             let mut pending = pending();
@@ -169,8 +176,15 @@ fn answer_pending() {
             std::mem::take(&mut pending.requests)
         };
         // A panic drops the replies, so the callers learn that there is no report.
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| reporter::serve_once(plan, requests)));
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| reporter::serve_once(plan, requests, note.clone())));
     }
+}
+
+fn forked_note(parent: u32) -> String {
+    format!(
+        "this process was forked from process {parent}, in which gmr was installed. It does not answer \
+         the report signal: call gmr::after_fork() in it"
+    )
 }
 
 #[cfg(test)]

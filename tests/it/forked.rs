@@ -1,4 +1,5 @@
-//! Children that did not become other programs: forked ones, and one for which the main thread waits.
+//! Children that did not become other programs: forked ones, and one for which the main thread
+//! waits.
 
 use std::process::Command;
 use std::time::Duration;
@@ -30,6 +31,34 @@ fn a_forked_child_can_be_asked_and_can_install_its_own() {
     // The parent is not confused by it.
     assert_eq!(program.report().package()["product"], "parent");
     assert!(program.end().0.success());
+}
+
+/// The daemon's parent has ended.
+#[test]
+fn a_daemon_answers_once_it_has_started_gmr_again() {
+    let mut program = start("daemon");
+    let child = program.ask("who are you?").parse().expect("a process id");
+    assert_ne!(child, program.pid().cast_signed());
+    let child = Pid::from_raw(child).expect("not 0");
+    // It lives, but has no thread that makes reports. One that it captures says so.
+    kill_process(child, Signal::USR2).unwrap();
+    let notes = program.ask("capture");
+    assert!(notes.contains("forked from process") && notes.contains("gmr::after_fork()"), "{notes}");
+    // The second time, it is running already.
+    for _ in 0..2 {
+        assert_eq!(program.ask("after fork"), "Ok(())");
+    }
+    assert_eq!(program.ask("capture"), "[]");
+    for _ in 0..2 {
+        kill_process(child, Signal::USR2).unwrap();
+        let report = program.next_report();
+        assert_eq!(report.heading()["pid"], child.as_raw_nonzero().get());
+        assert_eq!((report.failed(), &report.package()["product"]), (0, &json!("daemon")), "{report}");
+        assert_eq!(report.data("Of the daemon", "fields"), &json!(7));
+    }
+    // Dropping the guard ends it. Nobody else has written anything.
+    let (_, rest) = program.end();
+    assert_eq!(rest, "");
 }
 
 #[test]

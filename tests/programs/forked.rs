@@ -1,7 +1,9 @@
 //! A program with children that do not become other programs. Its argument:
 //!
-//! - none: it continues in a child that it has forked, as daemons do. The child has no reporter until
-//!   it installs one;
+//! - none: it continues in a child that it has forked. The child has no reporter until it installs
+//!   one;
+//! - `daemon`: it continues in a child, and the parent ends. The child answers questions: `capture`
+//!   with the notes in the heading of a report, and `after fork` when gmr has been started again;
 //! - `vfork`: its main thread waits for such a child, and cannot be interrupted;
 //! - `inside`: it forks inside the poll of a task.
 //!
@@ -22,27 +24,46 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("vfork") => wait_for_a_child(),
         Some("inside") => fork_inside_a_poll(),
-        _ => become_a_daemon(),
+        Some("daemon") => become_a_daemon(),
+        _ => install_in_a_child(),
     }
 }
 
-/// Forks. Returns in the child; the parent waits for it, and ends as it does.
-fn fork() {
+/// Forks. Returns in the child; the parent ends as the child does, or at once.
+fn fork(wait: bool) {
     // SAFETY: the child calls what may allocate: no other thread of this program holds the
     // allocator's locks, and gmr's sleeps.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "fork failed");
     if child > 0 {
         let mut status = 0;
-        // SAFETY: waits for the child made above.
-        unsafe { libc::waitpid(child, &raw mut status, 0) };
+        if wait {
+            // SAFETY: waits for the child made above.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+        }
         std::process::exit(status);
     }
 }
 
 fn become_a_daemon() {
+    let builder = gmr::Builder::new().product("daemon").section("Of the daemon", || 7);
+    let guard = builder.install().expect("nothing is installed yet");
+    fork(false);
+    gmr_tests::converse(|question| match question {
+        "who are you?" => std::process::id().to_string(),
+        "capture" => {
+            let notes = gmr::Report::capture().heading.notes;
+            serde_json::to_string(&notes).expect("strings are JSON")
+        }
+        "after fork" => format!("{:?}", gmr::after_fork()),
+        _ => question.to_owned(),
+    });
+    drop(guard);
+}
+
+fn install_in_a_child() {
     gmr::Builder::new().product("parent").install().expect("nothing is installed yet").keep();
-    fork();
+    fork(true);
     // A busy machine may take several reports until all functions have their names.
     let before = loop {
         let report = about(&gmr::Report::capture());
@@ -89,7 +110,7 @@ fn wait_for_a_child() {
         .name("worker".to_owned())
         .spawn(|| {
             loop {
-                thread::park()
+                thread::park();
             }
         })
         .expect("a thread");
@@ -125,7 +146,7 @@ fn fork_inside_a_poll() {
         poll_fn(|_| {
             polls += 1;
             if polls == 2 {
-                fork();
+                fork(true);
             }
             if polls >= 2 {
                 states.push(state_of_the_task());

@@ -2,9 +2,9 @@
 //!
 //! The reporter answers threads that wait for a report as a value, and has reports for signals
 //! written by a thread of their own: signals that arrive meanwhile share the next report, and other
-//! requests do not wait. Replies that take time, such as rendering a page, or that wake an async task
-//! are sent from another thread, so that a signal's report does not wait for them. There is one such
-//! thread at a time: requests that arrive while it runs share the next report.
+//! requests do not wait. Replies that take time, such as rendering a page, or that wake an async
+//! task are sent from another thread, so that a signal's report does not wait for them. There is
+//! one such thread at a time: requests that arrive while it runs share the next report.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -110,13 +110,14 @@ pub(crate) fn serve(
 }
 
 /// Answers the requests of a process without a reporter, on the calling thread, with one report.
-pub(crate) fn serve_once(plan: &Plan, requests: Vec<Request>) {
+/// Its heading has this note.
+pub(crate) fn serve_once(plan: &Plan, requests: Vec<Request>, note: Option<String>) {
     let mut pending = Pending::default();
     pending.add(requests);
     let batch = pending.next_batch();
     if let Some(trigger) = batch.trigger("") {
         let making = sys::claim(Purpose::Report, OTHERS_WITHIN, || ());
-        let report = Arc::new(make(plan, trigger, Vec::new(), |_| ()));
+        let report = Arc::new(make(plan, trigger, note.into_iter().collect(), |_| ()));
         drop(making);
         let to_send = (!batch.deferred.is_empty()).then(|| Arc::clone(&report));
         // Before those that need rendering.
@@ -230,8 +231,8 @@ fn answer(mut replies: Vec<Reply<Arc<Report>>>, report: Arc<Report>) {
     last.send(report);
 }
 
-/// Sends deferred replies from a thread of their own if one can be started, and reports their end to
-/// the reporter. False if they are not sent.
+/// Sends deferred replies from a thread of their own if one can be started, and reports their end
+/// to the reporter. False if they are not sent.
 fn send_apart(deferred: Vec<Deferred>, report: &Arc<Report>, outbox: &Arc<Outbox>) -> bool {
     /// Sends the message however the thread ends.
     struct OnEnd(Arc<Outbox>);

@@ -89,6 +89,14 @@ impl Generator {
         self.claimed.store(false, Ordering::Release);
     }
 
+    /// Releases the claim of a run in another process, from which this one was forked. If a panic
+    /// has parked that run's thread, its locks are locked here, too, and the claim is kept.
+    pub(crate) fn forget_run(&self) {
+        if self.parked.get().is_none() {
+            self.release();
+        }
+    }
+
     /// Records that a panic has parked the run's thread forever. The claim is kept: another run
     /// would park another thread, with whatever locks it holds.
     pub(super) fn mark_parked(&self, panicked: Output) {
