@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::program::{LIMIT, Program, program};
+use crate::program::{LIMIT, Program, program, scaled};
 use crate::report::{Report, Thread};
 
 /// The context switches of each thread: how often it has slept, and how often it was interrupted.
@@ -25,6 +25,10 @@ fn is_programs(thread: &Thread<'_>) -> bool {
 }
 
 #[test]
+#[cfg_attr(
+    target_arch = "aarch64",
+    ignore = "threads that park are signalled: in glibc's `syscall`, the return address is in a register only"
+)]
 fn a_report_wakes_no_thread_that_waits() {
     const THREADS: usize = 1_000;
     let mut command = Command::new(program!("crowd"));
@@ -58,7 +62,7 @@ fn a_report_wakes_no_thread_that_waits() {
 #[test]
 fn no_wait_is_interrupted() {
     let mut program = Program::start(program!("waiting"));
-    for _ in 0..100 {
+    for _ in 0..scaled(100) {
         let report = program.report();
         let threads = report.threads();
         let waiting: Vec<_> = threads.iter().filter(|thread| is_programs(thread)).collect();
@@ -110,7 +114,7 @@ fn no_stack_is_of_two_moments() {
     let mut at_rest = 0;
     let until = Instant::now() + LIMIT;
     // Most threads are waiting most of the time, but any may be on its way.
-    while at_rest < 500 {
+    while at_rest < scaled(500) {
         assert!(Instant::now() < until, "only {at_rest} stacks were read at rest");
         let report = program.report_when("all names", Report::has_all_names);
         for thread in report.threads().iter().filter(|thread| is_programs(thread)) {

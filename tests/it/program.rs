@@ -28,6 +28,14 @@ pub(crate) use program;
 /// less than 20 s by its own deadlines; the rest is for machines that do other work.
 pub(crate) const LIMIT: Duration = Duration::from_mins(3);
 
+/// How often to repeat something. `GMR_TEST_SCALE`, in percent, makes it fewer times where a report
+/// takes seconds, in an emulated machine.
+pub(crate) fn scaled(times: usize) -> usize {
+    let scale = std::env::var("GMR_TEST_SCALE").ok();
+    let percent: usize = scale.map_or(100, |percent| percent.parse().expect("a number of percent"));
+    (times * percent / 100).max(1)
+}
+
 /// The variables that an operator can set. Only the tests set them, regardless of the environment
 /// they run in.
 const SETTINGS: [&str; 3] = ["GMR_BACKTRACE", "GMR_FORMAT", "GMR_SIGNAL"];
