@@ -8,7 +8,8 @@
 //!   valid names; `suggest` finds what a misspelled one was meant to be.
 //! - `item` parses the function's head and keeps its body as raw tokens.
 //! - `main_attr`, `section_attr` and `task_attr` validate and expand. `runtime` detects whether an
-//!   async runtime runs `main`.
+//!   async runtime runs `main`. `marks` remembers which functions were expanded before, for entries
+//!   that the linker loses.
 //! - `errors` collects all mistakes, each with its span. `fallback` emits them with the user's
 //!   item.
 //!
@@ -23,6 +24,7 @@ mod fallback;
 mod formats;
 mod item;
 mod main_attr;
+mod marks;
 mod runtime;
 mod section_attr;
 mod signals;
@@ -280,6 +282,8 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 ///         order: 0,
 ///         timeout: None,
 ///         module_path: module_path!(),
+///         mark: "queue (src/main.rs:7)",
+///         earlier: &[],
 ///         generate: || show(queue()),
 ///     }
 /// }

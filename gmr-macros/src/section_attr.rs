@@ -10,7 +10,7 @@ use crate::args::{Args, Known};
 use crate::errors::Errors;
 use crate::fallback::fallback;
 use crate::item::Function;
-use crate::values;
+use crate::{marks, values};
 
 const OPTIONS: &[Known] = &[
     Known { name: "title", example: "title = \"Cache\"" },
@@ -90,6 +90,7 @@ impl Options {
         let krate = self.krate.clone().unwrap_or_else(|| parse_quote!(::gmr));
         let generate = generate(&krate, function);
         let (kind, name) = (kind.variant(), function.name());
+        let (mark, earlier) = marks::of(&name, function.ident().span());
         // The user's expressions initialize constants of the expected types, so that a type error
         // mentions only those types.
         let (titles, orders) = (self.title.iter(), self.order.iter());
@@ -109,6 +110,8 @@ impl Options {
                         order: #order,
                         timeout: #timeout,
                         module_path: ::core::module_path!(),
+                        mark: #mark,
+                        earlier: &[#(#earlier),*],
                         generate: __gmr_generate,
                     }
                 }

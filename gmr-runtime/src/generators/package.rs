@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::env::consts;
 
 use crate::model::{Content, Package};
+use crate::section::registry;
 use crate::trigger;
 
 /// What the program's author states about it.
@@ -37,6 +38,16 @@ impl Identity {
     }
 }
 
+/// What is to be said of functions that were compiled as sections and are not in the program.
+fn lost_sections() -> impl Iterator<Item = String> {
+    registry::lost().into_iter().map(|mark| {
+        format!(
+            "{mark} is a section whose object file was not linked; link the static library whole \
+             (-Wl,--whole-archive), or compile it with codegen-units = 1"
+        )
+    })
+}
+
 pub(super) fn generate(identity: &Identity) -> Content {
     let stated = |text: &Option<Cow<'static, str>>| text.as_ref().map(ToString::to_string);
     let mut package = Package {
@@ -45,7 +56,7 @@ pub(super) fn generate(identity: &Identity) -> Content {
         version: stated(&identity.version),
         target: Some(target()),
         profile: Some(profile(identity.debug_assertions.unwrap_or(cfg!(debug_assertions)))),
-        notes: trigger::signal_taken_away().into_iter().collect(),
+        notes: trigger::signal_taken_away().into_iter().chain(lost_sections()).collect(),
         ..Package::default()
     };
     add_process_facts(&mut package);

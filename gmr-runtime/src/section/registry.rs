@@ -5,6 +5,7 @@
 //! entries when the program is linked. What derives from an entry (title, deadline, order) is
 //! derived here, at run time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::Content;
@@ -26,6 +27,11 @@ pub struct SectionEntry {
     pub timeout: Option<Duration>,
     /// `module_path!()` at the function.
     pub module_path: &'static str,
+    /// The function's name and place.
+    pub mark: &'static str,
+    /// The marks of the last functions of the crate that had an attribute before this one. One that
+    /// is not registered was lost when the program was linked.
+    pub earlier: &'static [&'static str],
     /// Calls the function and converts what it returns.
     pub generate: fn() -> Content,
 }
@@ -60,6 +66,22 @@ pub(crate) fn entries(kind: Kind) -> Vec<&'static SectionEntry> {
     entries
 }
 
+/// The marks of functions that were compiled, but are not registered. A linker leaves out those
+/// object files of a static library that nothing refers to.
+pub(crate) fn lost() -> BTreeSet<&'static str> {
+    lost_of(inventory::iter::<SectionEntry>.into_iter())
+}
+
+fn lost_of<'a>(entries: impl Iterator<Item = &'a SectionEntry>) -> BTreeSet<&'static str> {
+    let krate = |entry: &SectionEntry| entry.module_path.split("::").next().unwrap_or_default();
+    let (mut registered, mut compiled) = (BTreeSet::new(), BTreeSet::new());
+    for entry in entries {
+        registered.insert((krate(entry), entry.mark));
+        compiled.extend(entry.earlier.iter().map(|mark| (krate(entry), *mark)));
+    }
+    compiled.difference(&registered).map(|(_, mark)| *mark).collect()
+}
+
 fn sort_key(entry: &SectionEntry) -> (i32, String, &'static str, &'static str) {
     (entry.order, entry.shown_title(), entry.module_path, entry.function)
 }
@@ -85,6 +107,8 @@ mod tests {
             order,
             timeout: None,
             module_path: "shop::cache",
+            mark: function,
+            earlier: &[],
             generate: || Content::Nothing,
         }
     }
@@ -96,6 +120,17 @@ mod tests {
         assert_eq!(title_from("größe"), "Größe");
         assert_eq!(title_from("type"), "Type");
         assert_eq!(entry("cache_stats", Some("LRU"), 0).shown_title(), "LRU");
+    }
+
+    #[test]
+    fn an_entry_that_others_name_and_that_is_not_registered_is_lost() {
+        let of = |function, earlier| SectionEntry { earlier, ..entry(function, None, 0) };
+        let other = SectionEntry { module_path: "plugin", ..of("queue", &[]) };
+        let entries = [of("size", &[]), of("hits", &["size", "misses", "queue"]), other];
+        // The registered `queue` is another crate's.
+        assert!(lost_of(entries.iter()).into_iter().eq(["misses", "queue"]));
+        assert!(lost_of(entries[..1].iter()).is_empty());
+        assert!(lost().is_empty(), "this program is linked whole");
     }
 
     #[test]
