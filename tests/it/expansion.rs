@@ -1,7 +1,11 @@
-//! Checks the registry entries that the attributes generate in the neighbouring crates.
+//! Checks the registry entries that the attributes generate in the neighbouring crates, and that
+//! each program of what they accept is run.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
 use std::panic;
+use std::path::Path;
 use std::time::Duration;
 
 use gmr::__private::{Kind, SectionEntry, inventory};
@@ -87,4 +91,18 @@ fn every_return_type_is_converted() {
     }
     assert!(panic::catch_unwind(|| shown("never")).is_err());
     assert_eq!(entries.len(), 12);
+}
+
+#[test]
+fn each_program_of_what_is_accepted_is_a_target() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(package.join("Cargo.toml")).expect("a manifest");
+    let files = fs::read_dir(package.join("pass")).expect("a folder `pass`");
+    let names = files.map(|file| file.expect("the folder can be read").path());
+    let names: Vec<_> = names.filter(|path| path.extension() == Some(OsStr::new("rs"))).collect();
+    assert!(!names.is_empty(), "no program in pass");
+    for path in names {
+        let name = path.file_name().and_then(OsStr::to_str).expect("a name in UTF-8");
+        assert!(manifest.contains(&format!("\npath = \"pass/{name}\"\n")), "{name} is not in Cargo.toml");
+    }
 }
