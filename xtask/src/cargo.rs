@@ -26,11 +26,13 @@ pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()
     if status.success() { Ok(()) } else { Err(format!("`{shown}` failed")) }
 }
 
-/// The variable that makes cargo compile the packages of this workspace, and no others, with
-/// `--cfg NAME`, and fail on warnings. `RUSTFLAGS` would compile all dependencies once more.
-pub(crate) fn with_cfg(name: &str) -> Result<(&'static str, String), String> {
-    let script = root().join(format!("target/xtask/with-cfg-{name}"));
-    let text = format!("#!/bin/sh\nexec \"$@\" --cfg {name} --deny warnings\n");
+/// The variable that makes cargo compile the packages of this workspace, and no others, with these
+/// arguments of the compiler, and fail on warnings. `RUSTFLAGS` would compile all dependencies once
+/// more.
+pub(crate) fn with_arguments(arguments: &[&str]) -> Result<(&'static str, String), String> {
+    let name = arguments.join("").replace(|character: char| !character.is_ascii_alphanumeric(), "-");
+    let script = root().join(format!("target/xtask/rustc{name}"));
+    let text = format!("#!/bin/sh\nexec \"$@\" {} --deny warnings\n", arguments.join(" "));
     // cargo asks a compiler that has changed for its version again.
     if fs::read_to_string(&script).ok().as_ref() != Some(&text) {
         write_script(&script, &text)?;

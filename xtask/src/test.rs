@@ -1,11 +1,11 @@
 //! `cargo xtask test`: all checks that must pass before a change lands, cheapest first, so that
 //! most mistakes show within seconds.
 
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 
-use crate::cargo::{cargo, with_cfg};
+use crate::cargo::{cargo, with_arguments};
 use crate::metadata::{self, text};
 use crate::msrv;
 use crate::package::{self, Uncommitted};
@@ -37,25 +37,33 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         let metadata = metadata::load()?;
         msrv::check(&metadata).map(|()| metadata)
     })?;
-    // With all features; the next step has fewer. The workspace has the benchmark as well, which no
-    // other step compiles.
+    // One compiler at a time, most of it: it runs beside the next steps, which leave it a processor.
+    let each_feature = (!missing.contains(&Tool::Hack)).then(|| {
+        let metadata = metadata.clone();
+        thread::spawn(move || features(&metadata))
+    });
+    // With all features; that of each feature has fewer. The workspace has the benchmark as well,
+    // which no other step compiles.
     steps.run("lints", || clippy(&["--workspace", "--all-features", "--all-targets"]))?;
-    with(Tool::Hack, &missing, steps, "each feature", || features(&metadata))?;
     steps.run("other platforms", || {
-        let (name, wrapper) = with_cfg("gmr_noop")?;
+        let (name, wrapper) = with_arguments(&["--cfg", "gmr_noop"])?;
         cargo(&["check", "--package", "gmr"], &[(name, &wrapper)])
     })?;
-    steps.run("documentation", || cargo(&["doc", "--no-deps"], &[("RUSTDOCFLAGS", "--deny warnings")]))?;
+    steps.run("documentation", || {
+        let published = metadata::published(&metadata).map(|package| text(package, "name"));
+        let published: Vec<_> = published.flat_map(|name| ["--package", name]).collect();
+        let arguments = [&["doc", "--no-deps", "--all-features"], &published[..]].concat();
+        cargo(&arguments, &[("RUSTDOCFLAGS", "--deny warnings")])
+    })?;
     steps.run("interleavings", || {
         // A model checker over the code that tracks tasks.
-        let (name, wrapper) = with_cfg("gmr_loom")?;
-        cargo(&["test", "--package", "gmr-runtime", "--lib", "task::loom_tests::"], &[(name, &wrapper)])
+        let (name, wrapper) = with_arguments(&["--cfg", "gmr_loom"])?;
+        cargo(&["test", "--lib", "task::loom_tests::"], &[(name, &wrapper)])
     })?;
+    with(Tool::Hack, &missing, steps, "each feature", || each_feature.map_or(Ok(()), joined))?;
     // The tests build them, too, and find them built.
     steps.run("programs whose panics abort", || programs::run("aborting"))?;
-    let missing_targets = steps.run("targets", || {
-        targets.join().unwrap_or_else(|_| Err("setting up the targets panicked".to_owned()))
-    })?;
+    let missing_targets = steps.run("targets", || joined(targets))?;
     with(Tool::Target(Target::Musl), &missing_targets, steps, "programs for musl", || programs::run("musl"))?;
     steps.run("tests", || {
         let python = tools::python().display().to_string();
@@ -97,6 +105,11 @@ fn with(
     steps.run(name, step)
 }
 
+/// Waits for a step that runs beside others. The time of this step is that of the wait.
+fn joined<T>(step: JoinHandle<Result<T, String>>) -> Result<T, String> {
+    step.join().unwrap_or_else(|_| Err("a step that ran beside others panicked".to_owned()))
+}
+
 fn clippy(arguments: &[&str]) -> Result<(), String> {
     cargo(&[&["clippy"], arguments, &["--", "--deny", "warnings"]].concat(), &[])
 }
@@ -104,6 +117,8 @@ fn clippy(arguments: &[&str]) -> Result<(), String> {
 /// Features are additive: of gmr-runtime none, and each alone, compile without a warning. All of
 /// them together have a step of their own. So each two of them occur in each combination: neither,
 /// one of them, both.
+///
+/// In a target directory of its own: cargo would wait for the step that uses the other.
 fn features(metadata: &Value) -> Result<(), String> {
     // gmr passes each feature on under the same name, so that its sets are those of gmr-runtime.
     let features = |package| {
@@ -121,10 +136,13 @@ fn features(metadata: &Value) -> Result<(), String> {
     }
     let hidden = HIDDEN_FEATURES.join(",");
     let sets = ["--each-feature", "--exclude-all-features", "--exclude-features", &hidden];
-    let package = ["hack", "clippy", "--package", "gmr-runtime"];
-    cargo(&[&package[..], &sets, &["--", "--deny", "warnings"]].concat(), &[])?;
+    let package = ["hack", "check", "--package", "gmr-runtime"];
+    let (name, wrapper) = with_arguments(&[])?;
+    let apart = ["--target-dir", "target/features"];
+    cargo(&[&package[..], &sets, &apart].concat(), &[(name, &wrapper)])?;
     // A program that chooses a format while gmr has no feature.
-    cargo(&["check", "--package", "gmr-test-strict", "--example", "text"], &[])
+    let program = ["check", "--package", "gmr-test-strict", "--bin", "text"];
+    cargo(&[&program[..], &apart].concat(), &[(name, &wrapper)])
 }
 
 /// Features of gmr-runtime that are not for users.

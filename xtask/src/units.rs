@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::cargo::{root, with_cfg};
+use crate::cargo::{root, with_arguments};
 use crate::process::{on, run};
 use crate::targets::Target;
 
@@ -50,7 +50,7 @@ const NOT_IN_QEMU: [(&str, &str); 9] = [
 const OPTIMIZED: [&str; 6] = ["gimli", "memchr", "miniz_oxide", "object", "rustc-demangle", "ruzstd"];
 
 pub(crate) fn test(target: Target) -> Result<(), String> {
-    let (name, wrapper) = with_cfg("gmr_units")?;
+    let (name, wrapper) = with_arguments(&["--cfg", "gmr_units"])?;
     match target {
         // Compiled as the programs for musl, which have most of the dependencies compiled already.
         Target::Musl => run_tests(target, &[], &[], &[], &[(name, &wrapper)]),
