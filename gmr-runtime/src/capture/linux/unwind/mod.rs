@@ -381,7 +381,8 @@ impl Unwinder {
         let (Some(&first), Some(last)) = (recovered.first(), self.frames.len().checked_sub(1)) else {
             return false;
         };
-        // The last frame is that of the code without rules, in which there may be any call.
+        // The last frame is that of the code without rules, in which there may be any call. It is
+        // not the caller of a function with a recovered frame pointer: that has a rule.
         (first..last).all(|caller| {
             let rule = self.rule(self.frames[caller - 1]);
             let called = match (rule, self.frames[caller]) {
@@ -390,7 +391,7 @@ impl Unwinder {
                 _ => Called::Possibly,
             };
             called == Called::Certainly || called == Called::Possibly && !recovered.contains(&caller)
-        }) && !recovered.contains(&last)
+        })
     }
 
     /// The frames found so far, as a trace.

@@ -430,13 +430,17 @@ fn what_a_signal_interrupted_is_exact() {
 
 #[test]
 fn a_trampoline_is_known_by_its_code() {
-    // In code without an entry, or with one that is not marked.
+    // In code without an entry, also after a function that ends with a call, or with an entry that
+    // is not marked.
+    let filler = usize::try_from(FUNCTION).unwrap() - CALL.len();
+    let calling = [&vec![0xcc; filler][..], CALL].concat();
     let all_of = |code: &[u8]| {
+        let no_entry = || Function { has_no_entry: true, code: code.to_vec(), ..plain() };
         let with_entry = Function { code: [&[0x90; 4], code].concat(), ..plain() };
-        [(0, Function { has_no_entry: true, code: code.to_vec(), ..plain() }), (4, with_entry)]
+        [(Vec::new(), 0, no_entry()), (calling.clone(), 0, no_entry()), (Vec::new(), 4, with_entry)]
     };
-    for (offset, restore) in arch::SIGRETURNS.into_iter().flat_map(all_of) {
-        let image = Image::of(&[plain(), restore, root()]);
+    for (code, offset, restore) in arch::SIGRETURNS.into_iter().flat_map(all_of) {
+        let image = Image::of(&[Function { code, ..plain() }, restore, root()]);
         let trampoline = image.code(1, offset);
         let mut frame = vec![0, trampoline];
         // More than either kernel's frame, with the interrupted instruction everywhere.
