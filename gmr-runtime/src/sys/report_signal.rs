@@ -25,8 +25,10 @@ use super::pending_signal;
 pub(crate) struct Arrivals {
     /// Changes with every event. The reporter sleeps while it does not.
     events: AtomicU32,
-    /// How many signals have arrived since they were last taken.
+    /// How many signals have arrived since they were last taken: from others, and from this process
+    /// itself.
     signals: AtomicU64,
+    own: AtomicU64,
     /// The senders of the first of them: process and user, if the kernel knows them. A signal that
     /// finds no space is only counted.
     senders: Channel<Option<(u32, u32)>>,
@@ -88,6 +90,7 @@ impl Arrivals {
         Self {
             events: AtomicU32::new(0),
             signals: AtomicU64::new(0),
+            own: AtomicU64::new(0),
             senders: Channel::new(),
             all: AtomicU64::new(0),
             begun: AtomicU64::new(0),
@@ -122,7 +125,7 @@ impl Arrivals {
 
     /// Whether signals have arrived since they were last taken.
     pub(crate) fn has_signals(&self) -> bool {
-        self.signals.load(Ordering::Acquire) > 0
+        self.signals.load(Ordering::Acquire) > 0 || self.own.load(Ordering::Acquire) > 0
     }
 
     /// A report for this many signals begins.
@@ -249,15 +252,10 @@ impl Arrivals {
         // Only as many as are counted: the sender of a signal that arrives meanwhile is for the
         // next call.
         others.count = self.signals.swap(0, Ordering::Acquire);
-        let this = std::process::id();
-        for sender in (0..others.count).map_while(|_| self.senders.recv()) {
-            match sender {
-                Some((pid, _)) if pid == this => {
-                    others.count -= 1;
-                    own = Signals { count: own.count + 1, sender };
-                }
-                _ => others.sender = sender,
-            }
+        own.count = self.own.swap(0, Ordering::Acquire);
+        for sender in (0..others.count + own.count).map_while(|_| self.senders.recv()) {
+            let of = if is_this_process(sender) { &mut own } else { &mut others };
+            of.sender = sender;
         }
         AllSignals { others, own }
     }
@@ -276,9 +274,15 @@ impl Arrivals {
     pub(crate) fn record_sender(&self, sender: Option<(u32, u32)>) {
         self.senders.send(sender);
         self.all.fetch_add(1, Ordering::Release);
-        self.signals.fetch_add(1, Ordering::Release);
+        // Not by the senders that are kept: only the first few find space.
+        let count = if is_this_process(sender) { &self.own } else { &self.signals };
+        count.fetch_add(1, Ordering::Release);
         self.announce();
     }
+}
+
+fn is_this_process(sender: Option<(u32, u32)>) -> bool {
+    sender.is_some_and(|(pid, _)| pid == std::process::id())
 }
 
 fn wake_all(word: &AtomicU32) {
