@@ -117,8 +117,11 @@ impl Build {
         for program in PROGRAMS {
             link(&built.join(program), &folder.join(program))?;
             let packed = format!("{program}.dwp");
-            if built.join(&packed).exists() {
+            // That of another build may still be there.
+            if self.settings.contains(&("SPLIT_DEBUGINFO", "packed")) {
                 link(&built.join(&packed), &folder.join(&packed))?;
+            } else {
+                let _ = fs::remove_file(folder.join(&packed));
             }
         }
         drop(lock);
