@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -17,9 +18,10 @@ use crate::tools::{self, Tool};
 const PAGE: &str = "docs/agreement.md";
 
 pub(crate) fn run(options: &[&str]) -> Result<(), String> {
-    let (write, named) = match options {
-        ["--write"] => (true, &[][..]),
-        _ => (false, options),
+    let (write, resume, named) = match options {
+        ["--write"] => (true, false, &[][..]),
+        ["--write", "--resume"] => (true, true, &[][..]),
+        _ => (false, false, options),
     };
     let builds: Vec<(&str, &str)> = [("debug", "`cargo build`")]
         .into_iter()
@@ -35,31 +37,43 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
         return Err(format!("not installed: {}", tools::list(&missing)));
     }
     let mut steps = Steps::default();
-    let mut rows = Vec::new();
     let mut failed = Vec::new();
-    for (name, description) in builds {
-        let file = root().join("target/agreement.json");
-        // A result of another build must not count as this one's.
-        let _ = fs::remove_file(&file);
-        let shown = file.display().to_string();
-        let test =
-            ["test", "--package", "gmr-tests", "--test", "it", "--", "--ignored", "--nocapture", "--exact"];
-        let test = [&test[..], &["agreement::of_a_named_build"]].concat();
-        let variables = [("GMR_TEST_BUILD", name), ("GMR_TEST_AGREEMENT", &shown)];
-        // The others are compared even if this one disagrees.
-        if let Err(problem) = steps.run(name, || cargo(&test, &variables)) {
+    let results = root().join("target/agreement");
+    fs::create_dir_all(&results).map_err(on("create", &results))?;
+    let file = |name: &str| results.join(format!("{name}.json"));
+    if !resume {
+        builds.iter().for_each(|(name, _)| drop(fs::remove_file(file(name))));
+    }
+    let row = |name: &str| fs::read(file(name)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let mut rows: Vec<_> = builds.iter().map(|(name, description)| (*description, row(name))).collect();
+    for (index, &(name, _)) in builds.iter().enumerate() {
+        if rows[index].1.is_some() {
+            steps.skip(name, "compared by the run that this one resumes".to_owned());
+        } else if let Err(problem) = steps.run(name, || compare(name, &file(name))) {
+            // The others are compared even if this one disagrees.
             failed.push(format!("{name}: {problem}"));
+            rows[index].1 = row(name);
+            let _ = fs::remove_file(file(name));
+        } else {
+            rows[index].1 = row(name);
         }
-        let row = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        rows.push((description, row));
+        if write {
+            // After each build: the run takes long, and may be interrupted.
+            let page = root().join(PAGE);
+            fs::write(&page, format!("{INTRODUCTION}\n{}", table(&rows))).map_err(on("write", &page))?;
+        }
     }
-    let table = table(&rows);
-    println!("\n{steps}\n\n{table}");
-    if write {
-        let page = root().join(PAGE);
-        fs::write(&page, format!("{INTRODUCTION}\n{table}")).map_err(on("write", &page))?;
-    }
+    println!("\n{steps}\n\n{}", table(&rows));
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
+}
+
+/// Compares a build's stacks, and has the test write what it finds to this file.
+fn compare(build: &str, file: &Path) -> Result<(), String> {
+    let shown = file.display().to_string();
+    let test =
+        ["test", "--package", "gmr-tests", "--test", "it", "--", "--ignored", "--nocapture", "--exact"];
+    let test = [&test[..], &["agreement::of_a_named_build"]].concat();
+    cargo(&test, &[("GMR_TEST_BUILD", build), ("GMR_TEST_AGREEMENT", &shown)])
 }
 
 const INTRODUCTION: &str = "\

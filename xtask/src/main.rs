@@ -51,6 +51,8 @@ const USAGE: &str = "usage: cargo xtask <task>
   agreement      Compare the stacks of programs that are built in many ways, or of
                  the named builds, with those of gdb.
       --write    Write docs/agreement.md; compares all.
+      --write --resume
+                 The same, without the builds that an interrupted run has compared.
   programs BUILD Build the programs that tests signal in another way; a test starts it.
   schema         Write docs/report.schema.json and docs/report.rng from the model.
   bench          Measure the cost of a report and of other tools on this machine.
