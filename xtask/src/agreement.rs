@@ -42,7 +42,9 @@ pub(crate) fn run(options: &[&str]) -> Result<(), String> {
     fs::create_dir_all(&results).map_err(on("create", &results))?;
     let file = |name: &str| results.join(format!("{name}.json"));
     if !resume {
-        builds.iter().for_each(|(name, _)| drop(fs::remove_file(file(name))));
+        for (name, _) in &builds {
+            let _ = fs::remove_file(file(name));
+        }
     }
     let row = |name: &str| fs::read(file(name)).ok().and_then(|text| serde_json::from_slice(&text).ok());
     let mut rows: Vec<_> = builds.iter().map(|(name, description)| (*description, row(name))).collect();
