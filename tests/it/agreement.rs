@@ -96,17 +96,24 @@ impl Agreement {
 fn compare(path: &Path) -> Agreement {
     let mut found = Agreement::default();
     let mut program = Program::start(path);
-    // Until all but those that compute are where they wait: then two reports in a row say the same.
     let mut current = program.report_when("names for all frames", Report::has_all_names);
+    let mut compared = None;
+    // Until all but those that compute have stood still around gdb's run. On a busy machine, they do
+    // so for a while before they are where they wait, too: at the barrier where they start.
     wait_until("the threads stand still", || {
         let report = program.report();
         let settled = still(&report, &current).len() >= STILL;
         current = report;
+        if !settled {
+            return false;
+        }
+        let Some(by_gdb) = gdb::backtraces(program.pid()) else { return true };
+        let after = program.report();
+        let settled = still(&current, &after).len() >= STILL;
+        compared = Some((by_gdb, after));
         settled
     });
-    let Some(by_gdb) = gdb::backtraces(program.pid()) else { return found };
-    let after =
-        program.report_when("the threads still stand there", |report| still(&current, report).len() >= STILL);
+    let Some((by_gdb, after)) = compared else { return found };
 
     for thread in still(&current, &after) {
         found.threads += 1;
