@@ -221,7 +221,7 @@
 //!
 //! # Cost
 //!
-//! Idle, gmr is three sleeping threads. A report of 100 threads takes about 6 ms; the first one
+//! Idle, gmr is three sleeping threads. A report of 100 threads takes about 4 ms; the first one
 //! also reads the debug information and takes longer. If sections hang, a report takes about ten
 //! seconds at most. A tracked task costs about 100 ns to start and end, and 22 ns for each poll.
 //! [`docs/benchmarks.md`](https://github.com/gmr-rs/gmr/blob/main/docs/benchmarks.md) has all

@@ -8,8 +8,8 @@
 //!   valid names; `suggest` finds what a misspelled one was meant to be.
 //! - `item` parses the function's head and keeps its body as raw tokens.
 //! - `main_attr`, `section_attr` and `task_attr` validate and expand. `runtime` detects whether an
-//!   async runtime runs `main`. `marks` remembers which functions were expanded before, for entries
-//!   that the linker loses.
+//!   async runtime runs `main`. `marks` remembers which functions were expanded before, so that a
+//!   report can name entries that the linker has dropped.
 //! - `errors` collects all mistakes, each with its span. `fallback` emits them with the user's
 //!   item.
 //!

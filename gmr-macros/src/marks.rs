@@ -1,22 +1,22 @@
-//! Which functions of the crate have had an attribute before: each registry entry names some of
-//! them, so that a report can tell that an entry was lost when the program was linked.
+//! Remembers which functions of the crate have been expanded so far. Each registry entry names some
+//! of them, so that a report can tell that the linker has dropped an entry.
 //!
-//! The compiler expands the attributes of a crate in one process, in the order of the source. A tool
-//! that keeps the process, such as rust-analyzer, expands other crates in it, too: they are kept
-//! apart by their names.
+//! The compiler expands the attributes of a crate in one process, in source order. A tool that
+//! keeps its process running, such as rust-analyzer, expands several crates in it: they are told
+//! apart by their directories and names.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use proc_macro2::Span;
 
-/// How many an entry names. The object file of a module is lost as a whole; a loss is noticed if an
-/// entry is left among the next ones of the crate.
+/// How many functions an entry names. The linker drops the object file of a module as a whole, and
+/// the loss is noticed if one of the crate's next entries is still there.
 const NAMED: usize = 32;
 
 static EXPANDED: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
 
-/// The name of a function with its place, and those of the functions before it in its crate.
+/// A function's name with its place, and those of the functions before it in its crate.
 pub(crate) fn of(function: &str, span: Span) -> (String, Vec<String>) {
     let variable = |name| std::env::var(name).unwrap_or_default();
     let krate = format!("{} {}", variable("CARGO_MANIFEST_DIR"), variable("CARGO_CRATE_NAME"));
@@ -33,7 +33,7 @@ pub(crate) fn of(function: &str, span: Span) -> (String, Vec<String>) {
 }
 
 fn mark(function: &str, span: Span) -> String {
-    // Outside of the compiler, a span has no place.
+    // Only the compiler knows the place of a span.
     if !proc_macro::is_available() {
         return function.to_owned();
     }

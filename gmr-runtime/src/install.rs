@@ -34,7 +34,8 @@ struct Installed {
     /// that thread.
     pid: u32,
     outbox: Arc<Outbox>,
-    /// The outbox that the guard has. In a forked child, gmr may have been started again since.
+    /// The outbox that the guard holds. In a forked child, gmr may have been started again since,
+    /// with another one.
     guards: Arc<Outbox>,
     settings: Arc<Settings>,
 }
@@ -313,18 +314,18 @@ impl Settings {
 /// Starts gmr again in a forked child, as it was installed in the parent.
 ///
 /// `fork` copies only the thread that calls it. So a child that does not become another program
-/// handles the report signal as its parent does, but has no thread that makes reports. Call this in
-/// such a child, as a daemon is, when it has done what has to be done with a single thread. gmr
-/// does not start threads there itself: a child that is about to enter another namespace, or to
-/// give up privileges, would be harmed by them.
+/// handles the report signal as its parent does, but has no thread that makes reports. Call this
+/// function in such a child, for example in a daemon, as soon as the child may have more than one
+/// thread. gmr does not start threads there on its own: a second thread would get in the way of a
+/// child that is about to enter another namespace or to give up privileges.
 ///
-/// It does nothing in a process in which gmr is running, or was never installed.
+/// The call does nothing in a process in which gmr is running or was never installed.
 ///
 /// ```
 /// # fn daemonize() {}
 /// # fn main() -> Result<(), gmr_runtime::Error> {
 /// # gmr_runtime::Builder::new().install()?.keep();
-/// daemonize(); // forks, and goes on in the child
+/// daemonize(); // forks, and continues in the child
 /// gmr_runtime::after_fork()?;
 /// # Ok(())
 /// # }
@@ -348,7 +349,8 @@ pub fn after_fork() -> Result<(), Error> {
     Ok(())
 }
 
-/// The lock. In a child, another thread of the parent may have held it, and nobody unlocks it.
+/// The lock. In a child, it may have been held by another thread of the parent at the fork, and
+/// would never be unlocked. `None` if it stays locked.
 fn lock_in_child() -> Option<MutexGuard<'static, Option<Installed>>> {
     const ATTEMPTS: usize = 1000;
     (0..ATTEMPTS).find_map(|_| INSTALLED.try_lock().inspect_err(|_| std::thread::yield_now()).ok())
@@ -374,8 +376,8 @@ fn signal(programs: &str) -> Result<Signal, Error> {
     }
 }
 
-/// Has the signal handled; or else the program's, if the operator has chosen another one: the C
-/// library keeps some for itself.
+/// Has the signal handled. If that fails and the operator has chosen the signal, has the program's
+/// handled instead: the C library reserves some signals for itself.
 fn open(wanted: Signal, programs: &str) -> Result<(Signal, Outbox, Inbox), Error> {
     let error = match handle(&wanted) {
         Ok((outbox, inbox)) => return Ok((wanted, outbox, inbox)),

@@ -1,8 +1,8 @@
 //! Making reports: the plan of what they consist of, and the one thread that makes them.
 //!
 //! The reporter takes no lock that application code can hold. Generators run on other threads,
-//! under deadlines. Each piece of a report is handed over as soon as it is known, so that later
-//! pieces can't delay it.
+//! under deadlines, unless no thread can be started. Each piece of a report is handed over as soon
+//! as it is known, so that later pieces can't delay it.
 
 mod output;
 mod serve;
@@ -51,7 +51,7 @@ impl Plan {
         Self { parts }
     }
 
-    /// Forgets runs that are in progress: in a forked child, they are the parent's.
+    /// Forgets runs that are in progress. In a forked child, these are runs of the parent.
     pub(crate) fn forget_runs(&self) {
         self.generators().iter().for_each(|generator| generator.forget_run());
     }

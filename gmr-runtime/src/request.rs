@@ -119,8 +119,8 @@ fn pending() -> MutexGuard<'static, Pending> {
     PENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Leaves the request to the thread that is answering others, or to a new one. Where no thread can be
-/// started, this one answers it.
+/// Leaves the request to the thread that is answering others, or to a new one. If no thread can be
+/// started, the calling thread answers it.
 ///
 /// # Errors
 /// Too little memory is left to start a thread.
@@ -147,7 +147,7 @@ fn send_without_reporter(request: Request) -> io::Result<()> {
     })
 }
 
-/// The mask leaves the capture signal open, so that has to be known.
+/// Prepares first: the mask must leave the capture signal open, so that signal has to be chosen.
 fn prepare_thread() {
     let _ = capture::prepare(None);
     capture::shield_thread(None);

@@ -10,7 +10,7 @@ pub(crate) fn duration(ms: u64) -> String {
     if ms < 1_000 {
         return format!("{ms} ms");
     }
-    // Rounded, without an overflow.
+    // Rounds without overflow.
     let tenths = ms / 100 + u64::from(ms % 100 >= 50);
     format!("{}.{} s", tenths / 10, tenths % 10)
 }

@@ -1,5 +1,5 @@
-//! Reports that are made at once: by several threads of a program without gmr installed, and by
-//! several copies of gmr in one process.
+//! Reports that are made at the same time: by several threads of a program that has not installed
+//! gmr, and by several copies of gmr in one process.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::program::{Program, program};
 use crate::report::text;
 
-/// A library with a copy of gmr of its own, which cargo has built next to the tests.
+/// A library with its own copy of gmr. cargo builds it next to the tests.
 fn plugin() -> PathBuf {
     let tests = std::env::current_exe().expect("it has a path");
     tests.with_file_name("libgmr_test_plugin.so")
@@ -29,7 +29,7 @@ fn threads_that_capture_at_once_get_whole_reports_without_an_installation() {
     assert!(program.end().0.success());
 }
 
-/// Reports are longer than what a pipe holds: without an order, they would be mixed.
+/// Reports are longer than a pipe's capacity: without an order, they would be interleaved.
 #[test]
 fn two_copies_answer_a_signal_one_after_the_other() {
     let mut program = start(&[plugin().to_str().expect("UTF-8")]);
@@ -82,7 +82,7 @@ fn a_child_does_not_wait_for_a_report_of_its_parent() {
     assert!(program.end().0.success());
 }
 
-/// The names in a directory; in that of shared memory, those of gmr's.
+/// The names in a directory; in that for shared memory, only those with "gmr".
 fn names_in(directory: &Path) -> Vec<OsString> {
     let entries = std::fs::read_dir(directory).expect("it is there").flatten();
     let mut names: Vec<OsString> = entries.map(|entry| entry.file_name()).collect();
@@ -108,7 +108,7 @@ fn a_program_that_is_killed_leaves_nothing_behind() {
             program.signal(Signal::USR2);
             program.ask("wait for the section");
         },
-        // While the report is written, of which the pipe holds a part.
+        // While the report is being written: the pipe holds a part of it.
         |program| {
             program.signal(Signal::USR2);
             program.wait_for_errors();

@@ -1,5 +1,4 @@
-//! Threads on which there is little space for a signal handler, and threads with memory that nobody
-//! provides.
+//! Threads with little space for a signal handler, and threads with memory that nothing provides.
 
 use std::process::Command;
 
@@ -62,7 +61,7 @@ fn stacks_with_large_arrays_are_whole() {
     assert!(program.end().0.success());
 }
 
-/// How many threads of gmr's wait for memory.
+/// How many of gmr's threads wait for memory.
 fn waiting_for_memory(pid: u32) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
@@ -99,7 +98,7 @@ fn memory_that_nobody_provides_costs_a_thread_its_stack_and_nothing_else() {
             assert!((3..20).contains(&of(name).count("edge::unserved::descend")), "{}", of(name));
         }
         assert!(of("whole").count("edge::unserved::descend") > 20, "{}", of("whole"));
-        // Its stack is there, and the list of what it waits for is not.
+        // Its stack is in memory, but the list of what it waits for is not.
         let polls = report.thread("polls");
         assert!(polls.stack().is_whole() && polls.waiting()["call"] == "poll", "{report}");
         assert!(list(&polls.waiting()["descriptors"]).is_empty(), "{}", polls.waiting());

@@ -1,5 +1,5 @@
-//! A process without a free descriptor, or without another thread, gets a complete report, and all
-//! its files stay open.
+//! A process that has no free descriptor, or that may start no more threads, gets a complete
+//! report, and all its files stay open.
 
 use std::process::Command;
 
@@ -52,7 +52,7 @@ fn a_process_that_can_start_no_thread_gets_a_whole_report() {
     assert!(program.end().0.success());
 }
 
-/// Nothing can end a function that runs on the reporter's thread.
+/// Nothing can interrupt a function that runs on the reporter's thread.
 #[test]
 fn without_threads_what_is_known_is_written_before_a_section_that_hangs() {
     let mut program = without_threads(&["stuck"], "text");

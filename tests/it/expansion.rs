@@ -1,5 +1,5 @@
 //! Checks the registry entries that the attributes generate in the neighbouring crates, and that
-//! each program of what they accept is run.
+//! each program in `pass`, which has what they accept, is run.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -1,5 +1,5 @@
-//! Children that did not become other programs: forked ones, and one for which the main thread
-//! waits.
+//! Children that did not become other programs: forked children, and one that the main thread waits
+//! for.
 
 use std::process::Command;
 use std::time::Duration;
@@ -56,7 +56,7 @@ fn a_daemon_answers_once_it_has_started_gmr_again() {
         assert_eq!((report.failed(), &report.package()["product"]), (0, &json!("daemon")), "{report}");
         assert_eq!(report.data("Of the daemon", "fields"), &json!(7));
     }
-    // Dropping the guard ends it. Nobody else has written anything.
+    // Dropping the guard ends it. No other process has written anything.
     let (_, rest) = program.end();
     assert_eq!(rest, "");
 }
@@ -92,7 +92,7 @@ fn a_main_thread_that_waits_for_a_child_of_vfork_costs_no_report() {
     assert_eq!((status.success(), rest.as_str()), (true, ""));
 }
 
-/// How often each of gmr's threads has gone to sleep, if all of them sleep.
+/// How often each of gmr's threads has gone to sleep. `None` unless all of them are asleep.
 fn sleeps(program: &Program) -> Option<Vec<(String, String)>> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", program.pid())).expect("it lives").flatten();
     let statuses = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());

@@ -70,7 +70,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("context", &["frames::wait_here"]),
 ];
 
-/// Those that are cut: the function of the last frame, if it has one, and the reason.
+/// Threads whose stacks are cut: the function of the last frame, if it has one, and the reason.
 #[cfg(target_arch = "x86_64")]
 const CUT: &[(&str, Option<&str>, &str)] = &[
     ("without-rules", Some("without_rules"), "no unwind information"),
@@ -193,7 +193,7 @@ fn gdb_finds_the_same_frames() {
     let mut program = Program::start(program!("frames"));
     let report = settled(&mut program);
     let Some(by_gdb) = gdb::backtraces(program.pid()) else { return };
-    // gdb knows the code of the C library's restorer only.
+    // gdb recognizes only the C library's code that a signal handler returns to.
     let is_compared = |name: &str| !is_cut(name) && name != "own-restorer";
     for (name, expected) in EXPECTED.iter().filter(|(name, _)| is_compared(name)) {
         let frames = &by_gdb[&report.thread(name).tid()];

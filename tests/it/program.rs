@@ -28,8 +28,8 @@ pub(crate) use program;
 /// less than 20 s by its own deadlines; the rest is for machines that do other work.
 pub(crate) const LIMIT: Duration = Duration::from_mins(3);
 
-/// How often to repeat something. `GMR_TEST_SCALE`, in percent, makes it fewer times where a report
-/// takes seconds, in an emulated machine.
+/// How often to repeat something. `GMR_TEST_SCALE`, in percent, reduces this where a report takes
+/// seconds, such as in an emulated machine.
 pub(crate) fn scaled(times: usize) -> usize {
     let scale = std::env::var("GMR_TEST_SCALE").ok();
     let percent: usize = scale.map_or(100, |percent| percent.parse().expect("a number of percent"));
@@ -158,7 +158,7 @@ impl Program {
         Report::parse(&self.next_error_line())
     }
 
-    /// Reads the beginning of what it writes next to its standard error.
+    /// Waits until it writes more to its standard error, and reads the beginning of that.
     pub(crate) fn wait_for_errors(&mut self) {
         self.errors.read(Instant::now() + LIMIT);
     }
@@ -192,7 +192,8 @@ impl Drop for Program {
     }
 }
 
-/// Whether a report of this process is being written to standard error: by a thread of its own.
+/// Whether a report of this process is being written to standard error, which a separate thread
+/// does.
 pub(crate) fn is_writing(pid: u32) -> bool {
     std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten().any(|task| {
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The report signal in the hands of others: an operator who chooses one that cannot be handled, a
-//! section that sends it, and code that takes it away after gmr was installed.
+//! What others do with the report signal: an operator chooses one that cannot be handled, a section
+//! sends it, and code replaces its handler after gmr was installed.
 
 use std::process::Command;
 
@@ -20,7 +20,7 @@ fn package_notes(report: &Report) -> Vec<&str> {
     list(&report.package()["notes"]).iter().map(text).collect()
 }
 
-/// The C library keeps signal 32 for itself.
+/// The C library reserves signal 32 for itself.
 #[test]
 fn a_signal_that_cannot_be_handled_is_replaced_by_the_programs() {
     let mut command = Command::new(program!("signals"));

@@ -90,10 +90,13 @@ const START: &str = "{\"schema_version\"";
 /// The capacity of a pipe, by Linux's default.
 const PIPE: usize = 64 << 10;
 
-/// How soon a captured report comes while another one is not read. This is longer than one takes on a machine that does other work, and shorter than what a report waits for its reader.
+/// How soon a captured report is made while another one is not read. This is longer than a report
+/// takes on a machine that does other work, and shorter than the time that a report waits for its
+/// reader.
 const SOON: Duration = Duration::from_secs(4);
 
-/// Starts a program whose standard error nobody reads, or slowly. Its first argument says what it is.
+/// Starts a program whose standard error is not read, or is read slowly. The first argument says
+/// what standard error is.
 const NOT_READ: &str = r#"
 import fcntl, os, pty, socket, subprocess, sys, tempfile, threading, time
 kind, program = sys.argv[1], sys.argv[2:]
@@ -149,7 +152,7 @@ fn signal_and_capture_soon(program: &mut Program, kind: &str) -> u32 {
 #[test]
 fn whatever_standard_error_is_captures_do_not_wait_and_the_deadline_holds() {
     let kinds = ["pipe", "named pipe", "socket", "terminal", "terminal that is stopped", "full device"];
-    // All at once: each is given up after seconds.
+    // All at the same time: each report is given up only after seconds.
     let mut programs: Vec<_> = kinds.iter().map(|kind| (kind, Program::start_with(not_read(kind)))).collect();
     let pids: Vec<_> =
         programs.iter_mut().map(|(kind, program)| signal_and_capture_soon(program, kind)).collect();
@@ -189,7 +192,7 @@ fn a_slow_reader_holds_up_no_capture() {
     assert!(program.end().0.success(), "what is not written does not keep the program from its end");
 }
 
-/// The twin without a fault.
+/// The same program with a reader that works.
 #[test]
 fn a_reader_that_reads_gets_all_of_a_long_report() {
     let mut command = Command::new(program!("standard_error"));

@@ -1,9 +1,10 @@
-//! A program in which several threads and several copies of gmr make reports at once. Its
+//! A program in which several threads and several copies of gmr make reports at the same time. Its
 //! arguments:
 //!
 //! - `uninstalled`: gmr is not installed;
-//! - the path of a library that has a copy of gmr of its own, which is installed too;
-//! - `in-use`: after the path: something else is mapped where the copies make their claims.
+//! - `alone`: the program's is the only copy of gmr;
+//! - the path of a library that has its own copy of gmr, which is installed too;
+//! - `in-use`, after one of these: something else is mapped where the copies make their claims.
 
 #![allow(unsafe_code)]
 
@@ -17,11 +18,11 @@ use std::time::{Duration, Instant};
 #[path = "../plugin/src/failures.rs"]
 mod failures;
 
-/// The section waits for this, if it is set.
+/// If it is set, the section waits for a message from it.
 static GATE: Mutex<Option<Receiver<()>>> = Mutex::new(None);
 static INSIDE: AtomicBool = AtomicBool::new(false);
 
-/// More than a pipe holds: a report is written in pieces.
+/// More text than a pipe holds, so that a report is written in pieces.
 fn section() -> String {
     if let Some(gate) = GATE.lock().ok().and_then(|mut gate| gate.take()) {
         INSIDE.store(true, Ordering::Release);
@@ -61,11 +62,11 @@ fn use_the_place() {
     assert_eq!(base.addr(), start);
 }
 
-/// Calls each function a few times, all of them at once. Returns the sum of the results.
+/// Calls each function a few times, all functions at the same time. Returns the sum of the results.
 fn at_once(functions: &[&(dyn Fn() -> usize + Sync)]) -> usize {
     let (sum, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
-        // One that runs has to be signalled.
+        // A thread that runs, and so has to be signalled.
         scope.spawn(|| {
             while !ended.load(Ordering::Relaxed) {
                 std::hint::spin_loop();
@@ -87,7 +88,8 @@ fn at_once(functions: &[&(dyn Fn() -> usize + Sync)]) -> usize {
     sum.into_inner()
 }
 
-/// Captures a report in a forked child. Returns whether it is whole and did not take long.
+/// Captures a report in a forked child. Returns whether the report is complete and did not take
+/// long.
 fn fork() -> bool {
     let since = Instant::now();
     // SAFETY: the child calls what may allocate. The C library makes its allocator usable in a

@@ -1,7 +1,7 @@
 //! A program with a thread on which there is little space for a signal handler: `stack` has an
 //! alternate stack and is near the end of its own, and `alternate` has the smallest alternate stack
-//! that the kernel takes. `large` has two threads with large arrays on their stacks, and `unserved`
-//! is about [memory that does not come](unserved).
+//! that the kernel accepts. `large` has two threads with large arrays on their stacks, and
+//! `unserved` has threads with [memory that does not arrive](unserved).
 
 #![allow(unsafe_code)]
 
@@ -92,7 +92,7 @@ fn start_with_smallest() -> &'static [u8] {
     below
 }
 
-/// How many functions are called, each with an array of this size.
+/// How many more calls each thread makes, and the size of the array in each of their frames.
 const CALLS: usize = 8;
 const ARRAY: usize = 3 << 20;
 

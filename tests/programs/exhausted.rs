@@ -1,5 +1,5 @@
-//! A program that has used up its descriptors or may start no more threads. The first argument says
-//! which, and a second one (`stuck`) that its section never returns.
+//! A program that has used up its descriptors, or may start no more threads. The first argument
+//! says which. With a second one (`stuck`), its section never returns.
 
 #![allow(unsafe_code)]
 
@@ -27,7 +27,7 @@ fn leak_descriptors() -> Vec<File> {
 }
 
 /// Has the kernel refuse new threads, as it does at the limit of a user or a cgroup. Such limits do
-/// not hold for root, so this is a filter.
+/// not apply to root, so this uses a seccomp filter.
 fn refuse_threads() {
     let instruction = |code: u32, jump_if_equal: u8, k: u32| libc::sock_filter {
         code: u16::try_from(code).expect("a code has 16 bits"),

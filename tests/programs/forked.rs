@@ -29,7 +29,8 @@ fn main() {
     }
 }
 
-/// Forks. Returns in the child; the parent ends as the child does, or at once.
+/// Forks, and returns in the child. The parent exits: with `wait`, after the child and with its
+/// status, and otherwise at once.
 fn fork(wait: bool) {
     // SAFETY: the child calls what may allocate: no other thread of this program holds the
     // allocator's locks, and gmr's sleeps.
@@ -96,7 +97,7 @@ fn about(report: &gmr::Report) -> Value {
 static CHILD: AtomicI32 = AtomicI32::new(0);
 static RETURNED: AtomicU32 = AtomicU32::new(0);
 
-/// The child, which shares the parent's memory: until it is killed.
+/// The child, which shares the parent's memory. It sleeps until it is killed.
 extern "C" fn sleep(_: *mut libc::c_void) -> i32 {
     loop {
         // SAFETY: it only waits.
@@ -137,8 +138,8 @@ fn wait_for_a_child() {
     conversation.join().expect("it does not panic");
 }
 
-/// Answers with the state of the task in a report of the child: inside the poll in which it was
-/// forked, and inside the next one.
+/// Answers with the state of the task in two reports of the child: one made inside the poll in
+/// which it was forked, and one made inside the next poll.
 fn fork_inside_a_poll() {
     let mut states = Vec::new();
     let mut polls = 0;
@@ -163,7 +164,8 @@ fn fork_inside_a_poll() {
     gmr_tests::converse(|_| json!({"pid": std::process::id(), "states": states}).to_string());
 }
 
-/// From a report without installation, for which tasks are not polled while they are being polled.
+/// The state in a report that is made without an installation. A task that is being polled is not
+/// polled for the report.
 fn state_of_the_task() -> Value {
     let report = serde_json::to_value(gmr::Report::capture()).expect("a report is JSON");
     let sections = report["sections"].as_array().expect("a list");

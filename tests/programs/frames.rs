@@ -41,7 +41,7 @@ std::arch::global_asm!(
     "add rsp, 16",
     "ret",
     ".size without_rules, .-without_rules",
-    // Has rules, and is called by nothing.
+    // Has rules, but nothing calls it.
     ".globl never_returned_to",
     ".type never_returned_to,@function",
     ".cfi_startproc",
@@ -92,8 +92,8 @@ std::arch::global_asm!(
     "ret",
     ".cfi_endproc",
     ".size calls_wait, .-calls_wait",
-    // Its return address is the second argument while it calls the function, as on a stack that
-    // was overwritten.
+    // While it calls the function, its return address is replaced by the second argument, as on a
+    // stack that was overwritten.
     ".globl overwritten",
     ".type overwritten,@function",
     "overwritten:",

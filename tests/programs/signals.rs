@@ -1,5 +1,5 @@
-//! A program that sends the report signal to itself from a section (`signals-itself`), or that gives
-//! the signal to somebody else after gmr was installed, when it is asked to.
+//! A program that sends the report signal to itself from a section (`signals-itself`), or that
+//! replaces the handler of the signal after gmr was installed, when a question asks for that.
 
 #![allow(unsafe_code)]
 

@@ -1,5 +1,5 @@
 //! A program that changes what its standard error is: it redirects it to a log, or closes it, so
-//! that its next file gets the number. Or it leaves it as it is (`as-it-is`). The first argument says
+//! that its next file gets the number. With `as-it-is`, it changes nothing. The first argument says
 //! which. Its report is longer than a pipe's capacity.
 
 #![allow(unsafe_code)]

@@ -1,6 +1,7 @@
-//! Threads with a page of memory that a userfaultfd has to provide, and does not until the test says
-//! so: of the stack at the stack pointer, of the stack further up (of a thread that waits, and of
-//! one that runs), and of the list that a `poll` waits for. One more thread has all of its memory.
+//! Threads with a page of memory that a userfaultfd has to provide, and does not until the test
+//! says so. The page is part of the stack at the stack pointer, of the stack further up (of a
+//! thread that waits, and of one that runs), or of the list that a `poll` waits for. One more
+//! thread has all of its memory.
 
 use std::ffi::{c_int, c_void};
 use std::hint::{black_box, spin_loop};
@@ -10,14 +11,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The size of a thread's stack.
 const STACK: usize = 256 << 10;
-/// How many functions deep the threads are, each with an array of 1 KiB.
+/// How many functions deep the threads are. Each function has an array of 1 KiB.
 const DEPTH: usize = 24;
 
 static PIPE: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
-/// How far the thread has got that runs.
+/// How far the thread that runs has got.
 static PROGRESS: AtomicU64 = AtomicU64::new(0);
-/// Where the thread that started last is: its id, and the end of its stack for the one that runs.
+/// The id of the thread that was started last.
 static TID: AtomicU32 = AtomicU32::new(0);
+/// An address in the innermost frame of the thread that runs.
 static RUNNING_AT: AtomicUsize = AtomicUsize::new(0);
 /// The list of the `poll`.
 static LIST: AtomicUsize = AtomicUsize::new(0);
@@ -58,7 +60,7 @@ fn poll_list() {
     black_box(unsafe { libc::ppoll(list, 1, std::ptr::null(), std::ptr::null()) });
 }
 
-/// What the threads do at the end of their stacks.
+/// What the threads do once they have descended.
 extern "C" fn wait_deep(name: *mut c_void) -> *mut c_void {
     begin(name, wait_in_pipe)
 }
@@ -78,14 +80,14 @@ fn begin(name: *mut c_void, then: fn()) -> *mut c_void {
     null_mut()
 }
 
-/// Memory that the kernel takes from the userfaultfd where it is not there.
+/// Memory whose missing pages a userfaultfd has to provide.
 struct Memory {
     start: usize,
     length: usize,
 }
 
 impl Memory {
-    /// New memory, all of which is there.
+    /// New memory, all pages of which are present.
     fn new(length: usize) -> Self {
         let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
         // SAFETY: a new mapping, which is written to before anything else uses it.

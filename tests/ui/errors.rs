@@ -1,10 +1,10 @@
-//! Checks the attributes' errors: one mistake in each file under `fail`. What they accept is in
-//! `tests/pass`, a program in each file, which must succeed.
+//! Checks the attributes' errors: there is one mistake in each file under `fail`. What the
+//! attributes accept is in `tests/pass`: each file is a program that must succeed.
 //!
 //! `TRYBUILD=overwrite` updates `fail/*.stderr`. Read the difference: users will.
 //!
-//! This package depends on gmr without any feature, and on nothing else that is compiled for it:
-//! trybuild checks all dependencies once more, in a directory of its own.
+//! This package depends on gmr without any feature, and on nothing else that has to be compiled for
+//! it: trybuild checks all dependencies once more, in a separate directory.
 
 use std::fs;
 

@@ -26,8 +26,8 @@ pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()
     if status.success() { Ok(()) } else { Err(format!("`{shown}` failed")) }
 }
 
-/// The variable that makes cargo compile the packages of this workspace, and no others, with these
-/// arguments of the compiler, and fail on warnings. `RUSTFLAGS` would compile all dependencies once
+/// The variable that makes cargo pass these arguments to the compiler, and fail on warnings, for
+/// the packages of this workspace and no others. `RUSTFLAGS` would compile all dependencies once
 /// more.
 pub(crate) fn with_arguments(arguments: &[&str]) -> Result<(&'static str, String), String> {
     let name = arguments.join("").replace(|character: char| !character.is_ascii_alphanumeric(), "-");

@@ -57,7 +57,7 @@ fn all(steps: &mut Steps) -> Result<(), String> {
     steps.run("machine", machine::set_up)?;
     let built = steps.run("build", || {
         let mut built = build(&["--package", "gmr-runtime", "--lib"])?;
-        // A report of the programs takes a fifth of the instructions so.
+        // Optimized in this way, a report takes a fifth of the instructions.
         let optimized = ["--config", "profile.dev.package.gmr-runtime.opt-level=1"];
         built.extend(build(&[&["--package", "gmr-tests", "--test", "it"], &optimized[..]].concat())?);
         Ok(built)
@@ -142,8 +142,8 @@ fn script(built: &[Built]) -> String {
          cd /tmp\n\
          failed=0\n",
     );
-    // Most of the tests with random input are the same on every processor. A report of 200 threads
-    // takes two seconds.
+    // Most of the tests with random input are the same on every processor. In the machine, a report
+    // of 200 threads takes two seconds.
     script.push_str("export PROPTEST_CASES=8 GMR_TEST_SCALE=10\n");
     for test in built.iter().filter(|built| built.is_test) {
         let _ = writeln!(script, "'{}' {skip} || failed=$((failed + 1))", test.path.display());

@@ -117,7 +117,7 @@ impl Build {
         for program in PROGRAMS {
             link(&built.join(program), &folder.join(program))?;
             let packed = format!("{program}.dwp");
-            // That of another build may still be there.
+            // The folder may still have the packed file of another build.
             if self.settings.contains(&("SPLIT_DEBUGINFO", "packed")) {
                 link(&built.join(&packed), &folder.join(&packed))?;
             } else {

@@ -37,12 +37,13 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         let metadata = metadata::load()?;
         msrv::check(&metadata).map(|()| metadata)
     })?;
-    // One compiler at a time, most of it: it runs beside the next steps, which leave it a processor.
+    // Most of this step runs one compiler at a time, so it runs beside the next steps, which leave
+    // it a processor.
     let each_feature = (!missing.contains(&Tool::Hack)).then(|| {
         let metadata = metadata.clone();
         thread::spawn(move || features(&metadata))
     });
-    // With all features; that of each feature has fewer. The workspace has the benchmark as well,
+    // With all features; the step "each feature" has fewer. The workspace includes the benchmark,
     // which no other step compiles.
     steps.run("lints", || clippy(&["--workspace", "--all-features", "--all-targets"]))?;
     steps.run("other platforms", || {
@@ -105,7 +106,7 @@ fn with(
     steps.run(name, step)
 }
 
-/// Waits for a step that runs beside others. The time of this step is that of the wait.
+/// Waits for a step that runs beside others. The table of times shows how long the wait took.
 fn joined<T>(step: JoinHandle<Result<T, String>>) -> Result<T, String> {
     step.join().unwrap_or_else(|_| Err("a step that ran beside others panicked".to_owned()))
 }
@@ -118,7 +119,8 @@ fn clippy(arguments: &[&str]) -> Result<(), String> {
 /// them together have a step of their own. So each two of them occur in each combination: neither,
 /// one of them, both.
 ///
-/// In a target directory of its own: cargo would wait for the step that uses the other.
+/// This step uses a separate target directory. Otherwise, cargo would wait for the steps that run
+/// beside it.
 fn features(metadata: &Value) -> Result<(), String> {
     // gmr passes each feature on under the same name, so that its sets are those of gmr-runtime.
     let features = |package| {

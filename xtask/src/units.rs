@@ -1,7 +1,7 @@
 //! The unit tests of gmr-runtime on other targets: for musl on this machine's kernel, and for
-//! aarch64 in qemu's user mode, which passes system calls on and lacks a few things that a kernel
-//! has. What is not run is listed here, with the reason. `cargo xtask test-aarch64` runs all tests
-//! on a kernel.
+//! aarch64 in qemu's user mode, which passes system calls on to the kernel and lacks a few of its
+//! features. What is not run is listed here, with the reason. `cargo xtask test-aarch64` runs all
+//! tests on a kernel for aarch64.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,8 +13,9 @@ use crate::targets::Target;
 
 const SAME_EVERYWHERE: &str = "the same on every target";
 
-/// Tests that neither the processor nor the C library makes a difference to, by a part of their
-/// paths. Those that need crates of their own are not compiled either: `gmr_units` leaves them out.
+/// Tests to which neither the processor nor the C library makes a difference, by a part of their
+/// paths. Those that need dependencies of their own are not compiled either: `gmr_units` leaves
+/// them out.
 const ON_HOST_ONLY: [(&str, &str); 7] = [
     ("damaged_", SAME_EVERYWHERE),
     ("findings::", SAME_EVERYWHERE),
@@ -25,15 +26,15 @@ const ON_HOST_ONLY: [(&str, &str); 7] = [
     ("views::", SAME_EVERYWHERE),
 ];
 
-/// The modules that the processor makes a difference to. Only their tests run in qemu.
+/// The modules to which the processor makes a difference. Only their tests run in qemu.
 const OF_PROCESSOR: [&str; 4] = ["capture::", "emergency::", "sys::", "threads::linux::syscall_names::"];
 
 const OTHER_MAP: &str = "the kernel's map of qemu shows no code of the program as executable";
 const OTHER_PROGRAM: &str = "below a descriptor of /proc, the program is qemu";
 const OTHER_REGISTERS: &str = "in the kernel's files, threads have the registers of qemu";
 
-/// The tests that qemu's user mode fails. It replaces files of `/proc` by its own only where they
-/// are opened by their whole paths, and gmr opens them below a descriptor of `/proc`.
+/// The tests that fail in qemu's user mode. It replaces files of `/proc` by its own only if they
+/// are opened by their full paths, and gmr opens them below a descriptor of `/proc`.
 const NOT_IN_QEMU: [(&str, &str); 9] = [
     ("capture::linux::session::tests::stacks_read_at_rest_are_those", OTHER_REGISTERS),
     ("capture::linux::unwind::tests::what_is_no_code_is_no_frame", OTHER_MAP),
@@ -46,13 +47,14 @@ const NOT_IN_QEMU: [(&str, &str); 9] = [
     ("sys::procfs::tests::files_below_a_directory_are_read", OTHER_PROGRAM),
 ];
 
-/// What debug builds optimize, for reading debug information. These tests read none.
+/// Dependencies that debug builds optimize because they read debug information. These tests read
+/// none.
 const OPTIMIZED: [&str; 6] = ["gimli", "memchr", "miniz_oxide", "object", "rustc-demangle", "ruzstd"];
 
 pub(crate) fn test(target: Target) -> Result<(), String> {
     let (name, wrapper) = with_arguments(&["--cfg", "gmr_units"])?;
     match target {
-        // Compiled as the programs for musl, which have most of the dependencies compiled already.
+        // Compiled like the programs for musl, whose build has compiled most of the dependencies.
         Target::Musl => run_tests(target, &[], &[], &[], &[(name, &wrapper)]),
         Target::Aarch64 => {
             let settings = OPTIMIZED.map(|package| format!("profile.dev.package.{package}.opt-level=0"));
@@ -91,8 +93,9 @@ fn run_tests(
     target.cargo(&arguments, variables)
 }
 
-/// Compiles a library with the system call by which gmr copies memory, which qemu lacks, and
-/// returns its path. The program's memory is where it is in qemu's process.
+/// Compiles a library that replaces the system call with which gmr copies memory, which qemu lacks,
+/// and returns its path. It can, because the program's memory has the same addresses in qemu's
+/// process.
 fn add_system_call() -> Result<PathBuf, String> {
     const SOURCE: &str = "\
 #define _GNU_SOURCE

@@ -73,8 +73,8 @@ impl OwnStack<'_> {
     }
 }
 
-/// Never made, as [`OwnStack`]. The field is private, so that the compiler does not warn of the
-/// code elsewhere that would use a copy.
+/// Never constructed, like [`OwnStack`]. The field is private, so that the compiler does not warn
+/// about code elsewhere that would use a copy.
 pub(crate) struct StackCopy(std::convert::Infallible);
 
 impl StackCopy {

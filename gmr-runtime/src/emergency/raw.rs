@@ -98,7 +98,8 @@ fn watch(arrivals: &Arc<Arrivals>, mut report: impl FnMut(&str)) {
             _ => (BEGIN_WITHIN, "the report did not begin; a stuck thread may hold a lock of the allocator"),
         };
         // A report that is being written has a deadline of its own, and this one would be in the
-        // middle of it. Its end is a step: one that ends while this waits is noticed.
+        // middle of it. The end of its output counts as a step, so one that ends during this wait
+        // is noticed.
         let was_writing = arrivals.is_writing();
         let goes_on = (0..rounds).any(|_| arrivals.wait_for_step(state.step, ROUND));
         if !goes_on && !was_writing && !arrivals.is_writing() {
@@ -139,9 +140,9 @@ impl Emergency {
 
     fn write(&mut self, number: u64, reason: &str) {
         let Self { package, stderr, code, output, file, entries, stack } = self;
-        // The reporter may have it, and be stuck.
+        // The reporter may hold this claim, and be stuck.
         let _output = sys::claim(Purpose::Output, OUTPUT_OF_OTHERS, || ());
-        // If the last one was not written, nothing can be said of it here.
+        // If the last report was not written, this one cannot mention that.
         stderr.begin();
         code.read(&mut file[..]);
         let pagemap =

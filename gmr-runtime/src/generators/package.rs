@@ -38,7 +38,7 @@ impl Identity {
     }
 }
 
-/// What is to be said of functions that were compiled as sections and are not in the program.
+/// A note for each function that was compiled as a section and is not in the program.
 fn lost_sections() -> impl Iterator<Item = String> {
     registry::lost().into_iter().map(|mark| {
         format!(

@@ -1,8 +1,8 @@
-//! Writes reports for signals to standard error, on a thread of its own for each report: neither the
-//! reporter nor a caller of `Report::capture` waits for whoever reads them.
+//! Writes reports for signals to standard error, on a separate thread for each report, so that
+//! neither the reporter nor a caller of `Report::capture` waits for whoever reads them.
 //!
-//! The thread has a descriptor table of its own, so a report goes on to the file that descriptor 2
-//! was when its output began, and ends there. One report is written at a time.
+//! The thread has its own descriptor table. So the whole report goes to the file that descriptor 2
+//! was when the output began. One report is written at a time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -22,10 +22,10 @@ fn claim() -> Option<Claim> {
     sys::claim(Purpose::Output, OTHERS_WITHIN, || ())
 }
 
-/// The output of one report after the other.
+/// Writes one report after the other.
 pub(super) struct Output {
     shared: Arc<Shared>,
-    /// To the thread that writes the report.
+    /// Leads to the thread that writes the report, if there is one.
     pieces: Option<Sender<Vec<u8>>>,
 }
 
@@ -42,8 +42,8 @@ impl Output {
         Self { shared: Arc::new(shared), pieces: None }
     }
 
-    /// Whether a report is being written. Until it is, no other one may begin. When it is, the
-    /// reporter gets a request.
+    /// Whether a report is being written. No other report may begin until that ends. The reporter
+    /// then gets a request.
     pub(super) fn is_writing(&self) -> bool {
         self.shared.is_writing.load(Ordering::Acquire)
     }
@@ -58,7 +58,7 @@ impl Output {
         self.shared.lock().begin();
     }
 
-    /// Has these bytes of the report written after those before.
+    /// Has these bytes of the report written, after those that were passed before.
     pub(super) fn write(&mut self, bytes: Vec<u8>) {
         if bytes.is_empty() {
             return;

@@ -1,7 +1,7 @@
 //! Answers requests: makes one report for all that have arrived, then replies to each.
 //!
-//! The reporter answers threads that wait for a report as a value, and has reports for signals
-//! written by a thread of their own: signals that arrive meanwhile share the next report, and other
+//! The reporter answers threads that wait for a report as a value. It has reports for signals
+//! written by a separate thread: signals that arrive meanwhile share the next report, and other
 //! requests do not wait. Replies that take time, such as rendering a page, or that wake an async
 //! task are sent from another thread, so that a signal's report does not wait for them. There is
 //! one such thread at a time: requests that arrive while it runs share the next report.
@@ -47,7 +47,7 @@ pub(crate) fn serve(
     let mut output = Output::new(stderr, Arc::clone(outbox));
     // The last report that was written there.
     let mut last = 0;
-    // Whether it was said that the signal is taken away.
+    // Whether a warning has said that the signal was taken away.
     let mut has_warned = false;
     let mut pending = Pending::default();
     loop {
@@ -92,7 +92,7 @@ pub(crate) fn serve(
                 None => answer(batch.captures, report),
             }
             inbox.ended();
-            // Whoever waits for a report on standard error is told there.
+            // The warning goes to standard error, where an operator waits for the report.
             if !has_warned
                 && !output.is_writing()
                 && let Some(problem) = trigger::signal_taken_away()
@@ -145,7 +145,7 @@ struct Batch {
     signals: u64,
     /// The sender of the last signal.
     sender: Option<Sender>,
-    /// The report during which this process has sent some of the signals itself, if it has.
+    /// The report during which this process sent some of the signals itself, if there is one.
     own_during: Option<u64>,
     captures: Vec<Reply<Arc<Report>>>,
     deferred: Vec<Deferred>,
@@ -169,10 +169,10 @@ impl Pending {
         }
     }
 
-    /// Adds what has arrived while report `number` was made. If the process has sent signals itself,
-    /// they may come from a section: they get one more report. Those sent while that one was made,
-    /// which is for signals sent during an earlier one (`for_own`), are dismissed: there would be no
-    /// end. Returns how many are.
+    /// Adds what has arrived while report `number` was made. If the process has sent signals
+    /// itself, a section may have sent them. They get one more report. Signals that are sent while
+    /// that one is made (`for_own` is then the number of the earlier report) are dismissed, since
+    /// otherwise reports would never end. Returns how many are dismissed.
     fn add_meanwhile(&mut self, mut requests: Vec<Request>, number: u64, for_own: Option<u64>) -> u64 {
         let this = std::process::id();
         let own = |request: &Request| match request {
@@ -190,7 +190,7 @@ impl Pending {
         dismissed
     }
 
-    /// All requests; without signals while a report is being written, and without the deferred ones
+    /// All requests, except signals while a report is being written, and except the deferred ones
     /// while replies to an earlier report are being sent, for [`REPLIES_WITHIN`] at most.
     fn next_batch(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);

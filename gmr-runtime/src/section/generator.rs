@@ -89,8 +89,9 @@ impl Generator {
         self.claimed.store(false, Ordering::Release);
     }
 
-    /// Releases the claim of a run in another process, from which this one was forked. If a panic
-    /// has parked that run's thread, its locks are locked here, too, and the claim is kept.
+    /// Releases the claim of a run in the process from which this one was forked. If a panic has
+    /// parked the thread of that run, the locks that it held are locked in this process, too, and
+    /// the claim is kept.
     pub(crate) fn forget_run(&self) {
         if self.parked.get().is_none() {
             self.release();

@@ -6,10 +6,11 @@
 //! runs, so setting one later can wait for the very thread that the report is about.
 //!
 //! A hook that the program sets later takes the place of this one, and may end the process. So the
-//! place where std keeps the hook is remembered. Before a report runs functions of the program, it
-//! is looked at, and gmr's hook is set again around another one. Two versions of gmr that are
-//! linked into one program share std's hook, and each would wrap the other's again and again. So
-//! gmr's hooks begin with a mark, by which one knows that another one leads to it.
+//! place where std keeps the hook is remembered. It is checked before a report runs functions of
+//! the program, and gmr's hook is set again around another one. If a program links two versions of
+//! gmr, they share std's hook, and each would wrap the other's again and again. So the data of
+//! gmr's hooks begins with a mark, by which a copy recognizes that another copy's hook leads to its
+//! own.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -98,7 +99,7 @@ fn is_ours(set: bool) -> bool {
     }
 }
 
-/// Whether the hook with this data is ours, or that of another copy of gmr which has wrapped ours.
+/// Whether the hook with this data is ours, or the hook of another copy of gmr that wraps ours.
 fn leads_to_ours(mut data: u64) -> bool {
     let ours = OURS.load(Ordering::Relaxed);
     for _ in 0..MOST_COPIES {
@@ -119,7 +120,7 @@ fn leads_to_ours(mut data: u64) -> bool {
 /// More copies of gmr than a program has.
 const MOST_COPIES: usize = 16;
 
-/// What the data of gmr's hooks begins with: "gmr hook".
+/// The mark with which the data of gmr's hooks begins: "gmr hook".
 const MARK: u64 = u64::from_le_bytes(*b"gmr hook");
 
 /// The data of gmr's hook. Its first two fields are the same in all versions.
@@ -145,7 +146,8 @@ impl Hook {
         }
     }
 
-    /// As what std keeps. The closure has nothing but this in its data.
+    /// Converts it to what std keeps. The closure captures nothing else, so this is all of its
+    /// data.
     fn into_hook(self) -> Previous {
         debug_assert_eq!(self.mark, MARK);
         Box::new(move |info: &PanicHookInfo<'_>| self.call(info))
@@ -342,7 +344,7 @@ mod tests {
     fn the_hook_of_another_copy_of_gmr_leads_to_ours() {
         set_hook();
         let ours = OURS.load(Ordering::Relaxed);
-        // As the other copy would make it, around ours.
+        // As another copy would set it, around ours.
         let around =
             |previous_data| Hook { mark: MARK, previous_data, previous: Box::new(|_| ()) }.into_hook();
         let first = around(ours);

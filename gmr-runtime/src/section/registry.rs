@@ -29,8 +29,8 @@ pub struct SectionEntry {
     pub module_path: &'static str,
     /// The function's name and place.
     pub mark: &'static str,
-    /// The marks of the last functions of the crate that had an attribute before this one. One that
-    /// is not registered was lost when the program was linked.
+    /// The marks of the functions that were expanded last before this one in its crate. One that is
+    /// not registered was dropped when the program was linked.
     pub earlier: &'static [&'static str],
     /// Calls the function and converts what it returns.
     pub generate: fn() -> Content,
@@ -66,8 +66,8 @@ pub(crate) fn entries(kind: Kind) -> Vec<&'static SectionEntry> {
     entries
 }
 
-/// The marks of functions that were compiled, but are not registered. A linker leaves out those
-/// object files of a static library that nothing refers to.
+/// The marks of functions that were compiled, but are not registered. A linker drops those object
+/// files of a static library that nothing refers to.
 pub(crate) fn lost() -> BTreeSet<&'static str> {
     lost_of(inventory::iter::<SectionEntry>.into_iter())
 }

@@ -7,8 +7,8 @@
 //! healthy report costs the program two short-lived threads, and each stuck generator delays the
 //! others by `HEAD_START`.
 //!
-//! Where the process may have no more threads, generators run on the reporter's, one after the
-//! other. No deadline applies there: a thread cannot be interrupted in a function of the program.
+//! If the process may have no more threads, generators run on the reporter's thread, one after the
+//! other. No deadline applies there: a function of the program cannot be interrupted.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -258,10 +258,10 @@ impl<'a> Runner<'a> {
         skipped("its worker thread has ended")
     }
 
-    /// Runs a claimed generator on the calling thread. Its run has no deadline, so what is known of
+    /// Runs a claimed generator on the calling thread. The run has no deadline, so what is known of
     /// the report is announced first, as if the report were slow.
     ///
-    /// The next generator, and the next report, try to start a thread again.
+    /// For the next generator, and for the next report, gmr tries again to start a thread.
     fn run_here(&mut self, index: usize) -> State {
         let generator = &self.generators[index];
         if let Some(slow_at) = &mut self.slow_at {

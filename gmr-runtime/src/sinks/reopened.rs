@@ -1,8 +1,9 @@
 //! A second open file description of a terminal or a pipe, to which writes never block.
 //!
-//! Whether a write blocks depends on the description, which other processes share: a shell would find
-//! its own terminal changed. Opening the file anew makes a description that is shared with nobody. It
-//! is a descriptor, so that is done only on a thread with a descriptor table of its own.
+//! Whether a write blocks is a property of the description, which other processes share: a shell
+//! would find its own terminal changed. Opening the file again makes a description that no other
+//! process shares. This needs a descriptor, so it is done only on a thread with a descriptor table
+//! of its own.
 
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -11,8 +12,9 @@ use rustix::fs::{FileType, OFlags, Stat, fstat, major, minor};
 
 use crate::sys::proc;
 
-/// The file of this descriptor, opened for writing without blocking. `None` if it is another kind of
-/// file, or may not be opened: that of another user, for example, or a terminal in exclusive mode.
+/// The file of this descriptor, opened again for writing without blocking. `None` if it is another
+/// kind of file, or may not be opened: because it belongs to another user, for example, or is a
+/// terminal in exclusive mode.
 pub(super) fn reopen(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
     let original = fstat(fd).ok()?;
     let is_fifo = FileType::from_raw_mode(original.st_mode).is_fifo();
@@ -25,7 +27,7 @@ pub(super) fn reopen(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
     ((stat.st_dev, stat.st_ino) == (original.st_dev, original.st_ino)).then_some(reopened)
 }
 
-/// Whether it is `ptmx`, of which each opening makes another terminal.
+/// Whether this is `ptmx`: each time it is opened, it makes another terminal.
 fn makes_terminals(stat: &Stat) -> bool {
     (major(stat.st_rdev), minor(stat.st_rdev)) == (5, 2)
 }

@@ -1,4 +1,4 @@
-//! Platforms on which a file cannot be opened anew by its descriptor.
+//! For platforms on which a file cannot be opened again by its descriptor.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 

@@ -23,7 +23,8 @@ use super::reopened;
 /// does.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long all writing of a report may take. A serial line at 9600 baud takes 56 KiB in that time.
+/// How long it may take to write a report, in all. A serial line at 9600 baud takes 56 KiB in that
+/// time.
 const WHOLE: Duration = Duration::from_secs(60);
 
 /// What a pipe takes without blocking once `poll` says that it is writable: `PIPE_BUF`, which POSIX
@@ -38,11 +39,11 @@ pub(crate) struct Stderr {
     /// The reason, while the rest of a report is being dropped.
     closed: Option<Reason>,
     lost: u64,
-    /// For how long the report has been written.
+    /// How much time has been spent on writing the report.
     spent: Duration,
     /// Whether nothing of the report has been written.
     is_fresh: bool,
-    /// Whether what was written last does not end its line.
+    /// Whether the last bytes that were written did not end their line.
     line_is_open: bool,
 }
 
@@ -84,7 +85,7 @@ impl Stderr {
     }
 
     fn write_to(&mut self, fd: BorrowedFd<'_>, bytes: &[u8]) {
-        // The report before may have been cut off within a line.
+        // The previous report may have been cut off within a line.
         if std::mem::take(&mut self.is_fresh) && self.line_is_open {
             self.write_piece(fd, b"\n");
         }
@@ -117,8 +118,9 @@ impl Stderr {
 /// Standard error for one report, written so that no write blocks.
 pub(crate) struct Attached<'a> {
     sink: &'a mut Stderr,
-    /// The terminal or the pipe, if that is what it is, with a description that does not block: a
-    /// terminal says that it is writable when it has space for a part, and then waits for the rest.
+    /// If it is a terminal or a pipe, its file with a description that does not block. A terminal
+    /// counts as writable as soon as it has space for a part, and a blocking write would wait for
+    /// the rest.
     reopened: Option<OwnedFd>,
 }
 
@@ -172,7 +174,7 @@ struct Limits {
     until: Instant,
 }
 
-/// Writes to a descriptor, unless it is the program's own by now.
+/// Writes to a descriptor, unless it has become the program's own.
 fn write_all(
     fd: BorrowedFd<'_>,
     bytes: &[u8],
@@ -182,7 +184,7 @@ fn write_all(
     let mut written = 0;
     let mut last_progress = Instant::now();
     while written < bytes.len() {
-        // Before each write: in its own table, the program may close it while this waits.
+        // Before each write: the program may close it in its own table during a wait.
         if is_programs_own() {
             return Err(Stopped { written, reason: Reason::ProgramsOwn });
         }

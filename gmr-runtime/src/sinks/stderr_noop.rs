@@ -32,7 +32,7 @@ impl Stderr {
         (self.lost > 0).then(|| (self.lost, "write failed".to_owned()))
     }
 
-    /// The same sink: there are no descriptor tables.
+    /// The same sink: threads have no descriptor tables of their own.
     pub(crate) fn attach(&mut self) -> &mut Self {
         self
     }

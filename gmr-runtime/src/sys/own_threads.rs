@@ -29,7 +29,7 @@ pub(crate) struct OwnThreads {
     /// The process that they are in. A forked child has this memory, but not these threads.
     pid: u32,
     running: Vec<(u32, &'static str)>,
-    /// The last ones that have ended. The kernel lists each for some time still.
+    /// The last ones that have ended. The kernel still lists each of them for some time.
     ended: Vec<(u32, &'static str)>,
 }
 
@@ -60,11 +60,11 @@ pub(crate) fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> 
     Ok(())
 }
 
-/// Starts a thread that calls `prepare` and then `run`. Where the process may have no more threads,
+/// Starts a thread that calls `prepare` and then `run`. If the process may have no more threads,
 /// calls `run` on the calling thread, without `prepare`.
 ///
 /// # Errors
-/// Too little memory is left to start a thread, and so for `run`.
+/// Too little memory is left to start a thread, and therefore to call `run`.
 pub(crate) fn spawn_or_run(
     name: &'static str,
     prepare: fn(),
@@ -91,8 +91,8 @@ pub(crate) fn spawn_or_run(
     }
 }
 
-/// Whether a thread could not be started because there are as many as there may be: of this process,
-/// its user, its cgroup, or the machine.
+/// Whether a thread could not be started because of a limit on the number of threads: of this
+/// process, its user, its cgroup, or the machine.
 pub(crate) fn is_limit(error: &io::Error) -> bool {
     error.kind() != io::ErrorKind::OutOfMemory
 }

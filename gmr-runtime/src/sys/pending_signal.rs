@@ -1,20 +1,21 @@
 //! Notices a report signal that no thread takes.
 //!
-//! Linux gives a signal for the whole process to the main thread, unless that blocks it. It does so
-//! even while the main thread is in uninterruptible sleep: it waits for the child of a `vfork`, or
-//! for a disk that does not respond. The signal then stays pending, and no other thread is woken,
-//! although any of them could take it. The kernel drops later ones, because one is pending.
+//! Linux gives a signal for the whole process to the main thread, unless that thread blocks it. It
+//! does so even while the main thread is in uninterruptible sleep, because it waits for the child
+//! of a `vfork` or for a disk that does not respond. The signal then stays pending. No other thread
+//! is woken, although any of them could take it. While it is pending, the kernel drops later ones.
 //!
-//! A signalfd is readable while a signal is pending, and the kernel looks at it when one is sent.
-//! So a thread that polls one sleeps while no signal is sent, and finds those that stay pending.
-//! Then the reporter takes the signal. What else could be done does more harm:
+//! A signalfd is readable while a signal is pending, and the kernel checks it when one is sent. So
+//! a thread that polls a signalfd sleeps while no signal is sent, and notices a signal that stays
+//! pending. Then the reporter takes the signal. The alternatives do more harm:
 //!
 //! - If the main thread blocked the signal, the kernel would choose another one. But each thread
-//!   and each program that the main thread starts would block it as well, and could not be asked.
-//! - To look from time to time whether one is pending, an idle process would have to be woken.
+//!   and each program that the main thread starts would block it as well, and such a program could
+//!   not be asked for a report.
+//! - To check from time to time whether a signal is pending would wake an idle process.
 //!
-//! The descriptor is in a table of the thread's own ([`try_separate_files`]). Where there is none
-//! (before Linux 5.9), nothing is noticed.
+//! The descriptor is in a table of the thread's own ([`try_separate_files`]). Before Linux 5.9
+//! there is no such table, and nothing is noticed.
 
 #![allow(unsafe_code)]
 
@@ -31,9 +32,9 @@ use super::try_separate_files;
 /// How long a thread may take to run the handler. One that runs or sleeps takes microseconds.
 const TAKEN_WITHIN: Duration = Duration::from_millis(200);
 
-/// Calls `not_taken` each time that this signal has stayed pending, until `is_closed`. The calling
-/// thread must be one of gmr's own, and must block the signal. `ready` is called when everything
-/// that it needs is there.
+/// Calls `not_taken` each time this signal has stayed pending, until `is_closed`. The calling
+/// thread must be one of gmr's own, and must block the signal. `ready` is called when the thread
+/// has everything that it needs.
 pub(crate) fn watch(signal: i32, is_closed: impl Fn() -> bool, ready: impl FnOnce(), not_taken: impl Fn()) {
     let fd = try_separate_files().then(|| open(signal)).flatten();
     ready();

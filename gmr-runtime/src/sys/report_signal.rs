@@ -71,7 +71,7 @@ pub(crate) struct Signals {
     pub(crate) sender: Option<(u32, u32)>,
 }
 
-/// All signals that have arrived, by who sent them.
+/// All signals that have arrived, by sender.
 pub(crate) struct AllSignals {
     /// Those of other processes, and those whose sender is not known.
     pub(crate) others: Signals,
@@ -144,7 +144,7 @@ impl Arrivals {
         self.is_writing.store(true, Ordering::Release);
     }
 
-    /// Signals do not wait any longer.
+    /// The report has been written, and signals no longer wait.
     pub(crate) fn output_ended(&self) {
         self.add_steps(2);
         self.is_writing.store(false, Ordering::Release);
@@ -216,8 +216,8 @@ impl Arrivals {
         self.is_declined.swap(false, Ordering::AcqRel)
     }
 
-    /// Notices signals that stay pending, until this is closed, and has the reporter take them.
-    /// `ready` is called when the calling thread has all that it needs.
+    /// Watches for signals that stay pending, until this is closed, and has the reporter take them.
+    /// `ready` is called when the calling thread has everything that it needs.
     pub(crate) fn watch_pending(&self, signal: i32, ready: impl FnOnce()) {
         self.watcher.store(super::current_tid().cast_signed(), Ordering::SeqCst);
         pending_signal::watch(
@@ -274,7 +274,7 @@ impl Arrivals {
     pub(crate) fn record_sender(&self, sender: Option<(u32, u32)>) {
         self.senders.send(sender);
         self.all.fetch_add(1, Ordering::Release);
-        // Not by the senders that are kept: only the first few find space.
+        // Counted here, because the list of senders has space for the first few only.
         let count = if is_this_process(sender) { &self.own } else { &self.signals };
         count.fetch_add(1, Ordering::Release);
         self.announce();
@@ -302,7 +302,7 @@ impl Registration {
         self.signal
     }
 
-    /// Has a signal handled that stays pending.
+    /// Has a signal handled that was seen to stay pending.
     pub(crate) fn take_pending(&self, arrivals: &Arrivals) {
         if arrivals.is_pending.swap(false, Ordering::Acquire) {
             self.handle_pending();
@@ -333,16 +333,16 @@ static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// The handler that calls the action.
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
 
-/// What somebody has put in the place of the handler.
+/// What has replaced the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replacement {
     Ignored,
     Default,
-    /// It may call the action, as handlers do that pass a signal on.
+    /// It may still call the action: some handlers pass the signal on.
     Handler,
 }
 
-/// The report signal, and what was put in the place of its handler. `None` if nothing was.
+/// The report signal, and what has replaced its handler. `None` if nothing has.
 pub(crate) fn replacement() -> Option<(i32, Replacement)> {
     let signal = Some(SIGNAL.load(Ordering::Relaxed)).filter(|signal| *signal != 0)?;
     let replacement = match handler(signal).ok()?.sa_sigaction {
@@ -354,7 +354,7 @@ pub(crate) fn replacement() -> Option<(i32, Replacement)> {
     Some((signal, replacement))
 }
 
-/// Signals have arrived: whatever handler is there now calls the action.
+/// Signals have arrived, so the handler that is set now calls the action.
 pub(crate) fn accept_replacement() {
     if let Some((signal, Replacement::Handler)) = replacement()
         && let Ok(now) = handler(signal)
@@ -425,11 +425,10 @@ fn handler(signal: i32) -> io::Result<libc::sigaction> {
 }
 
 impl Registration {
-    /// Has signals handled now that the kernel holds for another thread, unless the calling one blocks
-    /// them.
+    /// Has signals handled that are pending for the process, unless the calling thread blocks them.
     pub(crate) fn handle_pending(&self) {
         let (mut set, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-        // A thread gets what is pending for the process when it unblocks the signal.
+        // When a thread unblocks a signal, it gets one that is pending for the process.
         // SAFETY: both sets are initialised before they are read: one by sigemptyset, the other by
         // the first call that takes it, which cannot fail with a valid `how`.
         unsafe {

@@ -19,8 +19,8 @@ struct Current {
     tid: Cell<u32>,
 }
 
-/// The id that the thread which forked this process has in the parent, if it has polled a task
-/// there. In a child, it is the only thread, and has another id.
+/// The id in the parent of the thread that forked this process, if it had polled a task there. In a
+/// child, it is the only thread, and has another id.
 static ID_IN_PARENT: AtomicU32 = AtomicU32::new(0);
 
 /// Runs in each forked child.
@@ -32,7 +32,7 @@ extern "C" fn forked() {
     });
 }
 
-/// The thread's id, which is noted for the next polls.
+/// Notes the thread's id for this poll and the next ones.
 #[cold]
 fn note_id(tid: &Cell<u32>) {
     static NOTED_IN_CHILDREN: AtomicBool = AtomicBool::new(false);
@@ -42,7 +42,7 @@ fn note_id(tid: &Cell<u32>) {
     tid.set(sys::current_tid());
 }
 
-/// The id that a thread with this id has in this process: one that was forked inside a poll had
+/// The id in this process of the thread with this id: a thread that was forked inside a poll had
 /// another one when the poll began.
 pub(crate) fn id_here(tid: u32) -> u32 {
     match ID_IN_PARENT.load(Ordering::Relaxed) {

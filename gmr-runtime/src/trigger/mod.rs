@@ -19,7 +19,7 @@ pub(crate) use signal::{Inbox, Outbox, open, signal_taken_away};
 /// A message to the reporter.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Signals have arrived. Those that this process has sent itself are a request of their own.
+    /// Signals have arrived. Those that this process has sent itself are in a separate request.
     Signals {
         count: u64,
         /// The sender of the last one, if the kernel knows it.

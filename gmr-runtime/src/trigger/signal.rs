@@ -38,7 +38,7 @@ pub(crate) fn open(signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
     Ok((outbox, Inbox { arrivals, registration, requests }))
 }
 
-/// Why the report signal requests no reports any more. `None` as long as it does.
+/// Why the report signal no longer requests reports. `None` as long as it does.
 pub(crate) fn signal_taken_away() -> Option<String> {
     let (signal, replacement) = report_signal::replacement()?;
     let what = match replacement {
@@ -59,8 +59,8 @@ impl Outbox {
         Arc::clone(&self.arrivals)
     }
 
-    /// Notices signals that no thread takes, until the reporter ends. `ready` is called when the
-    /// calling thread, which is for this alone, has all that it needs.
+    /// Watches for signals that no thread takes, until the reporter ends. The calling thread must
+    /// do nothing else. `ready` is called when it has everything that it needs.
     pub(crate) fn watch_pending(&self, signal: i32, ready: impl FnOnce()) {
         self.arrivals.watch_pending(signal, ready);
     }
@@ -72,7 +72,7 @@ impl Outbox {
         sent
     }
 
-    /// A report begins to be written to standard error.
+    /// The output of a report to standard error begins.
     pub(crate) fn output_begins(&self) {
         self.arrivals.output_begins();
     }

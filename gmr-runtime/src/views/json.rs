@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::ParseReportError;
 use crate::model::{self, Report};
 
-/// The maximum length of a line in a container's log. Docker and CRI cut lines at 16 KiB, and those
-/// who ship Docker's files cut what it has written: `{"log":"...","stream":"stderr","time":"..."}`.
-/// journald's `LineMax=` is 48 KiB.
+/// The maximum length of a line in a container's log. Docker and CRI cut lines at 16 KiB. Tools
+/// that ship Docker's log files cut the lines that Docker has written:
+/// `{"log":"...","stream":"stderr","time":"..."}`. journald's `LineMax=` is 48 KiB.
 const MAX_LINE: usize = 16 << 10;
 
-/// Reserved for what is around a piece: names, numbers and the id, with escaped quotes, and what
-/// Docker puts around a line. CRI puts less around it.
+/// Reserved for what surrounds a piece: names, numbers and the id, with escaped quotes, and what
+/// Docker adds to a line. CRI adds less.
 const LINE_OVERHEAD: usize = 320;
 
 /// A line: one piece of a report.
@@ -119,7 +119,7 @@ impl Write for Splitter<'_> {
     }
 }
 
-/// How many bytes a character of a piece takes in Docker's log, in which the piece is a JSON string
+/// How many bytes a character of a piece takes in Docker's log, where the piece is a JSON string
 /// within a JSON string. JSON text has no control characters.
 fn logged_length(c: char) -> usize {
     match c {
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn lines_are_whole_in_the_log_of_a_container() {
         let mut report = Report::capture();
-        // Worse than any report: nothing but characters that are escaped.
+        // Worse than any real report: long runs of characters, most of which are escaped.
         for (number, c) in ['"', '\\', '<', 'x', 'ß'].into_iter().cycle().take(50).enumerate() {
             let text = c.to_string().repeat(1000 + 997 * number);
             let content = model::Content::Text(text);

@@ -1,7 +1,7 @@
-//! What a report lacks. The program that loads the plugin counts in the same way.
+//! Counts what is missing from a report. The program that loads the plugin includes this file, too.
 
-/// How many sections have failed, and how many threads that live have no stack. Those of another
-/// copy of gmr may be running, and are not signalled.
+/// How many sections have failed, plus how many live threads have no stack. gmr's threads do not
+/// count: those of another copy may be running, and are not signalled.
 pub(crate) fn of(report: &gmr::Report) -> usize {
     let Some(gmr::model::Content::Threads(threads)) =
         report.section("Threads").map(|section| &section.content)

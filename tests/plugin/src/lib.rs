@@ -1,5 +1,5 @@
-//! A plugin that is linked with gmr statically. In the program that loads it, there are two copies
-//! of gmr, which share no variable.
+//! A plugin that is linked with gmr statically. The program that loads it then has two copies of
+//! gmr, which share no variables.
 
 #![allow(unsafe_code)]
 
@@ -12,7 +12,7 @@ pub extern "C" fn gmr_test_plugin_install() -> bool {
     builder.install().map(gmr::Guard::keep).is_ok()
 }
 
-/// Captures a report, and returns how much of it has failed.
+/// Captures a report, and returns how many parts of it are missing.
 #[unsafe(no_mangle)]
 pub extern "C" fn gmr_test_plugin_capture() -> usize {
     failures::of(&gmr::Report::capture())

@@ -1,7 +1,7 @@
-/* The least that a signal handler takes which copies its thread's stack through the kernel: what gmr's
-   handler is compared with. THREADS threads compute; in each of ROUNDS rounds all are signalled at
-   once, and each copies BYTES of its own stack. Prints a line for each answer, as `crowd` does:
-   NANOSECONDS:OF PROCESSOR TIME:BYTES. Each thread is about thirty functions deep. */
+/* Measures the least time that a signal handler takes if it has the kernel copy its thread's stack.
+   gmr's handler is compared with this. THREADS threads compute. In each of ROUNDS rounds, all are
+   signalled at once, and each copies BYTES of its own stack. Prints a line for each answer, as
+   `crowd` does: NANOSECONDS:OF PROCESSOR TIME:BYTES. Each thread is about thirty functions deep. */
 
 #define _GNU_SOURCE
 #include <pthread.h>

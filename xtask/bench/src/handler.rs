@@ -1,6 +1,6 @@
 //! The time that threads spend in the signal handler, measured in the handler itself by a build of
-//! `crowd` with that feature. Beside it, what a handler takes that makes one copy of as much stack
-//! and does nothing else: a program in C.
+//! `crowd` with that feature. For comparison, a program in C measures a handler that makes one copy
+//! of as much stack and does nothing else.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -25,7 +25,7 @@ pub(crate) const GMR: &str = "gmr";
 const LEAST: &str = "one copy, in C";
 
 pub(crate) struct Row {
-    /// gmr's, or the least.
+    /// Which handler: gmr's, or the one that does the least.
     pub(crate) handler: &'static str,
     pub(crate) threads: usize,
     /// Seconds from the handler's first step to its last.
@@ -48,7 +48,7 @@ pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Vec<Row>, 
     Ok(rows)
 }
 
-/// The row of gmr's handler, and how many bytes of stack an answer of its has: the median.
+/// The row of gmr's handler, and the median number of bytes of stack in its answers.
 fn one(setting: &Setting, threads: usize, depth: usize) -> Result<(Row, usize), String> {
     // The main thread waits.
     let arguments: [&dyn ToString; 3] = [&(threads + 1), &depth, &"running"];

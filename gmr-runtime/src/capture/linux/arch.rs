@@ -120,7 +120,7 @@ mod imp {
     pub(super) const PRESERVED: u64 = 0xf0c8;
 
     /// `mov rax, 15; syscall`, the code of `__restore_rt` in the C libraries, and the shorter `mov
-    /// eax, 15; syscall` of programs with a `sa_restorer` of their own.
+    /// eax, 15; syscall` of programs that set an `sa_restorer` of their own.
     pub(crate) const SIGRETURNS: [&[u8]; 2] =
         [&[0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05], &[0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05]];
 
@@ -132,7 +132,7 @@ mod imp {
     pub(crate) const KERNEL_FRAME_FIRST: bool = false;
 
     /// Whether this is the code of glibc that a function of `makecontext` returns to, and that no
-    /// call ends before: `mov rsp, rbx; mov rdi, [rsp]`, the address of the next context.
+    /// call precedes: `mov rsp, rbx; mov rdi, [rsp]`, which loads the address of the next context.
     pub(crate) fn ends_context(code: &[u8]) -> bool {
         const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
         code.strip_prefix(&ENDBR64).unwrap_or(code).starts_with(&[0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24])
@@ -220,7 +220,7 @@ mod imp {
     pub(crate) const KERNEL_FRAME_FIRST: bool = true;
 
     /// Whether this is the code of glibc that a function of `makecontext` returns to, and that no
-    /// call ends before: `mov x0, x19`, the address of the next context, and `cbnz x0`.
+    /// call precedes: `mov x0, x19`, which loads the address of the next context, and `cbnz x0`.
     pub(crate) fn ends_context(code: &[u8]) -> bool {
         matches!(code, [0xe0, 0x03, 0x13, 0xaa, first, _, _, 0xb5, ..] if first & 0x1f == 0)
     }

@@ -5,8 +5,8 @@
 //! mapped. A copy counts only if the thread has not run since its moment was read. The copies are
 //! unwound before that is known: the unwinder takes any bytes.
 //!
-//! What is copied first is what is in memory. Other pages are fetched only if a frame lies in them,
-//! which happens where a userfaultfd or a file provides the stack.
+//! The first copy has only pages that are in memory. Other pages are fetched only if a frame lies
+//! in them. This happens where a userfaultfd or a file provides the stack.
 
 use std::time::Duration;
 
@@ -29,15 +29,15 @@ const PAGE: usize = 4 << 10;
 const GROWTH: usize = 4;
 /// The most that is copied of any thread's stacks.
 const MAX_COPY: usize = 64 << 20;
-/// How many pieces of its stacks are copied: coroutines can resume others, and a frame with a very
-/// large array is not copied as a whole.
+/// How many pieces of a thread's stacks are copied. There are several if coroutines have resumed
+/// others, or if a very large array, which is not copied as a whole, separates the frames.
 const MAX_PIECES: usize = 256;
 /// How much processor time each reading thread may use. It waits for no other thread, so time in
 /// which the machine or a quota gives it no processor does not count.
 const OWN_WORK: Duration = Duration::from_secs(1);
-/// How much is copied at first of a further piece: behind a very large array, or of another stack:
-/// of the one that was interrupted, while a signal handler runs on an alternate one, or of the one
-/// that a coroutine was resumed from.
+/// How much is copied at first of a further piece: of the same stack beyond a very large array, or
+/// of another stack, which a signal handler on an alternate stack has interrupted or from which a
+/// coroutine was resumed.
 const FURTHER_COPY: usize = 32 << 10;
 
 /// A thread that was blocked: its index in the list of threads, its id, and the moment.
@@ -50,11 +50,11 @@ pub(super) enum Outcome {
     /// The thread runs, it keeps running in between, or its stack needs a register that the kernel
     /// does not show. These are the frames that are certain.
     Open(Option<Trace>),
-    /// Its stack goes on in memory that does not come. These are the frames before.
+    /// Its stack continues in memory that does not arrive. These are the frames before that.
     Unserved(Trace),
 }
 
-/// Why a stack ends before memory that does not come.
+/// Why a stack ends before memory that does not arrive.
 pub(super) const UNSERVED: &str =
     "its stack could not be read: a userfaultfd or a file system does not provide its memory";
 
@@ -101,7 +101,7 @@ const NO_INODE: u64 = 0;
 struct Reader<'a> {
     observer: Observer,
     unwinder: &'a mut Unwinder,
-    /// For the first copies of a chunk.
+    /// For the first copies of the stacks of a chunk.
     first: Option<MappedBuffer>,
     /// For stacks that are longer than the first copy.
     grown: Option<MappedBuffer>,
@@ -127,7 +127,8 @@ impl<'a> Reader<'a> {
         let pieces: Vec<(u64, usize)> =
             threads.iter().map(|(_, _, rest)| (rest.sp(), initial_length(rest.sp()))).collect();
         let length = pieces.iter().map(|(_, length)| length).sum();
-        // It is used for all chunks: making it anew for each one takes as long as the copy.
+        // The buffer is kept for all chunks: to map it again for each one takes as long as the
+        // copy.
         let Some(mut copies) = buffer_of(&mut self.first, length).take() else {
             return threads.iter().map(|&(index, ..)| (index, Outcome::Open(None))).collect();
         };
@@ -161,8 +162,8 @@ impl<'a> Reader<'a> {
         if self.observer.is_unchanged(tid, &rest) { outcome(unwound, rest) } else { Outcome::Open(None) }
     }
 
-    /// Unwinds a stack, of which `copy` is the beginning: what was in memory of its first `length`
-    /// bytes. Copies more as it goes on.
+    /// Unwinds a stack. `copy` is its beginning: the part of its first `length` bytes that was in
+    /// memory. Copies more where that is needed.
     fn unwind(&mut self, rest: &Rest, copy: &[u8], length: usize) -> Unwinding {
         let registers = registers(rest);
         let mut pieces = vec![Extent { start: rest.sp(), length, copied: copy.len() }];
@@ -181,7 +182,7 @@ impl<'a> Reader<'a> {
             let copied = total(&pieces);
             copy_all(&mut self.grown, &mut pieces);
             if total(&pieces) <= copied {
-                // The page is not in memory, or there is none.
+                // The page is not in memory, or not mapped.
                 match memory::provide(address, size_of::<u64>()) {
                     Fetched::Whole => copy_all(&mut self.grown, &mut pieces),
                     Fetched::Unserved => return Err(Unfinished::Unserved(trace)),
@@ -239,11 +240,11 @@ fn initial_length(sp: u64) -> usize {
     usize::try_from(end.saturating_sub(sp)).unwrap_or(0)
 }
 
-/// Changes the pieces of a stack so that they hold this address, which none of them does: one of
-/// them grows, or there is another one. False if there is nothing to copy.
+/// Changes the pieces of a stack so that they include this address, which none of them does: one of
+/// them grows, or a new one is added. False if there is nothing to copy.
 fn extend(pieces: &mut Vec<Extent>, address: u64) -> bool {
     let left = MAX_COPY.saturating_sub(pieces.iter().map(|piece| piece.length).sum());
-    // A piece that was not copied as a whole ends there: what follows is not in memory.
+    // A piece that was copied only in part does not grow: what follows is not in memory.
     let grows = |piece: &&mut Extent| {
         let grown = piece.length.saturating_mul(GROWTH) as u64;
         piece.copied == piece.length && (piece.start..piece.start.saturating_add(grown)).contains(&address)
@@ -289,10 +290,10 @@ fn copies_of<'a>(buffer: Option<&'a [u8]>, pieces: &[Extent]) -> Vec<Piece<'a>> 
     pieces.iter().map_while(copy).collect()
 }
 
-/// The buffer, if it has this length or can be made so.
+/// The buffer, if it is long enough or can be replaced by one that is.
 fn buffer_of(buffer: &mut Option<MappedBuffer>, length: usize) -> &mut Option<MappedBuffer> {
     if buffer.as_ref().is_none_or(|buffer| buffer.len() < length) {
-        // The old one first.
+        // Unmap the old one first.
         *buffer = None;
         *buffer = MappedBuffer::new(length).ok();
     }

@@ -227,10 +227,10 @@ impl Slot {
     }
 }
 
-/// Copies like [`copy::read_raw`], but only up to the first page that is not in memory. The thread
-/// would wait in this handler until the page comes, perhaps forever. It may be about to drop such a
-/// page itself, but not while it is here; if another thread does that now, this one waits for the
-/// page here instead of where it would have used it.
+/// Copies like [`copy::read_raw`], but only up to the first page that is not in memory. To read
+/// that page, the thread would wait in this handler until it arrives, perhaps forever. The thread
+/// itself cannot drop a page while it is here. If another thread drops one at this moment, this
+/// thread waits for the page here instead of where it would have used it.
 ///
 /// # Safety
 /// As for [`copy::read_raw`].

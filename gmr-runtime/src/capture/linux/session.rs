@@ -100,7 +100,7 @@ struct Session {
     _guard: TimedGuard,
 }
 
-/// How far beyond the end of a piece an address may lie so that the piece grows to there.
+/// How far beyond the end of a piece an address may lie for the piece to grow up to it.
 const MAX_GAP: u64 = 1 << 20;
 
 /// What to copy so that a stack can be unwound on from this address, which is in none of the pieces
@@ -115,9 +115,9 @@ fn enlarged(extent: &Extent, pieces: &Pieces<'_>, address: u64) -> Option<Extent
     if let Some(whole) = rest.filter(|_| is_near(first)).and_then(|rest| with_whole(extent, first.0, rest)) {
         return Some(whole);
     }
-    // Behind a very large array or a page that does not come, or on another stack: that of a
-    // coroutine which has resumed this one, or the one that a signal handler of the program has
-    // interrupted, if it runs on an alternate one.
+    // Beyond a very large array or a page that does not arrive, or on another stack: that of a
+    // coroutine that has resumed this one, or the one that a signal handler of the program, running
+    // on an alternate stack, has interrupted.
     let mut extent = *extent;
     let page = address & !PAGE_MASK;
     for ((start, length), piece) in
@@ -141,8 +141,8 @@ fn enlarged(extent: &Extent, pieces: &Pieces<'_>, address: u64) -> Option<Extent
     Some(extent)
 }
 
-/// The same with the whole stack from the stack pointer up, which has `rest` bytes. `None` if it was
-/// copied before, or one of its pages does not come.
+/// The same extent with the whole stack from the stack pointer up, which has `rest` bytes. `None`
+/// if it was copied before, or if one of its pages does not arrive.
 fn with_whole(extent: &Extent, sp: u64, rest: usize) -> Option<Extent> {
     let length = rest.saturating_add(GROWTH).min(MAX_COPY);
     // A thread copies up to the first page that is not in memory.
@@ -206,8 +206,8 @@ impl Session {
             }
         }
         share_equal(&mut traces);
-        // The kernel puts the signal's frame on the stack. If a page of that does not come, the
-        // thread would wait for it, instead of where it waits now.
+        // The kernel puts the signal's frame on the stack. If one of the pages for that does not
+        // arrive, a signal would make the thread wait for the page, instead of where it waits now.
         let (left, unserved): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|(index, _)| has_space_for_frame(&threads[*index].access));
         for (index, _) in unserved {
@@ -230,14 +230,14 @@ impl Session {
     }
 }
 
-/// Whether the thread is blocked in code of this program. It may be generated code: that has no
-/// rules, so that all registers would not lead further. Where a program of another architecture is
-/// emulated, the kernel shows the emulator's registers.
+/// Whether the thread is blocked in code of this program. This includes generated code: it has no
+/// unwind rules, so a signal, which provides all registers, would not lead any further. Where a
+/// program for another architecture is emulated, the kernel shows the emulator's registers.
 fn is_code(rest: &Rest, modules: &Modules) -> bool {
     modules.find(rest.ip()).is_some() || maps::has_code(rest.ip()) == Some(true)
 }
 
-/// Whether the pages around the stack pointer of a blocked thread can be had.
+/// Whether the pages around the stack pointer of a blocked thread are in memory or arrive in time.
 fn has_space_for_frame(access: &Access) -> bool {
     /// The signal's frame, and what may lie between it and the stack pointer (128 bytes).
     const NEEDED: usize = 4 << 10;

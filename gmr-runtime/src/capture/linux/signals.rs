@@ -57,8 +57,8 @@ pub(crate) fn capture_signal() -> Option<i32> {
 /// the program has blocked in all other threads in order to wait for it. They must not block the
 /// signal that requests reports: every other thread may.
 pub(crate) fn shield_thread(open: Option<i32>) {
-    // A thread that writes to a broken pipe sends itself SIGPIPE. As the report signal, that would
-    // request a report each time one is written.
+    // A thread that writes to a broken pipe gets a SIGPIPE. If that is the report signal, each
+    // report to a broken pipe would request the next one.
     let open = open.filter(|signal| *signal != libc::SIGPIPE);
     signal_masks::block_all_but(open.into_iter().chain(capture_signal()));
 }

@@ -91,15 +91,15 @@ impl CodeMap {
     }
 }
 
-/// What may be read of the program's memory: what need not be fetched. For that, a thread would have
-/// to be started.
+/// The program's memory, as far as it can be read without fetching pages: for that, a thread would
+/// have to be started.
 pub(super) struct Memory<'a> {
     pub(super) code: &'a CodeMap,
     pub(super) pagemap: Option<&'a Pagemap>,
 }
 
 impl Memory<'_> {
-    /// Copies what is in memory from `address` on, and returns how much that is.
+    /// Copies the pages from `address` on that are in memory, and returns how many bytes that is.
     pub(super) fn read(&self, address: u64, buffer: &mut [u8]) -> usize {
         memory::read_ready(address, buffer, self.pagemap)
     }

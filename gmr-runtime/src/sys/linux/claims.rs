@@ -1,30 +1,30 @@
-//! What only one copy of gmr may do at a time in a process: make a report, and write one to
-//! standard error.
+//! Claims on what only one copy of gmr in a process may do at a time: make a report, and write one
+//! to standard error.
 //!
 //! A process can have several copies of gmr, because a plugin brings its own, or two versions are
-//! linked. A signal reaches all of them, and they share no variable. So what one of them does must
-//! be visible in something that belongs to the process and has a name. A claim is a mapping of one
-//! page at an address that every copy knows: with `MAP_FIXED_NOREPLACE`, `mmap` makes it, or fails
-//! because it is there, as `open` with `O_EXCL` does for a file.
+//! linked. A signal reaches all of them, and they share no variables. So a claim must be something
+//! that belongs to the process and has a name that all copies know. It is a mapping of one page at
+//! a fixed address: with `MAP_FIXED_NOREPLACE`, `mmap` creates it, or fails if it exists, as `open`
+//! with `O_EXCL` does for a file.
 //!
-//! - It needs no descriptor, no file, no `/proc` and no memory, and the one call that it needs is
-//!   `mmap`, which no sandbox refuses.
-//! - It has no contents about which copies of different versions could disagree. It can neither be
-//!   read nor written, so an attacker gains nothing by knowing its address.
+//! - It needs no descriptor, no file, no `/proc` and no memory. Making one takes only `mmap`, which
+//!   sandboxes have to allow.
+//! - It has no contents on whose layout different versions would have to agree. It can be neither
+//!   read nor written, so knowing its address is of no use to an attacker.
 //! - The kernel removes it when the process ends or becomes another program, however it ends. A
 //!   forked child does not inherit it (`MADV_DONTFORK`), so it never waits for a thread of its
 //!   parent.
-//! - An owner that is stuck loses it when a waiting copy's time is up.
+//! - An owner that is stuck loses its claim when the time of a waiting copy is up.
 //!
 //! A copy that waits has to look again every few milliseconds. It does so only while another copy
-//! makes a report. Other ways were worse. A lock in shared memory that is found by its name in the
-//! address map (`memfd_create`) needs a layout on which all versions agree forever, a rule for
-//! owners that have died or were forked, and a descriptor, and two copies can make it at the same
-//! time. Executables export no symbols to libraries. Setting an environment variable is a race with
-//! each function that reads one.
+//! makes or writes a report. The alternatives are worse. A lock in shared memory that copies find
+//! by its name in the address map (`memfd_create`) needs a layout on which all versions agree
+//! forever, a rule for owners that have died or were forked, and a descriptor, and two copies can
+//! create it at the same time. Executables export no symbols to libraries. Setting an environment
+//! variable is a race with every function that reads one.
 //!
-//! Where the addresses are in use, or the kernel refuses the mapping, there is no claim, and copies
-//! do not wait for each other.
+//! If the addresses are in use, or the kernel refuses the mapping, there is no claim, and copies do
+//! not wait for each other.
 
 #![allow(unsafe_code)]
 
@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use super::copy;
 
-/// What a copy does alone.
+/// What only one copy does at a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
     /// It makes a report.
@@ -43,17 +43,17 @@ pub(crate) enum Purpose {
     Output,
 }
 
-/// Where the pages are: far from all that the kernel, loaders and allocators place themselves. The
-/// digits are "gmr".
+/// Where the pages are: far from everything that the kernel, loaders and allocators place
+/// themselves. The digits spell "gmr" in ASCII.
 #[cfg(target_arch = "x86_64")]
 const PLACE: usize = 0x676d_7200_0000;
-/// As above, but in the lowest 39 bits: with small page tables, there are no more.
+/// As above, but within 39 bits: with small page tables, addresses have no more.
 #[cfg(target_arch = "aarch64")]
 const PLACE: usize = 0x67_6d72_0000;
 
-/// The largest page size. Between two pages for claims, one is left free.
+/// The largest page size. There is an unmapped page of this size between two pages for claims.
 const APART: usize = 64 << 10;
-/// The smallest page size. The kernel rounds it up.
+/// The smallest page size. The kernel rounds the length up if its pages are larger.
 const LENGTH: usize = 4 << 10;
 
 /// How long to wait before looking again: at first, and at most.
@@ -61,8 +61,8 @@ const FIRST_PAUSE: Duration = Duration::from_micros(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 impl Purpose {
-    /// The page of the claim, and that of the copy that gets it next. Without the second one, a
-    /// copy that makes one report after the other would leave no other copy a turn.
+    /// The page of the claim, and the page of the copy that gets it next. Without the second one, a
+    /// copy that makes one report after the other would never leave the first one to another copy.
     fn pages(self) -> [usize; 2] {
         let first = PLACE + self as usize * 4 * APART;
         [first, first + 2 * APART]
@@ -76,8 +76,8 @@ pub(crate) struct Claim {
 }
 
 /// Waits until no other thread in this process has a claim for this purpose, and makes one. After
-/// this time, an owner counts as stuck, and loses it. `meanwhile` is called again and again during
-/// the wait.
+/// `timeout`, an owner counts as stuck, and loses its claim. `meanwhile` is called repeatedly
+/// during the wait.
 ///
 /// `None` if no claim can be made in this process.
 pub(crate) fn claim(purpose: Purpose, timeout: Duration, mut meanwhile: impl FnMut()) -> Option<Claim> {
@@ -113,8 +113,8 @@ impl Page {
                 Err(Refused::Taken) => {}
             }
             if Instant::now() >= until {
-                // Its owner is stuck, or does not exist: a child can inherit a page if the parent
-                // was forked within `map`.
+                // The owner is stuck, or does not exist: a child inherits the page if the parent
+                // was forked between the two calls in `map`.
                 drop(Self(address));
                 until += timeout;
                 continue;
@@ -146,8 +146,8 @@ impl Page {
     }
 }
 
-/// What is at an address at which nothing could be mapped. Other mappings than claims are larger,
-/// or can be read.
+/// Tells a claim from another mapping at an address at which nothing could be mapped. Other
+/// mappings are larger than a claim, or can be read.
 fn why_taken(address: usize) -> Refused {
     let is_claim = copy::read(address as u64, &mut [0]) == 0
         && ![address - APART, address + APART].into_iter().any(is_mapped);
@@ -177,7 +177,7 @@ mod tests {
     const LATE: Duration = Duration::from_mins(1);
     const SOON: Duration = Duration::from_millis(20);
 
-    /// Pages of which no other test knows.
+    /// Pages that no other test uses.
     fn pages(number: usize) -> [usize; 2] {
         Purpose::Report.pages().map(|page| page + number * (1 << 20))
     }
@@ -212,7 +212,8 @@ mod tests {
             while !is_mapped(next) {
                 thread::yield_now();
             }
-            // The thread that has the claim cannot get it again now.
+            // From here on, the thread that has the claim could not get it again before the waiting
+            // one.
             drop(first);
             let second = waits.join().unwrap();
             assert!(is_mapped(page) && !is_mapped(next));

@@ -43,8 +43,8 @@ pub(crate) fn is_separate() -> bool {
     SEPARATED.get()
 }
 
-/// Notes that the calling thread was started by one with [a separate table](is_separate): it shares
-/// that one.
+/// Notes that the calling thread was started by one with [a separate table](is_separate), and
+/// shares it.
 pub(crate) fn share_separate() {
     SEPARATED.set(true);
 }
@@ -59,8 +59,8 @@ pub(crate) fn separate_files() {
     try_separate_files();
 }
 
-/// [`separate_files`], for what must not be in the program's table. False if the kernel cannot do
-/// it.
+/// Like [`separate_files`], for descriptors that must not be in the program's table. False if the
+/// kernel cannot separate the tables.
 pub(crate) fn try_separate_files() -> bool {
     SEPARATED.set(true);
     let kept = proc::kept().unwrap_or(2);

@@ -1,9 +1,9 @@
-//! Has pages fetched that are not in memory, on threads that may wait forever.
+//! Fetches pages that are not in memory, on threads that may wait forever.
 //!
-//! Nothing tells in advance whether a page that has to be fetched will ever come. So a thread of its
-//! own touches it, and the one that needs the page waits until a deadline. After that, the page is
-//! known as one that is waited for: nobody touches it again until it has come, which ends the wait.
-//! There are no more of these threads than slots.
+//! There is no way to tell in advance whether such a page will ever arrive. So a separate thread
+//! touches it, and the thread that needs the page waits until a deadline. If it does not arrive by
+//! then, its slot records that it is being waited for, and nothing else touches it until it has
+//! arrived. Each of these threads has a slot, and the number of slots is fixed.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -19,29 +19,28 @@ use super::super::thread_ids;
 use super::super::timed_mutex::TimedMutex;
 use super::{copy, current_tid, pages, signal_masks};
 
-/// How long the next page of a range may take. From a disk that is busy, it takes some ten
-/// milliseconds.
+/// How long the next page of a range may take. A busy disk takes some ten milliseconds.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(200);
 /// How long a range may take, and how long a thread that fetches may wait for a CPU.
 const TOTAL: Duration = Duration::from_secs(2);
-/// How many threads may wait for pages that do not come.
+/// How many threads may wait for pages that do not arrive.
 const SLOTS: usize = 4;
 /// How long a thread waits for more to do before it ends.
 const LINGER: Duration = Duration::from_millis(50);
 
-/// What has become of a range.
+/// The result for a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fetched {
     /// Each of its pages has been in memory.
     Whole,
     /// One of its pages cannot be read: nothing is mapped there, for example.
     Unreadable,
-    /// One of its pages has not come in time, and is waited for. Or so many others are waited for
-    /// that it was not tried.
+    /// One of its pages has not arrived in time, and is waited for. Or the range was not tried,
+    /// because all slots wait for other pages.
     Unserved,
 }
 
-/// Has the pages of this range fetched, unless one of them is waited for already.
+/// Fetches the pages of this range, unless one of them is already waited for.
 pub(crate) fn fetch(address: u64, length: usize) -> Fetched {
     let size = pages::size();
     let range = address - address % size..address.saturating_add(length as u64);
@@ -56,7 +55,7 @@ pub(crate) fn fetch(address: u64, length: usize) -> Fetched {
     if slot.begin(&range) { slot.wait(&range) } else { fetch_here(range) }
 }
 
-/// The same on this thread, where no other one can be started. It has no deadline.
+/// Fetches the range on the calling thread, if no other thread can be started. It has no deadline.
 fn fetch_here(mut range: Range<u64>) -> Fetched {
     while !range.is_empty() {
         if copy::read(range.start, &mut [0]) != 1 {
@@ -113,7 +112,7 @@ impl Slot {
         }
     }
 
-    /// Whether its thread waits for a page of this range that has not come in time.
+    /// Whether its thread waits for a page of this range that has not arrived in time.
     fn is_waiting_in(&self, range: &Range<u64>) -> bool {
         self.state.load(Ordering::Acquire) == ABANDONED && range.contains(&self.at.load(Ordering::Relaxed))
     }
@@ -143,7 +142,7 @@ impl Slot {
         started
     }
 
-    /// Waits until the range is fetched, or its next page does not come in time.
+    /// Waits until the range is fetched, or its next page does not arrive in time.
     fn wait(&self, range: &Range<u64>) -> Fetched {
         let (mut at, mut deadline, mut total) =
             (range.start, Deadline::after(TIMEOUT), Deadline::after(TOTAL));
@@ -178,7 +177,7 @@ impl Slot {
 
     /// What its thread does.
     fn serve(&self) {
-        // A signal for the process that the kernel gave to this thread might never be handled.
+        // If the kernel gave a signal for the process to this thread, it might never be handled.
         signal_masks::block_all_but([]);
         self.tid.store(current_tid(), Ordering::Relaxed);
         loop {
@@ -214,7 +213,7 @@ impl Slot {
     }
 }
 
-/// Sleeps while a state is this one, not longer than `timeout`.
+/// Sleeps while the state is `expected`, for no longer than `timeout`.
 fn sleep(state: &AtomicU32, expected: u32, timeout: Duration) -> Result<(), Errno> {
     let timeout = rustix::thread::Timespec {
         tv_sec: timeout.as_secs().cast_signed(),

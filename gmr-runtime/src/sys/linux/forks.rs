@@ -1,10 +1,10 @@
-//! Code that runs in each forked child. Only the thread that called `fork` exists there, and what
-//! other threads were doing, such as holding a lock, has no end. So it may do little.
+//! Code that runs in each forked child. Only the thread that called `fork` exists there. What other
+//! threads had begun, such as an update under a lock, never ends. So this code may do very little.
 
 #![allow(unsafe_code)]
 
 unsafe extern "C" {
-    /// `libc` has it only in later versions than the one that gmr asks for.
+    /// The oldest version of `libc` that gmr accepts does not declare it.
     fn pthread_atfork(
         prepare: Option<unsafe extern "C" fn()>,
         parent: Option<unsafe extern "C" fn()>,

@@ -2,8 +2,8 @@
 //! be fetched first.
 //!
 //! Pages that are in memory are [copied](super::copy) at once. Others are [fetched](super::fetcher)
-//! before that, and are left out if they do not come in time: what a userfaultfd, or the server of a
-//! mapped file, does not provide is missing, and nothing else.
+//! first, and are left out if they do not arrive in time. So only what a userfaultfd, or the server
+//! of a mapped file, does not provide is missing.
 
 #![allow(unsafe_code)]
 
@@ -21,8 +21,8 @@ pub(crate) fn read(address: u64, buffer: &mut [u8]) -> usize {
     copy::read(address, &mut buffer[..length])
 }
 
-/// The same for what need not be fetched: up to the first page that is not in memory. `pagemap` is
-/// that of a thread that has opened its own.
+/// Like [`read`], but without fetching: up to the first page that is not in memory. A thread that
+/// has opened the page map itself passes it as `pagemap`.
 pub(crate) fn read_ready(address: u64, buffer: &mut [u8], pagemap: Option<&Pagemap>) -> usize {
     let length = match pagemap.map(|pagemap| pagemap.ready(address, buffer.len())) {
         Some(Some(length)) => length,
@@ -31,13 +31,13 @@ pub(crate) fn read_ready(address: u64, buffer: &mut [u8], pagemap: Option<&Pagem
     copy::read(address, &mut buffer[..length])
 }
 
-/// Sees to it that these bytes can be read without waiting for anybody.
+/// Makes these bytes readable without a wait, if their pages arrive in time.
 pub(crate) fn provide(address: u64, length: usize) -> Fetched {
     provide_from(address, pages::ready(address, length), length)
 }
 
-/// The same, and pages that are swapped out are fetched too, for a thread that is to read them in
-/// a signal handler.
+/// Like [`provide`], but also fetches pages that are swapped out, for a thread that will read them
+/// in a signal handler.
 pub(crate) fn provide_in_memory(address: u64, length: usize) -> Fetched {
     provide_from(address, pages::resident(address, length), length)
 }

@@ -193,7 +193,8 @@ impl Module {
         let entry = header.e_entry.get(endian).wrapping_add(bias);
         let mut module = Self { path, bias, entry, ..Self::default() };
         let mut code = Vec::new();
-        // What is only written while the module is loaded is at the beginning of a segment.
+        // The part that is written only while the module is loaded is at the beginning of a
+        // segment.
         let is_relro =
             |segment: &&elf::ProgramHeader64<NativeEndian>| segment.p_type(endian) == elf::PT_GNU_RELRO;
         let relro = segments.iter().find(is_relro).map(in_file);

@@ -1,12 +1,13 @@
-//! Which pages of this process's memory can be read without waiting for anybody.
+//! Which pages of this process's memory can be read without waiting for a userfaultfd or a server.
 //!
 //! A page that is not in memory has to be fetched before it can be read. If a userfaultfd or the
 //! server of a mapped file has to provide it, that can take forever, and only the end of the
-//! process interrupts the thread that reads. A page that is in memory is read at once, and one that
-//! the kernel has swapped out it fetches itself.
+//! process interrupts the thread that reads. A page that is in memory is read at once. One that is
+//! swapped out is fetched by the kernel itself.
 //!
-//! The answer is of the moment at which it is given. The kernel can take a page back after that, if
-//! memory is short, and the program can drop it (`madvise`); then the next read may wait after all.
+//! The answer holds for the moment at which it is given. After that, the kernel can reclaim a page
+//! if memory is short, and the program can drop it (`madvise`). Then the next read may wait after
+//! all.
 
 #![allow(unsafe_code)]
 
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::super::proc;
 use super::descriptor_table;
 
-/// How many pages are looked up at a time. Most questions are about one or two.
+/// How many pages are looked up at a time. Most lookups are for one or two.
 const CHUNK: usize = 64;
 
 /// The kernel's table of the pages of this process.
@@ -61,11 +62,11 @@ impl Pagemap {
 }
 
 thread_local! {
-    /// It is open on threads whose descriptors the program does not share.
+    /// Open only on threads whose descriptors the program does not share.
     static PAGEMAP: OnceCell<Option<Pagemap>> = const { OnceCell::new() };
 }
 
-/// How many bytes from `address` on, up to `length`, can be read without waiting for anybody.
+/// How many bytes from `address` on, up to `length`, can be read without such a wait.
 pub(crate) fn ready(address: u64, length: usize) -> usize {
     let by_map = |map: &OnceCell<Option<Pagemap>>| {
         map.get_or_init(|| Pagemap::open().ok()).as_ref()?.ready(address, length)
@@ -75,11 +76,11 @@ pub(crate) fn ready(address: u64, length: usize) -> usize {
     by_map.unwrap_or_else(|| resident(address, length))
 }
 
-/// The same without a file and without initialising anything: it may be called in a signal handler.
-/// It is one system call for each 64 pages, which changes nothing but `errno`. A page that is
-/// swapped out counts as one that has to be fetched. Each page of a file that the process may not
-/// write to counts as one that is in memory: the kernel does not tell about others' files. Where
-/// the kernel does not answer at all, so does each page.
+/// Like [`ready`], but without a file and without initialising anything: it may be called in a
+/// signal handler. It makes one system call for each 64 pages, which changes nothing but `errno`. A
+/// page that is swapped out counts as one that has to be fetched. Each page of a file that the
+/// process may not write to counts as in memory, because the kernel says nothing about such files.
+/// If the call fails for another reason than unmapped pages, every page counts as in memory.
 pub(crate) fn resident(address: u64, length: usize) -> usize {
     let size = size();
     let end = address.saturating_add(length as u64);
@@ -105,15 +106,15 @@ pub(crate) fn is_mapped(address: u64) -> bool {
     !look(address - address % size(), 1, &mut states) || states[0] != UNMAPPED
 }
 
-/// The kernel sets no such state of a page: all bits but the lowest are reserved.
+/// The kernel never sets this state: all bits but the lowest are reserved.
 const UNMAPPED: u8 = 0xff;
 
 fn is_in_memory(state: u8) -> bool {
     state != UNMAPPED && state & 1 == 1
 }
 
-/// Sets the states of this many pages, those of pages that are not mapped to `UNMAPPED`. False if
-/// the kernel does not tell them.
+/// Sets the states of this many pages; pages that are not mapped get `UNMAPPED`. False if the
+/// kernel does not tell the states.
 fn look(start: u64, pages: usize, states: &mut [u8; CHUNK]) -> bool {
     *states = [UNMAPPED; CHUNK];
     let length = pages.min(CHUNK) * usize::try_from(size()).unwrap_or(0);
@@ -149,8 +150,8 @@ mod tests {
     use super::super::mapping::MappedBuffer;
     use super::*;
 
-    /// The pages that are ready of four, of which the first and the last are not in memory: by the
-    /// table, and by the system call.
+    /// Of four pages, the first and the last are not in memory. Both the table and the system call
+    /// say which pages are ready.
     #[test]
     #[cfg_attr(miri, ignore = "the kernel is asked")]
     fn pages_in_memory_are_told_from_others() {

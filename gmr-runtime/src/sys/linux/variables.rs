@@ -2,7 +2,7 @@
 //!
 //! It only reads, through the kernel: no address that it is called with can make it crash.
 //!
-//! Pages that are not in memory are not searched: a word that was stored is not in one of them.
+//! Pages that are not in memory are not searched: a word that was just stored is in none of them.
 
 use super::modules::Modules;
 use super::{memory, pages};
@@ -18,8 +18,8 @@ const CHUNK: usize = 64 << 10;
 pub(crate) fn find_word(word: u64) -> Option<u64> {
     let executable = std::fs::read_link("/proc/self/exe").ok()?;
     let executable = executable.to_str()?;
-    // The address map does not show where the variables end: other memory may follow them without a
-    // gap, and what has no file is one region then.
+    // The address map does not show where the variables end. Other memory may follow them without a
+    // gap, and then it is in the same region as `.bss`, which has no file either.
     let modules = Modules::load();
     let has_std = |path: &str| path == executable || path.contains("/libstd-");
     let modules = modules.all().iter().filter(|module| has_std(&module.path));
@@ -35,7 +35,7 @@ pub(crate) fn find_word(word: u64) -> Option<u64> {
                     return None;
                 }
             }
-            // Up to the next page, if this one is not in memory.
+            // Skips to the next page if this one is not in memory.
             let searched = match copied {
                 copied if copied == wanted => wanted as u64,
                 copied => (at + copied as u64 + 1).next_multiple_of(pages::size()).min(area.end) - at,
@@ -90,7 +90,7 @@ mod tests {
         // SAFETY: the new mapping replaces no other one.
         let mapped = unsafe { libc::mmap(place, 8, access, kind | libc::MAP_FIXED_NOREPLACE, -1, 0) };
         let value = 0x0ddb_a11e_0000_0000 | u64::from(std::process::id());
-        // Otherwise, memory follows that is somebody else's.
+        // Otherwise, other memory already follows the variables.
         if mapped == place {
             // SAFETY: the mapping is writable, long enough and aligned, and nothing else refers to it.
             unsafe { mapped.cast::<u64>().write(value) };

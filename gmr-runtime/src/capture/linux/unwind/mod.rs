@@ -122,7 +122,7 @@ enum End {
     Failed(Failure),
     /// It leads to this address, at which there is no code.
     NotCode(u64),
-    /// It leads to this address, to which nothing returns: no call ends before it.
+    /// It leads to this address, to which nothing returns: no call precedes it.
     NoCall(u64),
     /// It leads back to a frame that was passed.
     Cycle,
@@ -244,7 +244,7 @@ impl Unwinder {
         if !rules::ends_context(ip) {
             return Err(End::NoCall(ip));
         }
-        // It begins there: what is before it is another function.
+        // The context begins at this address: the code before it belongs to another function.
         self.frames.push(Address::Exact(ip));
         Ok(false)
     }
@@ -373,16 +373,17 @@ impl Unwinder {
         }
     }
 
-    /// Whether the code shows that the recovered frame pointers are right, although the stack does
-    /// not lead to its thread's first function: it ends at code without rules. Each function with
-    /// such a frame pointer must be the target of the call that its frame returns to, and the
-    /// others must at least be possible targets.
+    /// Whether the code shows that the recovered frame pointers are right, although the stack ends
+    /// at code without rules and does not lead to its thread's first function. Each function with a
+    /// recovered frame pointer must be the target of the call that its frame returns to. The others
+    /// must at least be possible targets.
     fn are_verified(&mut self, recovered: &[usize]) -> bool {
         let (Some(&first), Some(last)) = (recovered.first(), self.frames.len().checked_sub(1)) else {
             return false;
         };
-        // The last frame is that of the code without rules, in which there may be any call. It is
-        // not the caller of a function with a recovered frame pointer: that has a rule.
+        // The last frame is that of the code without rules, in which any call is possible. It is
+        // not the caller of a function with a recovered frame pointer, because that caller has a
+        // rule.
         (first..last).all(|caller| {
             let rule = self.rule(self.frames[caller - 1]);
             let called = match (rule, self.frames[caller]) {
@@ -422,7 +423,7 @@ struct Walk<'a> {
     at: Address,
     rule: Result<Rule, NoRule>,
     registers: Registers,
-    /// How many frames there were each time that the frame pointer of the last one was recovered.
+    /// How many frames there were each time the frame pointer of the last one was recovered.
     recovered: Vec<usize>,
     /// Where the stack last continued below its earlier position: the caller's code and stack
     /// pointer, and how many frames there were.

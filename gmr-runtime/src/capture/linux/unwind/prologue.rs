@@ -69,10 +69,10 @@ pub(super) fn call_at(function: (u64, u64), address: u64) -> Option<Target> {
 }
 
 /// Whether the bytes before this address can be those of a call, wherever its instruction begins.
-/// `is_code` tells whether a call can lead to an address.
+/// `is_code` returns whether a call can lead to an address.
 pub(super) fn follows_call(address: u64, mut is_code: impl FnMut(u64) -> bool) -> bool {
-    /// From `call rax` to `call [rax + 8 * rbx + distance]`. A longer one ends with the bytes of one
-    /// of these. On aarch64 all are as long.
+    /// From `call rax` to `call [rax + 8 * rbx + distance]`. A longer call ends with the bytes of
+    /// one of these. On aarch64, all instructions have the same length.
     const LENGTHS: std::ops::RangeInclusive<usize> = if cfg!(target_arch = "x86_64") { 2..=7 } else { 4..=4 };
     let mut buffer = [0; *LENGTHS.end()];
     let before = bytes_before(address, &mut buffer);
@@ -89,8 +89,8 @@ pub(super) fn follows_call(address: u64, mut is_code: impl FnMut(u64) -> bool) -
     })
 }
 
-/// Reads the code that ends before this address into the end of the buffer. It is shorter than the
-/// buffer where it begins with a page and nothing is mapped below.
+/// Reads the code before this address into the end of the buffer. The result is shorter than the
+/// buffer if the code is at the start of a page and nothing is mapped below that.
 fn bytes_before(address: u64, buffer: &mut [u8]) -> &[u8] {
     /// The smallest page size there is.
     const PAGE: u64 = 4 << 10;
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "it reads the map")]
     fn code_at_the_beginning_of_a_mapping_is_read_too() {
-        // The beginning of an image that no other mapping touches.
+        // The beginning of an image with no other mapping directly below it.
         let mut end_before = 0;
         let start = maps::find(|region| {
             let is_image = region.readable && region.offset == 0 && region.path.starts_with('/');

@@ -66,7 +66,7 @@ pub(super) struct Rule {
     first_change: u32,
     /// Whether this is the code that a signal handler returns to: its caller was interrupted.
     pub(super) is_signal_frame: bool,
-    /// Whether a call ends with the address that the rule was looked up by.
+    /// Whether a call ends with the byte at the address for which the rule was looked up.
     pub(super) ends_call: bool,
     /// The addresses of its entry: those of the function, or of a part of it.
     pub(super) function: (u64, u64),

@@ -61,8 +61,9 @@ impl Rules {
         prologue::follows_call(address, |target| tables.cover(target) || self.is_generated(target))
     }
 
-    /// Whether the stack can lead to this return address, for which the rule is: a call ends before
-    /// it, it returns from a signal handler, or it is the first function by its tables.
+    /// Whether the stack can lead to this return address. `rule` is the rule for it. Either a call
+    /// ends before the address, or the code there returns from a signal handler, or it is the first
+    /// function according to its tables.
     pub(super) fn is_returned_to(
         &mut self,
         address: u64,
@@ -71,7 +72,8 @@ impl Rules {
     ) -> bool {
         rule.is_ok_and(|rule| rule.ends_call || rule.is_signal_frame || rule.is_first())
             || self.returns_from_signal(address)
-            // Only a positive answer is kept: a debugger may have put a breakpoint over the call.
+            // Only a positive answer is kept: a debugger may have replaced the call with a
+            // breakpoint.
             || self.follows_call(address, tables)
     }
 
@@ -149,7 +151,7 @@ pub(super) fn ends_context(address: u64) -> bool {
     arch::ends_context(Beginning::read(address).bytes())
 }
 
-/// The first bytes of the code at an address; fewer if the mapping ends before.
+/// The first bytes of the code at an address; fewer if the mapping ends earlier.
 struct Beginning([u8; 16], usize);
 
 impl Beginning {

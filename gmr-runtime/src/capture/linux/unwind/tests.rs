@@ -46,10 +46,11 @@ const EXPRESSION: u8 = 0x10;
 const CALL: &[u8] = &[0xff, 0xd0];
 #[cfg(target_arch = "aarch64")]
 const CALL: &[u8] = &[0x00, 0x01, 0x3f, 0xd6];
-/// Where the call in a function without code of its own returns to.
+/// Where the call in such a function returns to, as an offset into the function.
 const RETURN: u64 = 9;
 
-/// One function: its rules, and its code. Without code, it is a call that returns to [`RETURN`].
+/// One function: its rules and its code. If `code` is empty, the code is a call that returns to
+/// [`RETURN`].
 #[derive(Default)]
 struct Function {
     instructions: Vec<u8>,
@@ -430,8 +431,8 @@ fn what_a_signal_interrupted_is_exact() {
 
 #[test]
 fn a_trampoline_is_known_by_its_code() {
-    // In code without an entry, also after a function that ends with a call, or with an entry that
-    // is not marked.
+    // In code without an entry, also directly after a function that ends with a call, and in code
+    // with an entry that is not marked.
     let filler = usize::try_from(FUNCTION).unwrap() - CALL.len();
     let calling = [&vec![0xcc; filler][..], CALL].concat();
     let all_of = |code: &[u8]| {
@@ -452,7 +453,7 @@ fn a_trampoline_is_known_by_its_code() {
     }
 }
 
-/// The frames of a stack on which `function`, with number 1, is returned to at `offset`.
+/// The frames of a stack that returns into `function`, which has number 1, at `offset`.
 fn returning_to(function: Function, offset: u64) -> (Image, Trace) {
     let image = Image::of(&[plain(), function, root()]);
     let stack = [0, image.code(1, offset), 0, image.code(2, RETURN)];
@@ -502,7 +503,8 @@ fn a_function_of_makecontext_returns_to_what_nothing_has_called() {
         (&[0xe0, 0x03, 0x13, 0xaa, 0xc0, 0xf9, 0xff, 0xb4], false),
     ];
     for (code, is_known) in CODES {
-        // Its entry, if it has one, is for the code further down.
+        // The return address is the first one of the function, so its entry does not cover a call
+        // before that.
         let function = Function { code: code.to_vec(), ..plain() };
         let (image, trace) = returning_to(function, 0);
         let begun = [image.code(0, 4), image.code(1, 0)].map(Address::Exact);

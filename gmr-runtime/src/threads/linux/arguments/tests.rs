@@ -228,7 +228,7 @@ fn a_path_is_shown_with_the_directory_it_is_relative_to() {
     assert_eq!(shown(link), (Some("link".into()), Some(5)));
 }
 
-/// Memory of which it is known how far it was read.
+/// Memory that records how far it was read.
 struct Reached(Memory, u64);
 
 impl Source for Reached {

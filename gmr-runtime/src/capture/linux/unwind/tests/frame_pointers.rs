@@ -236,8 +236,8 @@ fn a_frame_pointer_that_calls_prove_is_certain_below_code_without_rules() {
         assert_eq!(trace.frames.len(), 4);
         assert!(trace.incomplete.unwrap().contains("without an entry"));
     }
-    // What is called there is not shown; it is another function; one of the functions after it is
-    // called elsewhere.
+    // The target of the call is not known; it is another function; one of the functions after it
+    // calls another one.
     let other = call(1, 0, 9);
     let elsewhere = call(2, 0, 9);
     for calls in [
@@ -249,7 +249,7 @@ fn a_frame_pointer_that_calls_prove_is_certain_below_code_without_rules() {
         let Unwound::Uncertain(trace) = unwound else { panic!("{unwound:?}") };
         assert_eq!(trace.frames.len(), 1, "what follows was not verified");
     }
-    // Code without rules has called the innermost function itself.
+    // The innermost function was called by the code without rules.
     let unwound = at_rest(&[waiting(), unlisted(one)], 11, stack);
     assert!(matches!(unwound, Unwound::Uncertain(_)), "{unwound:?}");
 }
