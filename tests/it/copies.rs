@@ -117,7 +117,7 @@ fn a_program_that_is_killed_leaves_nothing_behind() {
     for wait_for_the_moment in moments {
         let mut program = start();
         wait_for_the_moment(&mut program);
-        // This kills it.
+        // Dropping it kills the process.
         drop(program);
         assert_eq!(names_in(&directory), Vec::<OsString>::new());
         assert_eq!(names_in(Path::new("/dev/shm")), Vec::<OsString>::new());

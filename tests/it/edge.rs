@@ -79,7 +79,7 @@ fn memory_that_nobody_provides_costs_a_thread_its_stack_and_nothing_else() {
     let is_there = |report: &Report| report.has_all_names() && report.thread("whole").stack().is_whole();
     let mut waiting = Vec::new();
     for _ in 0..4 {
-        // It runs on while it is looked at.
+        // The thread that runs must not be held up by the report.
         let progress = program.ask("progress");
         let report = program.report_when("the stack that is there", is_there);
         wait_until("the thread runs on", || program.ask("progress") != progress);

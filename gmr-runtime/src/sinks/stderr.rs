@@ -1,8 +1,8 @@
 //! Descriptor 2, written with bare system calls: the thread that the report is about may hold std's
 //! lock around stderr.
 //!
-//! The other end may not be read. What cannot be written within the deadlines is dropped and counted.
-//! Whether the descriptor is blocking is not changed: other processes share that.
+//! Nothing may be reading the other end. What cannot be written within the deadlines is dropped and
+//! counted. The descriptor stays blocking or non-blocking as it was: other processes share that mode.
 //!
 //! A program may close descriptor 2, and its next file then gets that number: a database, or the
 //! connection of a client. Nothing is written to such a file ([`is_programs_own`]).

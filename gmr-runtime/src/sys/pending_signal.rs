@@ -68,8 +68,8 @@ fn is_pending(signal: i32) -> bool {
     unsafe { libc::sigpending(set.as_mut_ptr()) == 0 && libc::sigismember(set.as_ptr(), signal) == 1 }
 }
 
-/// Wakes a thread of gmr's that watches this signal, without running a handler: it blocks the
-/// signal.
+/// Wakes the thread of gmr's that watches this signal. No handler runs, because that thread blocks
+/// the signal.
 pub(crate) fn wake(watcher: i32, signal: i32) {
     // SAFETY: sending a signal touches no memory. A thread with this id that belongs to another
     // process, as after a fork, is refused.

@@ -155,7 +155,7 @@ impl Arrivals {
         self.is_writing.load(Ordering::Acquire)
     }
 
-    /// The reporter has to wait before it begins a report, and is not stuck.
+    /// Notes that the reporter has to wait before it begins a report, and is not stuck.
     pub(crate) fn goes_on(&self) {
         self.add_steps(2);
     }
@@ -177,7 +177,7 @@ impl Arrivals {
         Progress { signals: self.all.load(Ordering::Acquire), begun, step }
     }
 
-    /// Sleeps until the reporter has gone on from this step. False if it has not within the
+    /// Sleeps until the reporter has moved on from this step. False if that takes longer than the
     /// timeout.
     pub(crate) fn wait_for_step(&self, step: u32, timeout: Duration) -> bool {
         let until = Instant::now() + timeout;
@@ -260,7 +260,7 @@ impl Arrivals {
         AllSignals { others, own }
     }
 
-    /// Signals are not answered.
+    /// Notes that this many signals are not answered.
     pub(crate) fn dismissed(&self, signals: u64) {
         self.begun.fetch_add(signals, Ordering::Relaxed);
     }

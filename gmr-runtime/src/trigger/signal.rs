@@ -132,7 +132,7 @@ impl Inbox {
         }
     }
 
-    /// All requests that have arrived, and signals that are still on their way.
+    /// All requests that have arrived, and signals that are still pending.
     pub(crate) fn arrived_by_now(&mut self) -> Vec<Request> {
         if let Some(registration) = &self.registration {
             registration.handle_pending();
@@ -140,7 +140,7 @@ impl Inbox {
         self.arrived()
     }
 
-    /// This many signals are not answered.
+    /// Notes that this many signals are not answered.
     pub(crate) fn dismissed(&self, signals: u64) {
         self.arrivals.dismissed(signals);
     }

@@ -44,7 +44,7 @@ pub(crate) fn open(signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
     Ok((Outbox { wake, requests: sender }, Inbox { delivery, requests }))
 }
 
-/// Always `None`: on this platform, the action of the signal is not looked at.
+/// Always `None`: on this platform, the action of the signal is not checked.
 pub(crate) fn signal_taken_away() -> Option<String> {
     None
 }

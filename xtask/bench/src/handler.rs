@@ -74,7 +74,7 @@ fn row(handler: &'static str, threads: usize, answers: &[[f64; 3]]) -> Row {
 struct Least(PathBuf);
 
 impl Least {
-    /// Nothing if there is no C compiler.
+    /// `None` if there is no C compiler that can build it.
     fn build(setting: &Setting) -> Option<Self> {
         let program = setting.directory.join("least-handler");
         let mut compiler = Command::new("cc");

@@ -103,7 +103,7 @@ impl Target {
         musl::dynamic_flags()
     }
 
-    /// The compiler of C for aarch64.
+    /// The C compiler for aarch64.
     pub(crate) fn aarch64_gcc() -> PathBuf {
         aarch64::gcc()
     }

@@ -29,8 +29,8 @@ const PAGE: usize = 4 << 10;
 const GROWTH: usize = 4;
 /// The most that is copied of any thread's stacks.
 const MAX_COPY: usize = 64 << 20;
-/// How many pieces of a thread's stacks are copied. There are several if coroutines have resumed
-/// others, or if a very large array, which is not copied as a whole, separates the frames.
+/// The most pieces of a thread's stacks that are copied. There are several if coroutines have
+/// resumed others, or if a very large array, which is not copied as a whole, separates the frames.
 const MAX_PIECES: usize = 256;
 /// How much processor time each reading thread may use. It waits for no other thread, so time in
 /// which the machine or a quota gives it no processor does not count.
@@ -197,7 +197,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The stack, or why it is not whole.
+/// The stack, or why it is not complete.
 type Unwinding = Result<Trace, Unfinished>;
 
 /// A stack that was not read to its end, with the frames that are certain.
@@ -262,7 +262,7 @@ fn extend(pieces: &mut Vec<Extent>, address: u64) -> bool {
     true
 }
 
-/// How much of these pieces was copied.
+/// How many bytes of these pieces were copied.
 fn total(pieces: &[Extent]) -> usize {
     pieces.iter().map(|piece| piece.copied).sum()
 }

@@ -164,7 +164,7 @@ impl Slot {
         if reached >= range.end { Fetched::Whole } else { Fetched::Unreadable }
     }
 
-    /// Whether its thread has not got a CPU since it was started or woken.
+    /// Whether its thread has not had a CPU since it was started or woken.
     fn waits_for_cpu(&self) -> bool {
         match self.tid.load(Ordering::Relaxed) {
             0 => true,

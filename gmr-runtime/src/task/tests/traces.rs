@@ -20,7 +20,7 @@ fn report() -> Survey {
     survey(Duration::from_secs(120))
 }
 
-/// In how many places the task waits, if the trace found out.
+/// In how many places the task waits, if the trace shows that.
 fn leaves(survey: &Survey, name: &str) -> Option<usize> {
     let condition = condition(survey, name)?;
     let branches = condition.branches()?;
@@ -137,7 +137,7 @@ fn a_task_that_finds_no_room_for_its_stack_is_polled_again() {
     let survey = trace::survey_with_room(Duration::from_secs(120), 1);
     assert_eq!(names.map(|name| leaves(&survey, name)), [Some(1); 3]);
     assert!(names.iter().all(|name| find(&survey, name).unwrap().polls() == 1));
-    // None at all: the report says so, and is over in time.
+    // No room at all: the report says so, and ends in time.
     let survey = trace::survey_with_room(Duration::from_millis(50), 0);
     if !cfg!(miri) {
         assert_eq!(names.map(|name| leaves(&survey, name)), [None; 3]);
@@ -170,8 +170,8 @@ fn a_first_poll_during_a_trace_is_counted_and_takes_part() {
 fn a_task_may_complete_in_a_poll_that_a_trace_caused() {
     let _turn = alone();
     let runtime = runtime();
-    // It keeps a waker: a trace polls no task of which nothing keeps one, unless the wakers are known
-    // to be tokio's.
+    // The task keeps a waker. A trace does not poll a task whose waker nothing keeps, unless the
+    // wakers are known to be tokio's.
     let mut kept: Option<Waker> = None;
     let second_time = poll_fn(move |context| {
         let is_first = kept.replace(context.waker().clone()).is_none();
