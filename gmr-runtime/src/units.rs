@@ -15,7 +15,8 @@ pub(crate) fn duration(ms: u64) -> String {
     format!("{}.{} s", tenths / 10, tenths % 10)
 }
 
-/// Microseconds as `1.2 ms`, `34 ms` or `9.3 s`: with a decimal below 10 ms, as seconds from 1 s on.
+/// Microseconds as `1.2 ms`, `34 ms` or `9.3 s`: with a decimal below 10 ms, and in seconds from
+/// 1 s on.
 pub(crate) fn milliseconds(microseconds: u64) -> String {
     match microseconds {
         0..10_000 => format!("{}.{} ms", microseconds / 1000, microseconds % 1000 / 100),

@@ -1,4 +1,5 @@
-//! Processes in which nothing can be allocated: a report comes in a raw form, and the process lives.
+//! Processes in which nothing can be allocated: a report comes in a raw form, and the process
+//! lives.
 
 use std::process::Command;
 

@@ -200,7 +200,8 @@ fn call_realigned() {
 fn on_new_stack(run: extern "C" fn()) {
     const LENGTH: usize = 256 << 10;
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // With a guard page below, as coroutines have, it is not taken for a part of the stack next to it.
+    // With a guard page below, as coroutines have, it is not taken for a part of the stack next to
+    // it.
     // SAFETY: a new mapping at an address of the kernel's choice.
     let stack = unsafe {
         let stack = libc::mmap(null_mut(), LENGTH, access, kind, -1, 0);

@@ -31,8 +31,8 @@ extern "C" fn passes_it_on(signal: i32, info: *mut libc::siginfo_t, context: *mu
 
 fn replace(handler: usize, flags: i32) {
     let (mut action, mut before) = (MaybeUninit::<libc::sigaction>::zeroed(), MaybeUninit::uninit());
-    // SAFETY: all-zero is a valid action, the handlers are async-signal-safe, and what was before is
-    // written by the call.
+    // SAFETY: all-zero is a valid action, the handlers are async-signal-safe, and what was before
+    // is written by the call.
     let before = unsafe {
         (*action.as_mut_ptr()).sa_sigaction = handler;
         (*action.as_mut_ptr()).sa_flags = flags;

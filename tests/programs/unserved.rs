@@ -189,7 +189,8 @@ impl Server {
 
     /// Provides all pages.
     fn serve(&mut self) {
-        /// `UFFDIO_COPY`, and its `struct uffdio_copy`: to, from, length, mode, and what is returned.
+        /// `UFFDIO_COPY`, and its `struct uffdio_copy`: to, from, length, mode, and what is
+        /// returned.
         const COPY: u64 = 0xc028_aa03;
         for (page, contents) in self.pages.drain(..).collect::<Vec<_>>() {
             let mut copy = [page as u64, contents.as_ptr() as u64, contents.len() as u64, 0, 0];

@@ -23,12 +23,12 @@ use crate::sys::{self, Modules, Purpose, own_threads};
 use crate::threads::linux::call_name;
 use crate::trigger::Outbox;
 
-/// How long this thread sleeps at a time while it waits for the reporter. The waits below are counts
-/// of that: on a machine on which threads wait for a CPU, this one does, too, so that it does not take
-/// a reporter for stuck that has had no chance to run.
+/// How long this thread sleeps at a time while it waits for the reporter. The waits below are
+/// counts of that: on a machine on which threads wait for a CPU, this one does, too, so that it
+/// does not take a reporter for stuck that has had no chance to run.
 const ROUND: Duration = Duration::from_millis(200);
-/// How long the reporter may take to begin a report: to make its heading. An idle machine takes less
-/// than a millisecond for that.
+/// How long the reporter may take to begin a report: to make its heading. An idle machine takes
+/// less than a millisecond for that.
 const BEGIN_WITHIN: u32 = 15;
 /// How long a report that has begun may take before a signal that arrived meanwhile is answered. It
 /// has deadlines of its own, which together are less, even where the kernel withholds the CPU.
@@ -40,8 +40,8 @@ const STUCK: u32 = 1;
 /// one that is stuck in the middle of it.
 const OUTPUT_OF_OTHERS: Duration = Duration::from_secs(1);
 
-/// How much memory a whole report may need. With less, threads may not start, and an allocation that
-/// fails would abort the process. A report of a small program needs a tenth of it.
+/// How much memory a whole report may need. With less, threads may not start, and an allocation
+/// that fails would abort the process. A report of a small program needs a tenth of it.
 const NEEDED: usize = 64 << 20;
 
 /// Whether there is memory for a whole report.
@@ -49,8 +49,8 @@ pub(crate) fn has_memory() -> bool {
     sys::memory_is_left(NEEDED)
 }
 
-/// Starts the thread. `package` makes what the report has of the section, as lines. `ready` is called
-/// when the thread has all that it needs.
+/// Starts the thread. `package` makes what the report has of the section, as lines. `ready` is
+/// called when the thread has all that it needs.
 ///
 /// # Errors
 /// The operating system can't start a thread.

@@ -75,7 +75,8 @@ fn thread(role: Role, info: ThreadInfo, stack: Stack) -> Thread {
     }
 }
 
-/// `own_name` is the name of a thread of gmr's own. On Linux, the main thread's id is the process's.
+/// `own_name` is the name of a thread of gmr's own. On Linux, the main thread's id is the
+/// process's.
 fn role(tid: u32, pid: u32, own_name: Option<&str>) -> Role {
     match own_name {
         _ if tid == pid => Role::Main,

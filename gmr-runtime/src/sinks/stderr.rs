@@ -2,7 +2,8 @@
 //! lock around stderr.
 //!
 //! Nothing may be reading the other end. What cannot be written within the deadlines is dropped and
-//! counted. The descriptor stays blocking or non-blocking as it was: other processes share that mode.
+//! counted. The descriptor stays blocking or non-blocking as it was: other processes share that
+//! mode.
 //!
 //! A program may close descriptor 2, and its next file then gets that number: a database, or the
 //! connection of a client. Nothing is written to such a file ([`is_programs_own`]).

@@ -117,8 +117,8 @@ fn check_memory() -> io::Result<()> {
     if memory_is_left(NEEDED) { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
 }
 
-/// Calls `run`, and also returns gmr's own threads at its beginning and at its end. Threads that end
-/// meanwhile are included.
+/// Calls `run`, and also returns gmr's own threads at its beginning and at its end. Threads that
+/// end meanwhile are included.
 pub(crate) fn during<T>(run: impl FnOnce() -> T) -> (T, OwnThreads) {
     let before = threads().running.clone();
     let result = run();

@@ -232,8 +232,8 @@ impl Entry {
         waking.wake(waker);
     }
 
-    /// Notes that a trace is about to wake a task that is polled inside this one, which causes a poll
-    /// of this one.
+    /// Notes that a trace is about to wake a task that is polled inside this one, which causes a
+    /// poll of this one.
     pub(super) fn expect_poll(&self) {
         let _ = self.woken.compare_exchange(0, INSIDE, Ordering::Relaxed, Ordering::Relaxed);
     }

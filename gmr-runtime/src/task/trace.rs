@@ -244,7 +244,8 @@ pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
     Survey { tasks, trace, unread, modules }
 }
 
-/// Notes in the tasks around this one that waking it causes polls of theirs, which are not their own.
+/// Notes in the tasks around this one that waking it causes polls of theirs, which are not their
+/// own.
 fn expect_polls_around(task: &Entry, trace: u64) {
     /// The most tasks that one is inside of. More than that is a mistake: futures have moved.
     const DEPTH: usize = 64;

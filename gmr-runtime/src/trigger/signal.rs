@@ -86,8 +86,8 @@ impl Outbox {
 
 impl Inbox {
     /// Waits for a request, and returns all that have arrived. It does not allocate before there is
-    /// one. Signals are left to the thread that watches, if there is one, while `has_memory` says that
-    /// there is too little for a report.
+    /// one. Signals are left to the thread that watches, if there is one, while `has_memory` says
+    /// that there is too little for a report.
     pub(crate) fn wait(&mut self, has_memory: impl Fn() -> bool) -> Vec<Request> {
         loop {
             // Before looking: what arrives later changes the word, and ends the wait at once.

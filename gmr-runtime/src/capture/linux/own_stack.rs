@@ -380,8 +380,8 @@ impl Words for OwnStack<'_> {
             return 0;
         }
         let address = usize::try_from(self.registers.sp).unwrap_or_default() + of_stack * WORD;
-        // If the ends are on two stacks, there is a guard page between them, which cannot be read, so
-        // that the look is refused. That leaves two stacks which both have none, such as two
+        // If the ends are on two stacks, there is a guard page between them, which cannot be read,
+        // so that the look is refused. That leaves two stacks which both have none, such as two
         // coroutines' on the heap, at most `LIMIT` apart: what is between them must stay mapped
         // during the look, as what an allocator has in small pieces does.
         //

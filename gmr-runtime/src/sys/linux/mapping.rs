@@ -131,8 +131,8 @@ impl DerefMut for MappedBuffer {
 }
 
 /// A list of values in memory of its own: for what outlives a report, and for large lists of a
-/// report. The program's allocator would keep it, or the freed memory around it, from being returned
-/// to the kernel.
+/// report. The program's allocator would keep it, or the freed memory around it, from being
+/// returned to the kernel.
 #[derive(Debug)]
 pub(crate) struct MappedList<T> {
     mapping: Option<Mapping>,
@@ -179,9 +179,9 @@ impl<T> Deref for MappedList<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the first `length` values of the mapping are initialised; without a mapping, it is
-        // 0. The mapping lives as long as the borrow, and is written through `deref_mut` alone, which
-        // borrows the list exclusively.
+        // SAFETY: the first `length` values of the mapping are initialised; without a mapping,
+        // `length` is 0. The mapping lives as long as the borrow, and is written through
+        // `deref_mut` alone, which borrows the list exclusively.
         unsafe { std::slice::from_raw_parts(self.base(), self.length) }
     }
 }
@@ -230,8 +230,8 @@ impl<T> Iterator for MappedValues<T> {
         }
         let index = self.next;
         self.next += 1;
-        // SAFETY: the values from `next` to `end` are initialised and belong to this iterator, which
-        // has just given up this one.
+        // SAFETY: the values from `next` to `end` are initialised and belong to this iterator,
+        // which has just given up this one.
         Some(unsafe { self.list.base().add(index).read() })
     }
 }

@@ -79,7 +79,8 @@ pub(crate) fn read_many(pieces: &[(u64, usize)], buffer: &mut [u8]) -> Vec<usize
         let (local, remote) = (&local[batch.clone()], &remote[batch]);
         let count = local.len() as libc::c_ulong;
         // SAFETY: each part of `local` is part of the exclusively borrowed `buffer`, and none
-        // overlaps another. The kernel checks every page of `remote` itself, and only reads from it.
+        // overlaps another. The kernel checks every page of `remote` itself, and only reads from
+        // it.
         let result = unsafe { libc::process_vm_readv(tid, local.as_ptr(), count, remote.as_ptr(), count, 0) };
         let refused = result < 0 && std::io::Error::last_os_error().raw_os_error() != Some(libc::EFAULT);
         if refused {

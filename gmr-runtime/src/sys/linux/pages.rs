@@ -39,7 +39,8 @@ impl Pagemap {
     /// How many bytes from `address` on, up to `length`, are in pages that are in memory or swapped
     /// out. `None` if the table cannot be read.
     pub(crate) fn ready(&self, address: u64, length: usize) -> Option<usize> {
-        /// The two highest bits of a page's entry: that it is in memory, and that it is swapped out.
+        /// The two highest bits of a page's entry: that it is in memory, and that it is swapped
+        /// out.
         const READY: u64 = 3 << 62;
         let size = size();
         let end = address.saturating_add(length as u64);

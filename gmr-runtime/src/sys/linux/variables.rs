@@ -92,7 +92,8 @@ mod tests {
         let value = 0x0ddb_a11e_0000_0000 | u64::from(std::process::id());
         // Otherwise, other memory already follows the variables.
         if mapped == place {
-            // SAFETY: the mapping is writable, long enough and aligned, and nothing else refers to it.
+            // SAFETY: the mapping is writable, long enough and aligned, and nothing else refers to
+            // it.
             unsafe { mapped.cast::<u64>().write(value) };
             assert_eq!(word_at(end as u64), Some(value));
         }

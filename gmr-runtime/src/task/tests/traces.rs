@@ -337,7 +337,8 @@ fn a_poll_that_a_future_asks_for_in_a_poll_of_a_trace_is_not_counted() {
     let runtime = runtime();
     let wakes = AtomicBool::new(false);
     let mut waits = Box::pin(wait_forever());
-    // Yields each time that it was not woken by itself, as a set does that has polled all its futures.
+    // Yields each time that it was not woken by itself, as a set does that has polled all its
+    // futures.
     let yielding = poll_fn(move |context| {
         if !wakes.fetch_not(Ordering::Relaxed) {
             context.waker().wake_by_ref();
