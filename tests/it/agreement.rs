@@ -98,8 +98,8 @@ fn compare(path: &Path) -> Agreement {
     let mut program = Program::start(path);
     let mut current = program.report_when("names for all frames", Report::has_all_names);
     let mut compared = None;
-    // Until all but those that compute have stood still around gdb's run. On a busy machine, they do
-    // so for a while before they are where they wait, too: at the barrier where they start.
+    // Repeats until all threads but those that compute stand still before and after gdb's run. On a
+    // busy machine, they also stand still for a while at the barrier where they start.
     wait_until("the threads stand still", || {
         let report = program.report();
         let settled = still(&report, &current).len() >= STILL;
