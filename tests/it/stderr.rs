@@ -42,6 +42,7 @@ fn a_reader_that_went_away_is_harmless() {
 /// Makes a program give up a report that does not fit in its pipe, because the pipe is not read.
 /// After this, the pipe is read again while the program writes its next report.
 fn fill_the_pipe(program: &Program) {
+    wait_until("the last report has been written", || !program.is_writing());
     program.signal(Signal::USR2);
     wait_until("the report has begun", || program.is_writing());
     wait_until("the report has been given up", || !program.is_writing());
