@@ -99,8 +99,10 @@ impl Text {
 
 /// Whether the frames of this program all have their names. On a machine that does other work, the
 /// symbolizer may not be done before the report's deadline; then they are the module and an offset.
+/// A function of which only the name is known has these too, before its name.
 pub(crate) fn has_names(text: &str, program: &str) -> bool {
-    !text.contains(&format!("/{program}+0x"))
+    let place = format!("/{program}+0x");
+    text.lines().all(|line| !line.contains(&place) || line.contains(" in "))
 }
 
 /// A report ends with a framed line that is not a title: a title follows a full line. The full line
