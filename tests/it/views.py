@@ -149,7 +149,8 @@ assert [group["title"] for group in shown] == titles, ([group["title"] for group
 def frames_below(title):
     lines = text.split(f"------{title:^60}------\n", 1)[1].split("\n")
     end = next((n for n, line in enumerate(lines) if line.startswith(("------", "====="))), len(lines))
-    found = (re.fullmatch(r" *\S+ in (.*?)(?: \(inlined\))?", line) for line in lines[:end] if "`" not in line)
+    stack = [line for line in lines[:end] if "`" not in line and not line.startswith("waiting in ")]
+    found = (re.fullmatch(r" *\S+ in (.*?)(?: \(inlined\))?", line) for line in stack)
     return [match.group(1) for match in found if match]
 
 

@@ -174,8 +174,8 @@ fn in_libc(frame: &Frame) -> bool {
     file.is_some_and(|file| FILES.iter().any(|name| file.starts_with(name)))
 }
 
-/// Omits the runtime's frames at the outer end. If all frames are the runtime's, nothing is
-/// omitted.
+/// Omits the runtime's frames at the outer end, and gmr's; of a thread of gmr's own, only the
+/// runtime's. If all frames are the runtime's, nothing is omitted.
 ///
 /// The first of them stays if it has no line information: the program's function may be inlined
 /// into it.
@@ -186,7 +186,9 @@ pub(super) fn without_outer_runtime<'f, 'a>(frames: &'f [&'a Known<'a>]) -> &'f 
     let is_main = |index: usize| frames[index].frame.function.as_deref() == Some("main") && of_rust(index);
     let is_program =
         |index: usize| !plumbing.has(frames[index]) && !frames[index].frame.is_gmr() && !is_main(index);
-    let Some(last) = (0..frames.len()).rev().find(|&index| is_program(index)) else { return frames };
+    let last = (0..frames.len()).rev().find(|&index| is_program(index));
+    let gmrs_last = || frames.iter().rposition(|known| known.frame.is_gmr());
+    let Some(last) = last.or_else(gmrs_last) else { return frames };
     let is_unclear = |next: &&Known<'_>| next.frame.file.is_none() && next.kind().is_rust_entry;
     let unclear = frames.get(last + 1).is_some_and(is_unclear);
     &frames[..=last + usize::from(unclear)]
