@@ -83,5 +83,7 @@ fn a_log_that_standard_error_was_redirected_to_gets_the_report() {
         log.ends_with('}') && serde_json::from_str::<serde_json::Value>(&log).is_ok()
     });
     assert_eq!(Report::parse(&log).number(), 1);
+    // Whoever reads what it was before sees its end: no thread of gmr's keeps it open.
+    assert_eq!(program.next_error_line(), "");
     assert!(program.end().0.success());
 }

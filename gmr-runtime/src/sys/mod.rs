@@ -38,10 +38,10 @@ pub(crate) mod timed_mutex;
 #[cfg(target_os = "linux")]
 pub(crate) mod users;
 
+#[cfg(target_os = "linux")]
+pub(crate) use platform::leave_files;
 #[cfg(unix)]
 pub(crate) use platform::sender;
-#[cfg(target_os = "linux")]
-pub(crate) use platform::try_separate_files;
 pub(crate) use platform::{Claim, Module, Modules, ProgramAttributes, Purpose};
 pub(crate) use platform::{
     claim, current_tid, find_word, has_embassy, in_children, memory_is_left, name_thread, remember_mask,

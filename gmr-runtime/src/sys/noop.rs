@@ -27,7 +27,7 @@ pub(crate) fn claim(
 }
 
 /// Does nothing: thread ids are not known, and nothing else changes in a child.
-pub(crate) fn in_children(_run: extern "C" fn()) {}
+pub(crate) fn in_children(_prepare: extern "C" fn(), _run: extern "C" fn()) {}
 
 /// Always false: programs on this platform are not checked.
 pub(crate) fn has_embassy() -> bool {
@@ -61,7 +61,7 @@ pub(crate) fn separate_files() {}
 
 /// Always false, as above.
 #[cfg(target_os = "linux")]
-pub(crate) fn try_separate_files() -> bool {
+pub(crate) fn leave_files() -> bool {
     false
 }
 

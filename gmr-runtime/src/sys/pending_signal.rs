@@ -14,8 +14,8 @@
 //!   not be asked for a report.
 //! - To check from time to time whether a signal is pending would wake an idle process.
 //!
-//! The descriptor is in a table of the thread's own ([`try_separate_files`]). Before Linux 5.9
-//! there is no such table, and nothing is noticed.
+//! The descriptor is in a table of the thread's own, which has no other one ([`leave_files`]). Before
+//! Linux 5.9 there is no such table, and nothing is noticed.
 
 #![allow(unsafe_code)]
 
@@ -27,7 +27,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::try_separate_files;
+use super::leave_files;
 
 /// How long a thread may take to run the handler. One that runs or sleeps takes microseconds.
 const TAKEN_WITHIN: Duration = Duration::from_millis(200);
@@ -36,7 +36,7 @@ const TAKEN_WITHIN: Duration = Duration::from_millis(200);
 /// thread must be one of gmr's own, and must block the signal. `ready` is called when the thread
 /// has everything that it needs.
 pub(crate) fn watch(signal: i32, is_closed: impl Fn() -> bool, ready: impl FnOnce(), not_taken: impl Fn()) {
-    let fd = try_separate_files().then(|| open(signal)).flatten();
+    let fd = leave_files().then(|| open(signal)).flatten();
     ready();
     let Some(fd) = fd else { return };
     while !is_closed() {
@@ -77,9 +77,10 @@ pub(crate) fn wake(watcher: i32, signal: i32) {
 }
 
 fn set_of(signal: i32) -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: the set is initialised by sigemptyset before it is changed. A signal number out of
-    // range is refused.
+    // musl's sigemptyset sets only the part that the kernel has signals for.
+    let mut set = MaybeUninit::zeroed();
+    // SAFETY: the set is initialised, and valid for writes. A signal number out of range is
+    // refused.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), signal);

@@ -23,6 +23,11 @@ struct Current {
 /// child, it is the only thread, and has another id.
 static ID_IN_PARENT: AtomicU32 = AtomicU32::new(0);
 
+/// Runs before each fork, on the thread that forks.
+extern "C" fn forks() {
+    let _ = CURRENT.try_with(|_| ());
+}
+
 /// Runs in each forked child.
 extern "C" fn forked() {
     let _ = CURRENT.try_with(|current| {
@@ -37,7 +42,7 @@ extern "C" fn forked() {
 fn note_id(tid: &Cell<u32>) {
     static NOTED_IN_CHILDREN: AtomicBool = AtomicBool::new(false);
     if !NOTED_IN_CHILDREN.swap(true, Ordering::Relaxed) {
-        sys::in_children(forked);
+        sys::in_children(forks, forked);
     }
     tid.set(sys::current_tid());
 }

@@ -16,14 +16,14 @@ use std::thread;
 use crate::sys::{own_threads, proc};
 
 thread_local! {
-    /// Whether the thread has asked for its own table.
-    static SEPARATED: Cell<bool> = const { Cell::new(false) };
+    /// Whether the thread has its own table; `None` if it has not asked for one.
+    static SEPARATED: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
 /// Runs `run` on a thread with a descriptor table of its own: on this one if it has one, or else on
 /// a new one.
 pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
-    if SEPARATED.get() {
+    if SEPARATED.get().is_some() {
         return run();
     }
     let result = thread::scope(|scope| {
@@ -40,13 +40,13 @@ pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
 
 /// Whether the calling thread has a table that the program does not share.
 pub(crate) fn is_separate() -> bool {
-    SEPARATED.get()
+    SEPARATED.get() == Some(true)
 }
 
 /// Notes that the calling thread was started by one with [a separate table](is_separate), and
 /// shares it.
 pub(crate) fn share_separate() {
-    SEPARATED.set(true);
+    SEPARATED.set(Some(true));
 }
 
 /// Gives the calling thread, which must be one of gmr's own and own no descriptor, a table of its
@@ -56,13 +56,6 @@ pub(crate) fn share_separate() {
 ///
 /// Kernels before 5.9 cannot do that: there, gmr's files are in the program's table.
 pub(crate) fn separate_files() {
-    try_separate_files();
-}
-
-/// Like [`separate_files`], for descriptors that must not be in the program's table. False if the
-/// kernel cannot separate the tables.
-pub(crate) fn try_separate_files() -> bool {
-    SEPARATED.set(true);
     let kept = proc::kept().unwrap_or(2);
     let separated = close_copies(kept + 1, libc::c_uint::MAX);
     if kept > 3 {
@@ -72,6 +65,16 @@ pub(crate) fn try_separate_files() -> bool {
     if kept > 2 && proc::kept() != Some(kept) {
         close_copies(kept, kept);
     }
+    SEPARATED.set(Some(separated));
+}
+
+/// Gives the calling thread, which must be one of gmr's own and own no descriptor, an empty table of
+/// its own. For threads that last: with a copy of a standard file, they would keep it open after
+/// the program has closed it, and whoever reads the other end would wait for its end. False if the
+/// kernel cannot separate the tables.
+pub(crate) fn leave_files() -> bool {
+    let separated = close_copies(0, libc::c_uint::MAX);
+    SEPARATED.set(Some(separated));
     separated
 }
 

@@ -17,7 +17,7 @@ use super::super::own_threads;
 use super::super::procfs::Stat;
 use super::super::thread_ids;
 use super::super::timed_mutex::TimedMutex;
-use super::{copy, current_tid, pages, signal_masks};
+use super::{copy, current_tid, descriptor_table, pages, signal_masks};
 
 /// How long the next page of a range may take. A busy disk takes some ten milliseconds.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(200);
@@ -179,6 +179,8 @@ impl Slot {
     fn serve(&self) {
         // If the kernel gave a signal for the process to this thread, it might never be handled.
         signal_masks::block_all_but([]);
+        // It may wait for ever.
+        descriptor_table::leave_files();
         self.tid.store(current_tid(), Ordering::Relaxed);
         loop {
             match self.state.load(Ordering::Acquire) {

@@ -14,10 +14,12 @@ unsafe extern "C" {
 
 /// Calls `run` in each process that is forked from now on, on its only thread, before `fork`
 /// returns there. It must not allocate or lock. Programs that are started otherwise, by `vfork` or
-/// `posix_spawn`, do not run it.
-pub(crate) fn in_children(run: extern "C" fn()) {
-    // SAFETY: the function does not unwind, since it has a C calling convention, and it does only
-    // what is allowed in a signal handler, as the caller makes sure. Without memory for it, nothing
-    // is registered.
-    unsafe { pthread_atfork(None, None, Some(run)) };
+/// `posix_spawn`, do not run it. `prepare` is called by the thread that forks, before it does:
+/// memory that `run` needs has to exist by then, also that of a variable of the thread, which a
+/// library allocates at its first use.
+pub(crate) fn in_children(prepare: extern "C" fn(), run: extern "C" fn()) {
+    // SAFETY: the functions do not unwind, since they have a C calling convention. `run` does only
+    // what is allowed in a signal handler, as the caller makes sure. Without memory for them,
+    // nothing is registered.
+    unsafe { pthread_atfork(Some(prepare), None, Some(run)) };
 }

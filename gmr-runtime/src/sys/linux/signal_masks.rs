@@ -1,4 +1,5 @@
-//! Signal masks of the calling thread.
+//! Signal masks of the calling thread. Sets begin as zeros: musl's functions fill in only the part that
+//! the kernel has signals for.
 
 #![allow(unsafe_code)]
 
@@ -27,7 +28,7 @@ pub(crate) const FIRST_REAL_TIME: u32 = 32;
 
 /// The mask of the calling thread: bit `signal - 1` is set for each blocked signal.
 pub(crate) fn current() -> Option<u64> {
-    let mut set = MaybeUninit::uninit();
+    let mut set = MaybeUninit::zeroed();
     // SAFETY: without a new mask, the call only writes the old one, to memory that is valid for it.
     let result = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), set.as_mut_ptr()) };
     // SAFETY: the call succeeded, so the set is initialised.
@@ -36,7 +37,7 @@ pub(crate) fn current() -> Option<u64> {
 
 /// Sets the mask of the calling thread. The C library leaves out the signals that it uses itself.
 pub(crate) fn set(blocked: u64) {
-    let mut set = MaybeUninit::uninit();
+    let mut set = MaybeUninit::zeroed();
     // SAFETY: the set is initialised by sigemptyset before it is changed and read. A signal number
     // out of range is refused. A null pointer says that the old mask is not wanted.
     unsafe {
@@ -63,7 +64,7 @@ pub(crate) fn full_bits() -> u64 {
 /// Blocks one signal for the calling thread.
 #[cfg(test)]
 pub(crate) fn block(signal: i32) {
-    let mut set = MaybeUninit::uninit();
+    let mut set = MaybeUninit::zeroed();
     // SAFETY: the set is initialised before it is used, and a null pointer says that the old mask
     // is not wanted.
     unsafe {
@@ -75,7 +76,7 @@ pub(crate) fn block(signal: i32) {
 
 /// The set of all signals.
 pub(crate) fn full() -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
+    let mut set = MaybeUninit::zeroed();
     // SAFETY: the pointer is valid for writes, and sigfillset initialises the whole set.
     unsafe {
         libc::sigfillset(set.as_mut_ptr());
