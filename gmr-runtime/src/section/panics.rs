@@ -103,11 +103,12 @@ fn is_ours(set: bool) -> bool {
 fn leads_to_ours(mut data: u64) -> bool {
     let ours = OURS.load(Ordering::Relaxed);
     for _ in 0..MOST_COPIES {
-        if data == ours {
-            return true;
-        }
+        // Before the addresses are compared: a hook that was dropped may have had this one.
         if sys::word_at(data) != Some(MARK) {
             return false;
+        }
+        if data == ours {
+            return true;
         }
         match sys::word_at(data + 8) {
             Some(previous) => data = previous,

@@ -56,6 +56,9 @@ const APART: usize = 64 << 10;
 /// The smallest page size. The kernel rounds the length up if its pages are larger.
 const LENGTH: usize = 4 << 10;
 
+/// How often an address may be refused in a row at which nothing is mapped.
+const ABSENT: u32 = 10;
+
 /// How long to wait before looking again: at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
@@ -106,11 +109,20 @@ impl Page {
     fn wait_for(address: usize, timeout: Duration, meanwhile: &mut impl FnMut()) -> Option<Self> {
         let mut until = Instant::now() + timeout;
         let mut pause = FIRST_PAUSE;
+        let mut absent = 0;
         loop {
             match Self::map(address) {
                 Ok(page) => return Some(page),
                 Err(Refused::Unavailable) => return None,
-                Err(Refused::Taken) => {}
+                Err(Refused::Taken) if is_mapped(address) => absent = 0,
+                // Its owner may just have given it up, but not each time: the kernel does not map
+                // this address, although it is free.
+                Err(Refused::Taken) => {
+                    absent += 1;
+                    if absent == ABSENT {
+                        return None;
+                    }
+                }
             }
             if Instant::now() >= until {
                 // The owner is stuck, or does not exist: a child inherits the page if the parent
@@ -162,7 +174,9 @@ fn is_mapped(address: usize) -> bool {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // SAFETY: this is a page that this copy has mapped, or that `why_taken` knows as a claim.
+        // SAFETY: this is a page that this copy has mapped, or that `why_taken` knows as a claim. An
+        // owner that was stuck for so long that it lost its claim removes the next one's, which costs
+        // the order of reports: claims are all that is mapped there.
         // Nothing refers to its contents: there are none.
         unsafe { libc::munmap(self.0 as *mut _, LENGTH) };
     }
