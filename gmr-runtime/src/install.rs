@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::error::{self, Error, ErrorKind};
@@ -13,6 +13,7 @@ use crate::section::added;
 use crate::section::generator::Generator;
 use crate::section::panics;
 use crate::sinks::Stderr;
+use crate::sys::forked_lock::lock_within;
 use crate::sys::{self, own_threads};
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Inbox, Outbox, Request};
@@ -25,7 +26,11 @@ const DEFAULT_SIGNAL: &str = "SIGUSR2";
 /// How long gmr's threads may take to start before the program goes on. They take milliseconds.
 const STARTED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Where requests go while gmr is installed. Held for moments, and never by the reporter.
+/// How long gmr may be being installed by another thread. In a forked child, that thread may not
+/// exist.
+const UNLOCKED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Where requests go while gmr is installed. Never locked by the reporter.
 static INSTALLED: Mutex<Option<Installed>> = Mutex::new(None);
 
 #[derive(Debug)]
@@ -57,8 +62,9 @@ fn here(installed: Option<&Installed>) -> Option<&Installed> {
 /// Sends a request to the reporter. False if there is none.
 pub(crate) fn send(request: Request) -> bool {
     let outbox = {
-        let installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-        here(installed.as_ref()).map(|installed| Arc::clone(&installed.outbox))
+        let installed = lock_within(&INSTALLED, UNLOCKED_WITHIN);
+        installed
+            .and_then(|installed| here(installed.as_ref()).map(|installed| Arc::clone(&installed.outbox)))
     };
     outbox.is_some_and(|outbox| outbox.send(request))
 }
@@ -229,7 +235,7 @@ impl Builder {
         let wanted = signal(programs)?;
         // Before the lock: a panic hook that is running may capture a report, which takes the lock.
         panics::install_hook();
-        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut installed = lock()?;
         if here(installed.as_ref()).is_some() {
             let message =
                 "gmr is already installed in this process; keep one `#[gmr::main]` or one `Builder`";
@@ -335,30 +341,30 @@ impl Settings {
 /// Like [`Builder::install`].
 pub fn after_fork() -> Result<(), Error> {
     panics::install_hook();
-    let Some(mut installed) = lock_in_child() else {
-        let error = io::Error::from(io::ErrorKind::WouldBlock);
-        return Err(Error::system("the process was forked while gmr was being installed", error));
-    };
+    let mut installed = lock()?;
     let Some(parents) = installed.as_mut().filter(|parents| parents.pid != std::process::id()) else {
         return Ok(());
     };
-    let (outbox, inbox) = handle(&parents.settings.signal)?;
+    let signal = &parents.settings.signal;
+    capture::prepare(Some(signal.number)).map_err(no_capture_signal)?;
+    let (outbox, inbox) = trigger::open_in_child(&parents.outbox, signal.number)
+        .map_err(|error| Error::system(&format!("could not handle {}", signal.name), error))?;
     parents.settings.plan.forget_runs();
     parents.outbox = parents.settings.start(outbox, inbox)?;
     parents.pid = std::process::id();
     Ok(())
 }
 
-/// The lock. In a child, it may have been held by another thread of the parent at the fork, and
-/// would never be unlocked. `None` if it stays locked.
-fn lock_in_child() -> Option<MutexGuard<'static, Option<Installed>>> {
-    const ATTEMPTS: usize = 1000;
-    (0..ATTEMPTS).find_map(|_| INSTALLED.try_lock().inspect_err(|_| std::thread::yield_now()).ok())
+fn lock() -> Result<MutexGuard<'static, Option<Installed>>, Error> {
+    lock_within(&INSTALLED, UNLOCKED_WITHIN).ok_or_else(|| {
+        let error = io::Error::from(io::ErrorKind::WouldBlock);
+        Error::system("the process was forked while gmr was being installed", error)
+    })
 }
 
 /// The process in which gmr was installed, if this one was forked from it and has no reporter.
 pub(crate) fn parent_with_reporter() -> Option<u32> {
-    let installed = lock_in_child()?;
+    let installed = lock_within(&INSTALLED, UNLOCKED_WITHIN)?;
     installed.as_ref().map(|installed| installed.pid).filter(|pid| *pid != std::process::id())
 }
 
@@ -392,9 +398,12 @@ fn open(wanted: Signal, programs: &str) -> Result<(Signal, Outbox, Inbox), Error
     Ok((signal, outbox, inbox))
 }
 
+fn no_capture_signal(error: io::Error) -> Error {
+    Error::system("could not handle a signal to take stacks with", error)
+}
+
 fn handle(signal: &Signal) -> Result<(Outbox, Inbox), Error> {
-    capture::prepare(Some(signal.number))
-        .map_err(|error| Error::system("could not handle a signal to take stacks with", error))?;
+    capture::prepare(Some(signal.number)).map_err(no_capture_signal)?;
     trigger::open(Some(signal.number))
         .map_err(|error| Error::system(&format!("could not handle {}", signal.name), error))
 }
@@ -441,7 +450,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(outbox) = self.outbox.take() {
             let is_this = |installed: &mut Installed| Arc::ptr_eq(&installed.guards, &outbox);
-            let installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner).take_if(is_this);
+            let installed = lock().ok().and_then(|mut installed| installed.take_if(is_this));
             installed.map_or(outbox, |installed| installed.outbox).send(Request::Stop);
         }
     }

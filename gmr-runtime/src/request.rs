@@ -7,12 +7,14 @@
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use crate::generators::Identity;
 use crate::model::{Content, Heading, Report, Section, Summary, Trigger};
 use crate::reporter::{self, Plan};
 use crate::section::panics;
+use crate::sys::forked_lock::lock_within;
 use crate::sys::own_threads;
 use crate::trigger::reply::{self, Reply, block_on};
 use crate::trigger::{Deferred, Request};
@@ -100,8 +102,7 @@ async fn ask<T>(request: impl Fn(Reply<T>) -> Request) -> Result<T, String> {
     }
     // There is no reporter, or it was stopped before it answered.
     let (reply, answer) = reply::channel();
-    send_without_reporter(request(reply))
-        .map_err(|error| format!("could not start a thread for the report: {error}"))?;
+    send_without_reporter(request(reply)).map_err(|error| format!("could not start the report: {error}"))?;
     answer.await.ok_or_else(|| "gmr panicked while it made the report".to_owned())
 }
 
@@ -115,19 +116,23 @@ struct Pending {
     answering: Option<u32>,
 }
 
-fn pending() -> MutexGuard<'static, Pending> {
-    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
+/// How long other threads may hold [`PENDING`]. In a forked child, it may be locked for ever.
+const UNLOCKED_WITHIN: Duration = Duration::from_secs(1);
+
+fn pending() -> io::Result<MutexGuard<'static, Pending>> {
+    let reason = "this process was forked while another thread requested a report";
+    lock_within(&PENDING, UNLOCKED_WITHIN).ok_or_else(|| io::Error::other(reason))
 }
 
 /// Leaves the request to the thread that is answering others, or to a new one. If no thread can be
 /// started, the calling thread answers it.
 ///
 /// # Errors
-/// Too little memory is left to start a thread.
+/// Too little memory is left to start a thread, or the process was forked under the lock.
 fn send_without_reporter(request: Request) -> io::Result<()> {
     let this = Some(std::process::id());
     {
-        let mut pending = pending();
+        let mut pending = pending()?;
         if pending.answering == this {
             pending.requests.push(request);
             return Ok(());
@@ -138,7 +143,7 @@ fn send_without_reporter(request: Request) -> io::Result<()> {
     }
     own_threads::spawn_or_run(own_threads::REPORTER, prepare_thread, answer_pending).inspect_err(|_| {
         let requests = {
-            let mut pending = pending();
+            let Ok(mut pending) = pending() else { return };
             pending.answering = None;
             std::mem::take(&mut pending.requests)
         };
@@ -168,7 +173,7 @@ fn answer_pending() {
     let note = install::parent_with_reporter().map(forked_note);
     loop {
         let requests = {
-            let mut pending = pending();
+            let Ok(mut pending) = pending() else { continue };
             if pending.requests.is_empty() {
                 pending.answering = None;
                 return;
@@ -198,7 +203,7 @@ mod tests {
         let nested = |capture: fn() -> Report| {
             let generator = Generator::new("Nested", move || Content::Text(capture().to_text()));
             let mut content = None;
-            let total = std::time::Duration::from_secs(10);
+            let total = Duration::from_secs(10);
             run::run_all(&[Arc::new(generator)], total, |update| {
                 if let Update::Outcome(outcome) = update {
                     content = Some(outcome.output.content);

@@ -21,6 +21,7 @@ mod noop;
 use noop as platform;
 
 pub(crate) mod deadline;
+pub(crate) mod forked_lock;
 #[cfg(test)]
 pub(crate) mod mutation;
 pub(crate) mod own_threads;

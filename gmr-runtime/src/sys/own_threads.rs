@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope, ScopedJoinHandle};
+use std::time::Duration;
 
+use super::forked_lock::lock_within;
 use super::{current_tid, memory_is_left};
 
 /// The default of std. It is set explicitly, because std would read an environment variable
@@ -19,6 +21,10 @@ pub(crate) const REPORTER: &str = "gmr";
 
 /// How many of the threads that have ended are remembered.
 const REMEMBERED: usize = 64;
+
+/// How long gmr's threads may hold [`THREADS`]. In a forked child, it may be locked for ever: then
+/// gmr's threads are shown as the program's.
+const LOCKED_WITHIN: Duration = Duration::from_millis(100);
 
 /// gmr's own threads. Only they lock it, and never for long.
 static THREADS: Mutex<OwnThreads> = Mutex::new(OwnThreads::none(0));
@@ -120,20 +126,22 @@ fn check_memory() -> io::Result<()> {
 /// Calls `run`, and also returns gmr's own threads at its beginning and at its end. Threads that
 /// end meanwhile are included.
 pub(crate) fn during<T>(run: impl FnOnce() -> T) -> (T, OwnThreads) {
-    let before = threads().running.clone();
+    let known = || threads().map_or(OwnThreads::none(0), |threads| threads.clone());
+    let before = known().running;
     let result = run();
-    let mut all = threads().clone();
+    let mut all = known();
     all.running.extend(before);
     (result, all)
 }
 
-fn threads() -> MutexGuard<'static, OwnThreads> {
-    let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+/// `None` if this is a forked child in which they stay locked.
+fn threads() -> Option<MutexGuard<'static, OwnThreads>> {
+    let mut threads = lock_within(&THREADS, LOCKED_WITHIN)?;
     let pid = std::process::id();
     if threads.pid != pid {
         *threads = OwnThreads::none(pid);
     }
-    threads
+    Some(threads)
 }
 
 /// Lists the calling thread until this is dropped, by a panic too.
@@ -142,14 +150,16 @@ struct Registration(u32);
 impl Registration {
     fn new(name: &'static str) -> Self {
         let tid = current_tid();
-        threads().running.push((tid, name));
+        if let Some(mut threads) = threads() {
+            threads.running.push((tid, name));
+        }
         Self(tid)
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut threads = threads();
+        let Some(mut threads) = threads() else { return };
         let Some(place) = threads.running.iter().position(|&(tid, _)| tid == self.0) else { return };
         let (tid, name) = threads.running.swap_remove(place);
         // It may have the program's name, from a section.
@@ -177,7 +187,7 @@ mod tests {
         };
         spawn("gmr test", run).unwrap();
         let tid = tid.recv().unwrap();
-        let is_running = || threads().running.iter().any(|(other, _)| *other == tid);
+        let is_running = || threads().unwrap().running.iter().any(|(other, _)| *other == tid);
         let ((), known) = during(|| {
             drop(end);
             while is_running() {

@@ -139,6 +139,22 @@ impl Arrivals {
         self.next_step();
     }
 
+    /// Begins anew, in a forked child: what was going on in the parent is not going on here. Signals
+    /// that have arrived by now are dropped. They may be the parent's.
+    pub(crate) fn restart(&self) {
+        let flags =
+            [&self.is_writing, &self.is_watched, &self.is_declined, &self.is_closed, &self.is_pending];
+        for flag in flags {
+            flag.store(false, Ordering::Relaxed);
+        }
+        self.watcher.store(0, Ordering::Relaxed);
+        self.step.store(0, Ordering::Relaxed);
+        // First: one that arrives meanwhile is not answered, and must not seem to be.
+        let all = self.all.load(Ordering::Acquire);
+        self.take();
+        self.begun.store(all, Ordering::Release);
+    }
+
     /// Signals wait from now on until a report has been written to standard error.
     pub(crate) fn output_begins(&self) {
         self.is_writing.store(true, Ordering::Release);
@@ -292,14 +308,27 @@ fn wake_all(word: &AtomicU32) {
 /// The action, until this is dropped. The signal is ignored from then on: with its default action,
 /// the next one would terminate the process.
 #[derive(Debug)]
-pub(crate) struct Registration {
+pub(crate) struct Registration(Action);
+
+/// Which action, of which signal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Action {
     id: SigId,
     signal: i32,
 }
 
 impl Registration {
+    /// That of a forked child, which has its parent's actions.
+    pub(crate) fn of_parent(action: Action) -> Self {
+        Self(action)
+    }
+
+    pub(crate) fn action(&self) -> Action {
+        self.0
+    }
+
     pub(crate) fn signal(&self) -> i32 {
-        self.signal
+        self.0.signal
     }
 
     /// Has a signal handled that was seen to stay pending.
@@ -321,7 +350,7 @@ pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Regi
     // signal handlers, changes atomics, and makes one futex call. It cannot panic. The memory that
     // it uses lives until signal-hook has dropped the action, which it does outside of handlers.
     let id = unsafe { signal_hook_registry::register_sigaction(signal, move |info| arrivals.record(info)) }?;
-    let registration = Registration { id, signal };
+    let registration = Registration(Action { id, signal });
     use_alternate_stack(signal, before)?;
     HANDLER.store(handler(signal)?.sa_sigaction, Ordering::Relaxed);
     SIGNAL.store(signal, Ordering::Relaxed);
@@ -433,7 +462,7 @@ impl Registration {
         // the first call that takes it, which cannot fail with a valid `how`.
         unsafe {
             libc::sigemptyset(set.as_mut_ptr());
-            libc::sigaddset(set.as_mut_ptr(), self.signal);
+            libc::sigaddset(set.as_mut_ptr(), self.0.signal);
             libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr());
             libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
         }
@@ -443,7 +472,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         SIGNAL.store(0, Ordering::Relaxed);
-        signal_hook::low_level::unregister(self.id);
+        signal_hook::low_level::unregister(self.0.id);
     }
 }
 

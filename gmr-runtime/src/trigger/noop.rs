@@ -23,6 +23,11 @@ pub(crate) fn open(_signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
     Ok((Outbox { requests: sender }, Inbox { requests }))
 }
 
+/// Makes the inbox of a forked child.
+pub(crate) fn open_in_child(_parents: &Outbox, signal: i32) -> io::Result<(Outbox, Inbox)> {
+    open(Some(signal))
+}
+
 /// Always `None`: on this platform, the action of the signal is not checked.
 pub(crate) fn signal_taken_away() -> Option<String> {
     None

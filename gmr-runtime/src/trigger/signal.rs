@@ -9,7 +9,9 @@ use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use super::{Request, signals_by_name};
 use crate::model;
 use crate::sys;
-use crate::sys::report_signal::{self, AllSignals, Arrivals, Registration, Replacement, Signals, register};
+use crate::sys::report_signal::{
+    self, Action, AllSignals, Arrivals, Registration, Replacement, Signals, register,
+};
 
 /// The reporter's end.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Inbox {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     arrivals: Arc<Arrivals>,
+    /// What the inbox's registration was made with.
+    action: Option<Action>,
     requests: Sender<Request>,
 }
 
@@ -33,9 +37,25 @@ pub(crate) struct Outbox {
 pub(crate) fn open(signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
     let arrivals = Arc::new(Arrivals::new());
     let registration = signal.map(|signal| register(signal, &arrivals)).transpose()?;
+    Ok(connect(arrivals, registration))
+}
+
+/// Makes the inbox of a forked child, which has its parent's action. It does not add another one:
+/// signal-hook would wait for handlers that threads of the parent were running at the fork.
+///
+/// # Errors
+/// Like [`open`], if the parent had no action.
+pub(crate) fn open_in_child(parents: &Outbox, signal: i32) -> io::Result<(Outbox, Inbox)> {
+    let Some(action) = parents.action else { return open(Some(signal)) };
+    parents.arrivals.restart();
+    Ok(connect(Arc::clone(&parents.arrivals), Some(Registration::of_parent(action))))
+}
+
+fn connect(arrivals: Arc<Arrivals>, registration: Option<Registration>) -> (Outbox, Inbox) {
     let (sender, requests) = mpsc::channel();
-    let outbox = Outbox { arrivals: Arc::clone(&arrivals), requests: sender };
-    Ok((outbox, Inbox { arrivals, registration, requests }))
+    let action = registration.as_ref().map(Registration::action);
+    let outbox = Outbox { arrivals: Arc::clone(&arrivals), action, requests: sender };
+    (outbox, Inbox { arrivals, registration, requests })
 }
 
 /// Why the report signal no longer requests reports. `None` as long as it does.

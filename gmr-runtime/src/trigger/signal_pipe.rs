@@ -44,6 +44,14 @@ pub(crate) fn open(signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
     Ok((Outbox { wake, requests: sender }, Inbox { delivery, requests }))
 }
 
+/// Makes the inbox of a forked child, as [`open`] does.
+///
+/// # Errors
+/// Like [`open`].
+pub(crate) fn open_in_child(_parents: &Outbox, signal: i32) -> io::Result<(Outbox, Inbox)> {
+    open(Some(signal))
+}
+
 /// Always `None`: on this platform, the action of the signal is not checked.
 pub(crate) fn signal_taken_away() -> Option<String> {
     None
