@@ -390,19 +390,20 @@ impl<'a> Walk<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::linux::maps;
+    use crate::sys::linux::mapping::MappedBuffer;
+    use crate::sys::linux::pages;
 
     #[test]
-    #[cfg_attr(miri, ignore = "it reads the map")]
+    #[cfg_attr(miri, ignore = "it protects a page")]
+    #[allow(unsafe_code)]
     fn code_at_the_beginning_of_a_mapping_is_read_too() {
-        // The beginning of an image with no other mapping directly below it.
-        let mut end_before = 0;
-        let start = maps::find(|region| {
-            let is_image = region.readable && region.offset == 0 && region.path.starts_with('/');
-            let is_alone = std::mem::replace(&mut end_before, region.range.end) != region.range.start;
-            (is_image && is_alone).then_some(region.range.start)
-        });
-        let start = start.unwrap();
+        let page = usize::try_from(pages::size()).unwrap();
+        let mut mapped = MappedBuffer::new(2 * page).unwrap();
+        mapped[page..page + 8].copy_from_slice(b"\x7fELF....");
+        let start = mapped.as_ptr() as u64 + page as u64;
+        // What is before it cannot be read.
+        // SAFETY: the page belongs to this buffer, and nothing reads or writes it from here on.
+        assert_eq!(unsafe { libc::mprotect(mapped.as_mut_ptr().cast(), page, libc::PROT_NONE) }, 0);
         assert_eq!(memory::read(start - 1, &mut [0]), 0);
         let mut buffer = [0; 7];
         assert_eq!(bytes_before(start + 4, &mut buffer), b"\x7fELF");
