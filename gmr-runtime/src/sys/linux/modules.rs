@@ -51,10 +51,15 @@ impl Modules {
     /// Reads the address map and the headers of all images. A module that cannot be read is left
     /// out; its frames then have no module.
     pub(crate) fn load() -> Self {
+        Self::load_where(|_| true)
+    }
+
+    /// Like [`load`](Self::load), but reads only the headers of the images whose paths are wanted.
+    pub(crate) fn load_where(is_wanted: impl Fn(&str) -> bool) -> Self {
         let mut starts = Vec::new();
         let mut code = Vec::new();
         maps::of_modules(|region| {
-            if is_start_of_image(&region) {
+            if is_start_of_image(&region) && is_wanted(region.path) {
                 starts.push((region.range.start, region.file, region.path.to_owned()));
             }
             if region.executable {

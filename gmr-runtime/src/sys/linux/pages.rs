@@ -14,6 +14,7 @@
 use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,26 +40,34 @@ impl Pagemap {
     /// How many bytes from `address` on, up to `length`, are in pages that are in memory or swapped
     /// out. `None` if the table cannot be read.
     pub(crate) fn ready(&self, address: u64, length: usize) -> Option<usize> {
+        let size = size();
+        let end = address.saturating_add(length as u64);
+        let page = self.find::<CHUNK>(address / size..end.div_ceil(size), |is_ready| !is_ready)?;
+        Some(bytes(address, page * size, length))
+    }
+
+    /// The first of these pages of which `is_wanted` holds, given whether it is in memory or
+    /// swapped out; the end if there is none. Looks at this many pages at a time. `None` if the
+    /// table cannot be read.
+    fn find<const CHUNK: usize>(&self, pages: Range<u64>, is_wanted: impl Fn(bool) -> bool) -> Option<u64> {
         /// The two highest bits of a page's entry: that it is in memory, and that it is swapped
         /// out.
         const READY: u64 = 3 << 62;
-        let size = size();
-        let end = address.saturating_add(length as u64);
-        let (mut page, behind) = (address / size, end.div_ceil(size));
-        let mut entries = [0; 8 * CHUNK];
-        while page < behind {
-            let pages = (behind - page).min(CHUNK as u64);
-            let wanted = &mut entries[..8 * usize::try_from(pages).unwrap_or(CHUNK)];
+        let mut page = pages.start;
+        let mut entries = [[0; 8]; CHUNK];
+        while page < pages.end {
+            let count = usize::try_from(pages.end - page).unwrap_or(CHUNK).min(CHUNK);
+            let wanted = &mut entries[..count];
+            let filled = rustix::io::pread(self.0.as_fd(), wanted.as_flattened_mut(), page * 8).ok()?;
             // Above the addresses that a process can have, there are no entries.
-            let filled = rustix::io::pread(self.0.as_fd(), &mut *wanted, page * 8).ok()?;
-            let entries = wanted[..filled].as_chunks::<8>().0;
-            let ready = entries.iter().take_while(|entry| u64::from_ne_bytes(**entry) & READY != 0).count();
-            page += ready as u64;
-            if ready as u64 != pages {
-                break;
+            wanted[filled / 8..].fill([0; 8]);
+            let mut ready = wanted.iter().map(|entry| u64::from_ne_bytes(*entry) & READY != 0);
+            match ready.position(&is_wanted) {
+                Some(found) => return Some(page + found as u64),
+                None => page += count as u64,
             }
         }
-        Some(bytes(address, page * size, length))
+        Some(pages.end)
     }
 }
 
@@ -69,12 +78,26 @@ thread_local! {
 
 /// How many bytes from `address` on, up to `length`, can be read without such a wait.
 pub(crate) fn ready(address: u64, length: usize) -> usize {
-    let by_map = |map: &OnceCell<Option<Pagemap>>| {
-        map.get_or_init(|| Pagemap::open().ok()).as_ref()?.ready(address, length)
-    };
-    let by_map = || PAGEMAP.try_with(by_map).ok().flatten();
-    let by_map = if descriptor_table::is_separate() { by_map() } else { None };
-    by_map.unwrap_or_else(|| resident(address, length))
+    by_pagemap(|pagemap| pagemap.ready(address, length)).unwrap_or_else(|| resident(address, length))
+}
+
+/// The first address from `address` up to `end` in a page that can be read without such a wait, or
+/// `end`. `address` itself if this is not known.
+pub(crate) fn next_ready(address: u64, end: u64) -> u64 {
+    /// A table that is looked through has an entry for each page, and most are the same.
+    const CHUNK: usize = 512;
+    let size = size();
+    let pages = address / size..end.div_ceil(size);
+    let page = by_pagemap(|pagemap| pagemap.find::<CHUNK>(pages, |is_ready| is_ready));
+    page.map_or(address, |page| (page * size).max(address).min(end))
+}
+
+/// Asks the table of this thread. `None` if it has none, or the table cannot be read.
+fn by_pagemap<R>(ask: impl FnOnce(&Pagemap) -> Option<R>) -> Option<R> {
+    if !descriptor_table::is_separate() {
+        return None;
+    }
+    PAGEMAP.try_with(|map| ask(map.get_or_init(|| Pagemap::open().ok()).as_ref()?)).ok().flatten()
 }
 
 /// Like [`ready`], but without a file and without initialising anything: it may be called in a
@@ -199,5 +222,23 @@ mod tests {
         let start = buffer.as_ptr() as u64;
         let by_map = Pagemap::open().unwrap().ready(start, length + page);
         assert_eq!((by_map, resident(start, length + page)), (Some(length), length));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn pages_that_were_never_used_are_passed_over() {
+        let page = usize::try_from(size()).unwrap();
+        let mut buffer = MappedBuffer::new(1000 * page).unwrap();
+        buffer[900 * page] = 1;
+        let start = buffer.as_ptr() as u64;
+        if resident(start + 890 * page as u64, 1) != 0 {
+            return eprintln!("skipped: the kernel provides several pages at once here");
+        }
+        let at = |index: usize| start + (index * page) as u64;
+        let next = |from: u64, to: u64| super::super::with_files(move || next_ready(from, to));
+        assert_eq!(next(start, at(1000)), at(900));
+        assert_eq!(next(at(900) + 7, at(1000)), at(900) + 7);
+        assert_eq!(next(start + 5, at(900)), at(900));
+        assert_eq!(next(at(901), at(1000) - 3), at(1000) - 3);
     }
 }

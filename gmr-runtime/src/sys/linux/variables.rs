@@ -20,14 +20,14 @@ pub(crate) fn find_word(word: u64) -> Option<u64> {
     let executable = executable.to_str()?;
     // The address map does not show where the variables end. Other memory may follow them without a
     // gap, and then it is in the same region as `.bss`, which has no file either.
-    let modules = Modules::load();
-    let has_std = |path: &str| path == executable || path.contains("/libstd-");
-    let modules = modules.all().iter().filter(|module| has_std(&module.path));
-    let areas = modules.flat_map(|module| &module.variables);
+    let modules = Modules::load_where(|path| path == executable || path.contains("/libstd-"));
+    let areas = modules.all().iter().flat_map(|module| &module.variables);
     let (mut found, mut left, mut buffer) = (None, MAX_SEARCHED, vec![0; CHUNK]);
     for area in areas {
         let mut at = area.start.next_multiple_of(8);
         while at < area.end && left > 0 {
+            // Most of a large `.bss` has never been used. It is not searched, and does not count.
+            at = pages::next_ready(at, area.end);
             let wanted = usize::try_from(area.end - at).unwrap_or(CHUNK).min(CHUNK);
             let copied = memory::read_ready(at, &mut buffer[..wanted], None);
             for (index, bytes) in buffer[..copied].as_chunks::<8>().0.iter().enumerate() {
@@ -35,13 +35,11 @@ pub(crate) fn find_word(word: u64) -> Option<u64> {
                     return None;
                 }
             }
-            // Skips to the next page if this one is not in memory.
-            let searched = match copied {
-                copied if copied == wanted => wanted as u64,
-                copied => (at + copied as u64 + 1).next_multiple_of(pages::size()).min(area.end) - at,
-            };
-            at += searched;
-            left = left.saturating_sub(searched);
+            // Skips a page that can't be read.
+            let skipped = if copied == 0 { pages::size() - at % pages::size() } else { 0 };
+            let passed = copied as u64 + skipped;
+            at += passed;
+            left = left.saturating_sub(passed);
         }
     }
     found
@@ -59,6 +57,11 @@ mod tests {
 
     use super::*;
 
+    /// Finds it as gmr does: on a thread that can read the table of pages.
+    fn find(word: u64) -> Option<u64> {
+        crate::sys::with_files(|| find_word(word))
+    }
+
     #[test]
     #[cfg_attr(miri, ignore = "the copy is a system call")]
     fn a_variable_is_found_by_its_value() {
@@ -66,13 +69,24 @@ mod tests {
         static OTHER: AtomicU64 = AtomicU64::new(0);
         // A value that is nowhere else, and not in this function either.
         let value = 0x5ca1_ab1e_0000_0000 | u64::from(std::process::id());
-        assert_eq!(find_word(value), None);
+        assert_eq!(find(value), None);
         VARIABLE.store(value, Ordering::Relaxed);
-        let address = find_word(value);
+        let address = find(value);
         assert_eq!(address, Some(VARIABLE.as_ptr() as u64));
         assert_eq!(address.and_then(word_at), Some(value));
         OTHER.store(value, Ordering::Relaxed);
-        assert_eq!(find_word(value), None, "there are two");
+        assert_eq!(find(value), None, "there are two");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the copy is a system call")]
+    fn what_was_never_used_is_passed_over() {
+        /// Twice as much as is searched.
+        const LENGTH: usize = 2 * MAX_SEARCHED as usize / 8;
+        static ARENA: [AtomicU64; LENGTH] = [const { AtomicU64::new(0) }; LENGTH];
+        let value = 0x0b5c_07ed_0000_0000 | u64::from(std::process::id());
+        ARENA[LENGTH - 1].store(value, Ordering::Relaxed);
+        assert_eq!(find(value), Some(ARENA[LENGTH - 1].as_ptr() as u64));
     }
 
     #[test]
@@ -97,9 +111,9 @@ mod tests {
             unsafe { mapped.cast::<u64>().write(value) };
             assert_eq!(word_at(end as u64), Some(value));
         }
-        assert_eq!(find_word(value), None);
+        assert_eq!(find(value), None);
         VARIABLE.store(value, Ordering::Relaxed);
-        assert_eq!(find_word(value), Some(own));
+        assert_eq!(find(value), Some(own));
         if mapped == place {
             // SAFETY: it was mapped above, and nothing refers to it.
             unsafe { libc::munmap(mapped, 8) };
