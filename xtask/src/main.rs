@@ -41,7 +41,8 @@ const USAGE: &str = "usage: cargo xtask <task>
                  licences, lints, features, documentation, tests, packages.
                  Begins with `setup`, and ends with a table of what each step took.
       --no-setup Install nothing: list the missing tools and run what works without them.
-  test-aarch64   Run the tests on a kernel for aarch64 that qemu emulates.
+  test-aarch64   Run the tests on a kernel for aarch64 that qemu emulates, or only those
+                 whose paths contain one of the given words.
   fuzz           Run each fuzz target, or the named ones.
       --seconds N
                  The time for each target [30].
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["msrv"] => msrv::run(),
         ["miri"] => miri::run(),
-        ["test-aarch64"] => emulated::run(),
+        ["test-aarch64", ref filters @ ..] => emulated::run(filters),
         ["agreement", ref options @ ..] => agreement::run(options),
         ["programs", build] => programs::run(build),
         ["schema"] => schema(),
