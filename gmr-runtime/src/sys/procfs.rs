@@ -62,6 +62,8 @@ pub(crate) struct Stat {
     pub(crate) name: String,
     pub(crate) state: char,
     pub(crate) parent_pid: u32,
+    /// Whether it is a thread that the kernel has started in this process, such as one of `io_uring`.
+    pub(crate) is_kernels: bool,
     pub(crate) user_ticks: u64,
     pub(crate) system_ticks: u64,
     /// Clock ticks from boot to the start.
@@ -73,6 +75,10 @@ pub(crate) struct Stat {
     /// The scheduling policy, as sched(7) numbers them.
     pub(crate) policy: Option<u32>,
 }
+
+/// Flags of threads of the kernel that are part of a process (`PF_*` in the kernel's `sched.h`).
+const IO_WORKER: u64 = 0x10;
+const USER_WORKER: u64 = 0x4000;
 
 impl Stat {
     /// Reads and parses `/proc/DIRECTORY/stat`.
@@ -117,6 +123,7 @@ impl Stat {
             name: name.to_owned(),
             state,
             parent_pid: narrow(number(4)?)?,
+            is_kernels: number(9)? & (IO_WORKER | USER_WORKER) != 0,
             user_ticks: number(14)?,
             system_ticks: number(15)?,
             start_ticks: number(22)?,

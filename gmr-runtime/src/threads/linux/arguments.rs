@@ -21,6 +21,7 @@ pub(super) fn describe(call: Call, source: &mut impl Source) -> Waiting {
     let Some(name) = syscall_names::name(call.number) else {
         return Waiting { call: format!("system call {}", call.number), ..Waiting::default() };
     };
+    let name = if name == "restart_syscall" { restarted(source).unwrap_or(name) } else { name };
     let waiting = Waiting { call: common_name(name).to_owned(), ..Waiting::default() };
     let arguments = call.arguments;
     if uses_descriptor(name) {
@@ -52,6 +53,20 @@ pub(super) fn describe(call: Call, source: &mut impl Source) -> Waiting {
         }
         _ => waiting,
     }
+}
+
+/// The call that a thread goes on with after a signal has interrupted it, such as those that stop
+/// and continue the process, or a debugger's. Linux does that for calls with a timeout: the number
+/// is another one, and the arguments are the same. The kernel function that the thread sleeps in
+/// tells which call it is: a futex's, `poll`, or one that only sleeps. There are no others
+/// (`set_restart_fn` in the kernel).
+fn restarted(source: &mut impl Source) -> Option<&'static str> {
+    let function = source.kernel_function()?;
+    Some(match function {
+        function if function.contains("futex") => "futex",
+        function if function.contains("poll") => "poll",
+        _ => "nanosleep",
+    })
 }
 
 /// The name that variants of a call share.

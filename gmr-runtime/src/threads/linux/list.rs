@@ -256,6 +256,11 @@ impl Reader {
         if matches!(stat.state, 'Z' | 'X' | 'x') {
             return Some("it has exited".into());
         }
+        if stat.is_kernels {
+            return Some(
+                "it is a thread of the kernel's, as of io_uring: it has no stack in the program".into(),
+            );
+        }
         // While a thread waits for signals, the kernel unblocks those signals, so its mask does not
         // show them. The capture signal would end the wait, or be mistaken for one of the
         // program's.

@@ -77,7 +77,10 @@ fn name_owners(threads: &mut [ThreadInfo]) {
     }
     let owners = threads.iter().filter(|thread| owners.contains(&thread.tid));
     let names: HashMap<u32, String> = owners.map(|thread| (thread.tid, thread.name.clone())).collect();
-    for waiting in threads.iter_mut().filter_map(|thread| thread.waiting.as_mut()) {
+    for thread in threads {
+        let Some(waiting) = &mut thread.waiting else { continue };
+        // The lock was handed to the thread after it was seen waiting, and it has not run yet.
+        waiting.futex_owner.take_if(|owner| owner.tid == thread.tid);
         if let Some(owner) = &mut waiting.futex_owner {
             owner.name = names.get(&owner.tid).cloned();
         }

@@ -103,6 +103,22 @@ fn one_of_several_futexes_is_a_futex() {
     assert_eq!((unreadable.futex, unreadable.futexes.len()), (None, 0));
 }
 
+#[test]
+fn a_call_that_goes_on_after_a_signal_is_told_by_the_function_it_sleeps_in() {
+    let restarted = |kernel_function: Option<&'static str>| {
+        let arguments = [0x7f00, libc::FUTEX_WAIT_BITSET as u64, 0, 0, 0, 0];
+        let mut memory = Memory { kernel_function, ..Memory::default() };
+        let waiting = describe(call(libc::SYS_restart_syscall, arguments), &mut memory);
+        (waiting.call, waiting.futex)
+    };
+    assert_eq!(restarted(Some("futex_do_wait")), ("futex".to_owned(), Some(0x7f00)));
+    assert_eq!(restarted(Some("poll_schedule_timeout.constprop.0")), ("poll".to_owned(), None));
+    assert_eq!(restarted(Some("hrtimer_nanosleep")), ("nanosleep".to_owned(), None));
+    // The kernel leaves out functions that only call the scheduler.
+    assert_eq!(restarted(Some("do_syscall_64")), ("nanosleep".to_owned(), None));
+    assert_eq!(restarted(None), ("restart_syscall".to_owned(), None));
+}
+
 fn list_of(entries: &[(i32, i16)]) -> Vec<u8> {
     let bytes = |(descriptor, events): &(i32, i16)| {
         [&descriptor.to_ne_bytes()[..], &events.to_ne_bytes(), &[0, 0]].concat()
