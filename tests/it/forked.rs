@@ -73,6 +73,14 @@ fn a_task_is_polled_by_a_thread_of_the_child_in_which_it_is_shown() {
     assert!(program.end().0.success());
 }
 
+#[test]
+fn a_child_polls_tasks_whatever_other_threads_did_as_it_was_forked() {
+    let mut program = start("coming");
+    let answer: Value = serde_json::from_str(&program.ask("how many?")).expect("JSON");
+    assert_eq!(answer["polled"], answer["children"]);
+    assert!(program.end().0.success());
+}
+
 /// The kernel gives the signal to the main thread, which does not wake up for it.
 #[test]
 fn a_main_thread_that_waits_for_a_child_of_vfork_costs_no_report() {

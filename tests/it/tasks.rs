@@ -393,6 +393,22 @@ fn polls_can_be_switched_off_for_the_program_and_for_a_task() {
 }
 
 #[test]
+fn a_waker_that_panics_ends_neither_the_program_nor_the_report() {
+    let mut program = start(&["full"]);
+    for _ in 0..2 {
+        let report = program.report();
+        let reason = task(&report, "queued").stack().incomplete.unwrap_or_default();
+        assert!(reason.contains("waking it panicked"), "{reason}");
+        let notes = list(&report.data("Green Threads", "green_threads")["notes"]);
+        let is_named = |note: &Value| text(note).ends_with("too many tasks are queued");
+        assert!(notes.iter().any(is_named), "{notes:?}");
+    }
+    let (status, rest) = program.end();
+    assert!(status.success(), "{status}");
+    assert_eq!(rest, "");
+}
+
+#[test]
 fn tasks_go_on_while_a_thread_holds_the_lock_of_backtraces() {
     let mut program = Program::start(program!("locked"));
     let done = |program: &mut Program| program.ask("done?").parse::<u64>().expect("a number");

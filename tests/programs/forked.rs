@@ -5,15 +5,18 @@
 //! - `daemon`: it continues in a child, and the parent ends. The child answers questions: `capture`
 //!   with the notes in the heading of a report, and `after fork` when gmr has been started again;
 //! - `vfork`: its main thread waits for such a child, and cannot be interrupted;
-//! - `inside`: it forks inside the poll of a task.
+//! - `inside`: it forks inside the poll of a task;
+//! - `coming`: it forks while other threads start and end tasks, and answers with how many of the
+//!   children have polled tasks of their own.
 //!
-//! `fork` is unsafe: this program forks while it has one thread of its own, and gmr's.
+//! `fork` is unsafe: this program forks while it has one thread of its own, and gmr's, or others
+//! that only start and end tasks.
 
 #![allow(unsafe_code)]
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
@@ -24,6 +27,7 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("vfork") => wait_for_a_child(),
         Some("inside") => fork_inside_a_poll(),
+        Some("coming") => fork_while_tasks_come_and_go(),
         Some("daemon") => become_a_daemon(),
         _ => install_in_a_child(),
     }
@@ -162,6 +166,47 @@ fn fork_inside_a_poll() {
         }
     };
     gmr_tests::converse(|_| json!({"pid": std::process::id(), "states": states}).to_string());
+}
+
+/// How many children are forked.
+const CHILDREN: usize = 10;
+
+fn fork_while_tasks_come_and_go() {
+    let poll = |name: &'static str| {
+        let mut task = pin!(async {}.tracked_as(name));
+        assert!(task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    };
+    let over = &AtomicBool::new(false);
+    let polled = thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    poll("coming and going");
+                }
+            });
+        }
+        let has_polled = |_: &usize| {
+            // SAFETY: the other threads hold locks of gmr's and of the allocator's, and the C
+            // library makes the latter usable in the child. The child ends without running
+            // anything else of this program's.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: a child that hangs is ended by a signal.
+                unsafe { libc::alarm(20) };
+                (0..32).for_each(|_| poll("of the child"));
+                // SAFETY: it ends this process.
+                unsafe { libc::_exit(0) };
+            }
+            let mut status = 0;
+            // SAFETY: waits for the child made above.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            status == 0
+        };
+        let polled = (0..CHILDREN).take_while(has_polled).count();
+        over.store(true, Ordering::Relaxed);
+        polled
+    });
+    gmr_tests::converse(|_| json!({"polled": polled, "children": CHILDREN}).to_string());
 }
 
 /// The state in a report that is made without an installation. A task that is being polled is not

@@ -1,10 +1,11 @@
 //! Asynchronous tasks that wait in known functions.
 //!
-//! `tasks tokio|wedged|unpolled|smol|futures`, or `tasks many COUNT`.
+//! `tasks tokio|wedged|unpolled|full|smol|futures`, or `tasks many COUNT`.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -160,6 +161,24 @@ fn with_one_unpolled() {
     std::process::exit(0);
 }
 
+/// A waker of an executor whose queue is full.
+struct Full;
+
+impl Wake for Full {
+    fn wake(self: Arc<Self>) {
+        panic!("too many tasks are queued");
+    }
+}
+
+/// A task whose waker panics, in a program whose hook ends it.
+fn with_a_full_queue() {
+    std::panic::set_hook(Box::new(|_| std::process::abort()));
+    let waker = Waker::from(Arc::new(Full));
+    let mut task = Box::pin(for_an_answer().tracked_as("queued"));
+    assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    converse();
+}
+
 fn on_smol() {
     let (tasks, lock) = tasks();
     let _held = lock.try_lock().expect("it is free");
@@ -201,6 +220,7 @@ fn main() {
         ["tokio"] => on_tokio(),
         ["wedged"] => wedged(),
         ["unpolled"] => with_one_unpolled(),
+        ["full"] => with_a_full_queue(),
         ["smol"] => on_smol(),
         ["futures"] => on_futures(),
         ["many", count] => many(count.parse().expect("a number")),

@@ -11,8 +11,9 @@ use crate::capture::{self, Trace};
 use crate::mask;
 use crate::model::{Content, GreenThreads, Label, Runtime, Stack, Task, TaskState};
 use crate::section::output::Output;
+use crate::section::panics;
 use crate::sys::{self, Modules};
-use crate::task::{self, Condition, Entry, LeftOut, Poll, Survey};
+use crate::task::{self, Condition, Entry, LeftOut, Panicked, Poll, Survey};
 use crate::threads::{self, ThreadInfo};
 
 /// The most threads whose stacks are taken because they are inside a task's poll. On a runtime,
@@ -23,6 +24,10 @@ const MOST_POLLED: usize = 16;
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) fn generate() -> Output {
+    if task::has_tasks() {
+        // Waking them runs code of the program's, and the program may have set a hook of its own.
+        panics::install_hook();
+    }
     let survey = task::survey(TIMEOUT);
     let runtimes = runtimes();
     describe(&survey, runtimes)
@@ -43,6 +48,7 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
     if survey.unread > 0 {
         notes.push("some tasks are missing: a thread was stopped while it started or ended one".to_owned());
     }
+    notes.extend(survey.panicked.as_ref().map(about_panics));
     let live: Vec<_> = survey
         .tasks
         .iter()
@@ -88,6 +94,12 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
         .collect();
     let content = Content::GreenThreads(GreenThreads { tasks, runtimes, notes });
     Output { content, frames: stacks.frames }
+}
+
+/// A report wakes all tasks at once, which some executors do not expect.
+fn about_panics(Panicked { count, first }: &Panicked) -> String {
+    let wakers = if *count == 1 { "a waker".to_owned() } else { format!("{count} wakers") };
+    format!("{wakers} panicked when tasks were woken for this report: {}", mask::text(first))
 }
 
 /// The stacks of threads that are inside a task's poll, by the task's id: of those that were inside
@@ -172,6 +184,7 @@ fn why_left_out(why: LeftOut) -> &'static str {
         LeftOut::WakerBlocks => {
             "it was not woken for this report: waking a task of its runtime has blocked since an earlier one"
         }
+        LeftOut::WakerPanicked => "it was not polled for this report: waking it panicked",
         LeftOut::NoThread => "it was not woken for this report: no thread could be started for that",
         LeftOut::TaskOptedOut => "reports do not poll it: `poll = false`",
         LeftOut::AllOptedOut => "reports do not poll tasks: `poll_tasks = false`, or GMR_POLL_TASKS",

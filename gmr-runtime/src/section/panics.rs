@@ -7,7 +7,7 @@
 //!
 //! A hook that the program sets later takes the place of this one, and may end the process. So the
 //! place where std keeps the hook is remembered. It is checked before a report runs functions of
-//! the program, and gmr's hook is set again around another one. If a program links two versions of
+//! the program or wakes tasks, and gmr's hook is set again around another one. If a program links two versions of
 //! gmr, they share std's hook, and each would wrap the other's again and again. So the data of
 //! gmr's hooks begins with a mark, by which a copy recognizes that another copy's hook leads to its
 //! own.
@@ -209,8 +209,16 @@ pub(super) fn catch<T>(
     })
 }
 
-/// Records a panic on a thread that runs a generator. False on any other thread.
+/// Records a panic on a thread that runs a generator, and keeps the program's hook from one that
+/// gmr [catches](own_threads::catch). False for any other panic.
 fn record(info: &PanicHookInfo<'_>) -> bool {
+    if own_threads::is_catching() {
+        if cfg!(panic = "abort") || !can_unwind(info) {
+            PARKED.store(true, Ordering::Relaxed);
+            park_forever();
+        }
+        return true;
+    }
     let mut on_abort = None;
     let in_generator = CATCHER
         .try_with(|catcher| {
@@ -308,12 +316,7 @@ fn is_in(frame: &Frame, places: &[&str]) -> bool {
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> String {
-    let text = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("non-string panic payload");
-    mask::text(text).into_owned()
+    mask::text(own_threads::message_of(payload)).into_owned()
 }
 
 #[cfg(test)]

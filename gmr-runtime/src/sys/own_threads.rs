@@ -1,6 +1,9 @@
 //! Starts gmr's own threads, and knows which ones are running.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
@@ -117,6 +120,41 @@ pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
         let _registration = Registration::new(name);
         run()
     })
+}
+
+thread_local! {
+    /// Set while the thread is inside [`catch`].
+    static CATCHES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls `run`, which runs code of the program's on a thread of gmr's. The program's hook does not
+/// see a panic in it: it may end the process, and the program has not called that code.
+///
+/// If panics abort the process, or this one cannot unwind, gmr's hook parks the thread.
+///
+/// # Errors
+/// The message, if it panics.
+pub(crate) fn catch(run: impl FnOnce()) -> Result<(), String> {
+    CATCHES.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(run));
+    CATCHES.set(false);
+    result.map_err(|payload| {
+        let message = message_of(&*payload).to_owned();
+        // The payload's destructor may panic as well, and nothing would catch that.
+        std::mem::forget(payload);
+        message
+    })
+}
+
+/// Whether the calling thread is inside [`catch`].
+pub(crate) fn is_catching() -> bool {
+    CATCHES.try_with(Cell::get).unwrap_or(false)
+}
+
+/// The message of a panic.
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("non-string panic payload")
 }
 
 fn check_memory() -> io::Result<()> {

@@ -30,6 +30,7 @@ extern "C" fn forks() {
 
 /// Runs in each forked child.
 extern "C" fn forked() {
+    TASKS.note_fork();
     let _ = CURRENT.try_with(|current| {
         if let id @ 1.. = current.tid.replace(0) {
             ID_IN_PARENT.store(id, Ordering::Relaxed);

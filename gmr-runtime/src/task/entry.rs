@@ -3,14 +3,13 @@
 
 use std::panic::Location;
 use std::sync::{Arc, PoisonError, TryLockError};
-use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
 use super::branch::Branches;
 use super::place::Place;
 use super::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use super::sync::{Mutex, MutexGuard, yield_now};
-use super::waker::Kept;
+use super::waker::{Kept, Kind, Lent};
 use super::waking::Waking;
 
 /// How often a report tries to lock an entry before it leaves the task out.
@@ -35,6 +34,8 @@ pub(crate) enum LeftOut {
     ForeignWaker,
     /// Waking a task of its runtime has not returned since an earlier trace.
     WakerBlocks,
+    /// Waking it panicked.
+    WakerPanicked,
     /// There was no thread to wake it from.
     NoThread,
     /// The program has switched it off for this task.
@@ -44,10 +45,11 @@ pub(crate) enum LeftOut {
 }
 
 impl LeftOut {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::NoWaker,
         Self::ForeignWaker,
         Self::WakerBlocks,
+        Self::WakerPanicked,
         Self::NoThread,
         Self::TaskOptedOut,
         Self::AllOptedOut,
@@ -205,31 +207,46 @@ impl Entry {
     }
 
     /// Wakes a task again that has missed the trace. False if it is still being polled.
-    pub(super) fn wake_again(&self, trace: u64, waking: &Waking) -> bool {
+    ///
+    /// # Errors
+    /// As for [`wake`](Self::wake).
+    pub(super) fn wake_again(&self, trace: u64, waking: &Waking) -> Result<bool, String> {
         let waits = self.polled_by.load(Ordering::Acquire) == 0;
         // It may have been woken already, by the program or by a trace.
         if waits && self.missed(trace) && self.woken.load(Ordering::Relaxed) <= INSIDE {
-            self.wake(trace, waking);
+            self.wake(trace, waking)?;
         }
-        waits
+        Ok(waits)
     }
 
     /// Wakes the task for a trace, unless one of its polls has claimed that trace, or there is no
     /// waker. A task that is being polled is woken as well: that poll may have begun before the
     /// trace; the next one takes part. Waking runs code of the runtime's.
-    pub(super) fn wake(&self, trace: u64, waking: &Waking) {
+    ///
+    /// # Errors
+    /// The message, if that code panics.
+    pub(super) fn wake(&self, trace: u64, waking: &Waking) -> Result<(), String> {
         if self.has_claimed(trace) {
-            return;
+            return Ok(());
         }
-        let Some(waker) = self.locked().waker.as_ref().and_then(Kept::waker) else {
+        let Some(waker) = self.lend_waker() else {
             // Since it was looked at, it was polled, or what kept the waker was dropped.
             if self.polled_by.load(Ordering::Acquire) == 0 {
                 self.leave_out(trace, LeftOut::NoWaker);
             }
-            return;
+            return Ok(());
         };
         self.woken.store(clock().max(INSIDE + 1), Ordering::Relaxed);
-        waking.wake(waker);
+        let woken = waking.wake(waker);
+        if woken.is_err() && !self.has_claimed(trace) {
+            self.woken.store(0, Ordering::Relaxed);
+            self.leave_out(trace, LeftOut::WakerPanicked);
+        }
+        woken
+    }
+
+    fn lend_waker(&self) -> Option<Lent> {
+        self.locked().waker.as_ref().and_then(Kept::lend)
     }
 
     /// Notes that a trace is about to wake a task that is polled inside this one, which causes a
@@ -243,12 +260,9 @@ impl Entry {
         self.traced.load(Ordering::Acquire) == trace
     }
 
-    /// Calls the function with the runtime's waker, by which a trace can wake the task, and returns
-    /// its result. `None` if there is none.
-    pub(super) fn with_waker<R>(&self, function: impl FnOnce(&Waker) -> R) -> Option<R> {
-        // Not used within the lock: dropping the waker may drop the task.
-        let waker = self.try_locked()?.waker.as_ref().and_then(Kept::waker)?;
-        Some(function(&waker))
+    /// The kind of the runtime's waker, by which a trace can wake the task. `None` if there is none.
+    pub(super) fn kind_of_waker(&self) -> Option<Kind> {
+        self.try_locked()?.waker.as_ref().and_then(Kept::kind)
     }
 
     /// Leaves the task out of a trace.

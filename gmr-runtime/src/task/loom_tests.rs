@@ -53,7 +53,7 @@ fn waiting() -> Arc<Entry> {
 /// Such a task, with a waker.
 fn with_waker() -> (Arc<Entry>, Arc<Woken>) {
     let (entry, woken) = (waiting(), Arc::new(Woken::default()));
-    entry.keep_waker(Kept::Own(Waker::from(Arc::clone(&woken))));
+    entry.keep_waker(Kept::Plain(Waker::from(Arc::clone(&woken))));
     (entry, woken)
 }
 
@@ -169,12 +169,12 @@ fn a_waker_that_is_replaced_during_a_wake_is_neither_lost_nor_leaked() {
     let with_wakers = || {
         let (before, after) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
         let entry = waiting();
-        entry.keep_waker(Kept::Own(Waker::from(Arc::clone(&before))));
+        entry.keep_waker(Kept::Plain(Waker::from(Arc::clone(&before))));
         (entry, before, after)
     };
     in_every_order(
         with_wakers,
-        |(entry, _, after)| entry.keep_waker(Kept::Own(Waker::from(Arc::clone(after)))),
+        |(entry, _, after)| entry.keep_waker(Kept::Plain(Waker::from(Arc::clone(after)))),
         |(entry, ..)| entry.wake(TRACE, &waking()),
         |(_, before, after)| {
             let count = |woken: &Woken| woken.0.load(Ordering::Relaxed);
@@ -226,7 +226,7 @@ fn empty() -> Registries {
 }
 
 fn add(registry: &Registry, id: u64) -> (Shared, Place) {
-    registry.add(id, "task", std::panic::Location::caller())
+    registry.add(id, "task", std::panic::Location::caller()).expect("nothing forks")
 }
 
 /// The ids of all tasks that a report finds. No thread is stopped while it holds a shard, so all

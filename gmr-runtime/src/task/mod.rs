@@ -40,5 +40,5 @@ pub(crate) use branch::{Branch, Branches};
 pub(crate) use current::id_here;
 pub use current::label;
 pub(crate) use entry::{Condition, Entry, LeftOut, Poll};
-pub(crate) use trace::{Survey, poll_tasks, survey};
+pub(crate) use trace::{Panicked, Survey, has_tasks, poll_tasks, survey};
 pub use tracked::{TrackExt, Tracked, track};

@@ -30,9 +30,12 @@ pub(super) struct Registered {
 }
 
 impl Registered {
-    pub(super) fn new(name: &'static str, spawned_at: &'static Location<'static>) -> Self {
-        let (entry, place) = TASKS.add(NEXT.fetch_add(1, Ordering::Relaxed), name, spawned_at);
-        Self { entry, place }
+    /// `None` if no shard can be locked, in a forked child.
+    pub(super) fn new(name: &'static str, spawned_at: &'static Location<'static>) -> Option<Self> {
+        // Consecutive ids have different shards.
+        let add = |_| TASKS.add(NEXT.fetch_add(1, Ordering::Relaxed), name, spawned_at);
+        let (entry, place) = (0..SHARDS).find_map(add)?;
+        Some(Self { entry, place })
     }
 }
 

@@ -7,6 +7,15 @@ pub(super) use std::{
     thread::yield_now,
 };
 
+#[cfg(not(all(test, gmr_loom)))]
+pub(super) use crate::sys::forked_lock::lock_within;
+
+/// Nothing forks in the model checker.
+#[cfg(all(test, gmr_loom))]
+pub(super) fn lock_within<T>(mutex: &Mutex<T>, _: std::time::Duration) -> Option<MutexGuard<'_, T>> {
+    mutex.lock().ok()
+}
+
 #[cfg(all(test, gmr_loom))]
 pub(super) use loom::{
     sync::{Mutex, MutexGuard, atomic},

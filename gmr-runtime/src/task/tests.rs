@@ -28,7 +28,7 @@ pub(super) fn alone() -> MutexGuard<'static, ()> {
 /// All tasks, without a trace.
 pub(super) fn all_tasks() -> Survey {
     let (tasks, unread) = TASKS.all();
-    Survey { tasks, trace: 0, unread, modules: Modules::default() }
+    Survey { tasks, trace: 0, unread, modules: Modules::default(), panicked: None }
 }
 
 fn find<'a>(survey: &'a Survey, name: &str) -> Option<&'a Entry> {
@@ -238,7 +238,7 @@ fn a_label_from_a_task_that_is_dropped_goes_to_the_task_around_it() {
 #[test]
 fn a_slot_that_is_used_again_is_not_the_old_tasks_place() {
     let registry = Registry::new([const { Mutex::new(Shard::new()) }; SHARDS]);
-    let add = |id| registry.add(id, "task", std::panic::Location::caller());
+    let add = |id| registry.add(id, "task", std::panic::Location::caller()).unwrap();
     let (old, old_place) = add(1);
     assert!(Arc::ptr_eq(&registry.find(old_place).unwrap(), &old));
     registry.remove(&old, old_place);
@@ -246,6 +246,27 @@ fn a_slot_that_is_used_again_is_not_the_old_tasks_place() {
     let (new, new_place) = add(1 + SHARDS as u64);
     assert!(registry.find(old_place).is_none(), "the slot has another task now");
     assert!(Arc::ptr_eq(&registry.find(new_place).unwrap(), &new));
+}
+
+#[test]
+fn a_forked_child_gives_up_what_another_thread_has_locked() {
+    let shards: [_; SHARDS] = std::array::from_fn(|_| Mutex::new(Shard::new()));
+    let registry = Registry::new(shards);
+    let add = |id| registry.add(id, "task", std::panic::Location::caller());
+    let [(one, place), _] = [1, 2].map(|id| add(id).unwrap());
+    // For ever, as in a child.
+    std::mem::forget(registry.shard(1).lock());
+    registry.note_fork();
+    for _ in 0..2 {
+        assert!(add(1 + SHARDS as u64).is_none() && registry.find(place).is_none());
+        registry.remove(&one, place);
+    }
+    assert!(add(2 + SHARDS as u64).is_some(), "the others are as they were");
+    let (tasks, unread) = registry.all();
+    assert_eq!(
+        (tasks.iter().map(|task| task.id).collect::<Vec<_>>(), unread),
+        (vec![2, 2 + SHARDS as u64], 1)
+    );
 }
 
 #[cfg(feature = "tokio")]

@@ -80,6 +80,15 @@ pub(super) struct Collector {
     missed: AtomicBool,
     /// The leaves without a stack, one for each reason.
     missing: Mutex<Vec<(&'static str, Branch)>>,
+    /// How many wakers have panicked, and the message of the first.
+    panicked: Mutex<Option<Panicked>>,
+}
+
+/// Panics of wakers.
+#[derive(Debug, Clone)]
+pub(crate) struct Panicked {
+    pub(crate) count: usize,
+    pub(crate) first: String,
 }
 
 impl Collector {
@@ -93,6 +102,7 @@ impl Collector {
             room,
             missed: AtomicBool::new(false),
             missing: Mutex::default(),
+            panicked: Mutex::default(),
         };
         (collector, received)
     }
@@ -105,6 +115,12 @@ impl Collector {
     /// Notes that a task has to be polled again.
     pub(super) fn note_missed(&self) {
         self.missed.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that a waker has panicked, with this message.
+    fn note_panic(&self, message: String) {
+        let mut panicked = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
+        panicked.get_or_insert(Panicked { count: 0, first: message }).count += 1;
     }
 
     fn without_stack(&self, reason: &'static str) -> Branch {
@@ -188,6 +204,13 @@ pub(crate) struct Survey {
     pub(crate) unread: usize,
     /// The modules that the stacks were unwound with.
     pub(crate) modules: Modules,
+    /// What wakers have panicked when this trace called them, if any.
+    pub(crate) panicked: Option<Panicked>,
+}
+
+/// Whether there is a task, as far as is known without waiting.
+pub(crate) fn has_tasks() -> bool {
+    TASKS.has_any()
 }
 
 /// Takes a trace: wakes every waiting task and waits until all of them have been polled, at most
@@ -216,7 +239,7 @@ pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
     }
     let waiting: Arc<[Shared]> = waiting.into();
     if waiting.is_empty() {
-        return Survey { tasks, trace, unread, modules };
+        return Survey { tasks, trace, unread, modules, panicked: None };
     }
     let mut unwinding = Unwinding::new(&modules);
     set_current(Some(Arc::clone(&collector)));
@@ -241,7 +264,8 @@ pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
     for (copy, leaf) in copies.try_iter() {
         unwinding.unwind(&collector, &copy, &leaf);
     }
-    Survey { tasks, trace, unread, modules }
+    let panicked = collector.panicked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Survey { tasks, trace, unread, modules, panicked }
 }
 
 /// Notes in the tasks around this one that waking it causes polls of theirs, which are not their
@@ -272,14 +296,12 @@ fn why_not(task: &Entry, blocking: &[usize]) -> Option<LeftOut> {
     if task.is_lent() {
         return Some(LeftOut::ForeignWaker);
     }
-    let why_not = |waker: &Waker| {
-        if blocking.contains(&waking::table(waker)) {
-            Some(LeftOut::WakerBlocks)
-        } else {
-            (!may_replace(waker)).then_some(LeftOut::ForeignWaker)
-        }
-    };
-    task.with_waker(why_not).unwrap_or(Some(LeftOut::NoWaker))
+    match task.kind_of_waker() {
+        None => Some(LeftOut::NoWaker),
+        Some(kind) if blocking.contains(&kind.table) => Some(LeftOut::WakerBlocks),
+        // As for `may_replace`.
+        Some(kind) => (sys::has_embassy() && kind.may_own_nothing).then_some(LeftOut::ForeignWaker),
+    }
 }
 
 /// Begins a trace, or ends it.
@@ -310,7 +332,9 @@ fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> Result<(), LeftO
                 return;
             }
             expect_polls_around(task, trace);
-            task.wake(trace, &waking);
+            if let Err(message) = task.wake(trace, &waking) {
+                collector.note_panic(message);
+            }
         }
         while !is_over() {
             thread::sleep(PAUSE);
@@ -318,7 +342,10 @@ fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> Result<(), LeftO
                 let mut left = false;
                 for task in tasks.iter().filter(|task| task.missed(trace)) {
                     expect_polls_around(task, trace);
-                    left |= !task.wake_again(trace, &waking);
+                    match task.wake_again(trace, &waking) {
+                        Ok(waits) => left |= !waits,
+                        Err(message) => collector.note_panic(message),
+                    }
                 }
                 if left {
                     collector.note_missed();

@@ -13,7 +13,7 @@ use super::current;
 use super::entry::Entry;
 use super::registered::{Registered, TASKS};
 use super::trace::{self, Collector};
-use super::waker::{Capture, Kept, Passing, Take, is_capturing, is_lent, may_own_its_task};
+use super::waker::{Capture, Kept, Kind, Passing, Take, is_capturing, is_lent, may_own_its_task};
 use crate::capture::OwnStack;
 
 pin_project! {
@@ -24,7 +24,7 @@ pin_project! {
     pub struct Tracked<F> {
         #[pin]
         future: F,
-        // None once it has completed.
+        // None once it has completed, and where tasks cannot be registered.
         task: Option<Registered>,
         // The runtime's waker, as data and table, when it last changed.
         waker: (usize, usize),
@@ -80,7 +80,7 @@ impl<F: Future> TrackExt for F {}
 /// The expansion of `#[gmr::task]` calls this.
 #[track_caller]
 pub fn named<F: Future>(name: &'static str, future: F) -> Tracked<F> {
-    Tracked { future, task: Some(Registered::new(name, Location::caller())), waker: (0, 0), passing: None }
+    Tracked { future, task: Registered::new(name, Location::caller()), waker: (0, 0), passing: None }
 }
 
 impl<F> Tracked<F> {
@@ -129,7 +129,7 @@ impl<F: Future> Future for Tracked<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        // Polled after completion: what happens is up to the future inside.
+        // If it is polled after completion, what happens is up to the future inside.
         let Some(Registered { entry, place }) = this.task else { return this.future.poll(context) };
         let waker = context.waker();
         let same = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
@@ -200,11 +200,11 @@ fn meet(entry: &Entry, waker: &Waker) -> Option<Weak<Passing>> {
         return None;
     }
     if let Some(outers) = Passing::find(waker) {
-        entry.keep_waker(Kept::Passing(outers));
+        entry.keep_waker(outers);
     } else if may_own_its_task(waker) {
         return Some(Weak::new());
     } else {
-        entry.keep_waker(Kept::Own(clone));
+        entry.keep_waker(Kept::own(clone));
     }
     None
 }
@@ -214,7 +214,7 @@ fn lend(passing: &mut Weak<Passing>, entry: &Entry, waker: &Waker) -> Waker {
     Passing::waker(passing.upgrade().unwrap_or_else(|| {
         let new = Passing::new(waker.clone());
         *passing = Arc::downgrade(&new);
-        entry.keep_waker(Kept::Passing(passing.clone()));
+        entry.keep_waker(Kept::Passing(passing.clone(), Kind::of(waker)));
         new
     }))
 }

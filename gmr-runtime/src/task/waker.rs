@@ -145,6 +145,11 @@ pub(super) fn is_lent(waker: &Waker, clone: &Waker) -> bool {
     waker.data() != clone.data()
 }
 
+/// Whether gmr may clone and drop the waker wherever it likes: that runs no code of the program's.
+pub(super) fn runs_no_code(waker: &Waker) -> bool {
+    waker.will_wake(Waker::noop()) || is_of_tokios_task(waker)
+}
+
 /// Whether the waker owns nothing, or this is not known.
 pub(super) fn may_own_nothing(waker: &Waker) -> bool {
     has_equal_functions(waker).unwrap_or(true)
@@ -152,9 +157,7 @@ pub(super) fn may_own_nothing(waker: &Waker) -> bool {
 
 /// Whether the waker may own its task, so that the task lives for as long as the waker.
 pub(super) fn may_own_its_task(waker: &Waker) -> bool {
-    !has_equal_functions(waker).unwrap_or(false)
-        && !waker.will_wake(Waker::noop())
-        && !is_of_tokios_task(waker)
+    !has_equal_functions(waker).unwrap_or(false) && !runs_no_code(waker)
 }
 
 /// Whether the waker is one of tokio's tasks. The runtime owns these, and drops their futures
@@ -192,14 +195,14 @@ impl Passing {
     }
 
     /// The same as this waker, if it is a `Passing`, without being one of its owners.
-    pub(super) fn find(waker: &Waker) -> Option<Weak<Self>> {
+    pub(super) fn find(waker: &Waker) -> Option<Kept> {
         if !std::ptr::eq(waker.vtable(), &raw const PASSING) {
             return None;
         }
         // SAFETY: only `raw` makes wakers with this table, so that the pointer is of an `Arc`; the
         // waker has a reference, and is borrowed. `ManuallyDrop` leaves it that reference.
         let this = unsafe { ManuallyDrop::new(Arc::from_raw(waker.data().cast::<Self>())) };
-        Some(Arc::downgrade(&this))
+        Some(Kept::Passing(Arc::downgrade(&this), Kind::of(&this.0)))
     }
 
     /// # Safety
@@ -239,22 +242,79 @@ impl Passing {
 static PASSING: RawWakerVTable =
     RawWakerVTable::new(Passing::clone, Passing::wake, Passing::wake_by_ref, Passing::drop);
 
+/// What identifies a kind of waker, and what is known of all of that kind.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    /// The address of its table.
+    pub(super) table: usize,
+    /// Whether it owns nothing, or this is not known.
+    pub(super) may_own_nothing: bool,
+}
+
+impl Kind {
+    pub(super) fn of(waker: &Waker) -> Self {
+        Self { table: table(waker), may_own_nothing: may_own_nothing(waker) }
+    }
+}
+
+fn table(waker: &Waker) -> usize {
+    std::ptr::from_ref(waker.vtable()).addr()
+}
+
 /// What gmr holds to wake a task by.
+///
+/// Looking at it and lending it runs no code of the program's, so both may happen under a lock. A
+/// waker's functions may wait for a lock of the executor, under which that polls its tasks.
 #[derive(Debug)]
 pub(super) enum Kept {
-    /// A waker that does not own its task.
-    Own(Waker),
+    /// A waker that does not own its task, and [runs no code](runs_no_code).
+    Plain(Waker),
+    /// Another one that does not own its task.
+    Foreign(Arc<Passing>),
     /// One that may: while one of the task's futures keeps it, gmr can use it.
-    Passing(Weak<Passing>),
+    Passing(Weak<Passing>, Kind),
 }
 
 impl Kept {
-    /// The runtime's waker; `None` if no future keeps one.
-    pub(super) fn waker(&self) -> Option<Waker> {
+    /// For a waker that does not own its task.
+    pub(super) fn own(waker: Waker) -> Self {
+        if runs_no_code(&waker) { Self::Plain(waker) } else { Self::Foreign(Passing::new(waker)) }
+    }
+
+    /// The kind of the runtime's waker; `None` if no future keeps it.
+    pub(super) fn kind(&self) -> Option<Kind> {
         match self {
-            Self::Own(waker) => Some(waker.clone()),
-            Self::Passing(passing) => passing.upgrade().map(|passing| passing.0.clone()),
+            Self::Plain(waker) => Some(Kind::of(waker)),
+            Self::Foreign(passing) => Some(Kind::of(&passing.0)),
+            Self::Passing(passing, kind) => (passing.strong_count() > 0).then_some(*kind),
         }
+    }
+
+    /// For waking the task once; `None` if no future keeps the runtime's waker.
+    pub(super) fn lend(&self) -> Option<Lent> {
+        let lent = |passing: Arc<Passing>| Lent { table: table(&passing.0), waker: Passing::waker(passing) };
+        match self {
+            Self::Plain(waker) => Some(Lent { table: table(waker), waker: waker.clone() }),
+            Self::Foreign(passing) => Some(lent(Arc::clone(passing))),
+            Self::Passing(passing, _) => passing.upgrade().map(lent),
+        }
+    }
+}
+
+/// A waker for one use. Using and dropping it runs code of the program's.
+pub(super) struct Lent {
+    waker: Waker,
+    table: usize,
+}
+
+impl Lent {
+    /// The table of the runtime's waker.
+    pub(super) fn table(&self) -> usize {
+        self.table
+    }
+
+    pub(super) fn wake(self) {
+        self.waker.wake();
     }
 }
 
@@ -335,19 +395,101 @@ mod tests {
     fn a_passing_waker_is_found_for_as_long_as_it_is_kept() {
         let counting = Arc::new(Counting::default());
         let passing = Passing::waker(Passing::new(Waker::from(Arc::clone(&counting))));
-        let kept = Kept::Passing(Passing::find(&passing).unwrap());
+        let kept = Passing::find(&passing).unwrap();
         assert!(Passing::find(Waker::noop()).is_none());
         let clone = passing.clone();
         assert!(clone.will_wake(&passing));
-        kept.waker().unwrap().wake();
+        kept.lend().unwrap().wake();
         clone.wake();
         passing.wake_by_ref();
         assert_eq!(counting.0.load(Ordering::Relaxed), 3);
         assert_eq!(Arc::strong_count(&counting), 2);
         passing.wake();
         assert_eq!(counting.0.load(Ordering::Relaxed), 4);
-        assert!(kept.waker().is_none());
+        assert!(kept.lend().is_none() && kept.kind().is_none());
         assert_eq!(Arc::strong_count(&counting), 1, "no reference is left over");
+    }
+
+    /// The lock of an executor that polls its tasks while it holds it. Its wakers take it too.
+    static EXECUTOR: Mutex<()> = Mutex::new(());
+
+    thread_local! {
+        /// Whether this thread holds the lock.
+        static HOLDS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+
+    fn within_executor<R>(run: impl FnOnce() -> R) -> R {
+        if HOLDS.replace(true) {
+            return run();
+        }
+        let guard = EXECUTOR.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = run();
+        HOLDS.set(false);
+        drop(guard);
+        result
+    }
+
+    #[test]
+    fn a_waker_that_waits_for_its_executor_keeps_neither_that_nor_the_report() {
+        use std::task::Context;
+        use std::time::Duration;
+
+        use crate::task::tests::alone;
+        use crate::task::{Condition, LeftOut, TrackExt, survey};
+
+        /// It may own its task.
+        static OWNING: RawWakerVTable = RawWakerVTable::new(
+            |data| within_executor(|| RawWaker::new(data, &OWNING)),
+            |_| within_executor(|| _ = std::hint::black_box(1)),
+            |_| within_executor(|| _ = std::hint::black_box(2)),
+            |_| within_executor(|| ()),
+        );
+        /// It owns nothing.
+        static LIGHT: RawWakerVTable = RawWakerVTable::new(
+            |data| within_executor(|| RawWaker::new(data, &LIGHT)),
+            wake,
+            wake,
+            |_| within_executor(|| ()),
+        );
+        fn wake(_: *const ()) {
+            within_executor(|| ());
+        }
+
+        let _turn = alone();
+        for table in [&OWNING, &LIGHT] {
+            let waker = |data: &'static u8| {
+                // SAFETY: the functions of both tables do nothing with the pointer.
+                unsafe { Waker::from_raw(RawWaker::new(std::ptr::from_ref(data).cast(), table)) }
+            };
+            let mut keeps = None;
+            let mut task = Box::pin(
+                std::future::poll_fn(move |context| {
+                    drop(keeps.replace(context.waker().clone()));
+                    std::task::Poll::<()>::Pending
+                })
+                .tracked_as("within its executor"),
+            );
+            let mut poll =
+                |waker: &Waker| assert!(task.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+            poll(&waker(&1));
+            let conditions = within_executor(|| {
+                let survey = || {
+                    let survey = std::thread::spawn(|| survey(Duration::from_millis(50))).join().unwrap();
+                    let task = survey.tasks.iter().find(|task| task.name == "within its executor").unwrap();
+                    (task.snapshot(survey.trace).unwrap().0, task.left_out(survey.trace))
+                };
+                let first = survey();
+                // The thread that wakes it waits for the lock, and holds none that this poll needs.
+                poll(&waker(&2));
+                [first, survey()]
+            });
+            let [(first, _), (_, second)] = &conditions;
+            assert!(matches!(first, Condition::Woken { .. }), "{conditions:?}");
+            assert_eq!(*second, Some(LeftOut::WakerBlocks));
+            // Once the lock is free, the thread goes on.
+            while !crate::task::waking::blocking().is_empty() {}
+            drop(task);
+        }
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! that blocks holds its thread: the next trace must not lose another thread to it. Nothing here
 //! wakes a task.
 
-use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Waker;
 use std::thread;
 use std::time::Duration;
+
+use super::waker::Lent;
+use crate::sys::own_threads;
 
 /// The most threads that can be waking tasks, or can have been stopped while they did.
 const MOST: usize = 8;
@@ -40,10 +41,15 @@ impl Waking {
     }
 
     /// Wakes by this waker.
-    pub(super) fn wake(&self, waker: Waker) {
-        self.0.store(table(&waker), Ordering::Relaxed);
-        waker.wake();
+    ///
+    /// # Errors
+    /// The message, if the waker panics. A queue of an executor can be full, for example: a trace
+    /// wakes more tasks at a time than the program does.
+    pub(super) fn wake(&self, waker: Lent) -> Result<(), String> {
+        self.0.store(waker.table(), Ordering::Relaxed);
+        let woken = own_threads::catch(|| waker.wake());
         self.0.store(OUTSIDE, Ordering::Relaxed);
+        woken
     }
 }
 
@@ -51,11 +57,6 @@ impl Drop for Waking {
     fn drop(&mut self) {
         self.0.store(FREE, Ordering::Relaxed);
     }
-}
-
-/// What identifies a kind of waker: the address of its table.
-pub(super) fn table(waker: &Waker) -> usize {
-    ptr::from_ref(waker.vtable()).addr()
 }
 
 /// The tables of the wakers that threads of earlier traces are inside of.

@@ -407,6 +407,42 @@ fn a_waker_that_blocks_keeps_one_thread_however_many_traces_are_taken() {
     other.abort();
 }
 
+/// A waker that cannot be woken, as that of an executor whose queue is full.
+struct Full;
+
+impl Wake for Full {
+    fn wake(self: Arc<Self>) {
+        panic!("too many tasks queued");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_costs_no_other_task_its_stack() {
+    let _turn = alone();
+    let full = Waker::from(Arc::new(Full));
+    let mut queued = ["first", "second"].map(|name| Box::pin(wait_forever().tracked_as(name)));
+    for task in &mut queued {
+        assert!(task.as_mut().poll(&mut Context::from_waker(&full)).is_pending());
+    }
+    let runtime = runtime();
+    let other = runtime.spawn(wait_forever().tracked_as("other")).abort_handle();
+    settle(&["other"]);
+    for _ in 0..2 {
+        let survey = report();
+        for name in ["first", "second"] {
+            assert_eq!(find(&survey, name).unwrap().left_out(survey.trace), Some(LeftOut::WakerPanicked));
+            assert!(matches!(condition(&survey, name), Some(Condition::Waiting { branches: None, .. })));
+        }
+        assert_eq!(leaves(&survey, "other"), Some(1));
+        let panicked = survey.panicked.unwrap();
+        assert_eq!((panicked.count, panicked.first.as_str()), (2, "too many tasks queued"));
+    }
+    drop(queued);
+    settle(&["other"]);
+    assert!(report().panicked.is_none());
+    other.abort();
+}
+
 async fn awaiting(future: impl Future<Output = ()>) {
     future.await;
 }

@@ -13,8 +13,11 @@ pub(super) fn tracked<R>(
 ) -> impl FnOnce() -> R {
     let task = Registered::new(readable_type(std::any::type_name_of_val(&function)), spawned_at);
     move || {
-        let (_inside, tid) = current::enter(task.place);
-        task.entry.begin(tid, false);
+        let _inside = task.as_ref().map(|task| {
+            let (inside, tid) = current::enter(task.place);
+            task.entry.begin(tid, false);
+            inside
+        });
         function()
     }
 }
