@@ -51,8 +51,13 @@ pub(crate) fn serve(
     let mut has_warned = false;
     let mut pending = Pending::default();
     loop {
-        pending.add(inbox.wait(emergency::has_memory));
         pending.is_writing = output.is_writing();
+        // What arrived during the last report has been taken from the inbox, and would not end a
+        // wait. The same holds for the message that a report has been written.
+        if !pending.can_begin() {
+            pending.add(inbox.wait(emergency::has_memory));
+            pending.is_writing = output.is_writing();
+        }
         let batch = pending.next_batch();
         if let Some(trigger) = batch.trigger(signal_name) {
             let loss = output.loss().map(|loss| loss_note(last, &loss));
@@ -188,6 +193,15 @@ impl Pending {
         }
         self.add(requests);
         dismissed
+    }
+
+    /// Whether a report for some of the requests can begin.
+    fn can_begin(&self) -> bool {
+        let batch = &self.batch;
+        let is_replying = self.replying.is_some_and(|since| since.elapsed() < REPLIES_WITHIN);
+        (batch.signals > 0 && !self.is_writing)
+            || !batch.captures.is_empty()
+            || (!batch.deferred.is_empty() && !is_replying)
     }
 
     /// All requests, except signals while a report is being written, and except the deferred ones
@@ -422,6 +436,30 @@ mod tests {
         pending.add(vec![Request::Written]);
         pending.is_writing = false;
         assert_eq!(pending.next_batch().signals, 3);
+    }
+
+    /// The message that the report has been written may arrive during the next one, too.
+    #[test]
+    fn what_arrived_during_a_report_begins_without_another_request() {
+        let signals = || Request::Signals { count: 1, sender: None };
+        let mut pending = Pending { is_writing: true, ..Pending::default() };
+        pending.add_meanwhile(vec![signals()], 1, None);
+        assert!(!pending.can_begin(), "the report before it is being written");
+        pending.is_writing = false;
+        assert!(pending.can_begin());
+        drop(pending.next_batch());
+        assert!(!pending.can_begin());
+        let (reply, _answer) = channel();
+        pending.add_meanwhile(vec![Request::Capture(reply)], 2, None);
+        pending.is_writing = true;
+        assert!(pending.can_begin());
+        drop(pending.next_batch());
+        let (deferred, _answer) = rendered(Format::Text);
+        pending.replying = Some(Instant::now());
+        pending.add_meanwhile(vec![Request::Deferred(deferred), signals()], 3, None);
+        assert!(!pending.can_begin());
+        pending.add(vec![Request::Replied]);
+        assert!(pending.can_begin());
     }
 
     #[test]
