@@ -419,10 +419,17 @@ fn use_alternate_stack(signal: i32, before: libc::sighandler_t) -> io::Result<()
     }
 }
 
-/// How much stack the handler needs, without the signal frame.
-const NEEDED: usize = 4096;
-/// The key under which the kernel says how long a signal frame can be (`uapi/linux/auxvec.h`).
-const AT_MINSIGSTKSZ: libc::c_ulong = 51;
+/// How much stack a handler of gmr's needs, with the signal frame.
+pub(crate) fn stack_for_handler() -> usize {
+    /// Without the frame.
+    const NEEDED: usize = 4096;
+    /// The key under which the kernel says how long a frame can be (`uapi/linux/auxvec.h`). With
+    /// large registers, it is several KiB.
+    const AT_MINSIGSTKSZ: libc::c_ulong = 51;
+    // SAFETY: it reads a value that the kernel gave the process at its start; 0 if there is none.
+    let frame = unsafe { libc::getauxval(AT_MINSIGSTKSZ) };
+    usize::try_from(frame).unwrap_or(0).max(libc::MINSIGSTKSZ) + NEEDED
+}
 
 /// Whether the calling thread, usually the main one, has no alternate stack, or one on which there
 /// is space for a signal frame and the handler. `MINSIGSTKSZ` is 2 KiB for old programs, and a
@@ -435,10 +442,7 @@ fn alternate_stack_is_large_enough() -> bool {
     }
     // SAFETY: the call succeeded, so the structure is filled in.
     let stack = unsafe { stack.assume_init() };
-    // SAFETY: it reads a value that the kernel gave the process at its start; 0 if there is none.
-    let frame = unsafe { libc::getauxval(AT_MINSIGSTKSZ) };
-    let frame = usize::try_from(frame).unwrap_or(0).max(libc::MINSIGSTKSZ);
-    stack.ss_flags & libc::SS_DISABLE != 0 || stack.ss_size >= frame + NEEDED
+    stack.ss_flags & libc::SS_DISABLE != 0 || stack.ss_size >= stack_for_handler()
 }
 
 /// The signal's action.

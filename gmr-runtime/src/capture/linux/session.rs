@@ -22,6 +22,7 @@ use crate::model::Taken;
 use crate::sys::Modules;
 use crate::sys::linux::memory::{self, Fetched};
 use crate::sys::linux::{copy, maps};
+use crate::sys::report_signal;
 use crate::sys::timed_mutex::{TimedGuard, TimedMutex};
 use crate::threads::linux::Rest;
 use crate::threads::{self, Access, ThreadInfo};
@@ -239,11 +240,13 @@ fn is_code(rest: &Rest, modules: &Modules) -> bool {
 
 /// Whether the pages around the stack pointer of a blocked thread are in memory or arrive in time.
 fn has_space_for_frame(access: &Access) -> bool {
-    /// The signal's frame, and what may lie between it and the stack pointer (128 bytes).
-    const NEEDED: usize = 4 << 10;
+    /// What the kernel leaves free below the stack pointer: functions that call no other one may
+    /// use it.
+    const RED_ZONE: usize = 128;
     let Access::AtRest(rest) = access else { return true };
-    let start = rest.sp().saturating_sub(NEEDED as u64);
-    memory::provide(start, NEEDED + size_of::<u64>()) != Fetched::Unserved
+    let needed = RED_ZONE + report_signal::stack_for_handler();
+    let start = rest.sp().saturating_sub(needed as u64);
+    memory::provide(start, needed + size_of::<u64>()) != Fetched::Unserved
 }
 
 /// Lets traces with the same frames share them. Each worker has done so for its own threads only.
