@@ -394,7 +394,8 @@ pub(crate) fn accept_replacement() {
 
 /// Makes signal-hook's handler run on the alternate stack of the thread that receives the signal,
 /// if it has one: a thread near the end of its stack, or on the small stack of a fibre, has no
-/// space for a signal frame. signal-hook does not set that flag.
+/// space for a signal frame. signal-hook does not set that flag. No other handler interrupts this
+/// one: the alternate stack may have space for one signal frame only, that of the program's handler.
 ///
 /// `before` is the handler of the signal from before the registration. A handler that is not
 /// signal-hook's is not changed.
@@ -412,7 +413,15 @@ fn use_alternate_stack(signal: i32, before: libc::sighandler_t) -> io::Result<()
         return Ok(());
     }
     now.sa_flags |= libc::SA_ONSTACK;
-    // SAFETY: the action is the one that is installed, with a flag that any handler may have.
+    // SAFETY: the set is a local. The signal numbers are valid.
+    unsafe {
+        libc::sigfillset(&raw mut now.sa_mask);
+        for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT] {
+            libc::sigdelset(&raw mut now.sa_mask, fault);
+        }
+    }
+    // SAFETY: the action is the one that is installed, with a flag and a mask that any handler may
+    // have.
     match unsafe { libc::sigaction(signal, &raw const now, null_mut()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
@@ -501,8 +510,12 @@ mod tests {
         let arrivals = Arc::new(Arrivals::new());
         let signal = libc::SIGRTMIN() + 3;
         let registration = register(signal, &arrivals).unwrap();
-        let flags = handler(signal).unwrap().sa_flags;
-        assert_eq!(flags & (libc::SA_ONSTACK | libc::SA_RESTART), libc::SA_ONSTACK | libc::SA_RESTART);
+        let action = handler(signal).unwrap();
+        let flags = libc::SA_ONSTACK | libc::SA_RESTART;
+        assert_eq!(action.sa_flags & flags, flags);
+        // SAFETY: the set is initialised.
+        let masks = |other| unsafe { libc::sigismember(&raw const action.sa_mask, other) } == 1;
+        assert!(masks(libc::SIGALRM) && !masks(libc::SIGSEGV), "one signal frame at a time");
         for _ in 0..9 {
             raise(signal);
         }
