@@ -23,6 +23,7 @@ mod gdb;
 mod http;
 mod imports;
 mod isolation;
+mod linking;
 mod namespaces;
 mod ordinary;
 mod program;

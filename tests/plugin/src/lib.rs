@@ -4,6 +4,13 @@
 #![allow(unsafe_code)]
 
 mod failures;
+// Before the other section: that one names those that were expanded before it.
+mod unreferenced;
+
+#[gmr::section]
+fn referenced() -> &'static str {
+    "its object file has the functions that are called"
+}
 
 /// Installs the plugin's gmr. Returns whether that was possible.
 #[unsafe(no_mangle)]
