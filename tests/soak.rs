@@ -1,6 +1,8 @@
 //! Reports in a loop about a program that makes reporting hard, for ten seconds or
 //! `GMR_SOAK_SECONDS`.
 //!
+//! The campaign of faults (`soak/campaign.rs`) runs beside it.
+//!
 //! A test binary of its own, because cargo runs test binaries one at a time: the program uses all
 //! processors.
 //!
@@ -8,9 +10,13 @@
 //! and has made progress. How many stacks may be missing depends on the load of the machine, so
 //! only a run with an explicit length has limits for that.
 
+#[path = "soak/campaign.rs"]
+mod campaign;
 #[path = "it/program.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 mod program;
+#[path = "it/quota.rs"]
+mod quota;
 #[path = "it/report.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 mod report;
