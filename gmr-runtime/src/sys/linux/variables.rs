@@ -81,9 +81,9 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "the copy is a system call")]
     fn what_was_never_used_is_passed_over() {
-        /// Twice as much as is searched.
-        const LENGTH: usize = 2 * MAX_SEARCHED as usize / 8;
+        const LENGTH: usize = (64 << 20) / 8;
         static ARENA: [AtomicU64; LENGTH] = [const { AtomicU64::new(0) }; LENGTH];
+        assert!(size_of_val(&ARENA) as u64 > MAX_SEARCHED);
         let value = 0x0b5c_07ed_0000_0000 | u64::from(std::process::id());
         ARENA[LENGTH - 1].store(value, Ordering::Relaxed);
         assert_eq!(find(value), Some(ARENA[LENGTH - 1].as_ptr() as u64));
