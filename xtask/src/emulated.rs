@@ -75,7 +75,7 @@ fn all(steps: &mut Steps, filters: &[&str]) -> Result<(), String> {
     steps.run("tests", || start(&archive))
 }
 
-/// An executable file, and whether it is a test or a program that tests start.
+/// A file that cargo has built: a test, a program that tests start, or a library that one loads.
 struct Built {
     path: PathBuf,
     is_test: bool,
@@ -86,8 +86,11 @@ fn build(options: &[&str]) -> Result<Vec<Built>, String> {
     let messages = Target::Aarch64.output(&arguments, &VARIABLES)?;
     let messages = messages.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
     let built = messages.filter_map(|message: Value| {
-        let path = PathBuf::from(message["executable"].as_str()?);
-        Some(Built { path, is_test: message["profile"]["test"] == true })
+        let is_cdylib = message["target"]["kind"].as_array()?.iter().any(|kind| kind == "cdylib");
+        let mut files = message["filenames"].as_array()?.iter().filter_map(Value::as_str).map(Path::new);
+        let is_library = |file: &&Path| is_cdylib && file.extension().is_some_and(|name| name == "so");
+        let path = message["executable"].as_str().map(Path::new).or_else(|| files.find(is_library))?;
+        Some(Built { path: path.into(), is_test: message["profile"]["test"] == true })
     });
     Ok(built.collect())
 }
@@ -142,6 +145,8 @@ fn script(built: &[Built], filters: &[&str]) -> String {
          \x20   case $system in proc) at=/proc;; sysfs) at=/sys;; *) at=/dev;; esac\n\
          \x20   /bin/busybox mount -t $system $system $at\n\
          done\n\
+         /bin/busybox mkdir /dev/shm\n\
+         /bin/busybox mount -t tmpfs tmpfs /dev/shm\n\
          /bin/busybox --install -s /bin\n\
          /bin/busybox ip link set lo up\n\
          cd /tmp\n\
