@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::program::{Program, program};
+use crate::program::{Program, program, wait_until};
 use crate::report::text;
 
 /// A library with its own copy of gmr. cargo builds it next to the tests.
@@ -29,12 +29,14 @@ fn threads_that_capture_at_once_get_whole_reports_without_an_installation() {
     assert!(program.end().0.success());
 }
 
-/// Reports are longer than a pipe's capacity: without an order, they would be interleaved.
+/// Reports are longer than a pipe's capacity: without an order, they would be interleaved. Nothing
+/// is read before both copies have a thread that writes.
 #[test]
 fn two_copies_answer_a_signal_one_after_the_other() {
     let mut program = start(&[plugin().to_str().expect("UTF-8")]);
     for _ in 0..3 {
         program.signal(Signal::USR2);
+        wait_until("both write", || program.writers() == 2);
         let mut products: Vec<String> = (0..2)
             .map(|_| {
                 let report = program.next_report();

@@ -115,6 +115,12 @@ impl Program {
         is_writing(self.pid())
     }
 
+    /// How many reports are being written, or wait for that. More than one only with several copies
+    /// of gmr.
+    pub(crate) fn writers(&self) -> usize {
+        writers(self.pid())
+    }
+
     /// The process that this one has started first.
     pub(crate) fn first_child(&self) -> Pid {
         let pid = self.pid();
@@ -195,10 +201,13 @@ impl Drop for Program {
 /// Whether a report of this process is being written to standard error, which a separate thread
 /// does.
 pub(crate) fn is_writing(pid: u32) -> bool {
-    std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten().any(|task| {
-        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        name.trim_end() == "gmr stderr"
-    })
+    writers(pid) > 0
+}
+
+fn writers(pid: u32) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten();
+    let names = tasks.map(|task| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default());
+    names.filter(|name| name.trim_end() == "gmr stderr").count()
 }
 
 /// Tries until the condition holds.
