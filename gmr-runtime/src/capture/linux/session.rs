@@ -507,8 +507,11 @@ mod tests {
         use crate::sys::linux::mapping::Mapping;
         const LENGTH: usize = 8 << 20;
         let mappings = [(); 2].map(|()| Mapping::reserve(LENGTH).unwrap());
-        // The mappings may touch each other, so these addresses are far from their ends.
-        let [first, second] = mappings.each_ref().map(|mapping| (mapping.base().addr() + LENGTH / 2) as u64);
+        // The mappings may touch each other, so these addresses are far from their ends, and the
+        // second one is below the first: above it, it could be reached by copying on.
+        let mut middles = mappings.each_ref().map(|mapping| (mapping.base().addr() + LENGTH / 2) as u64);
+        middles.sort_unstable();
+        let [second, first] = middles;
         let copy = vec![0; 2 * INITIAL_COPY];
         let pieces = |extent: &Extent| {
             let mut pieces: Pieces<'_> = [(first + 0x18, &copy[..extent.length]); 1 + MAX_OTHERS];
