@@ -224,6 +224,7 @@ mod tests {
         thread::scope(|scope| {
             let waits = scope.spawn(|| claim_at([page, next], LATE).unwrap());
             while !is_mapped(next) {
+                assert!(!waits.is_finished(), "it has not waited");
                 thread::yield_now();
             }
             // From here on, the thread that has the claim could not get it again before the waiting
