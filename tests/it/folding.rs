@@ -16,8 +16,12 @@ fn a_trait_of_the_program_is_shown_for_any_type() {
     wait_until("all threads wait, and have names", || {
         program.signal(Signal::USR2);
         text = Text::read(&mut program);
-        let idle = Text::parse(&text).block("Threads", "(of-tokio").contains("(idle; ");
-        idle && has_names(&text, "folding") && text.matches("::wait_parked").count() >= 2
+        // A thread names itself after it has started.
+        let are_named = ["(of-option)", "(of-notify)", "(of-tokio"].iter().all(|name| text.contains(name));
+        are_named
+            && Text::parse(&text).block("Threads", "(of-tokio").contains("(idle; ")
+            && has_names(&text, "folding")
+            && text.matches("::wait_parked").count() >= 2
     });
     let report = Text::parse(&text);
     for (thread, of_type) in [("(of-option)", "core::option::Option<u32>"), ("(of-notify)", "Notify")] {
