@@ -94,3 +94,17 @@ impl Random {
         &all[usize::try_from(index).expect("it is below a length")]
     }
 }
+
+/// The examples in the documentation of the attributes. As tests of gmr-macros, they would compile
+/// gmr and its dependencies once more, for the compiler's side.
+#[cfg(doctest)]
+mod attributes {
+    #[doc = include_str!("../gmr-macros/docs/main.md")]
+    mod main {}
+    #[doc = include_str!("../gmr-macros/docs/section.md")]
+    mod section {}
+    #[doc = include_str!("../gmr-macros/docs/config.md")]
+    mod config {}
+    #[doc = include_str!("../gmr-macros/docs/task.md")]
+    mod task {}
+}

@@ -2,12 +2,12 @@
 //!
 //! Checks only what holds on every Unix, since the program's platform may not be the compiler's.
 //! The runtime checks the rest at install. It has a table of its own, for the platform that it runs
-//! on; a test below compares the two.
+//! on; a test of `gmr-tests` compares the two.
 
-use crate::suggest;
+use super::suggest;
 
 /// The names that the runtime knows on at least one platform.
-const NAMES: [&str; 30] = [
+pub(crate) const NAMES: [&str; 30] = [
     "SIGABRT",
     "SIGALRM",
     "SIGBUS",
@@ -45,7 +45,7 @@ const FAULT: &str = "signals a fault in the program, which cannot continue after
 
 /// The signals that cannot be used, and why. The number is given where it is the same on every
 /// Unix.
-const REFUSED: [(&str, Option<i32>, &str); 9] = [
+pub(crate) const REFUSED: [(&str, Option<i32>, &str); 9] = [
     ("SIGKILL", Some(9), UNCATCHABLE),
     ("SIGSTOP", None, UNCATCHABLE),
     ("SIGSEGV", Some(11), FAULT),
@@ -58,7 +58,7 @@ const REFUSED: [(&str, Option<i32>, &str); 9] = [
 ];
 
 /// The highest signal number on any Unix on which Rust supports threads.
-const HIGHEST: i32 = 128;
+pub(crate) const HIGHEST: i32 = 128;
 
 /// The signal of this name, with or without `SIG` and in any case, spelled as the runtime expects
 /// it.
@@ -107,55 +107,7 @@ fn refusal(name: &str, reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use gmr::__private::find_signal;
-    use gmr::ErrorKind;
-
     use super::*;
-
-    /// The two tables differ in what they hold: this one has the names of every platform and the
-    /// reasons for its refusals, the runtime's has the numbers of the platform it runs on.
-    #[test]
-    fn the_runtime_agrees() {
-        let mut not_here = BTreeSet::new();
-        for name in NAMES {
-            match find_signal(name).map_err(|error| error.kind()) {
-                Ok(signal) => {
-                    assert_eq!(signal.name, name);
-                    assert_eq!(by_name(name).as_deref(), Ok(name));
-                }
-                Err(ErrorKind::ForbiddenSignal) => assert!(by_name(name).is_err(), "{name}"),
-                Err(_) => {
-                    not_here.insert(name);
-                }
-            }
-        }
-        if cfg!(target_os = "linux") {
-            assert_eq!(not_here, BTreeSet::from(["SIGINFO"]));
-        }
-    }
-
-    #[test]
-    fn the_runtime_knows_no_other_names_and_refuses_no_other_signals() {
-        let mut refused = 0;
-        for number in 1..=HIGHEST {
-            match find_signal(&number.to_string()).map_err(|error| error.kind()) {
-                Ok(signal) => {
-                    let named = signal.name.starts_with("SIG");
-                    assert!(!named || NAMES.contains(&signal.name.as_str()), "{signal:?}");
-                    assert!(by_number(number).is_ok(), "{signal:?}");
-                }
-                Err(ErrorKind::ForbiddenSignal) => refused += 1,
-                Err(_) => {}
-            }
-        }
-        for number in REFUSED.iter().filter_map(|(_, number, _)| *number) {
-            let error = find_signal(&number.to_string()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::ForbiddenSignal, "{number}");
-        }
-        assert_eq!(refused, REFUSED.len());
-    }
 
     #[test]
     fn a_signal_is_found_by_each_of_its_names() {

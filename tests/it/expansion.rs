@@ -12,8 +12,8 @@ use gmr::__private::{Kind, SectionEntry, inventory};
 use gmr::model::Content;
 
 // `extern crate` links them, as the expansion of `link(..)` does.
-extern crate gmr_test_sections as _;
 extern crate gmr_test_strict as _;
+extern crate my_sections as _;
 
 /// The entries of a module, by kind and function.
 fn entries(module: &str) -> BTreeMap<String, &'static SectionEntry> {

@@ -28,6 +28,7 @@ mod namespaces;
 mod ordinary;
 mod program;
 mod report;
+mod signal_names;
 mod signals;
 mod starting;
 mod stderr;

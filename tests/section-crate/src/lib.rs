@@ -1,7 +1,7 @@
 //! A crate that only contributes a section and a configuration group.
 //!
 //! No program calls anything in it, so it is linked only by
-//! `#[gmr::main(link(gmr_test_sections))]`.
+//! `#[gmr::main(link(my_sections))]`.
 
 use serde::Serialize;
 
