@@ -33,7 +33,12 @@
     allow(dead_code)
 )]
 
-#[cfg(feature = "__bench")]
+#[cfg(all(
+    feature = "__bench",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(gmr_noop)
+))]
 #[doc(hidden)]
 pub mod __bench;
 #[cfg(feature = "__fuzz")]

@@ -23,7 +23,12 @@ mod noop;
 )))]
 use noop as platform;
 
-#[cfg(feature = "__bench")]
+#[cfg(all(
+    feature = "__bench",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(gmr_noop)
+))]
 pub(crate) use platform::bench;
 #[cfg(feature = "__fuzz")]
 pub(crate) use platform::unwind_bytes;

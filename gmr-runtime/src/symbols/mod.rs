@@ -22,7 +22,12 @@ use noop as platform;
 mod cache;
 mod symbolize;
 
-#[cfg(feature = "__bench")]
+#[cfg(all(
+    feature = "__bench",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(gmr_noop)
+))]
 pub(crate) use cache::forget;
 #[cfg(feature = "__fuzz")]
 pub(crate) use platform::resolve_bytes;
