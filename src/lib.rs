@@ -230,8 +230,8 @@
 //! # Platforms
 //!
 //! Linux on `x86_64`, with glibc or musl, and on `aarch64`. Every change is tested on `x86_64` with
-//! both; with musl, the programs are static. The tests for `aarch64` are run
-//! by hand, in an emulator. On
+//! both; with musl, the programs are static. For `aarch64`, the unit tests of code that depends on
+//! the processor run for every change, and all tests run for every release, both in an emulator. On
 //! other platforms gmr compiles, and the report says what it can't show.
 
 // The facade: documentation, re-exports by name, and `__private`. It contains no logic.

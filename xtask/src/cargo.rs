@@ -62,5 +62,15 @@ pub(crate) fn command() -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.current_dir(root()).stdin(Stdio::null());
+    if is_ci() {
+        // Nothing is compiled a second time there, and this saves an eighth of the time for our own
+        // crates.
+        command.env("CARGO_INCREMENTAL", "0");
+    }
     command
+}
+
+/// Whether `CI` is set, where a missing tool is a failure. The tests read it in the same way.
+pub(crate) fn is_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| !["", "0", "false"].contains(&&*value.to_string_lossy()))
 }

@@ -2,6 +2,7 @@
 //! task has a module of its own. A step that fails ends the task and names the command that failed.
 
 mod agreement;
+mod beside;
 mod cargo;
 mod emulated;
 mod fuzz;
@@ -41,7 +42,10 @@ const USAGE: &str = "usage: cargo xtask <task>
                  licences, lints, features, documentation, tests, packages.
                  Begins with `setup`, and ends with a table of what each step took.
       --no-setup Install nothing: list the missing tools and run what works without them.
-  test-aarch64   Run the tests on a kernel for aarch64 that qemu emulates, or only those
+  test-targets   Build the programs for musl, and run unit tests for musl and, in qemu's user
+                 mode, for aarch64. It is a part of `test`.
+      --no-setup As above.
+  test-aarch64   Run all tests on a kernel for aarch64 that qemu emulates, or only those
                  whose paths contain one of the given words.
   fuzz           Run each fuzz target, or the named ones.
       --seconds N
@@ -71,6 +75,8 @@ fn main() -> ExitCode {
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["msrv"] => msrv::run(),
         ["miri"] => miri::run(),
+        ["test-targets"] => test::run_targets(true),
+        ["test-targets", "--no-setup"] => test::run_targets(false),
         ["test-aarch64", ref filters @ ..] => emulated::run(filters),
         ["agreement", ref options @ ..] => agreement::run(options),
         ["programs", build] => programs::run(build),

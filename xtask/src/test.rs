@@ -1,11 +1,10 @@
 //! `cargo xtask test`: all checks that must pass before a change lands, cheapest first, so that
 //! most mistakes show within seconds.
 
-use std::thread::{self, JoinHandle};
-
 use serde_json::Value;
 
-use crate::cargo::{cargo, with_arguments};
+use crate::beside::Beside;
+use crate::cargo::{cargo, is_ci, with_arguments};
 use crate::metadata::{self, text};
 use crate::msrv;
 use crate::package::{self, Uncommitted};
@@ -25,8 +24,9 @@ pub(crate) fn run(install: bool) -> Result<(), String> {
 
 fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     let missing = steps.run("setup", || setup(&Tool::FOR_TESTS, install))?;
-    // Most of it is waiting for downloads, while the next steps compile.
-    let targets = thread::spawn(move || setup(&tools::TARGETS.map(Tool::Target), install));
+    // Other targets have compilers and directories of their own, so their task runs beside these
+    // steps. The tests wait for it: some of them run programs that it builds.
+    let targets = Beside::start(if install { &["test-targets"] } else { &["test-targets", "--no-setup"] })?;
     steps.run("formatting", || cargo(&["fmt", "--all", "--check"], &[]))?;
     with(Tool::Deny, &missing, steps, "licences and sources", || {
         // Advisories need a database from the network, and a result can change from one day to the
@@ -37,18 +37,14 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         let metadata = metadata::load()?;
         msrv::check(&metadata).map(|()| metadata)
     })?;
-    // Most of this step runs one compiler at a time, so it runs beside the next steps, which leave
-    // it a processor.
-    let each_feature = (!missing.contains(&Tool::Hack)).then(|| {
-        let metadata = metadata.clone();
-        thread::spawn(move || features(&metadata))
-    });
     // With all features; the step "each feature" has fewer. The workspace includes the benchmark,
     // which no other step compiles.
     steps.run("lints", || clippy(&["--workspace", "--all-features", "--all-targets"]))?;
+    with(Tool::Hack, &missing, steps, "each feature", || features(&metadata))?;
     steps.run("other platforms", || {
+        // These options are for cargo to choose the same features of dependencies as for the lints.
         let (name, wrapper) = with_arguments(&["--cfg", "gmr_noop"])?;
-        cargo(&["check", "--package", "gmr"], &[(name, &wrapper)])
+        cargo(&["check", "--workspace", "--all-features", "--lib", "--examples"], &[(name, &wrapper)])
     })?;
     steps.run("documentation", || {
         let published = metadata::published(&metadata).map(|package| text(package, "name"));
@@ -61,11 +57,9 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         let (name, wrapper) = with_arguments(&["--cfg", "gmr_loom"])?;
         cargo(&["test", "--lib", "task::loom_tests::"], &[(name, &wrapper)])
     })?;
-    with(Tool::Hack, &missing, steps, "each feature", || each_feature.map_or(Ok(()), joined))?;
     // The tests build them, too, and find them built.
     steps.run("programs whose panics abort", || programs::run("aborting"))?;
-    let missing_targets = steps.run("targets", || joined(targets))?;
-    with(Tool::Target(Target::Musl), &missing_targets, steps, "programs for musl", || programs::run("musl"))?;
+    steps.run("other targets", || targets.wait())?;
     steps.run("tests", || {
         let python = tools::python().display().to_string();
         let variables = [("GMR_TEST_PYTHON", python.as_str())];
@@ -74,18 +68,33 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         cargo(&["test", "--tests"], if is_there { &variables } else { &[] })
     })?;
     steps.run("documentation tests", || cargo(&["test", "--doc"], &[]))?;
+    steps.run("packages", || package::check(Uncommitted::Allowed))
+}
+
+/// `cargo xtask test-targets`: what `cargo xtask test` checks on other targets than the host's.
+pub(crate) fn run_targets(install: bool) -> Result<(), String> {
+    let mut steps = Steps::default();
+    let result = targets(&mut steps, install);
+    println!("\n{steps}");
+    result
+}
+
+fn targets(steps: &mut Steps, install: bool) -> Result<(), String> {
+    let missing = steps.run("setup", || setup(&tools::TARGETS.map(Tool::Target), install))?;
+    // The tests build them, too, and find them built.
+    with(Tool::Target(Target::Musl), &missing, steps, "programs for musl", || programs::run("musl"))?;
     for target in tools::TARGETS {
         let name = format!("unit tests for {}", target.triple());
-        with(Tool::Target(target), &missing_targets, steps, &name, || units::test(target))?;
+        with(Tool::Target(target), &missing, steps, &name, || units::test(target))?;
     }
-    steps.run("packages", || package::check(Uncommitted::Allowed))
+    Ok(())
 }
 
 /// The tools that are missing. In CI, none may be missing: a check that is skipped there is never
 /// run.
 fn setup(tools: &[Tool], install: bool) -> Result<Vec<Tool>, String> {
     let missing = tools::provide(tools, install);
-    if missing.is_empty() || !tools::is_ci() {
+    if missing.is_empty() || !is_ci() {
         return Ok(missing);
     }
     Err(format!("`CI` is set, and tools are missing: {}", tools::list(&missing)))
@@ -106,11 +115,6 @@ fn with(
     steps.run(name, step)
 }
 
-/// Waits for a step that runs beside others. The table of times shows how long the wait took.
-fn joined<T>(step: JoinHandle<Result<T, String>>) -> Result<T, String> {
-    step.join().unwrap_or_else(|_| Err("a step that ran beside others panicked".to_owned()))
-}
-
 fn clippy(arguments: &[&str]) -> Result<(), String> {
     cargo(&[&["clippy"], arguments, &["--", "--deny", "warnings"]].concat(), &[])
 }
@@ -118,9 +122,6 @@ fn clippy(arguments: &[&str]) -> Result<(), String> {
 /// Features are additive: of gmr-runtime none, and each alone, compile without a warning. All of
 /// them together have a step of their own. So each two of them occur in each combination: neither,
 /// one of them, both.
-///
-/// This step uses a separate target directory. Otherwise, cargo would wait for the steps that run
-/// beside it.
 fn features(metadata: &Value) -> Result<(), String> {
     // gmr passes each feature on under the same name, so that its sets are those of gmr-runtime.
     let features = |package| {
@@ -140,11 +141,9 @@ fn features(metadata: &Value) -> Result<(), String> {
     let sets = ["--each-feature", "--exclude-all-features", "--exclude-features", &hidden];
     let package = ["hack", "check", "--package", "gmr-runtime"];
     let (name, wrapper) = with_arguments(&[])?;
-    let apart = ["--target-dir", "target/features"];
-    cargo(&[&package[..], &sets, &apart].concat(), &[(name, &wrapper)])?;
+    cargo(&[&package[..], &sets].concat(), &[(name, &wrapper)])?;
     // A program that chooses a format while gmr has no feature.
-    let program = ["check", "--package", "gmr-test-strict", "--bin", "text"];
-    cargo(&[&program[..], &apart].concat(), &[(name, &wrapper)])
+    cargo(&["check", "--package", "gmr-test-strict", "--bin", "text"], &[(name, &wrapper)])
 }
 
 /// Features of gmr-runtime that are not for users.

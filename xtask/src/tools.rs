@@ -2,7 +2,6 @@
 //! name, with the ordinary client of Debian, `PyPI` or crates.io. Each task decides what to do
 //! without a tool.
 
-use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -24,7 +23,7 @@ pub(crate) enum Tool {
 }
 
 /// The targets that `cargo xtask test` tests besides the host. Setting them up takes minutes.
-pub(crate) const TARGETS: [Target; 1] = [Target::Musl];
+pub(crate) const TARGETS: [Target; 2] = Target::ALL;
 
 /// Where a tool comes from, with the names of its packages.
 enum Source {
@@ -136,11 +135,6 @@ pub(crate) fn provide(wanted: &[Tool], install: bool) -> Vec<Tool> {
 /// Their names, for a message.
 pub(crate) fn list(tools: &[Tool]) -> String {
     tools.iter().map(|tool| tool.name()).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether `CI` is set, where a missing tool is a failure. The tests read it in the same way.
-pub(crate) fn is_ci() -> bool {
-    env::var_os("CI").is_some_and(|value| !["", "0", "false"].contains(&&*value.to_string_lossy()))
 }
 
 /// The interpreter of an environment that holds the project's Python modules and nothing else.

@@ -1,0 +1,43 @@
+//! A task of this program that runs in a process of its own, beside the steps of another one. What
+//! it prints is kept until the other one waits for it, so that it is in one piece.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::cargo::root;
+use crate::process::on;
+
+/// A task that has been started.
+pub(crate) struct Beside {
+    shown: String,
+    child: Child,
+    output: PathBuf,
+}
+
+impl Beside {
+    /// Starts `cargo xtask` with these arguments.
+    pub(crate) fn start(arguments: &[&str]) -> Result<Self, String> {
+        let shown = format!("cargo xtask {}", arguments.join(" "));
+        let folder = root().join("target/xtask");
+        fs::create_dir_all(&folder).map_err(on("create", &folder))?;
+        let output = folder.join(format!("{}.log", arguments.join("")));
+        let log = File::create(&output).map_err(on("create", &output))?;
+        let errors = log.try_clone().map_err(on("open", &output))?;
+        let child = env::current_exe().and_then(|program| {
+            Command::new(program).args(arguments).stdin(Stdio::null()).stdout(log).stderr(errors).spawn()
+        });
+        let child = child.map_err(|error| format!("cannot start `{shown}`: {error}"))?;
+        Ok(Self { shown, child, output })
+    }
+
+    /// Waits until the task ends, and prints what it has printed.
+    pub(crate) fn wait(mut self) -> Result<(), String> {
+        let status =
+            self.child.wait().map_err(|error| format!("cannot wait for `{}`: {error}", self.shown))?;
+        let output = fs::read(&self.output).map_err(on("read", &self.output))?;
+        println!("\n$ {}\n{}", self.shown, String::from_utf8_lossy(&output).trim_end());
+        if status.success() { Ok(()) } else { Err(format!("`{}` failed", self.shown)) }
+    }
+}
