@@ -67,11 +67,11 @@ mod tests {
         rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).tv_sec
     }
 
-    /// Quadratic work on 256 KiB takes minutes of CPU time, linear work less than a second.
+    /// Quadratic work on 64 KiB takes seconds of CPU time, linear work less than a tenth of a second.
     #[cfg(unix)]
     #[test]
     fn masking_hostile_text_takes_linear_time() {
-        const LENGTH: usize = 1 << 18;
+        const LENGTH: usize = 1 << 16;
         for unit in [
             "@",
             "eyJ",
@@ -132,7 +132,7 @@ mod tests {
             let started = cpu_time();
             let masked = text(&hostile).into_owned();
             let seconds = cpu_time() - started;
-            assert!(seconds < 30, "{unit:?} took {seconds} s");
+            assert!(seconds < 2, "{unit:?} took {seconds} s");
             assert!(masked.len() <= 4 * hostile.len());
         }
     }

@@ -496,7 +496,7 @@ mod tests {
         let functions =
             file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 40);
         let mut addresses: Vec<u64> = functions
-            .step_by(7)
+            .step_by(23)
             .flat_map(|function| [6, 21, 33].map(|into| function.address() + into))
             .collect();
         addresses.sort_unstable();
@@ -524,7 +524,7 @@ mod tests {
         assert!(frames_seen > 1_000 && inlined_seen > 100, "{frames_seen} {inlined_seen}");
 
         // The index is used where there is one, and the same is found without it.
-        let some: Vec<u64> = addresses.iter().copied().step_by(50).collect();
+        let some: Vec<u64> = addresses.iter().copied().step_by(20).collect();
         let with_index = found(&sections.dwarf(), &some);
         let mut without = sections.dwarf();
         assert!(index::look_up(&without, &[], &some).rest.len() < some.len() / 10);
