@@ -238,8 +238,8 @@ impl Subject {
         self.settle();
         figures.asked += 1;
         let last = *self.known.last().expect("the last report");
-        let lost: Vec<u64> = (1..last).filter(|number| !self.known.contains(number)).collect();
-        assert!(lost.is_empty(), "lost without a word: {lost:?} of {last}");
+        let unknown: Vec<u64> = (1..last).filter(|number| !self.known.contains(number)).collect();
+        assert!(unknown.is_empty(), "lost without a word: {unknown:?} of {last}");
         self.count(figures);
         let (status, rest) = self.program.end();
         assert!(status.success(), "{status}");
@@ -309,7 +309,7 @@ impl Campaign {
     }
 
     /// A fault that happens from outside, to any program.
-    fn from_outside(&mut self, subject: &mut Subject) {
+    fn outside(&mut self, subject: &mut Subject) {
         match self.random.below(4) {
             0 => {
                 self.fault("signals");
@@ -343,7 +343,8 @@ impl Campaign {
     }
 
     /// A fault that the program has happen to itself.
-    fn from_inside(&mut self, subject: &mut Subject) {
+    #[allow(clippy::too_many_lines, reason = "a few lines for each fault")]
+    fn inside(&mut self, subject: &mut Subject) {
         let number = self.random.number();
         let among = |all: &[u64]| all[usize::try_from(number % all.len() as u64).expect("it is small")];
         match self.random.below(18) {
@@ -430,7 +431,8 @@ impl Campaign {
             }
             15 => {
                 self.fault("another policy");
-                subject.have(*self.random.among(&["idle", "batch"]));
+                let policy = *self.random.among(&["idle", "batch"]);
+                subject.have(policy);
                 self.ask(subject);
                 subject.have("other");
             }
@@ -455,18 +457,18 @@ impl Campaign {
     fn limit(&mut self, subject: &mut Subject, kibibytes: u64) {
         // No report is being made: memory may be limited only where the program is ready for it.
         subject.have("threads 0");
-        self.quiet(subject);
+        Self::quiet(subject);
         subject.have(&format!("limit {kibibytes}"));
         for _ in 0..=self.random.below(2) {
             self.ask(subject);
             subject.must_go_on("here?");
         }
-        self.quiet(subject);
+        Self::quiet(subject);
         subject.have("limit");
     }
 
     /// Waits until no report is being made or written: all threads of gmr are asleep.
-    fn quiet(&mut self, subject: &mut Subject) {
+    fn quiet(subject: &Subject) {
         let pid = subject.program.pid();
         let is_quiet = || {
             let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten();
@@ -494,7 +496,7 @@ impl Campaign {
             assert!(Instant::now() < until, "no word of a report that was lost");
         }
         subject.shortened.push(format!("lost, and said why: {fault}"));
-        self.quiet(subject);
+        Self::quiet(subject);
         subject.capture();
         subject.have("stderr-back");
     }
@@ -509,7 +511,7 @@ impl Campaign {
             log = std::fs::read_to_string(&subject.log).unwrap_or_default();
             log.ends_with('\n')
         });
-        self.quiet(subject);
+        Self::quiet(subject);
         log = std::fs::read_to_string(&subject.log).expect("the log");
         log.lines().for_each(|line| subject.take_line(line));
         assert!(subject.owed.is_none(), "{log}");
@@ -531,10 +533,8 @@ impl Campaign {
 
     fn round(&mut self) {
         let is_own = self.random.below(3) != 0;
-        let (path, question) = match is_own {
-            true => (program!("campaign"), "here?"),
-            false => *self.random.among(&OTHERS),
-        };
+        let (path, question) =
+            if is_own { (program!("campaign"), "here?") } else { *self.random.among(&OTHERS) };
         println!("{path}");
         let mut subject = self.start(path, is_own);
         subject.signal();
@@ -543,8 +543,8 @@ impl Campaign {
         for _ in 0..*self.random.among(if is_own { &[3, 8, 20] } else { &[1, 2, 5] }) {
             match self.random.below(40) {
                 0 if is_own && self.is_long => self.slowly(&mut subject),
-                1..=29 if is_own => self.from_inside(&mut subject),
-                _ => self.from_outside(&mut subject),
+                1..=29 if is_own => self.inside(&mut subject),
+                _ => self.outside(&mut subject),
             }
             subject.must_go_on(question);
             subject.count(&mut self.figures);
