@@ -66,7 +66,13 @@ fn refuse_threads() {
 
 #[gmr::main]
 fn main() {
-    thread::Builder::new().name("parked".into()).spawn(park_here).expect("the first one");
+    let parked = || {
+        gmr_tests::arrive();
+        park_here();
+    };
+    thread::Builder::new().name("parked".into()).spawn(parked).expect("the first one");
+    // It names itself once it runs.
+    gmr_tests::settle(1);
     let mut leaked = Vec::new();
     if std::env::args().nth(1).as_deref() == Some("descriptors") {
         leaked = leak_descriptors();
