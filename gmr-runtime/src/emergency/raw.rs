@@ -43,10 +43,13 @@ const OUTPUT_OF_OTHERS: Duration = Duration::from_secs(1);
 /// How much memory a whole report may need. With less, threads may not start, and an allocation
 /// that fails would abort the process. A report of a small program needs a tenth of it.
 const NEEDED: usize = 64 << 20;
+/// For how many pairs of mappings there must be space: those of the threads of a report, which have
+/// up to three each.
+const MAPPINGS: usize = 32;
 
 /// Whether there is memory for a whole report.
 pub(crate) fn has_memory() -> bool {
-    sys::memory_is_left(NEEDED)
+    sys::memory_is_left(NEEDED) && sys::mappings_are_left(MAPPINGS)
 }
 
 /// Starts the thread. `package` makes what the report has of the section, as lines. `ready` is
@@ -84,7 +87,7 @@ fn watch(arrivals: &Arc<Arrivals>, mut report: impl FnMut(&str)) {
         }
         let state = arrivals.progress();
         if arrivals.take_declined() {
-            report("too little memory is left for a whole report");
+            report("too little memory is left for a whole report, or the kernel refuses to map any");
             answered = state.signals;
             continue;
         }

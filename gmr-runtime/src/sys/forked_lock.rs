@@ -2,7 +2,6 @@
 //! Nothing unlocks such a mutex, so nothing may wait for it without a limit.
 
 use std::sync::{Mutex, MutexGuard, TryLockError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long to wait before trying again.
@@ -16,13 +15,15 @@ pub(crate) fn lock_within<T>(mutex: &Mutex<T>, timeout: Duration) -> Option<Mute
             Ok(guard) => return Some(guard),
             Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
-            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => super::sleep(PAUSE),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]

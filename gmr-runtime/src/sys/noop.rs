@@ -80,6 +80,16 @@ impl ProgramAttributes {
 /// Does nothing.
 pub(crate) fn remember_mask() {}
 
+/// Sleeps for this long.
+pub(crate) fn sleep(duration: std::time::Duration) {
+    std::thread::sleep(duration);
+}
+
+/// Always true: the number of mappings is not checked.
+pub(crate) fn mappings_are_left(_islands: usize) -> bool {
+    true
+}
+
 /// Always true: limits are not known.
 pub(crate) fn memory_is_left(_bytes: usize) -> bool {
     true
@@ -117,6 +127,11 @@ impl Modules {
     /// The empty list.
     pub(crate) fn load() -> Self {
         Self
+    }
+
+    /// Always false: that there are none is no failure on this platform.
+    pub(crate) fn are_unread(&self) -> bool {
+        false
     }
 
     /// Always `None`.

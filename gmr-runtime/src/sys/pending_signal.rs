@@ -21,13 +21,12 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::leave_files;
+use super::{leave_files, sleep};
 
 /// How long a thread may take to run the handler. One that runs or sleeps takes microseconds.
 const TAKEN_WITHIN: Duration = Duration::from_millis(200);
@@ -45,7 +44,7 @@ pub(crate) fn watch(signal: i32, is_closed: impl Fn() -> bool, ready: impl FnOnc
             Err(Errno::INTR) => continue,
             Err(_) => return,
         }
-        thread::sleep(TAKEN_WITHIN);
+        sleep(TAKEN_WITHIN);
         if is_pending(signal) && !is_closed() {
             not_taken();
         }

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Waker;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::branch::{Branch, Leaf};
@@ -326,7 +325,7 @@ fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> Result<(), LeftO
         let is_over = || WANTED.load(Ordering::Relaxed) != trace;
         for task in &*tasks {
             while collector.held.load(Ordering::Relaxed) > ROOM_TO_WAKE && !is_over() {
-                thread::sleep(PAUSE);
+                sys::sleep(PAUSE);
             }
             if is_over() {
                 return;
@@ -337,7 +336,7 @@ fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> Result<(), LeftO
             }
         }
         while !is_over() {
-            thread::sleep(PAUSE);
+            sys::sleep(PAUSE);
             if collector.missed.swap(false, Ordering::Relaxed) {
                 let mut left = false;
                 for task in tasks.iter().filter(|task| task.missed(trace)) {

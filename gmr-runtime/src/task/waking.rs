@@ -3,11 +3,10 @@
 //! wakes a task.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use super::waker::Lent;
-use crate::sys::own_threads;
+use crate::sys::{self, own_threads};
 
 /// The most threads that can be waking tasks, or can have been stopped while they did.
 const MOST: usize = 8;
@@ -67,7 +66,7 @@ pub(super) fn blocking() -> Vec<usize> {
     };
     let mut waited = Duration::ZERO;
     while !tables().is_empty() && waited < GRACE {
-        thread::sleep(PAUSE);
+        sys::sleep(PAUSE);
         waited += PAUSE;
     }
     tables()

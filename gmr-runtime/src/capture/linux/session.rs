@@ -19,11 +19,11 @@ use super::signals;
 use super::unwind::{Piece, Shared, Unwinder, Unwound};
 use crate::capture::{Address, Trace};
 use crate::model::Taken;
-use crate::sys::Modules;
 use crate::sys::linux::memory::{self, Fetched};
 use crate::sys::linux::{copy, maps};
 use crate::sys::report_signal;
 use crate::sys::timed_mutex::{TimedGuard, TimedMutex};
+use crate::sys::{self, Modules};
 use crate::threads::linux::Rest;
 use crate::threads::{self, Access, ThreadInfo};
 
@@ -277,7 +277,7 @@ impl BySignal<'_> {
             if skipped.is_empty() {
                 break;
             }
-            std::thread::sleep(RECHECK_INTERVAL);
+            sys::sleep(RECHECK_INTERVAL);
             let blocked = skipped.into_iter().map(|(target, _)| target);
             let running = blocked.filter(|&target| !self.is_read_at_rest(target)).collect::<Vec<_>>();
             let (open, left) = check(running.into_iter());

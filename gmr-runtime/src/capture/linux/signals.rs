@@ -68,6 +68,8 @@ pub(crate) fn shield_thread(open: Option<i32>) {
 /// The search starts two below the highest one: libraries that need a signal of their own tend to
 /// take the first or the last.
 fn claim(avoid: Option<i32>) -> io::Result<i32> {
+    // A sandbox that refuses the call refuses it for each signal.
+    disposition(libc::SIGRTMAX())?;
     let free = (libc::SIGRTMIN()..=libc::SIGRTMAX() - 2)
         .rev()
         .find(|&signal| {

@@ -29,10 +29,10 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::thread;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::copy;
+use super::{copy, sleep};
 
 /// What only one copy does at a time.
 #[derive(Debug, Clone, Copy)]
@@ -132,12 +132,19 @@ impl Page {
                 continue;
             }
             meanwhile();
-            thread::sleep(pause);
+            sleep(pause);
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }
 
     fn map(address: usize) -> Result<Self, Refused> {
+        let is_left = |left: &AtomicUsize| {
+            left.compare_exchange(address, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        // A child has this memory, but not the mapping.
+        if LEFT.iter().any(is_left) && is_mapped(address) {
+            return Ok(Self(address));
+        }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
         // SAFETY: a new mapping that replaces none affects no other memory.
         let base = unsafe { libc::mmap(address as *mut _, LENGTH, libc::PROT_NONE, flags, -1, 0) };
@@ -172,19 +179,28 @@ fn is_mapped(address: usize) -> bool {
     unsafe { libc::msync(address as *mut _, LENGTH, libc::MS_ASYNC) == 0 }
 }
 
+/// Pages of claims that this copy has given up, but that the kernel has not unmapped: a seccomp
+/// filter can refuse that. The next claim of this copy takes them over. It would wait for itself
+/// otherwise.
+static LEFT: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
+
 impl Drop for Page {
     fn drop(&mut self) {
         // SAFETY: this is a page that this copy has mapped, or that `why_taken` knows as a claim. An
         // owner that was stuck for so long that it lost its claim removes the next one's, which costs
         // the order of reports: claims are all that is mapped there.
         // Nothing refers to its contents: there are none.
-        unsafe { libc::munmap(self.0 as *mut _, LENGTH) };
+        if unsafe { libc::munmap(self.0 as *mut _, LENGTH) } != 0 {
+            let _ = LEFT
+                .iter()
+                .find(|left| left.compare_exchange(0, self.0, Ordering::AcqRel, Ordering::Relaxed).is_ok());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
 
     use super::*;
 

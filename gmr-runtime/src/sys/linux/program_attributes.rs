@@ -10,13 +10,12 @@
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity, set_name};
 
-use super::signal_masks;
+use super::{signal_masks, sleep};
 use crate::sys::procfs::Status;
 use crate::sys::{proc, thread_ids};
 
@@ -95,7 +94,7 @@ fn blocked(main: &str) -> Option<u64> {
     for _ in 0..ATTEMPTS {
         match Status::read(main) {
             Ok(status) if !is_the_librarys(status.blocked) => return Some(status.blocked),
-            Ok(_) => thread::sleep(Duration::from_micros(50)),
+            Ok(_) => sleep(Duration::from_micros(50)),
             Err(_) => break,
         }
     }
@@ -171,6 +170,8 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
