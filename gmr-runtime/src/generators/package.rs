@@ -82,7 +82,10 @@ fn target() -> String {
 
 #[cfg(not(target_os = "linux"))]
 fn add_process_facts(package: &mut Package) {
-    package.executable = std::env::current_exe().ok().map(|path| path.display().to_string());
+    match std::env::current_exe() {
+        Ok(path) => package.executable = Some(path.display().to_string()),
+        Err(error) => package.notes.push(format!("the executable is not known: {error}")),
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -91,6 +94,8 @@ use linux::add_process_facts;
 #[cfg(target_os = "linux")]
 mod linux {
     use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::FileExt as _;
     use std::sync::OnceLock;
     use std::time::{Duration, SystemTime};
 
@@ -106,35 +111,63 @@ mod linux {
     pub(super) fn add_process_facts(package: &mut Package) {
         // Cached, since the program does not change. Its path may: the kernel appends `(deleted)`.
         static BUILT: OnceLock<(Option<String>, Option<String>)> = OnceLock::new();
-        let executable = proc::link("thread-self/exe").ok().map(|path| path.display().to_string());
-        // Opened through the link, so that an executable that was replaced on disk is still the
-        // running one.
-        let built = || (executable.as_deref().and_then(build_id), rustc());
-        (package.build_id, package.rustc) = BUILT.get_or_init(built).clone();
-        package.executable = executable;
-        if let Some(uptime) = uptime() {
-            package.uptime_ms = u64::try_from(uptime.as_millis()).ok();
-            package.started_at = SystemTime::now()
-                .checked_sub(uptime)
-                .map(|started| humantime::format_rfc3339_seconds(started).to_string());
+        let notes = &mut package.notes;
+        let mut note = |what: &str, error: &io::Error| notes.push(format!("{what}: {error}"));
+        let executable = proc::link("thread-self/exe").map(|path| path.display().to_string());
+        if let Some(built) = BUILT.get() {
+            (package.build_id, package.rustc) = built.clone();
+        } else {
+            // Opened through the link, so that an executable that was replaced on disk is still the
+            // running one.
+            let build_id = executable.as_ref().map_or(Ok(None), |executable| build_id(executable));
+            let rustc = rustc();
+            // What could not be read may be readable at the next report.
+            if let (Ok(_), Ok(build_id), Ok(rustc)) = (&executable, &build_id, &rustc) {
+                let _ = BUILT.set((build_id.clone(), rustc.clone()));
+            }
+            package.build_id = build_id.inspect_err(|error| note("no build id", error)).unwrap_or(None);
+            let unknown = "the compiler's version could not be read";
+            package.rustc = rustc.inspect_err(|error| note(unknown, error)).unwrap_or(None);
+        }
+        let unknown = "the path of the executable could not be read";
+        package.executable = executable.inspect_err(|error| note(unknown, error)).ok();
+        match uptime() {
+            Ok(uptime) => {
+                package.uptime_ms = u64::try_from(uptime.as_millis()).ok();
+                package.started_at = SystemTime::now()
+                    .checked_sub(uptime)
+                    .map(|started| humantime::format_rfc3339_seconds(started).to_string());
+            }
+            Err(error) => note("the time at which the process started could not be read", &error),
         }
     }
 
-    fn uptime() -> Option<Duration> {
-        let start = procfs::ticks_to_ms(Stat::of_main_thread().ok()?.start_ticks);
-        let since_boot = Duration::try_from_secs_f64(procfs::seconds_since_boot()?).ok()?;
-        Some(since_boot.saturating_sub(Duration::from_millis(start)))
+    fn uptime() -> io::Result<Duration> {
+        let start = procfs::ticks_to_ms(Stat::of_main_thread()?.start_ticks);
+        let since_boot =
+            Duration::try_from_secs_f64(procfs::seconds_since_boot()?).map_err(io::Error::other)?;
+        Ok(since_boot.saturating_sub(Duration::from_millis(start)))
     }
 
-    /// From the image in memory, since the file may have been replaced.
-    fn build_id(executable: &str) -> Option<String> {
-        Modules::load().named(executable)?.build_id.clone()
+    /// From the image in memory, since the file may have been replaced. `None` if it has none.
+    fn build_id(executable: &str) -> io::Result<Option<String>> {
+        let modules = Modules::load();
+        let unknown = || io::Error::other("the executable was not found in the address map");
+        Ok(modules.named(executable).ok_or_else(unknown)?.build_id.clone())
     }
 
     /// The compiler's version. rustc writes it to `.comment` of every object file, and stripping
     /// keeps that section.
-    fn rustc() -> Option<String> {
-        let file = ReadCache::new(proc::open("thread-self/exe").ok()?);
+    fn rustc() -> io::Result<Option<String>> {
+        let file = proc::open("thread-self/exe")?;
+        let mut magic = [0; 4];
+        // The reader of the format does not tell a file that cannot be read from one that is damaged.
+        file.read_exact_at(&mut magic, 0)?;
+        Ok(rustc_in(file))
+    }
+
+    fn rustc_in(file: File) -> Option<String> {
+        let file = ReadCache::new(file);
         let header = FileHeader64::<NativeEndian>::parse(&file).ok()?;
         let sections = header.sections(NativeEndian, &file).ok()?;
         let (_, comment) = sections.section_by_name(NativeEndian, b".comment")?;

@@ -14,7 +14,7 @@ use crate::sys::{proc, thread_ids};
 
 pub(super) fn generate() -> Content {
     match own_id().and_then(|own| Ok((own, table(own)?))) {
-        Ok((own, table)) => Content::Processes(Processes { processes: family(own, &table) }),
+        Ok((own, table)) => Content::Processes(family(own, &table)),
         Err(error) => Content::Error(format!("could not list processes: {error}")),
     }
 }
@@ -37,7 +37,9 @@ fn table(own: u32) -> io::Result<Table> {
     let pids = if may_have_children() { proc::ids("")? } else { vec![own] };
     for pid in pids {
         let stat = if pid == own { Stat::of_main_thread() } else { Stat::below(&mut directory, pid) };
-        if let Ok(stat) = stat {
+        // Without this one, there is no tree. Another one may have ended.
+        let stat = if pid == own { Some(stat?) } else { stat.ok() };
+        if let Some(stat) = stat {
             let parent = if pid == own { ROOT } else { stat.parent_pid };
             table.entry(parent).or_default().push((pid, stat));
         }
@@ -57,8 +59,8 @@ fn may_have_children() -> bool {
 const ROOT: u32 = u32::MAX;
 
 /// This process and its descendants, each process before its children.
-fn family(own: u32, table: &Table) -> Vec<Process> {
-    let mut family = Vec::new();
+fn family(own: u32, table: &Table) -> Processes {
+    let mut family = Processes::default();
     let depth_of_namespace = thread_ids::depth();
     let users = UserNames::default();
     // The kernel's tree has no cycles, but the table is read while the tree changes, and a parent's
@@ -69,7 +71,11 @@ fn family(own: u32, table: &Table) -> Vec<Process> {
         // Once the main thread has ended, the kernel shows no arguments of this process below its
         // own directory.
         let directory = if *pid == own { "thread-self" } else { &pid.to_string() };
-        family.push(describe(directory, *pid, stat, depth, depth_of_namespace, &users));
+        let (process, problem) = describe(directory, *pid, stat, depth, depth_of_namespace, &users);
+        family.notes.extend(problem.map(|error| {
+            format!("the ids or the command line of process {} could not be read: {error}", process.pid)
+        }));
+        family.processes.push(process);
         if *pid != own || depth == 0 {
             pending.extend(children(*pid, depth + 1, table));
         }
@@ -89,9 +95,13 @@ fn describe(
     depth: usize,
     depth_of_namespace: usize,
     users: &UserNames,
-) -> Process {
-    let status = Status::read(directory).unwrap_or_default();
-    let arguments = mask::arguments(&procfs::command_line(directory));
+) -> (Process, Option<io::Error>) {
+    let (status, command_line) = (Status::read(directory), procfs::command_line(directory));
+    let has_ended = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH));
+    let problem = [status.as_ref().err(), command_line.as_ref().err()].into_iter().flatten().next();
+    let problem = problem.filter(|error| !has_ended(error)).map(|error| io::Error::from(error.kind()));
+    let status = status.unwrap_or_default();
+    let arguments = mask::arguments(&command_line.unwrap_or_default());
     // The ids that this process knows. The parent of this process may be outside its namespace.
     let inner = |outer: u32| {
         let ids = thread_ids::ids_of(&outer.to_string()).unwrap_or_default();
@@ -102,7 +112,7 @@ fn describe(
         _ if depth == 0 => (std::process::id(), std::os::unix::process::parent_id()),
         _ => (inner(pid), inner(stat.parent_pid)),
     };
-    Process {
+    let process = Process {
         pid,
         parent_pid,
         depth,
@@ -111,7 +121,8 @@ fn describe(
         gids: status.gids.map(ids),
         state: Some(procfs::state_in_words(stat.state)),
         command: if arguments.is_empty() { vec![format!("[{}]", stat.name)] } else { arguments },
-    }
+    };
+    (process, problem)
 }
 
 fn ids([real, effective, saved, _]: [u32; 4]) -> Ids {
@@ -135,7 +146,8 @@ mod tests {
             (20, vec![(30, stat(20))]),
             (1, vec![(99, stat(1))]),
         ]);
-        let family: Vec<_> = family(10, &table).iter().map(|process| (process.pid, process.depth)).collect();
+        let family = family(10, &table).processes;
+        let family: Vec<_> = family.iter().map(|process| (process.pid, process.depth)).collect();
         assert_eq!(family, [(10, 0), (20, 1), (30, 2), (40, 1)]);
     }
 
@@ -146,7 +158,7 @@ mod tests {
         command.args(["-c", "read line", "sh", "--token=abc"]).stdin(std::process::Stdio::piped());
         let Ok(mut child) = command.spawn() else { return eprintln!("skipped: there is no `sh` here") };
         // Before the child executes the shell, its arguments are those of this test.
-        while !procfs::command_line(&child.id().to_string()).contains(&"--token=abc".to_owned()) {
+        while !procfs::command_line(&child.id().to_string()).unwrap().contains(&"--token=abc".to_owned()) {
             std::thread::yield_now();
         }
         let content = generate();

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::io;
 
 use crate::capture::Trace;
 use crate::model::{Content, Coverage, CutStacks, Role, Stack, Thread, Threads};
@@ -27,7 +28,12 @@ fn describe(listed: threads::List, own: &OwnThreads) -> Output {
     let modules = Modules::load();
     let traces = capture::trace_all(&listed, &modules);
     let coverage = coverage(&traces);
-    let Symbolized { stacks, frames, notes } = symbols::symbolize(&traces, &modules, symbols::DEADLINE);
+    let unread = unread(&listed);
+    let Symbolized { stacks, frames, mut notes } = symbols::symbolize(&traces, &modules, symbols::DEADLINE);
+    notes.extend(unread);
+    if modules.are_unread() {
+        notes.push(NO_MODULES.to_owned());
+    }
     let described = listed.into_iter().zip(stacks).map(|(mut info, stack)| {
         let own_name = own.name_of(info.tid, &info.name);
         let role = role(info.tid, pid, own_name);
@@ -41,6 +47,21 @@ fn describe(listed: threads::List, own: &OwnThreads) -> Output {
     // The keys are cached, so that the threads, which are large, are not moved often.
     threads.sort_by_cached_key(|thread| (rank(thread.role), thread.tid));
     Output { content: Content::Threads(Threads { threads, notes, coverage }), frames }
+}
+
+const NO_MODULES: &str = "no module of this process could be read, so stacks end early and frames have no \
+                          names: the kernel refuses to show the address map, or to copy memory \
+                          (process_vm_readv)";
+
+/// A note about the threads of which the kernel shows hardly anything.
+fn unread(listed: &[ThreadInfo]) -> Option<String> {
+    let error = io::Error::from_raw_os_error(listed.iter().find_map(|thread| thread.unread)?);
+    let count = listed.iter().filter(|thread| thread.unread.is_some()).count();
+    Some(format!(
+        "{count} of {} threads are shown without names, states and times: their files below /proc could not \
+         be read: {error}",
+        listed.len()
+    ))
 }
 
 /// Counts the frames of these stacks, and how the stacks end.
@@ -115,5 +136,14 @@ mod tests {
         assert_eq!((frames, whole), (6, 1));
         let cut: Vec<_> = cut.iter().map(|cut| (cut.reason.as_str(), cut.stacks)).collect();
         assert_eq!(cut, [("b", 2), ("a", 1)]);
+    }
+
+    #[test]
+    fn threads_that_could_not_be_read_are_counted() {
+        let thread = |unread| ThreadInfo { unread, ..ThreadInfo::default() };
+        let refused = Some(1);
+        let note = unread(&[thread(None), thread(refused), thread(refused)]).unwrap();
+        assert!(note.starts_with("2 of 3 threads") && note.contains("(os error 1)"), "{note}");
+        assert_eq!(unread(&[thread(None)]), None);
     }
 }

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Processes {
     /// The processes: this one first, and each before its children.
     pub processes: Vec<Process>,
+    /// What could not be read of them.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// One process.

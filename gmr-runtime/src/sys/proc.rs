@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
 use rustix::fs::{Dir, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 /// The descriptor of `/proc` that is kept.
 static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
@@ -95,8 +95,8 @@ pub(crate) fn open_directory(path: &str) -> io::Result<OwnedFd> {
 pub(crate) fn open_with(path: &str, flags: OFlags) -> io::Result<OwnedFd> {
     let flags = flags | OFlags::CLOEXEC;
     by_path_or_kept(
-        || rustix::fs::open(format!("/proc/{path}"), flags, Mode::empty()),
-        |kept| rustix::fs::openat(kept, path, flags, Mode::empty()),
+        || retry_on_intr(|| rustix::fs::open(format!("/proc/{path}"), flags, Mode::empty())),
+        |kept| retry_on_intr(|| rustix::fs::openat(kept, path, flags, Mode::empty())),
     )
 }
 

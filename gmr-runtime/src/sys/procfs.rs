@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::retry_on_intr;
 
 use super::{proc, thread_ids};
 
@@ -33,7 +34,8 @@ impl Directory {
 
     /// The text of a file below it. Thread names can be any bytes; invalid UTF-8 is replaced.
     pub(crate) fn read(&mut self, path: &str) -> io::Result<std::borrow::Cow<'_, str>> {
-        let file = rustix::fs::openat(&self.fd, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = retry_on_intr(|| rustix::fs::openat(&self.fd, path, flags, Mode::empty()))?;
         self.buffer.clear();
         loop {
             self.buffer.reserve(1024);
@@ -213,16 +215,18 @@ fn four(text: &str) -> Option<[u32; 4]> {
 }
 
 /// The arguments of the process with this directory below `/proc`; empty for a kernel thread and
-/// for a process that has ended.
-pub(crate) fn command_line(directory: &str) -> Vec<String> {
-    let text = proc::read_text(&format!("{directory}/cmdline")).unwrap_or_default();
+/// for a process that has exited.
+pub(crate) fn command_line(directory: &str) -> io::Result<Vec<String>> {
+    let text = proc::read_text(&format!("{directory}/cmdline"))?;
     let arguments = text.strip_suffix('\0').unwrap_or(&text);
-    if arguments.is_empty() { Vec::new() } else { arguments.split('\0').map(str::to_owned).collect() }
+    Ok(if arguments.is_empty() { Vec::new() } else { arguments.split('\0').map(str::to_owned).collect() })
 }
 
 /// Seconds since boot, with a resolution of 10 ms.
-pub(crate) fn seconds_since_boot() -> Option<f64> {
-    proc::read_text("uptime").ok()?.split_ascii_whitespace().next()?.parse().ok()
+pub(crate) fn seconds_since_boot() -> io::Result<f64> {
+    let text = proc::read_text("uptime")?;
+    let seconds = text.split_ascii_whitespace().next();
+    seconds.and_then(|seconds| seconds.parse().ok()).ok_or_else(malformed)
 }
 
 /// Clock ticks as milliseconds.
@@ -314,7 +318,7 @@ mod tests {
     #[test]
     fn this_process_is_listed() {
         let pid = std::process::id();
-        assert!(!command_line(&pid.to_string()).is_empty());
+        assert!(!command_line(&pid.to_string()).unwrap().is_empty());
         assert!(Stat::read("self").is_ok());
         assert!(Status::read("self").unwrap().uids.is_some());
         assert!(seconds_since_boot().unwrap() > 0.0);

@@ -34,6 +34,8 @@ pub(crate) struct ThreadInfo {
     pub(crate) last_cpu: Option<u32>,
     pub(crate) waiting: Option<Waiting>,
     pub(crate) access: Access,
+    /// The number of the error because of which most fields are missing.
+    pub(crate) unread: Option<i32>,
 }
 
 /// How the stack of a thread can be taken.

@@ -96,6 +96,11 @@ impl Modules {
         self.list.iter().find(|module| module.path == path)
     }
 
+    /// Whether no module could be read. There is one at least, the executable.
+    pub(crate) fn are_unread(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// All of them, in ascending order of their addresses.
     pub(crate) fn all(&self) -> &[Module] {
         &self.list

@@ -141,7 +141,7 @@ fn find(known: &[Known], tid: u32) -> Option<&Known> {
 
 /// The wall-clock time at which the machine booted.
 fn boot() -> Option<SystemTime> {
-    let since = Duration::try_from_secs_f64(procfs::seconds_since_boot()?).ok()?;
+    let since = Duration::try_from_secs_f64(procfs::seconds_since_boot().ok()?).ok()?;
     SystemTime::now().checked_sub(since)
 }
 
@@ -190,7 +190,10 @@ impl Reader {
             Err(error) if has_ended(&error) => return None,
             // The thread exists but cannot be read (no free descriptor, for example): it stays
             // listed.
-            Err(_) => return Some((ThreadInfo { tid, ..ThreadInfo::default() }, None)),
+            Err(error) => {
+                let unread = Some(error.raw_os_error().unwrap_or(libc::EIO));
+                return Some((ThreadInfo { tid, unread, ..ThreadInfo::default() }, None));
+            }
         };
         // A running thread is not waiting: the calling thread is in the `read` of this very file.
         let is_running = stat.state == 'R' || tid == current_tid();
@@ -216,7 +219,8 @@ impl Reader {
     /// `comm` file: then the old name is shown until the thread runs. Reading that file takes as
     /// long as everything else about a thread that has not run.
     fn unchanged(&mut self, rest: Rest, &Known { tid, facts, name, .. }: &Known) -> ThreadInfo {
-        let policy = scheduler::policy(tid).map(procfs::policy_in_words);
+        let policy = scheduler::policy(tid).or_else(|| Stat::of_thread(self.directory(), tid).ok()?.policy);
+        let policy = policy.map(procfs::policy_in_words);
         let (name, access) = (name.as_str().to_owned(), Access::AtRest(rest));
         ThreadInfo { name, policy, access, ..self.describe(tid, facts, Some(rest)) }
     }

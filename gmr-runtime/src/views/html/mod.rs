@@ -429,6 +429,7 @@ fn function(frame: &Frame) -> String {
 
 fn processes(section: &Processes) -> Markup {
     html! {
+        (notes(&section.notes))
         @for process in &section.processes {
             div.process style={ "margin-left:" (words::process_depth(process) * 2) "em" } { (fields(&words::process(process))) }
         }

@@ -289,7 +289,7 @@ fn processes() -> impl Strategy<Value = Processes> {
             command,
         },
     );
-    vec(process, 0..3).prop_map(|processes| Processes { processes })
+    (vec(process, 0..3), vec(hostile(), 0..2)).prop_map(|(processes, notes)| Processes { processes, notes })
 }
 
 /// The content of a registered section or a configuration group.

@@ -59,6 +59,9 @@ fn lines(text: &mut String, value: &str, depth: usize) {
 }
 
 fn processes(text: &mut String, value: &Processes) {
+    for note in &value.notes {
+        let _ = writeln!(text, "note = {}", clean(note));
+    }
     for (index, one) in value.processes.iter().enumerate() {
         if index > 0 {
             text.push('\n');
@@ -167,15 +170,19 @@ mod tests {
         let child =
             Process { pid: 8, parent_pid: 7, depth: 1, command: vec!["[sh]".into()], ..Process::default() };
         assert_eq!(
-            shown(&Content::Processes(Processes { processes: vec![own, child] })),
-            "process = 7 (parent 1)\ncommand = shop 'a b'\n\n  process = 8 (parent 7)\n  command = [sh]\n"
+            shown(&Content::Processes(Processes {
+                processes: vec![own, child],
+                notes: vec!["no command line of process 8".into()]
+            })),
+            "note = no command line of process 8\nprocess = 7 (parent 1)\ncommand = shop 'a b'\n\n  \
+             process = 8 (parent 7)\n  command = [sh]\n"
         );
     }
 
     #[test]
     fn a_foreign_depth_does_not_fill_the_memory() {
         let deep = Process { depth: 1_000_000, ..Process::default() };
-        let text = shown(&Content::Processes(Processes { processes: vec![deep] }));
+        let text = shown(&Content::Processes(Processes { processes: vec![deep], notes: Vec::new() }));
         assert!(text.lines().all(|line| line.len() < 120), "{} bytes", text.len());
     }
 }
