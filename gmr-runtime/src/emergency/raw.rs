@@ -17,6 +17,7 @@ use self::code::{CodeMap, Memory};
 use self::output::{Output, Short};
 use crate::capture;
 use crate::sinks::Stderr;
+use crate::sys::linux::mappings_are_left;
 use crate::sys::linux::pages::Pagemap;
 use crate::sys::report_signal::Arrivals;
 use crate::sys::{self, Modules, Purpose, own_threads};
@@ -49,7 +50,7 @@ const MAPPINGS: usize = 32;
 
 /// Whether there is memory for a whole report.
 pub(crate) fn has_memory() -> bool {
-    sys::memory_is_left(NEEDED) && sys::mappings_are_left(MAPPINGS)
+    sys::memory_is_left(NEEDED) && mappings_are_left(MAPPINGS)
 }
 
 /// Starts the thread. `package` makes what the report has of the section, as lines. `ready` is

@@ -45,6 +45,6 @@ pub(crate) use platform::leave_files;
 pub(crate) use platform::sender;
 pub(crate) use platform::{Claim, Module, Modules, ProgramAttributes, Purpose};
 pub(crate) use platform::{
-    claim, current_tid, find_word, has_embassy, in_children, mappings_are_left, memory_is_left, name_thread,
-    remember_mask, separate_files, sleep, with_files, word_at,
+    claim, current_tid, find_word, has_embassy, in_children, memory_is_left, name_thread, remember_mask,
+    separate_files, sleep, with_files, word_at,
 };

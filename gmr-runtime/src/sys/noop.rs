@@ -85,11 +85,6 @@ pub(crate) fn sleep(duration: std::time::Duration) {
     std::thread::sleep(duration);
 }
 
-/// Always true: the number of mappings is not checked.
-pub(crate) fn mappings_are_left(_islands: usize) -> bool {
-    true
-}
-
 /// Always true: limits are not known.
 pub(crate) fn memory_is_left(_bytes: usize) -> bool {
     true
