@@ -127,7 +127,7 @@ fn a_wake_during_a_poll_does_not_leave_the_task_polling_or_woken() {
     in_every_order(
         with_waker,
         |(entry, _)| poll(entry),
-        |(entry, _)| entry.wake(TRACE, &waking()),
+        |(entry, _)| entry.wake(TRACE, &waking()).unwrap(),
         polled_if_woken,
     );
 }
@@ -137,7 +137,7 @@ fn a_wake_during_a_poll_that_missed_the_trace_causes_one_more_poll() {
     in_every_order(
         with_waker,
         |(entry, _)| poll_unaware(entry),
-        |(entry, _)| entry.wake(TRACE, &waking()),
+        |(entry, _)| entry.wake(TRACE, &waking()).unwrap(),
         |task| {
             assert_eq!(task.1.0.load(Ordering::Relaxed), 1);
             polled_if_woken(task);
@@ -151,12 +151,12 @@ fn a_poll_that_found_no_room_for_a_stack_is_repeated() {
         with_waker,
         |(entry, _)| poll_without_room(entry),
         |(entry, _)| {
-            entry.wake(TRACE, &waking());
-            entry.wake_again(TRACE, &waking());
+            entry.wake(TRACE, &waking()).unwrap();
+            entry.wake_again(TRACE, &waking()).unwrap();
         },
         |task| {
             assert!(!task.0.is_settled(TRACE));
-            assert!(task.0.wake_again(TRACE, &waking()), "it is not being polled any more");
+            assert!(task.0.wake_again(TRACE, &waking()).unwrap(), "it is not being polled any more");
             assert!(task.1.0.load(Ordering::Relaxed) > 0);
             polled_if_woken(task);
             assert!(task.0.is_settled(TRACE));
@@ -175,7 +175,7 @@ fn a_waker_that_is_replaced_during_a_wake_is_neither_lost_nor_leaked() {
     in_every_order(
         with_wakers,
         |(entry, _, after)| entry.keep_waker(Kept::Plain(Waker::from(Arc::clone(after)))),
-        |(entry, ..)| entry.wake(TRACE, &waking()),
+        |(entry, ..)| entry.wake(TRACE, &waking()).unwrap(),
         |(_, before, after)| {
             let count = |woken: &Woken| woken.0.load(Ordering::Relaxed);
             assert_eq!(count(before) + count(after), 1);
