@@ -1,10 +1,14 @@
-//! A task of this program that runs in a process of its own, beside the steps of another one. What
-//! it prints is kept until the other one waits for it, so that it is in one piece.
+//! A task of this program that runs in a process of its own, beside the steps of another one, and
+//! leaves the processors to them. What it prints is kept until the other one waits for its end, so
+//! that it is in one piece.
 
 use std::env;
 use std::fs::{self, File};
+use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use crate::cargo::root;
 use crate::process::on;
@@ -26,10 +30,19 @@ impl Beside {
         let log = File::create(&output).map_err(on("create", &output))?;
         let errors = log.try_clone().map_err(on("open", &output))?;
         let child = env::current_exe().and_then(|program| {
-            Command::new(program).args(arguments).stdin(Stdio::null()).stdout(log).stderr(errors).spawn()
+            let mut command = Command::new("nice");
+            command.arg(program).args(arguments).stdin(Stdio::null()).stdout(log).stderr(errors).spawn()
         });
         let child = child.map_err(|error| format!("cannot start `{shown}`: {error}"))?;
         Ok(Self { shown, child, output })
+    }
+
+    /// Waits until this holds, or the task ends.
+    pub(crate) fn wait_until(&mut self, holds: impl Fn() -> bool) -> Result<(), String> {
+        while !holds() && self.child.try_wait().map_err(|error| self.cannot_wait(&error))?.is_none() {
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     /// Waits until the task ends, and prints what it has printed.
@@ -39,5 +52,9 @@ impl Beside {
         let output = fs::read(&self.output).map_err(on("read", &self.output))?;
         println!("\n$ {}\n{}", self.shown, String::from_utf8_lossy(&output).trim_end());
         if status.success() { Ok(()) } else { Err(format!("`{}` failed", self.shown)) }
+    }
+
+    fn cannot_wait(&self, error: &io::Error) -> String {
+        format!("cannot wait for `{}`: {error}", self.shown)
     }
 }

@@ -25,8 +25,9 @@ pub(crate) fn run(install: bool) -> Result<(), String> {
 fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     let missing = steps.run("setup", || setup(&Tool::FOR_TESTS, install))?;
     // Other targets have compilers and directories of their own, so their task runs beside these
-    // steps. The tests wait for it: some of them run programs that it builds.
-    let targets = Beside::start(if install { &["test-targets"] } else { &["test-targets", "--no-setup"] })?;
+    // steps. It takes what they leave of the processors: the tests, for example, mostly wait.
+    let mut targets =
+        Beside::start(if install { &["test-targets"] } else { &["test-targets", "--no-setup"] })?;
     steps.run("formatting", || cargo(&["fmt", "--all", "--check"], &[]))?;
     with(Tool::Deny, &missing, steps, "licences and sources", || {
         // Advisories need a database from the network, and a result can change from one day to the
@@ -59,7 +60,10 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     })?;
     // The tests build them, too, and find them built.
     steps.run("programs whose panics abort", || programs::run("aborting"))?;
-    steps.run("other targets", || targets.wait())?;
+    // Some of the tests build programs for musl.
+    steps.run("compilers for other targets", || {
+        targets.wait_until(|| tools::TARGETS.into_iter().all(Target::is_set_up))
+    })?;
     steps.run("tests", || {
         let python = tools::python().display().to_string();
         let variables = [("GMR_TEST_PYTHON", python.as_str())];
@@ -68,7 +72,8 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         cargo(&["test", "--tests"], if is_there { &variables } else { &[] })
     })?;
     steps.run("documentation tests", || cargo(&["test", "--doc"], &[]))?;
-    steps.run("packages", || package::check(Uncommitted::Allowed))
+    steps.run("packages", || package::check(Uncommitted::Allowed))?;
+    steps.run("other targets", || targets.wait())
 }
 
 /// `cargo xtask test-targets`: what `cargo xtask test` checks on other targets than the host's.
