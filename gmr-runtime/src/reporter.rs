@@ -4,6 +4,7 @@
 //! under deadlines, unless no thread can be started. Each piece of a report is handed over as soon
 //! as it is known, so that later pieces can't delay it.
 
+mod losses;
 mod output;
 mod serve;
 

@@ -10,6 +10,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::losses::Losses;
 use super::output::Output;
 use super::{Plan, make};
 use crate::emergency;
@@ -47,6 +48,7 @@ pub(crate) fn serve(
     let mut output = Output::new(stderr, Arc::clone(outbox));
     // The last report that was written there.
     let mut last = 0;
+    let mut losses = Losses::default();
     // Whether a warning has said that the signal was taken away.
     let mut has_warned = false;
     let mut pending = Pending::default();
@@ -60,12 +62,14 @@ pub(crate) fn serve(
         }
         let batch = pending.next_batch();
         if let Some(trigger) = batch.trigger(signal_name) {
-            let loss = output.loss().map(|loss| loss_note(last, &loss));
-            let notes = loss.into_iter().chain(batch.own_during.map(own_signal_note)).collect();
+            let mut loss = output.loss().map(|loss| loss_note(last, &loss));
             let mut stream = (batch.signals > 0).then(|| {
+                losses.begin(loss.take());
                 output.begin();
                 Stream::new(style.format, style.detail)
             });
+            let mut notes = losses.notes();
+            notes.extend(loss.into_iter().chain(batch.own_during.map(own_signal_note)));
             let signals = batch.signals;
             let making = sys::claim(Purpose::Report, OTHERS_WITHIN, || inbox.waits_for_others());
             let report = make(plan, trigger, notes, |piece| {
