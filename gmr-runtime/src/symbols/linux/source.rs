@@ -108,6 +108,11 @@ mod tests {
         Compiled { not_after: Some(not_after), ..NOW }
     }
 
+    /// After all files of a test were written.
+    fn later() -> Compiled {
+        by_time(SystemTime::now() + Duration::from_mins(1))
+    }
+
     fn first_line(path: &Path, compiled: Compiled) -> Option<String> {
         Sources::default().line(path.to_str().unwrap(), 1, compiled)
     }
@@ -142,8 +147,8 @@ mod tests {
         let directory = Directory::new("line");
         let path = directory.file("shop.rs", "  connect()  \n\nlet password = \"hunter2hunter2\";\n", 0o644);
         let mut sources = Sources::default();
-        let now = by_time(SystemTime::now());
-        let mut line = |number| sources.line(path.to_str().unwrap(), number, now);
+        let later = later();
+        let mut line = |number| sources.line(path.to_str().unwrap(), number, later);
         assert_eq!(line(1).unwrap(), "connect()");
         assert_eq!(line(2), None, "an empty line");
         assert!(!line(3).unwrap().contains("hunter2"), "{:?}", line(3));
@@ -168,8 +173,8 @@ mod tests {
     #[test]
     fn a_file_that_is_not_for_all_is_not_shown() {
         let directory = Directory::new("private");
-        let now = by_time(SystemTime::now());
-        let line = |mode| first_line(&directory.file("shop.rs", "pay()", mode), now);
+        let later = later();
+        let line = |mode| first_line(&directory.file("shop.rs", "pay()", mode), later);
         assert_eq!(line(0o644).unwrap(), "pay()");
         assert_eq!(line(0o600), None);
         assert_eq!(line(0o640), None);
@@ -178,25 +183,25 @@ mod tests {
     #[test]
     fn a_symbolic_link_is_not_followed() {
         let directory = Directory::new("link");
-        let now = by_time(SystemTime::now());
+        let later = later();
         fs::create_dir(directory.0.join("real")).unwrap();
         directory.file("real/shop.rs", "pay()", 0o644);
         symlink(directory.0.join("real"), directory.0.join("other")).unwrap();
         symlink(directory.0.join("real/shop.rs"), directory.0.join("link.rs")).unwrap();
-        assert_eq!(first_line(&directory.0.join("real/shop.rs"), now).unwrap(), "pay()");
-        assert_eq!(first_line(&directory.0.join("other/shop.rs"), now), None);
-        assert_eq!(first_line(&directory.0.join("link.rs"), now), None);
+        assert_eq!(first_line(&directory.0.join("real/shop.rs"), later).unwrap(), "pay()");
+        assert_eq!(first_line(&directory.0.join("other/shop.rs"), later), None);
+        assert_eq!(first_line(&directory.0.join("link.rs"), later), None);
     }
 
     #[test]
     fn what_is_not_a_regular_file_is_not_shown() {
         let directory = Directory::new("pipe");
-        let now = by_time(SystemTime::now());
-        assert_eq!(first_line(Path::new("/nonexistent/main.rs"), now), None);
-        assert_eq!(first_line(Path::new("/dev/zero"), now), None);
-        assert_eq!(first_line(&directory.0, now), None);
+        let later = later();
+        assert_eq!(first_line(Path::new("/nonexistent/main.rs"), later), None);
+        assert_eq!(first_line(Path::new("/dev/zero"), later), None);
+        assert_eq!(first_line(&directory.0, later), None);
         let pipe = directory.0.join("pipe.rs");
         rustix::fs::mkfifoat(CWD, &pipe, Mode::from_raw_mode(0o644)).unwrap();
-        assert_eq!(first_line(&pipe, now), None, "and it does not wait for a writer");
+        assert_eq!(first_line(&pipe, later), None, "and it does not wait for a writer");
     }
 }
