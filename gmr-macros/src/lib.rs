@@ -16,6 +16,8 @@
 //! Generated code names only `::gmr::__private` (or the path given by `crate = path`), `::core` and
 //! `::std`. It consists of data and calls; all logic is in `gmr-runtime`.
 
+// The documentation of the attributes has examples. `gmr-tests` runs them: here, they would need gmr.
+
 use proc_macro::TokenStream;
 
 mod args;
@@ -32,25 +34,25 @@ mod suggest;
 mod task_attr;
 mod values;
 
-#[doc = include_str!("../docs/main.md")]
+#[cfg_attr(not(doctest), doc = include_str!("../docs/main.md"))]
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     main_attr::expand(args.into(), &item.into()).into()
 }
 
-#[doc = include_str!("../docs/section.md")]
+#[cfg_attr(not(doctest), doc = include_str!("../docs/section.md"))]
 #[proc_macro_attribute]
 pub fn section(args: TokenStream, item: TokenStream) -> TokenStream {
     section_attr::expand(section_attr::Kind::Section, args.into(), &item.into()).into()
 }
 
-#[doc = include_str!("../docs/config.md")]
+#[cfg_attr(not(doctest), doc = include_str!("../docs/config.md"))]
 #[proc_macro_attribute]
 pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
     section_attr::expand(section_attr::Kind::Config, args.into(), &item.into()).into()
 }
 
-#[doc = include_str!("../docs/task.md")]
+#[cfg_attr(not(doctest), doc = include_str!("../docs/task.md"))]
 #[proc_macro_attribute]
 pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
     task_attr::expand(args.into(), &item.into()).into()
