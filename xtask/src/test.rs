@@ -16,8 +16,13 @@ use crate::units;
 
 /// Runs all steps, after installing the tools that are missing if `install` is set.
 pub(crate) fn run(install: bool) -> Result<(), String> {
+    with_table(|steps| all(steps, install))
+}
+
+/// Runs steps, and prints what each took, also if one fails.
+fn with_table(run: impl FnOnce(&mut Steps) -> Result<(), String>) -> Result<(), String> {
     let mut steps = Steps::default();
-    let result = all(&mut steps, install);
+    let result = run(&mut steps);
     println!("\n{steps}");
     result
 }
@@ -78,10 +83,7 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
 
 /// `cargo xtask test-targets`: what `cargo xtask test` checks on other targets than the host's.
 pub(crate) fn run_targets(install: bool) -> Result<(), String> {
-    let mut steps = Steps::default();
-    let result = targets(&mut steps, install);
-    println!("\n{steps}");
-    result
+    with_table(|steps| targets(steps, install))
 }
 
 fn targets(steps: &mut Steps, install: bool) -> Result<(), String> {
