@@ -58,9 +58,27 @@ struct Figures {
 struct Campaign {
     random: Random,
     figures: Figures,
+    folder: Folder,
     /// Whether there is time for faults that take seconds.
     is_long: bool,
     quota: Option<Quota>,
+}
+
+/// A folder for the programs' files, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("gmr-campaign-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("it can be made");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A program and what is known of it from outside.
@@ -256,9 +274,7 @@ impl Subject {
 
 impl Campaign {
     fn start(&mut self, path: &str, counts: bool) -> Subject {
-        let directory = std::env::temp_dir().join(format!("gmr-campaign-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("it can be made");
-        let (counts_path, log) = (directory.join("counts"), directory.join("log"));
+        let (counts_path, log) = (self.folder.0.join("counts"), self.folder.0.join("log"));
         let file = counts.then(|| {
             let mut options = File::options();
             let file = options.create(true).truncate(true).read(true).write(true).open(&counts_path);
@@ -588,7 +604,8 @@ fn no_fault_of_a_campaign_harms_a_program_or_costs_a_report() {
     let random = Random::new(seed);
     let is_long = seconds.is_some();
     let quota = if is_long { Quota::new().ok() } else { None };
-    let mut campaign = Campaign { random, figures: Figures::default(), is_long, quota };
+    let (figures, folder) = (Figures::default(), Folder::new());
+    let mut campaign = Campaign { random, figures, folder, is_long, quota };
     let (begun, length) = (Instant::now(), Duration::from_secs(seconds.unwrap_or(SECONDS)));
     while begun.elapsed() < length {
         campaign.round();
