@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{BufRead, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 /// Writes `ready`, then answers each line of standard input with what `answer` returns for it.
@@ -21,6 +22,31 @@ pub fn converse(mut answer: impl FnMut(&str) -> String) {
             Err(error) => say(&format!("standard input failed: {error}")),
         }
     }
+}
+
+/// Starts a thread, and returns once it has its name: a thread names itself when it first runs.
+///
+/// # Panics
+/// If no thread can be started.
+pub fn start_named(name: &str, run: impl FnOnce() + Send + 'static) {
+    let (named, is_named) = mpsc::channel();
+    let run = move || {
+        named.send(()).expect("it is received");
+        run();
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(run).expect("a thread");
+    is_named.recv().expect("the thread runs");
+}
+
+/// The state of a thread of this process, as the kernel abbreviates it: `S` if it is asleep.
+///
+/// # Panics
+/// If `/proc` cannot be read.
+#[must_use]
+pub fn state_of(tid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat")).expect("the thread lives");
+    // The state follows the name, which may contain anything.
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
 }
 
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);

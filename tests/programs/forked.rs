@@ -111,20 +111,23 @@ extern "C" fn sleep(_: *mut libc::c_void) -> i32 {
 
 fn wait_for_a_child() {
     gmr::Builder::new().product("waiting").install().expect("nothing is installed yet").keep();
-    thread::Builder::new()
-        .name("worker".to_owned())
-        .spawn(|| {
-            loop {
-                thread::park();
-            }
-        })
-        .expect("a thread");
-    let conversation = thread::spawn(|| {
+    gmr_tests::start_named("worker", || {
+        loop {
+            thread::park();
+        }
+    });
+    let main_is = |state| gmr_tests::state_of(std::process::id()) == Some(state);
+    let conversation = thread::spawn(move || {
+        // Until main waits for the child.
+        while CHILD.load(Ordering::Acquire) == 0 || !main_is('D') {
+            thread::yield_now();
+        }
         gmr_tests::converse(|question| {
             if question == "end the child" {
                 // SAFETY: it ends a child of this process.
                 unsafe { libc::kill(CHILD.load(Ordering::Acquire), libc::SIGKILL) };
-                while RETURNED.load(Ordering::Acquire) == 0 {
+                // Until main waits for this thread.
+                while RETURNED.load(Ordering::Acquire) == 0 || !main_is('S') {
                     thread::yield_now();
                 }
             }

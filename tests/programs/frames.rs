@@ -5,7 +5,6 @@
 #![allow(unsafe_code, reason = "assembly, signals and mappings")]
 
 use std::ffi::{c_int, c_void};
-use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -409,10 +408,8 @@ const THREADS: &[(&str, fn())] = &[
 #[gmr::main]
 fn main() {
     for (name, run) in THREADS {
-        thread::Builder::new().name((*name).to_owned()).spawn(run).expect("a thread");
+        gmr_tests::start_named(name, run);
     }
-    println!("ready");
-    // Until the test closes the pipe.
-    let _ = std::io::stdin().read(&mut [0]);
+    gmr_tests::converse(str::to_owned);
     std::process::exit(0);
 }

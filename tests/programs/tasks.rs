@@ -94,6 +94,7 @@ fn on_tokio() {
     while runtime.metrics().global_queue_depth() > 0 {
         thread::yield_now();
     }
+    gmr_tests::settle(1);
     converse();
     std::process::exit(0);
 }
@@ -112,14 +113,14 @@ async fn for_a_message(mut receiver: tokio::sync::mpsc::Receiver<u64>) {
 
 #[inline(never)]
 fn block() {
+    gmr_tests::arrive();
     loop {
         thread::park();
     }
 }
 
 #[allow(clippy::unused_async, reason = "that it never waits is the fault it shows")]
-async fn that_blocks_its_worker(blocked: std::sync::mpsc::Sender<()>) {
-    blocked.send(()).expect("the channel is open");
+async fn that_blocks_its_worker() {
     block();
 }
 
@@ -134,13 +135,10 @@ fn wedged() {
         for_an_answer().await;
     });
     waits.recv().expect("it runs");
-    let (blocked, count) = std::sync::mpsc::channel();
     for _ in 0..2 {
-        gmr::task::spawn(that_blocks_its_worker(blocked.clone()));
+        gmr::task::spawn(that_blocks_its_worker());
     }
-    for _ in 0..2 {
-        count.recv().expect("it runs");
-    }
+    gmr_tests::settle(2);
     converse();
     std::process::exit(0);
 }

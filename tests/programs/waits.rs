@@ -281,7 +281,13 @@ fn child(own_group: bool) -> Child {
     if !own_group {
         command.process_group(0);
     }
-    command.spawn().expect("a child")
+    let child = command.spawn().expect("a child");
+    // The parent goes on before the child has the program's name.
+    let name = format!("/proc/{}/comm", child.id());
+    while fs::read_to_string(&name).expect("the child lives") != "cat\n" {
+        thread::yield_now();
+    }
+    child
 }
 
 /// A thread waits for each of these children.
