@@ -6,14 +6,14 @@ use crate::program::{program, wait_until};
 use crate::text::{Text, has_names};
 
 /// What it prints. It makes one report in each run, in which names may be missing if the machine is
-/// too busy.
+/// too busy, and the stack of the thread that runs.
 fn output_with_names() -> String {
     let mut text = String::new();
-    wait_until("the demo's report has all names", || {
+    wait_until("the demo's report has all stacks and names", || {
         let (output, success) = run_the_demo();
         assert!(success, "{output}");
         text = output;
-        has_names(&text, "demo")
+        has_names(&text, "demo") && text.contains(" in demo::calculate_prices\n")
     });
     text
 }

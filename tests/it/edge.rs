@@ -19,11 +19,15 @@ fn start(mode: &str) -> Program {
 #[test]
 fn a_thread_at_the_end_of_its_stack_handles_the_signals_on_its_alternate_one() {
     let mut program = start("stack");
-    for number in 1..=3 {
-        assert_eq!(program.ask("signal"), "0");
-        let report = program.next_report();
-        assert_eq!(report.number(), number);
-        assert!(report.threads().iter().any(|thread| thread.stack().has("edge::descend")), "{report}");
+    let mut number = 0;
+    for _ in 0..3 {
+        wait_until("the stack has been taken, and has names", || {
+            assert_eq!(program.ask("signal"), "0");
+            let report = program.next_report();
+            number += 1;
+            assert_eq!(report.number(), number);
+            report.threads().iter().any(|thread| thread.stack().has("edge::descend"))
+        });
     }
     assert!(program.end().0.success());
 }
@@ -76,12 +80,16 @@ fn memory_that_nobody_provides_costs_a_thread_its_stack_and_nothing_else() {
         Err(said) if said.starts_with("no userfaultfd") => return eprintln!("skipped: {said}"),
         Err(said) => panic!("{said}"),
     };
-    let is_there = |report: &Report| report.has_all_names() && report.thread("whole").stack().is_whole();
+    // The thread that runs has to get a processor in time, to take its stack.
+    let is_there = |report: &Report| {
+        let runs = report.thread("runs").stack();
+        report.has_all_names() && report.thread("whole").stack().is_whole() && !runs.is_missing()
+    };
     let mut waiting = Vec::new();
     for _ in 0..4 {
         // The thread that runs must not be held up by the report.
         let progress = program.ask("progress");
-        let report = program.report_when("the stack that is there", is_there);
+        let report = program.report_when("the stacks that are there", is_there);
         wait_until("the thread runs on", || program.ask("progress") != progress);
         let reason = |name: &str| {
             let incomplete = report.thread(name).stack().incomplete;
