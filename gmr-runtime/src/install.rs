@@ -258,7 +258,7 @@ impl Builder {
         #[cfg(feature = "tokio")]
         task::runtimes::notice();
         let style = Style { format: format.unwrap_or(self.format), detail };
-        let (signal, outbox, inbox) = open(wanted, programs)?;
+        let (signal, outbox, inbox) = open(wanted, programs, installed.as_ref())?;
         let identity = self.identity.clone();
         let plan = Plan::new(self.identity, self.sections, self.groups);
         let settings = Arc::new(Settings { signal, style, identity, plan });
@@ -345,10 +345,7 @@ pub fn after_fork() -> Result<(), Error> {
     let Some(parents) = installed.as_mut().filter(|parents| parents.pid != std::process::id()) else {
         return Ok(());
     };
-    let signal = &parents.settings.signal;
-    capture::prepare(Some(signal.number)).map_err(no_capture_signal)?;
-    let (outbox, inbox) = trigger::open_in_child(&parents.outbox, signal.number)
-        .map_err(|error| Error::system(&format!("could not handle {}", signal.name), error))?;
+    let (outbox, inbox) = handle(&parents.settings.signal, Some(parents))?;
     parents.settings.plan.forget_runs();
     parents.outbox = parents.settings.start(outbox, inbox)?;
     parents.pid = std::process::id();
@@ -384,8 +381,12 @@ fn signal(programs: &str) -> Result<Signal, Error> {
 
 /// Has the signal handled. If that fails and the operator has chosen the signal, has the program's
 /// handled instead: the C library reserves some signals for itself.
-fn open(wanted: Signal, programs: &str) -> Result<(Signal, Outbox, Inbox), Error> {
-    let error = match handle(&wanted) {
+fn open(
+    wanted: Signal,
+    programs: &str,
+    parents: Option<&Installed>,
+) -> Result<(Signal, Outbox, Inbox), Error> {
+    let error = match handle(&wanted, parents) {
         Ok((outbox, inbox)) => return Ok((wanted, outbox, inbox)),
         Err(error) => error,
     };
@@ -394,7 +395,7 @@ fn open(wanted: Signal, programs: &str) -> Result<(Signal, Outbox, Inbox), Error
         return Err(error);
     }
     warn(&format!("GMR_SIGNAL: {}; using {}", error::chain(&error), signal.name));
-    let (outbox, inbox) = handle(&signal)?;
+    let (outbox, inbox) = handle(&signal, parents)?;
     Ok((signal, outbox, inbox))
 }
 
@@ -402,10 +403,14 @@ fn no_capture_signal(error: io::Error) -> Error {
     Error::system("could not handle a signal to take stacks with", error)
 }
 
-fn handle(signal: &Signal) -> Result<(Outbox, Inbox), Error> {
+/// `parents` is the installation of the process that this one was forked from, if it had one.
+fn handle(signal: &Signal, parents: Option<&Installed>) -> Result<(Outbox, Inbox), Error> {
     capture::prepare(Some(signal.number)).map_err(no_capture_signal)?;
-    trigger::open(Some(signal.number))
-        .map_err(|error| Error::system(&format!("could not handle {}", signal.name), error))
+    let opened = match parents.filter(|parents| parents.settings.signal == *signal) {
+        Some(parents) => trigger::open_in_child(&parents.outbox, signal.number),
+        None => trigger::open(Some(signal.number)),
+    };
+    opened.map_err(|error| Error::system(&format!("could not handle {}", signal.name), error))
 }
 
 /// Prints a warning to standard error. `eprintln!` would panic if that is closed.

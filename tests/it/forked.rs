@@ -81,6 +81,15 @@ fn a_child_polls_tasks_whatever_other_threads_did_as_it_was_forked() {
     assert!(program.end().0.success());
 }
 
+/// The handler that the thread was running never ends in the child.
+#[test]
+fn a_child_can_stop_gmr_whatever_signal_another_thread_was_handling_as_it_was_forked() {
+    let mut program = start("handling");
+    assert_eq!(program.ask("how many?"), "2");
+    assert_eq!(program.next_report().number(), 1);
+    assert!(program.end().0.success());
+}
+
 /// The kernel gives the signal to the main thread, which does not wake up for it.
 #[test]
 fn a_main_thread_that_waits_for_a_child_of_vfork_costs_no_report() {

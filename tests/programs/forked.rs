@@ -7,7 +7,9 @@
 //! - `vfork`: its main thread waits for such a child, and cannot be interrupted;
 //! - `inside`: it forks inside the poll of a task;
 //! - `coming`: it forks while other threads start and end tasks, and answers with how many of the
-//!   children have polled tasks of their own.
+//!   children have polled tasks of their own;
+//! - `handling`: it forks while another thread runs a handler of the report signal, and answers with
+//!   how many of the children have stopped gmr.
 //!
 //! `fork` is unsafe: this program forks while it has one thread of its own, and gmr's, or others
 //! that only start and end tasks.
@@ -15,6 +17,7 @@
 #![allow(unsafe_code)]
 
 use std::future::poll_fn;
+use std::os::unix::thread::JoinHandleExt as _;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -29,6 +32,7 @@ fn main() {
         Some("inside") => fork_inside_a_poll(),
         Some("coming") => fork_while_tasks_come_and_go(),
         Some("daemon") => become_a_daemon(),
+        Some("handling") => fork_while_a_thread_handles_the_signal(),
         _ => install_in_a_child(),
     }
 }
@@ -210,6 +214,65 @@ fn fork_while_tasks_come_and_go() {
         polled
     });
     gmr_tests::converse(|_| json!({"polled": polled, "children": CHILDREN}).to_string());
+}
+
+static HANDLING: AtomicBool = AtomicBool::new(false);
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// The program's handler of the report signal, which gmr's calls first.
+extern "C" fn handle_until_forked(_: i32) {
+    HANDLING.store(true, Ordering::Release);
+    while !FORKED.load(Ordering::Acquire) {
+        std::hint::spin_loop();
+    }
+}
+
+fn fork_while_a_thread_handles_the_signal() {
+    // SAFETY: the handler only uses atomics.
+    unsafe { libc::signal(libc::SIGUSR2, handle_until_forked as *const () as usize) };
+    let install = || gmr::Builder::new().install().expect("it is not installed in this process");
+    let mut guard = Some(install());
+    let handling = thread::spawn(|| {
+        loop {
+            thread::park();
+        }
+    });
+    // SAFETY: the thread never ends.
+    unsafe { libc::pthread_kill(handling.as_pthread_t(), libc::SIGUSR2) };
+    while !HANDLING.load(Ordering::Acquire) {
+        thread::yield_now();
+    }
+    let has_reporter = || {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("the threads can be listed").flatten();
+        tasks
+            .map(|task| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default())
+            .any(|name| name == "gmr\n")
+    };
+    let mut has_stopped = |start: &dyn Fn(Option<gmr::Guard>) -> gmr::Guard| {
+        // SAFETY: the child calls what may allocate: the other threads of this program and of gmr
+        // wait, or run a handler that only uses atomics.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: a child that hangs is ended by a signal.
+            unsafe { libc::alarm(20) };
+            drop(start(guard.take()));
+            while has_reporter() {
+                thread::yield_now();
+            }
+            // SAFETY: it ends this process.
+            unsafe { libc::_exit(0) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for the child made above.
+        unsafe { libc::waitpid(child, &raw mut status, 0) };
+        usize::from(status == 0)
+    };
+    let stopped = has_stopped(&|parents| {
+        gmr::after_fork().expect("it can be started again");
+        parents.expect("the child has a copy of it")
+    }) + has_stopped(&|_| install());
+    FORKED.store(true, Ordering::Release);
+    gmr_tests::converse(|_| stopped.to_string());
 }
 
 /// The state in a report that is made without an installation. A task that is being polled is not

@@ -308,7 +308,11 @@ fn wake_all(word: &AtomicU32) {
 /// The action, until this is dropped. The signal is ignored from then on: with its default action,
 /// the next one would terminate the process.
 #[derive(Debug)]
-pub(crate) struct Registration(Action);
+pub(crate) struct Registration {
+    action: Action,
+    /// Whether a process made it that this one was forked from.
+    is_parents: bool,
+}
 
 /// Which action, of which signal.
 #[derive(Debug, Clone, Copy)]
@@ -320,15 +324,15 @@ pub(crate) struct Action {
 impl Registration {
     /// That of a forked child, which has its parent's actions.
     pub(crate) fn of_parent(action: Action) -> Self {
-        Self(action)
+        Self { action, is_parents: true }
     }
 
     pub(crate) fn action(&self) -> Action {
-        self.0
+        self.action
     }
 
     pub(crate) fn signal(&self) -> i32 {
-        self.0.signal
+        self.action.signal
     }
 
     /// Has a signal handled that was seen to stay pending.
@@ -350,7 +354,7 @@ pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Regi
     // signal handlers, changes atomics, and makes one futex call. It cannot panic. The memory that
     // it uses lives until signal-hook has dropped the action, which it does outside of handlers.
     let id = unsafe { signal_hook_registry::register_sigaction(signal, move |info| arrivals.record(info)) }?;
-    let registration = Registration(Action { id, signal });
+    let registration = Registration { action: Action { id, signal }, is_parents: false };
     use_alternate_stack(signal, before)?;
     HANDLER.store(handler(signal)?.sa_sigaction, Ordering::Relaxed);
     SIGNAL.store(signal, Ordering::Relaxed);
@@ -475,7 +479,7 @@ impl Registration {
         // the first call that takes it, which cannot fail with a valid `how`.
         unsafe {
             libc::sigemptyset(set.as_mut_ptr());
-            libc::sigaddset(set.as_mut_ptr(), self.0.signal);
+            libc::sigaddset(set.as_mut_ptr(), self.action.signal);
             libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr());
             libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
         }
@@ -485,7 +489,11 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         SIGNAL.store(0, Ordering::Relaxed);
-        signal_hook::low_level::unregister(self.0.id);
+        // signal-hook would wait for handlers that threads of the parent were running at the fork.
+        // These never end in a child. There, the action stays, and only counts.
+        if !self.is_parents {
+            signal_hook::low_level::unregister(self.action.id);
+        }
     }
 }
 
