@@ -351,8 +351,10 @@ pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Regi
     let before = handler(signal)?.sa_sigaction;
     let arrivals = Arc::clone(arrivals);
     // SAFETY: the action is async-signal-safe. It copies into a slot of a channel that is made for
-    // signal handlers, changes atomics, and makes one futex call. It cannot panic. The memory that
-    // it uses lives until signal-hook has dropped the action, which it does outside of handlers.
+    // signal handlers, changes atomics, and makes two system calls, `getpid` and `futex`. It cannot
+    // panic: the channel has as many slots as its queues have places. The memory that it uses lives
+    // until signal-hook has dropped the action, which it does outside of handlers. signal-hook
+    // restores `errno`.
     let id = unsafe { signal_hook_registry::register_sigaction(signal, move |info| arrivals.record(info)) }?;
     let registration = Registration { action: Action { id, signal }, is_parents: false };
     use_alternate_stack(signal, before)?;

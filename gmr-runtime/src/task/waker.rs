@@ -107,6 +107,12 @@ impl<'a> Capture<'a> {
     unsafe fn drop(_: *const ()) {}
 }
 
+/// The waker's data pointer does not show the compiler that other threads may use a `Capture`.
+const _: () = {
+    const fn assert_sync<T: Sync>() {}
+    assert_sync::<Capture<'_>>();
+};
+
 /// A static, so that it exists once: its address identifies the waker.
 static TABLE: RawWakerVTable =
     RawWakerVTable::new(Capture::clone, Capture::wake, Capture::wake_by_ref, Capture::drop);
@@ -123,9 +129,9 @@ fn functions(waker: &Waker) -> Option<[usize; 4]> {
     if size_of::<RawWakerVTable>() != size_of::<Functions>() {
         return None;
     }
-    // SAFETY: the table is borrowed, and it has four fields of the size of a pointer, which are
-    // function pointers, so that any four words of it are initialized. Nothing is done with them
-    // but to compare their addresses.
+    // SAFETY: the table is borrowed. `RawWakerVTable::new` takes four function pointers, and a table
+    // of their size has space for nothing else, so that any four words of it are initialized.
+    // Nothing is done with them but to compare their addresses.
     let functions = unsafe { std::ptr::from_ref(waker.vtable()).cast::<Functions>().read() };
     Some(functions.map(<*const ()>::addr))
 }
