@@ -1,7 +1,7 @@
 //! A report of a program with many more computing threads than there are processors.
 //!
 //! A test binary of its own, because cargo runs test binaries one at a time: tests that run at the
-//! same time would get no processor.
+//! same time would get no CPU time.
 //!
 //! It checks that every thread is in every report, that a missing stack has a reason, and that each
 //! thread eventually has its stack in a report, also where a cgroup's quota leaves the program a

@@ -167,7 +167,7 @@ fn a_hostile_program_is_reported_on_and_goes_on() {
         let by_chance: u64 =
             stacks.iter().filter(|(name, _)| !MAY_BE_MISSING.contains(name)).map(|(_, times)| times).sum();
         assert!(by_chance * 10 <= reports * THREADS.len() as u64, "{stacks:?} missed in {reports} reports");
-        assert!(starving * 10 <= reports, "{starving} of {reports} reports were short of a processor");
+        assert!(starving * 10 <= reports, "{starving} of {reports} reports were short of CPU time");
     }
     assert_no_leak(&samples);
     assert!(program.end().0.success());

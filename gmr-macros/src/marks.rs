@@ -2,8 +2,8 @@
 //! of them, so that a report can tell that the linker has dropped an entry.
 //!
 //! The compiler expands the attributes of a crate in one process, in source order. A tool that
-//! keeps its process running, such as rust-analyzer, expands several crates in it: they are told
-//! apart by their directories and names.
+//! keeps its process running, such as rust-analyzer, expands several crates in it. Their
+//! directories and names distinguish them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -145,7 +145,7 @@ fn is_complete(report: &Value) -> bool {
 fn the_page_works() {
     let Some(page) = Page::open("works", |_| ()) else { return };
     let browser = &page.browser;
-    assert_eq!(browser.console(), Vec::<String>::new(), "the page opens without a word on the console");
+    assert_eq!(browser.console(), Vec::<String>::new(), "the page opens without a message on the console");
     assert_eq!(browser.value("document.title.startsWith('Guru Meditation: views, process ')"), true);
     assert_eq!(browser.value("document.querySelectorAll('script').length"), 2, "nothing from data runs");
     let findings = browser.text("#findings");

@@ -75,8 +75,8 @@ fn a_locked_allocator_gets_a_raw_report_with_the_thread_that_holds_it() {
     assert!(matches!(next(&mut program), Next::Emergency(_)));
     // Afterwards everything is as before.
     assert_eq!(program.ask("go on"), "released by 1");
-    // The reporter goes on where it was: with both signals. One report is for both if it had not got
-    // to the first one, for lack of a processor.
+    // The reporter goes on where it was: with both signals. If it had no CPU time to begin with the
+    // first one, one report answers both.
     let mut last = report(&mut program);
     assert_eq!(last.number(), 4);
     if last.trigger()["coalesced"] == 0 {

@@ -90,8 +90,7 @@ fn is_cut(name: &str) -> bool {
 
 fn settled(program: &mut Program) -> Report {
     program.report_when("each thread is where it stays", |report| {
-        // The stack of a thread that runs is missing, or ends early, if the thread gets no processor
-        // in time.
+        // On a busy machine, the stack of a thread that runs may be missing, or end early.
         let is_there = |name: &str, expected: &[&str]| {
             let stack = report.thread(name).stack();
             own(&stack) == expected && !stack.is_missing() && stack.incomplete.is_some() == is_cut(name)

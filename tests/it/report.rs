@@ -125,7 +125,7 @@ impl Report {
     }
 
     /// Whether every thread of the program has its whole stack, and all frames have their names. On
-    /// a machine that does other work, a thread may get no processor before the report's deadline,
+    /// a machine that does other work, a thread may get no CPU time before the report's deadline,
     /// and a deep stack takes two attempts.
     pub(crate) fn is_complete(&self) -> bool {
         let is_programs = |thread: &Thread<'_>| matches!(thread.role(), "main" | "program");

@@ -1,4 +1,5 @@
-//! A program that has used up its address space but for so many KiB. It copes with that itself.
+//! A program that has used up its address space, except for a number of KiB that its argument says.
+//! It can cope with that itself.
 
 #![allow(unsafe_code)]
 

@@ -1,12 +1,12 @@
 //! A campaign of faults: random ones, happening to random programs, judged from outside. Each
-//! report that is asked for must come whole or say why it did not, and each program must go on.
+//! report that is requested must be complete, or say why it is not, and each program must go on.
 //!
-//! A run is repeated with its seed (`GMR_CAMPAIGN_SEED`), as far as the machine does the same
-//! again. `GMR_CAMPAIGN_SECONDS` sets its length, and adds faults that take seconds:
+//! `GMR_CAMPAIGN_SEED` repeats a run, as far as the machine behaves in the same way.
+//! `GMR_CAMPAIGN_SECONDS` sets its length, and adds faults that take seconds:
 //!
 //!     GMR_CAMPAIGN_SECONDS=1800 cargo test -p gmr-tests --test soak -- --nocapture campaign
 //!
-//! Signals coalesce. What is owed for some of them is one report that began after the last one.
+//! Signals coalesce. Several of them get one report, which must begin after the last one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -136,7 +136,7 @@ impl Subject {
         self.program.signal(Signal::USR2);
     }
 
-    /// Reads standard error until what is owed has come.
+    /// Reads standard error until the report that is owed has arrived.
     fn settle(&mut self) {
         while self.owed.is_some() {
             let line = self.program.next_error_line();
@@ -257,7 +257,7 @@ impl Subject {
         figures.asked += 1;
         let last = *self.known.last().expect("the last report");
         let unknown: Vec<u64> = (1..last).filter(|number| !self.known.contains(number)).collect();
-        assert!(unknown.is_empty(), "lost without a word: {unknown:?} of {last}");
+        assert!(unknown.is_empty(), "lost without a note: {unknown:?} of {last}");
         self.count(figures);
         let (status, rest) = self.program.end();
         assert!(status.success(), "{status}");
@@ -509,7 +509,7 @@ impl Campaign {
         let until = Instant::now() + LIMIT;
         // The captured reports say that those for signals were lost, and why.
         while !list(&subject.capture().heading()["notes"]).iter().any(|note| text(note).contains(" lost ")) {
-            assert!(Instant::now() < until, "no word of a report that was lost");
+            assert!(Instant::now() < until, "no note about a report that was lost");
         }
         subject.shortened.push(format!("lost, and said why: {fault}"));
         Self::quiet(subject);

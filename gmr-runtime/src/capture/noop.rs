@@ -83,7 +83,7 @@ impl StackCopy {
     }
 }
 
-/// Unwinds no copy: none is made.
+/// Unwinds nothing: no copies are made.
 pub(crate) struct CopyUnwinder;
 
 impl CopyUnwinder {

@@ -299,7 +299,7 @@ impl<'a> Runner<'a> {
         for index in 0..self.states.len() {
             match self.states[index] {
                 State::Running { started } if now >= self.deadline(index, started) => {
-                    // Without a run, the worker has not got a processor yet, or the run has ended
+                    // Without a run, the worker has had no CPU time yet, or the run has ended
                     // and its `Done` is on the way.
                     if let Some(state) = self.start_stack(index, started.elapsed(), timed_out) {
                         self.states[index] = state;

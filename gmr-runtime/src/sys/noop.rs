@@ -124,7 +124,7 @@ impl Modules {
         Self
     }
 
-    /// Always false: that there are none is no failure on this platform.
+    /// Always false: on this platform, an empty list is not a failure.
     pub(crate) fn are_unread(&self) -> bool {
         false
     }

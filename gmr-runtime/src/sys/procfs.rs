@@ -99,7 +99,7 @@ impl Stat {
     }
 
     /// Reads and parses the `stat` of this process's main thread. That of the process has the same
-    /// but for the times, which the kernel adds up over all threads.
+    /// values except for the times, which the kernel adds up over all threads.
     pub(crate) fn of_main_thread() -> io::Result<Self> {
         Self::of_thread(&mut Directory::open("self/task")?, std::process::id())
     }

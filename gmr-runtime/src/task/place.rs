@@ -13,7 +13,7 @@ const SLOT: u64 = FOR_TRACE - 1;
 const FOR_TRACE: u64 = 1 << 31;
 
 /// Where a task is found, in one word, which each poll copies: the lower half of the task's id,
-/// which determines the shard, and its slot. Later tasks reuse the slot; the id tells them apart.
+/// which determines the shard, and its slot. Later tasks reuse the slot; the id distinguishes them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place(NonZeroU64);
 

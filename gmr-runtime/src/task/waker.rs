@@ -62,8 +62,8 @@ impl<'a> Capture<'a> {
     /// `None` if the stack of one was not taken.
     pub(super) fn leaves(self) -> Option<Vec<Branch>> {
         let clones = self.clones.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // One reference is this list's. A future that has completed or was dropped in the course of
-        // the poll has dropped its clone.
+        // One reference is this list's. A future that has completed or was dropped during the poll
+        // has dropped its clone.
         let kept = |(clone, leaf)| (Arc::strong_count(&clone) > 1).then_some(leaf);
         clones.into_iter().filter_map(kept).collect()
     }

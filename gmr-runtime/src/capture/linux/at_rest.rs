@@ -33,7 +33,7 @@ const MAX_COPY: usize = 64 << 20;
 /// resumed others, or if a very large array, which is not copied as a whole, separates the frames.
 const MAX_PIECES: usize = 256;
 /// How much processor time each reading thread may use. It waits for no other thread, so time in
-/// which the machine or a quota gives it no processor does not count.
+/// which the machine or a quota gives it no CPU time does not count.
 const OWN_WORK: Duration = Duration::from_secs(1);
 /// How much is copied at first of a further piece: of the same stack beyond a very large array, or
 /// of another stack, which a signal handler on an alternate stack has interrupted or from which a

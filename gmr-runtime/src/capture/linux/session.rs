@@ -27,7 +27,7 @@ use crate::sys::{self, Modules};
 use crate::threads::linux::Rest;
 use crate::threads::{self, Access, ThreadInfo};
 
-/// How long another capture may take. It takes longer only where threads get no processor.
+/// How long another capture may take. It takes longer only where threads get no CPU time.
 const OTHERS_WITHIN: Duration = Duration::from_secs(5);
 /// How much of a signalled thread's stack is copied at first: 30 frames of ordinary code are 4 to 8
 /// KiB.

@@ -145,7 +145,7 @@ impl fmt::Display for CodeMap {
     }
 }
 
-/// The last bytes of a text, not more than so many.
+/// The last bytes of a text, at most this many.
 fn end_of(text: &str, length: usize) -> &str {
     let mut start = text.len().saturating_sub(length);
     while !text.is_char_boundary(start) {

@@ -1,7 +1,7 @@
 //! What the arguments of a system call say about the wait: a descriptor, a futex, a path, a child.
 //!
 //! Some arguments point to memory, which the caller makes available as a [`Source`]: this file does
-//! no I/O. The calls are told apart by name, since numbers differ between architectures.
+//! no I/O. Calls are identified by name, since numbers differ between architectures.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
