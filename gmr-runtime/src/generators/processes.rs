@@ -80,6 +80,9 @@ fn family(own: u32, table: &Table) -> Processes {
             pending.extend(children(*pid, depth + 1, table));
         }
     }
+    family.notes.extend(users.error().map(|error| {
+        format!("the names of users are missing, because /etc/passwd could not be read: {error}")
+    }));
     family
 }
 

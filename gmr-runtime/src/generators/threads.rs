@@ -28,7 +28,7 @@ fn describe(listed: threads::List, own: &OwnThreads) -> Output {
     let modules = Modules::load();
     let traces = capture::trace_all(&listed, &modules);
     let coverage = coverage(&traces);
-    let unread = unread(&listed);
+    let unread = [unread(&listed), targets_unread(&listed)].into_iter().flatten();
     let Symbolized { stacks, frames, mut notes } = symbols::symbolize(&traces, &modules, symbols::DEADLINE);
     notes.extend(unread);
     if modules.are_unread() {
@@ -60,6 +60,17 @@ fn unread(listed: &[ThreadInfo]) -> Option<String> {
     Some(format!(
         "{count} of {} threads are shown without names, states and times: their files below /proc could not \
          be read: {error}",
+        listed.len()
+    ))
+}
+
+/// A note about the threads of which the kernel does not show what they wait for.
+fn targets_unread(listed: &[ThreadInfo]) -> Option<String> {
+    let error = io::Error::from_raw_os_error(listed.iter().find_map(|thread| thread.target_unread)?);
+    let count = listed.iter().filter(|thread| thread.target_unread.is_some()).count();
+    Some(format!(
+        "what {count} of {} threads wait for is not shown in full: what their descriptors refer to could not \
+         be found out: {error}",
         listed.len()
     ))
 }
@@ -145,5 +156,13 @@ mod tests {
         let note = unread(&[thread(None), thread(refused), thread(refused)]).unwrap();
         assert!(note.starts_with("2 of 3 threads") && note.contains("(os error 1)"), "{note}");
         assert_eq!(unread(&[thread(None)]), None);
+    }
+
+    #[test]
+    fn threads_whose_descriptors_could_not_be_read_are_counted() {
+        let thread = |target_unread| ThreadInfo { target_unread, ..ThreadInfo::default() };
+        let note = targets_unread(&[thread(None), thread(Some(1))]).unwrap();
+        assert!(note.contains("1 of 2 threads") && note.contains("(os error 1)"), "{note}");
+        assert_eq!(targets_unread(&[thread(None)]), None);
     }
 }

@@ -7,7 +7,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::mpsc;
@@ -34,8 +34,8 @@ static KNOWN: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
 /// Looks up users, and reads the file at most once.
 #[derive(Debug, Default)]
 pub(crate) struct UserNames {
-    /// The file; `None` if it could not be read.
-    file: OnceCell<Option<String>>,
+    /// The file, or why it could not be read.
+    file: OnceCell<io::Result<String>>,
 }
 
 impl UserNames {
@@ -46,34 +46,44 @@ impl UserNames {
             return Some(name.clone());
         }
         let file = self.file.get_or_init(|| read_apart(Path::new(PASSWD), WITHIN));
-        let name = user_in(file.as_ref()?, uid)?;
+        let name = user_in(file.as_ref().ok()?, uid)?;
         known().insert(uid, name.clone());
         Some(name)
     }
+
+    /// Why names are missing, if the file was needed and could not be read.
+    pub(crate) fn error(&self) -> Option<&io::Error> {
+        self.file.get()?.as_ref().err()
+    }
 }
 
-fn read_apart(path: &'static Path, timeout: Duration) -> Option<String> {
-    let reading = READING.lock_until(Instant::now())?;
+fn read_apart(path: &'static Path, timeout: Duration) -> io::Result<String> {
+    let reading = READING.lock_until(Instant::now());
+    let reading = reading.ok_or_else(|| io::Error::other("an earlier attempt has not ended"))?;
     let (sender, receiver) = mpsc::channel();
     let read_there = move || {
         let _reading = reading;
         // This fails if the receiver has given up.
         let _ = sender.send(read(path));
     };
-    own_threads::spawn_or_run("gmr users", || (), read_there).ok()?;
-    receiver.recv_timeout(timeout).ok().flatten()
+    own_threads::spawn_or_run("gmr users", || (), read_there)?;
+    receiver.recv_timeout(timeout).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// The text of a regular file. A FIFO in its place would wait for a writer.
-fn read(path: &Path) -> Option<String> {
-    let file =
-        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
+/// The text of a regular file. A FIFO in its place would wait for a writer. Where there is no file,
+/// as in many containers, users have no names.
+fn read(path: &Path) -> io::Result<String> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        file => file?,
+    };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    file.take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn user_in(passwd: &str, uid: u32) -> Option<String> {
@@ -115,7 +125,7 @@ mod tests {
         let since = Instant::now();
         let text = read_apart(path, Duration::from_mins(1));
         std::fs::remove_file(path).unwrap();
-        assert_eq!(text, None);
+        assert_eq!(text.unwrap_err().to_string(), "it is not a regular file");
         assert!(since.elapsed() < Duration::from_secs(30), "it was waited for");
         // The thread that read it has ended, or is about to.
         assert!(READING.lock_until(Instant::now() + Duration::from_mins(1)).is_some());

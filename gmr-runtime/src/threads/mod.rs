@@ -36,6 +36,9 @@ pub(crate) struct ThreadInfo {
     pub(crate) access: Access,
     /// The number of the error because of which most fields are missing.
     pub(crate) unread: Option<i32>,
+    /// The number of the error because of which it is not known what a descriptor that the thread
+    /// waits for refers to, or not all of it.
+    pub(crate) target_unread: Option<i32>,
 }
 
 /// How the stack of a thread can be taken.

@@ -3,26 +3,37 @@
 
 #![allow(unsafe_code)]
 
-/// The CPU time that a thread of this process has used, in nanoseconds. `None` if there is no such
-/// thread.
+use std::io;
+
+use rustix::io::Errno;
+
+/// The CPU time that a thread of this process has used, in nanoseconds.
 ///
 /// It grows whenever the thread runs, and at no other time. So a thread has not run between two
 /// readings that are equal, if [the clock is precise](is_precise).
-pub(crate) fn cpu_time(tid: u32) -> Option<u64> {
+///
+/// # Errors
+/// `ESRCH` if there is no such thread.
+pub(crate) fn cpu_time(tid: u32) -> io::Result<u64> {
     // The id of a thread's CPU clock in the kernel's ABI (`posix-timers.h`): the complement of the
     // thread's id, then 4 for a thread and 2 for CPU time as the scheduler counts it.
     let clock = !tid.cast_signed() << 3 | 4 | 2;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for writes. The kernel refuses an id that is not a thread's.
     let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
-    (result == 0).then(|| time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned())
+    if result == 0 {
+        return Ok(time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned());
+    }
+    let error = io::Error::last_os_error();
+    // Clocks have no threads, so the kernel says that the clock is invalid.
+    Err(if error.raw_os_error() == Some(libc::EINVAL) { Errno::SRCH.into() } else { error })
 }
 
 /// Whether the CPU clock of a thread shows even the shortest run. It does where the kernel counts
 /// nanoseconds. Where it counts ticks, as in gVisor, a thread can run between two equal readings.
 pub(crate) fn is_precise() -> bool {
     let tid = super::current_tid();
-    let readings = [(); 4].map(|()| cpu_time(tid));
+    let readings = [(); 4].map(|()| cpu_time(tid).ok());
     readings[0].is_some() && readings.is_sorted_by(|earlier, later| earlier < later)
 }
 
@@ -63,7 +74,7 @@ mod tests {
         let standing = loop {
             let before = cpu_time(tid_of_other).unwrap();
             thread::sleep(std::time::Duration::from_millis(1));
-            if cpu_time(tid_of_other) == Some(before) {
+            if cpu_time(tid_of_other).unwrap() == before {
                 break before;
             }
         };
@@ -72,7 +83,7 @@ mod tests {
         assert!(cpu_time(tid_of_other).unwrap() > standing);
         drop(wake);
         other.join().unwrap();
-        assert_eq!(cpu_time(NO_THREAD), None, "there is no such thread");
+        assert_eq!(cpu_time(NO_THREAD).unwrap_err().raw_os_error(), Some(libc::ESRCH));
     }
 
     #[test]

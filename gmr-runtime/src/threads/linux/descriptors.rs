@@ -2,6 +2,7 @@
 //! `/proc/self/fd` and, for sockets, `/proc/self/net`.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 
 use super::sockets;
 use crate::mask;
@@ -12,27 +13,54 @@ use crate::sys::{proc, thread_ids};
 /// its own.
 type OfThread = (u32, i32);
 
+/// What a descriptor refers to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) shown: Option<String>,
+    /// The number of the error because of which it is not shown, or not all of it.
+    pub(super) unread: Option<i32>,
+}
+
 /// What each of these descriptors refers to. Closed ones are missing.
-pub(super) fn targets(descriptors: HashSet<OfThread>) -> HashMap<OfThread, String> {
+pub(super) fn targets(descriptors: HashSet<OfThread>) -> HashMap<OfThread, Target> {
     let mut targets = HashMap::with_capacity(descriptors.len());
     let mut inodes = HashMap::new();
-    let Ok(mut directory) = Directory::open("self/task") else { return targets };
+    let mut directory = match Directory::open("self/task") {
+        Ok(directory) => directory,
+        Err(error) => {
+            let unread = |descriptor| (descriptor, Target { shown: None, unread: number(&error) });
+            return descriptors.into_iter().map(unread).collect();
+        }
+    };
     let path = |(tid, descriptor): OfThread| format!("{}/fd/{descriptor}", thread_ids::outer(tid));
     for descriptor in descriptors {
-        let Ok(link) = directory.link(&path(descriptor)) else { continue };
+        let link = match directory.link(&path(descriptor)) {
+            Ok(link) => link,
+            Err(error) => {
+                let unread = number(&error);
+                targets.extend(unread.map(|_| (descriptor, Target { shown: None, unread })));
+                continue;
+            }
+        };
         inodes.extend(inode(&link).map(|inode| (descriptor, inode)));
         // The name of a pipe is its number.
         let shown = if link.starts_with("pipe:[") { link } else { mask::text(&link).into_owned().into() };
-        targets.insert(descriptor, shown.into_owned());
+        targets.insert(descriptor, Target { shown: Some(shown.into_owned()), unread: None });
     }
-    let sockets = sockets::describe(inodes.values().copied().collect());
+    let (sockets, error) = sockets::describe(inodes.values().copied().collect());
+    let table_unread = error.as_ref().and_then(number);
     for (descriptor, inode) in inodes {
         let listed = sockets.get(&inode);
+        let mut unread = table_unread.filter(|_| listed.is_none());
         let by_descriptor = match listed {
             None => sockets::protocol(&format!("self/task/{}", path(descriptor)))
                 .map(|protocol| format!("{protocol} socket [{inode}]")),
             Some(socket) if socket.starts_with(sockets::UNNAMED) => {
-                sockets::peer(descriptor.1, inode).map(|peer| format!("{socket} -> {peer}"))
+                let peer = sockets::peer(descriptor.1, inode).unwrap_or_else(|error| {
+                    unread = number(&error);
+                    None
+                });
+                peer.map(|peer| format!("{socket} -> {peer}"))
             }
             Some(_) => None,
         };
@@ -41,9 +69,17 @@ pub(super) fn targets(descriptors: HashSet<OfThread>) -> HashMap<OfThread, Strin
             directory.link(&path(descriptor)).is_ok_and(|link| self::inode(&link) == Some(inode))
         };
         let socket = by_descriptor.filter(is_same).or_else(|| listed.cloned());
-        targets.extend(socket.map(|socket| (descriptor, socket)));
+        let target = targets.entry(descriptor).or_default();
+        target.shown = socket.or(target.shown.take());
+        target.unread = unread;
     }
     targets
+}
+
+/// The number of an error. `None` if it means that something was closed or has ended meanwhile.
+fn number(error: &io::Error) -> Option<i32> {
+    let number = error.raw_os_error().unwrap_or(libc::EIO);
+    (!matches!(number, libc::ENOENT | libc::ESRCH | libc::EBADF)).then_some(number)
 }
 
 /// The process that a descriptor from `pidfd_open(2)` refers to, by the id that this process knows.
@@ -76,7 +112,11 @@ mod tests {
     /// What descriptors of the calling thread refer to.
     fn targets<const N: usize>(descriptors: [i32; N]) -> HashMap<i32, String> {
         let all = super::targets(descriptors.map(|descriptor| (current_tid(), descriptor)).into());
-        all.into_iter().map(|((_, descriptor), target)| (descriptor, target)).collect()
+        let shown = |target: Target| {
+            assert_eq!(target.unread, None, "{target:?}");
+            target.shown.expect("it was read")
+        };
+        all.into_iter().map(|((_, descriptor), target)| (descriptor, shown(target))).collect()
     }
 
     #[test]
@@ -137,7 +177,7 @@ mod tests {
             (super::targets([(main, number), (own, number)].into()), own)
         });
         let (targets, own) = looked_up.join().unwrap();
-        let socket = &targets[&(main, number)];
+        let socket = targets[&(main, number)].shown.as_ref().unwrap();
         assert!(socket.ends_with(&format!("] -> {}", path.display())), "{socket}");
         assert_eq!(targets.get(&(own, number)), None);
     }

@@ -179,6 +179,8 @@ impl Reader {
 
     fn read(&mut self, (tid, inode): (u32, u64), known: Option<&Known>) -> Option<Read> {
         let rest = self.observer.observe(tid, inode);
+        let target_unread = rest.as_ref().err().filter(|error| !has_ended(error));
+        let target_unread = target_unread.map(|error| error.raw_os_error().unwrap_or(libc::EIO));
         let at_rest = rest.as_ref().ok().copied().flatten().filter(|_| self.clocks_are_precise);
         if let Some(rest) = at_rest
             && let Some(known) = known.filter(|known| known.moment == rest.moment())
@@ -203,6 +205,7 @@ impl Reader {
         let facts = Facts::from(&stat);
         let mut thread = self.describe(tid, facts, blocked.filter(|_| !is_running));
         thread.policy = stat.policy.map(procfs::policy_in_words);
+        thread.target_unread = target_unread.filter(|_| !is_running);
         thread.access = match at_rest {
             Some(rest) => Access::AtRest(rest),
             None => self.skip_reason(tid, &stat, call, rest.is_err()).map_or(Access::BySignal, Access::Skip),

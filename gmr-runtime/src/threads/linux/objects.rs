@@ -19,9 +19,14 @@ pub(super) fn describe(threads: &mut [ThreadInfo]) {
     let targets = descriptors::targets(descriptors.collect());
     for thread in threads {
         let tid = thread.tid;
-        let target = |descriptor: i32| targets.get(&(tid, descriptor)).cloned();
+        let unread = &mut thread.target_unread;
+        let mut target = |descriptor: i32| {
+            let target = targets.get(&(tid, descriptor))?;
+            *unread = unread.or(target.unread);
+            target.shown.clone()
+        };
         let Some(waiting) = &mut thread.waiting else { continue };
-        waiting.target = waiting.descriptor.and_then(target);
+        waiting.target = waiting.descriptor.and_then(&mut target);
         for watched in &mut waiting.descriptors {
             watched.target = target(watched.descriptor);
         }

@@ -66,13 +66,13 @@ impl Observer {
     /// The present moment of a thread, `None` if it runs or has ended.
     ///
     /// # Errors
-    /// If the kernel does not show what a thread is blocked in.
+    /// If the kernel does not show what a thread is blocked in, or its clock.
     pub(crate) fn observe(&mut self, tid: u32, inode: u64) -> io::Result<Option<Rest>> {
         // The clock first: whatever is read after it, and found to be the same before the clock is
         // read again, belongs to one moment.
         let cpu_time = scheduler::cpu_time(tid);
         let text = self.directory.read_of(tid, "syscall")?;
-        Ok(cpu_time.and_then(|cpu_time| parse(&text, inode, cpu_time)))
+        Ok(parse(&text, inode, cpu_time?))
     }
 
     /// Observes the same thread again.
@@ -85,13 +85,13 @@ impl Observer {
         // The clock last; see `observe`.
         let text = self.directory.read_of(tid, "syscall");
         let now = text.ok().and_then(|text| parse(&text, rest.moment.inode, rest.moment.cpu_time));
-        now.as_ref() == Some(rest) && scheduler::cpu_time(tid) == Some(rest.moment.cpu_time)
+        now.as_ref() == Some(rest) && scheduler::cpu_time(tid).ok() == Some(rest.moment.cpu_time)
     }
 
     /// Whether the thread has not run since this moment, by its clock alone. That is enough to know
     /// that it is still in the same call, where clocks [are precise](scheduler::is_precise).
     pub(super) fn has_not_run(tid: u32, rest: &Rest) -> bool {
-        scheduler::cpu_time(tid) == Some(rest.moment.cpu_time)
+        scheduler::cpu_time(tid).ok() == Some(rest.moment.cpu_time)
     }
 
     /// The directory that it reads from.

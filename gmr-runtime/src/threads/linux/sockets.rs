@@ -1,7 +1,7 @@
 //! What a socket is: its protocol and endpoints, from the tables in `/proc/self/net`.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
@@ -18,17 +18,20 @@ const MAX_TABLE: u64 = 2 << 20;
 
 /// Descriptions of the sockets with these inodes, from the tables of this process's network
 /// namespace. A table lists the sockets of the whole machine: it is read line by line, and only up
-/// to the last one wanted.
-pub(super) fn describe(mut wanted: HashSet<u64>) -> HashMap<u64, String> {
+/// to the last one wanted. The error is that of a table that could not be read.
+pub(super) fn describe(mut wanted: HashSet<u64>) -> (HashMap<u64, String>, Option<io::Error>) {
     let mut sockets = HashMap::with_capacity(wanted.len());
+    let mut error = None;
     for table in &TABLES {
         if wanted.is_empty() {
             break;
         }
-        let Ok(file) = proc::open(&format!("thread-self/net/{}", table.name)) else { continue };
-        table.find(BufReader::new(file.take(MAX_TABLE)), &mut wanted, &mut sockets);
+        let read = proc::open(&format!("thread-self/net/{}", table.name))
+            .and_then(|file| table.find(BufReader::new(file.take(MAX_TABLE)), &mut wanted, &mut sockets));
+        // A kernel without a protocol has no table for it.
+        error = error.or(read.err().filter(|error| error.kind() != io::ErrorKind::NotFound));
     }
-    sockets
+    (sockets, error)
 }
 
 /// The protocol of the socket behind a descriptor, for one that is in no table: it is neither bound
@@ -64,13 +67,13 @@ pub(super) fn unix_name(bytes: &[u8]) -> Option<String> {
 }
 
 /// The name of the socket that a Unix socket is connected to: that with this inode, behind a
-/// descriptor of the process.
-pub(super) fn peer(descriptor: i32, inode: u64) -> Option<String> {
+/// descriptor of the process. `None` if that one has no name.
+pub(super) fn peer(descriptor: i32, inode: u64) -> io::Result<Option<String>> {
     // The calling thread's table has no copy of it. This one exists for a moment.
-    let process = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
-    let socket = pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty()).ok()?;
-    let is_this = fstat(&socket).is_ok_and(|stat| stat.st_ino == inode);
-    unix_name(&unix_peer(socket.as_raw_fd()).filter(|_| is_this)?)
+    let process = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let socket = pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty())?;
+    let is_this = fstat(&socket)?.st_ino == inode;
+    Ok(unix_peer(socket.as_raw_fd())?.filter(|_| is_this).and_then(|name| unix_name(&name)))
 }
 
 /// One of the kernel's socket tables.
@@ -83,9 +86,14 @@ struct Table {
 
 impl Table {
     /// Takes the sockets of this table out of `wanted`, and describes them in `sockets`.
-    fn find(&self, mut lines: impl BufRead, wanted: &mut HashSet<u64>, sockets: &mut HashMap<u64, String>) {
+    fn find(
+        &self,
+        mut lines: impl BufRead,
+        wanted: &mut HashSet<u64>,
+        sockets: &mut HashMap<u64, String>,
+    ) -> io::Result<()> {
         let mut line = Vec::new();
-        while !wanted.is_empty() && lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        while !wanted.is_empty() && lines.read_until(b'\n', &mut line)? > 0 {
             let text = String::from_utf8_lossy(&line);
             let fields = text.split_ascii_whitespace();
             // The heading has no inode.
@@ -96,6 +104,7 @@ impl Table {
             }
             line.clear();
         }
+        Ok(())
     }
 }
 
@@ -236,7 +245,7 @@ mod tests {
         ) {
             let all = HashSet::from([0, 1, 4711, 4712, 4713, 4714]);
             let (mut wanted, mut sockets) = (all.clone(), HashMap::new());
-            TABLES[table].find(&lines[..], &mut wanted, &mut sockets);
+            TABLES[table].find(&lines[..], &mut wanted, &mut sockets).unwrap();
             prop_assert!(sockets.keys().all(|inode| all.contains(inode) && !wanted.contains(inode)));
         }
     }
@@ -245,7 +254,7 @@ mod tests {
     fn the_lines_to_damage_have_sockets() {
         let mut sockets = HashMap::new();
         for table in &TABLES {
-            table.find(LINES.as_bytes(), &mut [4711, 4712, 4713, 4714].into(), &mut sockets);
+            table.find(LINES.as_bytes(), &mut [4711, 4712, 4713, 4714].into(), &mut sockets).unwrap();
         }
         assert_eq!(sockets.len(), 4, "{sockets:?}");
         assert_eq!(sockets[&4714], "netlink kobject_uevent, port 26494");
