@@ -173,6 +173,11 @@ impl<'a> Thread<'a> {
         self.fields["state"].as_str()
     }
 
+    /// A field without an accessor.
+    pub(crate) fn field(self, name: &str) -> &'a Value {
+        &self.fields[name]
+    }
+
     pub(crate) fn stack(self) -> Stack<'a> {
         self.report.stack(&self.fields["stack"])
     }

@@ -1,0 +1,585 @@
+//! System calls that fail in gmr's threads and handlers: the process lives and works on, and a
+//! report says what it lacks.
+//!
+//! [`CALLS`] has each call that a report makes, and the errors that it can return. A trace of reports
+//! fails a test if they make a call that is not in there. What is missing when a call fails is in the
+//! table of docs/no-harm.md, which `cargo xtask faults --write` writes: it tries each error in a
+//! process of its own. The ordinary test tries each call with one error, in one process.
+//!
+//! Errors of a sandbox (`EPERM`, `ENOSYS`) and of a shortage are returned by each call. `EINTR`, and
+//! `EAGAIN` where a call is to be repeated at once, are returned by every other call of a thread.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use std::{fs, thread};
+
+use libc::c_long;
+use serde_json::Value;
+
+use crate::program::{LIMIT, Program, program, wait_until};
+use crate::report::{Report, Stack, list, text};
+
+/// A system call, and the errors that it is tried with.
+#[derive(Clone, Copy)]
+struct Call {
+    name: &'static str,
+    number: c_long,
+    errors: &'static [Error],
+}
+
+#[derive(Clone, Copy)]
+struct Error {
+    name: &'static str,
+    number: i32,
+    every_other: bool,
+}
+
+const fn error(name: &'static str, number: i32) -> Error {
+    Error { name, number, every_other: false }
+}
+
+const EPERM: Error = error("EPERM", libc::EPERM);
+const ENOSYS: Error = error("ENOSYS", libc::ENOSYS);
+const EAGAIN: Error = error("EAGAIN", libc::EAGAIN);
+const ENOMEM: Error = error("ENOMEM", libc::ENOMEM);
+const EMFILE: Error = error("EMFILE", libc::EMFILE);
+const EINTR: Error = Error { every_other: true, ..error("EINTR", libc::EINTR) };
+const AGAIN: Error = Error { every_other: true, ..EAGAIN };
+
+macro_rules! calls {
+    ($($name:ident $number:ident: $($errors:ident)*;)*) => {
+        &[$(Call { name: stringify!($name), number: libc::$number, errors: &[$($errors),*] }),*]
+    };
+}
+
+/// In the order of the table. Those without errors are not tried: the last three return none, and
+/// glibc aborts a process in which `rseq` is refused. It also aborts one in which `futex` returns
+/// another error than these two. std's hash maps need `getrandom`.
+const CALLS: &[Call] = calls! {
+    mmap SYS_mmap: EPERM ENOSYS ENOMEM EAGAIN;
+    munmap SYS_munmap: EPERM ENOSYS ENOMEM;
+    mprotect SYS_mprotect: EPERM ENOSYS ENOMEM EAGAIN;
+    madvise SYS_madvise: EPERM ENOSYS ENOMEM EAGAIN;
+    clone3 SYS_clone3: EPERM ENOSYS ENOMEM EAGAIN;
+    futex SYS_futex: EINTR AGAIN;
+    write SYS_write: EPERM ENOSYS EINTR AGAIN;
+    pwritev2 SYS_pwritev2: EPERM ENOSYS EINTR AGAIN;
+    ppoll SYS_ppoll: EPERM ENOSYS EINTR ENOMEM;
+    fcntl SYS_fcntl: EPERM ENOSYS EMFILE;
+    close_range SYS_close_range: EPERM ENOSYS ENOMEM EMFILE;
+    open SYS_open: EPERM ENOSYS EINTR ENOMEM EMFILE;
+    openat SYS_openat: EPERM ENOSYS EINTR ENOMEM EMFILE;
+    openat2 SYS_openat2: EPERM ENOSYS EINTR ENOMEM EMFILE;
+    read SYS_read: EPERM ENOSYS EINTR ENOMEM;
+    pread64 SYS_pread64: EPERM ENOSYS EINTR ENOMEM;
+    lseek SYS_lseek: EPERM ENOSYS;
+    close SYS_close: EPERM ENOSYS EINTR;
+    fstat SYS_fstat: EPERM ENOSYS ENOMEM;
+    statx SYS_statx: EPERM ENOSYS ENOMEM;
+    getdents64 SYS_getdents64: EPERM ENOSYS ENOMEM;
+    readlink SYS_readlink: EPERM ENOSYS ENOMEM;
+    readlinkat SYS_readlinkat: EPERM ENOSYS ENOMEM;
+    ioctl SYS_ioctl: EPERM ENOSYS ENOMEM;
+    process_vm_readv SYS_process_vm_readv: EPERM ENOSYS ENOMEM;
+    mincore SYS_mincore: EPERM ENOSYS EAGAIN;
+    clock_gettime SYS_clock_gettime: EPERM ENOSYS;
+    sched_getscheduler SYS_sched_getscheduler: EPERM ENOSYS;
+    sched_getattr SYS_sched_getattr: EPERM ENOSYS;
+    sched_getaffinity SYS_sched_getaffinity: EPERM ENOSYS;
+    rt_tgsigqueueinfo SYS_rt_tgsigqueueinfo: EPERM ENOSYS EAGAIN;
+    rt_sigaction SYS_rt_sigaction: EPERM ENOSYS;
+    rt_sigprocmask SYS_rt_sigprocmask: EPERM ENOSYS;
+    sigaltstack SYS_sigaltstack: EPERM ENOSYS ENOMEM;
+    prlimit64 SYS_prlimit64: EPERM ENOSYS;
+    prctl SYS_prctl: EPERM ENOSYS;
+    waitid SYS_waitid: EPERM ENOSYS EINTR;
+    getpeername SYS_getpeername: EPERM ENOSYS;
+    getsockopt SYS_getsockopt: EPERM ENOSYS;
+    pidfd_open SYS_pidfd_open: EPERM ENOSYS ENOMEM EMFILE;
+    pidfd_getfd SYS_pidfd_getfd: EPERM ENOSYS EMFILE;
+    getrandom SYS_getrandom: EINTR;
+    set_robust_list SYS_set_robust_list: EPERM ENOSYS;
+    rseq SYS_rseq: ;
+    getpid SYS_getpid: ;
+    gettid SYS_gettid: ;
+    getuid SYS_getuid: ;
+};
+
+/// Calls that are not made by each report: they belong to the installation, to other copies of gmr, or
+/// to signals that stay pending; a call with a timeout is continued; an allocator or a lock makes
+/// them. The last ones are what other versions of glibc make in place of those in the table.
+const AT_TIMES: &[c_long] = &[
+    libc::SYS_signalfd4,
+    libc::SYS_msync,
+    libc::SYS_rt_sigpending,
+    libc::SYS_restart_syscall,
+    libc::SYS_sched_yield,
+    libc::SYS_brk,
+    libc::SYS_mremap,
+    libc::SYS_clone,
+    libc::SYS_newfstatat,
+    libc::SYS_poll,
+];
+
+/// How a report ends.
+enum Next {
+    Report(Report),
+    /// In its raw form, with the reason.
+    Raw(String),
+    /// The process has ended.
+    Nothing,
+}
+
+/// The program, and what it has written besides reports.
+struct Subject {
+    program: Program,
+    said: String,
+}
+
+impl Subject {
+    /// `calls` are those that can fail. `None` where there can be no filter of system calls.
+    fn start(calls: &str, format: &str) -> Option<Self> {
+        let mut command = Command::new(program!("faults"));
+        command.arg(calls).env("GMR_FORMAT", format);
+        match Program::try_start(command) {
+            Ok(program) => Some(Self { program, said: String::new() }),
+            Err(reason) => {
+                assert!(reason.starts_with("skipped: "), "it is not ready: {reason}");
+                eprintln!("{reason}");
+                None
+            }
+        }
+    }
+
+    fn ask(&mut self, question: &str) -> String {
+        let answer = self.program.ask(question);
+        if answer.is_empty() && question != "calls" {
+            while let Next::Report(_) | Next::Raw(_) = self.next() {}
+            panic!("it has ended before `{question}`: {}", self.said);
+        }
+        answer
+    }
+
+    fn fail(&mut self, call: Call, error: Error) {
+        let which = if error.every_other { " every-other" } else { "" };
+        assert_eq!(self.ask(&format!("fail {} {}{which}", call.number, error.number)), "fails");
+    }
+
+    /// Whether the call was made, and has failed.
+    fn has_failed(&mut self) -> bool {
+        self.ask("failed") == "yes"
+    }
+
+    /// The calls that gmr has made since the last time.
+    fn calls(&mut self) -> Vec<c_long> {
+        let calls = self.ask("calls");
+        calls.split_ascii_whitespace().map(|number| number.parse().expect("a number")).collect()
+    }
+
+    fn next(&mut self) -> Next {
+        let mut reason = None;
+        loop {
+            let line = self.program.next_error_line();
+            match line.trim_end() {
+                _ if line.is_empty() => return Next::Nothing,
+                line if line.starts_with('{') => return Next::Report(Report::parse(line)),
+                line if line.starts_with("==== end of emergency report ") => {
+                    return Next::Raw(reason.expect("a raw report has a reason"));
+                }
+                line => {
+                    reason = reason.or_else(|| line.strip_prefix("reason = ").map(str::to_owned));
+                    self.said.push_str(line);
+                    self.said.push('\n');
+                }
+            }
+        }
+    }
+
+    fn report(&mut self) -> Next {
+        assert_eq!(self.ask("report"), "sent");
+        let next = self.next();
+        assert_eq!(self.ask("rest"), "rests");
+        next
+    }
+
+    /// What each report lacks while this call fails. `suffices` is whether that is little enough. On
+    /// a machine that does other work, a report may lack more, because a deadline has passed: then
+    /// what the next one has does not count as missing.
+    fn lacks(&mut self, call: Call, error: Error, mut suffices: impl FnMut(&Lack) -> bool) -> Lack {
+        if REPORT_ITSELF.contains(&call.name) && !error.every_other {
+            self.loses_report(call, error);
+            return Lack::from([REPORT.to_owned()]);
+        }
+        self.fail(call, error);
+        let until = Instant::now() + LIMIT;
+        let mut lack = self.lacks_once(call);
+        while !suffices(&lack) && Instant::now() < until {
+            lack = lack.intersection(&self.lacks_once(call)).cloned().collect();
+        }
+        lack
+    }
+
+    fn lacks_once(&mut self, call: Call) -> Lack {
+        match self.report() {
+            Next::Report(report) => lack(&report),
+            Next::Raw(reason) => {
+                assert!(reason.contains("memory"), "{reason}");
+                Lack::from([RAW.to_owned()])
+            }
+            Next::Nothing => panic!("{} harms the process: {}", call.name, self.said),
+        }
+    }
+
+    /// No report comes while its output fails. The next one must say so.
+    fn loses_report(&mut self, call: Call, error: Error) {
+        self.fail(call, error);
+        assert_eq!(self.ask("report"), "sent");
+        wait_until("the report is given up", || self.has_failed() && !self.program.is_writing());
+        assert_eq!(self.ask("heal"), "healed");
+        assert_eq!(self.ask("report"), "sent");
+        let Next::Report(report) = self.next() else { panic!("no report: {}", self.said) };
+        assert_eq!(self.ask("rest"), "rests");
+        let notes = list(&report.heading()["notes"]);
+        assert!(notes.iter().any(|note| text(note).contains("lost")), "{report}");
+    }
+
+    /// The process goes on in spite of the failures, and its calls succeed from now on.
+    fn works_and_heals(&mut self, what: &str) {
+        assert_eq!(self.ask("works"), "works", "{what}");
+        assert_eq!(self.ask("heal"), "healed");
+        assert!(!self.said.contains("panicked"), "{what}: {}", self.said);
+    }
+
+    /// Reports are whole once the calls succeed.
+    fn reports_are_whole(&mut self, what: &str) {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let Next::Report(report) = self.report() else {
+                panic!("{what}: no report afterwards: {}", self.said)
+            };
+            let lack = lack(&report);
+            if lack.is_empty() {
+                break;
+            }
+            assert!(Instant::now() < until, "{what}: afterwards, {lack:?} are missing:\n{report}");
+        }
+    }
+
+    fn end(self, what: &str) {
+        let (status, rest) = self.program.end();
+        assert!(status.success(), "{what}: {status}: {}{rest}", self.said);
+    }
+}
+
+/// What is missing of a report that says so.
+type Lack = BTreeSet<String>;
+
+const REPORT: &str = "the report: the next one that can be written says so";
+const RAW: &str = "all but a raw report";
+
+/// Without these calls, nothing can be written.
+const REPORT_ITSELF: [&str; 2] = ["write", "ppoll"];
+
+/// What a report lacks. Panics if it does not say so.
+fn lack(report: &Report) -> Lack {
+    let mut lack = Lack::new();
+    let mut misses = |what: &str, is_said: bool| {
+        assert!(is_said, "{what} is missing, and the report does not say so:\n{report}");
+        lack.insert(what.to_owned());
+    };
+    let kinds = [
+        ("Package", "package"),
+        ("Threads", "threads"),
+        ("Green Threads", "green_threads"),
+        ("Processes", "processes"),
+        ("Configuration", "configuration"),
+        ("Notes", "text"),
+    ];
+    assert_eq!(report.titles(), kinds.map(|(title, _)| title));
+    let mut is_there = BTreeMap::new();
+    for (title, kind) in kinds {
+        let content = report.content(title);
+        let is_expected = content["kind"] == kind;
+        if !is_expected {
+            misses(title, says_why(content));
+        }
+        is_there.insert(title, is_expected);
+    }
+    if is_there["Package"] {
+        let package = report.package();
+        let fields = ["executable", "build_id", "rustc", "started_at", "uptime_ms"];
+        if fields.iter().any(|field| package[field].is_null()) {
+            misses("facts in Package", has_notes(package));
+        }
+    }
+    if is_there["Threads"] {
+        threads(report, &mut misses);
+    }
+    if is_there["Green Threads"] {
+        let [task] = report.tasks() else { panic!("one task: {report}") };
+        let stack = list(&task["stacks"]).first().map(|stack| report.stack(stack));
+        let is_whole = stack.as_ref().is_some_and(Stack::is_whole);
+        if !is_whole {
+            let is_said = match &stack {
+                Some(stack) => stack.incomplete.is_some(),
+                // It has been woken, and waits for its thread.
+                None => task["state"]["kind"] != "waiting",
+            };
+            misses("stacks of tasks", is_said || report_has_notes(report, "Green Threads"));
+        }
+    }
+    if is_there["Processes"] {
+        let processes = report.data("Processes", "processes");
+        let own = &list(&processes["processes"])[0];
+        let has_command = list(&own["command"]).first().is_some_and(|name| text(name).ends_with("/faults"));
+        if !has_command || own["uids"].is_null() {
+            misses("ids and command lines of processes", has_notes(processes));
+        }
+        if own["user"].is_null() {
+            misses("names of users", has_notes(processes));
+        }
+    }
+    if is_there["Configuration"] && report.group("Settings")["kind"] != "text" {
+        misses("Configuration", says_why(report.group("Settings")));
+    }
+    lack
+}
+
+fn has_notes(data: &Value) -> bool {
+    !list(&data["notes"]).is_empty()
+}
+
+fn report_has_notes(report: &Report, title: &str) -> bool {
+    has_notes(&report.content(title)["data"])
+}
+
+/// A section that is not there has a reason, or the stack of where it is stuck.
+fn says_why(content: &Value) -> bool {
+    matches!(content["kind"].as_str(), Some("error" | "skipped" | "timed_out" | "still_running"))
+        && !content["data"].is_null()
+}
+
+/// The threads of the program that do not depend on when the report is made, with a function of each.
+const THREADS: [(&str, &str); 5] = [
+    ("faults", "faults::main"),
+    ("parked", "faults::park_here"),
+    ("reader", "faults::read_here"),
+    ("task", "faults::execute"),
+    ("running", "faults::run_here"),
+];
+
+fn threads(report: &Report, misses: &mut impl FnMut(&str, bool)) {
+    let all = report.threads();
+    let has_notes = report_has_notes(report, "Threads");
+    for (name, function) in THREADS {
+        let Some(thread) = all.iter().find(|thread| thread.name() == name) else {
+            misses("names and times of threads", has_notes);
+            continue;
+        };
+        let stack = thread.stack();
+        let by_signal = name == "running";
+        if !stack.is_whole() {
+            let what = if by_signal { "stacks of running threads" } else { "stacks of waiting threads" };
+            misses(what, stack.incomplete.is_some_and(|reason| !reason.is_empty()));
+            continue;
+        }
+        if !stack.mentions(function) {
+            misses("names of functions", has_notes);
+        } else if stack.frames.iter().all(|frame| frame.line().is_none()) {
+            misses("lines", has_notes);
+        }
+        if ["state", "policy", "started_at", "cpu_user_ms"].iter().any(|field| thread.field(field).is_null())
+        {
+            misses("names and times of threads", has_notes);
+        }
+        let target = thread.waiting()["target"].as_str().unwrap_or_default();
+        if name == "reader" && !target.contains(" -> @gmr-faults-") {
+            misses("what descriptors refer to", has_notes);
+        }
+    }
+}
+
+/// The rows of the table in docs/no-harm.md: a call, and what is missing without it.
+fn documented() -> BTreeMap<String, Lack> {
+    let page = fs::read_to_string(PAGE).expect("it is there");
+    let table =
+        page.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END)).expect("it has the table").0;
+    let rows = table.lines().filter_map(|line| {
+        let (call, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        let (_, missing) = rest.strip_suffix(" |")?.split_once(" | ")?;
+        Some((call.to_owned(), missing.split("; ").map(str::to_owned).collect()))
+    });
+    rows.collect()
+}
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/no-harm.md");
+const BEGIN: &str = "<!-- cargo xtask faults -->\n";
+const END: &str = "<!-- end -->";
+
+#[test]
+fn each_call_of_a_report_is_in_the_table() {
+    let Some(mut subject) = Subject::start("all", "json") else { return };
+    let mut seen = BTreeSet::from_iter(subject.calls());
+    for _ in 0..2 {
+        let Next::Report(_) = subject.report() else { panic!("no report: {}", subject.said) };
+        seen.extend(subject.calls());
+    }
+    // The calls of a raw report.
+    subject.fail(CALLS[0], ENOMEM);
+    let Next::Raw(_) = subject.report() else { panic!("memory cannot be mapped: {}", subject.said) };
+    seen.extend(subject.calls());
+    subject.end("the trace");
+    for (format, end) in [("text", "end of report"), ("html", "</html>")] {
+        let mut subject = Subject::start("all", format).expect("the first one has started");
+        assert_eq!(subject.ask("report"), "sent");
+        wait_until("a whole report", || subject.program.next_error_line().contains(end));
+        seen.extend(subject.calls());
+        subject.end(format);
+    }
+    let known: BTreeSet<c_long> =
+        CALLS.iter().map(|call| call.number).chain(AT_TIMES.iter().copied()).collect();
+    let unknown: Vec<_> = seen.difference(&known).collect();
+    assert!(unknown.is_empty(), "reports make system calls that CALLS lacks, by number: {unknown:?}");
+    let documented: BTreeSet<String> = documented().into_keys().collect();
+    let named: BTreeSet<String> = CALLS.iter().map(|call| call.name.to_owned()).collect();
+    assert_eq!(documented, named, "`cargo xtask faults --write` writes the table");
+}
+
+#[test]
+fn each_call_may_fail() {
+    let documented = documented();
+    let Some(mut subject) = Subject::start("all", "json") else { return };
+    subject.reports_are_whole("no failure");
+    for (index, call) in CALLS.iter().enumerate().filter(|(_, call)| !call.errors.is_empty()) {
+        let error = call.errors[index % call.errors.len()];
+        let what = format!("{} with {}", call.name, error.name);
+        let is_documented = |lack: &Lack| lack.is_subset(&documented[call.name]);
+        let mut lack = subject.lacks(*call, error, is_documented);
+        let has_failed = subject.has_failed();
+        subject.works_and_heals(&what);
+        if !lack.is_empty() {
+            subject.reports_are_whole(&what);
+        }
+        if !has_failed {
+            // Only the first report makes this call: later ones know what it has found.
+            let cell = lack_with(*call, error, is_documented).expect("the first one has started");
+            assert!(cell.has_failed, "{what}: no report makes this call");
+            lack = cell.lack;
+        }
+        assert!(is_documented(&lack), "{what}: {lack:?} is not in the table");
+    }
+    subject.end("all of them");
+}
+
+/// One call, and one error.
+struct Cell {
+    /// Whether the call was made, and has failed.
+    has_failed: bool,
+    lack: Lack,
+}
+
+/// Tries a call with an error in a process of its own.
+fn lack_with(call: Call, error: Error, suffices: impl FnMut(&Lack) -> bool) -> Option<Cell> {
+    let what = format!("{} with {}", call.name, error.name);
+    let mut subject = Subject::start(&call.number.to_string(), "json")?;
+    let lack = subject.lacks(call, error, suffices);
+    let has_failed = subject.has_failed();
+    subject.works_and_heals(&what);
+    subject.reports_are_whole(&what);
+    subject.end(&what);
+    Some(Cell { has_failed, lack })
+}
+
+/// True once this many reports lack the same, or one lacks nothing.
+fn unchanged(times: usize) -> impl FnMut(&Lack) -> bool {
+    let mut lengths = Vec::new();
+    move |lack| {
+        // It only shrinks.
+        lengths.retain(|length| *length == lack.len());
+        lengths.push(lack.len());
+        lack.is_empty() || lengths.len() == times
+    }
+}
+
+/// Writes the table if `GMR_TEST_WRITE_FAULTS` is set, or else compares it.
+#[test]
+#[ignore = "it takes minutes: cargo xtask faults"]
+fn all_errors() {
+    let cells: Vec<(Call, Error)> =
+        CALLS.iter().flat_map(|call| call.errors.iter().map(|error| (*call, *error))).collect();
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(|| {
+                while let Some(&(call, error)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let cell = std::panic::catch_unwind(|| lack_with(call, error, unchanged(3)));
+                    let cell = cell.map(|cell| cell.expect("there can be a filter of system calls"));
+                    if cell.is_err() {
+                        println!("{} with {} has failed, see above", call.name, error.name);
+                    }
+                    results.lock().expect("no thread panics").push((call, error, cell.ok()));
+                }
+            });
+        }
+    });
+    let results = results.into_inner().expect("no thread has panicked");
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for (call, error, cell) in &results {
+        let outcome = match cell {
+            None => "harmed or silently lost",
+            Some(Cell { has_failed: false, .. }) => "not made",
+            Some(Cell { lack, .. }) if lack.is_empty() => "whole",
+            Some(Cell { lack, .. }) if lack.contains(REPORT) => "no report, and the next one says why",
+            Some(Cell { lack, .. }) if lack.contains(RAW) => "a raw report with the reason",
+            Some(_) => "shortened, and the report says what is missing",
+        };
+        *counts.entry(outcome).or_default() += 1;
+        println!("{} with {}: {outcome}", call.name, error.name);
+    }
+    println!("{} cells: {counts:#?}", results.len());
+    for failure in ["harmed or silently lost", "not made"] {
+        assert!(!counts.contains_key(failure), "the lines above say where: {counts:?}");
+    }
+    let table = table(&results);
+    let page = fs::read_to_string(PAGE).expect("it is there");
+    let (before, rest) = page.split_once(BEGIN).expect("it has the table");
+    let (old, after) = rest.split_once(END).expect("the table has an end");
+    if std::env::var_os("GMR_TEST_WRITE_FAULTS").is_some() {
+        fs::write(PAGE, format!("{before}{BEGIN}{table}{END}{after}")).expect("it can be written");
+    } else {
+        assert_eq!(old, table, "`cargo xtask faults --write` writes the table");
+    }
+}
+
+fn table(results: &[(Call, Error, Option<Cell>)]) -> String {
+    let mut table = String::from("\n| call | tried with | what is missing when it fails |\n|---|---|---|\n");
+    for call in CALLS {
+        let errors: Vec<&str> = call.errors.iter().map(|error| error.name).collect();
+        let of_call = results.iter().filter(|(tried, ..)| tried.name == call.name);
+        let lack: Lack =
+            of_call.flat_map(|(.., cell)| cell.iter().flat_map(|cell| cell.lack.clone())).collect();
+        let mut missing: Vec<String> = lack.into_iter().collect();
+        if missing.is_empty() && !errors.is_empty() {
+            missing.push("nothing".to_owned());
+        }
+        let note = NOT_TRIED.iter().find(|(name, _)| *name == call.name);
+        missing.extend(note.map(|(_, note)| (*note).to_owned()));
+        let _ = writeln!(table, "| `{}` | {} | {} |", call.name, errors.join(", "), missing.join("; "));
+    }
+    table.push('\n');
+    table
+}
+
+/// Why calls are not tried, or not with all errors.
+const NOT_TRIED: [(&str, &str); 6] = [
+    ("futex", "with other errors, glibc aborts the process"),
+    ("getrandom", "with other errors, std's hash maps panic, and there is no report"),
+    ("rseq", "not tried: glibc aborts the process"),
+    ("getpid", "not tried: it returns no errors"),
+    ("gettid", "not tried: it returns no errors"),
+    ("getuid", "not tried: it returns no errors"),
+];
