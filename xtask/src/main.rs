@@ -58,6 +58,9 @@ const USAGE: &str = "usage: cargo xtask <task>
       --write    Write docs/agreement.md; compares all.
       --write --resume
                  The same, without the builds that an interrupted run has compared.
+  faults         Try each error of each system call that a report makes, and compare what
+                 reports then lack with the table in docs/no-harm.md.
+      --write    Write the table.
   programs BUILD Build the programs that tests signal in another way; a test starts it.
   schema         Write docs/report.schema.json and docs/report.rng from the model.
   bench          Measure the cost of a report and of other tools on this machine.
@@ -79,6 +82,8 @@ fn main() -> ExitCode {
         ["test-targets", "--no-setup"] => test::run_targets(false),
         ["test-aarch64", ref filters @ ..] => emulated::run(filters),
         ["agreement", ref options @ ..] => agreement::run(options),
+        ["faults"] => faults(false),
+        ["faults", "--write"] => faults(true),
         ["programs", build] => programs::run(build),
         ["schema"] => schema(),
         ["bench", ref options @ ..] => bench(options),
@@ -129,6 +134,13 @@ fn setup(options: &[&str]) -> Result<(), String> {
 /// The test that fails when the schemas are stale also writes them.
 fn schema() -> Result<(), String> {
     cargo(&["test", "--package", "gmr-tests", "--test", "schema"], &[("GMR_TEST_WRITE_SCHEMA", "1")])
+}
+
+/// The test that tries all errors compares the table in the documentation, or writes it.
+fn faults(write: bool) -> Result<(), String> {
+    let test = ["test", "--package", "gmr-tests", "--test", "it", "--"];
+    let only = ["--ignored", "--nocapture", "--exact", "faults::all_errors"];
+    cargo(&[&test[..], &only].concat(), if write { &[("GMR_TEST_WRITE_FAULTS", "1")] } else { &[] })
 }
 
 /// A package of its own, so that `test` does not build it.
