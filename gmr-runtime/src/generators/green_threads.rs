@@ -1,7 +1,7 @@
 //! Green Threads: every tracked task, its state, and where it waits. Tasks are polled in `task`,
 //! not here.
 
-use std::collections::HashMap;
+use crate::sys::hash::HashMap;
 use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -116,7 +116,7 @@ fn polled<'a>(
         .take(MOST_POLLED)
         .collect();
     if polls.is_empty() {
-        return HashMap::new();
+        return HashMap::default();
     }
     let mut tids: Vec<u32> = polls.iter().map(|(_, poll)| task::id_here(poll.tid)).collect();
     tids.sort_unstable();
@@ -134,7 +134,7 @@ fn polled<'a>(
 
 /// The label, its value masked as if it were a field of a section.
 fn label(key: &str, value: &str) -> Label {
-    let value = mask::to_value(&HashMap::from([(key, value)])).ok();
+    let value = mask::to_value(&HashMap::from_iter([(key, value)])).ok();
     let masked = value.as_ref().and_then(|value| match value.get(key) {
         Some(crate::model::Value::Text(text)) => Some(text.clone()),
         _ => None,

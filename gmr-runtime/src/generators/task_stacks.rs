@@ -1,7 +1,7 @@
 //! The stacks of tasks: from addresses to the frames that a reader needs, one stack for each future
 //! that waits. Nothing here polls a task or unwinds a stack.
 
-use std::collections::{HashMap, HashSet};
+use crate::sys::hash::{HashMap, HashSet};
 use std::ptr;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl TaskStacks {
         modules: &Modules,
     ) -> (Self, Vec<String>) {
         let (mut places, mut traces) = (Vec::new(), Vec::new());
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         let polled: Vec<&Arc<Trace>> = polled.collect();
         let waiting = waiting.flat_map(|branches| branches.iter()).filter_map(|branch| branch.trace());
         for trace in polled.iter().copied().chain(waiting) {
@@ -49,7 +49,7 @@ impl TaskStacks {
         let Symbolized { stacks, frames, notes } =
             sys::with_files(|| symbols::symbolize(&traces, modules, symbols::DEADLINE));
         let polled: HashSet<Place> = polled.into_iter().map(Arc::as_ptr).collect();
-        let (mut by_place, mut of_polled) = (HashMap::new(), HashMap::new());
+        let (mut by_place, mut of_polled) = (HashMap::default(), HashMap::default());
         for (place, stack) in places.into_iter().zip(stacks) {
             if polled.contains(&place) {
                 of_polled.insert(place, inside_the_poll(stack, &frames).into_iter().collect());
@@ -270,7 +270,7 @@ mod tests {
         let leaf = || Branch::new(crate::task::Leaf::known(Trace::default()));
         let (one, other) = (leaf(), leaf());
         let place = |leaf: &Branch| Arc::as_ptr(leaf.trace().unwrap());
-        let by_place = HashMap::from([
+        let by_place = HashMap::from_iter([
             (place(&one), stack(&mut frames, &[(SLEEP, 1), ("shop::work::{{closure}}", 7)])),
             (place(&other), stack(&mut frames, &[("shop::work::{{closure}}", 8)])),
         ]);

@@ -1,7 +1,7 @@
 //! What a generator returns: the content of a section, and the frames of the stacks in it. Outputs
 //! are merged here so that a report has one table of frames.
 
-use std::collections::HashMap;
+use crate::sys::hash::HashMap;
 use std::sync::Arc;
 
 use crate::model::{Content, Frame, GreenThreads, Stack, Threads};
@@ -30,7 +30,7 @@ impl Output {
             *all = frames;
         } else if !frames.is_empty() {
             all.extend(frames);
-            Renumber { offset, frames: HashMap::new(), stacks: HashMap::new() }.content(&mut content);
+            Renumber { offset, frames: HashMap::default(), stacks: HashMap::default() }.content(&mut content);
         }
         content
     }
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn shared_stacks_stay_shared() {
-        let mut renumber = Renumber { offset: 7, frames: HashMap::new(), stacks: HashMap::new() };
+        let mut renumber = Renumber { offset: 7, frames: HashMap::default(), stacks: HashMap::default() };
         let shared: Arc<[Stack]> = Arc::new([Stack { frames: Arc::new([0]), ..Stack::default() }]);
         let (mut one, mut other) = (Arc::clone(&shared), Arc::clone(&shared));
         drop(shared);

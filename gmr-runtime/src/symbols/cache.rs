@@ -4,7 +4,8 @@
 //! between. The symbols take a few hundred bytes for each address; reading the debug information
 //! again takes tens of milliseconds and megabytes. Only gmr's own threads lock it.
 
-use std::collections::{BTreeMap, HashMap};
+use crate::sys::hash::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Symbol;
@@ -42,7 +43,7 @@ pub(super) fn put(address: Address, module: &Module, symbols: &Symbols) {
     }
     // Not `entry`, which would copy the name of the module for each address.
     if !cache.contains_key(module) {
-        cache.insert(module.to_owned(), HashMap::new());
+        cache.insert(module.to_owned(), HashMap::default());
     }
     if let Some(offsets) = cache.get_mut(module) {
         offsets.insert(offset, Arc::clone(symbols));

@@ -1,6 +1,6 @@
 //! Platforms on which modules are not known: nothing can be resolved.
 
-use std::collections::HashMap;
+use crate::sys::hash::HashMap;
 use std::convert::Infallible;
 
 use super::Symbol;

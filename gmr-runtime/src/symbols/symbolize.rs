@@ -6,7 +6,8 @@
 //! not answer, so it runs on a thread of its own and its caller waits until a deadline. You can
 //! resolve module and offset later, on another machine.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::sys::hash::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,7 +84,7 @@ impl Drop for Turn {
 ///
 /// Symbols that are not known after `timeout` are missing.
 pub(crate) fn symbolize(traces: &[Trace], modules: &Modules, timeout: Duration) -> Symbolized {
-    let mut known: HashMap<Address, Symbols> = HashMap::new();
+    let mut known: HashMap<Address, Symbols> = HashMap::default();
     let mut unknown = BTreeSet::new();
     // Threads that share a trace are resolved once.
     let distinct: HashMap<*const [Address], &[Address]> =
@@ -110,7 +111,7 @@ pub(crate) fn symbolize(traces: &[Trace], modules: &Modules, timeout: Duration) 
     }
     let late = resolve_all(&unknown, modules, timeout, &mut known, &mut missing);
 
-    let mut table = Table { modules, frames: Vec::new(), by_address: HashMap::new() };
+    let mut table = Table { modules, frames: Vec::new(), by_address: HashMap::default() };
     for &address in &all {
         table.add(address, known.get(&address).map_or(&[], |symbols| &**symbols));
     }

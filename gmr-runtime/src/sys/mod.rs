@@ -22,6 +22,7 @@ use noop as platform;
 
 pub(crate) mod deadline;
 pub(crate) mod forked_lock;
+pub(crate) mod hash;
 #[cfg(test)]
 pub(crate) mod mutation;
 pub(crate) mod own_threads;

@@ -5,7 +5,7 @@
 //! different stacks. It copies a stack of a new shape, and the thread that makes the report unwinds
 //! the copy. Polls wait for nothing: if there is no room for a copy, the task is polled again.
 
-use std::collections::HashMap;
+use crate::sys::hash::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -166,7 +166,7 @@ pub(super) struct Unwinding {
 
 impl Unwinding {
     pub(super) fn new(modules: &Modules) -> Self {
-        Self { unwinder: CopyUnwinder::new(modules), seen: HashMap::new() }
+        Self { unwinder: CopyUnwinder::new(modules), seen: HashMap::default() }
     }
 
     pub(super) fn unwind(&mut self, collector: &Collector, copy: &StackCopy, leaf: &Branch) {

@@ -1,8 +1,8 @@
 //! Groups threads with the same stack, tasks that wait at the same place, and the frames that the
 //! branches of a task's stack have in common. Every view uses the same groups.
 
+use crate::sys::hash::HashMap;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) fn of_threads<'a>(
     threads: impl IntoIterator<Item = &'a Thread>,
     frames: &[Known<'_>],
 ) -> Vec<Vec<&'a Thread>> {
-    let mut places: HashMap<_, usize> = HashMap::new();
+    let mut places: HashMap<_, usize> = HashMap::default();
     let mut groups: Vec<Vec<&'a Thread>> = Vec::new();
     for thread in threads {
         // Threads without a stack are not grouped.
@@ -175,7 +175,7 @@ pub(super) fn time_in_state(task: &Task) -> u64 {
 /// Groups tasks with the same name, spawn location, state and stacks, the longest in its state
 /// first. Tasks that are being polled are not grouped, since each has a thread of its own.
 pub(super) fn of_tasks<'a>(tasks: &'a [Task], frames: &'a [Known<'a>]) -> Vec<Vec<&'a Task>> {
-    let mut places: HashMap<_, usize> = HashMap::new();
+    let mut places: HashMap<_, usize> = HashMap::default();
     let mut stacks = StackNumbers::new(frames);
     let mut groups: Vec<Vec<&Task>> = Vec::new();
     for task in tasks {
@@ -219,7 +219,12 @@ struct StackNumbers<'a> {
 
 impl<'a> StackNumbers<'a> {
     fn new(frames: &'a [Known<'a>]) -> Self {
-        Self { frames, lines: HashMap::new(), by_address: HashMap::new(), by_content: HashMap::new() }
+        Self {
+            frames,
+            lines: HashMap::default(),
+            by_address: HashMap::default(),
+            by_content: HashMap::default(),
+        }
     }
 
     fn number(&mut self, stacks: &'a Arc<[Stack]>) -> usize {

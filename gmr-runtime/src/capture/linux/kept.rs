@@ -4,7 +4,7 @@
 //! is dropped. When a module is loaded or unloaded, all stacks are dropped: the reason why a stack
 //! ends may have changed.
 
-use std::collections::HashMap;
+use crate::sys::hash::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -80,7 +80,7 @@ impl Kept {
     }
 
     fn with(self, stacks: impl Iterator<Item = (u32, Rest, Trace)>) -> Self {
-        let mut indices: HashMap<*const [Address], u32> = HashMap::new();
+        let mut indices: HashMap<*const [Address], u32> = HashMap::default();
         let (mut traces, mut kept) = (Vec::<Trace>::new(), Vec::new());
         let mut addresses = 0;
         for (tid, rest, trace) in stacks.take(MAX_STACKS) {

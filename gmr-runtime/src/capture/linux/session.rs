@@ -5,7 +5,7 @@
 //! that it uses, and waiting for other threads by deadlines. A thread that runs and cannot be
 //! signalled, or does not answer, gets a reason instead of a stack.
 
-use std::collections::HashSet;
+use crate::sys::hash::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -251,7 +251,7 @@ fn has_space_for_frame(access: &Access) -> bool {
 
 /// Lets traces with the same frames share them. Each worker has done so for its own threads only.
 fn share_equal(traces: &mut [Trace]) {
-    let mut seen: HashSet<Arc<[Address]>> = HashSet::new();
+    let mut seen: HashSet<Arc<[Address]>> = HashSet::default();
     for trace in traces {
         match seen.get(&trace.frames) {
             Some(frames) => trace.frames = Arc::clone(frames),

@@ -4,7 +4,7 @@
 //! Tables for many single look-ups, as `addr2line` builds them, pay off after thousands of
 //! addresses; a report has dozens. (`docs/symbols.md` has the figures.)
 
-use std::collections::HashMap;
+use crate::sys::hash::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -476,7 +476,7 @@ mod tests {
 
     /// What is found at these addresses.
     fn found(dwarf: &Dwarf<'_>, addresses: &[u64]) -> HashMap<u64, Vec<Symbol>> {
-        let found = Mutex::new(HashMap::new());
+        let found = Mutex::new(HashMap::default());
         let damaged = find(dwarf, &[], &Split::default(), addresses, &|address, symbols| {
             found.lock().unwrap().insert(address, symbols);
         });

@@ -1,7 +1,7 @@
 //! Resolves addresses in one module: first to names of functions, with its symbol tables; then to
 //! functions, inlined ones too, files and lines, with its debug information.
 
-use std::collections::{HashMap, HashSet};
+use crate::sys::hash::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -147,13 +147,13 @@ impl DebugInformation<'_, '_> {
         }
 
         let probe_of = |address: &Address| address.lookup().wrapping_sub(module.bias);
-        let mut by_probe: HashMap<u64, Vec<Address>> = HashMap::new();
+        let mut by_probe: HashMap<u64, Vec<Address>> = HashMap::default();
         for address in addresses {
             by_probe.entry(probe_of(address)).or_default().push(*address);
         }
         let mut probes: Vec<u64> = by_probe.keys().copied().collect();
         probes.sort_unstable();
-        let found = Mutex::new(HashSet::new());
+        let found = Mutex::new(HashSet::default());
         let damaged =
             dwarf::find(&dwarf, debug_files::gdb_index(self.file), &split, &probes, &|probe, symbols| {
                 found.lock().unwrap_or_else(PoisonError::into_inner).insert(probe);
@@ -209,7 +209,7 @@ pub(crate) fn resolve_bytes(bytes: &[u8], addresses: &[u64]) -> usize {
         package_path: PathBuf::new(),
         supplementary: Some(Ok(bytes)),
     };
-    let functions = Mutex::new(HashMap::new());
+    let functions = Mutex::new(HashMap::default());
     debug.resolve(&module, &addresses, &names, &|address, symbols| {
         functions.lock().unwrap_or_else(PoisonError::into_inner).insert(address, symbols.len());
     });
@@ -245,7 +245,7 @@ fn names_in(files: &[Elf<'_>], module: &Module, addresses: &[Address]) -> Names 
         .collect();
     wanted.sort_unstable();
     wanted.dedup();
-    let mut names = HashMap::new();
+    let mut names = HashMap::default();
     for file in files {
         let mut preceding = Preceding::new(file, wanted.len());
         for symbol in file.symbols().chain(file.dynamic_symbols()) {

@@ -1,7 +1,7 @@
 //! Lines of source files, but only of files that are the ones compiled, as far as that can be
 //! known, and that anybody on the machine may read. A file is read at most once per report.
 
-use std::collections::HashMap;
+use crate::sys::hash::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,7 +1,7 @@
 //! What a file descriptor refers to: a path, a pipe, a socket and its endpoints. Read from
 //! `/proc/self/fd` and, for sockets, `/proc/self/net`.
 
-use std::collections::{HashMap, HashSet};
+use crate::sys::hash::{HashMap, HashSet, Keys};
 use std::io;
 
 use super::sockets;
@@ -23,8 +23,8 @@ pub(super) struct Target {
 
 /// What each of these descriptors refers to. Closed ones are missing.
 pub(super) fn targets(descriptors: HashSet<OfThread>) -> HashMap<OfThread, Target> {
-    let mut targets = HashMap::with_capacity(descriptors.len());
-    let mut inodes = HashMap::new();
+    let mut targets = HashMap::with_capacity_and_hasher(descriptors.len(), Keys::default());
+    let mut inodes = HashMap::default();
     let mut directory = match Directory::open("self/task") {
         Ok(directory) => directory,
         Err(error) => {
@@ -111,7 +111,7 @@ mod tests {
 
     /// What descriptors of the calling thread refer to.
     fn targets<const N: usize>(descriptors: [i32; N]) -> HashMap<i32, String> {
-        let all = super::targets(descriptors.map(|descriptor| (current_tid(), descriptor)).into());
+        let all = super::targets(descriptors.iter().map(|descriptor| (current_tid(), *descriptor)).collect());
         let shown = |target: Target| {
             assert_eq!(target.unread, None, "{target:?}");
             target.shown.expect("it was read")
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_closed_descriptor_has_no_target() {
-        assert_eq!(targets([-1]), HashMap::new());
+        assert_eq!(targets([-1]), HashMap::default());
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
         let looked_up = std::thread::spawn(move || {
             crate::sys::separate_files();
             let own = current_tid();
-            (super::targets([(main, number), (own, number)].into()), own)
+            (super::targets(HashSet::from_iter([(main, number), (own, number)])), own)
         });
         let (targets, own) = looked_up.join().unwrap();
         let socket = targets[&(main, number)].shown.as_ref().unwrap();

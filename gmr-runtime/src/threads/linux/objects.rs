@@ -1,6 +1,6 @@
 //! Looks up the objects that threads wait for, for all threads together, once they are listed.
 
-use std::collections::{HashMap, HashSet};
+use crate::sys::hash::{HashMap, HashSet};
 
 use super::descriptors;
 use crate::model::{Children, Waiting};

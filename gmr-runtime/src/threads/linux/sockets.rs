@@ -1,6 +1,6 @@
 //! What a socket is: its protocol and endpoints, from the tables in `/proc/self/net`.
 
-use std::collections::{HashMap, HashSet};
+use crate::sys::hash::{HashMap, HashSet, Keys};
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -20,7 +20,7 @@ const MAX_TABLE: u64 = 2 << 20;
 /// namespace. A table lists the sockets of the whole machine: it is read line by line, and only up
 /// to the last one wanted. The error is that of a table that could not be read.
 pub(super) fn describe(mut wanted: HashSet<u64>) -> (HashMap<u64, String>, Option<io::Error>) {
-    let mut sockets = HashMap::with_capacity(wanted.len());
+    let mut sockets = HashMap::with_capacity_and_hasher(wanted.len(), Keys::default());
     let mut error = None;
     for table in &TABLES {
         if wanted.is_empty() {
@@ -243,8 +243,8 @@ mod tests {
             lines in damaged(LINES.as_bytes()),
             table in proptest::sample::select((0..TABLES.len()).collect::<Vec<_>>()),
         ) {
-            let all = HashSet::from([0, 1, 4711, 4712, 4713, 4714]);
-            let (mut wanted, mut sockets) = (all.clone(), HashMap::new());
+            let all = HashSet::from_iter([0, 1, 4711, 4712, 4713, 4714]);
+            let (mut wanted, mut sockets) = (all.clone(), HashMap::default());
             TABLES[table].find(&lines[..], &mut wanted, &mut sockets).unwrap();
             prop_assert!(sockets.keys().all(|inode| all.contains(inode) && !wanted.contains(inode)));
         }
@@ -252,9 +252,11 @@ mod tests {
 
     #[test]
     fn the_lines_to_damage_have_sockets() {
-        let mut sockets = HashMap::new();
+        let mut sockets = HashMap::default();
         for table in &TABLES {
-            table.find(LINES.as_bytes(), &mut [4711, 4712, 4713, 4714].into(), &mut sockets).unwrap();
+            table
+                .find(LINES.as_bytes(), &mut HashSet::from_iter([4711, 4712, 4713, 4714]), &mut sockets)
+                .unwrap();
         }
         assert_eq!(sockets.len(), 4, "{sockets:?}");
         assert_eq!(sockets[&4714], "netlink kobject_uevent, port 26494");

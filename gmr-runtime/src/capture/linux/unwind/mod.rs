@@ -16,7 +16,7 @@ mod tables;
 #[cfg(any(target_arch = "x86_64", test))]
 mod x86_64;
 
-use std::collections::HashSet;
+use crate::sys::hash::HashSet;
 use std::sync::{Arc, Mutex};
 
 use self::instruction::Target;
@@ -135,7 +135,7 @@ impl Unwinder {
             shared: Arc::clone(shared),
             rules: shared.with_kept(Vec::pop).flatten().unwrap_or_default(),
             context: Context::new(),
-            seen: HashSet::new(),
+            seen: HashSet::default(),
             frames: Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! The rules found so far, by the address of code, and what the code before an address says. All of
 //! it is found once, and kept while no module is loaded or unloaded.
 
-use std::collections::{HashMap, HashSet};
+use crate::sys::hash::{HashMap, HashSet};
 
 use super::instruction::Target;
 use super::memory::{Failure, Memory};
