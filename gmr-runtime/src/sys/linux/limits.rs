@@ -13,13 +13,18 @@ const RESERVED_BY_THREADS: usize = 256 << 20;
 
 /// Whether this much more memory can be allocated, as far as the limits of the process tell.
 pub(crate) fn memory_is_left(bytes: usize) -> bool {
-    use rustix::process::{Resource, getrlimit};
-    let [addresses, data] = [Resource::As, Resource::Data].map(|limit| getrlimit(limit).current.is_some());
+    // If the kernel refuses to say, there may be a limit. (rustix's `getrlimit` would panic.)
+    let may_be_limited = |resource| {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: `limit` is valid for writes.
+        let result = unsafe { libc::getrlimit(resource, &raw mut limit) };
+        result != 0 || limit.rlim_cur != libc::RLIM_INFINITY
+    };
     // Without a limit, Linux grants any length, and memory would cost a process that keeps all of it
     // in RAM (`mlockall`) what is mapped.
     mappings_are_left(1)
-        && (!addresses || can_map(bytes + RESERVED_BY_THREADS, libc::PROT_NONE))
-        && (!data || can_map(bytes, libc::PROT_READ | libc::PROT_WRITE))
+        && (!may_be_limited(libc::RLIMIT_AS) || can_map(bytes + RESERVED_BY_THREADS, libc::PROT_NONE))
+        && (!may_be_limited(libc::RLIMIT_DATA) || can_map(bytes, libc::PROT_READ | libc::PROT_WRITE))
 }
 
 /// How many pages a test of the kernel may make accessible.
