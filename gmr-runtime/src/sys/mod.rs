@@ -21,6 +21,8 @@ mod noop;
 use noop as platform;
 
 pub(crate) mod deadline;
+#[cfg(target_os = "linux")]
+pub(crate) mod elf_sections;
 pub(crate) mod forked_lock;
 pub(crate) mod hash;
 #[cfg(test)]

@@ -17,17 +17,13 @@ use super::descriptor_table::separate_files;
 use super::mapping::MappedBytes;
 use super::maps::FileId;
 use super::modules::{Module, build_id_in};
+use crate::sys::elf_sections::{SectionHeader, Sections, short};
 use crate::sys::own_threads;
-
-type SectionHeader = elf::SectionHeader64<NativeEndian>;
 
 /// How long a file may take: a disk that does not respond must not hold up the stacks.
 const TIMEOUT: Duration = Duration::from_millis(500);
 /// A table that claims more is not trusted: the largest known are a tenth of it.
 const MAX_SECTION: u64 = 1 << 30;
-/// How many sections are looked at. Object files of a whole program can have more; executables have
-/// some dozens.
-const MAX_SECTIONS: u16 = 4096;
 
 /// A section of unwind entries.
 #[derive(Debug)]
@@ -58,18 +54,18 @@ pub(crate) fn unwind_sections(module: &Module, with_eh_frame: bool) -> Vec<FileS
 fn read(module: &Module, with_eh_frame: bool) -> Vec<FileSection> {
     let own = open(&module.path).and_then(|(file, id)| Ok((Sections::of(&file)?, file, id)));
     let own = own.ok().filter(|(sections, file, id)| match &module.build_id {
-        Some(build_id) => sections.build_id(file).as_ref() == Some(build_id),
+        Some(build_id) => id_of(file, sections).as_ref() == Some(build_id),
         None => module.file == Some(*id),
     });
     let mut found = Vec::new();
     let mut link = None;
     if let Some((sections, file, _)) = &own {
         if with_eh_frame {
-            found.extend(sections.find(file, b".eh_frame", true));
+            found.extend(find(file, sections, b".eh_frame", true));
         }
-        link = sections.named(b".gnu_debuglink").and_then(|header| short(file, header));
+        link = sections.named(b".gnu_debuglink").and_then(|header| short(file, header).ok());
     }
-    let of_own = own.and_then(|(sections, file, _)| sections.find(&file, b".debug_frame", false));
+    let of_own = own.and_then(|(sections, file, _)| find(&file, &sections, b".debug_frame", false));
     found.extend(of_own.or_else(|| separate(module, link.as_deref())));
     found
 }
@@ -81,8 +77,8 @@ fn separate(module: &Module, link: Option<&[u8]>) -> Option<FileSection> {
     debug_paths::separate(module, link).into_iter().find_map(|path| {
         let (file, _) = open(path).ok()?;
         let sections = Sections::of(&file).ok()?;
-        let is_same = sections.build_id(&file).as_ref() == Some(build_id);
-        is_same.then(|| sections.find(&file, b".debug_frame", false))?
+        let is_same = id_of(&file, &sections).as_ref() == Some(build_id);
+        is_same.then(|| find(&file, &sections, b".debug_frame", false))?
     })
 }
 
@@ -94,62 +90,16 @@ fn open(path: impl AsRef<Path>) -> io::Result<(File, FileId)> {
     if metadata.is_file() { Ok((file, id)) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
-struct Sections {
-    headers: Vec<SectionHeader>,
-    names: Vec<u8>,
+/// A section of unwind entries, unless it was stripped.
+fn find(file: &File, sections: &Sections, name: &[u8], is_eh_frame: bool) -> Option<FileSection> {
+    let header = sections.named(name).filter(|header| header.sh_type.get(NativeEndian) != elf::SHT_NOBITS)?;
+    let bytes = contents(file, header)?;
+    Some(FileSection { is_eh_frame, bytes, address: header.sh_addr.get(NativeEndian) })
 }
 
-impl Sections {
-    fn of(file: &File) -> io::Result<Self> {
-        let invalid = || io::Error::from(io::ErrorKind::InvalidData);
-        let mut bytes = [0; size_of::<elf::FileHeader64<NativeEndian>>()];
-        file.read_exact_at(&mut bytes, 0)?;
-        let (header, _) =
-            pod::from_bytes::<elf::FileHeader64<NativeEndian>>(&bytes).map_err(|()| invalid())?;
-        let count = header.e_shnum.get(NativeEndian);
-        if header.e_ident.magic != elf::ELFMAG
-            || count > MAX_SECTIONS
-            || usize::from(header.e_shentsize.get(NativeEndian)) != size_of::<SectionHeader>()
-        {
-            return Err(invalid());
-        }
-        let mut bytes = vec![0; usize::from(count) * size_of::<SectionHeader>()];
-        file.read_exact_at(&mut bytes, header.e_shoff.get(NativeEndian))?;
-        let (headers, _) =
-            pod::slice_from_bytes::<SectionHeader>(&bytes, count.into()).map_err(|()| invalid())?;
-        let strings = headers.get(usize::from(header.e_shstrndx.get(NativeEndian).0)).ok_or_else(invalid)?;
-        let names = short(file, strings).ok_or_else(invalid)?;
-        Ok(Self { headers: headers.to_vec(), names })
-    }
-
-    fn named(&self, name: &[u8]) -> Option<&SectionHeader> {
-        self.headers.iter().find(|header| {
-            let start = header.sh_name.get(NativeEndian) as usize;
-            let rest = self.names.get(start..).and_then(|names| names.strip_prefix(name));
-            rest.is_some_and(|rest| rest.first() == Some(&0))
-        })
-    }
-
-    /// A section of unwind entries, unless it was stripped.
-    fn find(&self, file: &File, name: &[u8], is_eh_frame: bool) -> Option<FileSection> {
-        let header = self.named(name).filter(|header| header.sh_type.get(NativeEndian) != elf::SHT_NOBITS)?;
-        let bytes = contents(file, header)?;
-        Some(FileSection { is_eh_frame, bytes, address: header.sh_addr.get(NativeEndian) })
-    }
-
-    fn build_id(&self, file: &File) -> Option<String> {
-        let notes = self.headers.iter().filter(|header| header.sh_type.get(NativeEndian) == elf::SHT_NOTE);
-        notes.filter_map(|header| short(file, header)).find_map(|notes| build_id_in(&notes))
-    }
-}
-
-/// The contents of a section of names or notes.
-fn short(file: &File, header: &SectionHeader) -> Option<Vec<u8>> {
-    const LIMIT: u64 = 1 << 20;
-    let size = header.sh_size.get(NativeEndian);
-    let mut bytes = vec![0; usize::try_from(size).ok().filter(|_| size <= LIMIT)?];
-    file.read_exact_at(&mut bytes, header.sh_offset.get(NativeEndian)).ok()?;
-    Some(bytes)
+fn id_of(file: &File, sections: &Sections) -> Option<String> {
+    let mut notes = sections.of_type(elf::SHT_NOTE).filter_map(|header| short(file, header).ok());
+    notes.find_map(|notes| build_id_in(&notes))
 }
 
 /// The contents of a table, decompressed if it is compressed.
