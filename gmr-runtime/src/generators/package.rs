@@ -93,20 +93,14 @@ use linux::add_process_facts;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::fs::File;
     use std::io;
-    use std::os::unix::fs::FileExt as _;
     use std::sync::OnceLock;
     use std::time::{Duration, SystemTime};
 
-    use object::elf::FileHeader64;
-    use object::read::elf::FileHeader as _;
-    use object::{NativeEndian, ReadCache};
-
     use crate::model::Package;
-    use crate::sys::Modules;
-    use crate::sys::proc;
+    use crate::sys::elf_sections;
     use crate::sys::procfs::{self, Stat};
+    use crate::sys::{Modules, proc};
 
     pub(super) fn add_process_facts(package: &mut Package) {
         // Cached, since the program does not change. Its path may: the kernel appends `(deleted)`.
@@ -159,27 +153,8 @@ mod linux {
     /// The compiler's version. rustc writes it to `.comment` of every object file, and stripping
     /// keeps that section.
     fn rustc() -> io::Result<Option<String>> {
-        let file = proc::open("thread-self/exe")?;
-        let mut magic = [0; 4];
-        // The reader of the format does not tell a file that cannot be read from one that is damaged.
-        file.read_exact_at(&mut magic, 0)?;
-        Ok(rustc_in(file))
-    }
-
-    fn rustc_in(file: File) -> Option<String> {
-        let file = ReadCache::new(file);
-        let header = FileHeader64::<NativeEndian>::parse(&file).ok()?;
-        let sections = header.sections(NativeEndian, &file).ok()?;
-        let (_, comment) = sections.section_by_name(NativeEndian, b".comment")?;
-        compiler_in(section_data(comment, &file)?)
-    }
-
-    fn section_data<'a>(
-        section: &object::elf::SectionHeader64<NativeEndian>,
-        file: &'a ReadCache<File>,
-    ) -> Option<&'a [u8]> {
-        use object::read::elf::SectionHeader as _;
-        section.data(NativeEndian, file).ok()
+        let comment = elf_sections::section(&proc::open("thread-self/exe")?, b".comment")?;
+        Ok(comment.as_deref().and_then(compiler_in))
     }
 
     fn compiler_in(comment: &[u8]) -> Option<String> {

@@ -13,6 +13,24 @@ pub(crate) type SectionHeader = elf::SectionHeader64<NativeEndian>;
 /// some dozens.
 const MAX_SECTIONS: u16 = 4096;
 
+/// The contents of a section of a file. `None` if the file has none with this name, or is damaged.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn section(file: &File, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let read = Sections::of(file)
+        .and_then(|sections| sections.named(name).map(|header| short(file, header)).transpose());
+    match read {
+        Err(error) if is_damage(&error) => Ok(None),
+        read => read,
+    }
+}
+
+/// Whether a file was read, and is not as it should be.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
 /// The section headers of a file, and their names.
 pub(crate) struct Sections {
     headers: Vec<SectionHeader>,
