@@ -34,6 +34,10 @@ const BEGIN_WITHIN: u32 = 15;
 /// How long a report that has begun may take before a signal that arrived meanwhile is answered. It
 /// has deadlines of its own, which together are less, even where the kernel withholds the CPU.
 const MAKE_WITHIN: u32 = 300;
+/// How long the output of a report may take before a signal that arrived meanwhile is answered. It
+/// has a deadline of 60 seconds, and this one would be in the middle of it. But the thread that
+/// writes it can be stuck for ever, between two pieces or after the last one.
+const WRITE_WITHIN: u32 = 325;
 /// The same when the reporter is known to be stuck.
 const STUCK: u32 = 1;
 
@@ -72,13 +76,13 @@ pub(crate) fn start(
         let mut report = Emergency::new(package, modules, stderr);
         arrivals.set_watched();
         ready();
-        watch(&arrivals, |reason| report.write(next_number(), reason));
+        watch(&arrivals, ROUND, |reason| report.write(next_number(), reason));
     })
 }
 
 /// Calls `report` with the reason whenever the reporter does not answer a signal in time, or leaves
 /// it to this thread. Returns when the reporter ends.
-fn watch(arrivals: &Arc<Arrivals>, mut report: impl FnMut(&str)) {
+fn watch(arrivals: &Arc<Arrivals>, round: Duration, mut report: impl FnMut(&str)) {
     // How many signals had arrived, and how far the reporter was, at the last such report.
     let (mut answered, mut stuck_at) = (0, None);
     loop {
@@ -96,17 +100,17 @@ fn watch(arrivals: &Arc<Arrivals>, mut report: impl FnMut(&str)) {
             arrivals.wait(seen);
             continue;
         }
+        let is_writing = arrivals.is_writing();
         let (rounds, reason) = match state.step {
             step if stuck_at == Some(step) => (STUCK, "the reporter is still stuck"),
+            _ if is_writing => (WRITE_WITHIN, "the output of the report before this one does not end"),
             step if step % 2 == 1 => (MAKE_WITHIN, "the report before this one does not end"),
             _ => (BEGIN_WITHIN, "the report did not begin; a stuck thread may hold a lock of the allocator"),
         };
-        // A report that is being written has a deadline of its own, and this one would be in the
-        // middle of it. The end of its output counts as a step, so one that ends during this wait
-        // is noticed.
-        let was_writing = arrivals.is_writing();
-        let goes_on = (0..rounds).any(|_| arrivals.wait_for_step(state.step, ROUND));
-        if !goes_on && !was_writing && !arrivals.is_writing() {
+        // The end of an output counts as a step, so one that ends during this wait is noticed. One
+        // that has begun meanwhile gets its own time.
+        let goes_on = (0..rounds).any(|_| arrivals.wait_for_step(state.step, round));
+        if !goes_on && (is_writing || !arrivals.is_writing()) {
             report(reason);
             (answered, stuck_at) = (state.signals, Some(state.step));
         }
@@ -260,19 +264,20 @@ mod tests {
 
     use super::*;
 
-    /// Runs the watch. Returns the reasons of the reports that it makes.
-    fn watched(arrivals: &Arc<Arrivals>) -> mpsc::Receiver<String> {
+    /// Runs the watch with these rounds. Returns the reasons of the reports that it makes.
+    fn watched(arrivals: &Arc<Arrivals>, round: Duration) -> mpsc::Receiver<String> {
         let (sender, reasons) = mpsc::channel();
         let arrivals = Arc::clone(arrivals);
-        thread::spawn(move || watch(&arrivals, |reason| sender.send(reason.to_owned()).unwrap()));
+        thread::spawn(move || watch(&arrivals, round, |reason| sender.send(reason.to_owned()).unwrap()));
         reasons
     }
 
     #[test]
     #[cfg_attr(miri, ignore = "it waits in the kernel")]
     fn a_signal_that_is_not_answered_is_reported_and_one_that_is_answered_is_not() {
+        const ROUND: Duration = Duration::from_millis(50);
         let arrivals = Arc::new(Arrivals::new());
-        let reasons = watched(&arrivals);
+        let reasons = watched(&arrivals, ROUND);
         arrivals.record_sender(None);
         arrivals.begun(arrivals.take().count());
         arrivals.ended();
@@ -283,6 +288,26 @@ mod tests {
         assert!(reasons.recv().unwrap().contains("still stuck"));
         arrivals.decline();
         assert!(reasons.recv().unwrap().contains("memory"));
+        arrivals.close(None);
+        assert!(reasons.recv().is_err(), "it ends with the reporter");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it waits in the kernel")]
+    fn an_output_that_does_not_end_is_waited_for_and_not_for_ever() {
+        const ROUND: Duration = Duration::from_millis(10);
+        let arrivals = Arc::new(Arrivals::new());
+        let reasons = watched(&arrivals, ROUND);
+        arrivals.record_sender(None);
+        arrivals.begun(arrivals.take().count());
+        arrivals.output_begins();
+        arrivals.ended();
+        arrivals.record_sender(None);
+        let early = reasons.recv_timeout(ROUND * (BEGIN_WITHIN + 1));
+        assert!(early.is_err(), "it would be in the middle of a report: {early:?}");
+        assert!(reasons.recv().unwrap().contains("output"));
+        arrivals.record_sender(None);
+        assert!(reasons.recv().unwrap().contains("still stuck"));
         arrivals.close(None);
         assert!(reasons.recv().is_err(), "it ends with the reporter");
     }

@@ -87,13 +87,22 @@ impl Output {
         let writing = Writing::new(&self.shared);
         own_threads::spawn("gmr stderr", move || {
             capture::shield_thread(None);
-            let _claim = claim();
+            let claim = claim();
             sys::separate_files();
+            // The last piece is freed after the output has ended. A thread can be stuck while it holds
+            // a lock of the allocator, and the end of the output must not wait for it.
+            let mut last = Vec::new();
             let mut sink = writing.0.lock();
             let mut stderr = sink.attach();
-            for piece in pieces {
+            for piece in &pieces {
                 stderr.write(&piece);
+                last = piece;
             }
+            drop(stderr);
+            drop(sink);
+            drop(claim);
+            drop(writing);
+            drop(last);
         })
         .ok()?;
         Some(sender)
