@@ -6,8 +6,9 @@
 //! and ends. All others are as they were: what is observed of the program does not depend on calls
 //! that fail.
 //!
-//! Its argument is the call that the filter asks about, by its number, or `all`. It answers these
-//! questions:
+//! Its first argument is the call that the filter asks about, by its number, or `all`. With an error's
+//! number as a second one, and perhaps `every-other`, this call fails while gmr is installed. If gmr is
+//! then not installed, the program says so, and goes on. It answers these questions:
 //! - `fail CALL ERRNO` and `fail CALL ERRNO every-other`: the call fails from now on;
 //! - `failed`: whether it has failed since;
 //! - `heal`: it no longer fails;
@@ -234,7 +235,12 @@ fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Thread {
 }
 
 fn main() {
-    let call = std::env::args().nth(1).and_then(|call| call.parse().ok());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let call = arguments[0].parse().ok();
+    if arguments.len() > 1 {
+        fail(&arguments);
+    }
     let (asked, question) = mpsc::channel::<u64>();
     let (answer, answered) = mpsc::channel();
     start("worker", move || {
@@ -249,16 +255,18 @@ fn main() {
     start("supervisor", || supervise());
     let installer = thread::Builder::new().name("installer".into()).spawn(move || {
         LISTENER.store(filter(call)?, Ordering::Release);
-        gmr::Builder::new().install().expect("it can be installed").keep();
+        let installed = gmr::Builder::new().install();
+        ERRNO.store(0, Ordering::Release);
+        let installed = installed.map(gmr::Guard::keep);
         start("task", execute);
         let running = start("running", run_here);
         while RUNNING.load(Ordering::Acquire) == 0 {
             thread::yield_now();
         }
-        Ok::<_, io::Error>(running)
+        Ok::<_, io::Error>((running, installed))
     });
-    let running = match installer.expect("it can be started").join().expect("it does not panic") {
-        Ok(running) => running,
+    let (running, result) = match installer.expect("it can be started").join().expect("it does not panic") {
+        Ok(done) => done,
         Err(error) => return gmr_tests::say(&format!("skipped: no filter: {error}")),
     };
     let (mut log, mut written) = (log().expect("a file"), Vec::<u8>::new());
@@ -275,8 +283,9 @@ fn main() {
         "works".to_owned()
     };
     gmr_tests::converse(|question| match question.split(' ').collect::<Vec<_>>()[..] {
-        ["fail", ref words @ ..] => {
-            fail(words);
+        ["installed"] => result.as_ref().map_or_else(gmr::Error::to_string, |()| "yes".to_owned()),
+        ["fail", ref call @ ..] => {
+            fail(call);
             "fails".to_owned()
         }
         ["failed"] => if HAS_FAILED.load(Ordering::Acquire) { "yes" } else { "no" }.to_owned(),
