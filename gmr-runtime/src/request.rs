@@ -18,7 +18,7 @@ use crate::sys::forked_lock::lock_within;
 use crate::sys::own_threads;
 use crate::trigger::reply::{self, Reply, block_on};
 use crate::trigger::{Deferred, Request};
-use crate::{capture, install};
+use crate::{capture, emergency, install};
 
 impl Report {
     /// Makes a report and returns it. **Blocks the calling thread until the report is made**; in
@@ -29,7 +29,8 @@ impl Report {
     /// installed.
     ///
     /// A section's function can't capture a report, since that report would wait for the section.
-    /// It gets a report whose only section says so.
+    /// It gets a report whose only section says so. So does a caller in a process that has too little
+    /// memory left.
     ///
     /// ```
     /// let report = gmr_runtime::Report::capture();
@@ -93,6 +94,10 @@ fn refused(reason: &str) -> Report {
 async fn ask<T>(request: impl Fn(Reply<T>) -> Request) -> Result<T, String> {
     if panics::in_generator() {
         return Err("a section cannot capture a report: the report would wait for the section".to_owned());
+    }
+    // A thread that cannot allocate aborts the process.
+    if !emergency::has_memory() {
+        return Err("too little memory is left for a report, or the kernel refuses to map any".to_owned());
     }
     let (reply, answer) = reply::channel();
     if install::send(request(reply))

@@ -104,6 +104,8 @@ fn is_whole_with(kibibytes: u64) -> bool {
             false
         }
     };
+    let captured = program.ask("capture");
+    assert_eq!(captured == "whole", is_whole, "{kibibytes} KiB: {captured}");
     assert_eq!(program.ask("still there?"), "still there?", "{kibibytes} KiB");
     assert!(program.end().0.success(), "{kibibytes} KiB");
     is_whole

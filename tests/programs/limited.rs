@@ -1,5 +1,5 @@
 //! A program that has used up its address space, except for a number of KiB that its argument says.
-//! It can cope with that itself.
+//! It can cope with that itself. Asked to `capture`, it answers whether a captured report is whole.
 
 #![allow(unsafe_code)]
 
@@ -16,5 +16,11 @@ fn main() {
     let limit = libc::rlimit { rlim_cur: limit, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the structure is valid.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
-    gmr_tests::converse(str::to_owned);
+    gmr_tests::converse(|question| match question {
+        "capture" => match gmr::Report::capture().summary.failed {
+            0 => "whole".to_owned(),
+            failed => format!("{failed} failed"),
+        },
+        _ => question.to_owned(),
+    });
 }
