@@ -182,6 +182,7 @@ fn fail(words: &[&str]) {
 
 #[inline(never)]
 fn park_here() {
+    gmr_tests::arrive();
     loop {
         thread::park();
     }
@@ -189,6 +190,7 @@ fn park_here() {
 
 #[inline(never)]
 fn read_here(mut client: UnixStream, received: &mpsc::Sender<()>) {
+    gmr_tests::arrive();
     while client.read(&mut [0]).is_ok_and(|read| read > 0) {
         received.send(()).expect("it is awaited");
     }
@@ -224,6 +226,7 @@ fn execute() {
         Poll::<()>::Pending
     });
     let mut task = pin!(task.tracked_as("task"));
+    gmr_tests::arrive();
     while task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
         thread::park();
     }
@@ -269,6 +272,8 @@ fn main() {
         Ok(done) => done,
         Err(error) => return gmr_tests::say(&format!("skipped: no filter: {error}")),
     };
+    // Those that reports are checked for.
+    gmr_tests::settle(3);
     let (mut log, mut written) = (log().expect("a file"), Vec::<u8>::new());
     let mut works = move || {
         asked.send(1).expect("the worker lives");
