@@ -121,7 +121,7 @@ struct Pending {
     answering: Option<u32>,
 }
 
-/// How long other threads may hold [`PENDING`]. In a forked child, it may be locked for ever.
+/// How long other threads may hold [`PENDING`]. In a forked child, it may be locked forever.
 const UNLOCKED_WITHIN: Duration = Duration::from_secs(1);
 
 fn pending() -> io::Result<MutexGuard<'static, Pending>> {

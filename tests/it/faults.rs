@@ -1,5 +1,5 @@
-//! System calls that fail in gmr's threads and handlers: the process lives and works on, and a
-//! report says what it lacks.
+//! System calls that fail in gmr's threads and handlers: the process keeps working, and a report
+//! says what it lacks.
 //!
 //! [`CALLS`] has each call that a report makes, and the errors that it can return. A trace of reports
 //! fails a test if they make a call that is not in there. What is missing when a call fails is in the

@@ -36,7 +36,7 @@ const BEGIN_WITHIN: u32 = 15;
 const MAKE_WITHIN: u32 = 300;
 /// How long the output of a report may take before a signal that arrived meanwhile is answered. It
 /// has a deadline of 60 seconds, and this one would be in the middle of it. But the thread that
-/// writes it can be stuck for ever, between two pieces or after the last one.
+/// writes it can be stuck forever, between two pieces or after the last one.
 const WRITE_WITHIN: u32 = 325;
 /// The same when the reporter is known to be stuck.
 const STUCK: u32 = 1;
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "it waits in the kernel")]
-    fn an_output_that_does_not_end_is_waited_for_and_not_for_ever() {
+    fn an_output_that_does_not_end_is_waited_for_but_not_forever() {
         const ROUND: Duration = Duration::from_millis(10);
         let arrivals = Arc::new(Arrivals::new());
         let reasons = watched(&arrivals, ROUND);

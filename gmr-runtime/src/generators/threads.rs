@@ -70,7 +70,7 @@ fn targets_unread(listed: &[ThreadInfo]) -> Option<String> {
     let count = listed.iter().filter(|thread| thread.target_unread.is_some()).count();
     Some(format!(
         "what {count} of {} threads wait for is not shown in full: what their descriptors refer to could not \
-         be found out: {error}",
+         be determined: {error}",
         listed.len()
     ))
 }

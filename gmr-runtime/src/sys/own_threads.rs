@@ -25,7 +25,7 @@ pub(crate) const REPORTER: &str = "gmr";
 /// How many of the threads that have ended are remembered.
 const REMEMBERED: usize = 64;
 
-/// How long gmr's threads may hold [`THREADS`]. In a forked child, it may be locked for ever: then
+/// How long gmr's threads may hold [`THREADS`]. In a forked child, it may be locked forever: then
 /// gmr's threads are shown as the program's.
 const LOCKED_WITHIN: Duration = Duration::from_millis(100);
 

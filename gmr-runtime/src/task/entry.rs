@@ -114,14 +114,14 @@ pub(crate) enum Condition {
     Polling { poll: Poll, since: Duration },
     /// It was woken for this report and has not been polled since.
     Woken { since: Duration, waiting: Duration },
-    /// It waits. Where, if the trace found out.
+    /// It waits. Where, if the trace shows it.
     Waiting { since: Duration, branches: Option<Branches> },
     /// It was never polled.
     New,
 }
 
 impl Condition {
-    /// Where it waits, if the trace found out.
+    /// Where it waits, if the trace shows it.
     pub(crate) fn branches(&self) -> Option<&Branches> {
         match self {
             Condition::Waiting { branches, .. } => branches.as_ref(),

@@ -34,10 +34,10 @@ pub(crate) struct ThreadInfo {
     pub(crate) last_cpu: Option<u32>,
     pub(crate) waiting: Option<Waiting>,
     pub(crate) access: Access,
-    /// The number of the error because of which most fields are missing.
+    /// The number of the error, if most fields are missing because of one.
     pub(crate) unread: Option<i32>,
-    /// The number of the error because of which it is not known what a descriptor that the thread
-    /// waits for refers to, or not all of it.
+    /// The number of the error, if it is not known, or not in full, what a descriptor that the thread
+    /// waits for refers to.
     pub(crate) target_unread: Option<i32>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct ThreadInfo {
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Access {
     /// It was blocked: its stack can be read from memory. Whether it may be signalled has not been
-    /// found out.
+    /// checked.
     AtRest(Rest),
     /// It runs, or the kernel does not show where it is blocked. It may be signalled.
     #[default]

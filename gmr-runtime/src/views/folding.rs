@@ -18,7 +18,7 @@ pub(crate) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// All frames of a report. The kind of each is found out once: thousands of stacks share them.
+    /// All frames of a report. The kind of each is determined once: thousands of stacks share them.
     pub(super) fn all(frames: &'a [Frame]) -> Vec<Self> {
         frames.iter().map(|frame| Self { frame, kind: OnceCell::new() }).collect()
     }

@@ -14,7 +14,7 @@ use crate::model::{Frame, Overdue, Role, Stack, Task, TaskState, Thread};
 /// others by size, idle pool threads after them, gmr's own last.
 #[allow(
     clippy::mutable_key_type,
-    reason = "the kinds of frames, which are found out later, are not compared"
+    reason = "the kinds of frames, which are determined later, are not compared"
 )]
 pub(super) fn of_threads<'a>(
     threads: impl IntoIterator<Item = &'a Thread>,

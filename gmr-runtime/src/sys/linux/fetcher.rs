@@ -179,7 +179,7 @@ impl Slot {
     fn serve(&self) {
         // If the kernel gave a signal for the process to this thread, it might never be handled.
         signal_masks::block_all_but([]);
-        // It may wait for ever.
+        // It may wait forever.
         descriptor_table::leave_files();
         self.tid.store(current_tid(), Ordering::Relaxed);
         loop {

@@ -25,7 +25,7 @@ pub(crate) fn cpu_time(tid: u32) -> io::Result<u64> {
         return Ok(time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned());
     }
     let error = io::Error::last_os_error();
-    // Clocks have no threads, so the kernel says that the clock is invalid.
+    // Of a thread that does not exist, the kernel says that the clock is invalid.
     Err(if error.raw_os_error() == Some(libc::EINVAL) { Errno::SRCH.into() } else { error })
 }
 

@@ -17,7 +17,7 @@ type OfThread = (u32, i32);
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) shown: Option<String>,
-    /// The number of the error because of which it is not shown, or not all of it.
+    /// The number of the error, if it is not shown, or not in full.
     pub(super) unread: Option<i32>,
 }
 
