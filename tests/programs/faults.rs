@@ -11,6 +11,7 @@
 //! then not installed, the program says so, and goes on. It answers these questions:
 //! - `fail CALL ERRNO` and `fail CALL ERRNO every-other`: the call fails from now on;
 //! - `failed`: whether it has failed since;
+//! - `failed in a new thread`: whether it has failed in a thread that was started since;
 //! - `heal`: it no longer fails;
 //! - `report`: sends the report signal to a thread that runs, and lets it run until `rest`;
 //! - `calls`: the numbers of the calls that were made since the last time;
@@ -31,7 +32,7 @@ use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -47,6 +48,9 @@ static MADE: [AtomicBool; CALLS] = [const { AtomicBool::new(false) }; CALLS];
 static FAILING: AtomicI32 = AtomicI32::new(0);
 static ERRNO: AtomicI32 = AtomicI32::new(0);
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+/// The highest id of a thread when the call began to fail, and whether it has failed in a later one.
+static LAST_THREAD: AtomicU32 = AtomicU32::new(0);
+static HAS_FAILED_LATER: AtomicBool = AtomicBool::new(false);
 /// Whether only every other call of a thread fails, so that one that is repeated succeeds.
 static EVERY_OTHER: AtomicBool = AtomicBool::new(false);
 
@@ -148,6 +152,9 @@ fn supervise() -> ! {
         }
         if errno != 0 {
             HAS_FAILED.store(true, Ordering::Release);
+            if question.pid > LAST_THREAD.load(Ordering::Acquire) {
+                HAS_FAILED_LATER.store(true, Ordering::Release);
+            }
         }
         let flags = if errno == 0 { libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE } else { 0 };
         let flags = u32::try_from(flags).expect("it has 32 bits");
@@ -176,7 +183,11 @@ fn fail(words: &[&str]) {
     ERRNO.store(0, Ordering::Release);
     EVERY_OTHER.store(!which.is_empty(), Ordering::Release);
     FAILING.store(call.parse().expect("a call's number"), Ordering::Release);
+    let threads = std::fs::read_dir("/proc/self/task").expect("the threads can be listed").flatten();
+    let ids = threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+    LAST_THREAD.store(ids.max().expect("this thread"), Ordering::Release);
     HAS_FAILED.store(false, Ordering::Release);
+    HAS_FAILED_LATER.store(false, Ordering::Release);
     ERRNO.store(errno.parse().expect("an error's number"), Ordering::Release);
 }
 
@@ -293,7 +304,10 @@ fn main() {
             fail(call);
             "fails".to_owned()
         }
-        ["failed"] => if HAS_FAILED.load(Ordering::Acquire) { "yes" } else { "no" }.to_owned(),
+        ["failed", ref which @ ..] => {
+            let has_failed = if which.is_empty() { &HAS_FAILED } else { &HAS_FAILED_LATER };
+            if has_failed.load(Ordering::Acquire) { "yes" } else { "no" }.to_owned()
+        }
         ["heal"] => {
             ERRNO.store(0, Ordering::Release);
             "healed".to_owned()
