@@ -105,8 +105,10 @@ fn about(report: &gmr::Report) -> Value {
 static CHILD: AtomicI32 = AtomicI32::new(0);
 static RETURNED: AtomicU32 = AtomicU32::new(0);
 
-/// The child, which shares the parent's memory. It sleeps until it is killed.
+/// The child, which shares the parent's memory. It sleeps until it is killed, or the parent ends.
 extern "C" fn sleep(_: *mut libc::c_void) -> i32 {
+    // SAFETY: it makes a system call that accesses no memory.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     loop {
         // SAFETY: it only waits.
         unsafe { libc::pause() };
