@@ -1,9 +1,10 @@
-//! Threads with little space for a signal handler, and threads with memory that nothing provides.
+//! Threads with little space for a signal handler, threads with memory that nothing provides, and one
+//! of the kernel's.
 
 use std::process::Command;
 
 use crate::program::{Program, program, wait_until};
-use crate::report::{Report, list};
+use crate::report::{Report, list, text};
 
 fn command(mode: &str) -> Command {
     let mut command = Command::new(program!("edge"));
@@ -62,6 +63,24 @@ fn stacks_with_large_arrays_are_whole() {
     for name in ["waits", "runs"] {
         assert!(report.thread(name).stack().is_whole(), "{name}:\n{}", report.thread(name).stack());
     }
+    assert!(program.end().0.success());
+}
+
+#[test]
+fn a_thread_of_the_kernel_is_shown_as_such_and_its_missing_stack_is_no_finding() {
+    let mut program = match Program::try_start(command("ring")) {
+        Ok(program) => program,
+        Err(said) if said.starts_with("no io_uring") => return eprintln!("skipped: {said}"),
+        Err(said) => panic!("{said}"),
+    };
+    let report = program.report();
+    let threads = report.threads();
+    let of_kernel: Vec<_> = threads.iter().filter(|thread| thread.role() == "kernel").collect();
+    assert_eq!(of_kernel.len(), 1, "{report}");
+    let stack = of_kernel[0].stack();
+    assert!(stack.frames.is_empty() && stack.incomplete.is_some(), "{stack}");
+    let codes: Vec<_> = report.findings().iter().map(|finding| text(&finding["code"])).collect();
+    assert!(!codes.contains(&"thread.no-stack"), "{report}");
     assert!(program.end().0.success());
 }
 

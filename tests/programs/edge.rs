@@ -1,7 +1,7 @@
 //! A program with a thread on which there is little space for a signal handler: `stack` has an
 //! alternate stack and is near the end of its own, and `alternate` has the smallest alternate stack
-//! that the kernel accepts. `large` has two threads with large arrays on their stacks, and
-//! `unserved` has threads with [memory that does not arrive](unserved).
+//! that the kernel accepts. `large` has two threads with large arrays on their stacks, `ring` one that
+//! the kernel has started, and `unserved` has threads with [memory that does not arrive](unserved).
 
 #![allow(unsafe_code)]
 
@@ -127,6 +127,23 @@ fn start_large() {
     }
 }
 
+/// An `io_uring` whose requests a thread of the kernel's takes (`IORING_SETUP_SQPOLL`). Where there can
+/// be none, says so.
+fn start_ring() -> bool {
+    const FLAGS: usize = 2;
+    const SQPOLL: u32 = 2;
+    // `struct io_uring_params` has 120 bytes.
+    let mut parameters = [0_u32; 30];
+    parameters[FLAGS] = SQPOLL;
+    // SAFETY: the kernel writes to the parameters, and to nothing else.
+    let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, 8, parameters.as_mut_ptr()) };
+    if ring < 0 {
+        gmr_tests::say(&format!("no io_uring: {}", std::io::Error::last_os_error()));
+    }
+    READY.store(true, Ordering::Release);
+    ring >= 0
+}
+
 #[gmr::main]
 fn main() {
     let (mut thread, mut below) = (None, &[][..]);
@@ -134,6 +151,8 @@ fn main() {
         Some("stack") => thread = Some(start_near_the_end()),
         Some("alternate") => below = start_with_smallest(),
         Some("large") => start_large(),
+        Some("ring") if !start_ring() => return,
+        Some("ring") => {}
         Some("unserved") => return unserved::run(),
         mode => panic!("an unknown mode: {mode:?}"),
     }

@@ -93,6 +93,12 @@ fn threads_are_grouped_by_the_lock_they_wait_for() {
 }
 
 #[test]
+fn a_thread_of_the_kernel_needs_no_stack() {
+    let worker = Thread { role: Role::Kernel, stack: Stack::missing("no stack"), ..thread(7, "iou-wrk") };
+    assert_eq!(about(vec![worker], ""), []);
+}
+
+#[test]
 fn gmrs_own_threads_are_ignored() {
     let own = Thread { role: Role::Gmr, waiting: Some(waiting_on(16)), ..thread(1, "gmr section") };
     assert_eq!(about(vec![own], LOCK), []);

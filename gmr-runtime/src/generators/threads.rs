@@ -36,7 +36,7 @@ fn describe(listed: threads::List, own: &OwnThreads) -> Output {
     }
     let described = listed.into_iter().zip(stacks).map(|(mut info, stack)| {
         let own_name = own.name_of(info.tid, &info.name);
-        let role = role(info.tid, pid, own_name);
+        let role = role(&info, pid, own_name);
         if let Some(name) = own_name {
             // While one runs a section, the kernel has the program's name for it.
             name.clone_into(&mut info.name);
@@ -109,9 +109,11 @@ fn thread(role: Role, info: ThreadInfo, stack: Stack) -> Thread {
 
 /// `own_name` is the name of a thread of gmr's own. On Linux, the main thread's id is the
 /// process's.
-fn role(tid: u32, pid: u32, own_name: Option<&str>) -> Role {
+fn role(info: &ThreadInfo, pid: u32, own_name: Option<&str>) -> Role {
+    let tid = info.tid;
     match own_name {
         _ if tid == pid => Role::Main,
+        _ if info.is_kernels => Role::Kernel,
         None => Role::Program,
         // The reporter, which waits for this function, and the thread that runs this function.
         Some(name) if name == own_threads::REPORTER || tid == sys::current_tid() => Role::Reporter,
@@ -119,14 +121,15 @@ fn role(tid: u32, pid: u32, own_name: Option<&str>) -> Role {
     }
 }
 
-/// The order in which threads are shown: the main thread first, then the program's. gmr's own come
+/// The order in which threads are shown: the main thread first, then the program's and the kernel's. gmr's own come
 /// next, because one may be stuck in a section; those that make this report come last.
 fn rank(role: Role) -> u8 {
     match role {
         Role::Main => 0,
         Role::Program => 1,
-        Role::Gmr => 2,
-        Role::Reporter => 3,
+        Role::Kernel => 2,
+        Role::Gmr => 3,
+        Role::Reporter => 4,
     }
 }
 

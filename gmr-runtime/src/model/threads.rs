@@ -56,7 +56,7 @@ pub struct Thread {
     pub tid: u32,
     /// The thread's name. Linux keeps at most 15 bytes.
     pub name: String,
-    /// Whether the thread is the program's or gmr's.
+    /// Whether the thread is the program's, the kernel's or gmr's.
     pub role: Role,
     /// The state reported by the kernel: `running`, `sleeping`, `disk sleep` and so on.
     pub state: Option<String>,
@@ -76,7 +76,7 @@ pub struct Thread {
     pub stack: Stack,
 }
 
-/// Whether a thread is the program's or gmr's.
+/// Whose thread it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -86,6 +86,9 @@ pub enum Role {
     Main,
     /// Another thread of the program.
     Program,
+    /// A thread that the kernel has started in the process, such as a worker of `io_uring`. It runs
+    /// no code of the program and has no stack in it.
+    Kernel,
     /// A gmr thread that is making this report.
     Reporter,
     /// Another gmr thread, for example one that runs a section that does not return.

@@ -34,6 +34,8 @@ pub(crate) struct ThreadInfo {
     pub(crate) last_cpu: Option<u32>,
     pub(crate) waiting: Option<Waiting>,
     pub(crate) access: Access,
+    /// Whether the kernel has started it in this process, as `io_uring` starts its workers.
+    pub(crate) is_kernels: bool,
     /// The number of the error, if most fields are missing because of one.
     pub(crate) unread: Option<i32>,
     /// The number of the error, if it is not known, or not in full, what a descriptor that the thread

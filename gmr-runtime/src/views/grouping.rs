@@ -42,8 +42,9 @@ pub(super) fn of_threads<'a>(
             (1, group.len())
         }
         Role::Program => (2, group.len()),
-        Role::Gmr => (3, 0),
-        Role::Reporter => (4, 0),
+        Role::Kernel => (3, 0),
+        Role::Gmr => (4, 0),
+        Role::Reporter => (5, 0),
     });
     groups
 }

@@ -205,6 +205,7 @@ impl Reader {
         let facts = Facts::from(&stat);
         let mut thread = self.describe(tid, facts, blocked.filter(|_| !is_running));
         thread.policy = stat.policy.map(procfs::policy_in_words);
+        thread.is_kernels = stat.is_kernels;
         thread.target_unread = target_unread.filter(|_| !is_running);
         thread.access = match at_rest {
             Some(rest) => Access::AtRest(rest),
@@ -265,7 +266,7 @@ impl Reader {
         }
         if stat.is_kernels {
             return Some(
-                "it is a thread of the kernel's, as of io_uring: it has no stack in the program".into(),
+                "a thread of the kernel, such as a worker of io_uring, has no stack in the program".into(),
             );
         }
         // While a thread waits for signals, the kernel unblocks those signals, so its mask does not

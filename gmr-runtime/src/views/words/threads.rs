@@ -15,6 +15,7 @@ pub(in crate::views) fn threads_title(group: &[&Thread]) -> String {
     let role = match thread.role {
         Role::Main => ", main thread",
         Role::Program => "",
+        Role::Kernel => ", of the kernel",
         Role::Gmr => ", of gmr",
         Role::Reporter => ", makes this report",
     };
