@@ -45,8 +45,9 @@ const USAGE: &str = "usage: cargo xtask <task>
   test-targets   Build the programs for musl, and run unit tests for musl and, in qemu's user
                  mode, for aarch64. It is a part of `test`.
       --no-setup As above.
-  test-aarch64   Run all tests on a kernel for aarch64 that qemu emulates, or only those
-                 whose paths contain one of the given words.
+  test-aarch64   Run the unit tests of gmr-runtime and the integration tests on a kernel for
+                 aarch64 that qemu emulates, or only those whose paths contain one of the
+                 given words. Ends with a list of the tests that are left out, and why.
   fuzz           Run each fuzz target, or the named ones.
       --seconds N
                  The time for each target [30].

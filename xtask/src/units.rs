@@ -1,7 +1,7 @@
 //! The unit tests of gmr-runtime on other targets: for musl on this machine's kernel, and for
 //! aarch64 in qemu's user mode, which passes system calls on to the kernel and lacks a few of its
-//! features. What is not run is listed here, with the reason. `cargo xtask test-aarch64` runs all
-//! tests on a kernel for aarch64.
+//! features. What is not run is listed here, with the reason. `cargo xtask test-aarch64` runs
+//! them, and the integration tests, on a kernel for aarch64.
 
 use std::fs;
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 const FOLDER: u32 = 0o040_755;
 const FILE: u32 = 0o100_755;
+const LINK: u32 = 0o120_777;
 
 pub(super) struct Archive<W> {
     out: W,
@@ -26,6 +27,11 @@ impl<W: Write> Archive<W> {
     /// A file that can be executed.
     pub(super) fn file(&mut self, path: &Path, content: &[u8]) -> Result<(), String> {
         self.entry(path, FILE, content)
+    }
+
+    /// A symbolic link.
+    pub(super) fn link(&mut self, path: &Path, target: &Path) -> Result<(), String> {
+        self.entry(path, LINK, target.as_os_str().as_encoded_bytes())
     }
 
     pub(super) fn end(mut self) -> Result<(), String> {

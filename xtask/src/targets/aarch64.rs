@@ -43,8 +43,3 @@ pub(crate) fn gcc() -> PathBuf {
 pub(crate) fn runner() -> PathBuf {
     cache::path(NAME).join("bin/run")
 }
-
-/// Where the libraries are that programs need at run time.
-pub(crate) fn libraries() -> PathBuf {
-    cache::path(NAME).join("usr/aarch64-linux-gnu/lib")
-}

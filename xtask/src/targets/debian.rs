@@ -117,6 +117,17 @@ impl Apt {
         Ok(())
     }
 
+    /// Unpacks what has been downloaded for this architecture, with the C library: a whole system.
+    pub(crate) fn unpack_system(&self, architecture: &str, into: &Path) -> Result<(), String> {
+        let end = format!("_{architecture}.deb");
+        for path in paths(&self.archives())? {
+            if path.to_string_lossy().ends_with(&end) {
+                run(Command::new("dpkg-deb").arg("--extract").arg(path).arg(into))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the lists and what has been downloaded.
     pub(crate) fn remove(self) -> Result<(), String> {
         fs::remove_dir_all(&self.directory).map_err(on("remove", &self.directory))

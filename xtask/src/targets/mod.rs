@@ -108,6 +108,11 @@ impl Target {
         aarch64::gcc()
     }
 
+    /// Runs a program for aarch64 in qemu's user mode.
+    pub(crate) fn aarch64_runner() -> PathBuf {
+        aarch64::runner()
+    }
+
     /// The variables with which cargo compiles for this target.
     pub(crate) fn variables(self) -> Vec<(String, String)> {
         let path = |path: PathBuf| path.display().to_string();
