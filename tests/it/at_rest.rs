@@ -117,6 +117,7 @@ fn no_stack_is_of_two_moments() {
     while at_rest < scaled(500) {
         assert!(Instant::now() < until, "only {at_rest} stacks were read at rest");
         let report = program.report_when("all names", Report::has_all_names);
+        let before = at_rest;
         for thread in report.threads().iter().filter(|thread| is_programs(thread)) {
             let stack = thread.stack();
             let visited = VISITS.iter().filter(|name| stack.mentions(name)).count();
@@ -125,6 +126,9 @@ fn no_stack_is_of_two_moments() {
                 assert!(stack.is_whole(), "{stack}");
                 at_rest += visited;
             }
+        }
+        if at_rest == before {
+            program.ask("wait longer");
         }
     }
     assert!(program.end().0.success());

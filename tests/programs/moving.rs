@@ -1,13 +1,18 @@
 //! Threads that never stay where they are: each calls one of eight functions, some levels deep,
 //! waits there for some microseconds, and goes on to another one. A stack with two of the
-//! functions in it was not read at one moment.
+//! functions in it was not read at one moment. For each line that the program reads, it doubles the
+//! waits: where it takes longer to read a stack, no thread would be at rest for long enough.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
 const THREADS: u32 = 24;
+
+/// The shortest wait is three of it.
+static MICROSECONDS: AtomicU64 = AtomicU64::new(10);
 
 static LOCK: Mutex<()> = Mutex::new(());
 static BELL: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
@@ -30,7 +35,7 @@ functions! {
 
 #[inline(never)]
 fn wait(number: u32) -> u32 {
-    let time = Duration::from_micros(u64::from(20 + 10 * number));
+    let time = Duration::from_micros(u64::from(2 + number) * MICROSECONDS.load(Ordering::Relaxed));
     match number % 4 {
         0 => thread::sleep(time),
         1 => {
@@ -62,5 +67,9 @@ fn main() {
         let wander = move || wander(number * 77 + 1);
         thread::Builder::new().name(format!("moving-{number}")).spawn(wander).expect("a thread");
     }
-    gmr_tests::converse(|_| String::new());
+    gmr_tests::converse(|_| {
+        let time = 2 * MICROSECONDS.load(Ordering::Relaxed);
+        MICROSECONDS.store(time, Ordering::Relaxed);
+        time.to_string()
+    });
 }
