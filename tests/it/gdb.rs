@@ -48,7 +48,8 @@ fn gdb_finds_the_same_functions() {
 /// A frame, as gdb prints it.
 #[derive(Debug)]
 pub(crate) struct Frame {
-    /// The name, with its generic arguments.
+    /// The name with its generic arguments, and without the hash at the end of a symbol, which gdb
+    /// shows of a program without debug information of its variables.
     pub(crate) function: String,
     /// The path of its file and the line, if gdb has them.
     pub(crate) place: Option<(String, u64)>,
@@ -98,7 +99,13 @@ fn frame(line: &str) -> Option<Frame> {
         let (file, line) = place.rsplit_once(':')?;
         Some((file.to_owned(), line.parse().ok()?))
     });
-    Some(Frame { function: function.split(" (").next()?.to_owned(), place })
+    let name = function.split(" (").next()?;
+    let name = name.rsplit_once("::").filter(|(_, last)| is_hash(last)).map_or(name, |(path, _)| path);
+    Some(Frame { function: name.to_owned(), place })
+}
+
+fn is_hash(name: &str) -> bool {
+    name.strip_prefix('h').is_some_and(|hash| hash.len() == 16 && u64::from_str_radix(hash, 16).is_ok())
 }
 
 fn in_report(stack: &Stack<'_>) -> Vec<String> {

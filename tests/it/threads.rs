@@ -151,19 +151,22 @@ fn shows(section: &str, function: &str) -> bool {
     section.lines().any(|line| line.ends_with(&format!(" in {function}")))
 }
 
+/// The C library's first function of a thread.
+const OUTERMOST: &str = if cfg!(target_arch = "aarch64") { "thread_start" } else { "clone3" };
+
 #[test]
 fn text_leaves_out_the_frames_of_the_runtime_and_says_so() {
     let report = as_text("short");
     let section = report.section("Threads");
     let is_note = |line: &str| line.starts_with("note = ") && line.contains("GMR_BACKTRACE=full");
     assert!(section.lines().take_while(|line| !line.is_empty()).any(is_note), "{section}");
-    assert!(!section.contains("std::rt::lang_start") && !shows(section, "clone3"), "{section}");
+    assert!(!section.contains("std::rt::lang_start") && !shows(section, OUTERMOST), "{section}");
     let own = section.lines().find(|line| line.contains("(gmr)")).expect("the reporter is named");
     assert!(own.contains("(gmr section)"), "one line for both that make the report: {own}");
 
     let report = as_text("full");
     let section = report.section("Threads");
-    assert!(section.contains("std::rt::lang_start") && shows(section, "clone3"), "{section}");
+    assert!(section.contains("std::rt::lang_start") && shows(section, OUTERMOST), "{section}");
     assert!(!section.contains("GMR_BACKTRACE"), "{section}");
 }
 

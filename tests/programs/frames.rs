@@ -4,7 +4,10 @@
 
 #![allow(unsafe_code, reason = "assembly, signals and mappings")]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
+#[cfg(target_arch = "x86_64")]
+use std::ffi::c_void;
+#[cfg(target_arch = "x86_64")]
 use std::os::fd::AsRawFd;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +23,7 @@ extern "C" fn wait_here() {
 }
 
 /// Its address is on stacks, but it is on none of them.
+#[cfg(target_arch = "x86_64")]
 #[inline(never)]
 extern "C" fn never_called() {
     std::hint::black_box(1);
