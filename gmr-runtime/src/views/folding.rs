@@ -184,8 +184,15 @@ pub(super) fn without_outer_runtime<'f, 'a>(frames: &'f [&'a Known<'a>]) -> &'f 
     // `main` of a program in C is the program's; that of one in Rust calls std at once.
     let of_rust = |index: usize| index > 0 && frames[index - 1].kind().is_rust_entry;
     let is_main = |index: usize| frames[index].frame.function.as_deref() == Some("main") && of_rust(index);
-    let is_program =
-        |index: usize| !plumbing.has(frames[index]) && !frames[index].frame.is_gmr() && !is_main(index);
+    // glibc's first function of a thread on aarch64. A program's function of this name has a caller.
+    let is_first = |index: usize| {
+        let frame = frames[index].frame;
+        index + 1 == frames.len() && frame.function.as_deref() == Some("thread_start") && frame.file.is_none()
+    };
+    let is_program = |index: usize| {
+        let known = frames[index];
+        !plumbing.has(known) && !known.frame.is_gmr() && !is_main(index) && !is_first(index)
+    };
     let last = (0..frames.len()).rev().find(|&index| is_program(index));
     let gmrs_last = || frames.iter().rposition(|known| known.frame.is_gmr());
     let Some(last) = last.or_else(gmrs_last) else { return frames };
@@ -443,6 +450,10 @@ mod tests {
         // Linked statically, libc has no module of its own. A function of the program has lines.
         let of_libc = [shop("pay::one"), shop("start_thread"), shop("clone")];
         assert_eq!(count(without_outer_runtime, &of_libc), 1);
+        let of_libc = [shop("pay::one"), shop("start_thread"), shop("thread_start")];
+        assert_eq!(count(without_outer_runtime, &of_libc), 1);
+        let of_the_program = [shop("pay::one"), shop("thread_start"), shop("start_thread")];
+        assert_eq!(count(without_outer_runtime, &of_the_program), 2);
         let of_the_program = [shop("pay::one"), frame("clone", "/srv/shop", Some("clone.rs"))];
         assert_eq!(count(without_outer_runtime, &of_the_program), 2);
         let not_libc = frame("clone", "/srv/libc-wrapper.so", None);
