@@ -34,8 +34,9 @@ const VARIABLES: [(&str, &str); 1] = [("CARGO_PROFILE_DEV_DEBUG", "line-tables-o
 /// instructions.
 const OPTIMIZED: [&str; 5] = ["gmr-runtime", "proptest", "serde", "serde_core", "serde_json"];
 
-/// Each machine keeps one processor busy, and takes up to 4 GiB of memory.
-const MOST_MACHINES: usize = 4;
+/// Each machine keeps one processor busy, and takes 6 GiB of memory: all of its files, and the
+/// archive with them.
+const MOST_MACHINES: usize = 2;
 
 /// The time in a machine after which a test is ended, in seconds. No test waits for so long: see
 /// `LIMIT` in `tests/it/program.rs`.
