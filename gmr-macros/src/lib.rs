@@ -32,6 +32,7 @@ mod section_attr;
 mod signals;
 mod suggest;
 mod task_attr;
+mod tracking;
 mod values;
 
 #[cfg_attr(not(doctest), doc = include_str!("../docs/main.md"))]

@@ -4,13 +4,14 @@
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Path, Token, parse_quote};
+use syn::{Path, ReturnType, Token, Type, parse_quote};
 
 use crate::args::{Args, Known};
 use crate::errors::Errors;
 use crate::fallback::fallback;
 use crate::formats::Format;
 use crate::item::Function;
+use crate::tracking::{tracked_block, tracking_call};
 use crate::{runtime, values};
 
 const ATTRIBUTE: &str = "gmr::main";
@@ -95,11 +96,30 @@ fn with_statement(function: &Function, options: &Options) -> TokenStream {
     let Function { head, body, .. } = function;
     let (inner_attributes, rest) = split_inner_attributes(body.stream());
     let statement = options.statement();
+    let rest = with_task(function, rest, &options.krate());
     let mut with_statement = Group::new(body.delimiter(), quote!(#inner_attributes #statement #rest));
     // The span of the user's body, but marked as generated: lints about statements (such as
     // `clippy::items_after_statements`) must not blame the user for the statement inserted here.
     with_statement.set_span(body.span().resolved_at(Span::mixed_site()));
     quote!(#head #with_statement)
+}
+
+/// The body with its future tracked as the task `main`.
+fn with_task(function: &Function, body: TokenStream, krate: &Path) -> TokenStream {
+    let named = |future| {
+        let arguments = quote_spanned!(Span::mixed_site()=> "main", #future);
+        tracking_call(function, "named", arguments, krate)
+    };
+    if function.signature.asyncness.is_none() {
+        return runtime::with_tracked_future(body, &mut |future| named(future));
+    }
+    // An async block cannot have the type `!`.
+    if matches!(&function.signature.output, ReturnType::Type(_, output) if matches!(**output, Type::Never(_)))
+    {
+        return body;
+    }
+    let call = named(tracked_block(function, &body));
+    quote_spanned!(Span::mixed_site()=> #call.await)
 }
 
 /// Splits off `#![..]`, which is only allowed at the start of a body.

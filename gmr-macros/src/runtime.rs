@@ -2,7 +2,7 @@
 //!
 //! No runtime is known by name: any attribute that is neither built in nor a tool's may be one.
 
-use proc_macro2::Span;
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use syn::Attribute;
 
 /// Built-in attributes that can be applied to functions.
@@ -56,7 +56,53 @@ pub(crate) fn may_follow(attributes: &[Attribute]) -> bool {
 /// leaves our attribute on the inner one. Generated tokens have the span of the attribute, so their
 /// source text is not `async`.
 pub(crate) fn generated(asyncness: Span) -> bool {
-    asyncness.source_text().is_some_and(|text| text != "async")
+    has_other_text(asyncness, "async")
+}
+
+fn has_other_text(span: Span, token: &str) -> bool {
+    span.source_text().is_some_and(|text| text != token)
+}
+
+/// Whether there is one argument, perhaps with a comma after it.
+fn is_one_argument(arguments: TokenStream) -> bool {
+    let is_comma = |tree: &TokenTree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ',');
+    let mut trees = arguments.into_iter().peekable();
+    trees.peek().is_some() && trees.skip_while(|tree| !is_comma(tree)).nth(1).is_none()
+}
+
+/// The body that another attribute has generated for `main`, with the argument of its `block_on`
+/// changed by `track`. Unchanged if there is no such call, or the user wrote it.
+///
+/// `#[tokio::main]` generates a `fn main` that ends with `..block_on(body)`, and leaves our attribute on
+/// it.
+pub(crate) fn with_tracked_future(
+    body: TokenStream,
+    track: &mut impl FnMut(TokenStream) -> TokenStream,
+) -> TokenStream {
+    let trees: Vec<TokenTree> = body.into_iter().collect();
+    let mut result = Vec::with_capacity(trees.len());
+    // Whether the tree before was the name, and the one before that `fn`.
+    let (mut follows_name, mut follows_fn) = (false, false);
+    for tree in trees {
+        let tree = match tree {
+            TokenTree::Group(group) => {
+                let inner = group.stream();
+                let is_argument = follows_name
+                    && group.delimiter() == Delimiter::Parenthesis
+                    && is_one_argument(inner.clone());
+                let inner = if is_argument { track(inner) } else { with_tracked_future(inner, track) };
+                let mut changed = Group::new(group.delimiter(), inner);
+                changed.set_span(group.span());
+                TokenTree::Group(changed)
+            }
+            other => other,
+        };
+        let name = |wanted: &str| matches!(&tree, TokenTree::Ident(name) if name == wanted);
+        follows_name = !follows_fn && name("block_on") && has_other_text(tree.span(), "block_on");
+        follows_fn = name("fn");
+        result.push(tree);
+    }
+    result.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! `#[gmr::task]`: wraps the body of an `async fn` in a tracked future.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
-use syn::{Lit, Path, ReturnType, parse_quote};
+use syn::{Lit, Path, parse_quote};
 
 use crate::args::{Args, Known};
 use crate::errors::Errors;
 use crate::fallback::fallback;
 use crate::item::Function;
+use crate::tracking::{tracked_block, tracking_call};
 use crate::values;
 
 const ATTRIBUTE: &str = "gmr::task";
@@ -67,52 +68,18 @@ fn unnamed(args: &Args, errors: &mut Errors) -> Option<TokenStream> {
 /// The function with its body moved into a tracked async block.
 fn tracked(function: &Function, name: Option<TokenStream>, poll: bool, krate: &Path) -> TokenStream {
     let Function { head, body, .. } = function;
-    // The location that the report shows for the task is that of this call. With the span of the
-    // function's name, it is the line of the function. With a span of the expansion, it would be
-    // that of the attribute.
-    let here = function.ident().span();
-    let body_of_block = body.stream();
-    let hint = type_hint(&function.signature.output);
-    let block = quote_spanned!(Span::mixed_site()=> async move { #hint #body_of_block });
+    let block = tracked_block(function, &body.stream());
     let (called, arguments) = match name {
-        Some(name) => (quote_spanned!(here=> named), quote_spanned!(Span::mixed_site()=> #name, #block)),
+        Some(name) => ("named", quote_spanned!(Span::mixed_site()=> #name, #block)),
         // Named after its type, which has the path of the function, also of a nested one.
-        None => (quote_spanned!(here=> track), block),
+        None => ("track", block),
     };
-    let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
-    arguments.set_span(here);
-    let call = quote_spanned!(here=> #krate::__private::task::#called #arguments);
+    let call = tracking_call(function, called, arguments, krate);
     let switch = (!poll).then(|| quote_spanned!(Span::mixed_site()=> .poll_for_reports(false)));
     let mut inner = Group::new(body.delimiter(), quote_spanned!(Span::mixed_site()=> #call #switch.await));
     inner.set_span(body.span());
     let inner = TokenTree::Group(inner);
     quote!(#head #inner)
-}
-
-/// A statement from which the compiler infers the block's type. Without it, a body that uses `?`
-/// does not compile: the error type is ambiguous.
-fn type_hint(output: &ReturnType) -> TokenStream {
-    let ReturnType::Type(_, output) = output else { return TokenStream::new() };
-    let tokens = output.to_token_stream();
-    // A variable can't have the type `impl Trait`.
-    if mentions_impl(tokens.clone()) || tokens.to_string() == "!" {
-        return TokenStream::new();
-    }
-    quote_spanned! {Span::mixed_site()=>
-        #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::let_unit_value, clippy::needless_late_init)]
-        if false {
-            let __gmr_never: #tokens = ::core::unreachable!();
-            return __gmr_never;
-        }
-    }
-}
-
-fn mentions_impl(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|tree| match tree {
-        TokenTree::Ident(ident) => ident == "impl",
-        TokenTree::Group(group) => mentions_impl(group.stream()),
-        _ => false,
-    })
 }
 
 #[cfg(test)]

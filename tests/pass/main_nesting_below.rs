@@ -4,7 +4,18 @@
 #[gmr_test_runtime::nesting]
 async fn main() {
     armed();
+    main_is_a_task();
     std::future::ready(()).await;
+}
+
+/// Fails unless the future that this is called in is the task `main`.
+fn main_is_a_task() {
+    let report = gmr::Report::capture();
+    let section = report.section("Green Threads").expect("each report has it");
+    let gmr::model::Content::GreenThreads(section) = &section.content else { panic!("{section:?}") };
+    let names: Vec<_> = section.tasks.iter().map(|task| &task.name[..]).collect();
+    assert_eq!(names, ["main"]);
+    assert_eq!(section.tasks[0].id, 1);
 }
 
 /// Fails unless gmr is installed: a second installation is an error.

@@ -190,6 +190,8 @@ impl<F: Future> Future for Tracked<F> {
 /// task, returns an empty reference: the waker to give in its place has yet to be made.
 #[cold]
 fn meet(entry: &Entry, waker: &Waker) -> Option<Weak<Passing>> {
+    #[cfg(feature = "tokio")]
+    super::runtimes::notice();
     inherit(entry);
     let clone = waker.clone();
     let is_lent = is_lent(waker, &clone);

@@ -36,13 +36,14 @@ fn function(body: TokenStream) -> TokenStream {
 
 fn run(future: TokenStream) -> TokenStream {
     let future = TokenTree::from(Group::new(Delimiter::Parenthesis, future));
-    let poll = tokens(
-        ".as_mut().poll(&mut ::core::task::Context::from_waker(::core::task::Waker::noop())).is_ready()",
+    let runtime = tokens(
+        "fn block_on(future: impl ::core::future::Future<Output = ()>) {
+            let mut context = ::core::task::Context::from_waker(::core::task::Waker::noop());
+            assert!(::std::boxed::Box::pin(future).as_mut().poll(&mut context).is_ready());
+        }
+        block_on",
     );
-    let future = tokens("use ::core::future::Future as _; let ready = ::std::boxed::Box::pin")
-        .into_iter()
-        .chain([future]);
-    future.chain(poll).chain(tokens("; assert!(ready);")).collect()
+    runtime.into_iter().chain([future]).collect()
 }
 
 fn tokens(text: &str) -> TokenStream {
