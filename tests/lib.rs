@@ -9,6 +9,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+/// As another crate may pass the attribute on: only `$crate` leads to gmr.
+#[macro_export]
+macro_rules! entry {
+    ($main:item) => {
+        #[$crate::gmr::main(crate = $crate::gmr)]
+        $main
+    };
+}
+
+#[doc(hidden)]
+pub use gmr;
+
 /// Writes `ready`, then answers each line of standard input with what `answer` returns for it.
 ///
 /// # Panics

@@ -26,7 +26,10 @@ pub(crate) fn tracking_call(
     let here = function.ident().span();
     let called = Ident::new(called, here);
     let krate = krate.to_token_stream().into_iter().map(|mut tree| {
-        tree.set_span(here);
+        // The span of `$crate` says which crate it is.
+        if !matches!(&tree, TokenTree::Ident(name) if name == "$crate") {
+            tree.set_span(here);
+        }
         tree
     });
     let krate: TokenStream = krate.collect();

@@ -6,6 +6,14 @@ async fn main() {
     armed();
     main_is_a_task();
     std::future::ready(()).await;
+    let _: fn() = exported::main;
+}
+
+mod exported {
+    gmr_tests::entry! {
+        #[gmr_test_runtime::unwrapping]
+        pub async fn main() {}
+    }
 }
 
 /// Fails unless the future that this is called in is the task `main`.
