@@ -118,7 +118,7 @@ fn with_task(function: &Function, body: TokenStream, krate: &Path) -> TokenStrea
     {
         return body;
     }
-    // Pinned where it is: `main` may be large, and each move is a copy on the stack in debug builds.
+    // Pinned in place: `main` may be large, and each move is a copy on the stack in debug builds.
     let block = tracked_block(function, &body);
     let call = named(quote_spanned!(Span::mixed_site()=> ::core::pin::pin!(#block)));
     quote_spanned!(Span::mixed_site()=> #call.await)
