@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
@@ -32,6 +33,10 @@ const LOCKED_WITHIN: Duration = Duration::from_millis(100);
 /// gmr's own threads. Only they lock it, and never for long.
 static THREADS: Mutex<OwnThreads> = Mutex::new(OwnThreads::none(0));
 
+/// How many threads of gmr's have been started and have not run yet, so that they are not in
+/// [`THREADS`].
+static STARTING: AtomicU32 = AtomicU32::new(0);
+
 /// Ids and names of gmr's own threads.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnThreads {
@@ -40,19 +45,23 @@ pub(crate) struct OwnThreads {
     running: Vec<(u32, &'static str)>,
     /// The last ones that have ended. The kernel still lists each of them for some time.
     ended: Vec<(u32, &'static str)>,
+    /// Whether some have been started and have not run yet.
+    are_starting: bool,
 }
 
 impl OwnThreads {
     const fn none(pid: u32) -> Self {
-        Self { pid, running: Vec::new(), ended: Vec::new() }
+        Self { pid, running: Vec::new(), ended: Vec::new(), are_starting: false }
     }
 
     /// The name of the thread with this id, if it is one of gmr's own. `kernels` is the name that
-    /// the kernel has for it: a thread of the program can have the id of one that has ended.
+    /// the kernel has for it: a thread of the program can have the id of one that has ended. One that
+    /// has not run yet still has the name of the thread that started it.
     pub(crate) fn name_of(&self, tid: u32, kernels: &str) -> Option<&'static str> {
         let running = self.running.iter().find(|(other, _)| *other == tid);
         let ended = || self.ended.iter().find(|(other, name)| *other == tid && *name == kernels);
-        running.or_else(ended).map(|(_, name)| *name)
+        let starting = || self.running.iter().find(|(_, name)| self.are_starting && *name == kernels);
+        running.or_else(ended).or_else(starting).map(|(_, name)| *name)
     }
 }
 
@@ -62,8 +71,9 @@ impl OwnThreads {
 /// If the operating system cannot start a thread.
 pub(crate) fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     check_memory()?;
+    let starting = Starting::new();
     thread::Builder::new().name(name.to_owned()).stack_size(STACK_SIZE).spawn(move || {
-        let _registration = Registration::new(name);
+        let _registration = Registration::new(name, starting);
         run();
     })?;
     Ok(())
@@ -116,8 +126,9 @@ pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     run: impl FnOnce() -> T + Send + 'scope,
 ) -> io::Result<ScopedJoinHandle<'scope, T>> {
     check_memory()?;
+    let starting = Starting::new();
     thread::Builder::new().name(name.to_owned()).stack_size(STACK_SIZE).spawn_scoped(scope, move || {
-        let _registration = Registration::new(name);
+        let _registration = Registration::new(name, starting);
         run()
     })
 }
@@ -167,8 +178,10 @@ pub(crate) fn during<T>(run: impl FnOnce() -> T) -> (T, OwnThreads) {
     let known = || threads().map_or(OwnThreads::none(0), |threads| threads.clone());
     let before = known().running;
     let result = run();
+    let are_starting = STARTING.load(Ordering::Acquire) > 0;
     let mut all = known();
     all.running.extend(before);
+    all.are_starting = are_starting;
     (result, all)
 }
 
@@ -182,15 +195,33 @@ fn threads() -> Option<MutexGuard<'static, OwnThreads>> {
     Some(threads)
 }
 
+/// Counts a thread that is being started until this is dropped: by the thread once it runs, or
+/// because it could not be started.
+struct Starting;
+
+impl Starting {
+    fn new() -> Self {
+        STARTING.fetch_add(1, Ordering::AcqRel);
+        Self
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        STARTING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Lists the calling thread until this is dropped, by a panic too.
 struct Registration(u32);
 
 impl Registration {
-    fn new(name: &'static str) -> Self {
+    fn new(name: &'static str, starting: Starting) -> Self {
         let tid = current_tid();
         if let Some(mut threads) = threads() {
             threads.running.push((tid, name));
         }
+        drop(starting);
         Self(tid)
     }
 }
@@ -237,5 +268,14 @@ mod tests {
         let ((), known) = during(|| ());
         assert_eq!(known.name_of(tid, "gmr test"), Some("gmr test"));
         assert_eq!(known.name_of(tid, "any"), None, "another thread with its id");
+    }
+
+    #[test]
+    fn a_thread_that_has_not_run_yet_is_known_by_the_name_of_the_one_that_started_it() {
+        let mut known = OwnThreads { running: vec![(1, "gmr test")], ..OwnThreads::none(0) };
+        assert_eq!(known.name_of(2, "gmr test"), None, "a thread of the program");
+        known.are_starting = true;
+        assert_eq!(known.name_of(2, "gmr test"), Some("gmr test"));
+        assert_eq!(known.name_of(2, "worker"), None);
     }
 }
