@@ -31,13 +31,14 @@ fn main_is_shown_where_it_waits() {
         let sources: Vec<_> = frames.filter_map(|frame| frame.source.as_deref()).collect();
         sources.iter().any(|source| source.ends_with("// here"))
     };
-    loop {
+    for _ in 0..1_000 {
         // `main` may not have begun to wait.
         let report = gmr::Report::capture();
         if is_there(&report, &tasks(&report)[0]) {
             return;
         }
     }
+    panic!("no report shows where main waits");
 }
 
 fn tasks(report: &gmr::Report) -> &[gmr::model::Task] {
