@@ -4,6 +4,7 @@
 use std::process::{Command, Stdio};
 
 use rustix::process::{Signal, kill_process};
+use serde_json::Value;
 
 use crate::program::{Program, is_writing, program, wait_until};
 use crate::report::{Report, list, text};
@@ -145,7 +146,10 @@ fn capture_meanwhile(kind: &str) -> (Program, u32) {
         wait_until("the report has begun", || !is_held_up || is_writing(pid));
         for _ in 0..3 {
             let report = Report::parse(&program.ask("capture"));
-            assert_eq!(report.failed(), 0, "{kind}: {report}");
+            // On a busy machine, a section can take longer than it may.
+            let failed = ["error", "panicked", "skipped"];
+            let is_failed = |section: &Value| failed.contains(&text(&section["content"]["kind"]));
+            assert!(!report.sections().iter().any(is_failed), "{kind}: {report}");
         }
         (!is_held_up || is_writing(pid)).then(|| found = Some((program, pid))).is_some()
     });
