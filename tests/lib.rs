@@ -3,6 +3,8 @@
 //! A program writes `ready` to its standard output when it is in the state that the test needs,
 //! answers each line on its standard input with one line, and ends when its input is closed.
 
+pub mod async_main;
+
 use std::fs;
 use std::io::{BufRead, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};

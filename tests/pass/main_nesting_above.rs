@@ -1,24 +1,10 @@
 //! Under an attribute of another runtime, which keeps the function in a nested one.
 
+use gmr_tests::async_main::task_of_main;
+
 #[gmr_test_runtime::nesting]
 #[gmr::main]
 async fn main() {
-    armed();
-    main_is_a_task();
+    task_of_main();
     std::future::ready(()).await;
-}
-
-/// Fails unless the future that this is called in is the task `main`.
-fn main_is_a_task() {
-    let report = gmr::Report::capture();
-    let section = report.section("Green Threads").expect("each report has it");
-    let gmr::model::Content::GreenThreads(section) = &section.content else { panic!("{section:?}") };
-    let names: Vec<_> = section.tasks.iter().map(|task| &task.name[..]).collect();
-    assert_eq!(names, ["main"]);
-    assert_eq!(section.tasks[0].id, 1);
-}
-
-/// Fails unless gmr is installed: a second installation is an error.
-fn armed() {
-    assert_eq!(gmr::Builder::new().install().unwrap_err().kind(), gmr::ErrorKind::AlreadyInstalled);
 }
