@@ -1,11 +1,10 @@
-//! The handler of the capture signal: a thread copies its registers and its stack into a slot, and
-//! wakes the reporter.
+//! The handler of the capture signal: a thread copies its registers and its stack into a slot.
 //!
 //! This file holds the signal handler and what it shares with the reporter, and nothing else. The
 //! handler does not allocate, lock, unwind, or initialise anything lazily. It loads and stores
 //! atomics, and makes these system calls: `gettid`; for the stack and each further piece that is
-//! requested, `mincore` and one copy by the kernel that cannot fault; one futex wake. It restores
-//! `errno`.
+//! requested, `mincore` and one copy by the kernel that cannot fault. It wakes no thread. It
+//! restores `errno`.
 //!
 //! # The protocol
 //! A slot's `state` holds a ticket and a phase. The reporter alone moves it `FREE → REQUESTED`
@@ -19,7 +18,7 @@
 #![allow(unsafe_code)]
 
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::arch::{self, COUNT, Registers};
 use crate::sys::linux::{copy, pages};
@@ -29,16 +28,6 @@ use crate::sys::linux::{copy, pages};
 pub(super) const SLOTS: usize = 128;
 
 pub(super) static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
-
-/// Counts answers; wraps around.
-pub(super) static ANSWERS: AtomicU32 = AtomicU32::new(0);
-
-/// The value of `ANSWERS` at which the reporter is woken: one system call and one context switch
-/// for a whole batch.
-pub(super) static WAKE_AT: AtomicU32 = AtomicU32::new(0);
-
-/// The futex that the reporter waits on while it is zero.
-pub(super) static WOKEN: AtomicU32 = AtomicU32::new(0);
 
 const FREE: u64 = 0;
 const REQUESTED: u64 = 1;
@@ -267,19 +256,7 @@ fn answer(Envelope { ticket, slot }: Envelope, registers: Registers) -> Option<u
     // function for it only since 2.30.)
     #[allow(clippy::cast_possible_truncation, reason = "a thread id is an int")]
     let tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
-    let copied = TABLE.get(usize::from(slot))?.answer(ticket, tid, registers)?;
-    // Sequentially consistent, as are the reporter's store to WAKE_AT and its load of ANSWERS after
-    // that: either the reporter sees this answer, or this thread sees the new WAKE_AT.
-    let answers = ANSWERS.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
-    if answers == WAKE_AT.load(Ordering::SeqCst) {
-        WOKEN.store(1, Ordering::SeqCst);
-        // SAFETY: the futex word is a static, so its address is valid; a wake accesses no other
-        // memory.
-        unsafe {
-            libc::syscall(libc::SYS_futex, WOKEN.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
-        }
-    }
-    Some(copied)
+    TABLE.get(usize::from(slot))?.answer(ticket, tid, registers)
 }
 
 /// How much stack [`respond`] needs. A release build needs less.
