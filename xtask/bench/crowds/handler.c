@@ -1,7 +1,9 @@
 /* Measures the least time that a signal handler takes if it has the kernel copy its thread's stack.
    gmr's handler is compared with this. THREADS threads compute. In each of ROUNDS rounds, all are
-   signalled at once, and each copies BYTES of its own stack. Prints a line for each answer, as
-   `crowd` does: NANOSECONDS:OF PROCESSOR TIME:BYTES. Each thread is about thirty functions deep. */
+   signalled at once, and each copies BYTES of its own stack. If LOOKED is not 0, it asks before how
+   many of the pages in so many bytes are in memory, as gmr's handler does. Prints a line for each
+   answer, as `crowd` does: NANOSECONDS:OF PROCESSOR TIME:BYTES. Each thread is about thirty functions
+   deep. */
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -10,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -20,7 +23,7 @@ struct answer {
 };
 
 static atomic_size_t started, answered;
-static size_t bytes;
+static size_t bytes, looked;
 static char *copies;
 static struct answer *answers;
 static pid_t *tids;
@@ -37,7 +40,12 @@ static void handler(int signal, siginfo_t *info, void *context) {
     uint64_t computed = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
     uint64_t took = nanoseconds(CLOCK_MONOTONIC);
     char *to = copies + (uintptr_t)info->si_value.sival_ptr * bytes;
-    struct iovec local = {to, bytes}, remote = {__builtin_frame_address(0), bytes};
+    char *from = __builtin_frame_address(0);
+    if (looked) {
+        unsigned char states[64];
+        mincore((void *)((uintptr_t)from & ~(uintptr_t)4095), looked, states);
+    }
+    struct iovec local = {to, bytes}, remote = {from, bytes};
     syscall(SYS_process_vm_readv, (pid_t)syscall(SYS_gettid), &local, 1, &remote, 1, 0);
     took = nanoseconds(CLOCK_MONOTONIC) - took;
     computed = nanoseconds(CLOCK_THREAD_CPUTIME_ID) - computed;
@@ -69,10 +77,12 @@ static void until(atomic_size_t *counter, size_t number) {
 }
 
 int main(int argc, char **arguments) {
-    if (argc != 4)
-        return fprintf(stderr, "usage: handler THREADS ROUNDS BYTES\n"), 2;
+    if (argc != 5)
+        return fprintf(stderr, "usage: handler THREADS ROUNDS BYTES LOOKED\n"), 2;
     size_t threads = strtoul(arguments[1], NULL, 10), rounds = strtoul(arguments[2], NULL, 10);
-    bytes = strtoul(arguments[3], NULL, 10);
+    bytes = strtoul(arguments[3], NULL, 10), looked = strtoul(arguments[4], NULL, 10);
+    if (looked > 64 * 4096)
+        return fprintf(stderr, "LOOKED: at most 64 pages\n"), 2;
     copies = malloc(threads * bytes);
     tids = calloc(threads, sizeof *tids);
     answers = calloc(threads * rounds, sizeof *answers);

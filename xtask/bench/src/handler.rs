@@ -1,6 +1,6 @@
 //! The time that threads spend in the signal handler, measured in the handler itself by a build of
 //! `crowd` with that feature. For comparison, a program in C measures a handler that makes one copy
-//! of as much stack and does nothing else.
+//! of as much stack, and one that first asks which pages are in memory. They do nothing else.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -22,10 +22,12 @@ const ORDINARY: f64 = 8192.0;
 const ANSWERS: usize = 2000;
 
 pub(crate) const GMR: &str = "gmr";
-const LEAST: &str = "one copy, in C";
+/// The handlers in C, and how many bytes each asks about before it copies: gmr's asks about the
+/// pages of the 32 KiB that it may copy.
+const LEAST: [(&str, usize); 2] = [("one copy, in C", 0), ("mincore and one copy, in C", 9 * 4096)];
 
 pub(crate) struct Row {
-    /// Which handler: gmr's, or the one that does the least.
+    /// Which handler: gmr's, or one of those in C.
     pub(crate) handler: &'static str,
     pub(crate) threads: usize,
     /// Seconds from the handler's first step to its last.
@@ -42,7 +44,9 @@ pub(crate) fn measure(setting: &Setting, options: &Options) -> Result<Vec<Row>, 
         let (row, bytes) = one(setting, threads, options.depth)?;
         rows.push(row);
         if let Some(least) = &least {
-            rows.push(least.measure(threads, bytes)?);
+            for (handler, looked) in LEAST {
+                rows.push(least.measure(handler, threads, bytes, looked)?);
+            }
         }
     }
     Ok(rows)
@@ -70,7 +74,7 @@ fn row(handler: &'static str, threads: usize, answers: &[[f64; 3]]) -> Row {
     Row { handler, threads, took: of(0), computed: of(1) }
 }
 
-/// The program whose handler does the least.
+/// The program whose handlers do the least.
 struct Least(PathBuf);
 
 impl Least {
@@ -86,15 +90,21 @@ impl Least {
         None
     }
 
-    fn measure(&self, threads: usize, bytes: usize) -> Result<Row, String> {
-        let arguments = [threads, ANSWERS.div_ceil(threads), bytes].map(|number| number.to_string());
+    fn measure(
+        &self,
+        handler: &'static str,
+        threads: usize,
+        bytes: usize,
+        looked: usize,
+    ) -> Result<Row, String> {
+        let arguments = [threads, ANSWERS.div_ceil(threads), bytes, looked].map(|number| number.to_string());
         let output = Command::new(&self.0).args(arguments).output();
         let output = output.map_err(|error| format!("cannot start the handler in C: {error}"))?;
         if !output.status.success() {
             return Err(format!("the handler in C: {}", String::from_utf8_lossy(&output.stderr)));
         }
         let answers: Vec<_> = String::from_utf8_lossy(&output.stdout).lines().filter_map(parse).collect();
-        Ok(row(LEAST, threads, &answers))
+        Ok(row(handler, threads, &answers))
     }
 }
 

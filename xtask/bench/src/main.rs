@@ -153,11 +153,12 @@ const MEMORY: &str = "\
 
 const HANDLER: &str = "\
     Only threads that run are signalled, so all of these compute without end, each as deep as those\n\
-    above. The time from the check that a thread is asked for its stack to its answer and wake-up,\n\
-    measured in the handler, for stacks below 8 KiB, in the reports of one process. The handler wakes\n\
-    the reporter, and can lose its processor to it. Processor time excludes such pauses, and includes\n\
-    reading the clocks. Beside it, a program in C (`crowds/handler.c`) whose handler copies as many\n\
-    bytes of stack with one `process_vm_readv`, and does nothing else: the least that it can take.";
+    above. The time from the check that a thread is asked for its stack to its answer, measured in the\n\
+    handler, for stacks below 8 KiB, in the reports of one process. A thread can lose its processor in\n\
+    the handler; processor time excludes such pauses, and includes reading the clocks. Beside it, a\n\
+    program in C (`crowds/handler.c`) whose handler copies as many bytes of stack with one\n\
+    `process_vm_readv` and does nothing else: the least that a copy can take. The third handler first\n\
+    asks which pages are in memory (`mincore`), as gmr's does so that no thread waits for a page.";
 
 const MICRO: &str = "Measured by criterion, in one process: `cargo bench -p gmr-bench`.";
 
