@@ -28,7 +28,7 @@ fn section() -> String {
         INSIDE.store(true, Ordering::Release);
         let _ = gate.recv();
     }
-    "program ".repeat(40_000)
+    "program ".repeat(10_000)
 }
 
 struct Plugin {

@@ -15,7 +15,7 @@ fn referenced() -> &'static str {
 /// Installs the plugin's gmr. Returns whether that was possible.
 #[unsafe(no_mangle)]
 pub extern "C" fn gmr_test_plugin_install() -> bool {
-    let builder = gmr::Builder::new().product("plugin").section("Of the plugin", || "plugin ".repeat(40_000));
+    let builder = gmr::Builder::new().product("plugin").section("Of the plugin", || "plugin ".repeat(10_000));
     builder.install().map(gmr::Guard::keep).is_ok()
 }
 
