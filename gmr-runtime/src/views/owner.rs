@@ -137,7 +137,14 @@ fn package_of(file: &str) -> Option<String> {
 /// The path within Rust's standard libraries, if the file belongs to them.
 pub(super) fn in_library(file: &str) -> Option<&str> {
     let (before, path) = file.split_once("library/")?;
-    let of_rust = before.is_empty() || before.contains("/rustc/") || before.ends_with("/src/rust/");
+    // Distributions build them in a folder such as `/usr/src/rustc-1.96.0`.
+    let folder = before.strip_suffix('/').and_then(|before| before.rsplit('/').next());
+    let of_rust = before.is_empty()
+        || before.contains("/rustc/")
+        || before.ends_with("/src/rust/")
+        || folder
+            .and_then(|name| name.strip_prefix("rustc-"))
+            .is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()));
     (of_rust && ["std/", "core/", "alloc/"].iter().any(|standard| path.starts_with(standard))).then_some(path)
 }
 
@@ -326,6 +333,11 @@ mod tests {
         assert_eq!(owner_at("{closure#0}", Some("/srv/shop/src/main.rs")), Owner::Program);
         let tokio = "/home/x/registry/src/index/tokio-1.54.1/src/runtime/park.rs";
         assert_eq!(owner_at("run", Some(tokio)), Owner::Runtime);
+        for of_a_distribution in ["/usr/src/rustc-1.96.0/", "/builddir/build/BUILD/rustc-1.96.0-src/"] {
+            let file = format!("{of_a_distribution}library/std/src/panic.rs");
+            assert_eq!(in_library(&file), Some("std/src/panic.rs"));
+        }
+        assert_eq!(in_library("/srv/rustc-shop/library/std/src/panic.rs"), None, "another program");
         assert_eq!(
             in_library("/srv/shop/library/std/src/panic.rs"),
             None,
