@@ -1,9 +1,10 @@
 /* Measures the least time that a signal handler takes if it has the kernel copy its thread's stack.
    gmr's handler is compared with this. THREADS threads compute. In each of ROUNDS rounds, all are
    signalled at once, and each copies BYTES of its own stack. If LOOKED is not 0, it asks before how
-   many of the pages in so many bytes are in memory, as gmr's handler does. Prints a line for each
-   answer, as `crowd` does: NANOSECONDS:OF PROCESSOR TIME:BYTES. Each thread is about thirty functions
-   deep. */
+   many of the pages in so many bytes are in memory, as gmr's handler does. Between the rounds, the
+   main thread pauses and uses other memory, as a report does between its captures: without that, the
+   code of the kernel and of the handler is in the processors' caches. Prints a line for each answer,
+   as `crowd` does: NANOSECONDS:OF PROCESSOR TIME:BYTES. Each thread is about thirty functions deep. */
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -76,6 +77,15 @@ static void until(atomic_size_t *counter, size_t number) {
         nanosleep(&pause, NULL);
 }
 
+/* What a report of few threads takes, and the memory that it uses. */
+static void work_on_something_else(void) {
+    static volatile char memory[4 << 20];
+    const struct timespec pause = {.tv_nsec = 2000000};
+    nanosleep(&pause, NULL);
+    for (size_t at = 0; at < sizeof memory; at += 64)
+        memory[at]++;
+}
+
 int main(int argc, char **arguments) {
     if (argc != 5)
         return fprintf(stderr, "usage: handler THREADS ROUNDS BYTES LOOKED\n"), 2;
@@ -98,6 +108,7 @@ int main(int argc, char **arguments) {
     }
     until(&started, threads);
     for (size_t round = 0; round < rounds; round++) {
+        work_on_something_else();
         for (uintptr_t number = 0; number < threads; number++) {
             siginfo_t info = {.si_code = SI_QUEUE};
             info.si_pid = getpid(), info.si_uid = getuid(), info.si_value.sival_ptr = (void *)number;
