@@ -261,10 +261,13 @@ pub mod task {
     //! # drop(task);
     //! ```
     //!
-    //! With the feature `tokio`, `spawn`, `spawn_local`, `spawn_blocking` and `JoinSet` replace
-    //! those of tokio. [`#[gmr::task]`](macro@crate::task) tracks each call of an `async fn`.
+    //! With the feature `tokio`, `spawn`, `spawn_local`, `spawn_blocking`, `JoinSet` and `LocalSet`
+    //! replace those of tokio. The crate `gmr-tokio` puts them in place of all of tokio's, with one
+    //! line of `Cargo.toml`. [`#[gmr::task]`](macro@crate::task) tracks each call of an `async fn`.
     #[cfg(feature = "tokio")]
-    pub use gmr_runtime::task::tokio::{JoinSet, spawn, spawn_blocking, spawn_local, watch_runtime};
+    pub use gmr_runtime::task::tokio::{JoinSet, LocalSet, RuntimeExt};
+    #[cfg(feature = "tokio")]
+    pub use gmr_runtime::task::tokio::{spawn, spawn_blocking, spawn_local, watch_runtime};
     #[cfg(feature = "tower")]
     pub use gmr_runtime::task::tower::{RequestLayer, RequestService};
     pub use gmr_runtime::task::{TrackExt, Tracked, label, track};

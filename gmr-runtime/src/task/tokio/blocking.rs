@@ -11,7 +11,19 @@ pub(super) fn tracked<R>(
     spawned_at: &'static Location<'static>,
     function: impl FnOnce() -> R,
 ) -> impl FnOnce() -> R {
-    let task = Registered::new(readable_type(std::any::type_name_of_val(&function)), spawned_at);
+    labelled(spawned_at, None, function)
+}
+
+/// The same, with this name as a label.
+pub(super) fn labelled<R, F: FnOnce() -> R>(
+    spawned_at: &'static Location<'static>,
+    name: Option<&str>,
+    function: F,
+) -> impl FnOnce() -> R + use<R, F> {
+    let task = Registered::new(readable_type(std::any::type_name::<F>()), spawned_at);
+    if let (Some(task), Some(name)) = (&task, name) {
+        task.entry.label("name", name.to_owned());
+    }
     move || {
         let _inside = task.as_ref().map(|task| {
             let (inside, tid) = current::enter(task.place);

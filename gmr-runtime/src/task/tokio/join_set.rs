@@ -3,7 +3,11 @@
 #[cfg(all(test, not(gmr_loom)))]
 mod tests;
 
+#[cfg(all(tokio_unstable, feature = "__tokio_tracing"))]
+mod builder;
+
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::task::{Context, Poll};
 
@@ -14,6 +18,9 @@ use super::blocking;
 use crate::task::runtimes;
 use crate::task::tracked::track;
 
+#[cfg(all(tokio_unstable, feature = "__tokio_tracing"))]
+pub use builder::Builder;
+
 /// tokio's [`JoinSet`](task::JoinSet), whose tasks are tracked.
 ///
 /// Every method that starts a task tracks it: [`spawn`](Self::spawn), [`spawn_on`](Self::spawn_on),
@@ -22,7 +29,8 @@ use crate::task::tracked::track;
 /// `collect` and `extend`. A report names such a task after its future's type and shows the line
 /// that started it. The other methods are tokio's own under the same names; they track nothing.
 ///
-/// tokio's `build_task`, which needs `--cfg tokio_unstable`, is left out.
+/// Dereferences to tokio's type, for functions that take a reference to it. To those that take the
+/// set itself, pass `set.into()`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -56,6 +64,12 @@ impl<T> JoinSet<T> {
 }
 
 impl<T: 'static> JoinSet<T> {
+    /// Creates a builder, which sets the name of the task that it spawns in this set.
+    #[cfg(all(tokio_unstable, feature = "__tokio_tracing"))]
+    pub fn build_task(&mut self) -> Builder<'_, T> {
+        Builder::new(self.0.build_task())
+    }
+
     /// Spawns the future as a tracked task on the current runtime.
     ///
     /// # Panics
@@ -218,6 +232,32 @@ impl<T> Default for JoinSet<T> {
 impl<T> fmt::Debug for JoinSet<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
+    }
+}
+
+impl<T> Deref for JoinSet<T> {
+    type Target = task::JoinSet<T>;
+
+    fn deref(&self) -> &task::JoinSet<T> {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for JoinSet<T> {
+    fn deref_mut(&mut self) -> &mut task::JoinSet<T> {
+        &mut self.0
+    }
+}
+
+impl<T> From<task::JoinSet<T>> for JoinSet<T> {
+    fn from(set: task::JoinSet<T>) -> Self {
+        Self(set)
+    }
+}
+
+impl<T> From<JoinSet<T>> for task::JoinSet<T> {
+    fn from(set: JoinSet<T>) -> Self {
+        set.0
     }
 }
 

@@ -2,7 +2,16 @@
 //! here polls a task or joins one: that is tokio's.
 
 mod blocking;
+#[cfg(all(tokio_unstable, feature = "__tokio_tracing"))]
+mod builder;
+#[cfg(not(tokio_unstable))]
 mod join_set;
+#[cfg(tokio_unstable)]
+pub mod join_set;
+mod local_set;
+mod runtime_ext;
+#[cfg(all(test, not(gmr_loom)))]
+mod testing;
 
 use std::panic::Location;
 
@@ -11,7 +20,11 @@ use ::tokio::task::{self, JoinHandle};
 use super::runtimes;
 use super::tracked::track;
 
+#[cfg(all(tokio_unstable, feature = "__tokio_tracing"))]
+pub use builder::Builder;
 pub use join_set::JoinSet;
+pub use local_set::LocalSet;
+pub use runtime_ext::RuntimeExt;
 pub use runtimes::watch as watch_runtime;
 
 /// `tokio::spawn`, tracked. The task is named after the future's type; the report shows the line of

@@ -6,29 +6,13 @@ use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 
-use ::tokio::runtime::{Builder, Runtime};
 use ::tokio::sync::oneshot;
 use ::tokio::task::{LocalSet, yield_now};
 
 use super::JoinSet;
 use crate::task::entry::Entry;
 use crate::task::tests::{all_tasks, alone};
-
-fn runtime() -> Runtime {
-    Builder::new_current_thread().build().unwrap()
-}
-
-/// Runs the test on a runtime of its own, while no other test takes traces of all tasks.
-fn run<F: Future>(test: F) -> F::Output {
-    let _turn = alone();
-    runtime().block_on(test)
-}
-
-/// How many tracked tasks were spawned by this line of this file.
-fn tracked_at(line: u32) -> usize {
-    let here = |task: &&Arc<Entry>| task.spawned_at.line() == line && task.spawned_at.file() == file!();
-    all_tasks().tasks.iter().filter(here).count()
-}
+use crate::task::tokio::testing::{run, runtime, tracked_at};
 
 #[test]
 fn spawn_tracks() {
@@ -36,9 +20,9 @@ fn spawn_tracks() {
         let mut set = JoinSet::new();
         let line = line!() + 1;
         set.spawn(async { 17 });
-        assert_eq!((set.len(), tracked_at(line)), (1, 1));
+        assert_eq!((set.len(), tracked_at(file!(), line)), (1, 1));
         assert_eq!(set.join_next().await.unwrap().unwrap(), 17);
-        assert_eq!((set.len(), tracked_at(line)), (0, 0));
+        assert_eq!((set.len(), tracked_at(file!(), line)), (0, 0));
     });
 }
 
@@ -49,7 +33,7 @@ fn spawn_on_tracks_on_that_runtime() {
     let mut set = JoinSet::new();
     let line = line!() + 1;
     set.spawn_on(async { ::tokio::runtime::Handle::current().id() }, there.handle());
-    assert_eq!(tracked_at(line), 1);
+    assert_eq!(tracked_at(file!(), line), 1);
     there.block_on(yield_now());
     let joined = here.block_on(set.join_next());
     assert_eq!(joined.unwrap().unwrap(), there.handle().id());
@@ -62,7 +46,7 @@ fn spawn_local_tracks() {
         let mut set = JoinSet::new();
         let line = line!() + 1;
         set.spawn_local(async move { *not_send });
-        assert_eq!(tracked_at(line), 1);
+        assert_eq!(tracked_at(file!(), line), 1);
         assert_eq!(set.join_next().await.unwrap().unwrap(), 17);
     }));
 }
@@ -74,7 +58,7 @@ fn spawn_local_on_tracks_before_the_local_set_runs() {
         let mut set = JoinSet::new();
         let line = line!() + 1;
         set.spawn_local_on(async move { *not_send }, &local);
-        assert_eq!(tracked_at(line), 1);
+        assert_eq!(tracked_at(file!(), line), 1);
         assert_eq!(local.run_until(set.join_next()).await.unwrap().unwrap(), 17);
     });
 }
@@ -86,10 +70,10 @@ fn spawn_blocking_tracks_until_the_closure_returns() {
         let mut set = JoinSet::new();
         let line = line!() + 1;
         set.spawn_blocking(move || receiver.recv().unwrap());
-        assert_eq!(tracked_at(line), 1);
+        assert_eq!(tracked_at(file!(), line), 1);
         sender.send(17).unwrap();
         assert_eq!(set.join_next().await.unwrap().unwrap(), 17);
-        assert_eq!(tracked_at(line), 0);
+        assert_eq!(tracked_at(file!(), line), 0);
     });
 }
 
@@ -101,7 +85,7 @@ fn spawn_blocking_on_tracks_on_that_runtime() {
     let mut set = JoinSet::new();
     let line = line!() + 1;
     set.spawn_blocking_on(move || receiver.recv().unwrap(), there.handle());
-    assert_eq!(tracked_at(line), 1);
+    assert_eq!(tracked_at(file!(), line), 1);
     sender.send(17).unwrap();
     assert_eq!(here.block_on(set.join_next()).unwrap().unwrap(), 17);
 }
@@ -115,7 +99,7 @@ fn from_iter_and_extend_track() {
         // Named after this function, from whatever line `collect` spawned them.
         let named = |task: &&Arc<Entry>| task.name.ends_with("::from_iter_and_extend_track");
         let tracked = all_tasks().tasks.iter().filter(named).count();
-        assert_eq!((set.len(), tracked, tracked_at(by_extend)), (5, 5, 2));
+        assert_eq!((set.len(), tracked, tracked_at(file!(), by_extend)), (5, 5, 2));
         let mut numbers = set.join_all().await;
         numbers.sort_unstable();
         assert_eq!(numbers, [0, 1, 2, 3, 4]);
@@ -148,12 +132,12 @@ fn join_all_passes_a_panic_on_and_aborts_the_rest() {
             set.spawn(async { panic!("broken") });
             line = line!() + 1;
             set.spawn(pending());
-            assert_eq!(tracked_at(line), 1);
+            assert_eq!(tracked_at(file!(), line), 1);
             set.join_all().await
         })
     }));
     assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"broken"));
-    assert_eq!(tracked_at(line), 0);
+    assert_eq!(tracked_at(file!(), line), 0);
 }
 
 #[test]
@@ -202,7 +186,7 @@ fn shutdown_aborts_and_empties() {
         let line = line!() + 1;
         set.spawn(pending::<()>());
         set.shutdown().await;
-        assert_eq!((set.len(), tracked_at(line)), (0, 0));
+        assert_eq!((set.len(), tracked_at(file!(), line)), (0, 0));
     });
 }
 
@@ -231,7 +215,7 @@ fn detach_all_leaves_the_tasks_running_and_tracked() {
         set.detach_all();
         assert!(set.is_empty());
         drop(set);
-        assert_eq!(tracked_at(line), 1);
+        assert_eq!(tracked_at(file!(), line), 1);
         open.send(()).unwrap();
         assert_eq!(closed.await.unwrap(), 17);
     });
@@ -244,10 +228,10 @@ fn dropping_the_set_aborts_its_tasks() {
         let line = line!() + 1;
         set.spawn(pending::<()>());
         yield_now().await;
-        assert_eq!(tracked_at(line), 1);
+        assert_eq!(tracked_at(file!(), line), 1);
         drop(set);
         yield_now().await;
-        assert_eq!(tracked_at(line), 0);
+        assert_eq!(tracked_at(file!(), line), 0);
     });
 }
 
@@ -268,5 +252,20 @@ fn spawning_outside_of_a_runtime_panics_and_tracks_nothing() {
     let line = line!() + 1;
     let spawned = catch_unwind(AssertUnwindSafe(|| set.spawn(async {})));
     assert!(spawned.is_err() && set.is_empty());
-    assert_eq!(tracked_at(line), 0);
+    assert_eq!(tracked_at(file!(), line), 0);
+}
+
+#[test]
+fn the_set_is_tokios_where_that_is_asked_for() {
+    async fn join(set: &mut ::tokio::task::JoinSet<u8>) -> u8 {
+        set.join_next().await.unwrap().unwrap()
+    }
+    run(async {
+        let mut set = JoinSet::new();
+        set.spawn(async { 17 });
+        assert_eq!(join(&mut set).await, 17);
+        set.spawn(async { 18 });
+        let tokios: ::tokio::task::JoinSet<u8> = set.into();
+        assert_eq!(JoinSet::from(tokios).join_all().await, [18]);
+    });
 }
