@@ -7,8 +7,8 @@
 //! - `values` converts an option's value to what the option needs. `signals` and `formats` know the
 //!   valid names; `suggest` finds what a misspelled one was meant to be.
 //! - `item` parses the function's head and keeps its body as raw tokens.
-//! - `main_attr`, `section_attr` and `task_attr` validate and expand. `runtime` detects whether an
-//!   async runtime runs `main`. `marks` remembers which functions were expanded before, so that a
+//! - `main_attr`, `section_attr` and `task_attr` validate and expand. `tokio_attr` expands the
+//!   attributes of gmr-tokio. `runtime` detects whether an async runtime runs `main`. `marks` remembers which functions were expanded before, so that a
 //!   report can name entries that the linker has dropped.
 //! - `errors` collects all mistakes, each with its span. `fallback` emits them with the user's
 //!   item.
@@ -32,6 +32,7 @@ mod section_attr;
 mod signals;
 mod suggest;
 mod task_attr;
+mod tokio_attr;
 mod tracking;
 mod values;
 
@@ -57,4 +58,25 @@ pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
     task_attr::expand(args.into(), &item.into()).into()
+}
+
+/// For gmr-tokio: `#[tokio::main]`, with the function's future tracked.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn tokio_main(args: TokenStream, item: TokenStream) -> TokenStream {
+    tokio_attr::expand("main", &args.into(), &item.into()).into()
+}
+
+/// For gmr-tokio: `#[tokio::test]`, with the function's future tracked.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn tokio_test(args: TokenStream, item: TokenStream) -> TokenStream {
+    tokio_attr::expand("test", &args.into(), &item.into()).into()
+}
+
+/// For gmr-tokio: tracks the future in what tokio's attribute has expanded to.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn tokio_track(args: TokenStream, item: TokenStream) -> TokenStream {
+    tokio_attr::track(args.into(), item.into()).into()
 }

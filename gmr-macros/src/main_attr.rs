@@ -11,7 +11,8 @@ use crate::errors::Errors;
 use crate::fallback::fallback;
 use crate::formats::Format;
 use crate::item::Function;
-use crate::tracking::{tracked_block, tracking_call};
+use crate::runtime::TRACKED_MAIN;
+use crate::tracking::{pinned, tracked_block, tracking_call};
 use crate::{runtime, values};
 
 const ATTRIBUTE: &str = "gmr::main";
@@ -106,21 +107,20 @@ fn with_statement(function: &Function, options: &Options) -> TokenStream {
 
 /// The body with its future tracked as the task `main`.
 fn with_task(function: &Function, body: TokenStream, krate: &Path) -> TokenStream {
-    let named = |future| {
-        let arguments = quote_spanned!(Span::mixed_site()=> "main", #future);
-        tracking_call(function, "named", arguments, krate)
-    };
+    // gmr-tokio's attribute, which has expanded before, tracks it.
+    if runtime::tracks_main(body.clone()) {
+        return body;
+    }
+    let tracked = |future| tracking_call(function, TRACKED_MAIN, future, krate);
     if function.signature.asyncness.is_none() {
-        return runtime::with_tracked_future(body, &mut |future| named(future));
+        return runtime::with_tracked_future(body, &mut |future| tracked(future));
     }
     // An async block cannot have the type `!`.
     if matches!(&function.signature.output, ReturnType::Type(_, output) if matches!(**output, Type::Never(_)))
     {
         return body;
     }
-    // Pinned in place: `main` may be large, and each move is a copy on the stack in debug builds.
-    let block = tracked_block(function, &body);
-    let call = named(quote_spanned!(Span::mixed_site()=> ::core::pin::pin!(#block)));
+    let call = tracked(pinned(&tracked_block(function, &body)));
     quote_spanned!(Span::mixed_site()=> #call.await)
 }
 

@@ -70,6 +70,18 @@ fn is_one_argument(arguments: TokenStream) -> bool {
     trees.peek().is_some() && trees.skip_while(|tree| !is_comma(tree)).nth(1).is_none()
 }
 
+/// Whether this code has a call of [`TRACKED_MAIN`], which tracks the future of `main`.
+pub(crate) fn tracks_main(code: TokenStream) -> bool {
+    code.into_iter().any(|tree| match tree {
+        TokenTree::Group(group) => tracks_main(group.stream()),
+        TokenTree::Ident(name) => name == TRACKED_MAIN,
+        _ => false,
+    })
+}
+
+/// The function of `__private::task` that tracks the future of `main`. No other code uses this name.
+pub(crate) const TRACKED_MAIN: &str = "__gmr_tracked_main";
+
 /// The body that another attribute has generated for `main`, with the argument of its `block_on`
 /// changed by `track`. Unchanged if there is no such call, or the user wrote it.
 ///

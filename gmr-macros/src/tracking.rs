@@ -12,6 +12,11 @@ pub(crate) fn tracked_block(function: &Function, body: &TokenStream) -> TokenStr
     quote_spanned!(Span::mixed_site()=> async move { #hint #body })
 }
 
+/// The future, pinned in place: it may be large, and each move is a copy on the stack in debug builds.
+pub(crate) fn pinned(future: &TokenStream) -> TokenStream {
+    quote_spanned!(Span::mixed_site()=> ::core::pin::pin!(#future))
+}
+
 /// A call of this function of the runtime's.
 ///
 /// The location that the report shows for the task is that of the call. With the span of the

@@ -88,8 +88,8 @@ pub mod __private {
     pub use crate::views::Format;
     pub use crate::{requires_html, requires_json, requires_xml, section_must_be_a_free_function};
     pub mod task {
-        //! For `#[gmr::task]`.
-        pub use crate::task::tracked::{named, track};
+        //! For the attributes that track a function's future.
+        pub use crate::task::tracked::{__gmr_tracked_main, named, track};
     }
     pub use inventory;
 }

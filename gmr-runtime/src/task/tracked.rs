@@ -83,6 +83,13 @@ pub fn named<F: Future>(name: &'static str, future: F) -> Tracked<F> {
     Tracked { future, task: Registered::new(name, Location::caller()), waker: (0, 0), passing: None }
 }
 
+/// The expansions of `#[gmr::main]` and of gmr-tokio's `#[tokio::main]` call this. Each recognizes
+/// the other's call by the name, so that there is one task `main`.
+#[track_caller]
+pub fn __gmr_tracked_main<F: Future>(future: F) -> Tracked<F> {
+    named("main", future)
+}
+
 impl<F> Tracked<F> {
     /// Labels the task from outside, as [`label`](super::label) does from inside.
     ///
