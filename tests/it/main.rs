@@ -16,6 +16,7 @@ mod edge;
 mod emergency;
 mod exhausted;
 mod expansion;
+mod facade;
 // The calls of a report depend on the architecture and the C library.
 #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 mod faults;

@@ -154,4 +154,4 @@ fn features(metadata: &Value) -> Result<(), String> {
 }
 
 /// Features of gmr-runtime that are not for users.
-const HIDDEN_FEATURES: [&str; 3] = ["__bench", "__fuzz", "schema"];
+const HIDDEN_FEATURES: [&str; 4] = ["__bench", "__fuzz", "__tokio_tracing", "schema"];
