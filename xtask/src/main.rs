@@ -17,6 +17,8 @@ mod scripts;
 mod steps;
 mod targets;
 mod test;
+mod tokio_api;
+mod tokio_suite;
 mod tools;
 mod units;
 
@@ -63,6 +65,11 @@ const USAGE: &str = "usage: cargo xtask <task>
                  reports then lack with the table in docs/no-harm.md.
       --write    Write the table.
   programs BUILD Build the programs that tests signal in another way; a test starts it.
+  tokio-api      Compare the interface of gmr-tokio with that of the locked tokio.
+      --write    Write the list of its items that tests/facade compiles.
+  tokio-suite    Run tokio's own tests, or those in the files whose names contain one of the
+                 given words, with gmr-tokio in place of tokio.
+      --plain    With tokio itself, to compare.
   schema         Write docs/report.schema.json and docs/report.rng from the model.
   bench          Measure the cost of a report and of other tools on this machine.
                  `cargo xtask bench --help` lists the options.
@@ -86,6 +93,10 @@ fn main() -> ExitCode {
         ["faults"] => faults(false),
         ["faults", "--write"] => faults(true),
         ["programs", build] => programs::run(build),
+        ["tokio-api"] => tokio_api::run(false),
+        ["tokio-api", "--write"] => tokio_api::run(true),
+        ["tokio-suite", "--plain", ref words @ ..] => tokio_suite::run(true, words),
+        ["tokio-suite", ref words @ ..] => tokio_suite::run(false, words),
         ["schema"] => schema(),
         ["bench", ref options @ ..] => bench(options),
         ["release-check"] => release::run(),
