@@ -9,6 +9,22 @@ pub(super) fn demangled(name: &str) -> String {
     }
 }
 
+/// The mangled name of an `async fn`'s body, and of an async block, is that of a closure. Debug
+/// information has another name for it, such as `{async_block#0}`, which this one then ends with.
+pub(super) fn with_kind(demangled: String, plain: &str) -> String {
+    match demangled.rsplit_once("::{") {
+        Some((path, last)) if plain.starts_with("{async_") && is_closure(last) => {
+            format!("{path}::{plain}")
+        }
+        _ => demangled,
+    }
+}
+
+/// Whether this is the rest of `{closure#0}` or `{{closure}}`.
+fn is_closure(last: &str) -> bool {
+    last == "{closure}}" || last.starts_with("closure#") && last.ends_with('}') && !last.contains(':')
+}
+
 #[cfg(feature = "cpp")]
 fn of_cpp(name: &str) -> Option<String> {
     use std::fmt;
@@ -56,6 +72,16 @@ mod tests {
         assert_eq!(demangled("_RNvCs15kBYyAo9fc_4shop3pay"), "shop::pay");
         assert_eq!(demangled("read"), "read");
         assert_eq!(demangled("i"), "i");
+    }
+
+    #[test]
+    fn the_body_of_an_async_function_is_told_from_a_closure() {
+        let named = |name: &str, plain| with_kind(name.to_owned(), plain);
+        assert_eq!(named("shop::pay::{closure#0}", "{async_fn#0}"), "shop::pay::{async_fn#0}");
+        assert_eq!(named("shop::pay::{{closure}}", "{async_block#1}"), "shop::pay::{async_block#1}");
+        assert_eq!(named("shop::pay::{closure#0}", "{closure#0}"), "shop::pay::{closure#0}");
+        assert_eq!(named("shop::pay", "{async_fn#0}"), "shop::pay");
+        assert_eq!(named("shop::pay::{closure#0}::tell", "{async_fn#0}"), "shop::pay::{closure#0}::tell");
     }
 
     #[test]

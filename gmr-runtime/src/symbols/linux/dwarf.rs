@@ -14,7 +14,7 @@ use gimli::{
     UnitSectionOffset,
 };
 
-use super::demangle::demangled;
+use super::demangle::{demangled, with_kind};
 use super::entries::Entries;
 use super::index::{self, Found};
 use super::lines::{self, Line, Lines};
@@ -332,10 +332,15 @@ impl<'d, 'a> Scope<'d, 'a> {
     }
 
     /// The name of a function, or of the entry that it refers to: the linkage name if there is one,
-    /// else the plain name.
+    /// else the plain name, which tells async blocks and functions from closures.
     fn name(&self, unit: &Unit<Reader<'a>>, function: Function<'a>, references: usize) -> Option<String> {
-        if let Some(name) = function.linkage_name.or(function.name) {
-            return Some(demangled(&text(self.dwarf.attr_string(unit, name).ok()?)));
+        let string = |value| self.dwarf.attr_string(unit, value).ok().map(text);
+        if let Some(mangled) = function.linkage_name {
+            let plain = function.name.and_then(string).unwrap_or_default();
+            return Some(with_kind(demangled(&string(mangled)?), &plain));
+        }
+        if let Some(name) = function.name {
+            return Some(demangled(&string(name)?));
         }
         let references = references.checked_sub(1)?;
         match function.origin? {
@@ -484,6 +489,17 @@ mod tests {
         found.into_inner().unwrap()
     }
 
+    /// The name without what tells the body of an async function from a closure. `addr2line` reads
+    /// the mangled name alone.
+    fn as_closure(name: String) -> String {
+        match name.rsplit_once("::{") {
+            Some((path, last)) if last.starts_with("async_") || last.contains("closure") => {
+                format!("{path}::{{..}}")
+            }
+            _ => name,
+        }
+    }
+
     #[test]
     fn it_finds_what_addr2line_finds() {
         let modules = Modules::load();
@@ -514,8 +530,14 @@ mod tests {
                 theirs.push((function, file.map(str::to_owned), line));
             }
             let ours = ours.remove(&address).unwrap_or_default();
-            let ours: Vec<_> =
-                ours.into_iter().map(|symbol| (symbol.function, symbol.file, symbol.line)).collect();
+            let ours: Vec<_> = ours
+                .into_iter()
+                .map(|Symbol { function, file, line, .. }| (function.map(as_closure), file, line))
+                .collect();
+            let theirs: Vec<_> = theirs
+                .into_iter()
+                .map(|(function, file, line)| (function.map(as_closure), file, line))
+                .collect();
             assert_eq!(ours, theirs, "at {address:#x}");
             frames_seen += theirs.len();
             inlined_seen += theirs.len().saturating_sub(1);

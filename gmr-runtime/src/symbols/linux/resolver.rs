@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use object::{Object, ObjectSection, ObjectSymbol, SectionIndex, SectionKind, SymbolKind};
 
 use super::debug_files::{self, Elf, OwnFile};
-use super::demangle::demangled;
+use super::demangle::{demangled, with_kind};
 use super::dwarf;
 use super::sections::Sections;
 use super::source::{Compiled, Sources};
@@ -185,7 +185,8 @@ impl DebugInformation<'_, '_> {
 fn named(mut symbols: Vec<Symbol>, name: Option<&String>) -> Vec<Symbol> {
     match (symbols.last_mut(), name) {
         (Some(outermost), Some(name)) if !outermost.function.as_deref().is_some_and(is_qualified) => {
-            outermost.function = Some(name.clone());
+            let plain = outermost.function.take().unwrap_or_default();
+            outermost.function = Some(with_kind(name.clone(), &plain));
         }
         (None, Some(name)) => symbols.push(Symbol { function: Some(name.clone()), ..Symbol::default() }),
         _ => {}
