@@ -72,7 +72,7 @@ fn tracked(function: &Function, name: Option<TokenStream>, poll: bool, krate: &P
     let (called, arguments) = match name {
         Some(name) => ("named", quote_spanned!(Span::mixed_site()=> #name, #block)),
         // Named after its type, which has the path of the function, also of a nested one.
-        None => ("track", block),
+        None => ("track_body", block),
     };
     let call = tracking_call(function, called, arguments, krate);
     let switch = (!poll).then(|| quote_spanned!(Span::mixed_site()=> .poll_for_reports(false)));
@@ -102,7 +102,7 @@ mod tests {
             text.starts_with("pub async fn checkout (& self , order : u64) -> Result < u64 , Error > {"),
             "{text}"
         );
-        assert!(text.contains(":: gmr :: __private :: task :: track (async move {"), "{text}");
+        assert!(text.contains(":: gmr :: __private :: task :: track_body (async move {"), "{text}");
         assert!(text.contains("work (order) . await ?"), "{text}");
         assert!(
             expanded("\"till\", crate = a::b", "async fn f() {}")

@@ -89,7 +89,7 @@ pub mod __private {
     pub use crate::{requires_html, requires_json, requires_xml, section_must_be_a_free_function};
     pub mod task {
         //! For the attributes that track a function's future.
-        pub use crate::task::tracked::{__gmr_tracked_main, named, track};
+        pub use crate::task::tracked::{__gmr_tracked_main, named, track_body};
     }
     pub use inventory;
 }

@@ -13,6 +13,7 @@ use crate::model::{Content, GreenThreads, Label, Runtime, Stack, Task, TaskState
 use crate::section::output::Output;
 use crate::section::panics;
 use crate::sys::{self, Modules};
+use crate::task::tracked::shown_name;
 use crate::task::{self, Condition, Entry, LeftOut, Panicked, Poll, Survey};
 use crate::threads::{self, ThreadInfo};
 
@@ -66,8 +67,7 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
         .iter()
         .map(|(task, (condition, labels))| Task {
             id: task.id,
-            // A function within an async one is within a closure of it.
-            name: interner.text(task.name.as_ptr().addr(), || task.name.replace("::{{closure}}", "")),
+            name: interner.text(task.name.as_ptr().addr(), || shown_name(task.name)),
             spawned_at: interner.text(ptr::from_ref(task.spawned_at).addr(), || task.spawned_at.to_string()),
             age_ms: millis(now.duration_since(task.spawned).unwrap_or_default()),
             polls: task.polls(),

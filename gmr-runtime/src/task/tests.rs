@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::entry::Entry;
 use super::registered::TASKS;
 use super::registry::{Registry, SHARDS, Shard};
-use super::tracked::readable_type;
+use super::tracked::{readable_type, shown_name, type_of_future};
 use super::{Condition, Survey, TrackExt, label};
 use crate::sys::Modules;
 
@@ -297,7 +297,14 @@ fn code_inside_a_blocking_task_labels_it() {
 
 #[test]
 fn a_future_is_named_after_its_function() {
-    assert_eq!(readable_type("orders::checkout::{{closure}}"), "orders::checkout");
-    assert_eq!(readable_type("orders::main::{{closure}}::{{closure}}"), "orders::main");
-    assert_eq!(readable_type("orders::Poller"), "orders::Poller");
+    let shown = |name| shown_name(type_of_future(name));
+    assert_eq!(shown("orders::checkout::{{closure}}"), "orders::checkout");
+    assert_eq!(shown("orders::main::{{closure}}::checkout::{{closure}}"), "orders::main::checkout");
+    for block in
+        ["orders::main::{{closure}}::{{closure}}", "orders::main::{{closure}}::{{closure}}::{{closure}}"]
+    {
+        assert_eq!(shown(block), "{async block in orders::main}");
+        assert_eq!(shown_name(readable_type(block)), "orders::main");
+    }
+    assert_eq!(shown("orders::Poller"), "orders::Poller");
 }

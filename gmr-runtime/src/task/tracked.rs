@@ -50,7 +50,13 @@ pin_project! {
 /// ```
 #[track_caller]
 pub fn track<F: Future>(future: F) -> Tracked<F> {
-    named(readable_type(std::any::type_name::<F>()), future)
+    named(type_of_future(std::any::type_name::<F>()), future)
+}
+
+/// The expansion of `#[gmr::task]` calls this with an async block that has the function's body.
+#[track_caller]
+pub fn track_body<F: Future>(body: F) -> Tracked<F> {
+    named(readable_type(std::any::type_name::<F>()), body)
 }
 
 /// [`track`] as a method of every future.
@@ -249,14 +255,32 @@ fn inherit(entry: &Entry) {
     }
 }
 
-/// The name of a future's type as its author would write it: `orders::checkout` for
-/// `orders::checkout::{{closure}}`.
+/// The end of the type name of a closure. The body of an `async fn`, and an async block, are such.
+const CLOSURE: &str = "::{{closure}}";
+
+/// The name of a future's type: `orders::checkout` for `orders::checkout::{{closure}}`, which is an
+/// `async fn` or a block in a function that is not async. A block in an async function keeps one
+/// [`CLOSURE`]; see [`shown_name`].
+pub(super) fn type_of_future(name: &'static str) -> &'static str {
+    let path = readable_type(name);
+    let one = &name[..name.len().min(path.len() + CLOSURE.len())];
+    if name.len() > one.len() { one } else { path }
+}
+
+/// The path of a function for the type of its body, or of a closure in it.
 pub(super) fn readable_type(name: &'static str) -> &'static str {
     let mut name = name;
-    while let Some(outer) = name.strip_suffix("::{{closure}}") {
+    while let Some(outer) = name.strip_suffix(CLOSURE) {
         name = outer;
     }
     name
+}
+
+/// The name of a task as its author would write it.
+pub(crate) fn shown_name(name: &str) -> String {
+    // A function within an async one is within a closure of it.
+    let path = name.replace(CLOSURE, "");
+    if name.ends_with(CLOSURE) { format!("{{async block in {path}}}") } else { path }
 }
 
 /// Ends the poll in the entry when it is dropped, so also if the poll panics.
