@@ -7,6 +7,7 @@ mod cargo;
 mod emulated;
 mod fuzz;
 mod metadata;
+mod minimal;
 mod miri;
 mod msrv;
 mod package;
@@ -55,6 +56,9 @@ const USAGE: &str = "usage: cargo xtask <task>
                  The time for each target [30].
   msrv           Check the minimum supported Rust version, with that compiler where
                  rustup has it.
+  minimal-versions
+                 Compile the published crates with the lowest versions of dependencies that
+                 their manifests allow.
   miri           Run the tests of unsafe code that need no kernel in Miri (nightly).
   agreement      Compare the stacks of programs that are built in many ways, or of
                  the named builds, with those of gdb.
@@ -85,6 +89,7 @@ fn main() -> ExitCode {
         ["test", "--no-setup"] => test::run(false),
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["msrv"] => msrv::run(),
+        ["minimal-versions"] => minimal::run(),
         ["miri"] => miri::run(),
         ["test-targets"] => test::run_targets(true),
         ["test-targets", "--no-setup"] => test::run_targets(false),

@@ -4,6 +4,7 @@
 use std::process::{Command, Stdio};
 
 use crate::cargo::{cargo, root};
+use crate::minimal;
 use crate::msrv;
 use crate::package::{self, Uncommitted};
 use crate::steps::Steps;
@@ -26,6 +27,7 @@ fn all(steps: &mut Steps) -> Result<(), String> {
         if missing.is_empty() { Ok(()) } else { Err(format!("not installed: {}", tools::list(&missing))) }
     })?;
     steps.run("minimum Rust version", msrv::run)?;
+    steps.run("minimum versions", minimal::run)?;
     match last {
         Some(tag) => steps.run("semantic versioning", || {
             // Macros have no signature to compare. gmr re-exports what gmr-runtime has.
