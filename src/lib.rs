@@ -185,7 +185,7 @@
 //! | `GMR_SIGNAL=USR1` | the signal that triggers a report |
 //! | `GMR_FORMAT=json` | the format of reports on stderr |
 //! | `GMR_POLL_TASKS=off` | reports do not poll async tasks, and show them without stacks |
-//! | `GMR_BACKTRACE=full` | also shows the frames of Rust's runtime |
+//! | `GMR_BACKTRACE=full` | shows all frames and all names of a group |
 //!
 //! # Features
 //!

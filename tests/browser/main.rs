@@ -295,6 +295,10 @@ fn every_control_can_be_clicked() {
 /// Clicks a control, wherever the previous click has scrolled the page, and closes what it opens.
 fn click(page: &Page, control: &str) {
     let browser = &page.browser;
+    // The names of a large group are folded in its own details, which the click before has closed.
+    browser.value(&format!(
+        "(document.querySelector({control:?}).closest('.members')?.parentElement ?? {{}}).open = true"
+    ));
     let of = |property: &str| browser.value(&format!("document.querySelector({control:?}).{property}"));
     let (tag, id) = (of("tagName"), of("id"));
     browser.click(control);

@@ -2,15 +2,15 @@
 //! branches of a task's stack have in common. Every view uses the same groups.
 
 use crate::sys::hash::HashMap;
-use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::folding::{self, Known, Plumbing, is_runtime_crate, without_inner_runtime, without_outer_runtime};
+use super::folding::{self, Known, Omitted, Part};
+use super::words::Body;
 use super::{Context, Detail};
 use crate::model::{Frame, Overdue, Role, Stack, Task, TaskState, Thread};
 
-/// Groups threads with the same stack and role. The main thread's group comes first, then the
+/// Groups threads with the same stack and role, or without a stack for the same reason. The main thread's group comes first, then the
 /// others by size, idle pool threads after them, gmr's own last.
 #[allow(
     clippy::mutable_key_type,
@@ -23,13 +23,8 @@ pub(super) fn of_threads<'a>(
     let mut places: HashMap<_, usize> = HashMap::default();
     let mut groups: Vec<Vec<&'a Thread>> = Vec::new();
     for thread in threads {
-        // Threads without a stack are not grouped.
-        let place = if thread.stack.frames.is_empty() {
-            groups.len()
-        } else {
-            let key = StackKey { stack: &thread.stack, frames };
-            *places.entry((thread.role, key)).or_insert(groups.len())
-        };
+        let key = StackKey { stack: &thread.stack, frames };
+        let place = *places.entry((thread.role, key)).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.push(thread),
             None => groups.push(vec![thread]),
@@ -53,8 +48,8 @@ pub(super) fn of_threads<'a>(
 pub(super) struct PoolThread<'a> {
     /// The pool's function that it is in.
     pub(super) frame: &'a Frame,
-    /// How many frames are below it.
-    pub(super) others: usize,
+    /// The other frames.
+    pub(super) omitted: Omitted<'a>,
     /// Whether it waits for work. If not, it is running.
     pub(super) is_idle: bool,
 }
@@ -64,16 +59,11 @@ pub(super) struct PoolThread<'a> {
 pub(super) fn pool_thread<'a>(thread: &Thread, frames: &'a [Known<'a>]) -> Option<PoolThread<'a>> {
     let Stack { incomplete: None, .. } = &thread.stack else { return None };
     let is_idle = thread.waiting.is_some();
-    if !is_idle && thread.state.as_deref() != Some("running") {
+    if thread.role != Role::Program || !is_idle && thread.state.as_deref() != Some("running") {
         return None;
     }
-    let frames = folding::of_stack(&thread.stack, frames);
-    let plumbing = Plumbing::of(&frames);
-    if thread.role != Role::Program || !frames.iter().all(|frame| plumbing.has(frame)) {
-        return None;
-    }
-    let innermost = frames.iter().position(|frame| is_runtime_crate(frame))?;
-    Some(PoolThread { frame: frames[innermost].frame, others: frames.len() - innermost - 1, is_idle })
+    let (frame, omitted) = folding::fold_pool_thread(&folding::of_stack(&thread.stack, frames))?;
+    Some(PoolThread { frame, omitted, is_idle })
 }
 
 /// Compares stacks by the address, function and line of each frame, and by why they are incomplete.
@@ -112,45 +102,32 @@ impl Hash for StackKey<'_> {
     }
 }
 
-/// The stack without the runtime's frames. The outer end of an incomplete stack is kept: it does
-/// not reach the runtime's functions.
-pub(super) fn folded<'a>(stack: &Stack, cx: Context<'a>) -> Vec<&'a Frame> {
-    all(fold(&folding::of_stack(stack, cx.frames), stack))
-}
-
-fn all<'a>(known: &[&'a Known<'a>]) -> Vec<&'a Frame> {
-    known.iter().map(|known| known.frame).collect()
-}
-
-fn fold<'f, 'a>(frames: &'f [&'a Known<'a>], stack: &Stack) -> &'f [&'a Known<'a>] {
-    let inner = without_inner_runtime(frames);
-    if stack.incomplete.is_none() { without_outer_runtime(inner) } else { inner }
-}
-
-/// The frames of a stack that this level of detail shows.
-pub(super) fn shown<'a>(stack: &Stack, cx: Context<'a>) -> Vec<&'a Frame> {
+/// The parts of a stack that this level of detail shows.
+pub(super) fn shown<'a>(stack: &Stack, cx: Context<'a>) -> Vec<Part<'a>> {
+    let frames = folding::of_stack(stack, cx.frames);
     match cx.detail {
-        Detail::Short => folded(stack, cx),
-        Detail::Full => cx.frames_of(stack),
+        Detail::Short => folding::fold_thread(&frames, stack.incomplete.is_none()),
+        Detail::Full => frames.into_iter().map(|known| Part::Frame(known.frame)).collect(),
     }
 }
 
 /// Frames shown at each end of a very deep stack: enough for any stack without a recursion.
 const END_FRAMES: usize = 100;
 
-/// Splits a stack into its inner end, the number of omitted frames, and its outer end. If nothing
-/// is omitted, the inner end is the whole stack.
-pub(super) fn ends<T>(frames: &[T], detail: Detail) -> (&[T], usize, &[T]) {
-    let between = frames.len().saturating_sub(2 * END_FRAMES);
-    match detail {
-        Detail::Short if between > 0 => (&frames[..END_FRAMES], between, &frames[END_FRAMES + between..]),
-        _ => (frames, 0, &[]),
+/// Splits a stack into its inner end, the number of frames that are omitted, and its outer end. If
+/// nothing is omitted, the inner end is the whole stack.
+pub(super) fn ends<'p, 'a>(parts: &'p [Part<'a>], detail: Detail) -> (&'p [Part<'a>], usize, &'p [Part<'a>]) {
+    if detail == Detail::Full || parts.len() <= 2 * END_FRAMES {
+        return (parts, 0, &[]);
     }
+    let (inner, rest) = parts.split_at(END_FRAMES);
+    let (between, outer) = rest.split_at(rest.len() - END_FRAMES);
+    (inner, between.iter().map(Part::frames).sum(), outer)
 }
 
-/// Whether [`folded`] keeps every frame.
+/// Whether [`shown`] has every frame.
 pub(super) fn shows_all(stack: &Stack, cx: Context<'_>) -> bool {
-    folded(stack, cx).len() == stack.frames.len()
+    shown(stack, cx).iter().filter(|part| part.frame().is_some()).count() == stack.frames.len()
 }
 
 /// The order of states in a report: those that block others first.
@@ -259,20 +236,27 @@ fn of_line<'a>(number: u32, frames: &'a [Known<'a>], lines: &mut HashMap<Line<'a
 /// Where a task waits.
 pub(super) struct WaitPoints<'a> {
     /// One branch per pending future that can wake the task, without the common frames.
-    pub(super) branches: Vec<Vec<Cow<'a, Frame>>>,
+    pub(super) branches: Vec<Vec<Part<'a>>>,
     /// The outer frames that all branches have in common. Empty if there is only one branch.
-    pub(super) common: Vec<Cow<'a, Frame>>,
+    pub(super) common: Vec<Part<'a>>,
 }
 
-/// The branches of a task's stacks. In short form, an `async fn` has the name from its source.
-pub(super) fn wait_points<'a>(stacks: &[Stack], cx: Context<'a>) -> WaitPoints<'a> {
-    let mut branches: Vec<Vec<&Frame>> = stacks
-        .iter()
-        // One without frames has a reason instead.
-        .filter(|stack| !stack.frames.is_empty())
-        .map(|stack| match cx.detail {
-            Detail::Short => all(&folding::fold_task(&folding::of_stack(stack, cx.frames))),
-            Detail::Full => cx.frames_of(stack),
+/// The branches of a task's stacks.
+pub(super) fn wait_points<'a>(task: &Task, cx: Context<'a>) -> WaitPoints<'a> {
+    // One without frames has a reason instead.
+    let stacks = task.stacks.iter().filter(|stack| !stack.frames.is_empty());
+    let mut branches: Vec<Vec<Part<'a>>> = stacks
+        .map(|stack| {
+            let frames = folding::of_stack(stack, cx.frames);
+            let shown = match cx.detail {
+                Detail::Short => folding::fold_task(&frames),
+                Detail::Full => frames,
+            };
+            let part = |known: &Known<'a>| match cx.detail {
+                Detail::Short if is_own_body(known.frame, task) => Part::OwnBody(known.frame),
+                _ => Part::Frame(known.frame),
+            };
+            shown.into_iter().map(part).collect()
         })
         .collect();
     let mut common = Vec::new();
@@ -282,21 +266,29 @@ pub(super) fn wait_points<'a>(stacks: &[Stack], cx: Context<'a>) -> WaitPoints<'
             common = branch.split_off(branch.len() - shared);
         }
     }
-    let renamed = |frames: Vec<&'a Frame>| -> Vec<Cow<'a, Frame>> {
-        let rename = |frame| match cx.detail {
-            Detail::Short => folding::with_source_name(frame),
-            Detail::Full => Cow::Borrowed(frame),
-        };
-        frames.into_iter().map(rename).collect()
+    WaitPoints { branches, common }
+}
+
+/// Whether this is an async block that an attribute, such as `#[gmr::task]`, has made of the body of
+/// the function that the task is named after.
+fn is_own_body(frame: &Frame, task: &Task) -> bool {
+    let Some(body) = frame.function.as_deref().and_then(Body::of).filter(Body::is_block) else {
+        return false;
     };
-    WaitPoints { branches: branches.into_iter().map(renamed).collect(), common: renamed(common) }
+    if task.name.contains("::") {
+        // The name of the block's type. A block of an async function's own has another one.
+        body.of == &*task.name && body.is_nested()
+    } else {
+        body.of.rsplit("::").next() == Some(&*task.name)
+    }
 }
 
 /// The number of outer frames that all stacks have in common.
-fn common_frames(stacks: &[Vec<&Frame>]) -> usize {
+fn common_frames(stacks: &[Vec<Part<'_>>]) -> usize {
     let (first, others) = stacks.split_first().expect("there is more than one stack");
-    let shared =
-        |other: &Vec<&Frame>| first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    let shared = |other: &Vec<Part<'_>>| {
+        first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count()
+    };
     let common = others.iter().map(shared).min().unwrap_or(0);
     // Each branch keeps at least one frame.
     let shortest = stacks.iter().map(Vec::len).min().unwrap_or(0);
@@ -304,11 +296,13 @@ fn common_frames(stacks: &[Vec<&Frame>]) -> usize {
 }
 
 /// The stack of an overdue section, in short form without the gmr frames that called it.
-pub(super) fn of_section<'a>(overdue: &Overdue, cx: Context<'a>) -> Vec<&'a Frame> {
+pub(super) fn of_section<'a>(overdue: &Overdue, cx: Context<'a>) -> Vec<Part<'a>> {
     let frames = folding::of_stack(&overdue.stack, cx.frames);
     match cx.detail {
-        Detail::Short => all(fold(folding::fold_section(&frames), &overdue.stack)),
-        Detail::Full => all(&frames),
+        Detail::Short => {
+            folding::fold_thread(folding::fold_section(&frames), overdue.stack.incomplete.is_none())
+        }
+        Detail::Full => shown(&overdue.stack, cx),
     }
 }
 

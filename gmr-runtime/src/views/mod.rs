@@ -21,8 +21,6 @@ mod words;
 #[cfg(feature = "xml")]
 mod xml;
 
-use crate::model::{Frame, Stack};
-
 pub(crate) use folding::Known;
 pub use format::Format;
 pub(crate) use format::render;
@@ -44,11 +42,4 @@ pub(crate) struct Context<'a> {
     /// The report's frames, which its stacks index.
     pub(crate) frames: &'a [Known<'a>],
     pub(crate) detail: Detail,
-}
-
-impl<'a> Context<'a> {
-    /// The frames of a stack, innermost first.
-    fn frames_of(self, stack: &Stack) -> Vec<&'a Frame> {
-        folding::of_stack(stack, self.frames).into_iter().map(|known| known.frame).collect()
-    }
 }

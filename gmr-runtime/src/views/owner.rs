@@ -5,12 +5,14 @@
 //! no other. It counts as the program's unless all of these crates are known not to be the
 //! program's, or the source file is known not to be.
 
+use std::borrow::Cow;
+
 use crate::model::{Frame, is_unqualified};
 
 /// Whose code a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// Rust's standard libraries.
+    /// Rust's standard libraries, or what programs use to call the system without them.
     Standard,
     /// A runtime, a thread pool, or a common building block of futures.
     Runtime,
@@ -20,26 +22,61 @@ pub(super) enum Owner {
 
 const STANDARD: [&str; 3] = ["std", "core", "alloc"];
 
-const RUNTIME: [&str; 18] = [
+/// Makes system calls, as the C library does.
+const SYSTEM: &str = "rustix";
+
+const RUNTIME: [&str; 33] = [
+    "async_channel",
+    "async_executor",
+    "async_global_executor",
+    "async_io",
+    "async_lock",
+    "async_std",
+    "async_task",
+    "blocking",
+    "concurrent_queue",
     "crossbeam_channel",
+    "crossbeam_deque",
     "crossbeam_epoch",
-    "mio",
-    "parking_lot",
-    "parking_lot_core",
-    "rayon_core",
-    "tokio",
-    "futures_util",
-    "futures_core",
+    "crossbeam_utils",
+    "event_listener",
+    "event_listener_strategy",
     "futures_channel",
+    "futures_core",
     "futures_executor",
     "futures_lite",
-    "async_io",
-    "async_executor",
-    "async_task",
-    "async_lock",
-    "async_channel",
-    "event_listener",
+    "futures_task",
+    "futures_util",
+    "gmr_tokio",
+    "lock_api",
+    "mio",
+    "parking",
+    "parking_lot",
+    "parking_lot_core",
+    "polling",
+    "rayon",
+    "rayon_core",
+    "scoped_tls",
+    "smol",
+    "tokio",
 ];
+
+/// Those in which a thread only waits, on behalf of others. They do not say what it waits for.
+const WAITING: [&str; 10] = [
+    "concurrent_queue",
+    "crossbeam_utils",
+    "event_listener",
+    "event_listener_strategy",
+    "lock_api",
+    "mio",
+    "parking",
+    "parking_lot",
+    "parking_lot_core",
+    "polling",
+];
+
+/// Modules of runtimes that only pass calls on to such a crate or to the standard library.
+const PASSING_ON: [&str; 1] = ["tokio::loom::"];
 
 /// Fundamental types: for the coherence rules, they count as what they contain.
 const FUNDAMENTAL: [&str; 2] = ["alloc::boxed::Box<", "core::pin::Pin<"];
@@ -66,6 +103,34 @@ pub(super) fn owner(frame: &Frame) -> Owner {
 pub(super) fn is_call_of_closure(function: &str) -> bool {
     let of_trait = Qualified::parse(function).and_then(|name| name.of_trait);
     of_trait.is_some_and(|name| name.starts_with(FORWARDED[0]))
+}
+
+/// The crate of a frame that is not the program's: `std` for the standard libraries, `libc` for
+/// functions without a path.
+pub(super) fn library(frame: &Frame) -> Cow<'_, str> {
+    let path = frame.function.as_deref().filter(|name| !is_unqualified(name));
+    let mut crates = Vec::new();
+    match path.map(|path| Qualified::parse(path).ok_or(path)) {
+        Some(Ok(Qualified { of_type, of_trait })) => {
+            local_types(of_type, &mut crates);
+            crates.extend(of_trait.map(first_segment));
+        }
+        Some(Err(path)) => crates.push(first_segment(path)),
+        None => {}
+    }
+    let by_file = || frame.file.as_deref().and_then(package_of).map(Cow::Owned);
+    let of_rust = || path.is_some() || frame.file.as_deref().is_some_and(|file| in_library(file).is_some());
+    let is_named = |name: &Cow<'_, str>| RUNTIME.contains(&&**name) || *name == SYSTEM;
+    let by_name = crates.into_iter().map(Cow::Borrowed).find(is_named);
+    by_name
+        .or_else(|| by_file().filter(is_named).filter(|_| owner(frame) == Owner::Runtime || path.is_none()))
+        .unwrap_or_else(|| Cow::Borrowed(if of_rust() { "std" } else { "libc" }))
+}
+
+/// Whether a runtime's frame says what its thread is doing, and not only that it waits.
+pub(super) fn is_telling(frame: &Frame) -> bool {
+    let name = frame.function.as_deref().unwrap_or_default().trim_start_matches('<');
+    !PASSING_ON.iter().any(|module| name.starts_with(module)) && !WAITING.contains(&&*library(frame))
 }
 
 /// What a name says about whose code it is.
@@ -112,7 +177,7 @@ fn widest(owners: impl Iterator<Item = Owner>) -> Owner {
 
 fn of_crate(name: &str) -> Owner {
     match name {
-        _ if STANDARD.contains(&name) => Owner::Standard,
+        _ if STANDARD.contains(&name) || name == SYSTEM => Owner::Standard,
         _ if RUNTIME.contains(&name) => Owner::Runtime,
         _ => Owner::Program,
     }
@@ -121,8 +186,8 @@ fn of_crate(name: &str) -> Owner {
 fn owner_of_file(file: &str) -> Owner {
     match package_of(file) {
         _ if in_library(file).is_some() => Owner::Standard,
-        Some(name) if RUNTIME.contains(&&*name) => Owner::Runtime,
-        _ => Owner::Program,
+        Some(name) => of_crate(&name),
+        None => Owner::Program,
     }
 }
 
@@ -346,11 +411,38 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_is_not_the_programs_has_a_crate() {
+        let of = |function: &str, file: Option<&str>| {
+            let (function, file) = (Some(function.to_owned()), file.map(str::to_owned));
+            let frame = Frame { function, file, ..Frame::default() };
+            (library(&frame).into_owned(), is_telling(&frame))
+        };
+        let tokio = "/home/x/registry/src/index/tokio-1.54.1/src/runtime/park.rs";
+        assert_eq!(of("tokio::runtime::park::Inner::park", None), ("tokio".into(), true));
+        assert_eq!(of("tokio::loom::std::parking_lot::Condvar::wait", None), ("tokio".into(), false));
+        assert_eq!(of("<tokio::loom::std::Condvar>::wait", None), ("tokio".into(), false));
+        assert_eq!(of("park<T>", Some(tokio)), ("tokio".into(), true));
+        assert_eq!(
+            of("<parking_lot_core::ThreadParker as parking_lot_core::ThreadParkerT>::park", None),
+            ("parking_lot_core".into(), false)
+        );
+        let boxed = "<core::pin::Pin<&mut tokio::time::Sleep> as core::future::future::Future>::poll";
+        assert_eq!(of(boxed, Some(tokio)).0, "tokio");
+        assert_eq!(of("std::thread::park", None).0, "std");
+        assert_eq!(of("core::ops::function::FnOnce::call_once", Some(tokio)).0, "std");
+        assert_eq!(of("rustix::event::poll::poll", None).0, "rustix");
+        assert_eq!(owner_at("rustix::event::poll::poll", None), Owner::Standard);
+        assert_eq!(of("do_call<F, R>", Some("library/std/src/panicking.rs")).0, "std");
+        assert_eq!(of("clone3", None).0, "libc");
+    }
+
+    #[test]
     fn damaged_names_are_read_without_panics() {
         let name = "<a::B<(c::D, [e::F; 3])> as g::H<fn(&i::J) -> k::L>>::m::{closure#0}";
         for start in 0..name.len() {
             for end in start..=name.len() {
                 owner_at(&name[start..end], None);
+                library(&Frame { function: Some(name[start..end].to_owned()), ..Frame::default() });
             }
         }
         owner_at(&"<".repeat(10_000), None);

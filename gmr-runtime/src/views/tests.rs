@@ -10,8 +10,9 @@ use serde_json::Value as Json;
 
 use self::generated::report;
 use super::escape::{clean, clean_lines};
+use super::folding::Part;
 use super::{Context, Detail, Format, Known, grouping, words};
-use crate::model::{Content, Frame, GreenThreads, Report, Role, Thread, Threads, Value};
+use crate::model::{Content, GreenThreads, Report, Role, Thread, Threads, Value};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
@@ -184,18 +185,20 @@ fn all_threads(page: &Html, threads: &Threads, cx: Context<'_>) {
     for group in grouping::of_threads(others, cx.frames) {
         let place = group_of(page, &format!("#thread-{}", group[0].tid));
         assert_eq!(whole(within(place, ".title")[0]), words::threads_title(&group));
-        let frames = frames_of(&grouping::folded(&group[0].stack, cx));
-        assert_eq!(shown_frames(place), frames);
+        let shown = match grouping::pool_thread(group[0], cx.frames) {
+            Some(thread) => vec![Part::Frame(thread.frame)],
+            None => grouping::shown(&group[0].stack, cx),
+        };
+        assert_eq!(shown_frames(place), frames_of(&shown));
     }
 }
 
 fn all_tasks(page: &Html, section: &GreenThreads, cx: Context<'_>) {
     for group in grouping::of_tasks(&section.tasks, cx.frames) {
         let place = group_of(page, &format!("#task-{}", group[0].id));
-        assert_eq!(whole(within(place, ".title")[0]), words::tasks_title(&group));
-        let points = grouping::wait_points(&group[0].stacks, cx);
-        let all = points.branches.iter().flatten().chain(&points.common);
-        let all: Vec<&Frame> = all.map(|frame| &**frame).collect();
+        assert_eq!(whole(within(place, ".title")[0]), words::tasks_title(&group, cx));
+        let points = grouping::wait_points(group[0], cx);
+        let all: Vec<Part<'_>> = points.branches.into_iter().flatten().chain(points.common).collect();
         assert_eq!(shown_frames(place), frames_of(&all));
     }
 }
@@ -203,26 +206,27 @@ fn all_tasks(page: &Html, section: &GreenThreads, cx: Context<'_>) {
 fn group_of<'a>(page: &'a Html, anchor: &str) -> ElementRef<'a> {
     let anchor = select(page, anchor)[0];
     let mut places = std::iter::once(anchor).chain(anchor.ancestors().filter_map(ElementRef::wrap));
-    places.find(|place| place.value().name() == "details").unwrap()
+    places.find(|place| place.value().classes().any(|class| class == "group")).unwrap()
 }
 
 /// Function and source of each frame.
 fn shown_frames(place: ElementRef<'_>) -> Vec<(String, Option<String>)> {
-    within(place, ".stack > li")
+    within(place, ".stack > li:not(.note)")
         .iter()
         .map(|frame| (whole(within(*frame, "b")[0]), within(*frame, "code").first().map(|code| whole(*code))))
         .collect()
 }
 
-fn frames_of(frames: &[&Frame]) -> Vec<(String, Option<String>)> {
-    frames
-        .iter()
-        .map(|frame| {
-            let name = frame.function.as_deref().map(|name| clean(name).into_owned());
-            let source = frame.source.as_deref().map(|source| clean(source).into_owned());
-            (name.unwrap_or_else(|| words::place(frame)), source)
-        })
-        .collect()
+fn frames_of(parts: &[Part<'_>]) -> Vec<(String, Option<String>)> {
+    let shown = |part: &Part<'_>| {
+        let frame = part.frame()?;
+        let name = match part {
+            Part::OwnBody(_) => words::own_function(frame),
+            _ => words::function(frame, Detail::Short),
+        };
+        Some((name, frame.source.as_deref().map(|source| clean(source).into_owned())))
+    };
+    parts.iter().filter_map(shown).collect()
 }
 
 /// Every value that a section shows in a place of its own.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use inferno::flamegraph::{self, Direction, Options, Palette, color::MultiPalette};
 
-use crate::model::{Content, Frame, Report};
-use crate::views::{Context, Detail, grouping};
+use crate::model::{Content, Report};
+use crate::views::folding::Part;
+use crate::views::{Context, Detail, grouping, words};
 
 /// Narrower frames are omitted, in percent of the whole width. Otherwise, a thousand distinct
 /// stacks would make a page of many megabytes, with frames too narrow to see.
@@ -38,8 +39,8 @@ pub(super) fn graph(report: &Report, cx: Context<'_>) -> Option<String> {
 /// that have it.
 fn stacks(report: &Report, cx: Context<'_>) -> BTreeMap<String, usize> {
     let mut stacks: BTreeMap<String, usize> = BTreeMap::new();
-    let mut add = |root: &str, frames: &[&Frame], times: usize| {
-        let functions = frames.iter().rev().map(|frame| name(frame));
+    let mut add = |root: &str, parts: &[&Part<'_>], times: usize| {
+        let functions = parts.iter().rev().filter_map(|part| name(part, cx.detail));
         let line: Vec<String> = std::iter::once(root.to_owned()).chain(functions).collect();
         *stacks.entry(line.join(";")).or_default() += times;
     };
@@ -48,18 +49,19 @@ fn stacks(report: &Report, cx: Context<'_>) -> BTreeMap<String, usize> {
             Content::Threads(threads) => {
                 let programs = threads.threads.iter().filter(|thread| thread.role.is_program());
                 for group in grouping::of_threads(programs, cx.frames) {
-                    match grouping::pool_thread(group[0], cx.frames).filter(|_| cx.detail == Detail::Short) {
-                        Some(thread) => add("threads", &[thread.frame], group.len()),
-                        None => add("threads", &grouping::shown(&group[0].stack, cx), group.len()),
-                    }
+                    let in_pool = grouping::pool_thread(group[0], cx.frames);
+                    let shown = match in_pool.filter(|_| cx.detail == Detail::Short) {
+                        Some(thread) => vec![Part::Frame(thread.frame)],
+                        None => grouping::shown(&group[0].stack, cx),
+                    };
+                    add("threads", &shown.iter().collect::<Vec<_>>(), group.len());
                 }
             }
             Content::GreenThreads(section) => {
                 for group in grouping::of_tasks(&section.tasks, cx.frames) {
-                    let points = grouping::wait_points(&group[0].stacks, cx);
+                    let points = grouping::wait_points(group[0], cx);
                     for branch in &points.branches {
-                        let whole: Vec<&Frame> =
-                            branch.iter().chain(&points.common).map(|frame| &**frame).collect();
+                        let whole: Vec<&Part<'_>> = branch.iter().chain(&points.common).collect();
                         add("tasks", &whole, group.len());
                     }
                 }
@@ -70,8 +72,16 @@ fn stacks(report: &Report, cx: Context<'_>) -> BTreeMap<String, usize> {
     stacks
 }
 
-/// A function's name, without the characters that end a name in inferno's format.
-fn name(frame: &Frame) -> String {
-    let name = frame.function.as_deref().or(frame.module.as_deref()).unwrap_or("?");
-    name.chars().map(|letter| if letter == ';' || letter.is_control() { ',' } else { letter }).collect()
+/// A function's name, without the characters that end a name in inferno's format. None of what is
+/// omitted.
+fn name(part: &Part<'_>, detail: Detail) -> Option<String> {
+    let name = match part {
+        Part::Frame(frame) if frame.function.is_none() => {
+            frame.module.clone().unwrap_or_else(|| "?".to_owned())
+        }
+        Part::Frame(frame) => words::function(frame, detail),
+        Part::OwnBody(frame) => words::own_function(frame),
+        Part::Omitted(_) => return None,
+    };
+    Some(name.chars().map(|letter| if letter == ';' || letter.is_control() { ',' } else { letter }).collect())
 }

@@ -8,18 +8,18 @@
 mod anchors;
 mod flame;
 
-use std::borrow::Borrow;
 use std::io;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::escape::{clean, clean_lines};
+use super::folding::Part;
 use super::grouping::{self, WaitPoints};
 use super::words::{self, Field};
 use super::{Context, Detail, Known};
 use crate::model::{
-    Content, Finding, Frame, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section, Stack,
-    Task, Thread, Threads, Value,
+    Content, Finding, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section, Stack, Task,
+    Thread, Threads, Value,
 };
 use crate::units::counted;
 
@@ -280,10 +280,18 @@ fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Write) -> io::
     out.write_all(after.as_bytes())
 }
 
+/// The most threads of a group that are named at once. If there are more, their names are folded
+/// below a line with the first ranges of them.
+const MAX_NAMED: usize = 12;
+
 fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
-    let pool_thread = grouping::pool_thread(group[0], style.cx.frames);
-    let is_idle = style.cx.detail == Detail::Short && pool_thread.is_some_and(|thread| thread.is_idle);
-    let shown = grouping::shown(&group[0].stack, style.cx);
+    let pool_thread =
+        grouping::pool_thread(group[0], style.cx.frames).filter(|_| style.cx.detail == Detail::Short);
+    let is_idle = pool_thread.as_ref().is_some_and(|thread| thread.is_idle);
+    let shown = match &pool_thread {
+        Some(thread) => vec![Part::Frame(thread.frame)],
+        None => grouping::shown(&group[0].stack, style.cx),
+    };
     let alone = group.len() == 1;
     let states: Vec<_> = group.iter().filter_map(|thread| thread.state.as_deref()).collect();
     html! {
@@ -291,13 +299,26 @@ fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
             summary {
                 span.title { (words::threads_title(group)) }
                 @if is_idle { span.badge { "idle" } }
-                @if let Some(frame) = shown.first() { " " span.where { (function(frame)) } }
+                @if let Some(name) = shown.iter().find_map(|part| name(part, style)) { " " span.where { (name) } }
             }
-            @if alone { (PLACEHOLDER) } @else { p.members { (PLACEHOLDER) } }
+            @if alone { (PLACEHOLDER) } @else if group.len() <= MAX_NAMED { p.members { (PLACEHOLDER) } } @else {
+                details.members { summary { (first_names(group)) } p { (PLACEHOLDER) } }
+            }
             @for line in words::threads_facts(group) { p { (line) } }
-            (stack(&group[0].stack, style))
+            (frames_and_end(&shown, &group[0].stack, style))
+            @if let Some(thread) = &pool_thread { p.note { (words::pool_thread(thread)) } }
         }
     }
+}
+
+/// The names of the first threads of a group, and how many more there are.
+fn first_names(group: &[&Thread]) -> String {
+    let ranges = words::threads_named(group);
+    let (first, others) = ranges.split_at(ranges.len().min(MAX_NAMED));
+    let more: usize = others.iter().map(|(_, threads)| threads).sum();
+    let more = (more > 0).then(|| format!("and {more} more"));
+    let names = first.iter().map(|(name, _)| name.clone()).chain(more);
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The distinct states, for the filter.
@@ -332,15 +353,15 @@ fn green_threads(section: &GreenThreads, style: Style<'_>, out: &mut dyn io::Wri
 }
 
 fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
-    let WaitPoints { branches, common } = grouping::wait_points(&group[0].stacks, style.cx);
+    let WaitPoints { branches, common } = grouping::wait_points(group[0], style.cx);
     let alone = group.len() == 1;
     let waits_at = branches.first().and_then(|branch| branch.first());
     html! {
         details.group id=[alone.then(|| anchors::task(group[0].id))] data-states=(words::task_state(&group[0].state)) open[open] {
             summary {
-                span.title { (words::tasks_title(group)) }
+                span.title { (words::tasks_title(group, style.cx)) }
                 " " span.badge { (words::task_state(&group[0].state)) }
-                @if let Some(frame) = waits_at { " " span.where { (function(frame)) } }
+                @if let Some(name) = waits_at.and_then(|part| name(part, style)) { " " span.where { (name) } }
             }
             // Tasks that are not named have no anchor. A finding links to its first task.
             p.members {
@@ -352,13 +373,13 @@ fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
             @for line in words::tasks_facts(group) { p { (line) } }
             @match &branches[..] {
                 [] => {}
-                [only] => { (frames(only, style)) }
+                [only] => { (parts(only, style)) }
                 many => {
                     @for (index, branch) in many.iter().enumerate() {
                         p { "branch " (index + 1) " of " (many.len()) ":" }
-                        (frames(branch, style))
+                        (parts(branch, style))
                     }
-                    @if !common.is_empty() { p { "all branches called from:" } (frames(&common, style)) }
+                    @if !common.is_empty() { p { "all branches called from:" } (parts(&common, style)) }
                 }
             }
             @for reason in words::missing_of_tasks(&group[0].stacks) { p.note { (reason) } }
@@ -370,50 +391,52 @@ fn stack(stack: &Stack, style: Style<'_>) -> Markup {
     frames_and_end(&grouping::shown(stack, style.cx), stack, style)
 }
 
-/// These frames of a stack, then why it is incomplete.
-fn frames_and_end(shown: &[&Frame], stack: &Stack, style: Style<'_>) -> Markup {
+/// These parts of a stack, then why it is incomplete.
+fn frames_and_end(shown: &[Part<'_>], stack: &Stack, style: Style<'_>) -> Markup {
     html! {
-        (frames(shown, style))
+        (parts(shown, style))
         @if let Some(reason) = &stack.incomplete {
             p.note { @if stack.frames.is_empty() { "no stack: " } @else { "incomplete: " } (clean(reason)) }
         }
     }
 }
 
-fn frames<T: Borrow<Frame>>(frames: &[T], style: Style<'_>) -> Markup {
-    if frames.is_empty() {
+fn parts(parts: &[Part<'_>], style: Style<'_>) -> Markup {
+    if parts.is_empty() {
         return Markup::default();
     }
-    let (inner, between, outer) = grouping::ends(frames, style.cx.detail);
-    let omitted = (between > 0).then(|| format!("... {} ...", counted(between, "more frame")));
+    let (inner, between, outer) = grouping::ends(parts, style.cx.detail);
+    let more = (between > 0).then(|| format!("... {} ...", counted(between, "more frame")));
     if !style.verbose {
-        let inner = inner.iter().map(|one| compact(one.borrow()));
-        let outer = outer.iter().map(|one| compact(one.borrow()));
-        let lines: Vec<String> = inner.chain(omitted).chain(outer).collect();
+        let [inner, outer] = [inner, outer].map(|parts| parts.iter().map(|part| compact(part, style)));
+        let lines: Vec<String> = inner.chain(more).chain(outer).collect();
         return html! { pre.stack { "\n" (lines.join("\n")) } };
     }
     html! {
         ol.stack {
-            @for one in inner { (frame(one.borrow())) }
-            @if let Some(omitted) = omitted { li.note { (omitted) } }
-            @for one in outer { (frame(one.borrow())) }
+            @for one in inner { (part(one, style)) }
+            @if let Some(more) = more { li.note { (more) } }
+            @for one in outer { (part(one, style)) }
         }
     }
 }
 
 /// A frame on one line: its function and file name.
-fn compact(frame: &Frame) -> String {
+fn compact(part: &Part<'_>, style: Style<'_>) -> String {
+    let Some((frame, function)) = part.frame().zip(name(part, style)) else { return omitted(part) };
     let file = frame.file.as_deref().map(|file| clean(file.rsplit('/').next().unwrap_or(file)));
     let place = file.zip(frame.line).map(|(file, line)| format!(" {file}:{line}")).unwrap_or_default();
-    format!("{}{place}", function(frame))
+    format!("{function}{place}")
 }
 
-fn frame(frame: &Frame) -> Markup {
+fn part(part: &Part<'_>, style: Style<'_>) -> Markup {
+    let Some((frame, function)) = part.frame().zip(name(part, style)) else {
+        return html! { li.note { (omitted(part)) } };
+    };
     html! {
         li {
-            b { (function(frame)) }
-            @if frame.inlined { " (inlined)" }
-            @if let (None, Some(build_id)) = (&frame.function, &frame.build_id) { " (build-id " (clean(build_id)) ")" }
+            b { (function) }
+            @if words::is_inlined(frame, style.cx.detail) { " (inlined)" }
             @if let Some(file) = &frame.file {
                 " " i { (words::short_path(file)) @if let Some(line) = frame.line { ":" (line) } }
             }
@@ -422,9 +445,20 @@ fn frame(frame: &Frame) -> Markup {
     }
 }
 
-/// A frame's function, or its address if the function is not known.
-fn function(frame: &Frame) -> String {
-    frame.function.as_deref().map_or_else(|| words::place(frame), |function| clean(function).into_owned())
+/// The function of a frame; none of what is omitted.
+fn name(part: &Part<'_>, style: Style<'_>) -> Option<String> {
+    match part {
+        Part::Frame(frame) => Some(words::function(frame, style.cx.detail)),
+        Part::OwnBody(frame) => Some(words::own_function(frame)),
+        Part::Omitted(_) => None,
+    }
+}
+
+fn omitted(part: &Part<'_>) -> String {
+    match part {
+        Part::Omitted(omitted) => format!("({})", words::omitted(omitted)),
+        _ => String::new(),
+    }
 }
 
 fn processes(section: &Processes) -> Markup {

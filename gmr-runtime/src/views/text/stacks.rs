@@ -4,7 +4,6 @@
 //! Threads with the same stack are shown once, and after threads with a stack of their own, which
 //! are more likely to show a problem.
 
-use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 use super::layout::{Flush, WIDTH};
@@ -12,8 +11,12 @@ use super::values::indent;
 use crate::model::{Frame, Role, Stack, Thread, Threads};
 use crate::units::counted;
 use crate::views::escape::clean;
+use crate::views::folding::Part;
 use crate::views::words;
 use crate::views::{Context, Detail, grouping};
+
+/// The most lines that the names of a group take, unless everything is shown.
+const MAX_NAME_LINES: usize = 3;
 
 pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flush: &mut Flush<'_>) {
     for note in &threads.notes {
@@ -31,7 +34,7 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
         text.push('\n');
         title(text, &words::threads_title(&group));
         if group.len() > 1 {
-            wrapped(text, group.iter().map(|thread| words::label(thread)), flush);
+            names(text, &group, cx.detail, flush);
         }
         for line in words::threads_facts(&group) {
             let _ = writeln!(text, "{line}");
@@ -39,7 +42,7 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
         text.push('\n');
         match grouping::pool_thread(group[0], cx.frames).filter(|_| cx.detail == Detail::Short) {
             Some(thread) => {
-                frame(text, thread.frame, 0);
+                parts(text, &[Part::Frame(thread.frame)], 0, cx.detail);
                 let _ = writeln!(text, "({})", words::pool_thread(&thread));
             }
             None => stack(text, &group[0].stack, 0, cx),
@@ -60,20 +63,64 @@ pub(super) fn title(text: &mut String, title: &str) {
 
 /// Comma-separated, in lines of the report's width.
 pub(super) fn wrapped(text: &mut String, words: impl Iterator<Item = String>, flush: &mut Flush<'_>) {
-    let mut column = 0;
+    let mut wrap = Wrap::default();
     for (index, word) in words.enumerate() {
+        let begins = wrap.add(&word);
         if index > 0 {
-            text.push(',');
-            let full = column + word.chars().count() + 2 > WIDTH;
-            text.push(if full { '\n' } else { ' ' });
+            text.push_str(if begins { ",\n" } else { ", " });
             // A pool can have thousands of threads.
             flush(text);
-            column = if full { 0 } else { column + 2 };
         }
-        column += word.chars().count();
         text.push_str(&word);
     }
     text.push('\n');
+}
+
+/// The threads of a group, in at most [`MAX_NAME_LINES`] lines.
+fn names(text: &mut String, group: &[&Thread], detail: Detail, flush: &mut Flush<'_>) {
+    if detail == Detail::Full {
+        return wrapped(text, group.iter().map(|thread| words::label(thread)), flush);
+    }
+    let ranges = words::threads_named(group);
+    let more = |threads: usize| format!("and {threads} more");
+    let (mut wrap, mut left) = (Wrap::default(), group.len());
+    // How many fit, if what is left is counted after them.
+    let mut fitting = 0;
+    for (index, (name, threads)) in ranges.iter().enumerate() {
+        wrap.add(name);
+        left -= threads;
+        let mut all = wrap;
+        if left > 0 {
+            all.add(&more(left));
+        }
+        if all.lines <= MAX_NAME_LINES {
+            fitting = index + 1;
+        } else if wrap.lines > MAX_NAME_LINES {
+            break;
+        }
+    }
+    let left: usize = ranges[fitting..].iter().map(|(_, threads)| threads).sum();
+    let names = ranges.into_iter().take(fitting).map(|(name, _)| name);
+    wrapped(text, names.chain((left > 0).then(|| more(left))), flush);
+}
+
+/// Where comma-separated words are broken into lines of the report's width.
+#[derive(Clone, Copy, Default)]
+struct Wrap {
+    lines: usize,
+    column: usize,
+}
+
+impl Wrap {
+    /// Whether the word begins a line.
+    fn add(&mut self, word: &str) -> bool {
+        let width = word.chars().count();
+        // A comma follows each word.
+        let begins = self.lines == 0 || self.column + width + 2 > WIDTH;
+        self.column = if begins { width } else { self.column + 2 + width };
+        self.lines += usize::from(begins);
+        begins
+    }
 }
 
 /// A stack, innermost frame first, then why it is incomplete.
@@ -81,21 +128,21 @@ pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, cx: Context<
     frames_and_end(text, &grouping::shown(stack, cx), stack, depth, cx.detail);
 }
 
-/// These frames of a stack, then why it is incomplete.
+/// These parts of a stack, then why it is incomplete.
 pub(super) fn frames_and_end(
     text: &mut String,
-    shown: &[&Frame],
+    shown: &[Part<'_>],
     stack: &Stack,
     depth: usize,
     detail: Detail,
 ) {
     let (inner, between, outer) = grouping::ends(shown, detail);
-    frames(text, inner, depth);
+    parts(text, inner, depth, detail);
     if between > 0 {
         indent(text, depth);
         let _ = writeln!(text, "... {} ...", counted(between, "more frame"));
     }
-    frames(text, outer, depth);
+    parts(text, outer, depth, detail);
     match &stack.incomplete {
         Some(reason) if stack.frames.is_empty() => {
             indent(text, depth);
@@ -109,17 +156,23 @@ pub(super) fn frames_and_end(
     }
 }
 
-pub(super) fn frames<T: Borrow<Frame>>(text: &mut String, frames: &[T], depth: usize) {
-    for one in frames {
-        frame(text, one.borrow(), depth);
+pub(super) fn parts(text: &mut String, parts: &[Part<'_>], depth: usize, detail: Detail) {
+    for part in parts {
+        indent(text, depth);
+        match part {
+            Part::Omitted(omitted) => {
+                let _ = writeln!(text, "({})", words::omitted(omitted));
+            }
+            Part::Frame(of) => frame(text, of, &words::function(of, detail), depth, detail),
+            Part::OwnBody(of) => frame(text, of, &words::own_function(of), depth, detail),
+        }
     }
 }
 
 /// `FILE:LINE in FUNCTION`, and the source line below it.
-fn frame(text: &mut String, frame: &Frame, depth: usize) {
-    indent(text, depth);
-    match (&frame.file, &frame.function) {
-        (Some(file), Some(_)) => {
+fn frame(text: &mut String, frame: &Frame, function: &str, depth: usize, detail: Detail) {
+    match &frame.file {
+        Some(file) if frame.function.is_some() => {
             text.push_str(&words::short_path(file));
             if let Some(line) = frame.line {
                 let _ = write!(text, ":{line}");
@@ -127,16 +180,10 @@ fn frame(text: &mut String, frame: &Frame, depth: usize) {
         }
         _ => text.push_str(&words::place(frame)),
     }
-    match (&frame.function, &frame.build_id) {
-        (Some(function), _) => {
-            text.push_str(" in ");
-            text.push_str(&clean(function));
-            text.push_str(if frame.inlined { " (inlined)" } else { "" });
-        }
-        (None, Some(build_id)) => {
-            let _ = write!(text, " (build-id {})", clean(build_id));
-        }
-        (None, None) => {}
+    if frame.function.is_some() {
+        text.push_str(" in ");
+        text.push_str(function);
+        text.push_str(if words::is_inlined(frame, detail) { " (inlined)" } else { "" });
     }
     text.push('\n');
     if let Some(source) = &frame.source {
@@ -216,7 +263,7 @@ mod tests {
                         \n\
                         /srv/shop/src/main.rs:88 in shop::lock (inlined)\n    `orders.lock()`\n\
                         tokio-1.54.0/src/runtime.rs:7 in tokio::runtime::block_on\n\
-                        /usr/lib/libc.so.6+0x1f2e (build-id ab12)\n\
+                        /usr/lib/libc.so.6+0x1f2e\n\
                         0x7f001234\n\
                         (incomplete: cut)\n";
         assert_eq!(text, expected);
@@ -291,30 +338,57 @@ mod tests {
         };
         let of_pool = ["std::thread::yield_now", "tokio::runtime::run", "std::thread::start"];
         let text = lines(&of_pool, "running");
-        assert!(text.contains("0x0 in tokio::runtime::run\n(running; 1 runtime frame omitted)\n"), "{text}");
+        let where_it_is = "0x0 in tokio::runtime::run\n";
+        assert!(text.contains(&format!("{where_it_is}(running; 2 frames of std omitted)\n")), "{text}");
         assert_eq!(text.matches(" in ").count(), 1, "{text}");
         // It is not known whether this one waits, or what for.
-        assert!(!lines(&of_pool, "sleeping").contains("omitted)"));
+        let text = lines(&of_pool, "sleeping");
+        assert!(text.contains(&format!("{where_it_is}(2 frames of std omitted)\n")), "{text}");
         let text = lines(&["tokio::runtime::run", "shop::pay", "std::thread::start"], "running");
         assert!(text.contains("in shop::pay\n") && !text.contains("omitted)"), "{text}");
     }
 
     #[test]
-    fn threads_without_a_stack_are_not_grouped() {
-        let (mut all, frames) = many(&[("a", "x"), ("b", "x")]);
+    fn threads_without_a_stack_are_grouped_by_reason() {
+        let (mut all, frames) = many(&[("a", "x"), ("b", "x"), ("c", "x")]);
         for thread in &mut all.threads {
             thread.stack = Stack::missing("it exited meanwhile");
         }
-        assert_eq!(shown(&all, &frames).matches("(no stack: it exited meanwhile)").count(), 2);
+        all.threads[1].stack = Stack::missing("it blocks the signal");
+        let text = shown(&all, &frames);
+        assert!(text.contains(" 2 threads without a stack "), "{text}");
+        assert!(text.contains("\n#1 (a), #3 (c)\n") && text.contains(" Thread #2 (b) "), "{text}");
+        assert_eq!(text.matches("(no stack: it exited meanwhile)").count(), 1, "{text}");
     }
 
     #[test]
-    fn a_long_list_of_threads_is_wrapped() {
-        let names: Vec<String> = (0..40).map(|number| format!("worker-{number}")).collect();
+    fn a_long_list_of_threads_is_wrapped_and_cut() {
+        let names: Vec<String> = (0..400).map(|number| format!("worker-{:03}", number * 7 % 400)).collect();
         let names: Vec<_> = names.iter().map(|name| (name.as_str(), "idle")).collect();
         let (all, frames) = many(&names);
         let text = shown(&all, &frames);
         assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("(worker-")).collect();
+        assert_eq!(lines.len(), MAX_NAME_LINES, "{text}");
+        let (last_names, count) = lines[2].rsplit_once(", and ").expect("the others are counted");
+        assert!(last_names.len() + ", and 000 more, #000 (worker-000)".len() > WIDTH, "no more fit: {text}");
+        let more: usize = count.strip_suffix(" more").and_then(|count| count.parse().ok()).expect("a number");
+        assert_eq!(text.matches("(worker-").count() + more, names.len(), "{text}");
+
+        let mut text = String::new();
+        let frames = &Known::all(&frames);
+        threads(&mut text, &all, Context { frames, detail: Detail::Full }, &mut |_| ());
         assert!(names.iter().all(|(name, _)| text.contains(&format!("({name})"))), "{text}");
+        assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn a_pool_is_named_by_a_range() {
+        let (all, frames) = many(&[("shop", "idle"); 52]);
+        let text = shown(&all, &frames);
+        assert!(
+            text.contains(" with the same stack ") && text.contains("\n#1–#52 (shop)\nstate = "),
+            "{text}"
+        );
     }
 }

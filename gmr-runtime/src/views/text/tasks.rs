@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use super::layout::Flush;
-use super::stacks::{frames, title, wrapped};
-use crate::model::{GreenThreads, Stack};
+use super::stacks::{parts, title, wrapped};
+use crate::model::{GreenThreads, Task};
 use crate::views::escape::clean;
 use crate::views::grouping::{self, WaitPoints};
 use crate::views::{Context, words};
@@ -30,7 +30,7 @@ pub(super) fn green_threads(
     }
     for group in grouping::of_tasks(&section.tasks, cx.frames) {
         text.push('\n');
-        title(text, &words::tasks_title(&group));
+        title(text, &words::tasks_title(&group, cx));
         for line in words::tasks_facts(&group) {
             let _ = writeln!(text, "{line}");
         }
@@ -38,33 +38,33 @@ pub(super) fn green_threads(
         if !named.is_empty() {
             wrapped(text, named.into_iter(), flush);
         }
-        stacks(text, &group[0].stacks, cx);
+        stacks(text, group[0], cx);
         flush(text);
     }
 }
 
 /// Where a task waits, if known. Frames that several branches have in common are shown once, below
 /// them.
-fn stacks(text: &mut String, stacks: &[Stack], cx: Context<'_>) {
-    if !stacks.is_empty() {
+fn stacks(text: &mut String, task: &Task, cx: Context<'_>) {
+    if !task.stacks.is_empty() {
         text.push('\n');
     }
-    let WaitPoints { branches, common } = grouping::wait_points(stacks, cx);
+    let WaitPoints { branches, common } = grouping::wait_points(task, cx);
     match &branches[..] {
         [] => {}
-        [only] => frames(text, only, 0),
+        [only] => parts(text, only, 0, cx.detail),
         many => {
             for (index, branch) in many.iter().enumerate() {
                 let _ = writeln!(text, "branch {} of {}:", index + 1, many.len());
-                frames(text, branch, 1);
+                parts(text, branch, 1, cx.detail);
             }
             if !common.is_empty() {
                 text.push_str("all branches called from:\n");
-                frames(text, &common, 1);
+                parts(text, &common, 1, cx.detail);
             }
         }
     }
-    for reason in words::missing_of_tasks(stacks) {
+    for reason in words::missing_of_tasks(&task.stacks) {
         let _ = writeln!(text, "({reason})");
     }
 }

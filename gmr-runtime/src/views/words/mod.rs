@@ -11,7 +11,7 @@ mod values;
 mod waits;
 
 pub(super) use findings::{NO_FINDINGS, severity};
-pub(super) use frames::{place, short_path};
+pub(super) use frames::{Body, function, is_inlined, omitted, own_function, place, short_path};
 pub(super) use report::{heading, summary};
 pub(super) use sections::{failure, package, process, process_depth};
 #[cfg(feature = "html")]
@@ -19,7 +19,7 @@ pub(super) use tasks::task_state;
 pub(super) use tasks::{
     described, missing_of_tasks, tasks_facts, tasks_named, tasks_title, totals, untracked,
 };
-pub(super) use threads::{label, pool_thread, threads_facts, threads_title};
+pub(super) use threads::{label, pool_thread, threads_facts, threads_named, threads_title};
 pub(super) use values::scalar;
 
 /// A key and its value.

@@ -1,7 +1,11 @@
 //! The wording of tasks and runtimes.
 
+use std::borrow::Cow;
+
+use super::{Body, short_path};
 use crate::model::{Runtime, Stack, Task, TaskState};
 use crate::units::{counted, duration};
+use crate::views::Context;
 use crate::views::escape::clean;
 use crate::views::grouping::{state_rank, time_in_state};
 
@@ -9,18 +13,28 @@ use crate::views::grouping::{state_rank, time_in_state};
 const MAX_NAMED: usize = 8;
 
 /// `Task #12 (orders::checkout)`, `17 similar tasks: orders::checkout`
-pub(in crate::views) fn tasks_title(group: &[&Task]) -> String {
+pub(in crate::views) fn tasks_title(group: &[&Task], cx: Context<'_>) -> String {
     let name = clean(&group[0].name);
+    let name = if is_block(group[0], cx) { Cow::Owned(format!("{{async block in {name}}}")) } else { name };
     match group {
         [task] => format!("Task #{} ({name})", task.id),
         _ => format!("{} similar tasks: {name}", group.len()),
     }
 }
 
+/// Whether the task is an async block of a function, and has the name of that: the type of a block
+/// alone does not tell it from an async function's body. The debug information does.
+fn is_block(task: &Task, cx: Context<'_>) -> bool {
+    let Some(stack) = task.stacks.first() else { return false };
+    let function = |index: &u32| cx.frames.get(usize::try_from(*index).ok()?)?.frame.function.as_deref();
+    let root = stack.frames.iter().rev().filter_map(function).find_map(Body::of);
+    root.is_some_and(|root| root.is_block() && !root.is_nested() && root.of == &*task.name)
+}
+
 /// Where a task was spawned, what it is doing and for how long. For a group, the range of times.
 pub(in crate::views) fn tasks_facts(group: &[&Task]) -> Vec<String> {
     let first = group[0];
-    let mut lines = vec![format!("spawned at {}", clean(&first.spawned_at))];
+    let mut lines = vec![format!("spawned at {}", short_path(&first.spawned_at))];
     match &first.state {
         TaskState::Polling { tid, thread, polling_ms } => {
             let name = thread.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();

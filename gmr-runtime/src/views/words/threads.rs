@@ -3,15 +3,21 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::frames::omitted;
 use super::waits::wait;
 use crate::model::{Role, Taken, Thread, Waiting};
 use crate::units::counted;
 use crate::views::escape::clean;
+use crate::views::folding::Omitted;
 use crate::views::grouping::PoolThread;
 
 /// `Thread #42 (worker), main thread`, `31 threads with the same stack`
 pub(in crate::views) fn threads_title(group: &[&Thread]) -> String {
-    let [thread] = group else { return format!("{} with the same stack", counted(group.len(), "thread")) };
+    let [thread] = group else {
+        let has_stack = group.iter().any(|thread| !thread.stack.frames.is_empty());
+        let what = if has_stack { "with the same stack" } else { "without a stack" };
+        return format!("{} {what}", counted(group.len(), "thread"));
+    };
     let role = match thread.role {
         Role::Main => ", main thread",
         Role::Program => "",
@@ -51,10 +57,64 @@ fn interrupted(group: &[&Thread]) -> Option<String> {
     }
 }
 
-/// `idle; 9 runtime frames omitted`
+/// `idle; 9 frames of tokio, std omitted`
 pub(in crate::views) fn pool_thread(thread: &PoolThread<'_>) -> String {
     let state = if thread.is_idle { "idle" } else { "running" };
-    format!("{state}; {} omitted", counted(thread.others, "runtime frame"))
+    match &thread.omitted {
+        Omitted { frames: 0, .. } => state.to_owned(),
+        more => format!("{state}; {}", omitted(more)),
+    }
+}
+
+/// The threads of a group: one by one, or where ids and names follow one another, as a range. Each
+/// with the number of threads.
+///
+/// `#42 (worker)`, `#101–#152 (tokio-rt-worker)`, `#153–#160 (worker-0 to worker-7)`
+pub(in crate::views) fn threads_named(group: &[&Thread]) -> Vec<(String, usize)> {
+    /// Two are as short one by one.
+    const MIN_RANGE: usize = 3;
+    let mut named = Vec::new();
+    let follows = |before: &&Thread, next: &&Thread| {
+        next.tid == before.tid.wrapping_add(1) && name_follows(&before.name, &next.name)
+    };
+    for mut run in group.chunk_by(follows) {
+        while let Some(thread) = run.first() {
+            // Whether numbers count up or the names are the same, the second name decides.
+            let is_same = run.get(1).is_some_and(|second| second.name == thread.name);
+            let length =
+                run.windows(2).take_while(|pair| (pair[0].name == pair[1].name) == is_same).count() + 1;
+            let (range, rest) = run.split_at(if length < MIN_RANGE { 1 } else { length });
+            named.push((range_label(range), range.len()));
+            run = rest;
+        }
+    }
+    named
+}
+
+/// Whether a name is the same as the one before, or has the next number at its end.
+fn name_follows(before: &str, next: &str) -> bool {
+    let number = |name: &str| {
+        let stem = name.trim_end_matches(|last: char| last.is_ascii_digit());
+        Some((stem.len(), name[stem.len()..].parse::<u32>().ok()?.checked_add(1)?))
+    };
+    let is_next = || {
+        let (stem, number) = number(before)?;
+        let after = next.strip_prefix(&before[..stem])?;
+        Some(after.parse() == Ok(number))
+    };
+    before == next || is_next().unwrap_or(false)
+}
+
+fn range_label(range: &[&Thread]) -> String {
+    let [first, .., last] = range else {
+        return range.first().map(|thread| label(thread)).unwrap_or_default();
+    };
+    let ids = format!("#{}–#{}", first.tid, last.tid);
+    match (clean(&first.name), clean(&last.name)) {
+        (name, _) if name.is_empty() => ids,
+        (first, last) if first == last => format!("{ids} ({first})"),
+        (first, last) => format!("{ids} ({first} to {last})"),
+    }
 }
 
 /// `#42 (worker)`
@@ -158,6 +218,30 @@ mod tests {
             waits_of(several.to_vec()),
             ["3 x waiting on a futex of its own", "2 x waiting on futex 0x20 (with 1 other)"]
         );
+    }
+
+    #[test]
+    fn threads_whose_ids_and_names_follow_one_another_are_a_range() {
+        let named = |threads: &[(u32, &str)]| -> Vec<String> {
+            let threads: Vec<Thread> = threads
+                .iter()
+                .map(|(tid, name)| Thread { tid: *tid, name: (*name).into(), ..thread(None) })
+                .collect();
+            let named = threads_named(&threads.iter().collect::<Vec<_>>());
+            assert_eq!(named.iter().map(|(_, count)| count).sum::<usize>(), threads.len());
+            named.into_iter().map(|(label, _)| label).collect()
+        };
+        let same: Vec<_> = (101..=152).map(|tid| (tid, "shop")).collect();
+        assert_eq!(named(&same), ["#101–#152 (shop)"]);
+        assert_eq!(named(&[(1, ""), (2, ""), (3, ""), (5, "")]), ["#1–#3", "#5"]);
+        assert_eq!(named(&[(1, "a"), (2, "a"), (4, "a")]), ["#1 (a)", "#2 (a)", "#4 (a)"]);
+        let numbered =
+            [(1, "io"), (2, "w-8"), (3, "w-9"), (4, "w-10"), (5, "w-12"), (6, "w-12"), (7, "w-12")];
+        assert_eq!(named(&numbered), ["#1 (io)", "#2–#4 (w-8 to w-10)", "#5–#7 (w-12)"]);
+        // The last of those with the same name also has the first number.
+        let mixed = [(1, "w-1"), (2, "w-1"), (3, "w-1"), (4, "w-2"), (5, "w-3"), (6, "w-4")];
+        assert_eq!(named(&mixed), ["#1–#3 (w-1)", "#4–#6 (w-2 to w-4)"]);
+        assert_eq!(named(&[(1, "w"), (2, "w1"), (3, "w4294967295"), (u32::MAX, "w"), (0, "w")]).len(), 5);
     }
 
     #[test]
