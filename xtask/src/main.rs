@@ -5,6 +5,7 @@ mod agreement;
 mod beside;
 mod cargo;
 mod emulated;
+mod examples;
 mod fuzz;
 mod metadata;
 mod minimal;
@@ -75,6 +76,8 @@ const USAGE: &str = "usage: cargo xtask <task>
                  given words, with gmr-tokio in place of tokio.
       --plain    With tokio itself, to compare.
   schema         Write docs/report.schema.json and docs/report.rng from the model.
+  examples       Compile the programs of the guides that `test` does not build: those on
+                 axum, actix-web and tonic, and a library with sections.
   bench          Measure the cost of a report and of other tools on this machine.
                  `cargo xtask bench --help` lists the options.
   release-check  Run the checks before a release that need a network or minutes to
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         ["tokio-suite", "--plain", ref words @ ..] => tokio_suite::run(true, words),
         ["tokio-suite", ref words @ ..] => tokio_suite::run(false, words),
         ["schema"] => schema(),
+        ["examples"] => examples::run(),
         ["bench", ref options @ ..] => bench(options),
         ["release-check"] => release::run(),
         _ => Err(USAGE.to_owned()),
