@@ -11,7 +11,7 @@
 //! | SIGUSR1 | prints a report to standard error |
 
 use std::io;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -72,7 +72,7 @@ fn lock() -> MutexGuard<'static, Vec<Worker>> {
 fn restart_ended() -> io::Result<()> {
     for worker in lock().iter_mut() {
         if let Some(status) = worker.child.try_wait()? {
-            eprintln!("worker {} has ended: {status}", worker.child.id());
+            println!("worker {} has ended: {status}", worker.child.id());
             *worker = Worker { restarts: worker.restarts + 1, ..Worker::start()? };
         }
     }
@@ -80,9 +80,9 @@ fn restart_ended() -> io::Result<()> {
 }
 
 impl Worker {
-    /// Stands for a real worker.
+    /// Stands for a real worker. It ends when its input does, which is when the supervisor ends.
     fn start() -> io::Result<Self> {
-        let child = Command::new("sleep").arg("100000").spawn()?;
+        let child = Command::new("cat").stdin(Stdio::piped()).spawn()?;
         Ok(Self { child, started: Instant::now(), restarts: 0 })
     }
 

@@ -37,8 +37,8 @@ fn connections() -> Connections {
 fn main() -> io::Result<()> {
     // Port 0: the kernel chooses one that is free.
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("listening on {}", listener.local_addr()?);
     println!("ready: kill -USR2 {}", std::process::id());
+    println!("listening on {}", listener.local_addr()?);
     loop {
         let (connection, _) = listener.accept()?;
         let number = ACCEPTED.fetch_add(1, Ordering::Relaxed) + 1;

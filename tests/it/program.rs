@@ -48,7 +48,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts a program that reports in JSON, and waits until it says that it is ready.
+    /// Starts a program that reports in JSON, and waits until it says that it is ready. Examples
+    /// add how to request a report.
     pub(crate) fn start(path: impl AsRef<OsStr>) -> Self {
         Self::start_with(Command::new(path))
     }
@@ -77,7 +78,7 @@ impl Program {
         let errors = Lines::new(child.stderr.take().expect("it is piped"));
         let mut program = Self { child, input, output, errors };
         match program.hear() {
-            said if said == "ready" => Ok(program),
+            said if said == "ready" || said.starts_with("ready: ") => Ok(program),
             said if said.is_empty() => Err(program.next_error_line()),
             said => Err(said),
         }
