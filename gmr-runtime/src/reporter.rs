@@ -118,7 +118,8 @@ pub(crate) fn make(
         while let Some(part) = plan.parts.get(sections.len())
             && part.generators().len() == outcomes.len()
         {
-            let section = part.section(std::mem::take(outcomes), &mut frames);
+            let mut section = part.section(std::mem::take(outcomes), &mut frames);
+            generators::complete(&mut section, &sections, &frames);
             emit(Piece::Section(&section, &frames));
             sections.push(section);
         }

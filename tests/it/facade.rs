@@ -9,7 +9,7 @@ use gmr_tokio as tokio; // as a program names it
 use serde_json::Value;
 
 use crate::program::{Program, program};
-use crate::report::{Report, list, text};
+use crate::report::{Frame, Report, list, text};
 
 const SOURCE: &str = include_str!("../facade/src/program.rs");
 
@@ -37,7 +37,7 @@ fn spawned_at(task: &Value) -> Option<usize> {
 /// The lines of the program's source that the task waits at.
 fn waits_at<'a>(report: &'a Report, task: &'a Value) -> impl Iterator<Item = u64> {
     let stacks = list(&task["stacks"]).iter().flat_map(|stack| report.stack(stack).frames);
-    stacks.filter(|frame| frame.file().ends_with("facade/src/program.rs")).filter_map(|frame| frame.line())
+    stacks.filter(|frame| frame.file().ends_with("facade/src/program.rs")).filter_map(Frame::line)
 }
 
 /// Whether a task waits at the line with this comment.
@@ -46,7 +46,7 @@ fn waits(report: &Report, task: &Value, at: &str) -> bool {
     waits_at(report, task).any(|found| found == line as u64)
 }
 
-fn is_main(task: &&Value) -> bool {
+fn is_main(task: &Value) -> bool {
     task["name"] == "main"
 }
 
@@ -55,7 +55,7 @@ fn report(form: &str) -> (Program, Report) {
     let mut program = start(form);
     let at_main = format!("main {form}");
     let report = program.report_when("main waits", |report| {
-        report.tasks().iter().filter(is_main).any(|main| {
+        report.tasks().iter().filter(|task| is_main(task)).any(|main| {
             waits(report, main, &at_main) && waits(report, main, "inside") && report.has_all_names()
         })
     });
@@ -92,6 +92,12 @@ fn each_task_is_shown_with_its_line() {
     ] {
         assert!(waits(&report, of(task), at), "{task}: {report}");
     }
+    // The one that a method of tokio's has spawned.
+    let [runtime] = list(&report.data("Green Threads", "green_threads")["runtimes"]) else {
+        panic!("{report}")
+    };
+    let counts = (&runtime["alive_tasks"], &runtime["untracked_tasks"]);
+    assert_eq!(counts, (&9.into(), &1.into()), "{report}");
     let blocking = of("blocking");
     assert_eq!(blocking["state"]["kind"], "polling", "{report}");
     assert!(waits(&report, blocking, "blocking"), "{report}");
@@ -102,7 +108,7 @@ fn each_task_is_shown_with_its_line() {
 fn main_is_one_task_wherever_the_attributes_are() {
     for form in ["above", "below", "alone"] {
         let (program, report) = report(form);
-        assert_eq!(report.tasks().iter().filter(is_main).count(), 1, "{form}: {report}");
+        assert_eq!(report.tasks().iter().filter(|task| is_main(task)).count(), 1, "{form}: {report}");
         end(program);
     }
 }

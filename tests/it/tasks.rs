@@ -147,6 +147,7 @@ fn under_tokio() {
     assert!(kind.contains("tokio") && kind.contains("multi-thread"), "{kind}");
     assert_eq!(runtime["workers"], 2);
     assert_eq!(runtime["alive_tasks"], 10);
+    assert_eq!(runtime["untracked_tasks"], 0);
     for (name, place) in [
         ("tasks::for_a_permit", "permits.acquire().await"),
         ("tasks::for_a_while", "tokio::time::sleep(Duration::from_hours(1)).await"),

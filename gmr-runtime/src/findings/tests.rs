@@ -49,10 +49,8 @@ fn about(threads: Vec<Thread>, function: &str) -> Vec<Finding> {
 }
 
 fn about_tasks(tasks: Vec<Task>) -> Vec<Finding> {
-    let section = section(
-        "Green Threads",
-        Content::GreenThreads(GreenThreads { tasks, runtimes: Vec::new(), notes: Vec::new() }),
-    );
+    let section =
+        section("Green Threads", Content::GreenThreads(GreenThreads { tasks, ..GreenThreads::default() }));
     find(&[section], &[])
 }
 

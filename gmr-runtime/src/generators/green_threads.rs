@@ -36,7 +36,7 @@ pub(super) fn generate() -> Output {
 
 #[cfg(feature = "tokio")]
 fn runtimes() -> Vec<Runtime> {
-    task::runtimes::all()
+    task::metrics::all()
 }
 
 #[cfg(not(feature = "tokio"))]
@@ -92,7 +92,8 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
             },
         })
         .collect();
-    let content = Content::GreenThreads(GreenThreads { tasks, runtimes, notes });
+    let content =
+        Content::GreenThreads(GreenThreads { tasks, runtimes, uncounted_runtimes: Vec::new(), notes });
     Output { content, frames: stacks.frames }
 }
 

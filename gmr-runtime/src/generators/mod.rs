@@ -7,6 +7,7 @@ mod package;
 mod processes;
 mod task_stacks;
 mod threads;
+mod uncounted;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::section::generator::Generator;
 use crate::symbols;
 
 pub(crate) use package::Identity;
+pub(crate) use uncounted::complete;
 
 /// The deadline of sections that show stacks. Taking stacks has its own of a second, polling tasks
 /// one of half a second, and resolving symbols one of [`symbols::DEADLINE`]. This one covers

@@ -10,7 +10,7 @@ use super::{Content, Finding, Frame, Heading, Report, Section, Stack, Summary};
 ///
 /// A minor version adds to the schema, a major version can change anything. The details are in
 /// `docs/report-schema.md`.
-pub const SCHEMA_VERSION: &str = "1.2";
+pub const SCHEMA_VERSION: &str = "1.3";
 
 /// The prefix of every version that this release can read.
 const MAJOR: &str = "1.";

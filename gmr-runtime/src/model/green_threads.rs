@@ -15,6 +15,9 @@ pub struct GreenThreads {
     pub tasks: Vec<Task>,
     /// The known runtimes.
     pub runtimes: Vec<Runtime>,
+    /// Runtimes whose tasks can't be counted. Added in version 1.3.
+    #[serde(default)]
+    pub uncounted_runtimes: Vec<UncountedRuntime>,
     /// Remarks on the section as a whole, for example that tasks are missing.
     pub notes: Vec<String>,
 }
@@ -100,11 +103,29 @@ pub struct Runtime {
     pub kind: String,
     /// Number of worker threads.
     pub workers: usize,
-    /// Number of live tasks, tracked or not.
+    /// Number of live tasks, tracked or not: those that were spawned on the runtime. Does not count
+    /// the futures that `block_on` runs, the functions of blocking threads, and the tasks of a
+    /// `LocalSet`.
     pub alive_tasks: usize,
+    /// Number of these that are not tracked, and so not shown. At least this many: on one thread, a
+    /// tracked task of a `LocalSet` can't be distinguished from one of the runtime. `None` if not
+    /// known. Added in version 1.3.
+    #[serde(default)]
+    pub untracked_tasks: Option<usize>,
     /// Number of tasks in the queue that all workers share.
     pub queued_tasks: usize,
     /// Busy time of each worker since the runtime was started, in milliseconds. Empty if the
     /// runtime does not measure it.
     pub worker_busy_ms: Vec<u64>,
+}
+
+/// A runtime that only the stacks of its threads show, so that its tasks can't be counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct UncountedRuntime {
+    /// The library: `tokio`, `smol`.
+    pub library: String,
+    /// Number of threads that are in its code.
+    pub threads: usize,
 }

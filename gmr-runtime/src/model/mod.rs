@@ -22,7 +22,7 @@ pub use document::SCHEMA_VERSION;
 #[cfg(feature = "json")]
 pub(crate) use document::check_version;
 pub use finding::{Finding, Severity};
-pub use green_threads::{GreenThreads, Label, Runtime, Task, TaskState};
+pub use green_threads::{GreenThreads, Label, Runtime, Task, TaskState, UncountedRuntime};
 pub(crate) use origin::is_unqualified;
 pub use package::Package;
 pub use processes::{Ids, Process, Processes};

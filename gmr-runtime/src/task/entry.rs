@@ -85,6 +85,9 @@ pub(crate) struct Entry {
     /// Whether the waker of its last poll must not be replaced.
     lent: AtomicBool,
     ended: AtomicBool,
+    /// The number of the tokio runtime that counts the task; 0 if none does, or none is known to.
+    #[cfg(feature = "tokio")]
+    runtime: AtomicU8,
     locked: Mutex<Locked>,
 }
 
@@ -147,6 +150,8 @@ impl Entry {
             opted_out: AtomicBool::new(false),
             lent: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            #[cfg(feature = "tokio")]
+            runtime: AtomicU8::new(0),
             locked: Mutex::default(),
         }
     }
@@ -299,6 +304,18 @@ impl Entry {
     /// Whether the waker of the task's polls must not be replaced.
     pub(super) fn is_lent(&self) -> bool {
         self.lent.load(Ordering::Relaxed)
+    }
+
+    /// Sets the number of the runtime that counts the task.
+    #[cfg(feature = "tokio")]
+    pub(super) fn set_runtime(&self, number: u8) {
+        self.runtime.store(number, Ordering::Relaxed);
+    }
+
+    /// The number of the runtime that counts the task.
+    #[cfg(feature = "tokio")]
+    pub(super) fn runtime(&self) -> u8 {
+        self.runtime.load(Ordering::Relaxed)
     }
 
     /// Sets the task inside whose polls this one is polled.

@@ -17,6 +17,8 @@ mod current;
 mod entry;
 #[cfg(all(test, gmr_loom))]
 mod loom_tests;
+#[cfg(feature = "tokio")]
+pub(crate) mod metrics;
 mod place;
 mod registered;
 mod registry;

@@ -105,6 +105,16 @@ impl Registry {
         (tasks, unread)
     }
 
+    /// Calls the function with each task. False if a shard could not be read.
+    #[cfg(feature = "tokio")]
+    pub(super) fn for_each(&self, mut function: impl FnMut(&Entry)) -> bool {
+        self.shards.iter().all(|shard| {
+            let shard = try_lock(shard);
+            shard.iter().flat_map(|shard| shard.slots.iter().flatten()).for_each(|task| function(task));
+            shard.is_some()
+        })
+    }
+
     /// Whether there is a task, as far as is known without waiting.
     pub(super) fn has_any(&self) -> bool {
         let has_any = |shard: &Shard| shard.slots.len() > shard.free.len();
@@ -146,16 +156,17 @@ fn index(id: u64) -> usize {
 }
 
 fn try_read(shard: &Mutex<Shard>) -> Option<Vec<Shared>> {
+    try_lock(shard).map(|shard| shard.slots.iter().flatten().cloned().collect())
+}
+
+/// The shard, for the reporter, which may not wait for it.
+fn try_lock(shard: &Mutex<Shard>) -> Option<MutexGuard<'_, Shard>> {
     for _ in 0..ATTEMPTS {
-        let shard = match shard.try_lock() {
-            Ok(shard) => shard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                yield_now();
-                continue;
-            }
-        };
-        return Some(shard.slots.iter().flatten().cloned().collect());
+        match shard.try_lock() {
+            Ok(shard) => return Some(shard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => yield_now(),
+        }
     }
     None
 }

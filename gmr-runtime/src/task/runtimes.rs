@@ -8,38 +8,72 @@ use std::ptr;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use tokio::task::LocalSet;
-
-use crate::model::Runtime;
 
 /// The most runtimes that are kept. For a program that creates runtimes all the time, a list of
 /// them would be of no use.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 
 static WATCHED: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 
+/// The number of a runtime in a task's entry: from 1, in the order in which the runtimes were added.
+pub(super) type Number = u8;
+
+/// A runtime that is not kept, or none.
+pub(super) const UNKNOWN: Number = 0;
+
+/// A task of a `LocalSet`, which no runtime counts.
+pub(super) const UNCOUNTED: Number = Number::MAX;
+
 thread_local! {
-    /// Whether this thread has added its runtime.
-    static NOTICED: Cell<bool> = const { Cell::new(false) };
+    /// The runtime that this thread has looked up last, with its number.
+    static LAST: Cell<Option<(Id, Number)>> = const { Cell::new(None) };
 }
 
-/// Adds the calling thread's runtime, the first time that a thread has one.
-pub(crate) fn notice() {
-    let noticed = NOTICED.try_with(Cell::get).unwrap_or(true);
-    if !noticed && let Ok(handle) = Handle::try_current() {
-        watch(&handle);
-        let _ = NOTICED.try_with(|noticed| noticed.set(true));
+/// Adds the calling thread's runtime, if it has one, and returns its number.
+pub(crate) fn notice() -> Number {
+    Handle::try_current().map_or(UNKNOWN, |handle| number(&handle))
+}
+
+/// Adds the calling thread's runtime, and returns the number for a task that is spawned by
+/// `spawn_local` there. It is one of a `LocalSet`, or of a `LocalRuntime`, which has a single thread.
+pub(super) fn number_of_local() -> Number {
+    let Ok(handle) = Handle::try_current() else { return UNKNOWN };
+    number(&handle);
+    if handle.runtime_flavor() == RuntimeFlavor::MultiThread { UNCOUNTED } else { UNKNOWN }
+}
+
+/// Adds this runtime, and returns its number.
+pub(super) fn number(handle: &Handle) -> Number {
+    let id = handle.id();
+    if let Ok(Some((last, number))) = LAST.try_with(Cell::get)
+        && last == id
+    {
+        return number;
     }
+    let number = add(handle);
+    let _ = LAST.try_with(|last| last.set(Some((id, number))));
+    number
 }
 
 /// Shows this runtime in reports, in addition to those that tracked tasks were spawned on. gmr
 /// keeps the handle until the process ends.
 pub fn watch(handle: &Handle) {
+    add(handle);
+}
+
+#[cold]
+fn add(handle: &Handle) -> Number {
     let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
-    if watched.len() < MOST && !watched.iter().any(|other| other.id() == handle.id()) {
-        watched.push(handle.clone());
-    }
+    let known = watched.iter().position(|other| other.id() == handle.id());
+    let index = known.or_else(|| {
+        (watched.len() < MOST).then(|| {
+            watched.push(handle.clone());
+            watched.len() - 1
+        })
+    });
+    index.and_then(|index| Number::try_from(index + 1).ok()).unwrap_or(UNKNOWN)
 }
 
 /// The address of the table that the wakers of tokio's tasks have in common. `None` outside of a
@@ -59,29 +93,9 @@ pub(super) fn table_of_tasks() -> Option<usize> {
     TABLE.get().copied()
 }
 
-/// What tokio says about the runtimes, in the order in which they were added.
-pub(crate) fn all() -> Vec<Runtime> {
-    let Ok(watched) = WATCHED.try_lock() else { return Vec::new() };
-    watched.iter().map(describe).collect()
-}
-
-fn describe(handle: &Handle) -> Runtime {
-    let metrics = handle.metrics();
-    let flavor = match handle.runtime_flavor() {
-        RuntimeFlavor::CurrentThread => "current thread",
-        RuntimeFlavor::MultiThread => "multi-thread",
-        _ => "other",
-    };
-    let busy = |worker| metrics.worker_total_busy_duration(worker).as_millis();
-    Runtime {
-        kind: format!("tokio, {flavor}"),
-        workers: metrics.num_workers(),
-        alive_tasks: metrics.num_alive_tasks(),
-        queued_tasks: metrics.global_queue_depth(),
-        worker_busy_ms: (0..metrics.num_workers())
-            .map(|worker| u64::try_from(busy(worker)).unwrap_or(u64::MAX))
-            .collect(),
-    }
+/// The runtimes, in the order of their numbers. None if a thread is adding one right now.
+pub(super) fn watched() -> Vec<Handle> {
+    WATCHED.try_lock().map(|watched| watched.clone()).unwrap_or_default()
 }
 
 #[cfg(all(test, not(gmr_loom)))]
@@ -89,15 +103,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runtime_is_noticed_on_a_thread_that_had_none_before() {
+    fn a_thread_has_the_number_of_the_runtime_that_it_is_in() {
         // A thread of its own: others of the test's may have noticed a runtime.
         let test = std::thread::spawn(|| {
-            notice();
-            assert!(!NOTICED.get());
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let _entered = runtime.enter();
-            notice();
-            assert!(NOTICED.get());
+            assert_eq!(notice(), UNKNOWN);
+            let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (one, other) = (runtime(), runtime());
+            let number_in = |runtime: &tokio::runtime::Runtime| {
+                let _entered = runtime.enter();
+                notice()
+            };
+            let (first, second) = (number_in(&one), number_in(&other));
+            assert_eq!((number_in(&one), number_in(&other)), (first, second));
+            // Unless other tests have used up all numbers.
+            assert!(first == UNKNOWN || first != second);
         });
         test.join().unwrap();
     }

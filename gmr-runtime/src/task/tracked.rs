@@ -12,7 +12,11 @@ use super::branch::Branch;
 use super::current;
 use super::entry::Entry;
 use super::registered::{Registered, TASKS};
+#[cfg(feature = "tokio")]
+use super::runtimes;
 use super::trace::{self, Collector};
+#[cfg(feature = "tokio")]
+use super::waker::is_of_tokios_task;
 use super::waker::{Capture, Kept, Kind, Passing, Take, is_capturing, is_lent, may_own_its_task};
 use crate::capture::OwnStack;
 
@@ -97,6 +101,15 @@ pub fn __gmr_tracked_main<F: Future>(future: F) -> Tracked<F> {
 }
 
 impl<F> Tracked<F> {
+    /// Notes that the task is spawned on the runtime with this number.
+    #[cfg(feature = "tokio")]
+    pub(super) fn on(self, runtime: runtimes::Number) -> Self {
+        if let Some(Registered { entry, .. }) = &self.task {
+            entry.set_runtime(runtime);
+        }
+        self
+    }
+
     /// Labels the task from outside, as [`label`](super::label) does from inside.
     ///
     /// ```
@@ -204,7 +217,7 @@ impl<F: Future> Future for Tracked<F> {
 #[cold]
 fn meet(entry: &Entry, waker: &Waker) -> Option<Weak<Passing>> {
     #[cfg(feature = "tokio")]
-    super::runtimes::notice();
+    note_runtime(entry, waker);
     inherit(entry);
     let clone = waker.clone();
     let is_lent = is_lent(waker, &clone);
@@ -222,6 +235,19 @@ fn meet(entry: &Entry, waker: &Waker) -> Option<Weak<Passing>> {
         entry.keep_waker(Kept::own(clone));
     }
     None
+}
+
+/// Notes the runtime of a task that tokio itself has spawned: the waker is that of one of its tasks,
+/// and this future is not inside another tracked one.
+#[cfg(feature = "tokio")]
+fn note_runtime(entry: &Entry, waker: &Waker) {
+    if entry.runtime() != runtimes::UNKNOWN {
+        return;
+    }
+    let number = runtimes::notice();
+    if current::task().is_none() && is_of_tokios_task(waker) {
+        entry.set_runtime(number);
+    }
 }
 
 /// The waker for the next poll. It is the same as in the last one if a future has kept that.

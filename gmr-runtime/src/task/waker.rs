@@ -169,7 +169,7 @@ pub(super) fn may_own_its_task(waker: &Waker) -> bool {
 /// Whether the waker is one of tokio's tasks. The runtime owns these, and drops their futures
 /// whoever holds a waker.
 #[cfg(feature = "tokio")]
-fn is_of_tokios_task(waker: &Waker) -> bool {
+pub(super) fn is_of_tokios_task(waker: &Waker) -> bool {
     super::runtimes::table_of_tasks() == Some(std::ptr::from_ref(waker.vtable()).addr())
 }
 

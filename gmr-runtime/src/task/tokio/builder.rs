@@ -57,8 +57,7 @@ impl<'a> Builder<'a> {
         Fut: Future + Send + 'static,
         Fut::Output: Send + 'static,
     {
-        runtimes::notice();
-        self.tokios().spawn(labelled(self.name, future))
+        self.spawn_on(future, &Handle::current())
     }
 
     /// Spawns the future as a tracked task on this runtime.
@@ -71,8 +70,8 @@ impl<'a> Builder<'a> {
         Fut: Future + Send + 'static,
         Fut::Output: Send + 'static,
     {
-        runtimes::watch(handle);
-        self.tokios().spawn_on(labelled(self.name, future), handle)
+        let future = labelled(self.name, future).on(runtimes::number(handle));
+        self.tokios().spawn_on(future, handle)
     }
 
     /// Spawns the future as a tracked task on the current `LocalSet`.
@@ -88,8 +87,8 @@ impl<'a> Builder<'a> {
         Fut: Future + 'static,
         Fut::Output: 'static,
     {
-        runtimes::notice();
-        self.tokios().spawn_local(labelled(self.name, future))
+        let future = labelled(self.name, future).on(runtimes::number_of_local());
+        self.tokios().spawn_local(future)
     }
 
     /// Spawns the future as a tracked task on this `LocalSet`.
@@ -103,7 +102,8 @@ impl<'a> Builder<'a> {
         Fut::Output: 'static,
     {
         runtimes::notice();
-        self.tokios().spawn_local_on(labelled(self.name, future), local_set)
+        let future = labelled(self.name, future).on(runtimes::UNCOUNTED);
+        self.tokios().spawn_local_on(future, local_set)
     }
 
     /// Runs the function as a tracked task on the current runtime's blocking threads.

@@ -80,8 +80,7 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        runtimes::notice();
-        self.0.spawn(track(task))
+        self.spawn_on(task, &Handle::current())
     }
 
     /// Spawns the future as a tracked task on this runtime.
@@ -91,8 +90,7 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        runtimes::watch(handle);
-        self.0.spawn_on(track(task), handle)
+        self.0.spawn_on(track(task).on(runtimes::number(handle)), handle)
     }
 
     /// Spawns the future as a tracked task on the current `LocalSet`.
@@ -104,8 +102,7 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        runtimes::notice();
-        self.0.spawn_local(track(task))
+        self.0.spawn_local(track(task).on(runtimes::number_of_local()))
     }
 
     /// Spawns the future as a tracked task on this `LocalSet`. It starts when the `LocalSet` next
@@ -116,7 +113,7 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + 'static,
     {
         runtimes::notice();
-        self.0.spawn_local_on(track(task), local_set)
+        self.0.spawn_local_on(track(task).on(runtimes::UNCOUNTED), local_set)
     }
 
     /// Runs the closure as a tracked task on the current runtime's blocking threads.
@@ -129,8 +126,7 @@ impl<T: 'static> JoinSet<T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        runtimes::notice();
-        self.0.spawn_blocking(blocking::tracked(Location::caller(), f))
+        self.spawn_blocking_on(f, &Handle::current())
     }
 
     /// Runs the closure as a tracked task on this runtime's blocking threads.

@@ -54,7 +54,7 @@ impl LocalSet {
         F::Output: 'static,
     {
         runtimes::notice();
-        self.0.spawn_local(track(future))
+        self.0.spawn_local(track(future).on(runtimes::UNCOUNTED))
     }
 
     /// Runs the future to completion on this runtime, and the set's tasks meanwhile.

@@ -15,6 +15,7 @@ mod testing;
 
 use std::panic::Location;
 
+use ::tokio::runtime::Handle;
 use ::tokio::task::{self, JoinHandle};
 
 use super::runtimes;
@@ -49,8 +50,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    runtimes::notice();
-    task::spawn(track(future))
+    let handle = Handle::current();
+    handle.spawn(track(future).on(runtimes::number(&handle)))
 }
 
 /// `tokio::task::spawn_local`, tracked.
@@ -63,8 +64,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    runtimes::notice();
-    task::spawn_local(track(future))
+    task::spawn_local(track(future).on(runtimes::number_of_local()))
 }
 
 /// `tokio::task::spawn_blocking`, tracked. While it runs, the report shows it as being polled by

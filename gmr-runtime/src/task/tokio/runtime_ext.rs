@@ -64,8 +64,7 @@ impl RuntimeExt for Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        runtimes::watch(self);
-        self.spawn(track(future))
+        self.spawn(track(future).on(runtimes::number(self)))
     }
 
     #[track_caller]

@@ -342,8 +342,8 @@ fn green_threads(section: &GreenThreads, style: Style<'_>, out: &mut dyn io::Wri
     let heading = html! {
         (notes(&section.notes))
         p { "tasks = " (words::totals(&section.tasks)) }
-        @for runtime in &section.runtimes { p { "runtime = " (words::described(runtime)) } }
-        @if let Some(note) = words::untracked(&section.tasks, &section.runtimes) { p.note { (note) } }
+        @for runtime in words::runtimes(section) { p { "runtime = " (runtime) } }
+        @if let Some(note) = words::untracked(section) { p.note { (note) } }
     };
     out.write_all(heading.into_string().as_bytes())?;
     for (place, group) in grouping::of_tasks(&section.tasks, style.cx.frames).iter().enumerate() {

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use crate::model::{
     Children, Content, Coverage, CutStacks, Event, Finding, Frame, FutexOwner, GreenThreads, Group, Heading,
     Ids, Label, Overdue, Package, Panicked, Process, Processes, Report, Role, Runtime, Section, Sender,
-    Severity, Stack, Summary, Taken, Task, TaskState, Thread, Threads, TimedOut, Trigger, Value, Waiting,
-    Watched,
+    Severity, Stack, Summary, Taken, Task, TaskState, Thread, Threads, TimedOut, Trigger, UncountedRuntime,
+    Value, Waiting, Watched,
 };
 
 /// Text that an attacker could choose.
@@ -223,21 +223,26 @@ fn task() -> impl Strategy<Value = Task> {
 }
 
 fn green_threads() -> impl Strategy<Value = GreenThreads> {
-    let runtime = (hostile(), 0..9_usize, 0..99_usize, 0..9_usize, vec(any::<u64>(), 0..3)).prop_map(
-        |(kind, workers, alive_tasks, queued_tasks, worker_busy_ms)| Runtime {
+    let runtime = (hostile(), 0..9_usize, 0..99_usize, of(0..99_usize), 0..9_usize, vec(any::<u64>(), 0..3))
+        .prop_map(|(kind, workers, alive_tasks, untracked_tasks, queued_tasks, worker_busy_ms)| Runtime {
             kind,
             workers,
             alive_tasks,
+            untracked_tasks,
             queued_tasks,
             worker_busy_ms,
+        });
+    let uncounted =
+        (hostile(), 1..9_usize).prop_map(|(library, threads)| UncountedRuntime { library, threads });
+    let runtimes = (vec(runtime, 0..2), vec(uncounted, 0..2));
+    (vec(task(), 0..4), runtimes, vec(hostile(), 0..2)).prop_map(
+        |(mut tasks, (runtimes, uncounted_runtimes), notes)| {
+            for (task, id) in tasks.iter_mut().zip(1..) {
+                task.id = id;
+            }
+            GreenThreads { tasks, runtimes, uncounted_runtimes, notes }
         },
-    );
-    (vec(task(), 0..4), vec(runtime, 0..2), vec(hostile(), 0..2)).prop_map(|(mut tasks, runtimes, notes)| {
-        for (task, id) in tasks.iter_mut().zip(1..) {
-            task.id = id;
-        }
-        GreenThreads { tasks, runtimes, notes }
-    })
+    )
 }
 
 fn package() -> impl Strategy<Value = Package> {

@@ -22,10 +22,10 @@ pub(super) fn green_threads(
         let _ = writeln!(text, "note = {}", clean(note));
     }
     let _ = writeln!(text, "tasks = {}", words::totals(&section.tasks));
-    for runtime in &section.runtimes {
-        let _ = writeln!(text, "runtime = {}", words::described(runtime));
+    for runtime in words::runtimes(section) {
+        let _ = writeln!(text, "runtime = {runtime}");
     }
-    if let Some(note) = words::untracked(&section.tasks, &section.runtimes) {
+    if let Some(note) = words::untracked(section) {
         let _ = writeln!(text, "note = {note}");
     }
     for group in grouping::of_tasks(&section.tasks, cx.frames) {

@@ -17,7 +17,7 @@ pub(super) use sections::{failure, package, process, process_depth};
 #[cfg(feature = "html")]
 pub(super) use tasks::task_state;
 pub(super) use tasks::{
-    described, missing_of_tasks, tasks_facts, tasks_named, tasks_title, totals, untracked,
+    missing_of_tasks, runtimes, tasks_facts, tasks_named, tasks_title, totals, untracked,
 };
 pub(super) use threads::{label, pool_thread, threads_facts, threads_named, threads_title};
 pub(super) use values::scalar;

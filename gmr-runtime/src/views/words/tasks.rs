@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Body, short_path};
-use crate::model::{Runtime, Stack, Task, TaskState};
+use crate::model::{GreenThreads, Runtime, Stack, Task, TaskState};
 use crate::units::{counted, duration};
 use crate::views::Context;
 use crate::views::escape::clean;
@@ -98,14 +98,46 @@ pub(in crate::views) fn tasks_named(group: &[&Task]) -> Vec<String> {
     }
 }
 
-/// A note on the tasks of known runtimes that are not tracked.
-pub(in crate::views) fn untracked(tasks: &[Task], runtimes: &[Runtime]) -> Option<String> {
+/// What runs tasks that the section does not show, and what would show them. `None` if nothing is
+/// known to.
+pub(in crate::views) fn untracked(section: &GreenThreads) -> Option<String> {
+    let runtimes = &section.runtimes;
+    let untracked: usize = runtimes.iter().filter_map(|runtime| runtime.untracked_tasks).sum();
     let alive: usize = runtimes.iter().map(|runtime| runtime.alive_tasks).sum();
-    let hidden = alive.checked_sub(tasks.len()).filter(|hidden| *hidden > 0)?;
+    if untracked > 0 {
+        let whose = if runtimes.len() == 1 { "the runtime's" } else { "the runtimes'" };
+        let verb = if untracked == 1 { "is" } else { "are" };
+        let why = if untracked >= alive {
+            format!(
+                "to see what your code spawns, let Cargo.toml say {GMR_TOKIO}, with its features as before"
+            )
+        } else {
+            "tokio itself has spawned them, for other crates, by a method of Runtime or Handle, or for code \
+             that does not use gmr-tokio"
+                .to_owned()
+        };
+        return Some(format!("{untracked} of {whose} tasks {verb} not shown: {why}"));
+    }
+    let uncounted = |library| section.uncounted_runtimes.iter().any(|runtime| runtime.library == library);
+    if uncounted(TOKIO) {
+        return Some(format!(
+            "tokio's tasks are not shown unless they are tracked: to see them, let Cargo.toml say \
+             {GMR_TOKIO}, with its features as before"
+        ));
+    }
+    let tracks = section.tasks.iter().any(|task| &*task.name != "main");
+    let library = section.uncounted_runtimes.first().filter(|_| !tracks)?;
     Some(format!(
-        "{hidden} of the runtime's tasks are not tracked; spawn them with gmr::task::spawn to see them here"
+        "tasks of {} are not shown unless they are tracked: spawn `future.tracked()`, with \
+         gmr::task::TrackExt",
+        clean(&library.library)
     ))
 }
+
+const TOKIO: &str = "tokio";
+
+/// The line that makes a program's tasks visible.
+const GMR_TOKIO: &str = "tokio = { package = \"gmr-tokio\", version = \"1\", features = [..] }";
 
 /// `120: 117 waiting, 2 being polled, 1 woken and not polled`
 pub(in crate::views) fn totals(tasks: &[Task]) -> String {
@@ -123,12 +155,24 @@ pub(in crate::views) fn totals(tasks: &[Task]) -> String {
     format!("{}: {}", tasks.len(), parts.join(", "))
 }
 
-pub(in crate::views) fn described(runtime: &Runtime) -> String {
+/// The runtimes, one in each line.
+pub(in crate::views) fn runtimes(section: &GreenThreads) -> Vec<String> {
+    let known = section.runtimes.iter().map(described);
+    let uncounted = section.uncounted_runtimes.iter().map(|runtime| {
+        let threads = counted(runtime.threads, "thread");
+        format!("{}, in {threads}; its tasks can't be counted", clean(&runtime.library))
+    });
+    known.chain(uncounted).collect()
+}
+
+fn described(runtime: &Runtime) -> String {
+    let untracked = runtime.untracked_tasks.filter(|untracked| *untracked > 0);
     format!(
-        "{}, {}, {} alive, {} queued",
+        "{}, {}, {} alive{}, {} queued",
         clean(&runtime.kind),
         counted(runtime.workers, "worker"),
         counted(runtime.alive_tasks, "task"),
+        untracked.map(|untracked| format!(", {untracked} not tracked")).unwrap_or_default(),
         runtime.queued_tasks
     )
 }
@@ -149,4 +193,63 @@ pub(in crate::views) fn labelled(task: &Task) -> String {
 fn labels(task: &Task) -> String {
     let pairs = task.labels.iter().map(|label| format!("{} = {}", clean(&label.key), clean(&label.value)));
     pairs.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UncountedRuntime;
+
+    fn section(alive_and_untracked: &[(usize, Option<usize>)], uncounted: &[&str]) -> GreenThreads {
+        let runtime = |(alive_tasks, untracked_tasks): &(usize, Option<usize>)| Runtime {
+            kind: "tokio, multi-thread".to_owned(),
+            workers: 2,
+            alive_tasks: *alive_tasks,
+            untracked_tasks: *untracked_tasks,
+            queued_tasks: 0,
+            worker_busy_ms: Vec::new(),
+        };
+        let uncounted =
+            uncounted.iter().map(|library| UncountedRuntime { library: (*library).into(), threads: 3 });
+        GreenThreads {
+            runtimes: alive_and_untracked.iter().map(runtime).collect(),
+            uncounted_runtimes: uncounted.collect(),
+            ..GreenThreads::default()
+        }
+    }
+
+    #[test]
+    fn the_note_fits_the_program() {
+        let note =
+            |alive_and_untracked: &[_], uncounted: &[_]| untracked(&section(alive_and_untracked, uncounted));
+        for nothing in [note(&[], &[]), note(&[(7, Some(0))], &[]), note(&[(7, None)], &[])] {
+            assert_eq!(nothing, None);
+        }
+        let all = note(&[(50, Some(50))], &[]).unwrap();
+        assert!(all.starts_with("50 of the runtime's tasks are not shown: "), "{all}");
+        assert!(all.contains("tokio = { package = \"gmr-tokio\", version = \"1\""), "{all}");
+        let some = note(&[(3, Some(1)), (4, Some(0))], &["smol"]).unwrap();
+        assert!(
+            some.starts_with("1 of the runtimes' tasks is not shown: ") && some.contains("Handle"),
+            "{some}"
+        );
+        let by_frames = note(&[], &["smol", "tokio"]).unwrap();
+        assert!(
+            by_frames.starts_with("tokio's tasks are not shown") && by_frames.contains("gmr-tokio"),
+            "{by_frames}"
+        );
+        let smol = note(&[], &["smol"]).unwrap();
+        assert!(smol.starts_with("tasks of smol are not shown") && smol.contains("TrackExt"), "{smol}");
+    }
+
+    #[test]
+    fn untracked_tasks_are_counted_with_their_runtime() {
+        let lines = runtimes(&section(&[(50, Some(48)), (1, Some(0))], &["smol"]));
+        let expected = [
+            "tokio, multi-thread, 2 workers, 50 tasks alive, 48 not tracked, 0 queued",
+            "tokio, multi-thread, 2 workers, 1 task alive, 0 queued",
+            "smol, in 3 threads; its tasks can't be counted",
+        ];
+        assert_eq!(lines, expected);
+    }
 }

@@ -42,8 +42,7 @@ impl<'a, T: 'static> Builder<'a, T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        runtimes::notice();
-        self.builder.spawn(labelled(self.name, future))
+        self.spawn_on(future, &Handle::current())
     }
 
     /// Spawns the future as a tracked task on this runtime.
@@ -56,8 +55,8 @@ impl<'a, T: 'static> Builder<'a, T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        runtimes::watch(handle);
-        self.builder.spawn_on(labelled(self.name, future), handle)
+        let future = labelled(self.name, future).on(runtimes::number(handle));
+        self.builder.spawn_on(future, handle)
     }
 
     /// Runs the closure as a tracked task on the current runtime's blocking threads.
@@ -103,8 +102,8 @@ impl<'a, T: 'static> Builder<'a, T> {
     where
         F: Future<Output = T> + 'static,
     {
-        runtimes::notice();
-        self.builder.spawn_local(labelled(self.name, future))
+        let future = labelled(self.name, future).on(runtimes::number_of_local());
+        self.builder.spawn_local(future)
     }
 
     /// Spawns the future as a tracked task on this `LocalSet`.
@@ -117,7 +116,8 @@ impl<'a, T: 'static> Builder<'a, T> {
         F: Future<Output = T> + 'static,
     {
         runtimes::notice();
-        self.builder.spawn_local_on(labelled(self.name, future), local_set)
+        let future = labelled(self.name, future).on(runtimes::UNCOUNTED);
+        self.builder.spawn_local_on(future, local_set)
     }
 }
 
