@@ -97,7 +97,7 @@ fn from_iter_and_extend_track() {
         let by_extend = line!() + 1;
         set.extend((3..5).map(|number| async move { number }));
         // Named after this function, from whatever line `collect` spawned them.
-        let named = |task: &&Arc<Entry>| task.name.ends_with("::from_iter_and_extend_track");
+        let named = |task: &&Arc<Entry>| task.name.contains("::from_iter_and_extend_track::");
         let tracked = all_tasks().tasks.iter().filter(named).count();
         assert_eq!((set.len(), tracked, tracked_at(file!(), by_extend)), (5, 5, 2));
         let mut numbers = set.join_all().await;
