@@ -20,11 +20,17 @@ mod noop;
 )))]
 use noop as platform;
 
+#[cfg(target_os = "linux")]
+pub(crate) mod c_library;
+#[cfg(target_os = "linux")]
+pub(crate) mod cgroups;
 pub(crate) mod deadline;
 #[cfg(target_os = "linux")]
 pub(crate) mod elf_sections;
 pub(crate) mod forked_lock;
 pub(crate) mod hash;
+#[cfg(target_os = "linux")]
+pub(crate) mod mounts;
 #[cfg(test)]
 pub(crate) mod mutation;
 pub(crate) mod own_threads;
@@ -39,6 +45,8 @@ pub(crate) mod report_signal;
 #[cfg(target_os = "linux")]
 pub(crate) mod thread_ids;
 pub(crate) mod timed_mutex;
+#[cfg(target_os = "linux")]
+pub(crate) mod usage;
 #[cfg(target_os = "linux")]
 pub(crate) mod users;
 

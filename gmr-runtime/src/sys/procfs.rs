@@ -171,6 +171,8 @@ pub(crate) struct Status {
     pub(crate) blocked: u64,
     /// Size of the descriptor table: each open descriptor is below it.
     pub(crate) descriptor_table_size: Option<u64>,
+    /// Memory in RAM, in bytes. `None` for a process that has ended and for one of the kernel.
+    pub(crate) resident: Option<u64>,
 }
 
 impl Status {
@@ -191,6 +193,7 @@ impl Status {
                 "Uid" => status.uids = four(value),
                 "Gid" => status.gids = four(value),
                 "FDSize" => status.descriptor_table_size = value.trim().parse().ok(),
+                "VmRSS" => status.resident = kibibytes(value),
                 "SigBlk" => status.blocked = u64::from_str_radix(value.trim(), 16).unwrap_or(0),
                 _ => {}
             }
@@ -205,8 +208,83 @@ impl Status {
     }
 }
 
+/// Parses `1234 kB`, as bytes.
+fn kibibytes(value: &str) -> Option<u64> {
+    value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The bytes after a key, in a file with lines such as `VmRSS: 1234 kB`.
+pub(crate) fn bytes_of(text: &str, key: &str) -> Option<u64> {
+    value_of(text, key).and_then(kibibytes)
+}
+
+/// The number after a key, in a file with lines such as `Threads: 7` or `oom_kill 7`.
+pub(crate) fn number_of(text: &str, key: &str) -> Option<u64> {
+    value_of(text, key)?.trim().parse().ok()
+}
+
+/// What follows a key, and a colon or a space.
+pub(crate) fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix([':', ' ']))
+}
+
+/// A limit of this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) name: String,
+    /// `None` if there is none.
+    pub(crate) soft: Option<u64>,
+    /// `None` if there is none.
+    pub(crate) hard: Option<u64>,
+    pub(crate) unit: Option<String>,
+}
+
+/// The name of the limit of open descriptors.
+pub(crate) const OPEN_FILES: &str = "open files";
+
+/// The limits of this process.
+///
+/// # Errors
+/// If they cannot be read, or if there are none.
+pub(crate) fn limits() -> io::Result<Vec<Limit>> {
+    let limits = parse_limits(&proc::read_text("thread-self/limits")?);
+    if limits.is_empty() { Err(malformed()) } else { Ok(limits) }
+}
+
+/// Parses columns of fixed width: `Max open files            1024                 4096                 files`.
+fn parse_limits(text: &str) -> Vec<Limit> {
+    let limit = |line: &str| {
+        let (name, values) = line.strip_prefix("Max ")?.split_at_checked(22)?;
+        let mut values = values.split_ascii_whitespace();
+        let mut number = || match values.next()? {
+            "unlimited" => Some(None),
+            number => Some(Some(number.parse::<u64>().ok()?)),
+        };
+        let (soft, hard) = (number()?, number()?);
+        Some(Limit { name: name.trim_end().to_owned(), soft, hard, unit: values.next().map(str::to_owned) })
+    };
+    text.lines().filter_map(limit).collect()
+}
+
+/// The environment that this process was started with, by name. What the program has changed since is
+/// elsewhere in its memory. What is no variable is left out: a program may have overwritten this
+/// memory.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn environment() -> io::Result<Vec<(String, String)>> {
+    let text = proc::read_text("thread-self/environ")?;
+    let variables = text.split('\0').filter_map(|entry| entry.split_once('='));
+    let mut variables: Vec<_> = variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .filter(|(name, _)| !name.is_empty())
+        .collect();
+    variables.sort();
+    Ok(variables)
+}
+
 fn malformed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "malformed stat")
+    io::Error::new(io::ErrorKind::InvalidData, "malformed")
 }
 
 fn four(text: &str) -> Option<[u32; 4]> {
@@ -245,6 +323,12 @@ mod tests {
 
     const STAT: &str = "42 (a ) R (b) S 7 42 42 0 -1 4194304 1 2 3 4 150 25 0 0 20 0 9 0 777 1 1 18446744073709551615 \
                         26 27 28 29 30 31 0 33 34 35 36 37 17 3 40 2 42";
+    const LIMITS: &str = "\
+Limit                     Soft Limit           Hard Limit           Units     
+Max cpu time              unlimited            unlimited            seconds   
+Max open files            1024                 524288               files     
+Max nice priority         0                    0                    
+";
     const STATUS: &str = "Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t0\t0\t0\t0\nSigBlk:\t8000000000000001\n";
 
     proptest! {
@@ -292,6 +376,40 @@ mod tests {
         assert_eq!(status.gids, None);
         assert!(status.blocks(1) && status.blocks(64));
         assert!(!status.blocks(2) && !status.blocks(0) && !status.blocks(65));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_limits_are_parsed_without_panics(text in damaged_text(LIMITS)) {
+            prop_assert!(parse_limits(&text).len() <= text.lines().count());
+        }
+    }
+
+    #[test]
+    fn limits_have_names_and_units() {
+        let limit = |name: &str, soft, hard, unit: Option<&str>| Limit {
+            name: name.into(),
+            soft,
+            hard,
+            unit: unit.map(str::to_owned),
+        };
+        let expected = [
+            limit("cpu time", None, None, Some("seconds")),
+            limit(OPEN_FILES, Some(1024), Some(524_288), Some("files")),
+            limit("nice priority", Some(0), Some(0), None),
+        ];
+        assert_eq!(parse_limits(LIMITS), expected);
+        let own = limits().unwrap();
+        assert!(own.len() > 10 && own.iter().any(|limit| limit.name == OPEN_FILES), "{own:?}");
+    }
+
+    #[test]
+    fn values_follow_their_keys() {
+        let text = "VmRSSx:\t1 kB\nVmRSS:\t   12 kB\nThreads:\t7\noom 3\noom_kill 4\n";
+        assert_eq!((bytes_of(text, "VmRSS"), number_of(text, "Threads")), (Some(12 << 10), Some(7)));
+        assert_eq!((number_of(text, "oom"), number_of(text, "oom_kill")), (Some(3), Some(4)));
+        assert_eq!((bytes_of(text, "Threads"), number_of(text, "Vm")), (None, None));
+        assert_eq!(Status::parse(text).resident, Some(12 << 10));
     }
 
     #[test]

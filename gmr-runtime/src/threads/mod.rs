@@ -19,6 +19,8 @@ mod noop;
 )))]
 use noop as platform;
 
+#[cfg(target_os = "linux")]
+pub(crate) use platform::open_descriptors;
 pub(crate) use platform::{List, Rest, info, list};
 
 /// One thread as the kernel describes it, before its stack is captured.

@@ -28,6 +28,8 @@ pub(crate) struct Modules {
 pub(crate) struct Module {
     /// The path as the kernel shows it.
     pub(crate) path: String,
+    /// The addresses from its beginning to the end of its last segment, in memory.
+    pub(crate) image: Range<u64>,
     /// The addresses of its code in memory, in ascending order.
     pub(crate) code: Vec<Range<u64>>,
     /// The addresses of its variables in memory (`.data`, `.bss`).
@@ -201,7 +203,9 @@ impl Module {
         // The first segment begins where the file does, except for its alignment within a page.
         let bias = start.wrapping_sub(first & !PAGE_MASK);
         let entry = header.e_entry.get(endian).wrapping_add(bias);
-        let mut module = Self { path, bias, entry, ..Self::default() };
+        let last = loaded.iter().map(|segment| segment.end).max().unwrap_or(first);
+        let image = start..last.wrapping_add(bias);
+        let mut module = Self { path, image, bias, entry, ..Self::default() };
         let mut code = Vec::new();
         // The part that is written only while the module is loaded is at the beginning of a
         // segment.

@@ -2,9 +2,9 @@
 //! process because the quota was used up.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::super::proc;
+use crate::sys::cgroups::{self, Cgroups};
 
 /// What the CPU controller shows at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,50 +15,30 @@ pub(crate) struct Throttling {
     pub(crate) slowdown: u32,
 }
 
-/// The mount points of the CPU controller, and the prefix of its line in `/proc/self/cgroup`: of
+/// The mount points of the CPU controller, and whose path in `/proc/self/cgroup` belongs to each: of
 /// version 2, and of version 1 by the names that distributions give it.
-const CONTROLLERS: [(&str, IsMeant); 3] = [
-    ("/sys/fs/cgroup", |controllers| controllers.is_empty()),
-    ("/sys/fs/cgroup/cpu", names_cpu),
-    ("/sys/fs/cgroup/cpu,cpuacct", names_cpu),
+const CONTROLLERS: [(&str, PathOf); 3] = [
+    ("/sys/fs/cgroup", Cgroups::unified),
+    ("/sys/fs/cgroup/cpu", |cgroups| cgroups.with_controller("cpu")),
+    ("/sys/fs/cgroup/cpu,cpuacct", |cgroups| cgroups.with_controller("cpu")),
 ];
 
-/// Whether these are the controllers of the line.
-type IsMeant = fn(&str) -> bool;
-
-fn names_cpu(controllers: &str) -> bool {
-    controllers.split(',').any(|name| name == "cpu")
-}
+type PathOf = fn(&Cgroups) -> Option<&str>;
 
 impl Throttling {
     /// Reads it. `None` if no cgroup of this process has a quota.
     pub(crate) fn read() -> Option<Self> {
-        let cgroups = proc::read_text("thread-self/cgroup").ok()?;
-        CONTROLLERS.iter().find_map(|(mount, is_meant)| {
-            let path = path_of(&cgroups, is_meant)?;
-            directories(Path::new(mount), path).filter_map(|directory| of_directory(&directory)).reduce(
-                |one, other| Self {
+        let cgroups = Cgroups::read().ok()?;
+        CONTROLLERS.iter().find_map(|(mount, path_of)| {
+            let directories = cgroups::directories(Path::new(mount), path_of(&cgroups)?);
+            directories.into_iter().filter_map(|directory| of_directory(&directory)).reduce(|one, other| {
+                Self {
                     periods: one.periods.saturating_add(other.periods),
                     slowdown: one.slowdown.max(other.slowdown),
-                },
-            )
+                }
+            })
         })
     }
-}
-
-/// The cgroup's path in `/proc/self/cgroup`: lines of `ID:CONTROLLERS:PATH`.
-fn path_of<'a>(cgroups: &'a str, is_meant: &impl Fn(&str) -> bool) -> Option<&'a str> {
-    cgroups.lines().find_map(|line| {
-        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-        is_meant(controllers).then_some(path)
-    })
-}
-
-/// The cgroup's directory, and those of the cgroups that it is in: each can have a quota. In a
-/// container the path may be the one on the host, and only the mount point itself exists.
-fn directories(mount: &Path, path: &str) -> impl Iterator<Item = PathBuf> {
-    let relative = Path::new(path.trim_start_matches('/'));
-    relative.ancestors().map(|ancestor| mount.join(ancestor)).collect::<Vec<_>>().into_iter()
 }
 
 fn of_directory(directory: &Path) -> Option<Throttling> {
@@ -85,16 +65,6 @@ fn throttled_periods(stat: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_path_is_that_of_the_cpu_controller() {
-        let cgroups = "5:cpuset:/\n4:cpu,cpuacct:/shop/orders\n0::/user.slice/a:b\n";
-        assert_eq!(path_of(cgroups, &names_cpu), Some("/shop/orders"));
-        assert_eq!(path_of(cgroups, &CONTROLLERS[0].1), Some("/user.slice/a:b"));
-        assert_eq!(path_of("1:memory:/\nbroken\n", &names_cpu), None);
-        let all: Vec<_> = directories(Path::new("/cpu"), "/shop/orders").collect();
-        assert_eq!(all, ["/cpu/shop/orders", "/cpu/shop", "/cpu/"].map(PathBuf::from));
-    }
 
     #[test]
     fn a_directory_with_a_quota_tells_how_often_it_was_used_up() {

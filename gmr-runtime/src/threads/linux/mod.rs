@@ -4,6 +4,7 @@ mod arguments;
 mod descriptors;
 mod list;
 mod objects;
+mod open;
 mod rest;
 mod sockets;
 mod source;
@@ -20,6 +21,10 @@ pub(crate) fn call_name(number: i64) -> Option<&'static str> {
 }
 
 pub(crate) use list::{List, info, list, skip_reason};
+pub(crate) use open::{Open, OpenDescriptors, OpenFile, OpenSocket, open_descriptors, open_list};
 #[cfg(test)]
 pub(crate) use rest::parse as rest_of_line;
 pub(crate) use rest::{Moment, Observer, Rest};
+pub(crate) use sockets::LISTENING;
+#[cfg(test)]
+pub(crate) use sockets::Socket;

@@ -1,6 +1,6 @@
 //! What a socket is: its protocol and endpoints, from the tables in `/proc/self/net`.
 
-use crate::sys::hash::{HashMap, HashSet, Keys};
+use crate::sys::hash::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -16,40 +16,122 @@ use crate::sys::proc;
 /// machine with more would take too long.
 const MAX_TABLE: u64 = 2 << 20;
 
-/// Descriptions of the sockets with these inodes, from the tables of this process's network
-/// namespace. A table lists the sockets of the whole machine: it is read line by line, and only up
-/// to the last one wanted. The error is that of a table that could not be read.
-pub(super) fn describe(mut wanted: HashSet<u64>) -> (HashMap<u64, String>, Option<io::Error>) {
-    let mut sockets = HashMap::with_capacity_and_hasher(wanted.len(), Keys::default());
-    let mut error = None;
-    for table in &TABLES {
+/// A socket, as the kernel's tables show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Socket {
+    /// `TCP`, `UDP`, `Unix`, `netlink`.
+    pub(crate) protocol: &'static str,
+    /// Its address or name; of a Unix socket without a name, `[inode]`.
+    pub(crate) local: String,
+    /// Whether `local` is the name of a Unix socket, as opposed to its inode.
+    pub(crate) is_named: bool,
+    /// The port of an internet socket.
+    pub(crate) port: Option<u16>,
+    pub(crate) peer: Option<String>,
+    pub(crate) state: Option<&'static str>,
+    /// Bytes; of a listening TCP socket, connections.
+    pub(crate) receive_queue: u64,
+    pub(crate) send_queue: u64,
+}
+
+pub(crate) const LISTENING: &str = "listening";
+
+/// What was found of sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) sockets: HashMap<u64, Socket>,
+    /// Why a table could not be read.
+    pub(crate) error: Option<io::Error>,
+    /// Whether a table is longer than what is read of it.
+    pub(crate) is_cut: bool,
+}
+
+/// The sockets with these inodes, from the tables of this process's network namespace with these
+/// names. A table lists the sockets of the whole machine: it is read line by line, and only up to
+/// the last one wanted.
+pub(crate) fn find(mut wanted: HashSet<u64>, is_meant: impl Fn(&str) -> bool) -> Found {
+    let mut found = Found::default();
+    for table in TABLES.iter().filter(|table| is_meant(table.name)) {
         if wanted.is_empty() {
             break;
         }
-        let read = proc::open(&format!("thread-self/net/{}", table.name))
-            .and_then(|file| table.find(BufReader::new(file.take(MAX_TABLE)), &mut wanted, &mut sockets));
-        // A kernel without a protocol has no table for it.
-        error = error.or(read.err().filter(|error| error.kind() != io::ErrorKind::NotFound));
+        let read = proc::open(&format!("thread-self/net/{}", table.name)).and_then(|file| {
+            let mut lines = BufReader::new(file.take(MAX_TABLE));
+            table.find(&mut lines, &mut wanted, &mut found.sockets)?;
+            Ok(lines.get_ref().limit() == 0)
+        });
+        match read {
+            Ok(is_cut) => found.is_cut |= is_cut,
+            // A kernel without a protocol has no table for it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => found.error = found.error.or(Some(error)),
+        }
     }
-    (sockets, error)
+    found
 }
+
+/// The tables that a socket can be in, by the kernel's name of its protocol.
+pub(crate) fn tables_of(protocol: &str) -> &'static [&'static str] {
+    match protocol {
+        "TCP" => &["tcp"],
+        "TCPv6" => &["tcp6"],
+        "UDP" => &["udp"],
+        "UDPv6" => &["udp6"],
+        "UNIX" | "UNIX-STREAM" => &["unix"],
+        "NETLINK" => &["netlink"],
+        _ => &[],
+    }
+}
+
+/// Descriptions of the sockets with these inodes. The error is that of a table that could not be
+/// read.
+pub(super) fn describe(wanted: HashSet<u64>) -> (HashMap<u64, String>, Option<io::Error>) {
+    let Found { sockets, error, .. } = find(wanted, |_| true);
+    (sockets.iter().map(|(inode, socket)| (*inode, in_words(socket))).collect(), error)
+}
+
+/// `TCP 127.0.0.1:5432 -> 127.0.0.1:40112, established`
+fn in_words(socket: &Socket) -> String {
+    let Socket { protocol, local, peer, state, .. } = socket;
+    match (*protocol, peer, state) {
+        (TCP, Some(peer), Some(state)) => format!("TCP {local} -> {peer}, {state}"),
+        (TCP, None, Some(state)) => format!("TCP {local}, {state}"),
+        (UDP, Some(peer), _) => format!("UDP {local}, peer {peer}"),
+        (UNIX, ..) => format!("Unix socket {local}"),
+        _ => format!("{protocol} {local}"),
+    }
+}
+
+const TCP: &str = "TCP";
+const UDP: &str = "UDP";
+const UNIX: &str = "Unix";
+const NETLINK: &str = "netlink";
 
 /// The protocol of the socket behind a descriptor, for one that is in no table: it is neither bound
 /// nor connected, or of another kind.
 ///
 /// `link` is the path of the descriptor below `/proc`.
 pub(super) fn protocol(link: &str) -> Option<String> {
+    kernels_protocol(link).ok().map(|name| protocol_in_words(&name))
+}
+
+/// The kernel's name of a socket's protocol: `TCPv6`, `UNIX-STREAM`.
+pub(crate) fn kernels_protocol(link: &str) -> io::Result<String> {
     let mut name = [0; 32];
     let path = format!("/proc/{link}");
-    let length = rustix::fs::getxattr(path, "system.sockprotoname", &mut name).ok()?;
-    let name = name.get(..length)?.split(|byte| *byte == 0).next()?;
-    let name = String::from_utf8_lossy(name);
-    let name = name.strip_prefix("AF_").unwrap_or(&name);
-    Some(match name.strip_suffix("v6").unwrap_or(name) {
-        "UNIX-STREAM" | "UNIX" => "Unix".to_owned(),
-        "NETLINK" => "netlink".to_owned(),
+    let length = rustix::fs::getxattr(path, "system.sockprotoname", &mut name)?;
+    let name = name[..length.min(name.len())].split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(name).into_owned())
+}
+
+/// The protocol as [`Socket`] has it.
+pub(crate) fn protocol_in_words(kernels: &str) -> String {
+    let name = kernels.strip_prefix("AF_").unwrap_or(kernels);
+    match name.strip_suffix("v6").unwrap_or(name) {
+        "UNIX-STREAM" | "UNIX" => UNIX.to_owned(),
+        "NETLINK" => NETLINK.to_owned(),
         name => name.to_owned(),
-    })
+    }
 }
 
 /// The name of a Unix socket: a path, which ends at a zero, or `@` and a name in the abstract
@@ -81,16 +163,16 @@ struct Table {
     name: &'static str,
     /// The index of the field that holds the inode.
     inode: usize,
-    describe: fn(&[&str]) -> Option<String>,
+    parse: fn(&[&str]) -> Option<Socket>,
 }
 
 impl Table {
-    /// Takes the sockets of this table out of `wanted`, and describes them in `sockets`.
+    /// Takes the sockets of this table out of `wanted`, and adds them to `sockets`.
     fn find(
         &self,
         mut lines: impl BufRead,
         wanted: &mut HashSet<u64>,
-        sockets: &mut HashMap<u64, String>,
+        sockets: &mut HashMap<u64, Socket>,
     ) -> io::Result<()> {
         let mut line = Vec::new();
         while !wanted.is_empty() && lines.read_until(b'\n', &mut line)? > 0 {
@@ -100,7 +182,7 @@ impl Table {
             let inode = fields.clone().nth(self.inode).and_then(|inode| inode.parse().ok());
             if let Some(inode) = inode.filter(|inode| wanted.remove(inode)) {
                 let fields: Vec<&str> = fields.collect();
-                sockets.extend((self.describe)(&fields).map(|socket| (inode, socket)));
+                sockets.extend((self.parse)(&fields).map(|socket| (inode, socket)));
             }
             line.clear();
         }
@@ -109,38 +191,47 @@ impl Table {
 }
 
 const TABLES: [Table; 6] = [
-    Table { name: "tcp", inode: 9, describe: tcp_socket },
-    Table { name: "tcp6", inode: 9, describe: tcp_socket },
-    Table { name: "udp", inode: 9, describe: udp_socket },
-    Table { name: "udp6", inode: 9, describe: udp_socket },
-    Table { name: "unix", inode: 6, describe: unix_socket },
-    Table { name: "netlink", inode: 9, describe: netlink_socket },
+    Table { name: "tcp", inode: 9, parse: tcp_socket },
+    Table { name: "tcp6", inode: 9, parse: tcp_socket },
+    Table { name: "udp", inode: 9, parse: udp_socket },
+    Table { name: "udp6", inode: 9, parse: udp_socket },
+    Table { name: "unix", inode: 6, parse: unix_socket },
+    Table { name: "netlink", inode: 9, parse: netlink_socket },
 ];
 
-/// Parses `sl local remote state tx:rx tr:when retrnsmt uid timeout inode`, addresses in
+/// Parses `sl local remote state tx:rx tr:when retrnsmt uid timeout inode`, addresses and queues in
 /// hexadecimal.
-fn tcp_socket(fields: &[&str]) -> Option<String> {
-    let local = address(fields.get(1)?)?;
-    let remote = address(fields.get(2)?)?;
-    let state = state(u8::from_str_radix(fields.get(3)?, 16).ok()?);
-    Some(if remote.port() == 0 {
-        format!("TCP {local}, {state}")
-    } else {
-        format!("TCP {local} -> {remote}, {state}")
-    })
+fn tcp_socket(fields: &[&str]) -> Option<Socket> {
+    let socket = internet_socket(TCP, fields)?;
+    Some(Socket { state: Some(state(u8::from_str_radix(fields.get(3)?, 16).ok()?)), ..socket })
 }
 
 /// Parses the same fields. UDP has no connections: its state only tells whether the socket has a
 /// default peer, from which alone it receives.
-fn udp_socket(fields: &[&str]) -> Option<String> {
+fn udp_socket(fields: &[&str]) -> Option<Socket> {
+    internet_socket(UDP, fields)
+}
+
+fn internet_socket(protocol: &'static str, fields: &[&str]) -> Option<Socket> {
     let local = address(fields.get(1)?)?;
     let peer = address(fields.get(2)?)?;
-    Some(if peer.port() == 0 { format!("UDP {local}") } else { format!("UDP {local}, peer {peer}") })
+    let queue = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);
+    let (send, receive) = fields.get(4).and_then(|queues| queues.split_once(':')).unwrap_or_default();
+    Some(Socket {
+        protocol,
+        local: local.to_string(),
+        is_named: true,
+        port: Some(local.port()),
+        peer: (peer.port() != 0).then(|| peer.to_string()),
+        state: None,
+        receive_queue: queue(receive),
+        send_queue: queue(send),
+    })
 }
 
 /// Parses `sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode`, where `Eth` is the protocol and
 /// `Pid` the port.
-fn netlink_socket(fields: &[&str]) -> Option<String> {
+fn netlink_socket(fields: &[&str]) -> Option<Socket> {
     /// By their numbers in the kernel's `netlink.h`.
     const PROTOCOLS: [&str; 23] = [
         "route",
@@ -170,7 +261,16 @@ fn netlink_socket(fields: &[&str]) -> Option<String> {
     let number: usize = fields.get(1)?.parse().ok()?;
     let protocol =
         PROTOCOLS.get(number).map_or_else(|| format!("protocol {number}"), |name| (*name).to_owned());
-    Some(format!("netlink {protocol}, port {}", fields.get(2)?.parse::<u32>().ok()?))
+    Some(Socket {
+        protocol: NETLINK,
+        local: format!("{protocol}, port {}", fields.get(2)?.parse::<u32>().ok()?),
+        is_named: true,
+        port: None,
+        peer: None,
+        state: None,
+        receive_queue: fields.get(4).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
+        send_queue: fields.get(5).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
+    })
 }
 
 /// Parses `0100007F:1538`: 32-bit words of the address in the machine's byte order, then the port.
@@ -201,7 +301,7 @@ fn state(number: u8) -> &'static str {
         "close",
         "close wait",
         "last ack",
-        "listening",
+        LISTENING,
         "closing",
         "new syn received",
     ];
@@ -215,11 +315,25 @@ fn state(number: u8) -> &'static str {
 pub(super) const UNNAMED: &str = "Unix socket [";
 
 /// Parses `Num RefCount Protocol Flags Type St Inode Path`. Most have no path; a path can contain
-/// spaces.
-fn unix_socket(fields: &[&str]) -> Option<String> {
-    Some(match fields.get(7..) {
-        Some(path) if !path.is_empty() => format!("Unix socket {}", mask::text(&path.join(" "))),
-        _ => format!("{UNNAMED}{}]", fields.get(6)?),
+/// spaces. The state is that of the socket layer, and a flag tells which ones listen.
+fn unix_socket(fields: &[&str]) -> Option<Socket> {
+    const LISTENS: u64 = 0x1_0000;
+    let flags = u64::from_str_radix(fields.get(3)?, 16).ok()?;
+    let name = fields.get(7..).filter(|path| !path.is_empty());
+    Some(Socket {
+        protocol: UNIX,
+        local: name
+            .map_or_else(|| format!("[{}]", fields[6]), |path| mask::text(&path.join(" ")).into_owned()),
+        is_named: name.is_some(),
+        port: None,
+        peer: None,
+        state: match fields.get(5)? {
+            _ if flags & LISTENS != 0 => Some(LISTENING),
+            &"03" => Some("connected"),
+            _ => None,
+        },
+        receive_queue: 0,
+        send_queue: 0,
     })
 }
 
@@ -232,7 +346,7 @@ mod tests {
 
     /// Lines of `/proc/net/tcp`, `tcp6`, `unix` and `netlink`.
     const LINES: &str = "\
-  0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0000 100 0 0 10 0
+  0: 0100007F:1538 00000000:0000 0A 00000000:00000003 00:00000000 00000000  1000        0 4711 1 0000 100 0 0 10 0
   1: 0000000000000000FFFF00000100007F:0050 00000000000000000000000001000000:A0C6 01 0:0 00:0 0 1000 0 4712 1
 0000000000000000: 00000002 00000000 00010000 0001 01 4713 /run/a socket
 00000000c879f4a7 15  26494      00000001 0        0        0     2        0        4714    \n";
@@ -259,7 +373,11 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(sockets.len(), 4, "{sockets:?}");
-        assert_eq!(sockets[&4714], "netlink kobject_uevent, port 26494");
+        assert_eq!(in_words(&sockets[&4714]), "netlink kobject_uevent, port 26494");
+        let mut of_tcp = HashMap::default();
+        TABLES[0].find(LINES.as_bytes(), &mut HashSet::from_iter([4711]), &mut of_tcp).unwrap();
+        assert_eq!((of_tcp[&4711].state, of_tcp[&4711].receive_queue), (Some(LISTENING), 3));
+        assert_eq!((sockets[&4713].state, sockets[&4713].is_named), (Some(LISTENING), true));
     }
 
     #[cfg(target_endian = "little")]

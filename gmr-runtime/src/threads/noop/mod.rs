@@ -21,3 +21,12 @@ pub(crate) fn list(_capture_signal: Option<i32>) -> io::Result<List> {
 pub(crate) fn info(tid: u32, _capture_signal: Option<i32>) -> ThreadInfo {
     ThreadInfo { tid, ..ThreadInfo::default() }
 }
+
+/// Always an error, as above.
+#[cfg(target_os = "linux")]
+pub(crate) fn open_descriptors() -> io::Result<u64> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "descriptors can be listed on Linux (x86_64, aarch64) only",
+    ))
+}
