@@ -3,8 +3,9 @@
 //!
 //! Guru Meditation Reports (gmr) are for on-call engineers facing a hung, slow or leaking process.
 //! A report shows every thread and tracked async task with its stack and what it waits for, the
-//! configuration with secrets masked, and the sections that your crates add. A thread whose stack
-//! can't be captured, such as one that blocks all signals, is shown with the reason.
+//! memory, limits, descriptors and modules of the process, the configuration with secrets masked,
+//! and the sections that your crates add. A thread whose stack can't be captured, such as one that
+//! blocks all signals, is shown with the reason.
 //!
 //! ```no_run
 //! use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,6 +53,15 @@
 //!
 //! ```no_run
 //! #[gmr::main(product = "order service", version = "1.2.3", signal = "SIGUSR1")]
+//! fn main() {}
+//! ```
+//!
+//! The option `sections` chooses among the built-in sections: Package, Resources, Threads, Green
+//! Threads, Processes, Descriptors, Modules, Environment and Configuration. Reports have all of them
+//! but Environment, which can contain secrets that masking does not recognize.
+//!
+//! ```no_run
+//! #[gmr::main(sections = "-modules, +environment")]
 //! fn main() {}
 //! ```
 //!
@@ -185,6 +195,7 @@
 //! | `GMR_SIGNAL=USR1` | the signal that triggers a report |
 //! | `GMR_FORMAT=json` | the format of reports on stderr |
 //! | `GMR_POLL_TASKS=off` | reports do not poll async tasks, and show them without stacks |
+//! | `GMR_SECTIONS=-modules,+environment` | leaves out or adds built-in sections |
 //! | `GMR_BACKTRACE=full` | shows all frames and all names of a group |
 //!
 //! # Features

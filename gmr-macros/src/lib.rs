@@ -4,8 +4,8 @@
 //! The modules, in the order in which an attribute uses them:
 //!
 //! - `args` parses `name = value, ..`. It knows which options exist, not what they mean.
-//! - `values` converts an option's value to what the option needs. `signals` and `formats` know the
-//!   valid names; `suggest` finds what a misspelled one was meant to be.
+//! - `values` converts an option's value to what the option needs. `signals`, `formats` and
+//!   `sections` know the valid names; `suggest` finds what a misspelled one was meant to be.
 //! - `item` parses the function's head and keeps its body as raw tokens.
 //! - `main_attr`, `section_attr` and `task_attr` validate and expand. `tokio_attr` expands the
 //!   attributes of gmr-tokio. `runtime` detects whether an async runtime runs `main`. `marks` remembers which functions were expanded before, so that a
@@ -29,6 +29,7 @@ mod main_attr;
 mod marks;
 mod runtime;
 mod section_attr;
+mod sections;
 mod signals;
 mod suggest;
 mod task_attr;

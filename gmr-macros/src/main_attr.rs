@@ -21,9 +21,11 @@ const OPTIONS: &[Known] = &[
     Known { name: "version", example: "version = \"1.2.3\"" },
     Known { name: "product", example: "product = \"Shop\"" },
     Known { name: "vendor", example: "vendor = \"Example Ltd\"" },
+    Known { name: "revision", example: "revision = env!(\"GIT_SHA\")" },
     Known { name: "signal", example: "signal = \"SIGUSR1\"" },
     Known { name: "format", example: "format = \"json\"" },
     Known { name: "poll_tasks", example: "poll_tasks = false" },
+    Known { name: "sections", example: "sections = \"-modules, +environment\"" },
     Known { name: "link", example: "link(my_sections)" },
     Known { name: "crate", example: "crate = my_crate::gmr" },
 ];
@@ -34,9 +36,11 @@ struct Options {
     version: Option<TokenStream>,
     product: Option<TokenStream>,
     vendor: Option<TokenStream>,
+    revision: Option<TokenStream>,
     signal: Option<String>,
     format: Option<Format>,
     poll_tasks: Option<bool>,
+    sections: Option<String>,
     link: Vec<Ident>,
     krate: Option<Path>,
 }
@@ -149,9 +153,11 @@ impl Options {
                 "version" => options.version = given.text(errors),
                 "product" => options.product = given.text(errors),
                 "vendor" => options.vendor = given.text(errors),
+                "revision" => options.revision = given.text(errors),
                 "signal" => options.signal = given.signal(errors),
                 "format" => options.format = given.format(errors),
                 "poll_tasks" => options.poll_tasks = given.switch(errors),
+                "sections" => options.sections = given.sections(errors),
                 "link" => options.link = given.crates(errors).unwrap_or_default(),
                 "crate" => options.krate = given.path(errors),
                 _ => {}
@@ -178,12 +184,14 @@ impl Options {
             // The span of the name, so that the compiler reports a missing crate there.
             quote_spanned!(dependency.span().resolved_at(Span::mixed_site())=> extern crate #dependency as _;)
         });
-        let [product, version, vendor] = [&self.product, &self.version, &self.vendor].map(|value| {
+        let texts = [&self.product, &self.version, &self.vendor, &self.revision];
+        let [product, version, vendor, revision] = texts.map(|value| {
             values::optional(value.as_ref().map(|value| quote!(#krate::__private::package_text(#value))))
         });
         let signal = values::optional(self.signal.as_ref().map(ToTokens::to_token_stream));
         let format = values::optional(self.format.as_ref().map(|format| format.expression(&krate)));
         let poll_tasks = values::optional(self.poll_tasks.as_ref().map(ToTokens::to_token_stream));
+        let sections = values::optional(self.sections.as_ref().map(ToTokens::to_token_stream));
         // `mixed_site`: the user's expressions can't refer to variables of the expansion.
         quote_spanned! {Span::mixed_site()=>
             #(#link)*
@@ -197,6 +205,12 @@ impl Options {
                 signal: #signal,
                 format: #format,
                 poll_tasks: #poll_tasks,
+                sections: #sections,
+                revision: #revision,
+                vergen: [
+                    ::core::option_env!("VERGEN_GIT_SHA"),
+                    ::core::option_env!("VERGEN_GIT_DIRTY"),
+                ],
             });
         }
     }

@@ -13,7 +13,7 @@ use syn::{Expr, ExprLit, Lit, Path, PathArguments, Token};
 use crate::args::{Given, Value};
 use crate::errors::Errors;
 use crate::formats::Format;
-use crate::signals;
+use crate::{sections, signals};
 
 impl Given {
     /// An expression that evaluates to a string.
@@ -81,6 +81,20 @@ impl Given {
             return self.reject(value, "must be a string literal, such as", errors);
         };
         Format::find(&name.value(), name.span()).map_err(|message| errors.on(value, message)).ok()
+    }
+
+    /// A list of built-in sections, as the runtime expects it.
+    pub(crate) fn sections(&self, errors: &mut Errors) -> Option<String> {
+        let value = self.assigned(errors)?;
+        let Some(Lit::Str(list)) = literal(value) else {
+            return self.reject(value, "must be a string literal, such as", errors);
+        };
+        let mistakes = sections::check(&list.value());
+        let is_valid = mistakes.is_empty();
+        for mistake in mistakes {
+            errors.on(value, mistake);
+        }
+        is_valid.then(|| list.value())
     }
 
     /// The path of a module or crate.

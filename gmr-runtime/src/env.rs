@@ -54,3 +54,9 @@ pub(crate) fn poll_tasks() -> Result<Option<bool>, String> {
         _ => Err(format!("GMR_POLL_TASKS: unknown value `{value}`; expected `on` or `off`")),
     }
 }
+
+/// `GMR_SECTIONS`: which of the built-in sections reports have. It is applied after the program's
+/// list.
+pub(crate) fn sections() -> String {
+    std::env::var("GMR_SECTIONS").unwrap_or_default()
+}

@@ -44,6 +44,8 @@ pub enum ErrorKind {
     ForbiddenSignal,
     /// There is no such report format, or its feature is disabled.
     UnknownFormat,
+    /// There is no such built-in section.
+    UnknownSection,
     /// The operating system refused a thread, a descriptor or a signal handler.
     System,
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::error::{self, Error, ErrorKind};
-use crate::generators::Identity;
+use crate::generators::{Identity, Selection};
 use crate::reporter::{self, Plan, Style};
 use crate::section::added;
 use crate::section::generator::Generator;
@@ -89,6 +89,7 @@ pub struct Builder {
     signal: Option<Cow<'static, str>>,
     format: Format,
     skip_polls: bool,
+    selection: Option<Cow<'static, str>>,
     sections: Vec<Generator>,
     groups: Vec<Generator>,
 }
@@ -136,6 +137,18 @@ impl Builder {
         self
     }
 
+    /// The revision of the source code that the program is built from. By default, that of the
+    /// environment variable `VERGEN_GIT_SHA` when `#[gmr::main]` is compiled; a builder has none.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().revision("4f2c1e9");
+    /// ```
+    #[must_use]
+    pub fn revision(mut self, revision: impl Into<Cow<'static, str>>) -> Self {
+        self.identity.revision = Some(revision.into());
+        self
+    }
+
     /// The signal that triggers a report: a name (`"SIGUSR2"`, `"USR2"`) or a number (`"12"`). The
     /// default is `SIGUSR2`. `GMR_SIGNAL` overrides both.
     ///
@@ -173,6 +186,25 @@ impl Builder {
     #[must_use]
     pub fn poll_tasks(mut self, poll: bool) -> Self {
         self.skip_polls = !poll;
+        self
+    }
+
+    /// Which of the built-in sections reports have: names separated by commas, each with `-` for a
+    /// section to leave out, or with `+` for one to add. `GMR_SECTIONS` has the same form, and is
+    /// applied after this list.
+    ///
+    /// The names are `package`, `resources`, `threads`, `green-threads`, `processes`,
+    /// `descriptors`, `modules`, `environment` and `configuration`; `all` stands for all of them.
+    /// By default, reports have all but `environment`, which can contain secrets that masking does
+    /// not recognize. If there is no section of a given name, [`install`](Self::install) returns an
+    /// error.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().sections("-modules, +environment");
+    /// ```
+    #[must_use]
+    pub fn sections(mut self, list: impl Into<Cow<'static, str>>) -> Self {
+        self.selection = Some(list.into());
         self
     }
 
@@ -216,10 +248,11 @@ impl Builder {
     /// Installs the signal handler and starts the reporter.
     ///
     /// # Errors
-    /// gmr is already installed, the signal is unknown or cannot be handled, or the operating
-    /// system refused a thread, a descriptor or a handler. The signal then keeps its previous
-    /// action, which by default terminates the process; only if the reporter's thread could not be
-    /// started is the signal ignored.
+    /// gmr is already installed, the signal is unknown or cannot be handled, [a
+    /// list](Self::sections) names a section that does not exist, or the operating system refused a
+    /// thread, a descriptor or a handler. The signal then keeps its previous action, which by
+    /// default terminates the process; only if the reporter's thread could not be started is the
+    /// signal ignored.
     ///
     /// ```
     /// use gmr_runtime::{Builder, ErrorKind};
@@ -233,6 +266,8 @@ impl Builder {
     pub fn install(self) -> Result<Guard, Error> {
         let programs = self.signal.as_deref().unwrap_or(DEFAULT_SIGNAL);
         let wanted = signal(programs)?;
+        let mut selection = Selection::default();
+        selection.apply(self.selection.as_deref().unwrap_or_default())?;
         // Before the lock: a panic hook that is running may capture a report, which takes the lock.
         panics::install_hook();
         let mut installed = lock()?;
@@ -254,13 +289,16 @@ impl Builder {
             None
         });
         task::poll_tasks(poll_tasks.unwrap_or(!self.skip_polls));
+        if let Err(error) = selection.apply(&env::sections()) {
+            warn(&format!("GMR_SECTIONS: {error}"));
+        }
         // The runtime of an `async fn main`.
         #[cfg(feature = "tokio")]
         task::runtimes::notice();
         let style = Style { format: format.unwrap_or(self.format), detail };
         let (signal, outbox, inbox) = open(wanted, programs, installed.as_ref())?;
         let identity = self.identity.clone();
-        let plan = Plan::new(self.identity, self.sections, self.groups);
+        let plan = Plan::new(self.identity, &selection, self.sections, self.groups);
         let settings = Arc::new(Settings { signal, style, identity, plan });
         let outbox = settings.start(outbox, inbox)?;
         let (guards, pid) = (Arc::clone(&outbox), std::process::id());
@@ -485,9 +523,16 @@ pub struct Setup {
     pub format: Option<Format>,
     /// The option `poll_tasks`.
     pub poll_tasks: Option<bool>,
+    /// The option `sections`.
+    pub sections: Option<&'static str>,
+    /// The option `revision`.
+    pub revision: Option<Cow<'static, str>>,
+    /// `VERGEN_GIT_SHA` and `VERGEN_GIT_DIRTY`, which a build script of the user's crate can set by
+    /// means of the crate `vergen`.
+    pub vergen: [Option<&'static str>; 2],
 }
 
-/// A value of the options `product`, `version` and `vendor`.
+/// A value of the options `product`, `version`, `vendor` and `revision`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be shown in the report's Package section",
     label = "expected `&'static str` or `String`"
@@ -527,14 +572,23 @@ impl Setup {
                 product: self.product.or(self.package.map(Cow::Borrowed)),
                 vendor: self.vendor,
                 version: self.version.or(self.package_version.map(Cow::Borrowed)),
+                revision: self.revision.or(of_vergen(self.vergen)),
                 debug_assertions: Some(self.debug_assertions),
             },
             signal: self.signal.map(Cow::Borrowed),
             format: self.format.unwrap_or_default(),
             skip_polls: !self.poll_tasks.unwrap_or(true),
+            selection: self.sections.map(Cow::Borrowed),
             ..Builder::default()
         }
     }
+}
+
+/// The revision that vergen's variables state. Where there is no repository, vergen sets them to a
+/// constant.
+fn of_vergen([sha, dirty]: [Option<&'static str>; 2]) -> Option<Cow<'static, str>> {
+    let sha = sha.filter(|sha| !sha.is_empty() && *sha != "VERGEN_IDEMPOTENT_OUTPUT")?;
+    Some(if dirty == Some("true") { format!("{sha}, with changes").into() } else { sha.into() })
 }
 
 /// The statement that `#[gmr::main]` inserts at the top of `main`: installs gmr. If that fails, it
@@ -548,4 +602,18 @@ pub fn arm(setup: Setup) {
         Err(_) => "it panicked".to_owned(),
     };
     warn(&format!("could not install gmr: {problem}; its report signal now terminates this process"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vergens_variables_state_a_revision() {
+        let revision = |sha, dirty| of_vergen([sha, dirty]);
+        assert_eq!(revision(Some("4f2c1e9"), Some("false")).as_deref(), Some("4f2c1e9"));
+        assert_eq!(revision(Some("4f2c1e9"), Some("true")).as_deref(), Some("4f2c1e9, with changes"));
+        let nothing = [None, Some(""), Some("VERGEN_IDEMPOTENT_OUTPUT")];
+        assert_eq!(nothing.map(|sha| revision(sha, None)), [None, None, None]);
+    }
 }

@@ -80,6 +80,7 @@ pub use views::Format;
 #[doc(hidden)]
 pub mod __private {
     //! What generated code may use. Not part of the public API: it changes without notice.
+    pub use crate::generators::selection::NAMES as SECTION_NAMES;
     pub use crate::install::{Setup, arm, package_text};
     pub use crate::model::Content;
     pub use crate::section::convert;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::findings;
-use crate::generators::{self, Identity};
+use crate::generators::{self, Identity, Selection};
 use crate::model::{Content, Frame, Group, Heading, Report, Section, Summary, Trigger};
 use crate::section::generator::Generator;
 use crate::section::registry::{self, Kind};
@@ -40,14 +40,22 @@ enum Part {
 }
 
 impl Plan {
-    /// The built-in sections, with the Configuration section's groups, then the others. `sections`
-    /// and `groups` are those that [`Builder`](crate::Builder) adds to the registered ones.
-    pub(crate) fn new(identity: Identity, sections: Vec<Generator>, groups: Vec<Generator>) -> Self {
+    /// The selected built-in sections, with the Configuration section's groups, then the others.
+    /// `sections` and `groups` are those that [`Builder`](crate::Builder) adds to the registered
+    /// ones.
+    pub(crate) fn new(
+        identity: Identity,
+        selection: &Selection,
+        sections: Vec<Generator>,
+        groups: Vec<Generator>,
+    ) -> Self {
         let section = |generator| Part::Section(Arc::new(generator));
         let mut parts: Vec<Part> =
-            generators::before_configuration(identity).into_iter().map(section).collect();
-        let groups = in_order(Kind::Config, groups);
-        parts.push(Part::Configuration(groups.into_iter().map(Arc::new).collect()));
+            generators::before_configuration(identity, selection).into_iter().map(section).collect();
+        if selection.has("configuration") {
+            let groups = in_order(Kind::Config, groups);
+            parts.push(Part::Configuration(groups.into_iter().map(Arc::new).collect()));
+        }
         parts.extend(in_order(Kind::Section, sections).into_iter().map(section));
         Self { parts }
     }
@@ -124,6 +132,8 @@ pub(crate) fn make(
             sections.push(section);
         }
     };
+    // A part without generators can be the first one, if the others are not selected.
+    finish_parts(&mut outcomes, &mut emit);
     run::run_all(&plan.generators(), TOTAL, |update| match update {
         Update::Outcome(outcome) => {
             outcomes.push(outcome);

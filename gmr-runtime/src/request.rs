@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use crate::generators::Identity;
+use crate::generators::{Identity, Selection};
 use crate::model::{Content, Heading, Report, Section, Summary, Trigger};
 use crate::reporter::{self, Plan};
 use crate::section::panics;
@@ -170,7 +170,7 @@ fn answer_pending() {
     // If this fails, the report says why it has no stacks.
     let _ = capture::prepare(None);
     panics::install_hook();
-    let plan = PLAN.get_or_init(|| Plan::new(Identity::default(), Vec::new(), Vec::new()));
+    let plan = PLAN.get_or_init(new_plan);
     let pid = std::process::id();
     if ANSWERED_IN.swap(pid, Ordering::Relaxed) != pid {
         plan.forget_runs();
@@ -188,6 +188,10 @@ fn answer_pending() {
         // A panic drops the replies, so the callers learn that there is no report.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| reporter::serve_once(plan, requests, note.clone())));
     }
+}
+
+fn new_plan() -> Plan {
+    Plan::new(Identity::default(), &Selection::default(), Vec::new(), Vec::new())
 }
 
 fn forked_note(parent: u32) -> String {

@@ -24,6 +24,23 @@ pub(crate) fn milliseconds(microseconds: u64) -> String {
     }
 }
 
+/// A number of bytes as `512 B`, `8.0 KiB`, `84.1 MiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // Rounds down, so that less than a whole unit never looks like one.
+    let (mut unit, mut shift) = (UNITS[0], 10);
+    for next in &UNITS[1..] {
+        if bytes >> shift >= 1024 {
+            (unit, shift) = (next, shift + 10);
+        }
+    }
+    let tenths = (u128::from(bytes) * 10) >> shift;
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
 /// A configured duration in milliseconds: `2 s`, or `1500 ms` if it is not in whole seconds.
 pub(crate) fn limit(ms: u64) -> String {
     if ms > 0 && ms.is_multiple_of(1_000) { format!("{} s", ms / 1_000) } else { format!("{ms} ms") }
@@ -55,6 +72,8 @@ mod tests {
         assert_eq!((duration(9_280), duration(9_999)), ("9.3 s".into(), "10.0 s".into()));
         assert_eq!(duration(u64::MAX), "18446744073709551.6 s");
         assert_eq!((limit(2_000), limit(1_500), limit(0)), ("2 s".into(), "1500 ms".into(), "0 ms".into()));
+        assert_eq!([0, 1023, 1024].map(bytes), ["0 B", "1023 B", "1.0 KiB"]);
+        assert_eq!([(1 << 20) - 1, 88_186_290, u64::MAX].map(bytes), ["1023.9 KiB", "84.1 MiB", "15.9 EiB"]);
         assert_eq!(uptime(93_784_000), "1 d 2 h 3 min 4 s");
     }
 }

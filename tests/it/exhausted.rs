@@ -24,7 +24,7 @@ fn a_process_that_has_leaked_its_descriptors_gets_a_whole_report() {
 }
 
 fn check(report: &Report) {
-    assert_eq!((report.sections().len(), report.failed()), (6, 0), "{report}");
+    assert_eq!((report.sections().len(), report.failed()), (9, 0), "{report}");
     let stack = report.thread("exhausted").stack();
     let main = stack.expect("exhausted::main");
     assert!(main.file().ends_with("tests/programs/exhausted.rs"), "{stack}");
@@ -63,6 +63,16 @@ fn without_threads_what_is_known_is_written_before_a_section_that_hangs() {
         let title = line.strip_prefix("==== ").and_then(|line| line.trim_end().strip_suffix(" ===="));
         titles.extend(title.map(|title| title.trim().to_owned()));
     }
-    let expected = ["Findings", "Package", "Threads", "Green Threads", "Processes", "Configuration"];
+    let expected = [
+        "Findings",
+        "Package",
+        "Resources",
+        "Threads",
+        "Green Threads",
+        "Processes",
+        "Descriptors",
+        "Modules",
+        "Configuration",
+    ];
     assert_eq!(titles[titles.len() - expected.len()..], expected, "{titles:?}");
 }

@@ -95,9 +95,11 @@ const CALLS: &[Call] = calls! {
     sigaltstack SYS_sigaltstack: EPERM ENOSYS ENOMEM;
     prlimit64 SYS_prlimit64: EPERM ENOSYS;
     prctl SYS_prctl: EPERM ENOSYS;
+    getrusage SYS_getrusage: EPERM ENOSYS;
     waitid SYS_waitid: EPERM ENOSYS EINTR;
     getpeername SYS_getpeername: EPERM ENOSYS;
     getsockopt SYS_getsockopt: EPERM ENOSYS;
+    getxattr SYS_getxattr: EPERM ENOSYS ENOMEM;
     pidfd_open SYS_pidfd_open: EPERM ENOSYS ENOMEM EMFILE;
     pidfd_getfd SYS_pidfd_getfd: EPERM ENOSYS EMFILE;
     set_robust_list SYS_set_robust_list: EPERM ENOSYS;
@@ -316,9 +318,12 @@ fn lack(report: &Report) -> Lack {
     };
     let kinds = [
         ("Package", "package"),
+        ("Resources", "resources"),
         ("Threads", "threads"),
         ("Green Threads", "green_threads"),
         ("Processes", "processes"),
+        ("Descriptors", "descriptors"),
+        ("Modules", "modules"),
         ("Configuration", "configuration"),
         ("Notes", "text"),
     ];
@@ -334,9 +339,24 @@ fn lack(report: &Report) -> Lack {
     }
     if is_there["Package"] {
         let package = report.package();
-        let fields = ["executable", "build_id", "rustc", "started_at", "uptime_ms"];
-        if fields.iter().any(|field| package[field].is_null()) {
+        let fields = [
+            "executable",
+            "build_id",
+            "rustc",
+            "started_at",
+            "uptime_ms",
+            "working_directory",
+            "host",
+            "kernel",
+            "libc",
+        ];
+        if fields.iter().any(|field| package[field].is_null()) || list(&package["command"]).is_empty() {
             misses("facts in Package", has_notes(package));
+        }
+    }
+    for title in ["Resources", "Descriptors", "Modules"] {
+        if is_there[title] {
+            about_the_process(report, title, &mut misses);
         }
     }
     if is_there["Threads"] {
@@ -362,6 +382,9 @@ fn lack(report: &Report) -> Lack {
         if !has_command || own["uids"].is_null() {
             misses("ids and command lines of processes", has_notes(processes));
         }
+        if own["cpu_user_ms"].is_null() || own["resident_bytes"].is_null() {
+            misses("times and memory of processes", has_notes(processes));
+        }
         if own["user"].is_null() {
             misses("names of users", has_notes(processes));
         }
@@ -370,6 +393,45 @@ fn lack(report: &Report) -> Lack {
         misses("Configuration", says_why(report.group("Settings")));
     }
     lack
+}
+
+/// A section about the process as a whole.
+fn about_the_process(report: &Report, title: &str, misses: &mut impl FnMut(&str, bool)) {
+    match title {
+        "Resources" => {
+            let resources = report.data("Resources", "resources");
+            let fields = [
+                &resources["memory"]["resident_bytes"],
+                &resources["memory"]["peak_resident_bytes"],
+                &resources["usage"]["cpu_user_ms"],
+                &resources["usage"]["minor_faults"],
+                &resources["threads"],
+                &resources["open_descriptors"],
+                &resources["limits"][0],
+                &resources["cgroups"][0],
+                &resources["system"]["load_1min"],
+                &resources["system"]["memory_bytes"],
+            ];
+            if fields.iter().any(|field| field.is_null()) {
+                misses("facts in Resources", has_notes(resources));
+            }
+        }
+        "Descriptors" => {
+            let descriptors = report.data("Descriptors", "descriptors");
+            let has_peer = list(&descriptors["sockets"])
+                .iter()
+                .any(|group| group["peer"].as_str().is_some_and(|peer| peer.starts_with("@gmr-faults-")));
+            let has_log = list(&descriptors["kinds"]).iter().any(|kind| kind["name"] == "memfd");
+            if !has_peer || !has_log || descriptors["open"].is_null() || descriptors["limit"].is_null() {
+                misses("what descriptors refer to", has_notes(descriptors));
+            }
+        }
+        _ => {
+            let modules = list(&report.data("Modules", "modules")["modules"]);
+            let own = modules.iter().find(|module| text(&module["path"]).ends_with("/faults"));
+            assert!(own.is_some_and(|own| own["build_id"].is_string()), "{modules:?}");
+        }
+    }
 }
 
 fn has_notes(data: &Value) -> bool {

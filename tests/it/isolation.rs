@@ -54,7 +54,16 @@ fn failures_stay_in_their_place(path: impl AsRef<std::ffi::OsStr>) {
 }
 
 fn assert_failures(report: &Report) {
-    let base = ["Package", "Threads", "Green Threads", "Processes", "Configuration"];
+    let base = [
+        "Package",
+        "Resources",
+        "Threads",
+        "Green Threads",
+        "Processes",
+        "Descriptors",
+        "Modules",
+        "Configuration",
+    ];
     assert_eq!(report.titles(), [&base[..], &["Broken", "Cache", "Empty", "Last"]].concat());
 
     let broken = report.content("Broken");

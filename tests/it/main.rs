@@ -33,6 +33,7 @@ mod namespaces;
 mod ordinary;
 mod program;
 mod report;
+mod sections;
 mod signal_names;
 mod signals;
 mod starting;

@@ -1,13 +1,15 @@
-//! The signals that the attribute accepts are those that the runtime knows.
+//! The signals and the sections that the attribute accepts are those that the runtime knows.
 //!
 //! A crate of macros exports nothing but macros, so its table is included here. And a test in that
 //! crate that used gmr would compile gmr and its dependencies once more, for the compiler's side.
 
 use std::collections::BTreeSet;
 
-use gmr::__private::find_signal;
+use gmr::__private::{SECTION_NAMES, find_signal};
 use gmr::ErrorKind;
 
+#[path = "../../gmr-macros/src/sections.rs"]
+mod sections;
 #[path = "../../gmr-macros/src/signals.rs"]
 mod signals;
 #[path = "../../gmr-macros/src/suggest.rs"]
@@ -54,4 +56,13 @@ fn the_runtime_knows_no_other_names_and_refuses_no_other_signals() {
         assert_eq!(error.kind(), ErrorKind::ForbiddenSignal, "{number}");
     }
     assert_eq!(refused, signals::REFUSED.len());
+}
+
+#[test]
+fn the_sections_are_those_of_the_runtime() {
+    let runtimes: BTreeSet<&str> = SECTION_NAMES.into_iter().chain(["all"]).collect();
+    assert_eq!(sections::NAMES.into_iter().collect::<BTreeSet<_>>(), runtimes);
+    assert_eq!(sections::check(&SECTION_NAMES.join(",")), Vec::<String>::new());
+    let error = gmr::Builder::new().sections("-modles").install().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownSection);
 }

@@ -33,7 +33,7 @@ validator.validate(report)
 relax_ng.assertValid(tree)
 for break_it in (
     lambda it: it.pop("heading"),
-    lambda it: it["sections"][1]["content"]["data"]["threads"][0].update(tid="one"),
+    lambda it: it["sections"][2]["content"]["data"]["threads"][0].update(tid="one"),
     lambda it: it["sections"][0]["content"].update(kind="rumours"),
     lambda it: it["frames"][0].update(line=-1),
 ):

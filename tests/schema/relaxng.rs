@@ -73,6 +73,7 @@ fn pattern(out: &mut Out, schema: &Value) {
         }),
         Some("string") => empty(out, "ref", &[("name", "text")]),
         Some("integer") => empty(out, "data", &[("type", "integer")]),
+        Some("number") => empty(out, "data", &[("type", "double")]),
         Some("boolean") => empty(out, "data", &[("type", "boolean")]),
         other => panic!("the model has a type that the XML view has no rule for: {other:?} in {schema}"),
     }

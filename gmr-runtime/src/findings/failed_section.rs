@@ -44,9 +44,13 @@ fn failure(content: &Content) -> Option<String> {
         }
         Content::Skipped(reason) => format!("was skipped: {}", first_line(reason)),
         Content::Package(_)
+        | Content::Resources(_)
         | Content::Threads(_)
         | Content::GreenThreads(_)
         | Content::Processes(_)
+        | Content::Descriptors(_)
+        | Content::Modules(_)
+        | Content::Environment(_)
         | Content::Configuration(_)
         | Content::Fields(_)
         | Content::Text(_)

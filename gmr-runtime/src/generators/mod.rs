@@ -1,10 +1,25 @@
 //! The built-in sections. Each is a function without arguments that returns content, and runs like
 //! a registered one. Nothing here formats a value for a view.
 
+#[cfg_attr(
+    not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop))),
+    path = "descriptors_noop.rs"
+)]
+mod descriptors;
+#[cfg_attr(not(target_os = "linux"), path = "environment_noop.rs")]
+mod environment;
 mod green_threads;
+#[cfg_attr(
+    not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop))),
+    path = "modules_noop.rs"
+)]
+mod modules;
 mod package;
 #[cfg_attr(not(target_os = "linux"), path = "processes_noop.rs")]
 mod processes;
+#[cfg_attr(not(target_os = "linux"), path = "resources_noop.rs")]
+mod resources;
+pub(crate) mod selection;
 mod task_stacks;
 mod threads;
 mod uncounted;
@@ -15,6 +30,7 @@ use crate::section::generator::Generator;
 use crate::symbols;
 
 pub(crate) use package::Identity;
+pub(crate) use selection::Selection;
 pub(crate) use uncounted::complete;
 
 /// The deadline of sections that show stacks. Taking stacks has its own of a second, polling tasks
@@ -22,13 +38,19 @@ pub(crate) use uncounted::complete;
 /// everything else that may hang.
 const WITH_STACKS: Duration = symbols::DEADLINE.saturating_add(Duration::from_secs(5));
 
-/// The sections before Configuration, in the order in which they are shown.
-pub(crate) fn before_configuration(identity: Identity) -> [Generator; 4] {
-    [
-        Generator::new("Package", move || package::generate(&identity)).with_own_files(),
-        Generator::new("Threads", threads::generate).with_own_files().with_timeout(WITH_STACKS),
+/// The selected sections before Configuration, in the order in which they are shown: first what the
+/// process is and uses, which takes few lines; then what it does; then what it has.
+pub(crate) fn before_configuration(identity: Identity, selection: &Selection) -> Vec<Generator> {
+    let all = [
+        ("package", Generator::new("Package", move || package::generate(&identity)).with_own_files()),
+        ("resources", Generator::new("Resources", resources::generate).with_own_files()),
+        ("threads", Generator::new("Threads", threads::generate).with_own_files().with_timeout(WITH_STACKS)),
         // It polls tasks, which may use the program's descriptors.
-        Generator::new("Green Threads", green_threads::generate).with_timeout(WITH_STACKS),
-        Generator::new("Processes", processes::generate).with_own_files(),
-    ]
+        ("green-threads", Generator::new("Green Threads", green_threads::generate).with_timeout(WITH_STACKS)),
+        ("processes", Generator::new("Processes", processes::generate).with_own_files()),
+        ("descriptors", Generator::new("Descriptors", descriptors::generate).with_own_files()),
+        ("modules", Generator::new("Modules", modules::generate).with_own_files()),
+        ("environment", Generator::new("Environment", environment::generate).with_own_files()),
+    ];
+    all.into_iter().filter(|(name, _)| selection.has(name)).map(|(_, generator)| generator).collect()
 }

@@ -13,6 +13,7 @@ pub(crate) struct Identity {
     pub(crate) product: Option<Cow<'static, str>>,
     pub(crate) vendor: Option<Cow<'static, str>>,
     pub(crate) version: Option<Cow<'static, str>>,
+    pub(crate) revision: Option<Cow<'static, str>>,
     /// Whether the program's own crate is compiled with debug assertions. Those of a dependency,
     /// such as this crate, can differ.
     pub(crate) debug_assertions: Option<bool>,
@@ -26,6 +27,9 @@ impl Identity {
             ("product", &package.product),
             ("vendor", &package.vendor),
             ("version", &package.version),
+            ("revision", &package.revision),
+            ("host", &package.host),
+            ("container_id", &package.container_id),
             ("executable", &package.executable),
             ("build_id", &package.build_id),
             ("rustc", &package.rustc),
@@ -54,6 +58,13 @@ pub(super) fn generate(identity: &Identity) -> Content {
         product: stated(&identity.product),
         vendor: stated(&identity.vendor),
         version: stated(&identity.version),
+        revision: stated(&identity.revision),
+        gmr_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        gmr_features: FEATURES
+            .iter()
+            .filter(|(_, enabled)| *enabled)
+            .map(|(name, _)| (*name).to_owned())
+            .collect(),
         target: Some(target()),
         profile: Some(profile(identity.debug_assertions.unwrap_or(cfg!(debug_assertions)))),
         notes: trigger::signal_taken_away().into_iter().chain(lost_sections()).collect(),
@@ -62,6 +73,17 @@ pub(super) fn generate(identity: &Identity) -> Content {
     add_process_facts(&mut package);
     Content::Package(Box::new(package))
 }
+
+/// The features of this build.
+const FEATURES: [(&str, bool); 7] = [
+    ("axum", cfg!(feature = "axum")),
+    ("cpp", cfg!(feature = "cpp")),
+    ("html", cfg!(feature = "html")),
+    ("json", cfg!(feature = "json")),
+    ("tokio", cfg!(feature = "tokio")),
+    ("tower", cfg!(feature = "tower")),
+    ("xml", cfg!(feature = "xml")),
+];
 
 fn profile(debug_assertions: bool) -> String {
     if debug_assertions { "debug" } else { "release" }.to_owned()
@@ -80,6 +102,20 @@ fn target() -> String {
     format!("{}-{}{environment}", consts::ARCH, consts::OS)
 }
 
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn each_public_feature_is_listed() {
+        let manifest = include_str!("../../Cargo.toml");
+        let table = manifest.split("\n[").find_map(|table| table.strip_prefix("features]\n")).unwrap();
+        let names = table.lines().filter_map(|line| Some(line.split_once(" = ")?.0));
+        let is_public = |name: &&str| !name.starts_with(['_', '#']) && !["default", "schema"].contains(name);
+        let mut public: Vec<&str> = names.filter(is_public).collect();
+        public.sort_unstable();
+        assert_eq!(super::FEATURES.map(|(name, _)| name).to_vec(), public);
+    }
+}
+
 #[cfg(not(target_os = "linux"))]
 fn add_process_facts(package: &mut Package) {
     match std::env::current_exe() {
@@ -93,14 +129,17 @@ use linux::add_process_facts;
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::collections::BTreeMap;
     use std::io;
     use std::sync::OnceLock;
     use std::time::{Duration, SystemTime};
 
-    use crate::model::Package;
-    use crate::sys::elf_sections;
+    use crate::mask;
+    use crate::model::{Package, Stated};
+    use crate::sys::c_library::c_library;
+    use crate::sys::cgroups::{self, Cgroups};
     use crate::sys::procfs::{self, Stat};
-    use crate::sys::{Modules, proc};
+    use crate::sys::{Modules, elf_sections, mounts, proc};
 
     pub(super) fn add_process_facts(package: &mut Package) {
         // Cached, since the program does not change. Its path may: the kernel appends `(deleted)`.
@@ -134,6 +173,95 @@ mod linux {
             }
             Err(error) => note("the time at which the process started could not be read", &error),
         }
+        add_surroundings(package);
+    }
+
+    /// Where the process runs.
+    fn add_surroundings(package: &mut Package) {
+        let mut unread = Unread::default();
+        let text = |text: String| mask::text(text.trim_end()).into_owned();
+        let directory = proc::link("thread-self/cwd").map(|path| text(path.display().to_string()));
+        package.working_directory = unread.known("the working directory", directory);
+        package.host = unread.known("the name of the host", proc::read_text("sys/kernel/hostname").map(text));
+        package.kernel =
+            unread.known("the kernel's release", proc::read_text("sys/kernel/osrelease").map(text));
+        package.libc = c_library();
+        let arguments = procfs::command_line("thread-self").map(|arguments| mask::arguments(&arguments));
+        package.command = unread.known("the command line", arguments).unwrap_or_default();
+        package.kubernetes = unread.known("the environment", kubernetes()).unwrap_or_default();
+        let container_id = container_id(!package.kubernetes.is_empty());
+        package.container_id = unread.known("the id of the container", container_id).flatten();
+        package.notes.extend(unread.notes());
+    }
+
+    /// What could not be read, by the error.
+    #[derive(Default)]
+    struct Unread(BTreeMap<String, Vec<&'static str>>);
+
+    impl Unread {
+        fn known<T>(&mut self, what: &'static str, read: io::Result<T>) -> Option<T> {
+            read.inspect_err(|error| self.0.entry(error.to_string()).or_default().push(what)).ok()
+        }
+
+        fn notes(self) -> impl Iterator<Item = String> {
+            self.0.into_iter().map(|(error, what)| format!("not known: {}: {error}", what.join(", ")))
+        }
+    }
+
+    /// The id of the container, if the process's cgroups or the container's mounts show it.
+    fn container_id(in_pod: bool) -> io::Result<Option<String>> {
+        let cgroups = Cgroups::read()?;
+        if let Some(id) = cgroups.paths().find_map(cgroups::container_id) {
+            return Ok(Some(id.to_owned()));
+        }
+        // In a pod, these mounts belong to the pod's sandbox.
+        if in_pod {
+            return Ok(None);
+        }
+        Ok(mounts::container_id(&mounts::list()?).map(str::to_owned))
+    }
+
+    /// Set in each pod.
+    const IN_POD: &str = "KUBERNETES_SERVICE_HOST";
+
+    /// What is known of a pod, by the variables that manifests usually give these names. Kubernetes
+    /// itself sets `HOSTNAME` only, to the name of the pod unless its manifest says otherwise.
+    const KUBERNETES: [(&str, &[&str]); 4] = [
+        ("pod", &["POD_NAME", "K8S_POD_NAME", "KUBERNETES_POD_NAME", "MY_POD_NAME", "HOSTNAME"]),
+        (
+            "namespace",
+            &[
+                "POD_NAMESPACE",
+                "K8S_NAMESPACE",
+                "K8S_POD_NAMESPACE",
+                "KUBERNETES_NAMESPACE",
+                "MY_POD_NAMESPACE",
+            ],
+        ),
+        ("node", &["NODE_NAME", "K8S_NODE_NAME", "KUBERNETES_NODE_NAME", "MY_NODE_NAME"]),
+        ("container", &["CONTAINER_NAME", "K8S_CONTAINER_NAME", "MY_CONTAINER_NAME"]),
+    ];
+
+    /// The pod that the process runs in, from the environment that it was started with. Empty outside
+    /// of Kubernetes.
+    fn kubernetes() -> io::Result<Vec<Stated>> {
+        Ok(in_pod(&procfs::environment()?))
+    }
+
+    fn in_pod(environment: &[(String, String)]) -> Vec<Stated> {
+        let value = |name: &str| {
+            let variable = environment.iter().find(|(known, _)| known == name);
+            variable.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        };
+        if value(IN_POD).is_none() {
+            return Vec::new();
+        }
+        let fact = |(name, variables): &(&str, &[&str])| {
+            let (source, value) = variables.iter().find_map(|name| Some((name, value(name)?)))?;
+            let value = mask::text(value).into_owned();
+            Some(Stated { name: (*name).to_owned(), value, source: (*source).to_owned() })
+        };
+        KUBERNETES.iter().filter_map(fact).collect()
     }
 
     fn uptime() -> io::Result<Duration> {
@@ -177,6 +305,25 @@ mod linux {
         }
 
         #[test]
+        fn a_pod_is_known_by_its_variables() {
+            let environment = |variables: &[(&str, &str)]| -> Vec<(String, String)> {
+                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+            };
+            let shown = |variables: &[(&str, &str)]| -> Vec<String> {
+                let facts = in_pod(&environment(variables));
+                facts.iter().map(|fact| format!("{} = {} ({})", fact.name, fact.value, fact.source)).collect()
+            };
+            let host = ("HOSTNAME", "shop-1");
+            let in_pod = (IN_POD, "10.0.0.1");
+            assert!(shown(&[host, ("POD_NAME", "shop-1")]).is_empty(), "not in Kubernetes");
+            assert_eq!(shown(&[in_pod, host, ("NODE_NAME", "")]), ["pod = shop-1 (HOSTNAME)"]);
+            assert_eq!(
+                shown(&[in_pod, host, ("POD_NAME", "shop-2"), ("NODE_NAME", "n7")]),
+                ["pod = shop-2 (POD_NAME)", "node = n7 (NODE_NAME)"]
+            );
+        }
+
+        #[test]
         fn the_facts_of_this_process_are_found() {
             let mut package = Package::default();
             add_process_facts(&mut package);
@@ -184,6 +331,11 @@ mod linux {
             assert!(package.rustc.unwrap().starts_with("1."));
             assert!(package.started_at.unwrap().ends_with('Z'));
             assert!(package.uptime_ms.is_some());
+            assert!(package.command[0].contains("gmr_runtime"), "{:?}", package.command);
+            let directory = std::env::current_dir().unwrap();
+            assert_eq!(package.working_directory.as_deref(), directory.to_str());
+            assert!(package.host.is_some() && package.kernel.is_some());
+            assert!(package.notes.is_empty(), "{:?}", package.notes);
         }
     }
 }

@@ -36,7 +36,8 @@ fn table(own: u32) -> io::Result<Table> {
     // A process without children has no descendants, and there may be hundreds of other processes.
     let pids = if may_have_children() { proc::ids("")? } else { vec![own] };
     for pid in pids {
-        let stat = if pid == own { Stat::of_main_thread() } else { Stat::below(&mut directory, pid) };
+        // The main thread's has its own times only.
+        let stat = if pid == own { Stat::read("self") } else { Stat::below(&mut directory, pid) };
         // Without this one, there is no tree. Another one may have ended.
         let stat = if pid == own { Some(stat?) } else { stat.ok() };
         if let Some(stat) = stat {
@@ -123,6 +124,9 @@ fn describe(
         uids: status.uids.map(ids),
         gids: status.gids.map(ids),
         state: Some(procfs::state_in_words(stat.state)),
+        cpu_user_ms: Some(procfs::ticks_to_ms(stat.user_ticks)),
+        cpu_system_ms: Some(procfs::ticks_to_ms(stat.system_ticks)),
+        resident_bytes: status.resident,
         command: if arguments.is_empty() { vec![format!("[{}]", stat.name)] } else { arguments },
     };
     (process, problem)
@@ -176,6 +180,7 @@ mod tests {
         let found = processes.processes.iter().find(|process| process.pid == child.id()).unwrap();
         assert_eq!((found.parent_pid, found.depth), (std::process::id(), 1));
         assert!(found.uids.is_some() && found.state.is_some());
+        assert!(found.cpu_user_ms.is_some() && found.resident_bytes > Some(0));
         assert_eq!(found.command.last().map(String::as_str), Some("--token=***"));
     }
 }

@@ -115,7 +115,11 @@ fn check_frames(content: &Content, count: usize) -> Result<(), String> {
         Content::TimedOut(timed_out) => check(&timed_out.overdue.stack),
         Content::StillRunning(overdue) => check(&overdue.stack),
         Content::Package(_)
+        | Content::Resources(_)
         | Content::Processes(_)
+        | Content::Descriptors(_)
+        | Content::Modules(_)
+        | Content::Environment(_)
         | Content::Fields(_)
         | Content::Text(_)
         | Content::Nothing

@@ -7,28 +7,36 @@
 //! The types are `#[non_exhaustive]`, so that a minor version can add fields and variants. The
 //! exception is [`Value`], which says why.
 
+mod descriptors;
 mod document;
+mod environment;
 mod finding;
 mod green_threads;
+mod modules;
 mod origin;
 mod package;
 mod processes;
 mod report;
+mod resources;
 mod threads;
 mod value;
 mod waiting;
 
+pub use descriptors::{DescriptorKind, Descriptors, OpenFile, SocketGroup};
 pub use document::SCHEMA_VERSION;
 #[cfg(feature = "json")]
 pub(crate) use document::check_version;
+pub use environment::{Environment, Variable};
 pub use finding::{Finding, Severity};
 pub use green_threads::{GreenThreads, Label, Runtime, Task, TaskState, UncountedRuntime};
+pub use modules::{Module, ModuleState, Modules};
 pub(crate) use origin::is_unqualified;
-pub use package::Package;
+pub use package::{Package, Stated};
 pub use processes::{Ids, Process, Processes};
 pub use report::{
     Content, Group, Heading, Overdue, Panicked, Report, Section, Sender, Summary, TimedOut, Trigger,
 };
+pub use resources::{Cgroup, EventCount, Memory, Pressure, ResourceLimit, Resources, System, Usage};
 pub use threads::{Coverage, CutStacks, Frame, Role, Stack, Taken, Thread, Threads};
 #[cfg(feature = "xml")]
 pub(crate) use value::NEWTYPE;

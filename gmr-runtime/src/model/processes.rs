@@ -36,6 +36,12 @@ pub struct Process {
     /// The command line, secrets masked. If the kernel has no command line, the process name in
     /// brackets.
     pub command: Vec<String>,
+    /// Processor time in the process's own code, in milliseconds. Added in version 1.3.
+    pub cpu_user_ms: Option<u64>,
+    /// Processor time in the kernel, in milliseconds. Added in version 1.3.
+    pub cpu_system_ms: Option<u64>,
+    /// Its memory that is in RAM. Added in version 1.3.
+    pub resident_bytes: Option<u64>,
 }
 
 /// The user ids, or the group ids, of a process.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Frame, GreenThreads, Package, Processes, Stack, Threads, Value};
+use super::{
+    Descriptors, Environment, Finding, Frame, GreenThreads, Modules, Package, Processes, Resources, Stack,
+    Threads, Value,
+};
 
 /// A complete report about a process.
 ///
@@ -129,12 +132,20 @@ pub struct Section {
 pub enum Content {
     /// The program, and how it was built.
     Package(Box<Package>),
+    /// What the process uses, and its limits. Added in version 1.3.
+    Resources(Box<Resources>),
     /// The threads of the process.
     Threads(Threads),
     /// The async tasks.
     GreenThreads(GreenThreads),
     /// This process and its descendants.
     Processes(Processes),
+    /// The open descriptors. Added in version 1.3.
+    Descriptors(Box<Descriptors>),
+    /// The executable and its libraries. Added in version 1.3.
+    Modules(Modules),
+    /// The environment variables. Added in version 1.3.
+    Environment(Environment),
     /// The configuration groups.
     Configuration(Vec<Group>),
     /// What a registered section returned, as structured values.

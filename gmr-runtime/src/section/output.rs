@@ -71,7 +71,11 @@ impl Renumber {
             // Groups are merged before they become part of a configuration.
             Content::Configuration(_)
             | Content::Package(_)
+            | Content::Resources(_)
             | Content::Processes(_)
+            | Content::Descriptors(_)
+            | Content::Modules(_)
+            | Content::Environment(_)
             | Content::Fields(_)
             | Content::Text(_)
             | Content::Nothing

@@ -15,7 +15,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::escape::{clean, clean_lines};
 use super::folding::Part;
 use super::grouping::{self, WaitPoints};
-use super::words::{self, Field};
+use super::words::{self, Field, Listing};
 use super::{Context, Detail, Known};
 use crate::model::{
     Content, Finding, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section, Stack, Task,
@@ -188,6 +188,9 @@ fn size(content: &Content) -> Option<usize> {
         Content::Threads(threads) => threads.threads.len(),
         Content::GreenThreads(section) => section.tasks.len(),
         Content::Processes(processes) => processes.processes.len(),
+        Content::Descriptors(descriptors) => usize::try_from(descriptors.open?).ok()?,
+        Content::Modules(modules) => modules.modules.len(),
+        Content::Environment(environment) => environment.variables.len(),
         Content::Configuration(groups) => groups.len(),
         _ => return None,
     })
@@ -213,7 +216,11 @@ fn section(index: usize, section: &Section, style: Style<'_>, out: &mut dyn io::
 fn content(content: &Content, style: Style<'_>) -> Markup {
     match content {
         Content::Package(value) => fields(&words::package(value)),
+        Content::Resources(value) => fields(&words::resources(value)),
         Content::Processes(value) => processes(value),
+        Content::Descriptors(value) => listing(&words::descriptors(value)),
+        Content::Modules(value) => listing(&words::modules(value)),
+        Content::Environment(value) => listing(&words::environment(value)),
         Content::Configuration(groups) => configuration(groups, style),
         Content::Fields(value) => self::value(value),
         Content::Text(text) if !text.trim().is_empty() => pre(text, None),
@@ -464,8 +471,23 @@ fn omitted(part: &Part<'_>) -> String {
 fn processes(section: &Processes) -> Markup {
     html! {
         (notes(&section.notes))
-        @for process in &section.processes {
-            div.process style={ "margin-left:" (words::process_depth(process) * 2) "em" } { (fields(&words::process(process))) }
+        @for (depth, process) in words::processes(section) {
+            div.process style={ "margin-left:" (depth * 2) "em" } { (fields(&process)) }
+        }
+    }
+}
+
+/// A longer list is folded when the page is opened.
+const OPEN_LINES: usize = 20;
+
+fn listing(listing: &Listing) -> Markup {
+    html! {
+        @if !listing.fields.is_empty() { (fields(&listing.fields)) }
+        @for (title, lines) in &listing.lists {
+            details.group open[lines.len() <= OPEN_LINES] {
+                summary { span.title { (title) } }
+                (pre(&lines.join("\n"), None))
+            }
         }
     }
 }

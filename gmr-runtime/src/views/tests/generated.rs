@@ -5,10 +5,12 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use crate::model::{
-    Children, Content, Coverage, CutStacks, Event, Finding, Frame, FutexOwner, GreenThreads, Group, Heading,
-    Ids, Label, Overdue, Package, Panicked, Process, Processes, Report, Role, Runtime, Section, Sender,
-    Severity, Stack, Summary, Taken, Task, TaskState, Thread, Threads, TimedOut, Trigger, UncountedRuntime,
-    Value, Waiting, Watched,
+    Cgroup, Children, Content, Coverage, CutStacks, DescriptorKind, Descriptors, Environment, Event,
+    EventCount, Finding, Frame, FutexOwner, GreenThreads, Group, Heading, Ids, Label, Memory, Module,
+    ModuleState, Modules, OpenFile, Overdue, Package, Panicked, Pressure, Process, Processes, Report,
+    ResourceLimit, Resources, Role, Runtime, Section, Sender, Severity, SocketGroup, Stack, Stated, Summary,
+    System, Taken, Task, TaskState, Thread, Threads, TimedOut, Trigger, UncountedRuntime, Usage, Value,
+    Variable, Waiting, Watched,
 };
 
 /// Text that an attacker could choose.
@@ -248,7 +250,11 @@ fn green_threads() -> impl Strategy<Value = GreenThreads> {
 fn package() -> impl Strategy<Value = Package> {
     let of_build = (text(), text(), text(), text(), text());
     let uptime_and_notes = (of(any::<u64>()), vec(hostile(), 0..2));
-    (text(), text(), text(), of_build, text(), uptime_and_notes).prop_map(
+    let fact = (hostile(), hostile(), hostile());
+    let fact = fact.prop_map(|(name, value, source)| Stated { name, value, source });
+    let place = (text(), text(), text(), text(), text(), vec(fact, 0..2));
+    let more = (text(), vec(hostile(), 0..3), text(), vec(hostile(), 0..3), place);
+    (text(), text(), text(), of_build, text(), uptime_and_notes, more).prop_map(
         |(
             product,
             vendor,
@@ -256,6 +262,13 @@ fn package() -> impl Strategy<Value = Package> {
             (executable, build_id, rustc, target, profile),
             started_at,
             (uptime_ms, notes),
+            (
+                revision,
+                command,
+                gmr_version,
+                gmr_features,
+                (working_directory, host, container_id, kernel, libc, kubernetes),
+            ),
         )| {
             Package {
                 product,
@@ -269,9 +282,203 @@ fn package() -> impl Strategy<Value = Package> {
                 started_at,
                 uptime_ms,
                 notes,
+                revision,
+                command,
+                working_directory,
+                host,
+                container_id,
+                kubernetes,
+                kernel,
+                libc,
+                gmr_version,
+                gmr_features,
             }
         },
     )
+}
+
+fn number() -> impl Strategy<Value = Option<u64>> {
+    of(any::<u64>())
+}
+
+fn pressure() -> impl Strategy<Value = Pressure> {
+    let percent = || 0.0..100.0_f64;
+    (hostile(), percent(), percent(), of(percent()), of(percent())).prop_map(
+        |(resource, some_10s, some_60s, full_10s, full_60s)| Pressure {
+            resource,
+            some_10s,
+            some_60s,
+            full_10s,
+            full_60s,
+        },
+    )
+}
+
+fn cgroup() -> impl Strategy<Value = Cgroup> {
+    let event = (hostile(), any::<u64>()).prop_map(|(name, count)| EventCount { name, count });
+    let memory = (number(), number(), number(), number(), number(), number(), vec(event, 0..3));
+    let cpu = (number(), of(1..u64::MAX), number(), number(), number());
+    (hostile(), 1..3_u32, memory, cpu, (number(), number()), vec(pressure(), 0..3)).prop_map(
+        |(
+            path,
+            version,
+            (
+                memory_bytes,
+                memory_peak_bytes,
+                memory_max_bytes,
+                memory_high_bytes,
+                swap_bytes,
+                swap_max_bytes,
+                memory_events,
+            ),
+            (cpu_quota_us, cpu_period_us, cpu_periods, throttled_periods, throttled_us),
+            (tasks, tasks_max),
+            pressure,
+        )| Cgroup {
+            path,
+            version,
+            memory_bytes,
+            memory_peak_bytes,
+            memory_max_bytes,
+            memory_high_bytes,
+            swap_bytes,
+            swap_max_bytes,
+            memory_events,
+            cpu_quota_us,
+            cpu_period_us,
+            cpu_periods,
+            throttled_periods,
+            throttled_us,
+            tasks,
+            tasks_max,
+            pressure,
+        },
+    )
+}
+
+fn resources() -> impl Strategy<Value = Resources> {
+    let memory = (number(), number(), number(), number(), number(), number(), number()).prop_map(
+        |(
+            resident_bytes,
+            anonymous_bytes,
+            file_bytes,
+            peak_resident_bytes,
+            swapped_bytes,
+            locked_bytes,
+            virtual_bytes,
+        )| Memory {
+            resident_bytes,
+            anonymous_bytes,
+            file_bytes,
+            shared_bytes: None,
+            peak_resident_bytes,
+            swapped_bytes,
+            locked_bytes,
+            virtual_bytes,
+            main_stack_bytes: file_bytes,
+        },
+    );
+    let usage = (number(), number(), number()).prop_map(|(cpu_user_ms, cpu_system_ms, count)| Usage {
+        cpu_user_ms,
+        cpu_system_ms,
+        minor_faults: count,
+        major_faults: count,
+        voluntary_switches: count,
+        involuntary_switches: count,
+    });
+    let limit = (hostile(), number(), number(), text()).prop_map(|(name, soft, hard, unit)| ResourceLimit {
+        name,
+        soft,
+        hard,
+        unit,
+    });
+    let system = (number(), of(0.0..1e6_f64), number(), vec(pressure(), 0..3)).prop_map(
+        |(processors, load, bytes, pressure)| System {
+            processors,
+            load_1min: load,
+            load_5min: load,
+            load_15min: load,
+            memory_bytes: bytes,
+            available_bytes: bytes,
+            pressure,
+        },
+    );
+    let counts = (number(), number());
+    (memory, usage, counts, vec(limit, 0..3), vec(cgroup(), 0..2), system, vec(hostile(), 0..2)).prop_map(
+        |(memory, usage, (threads, open_descriptors), limits, cgroups, system, notes)| Resources {
+            memory,
+            usage,
+            threads,
+            open_descriptors,
+            limits,
+            cgroups,
+            system,
+            notes,
+        },
+    )
+}
+
+fn descriptors() -> impl Strategy<Value = Descriptors> {
+    let kind = (hostile(), any::<u64>()).prop_map(|(name, count)| DescriptorKind { name, count });
+    let names = (hostile(), text(), text(), text());
+    let counts = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), number(), any::<i32>());
+    let socket = (names, counts).prop_map(
+        |(
+            (protocol, local, peer, state),
+            (count, peers, receive_queue_bytes, send_queue_bytes, accept_queue, descriptor),
+        )| SocketGroup {
+            protocol,
+            local,
+            peer,
+            state,
+            count,
+            peers,
+            receive_queue_bytes,
+            send_queue_bytes,
+            accept_queue,
+            descriptor,
+        },
+    );
+    let file = (any::<i32>(), any::<u64>(), hostile(), any::<bool>(), number(), number(), text()).prop_map(
+        |(descriptor, count, path, deleted, position, size_bytes, access)| OpenFile {
+            descriptor,
+            count,
+            path,
+            deleted,
+            position,
+            size_bytes,
+            access,
+        },
+    );
+    let lists = (vec(kind, 0..3), vec(socket, 0..3), any::<u64>(), vec(file, 0..3), any::<u64>());
+    (number(), any::<u64>(), number(), lists, vec(hostile(), 0..2)).prop_map(
+        |(open, read, limit, (kinds, sockets, more_sockets, files, more_files), notes)| Descriptors {
+            open,
+            read,
+            limit,
+            kinds,
+            sockets,
+            more_sockets,
+            files,
+            more_files,
+            notes,
+        },
+    )
+}
+
+fn modules() -> impl Strategy<Value = Modules> {
+    let states = vec![ModuleState::InPlace, ModuleState::Deleted, ModuleState::Replaced];
+    let state = proptest::sample::select(states);
+    let module = (hostile(), text(), any::<u64>(), any::<u64>(), any::<u64>(), state).prop_map(
+        |(path, build_id, start, end, bias, state)| Module { path, build_id, start, end, bias, state },
+    );
+    (vec(module, 0..3), vec(hostile(), 0..2)).prop_map(|(modules, notes)| Modules { modules, notes })
+}
+
+fn environment() -> impl Strategy<Value = Environment> {
+    let variable = (hostile(), hostile()).prop_map(|(name, value)| Variable { name, value });
+    (vec(variable, 0..3), vec(hostile(), 0..2))
+        .prop_map(|(variables, notes)| Environment { variables, notes })
 }
 
 fn processes() -> impl Strategy<Value = Processes> {
@@ -282,8 +489,9 @@ fn processes() -> impl Strategy<Value = Processes> {
             saved,
         }))
     };
-    let process = (any::<u32>(), 0..3_usize, (text(), text()), ids(), ids(), vec(hostile(), 0..3)).prop_map(
-        |(pid, depth, (user, state), uids, gids, command)| Process {
+    let used = (number(), number());
+    let process = (any::<u32>(), 0..3_usize, (text(), text()), ids(), ids(), vec(hostile(), 0..3), used)
+        .prop_map(|(pid, depth, (user, state), uids, gids, command, (cpu, resident_bytes))| Process {
             pid,
             parent_pid: 1,
             depth,
@@ -292,8 +500,10 @@ fn processes() -> impl Strategy<Value = Processes> {
             gids,
             state,
             command,
-        },
-    );
+            cpu_user_ms: cpu,
+            cpu_system_ms: cpu,
+            resident_bytes,
+        });
     (vec(process, 0..3), vec(hostile(), 0..2)).prop_map(|(processes, notes)| Processes { processes, notes })
 }
 
@@ -357,17 +567,23 @@ fn finding() -> impl Strategy<Value = Finding> {
 
 pub(super) fn report() -> impl Strategy<Value = Report> {
     let group = (hostile(), outcome()).prop_map(|(title, content)| Group { title, content });
-    let built_in = (package(), threads(), green_threads(), processes(), vec(group, 0..3)).prop_map(
-        |(package, threads, green_threads, processes, groups)| {
+    let lists = (descriptors(), modules(), environment());
+    let built_in = (package(), resources(), threads(), green_threads(), processes(), lists, vec(group, 0..3));
+    let built_in =
+        built_in.prop_map(|(package, resources, threads, green_threads, processes, lists, groups)| {
+            let (descriptors, modules, environment) = lists;
             vec![
                 ("Package".to_owned(), Content::Package(Box::new(package))),
+                ("Resources".to_owned(), Content::Resources(Box::new(resources))),
                 ("Threads".to_owned(), Content::Threads(threads)),
                 ("Green Threads".to_owned(), Content::GreenThreads(green_threads)),
                 ("Processes".to_owned(), Content::Processes(processes)),
+                ("Descriptors".to_owned(), Content::Descriptors(Box::new(descriptors))),
+                ("Modules".to_owned(), Content::Modules(modules)),
+                ("Environment".to_owned(), Content::Environment(environment)),
                 ("Configuration".to_owned(), Content::Configuration(groups)),
             ]
-        },
-    );
+        });
     let registered = vec((hostile(), outcome()), 0..4);
     let heading = (any::<u64>(), hostile(), any::<u32>(), trigger(), vec(hostile(), 0..2))
         .prop_map(|(number, made_at, pid, trigger, notes)| Heading { number, made_at, pid, trigger, notes });

@@ -6,17 +6,18 @@ use super::layout::Flush;
 use super::stacks;
 use super::tasks;
 use super::values::{self, indent};
-use crate::model::{Content, Group, Overdue, Process, Processes};
+use crate::model::{Content, Group, Overdue, Processes};
 use crate::views::escape::{clean, clean_lines};
+use crate::views::words::{Field, Listing};
 use crate::views::{Context, grouping, words};
 
 pub(super) fn content(text: &mut String, content: &Content, cx: Context<'_>, flush: &mut Flush<'_>) {
     match content {
-        Content::Package(value) => {
-            for (key, value) in words::package(value) {
-                let _ = writeln!(text, "{key} = {value}");
-            }
-        }
+        Content::Package(value) => fields(text, &words::package(value)),
+        Content::Resources(value) => fields(text, &words::resources(value)),
+        Content::Descriptors(value) => listing(text, &words::descriptors(value)),
+        Content::Modules(value) => listing(text, &words::modules(value)),
+        Content::Environment(value) => listing(text, &words::environment(value)),
         Content::Threads(value) => stacks::threads(text, value, cx, flush),
         Content::GreenThreads(value) => tasks::green_threads(text, value, cx, flush),
         Content::Processes(value) => processes(text, value),
@@ -58,23 +59,43 @@ fn lines(text: &mut String, value: &str, depth: usize) {
     }
 }
 
+fn fields(text: &mut String, fields: &[Field]) {
+    for (key, value) in fields {
+        let _ = writeln!(text, "{key} = {value}");
+    }
+}
+
+/// The fields, then the lists. A list that is alone needs no title.
+fn listing(text: &mut String, value: &Listing) {
+    fields(text, &value.fields);
+    match &value.lists[..] {
+        [] if value.fields.is_empty() => text.push_str("(nothing to show)\n"),
+        [(_, lines)] if value.fields.is_empty() => {
+            for line in lines {
+                let _ = writeln!(text, "{line}");
+            }
+        }
+        lists => {
+            for (title, lines) in lists {
+                let _ = writeln!(text, "{title} =");
+                for line in lines {
+                    indent(text, 1);
+                    let _ = writeln!(text, "{line}");
+                }
+            }
+        }
+    }
+}
+
 fn processes(text: &mut String, value: &Processes) {
     for note in &value.notes {
         let _ = writeln!(text, "note = {}", clean(note));
     }
-    for (index, one) in value.processes.iter().enumerate() {
-        if index > 0 {
-            text.push('\n');
+    for (depth, process) in words::processes(value) {
+        for (key, shown) in process {
+            indent(text, depth);
+            let _ = writeln!(text, "{key} = {shown}");
         }
-        process(text, one);
-    }
-}
-
-fn process(text: &mut String, value: &Process) {
-    let depth = words::process_depth(value);
-    for (key, shown) in words::process(value) {
-        indent(text, depth);
-        let _ = writeln!(text, "{key} = {shown}");
     }
 }
 
@@ -94,7 +115,9 @@ fn configuration(text: &mut String, groups: &[Group], cx: Context<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Package, Panicked, Stack, TimedOut, Value};
+    use crate::model::{
+        Environment, Ids, Package, Panicked, Process, Stack, Stated, TimedOut, Value, Variable,
+    };
     use crate::views::Detail;
 
     fn shown(value: &Content) -> String {
@@ -137,11 +160,20 @@ mod tests {
             version: Some("1.2".into()),
             uptime_ms: Some(93_784_000),
             notes: vec!["SIGUSR2 is ignored".into()],
+            command: vec!["shop".into(), "--port".into(), "a b".into()],
+            gmr_version: Some("0.1.0".into()),
+            gmr_features: vec!["json".into(), "xml".into()],
+            kubernetes: vec![Stated {
+                name: "pod".into(),
+                value: "shop-1".into(),
+                source: "HOSTNAME".into(),
+            }],
             ..Package::default()
         };
         assert_eq!(
             shown(&Content::Package(Box::new(package))),
-            "product = shop\nversion = 1.2\nuptime = 1 d 2 h 3 min 4 s\nnote = SIGUSR2 is ignored\n"
+            "product = shop\nversion = 1.2\ncommand = shop --port 'a b'\ngmr = 0.1.0 with json, xml\n\
+             kubernetes = pod shop-1 (from HOSTNAME)\nuptime = 1 d 2 h 3 min 4 s\nnote = SIGUSR2 is ignored\n"
         );
     }
 
@@ -174,9 +206,57 @@ mod tests {
                 processes: vec![own, child],
                 notes: vec!["no command line of process 8".into()]
             })),
-            "note = no command line of process 8\nprocess = 7 (parent 1)\ncommand = shop 'a b'\n\n  \
-             process = 8 (parent 7)\n  command = [sh]\n"
+            "note = no command line of process 8\nprocess = 7 (parent 1)\ncommand = shop 'a b'\n  \
+             process = 8\n  command = [sh]\n"
         );
+    }
+
+    #[test]
+    fn ids_are_shown_where_they_differ() {
+        let ids = |real, effective| Some(Ids { real, effective, saved: effective });
+        let own = Process {
+            pid: 7,
+            parent_pid: 1,
+            user: Some("shop".into()),
+            uids: ids(1000, 1000),
+            gids: ids(1000, 1000),
+            state: Some("sleeping".into()),
+            cpu_user_ms: Some(1_200),
+            cpu_system_ms: Some(300),
+            resident_bytes: Some(84 << 20),
+            command: vec!["shop".into()],
+            ..Process::default()
+        };
+        let like_it = Process { pid: 8, parent_pid: 7, depth: 1, ..own.clone() };
+        let other = Process { pid: 9, user: Some("root".into()), uids: ids(0, 0), ..like_it.clone() };
+        let setuid = Process { pid: 10, parent_pid: 9, depth: 2, uids: ids(0, 1000), ..other.clone() };
+        let processes = Processes { processes: vec![own, like_it, other, setuid], notes: Vec::new() };
+        assert_eq!(
+            shown(&Content::Processes(processes)),
+            "process = 7 (parent 1), sleeping, user shop, 1.5 s of CPU, 84.0 MiB\n\
+             command = shop\n  \
+             process = 8, sleeping, 1.5 s of CPU, 84.0 MiB\n  \
+             command = shop\n  \
+             process = 9, sleeping, user root, 1.5 s of CPU, 84.0 MiB\n  \
+             command = shop\n  \
+             uids = 0\n    \
+             process = 10, sleeping, 1.5 s of CPU, 84.0 MiB\n    \
+             command = shop\n    \
+             uids = 0 real, 1000 effective, 1000 saved\n"
+        );
+    }
+
+    #[test]
+    fn a_list_alone_has_no_title() {
+        let variable = Variable { name: "TZ".into(), value: "UTC\n====".into() };
+        let mut environment = Environment { variables: vec![variable], notes: Vec::new() };
+        assert_eq!(shown(&Content::Environment(environment.clone())), "TZ = UTC\\n====\n");
+        environment.notes.push("some are missing".into());
+        assert_eq!(
+            shown(&Content::Environment(environment)),
+            "note = some are missing\nvariables =\n  TZ = UTC\\n====\n"
+        );
+        assert_eq!(shown(&Content::Environment(Environment::default())), "(nothing to show)\n");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 
 mod findings;
 mod frames;
+mod listings;
 mod report;
+mod resources;
 mod sections;
 mod tasks;
 mod threads;
@@ -12,8 +14,10 @@ mod waits;
 
 pub(super) use findings::{NO_FINDINGS, severity};
 pub(super) use frames::{Body, function, is_inlined, omitted, own_function, place, short_path};
+pub(super) use listings::{Listing, descriptors, environment, modules};
 pub(super) use report::{heading, summary};
-pub(super) use sections::{failure, package, process, process_depth};
+pub(super) use resources::resources;
+pub(super) use sections::{failure, package, processes};
 #[cfg(feature = "html")]
 pub(super) use tasks::task_state;
 pub(super) use tasks::{

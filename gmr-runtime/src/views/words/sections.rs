@@ -1,51 +1,105 @@
 //! The wording of the package, of processes, and of sections that failed.
 
+use std::collections::BTreeMap;
+
 use super::Field;
-use crate::model::{Content, Ids, Overdue, Package, Panicked, Process};
-use crate::units::{duration, limit, uptime};
+use crate::model::{Content, Ids, Overdue, Package, Panicked, Process, Processes};
+use crate::units::{bytes, duration, limit, uptime};
 use crate::views::escape::clean;
 
 pub(in crate::views) fn package(value: &Package) -> Vec<Field> {
     let uptime = value.uptime_ms.map(uptime);
-    let fields = [
+    let command = (!value.command.is_empty()).then(|| command(&value.command));
+    let gmr = value.gmr_version.as_ref().map(|version| match &value.gmr_features[..] {
+        [] => version.clone(),
+        features => format!("{version} with {}", features.join(", ")),
+    });
+    let first = [
         ("product", &value.product),
         ("vendor", &value.vendor),
         ("version", &value.version),
+        ("revision", &value.revision),
         ("executable", &value.executable),
+    ];
+    // Its parts are escaped one by one.
+    let command = command.map(|command| ("command", command));
+    let more = [
+        ("directory", &value.working_directory),
         ("build-id", &value.build_id),
         ("rustc", &value.rustc),
         ("target", &value.target),
         ("profile", &value.profile),
-        ("started", &value.started_at),
-        ("uptime", &uptime),
+        ("gmr", &gmr),
+        ("libc", &value.libc),
+        ("kernel", &value.kernel),
+        ("host", &value.host),
+        ("container", &value.container_id),
     ];
-    let known = fields.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
-    let notes = value.notes.iter().map(|note| ("note", note));
-    known.chain(notes).map(|(key, value)| (key, clean(value).into_owned())).collect()
+    let times = [("started", &value.started_at), ("uptime", &uptime)];
+    let shown =
+        |(key, value): (&'static str, &Option<String>)| Some((key, clean(value.as_ref()?).into_owned()));
+    let kubernetes = (!value.kubernetes.is_empty()).then(|| {
+        let facts = value.kubernetes.iter().map(|fact| {
+            format!("{} {} (from {})", clean(&fact.name), clean(&fact.value), clean(&fact.source))
+        });
+        ("kubernetes", facts.collect::<Vec<_>>().join(", "))
+    });
+    let mut fields: Vec<Field> = first.into_iter().filter_map(shown).collect();
+    fields.extend(command);
+    fields.extend(more.into_iter().filter_map(shown));
+    fields.extend(kubernetes);
+    fields.extend(times.into_iter().filter_map(shown));
+    fields.extend(value.notes.iter().map(|note| ("note", clean(note).into_owned())));
+    fields
+}
+
+/// Each process with its depth in the tree. What a process has in common with its parent is left
+/// out.
+pub(in crate::views) fn processes(value: &Processes) -> Vec<(usize, Vec<Field>)> {
+    let by_pid: BTreeMap<u32, &Process> =
+        value.processes.iter().map(|process| (process.pid, process)).collect();
+    let process = |one: &Process| {
+        let parent = by_pid.get(&one.parent_pid).filter(|_| one.depth > 0);
+        (process_depth(one), process(one, parent.copied()))
+    };
+    value.processes.iter().map(process).collect()
 }
 
 /// How far a process is indented below the first one. A foreign document can have any depth, and
 /// one level takes memory in each line.
-pub(in crate::views) fn process_depth(value: &Process) -> usize {
+fn process_depth(value: &Process) -> usize {
     const MAX_DEPTH: usize = 32;
     value.depth.min(MAX_DEPTH)
 }
 
-pub(in crate::views) fn process(value: &Process) -> Vec<Field> {
-    let command: Vec<_> = value.command.iter().map(|argument| quoted(argument)).collect();
-    let mut fields = vec![
-        ("process", format!("{} (parent {})", value.pid, value.parent_pid)),
-        ("command", command.join(" ")),
+fn process(value: &Process, parent: Option<&Process>) -> Vec<Field> {
+    // The tree shows the parents of the others.
+    let above = if value.depth == 0 { format!(" (parent {})", value.parent_pid) } else { String::new() };
+    let user = value.user.as_ref().filter(|_| parent.is_none_or(|parent| parent.user != value.user));
+    let cpu = value.cpu_user_ms.zip(value.cpu_system_ms).map(|(user, system)| user.saturating_add(system));
+    let facts = [
+        Some(format!("{}{above}", value.pid)),
+        value.state.as_ref().map(|state| clean(state).into_owned()),
+        user.map(|user| format!("user {}", clean(user))),
+        cpu.map(|cpu| format!("{} of CPU", duration(cpu))),
+        value.resident_bytes.map(bytes),
     ];
-    let text = |text: &Option<String>| text.as_ref().map(|text| clean(text).into_owned());
-    let more = [
-        ("state", text(&value.state)),
-        ("user", text(&value.user)),
-        ("uids", value.uids.map(ids)),
-        ("gids", value.gids.map(ids)),
+    let facts: Vec<String> = facts.into_iter().flatten().collect();
+    let mut fields = vec![("process", facts.join(", ")), ("command", command(&value.command))];
+    let differ = |ids: Option<Ids>, parents: Option<Ids>| {
+        ids.filter(|ids| !is_one(*ids) || parents.is_some_and(|parents| parents != *ids)).map(self::ids)
+    };
+    let parents = |ids: fn(&Process) -> Option<Ids>| parent.and_then(ids);
+    let ids = [
+        ("uids", differ(value.uids, parents(|parent| parent.uids))),
+        ("gids", differ(value.gids, parents(|parent| parent.gids))),
     ];
-    fields.extend(more.into_iter().filter_map(|(key, value)| Some((key, value?))));
+    fields.extend(ids.into_iter().filter_map(|(key, value)| Some((key, value?))));
     fields
+}
+
+fn command(arguments: &[String]) -> String {
+    arguments.iter().map(|argument| quoted(argument)).collect::<Vec<_>>().join(" ")
 }
 
 /// Why a section has no content. The caller escapes the text, which can have several lines.
@@ -75,7 +129,15 @@ fn panicked(value: &Panicked) -> String {
     format!("panicked{place}: {}", value.message)
 }
 
+/// Whether the three ids are the same.
+fn is_one(ids: Ids) -> bool {
+    ids.real == ids.effective && ids.effective == ids.saved
+}
+
 fn ids(ids: Ids) -> String {
+    if is_one(ids) {
+        return ids.real.to_string();
+    }
     format!("{} real, {} effective, {} saved", ids.real, ids.effective, ids.saved)
 }
 

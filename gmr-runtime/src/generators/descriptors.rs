@@ -1,0 +1,262 @@
+//! Descriptors: what the process has open, counted by kind, with its sockets in groups and its files
+//! in a list of limited length. What is read is in `threads`.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::mask;
+use crate::model::{self, Content, DescriptorKind, Descriptors, SocketGroup};
+use crate::sys::procfs;
+use crate::threads::linux::{LISTENING, Open, OpenDescriptors, OpenFile, OpenSocket, open_list};
+
+/// How many groups of sockets, and how many files, are listed.
+const MAX_LISTED: usize = 50;
+
+pub(super) fn generate() -> Content {
+    match open_list() {
+        Ok(open) => Content::Descriptors(Box::new(describe(open))),
+        Err(error) => Content::Error(format!("could not list descriptors: {error}")),
+    }
+}
+
+fn describe(mut open: OpenDescriptors) -> Descriptors {
+    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+    for one in &open.list {
+        *kinds.entry(kind(one)).or_default() += 1;
+    }
+    let kinds = kinds.into_iter().map(|(name, count)| DescriptorKind { name, count });
+    let mut kinds: Vec<DescriptorKind> = kinds.collect();
+    kinds.sort_by_key(|kind| Reverse(kind.count));
+    let (sockets, more_sockets) = sockets(&open.list);
+    let (files, more_files) = files(&mut open);
+    let read = open.list.len() as u64;
+    let mut notes: Vec<String> =
+        open.unread.iter().map(|(what, error)| format!("not known: {what}: {error}")).collect();
+    if open.is_cut {
+        notes.push(format!("only the lowest {read} descriptors were read"));
+    }
+    let limits = procfs::limits().inspect_err(|error| notes.push(format!("not known: the limit: {error}")));
+    let limit = limits.unwrap_or_default().into_iter().find(|limit| limit.name == procfs::OPEN_FILES);
+    let limit = limit.and_then(|limit| limit.soft);
+    Descriptors { open: open.count, read, limit, kinds, sockets, more_sockets, files, more_files, notes }
+}
+
+/// The kind, in the words of proc(5) where it has some.
+fn kind(open: &Open) -> String {
+    if open.is_gmrs {
+        return "gmr's own".to_owned();
+    }
+    if let Some(socket) = &open.socket {
+        return match &socket.protocol {
+            Some(protocol) => format!("{protocol} socket"),
+            None => "socket".to_owned(),
+        };
+    }
+    let link = open.link.as_str();
+    if let Some(name) = link.strip_prefix("anon_inode:") {
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        return if name == "eventpoll" { "epoll" } else { name }.to_owned();
+    }
+    match link.split_once(":[") {
+        Some((kind, _)) if !kind.contains('/') => kind.to_owned(),
+        _ if link.starts_with(MEMFD) => "memfd".to_owned(),
+        _ if is_device(link) => "device".to_owned(),
+        _ => FILE.to_owned(),
+    }
+}
+
+const FILE: &str = "file";
+
+/// How the link of memory from `memfd_create(2)` begins. It always ends with ` (deleted)`.
+const MEMFD: &str = "/memfd:";
+
+fn is_device(link: &str) -> bool {
+    link.starts_with("/dev/") && !link.starts_with("/dev/shm/")
+}
+
+/// What the sockets of a group have in common.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Common<'a> {
+    protocol: &'a str,
+    local: Option<&'a str>,
+    peer: Option<&'a str>,
+    state: Option<&'static str>,
+}
+
+/// A group, and its distinct peers.
+type Group<'a> = (SocketGroup, BTreeSet<&'a str>);
+
+/// The groups of sockets, and how many sockets are in groups beyond those.
+fn sockets(list: &[Open]) -> (Vec<SocketGroup>, u64) {
+    // Connections to these were accepted.
+    let listening: BTreeSet<(&str, Option<u16>)> = list
+        .iter()
+        .filter_map(|open| open.socket.as_ref()?.listed.as_ref())
+        .filter(|listed| listed.state == Some(LISTENING))
+        .map(|listed| (listed.protocol, listed.port))
+        .collect();
+    let mut groups: BTreeMap<Common<'_>, Group<'_>> = BTreeMap::new();
+    for (open, socket) in list.iter().filter_map(|open| Some((open, open.socket.as_ref()?))) {
+        let OpenSocket { protocol, listed } = socket;
+        let protocol = protocol.as_deref().unwrap_or("unknown");
+        let mut common = Common { protocol, local: None, peer: None, state: None };
+        if let Some(listed) = listed {
+            let was_accepted = listed.port.is_some() && listening.contains(&(listed.protocol, listed.port));
+            let local = listed.is_named.then_some(listed.local.as_str());
+            common.state = listed.state;
+            match listed.peer.as_deref() {
+                Some(peer) if !was_accepted => common.peer = Some(peer),
+                _ => common.local = local,
+            }
+        }
+        let (group, peers) =
+            groups.entry(common).or_insert_with_key(|common| (new_group(common, open), BTreeSet::new()));
+        group.count += 1;
+        if let Some(listed) = listed {
+            let accepts = listed.state == Some(LISTENING) && listed.port.is_some();
+            if accepts {
+                group.accept_queue =
+                    Some(group.accept_queue.unwrap_or(0).saturating_add(listed.receive_queue));
+            } else {
+                group.receive_queue_bytes = group.receive_queue_bytes.saturating_add(listed.receive_queue);
+            }
+            group.send_queue_bytes = group.send_queue_bytes.saturating_add(listed.send_queue);
+            peers.extend(listed.peer.as_deref());
+        }
+    }
+    let groups = groups.into_values().map(|(group, peers)| {
+        let peers = if group.peer.is_none() { peers.len() as u64 } else { 0 };
+        SocketGroup { peers, ..group }
+    });
+    let mut groups: Vec<SocketGroup> = groups.collect();
+    groups.sort_by_key(|group| Reverse(group.count));
+    let rest = groups.split_off(groups.len().min(MAX_LISTED));
+    (groups, rest.iter().map(|group| group.count).sum())
+}
+
+/// A group without sockets. Its first one is `open`, the lowest.
+fn new_group(common: &Common<'_>, open: &Open) -> SocketGroup {
+    let text = |text: &str| mask::text(text).into_owned();
+    SocketGroup {
+        protocol: common.protocol.to_owned(),
+        local: common.local.map(text),
+        peer: common.peer.map(text),
+        state: common.state.map(str::to_owned),
+        descriptor: open.number,
+        ..SocketGroup::default()
+    }
+}
+
+/// The kernel appends this to the path of a file that is no longer in its directory.
+const DELETED: &str = " (deleted)";
+
+/// The files, and how many descriptors are of files beyond those.
+fn files(open: &mut OpenDescriptors) -> (Vec<model::OpenFile>, u64) {
+    // By the link: deleted or not, the lowest descriptor, and how many there are.
+    let mut by_link: BTreeMap<&str, (bool, i32, u64)> = BTreeMap::new();
+    for one in open.list.iter().filter(|one| kind(one) == FILE) {
+        let is_deleted = one.link.ends_with(DELETED);
+        by_link.entry(&one.link).or_insert((is_deleted, one.number, 0)).2 += 1;
+    }
+    let mut files: Vec<_> = by_link
+        .into_iter()
+        .map(|(link, (deleted, descriptor, count))| model::OpenFile {
+            descriptor,
+            count,
+            path: link.to_owned(),
+            deleted,
+            ..model::OpenFile::default()
+        })
+        .collect();
+    files.sort_by_key(|file| (!file.deleted, file.descriptor));
+    let rest = files.split_off(files.len().min(MAX_LISTED));
+    let descriptors: Vec<i32> = files.iter().map(|file| file.descriptor).collect();
+    for (file, known) in files.iter_mut().zip(open.files(&descriptors)) {
+        file.path = mask::text(&file.path).into_owned();
+        let OpenFile { position, size, access } = known;
+        (file.position, file.size_bytes, file.access) = (position, size, access.map(str::to_owned));
+    }
+    (files, rest.iter().map(|file| file.count).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::threads::linux::Socket;
+
+    fn open(number: i32, link: &str) -> Open {
+        Open { number, link: link.to_owned(), socket: None, is_gmrs: false }
+    }
+
+    fn tcp(number: i32, local: &str, peer: Option<&str>, state: &'static str, queue: u64) -> Open {
+        let listed = Socket {
+            protocol: "TCP",
+            local: local.to_owned(),
+            is_named: true,
+            port: local.rsplit(':').next().and_then(|port| port.parse().ok()),
+            peer: peer.map(str::to_owned),
+            state: Some(state),
+            receive_queue: queue,
+            send_queue: 0,
+        };
+        let socket = OpenSocket { protocol: Some("TCP".to_owned()), listed: Some(listed) };
+        Open { socket: Some(socket), ..open(number, "socket:[1]") }
+    }
+
+    #[test]
+    fn kinds_are_known_by_links() {
+        let kinds = [
+            ("/var/log/shop.log", "file"),
+            ("/var/a:[b", "file"),
+            ("/dev/null", "device"),
+            ("/dev/shm/cache", "file"),
+            ("/memfd:jit (deleted)", "memfd"),
+            ("pipe:[4711]", "pipe"),
+            ("net:[4026531840]", "net"),
+            ("anon_inode:[eventpoll]", "epoll"),
+            ("anon_inode:[eventfd]", "eventfd"),
+            ("anon_inode:inotify", "inotify"),
+        ];
+        for (link, expected) in kinds {
+            assert_eq!(kind(&open(3, link)), expected, "{link}");
+        }
+    }
+
+    #[test]
+    fn connections_are_grouped_by_the_end_that_they_share() {
+        let server = "10.0.0.1:8080";
+        let mut list = vec![tcp(3, server, None, LISTENING, 2)];
+        list.extend(
+            (0..3).map(|one| tcp(10 + one, server, Some(&format!("10.0.9.{one}:4000")), "established", 5)),
+        );
+        list.extend((0..4).map(|one| {
+            tcp(20 + one, &format!("10.0.0.1:5000{one}"), Some("10.0.0.7:5432"), "established", 0)
+        }));
+        let (groups, more) = sockets(&list);
+        assert_eq!(more, 0);
+        let shown: Vec<_> = groups
+            .iter()
+            .map(|group| {
+                (group.count, group.local.as_deref(), group.peer.as_deref(), group.peers, group.descriptor)
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (4, None, Some("10.0.0.7:5432"), 0, 20),
+                (3, Some(server), None, 3, 10),
+                (1, Some(server), None, 0, 3)
+            ]
+        );
+        assert_eq!((groups[1].receive_queue_bytes, groups[1].accept_queue), (15, None));
+        assert_eq!((groups[2].receive_queue_bytes, groups[2].accept_queue), (0, Some(2)));
+    }
+
+    #[test]
+    fn what_is_not_listed_is_counted() {
+        let all = (0..60_u16)
+            .map(|one| tcp(one.into(), "10.0.0.1:1", Some(&format!("10.0.0.7:{one}")), "close", 0));
+        let (groups, more) = sockets(&all.collect::<Vec<_>>());
+        assert_eq!((groups.len(), more), (MAX_LISTED, 10));
+    }
+}

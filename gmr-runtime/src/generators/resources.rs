@@ -1,0 +1,339 @@
+//! Resources: what the process uses and what it may use, from `/proc`, its cgroups and `getrusage`.
+//! Nothing here walks through memory, takes a lock of the program's, or asks its allocator.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::model::{Cgroup, Content, EventCount, Memory, Pressure, ResourceLimit, Resources, System, Usage};
+use crate::sys::cgroups::{self, Cgroups, Files};
+use crate::sys::{proc, procfs, usage};
+use crate::threads;
+
+pub(super) fn generate() -> Content {
+    let mut unread = Unread::default();
+    let status = unread.known("memory and threads", proc::read_text("thread-self/status"));
+    let status = status.as_deref().unwrap_or_default();
+    let resources = Resources {
+        memory: memory(status),
+        usage: unread.known("processor time and page faults", usage::usage()).map(used).unwrap_or_default(),
+        threads: procfs::number_of(status, "Threads"),
+        open_descriptors: unread.known("the number of descriptors", threads::open_descriptors()),
+        limits: unread.known("limits", limits()).unwrap_or_default(),
+        cgroups: cgroups(&mut unread),
+        system: system(status, &mut unread),
+        notes: unread.notes(),
+    };
+    Content::Resources(Box::new(resources))
+}
+
+/// What could not be read, by the error.
+#[derive(Default)]
+struct Unread(BTreeMap<String, Vec<&'static str>>);
+
+impl Unread {
+    fn known<T>(&mut self, what: &'static str, read: io::Result<T>) -> Option<T> {
+        read.inspect_err(|error| self.add(what, error)).ok()
+    }
+
+    fn add(&mut self, what: &'static str, error: &io::Error) {
+        let all = self.0.entry(error.to_string()).or_default();
+        if !all.contains(&what) {
+            all.push(what);
+        }
+    }
+
+    fn notes(self) -> Vec<String> {
+        self.0.into_iter().map(|(error, what)| format!("not known: {}: {error}", what.join(", "))).collect()
+    }
+}
+
+/// From the status of any thread: threads share their memory. That of the main thread has none once
+/// it has ended.
+fn memory(status: &str) -> Memory {
+    let bytes = |key| procfs::bytes_of(status, key);
+    Memory {
+        resident_bytes: bytes("VmRSS"),
+        anonymous_bytes: bytes("RssAnon"),
+        file_bytes: bytes("RssFile"),
+        shared_bytes: bytes("RssShmem"),
+        peak_resident_bytes: bytes("VmHWM"),
+        swapped_bytes: bytes("VmSwap"),
+        locked_bytes: bytes("VmLck"),
+        virtual_bytes: bytes("VmSize"),
+        main_stack_bytes: bytes("VmStk"),
+    }
+}
+
+fn used(usage: usage::Usage) -> Usage {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).ok();
+    Usage {
+        cpu_user_ms: millis(usage.user),
+        cpu_system_ms: millis(usage.system),
+        minor_faults: Some(usage.minor_faults),
+        major_faults: Some(usage.major_faults),
+        voluntary_switches: Some(usage.voluntary_switches),
+        involuntary_switches: Some(usage.involuntary_switches),
+    }
+}
+
+fn limits() -> io::Result<Vec<ResourceLimit>> {
+    let limit = |procfs::Limit { name, soft, hard, unit }| ResourceLimit { name, soft, hard, unit };
+    Ok(procfs::limits()?.into_iter().map(limit).collect())
+}
+
+/// Where the cgroups of version 2 are mounted; with those of version 1, as the second.
+const UNIFIED: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+
+/// The controllers of version 1 that are read, with the names that distributions give their mounts.
+const CONTROLLERS: [(&str, &[&str]); 3] = [
+    ("memory", &["/sys/fs/cgroup/memory"]),
+    ("cpu", &["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"]),
+    ("pids", &["/sys/fs/cgroup/pids"]),
+];
+
+const IN_CGROUPS: &str = "the cgroup";
+
+fn cgroups(unread: &mut Unread) -> Vec<Cgroup> {
+    let Some(cgroups) = unread.known(IN_CGROUPS, Cgroups::read()) else { return Vec::new() };
+    let found = match unified(&cgroups, unread) {
+        found if !found.is_empty() => found,
+        _ => version_1(&cgroups, unread).into_iter().collect(),
+    };
+    if found.is_empty() && cgroups.paths().next().is_some() {
+        unread.add(IN_CGROUPS, &io::Error::other("there is none below /sys/fs/cgroup"));
+    }
+    found
+}
+
+/// The directories that exist, each with its path below the mount.
+fn existing(mount: &str, path: &str) -> Vec<(String, PathBuf)> {
+    // `..` stands for a cgroup that the process's namespace does not show.
+    if path.split('/').any(|part| part == "..") {
+        return Vec::new();
+    }
+    let mount = Path::new(mount);
+    let below =
+        |directory: &Path| format!("/{}", directory.strip_prefix(mount).unwrap_or(directory).display());
+    let directories = cgroups::directories(mount, path).into_iter().filter(|directory| directory.is_dir());
+    directories.map(|directory| (below(&directory), directory)).collect()
+}
+
+fn unified(cgroups: &Cgroups, unread: &mut Unread) -> Vec<Cgroup> {
+    let is_unified = |mount: &&&str| Path::new(mount).join("cgroup.controllers").exists();
+    let Some((mount, path)) = UNIFIED.iter().find(is_unified).zip(cgroups.unified()) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (index, (path, directory)) in existing(mount, path).into_iter().enumerate() {
+        let mut files = Files::new(directory);
+        let mut cgroup = limited(&mut files);
+        let has_limits =
+            [cgroup.memory_max_bytes, cgroup.memory_high_bytes, cgroup.cpu_quota_us, cgroup.tasks_max]
+                .iter()
+                .any(Option::is_some);
+        if index == 0 || has_limits {
+            add_usage(&mut cgroup, &mut files);
+            found.push(Cgroup { path, version: 2, ..cgroup });
+        }
+        if let Some(error) = files.error() {
+            unread.add(IN_CGROUPS, &error);
+        }
+    }
+    found
+}
+
+/// The limits of a cgroup of version 2.
+fn limited(files: &mut Files) -> Cgroup {
+    let (cpu_quota_us, cpu_period_us) = files.text("cpu.max").and_then(|text| quota(&text)).unzip();
+    Cgroup {
+        memory_max_bytes: files.number("memory.max"),
+        memory_high_bytes: files.number("memory.high"),
+        swap_max_bytes: files.number("memory.swap.max"),
+        cpu_quota_us,
+        cpu_period_us,
+        tasks_max: files.number("pids.max"),
+        ..Cgroup::default()
+    }
+}
+
+/// Quota and period, unless there is no quota (`max`).
+fn quota(text: &str) -> Option<(u64, u64)> {
+    let mut numbers = text.split_ascii_whitespace().map(|number| number.parse::<u64>().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+/// What a cgroup of version 2 uses. `memory.stat` has more, but the kernel may take milliseconds to
+/// add it up.
+fn add_usage(cgroup: &mut Cgroup, files: &mut Files) {
+    cgroup.memory_bytes = files.number("memory.current");
+    cgroup.memory_peak_bytes = files.number("memory.peak");
+    cgroup.swap_bytes = files.number("memory.swap.current");
+    cgroup.memory_events = files.text("memory.events").map(|text| events(&text)).unwrap_or_default();
+    cgroup.tasks = files.number("pids.current");
+    if cgroup.cpu_quota_us.is_some() {
+        let stat = files.text("cpu.stat").unwrap_or_default();
+        cgroup.cpu_periods = procfs::number_of(&stat, "nr_periods");
+        cgroup.throttled_periods = procfs::number_of(&stat, "nr_throttled");
+        cgroup.throttled_us = procfs::number_of(&stat, "throttled_usec");
+    }
+    // Without memory in use, it is the root. What has waited there has waited on the machine.
+    if cgroup.memory_bytes.is_some() {
+        let of = |resource: &&str| pressure(resource, &files.text(&format!("{resource}.pressure"))?);
+        cgroup.pressure = WAITED_FOR.iter().filter_map(of).collect();
+    }
+}
+
+/// The resources that the kernel measures the pressure on.
+const WAITED_FOR: [&str; 3] = ["cpu", "memory", "io"];
+
+/// Lines of a name and a number.
+fn events(text: &str) -> Vec<EventCount> {
+    let event = |line: &str| {
+        let (name, count) = line.split_once(' ')?;
+        Some(EventCount { name: name.to_owned(), count: count.trim().parse().ok()? })
+    };
+    text.lines().filter_map(event).collect()
+}
+
+/// The cgroups of version 1 that the process is in, one for each controller, as one.
+fn version_1(cgroups: &Cgroups, unread: &mut Unread) -> Option<Cgroup> {
+    let mut all = [None, None, None];
+    for ((name, mounts), found) in CONTROLLERS.iter().zip(&mut all) {
+        let path = cgroups.with_controller(name);
+        *found =
+            path.and_then(|path| mounts.iter().find_map(|mount| existing(mount, path).into_iter().next()));
+    }
+    let path = all.iter().flatten().next()?.0.clone();
+    let [mut memory, mut cpu, mut tasks] = all.map(|found| found.map(|(_, directory)| Files::new(directory)));
+    let mut of_memory = |name| memory.as_mut()?.number(name);
+    // Without a limit, it is the largest multiple of a page.
+    let no_limit = |limit: &u64| *limit < 1 << 62;
+    let mut cgroup = Cgroup {
+        path,
+        version: 1,
+        memory_bytes: of_memory("memory.usage_in_bytes"),
+        memory_peak_bytes: of_memory("memory.max_usage_in_bytes"),
+        memory_max_bytes: of_memory("memory.limit_in_bytes").filter(no_limit),
+        tasks: tasks.as_mut().and_then(|files| files.number("pids.current")),
+        tasks_max: tasks.as_mut().and_then(|files| files.number("pids.max")),
+        ..Cgroup::default()
+    };
+    if let Some(files) = &mut memory {
+        let mut event = |name: &str, count: Option<u64>| {
+            cgroup.memory_events.extend(count.map(|count| EventCount { name: name.to_owned(), count }));
+        };
+        event("max", files.number("memory.failcnt"));
+        event(
+            "oom_kill",
+            files.text("memory.oom_control").and_then(|text| procfs::number_of(&text, "oom_kill")),
+        );
+    }
+    if let Some(files) = &mut cpu {
+        // Without a quota, it is -1.
+        cgroup.cpu_quota_us = files.number("cpu.cfs_quota_us");
+        if cgroup.cpu_quota_us.is_some() {
+            cgroup.cpu_period_us = files.number("cpu.cfs_period_us");
+            let stat = files.text("cpu.stat").unwrap_or_default();
+            cgroup.cpu_periods = procfs::number_of(&stat, "nr_periods");
+            cgroup.throttled_periods = procfs::number_of(&stat, "nr_throttled");
+            cgroup.throttled_us = procfs::number_of(&stat, "throttled_time").map(|time| time / 1000);
+        }
+    }
+    let files = [memory, cpu, tasks].into_iter().flatten();
+    for error in files.filter_map(Files::error) {
+        unread.add(IN_CGROUPS, &error);
+    }
+    Some(cgroup)
+}
+
+fn system(status: &str, unread: &mut Unread) -> System {
+    let load = unread.known("the load", proc::read_text("loadavg")).unwrap_or_default();
+    let mut load = load.split_ascii_whitespace().map(|number| number.parse::<f64>().ok());
+    let mut next_load = || load.next().flatten();
+    let memory = unread.known("the memory of the machine", proc::read_text("meminfo")).unwrap_or_default();
+    let mut machine = Files::new(PathBuf::from("/proc/pressure"));
+    let pressures = WAITED_FOR.iter().filter_map(|resource| pressure(resource, &machine.text(resource)?));
+    let pressure = pressures.collect();
+    if let Some(error) = machine.error() {
+        unread.add("the pressure on the machine", &error);
+    }
+    System {
+        processors: procfs::value_of(status, "Cpus_allowed_list").and_then(processors),
+        load_1min: next_load(),
+        load_5min: next_load(),
+        load_15min: next_load(),
+        memory_bytes: procfs::bytes_of(&memory, "MemTotal"),
+        available_bytes: procfs::bytes_of(&memory, "MemAvailable"),
+        pressure,
+    }
+}
+
+/// The length of a list such as `0-3,8`.
+fn processors(list: &str) -> Option<u64> {
+    let mut count = 0_u64;
+    for range in list.trim().split(',') {
+        let (from, to) = range.split_once('-').unwrap_or((range, range));
+        let [from, to] = [from, to].map(|number| number.parse::<u64>().ok());
+        count = count.checked_add(to?.checked_sub(from?)?.checked_add(1)?)?;
+    }
+    Some(count)
+}
+
+/// Parses lines such as `some avg10=0.12 avg60=0.34 avg300=0.56 total=789`.
+fn pressure(resource: &str, text: &str) -> Option<Pressure> {
+    let average = |kind: &str, name: &str| {
+        let line = procfs::value_of(text, kind)?;
+        let value = line.split_ascii_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        value?.parse::<f64>().ok().filter(|value| value.is_finite())
+    };
+    Some(Pressure {
+        resource: resource.to_owned(),
+        some_10s: average("some", "avg10")?,
+        some_60s: average("some", "avg60")?,
+        full_10s: average("full", "avg10"),
+        full_60s: average("full", "avg60"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_uses_something_and_nothing_is_unread() {
+        let Content::Resources(resources) = generate() else { panic!("no resources") };
+        assert_eq!(resources.notes, Vec::<String>::new());
+        let Resources { memory, usage, threads, open_descriptors, limits, system, .. } = *resources;
+        let parts = [memory.anonymous_bytes, memory.file_bytes, memory.shared_bytes]
+            .map(|part| part.expect("a part"));
+        assert_eq!(memory.resident_bytes, Some(parts.iter().sum()));
+        assert!(memory.peak_resident_bytes >= memory.resident_bytes);
+        assert!(usage.minor_faults > Some(0) && threads > Some(0) && open_descriptors > Some(2));
+        assert!(limits.iter().any(|limit| limit.name == procfs::OPEN_FILES && limit.soft.is_some()));
+        assert!(system.processors > Some(0) && system.memory_bytes > system.available_bytes);
+        assert!(system.load_1min.is_some());
+    }
+
+    #[test]
+    fn the_files_of_version_2_are_parsed() {
+        assert_eq!(quota("150000 100000\n"), Some((150_000, 100_000)));
+        assert_eq!(quota("max 100000\n"), None);
+        let events = events("low 0\nhigh 3\noom_kill 1\nbroken\n");
+        let events: Vec<_> = events.iter().map(|event| (event.name.as_str(), event.count)).collect();
+        assert_eq!(events, [("low", 0), ("high", 3), ("oom_kill", 1)]);
+        let text = "some avg10=1.50 avg60=0.25 avg300=0.00 total=7\nfull avg10=0.50 avg60=0.00 avg300=0.00 total=3\n";
+        let Some(Pressure { some_10s, some_60s, full_10s, .. }) = pressure("io", text) else {
+            panic!("no pressure")
+        };
+        assert_eq!((some_10s, some_60s, full_10s), (1.5, 0.25, Some(0.5)));
+        assert_eq!(pressure("io", "full avg10=0.50\n"), None);
+    }
+
+    #[test]
+    fn processors_are_counted() {
+        assert_eq!(processors("\t0-3,8\n"), Some(5));
+        assert_eq!(processors("0"), Some(1));
+        assert_eq!((processors("3-1"), processors(""), processors("x")), (None, None, None));
+    }
+}

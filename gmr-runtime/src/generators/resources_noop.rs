@@ -1,0 +1,7 @@
+//! Resources on platforms other than Linux: an error that says so.
+
+use crate::model::Content;
+
+pub(super) fn generate() -> Content {
+    Content::Error("resources can be read on Linux only".into())
+}

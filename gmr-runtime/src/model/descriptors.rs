@@ -1,0 +1,95 @@
+//! The Descriptors section: what the process has open.
+
+use serde::{Deserialize, Serialize};
+
+/// The open descriptors of the process, counted by kind, and the sockets and files among them.
+///
+/// The lists are limited in length. What they leave out is counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Descriptors {
+    /// Number of open descriptors.
+    pub open: Option<u64>,
+    /// Number of descriptors that were read for this report. The others are in no list and no
+    /// count.
+    pub read: u64,
+    /// How many the process may have open, from `RLIMIT_NOFILE`. `None` if it is not known.
+    pub limit: Option<u64>,
+    /// The kinds, the most frequent first.
+    pub kinds: Vec<DescriptorKind>,
+    /// The sockets, grouped; the largest groups first.
+    pub sockets: Vec<SocketGroup>,
+    /// Number of sockets in groups that are not listed.
+    pub more_sockets: u64,
+    /// The files: deleted ones first, then by descriptor.
+    pub files: Vec<OpenFile>,
+    /// Number of descriptors of files that are not listed.
+    pub more_files: u64,
+    /// What could not be read.
+    pub notes: Vec<String>,
+}
+
+/// A kind of descriptors.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct DescriptorKind {
+    /// Its name: `file`, `TCP socket`, `pipe`, `eventfd`.
+    pub name: String,
+    /// Number of descriptors of this kind.
+    pub count: u64,
+}
+
+/// Sockets that have protocol, state, and either the peer or the local address in common: the peer
+/// for connections that this process has made, the local address for those that it has accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct SocketGroup {
+    /// The protocol: `TCP`, `UDP`, `Unix`, `netlink`, or the kernel's name of another one.
+    pub protocol: String,
+    /// The local address, if the sockets have it in common.
+    pub local: Option<String>,
+    /// The address of the peer, if the sockets have it in common.
+    pub peer: Option<String>,
+    /// The state: `established`, `listening`. `None` if the protocol has none, or if it is not
+    /// known.
+    pub state: Option<String>,
+    /// Number of sockets.
+    pub count: u64,
+    /// Number of distinct peers, if the sockets do not have it in common.
+    pub peers: u64,
+    /// What has arrived and was not read, in bytes, all sockets together.
+    pub receive_queue_bytes: u64,
+    /// What was sent and has not been acknowledged, in bytes, all sockets together.
+    pub send_queue_bytes: u64,
+    /// For a TCP socket that listens: number of connections that wait to be accepted.
+    pub accept_queue: Option<u64>,
+    /// The lowest of the descriptors.
+    pub descriptor: i32,
+}
+
+/// A file that is open, or several descriptors with the same path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct OpenFile {
+    /// The lowest of the descriptors.
+    pub descriptor: i32,
+    /// Number of descriptors with this path.
+    pub count: u64,
+    /// The path, as the kernel shows it, secrets masked.
+    pub path: String,
+    /// Whether the file was removed, or replaced by another one of the same name. Its space on the
+    /// disk is in use until it is closed.
+    pub deleted: bool,
+    /// The position of the lowest descriptor in the file. `None` where there is none, as in a
+    /// directory.
+    pub position: Option<u64>,
+    /// The length of the file. `None` if it is none, and for a network file system, which may not
+    /// answer.
+    pub size_bytes: Option<u64>,
+    /// What the lowest descriptor is open for: `read`, `write`, `read and write`, `append`.
+    pub access: Option<String>,
+}

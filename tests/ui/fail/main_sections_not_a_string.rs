@@ -1,0 +1,2 @@
+#[gmr::main(sections = threads)]
+fn main() {}

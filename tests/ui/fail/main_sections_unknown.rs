@@ -1,0 +1,2 @@
+#[gmr::main(sections = "-modles, +environment, -files")]
+fn main() {}
