@@ -21,7 +21,8 @@
 //! }
 //! ```
 //!
-//! In a workspace, put the line into `[workspace.dependencies]`. Other packages' dependencies on
+//! In a workspace, put the line into `[workspace.dependencies]`. If tokio is also among the
+//! dev-dependencies, change it there, too: both must name the same package. Other packages' dependencies on
 //! tokio are not affected: they use the same tokio, and exchange its types with your code. The tasks
 //! that they spawn are not tracked.
 //!

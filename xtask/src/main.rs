@@ -1,6 +1,7 @@
 //! The tasks of this repository, as `cargo xtask <task>`. This file reads the command line; each
 //! task has a module of its own. A step that fails ends the task and names the command that failed.
 
+mod adoption;
 mod agreement;
 mod beside;
 mod cargo;
@@ -75,6 +76,11 @@ const USAGE: &str = "usage: cargo xtask <task>
   tokio-suite    Run tokio's own tests, or those in the files whose names contain one of the
                  given words, with gmr-tokio in place of tokio.
       --plain    With tokio itself, to compare.
+  adoption       Let real programs (mini-redis, bore), or those whose names contain one of the given
+                 words, take gmr and gmr-tokio by one line each, and check their tests and, under
+                 load, their reports.
+      --throughput PAIRS
+                 Compare mini-redis with gmr-tokio and with tokio under redis-benchmark.
   schema         Write docs/report.schema.json and docs/report.rng from the model.
   examples       Compile the programs of the guides that `test` does not build: those on
                  axum, actix-web and tonic, and a library with sections.
@@ -105,6 +111,11 @@ fn main() -> ExitCode {
         ["tokio-api", "--write"] => tokio_api::run(true),
         ["tokio-suite", "--plain", ref words @ ..] => tokio_suite::run(true, words),
         ["tokio-suite", ref words @ ..] => tokio_suite::run(false, words),
+        ["adoption", "--throughput", pairs] => match pairs.parse() {
+            Ok(pairs) => adoption::throughput(pairs),
+            Err(_) => Err(format!("`{pairs}` is not a number of pairs")),
+        },
+        ["adoption", ref words @ ..] => adoption::run(words),
         ["schema"] => schema(),
         ["examples"] => examples::run(),
         ["bench", ref options @ ..] => bench(options),

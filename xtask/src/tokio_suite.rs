@@ -54,7 +54,8 @@ pub(crate) fn run(plain: bool, words: &[&str]) -> Result<(), String> {
     Err(format!("failed: {unexpected:?}; see {}", folder.join("log").display()))
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
+/// Copies a folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     fs::create_dir_all(to).map_err(on("create", to))?;
     for entry in fs::read_dir(from).map_err(on("read", from))? {
         let entry = entry.map_err(on("read", from))?;
