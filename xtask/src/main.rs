@@ -59,8 +59,8 @@ const USAGE: &str = "usage: cargo xtask <task>
   msrv           Check the minimum supported Rust version, with that compiler where
                  rustup has it.
   minimal-versions
-                 Compile the published crates with the lowest versions of dependencies that
-                 their manifests allow.
+                 Compile gmr with the lowest versions of dependencies that its manifests
+                 allow.
   miri           Run the tests of unsafe code that need no kernel in Miri (nightly).
   agreement      Compare the stacks of programs that are built in many ways, or of
                  the named builds, with those of gdb.

@@ -1,6 +1,5 @@
-//! The lowest versions of dependencies that the manifests of the published crates allow. gmr must
-//! compile with them: a floor that is too high makes a user's project update dependencies that it
-//! has locked.
+//! The lowest versions of dependencies that gmr's manifests allow. gmr must compile with them: a
+//! floor that is too high makes a user's project update dependencies that it has locked.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,10 +8,11 @@ use std::path::Path;
 use crate::cargo::{cargo, root};
 use crate::process::on;
 
-/// The published crates, by their directories.
+/// The crates, by their directories. Not gmr-tokio: it has the items of one release of tokio, and a
+/// test compares them.
 const CRATES: [&str; 3] = ["", "gmr-macros", "gmr-runtime"];
 
-/// Compiles the published crates with the lowest version of each of their dependencies, without and
+/// Compiles gmr with the lowest version of each of their dependencies, without and
 /// with all features. What these depend on themselves has the newest version.
 pub(crate) fn run() -> Result<(), String> {
     let folder = root().join("target/minimal-versions");
@@ -57,10 +57,11 @@ fn for_users(manifest: &str) -> String {
             let left_out = ["dev-dependencies", "[[example]]", "profile.dev.package."];
             in_kept = !left_out.iter().any(|name| line.contains(name));
         }
-        let is_members = ["default-members =", "exclude ="].iter().any(|key| line.starts_with(key));
+        // `schemars` is for our own documentation, and needs later versions of others.
+        let not_for_users = ["default-members =", "exclude =", "schemars =", "schema ="];
         if line.starts_with("members =") {
             kept.push_str("members = [\"gmr-macros\", \"gmr-runtime\"]\n");
-        } else if in_kept && !is_members {
+        } else if in_kept && !not_for_users.iter().any(|key| line.starts_with(key)) {
             kept.push_str(line);
             kept.push('\n');
         }

@@ -21,6 +21,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::arch::{self, COUNT, Registers};
+use crate::sys::linux::siginfo::SI_QUEUE;
 use crate::sys::linux::{copy, pages};
 
 /// How many threads are signalled at once. 128 at a time took a third of the time of one at a time;
@@ -294,7 +295,7 @@ unsafe fn respond(info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let errno = unsafe { *libc::__errno_location() };
     // SAFETY: the kernel passes a valid siginfo to a handler that was installed with SA_SIGINFO.
     // Its si_code is always set.
-    let ours = unsafe { (*info).si_code } == libc::SI_QUEUE
+    let ours = unsafe { (*info).si_code } == SI_QUEUE
         // SAFETY: with SI_QUEUE, the kernel has set si_pid.
         && unsafe { (*info).si_pid() } == copy::PID.load(Ordering::Relaxed);
     if ours {

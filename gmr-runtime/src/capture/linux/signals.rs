@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::handler;
+use crate::sys::linux::siginfo::SI_QUEUE;
 use crate::sys::linux::{copy, signal_masks};
 use crate::sys::proc;
 use crate::sys::timed_mutex::TimedMutex;
@@ -137,16 +138,8 @@ pub(super) fn send((pid, uid): (i32, u32), tid: i32, signal: i32, value: usize) 
         _rest: [u8; 96],
     }
     const { assert!(size_of::<QueuedInfo>() == size_of::<libc::siginfo_t>()) };
-    let info = QueuedInfo {
-        signo: signal,
-        errno: 0,
-        code: libc::SI_QUEUE,
-        _align: 0,
-        pid,
-        uid,
-        value,
-        _rest: [0; 96],
-    };
+    let info =
+        QueuedInfo { signo: signal, errno: 0, code: SI_QUEUE, _align: 0, pid, uid, value, _rest: [0; 96] };
     // SAFETY: `info` has the size and the layout that the kernel reads. Sending a signal touches no
     // memory of this process.
     let result = unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signal, &raw const info) };

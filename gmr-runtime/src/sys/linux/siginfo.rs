@@ -2,10 +2,21 @@
 
 #![allow(unsafe_code)]
 
+// How a signal was sent, from `asm-generic/siginfo.h`. Older versions of `libc` lack them.
+
+/// By `kill`.
+const SI_USER: i32 = 0;
+
+/// By `sigqueue`.
+pub(crate) const SI_QUEUE: i32 = -1;
+
+/// By `tgkill`.
+const SI_TKILL: i32 = -6;
+
 /// The process and user that sent a signal with `kill`, `sigqueue` or `tgkill`; `None` where the
 /// kernel itself raised it.
 pub(crate) fn sender(info: &libc::siginfo_t) -> Option<(u32, u32)> {
-    if !matches!(info.si_code, libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL) {
+    if !matches!(info.si_code, SI_USER | SI_QUEUE | SI_TKILL) {
         return None;
     }
     // SAFETY: for these three codes the kernel fills in pid and uid.
