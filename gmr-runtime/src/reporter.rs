@@ -8,6 +8,7 @@ mod losses;
 mod output;
 mod serve;
 
+use crate::sys::sort;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -75,7 +76,7 @@ impl Plan {
 fn in_order(kind: Kind, added: Vec<Generator>) -> Vec<Generator> {
     let registered = registry::entries(kind).into_iter().map(Generator::registered);
     let mut all: Vec<_> = registered.chain(added).collect();
-    all.sort_by_key(|generator| generator.order);
+    sort::by_key(&mut all, |generator| generator.order);
     all
 }
 

@@ -17,6 +17,7 @@ mod uninterruptible;
 
 use self::facts::Facts;
 use crate::model::{Finding, Frame, Section};
+use crate::sys::sort;
 
 /// The findings in these sections, the most severe first.
 pub(crate) fn find(sections: &[Section], frames: &[Frame]) -> Vec<Finding> {
@@ -34,7 +35,7 @@ pub(crate) fn find(sections: &[Section], frames: &[Frame]) -> Vec<Finding> {
     let facts = Facts { sections, frames };
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule(&facts)).collect();
     // Stable: findings of the same severity keep the order of the rules.
-    findings.sort_by_key(|finding| finding.severity);
+    sort::by_key(&mut findings, |finding| finding.severity);
     findings
 }
 

@@ -2,6 +2,7 @@
 
 use super::facts::{Facts, count, finding};
 use crate::model::{Finding, Severity, TaskState};
+use crate::sys::sort;
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let mut woken: Vec<(u64, u64)> = facts
@@ -15,7 +16,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     // The longest wait first.
-    woken.sort_by_key(|&(_, waited)| std::cmp::Reverse(waited));
+    sort::by_key(&mut woken, |&(_, waited)| std::cmp::Reverse(waited));
     let tasks = count(woken.len(), "task was woken", "tasks were woken");
     let message = format!("{tasks} and not polled since: all runtime workers may be busy");
     let tasks = woken.into_iter().map(|(id, _)| id).collect();

@@ -2,6 +2,7 @@
 //! not here.
 
 use crate::sys::hash::HashMap;
+use crate::sys::sort;
 use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -120,7 +121,7 @@ fn polled<'a>(
         return HashMap::default();
     }
     let mut tids: Vec<u32> = polls.iter().map(|(_, poll)| task::id_here(poll.tid)).collect();
-    tids.sort_unstable();
+    sort::all(&mut tids);
     tids.dedup();
     let signal = capture::signal();
     // All threads first: a signalled thread shows up as running.

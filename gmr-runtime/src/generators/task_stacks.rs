@@ -2,6 +2,7 @@
 //! that waits. Nothing here polls a task or unwinds a stack.
 
 use crate::sys::hash::{HashMap, HashSet};
+use crate::sys::sort;
 use std::ptr;
 use std::sync::Arc;
 
@@ -81,11 +82,11 @@ impl TaskStacks {
             return Arc::clone(of_one.entry(place).or_insert_with(|| [stack(&place)].into()));
         }
         let mut places: Vec<Place> = branches.iter().map(place).collect();
-        places.sort_unstable();
+        sort::all(&mut places);
         places.dedup();
         let stacks = of_several.entry(places).or_insert_with_key(|places| {
             let mut stacks: Vec<Stack> = places.iter().map(stack).collect();
-            stacks.sort_by(|a, b| a.frames.cmp(&b.frames));
+            sort::by_key(&mut stacks, |stack| Arc::clone(&stack.frames));
             one_of_each_future(stacks, frames).into()
         });
         Arc::clone(stacks)

@@ -1,6 +1,7 @@
 //! Threads: every thread, what the kernel reports about it, and its stack. Nothing here takes a
 //! stack itself.
 
+use crate::sys::sort;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io;
@@ -45,7 +46,7 @@ fn describe(listed: threads::List, own: &OwnThreads) -> Output {
     });
     let mut threads: Vec<Thread> = described.collect();
     // The keys are cached, so that the threads, which are large, are not moved often.
-    threads.sort_by_cached_key(|thread| (rank(thread.role), thread.tid));
+    sort::by_key(&mut threads, |thread| (rank(thread.role), thread.tid));
     Output { content: Content::Threads(Threads { threads, notes, coverage }), frames }
 }
 
@@ -87,7 +88,7 @@ fn coverage(traces: &[Trace]) -> Coverage {
     }
     let mut cut: Vec<CutStacks> =
         reasons.into_iter().map(|(reason, stacks)| CutStacks { reason: reason.to_owned(), stacks }).collect();
-    cut.sort_by_key(|cut| Reverse(cut.stacks));
+    sort::by_key(&mut cut, |cut| Reverse(cut.stacks));
     Coverage { frames: traces.iter().map(|trace| trace.frames.len() as u64).sum(), whole, cut }
 }
 

@@ -2,6 +2,7 @@
 //! configuration. It combines the spans that `tokens`, `urls` and `pairs` find. Each of them scans
 //! the text once, so the time is linear in the length of the text.
 
+use crate::sys::sort;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -21,7 +22,7 @@ pub(crate) fn text(text: &str) -> Cow<'_, str> {
 
 /// Replaces each span by the mask. Spans that overlap or touch get one mask together.
 fn mask(text: &str, mut spans: Vec<Range<usize>>) -> String {
-    spans.sort_unstable_by_key(|span| span.start);
+    sort::by_key(&mut spans, |span| span.start);
     let mut masked = String::with_capacity(text.len());
     let mut end = 0;
     for span in spans {

@@ -5,6 +5,7 @@
 //! entries when the program is linked. What derives from an entry (title, deadline, order) is
 //! derived here, at run time.
 
+use crate::sys::sort;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl SectionEntry {
 pub(crate) fn entries(kind: Kind) -> Vec<&'static SectionEntry> {
     let mut entries: Vec<_> =
         inventory::iter::<SectionEntry>.into_iter().filter(|entry| entry.kind == kind).collect();
-    entries.sort_by_cached_key(|entry| sort_key(entry));
+    sort::by_key(&mut entries, |entry| sort_key(entry));
     entries
 }
 

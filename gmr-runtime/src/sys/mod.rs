@@ -42,6 +42,7 @@ pub(crate) mod proc;
 pub(crate) mod procfs;
 #[cfg(target_os = "linux")]
 pub(crate) mod report_signal;
+pub(crate) mod sort;
 #[cfg(target_os = "linux")]
 pub(crate) mod thread_ids;
 pub(crate) mod timed_mutex;

@@ -4,6 +4,7 @@
 //! A frame that can have code of the program in it is never omitted. Nor are the functions that the
 //! program's functions call: they name what the program waits for.
 
+use crate::sys::sort;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
@@ -55,7 +56,7 @@ impl<'a> Omitted<'a> {
             }
         }
         let frames = counts.iter().map(|(_, count)| count).sum();
-        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        sort::by_key(&mut counts, |(_, count)| std::cmp::Reverse(*count));
         Self { frames, crates: counts.into_iter().map(|(name, _)| name).collect() }
     }
 }

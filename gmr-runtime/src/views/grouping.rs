@@ -2,6 +2,7 @@
 //! branches of a task's stack have in common. Every view uses the same groups.
 
 use crate::sys::hash::HashMap;
+use crate::sys::sort;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ pub(super) fn of_threads<'a>(
         }
     }
     // Stable: groups of the same size keep the order of their first threads.
-    groups.sort_by_cached_key(|group| match group[0].role {
+    sort::by_key(&mut groups, |group| match group[0].role {
         Role::Main => (0, 0),
         Role::Program if !pool_thread(group[0], frames).is_some_and(|thread| thread.is_idle) => {
             (1, group.len())
@@ -172,7 +173,9 @@ pub(super) fn of_tasks<'a>(tasks: &'a [Task], frames: &'a [Known<'a>]) -> Vec<Ve
     for group in &mut groups {
         group.sort_by_key(|task| std::cmp::Reverse(time_in_state(task)));
     }
-    groups.sort_by_key(|group| (state_rank(&group[0].state), std::cmp::Reverse(time_in_state(group[0]))));
+    sort::by_key(&mut groups, |group| {
+        (state_rank(&group[0].state), std::cmp::Reverse(time_in_state(group[0])))
+    });
     groups
 }
 
@@ -215,7 +218,7 @@ impl<'a> StackNumbers<'a> {
                     (numbers.collect(), stack.incomplete.as_deref())
                 })
                 .collect();
-            content.sort_unstable();
+            sort::all(&mut content);
             let next = by_content.len();
             *by_content.entry(content).or_insert(next)
         })

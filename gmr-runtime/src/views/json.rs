@@ -1,5 +1,6 @@
 //! The JSON view: writes a report as one object or in pieces, and reads it back.
 
+use crate::sys::sort;
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
@@ -180,7 +181,7 @@ impl Report {
         let first = lines.first().ok_or_else(|| ParseReportError::new("no line of a report found"))?;
         let (id, parts) = (first.gmr_report.clone(), first.parts);
         lines.retain(|line| line.gmr_report == id);
-        lines.sort_by_key(|line| line.part);
+        sort::by_key(&mut lines, |line| line.part);
         lines.dedup_by_key(|line| line.part);
         if let Some(missing) =
             (1..=parts).find(|part| lines.get(part - 1).is_none_or(|line| line.part != *part))

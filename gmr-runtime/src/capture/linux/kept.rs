@@ -5,6 +5,7 @@
 //! ends may have changed.
 
 use crate::sys::hash::HashMap;
+use crate::sys::sort;
 use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -98,7 +99,7 @@ impl Kept {
                 kept.push(Stack { tid, trace: index, moment: rest.moment() });
             }
         }
-        kept.sort_unstable_by_key(|stack| stack.tid);
+        sort::by_key(&mut kept, |stack| stack.tid);
         traces.shrink_to_fit();
         // Without memory for them, they are read again.
         let stacks = MappedList::new(kept.len(), kept.into_iter()).unwrap_or(MappedList::empty());

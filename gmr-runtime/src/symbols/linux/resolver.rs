@@ -2,6 +2,7 @@
 //! functions, inlined ones too, files and lines, with its debug information.
 
 use crate::sys::hash::{HashMap, HashSet};
+use crate::sys::sort;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -244,7 +245,7 @@ fn names_in(files: &[Elf<'_>], module: &Module, addresses: &[Address]) -> Names 
         .iter()
         .map(|address| (address.lookup().wrapping_sub(module.bias), address.lookup()))
         .collect();
-    wanted.sort_unstable();
+    sort::all(&mut wanted);
     wanted.dedup();
     let mut names = HashMap::default();
     for file in files {

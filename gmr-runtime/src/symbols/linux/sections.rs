@@ -1,6 +1,7 @@
 //! The sections of an ELF file that functions and lines are read from. Compressed ones are
 //! decompressed into memory of gmr's own.
 
+use crate::sys::sort;
 use std::sync::{Mutex, PoisonError};
 
 use gimli::{EndianSlice, NativeEndian, SectionId};
@@ -76,7 +77,7 @@ impl<'a> Sections<'a> {
             }
         }
         // The largest first, so that no thread is left with it at the end.
-        compressed.sort_by_key(|(.., found)| std::cmp::Reverse(found.data.len()));
+        sort::by_key(&mut compressed, |(.., found)| std::cmp::Reverse(found.data.len()));
         let bytes = compressed.iter().map(|(.., found)| found.data.len().saturating_mul(4)).sum();
         let results = Mutex::new(Vec::new());
         parallel::each(&compressed, bytes, |(id, name, found)| {

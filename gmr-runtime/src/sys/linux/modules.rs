@@ -4,6 +4,7 @@
 //! Neither the loader nor any file is involved, so it also works in a process that is stuck inside
 //! `dlopen`, or whose executable was deleted or stripped.
 
+use crate::sys::sort;
 use std::ops::Range;
 
 use object::NativeEndian;
@@ -68,9 +69,9 @@ impl Modules {
                 code.push(Mapped { range: region.range, offset: region.offset, file: region.file });
             }
         });
-        starts.sort_by_key(|(start, ..)| *start);
+        sort::by_key(&mut starts, |(start, ..)| *start);
         starts.dedup_by_key(|(start, ..)| *start);
-        code.sort_by_key(|mapped| mapped.range.start);
+        sort::by_key(&mut code, |mapped| mapped.range.start);
         code.dedup_by_key(|mapped| mapped.range.start);
         // A program may have mapped thousands of files to read them.
         starts.retain(|(start, file, _)| match file {
@@ -83,7 +84,7 @@ impl Modules {
             (!code.is_empty()).then_some(Module { code, file, ..module })
         });
         let mut list: Vec<Module> = modules.collect();
-        list.sort_by_key(Module::start);
+        sort::by_key(&mut list, Module::start);
         Self { list }
     }
 
@@ -176,7 +177,7 @@ impl Module {
             start..start.saturating_add(segment.length)
         };
         let mut code: Vec<Range<u64>> = segments.into_iter().map(range).collect();
-        code.sort_by_key(|range| range.start);
+        sort::by_key(&mut code, |range| range.start);
         Some(Self { code, ..module })
     }
 

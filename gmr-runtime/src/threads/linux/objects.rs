@@ -1,6 +1,7 @@
 //! Looks up the objects that threads wait for, for all threads together, once they are listed.
 
 use crate::sys::hash::{HashMap, HashSet};
+use crate::sys::sort;
 
 use super::descriptors;
 use crate::model::{Children, Waiting};
@@ -53,7 +54,7 @@ fn count_others(threads: &mut [ThreadInfo]) {
     for thread in &*threads {
         waiters.extend(thread.waiting.iter().flat_map(futexes_of).map(|futex| (futex, thread.tid)));
     }
-    waiters.sort_unstable();
+    sort::all(&mut waiters);
     waiters.dedup();
     let waiters_of = |futex: u64| {
         let start = waiters.partition_point(|&(other, _)| other < futex);

@@ -8,6 +8,7 @@
 mod anchors;
 mod flame;
 
+use crate::sys::sort;
 use std::io;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -331,7 +332,7 @@ fn first_names(group: &[&Thread]) -> String {
 /// The distinct states, for the filter.
 fn states_of(states: &[&str]) -> String {
     let mut states: Vec<String> = states.iter().map(|state| clean(state).into_owned()).collect();
-    states.sort_unstable();
+    sort::all(&mut states);
     states.dedup();
     states.join("|")
 }

@@ -1,5 +1,6 @@
 //! The wording of threads, and of what they wait for.
 
+use crate::sys::sort;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -171,7 +172,7 @@ fn count<T: Ord>(all: impl Iterator<Item = T>) -> Vec<(T, usize)> {
     let mut counts: BTreeMap<T, usize> = BTreeMap::new();
     all.for_each(|one| *counts.entry(one).or_default() += 1);
     let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_by_key(|(_, count)| Reverse(*count));
+    sort::by_key(&mut counts, |(_, count)| Reverse(*count));
     counts
 }
 

@@ -3,6 +3,7 @@
 //! A module's tables are copied when the first rule is looked up in them. They come from the image
 //! in memory; where that has no entry for an address, from the sections of its file.
 
+use crate::sys::sort;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -35,7 +36,7 @@ impl Tables {
             .enumerate()
             .flat_map(|(index, module)| module.code.iter().map(move |range| (range.clone(), index)))
             .collect();
-        code.sort_by_key(|(range, _)| range.start);
+        sort::by_key(&mut code, |(range, _)| range.start);
         let modules = modules
             .iter()
             .map(|module| ModuleTables {
