@@ -12,10 +12,10 @@ pub(super) fn demangled(name: &str) -> String {
 /// The mangled name of an `async fn`'s body, and of an async block, is that of a closure. Debug
 /// information has another name for it, such as `{async_block#0}`, which this one then ends with.
 pub(super) fn with_kind(demangled: String, plain: &str) -> String {
+    // Generic arguments can follow it.
+    let kind = plain.find('}').map_or("", |end| &plain[..=end]);
     match demangled.rsplit_once("::{") {
-        Some((path, last)) if plain.starts_with("{async_") && is_closure(last) => {
-            format!("{path}::{plain}")
-        }
+        Some((path, last)) if kind.starts_with("{async_") && is_closure(last) => format!("{path}::{kind}"),
         _ => demangled,
     }
 }
@@ -79,6 +79,10 @@ mod tests {
         let named = |name: &str, plain| with_kind(name.to_owned(), plain);
         assert_eq!(named("shop::pay::{closure#0}", "{async_fn#0}"), "shop::pay::{async_fn#0}");
         assert_eq!(named("shop::pay::{{closure}}", "{async_block#1}"), "shop::pay::{async_block#1}");
+        assert_eq!(
+            named("shop::pay::{{closure}}", "{async_fn#0}<shop::Till<u8>>"),
+            "shop::pay::{async_fn#0}"
+        );
         assert_eq!(named("shop::pay::{closure#0}", "{closure#0}"), "shop::pay::{closure#0}");
         assert_eq!(named("shop::pay", "{async_fn#0}"), "shop::pay");
         assert_eq!(named("shop::pay::{closure#0}::tell", "{async_fn#0}"), "shop::pay::{closure#0}::tell");
