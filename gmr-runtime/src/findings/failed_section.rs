@@ -51,6 +51,8 @@ fn failure(content: &Content) -> Option<String> {
         | Content::Descriptors(_)
         | Content::Modules(_)
         | Content::Environment(_)
+        | Content::Spans(_)
+        | Content::Events(_)
         | Content::Configuration(_)
         | Content::Fields(_)
         | Content::Text(_)

@@ -120,6 +120,8 @@ fn check_frames(content: &Content, count: usize) -> Result<(), String> {
         | Content::Descriptors(_)
         | Content::Modules(_)
         | Content::Environment(_)
+        | Content::Spans(_)
+        | Content::Events(_)
         | Content::Fields(_)
         | Content::Text(_)
         | Content::Nothing

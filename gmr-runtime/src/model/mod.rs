@@ -19,6 +19,7 @@ mod processes;
 mod report;
 mod resources;
 mod threads;
+mod tracing;
 mod value;
 mod waiting;
 
@@ -38,6 +39,7 @@ pub use report::{
 };
 pub use resources::{Cgroup, EventCount, Memory, Pressure, ResourceLimit, Resources, System, Usage};
 pub use threads::{Coverage, CutStacks, Frame, Role, Stack, Taken, Thread, Threads};
+pub use tracing::{Callsite, EventSpan, Events, Level, LogEvent, Span, SpanGroup, Spans};
 #[cfg(feature = "xml")]
 pub(crate) use value::NEWTYPE;
 pub use value::Value;

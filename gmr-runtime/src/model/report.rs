@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Descriptors, Environment, Finding, Frame, GreenThreads, Modules, Package, Processes, Resources, Stack,
-    Threads, Value,
+    Descriptors, Environment, Events, Finding, Frame, GreenThreads, Modules, Package, Processes, Resources,
+    Spans, Stack, Threads, Value,
 };
 
 /// A complete report about a process.
@@ -148,6 +148,10 @@ pub enum Content {
     Environment(Environment),
     /// The configuration groups.
     Configuration(Vec<Group>),
+    /// The open spans of `tracing`.
+    Spans(Spans),
+    /// The last events of `tracing`.
+    Events(Events),
     /// What a registered section returned, as structured values.
     Fields(Value),
     /// What a registered section returned, as text.

@@ -76,6 +76,8 @@ impl Renumber {
             | Content::Descriptors(_)
             | Content::Modules(_)
             | Content::Environment(_)
+            | Content::Spans(_)
+            | Content::Events(_)
             | Content::Fields(_)
             | Content::Text(_)
             | Content::Nothing

@@ -7,6 +7,7 @@
 
 mod anchors;
 mod flame;
+mod tracing;
 
 use crate::sys::sort;
 use std::io;
@@ -193,6 +194,8 @@ fn size(content: &Content) -> Option<usize> {
         Content::Modules(modules) => modules.modules.len(),
         Content::Environment(environment) => environment.variables.len(),
         Content::Configuration(groups) => groups.len(),
+        Content::Spans(section) => usize::try_from(section.open).ok()?,
+        Content::Events(section) => section.events.len(),
         _ => return None,
     })
 }
@@ -223,6 +226,8 @@ fn content(content: &Content, style: Style<'_>) -> Markup {
         Content::Modules(value) => listing(&words::modules(value)),
         Content::Environment(value) => listing(&words::environment(value)),
         Content::Configuration(groups) => configuration(groups, style),
+        Content::Spans(value) => html! { (notes(&value.notes)) (tracing::spans(value)) },
+        Content::Events(value) => html! { (notes(&value.notes)) (tracing::events(value)) },
         Content::Fields(value) => self::value(value),
         Content::Text(text) if !text.trim().is_empty() => pre(text, None),
         Content::Text(_) => self::content(&Content::Nothing, style),

@@ -1,16 +1,18 @@
 //! Reports with anything in them, for property tests: each part with hostile strings.
 
+use std::sync::Arc;
+
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 
 use crate::model::{
-    Cgroup, Children, Content, Coverage, CutStacks, DescriptorKind, Descriptors, Environment, Event,
-    EventCount, Finding, Frame, FutexOwner, GreenThreads, Group, Heading, Ids, Label, Memory, Module,
-    ModuleState, Modules, OpenFile, Overdue, Package, Panicked, Pressure, Process, Processes, Report,
-    ResourceLimit, Resources, Role, Runtime, Section, Sender, Severity, SocketGroup, Stack, Stated, Summary,
-    System, Taken, Task, TaskState, Thread, Threads, TimedOut, Trigger, UncountedRuntime, Usage, Value,
-    Variable, Waiting, Watched,
+    Callsite, Cgroup, Children, Content, Coverage, CutStacks, DescriptorKind, Descriptors, Environment,
+    Event, EventCount, EventSpan, Events, Finding, Frame, FutexOwner, GreenThreads, Group, Heading, Ids,
+    Label, Level, LogEvent, Memory, Module, ModuleState, Modules, OpenFile, Overdue, Package, Panicked,
+    Pressure, Process, Processes, Report, ResourceLimit, Resources, Role, Runtime, Section, Sender, Severity,
+    SocketGroup, Span, SpanGroup, Spans, Stack, Stated, Summary, System, Taken, Task, TaskState, Thread,
+    Threads, TimedOut, Trigger, UncountedRuntime, Usage, Value, Variable, Waiting, Watched,
 };
 
 /// Text that an attacker could choose.
@@ -507,6 +509,84 @@ fn processes() -> impl Strategy<Value = Processes> {
     (vec(process, 0..3), vec(hostile(), 0..2)).prop_map(|(processes, notes)| Processes { processes, notes })
 }
 
+fn callsite() -> impl Strategy<Value = Arc<Callsite>> {
+    let levels = vec![Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace];
+    let level = proptest::sample::select(levels);
+    (hostile(), hostile(), level, text(), of(any::<u32>()))
+        .prop_map(|(name, target, level, file, line)| Arc::new(Callsite { name, target, level, file, line }))
+}
+
+fn span() -> impl Strategy<Value = Span> {
+    let ms = || 0..u64::MAX / 4;
+    let place = (0..9_u64, of(0..9_u64), 0..100_usize);
+    let inside = (0..9_usize, vec(any::<u32>(), 0..4), of(any::<u64>()));
+    let times = (ms(), ms(), ms(), of(ms()));
+    (place, callsite(), value(), text(), times, inside, of(callsite())).prop_map(
+        |((id, parent, depth), callsite, fields, trace_id, times, (entered, threads, task), follows)| {
+            let (age_ms, busy_ms, idle_ms, unchanged_ms) = times;
+            Span {
+                id,
+                parent,
+                depth,
+                callsite,
+                fields,
+                trace_id,
+                age_ms,
+                busy_ms,
+                idle_ms,
+                unchanged_ms,
+                entered,
+                threads,
+                task,
+                follows,
+            }
+        },
+    )
+}
+
+fn group() -> impl Strategy<Value = SpanGroup> {
+    let counts = (any::<u64>(), any::<u64>(), 0..u64::MAX / 4, 0..u64::MAX / 4);
+    (of(0..9_u64), 0..100_usize, callsite(), counts).prop_map(
+        |(within, depth, callsite, (count, entered, oldest_ms, youngest_ms))| SpanGroup {
+            within,
+            depth,
+            callsite,
+            count,
+            entered,
+            oldest_ms,
+            youngest_ms,
+        },
+    )
+}
+
+fn spans() -> impl Strategy<Value = Spans> {
+    let notes = vec(hostile(), 0..2);
+    (any::<u64>(), any::<u64>(), vec(span(), 0..4), vec(group(), 0..3), notes)
+        .prop_map(|(open, entered, spans, more, notes)| Spans { open, entered, spans, more, notes })
+}
+
+fn events() -> impl Strategy<Value = Events> {
+    let span = (any::<u64>(), callsite(), value()).prop_map(|(id, callsite, fields)| EventSpan {
+        id,
+        callsite,
+        fields,
+    });
+    let event =
+        (hostile(), of(callsite()), text(), value(), text(), of(span), (any::<u32>(), of(any::<u64>())))
+            .prop_map(|(time, callsite, message, fields, trace_id, span, (tid, task))| LogEvent {
+                time,
+                callsite,
+                message,
+                fields,
+                trace_id,
+                span,
+                tid,
+                task,
+            });
+    (vec(event, 0..4), any::<u64>(), any::<u64>(), vec(hostile(), 0..2))
+        .prop_map(|(events, warnings, others, notes)| Events { events, warnings, others, notes })
+}
+
 /// The content of a registered section or a configuration group.
 fn outcome() -> impl Strategy<Value = Content> {
     let overdue = || {
@@ -567,11 +647,11 @@ fn finding() -> impl Strategy<Value = Finding> {
 
 pub(super) fn report() -> impl Strategy<Value = Report> {
     let group = (hostile(), outcome()).prop_map(|(title, content)| Group { title, content });
-    let lists = (descriptors(), modules(), environment());
+    let lists = (descriptors(), modules(), environment(), spans(), events());
     let built_in = (package(), resources(), threads(), green_threads(), processes(), lists, vec(group, 0..3));
     let built_in =
         built_in.prop_map(|(package, resources, threads, green_threads, processes, lists, groups)| {
-            let (descriptors, modules, environment) = lists;
+            let (descriptors, modules, environment, spans, events) = lists;
             vec![
                 ("Package".to_owned(), Content::Package(Box::new(package))),
                 ("Resources".to_owned(), Content::Resources(Box::new(resources))),
@@ -582,6 +662,8 @@ pub(super) fn report() -> impl Strategy<Value = Report> {
                 ("Modules".to_owned(), Content::Modules(modules)),
                 ("Environment".to_owned(), Content::Environment(environment)),
                 ("Configuration".to_owned(), Content::Configuration(groups)),
+                ("Spans in Flight".to_owned(), Content::Spans(spans)),
+                ("Recent Events".to_owned(), Content::Events(events)),
             ]
         });
     let registered = vec((hostile(), outcome()), 0..4);

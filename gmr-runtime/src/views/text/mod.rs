@@ -7,6 +7,7 @@ mod layout;
 mod sections;
 mod stacks;
 mod tasks;
+mod tracing;
 mod values;
 
 use std::fmt::{self, Write as _};

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::layout::Flush;
 use super::stacks;
 use super::tasks;
+use super::tracing;
 use super::values::{self, indent};
 use crate::model::{Content, Group, Overdue, Processes};
 use crate::views::escape::{clean, clean_lines};
@@ -22,6 +23,8 @@ pub(super) fn content(text: &mut String, content: &Content, cx: Context<'_>, flu
         Content::GreenThreads(value) => tasks::green_threads(text, value, cx, flush),
         Content::Processes(value) => processes(text, value),
         Content::Configuration(groups) => configuration(text, groups, cx),
+        Content::Spans(value) => tracing::spans(text, value, flush),
+        Content::Events(value) => tracing::events(text, value, flush),
         other => plain(text, other, 0, cx),
     }
 }

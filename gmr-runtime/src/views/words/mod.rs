@@ -9,6 +9,7 @@ mod resources;
 mod sections;
 mod tasks;
 mod threads;
+mod tracing;
 mod values;
 mod waits;
 
@@ -17,13 +18,16 @@ pub(super) use frames::{Body, function, is_inlined, omitted, own_function, place
 pub(super) use listings::{Listing, descriptors, environment, modules};
 pub(super) use report::{heading, summary};
 pub(super) use resources::resources;
-pub(super) use sections::{failure, package, processes};
+pub(super) use sections::{depth, failure, package, processes};
 #[cfg(feature = "html")]
 pub(super) use tasks::task_state;
 pub(super) use tasks::{
     missing_of_tasks, runtimes, tasks_facts, tasks_named, tasks_title, totals, untracked,
 };
 pub(super) use threads::{label, pool_thread, threads_facts, threads_named, threads_title};
+pub(super) use tracing::{
+    SpanLine, event, event_place, kept_events, open_spans, span_facts, span_group, span_lines, span_title,
+};
 pub(super) use values::scalar;
 
 /// A key and its value.

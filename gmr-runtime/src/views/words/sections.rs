@@ -60,16 +60,16 @@ pub(in crate::views) fn processes(value: &Processes) -> Vec<(usize, Vec<Field>)>
         value.processes.iter().map(|process| (process.pid, process)).collect();
     let process = |one: &Process| {
         let parent = by_pid.get(&one.parent_pid).filter(|_| one.depth > 0);
-        (process_depth(one), process(one, parent.copied()))
+        (depth(one.depth), process(one, parent.copied()))
     };
     value.processes.iter().map(process).collect()
 }
 
-/// How far a process is indented below the first one. A foreign document can have any depth, and
-/// one level takes memory in each line.
-fn process_depth(value: &Process) -> usize {
+/// How far a process or a span is indented below the first one. It can have any depth, in particular
+/// in a foreign document, and one level takes memory in each line.
+pub(in crate::views) fn depth(depth: usize) -> usize {
     const MAX_DEPTH: usize = 32;
-    value.depth.min(MAX_DEPTH)
+    depth.min(MAX_DEPTH)
 }
 
 fn process(value: &Process, parent: Option<&Process>) -> Vec<Field> {

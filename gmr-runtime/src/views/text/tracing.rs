@@ -1,0 +1,188 @@
+//! Spans in Flight, as a tree, and Recent Events, as a log.
+
+use std::fmt::Write as _;
+
+use super::layout::Flush;
+use super::values::indent;
+use crate::model::{Events, Spans};
+use crate::views::escape::clean;
+use crate::views::words::{self, SpanLine};
+
+pub(super) fn spans(text: &mut String, section: &Spans, flush: &mut Flush<'_>) {
+    for note in &section.notes {
+        let _ = writeln!(text, "note = {}", clean(note));
+    }
+    let _ = writeln!(text, "spans = {}", words::open_spans(section));
+    for line in words::span_lines(section) {
+        let depth = line.depth();
+        if depth == 0 {
+            text.push('\n');
+        }
+        indent(text, depth);
+        match line {
+            SpanLine::Span(span) => {
+                let _ = writeln!(text, "{}", words::span_title(span));
+                for fact in words::span_facts(span) {
+                    indent(text, depth + 2);
+                    let _ = writeln!(text, "{fact}");
+                }
+            }
+            SpanLine::Group(group) => {
+                let _ = writeln!(text, "{}", words::span_group(group));
+            }
+        }
+        flush(text);
+    }
+}
+
+pub(super) fn events(text: &mut String, section: &Events, flush: &mut Flush<'_>) {
+    for note in &section.notes {
+        let _ = writeln!(text, "note = {}", clean(note));
+    }
+    let _ = writeln!(text, "events = {}", words::kept_events(section));
+    if !section.events.is_empty() {
+        text.push('\n');
+    }
+    for event in &section.events {
+        let _ = writeln!(text, "{}", words::event(event));
+        indent(text, 2);
+        let _ = writeln!(text, "{}", words::event_place(event));
+        flush(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{Callsite, EventSpan, Level, LogEvent, Span, SpanGroup, Value};
+
+    fn callsite(name: &str) -> Arc<Callsite> {
+        let (name, target) = (name.to_owned(), "orders::api".to_owned());
+        Arc::new(Callsite {
+            name,
+            target,
+            level: Level::Info,
+            file: Some("src/api.rs".into()),
+            line: Some(31),
+        })
+    }
+
+    fn span(id: u64, depth: usize, name: &str) -> Span {
+        Span {
+            id,
+            parent: None,
+            depth,
+            callsite: callsite(name),
+            fields: Value::Map(Vec::new()),
+            trace_id: None,
+            age_ms: 12_400,
+            busy_ms: 3,
+            idle_ms: 12_397,
+            unchanged_ms: None,
+            entered: 0,
+            threads: Vec::new(),
+            task: None,
+            follows: None,
+        }
+    }
+
+    fn request() -> Value {
+        let text = |text: &str| Value::Text(text.to_owned());
+        Value::Map(vec![
+            ("method".into(), text("GET")),
+            ("uri".into(), text("/orders/42")),
+            ("agent".into(), text("a b\n")),
+        ])
+    }
+
+    #[test]
+    fn open_spans_are_a_tree() {
+        let idle = Span {
+            fields: request(),
+            unchanged_ms: Some(12_300),
+            task: Some(12),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
+            ..span(1, 0, "request")
+        };
+        let inside = Span {
+            unchanged_ms: Some(12),
+            entered: 3,
+            threads: vec![4711, 4712],
+            task: Some(12),
+            follows: Some(callsite("enqueue")),
+            ..span(2, 1, "load")
+        };
+        let group = |within, depth, count, entered, youngest_ms| SpanGroup {
+            within,
+            depth,
+            callsite: callsite("query"),
+            count,
+            entered,
+            oldest_ms: 7_000_000,
+            youngest_ms,
+        };
+        let section = Spans {
+            open: 10_012,
+            entered: 4,
+            spans: vec![idle, inside, span(3, 0, "cron")],
+            more: vec![group(Some(1), 1, 9, 0, 7_000_000), group(None, 0, 10_000, 3, 20)],
+            notes: vec!["a span is missing".into()],
+        };
+        let mut text = String::new();
+        spans(&mut text, &section, &mut |_| ());
+        let expected = "\
+note = a span is missing
+spans = 10012 open, a thread inside of 4
+
+request{method=GET uri=/orders/42 agent='a b\\n'}
+    open for 12.4 s, busy 3 ms, last left 12.3 s ago by task #12
+    INFO orders::api at src/api.rs:31
+    trace 4bf92f3577b34da6a3ce929d0e0e4736
+  load
+      open for 12.4 s, busy 3 ms, inside for 12 ms: thread #4711, thread #4712, 1 more, task #12, follows from enqueue
+      INFO orders::api at src/api.rs:31
+  9 more query: open for 1 h 56 min 40 s
+
+cron
+    open for 12.4 s, never entered
+    INFO orders::api at src/api.rs:31
+
+10000 more query: open for 20 ms to 1 h 56 min 40 s, a thread inside of 3
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn without_spans_one_line_says_so() {
+        let mut text = String::new();
+        spans(&mut text, &Spans::default(), &mut |_| ());
+        assert_eq!(text, "spans = none open\n");
+    }
+
+    #[test]
+    fn events_are_a_log() {
+        let span = EventSpan { id: 1, callsite: callsite("request"), fields: request() };
+        let event = LogEvent {
+            time: "2026-01-02T03:04:05.678Z".into(),
+            callsite: Some(callsite("event src/api.rs:31")),
+            message: Some("stock is low\n====".into()),
+            fields: Value::Map(vec![("sku".into(), Value::Unsigned(17))]),
+            trace_id: None,
+            span: Some(span),
+            tid: 4711,
+            task: Some(12),
+        };
+        let section = Events { events: vec![event], warnings: 0, others: 90_311, notes: Vec::new() };
+        let mut text = String::new();
+        events(&mut text, &section, &mut |_| ());
+        let expected = "\
+events = 0 of 0 at warn and above, 1 of 90311 others
+
+2026-01-02T03:04:05.678Z  INFO orders::api: stock is low\\n==== sku=17
+    in request{method=GET uri=/orders/42 agent='a b\\n'}, thread #4711, task #12
+";
+        assert_eq!(text, expected);
+    }
+}
