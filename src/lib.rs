@@ -42,6 +42,7 @@
 //! - [Add sections](#add-sections) from any crate in the program.
 //! - [Show the configuration](#show-the-configuration), with secrets masked.
 //! - [Track async tasks](#track-async-tasks), to see where each one waits.
+//! - [Show spans and events of `tracing`](#show-spans-and-events-of-tracing).
 //! - [Choose the format](#choose-the-format): text, JSON, XML, HTML.
 //! - [Make a report from code](#make-a-report-from-code), or [serve reports over
 //!   HTTP](#serve-reports-over-http).
@@ -125,6 +126,20 @@
 //! # drop(future);
 //! ```
 //!
+//! ## Show spans and events of `tracing`
+//!
+//! With the feature `tracing`, `gmr::tracing::layer()` adds the sections Spans in Flight and Recent
+//! Events: a service that has `#[instrument]` shows its requests with their fields.
+//!
+//! ```
+//! # #[cfg(feature = "tracing")]
+//! # {
+//! use tracing_subscriber::prelude::*;
+//!
+//! tracing_subscriber::registry().with(gmr::tracing::layer()).init();
+//! # }
+//! ```
+//!
 //! ## Choose the format
 //!
 //! A report on stderr is text unless the program or the environment chooses another [`Format`].
@@ -206,6 +221,7 @@
 //! |---|---|
 //! | `tokio` | tasks spawned on tokio, and the metrics of its runtimes |
 //! | `tower` | a layer that tracks the requests of a tower service |
+//! | `tracing` | open spans and recent events of the crate `tracing` |
 //! | `json` | reports as JSON and JSON lines, and reading them back |
 //! | `xml` | reports as XML |
 //! | `html` | reports as an HTML page |
@@ -253,6 +269,8 @@ pub use gmr_runtime::ParseReportError;
 #[cfg(feature = "axum")]
 pub use gmr_runtime::axum;
 pub use gmr_runtime::model;
+#[cfg(feature = "tracing")]
+pub use gmr_runtime::tracing;
 pub use gmr_runtime::{Builder, Error, ErrorKind, Format, Generator, Guard, Report, Secret};
 pub use gmr_runtime::{after_fork, display, masked};
 

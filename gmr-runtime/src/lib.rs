@@ -11,6 +11,7 @@
 //! | `reporter` | makes reports, on one thread, and sends them out |
 //! | `emergency` | a raw report without any allocation |
 //! | `generators` | the built-in sections |
+//! | `tracing` (feature) | the spans and events of the program |
 //! | [`task`] | async tasks, and where they wait |
 //! | `section` | registers sections and runs them in isolation: [`Generator`] |
 //! | `symbols` | resolves addresses to functions, files and lines |
@@ -64,6 +65,8 @@ mod symbols;
 mod sys;
 pub mod task;
 mod threads;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 mod trigger;
 mod units;
 mod views;

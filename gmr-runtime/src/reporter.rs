@@ -36,6 +36,8 @@ pub(crate) struct Plan {
 enum Part {
     /// A separate section.
     Section(Arc<Generator>),
+    /// A separate section, unless it has nothing to show.
+    Optional(Arc<Generator>),
     /// The Configuration section, each of whose groups is made like a section.
     Configuration(Vec<Arc<Generator>>),
 }
@@ -57,6 +59,8 @@ impl Plan {
             let groups = in_order(Kind::Config, groups);
             parts.push(Part::Configuration(groups.into_iter().map(Arc::new).collect()));
         }
+        let optional = |generator| Part::Optional(Arc::new(generator));
+        parts.extend(generators::after_configuration().into_iter().map(optional));
         parts.extend(in_order(Kind::Section, sections).into_iter().map(section));
         Self { parts }
     }
@@ -83,16 +87,17 @@ fn in_order(kind: Kind, added: Vec<Generator>) -> Vec<Generator> {
 impl Part {
     fn generators(&self) -> &[Arc<Generator>] {
         match self {
-            Part::Section(generator) => std::slice::from_ref(generator),
+            Part::Section(generator) | Part::Optional(generator) => std::slice::from_ref(generator),
             Part::Configuration(groups) => groups,
         }
     }
 
-    /// The section, from the outcomes of the part's generators. Adds its frames to `frames`.
-    fn section(&self, outcomes: Vec<Outcome>, frames: &mut Vec<Frame>) -> Section {
+    /// The section, from the outcomes of the part's generators. Adds its frames to `frames`. `None`
+    /// if the report has no such section.
+    fn section(&self, outcomes: Vec<Outcome>, frames: &mut Vec<Frame>) -> Option<Section> {
         let took: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
         let (title, content) = match self {
-            Part::Section(generator) => {
+            Part::Section(generator) | Part::Optional(generator) => {
                 let only = outcomes.into_iter().next().expect("a section has one generator");
                 (generator.title.clone(), only.output.merge_into(frames))
             }
@@ -103,7 +108,8 @@ impl Part {
                 ("Configuration".to_owned(), Content::Configuration(groups.collect()))
             }
         };
-        Section { title, took_us: microseconds(took), content }
+        let is_left_out = matches!((self, &content), (Part::Optional(_), Content::Nothing));
+        (!is_left_out).then(|| Section { title, took_us: microseconds(took), content })
     }
 }
 
@@ -121,16 +127,16 @@ pub(crate) fn make(
     let mut sections = Vec::with_capacity(plan.parts.len());
     let mut frames = Vec::new();
     let mut outcomes = Vec::new();
+    let mut parts = plan.parts.iter().peekable();
     // Finishes each part whose outcomes are complete. A part without generators is finished
     // together with the part before it.
     let mut finish_parts = |outcomes: &mut Vec<Outcome>, emit: &mut dyn FnMut(Piece<'_>)| {
-        while let Some(part) = plan.parts.get(sections.len())
-            && part.generators().len() == outcomes.len()
-        {
-            let mut section = part.section(std::mem::take(outcomes), &mut frames);
-            generators::complete(&mut section, &sections, &frames);
-            emit(Piece::Section(&section, &frames));
-            sections.push(section);
+        while let Some(part) = parts.next_if(|part| part.generators().len() == outcomes.len()) {
+            if let Some(mut section) = part.section(std::mem::take(outcomes), &mut frames) {
+                generators::complete(&mut section, &sections, &frames);
+                emit(Piece::Section(&section, &frames));
+                sections.push(section);
+            }
         }
     };
     // A part without generators can be the first one, if the others are not selected.

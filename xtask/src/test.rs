@@ -59,9 +59,9 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         cargo(&arguments, &[("RUSTDOCFLAGS", "--deny warnings")])
     })?;
     steps.run("interleavings", || {
-        // A model checker over the code that tracks tasks.
+        // A model checker over the code that tracks tasks and keeps spans.
         let (name, wrapper) = with_arguments(&["--cfg", "gmr_loom"])?;
-        cargo(&["test", "--lib", "task::loom_tests::"], &[(name, &wrapper)])
+        cargo(&["test", "--lib", "loom_tests::"], &[(name, &wrapper)])
     })?;
     // The tests build them, too, and find them built.
     steps.run("programs whose panics abort", || programs::run("aborting"))?;

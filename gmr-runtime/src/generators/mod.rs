@@ -22,6 +22,8 @@ mod resources;
 pub(crate) mod selection;
 mod task_stacks;
 mod threads;
+#[cfg(feature = "tracing")]
+mod tracing;
 mod uncounted;
 
 use std::time::Duration;
@@ -53,4 +55,15 @@ pub(crate) fn before_configuration(identity: Identity, selection: &Selection) ->
         ("environment", Generator::new("Environment", environment::generate).with_own_files()),
     ];
     all.into_iter().filter(|(name, _)| selection.has(name)).map(|(_, generator)| generator).collect()
+}
+
+/// The sections after Configuration, in the order in which they are shown. One that has nothing to
+/// show is left out of the report.
+pub(crate) fn after_configuration() -> Vec<Generator> {
+    vec![
+        #[cfg(feature = "tracing")]
+        Generator::new("Spans in Flight", tracing::spans),
+        #[cfg(feature = "tracing")]
+        Generator::new("Recent Events", tracing::events),
+    ]
 }

@@ -27,6 +27,8 @@ pub(crate) mod cgroups;
 pub(crate) mod deadline;
 #[cfg(target_os = "linux")]
 pub(crate) mod elf_sections;
+#[cfg(feature = "tracing")]
+pub(crate) mod filtered_layer;
 pub(crate) mod forked_lock;
 pub(crate) mod hash;
 #[cfg(target_os = "linux")]

@@ -92,6 +92,21 @@ pub(super) fn enter(task: Place) -> (Inside, u32) {
         .unwrap_or_else(|_| (Inside { outer: None }, u32::MAX))
 }
 
+/// The thread's id, and the lower half of the id of the innermost task that it is polling; 0 if it
+/// polls none.
+#[cfg(feature = "tracing")]
+pub(crate) fn here() -> (u32, u32) {
+    CURRENT
+        .try_with(|current| {
+            if current.tid.get() == 0 {
+                note_id(&current.tid);
+            }
+            let task = current.task.get().map_or(0, Place::id);
+            (current.tid.get(), u32::try_from(task).unwrap_or_default())
+        })
+        .unwrap_or((u32::MAX, 0))
+}
+
 /// The innermost task that this thread is polling.
 pub(super) fn task() -> Option<Place> {
     CURRENT.try_with(|current| current.task.get()).ok().flatten()

@@ -1,7 +1,7 @@
 //! A model checker runs every interleaving that the memory model allows of a task's polls, the
 //! thread that wakes it and a report on the task's entry, and of tasks that start and end and a
 //! report on the registry: `RUSTFLAGS="--cfg gmr_loom" cargo test -p gmr-runtime --lib
-//! task::loom_tests::`.
+//! loom_tests::`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

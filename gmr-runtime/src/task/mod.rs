@@ -39,8 +39,12 @@ mod waking;
 #[cfg(test)]
 pub(crate) use branch::Leaf;
 pub(crate) use branch::{Branch, Branches};
+#[cfg(feature = "tracing")]
+pub(crate) use current::here;
 pub(crate) use current::id_here;
 pub use current::label;
 pub(crate) use entry::{Condition, Entry, LeftOut, Poll};
+#[cfg(feature = "tracing")]
+pub(crate) use registered::full_id;
 pub(crate) use trace::{Panicked, Survey, has_tasks, poll_tasks, survey};
 pub use tracked::{TrackExt, Tracked, track};

@@ -22,6 +22,14 @@ pub(super) static TASKS: std::sync::LazyLock<Registry> = std::sync::LazyLock::ne
 /// The id of the next task.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
+/// The id of the task with this lower half, as [`here`](super::here) returns it. `None` for 0, and
+/// once more tasks were started than a half can tell apart.
+#[cfg(feature = "tracing")]
+pub(crate) fn full_id(lower_half: u32) -> Option<u64> {
+    let is_unique = u32::try_from(NEXT.load(Ordering::Relaxed)).is_ok();
+    (lower_half != 0 && is_unique).then_some(lower_half.into())
+}
+
 /// A task that is in the registry until this is dropped.
 #[derive(Debug)]
 pub(super) struct Registered {

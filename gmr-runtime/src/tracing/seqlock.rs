@@ -1,0 +1,163 @@
+//! Bytes that threads of the program overwrite and a report reads: nobody waits. A reader that sees
+//! that they were changed meanwhile reads again. A writer that finds another one gives up.
+//!
+//! It is a sequence lock whose data are atomics, so it needs no unsafe code. A thread that is
+//! stopped while it writes, or that a forked child does not have, spoils only what it was writing.
+
+use super::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+/// How often a report reads what changes while it is read.
+#[cfg(not(all(test, gmr_loom)))]
+const ATTEMPTS: usize = 100;
+#[cfg(all(test, gmr_loom))]
+const ATTEMPTS: usize = 2;
+
+/// The bytes of a word.
+pub(super) const WORD: usize = 8;
+
+/// How often what belongs to it was changed, twice. Odd while it is being changed.
+#[derive(Debug)]
+pub(super) struct Version(AtomicU32);
+
+/// A change, which ends when this is dropped.
+pub(super) struct Change<'a> {
+    version: &'a Version,
+    ends: u32,
+}
+
+impl Version {
+    pub(super) fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// Begins a change. `None` while another one is in progress.
+    pub(super) fn change(&self) -> Option<Change<'_>> {
+        let version = self.0.load(Ordering::Relaxed);
+        let changing = version | 1;
+        let begun = version != changing
+            && self.0.compare_exchange(version, changing, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        // The data must not be seen before the version is.
+        fence(Ordering::Release);
+        begun.then(|| Change { version: self, ends: version.wrapping_add(2) })
+    }
+
+    /// What `read` returns, if nothing has changed during the call. `None` if something always
+    /// does.
+    pub(super) fn read<T>(&self, mut read: impl FnMut() -> T) -> Option<T> {
+        for _ in 0..ATTEMPTS {
+            let before = self.0.load(Ordering::Acquire);
+            if before & 1 == 0 {
+                let value = read();
+                // The version must not be read before the data are.
+                fence(Ordering::Acquire);
+                if self.0.load(Ordering::Relaxed) == before {
+                    return Some(value);
+                }
+            }
+            std::hint::spin_loop();
+        }
+        None
+    }
+}
+
+impl Change<'_> {
+    /// The version when this change has ended. Later versions differ, until it overflows.
+    pub(super) fn ends(&self) -> u32 {
+        self.ends
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        self.version.0.store(self.ends, Ordering::Release);
+    }
+}
+
+/// Up to eight times `N` bytes.
+#[derive(Debug)]
+pub(super) struct Words<const N: usize>([AtomicU64; N]);
+
+impl<const N: usize> Words<N> {
+    pub(super) fn new() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+
+    /// Stores bytes, beginning with the word at `first`. Those that have no room are left out.
+    pub(super) fn store(&self, first: usize, bytes: &[u8]) {
+        let Some(words) = self.0.get(first..) else { return };
+        let (whole, rest) = bytes.as_chunks::<WORD>();
+        for (word, bytes) in words.iter().zip(whole) {
+            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+        }
+        if let (false, Some(word)) = (rest.is_empty(), words.get(whole.len())) {
+            let mut bytes = [0; WORD];
+            bytes[..rest.len()].copy_from_slice(rest);
+            word.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
+        }
+    }
+
+    /// Loads this many bytes, beginning with the word at `first`, as far as there are so many.
+    pub(super) fn load(&self, first: usize, length: usize) -> Vec<u8> {
+        let words = self.0.iter().skip(first).take(length.div_ceil(WORD));
+        let mut bytes: Vec<u8> = words.flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect();
+        bytes.truncate(length);
+        bytes
+    }
+
+    /// Copies the first words of others, as many as this many bytes take, to the place that begins
+    /// with the word at `first`. Returns how many bytes had room.
+    pub(super) fn copy<const M: usize>(&self, first: usize, others: &Words<M>, length: usize) -> usize {
+        let words = self.0.iter().skip(first).zip(&others.0).take(length.div_ceil(WORD));
+        let copied = words.map(|(word, other)| word.store(other.load(Ordering::Relaxed), Ordering::Relaxed));
+        length.min(copied.count() * WORD)
+    }
+}
+
+#[cfg(all(test, not(gmr_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_stored_at_words() {
+        let words = Words::<4>::new();
+        words.store(0, b"0123456789");
+        assert_eq!(words.load(0, 10), b"0123456789");
+        words.store(2, b"abc");
+        assert_eq!(words.load(2, 3), b"abc");
+        assert_eq!(words.load(0, 19), b"0123456789\0\0\0\0\0\0abc");
+        // What has no room is left out.
+        words.store(3, b"ABCDEFGHIJ");
+        words.store(4, b"x");
+        words.store(9, b"x");
+        assert_eq!((words.load(3, 100), words.load(9, 1)), (b"ABCDEFGH".to_vec(), Vec::new()));
+    }
+
+    #[test]
+    fn words_are_copied_as_far_as_there_is_room() {
+        let (from, to) = (Words::<4>::new(), Words::<4>::new());
+        from.store(0, b"0123456789");
+        assert_eq!((to.copy(1, &from, 10), to.load(1, 10)), (10, b"0123456789".to_vec()));
+        assert_eq!((to.copy(3, &from, 10), to.load(3, 8)), (8, b"01234567".to_vec()));
+        assert_eq!(to.copy(4, &from, 10), 0);
+    }
+
+    #[test]
+    fn one_change_at_a_time_and_no_value_from_the_middle_of_one() {
+        let version = Version::new();
+        let change = version.change().unwrap();
+        assert!(version.change().is_none());
+        assert_eq!(version.read(|| ()), None);
+        let ends = change.ends();
+        drop(change);
+        assert_eq!(version.read(|| 7), Some(7));
+        let mut changes = 0;
+        let read = version.read(|| {
+            changes += 1;
+            if changes == 1 {
+                assert_eq!(version.change().unwrap().ends(), ends + 2);
+            }
+            changes
+        });
+        assert_eq!(read, Some(2), "the first time, something has changed");
+    }
+}
