@@ -36,6 +36,7 @@ mod report;
 mod sections;
 mod signal_names;
 mod signals;
+mod spans;
 mod starting;
 mod stderr;
 mod storm;
