@@ -12,6 +12,9 @@ use criterion::{BatchSize, Criterion, Throughput};
 use gmr_runtime::model::Content;
 use gmr_runtime::task::{TrackExt as _, label};
 use gmr_runtime::{__bench as inside, Format, Report};
+use tracing::{Dispatch, dispatcher};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// One of the rows in the table of whole reports.
 const THREADS: usize = 1000;
@@ -28,6 +31,7 @@ fn main() {
     masking(&mut criterion);
     polls(&mut criterion);
     labels(&mut criterion);
+    spans(&mut criterion);
     whole_reports(&mut criterion);
     criterion.final_summary();
 }
@@ -123,6 +127,34 @@ fn labels(criterion: &mut Criterion) {
         drop(others);
     }
     group.finish();
+}
+
+/// The cost of the layer for `tracing`: what it adds to the registry alone, while no report is made.
+/// The layer is measured with its filter, as programs use it.
+fn spans(criterion: &mut Criterion) {
+    let registry = || Dispatch::new(Registry::default());
+    let layer = || Dispatch::new(Registry::default().with(gmr_runtime::tracing::layer()));
+    for (name, subscriber) in [("registry alone", registry()), ("registry and layer", layer())] {
+        dispatcher::with_default(&subscriber, || {
+            let mut group = criterion.benchmark_group(format!("tracing, {name}"));
+            group.bench_function("a span: open, enter, leave, close", |bencher| {
+                bencher.iter(|| {
+                    let span = tracing::info_span!("request", order = black_box(4711_u64));
+                    let _entered = span.enter();
+                });
+            });
+            group.bench_function("enter and leave an open span", |bencher| {
+                let span = tracing::info_span!("request", order = black_box(4711_u64));
+                bencher.iter(|| drop(span.enter()));
+            });
+            group.bench_function("an event in a span", |bencher| {
+                let span = tracing::info_span!("request", order = black_box(4711_u64));
+                let _entered = span.enter();
+                bencher.iter(|| tracing::info!(sku = black_box(17_u64), "stock is low"));
+            });
+            group.finish();
+        });
+    }
 }
 
 /// A thousand threads whose stacks are equal, then a thousand whose stacks differ, so that the text
