@@ -264,10 +264,15 @@ fn park_forever() -> ! {
 
 impl Caught {
     fn now(info: &PanicHookInfo<'_>) -> Self {
+        let mut frames = Vec::new();
+        backtrace::trace(|frame| {
+            frames.push(Address::Return(frame.ip() as u64));
+            frames.len() < MAX_FRAMES
+        });
         Self {
             message: message_of(info.payload()),
             location: info.location().map(ToString::to_string),
-            frames: sys::return_addresses(MAX_FRAMES).into_iter().map(Address::Return).collect(),
+            frames,
         }
     }
 

@@ -60,5 +60,5 @@ pub(crate) use platform::sender;
 pub(crate) use platform::{Claim, Module, Modules, ProgramAttributes, Purpose};
 pub(crate) use platform::{
     claim, current_tid, find_word, has_embassy, in_children, memory_is_left, name_thread, remember_mask,
-    return_addresses, separate_files, sleep, with_files, word_at,
+    separate_files, sleep, with_files, word_at,
 };

@@ -100,11 +100,6 @@ pub(crate) fn word_at(_address: u64) -> Option<u64> {
     None
 }
 
-/// Always empty: stacks are not read.
-pub(crate) fn return_addresses(_most: usize) -> Vec<u64> {
-    Vec::new()
-}
-
 /// Always `None`: the sender is not known.
 #[cfg(unix)]
 pub(crate) fn sender(_info: &libc::siginfo_t) -> Option<(u32, u32)> {

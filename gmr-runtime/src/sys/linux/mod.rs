@@ -24,7 +24,6 @@ pub(crate) mod signal_masks;
 mod sleep;
 pub(crate) mod sockets;
 mod throttling;
-mod unwinder;
 pub(crate) mod variables;
 
 pub(crate) use claims::{Claim, Purpose, claim};
@@ -37,7 +36,6 @@ pub(crate) use program_attributes::{ProgramAttributes, name_thread, remember_mas
 pub(crate) use siginfo::sender;
 pub(crate) use sleep::sleep;
 pub(crate) use throttling::Throttling;
-pub(crate) use unwinder::return_addresses;
 pub(crate) use variables::{find_word, word_at};
 
 /// The kernel's id of the calling thread.
