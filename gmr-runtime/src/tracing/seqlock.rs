@@ -10,7 +10,7 @@ use super::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(all(test, gmr_loom)))]
 const ATTEMPTS: usize = 100;
 #[cfg(all(test, gmr_loom))]
-const ATTEMPTS: usize = 2;
+const ATTEMPTS: usize = 1;
 
 /// The bytes of a word.
 pub(super) const WORD: usize = 8;
