@@ -12,15 +12,51 @@ impl Frame {
     /// Whether the frame belongs to gmr or to code that its attributes generate.
     pub(crate) fn is_gmr(&self) -> bool {
         let function = self.function.as_deref().unwrap_or_default();
+        let is_in_file = || self.file.as_deref().is_some_and(|file| file.contains(source_directory()));
         if is_unqualified(function) {
-            return function == GENERATED
-                || self.file.as_deref().is_some_and(|file| file.contains(source_directory()));
+            return function == GENERATED || is_in_file();
         }
         let path = function.trim_start_matches(['<', '&']);
         let path = path.strip_prefix("mut ").unwrap_or(path);
-        path.strip_prefix(crate_name()).is_some_and(|rest| rest.starts_with("::"))
+        let is_of_type = path.strip_prefix(crate_name()).is_some_and(|rest| rest.starts_with("::"));
+        // A program can implement its traits for types of gmr.
+        let is_known = |name: &str| name.split("::").next().is_some_and(is_implemented);
+        is_of_type && (of_trait(function).is_none_or(is_known) || is_in_file())
             || function.split("::").any(|segment| segment == GENERATED)
     }
+}
+
+/// Whether gmr implements traits of this crate, and a program can't implement them for gmr's types.
+fn is_implemented(name: &str) -> bool {
+    const CRATES: [&str; 9] = [
+        "alloc",
+        "axum_core",
+        "core",
+        "serde",
+        "serde_core",
+        "std",
+        "tower_layer",
+        "tower_service",
+        "tracing_subscriber",
+    ];
+    name == crate_name() || CRATES.contains(&name)
+}
+
+/// The trait of `<Type as Trait>::function`.
+fn of_trait(function: &str) -> Option<&str> {
+    let inside = function.strip_prefix('<')?;
+    let (mut depth, mut before) = (0_usize, ' ');
+    for (at, character) in inside.char_indices() {
+        match character {
+            '<' | '(' | '[' | '{' => depth += 1,
+            // Not the bracket of `fn() -> T`.
+            '>' | ')' | ']' | '}' if before != '-' => depth = depth.checked_sub(1)?,
+            ' ' if depth == 0 && inside[at..].starts_with(" as ") => return Some(&inside[at + 4..]),
+            _ => {}
+        }
+        before = character;
+    }
+    None
 }
 
 /// Whether a function's name lacks its path. With `debug = "line-tables-only"`, the names of
@@ -65,6 +101,23 @@ mod tests {
         assert!(!is_gmr(&format!("{}_tools::run", crate_name()), None));
         assert!(!is_gmr("shop::my__gmr_generate", None));
         assert!(!is_gmr("poll", Some("/srv/shop/src/main.rs")));
+    }
+
+    #[test]
+    fn a_trait_of_the_program_for_a_type_of_gmrs_is_the_programs() {
+        let krate = crate_name();
+        let for_trait = |name| format!("<&mut {krate}::task::Tracked<fn() -> shop::Pay> as {name}>::go");
+        for name in ["shop::Ext", "shop::Ext<core::task::Poll<()>>", "http::Ext"] {
+            assert!(!is_gmr(&for_trait(name), None), "{name}");
+            assert!(!is_gmr(&for_trait(name), Some("/srv/shop/src/main.rs")), "{name}");
+            let file = format!("/build/{}task/tracked.rs", source_directory());
+            assert!(is_gmr(&for_trait(name), Some(&file)), "{name}");
+        }
+        for name in ["core::future::future::Future", "tower_service::Service<R>", &format!("{krate}::Trait")]
+        {
+            assert!(is_gmr(&for_trait(name), None), "{name}");
+        }
+        assert!(is_gmr(&format!("<{krate}::task::Tracked<<F as shop::Pay>::Order>>::go"), None));
     }
 
     #[test]
