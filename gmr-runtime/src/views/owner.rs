@@ -94,6 +94,10 @@ pub(super) fn owner(frame: &Frame) -> Owner {
         return frame.function.as_ref().and_then(|_| by_file()).unwrap_or(Owner::Program);
     };
     match owner_of_name(function) {
+        // A program's crate may have the name of a runtime's.
+        ByName::Certain(Owner::Runtime) if !frame.file.as_deref().is_none_or(may_be_fetched) => {
+            Owner::Program
+        }
         ByName::Certain(owner) => owner,
         ByName::Likely(owner) => by_file().unwrap_or(owner),
     }
@@ -189,6 +193,20 @@ fn owner_of_file(file: &str) -> Owner {
         Some(name) => of_crate(&name),
         None => Owner::Program,
     }
+}
+
+/// Whether the source file may be that of a crate that is not written with the program: in a
+/// directory with a version, as in cargo's registry, or where such crates are copied to. Nothing
+/// is known of a file without a directory.
+fn may_be_fetched(file: &str) -> bool {
+    const BEGINNINGS: [&str; 5] = ["vendor", "third_party", "third-party", "external", "checkouts"];
+    let Some((directories, _)) = file.rsplit_once('/') else { return true };
+    let is_fetched = |name: &str| {
+        let version = name.rsplit_once('-').map(|(_, version)| version);
+        version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+            || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+    };
+    in_library(file).is_some() || directories.split('/').any(is_fetched)
 }
 
 /// The crate of a source file in cargo's registry: `tokio` for `.../tokio-1.54.1/src/park.rs`.
@@ -389,6 +407,26 @@ mod tests {
         assert!(!is_call_of_closure(
             "<shop::Wrap<<F as core::ops::function::FnOnce<()>>::Output> as shop::T>::go"
         ));
+    }
+
+    #[test]
+    fn a_crate_of_the_program_may_have_the_name_of_a_runtimes() {
+        let of = |file| owner_at("polling::lots::poll_all", Some(file));
+        for own in ["/srv/polling/src/lots.rs", "src/main.rs", "/srv/shop/crates/polling/src/lots.rs"] {
+            assert_eq!(of(own), Owner::Program, "{own}");
+            assert_eq!(owner_at("<polling::Lot as core::fmt::Display>::fmt", Some(own)), Owner::Program);
+        }
+        for fetched in [
+            "/home/x/registry/src/index/polling-3.11.0/src/epoll.rs",
+            "/srv/shop/vendor/polling/src/epoll.rs",
+            "third_party/rust/polling/v3/src/epoll.rs",
+            "/home/x/git/checkouts/polling-0a1b2c/1a2b3c4/src/epoll.rs",
+            "/rustc/0/library/core/src/task/poll.rs",
+            "epoll.rs",
+        ] {
+            assert_eq!(of(fetched), Owner::Runtime, "{fetched}");
+        }
+        assert_eq!(owner_at("polling::lots::poll_all", None), Owner::Runtime);
     }
 
     #[test]
