@@ -126,7 +126,7 @@ impl Kind {
 /// task waits for. If that function is a `select!` or `join!`, it is the future that this polls.
 pub(super) fn fold_task<'a>(frames: &[&'a Known<'a>]) -> Vec<&'a Known<'a>> {
     // An attribute that wraps the function: nothing waits at its line.
-    let wrapper = |frame: &Frame| frame.source.as_deref().is_some_and(|source| source.starts_with("#["));
+    let wrapper = |frame: &Frame| frame.source.as_deref().is_some_and(is_attribute);
     let plumbing = Plumbing::of(frames);
     let is_program = |known: &&Known<'_>| !plumbing.has(known) && !wrapper(known.frame);
     let Some(innermost) = frames.iter().position(is_program) else { return frames.to_vec() };
@@ -134,6 +134,22 @@ pub(super) fn fold_task<'a>(frames: &[&'a Known<'a>]) -> Vec<&'a Known<'a>> {
     let waited_for =
         further_in.clone().find(|known| !is_of_macro(known.frame)).or(further_in.clone().next()).copied();
     waited_for.into_iter().chain(frames[innermost..].iter().copied().filter(is_program)).collect()
+}
+
+/// Whether nothing but an attribute, or the beginning of one, is on this line.
+fn is_attribute(line: &str) -> bool {
+    let Some(inside) = line.strip_prefix("#[") else { return false };
+    let mut depth = 1_usize;
+    let end = inside.bytes().position(|byte| {
+        match byte {
+            b'[' => depth += 1,
+            b']' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    let after = end.map_or("", |end| inside[end + 1..].trim_start());
+    after.is_empty() || after.starts_with("//") || is_attribute(after)
 }
 
 /// Files with the code of `select!` and `join!`, in tokio and futures, and of the future that it is
@@ -495,6 +511,28 @@ mod tests {
         assert_eq!(folded(&select), names(&[&sleep, &program]));
         let alone = [poll_fn.clone(), program.clone()];
         assert_eq!(folded(&alone), names(&[&poll_fn, &program]));
+    }
+
+    #[test]
+    fn a_line_with_more_than_an_attribute_stays() {
+        for line in ["#[tokio::main]", "#[instrument(fields(", "#[a([1])] #[b] // c", "#[doc = \"x\"]"] {
+            assert!(is_attribute(line), "{line}");
+        }
+        for line in ["#[allow(x)] pay(order).await;", "#[inline] async fn pay() { rest().await }", "pay()[0]"]
+        {
+            assert!(!is_attribute(line), "{line}");
+        }
+        let at = |source: &str| Frame {
+            function: Some("shop::pay::{async_fn#0}".into()),
+            source: Some(source.into()),
+            ..Frame::default()
+        };
+        let frames = [at("#[allow(x)] pay(order).await;"), at("#[gmr::task]"), at("pay().await")];
+        let known = Known::all(&frames);
+        let all: Vec<&Known<'_>> = known.iter().collect();
+        let sources: Vec<_> =
+            fold_task(&all).iter().filter_map(|known| known.frame.source.as_deref()).collect();
+        assert_eq!(sources, ["#[allow(x)] pay(order).await;", "pay().await"]);
     }
 
     #[test]
