@@ -62,6 +62,9 @@ fn the_tables_of_the_program_are_not_in_its_allocator() {
 
 type View = fn(&Report) -> String;
 
+/// What grouping keeps about a thousand threads. Written, a group is a few lines.
+const GROUPS: usize = 16 << 10;
+
 #[test]
 fn a_report_is_written_in_twice_the_memory_of_what_is_written() {
     let _turn = alone();
@@ -78,7 +81,7 @@ fn a_report_is_written_in_twice_the_memory_of_what_is_written() {
             let mut written = 0;
             let most = most(|| written = write(&report).len());
             println!("{name}, {}: {written} bytes in {most}", if different { "different" } else { "alike" });
-            assert!(most <= 2 * written, "{name}: {written} bytes in {most}");
+            assert!(most <= 2 * written + GROUPS, "{name}: {written} bytes in {most}");
         }
     }
 }

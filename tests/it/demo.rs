@@ -41,8 +41,7 @@ fn it_shows_a_whole_report_without_a_secret() {
         ("pricing", "demo::calculate_prices"),
         ("importer", "demo::import_orders"),
         ("packer", "demo::pack_orders"),
-        ("courier-1", "demo::wait_for_parcels"),
-        ("courier-3", "demo::wait_for_parcels"),
+        ("courier-1 to courier-3", "demo::wait_for_parcels"),
     ] {
         let block = report.block("Threads", &format!("({name})"));
         let frame = block.lines().find(|line| line.ends_with(&format!(" in {function}")));
