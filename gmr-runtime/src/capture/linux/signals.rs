@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::handler;
 use crate::sys::linux::siginfo::SI_QUEUE;
-use crate::sys::linux::{copy, signal_masks};
+use crate::sys::linux::{copy, sandbox, signal_masks};
 use crate::sys::proc;
 use crate::sys::timed_mutex::TimedMutex;
 
@@ -35,6 +35,7 @@ fn prepare_within(timeout: Duration, avoid: Option<i32>) -> io::Result<()> {
         .lock_until(Instant::now() + timeout)
         .ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "another thread is choosing it"))?;
     proc::keep();
+    sandbox::look();
     let pid = std::process::id().cast_signed();
     if copy::PID.swap(pid, Ordering::Relaxed) != pid {
         // After a fork, the threads that slots were lent to do not exist in this process.

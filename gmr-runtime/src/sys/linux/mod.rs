@@ -18,6 +18,7 @@ pub(crate) mod modules;
 pub(crate) mod pages;
 pub(crate) mod parallel;
 pub(crate) mod program_attributes;
+pub(crate) mod sandbox;
 pub(crate) mod scheduler;
 pub(crate) mod siginfo;
 pub(crate) mod signal_masks;

@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::proc;
-use super::descriptor_table;
+use super::{descriptor_table, sandbox};
 
 /// How many pages are looked up at a time. Most lookups are for one or two.
 const CHUNK: usize = 64;
@@ -141,6 +141,9 @@ fn is_in_memory(state: u8) -> bool {
 /// kernel does not tell the states.
 fn look(start: u64, pages: usize, states: &mut [u8; CHUNK]) -> bool {
     *states = [UNMAPPED; CHUNK];
+    if sandbox::may_end_the_process() {
+        return false;
+    }
     let length = pages.min(CHUNK) * usize::try_from(size()).unwrap_or(0);
     // SAFETY: the kernel checks the addresses itself, and writes one byte for each page, of which
     // there are no more than `states` has.

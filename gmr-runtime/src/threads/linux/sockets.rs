@@ -6,9 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use rustix::fs::fstat;
+use rustix::io::Errno;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 use crate::mask;
+use crate::sys::linux::sandbox;
 use crate::sys::linux::sockets::unix_peer;
 use crate::sys::proc;
 
@@ -151,6 +153,9 @@ pub(super) fn unix_name(bytes: &[u8]) -> Option<String> {
 /// The name of the socket that a Unix socket is connected to: that with this inode, behind a
 /// descriptor of the process. `None` if that one has no name.
 pub(super) fn peer(descriptor: i32, inode: u64) -> io::Result<Option<String>> {
+    if sandbox::may_end_the_process() {
+        return Err(Errno::PERM.into());
+    }
     // The calling thread's table has no copy of it. This one exists for a moment.
     let process = pidfd_open(getpid(), PidfdFlags::empty())?;
     let socket = pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty())?;
