@@ -8,8 +8,9 @@
 //!   `sections` know the valid names; `suggest` finds what a misspelled one was meant to be.
 //! - `item` parses the function's head and keeps its body as raw tokens.
 //! - `main_attr`, `section_attr` and `task_attr` validate and expand. `tokio_attr` expands the
-//!   attributes of gmr-tokio. `runtime` detects whether an async runtime runs `main`. `marks` remembers which functions were expanded before, so that a
-//!   report can name entries that the linker has dropped.
+//!   attributes of gmr-tokio. `runtime` detects whether an async runtime runs `main`. `marks`
+//!   remembers which functions were expanded before, so that a report can name entries that the
+//!   linker has dropped.
 //! - `errors` collects all mistakes, each with its span. `fallback` emits them with the user's
 //!   item.
 //!
