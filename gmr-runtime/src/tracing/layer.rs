@@ -21,7 +21,7 @@ use crate::sys::filtered_layer::{FilteredLayer, Record};
 /// # drop(subscriber);
 /// ```
 ///
-/// It records spans at `DEBUG` and above and events at `INFO` and above. The [module](self)
+/// It records spans at `DEBUG` and above and events at `INFO` and above. The [module](crate::tracing)
 /// describes what reports show of them.
 pub fn layer<S>() -> impl Layer<S> + Send + Sync + 'static
 where
