@@ -116,7 +116,8 @@ pub(in crate::views) fn untracked(section: &GreenThreads) -> Option<String> {
              that does not use gmr-tokio"
                 .to_owned()
         };
-        return Some(format!("{untracked} of {whose} tasks {verb} not shown: {why}"));
+        let least = least(untracked, alive);
+        return Some(format!("{least}{untracked} of {whose} tasks {verb} not shown: {why}"));
     }
     let uncounted = |library| section.uncounted_runtimes.iter().any(|runtime| runtime.library == library);
     if uncounted(TOKIO) {
@@ -165,6 +166,11 @@ pub(in crate::views) fn runtimes(section: &GreenThreads) -> Vec<String> {
     known.chain(uncounted).collect()
 }
 
+/// The model's number of untracked tasks is the least. It is exact if no task is tracked.
+fn least(untracked: usize, alive: usize) -> &'static str {
+    if untracked >= alive { "" } else { "at least " }
+}
+
 fn described(runtime: &Runtime) -> String {
     let untracked = runtime.untracked_tasks.filter(|untracked| *untracked > 0);
     format!(
@@ -172,7 +178,9 @@ fn described(runtime: &Runtime) -> String {
         clean(&runtime.kind),
         counted(runtime.workers, "worker"),
         counted(runtime.alive_tasks, "task"),
-        untracked.map(|untracked| format!(", {untracked} not tracked")).unwrap_or_default(),
+        untracked
+            .map(|untracked| format!(", {}{untracked} not tracked", least(untracked, runtime.alive_tasks)))
+            .unwrap_or_default(),
         runtime.queued_tasks
     )
 }
@@ -230,7 +238,7 @@ mod tests {
         assert!(all.contains("tokio = { package = \"gmr-tokio\", version = \"1\""), "{all}");
         let some = note(&[(3, Some(1)), (4, Some(0))], &["smol"]).unwrap();
         assert!(
-            some.starts_with("1 of the runtimes' tasks is not shown: ") && some.contains("Handle"),
+            some.starts_with("at least 1 of the runtimes' tasks is not shown: ") && some.contains("Handle"),
             "{some}"
         );
         let by_frames = note(&[], &["smol", "tokio"]).unwrap();
@@ -246,7 +254,7 @@ mod tests {
     fn untracked_tasks_are_counted_with_their_runtime() {
         let lines = runtimes(&section(&[(50, Some(48)), (1, Some(0))], &["smol"]));
         let expected = [
-            "tokio, multi-thread, 2 workers, 50 tasks alive, 48 not tracked, 0 queued",
+            "tokio, multi-thread, 2 workers, 50 tasks alive, at least 48 not tracked, 0 queued",
             "tokio, multi-thread, 2 workers, 1 task alive, 0 queued",
             "smol, in 3 threads; its tasks can't be counted",
         ];
