@@ -1,7 +1,7 @@
-//! tokio, with every task that it spawns in gmr's reports.
+//! tokio, with the tasks of your code shown in gmr's reports.
 //!
-//! A program's own tasks are visible to [gmr](https://docs.rs/gmr) if they are tracked. Change
-//! one line of `Cargo.toml`, and every task that your code spawns is:
+//! [gmr](https://docs.rs/gmr) shows tasks that are tracked. Change one line of `Cargo.toml`, and
+//! the tasks that your code spawns are:
 //!
 //! ```toml
 //! [dependencies]
@@ -22,13 +22,13 @@
 //! ```
 //!
 //! In a workspace, put the line into `[workspace.dependencies]`. If tokio is also among the
-//! dev-dependencies, change it there, too: both must name the same package. Other packages' dependencies on
-//! tokio are not affected: they use the same tokio, and exchange its types with your code. The tasks
-//! that they spawn are not tracked.
+//! dev-dependencies, change it there, too: both must name the same package. Other packages'
+//! dependencies on tokio are not affected: they use the same tokio, and exchange its types with
+//! your code. The tasks that they spawn are not tracked.
 //!
 //! # What differs from tokio
 //!
-//! Everything is tokio's own item under tokio's path, but for these, which track what they start:
+//! Every item is tokio's own, under tokio's path, except for these, which track what they start:
 //!
 //! - [`spawn`], [`task::spawn`], [`task::spawn_local`], [`task::spawn_blocking`]: functions with
 //!   the same signatures
@@ -36,30 +36,31 @@
 //!   They dereference to tokio's types, and convert to and from them. Pass `&set` to a function
 //!   that takes a reference to tokio's type, and `set.into()` to one that takes its value.
 //! - `task::Builder` and `JoinSet::build_task`, with `--cfg tokio_unstable` and the feature
-//!   `tracing`. A report shows the name that they give as a label.
-//! - [`macro@main`] and [`macro@test`]: attributes with the same arguments. They hand on to tokio's
-//!   own, and track the future of the function: as `main`, or under the function's path. With
-//!   `#[gmr::main]`, above or below, there is one task `main`.
+//!   `tracing`. A report shows the task's name as a label.
+//! - [`macro@main`] and [`macro@test`]: attributes with the same arguments. They expand to tokio's
+//!   own, and track the future of the function: as `main`, or under the function's path. If
+//!   `#[gmr::main]` is above or below, there is still only one task `main`.
 //!
 //! # What it does not track
 //!
 //! - **Methods of tokio's runtimes**: `Runtime::spawn`, `Handle::spawn`, `spawn_blocking`,
-//!   `block_on`, and those of `LocalRuntime`. The types are tokio's own, so that other crates accept
-//!   them, and a method can't be replaced. [`RuntimeExt`] has tracked methods for `Runtime` and
-//!   `Handle`. Reports count the other tasks of a runtime: "12 of the runtime's tasks are not
-//!   tracked".
-//! - **What other crates spawn**, such as a server's connections. Give their futures to your own
-//!   spawn where the crate lets you (hyper's executor), or track requests by gmr's
+//!   `block_on`, and those of `LocalRuntime`. The types are tokio's own, so that other crates
+//!   accept them, and their methods can't be replaced. [`RuntimeExt`] has tracked methods for
+//!   `Runtime` and `Handle`. Reports count the tasks of a runtime that are not tracked: "50 tasks
+//!   alive, 12 not tracked".
+//! - **What other crates spawn**, such as a server's connections. Where a crate lets you choose how
+//!   it spawns (hyper's executor), pass it your own `spawn`; or track requests with gmr's
 //!   `task::RequestLayer`.
-//! - **A feature that only another crate enables**: its items are there, but tokio's own. List here
-//!   each feature that your code uses.
+//! - **Features that only another crate enables**: their items are available, but they are tokio's
+//!   own. In the `tokio` line, list each feature that your code uses.
 //!
 //! # Versions
 //!
 //! The version's major and minor numbers are those of the newest tokio that the interface was
-//! compared with. Older and newer releases of tokio work, from 1.49, the first in which a runtime
-//! has an id on stable. What a newer tokio adds to its modules appears here without a release; what
-//! it adds to `JoinSet` and `LocalSet` is found by dereferencing.
+//! compared with. Other releases of tokio work, too, from 1.49 on, the first in which a runtime has
+//! an id without `tokio_unstable`. What a newer tokio adds to its modules appears here without a
+//! new release; what it adds to `JoinSet` and `LocalSet` is available by dereferencing, and not
+//! tracked.
 //!
 //! The features are those of tokio 1.49, under the same names. To enable one that a newer tokio
 //! adds, also depend on tokio under another name: Cargo builds one tokio with the features of both.
@@ -69,11 +70,11 @@
 //!
 //! # smol, async-std
 //!
-//! There is no such crate for them, because it would not be as small. `smol::spawn` is one function,
-//! but smol programs spawn on an `Executor` or a `LocalExecutor` of their own, by a method whose
-//! tasks carry the executor's lifetime; both types would have to be replaced, and other crates
-//! accept only smol's. async-std is discontinued in favour of smol. There, write
-//! `executor.spawn(future.tracked())`, with `gmr::task::TrackExt`.
+//! There is no such crate for these. `smol::spawn` is a single function, but smol programs spawn on
+//! an `Executor` or a `LocalExecutor` of their own, with a method whose tasks have the executor's
+//! lifetime. Both types would have to be replaced, and other crates accept only smol's. async-std
+//! is discontinued in favour of smol. With either, write `executor.spawn(future.tracked())`, with
+//! `gmr::task::TrackExt`.
 
 // The facade: re-exports. It contains no logic; what tracks is in `gmr-runtime` and `gmr-macros`.
 

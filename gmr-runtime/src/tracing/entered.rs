@@ -1,7 +1,7 @@
-//! Which spans the calling thread is inside of, innermost last.
+//! The spans that the calling thread is inside, innermost last.
 //!
 //! Nothing here has to be dropped, so it works in a thread that is ending. A signal handler that
-//! interrupts a change and enters spans leaves them again before the change goes on.
+//! interrupts a change may enter spans, but leaves them again before the change continues.
 
 use std::cell::Cell;
 use std::sync::atomic::{Ordering, compiler_fence};

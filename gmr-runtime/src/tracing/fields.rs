@@ -1,8 +1,8 @@
 //! Fields of spans and events as bytes: numbers as they are, everything else as the text that its
-//! `Debug` or `Display` writes, as far as there is room. Written by the program's threads, read for
-//! reports. Nothing here masks a value.
+//! `Debug` or `Display` writes, truncated to the space that is left. The program's threads write
+//! them, and reports read them. Nothing here masks a value.
 //!
-//! The form: for each field its index, its kind, the length of its value in two bytes, and the
+//! The encoding of a field: its index, its kind, the length of its value in two bytes, and the
 //! value.
 
 use std::fmt::{self, Debug, Write as _};

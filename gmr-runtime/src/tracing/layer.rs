@@ -1,5 +1,5 @@
-//! The layer: passes what a subscriber is told on to a recorder. It neither looks anything up in
-//! the registry nor keeps anything there.
+//! The layer: passes the subscriber's spans and events on to a recorder. It neither looks anything
+//! up in the registry nor keeps anything there.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! A model checker runs every interleaving that the memory model allows of threads that write to a
-//! slot and a report that reads it: `RUSTFLAGS="--cfg gmr_loom" cargo test -p gmr-runtime --lib
-//! loom_tests::`.
+//! Tests in which a model checker runs every interleaving, allowed by the memory model, of threads
+//! that write to a slot and a report that reads it:
+//! `RUSTFLAGS="--cfg gmr_loom" cargo test -p gmr-runtime --lib loom_tests::`.
 
 use std::sync::Arc;
 

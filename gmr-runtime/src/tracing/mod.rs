@@ -14,44 +14,44 @@
 //!
 //! Reports then have two more sections:
 //!
-//! - **Spans in Flight**: each open span with its fields, its age, how long threads were inside of
-//!   it, and which thread or task is inside now. Spans are a tree, oldest first. Where many have the
-//!   same name and place, the oldest ones are shown, and the others are counted.
+//! - **Spans in Flight**: the open spans with their fields, their age, how long threads were inside
+//!   them, and which thread or task is inside now. They are shown as a tree, oldest first. If many
+//!   have the same name and place, the oldest are shown and the others are counted.
 //! - **Recent Events**: the last 128 events at warn and above, and the last 128 others, with the
 //!   span that each one was in.
 //!
-//! Without the layer, there are no such sections. In a program that sets a subscriber without it,
-//! one line says how to add it.
+//! Without the layer, these sections are missing. In a program that sets a subscriber without it,
+//! Spans in Flight is one line that says how to add it.
 //!
 //! # What is recorded
 //!
 //! Spans at `DEBUG` and above, which includes those of `#[instrument]` and of tower-http's
-//! `TraceLayer`, and events at `INFO` and above. The layer filters for itself: it neither enables
-//! nor disables anything for other layers. To record less, wrap it with another filter:
+//! `TraceLayer`, and events at `INFO` and above. The layer filters only for itself: it does not
+//! change what other layers receive. To record less, add another filter:
 //! `gmr::tracing::layer().with_filter(..)`. If a filter for the whole subscriber, such as an
 //! `EnvFilter` that is a layer of its own, disables a span or an event, reports do not show it
 //! either.
 //!
-//! Values are formatted when they are recorded, on the thread that records them, and kept up to a
-//! length: 320 bytes for a span, 384 for an event. What was cut says so. Secrets are masked when a
-//! report is made, by key and by content, as in a section.
+//! Values are formatted when they are recorded, on the thread that records them. They are truncated
+//! to 320 bytes for each span, and 384 for each event; truncated values are marked as such. Secrets
+//! are masked when a report is made, by key and by content, as in a section.
 //!
-//! A span that is closed is gone. As with every layer, a span whose handle was dropped is open until
-//! its children are closed. Times are exact to the tick of the kernel's clock, about four
-//! milliseconds; busy times below that are exact on average.
+//! A closed span is no longer shown. As with every layer, a span whose handle was dropped stays
+//! open until its children are closed. Times are exact to a tick of the kernel's clock, about four
+//! milliseconds. A shorter busy time can be off by a tick, but sums of many are exact on average.
 //!
 //! # Trace ids
 //!
-//! A span or event with a field `trace_id`, `otel.trace_id` or `traceparent` that contains a trace
-//! id of OpenTelemetry is shown with it, and so are the spans inside of it. The ids that the crate
-//! `tracing-opentelemetry` generates are not in fields. To show them, record them in one:
+//! If a field `trace_id`, `otel.trace_id` or `traceparent` of a span or event contains a trace id
+//! of OpenTelemetry, it is shown with that id, and so are the spans inside it. The ids that the
+//! crate `tracing-opentelemetry` generates are not in fields. To show them, record them in one:
 //! `span.record("trace_id", ..)`.
 //!
 //! # Harm and cost
 //!
-//! The layer keeps spans and events in memory of its own and takes no locks: no thread waits for
+//! The layer keeps spans and events in its own memory and takes no locks: no thread waits for
 //! another one or for a report. It uses a fixed 300 KB, and 400 bytes for each further open span, up
-//! to 65,280 spans. Reports say how many more there were, and how many events they miss.
+//! to 65,280 spans. Reports say how many spans did not fit, and how many events are missing.
 
 mod callsites;
 mod clock;

@@ -1,6 +1,6 @@
 //! The open spans of one layer: a hash table of slots. Opening, entering, leaving and closing a
-//! span takes a few atomic operations on its slot. No thread waits for another one, and a report
-//! only reads.
+//! span takes a few atomic operations on its slot. No thread waits for another one, and reports
+//! only read.
 //!
 //! The table consists of several arrays, each twice as long as the one before. A span is in the
 //! first one in which its bucket has a free slot. Arrays are allocated when they are needed and

@@ -1,6 +1,6 @@
-//! The last events of one layer: two rings of slots, one for those at warn and above, so that no
-//! number of others can displace them. No thread waits: an event whose slot another thread is
-//! writing to is counted instead.
+//! The last events of one layer, in two rings of slots. Events at warn and above have a ring of
+//! their own, so that other events can't displace them. No thread waits: if another thread is
+//! writing to an event's slot, the event is counted instead of recorded.
 
 use super::callsites::Callsite;
 use super::open_spans::{Number, OpenSpans};

@@ -1,4 +1,4 @@
-//! What one layer has recorded, and the recorders of this process. A layer writes, a report reads.
+//! What one layer has recorded, and the recorders of this process. Layers write, and reports read.
 //! Nothing here formats a value or decides what is shown.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

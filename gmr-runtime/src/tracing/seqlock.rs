@@ -1,8 +1,8 @@
-//! Bytes that threads of the program overwrite and a report reads: nobody waits. A reader that sees
-//! that they were changed meanwhile reads again. A writer that finds another one gives up.
+//! Bytes that threads of the program overwrite and a report reads, without waiting on either side.
+//! A reader that sees a change reads again. A writer that finds another writer gives up.
 //!
-//! It is a sequence lock whose data are atomics, so it needs no unsafe code. A thread that is
-//! stopped while it writes, or that a forked child does not have, spoils only what it was writing.
+//! This is a sequence lock whose data are atomics, so it needs no unsafe code. If a thread is
+//! stopped while it writes, or does not exist in a forked child, only what it was writing is lost.
 
 use super::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
