@@ -17,7 +17,7 @@ pub(in crate::views) fn place(frame: &Frame) -> String {
 }
 
 /// The path without the directories of cargo's registry, of its git checkouts, and of the compiler.
-/// It begins with the package's name then: `tokio-1.47.0/src/lib.rs`. The model has the full path.
+/// It then begins with the package's name: `tokio-1.47.0/src/lib.rs`. The model has the full path.
 pub(in crate::views) fn short_path(path: &str) -> Cow<'_, str> {
     let below = |directory: &str| path.split_once(directory).map(|(_, rest)| rest);
     // Each registry has a directory of its own, named after its index.
@@ -53,8 +53,8 @@ pub(in crate::views) fn own_function(frame: &Frame) -> String {
     body.map_or_else(|| place(frame), |body| clean(body.of).into_owned())
 }
 
-/// Whether to say that a function is inlined. In short form, it is not said of the body of an
-/// `async fn` or block, which the compiler has made a function of.
+/// Whether to say that a function is inlined. The short form leaves this out for the body of an
+/// `async fn` or block, which the compiler turns into a function.
 pub(in crate::views) fn is_inlined(frame: &Frame, detail: Detail) -> bool {
     let is_body = || frame.function.as_deref().and_then(Body::of).is_some();
     frame.inlined && !(detail == Detail::Short && is_body())
@@ -84,7 +84,7 @@ impl<'a> Body<'a> {
         self.kind == "async_block"
     }
 
-    /// Whether it is in a closure or an async function, which the compiler makes a closure of.
+    /// Whether it is in a closure, or in an async function, which becomes a closure when compiled.
     pub(in crate::views) fn is_nested(&self) -> bool {
         self.path != self.of
     }

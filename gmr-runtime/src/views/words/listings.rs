@@ -7,7 +7,7 @@ use crate::model::{Descriptors, Environment, Module, ModuleState, Modules, OpenF
 use crate::units::{bytes, counted};
 use crate::views::escape::clean;
 
-/// Some fields, and lists with a line for each item.
+/// Fields, and lists with one line per item.
 pub(in crate::views) struct Listing {
     pub(in crate::views) fields: Vec<Field>,
     /// Each with its title.

@@ -169,7 +169,7 @@ impl std::fmt::Display for Decimal {
     }
 }
 
-/// The resources that tasks have waited for.
+/// The resources that tasks waited for.
 fn pressure(fields: &mut Fields, key: &'static str, all: &[Pressure]) {
     let has_waited = |one: &&Pressure| one.some_10s > 0.0 || one.some_60s > 0.0;
     let parts = all.iter().filter(has_waited).map(|one| {

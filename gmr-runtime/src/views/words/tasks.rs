@@ -22,8 +22,8 @@ pub(in crate::views) fn tasks_title(group: &[&Task], cx: Context<'_>) -> String 
     }
 }
 
-/// Whether the task is an async block of a function, and has the name of that: the type of a block
-/// alone does not tell it from an async function's body. The debug information does.
+/// Whether the task is an async block that has the name of the function it is in. A block's type
+/// does not distinguish it from an async function's body; the debug information does.
 fn is_block(task: &Task, cx: Context<'_>) -> bool {
     let Some(stack) = task.stacks.first() else { return false };
     let function = |index: &u32| cx.frames.get(usize::try_from(*index).ok()?)?.frame.function.as_deref();
@@ -98,8 +98,8 @@ pub(in crate::views) fn tasks_named(group: &[&Task]) -> Vec<String> {
     }
 }
 
-/// What runs tasks that the section does not show, and what would show them. `None` if nothing is
-/// known to.
+/// A note on tasks that the section does not show, and on what would show them. `None` if no such
+/// tasks are known.
 pub(in crate::views) fn untracked(section: &GreenThreads) -> Option<String> {
     let runtimes = &section.runtimes;
     let untracked: usize = runtimes.iter().filter_map(|runtime| runtime.untracked_tasks).sum();

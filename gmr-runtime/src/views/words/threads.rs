@@ -67,8 +67,8 @@ pub(in crate::views) fn pool_thread(thread: &PoolThread<'_>) -> String {
     }
 }
 
-/// The threads of a group: one by one, or where ids and names follow one another, as a range. Each
-/// with the number of threads.
+/// The threads of a group, each alone or, where ids and names are consecutive, as a range. Each
+/// label comes with its number of threads.
 ///
 /// `#42 (worker)`, `#101–#152 (tokio-rt-worker)`, `#153–#160 (worker-0 to worker-7)`
 pub(in crate::views) fn threads_named(group: &[&Thread]) -> Vec<(String, usize)> {

@@ -9,10 +9,10 @@ use crate::sys::hash::HashMap;
 use crate::units::{duration, uptime};
 use crate::views::escape::clean;
 
-/// Times from here on are shown with minutes and hours.
+/// Times of at least this length are shown in hours and minutes.
 const LONG_MS: u64 = 600_000;
 
-/// A line of the tree of spans, with how far it is indented.
+/// A line of the tree of spans.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::views) enum SpanLine<'a> {
     Span(&'a Span),
@@ -53,7 +53,7 @@ pub(in crate::views) fn span_lines(section: &Spans) -> Vec<SpanLine<'_>> {
     lines
 }
 
-/// `5 open: 1 entered, 4 not entered`
+/// `5 open, a thread inside of 1`
 pub(in crate::views) fn open_spans(section: &Spans) -> String {
     match (section.open, section.entered) {
         (0, _) => "none open".to_owned(),
@@ -114,7 +114,7 @@ pub(in crate::views) fn span_facts(span: &Span) -> Vec<String> {
     lines
 }
 
-/// `and 9,992 more request: 1.2 s to 12 s old, a thread inside of 3`
+/// `9992 more request: open for 1.2 s to 12.0 s, a thread inside of 3`
 pub(in crate::views) fn span_group(group: &SpanGroup) -> String {
     let (oldest, youngest) = (time(group.oldest_ms), time(group.youngest_ms));
     let ages = if oldest == youngest { oldest } else { format!("{youngest} to {oldest}") };
@@ -125,7 +125,7 @@ pub(in crate::views) fn span_group(group: &SpanGroup) -> String {
     format!("{} more {}: open for {ages}{inside}", group.count, clean(&group.callsite.name))
 }
 
-/// `info orders::api at src/api.rs:31`
+/// `INFO orders::api at src/api.rs:31`
 fn place(callsite: &Callsite) -> String {
     let mut text = format!("{} {}", level(callsite.level), clean(&callsite.target));
     if let Some(file) = &callsite.file {
