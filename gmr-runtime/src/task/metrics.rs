@@ -1,25 +1,39 @@
 //! What tokio says about the runtimes that reports describe, and how many of their tasks are tracked.
 //! Nothing here adds a runtime.
 
+use std::time::Duration;
+
 use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
 
-use super::registered::TASKS;
+use super::registered::{self, TASKS};
 use super::runtimes;
 use crate::model::Runtime;
+use crate::sys;
 
 /// How often the tasks are counted while the difference may be of tasks that are just ending.
-const LOOKS: usize = 8;
+const LOOKS: usize = 4;
+
+/// The time between two counts, in which a thread that was stopped in between may go on.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What tokio says about the runtimes, in the order in which they were added.
 pub(crate) fn all() -> Vec<Runtime> {
     let watched = runtimes::watched();
     let mut runtimes: Vec<Runtime> = watched.iter().map(describe).collect();
-    for _ in 0..LOOKS {
-        let Some(tracked) = tracked() else { break };
+    for look in 0..LOOKS {
+        if look > 0 {
+            sys::sleep(PAUSE);
+        }
+        let started_before = registered::started();
+        let Some(Tracked { by_runtime, new }) = tracked() else { break };
         let mut may_be_ending = false;
-        for ((handle, runtime), tracked) in watched.iter().zip(&mut runtimes).zip(&tracked[1..]) {
+        for ((handle, runtime), tracked) in watched.iter().zip(&mut runtimes).zip(&by_runtime[1..]) {
             let alive = handle.metrics().num_alive_tasks();
-            let untracked = alive.saturating_sub(*tracked);
+            // Those that have started since may be alive, and so may those that were not polled yet,
+            // on any of the runtimes.
+            let started = registered::started().saturating_sub(started_before);
+            let may_be_tracked = new.saturating_add(usize::try_from(started).unwrap_or(usize::MAX));
+            let untracked = alive.saturating_sub(tracked.saturating_add(may_be_tracked));
             if runtime.untracked_tasks.is_none_or(|least| untracked < least) {
                 (runtime.alive_tasks, runtime.untracked_tasks) = (alive, Some(untracked));
             }
@@ -35,15 +49,25 @@ pub(crate) fn all() -> Vec<Runtime> {
     runtimes
 }
 
-/// How many tracked tasks each runtime has, by its number. `None` if some can't be read.
-fn tracked() -> Option<[usize; runtimes::MOST + 1]> {
-    let mut counts = [0; runtimes::MOST + 1];
+/// How many tasks are tracked.
+struct Tracked {
+    /// On each runtime, by its number.
+    by_runtime: [usize; runtimes::MOST + 1],
+    /// Those whose runtime is not known before their first poll.
+    new: usize,
+}
+
+/// `None` if some can't be read.
+fn tracked() -> Option<Tracked> {
+    let mut tracked = Tracked { by_runtime: [0; runtimes::MOST + 1], new: 0 };
     let is_read = TASKS.for_each(|task| {
-        if let Some(count) = counts.get_mut(usize::from(task.runtime())) {
+        let runtime = task.runtime();
+        tracked.new += usize::from(runtime == runtimes::UNKNOWN && task.polls() == 0);
+        if let Some(count) = tracked.by_runtime.get_mut(usize::from(runtime)) {
             *count += 1;
         }
     });
-    is_read.then_some(counts)
+    is_read.then_some(tracked)
 }
 
 fn describe(handle: &Handle) -> Runtime {

@@ -30,6 +30,12 @@ pub(crate) fn full_id(lower_half: u32) -> Option<u64> {
     (lower_half != 0 && is_unique).then_some(lower_half.into())
 }
 
+/// How many tasks have started so far.
+#[cfg(feature = "tokio")]
+pub(super) fn started() -> u64 {
+    NEXT.load(Ordering::SeqCst)
+}
+
 /// A task that is in the registry until this is dropped.
 #[derive(Debug)]
 pub(super) struct Registered {

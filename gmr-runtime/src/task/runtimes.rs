@@ -5,15 +5,21 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::ptr;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use tokio::task::LocalSet;
 
+use crate::sys::forked_lock::lock_within;
+
 /// The most runtimes that are kept. For a program that creates runtimes all the time, a list of
 /// them would be of no use.
 pub(super) const MOST: usize = 16;
+
+/// Longer than any thread holds the lock.
+const LOCKED_WITHIN: Duration = Duration::from_millis(100);
 
 static WATCHED: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 
@@ -65,7 +71,8 @@ pub fn watch(handle: &Handle) {
 
 #[cold]
 fn add(handle: &Handle) -> Number {
-    let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    // In a forked child, the lock of a thread of the parent stays locked.
+    let Some(mut watched) = lock_within(&WATCHED, LOCKED_WITHIN) else { return UNKNOWN };
     let known = watched.iter().position(|other| other.id() == handle.id());
     let index = known.or_else(|| {
         (watched.len() < MOST).then(|| {
