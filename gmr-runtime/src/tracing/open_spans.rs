@@ -12,7 +12,7 @@ use super::callsites::Callsite;
 use super::fields::Encoder;
 use super::seqlock::{Version, Words};
 use super::set_once::SetOnce;
-use super::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Bytes for the fields of a span. A path, a method, ids and a peer take about 150.
 pub(super) const FIELD_BYTES: usize = 320;
@@ -216,15 +216,16 @@ impl Slot {
 
     fn enter(&self, entering: Entering) {
         let Entering { now, tid, task, forks } = entering;
+        // Before the count: whoever sees that a thread is inside sees since when.
+        self.changed.store(now, Ordering::Relaxed);
+        self.task.store(task, Ordering::Relaxed);
+        self.entered_after.store(forks, Ordering::Relaxed);
         let before = self.inside.fetch_add(1_u64.wrapping_sub(now << COUNT_BITS), Ordering::AcqRel);
         if before & COUNT == 0 {
             self.threads[0].store(tid, Ordering::Relaxed);
         } else {
             self.enter_beside(tid);
         }
-        self.changed.store(now, Ordering::Relaxed);
-        self.task.store(task, Ordering::Relaxed);
-        self.entered_after.store(forks, Ordering::Relaxed);
     }
 
     /// Notes the thread while another one is inside, or the same one.
@@ -267,7 +268,9 @@ impl Slot {
             let callsite = self.callsite.load(Ordering::Relaxed);
             (load(&self.number), callsite, load(&self.parent), load(&self.opened), fields)
         })?;
-        let (changed, inside) = (load(&self.changed), self.inside.load(Ordering::Acquire));
+        // The count first: see `enter`.
+        let inside = self.inside.load(Ordering::Acquire);
+        let changed = load(&self.changed);
         let threads = self.threads.iter().map(|thread| thread.load(Ordering::Relaxed));
         let mut threads: Vec<u32> = threads.filter(|tid| *tid != 0).collect();
         threads.sort_unstable();
@@ -413,6 +416,8 @@ impl OpenSpans {
                     continue;
                 }
                 let seen = slot.see(now);
+                // Nothing of the slot is read after the id is compared.
+                fence(Ordering::Acquire);
                 if word.load(Ordering::Relaxed) == id {
                     unread += u64::from(seen.is_none());
                     all.extend(seen);
