@@ -11,11 +11,15 @@ use super::super::proc;
 /// Whether a filter was found when that was last looked up.
 static FILTERED: AtomicBool = AtomicBool::new(false);
 
-/// Looks up whether the system calls of the calling thread are filtered. If that can't be read, they
-/// may be.
+/// Looks up whether the system calls of the calling thread, or of the main one, are filtered. If that
+/// can't be read, they may be. A filter is never removed.
+///
+/// A thread can also set a filter for itself and for those that it starts: see `docs/no-harm.md`.
 pub(crate) fn look() {
-    let filtered = proc::read_text("thread-self/status").map_or(true, |status| mode(&status) != Some(NONE));
-    FILTERED.store(filtered, Ordering::Relaxed);
+    let is_filtered = |file| proc::read_text(file).map_or(true, |status| mode(&status) != Some(NONE));
+    if !may_end_the_process() && ["thread-self/status", "self/status"].into_iter().any(is_filtered) {
+        FILTERED.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Whether a call that few programs make may end the process. One relaxed load: it may be called in a
