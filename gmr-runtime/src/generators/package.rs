@@ -75,13 +75,14 @@ pub(super) fn generate(identity: &Identity) -> Content {
 }
 
 /// The features of this build.
-const FEATURES: [(&str, bool); 7] = [
+const FEATURES: [(&str, bool); 8] = [
     ("axum", cfg!(feature = "axum")),
     ("cpp", cfg!(feature = "cpp")),
     ("html", cfg!(feature = "html")),
     ("json", cfg!(feature = "json")),
     ("tokio", cfg!(feature = "tokio")),
     ("tower", cfg!(feature = "tower")),
+    ("tracing", cfg!(feature = "tracing")),
     ("xml", cfg!(feature = "xml")),
 ];
 
