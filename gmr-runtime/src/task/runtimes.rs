@@ -29,7 +29,7 @@ pub(super) type Number = u8;
 /// A runtime that is not kept, or none.
 pub(super) const UNKNOWN: Number = 0;
 
-/// A task of a `LocalSet`, which no runtime counts.
+/// A task of a `LocalSet`, or a closure on a blocking thread, which no runtime counts.
 pub(super) const UNCOUNTED: Number = Number::MAX;
 
 thread_local! {

@@ -4,6 +4,7 @@ use std::panic::Location;
 
 use crate::task::current;
 use crate::task::registered::Registered;
+use crate::task::runtimes;
 use crate::task::tracked::readable_type;
 
 /// While the closure runs, its task is shown as being polled by the thread that runs it.
@@ -21,8 +22,11 @@ pub(super) fn labelled<R, F: FnOnce() -> R>(
     function: F,
 ) -> impl FnOnce() -> R + use<R, F> {
     let task = Registered::new(readable_type(std::any::type_name::<F>()), spawned_at);
-    if let (Some(task), Some(name)) = (&task, name) {
-        task.entry.label("name", name.to_owned());
+    if let Some(task) = &task {
+        task.entry.set_runtime(runtimes::UNCOUNTED);
+        if let Some(name) = name {
+            task.entry.label("name", name.to_owned());
+        }
     }
     move || {
         let _inside = task.as_ref().map(|task| {
