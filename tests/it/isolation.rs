@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::builds::program_of;
 use crate::program::{Program, program, wait_until};
-use crate::report::{Report, text};
+use crate::report::{BASE_SECTIONS, Report, text};
 
 /// The message of a panic, if it was in the program's source.
 fn panic_message(content: &Value) -> &str {
@@ -54,17 +54,7 @@ fn failures_stay_in_their_place(path: impl AsRef<std::ffi::OsStr>) {
 }
 
 fn assert_failures(report: &Report) {
-    let base = [
-        "Package",
-        "Resources",
-        "Threads",
-        "Green Threads",
-        "Processes",
-        "Descriptors",
-        "Modules",
-        "Configuration",
-    ];
-    assert_eq!(report.titles(), [&base[..], &["Broken", "Cache", "Empty", "Last"]].concat());
+    assert_eq!(report.titles(), [&BASE_SECTIONS[..], &["Broken", "Cache", "Empty", "Last"]].concat());
 
     let broken = report.content("Broken");
     assert_eq!(panic_message(broken), "no orders left");

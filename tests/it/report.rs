@@ -8,6 +8,18 @@ use std::fmt;
 
 use serde_json::Value;
 
+/// The titles of the sections that every report has by default, in their order.
+pub(crate) const BASE_SECTIONS: [&str; 8] = [
+    "Package",
+    "Resources",
+    "Threads",
+    "Green Threads",
+    "Processes",
+    "Descriptors",
+    "Modules",
+    "Configuration",
+];
+
 /// One whole report.
 pub(crate) struct Report(Value);
 
