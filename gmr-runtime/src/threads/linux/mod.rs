@@ -2,6 +2,7 @@
 
 mod arguments;
 mod descriptors;
+mod entry;
 mod list;
 mod objects;
 mod open;

@@ -6,6 +6,7 @@
 
 use std::io;
 
+use super::entry::Entries;
 use super::syscalls::{self, Call};
 use crate::sys::linux::scheduler;
 use crate::sys::procfs::Directory;
@@ -56,11 +57,12 @@ impl Rest {
 /// Reads whether threads of this process have run.
 pub(crate) struct Observer {
     directory: Directory,
+    entries: Entries,
 }
 
 impl Observer {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { directory: Directory::open("self/task")? })
+        Ok(Self { directory: Directory::open("self/task")?, entries: Entries::default() })
     }
 
     /// The present moment of a thread, `None` if it runs or has ended.
@@ -92,6 +94,11 @@ impl Observer {
     /// that it is still in the same call, where clocks [are precise](scheduler::is_precise).
     pub(super) fn has_not_run(tid: u32, rest: &Rest) -> bool {
         scheduler::cpu_time(tid).ok() == Some(rest.moment.cpu_time)
+    }
+
+    /// Whether the system call that this thread is blocked in is one of a 32-bit program.
+    pub(super) fn is_32_bit(&mut self, rest: &Rest) -> bool {
+        self.entries.is_32_bit(rest.ip())
     }
 
     /// The directory that it reads from.

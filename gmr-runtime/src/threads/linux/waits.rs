@@ -21,6 +21,10 @@ pub(super) fn describe(
     uninterruptible: bool,
 ) -> Option<Waiting> {
     let call = rest.call?;
+    if observer.is_32_bit(rest) {
+        // Its number and its arguments have the meaning that they have in 32-bit programs.
+        return Some(Waiting { call: format!("32-bit system call {}", call.number), ..Waiting::default() });
+    }
     let mut live = Live { observer, tid, was_read: false };
     let mut waiting = arguments::describe(call, &mut live);
     if live.was_read {
