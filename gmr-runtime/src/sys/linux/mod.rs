@@ -23,6 +23,7 @@ pub(crate) mod scheduler;
 pub(crate) mod siginfo;
 pub(crate) mod signal_masks;
 mod sleep;
+pub(crate) mod sock_diag;
 pub(crate) mod sockets;
 mod throttling;
 pub(crate) mod variables;

@@ -1,5 +1,5 @@
 //! What a file descriptor refers to: a path, a pipe, a socket and its endpoints. Read from
-//! `/proc/self/fd` and, for sockets, `/proc/self/net`.
+//! `/proc/self/fd`; sockets are looked up in [`sockets`].
 
 use crate::sys::hash::{HashMap, HashSet, Keys};
 use std::io;
@@ -47,14 +47,15 @@ pub(super) fn targets(descriptors: HashSet<OfThread>) -> HashMap<OfThread, Targe
         let shown = if link.starts_with("pipe:[") { link } else { mask::text(&link).into_owned().into() };
         targets.insert(descriptor, Target { shown: Some(shown.into_owned()), unread: None });
     }
-    let (sockets, error) = sockets::describe(inodes.values().copied().collect());
-    let table_unread = error.as_ref().and_then(number);
+    let wanted: Vec<(u64, OfThread)> =
+        inodes.iter().map(|(descriptor, inode)| (*inode, *descriptor)).collect();
+    let found = sockets::find(&wanted, |descriptor| format!("self/task/{}", path(descriptor)));
+    let table_unread = found.error.as_ref().and_then(number);
     for (descriptor, inode) in inodes {
-        let listed = sockets.get(&inode);
+        let listed = found.sockets.get(&inode).map(sockets::in_words);
         let mut unread = table_unread.filter(|_| listed.is_none());
-        let by_descriptor = match listed {
-            None => sockets::protocol(&format!("self/task/{}", path(descriptor)))
-                .map(|protocol| format!("{protocol} socket [{inode}]")),
+        let by_descriptor = match &listed {
+            None => found.protocols.get(&inode).map(|protocol| format!("{protocol} socket [{inode}]")),
             Some(socket) if socket.starts_with(sockets::UNNAMED) => {
                 let peer = sockets::peer(descriptor.1, inode).unwrap_or_else(|error| {
                     unread = number(&error);
@@ -68,7 +69,7 @@ pub(super) fn targets(descriptors: HashSet<OfThread>) -> HashMap<OfThread, Targe
         let is_same = |_: &String| {
             directory.link(&path(descriptor)).is_ok_and(|link| self::inode(&link) == Some(inode))
         };
-        let socket = by_descriptor.filter(is_same).or_else(|| listed.cloned());
+        let socket = by_descriptor.filter(is_same).or(listed);
         let target = targets.entry(descriptor).or_default();
         target.shown = socket.or(target.shown.take());
         target.unread = unread;

@@ -7,8 +7,8 @@ use std::io;
 
 use rustix::fs::{AtFlags, Dir, FileType, StatxFlags};
 
-use super::sockets::{self, Found, Socket};
-use crate::sys::hash::{HashMap, HashSet};
+use super::sockets::{self, Socket};
+use crate::sys::hash::HashSet;
 use crate::sys::procfs::Directory;
 use crate::sys::{mounts, own_threads, proc, thread_ids};
 
@@ -161,43 +161,31 @@ impl OpenDescriptors {
         }
     }
 
-    /// Looks up the sockets, each in the table of its protocol.
+    /// Looks up the sockets.
     fn find_sockets(&mut self) {
-        let mut wanted: HashMap<&'static str, HashSet<u64>> = HashMap::default();
-        let mut error = None;
+        let wanted: Vec<(u64, i32)> =
+            self.list.iter().filter_map(|open| Some((inode(&open.link)?, open.number))).collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let found = sockets::find(&wanted, |number| format!("{}/{number}", self.directory));
         for open in &mut self.list {
             let Some(inode) = inode(&open.link) else { continue };
-            let protocol = sockets::kernels_protocol(&format!("{}/{}", self.directory, open.number));
-            let tables = protocol.as_ref().map_or(ALL_TABLES, |protocol| sockets::tables_of(protocol));
-            for table in tables {
-                wanted.entry(table).or_default().insert(inode);
-            }
-            let protocol = protocol.map_err(|refused| error = Some(refused)).ok();
-            let protocol = protocol.map(|name| sockets::protocol_in_words(&name));
-            open.socket = Some(OpenSocket { protocol, listed: None });
+            let listed = found.sockets.get(&inode).cloned();
+            let protocol = listed.as_ref().map(|listed| listed.protocol.to_owned());
+            let protocol = protocol.or_else(|| found.protocols.get(&inode).cloned());
+            open.socket = Some(OpenSocket { protocol, listed });
         }
-        if let Some(error) = error.filter(|error| error.raw_os_error() != Some(libc::ENOENT)) {
+        if let Some(error) = found.protocol_error {
             self.note("the protocols of sockets", error);
         }
-        let mut found = HashMap::default();
-        for (table, inodes) in wanted {
-            let Found { sockets, error, is_cut } = sockets::find(inodes, |name| name == table);
-            found.extend(sockets);
-            if let Some(error) = error {
-                self.note("the addresses of sockets", error);
-            } else if is_cut {
-                self.note(
-                    "the addresses of some sockets",
-                    io::Error::other("the machine has too many sockets"),
-                );
-            }
-        }
-        for open in &mut self.list {
-            let listed = inode(&open.link).and_then(|inode| found.get(&inode));
-            if let (Some(socket), Some(listed)) = (&mut open.socket, listed) {
-                socket.protocol = socket.protocol.take().or_else(|| Some(listed.protocol.to_owned()));
-                socket.listed = Some(listed.clone());
-            }
+        if let Some(error) = found.error {
+            self.note("the addresses of sockets", error);
+        } else if found.is_cut {
+            self.note(
+                "the addresses of some sockets",
+                io::Error::other("the network namespace has too many sockets"),
+            );
         }
     }
 
@@ -288,8 +276,6 @@ impl OpenDescriptors {
         files
     }
 }
-
-const ALL_TABLES: &[&str] = &["tcp", "tcp6", "udp", "udp6", "unix", "netlink"];
 
 /// The inode of a socket, from the link of its descriptor.
 fn inode(link: &str) -> Option<u64> {

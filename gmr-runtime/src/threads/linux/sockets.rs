@@ -1,8 +1,10 @@
-//! What a socket is: its protocol and endpoints, from the tables in `/proc/self/net`.
+//! What a socket is: its protocol and endpoints, from the tables in `/proc/self/net`, or as the
+//! kernel lists them on request.
 
 use crate::sys::hash::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 
 use rustix::fs::fstat;
@@ -11,6 +13,7 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_op
 
 use crate::mask;
 use crate::sys::linux::sandbox;
+use crate::sys::linux::sock_diag::{self, Family, TcpSocket};
 use crate::sys::linux::sockets::unix_peer;
 use crate::sys::proc;
 
@@ -42,58 +45,59 @@ pub(crate) const LISTENING: &str = "listening";
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) sockets: HashMap<u64, Socket>,
+    /// The protocols of those that are in no table, if they are known.
+    pub(crate) protocols: HashMap<u64, String>,
     /// Why a table could not be read.
     pub(crate) error: Option<io::Error>,
+    /// Why the protocol of a socket is not known.
+    pub(crate) protocol_error: Option<io::Error>,
     /// Whether a table is longer than what is read of it.
     pub(crate) is_cut: bool,
 }
 
-/// The sockets with these inodes, from the tables of this process's network namespace with these
-/// names. A table lists the sockets of the whole machine: it is read line by line, and only up to
-/// the last one wanted.
-pub(crate) fn find(mut wanted: HashSet<u64>, is_meant: impl Fn(&str) -> bool) -> Found {
+/// Looks up sockets by their inodes in the tables of this process's network namespace. A table
+/// lists the sockets of all processes there. It is read only if it can have one of these, which
+/// their protocols tell, and only up to the last one wanted.
+///
+/// Each socket comes with a descriptor of it. `link` returns the path of a descriptor below
+/// `/proc`.
+pub(crate) fn find<D: Copy>(wanted: &[(u64, D)], link: impl Fn(D) -> String) -> Found {
     let mut found = Found::default();
-    for table in TABLES.iter().filter(|table| is_meant(table.name)) {
-        if wanted.is_empty() {
-            break;
+    let mut left: HashSet<u64> = wanted.iter().map(|(inode, _)| *inode).collect();
+    let mut unread: Vec<&Table> = TABLES.iter().collect();
+    for &(inode, descriptor) in wanted {
+        if !left.contains(&inode) {
+            continue;
         }
-        let read = proc::open(&format!("thread-self/net/{}", table.name)).and_then(|file| {
-            let mut lines = BufReader::new(file.take(MAX_TABLE));
-            table.find(&mut lines, &mut wanted, &mut found.sockets)?;
-            Ok(lines.get_ref().limit() == 0)
-        });
-        match read {
-            Ok(is_cut) => found.is_cut |= is_cut,
-            // A kernel without a protocol has no table for it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => found.error = found.error.or(Some(error)),
+        let link = link(descriptor);
+        let protocol = kernels_protocol(&link);
+        let has_gone =
+            |error: &io::Error| error.kind() == io::ErrorKind::NotFound && proc::link(&link).is_err();
+        if protocol.as_ref().is_err_and(has_gone) {
+            left.remove(&inode);
+            continue;
+        }
+        let is_meant = |table: &&Table| match &protocol {
+            Ok(protocol) => table.has(protocol),
+            Err(_) => true,
+        };
+        for table in unread.extract_if(.., |table| is_meant(table)) {
+            if !left.is_empty() {
+                table.read(&mut left, &mut found);
+            }
+        }
+        if left.remove(&inode) {
+            match protocol {
+                Ok(protocol) => drop(found.protocols.insert(inode, protocol_in_words(&protocol))),
+                Err(error) => found.protocol_error = found.protocol_error.or(Some(error)),
+            }
         }
     }
     found
 }
 
-/// The tables that a socket can be in, by the kernel's name of its protocol.
-pub(crate) fn tables_of(protocol: &str) -> &'static [&'static str] {
-    match protocol {
-        "TCP" => &["tcp"],
-        "TCPv6" => &["tcp6"],
-        "UDP" => &["udp"],
-        "UDPv6" => &["udp6"],
-        "UNIX" | "UNIX-STREAM" => &["unix"],
-        "NETLINK" => &["netlink"],
-        _ => &[],
-    }
-}
-
-/// Descriptions of the sockets with these inodes. The error is that of a table that could not be
-/// read.
-pub(super) fn describe(wanted: HashSet<u64>) -> (HashMap<u64, String>, Option<io::Error>) {
-    let Found { sockets, error, .. } = find(wanted, |_| true);
-    (sockets.iter().map(|(inode, socket)| (*inode, in_words(socket))).collect(), error)
-}
-
 /// `TCP 127.0.0.1:5432 -> 127.0.0.1:40112, established`
-fn in_words(socket: &Socket) -> String {
+pub(super) fn in_words(socket: &Socket) -> String {
     let Socket { protocol, local, peer, state, .. } = socket;
     match (*protocol, peer, state) {
         (TCP, Some(peer), Some(state)) => format!("TCP {local} -> {peer}, {state}"),
@@ -109,16 +113,8 @@ const UDP: &str = "UDP";
 const UNIX: &str = "Unix";
 const NETLINK: &str = "netlink";
 
-/// The protocol of the socket behind a descriptor, for one that is in no table: it is neither bound
-/// nor connected, or of another kind.
-///
-/// `link` is the path of the descriptor below `/proc`.
-pub(super) fn protocol(link: &str) -> Option<String> {
-    kernels_protocol(link).ok().map(|name| protocol_in_words(&name))
-}
-
 /// The kernel's name of a socket's protocol: `TCPv6`, `UNIX-STREAM`.
-pub(crate) fn kernels_protocol(link: &str) -> io::Result<String> {
+fn kernels_protocol(link: &str) -> io::Result<String> {
     let mut name = [0; 32];
     let path = format!("/proc/{link}");
     let length = rustix::fs::getxattr(path, "system.sockprotoname", &mut name)?;
@@ -127,7 +123,7 @@ pub(crate) fn kernels_protocol(link: &str) -> io::Result<String> {
 }
 
 /// The protocol as [`Socket`] has it.
-pub(crate) fn protocol_in_words(kernels: &str) -> String {
+fn protocol_in_words(kernels: &str) -> String {
     let name = kernels.strip_prefix("AF_").unwrap_or(kernels);
     match name.strip_suffix("v6").unwrap_or(name) {
         "UNIX-STREAM" | "UNIX" => UNIX.to_owned(),
@@ -165,13 +161,41 @@ pub(super) fn peer(descriptor: i32, inode: u64) -> io::Result<Option<String>> {
 
 /// One of the kernel's socket tables.
 struct Table {
+    /// That of its file.
     name: &'static str,
+    /// The protocols of its sockets, by the kernel's names.
+    protocols: &'static [&'static str],
     /// The index of the field that holds the inode.
     inode: usize,
     parse: fn(&[&str]) -> Option<Socket>,
+    /// If the kernel lists them on request, too.
+    family: Option<Family>,
 }
 
 impl Table {
+    fn has(&self, protocol: &str) -> bool {
+        self.protocols.contains(&protocol)
+    }
+
+    /// Takes the sockets of this table out of `wanted`, and adds them to what was found.
+    fn read(&self, wanted: &mut HashSet<u64>, found: &mut Found) {
+        if let Some(is_cut) = self.family.and_then(|family| list(family, wanted, &mut found.sockets)) {
+            found.is_cut |= is_cut;
+            return;
+        }
+        let read = proc::open(&format!("thread-self/net/{}", self.name)).and_then(|file| {
+            let mut lines = BufReader::new(file.take(MAX_TABLE));
+            self.find(&mut lines, wanted, &mut found.sockets)?;
+            Ok(lines.get_ref().limit() == 0)
+        });
+        match read {
+            Ok(is_cut) => found.is_cut |= is_cut,
+            // A kernel without a protocol has no table for it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => found.error = found.error.take().or(Some(error)),
+        }
+    }
+
     /// Takes the sockets of this table out of `wanted`, and adds them to `sockets`.
     fn find(
         &self,
@@ -195,20 +219,64 @@ impl Table {
     }
 }
 
+/// Those that take longest to read come last.
 const TABLES: [Table; 6] = [
-    Table { name: "tcp", inode: 9, parse: tcp_socket },
-    Table { name: "tcp6", inode: 9, parse: tcp_socket },
-    Table { name: "udp", inode: 9, parse: udp_socket },
-    Table { name: "udp6", inode: 9, parse: udp_socket },
-    Table { name: "unix", inode: 6, parse: unix_socket },
-    Table { name: "netlink", inode: 9, parse: netlink_socket },
+    Table { name: "unix", protocols: &["UNIX", "UNIX-STREAM"], inode: 6, parse: unix_socket, family: None },
+    Table { name: "netlink", protocols: &["NETLINK"], inode: 9, parse: netlink_socket, family: None },
+    Table { name: "udp", protocols: &["UDP"], inode: 9, parse: udp_socket, family: None },
+    Table { name: "udp6", protocols: &["UDPv6"], inode: 9, parse: udp_socket, family: None },
+    Table { name: "tcp", protocols: &["TCP"], inode: 9, parse: tcp_socket, family: Some(Family::V4) },
+    Table { name: "tcp6", protocols: &["TCPv6"], inode: 9, parse: tcp_socket, family: Some(Family::V6) },
 ];
+
+/// Takes TCP sockets out of `wanted`, and adds them to `sockets`, as the kernel lists them on
+/// request. `None` if it does not. Otherwise, whether the list is longer than what is read of it.
+fn list(family: Family, wanted: &mut HashSet<u64>, sockets: &mut HashMap<u64, Socket>) -> Option<bool> {
+    sock_diag::tcp_sockets(family, |socket| {
+        if wanted.remove(&socket.inode) {
+            sockets.insert(socket.inode, listed(&socket));
+        }
+        if wanted.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+}
+
+fn listed(socket: &TcpSocket) -> Socket {
+    let &TcpSocket { local, peer, state, receive_queue, send_queue, .. } = socket;
+    let socket = Socket {
+        protocol: TCP,
+        local: local.to_string(),
+        is_named: true,
+        port: Some(local.port()),
+        peer: (peer.port() != 0).then(|| peer.to_string()),
+        state: None,
+        receive_queue,
+        send_queue,
+    };
+    in_state(state, socket)
+}
+
+/// A TCP socket in the state with this number. The kernel's lengths of the queues are differences
+/// of sequence numbers, in which the beginning and the end of a connection count like a byte.
+fn in_state(number: u8, mut socket: Socket) -> Socket {
+    let state = state(number);
+    if matches!(state, "close wait" | "last ack" | "closing") {
+        socket.receive_queue = socket.receive_queue.saturating_sub(1);
+    }
+    socket.send_queue = match state {
+        // Its limit, in one of the lists.
+        LISTENING => 0,
+        "syn sent" | "syn received" | "fin wait 1" | "last ack" | "closing" => {
+            socket.send_queue.saturating_sub(1)
+        }
+        _ => socket.send_queue,
+    };
+    Socket { state: Some(state), ..socket }
+}
 
 /// Parses `sl local remote state tx:rx tr:when retrnsmt uid timeout inode`, addresses and queues in
 /// hexadecimal.
 fn tcp_socket(fields: &[&str]) -> Option<Socket> {
-    let socket = internet_socket(TCP, fields)?;
-    Some(Socket { state: Some(state(u8::from_str_radix(fields.get(3)?, 16).ok()?)), ..socket })
+    Some(in_state(u8::from_str_radix(fields.get(3)?, 16).ok()?, internet_socket(TCP, fields)?))
 }
 
 /// Parses the same fields. UDP has no connections: its state only tells whether the socket has a
@@ -344,6 +412,10 @@ fn unix_socket(fields: &[&str]) -> Option<Socket> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -380,9 +452,60 @@ mod tests {
         assert_eq!(sockets.len(), 4, "{sockets:?}");
         assert_eq!(in_words(&sockets[&4714]), "netlink kobject_uevent, port 26494");
         let mut of_tcp = HashMap::default();
-        TABLES[0].find(LINES.as_bytes(), &mut HashSet::from_iter([4711]), &mut of_tcp).unwrap();
+        let tcp = TABLES.iter().find(|table| table.name == "tcp").unwrap();
+        tcp.find(LINES.as_bytes(), &mut HashSet::from_iter([4711]), &mut of_tcp).unwrap();
         assert_eq!((of_tcp[&4711].state, of_tcp[&4711].receive_queue), (Some(LISTENING), 3));
         assert_eq!((sockets[&4713].state, sockets[&4713].is_named), (Some(LISTENING), true));
+    }
+
+    #[test]
+    fn the_ends_of_a_connection_are_no_bytes() {
+        let socket = |state: &str, queues: &str| {
+            let line = format!("0: 0100007F:1538 0100007F:A0C6 {state} {queues} 00:0 0 1000 0 4712 1");
+            let fields: Vec<&str> = line.split(' ').collect();
+            let socket = tcp_socket(&fields).unwrap();
+            (socket.state.unwrap(), socket.send_queue, socket.receive_queue)
+        };
+        assert_eq!(socket("01", "00000002:00000001"), ("established", 2, 1));
+        assert_eq!(socket("08", "00000002:00000001"), ("close wait", 2, 0));
+        assert_eq!(socket("08", "00000000:00000000"), ("close wait", 0, 0), "the end was read");
+        assert_eq!(socket("09", "00000002:00000008"), ("last ack", 1, 7));
+        assert_eq!(socket("02", "00000001:00000000"), ("syn sent", 0, 0));
+        assert_eq!(socket("04", "00000005:00000003"), ("fin wait 1", 4, 3));
+    }
+
+    /// The kernel lists the same on request and in the table.
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn both_lists_of_tcp_sockets_agree() {
+        for (address, name) in [("127.0.0.1:0", "tcp"), ("[::1]:0", "tcp6")] {
+            let Ok(listener) = TcpListener::bind(address) else {
+                eprintln!("skipped: there is no {address} here");
+                continue;
+            };
+            let connect = || TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let clients = [connect(), connect(), connect()];
+            // One that its peer has closed, one with bytes to read, and one that was not accepted.
+            drop(listener.accept().unwrap());
+            let (mut server, _) = listener.accept().unwrap();
+            server.write_all(b"seven b").unwrap();
+            let sockets = [&listener as &dyn AsFd, &server, &clients[0], &clients[1], &clients[2]];
+            let inodes = sockets.map(|socket| fstat(socket).unwrap().st_ino);
+            let table = TABLES.iter().find(|table| table.name == name).unwrap();
+            let mut of_request = HashMap::default();
+            let Some(_) = list(table.family.unwrap(), &mut HashSet::from_iter(inodes), &mut of_request)
+            else {
+                return eprintln!("skipped: the kernel does not list them on request");
+            };
+            let file = BufReader::new(proc::open(&format!("thread-self/net/{name}")).unwrap());
+            let mut of_table = HashMap::default();
+            table.find(file, &mut HashSet::from_iter(inodes), &mut of_table).unwrap();
+            assert_eq!(of_request, of_table);
+            let shown = inodes.map(|inode| (of_table[&inode].state.unwrap(), of_table[&inode].receive_queue));
+            let established = |queue| ("established", queue);
+            let closed = ("close wait", 0);
+            assert_eq!(shown, [(LISTENING, 1), established(0), closed, established(7), established(0)]);
+        }
     }
 
     #[cfg(target_endian = "little")]
