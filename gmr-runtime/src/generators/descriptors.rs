@@ -31,11 +31,12 @@ fn describe(mut open: OpenDescriptors) -> Descriptors {
     let (files, more_files) = files(&mut open);
     let read = open.list.len() as u64;
     let mut notes: Vec<String> =
-        open.unread.iter().map(|(what, error)| format!("not known: {what}: {error}")).collect();
+        open.unread.iter().map(|(what, error)| format!("could not read {what}: {error}")).collect();
     if open.is_cut {
         notes.push(format!("only the lowest {read} descriptors were read"));
     }
-    let limits = procfs::limits().inspect_err(|error| notes.push(format!("not known: the limit: {error}")));
+    let limits =
+        procfs::limits().inspect_err(|error| notes.push(format!("could not read the limit: {error}")));
     let limit = limits.unwrap_or_default().into_iter().find(|limit| limit.name == procfs::OPEN_FILES);
     let limit = limit.and_then(|limit| limit.soft);
     Descriptors { open: open.count, read, limit, kinds, sockets, more_sockets, files, more_files, notes }

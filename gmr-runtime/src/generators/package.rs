@@ -205,7 +205,7 @@ mod linux {
         }
 
         fn notes(self) -> impl Iterator<Item = String> {
-            self.0.into_iter().map(|(error, what)| format!("not known: {}: {error}", what.join(", ")))
+            self.0.into_iter().map(|(error, what)| format!("could not read {}: {error}", what.join(", ")))
         }
     }
 

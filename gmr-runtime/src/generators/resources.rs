@@ -44,7 +44,10 @@ impl Unread {
     }
 
     fn notes(self) -> Vec<String> {
-        self.0.into_iter().map(|(error, what)| format!("not known: {}: {error}", what.join(", "))).collect()
+        self.0
+            .into_iter()
+            .map(|(error, what)| format!("could not read {}: {error}", what.join(", ")))
+            .collect()
     }
 }
 

@@ -236,14 +236,14 @@ mod tests {
         let processes = Processes { processes: vec![own, like_it, other, setuid], notes: Vec::new() };
         assert_eq!(
             shown(&Content::Processes(processes)),
-            "process = 7 (parent 1), sleeping, user shop, 1.5 s of CPU, 84.0 MiB\n\
+            "process = 7 (parent 1), sleeping, user shop, 1.5 s CPU time, 84.0 MiB resident\n\
              command = shop\n  \
-             process = 8, sleeping, 1.5 s of CPU, 84.0 MiB\n  \
+             process = 8, sleeping, 1.5 s CPU time, 84.0 MiB resident\n  \
              command = shop\n  \
-             process = 9, sleeping, user root, 1.5 s of CPU, 84.0 MiB\n  \
+             process = 9, sleeping, user root, 1.5 s CPU time, 84.0 MiB resident\n  \
              command = shop\n  \
              uids = 0\n    \
-             process = 10, sleeping, 1.5 s of CPU, 84.0 MiB\n    \
+             process = 10, sleeping, 1.5 s CPU time, 84.0 MiB resident\n    \
              command = shop\n    \
              uids = 0 real, 1000 effective, 1000 saved\n"
         );

@@ -24,11 +24,11 @@ impl Listing {
 
 pub(in crate::views) fn descriptors(value: &Descriptors) -> Listing {
     let mut fields = Vec::new();
-    let limit = value.limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+    let limit = value.limit.map(|limit| format!(" (limit {limit})")).unwrap_or_default();
     fields.extend(value.open.map(|open| ("open", format!("{open}{limit}"))));
     let kinds: Vec<String> = value.kinds.iter().map(|kind| kinds(kind.count, &kind.name)).collect();
     if !kinds.is_empty() {
-        fields.push(("kinds", kinds.join(", ")));
+        fields.push(("by kind", kinds.join(", ")));
     }
     let mut sockets: Vec<String> = value.sockets.iter().map(socket_group).collect();
     if value.more_sockets > 0 {
@@ -52,11 +52,11 @@ fn kinds(count: u64, name: &str) -> String {
     if is_noun { several(count, &name) } else { format!("{count} {name}") }
 }
 
-/// `212 TCP to 10.0.0.7:5432, established (first: #7)`
+/// `212 TCP to 10.0.0.7:5432, established (lowest: #7)`
 fn socket_group(value: &SocketGroup) -> String {
     let mut text = format!("{} {}", value.count, clean(&value.protocol));
     if let Some(local) = &value.local {
-        text.push_str(" at ");
+        text.push_str(" on ");
         text.push_str(&clean(local));
     }
     match &value.peer {
@@ -76,27 +76,27 @@ fn socket_group(value: &SocketGroup) -> String {
         value
             .accept_queue
             .filter(|queue| *queue > 0)
-            .map(|queue| several(queue, "connection") + " to accept"),
-        queue(value.receive_queue_bytes, "received and not read"),
-        queue(value.send_queue_bytes, "sent and not acknowledged"),
+            .map(|queue| several(queue, "connection") + " waiting to be accepted"),
+        queue(value.receive_queue_bytes, "received but not read"),
+        queue(value.send_queue_bytes, "sent but not acknowledged"),
     ];
     for part in more.into_iter().flatten() {
         text.push_str(", ");
         text.push_str(&part);
     }
-    let first = if value.count > 1 { "first: " } else { "" };
-    let _ = write!(text, " ({first}#{})", value.descriptor);
+    let lowest = if value.count > 1 { "lowest: " } else { "" };
+    let _ = write!(text, " ({lowest}#{})", value.descriptor);
     text
 }
 
-/// `#7 /var/log/shop.log, append, at 1.2 MiB of 1.2 MiB`
+/// `#7 /var/log/shop.log, append, at offset 1.2 MiB of 1.2 MiB`
 fn file(value: &OpenFile) -> String {
-    let others = if value.count > 1 { format!(" (and {} more)", value.count - 1) } else { String::new() };
+    let others = if value.count > 1 { format!(" and {} more,", value.count - 1) } else { String::new() };
     let access = value.access.as_ref().map(|access| format!(", {}", clean(access))).unwrap_or_default();
     let size = match (value.position, value.size_bytes) {
-        (Some(position), Some(size)) => format!(", at {} of {}", bytes(position), bytes(size)),
-        (Some(position), None) => format!(", at {}", bytes(position)),
-        (None, Some(size)) => format!(", {}", bytes(size)),
+        (Some(position), Some(size)) => format!(", at offset {} of {}", bytes(position), bytes(size)),
+        (Some(position), None) => format!(", at offset {}", bytes(position)),
+        (None, Some(size)) => format!(", size {}", bytes(size)),
         (None, None) => String::new(),
     };
     format!("#{}{others} {}{access}{size}", value.descriptor, clean(&value.path))
@@ -177,24 +177,28 @@ mod tests {
         let fields: Vec<_> = fields.iter().map(|(key, value)| format!("{key} = {value}")).collect();
         assert_eq!(
             fields,
-            ["open = 230 of 1024", "kinds = 213 TCP sockets, 1 file, 2 epoll", "note = only the first"]
+            [
+                "open = 230 (limit 1024)",
+                "by kind = 213 TCP sockets, 1 file, 2 epoll",
+                "note = only the first"
+            ]
         );
         let [(sockets, sockets_shown), (files, files_shown)] = &lists[..] else { panic!("two lists") };
         assert_eq!((*sockets, *files), ("sockets", "files"));
         assert_eq!(
             *sockets_shown,
             [
-                "212 TCP to 10.0.0.7:5432, established, 2.0 KiB received and not read (first: #9)",
-                "212 TCP at 10.0.0.1:80 from 7 peers, established, 2.0 KiB received and not read (first: #9)",
-                "1 TCP at 0.0.0.0:80, listening, 3 connections to accept (#5)",
+                "212 TCP to 10.0.0.7:5432, established, 2.0 KiB received but not read (lowest: #9)",
+                "212 TCP on 10.0.0.1:80 from 7 peers, established, 2.0 KiB received but not read (lowest: #9)",
+                "1 TCP on 0.0.0.0:80, listening, 3 connections waiting to be accepted (#5)",
                 "(4 more sockets in other groups)",
             ]
         );
         assert_eq!(
             *files_shown,
             [
-                "#7 /var/log/shop.log (deleted), append, at 1.0 MiB of 3.0 MiB",
-                "#8 (and 2 more) /srv",
+                "#7 /var/log/shop.log (deleted), append, at offset 1.0 MiB of 3.0 MiB",
+                "#8 and 2 more, /srv",
                 "(1 more descriptor)"
             ]
         );

@@ -81,8 +81,8 @@ fn process(value: &Process, parent: Option<&Process>) -> Vec<Field> {
         Some(format!("{}{above}", value.pid)),
         value.state.as_ref().map(|state| clean(state).into_owned()),
         user.map(|user| format!("user {}", clean(user))),
-        cpu.map(|cpu| format!("{} of CPU", duration(cpu))),
-        value.resident_bytes.map(bytes),
+        cpu.map(|cpu| format!("{} CPU time", duration(cpu))),
+        value.resident_bytes.map(|resident| format!("{} resident", bytes(resident))),
     ];
     let facts: Vec<String> = facts.into_iter().flatten().collect();
     let mut fields = vec![("process", facts.join(", ")), ("command", command(&value.command))];
