@@ -61,6 +61,22 @@ const RUNTIME: [&str; 33] = [
     "tokio",
 ];
 
+/// Those of them whose names a crate of the program may have as well: common words, and words with
+/// `async`.
+const AMBIGUOUS: [&str; 11] = [
+    "async_channel",
+    "async_executor",
+    "async_global_executor",
+    "async_io",
+    "async_lock",
+    "async_task",
+    "blocking",
+    "concurrent_queue",
+    "parking",
+    "polling",
+    "smol",
+];
+
 /// Those in which a thread only waits, on behalf of others. They do not say what it waits for.
 const WAITING: [&str; 10] = [
     "concurrent_queue",
@@ -95,9 +111,7 @@ pub(super) fn owner(frame: &Frame) -> Owner {
     };
     match owner_of_name(function) {
         // A program's crate may have the name of a runtime's.
-        ByName::Certain(Owner::Runtime) if !frame.file.as_deref().is_none_or(may_be_fetched) => {
-            Owner::Program
-        }
+        ByName::Certain(Owner::Runtime) if is_programs(frame.file.as_deref(), function) => Owner::Program,
         ByName::Certain(owner) => owner,
         ByName::Likely(owner) => by_file().unwrap_or(owner),
     }
@@ -113,15 +127,7 @@ pub(super) fn is_call_of_closure(function: &str) -> bool {
 /// functions without a path.
 pub(super) fn library(frame: &Frame) -> Cow<'_, str> {
     let path = frame.function.as_deref().filter(|name| !is_unqualified(name));
-    let mut crates = Vec::new();
-    match path.map(|path| Qualified::parse(path).ok_or(path)) {
-        Some(Ok(Qualified { of_type, of_trait })) => {
-            local_types(of_type, &mut crates);
-            crates.extend(of_trait.map(first_segment));
-        }
-        Some(Err(path)) => crates.push(first_segment(path)),
-        None => {}
-    }
+    let crates = path.map(crates_of).unwrap_or_default();
     let by_file = || frame.file.as_deref().and_then(package_of).map(Cow::Owned);
     let of_rust = || path.is_some() || frame.file.as_deref().is_some_and(|file| in_library(file).is_some());
     let is_named = |name: &Cow<'_, str>| RUNTIME.contains(&&**name) || *name == SYSTEM;
@@ -129,6 +135,18 @@ pub(super) fn library(frame: &Frame) -> Cow<'_, str> {
     by_name
         .or_else(|| by_file().filter(is_named).filter(|_| owner(frame) == Owner::Runtime || path.is_none()))
         .unwrap_or_else(|| Cow::Borrowed(if of_rust() { "std" } else { "libc" }))
+}
+
+/// The crates of the type and of the trait in a function's name, or the crate that its path begins
+/// with.
+fn crates_of(function: &str) -> Vec<&str> {
+    let Some(Qualified { of_type, of_trait }) = Qualified::parse(function) else {
+        return vec![first_segment(function)];
+    };
+    let mut crates = Vec::new();
+    local_types(of_type, &mut crates);
+    crates.extend(of_trait.map(first_segment));
+    crates
 }
 
 /// Whether a runtime's frame says what its thread is doing, and not only that it waits.
@@ -195,12 +213,20 @@ fn owner_of_file(file: &str) -> Owner {
     }
 }
 
-/// Whether the source file may be that of a crate that is not written with the program: in a
-/// directory with a version, as in cargo's registry, or where such crates are copied to. Nothing
-/// is known of a file without a directory.
-fn may_be_fetched(file: &str) -> bool {
+/// Whether a function may be the program's although its name is that of a runtime's. Without the
+/// directory of its file, that is so for the names that are not unmistakable.
+fn is_programs(file: Option<&str>, function: &str) -> bool {
+    match file.and_then(|file| file.rsplit_once('/')) {
+        Some(_) => !file.is_some_and(is_fetched),
+        None => crates_of(function).iter().any(|name| AMBIGUOUS.contains(name)),
+    }
+}
+
+/// Whether the source file is that of a crate that is not written with the program: in a directory
+/// with a version, as in cargo's registry, or where such crates are copied to.
+fn is_fetched(file: &str) -> bool {
     const BEGINNINGS: [&str; 5] = ["vendor", "third_party", "third-party", "external", "checkouts"];
-    let Some((directories, _)) = file.rsplit_once('/') else { return true };
+    let Some((directories, _)) = file.rsplit_once('/') else { return false };
     let is_fetched = |name: &str| {
         let version = name.rsplit_once('-').map(|(_, version)| version);
         version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
@@ -422,11 +448,26 @@ mod tests {
             "third_party/rust/polling/v3/src/epoll.rs",
             "/home/x/git/checkouts/polling-0a1b2c/1a2b3c4/src/epoll.rs",
             "/rustc/0/library/core/src/task/poll.rs",
-            "epoll.rs",
         ] {
             assert_eq!(of(fetched), Owner::Runtime, "{fetched}");
         }
-        assert_eq!(owner_at("polling::lots::poll_all", None), Owner::Runtime);
+    }
+
+    #[test]
+    fn what_may_be_the_programs_is_the_programs() {
+        for name in [
+            "polling::lots::poll_all",
+            "<polling::Lot>::poll",
+            "<tokio::sync::notify::Notify as polling::Wait>::wait",
+            "<&mut blocking::Job as core::fmt::Display>::fmt",
+            "smol::beer::brew::{closure#0}",
+        ] {
+            assert_eq!(owner_at(name, None), Owner::Program, "{name}");
+            assert_eq!(owner_at(name, Some("epoll.rs")), Owner::Program, "{name}");
+        }
+        assert_eq!(owner_at("tokio::runtime::park", Some("park.rs")), Owner::Runtime);
+        assert_eq!(owner_at("<parking_lot_core::ThreadParker>::park", None), Owner::Runtime);
+        assert!(AMBIGUOUS.iter().all(|name| RUNTIME.contains(name)));
     }
 
     #[test]
