@@ -70,12 +70,13 @@ impl OwnThreads {
 /// # Errors
 /// If the operating system cannot start a thread.
 pub(crate) fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    check_memory()?;
-    let starting = Starting::new();
-    thread::Builder::new().name(name.to_owned()).stack_size(STACK_SIZE).spawn(move || {
-        let _registration = Registration::new(name, starting);
-        run();
-    })?;
+    start(name, Box::new(run))
+}
+
+/// Starts any of the threads. std's function would be compiled for each of their closures.
+fn start(name: &'static str, run: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    let starting = Starting::new()?;
+    builder(name).spawn(move || registered(name, starting, run))?;
     Ok(())
 }
 
@@ -89,6 +90,10 @@ pub(crate) fn spawn_or_run(
     prepare: fn(),
     run: impl FnOnce() + Send + 'static,
 ) -> io::Result<()> {
+    start_or_run(name, prepare, Box::new(run))
+}
+
+fn start_or_run(name: &'static str, prepare: fn(), run: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     // A thread that can't be started drops what it was to run.
     let run = Arc::new(Mutex::new(Some(run)));
     let take = |run: &Mutex<Option<_>>| run.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -120,17 +125,23 @@ pub(crate) fn is_limit(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// If the operating system cannot start a thread.
-pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
+pub(crate) fn spawn_scoped<'scope>(
     scope: &'scope Scope<'scope, '_>,
     name: &'static str,
-    run: impl FnOnce() -> T + Send + 'scope,
-) -> io::Result<ScopedJoinHandle<'scope, T>> {
-    check_memory()?;
-    let starting = Starting::new();
-    thread::Builder::new().name(name.to_owned()).stack_size(STACK_SIZE).spawn_scoped(scope, move || {
-        let _registration = Registration::new(name, starting);
-        run()
-    })
+    run: Box<dyn FnOnce() + Send + 'scope>,
+) -> io::Result<ScopedJoinHandle<'scope, ()>> {
+    let starting = Starting::new()?;
+    builder(name).spawn_scoped(scope, move || registered(name, starting, run))
+}
+
+fn builder(name: &'static str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned()).stack_size(STACK_SIZE)
+}
+
+/// What each thread does.
+fn registered(name: &'static str, starting: Starting, run: Box<dyn FnOnce() + Send + '_>) {
+    let _registration = Registration::new(name, starting);
+    run();
 }
 
 thread_local! {
@@ -168,10 +179,6 @@ pub(crate) fn message_of(payload: &(dyn Any + Send)) -> &str {
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("non-string panic payload")
 }
 
-fn check_memory() -> io::Result<()> {
-    if memory_is_left(NEEDED) { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
-}
-
 /// Calls `run`, and also returns gmr's own threads at its beginning and at its end. Threads that
 /// end meanwhile are included.
 pub(crate) fn during<T>(run: impl FnOnce() -> T) -> (T, OwnThreads) {
@@ -200,9 +207,13 @@ fn threads() -> Option<MutexGuard<'static, OwnThreads>> {
 struct Starting;
 
 impl Starting {
-    fn new() -> Self {
+    /// Fails if too little memory is left.
+    fn new() -> io::Result<Self> {
+        if !memory_is_left(NEEDED) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         STARTING.fetch_add(1, Ordering::AcqRel);
-        Self
+        Ok(Self)
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn each<T: Sync>(items: &[T], bytes: usize, work: impl Fn(&T) + Sync)
     thread::scope(|scope| {
         for _ in 1..threads {
             // If one cannot be started, the others do its work.
-            let _ = own_threads::spawn_scoped(scope, "gmr symbols", run);
+            let _ = own_threads::spawn_scoped(scope, "gmr symbols", Box::new(run));
         }
         run();
     });

@@ -26,16 +26,23 @@ pub(crate) fn with_files<T: Send>(run: impl Fn() -> T + Sync) -> T {
     if SEPARATED.get().is_some() {
         return run();
     }
-    let result = thread::scope(|scope| {
-        let separated = || {
-            separate_files();
-            run()
-        };
-        let thread = own_threads::spawn_scoped(scope, "gmr files", separated).ok()?;
-        thread.join().ok()
-    });
+    let mut result = None;
+    run_apart(&mut || result = Some(run()));
     // If there is no thread, `run` uses the program's table.
     result.unwrap_or_else(run)
+}
+
+/// Runs `run` on a new thread with a table of its own, if one can be started.
+fn run_apart(run: &mut (dyn FnMut() + Send)) {
+    thread::scope(|scope| {
+        let separated = || {
+            separate_files();
+            run();
+        };
+        if let Ok(thread) = own_threads::spawn_scoped(scope, "gmr files", Box::new(separated)) {
+            let _ = thread.join();
+        }
+    });
 }
 
 /// Whether the calling thread has a table that the program does not share.

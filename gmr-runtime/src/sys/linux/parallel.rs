@@ -5,6 +5,7 @@
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::descriptor_table::{is_separate, share_separate};
@@ -20,28 +21,34 @@ const MAX_WORKERS: usize = 8;
 /// Each takes chunks of `items` until there are none left. Returns what each has returned.
 pub(crate) fn divide<T: Sync, R: Send>(items: &[T], work: impl Fn(Chunks<'_, T>) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
-    let chunks = || Chunks { items, next: &next };
+    let results = Mutex::new(Vec::new());
+    run_on(workers(items.len()), &|| {
+        let result = work(Chunks { items, next: &next });
+        results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Calls `work` on as many threads as can be started of these, this one among them.
+fn run_on(threads: usize, work: &(dyn Fn() + Sync)) {
     let has_own_table = is_separate();
     let other = || {
         if has_own_table {
             share_separate();
         }
-        work(chunks())
+        work();
     };
     thread::scope(|scope| {
-        let others: Vec<_> = (1..workers(items.len()))
-            .map_while(|_| own_threads::spawn_scoped(scope, "gmr section", other).ok())
+        let others: Vec<_> = (1..threads)
+            .map_while(|_| own_threads::spawn_scoped(scope, "gmr section", Box::new(other)).ok())
             .collect();
-        let mut results = Vec::with_capacity(others.len() + 1);
-        results.push(work(chunks()));
+        work();
         for other in others {
-            match other.join() {
-                Ok(result) => results.push(result),
-                Err(panic) => std::panic::resume_unwind(panic),
+            if let Err(panic) = other.join() {
+                std::panic::resume_unwind(panic);
             }
         }
-        results
-    })
+    });
 }
 
 fn workers(items: usize) -> usize {
