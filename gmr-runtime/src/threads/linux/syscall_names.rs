@@ -5,24 +5,46 @@
 
 /// The kernel's name of the system call with this number.
 pub(super) fn name(number: i64) -> Option<&'static str> {
-    let number = u16::try_from(number).ok()?;
-    let index = NAMES.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-    Some(NAMES[index].1)
+    NAMES.get(u16::try_from(number).ok()?)
 }
 
 #[cfg(target_arch = "x86_64")]
-const NAMES: &[(u16, &str)] = X86_64;
+static NAMES: &Table = &X86_64;
 #[cfg(target_arch = "aarch64")]
-const NAMES: &[(u16, &str)] = AARCH64;
+static NAMES: &Table = &AARCH64;
 
-/// A table in ascending order of the numbers.
+/// The names are one text: each reference to a text of its own would take another 40 bytes, most of
+/// them for the dynamic loader.
+struct Table {
+    /// In ascending order.
+    numbers: &'static [u16],
+    /// One after the other.
+    names: &'static str,
+    lengths: &'static [u8],
+}
+
+impl Table {
+    fn get(&self, number: u16) -> Option<&'static str> {
+        let index = self.numbers.binary_search(&number).ok()?;
+        let start = self.lengths[..index].iter().map(|length| usize::from(*length)).sum();
+        self.names[start..].get(..usize::from(self.lengths[index]))
+    }
+}
+
 macro_rules! names {
-    ($($number:literal $name:ident),* $(,)?) => { &[$(($number, stringify!($name))),*] };
+    ($($number:literal $name:ident),* $(,)?) => {
+        Table {
+            numbers: &[$($number),*],
+            names: concat!($(stringify!($name)),*),
+            lengths: &[$(stringify!($name).len() as u8),*],
+        }
+    };
 }
 
 // Both tables are complete up to Linux 7.0. The tests check both on either architecture.
 #[cfg(any(test, target_arch = "x86_64"))]
-const X86_64: &[(u16, &str)] = names! {
+#[expect(clippy::cast_possible_truncation, reason = "no name is that long")]
+static X86_64: Table = names! {
     0 read, 1 write, 2 open, 3 close, 4 stat, 5 fstat, 6 lstat, 7 poll, 8 lseek, 9 mmap,
     10 mprotect, 11 munmap, 12 brk, 13 rt_sigaction, 14 rt_sigprocmask, 15 rt_sigreturn, 16 ioctl,
     17 pread64, 18 pwrite64, 19 readv, 20 writev, 21 access, 22 pipe, 23 select, 24 sched_yield,
@@ -91,7 +113,8 @@ const X86_64: &[(u16, &str)] = names! {
 };
 
 #[cfg(any(test, target_arch = "aarch64"))]
-const AARCH64: &[(u16, &str)] = names! {
+#[expect(clippy::cast_possible_truncation, reason = "no name is that long")]
+static AARCH64: Table = names! {
     0 io_setup, 1 io_destroy, 2 io_submit, 3 io_cancel, 4 io_getevents, 5 setxattr, 6 lsetxattr,
     7 fsetxattr, 8 getxattr, 9 lgetxattr, 10 fgetxattr, 11 listxattr, 12 llistxattr, 13 flistxattr,
     14 removexattr, 15 lremovexattr, 16 fremovexattr, 17 getcwd, 18 lookup_dcookie, 19 eventfd2,
@@ -152,15 +175,16 @@ const AARCH64: &[(u16, &str)] = names! {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::fs;
 
     use super::*;
 
     #[test]
     fn the_tables_are_sorted_and_have_each_number_once() {
-        for table in [X86_64, AARCH64] {
-            assert!(table.is_sorted_by(|one, next| one.0 < next.0));
+        for table in [&X86_64, &AARCH64] {
+            assert!(table.numbers.is_sorted_by(|one, next| one < next));
+            let length: usize = table.lengths.iter().map(|length| usize::from(*length)).sum();
+            assert_eq!((table.names.len(), table.numbers.len()), (length, table.lengths.len()));
         }
     }
 
@@ -188,19 +212,18 @@ mod tests {
     #[test]
     fn the_tables_agree_with_the_headers_of_the_kernel() {
         let headers = [
-            (X86_64, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
-            (AARCH64, "/usr/include/asm-generic/unistd.h"),
+            (&X86_64, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+            (&AARCH64, "/usr/include/asm-generic/unistd.h"),
         ];
         for (table, header) in headers {
             let Ok(text) = fs::read_to_string(header) else {
                 eprintln!("skipped: {header} is missing: linux-libc-dev installs it");
                 continue;
             };
-            let table: BTreeMap<u16, &str> = table.iter().copied().collect();
             let calls = defined(&text);
             assert!(calls.len() > 250, "{header}: {calls:?}");
             for (name, number) in calls {
-                assert_eq!(table.get(&number), Some(&name), "{number} in {header}");
+                assert_eq!(table.get(number), Some(name), "{number} in {header}");
             }
         }
     }
