@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::error::{self, Error, ErrorKind};
@@ -14,7 +14,7 @@ use crate::section::generator::Generator;
 use crate::section::panics;
 use crate::sinks::Stderr;
 use crate::sys::forked_lock::lock_within;
-use crate::sys::{self, own_threads};
+use crate::sys::{self, channel, own_threads};
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Inbox, Outbox, Request};
 use crate::views::{Detail, Format};
@@ -315,7 +315,7 @@ impl Settings {
         sys::remember_mask();
         let stderr = Stderr::new();
         let (settings, reporters_outbox) = (Arc::clone(self), Arc::clone(&outbox));
-        let (ready, is_ready) = mpsc::channel();
+        let (ready, is_ready) = channel::channel();
         let reporter_is_ready = ready.clone();
         own_threads::spawn(own_threads::REPORTER, move || {
             capture::shield_thread(Some(number));

@@ -5,11 +5,11 @@
 //! was when the output began. One report is written at a time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::sinks::Stderr;
+use crate::sys::channel::{self, Sender};
 use crate::sys::{Claim, Purpose, own_threads};
 use crate::trigger::Outbox;
 use crate::{capture, sys};
@@ -83,7 +83,7 @@ impl Output {
     }
 
     fn start_thread(&self) -> Option<Sender<Vec<u8>>> {
-        let (sender, pieces) = mpsc::channel::<Vec<u8>>();
+        let (sender, pieces) = channel::channel::<Vec<u8>>();
         let writing = Writing::new(&self.shared);
         own_threads::spawn("gmr stderr", move || {
             capture::shield_thread(None);
@@ -94,7 +94,7 @@ impl Output {
             let mut last = Vec::new();
             let mut sink = writing.0.lock();
             let mut stderr = sink.attach();
-            for piece in &pieces {
+            for piece in pieces.iter() {
                 stderr.write(&piece);
                 last = piece;
             }

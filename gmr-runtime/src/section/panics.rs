@@ -16,7 +16,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::capture::{self, Address, Trace};
 use crate::mask;
 use crate::model::{Content, Frame, Panicked, Stack};
 use crate::symbols::{self, Symbolized};
-use crate::sys::{self, Modules, own_threads};
+use crate::sys::{self, Modules, channel, own_threads};
 
 thread_local! {
     /// Set while the thread runs a generator.
@@ -77,7 +77,7 @@ pub(crate) fn install_hook() {
     if !is_needed || PARKED.load(Ordering::Relaxed) {
         return;
     }
-    let (set, is_set) = mpsc::channel();
+    let (set, is_set) = channel::channel();
     let spawned = own_threads::spawn("gmr hook", move || {
         capture::shield_thread(None);
         set_hook();

@@ -12,7 +12,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use super::generator::{Generator, Run};
@@ -20,6 +20,7 @@ use super::output::Output;
 use super::panics::{self, Caught};
 use super::stack::{self, NamedStack};
 use crate::model::{Content, Overdue, TimedOut};
+use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::deadline::Slowdown;
 use crate::sys::{self, own_threads};
 use crate::{capture, symbols};
@@ -153,7 +154,7 @@ struct Job {
 
 impl<'a> Runner<'a> {
     fn new(generators: &'a [Arc<Generator>], total: Duration, take_stack: TakeStack) -> Self {
-        let (event_sender, events) = mpsc::channel();
+        let (event_sender, events) = channel::channel();
         Self {
             generators,
             started: Instant::now(),
@@ -422,7 +423,7 @@ fn finished(output: impl Into<Output>) -> State {
 
 impl Worker {
     fn spawn(own_files: bool) -> std::io::Result<Self> {
-        let (jobs, inbox) = mpsc::channel::<Job>();
+        let (jobs, inbox) = channel::channel::<Job>();
         own_threads::spawn("gmr section", move || {
             // Without a reporter, this thread inherits the signal mask of the program's thread that
             // requested the report.
@@ -436,7 +437,7 @@ impl Worker {
                 sys::with_files(sys::ProgramAttributes::read).adopt();
             }
             let tid = sys::current_tid();
-            for job in inbox {
+            for job in inbox.iter() {
                 job.run(tid);
             }
         })?;

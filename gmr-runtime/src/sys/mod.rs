@@ -24,6 +24,7 @@ use noop as platform;
 pub(crate) mod c_library;
 #[cfg(target_os = "linux")]
 pub(crate) mod cgroups;
+pub(crate) mod channel;
 pub(crate) mod deadline;
 #[cfg(target_os = "linux")]
 pub(crate) mod elf_sections;

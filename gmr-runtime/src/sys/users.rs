@@ -10,9 +10,9 @@ use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use super::channel;
 
 use super::own_threads;
 use super::timed_mutex::TimedMutex;
@@ -60,7 +60,7 @@ impl UserNames {
 fn read_apart(path: &'static Path, timeout: Duration) -> io::Result<String> {
     let reading = READING.lock_until(Instant::now());
     let reading = reading.ok_or_else(|| io::Error::other("an earlier attempt has not ended"))?;
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = channel::channel();
     let read_there = move || {
         let _reading = reading;
         // This fails if the receiver has given up.

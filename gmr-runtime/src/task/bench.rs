@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::task::{Context, Poll};
 
 use super::branch::Branch;
@@ -10,6 +9,7 @@ use super::trace::{self, Collector, Unwinding};
 use super::tracked::traced;
 use crate::capture::StackCopy;
 use crate::sys::Modules;
+use crate::sys::channel::Receiver;
 
 /// A trace that takes no part in reports.
 pub(crate) struct Tracing {

@@ -7,7 +7,7 @@
 
 use crate::sys::hash::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use super::registered::TASKS;
 use super::waker::{Take, is_capturing, may_own_nothing};
 use super::waking::{self, Waking};
 use crate::capture::{Address, CopyUnwinder, OwnStack, Shapes, StackCopy, Trace};
+use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::{self, Modules, own_threads};
 
 /// The interval at which [`survey`] checks whether all tasks have been polled.
@@ -92,7 +93,7 @@ pub(crate) struct Panicked {
 
 impl Collector {
     pub(super) fn new(trace: u64, room: usize) -> (Self, Receiver<(StackCopy, Branch)>) {
-        let (copies, received) = mpsc::channel();
+        let (copies, received) = channel::channel();
         let collector = Self {
             trace,
             known: Shapes::new(),

@@ -1,9 +1,9 @@
 //! The inbox on platforms without Unix signals: it receives the program's own requests alone.
 
 use std::io;
-use std::sync::mpsc::{self, Receiver, Sender};
 
 use super::Request;
+use crate::sys::channel::{self, Receiver, Sender};
 
 /// The reporter's end.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Outbox {
 
 /// Makes the inbox. There is no signal to handle.
 pub(crate) fn open(_signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
-    let (sender, requests) = mpsc::channel();
+    let (sender, requests) = channel::channel();
     Ok((Outbox { requests: sender }, Inbox { requests }))
 }
 
@@ -56,7 +56,7 @@ impl Outbox {
 impl Inbox {
     /// Waits for a request, and returns all that have arrived.
     pub(crate) fn wait(&mut self, _has_memory: impl Fn() -> bool) -> Vec<Request> {
-        let Ok(first) = self.requests.recv() else { return vec![Request::Stop] };
+        let Some(first) = self.requests.iter().next() else { return vec![Request::Stop] };
         std::iter::once(first).chain(self.requests.try_iter()).collect()
     }
 

@@ -4,11 +4,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::mpsc::TryRecvError;
 
 use super::{Request, signals_by_name};
 use crate::model;
 use crate::sys;
+use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::report_signal::{
     self, Action, AllSignals, Arrivals, Registration, Replacement, Signals, register,
 };
@@ -52,7 +53,7 @@ pub(crate) fn open_in_child(parents: &Outbox, signal: i32) -> io::Result<(Outbox
 }
 
 fn connect(arrivals: Arc<Arrivals>, registration: Option<Registration>) -> (Outbox, Inbox) {
-    let (sender, requests) = mpsc::channel();
+    let (sender, requests) = channel::channel();
     let action = registration.as_ref().map(Registration::action);
     let outbox = Outbox { arrivals: Arc::clone(&arrivals), action, requests: sender };
     (outbox, Inbox { arrivals, registration, requests })

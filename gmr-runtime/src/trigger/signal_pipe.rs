@@ -7,7 +7,6 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{self, Receiver, Sender};
 
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
@@ -15,6 +14,7 @@ use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
 use super::Request;
 use crate::model;
 use crate::sys;
+use crate::sys::channel::{self, Receiver, Sender};
 
 /// The reporter's end.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(crate) fn open(signal: Option<i32>) -> io::Result<(Outbox, Inbox)> {
     // A full socket holds enough wakes. A trigger must not wait until the reporter has read them.
     wake.set_nonblocking(true)?;
     let delivery = SignalDelivery::with_pipe(read, write, WithRawSiginfo, signal)?;
-    let (sender, requests) = mpsc::channel();
+    let (sender, requests) = channel::channel();
     Ok((Outbox { wake, requests: sender }, Inbox { delivery, requests }))
 }
 

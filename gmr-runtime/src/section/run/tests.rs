@@ -1,6 +1,7 @@
 //! Tests of running generators: in their order, and under their deadlines.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use super::*;
@@ -32,9 +33,9 @@ fn outcome(update: Update) -> Option<Content> {
 }
 
 /// A generator that waits for a message on its channel, and a count of its starts.
-fn gated() -> (Arc<Generator>, Sender<()>, Arc<AtomicUsize>) {
+fn gated() -> (Arc<Generator>, mpsc::Sender<()>, Arc<AtomicUsize>) {
     let (open, gate) = mpsc::channel();
-    let gate = std::sync::Mutex::new(gate);
+    let gate = Mutex::new(gate);
     let starts = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&starts);
     let generator = generator("Gated", move || {

@@ -6,7 +6,6 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use object::{CompressionFormat, NativeEndian, elf, pod};
@@ -17,6 +16,7 @@ use super::descriptor_table::separate_files;
 use super::mapping::MappedBytes;
 use super::maps::FileId;
 use super::modules::{Module, build_id_in};
+use crate::sys::channel;
 use crate::sys::elf_sections::{SectionHeader, Sections, short};
 use crate::sys::own_threads;
 
@@ -43,7 +43,7 @@ pub(crate) fn unwind_sections(module: &Module, with_eh_frame: bool) -> Vec<FileS
         return Vec::new();
     }
     let module = module.clone();
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = channel::channel();
     let read = move || drop(sender.send(read(&module, with_eh_frame)));
     match own_threads::spawn_or_run("gmr-tables", separate_files, read) {
         Ok(()) => receiver.recv_timeout(TIMEOUT).unwrap_or_default(),
