@@ -10,6 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::output::Output;
+use super::panics::ResolvedPanic;
 use super::registry::{DEFAULT_TIMEOUT, SectionEntry};
 
 /// Makes the content of one section.
@@ -25,7 +26,7 @@ pub(crate) struct Generator {
     claimed: AtomicBool,
     run: Mutex<Option<Run>>,
     /// The report of its panic, if that panic has parked its thread forever.
-    parked: OnceLock<Output>,
+    parked: OnceLock<ResolvedPanic>,
 }
 
 /// A run that is in progress.
@@ -100,14 +101,14 @@ impl Generator {
 
     /// Records that a panic has parked the run's thread forever. The claim is kept: another run
     /// would park another thread, with whatever locks it holds.
-    pub(super) fn mark_parked(&self, panicked: Output) {
+    pub(super) fn mark_parked(&self, panicked: ResolvedPanic) {
         // The claim is kept, so this happens once.
         let _ = self.parked.set(panicked);
         self.set_run(None);
     }
 
     /// The report of its panic, if that panic has parked its thread forever.
-    pub(super) fn parked(&self) -> Option<&Output> {
+    pub(super) fn parked(&self) -> Option<&ResolvedPanic> {
         self.parked.get()
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::model::{Content, Frame, GreenThreads, Stack, Threads};
 
 /// The content of a section, and its frames: the stacks in `content` hold indices into `frames`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Output {
     pub(crate) content: Content,
     pub(crate) frames: Vec<Frame>,

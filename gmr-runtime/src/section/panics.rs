@@ -278,7 +278,7 @@ impl Caught {
 
     /// The section's content, with symbols for the frames. Frames of the panic machinery and of gmr
     /// are left out. Resolving symbols reads files, and may take up to [`symbols::DEADLINE`].
-    pub(super) fn into_output(self) -> Output {
+    pub(super) fn resolve(self) -> ResolvedPanic {
         let trace = Trace { frames: self.frames.into(), ..Trace::default() };
         let Symbolized { stacks, frames, .. } = sys::with_files(|| {
             symbols::symbolize(std::slice::from_ref(&trace), &Modules::load(), symbols::DEADLINE)
@@ -289,7 +289,20 @@ impl Caught {
         let numbers = 0..u32::try_from(frames.len()).expect("a panic has few frames");
         let stack = Stack { frames: numbers.collect(), ..Stack::default() };
         let panicked = Panicked { message: self.message, location: self.location, stack };
-        Output { content: Content::Panicked(panicked), frames }
+        ResolvedPanic { panicked, frames }
+    }
+}
+
+/// A panic with the frames of its stack.
+#[derive(Debug, Clone)]
+pub(super) struct ResolvedPanic {
+    panicked: Panicked,
+    frames: Vec<Frame>,
+}
+
+impl From<ResolvedPanic> for Output {
+    fn from(ResolvedPanic { panicked, frames }: ResolvedPanic) -> Self {
+        Self { content: Content::Panicked(panicked), frames }
     }
 }
 
@@ -323,24 +336,20 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 mod tests {
     use super::*;
 
-    fn panicked(output: Output) -> Panicked {
-        let Content::Panicked(panicked) = output.content else { panic!("{output:?}") };
-        panicked
-    }
-
     #[test]
     fn a_panic_is_shown_with_the_frames_that_led_to_it() {
         set_hook();
         // Frames of this crate's functions are left out.
         let empty = std::hint::black_box(Vec::<u8>::new);
-        let output = catch(|| empty().remove(0), |_| ()).unwrap_err().into_output();
-        let functions: Vec<_> = output.frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
+        let resolved = catch(|| empty().remove(0), |_| ()).unwrap_err().resolve();
+        let functions: Vec<_> =
+            resolved.frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
         // Without support for the platform, there are no symbols.
         if let Some(first) = functions.first() {
             assert!(first.contains("Vec") && first.contains("remove"), "{functions:?}");
-            assert!(!output.frames.iter().any(Frame::is_gmr), "{functions:?}");
+            assert!(!resolved.frames.iter().any(Frame::is_gmr), "{functions:?}");
         }
-        assert_eq!(panicked(output.clone()).stack.frames.len(), output.frames.len());
+        assert_eq!(resolved.panicked.stack.frames.len(), resolved.frames.len());
     }
 
     #[test]
@@ -364,7 +373,7 @@ mod tests {
     #[test]
     fn a_panic_is_shown_with_its_location() {
         set_hook();
-        let panic = panicked(catch(|| panic!("no {}", "cache"), |_| ()).unwrap_err().into_output());
+        let panic = catch(|| panic!("no {}", "cache"), |_| ()).unwrap_err().resolve().panicked;
         assert_eq!(panic.message, "no cache");
         let location = panic.location.unwrap();
         assert!(location.contains("panics.rs:"), "{location}");
@@ -373,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_non_string_payload_is_shown_as_such() {
-        let panic = panicked(catch(|| panic::panic_any(7), |_| ()).unwrap_err().into_output());
+        let panic = catch(|| panic::panic_any(7), |_| ()).unwrap_err().resolve().panicked;
         assert_eq!(panic.message, "non-string panic payload");
     }
 

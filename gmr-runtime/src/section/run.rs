@@ -453,9 +453,9 @@ impl Job {
             let (generator, events) = (Arc::clone(&generator), events.clone());
             move |caught: Caught| {
                 generator.mark_panicked();
-                let panicked = caught.into_output();
+                let panicked = caught.resolve();
                 generator.mark_parked(panicked.clone());
-                let outcome = Outcome { output: panicked, took: started.elapsed() };
+                let outcome = Outcome { output: panicked.into(), took: started.elapsed() };
                 let _ = events.send(Event::Done(Done { index, outcome, worker: None }));
             }
         };
@@ -472,7 +472,7 @@ fn run_guarded(generator: &Generator, run: impl FnOnce() -> Result<Output, Caugh
     let output = panic::catch_unwind(AssertUnwindSafe(|| {
         run().unwrap_or_else(|caught| {
             generator.mark_panicked();
-            caught.into_output()
+            caught.resolve().into()
         })
     }));
     generator.release();
