@@ -2,8 +2,7 @@
 //! the variables as they are now: a stuck thread may hold the lock around them.
 
 use crate::mask;
-use crate::model::{Content, Environment, Value, Variable};
-use crate::sys::hash::HashMap;
+use crate::model::{Content, Environment, Variable};
 use crate::sys::procfs;
 
 pub(super) fn generate() -> Content {
@@ -25,11 +24,7 @@ fn variable(name: String, value: &str) -> Variable {
         let value = mask::text(value).into_owned();
         return Variable { name, value };
     }
-    let masked = mask::to_value(&HashMap::from_iter([(name.as_str(), value)])).ok();
-    let value = match masked.as_ref().and_then(|value| value.get(&name)) {
-        Some(Value::Text(text)) => text.clone(),
-        _ => "***".to_owned(),
-    };
+    let value = mask::field(&name, value);
     Variable { name, value }
 }
 

@@ -136,12 +136,7 @@ fn polled<'a>(
 
 /// The label, its value masked as if it were a field of a section.
 fn label(key: &str, value: &str) -> Label {
-    let value = mask::to_value(&HashMap::from_iter([(key, value)])).ok();
-    let masked = value.as_ref().and_then(|value| match value.get(key) {
-        Some(crate::model::Value::Text(text)) => Some(text.clone()),
-        _ => None,
-    });
-    Label { key: key.to_owned(), value: masked.unwrap_or_else(|| "***".to_owned()) }
+    Label { key: key.to_owned(), value: mask::field(key, value) }
 }
 
 fn state(condition: &Condition) -> TaskState {

@@ -31,7 +31,7 @@ mod values;
 
 pub(crate) use arguments::arguments;
 pub use secret::{Secret, masked};
-pub(crate) use serializer::to_value;
+pub(crate) use serializer::{field, to_value};
 pub(crate) use values::text;
 
 /// Replaces a secret.

@@ -26,6 +26,20 @@ pub(crate) fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, MaskEr
     Ok(tree.finish())
 }
 
+/// A text, masked as the field of this name would be.
+pub(crate) fn field(name: &str, value: &str) -> String {
+    struct Field<'a>(&'a str, &'a str);
+    impl Serialize for Field<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map([(self.0, self.1)])
+        }
+    }
+    match to_value(&Field(name, value)).as_ref().map(|fields| fields.get(name)) {
+        Ok(Some(Value::Text(text))) => text.clone(),
+        _ => MASK.to_owned(),
+    }
+}
+
 /// Serializes a nested value. Containers that it left open, because it failed, are closed.
 fn nested<T: Serialize + ?Sized>(
     tree: &mut Tree,
