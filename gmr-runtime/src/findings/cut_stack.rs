@@ -1,16 +1,15 @@
 //! `thread.cut-stack`: threads whose stack ends before their first function, one finding for each
 //! reason. The report does not show what called the last frame.
 
-use std::collections::BTreeMap;
-
 use super::facts::{Facts, count, finding, ids, names};
 use crate::model::{Finding, Severity, Thread};
+use crate::sys::sorted_map::SortedMap;
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
-    let mut by_reason = BTreeMap::<&str, Vec<&Thread>>::new();
+    let mut by_reason = SortedMap::<&str, Vec<&Thread>>::new();
     for thread in facts.threads().filter(|thread| !thread.stack.frames.is_empty()) {
         if let Some(reason) = &thread.stack.incomplete {
-            by_reason.entry(reason).or_default().push(thread);
+            by_reason.entry(reason.as_str()).push(thread);
         }
     }
     let cut = |(reason, threads): (&str, Vec<&Thread>)| {

@@ -1,17 +1,16 @@
 //! `thread.lock-wait`: threads that wait for a lock, one finding per lock.
 
-use std::collections::BTreeMap;
-
 use super::facts::{Facts, count, finding, ids, names};
 use crate::model::{Finding, Frame, FutexOwner, Severity, Thread};
+use crate::sys::sorted_map::SortedMap;
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let functions = locks(facts.frames);
-    let mut locks: BTreeMap<u64, Vec<&Thread>> = BTreeMap::new();
+    let mut locks: SortedMap<u64, Vec<&Thread>> = SortedMap::new();
     for thread in facts.threads() {
         let futex = thread.waiting.as_ref().and_then(|waiting| waiting.futex);
         if let Some(futex) = futex.filter(|_| waits_for_a_lock(&functions, thread)) {
-            locks.entry(futex).or_default().push(thread);
+            locks.entry(futex).push(thread);
         }
     }
     let of_lock = |(futex, waiting): (u64, Vec<&Thread>)| {

@@ -2,11 +2,11 @@
 //! in a list of limited length. What is read is in `threads`.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mask;
 use crate::model::{self, Content, DescriptorKind, Descriptors, SocketGroup};
-use crate::sys::procfs;
+use crate::sys::sorted_map::SortedMap;
+use crate::sys::{procfs, sort};
 use crate::threads::linux::{LISTENING, Open, OpenDescriptors, OpenFile, OpenSocket, open_list};
 
 /// How many groups of sockets, and how many files, are listed.
@@ -20,13 +20,13 @@ pub(super) fn generate() -> Content {
 }
 
 fn describe(mut open: OpenDescriptors) -> Descriptors {
-    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+    let mut kinds: SortedMap<String, u64> = SortedMap::new();
     for one in &open.list {
-        *kinds.entry(kind(one)).or_default() += 1;
+        *kinds.entry(kind(one)) += 1;
     }
     let kinds = kinds.into_iter().map(|(name, count)| DescriptorKind { name, count });
     let mut kinds: Vec<DescriptorKind> = kinds.collect();
-    kinds.sort_by_key(|kind| Reverse(kind.count));
+    sort::by_key(&mut kinds, |kind| Reverse(kind.count));
     let (sockets, more_sockets) = sockets(&open.list);
     let (files, more_files) = files(&mut open);
     let read = open.list.len() as u64;
@@ -76,7 +76,7 @@ fn is_device(link: &str) -> bool {
 }
 
 /// What the sockets of a group have in common.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Common<'a> {
     protocol: &'a str,
     local: Option<&'a str>,
@@ -84,68 +84,73 @@ struct Common<'a> {
     state: Option<&'static str>,
 }
 
-/// A group, and its distinct peers.
-type Group<'a> = (SocketGroup, BTreeSet<&'a str>);
+/// Where connections are accepted: protocols and ports.
+type Listening<'a> = Vec<(&'a str, Option<u16>)>;
+
+impl<'a> Common<'a> {
+    fn of(socket: &'a OpenSocket, listening: &Listening<'a>) -> Self {
+        let OpenSocket { protocol, listed } = socket;
+        let protocol = protocol.as_deref().unwrap_or("unknown");
+        let common = Self { protocol, local: None, peer: None, state: None };
+        let Some(listed) = listed else { return common };
+        let common = Self { state: listed.state, ..common };
+        let place = (listed.protocol, listed.port);
+        let was_accepted = listed.port.is_some() && listening.binary_search(&place).is_ok();
+        match listed.peer.as_deref() {
+            Some(peer) if !was_accepted => Self { peer: Some(peer), ..common },
+            _ => Self { local: listed.is_named.then_some(listed.local.as_str()), ..common },
+        }
+    }
+}
 
 /// The groups of sockets, and how many sockets are in groups beyond those.
 fn sockets(list: &[Open]) -> (Vec<SocketGroup>, u64) {
-    // Connections to these were accepted.
-    let listening: BTreeSet<(&str, Option<u16>)> = list
-        .iter()
-        .filter_map(|open| open.socket.as_ref()?.listed.as_ref())
+    let listed = list.iter().filter_map(|open| open.socket.as_ref()?.listed.as_ref());
+    let mut listening: Listening<'_> = listed
         .filter(|listed| listed.state == Some(LISTENING))
         .map(|listed| (listed.protocol, listed.port))
         .collect();
-    let mut groups: BTreeMap<Common<'_>, Group<'_>> = BTreeMap::new();
-    for (open, socket) in list.iter().filter_map(|open| Some((open, open.socket.as_ref()?))) {
-        let OpenSocket { protocol, listed } = socket;
-        let protocol = protocol.as_deref().unwrap_or("unknown");
-        let mut common = Common { protocol, local: None, peer: None, state: None };
-        if let Some(listed) = listed {
-            let was_accepted = listed.port.is_some() && listening.contains(&(listed.protocol, listed.port));
-            let local = listed.is_named.then_some(listed.local.as_str());
-            common.state = listed.state;
-            match listed.peer.as_deref() {
-                Some(peer) if !was_accepted => common.peer = Some(peer),
-                _ => common.local = local,
-            }
-        }
-        let (group, peers) =
-            groups.entry(common).or_insert_with_key(|common| (new_group(common, open), BTreeSet::new()));
-        group.count += 1;
-        if let Some(listed) = listed {
-            let accepts = listed.state == Some(LISTENING) && listed.port.is_some();
-            if accepts {
-                group.accept_queue =
-                    Some(group.accept_queue.unwrap_or(0).saturating_add(listed.receive_queue));
-            } else {
-                group.receive_queue_bytes = group.receive_queue_bytes.saturating_add(listed.receive_queue);
-            }
-            group.send_queue_bytes = group.send_queue_bytes.saturating_add(listed.send_queue);
-            peers.extend(listed.peer.as_deref());
-        }
-    }
-    let groups = groups.into_values().map(|(group, peers)| {
-        let peers = if group.peer.is_none() { peers.len() as u64 } else { 0 };
-        SocketGroup { peers, ..group }
-    });
-    let mut groups: Vec<SocketGroup> = groups.collect();
-    groups.sort_by_key(|group| Reverse(group.count));
+    sort::all(&mut listening);
+    let open_sockets = list.iter().filter_map(|open| Some((open, open.socket.as_ref()?)));
+    let mut sockets: Vec<(Common<'_>, &Open)> =
+        open_sockets.map(|(open, socket)| (Common::of(socket, &listening), open)).collect();
+    sort::by_key(&mut sockets, |(common, _)| *common);
+    let mut groups: Vec<_> = sockets.chunk_by(|(one, _), (next, _)| one == next).collect();
+    sort::by_key(&mut groups, |group| Reverse(group.len()));
     let rest = groups.split_off(groups.len().min(MAX_LISTED));
-    (groups, rest.iter().map(|group| group.count).sum())
+    (groups.into_iter().map(group).collect(), rest.iter().map(|group| group.len() as u64).sum())
 }
 
-/// A group without sockets. Its first one is `open`, the lowest.
-fn new_group(common: &Common<'_>, open: &Open) -> SocketGroup {
+/// A group of sockets, the lowest first.
+fn group(sockets: &[(Common<'_>, &Open)]) -> SocketGroup {
+    let (common, lowest) = sockets[0];
     let text = |text: &str| mask::text(text).into_owned();
-    SocketGroup {
+    let mut group = SocketGroup {
         protocol: common.protocol.to_owned(),
         local: common.local.map(text),
         peer: common.peer.map(text),
         state: common.state.map(str::to_owned),
-        descriptor: open.number,
+        descriptor: lowest.number,
+        count: sockets.len() as u64,
         ..SocketGroup::default()
+    };
+    let mut peers = Vec::new();
+    for listed in sockets.iter().filter_map(|(_, open)| open.socket.as_ref()?.listed.as_ref()) {
+        let accepts = listed.state == Some(LISTENING) && listed.port.is_some();
+        if accepts {
+            group.accept_queue = Some(group.accept_queue.unwrap_or(0).saturating_add(listed.receive_queue));
+        } else {
+            group.receive_queue_bytes = group.receive_queue_bytes.saturating_add(listed.receive_queue);
+        }
+        group.send_queue_bytes = group.send_queue_bytes.saturating_add(listed.send_queue);
+        peers.extend(listed.peer.as_deref());
     }
+    if common.peer.is_none() {
+        sort::all(&mut peers);
+        peers.dedup();
+        group.peers = peers.len() as u64;
+    }
+    group
 }
 
 /// The kernel appends this to the path of a file that is no longer in its directory.
@@ -153,23 +158,19 @@ const DELETED: &str = " (deleted)";
 
 /// The files, and how many descriptors are of files beyond those.
 fn files(open: &mut OpenDescriptors) -> (Vec<model::OpenFile>, u64) {
-    // By the link: deleted or not, the lowest descriptor, and how many there are.
-    let mut by_link: BTreeMap<&str, (bool, i32, u64)> = BTreeMap::new();
-    for one in open.list.iter().filter(|one| kind(one) == FILE) {
-        let is_deleted = one.link.ends_with(DELETED);
-        by_link.entry(&one.link).or_insert((is_deleted, one.number, 0)).2 += 1;
-    }
-    let mut files: Vec<_> = by_link
-        .into_iter()
-        .map(|(link, (deleted, descriptor, count))| model::OpenFile {
-            descriptor,
-            count,
-            path: link.to_owned(),
-            deleted,
+    let mut all: Vec<&Open> = open.list.iter().filter(|one| kind(one) == FILE).collect();
+    sort::by_key(&mut all, |one| one.link.as_str());
+    let mut files: Vec<_> = all
+        .chunk_by(|one, next| one.link == next.link)
+        .map(|descriptors| model::OpenFile {
+            descriptor: descriptors[0].number,
+            count: descriptors.len() as u64,
+            path: descriptors[0].link.clone(),
+            deleted: descriptors[0].link.ends_with(DELETED),
             ..model::OpenFile::default()
         })
         .collect();
-    files.sort_by_key(|file| (!file.deleted, file.descriptor));
+    sort::by_key(&mut files, |file| (!file.deleted, file.descriptor));
     let rest = files.split_off(files.len().min(MAX_LISTED));
     let descriptors: Vec<i32> = files.iter().map(|file| file.descriptor).collect();
     for (file, known) in files.iter_mut().zip(open.files(&descriptors)) {

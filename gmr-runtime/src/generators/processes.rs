@@ -1,6 +1,5 @@
 //! Processes: this process and its descendants, from `/proc`. Nothing here touches another process.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use rustix::io::Errno;
@@ -9,6 +8,7 @@ use rustix::process::{WaitId, WaitIdOptions};
 use crate::mask;
 use crate::model::{Content, Ids, Process, Processes};
 use crate::sys::procfs::{self, Directory, Stat, Status};
+use crate::sys::sorted_map::SortedMap;
 use crate::sys::users::UserNames;
 use crate::sys::{proc, thread_ids};
 
@@ -28,7 +28,7 @@ fn own_id() -> io::Result<u32> {
 }
 
 /// All visible processes, by parent. One that ends while it is being read is left out.
-type Table = BTreeMap<u32, Vec<(u32, Stat)>>;
+type Table = SortedMap<u32, Vec<(u32, Stat)>>;
 
 fn table(own: u32) -> io::Result<Table> {
     let mut table = Table::new();
@@ -42,7 +42,7 @@ fn table(own: u32) -> io::Result<Table> {
         let stat = if pid == own { Some(stat?) } else { stat.ok() };
         if let Some(stat) = stat {
             let parent = if pid == own { ROOT } else { stat.parent_pid };
-            table.entry(parent).or_default().push((pid, stat));
+            table.entry(parent).push((pid, stat));
         }
     }
     Ok(table)
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn each_process_comes_before_its_children() {
         // 10 has 20 and 40; 20 has 30. 99 is not a descendant of 10.
-        let table = Table::from([
+        let table = Table::from_iter([
             (ROOT, vec![(10, stat(1))]),
             (10, vec![(20, stat(10)), (40, stat(10))]),
             (20, vec![(30, stat(20))]),

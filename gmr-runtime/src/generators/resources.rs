@@ -1,12 +1,12 @@
 //! Resources: what the process uses and what it may use, from `/proc`, its cgroups and `getrusage`.
 //! Nothing here walks through memory, takes a lock of the program's, or asks its allocator.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::{Cgroup, Content, EventCount, Memory, Pressure, ResourceLimit, Resources, System, Usage};
 use crate::sys::cgroups::{self, Cgroups, Files};
+use crate::sys::sorted_map::SortedMap;
 use crate::sys::{proc, procfs, usage};
 use crate::threads;
 
@@ -29,7 +29,7 @@ pub(super) fn generate() -> Content {
 
 /// What could not be read, by the error.
 #[derive(Default)]
-struct Unread(BTreeMap<String, Vec<&'static str>>);
+struct Unread(SortedMap<String, Vec<&'static str>>);
 
 impl Unread {
     fn known<T>(&mut self, what: &'static str, read: io::Result<T>) -> Option<T> {
@@ -37,7 +37,7 @@ impl Unread {
     }
 
     fn add(&mut self, what: &'static str, error: &io::Error) {
-        let all = self.0.entry(error.to_string()).or_default();
+        let all = self.0.entry(error.to_string());
         if !all.contains(&what) {
             all.push(what);
         }

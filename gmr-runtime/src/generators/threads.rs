@@ -3,7 +3,6 @@
 
 use crate::sys::sort;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::io;
 
 use crate::capture::Trace;
@@ -11,6 +10,7 @@ use crate::model::{Content, Coverage, CutStacks, Role, Stack, Thread, Threads};
 use crate::section::output::Output;
 use crate::symbols::Symbolized;
 use crate::sys::own_threads::OwnThreads;
+use crate::sys::sorted_map::SortedMap;
 use crate::sys::{self, Modules, own_threads};
 use crate::threads::{self, ThreadInfo};
 use crate::{capture, symbols};
@@ -79,10 +79,10 @@ fn targets_unread(listed: &[ThreadInfo]) -> Option<String> {
 /// Counts the frames of these stacks, and how the stacks end.
 fn coverage(traces: &[Trace]) -> Coverage {
     let mut whole = 0;
-    let mut reasons = BTreeMap::<&str, u64>::new();
+    let mut reasons = SortedMap::<&str, u64>::new();
     for trace in traces {
         match &trace.incomplete {
-            Some(reason) => *reasons.entry(reason).or_default() += 1,
+            Some(reason) => *reasons.entry(reason.as_str()) += 1,
             None => whole += 1,
         }
     }

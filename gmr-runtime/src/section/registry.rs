@@ -6,7 +6,6 @@
 //! derived here, at run time.
 
 use crate::sys::sort;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::Content;
@@ -69,18 +68,23 @@ pub(crate) fn entries(kind: Kind) -> Vec<&'static SectionEntry> {
 
 /// The marks of functions that were compiled, but are not registered. A linker drops those object
 /// files of a static library that nothing refers to.
-pub(crate) fn lost() -> BTreeSet<&'static str> {
+pub(crate) fn lost() -> Vec<&'static str> {
     lost_of(inventory::iter::<SectionEntry>.into_iter())
 }
 
-fn lost_of<'a>(entries: impl Iterator<Item = &'a SectionEntry>) -> BTreeSet<&'static str> {
+fn lost_of<'a>(entries: impl Iterator<Item = &'a SectionEntry>) -> Vec<&'static str> {
     let krate = |entry: &SectionEntry| entry.module_path.split("::").next().unwrap_or_default();
-    let (mut registered, mut compiled) = (BTreeSet::new(), BTreeSet::new());
+    let (mut registered, mut compiled) = (Vec::new(), Vec::new());
     for entry in entries {
-        registered.insert((krate(entry), entry.mark));
+        registered.push((krate(entry), entry.mark));
         compiled.extend(entry.earlier.iter().map(|mark| (krate(entry), *mark)));
     }
-    compiled.difference(&registered).map(|(_, mark)| *mark).collect()
+    sort::all(&mut registered);
+    let lost = compiled.iter().filter(|compiled| registered.binary_search(compiled).is_err());
+    let mut lost: Vec<&str> = lost.map(|(_, mark)| *mark).collect();
+    sort::all(&mut lost);
+    lost.dedup();
+    lost
 }
 
 fn sort_key(entry: &SectionEntry) -> (i32, String, &'static str, &'static str) {

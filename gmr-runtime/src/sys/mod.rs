@@ -46,6 +46,7 @@ pub(crate) mod procfs;
 #[cfg(target_os = "linux")]
 pub(crate) mod report_signal;
 pub(crate) mod sort;
+pub(crate) mod sorted_map;
 #[cfg(target_os = "linux")]
 pub(crate) mod thread_ids;
 pub(crate) mod timed_mutex;

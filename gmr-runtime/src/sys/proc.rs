@@ -15,6 +15,8 @@ use std::sync::{Mutex, MutexGuard};
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::sort;
+
 /// The descriptor of `/proc` that is kept.
 static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
 
@@ -179,7 +181,7 @@ pub(crate) fn ids_and_inodes(path: &str) -> io::Result<Vec<(u32, u64)>> {
             ids.push((id, entry.ino()));
         }
     }
-    ids.sort_unstable();
+    sort::all(&mut ids);
     Ok(ids)
 }
 

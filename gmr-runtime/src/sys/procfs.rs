@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::retry_on_intr;
 
-use super::{proc, thread_ids};
+use super::{proc, sort, thread_ids};
 
 /// An open directory of `/proc`, with a buffer for the files read from below it.
 ///
@@ -279,7 +279,7 @@ pub(crate) fn environment() -> io::Result<Vec<(String, String)>> {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .filter(|(name, _)| !name.is_empty())
         .collect();
-    variables.sort();
+    sort::all(&mut variables);
     Ok(variables)
 }
 

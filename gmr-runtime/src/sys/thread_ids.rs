@@ -5,12 +5,12 @@
 //! system calls use. In the other namespace, an id names another thread or none: only translated
 //! ids are compared.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::proc;
+use super::sorted_map::SortedMap;
+use super::{proc, sort};
 
 /// How many PID namespaces this process's is below that of `/proc`, as of the last look.
 static DEPTH: AtomicUsize = AtomicUsize::new(UNKNOWN);
@@ -18,7 +18,7 @@ const UNKNOWN: usize = usize::MAX;
 
 /// The ids in `/proc`, by those that the program knows. Empty unless `/proc` is foreign. Locked for
 /// moments, by gmr's own threads.
-static OUTER: Mutex<BTreeMap<u32, u32>> = Mutex::new(BTreeMap::new());
+static OUTER: Mutex<SortedMap<u32, u32>> = Mutex::new(SortedMap::new());
 
 /// An id that no thread has, and no directory below `/proc/self/task` either.
 const NO_THREAD: u32 = 0;
@@ -60,7 +60,7 @@ pub(crate) fn list() -> io::Result<Vec<(u32, u64)>> {
             Some((*ids.last()?, inode, outer))
         })
         .collect();
-    inner.sort_unstable();
+    sort::all(&mut inner);
     *OUTER.lock().unwrap_or_else(PoisonError::into_inner) =
         inner.iter().map(|&(tid, _, outer)| (tid, outer)).collect();
     Ok(inner.into_iter().map(|(tid, inode, _)| (tid, inode)).collect())

@@ -5,16 +5,16 @@
 //! deadline bounds the wait for it.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use super::channel;
 
+use super::channel;
 use super::own_threads;
+use super::sorted_map::SortedMap;
 use super::timed_mutex::TimedMutex;
 
 const PASSWD: &str = "/etc/passwd";
@@ -29,7 +29,7 @@ const MAX_FILE: u64 = 8 << 20;
 static READING: TimedMutex = TimedMutex::new();
 
 /// The names that were found. Locked for moments, by gmr's own threads.
-static KNOWN: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
+static KNOWN: Mutex<SortedMap<u32, String>> = Mutex::new(SortedMap::new());
 
 /// Looks up users, and reads the file at most once.
 #[derive(Debug, Default)]

@@ -51,8 +51,8 @@ pub(super) fn find(
     let scope = Scope::new(dwarf, &ranges_left);
     let mut work: Vec<Item<'_>> = Vec::new();
     let mut damaged = 0;
-    for (&offset, addresses) in &found.units {
-        match dwarf.unit_header(DebugInfoOffset(offset)) {
+    for (offset, addresses) in found.units.iter() {
+        match dwarf.unit_header(DebugInfoOffset(*offset)) {
             Ok(header) => work.push(Item { header, addresses: Some(addresses) }),
             Err(_) => damaged += 1,
         }

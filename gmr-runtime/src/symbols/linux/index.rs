@@ -6,11 +6,11 @@
 //! the time for a large program. An index need not list all units: C compilers differ in whether
 //! they write one.
 
-use std::collections::BTreeMap;
-
 use gimli::DebugInfoOffset;
 
 use super::reading::{Dwarf, in_range};
+use crate::sys::sort;
+use crate::sys::sorted_map::SortedMap;
 
 /// How many units may claim one address. Real programs have one; a damaged index could have all of
 /// them claim all addresses.
@@ -20,7 +20,7 @@ const MAX_UNITS: u8 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// The offset of each unit that contains some of the addresses, and these, in ascending order.
-    pub(super) units: BTreeMap<usize, Vec<u64>>,
+    pub(super) units: SortedMap<usize, Vec<u64>>,
     /// The offsets of all units that an index lists, in ascending order.
     listed: Vec<usize>,
     /// The addresses that are in no listed unit, in ascending order.
@@ -46,7 +46,7 @@ pub(super) fn look_up(dwarf: &Dwarf<'_>, gdb_index: &[u8], addresses: &[u64]) ->
         for index in in_range(addresses, range) {
             if counts[index] < MAX_UNITS {
                 counts[index] += 1;
-                found.units.entry(unit).or_default().push(addresses[index]);
+                found.units.entry(unit).push(addresses[index]);
             }
         }
     };
@@ -62,7 +62,7 @@ pub(super) fn look_up(dwarf: &Dwarf<'_>, gdb_index: &[u8], addresses: &[u64]) ->
         }
     }
     let _: Option<()> = read_gdb_index(gdb_index, &mut listed, add);
-    listed.sort_unstable();
+    sort::all(&mut listed);
     listed.dedup();
     found.listed = listed;
     for addresses in found.units.values_mut() {
@@ -133,7 +133,8 @@ mod tests {
     fn a_gdb_index_is_read() {
         let index = gdb_index(&[0x100, 0x200], &[(0x1000, 0x1010, 1), (0x2000, 0x2010, 0), (0, 0x9000, 0)]);
         let found = look_up(&Dwarf::default(), &index, &[0x1008, 0x100f, 0x1010, 0x2000]);
-        assert_eq!(found.units, BTreeMap::from([(0x100, vec![0x2000]), (0x200, vec![0x1008, 0x100f])]));
+        let units = [(0x100, vec![0x2000]), (0x200, vec![0x1008, 0x100f])];
+        assert_eq!(found.units, SortedMap::from_iter(units));
         assert_eq!(found.rest, [0x1010]);
         assert!(found.lists(0x100) && found.lists(0x200) && !found.lists(0x180));
     }
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn a_damaged_gdb_index_is_read_as_far_as_it_goes() {
         let index = gdb_index(&[0x100], &[(0x1000, 0x1010, 7), (0x1000, 0x1010, 0)]);
-        let units = |index: &[u8]| look_up(&Dwarf::default(), index, &[0x1000]).units.len();
+        let units = |index: &[u8]| look_up(&Dwarf::default(), index, &[0x1000]).units.iter().len();
         assert_eq!(units(&index), 1, "a range of an unknown unit counts for nothing");
         for length in 0..index.len() {
             assert_eq!(units(&index[..length]), 0);
@@ -155,6 +156,6 @@ mod tests {
         let ranges: Vec<_> = (0..100).map(|unit| (0x1000, 0x1010, unit)).collect();
         let index = gdb_index(&(0..100).collect::<Vec<_>>(), &ranges);
         let found = look_up(&Dwarf::default(), &index, &[0x1000]);
-        assert_eq!(found.units.len(), usize::from(MAX_UNITS));
+        assert_eq!(found.units.iter().len(), usize::from(MAX_UNITS));
     }
 }

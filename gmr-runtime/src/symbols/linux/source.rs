@@ -1,7 +1,7 @@
 //! Lines of source files, but only of files that are the ones compiled, as far as that can be
 //! known, and that anybody on the machine may read. A file is read at most once per report.
 
-use crate::sys::hash::HashMap;
+use crate::sys::sorted_map::SortedMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -30,7 +30,7 @@ pub(super) struct Compiled {
 /// The source files that have been read, by path; `None` for one that cannot be read.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    files: HashMap<String, Option<Source>>,
+    files: SortedMap<String, Option<Source>>,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Sources {
     /// The text of a line (counted from 1), trimmed. Secrets in the source are masked like any
     /// others.
     pub(super) fn line(&mut self, file: &str, line: u32, compiled: Compiled) -> Option<String> {
-        if !self.files.contains_key(file) {
+        if self.files.get(file).is_none() {
             self.files.insert(file.to_owned(), Source::read(Path::new(file)));
         }
         let source = self.files.get_mut(file)?.as_mut()?;

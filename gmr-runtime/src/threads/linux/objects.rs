@@ -1,11 +1,11 @@
 //! Looks up the objects that threads wait for, for all threads together, once they are listed.
 
-use crate::sys::hash::{HashMap, HashSet};
 use crate::sys::sort;
 
 use super::descriptors;
 use crate::model::{Children, Waiting};
 use crate::sys::procfs::Stat;
+use crate::sys::sorted_map::SortedMap;
 use crate::sys::thread_ids;
 use crate::threads::ThreadInfo;
 
@@ -67,7 +67,10 @@ fn count_others(threads: &mut [ThreadInfo]) {
             // A thread that waits on two of them is one other thread.
             futexes => {
                 let waiters = futexes.iter().flat_map(|futex| waiters_of(*futex));
-                waiters.map(|(_, tid)| tid).collect::<HashSet<_>>().len()
+                let mut waiters: Vec<u32> = waiters.map(|(_, tid)| *tid).collect();
+                sort::all(&mut waiters);
+                waiters.dedup();
+                waiters.len()
             }
         };
         waiting.futex_others = count.saturating_sub(1);
@@ -77,12 +80,13 @@ fn count_others(threads: &mut [ThreadInfo]) {
 /// Names the threads that hold locks.
 fn name_owners(threads: &mut [ThreadInfo]) {
     let owner = |waiting: &Waiting| Some(waiting.futex_owner.as_ref()?.tid);
-    let owners: HashSet<u32> = waiting(threads).filter_map(owner).collect();
+    let mut owners: Vec<u32> = waiting(threads).filter_map(owner).collect();
     if owners.is_empty() {
         return;
     }
-    let owners = threads.iter().filter(|thread| owners.contains(&thread.tid));
-    let names: HashMap<u32, String> = owners.map(|thread| (thread.tid, thread.name.clone())).collect();
+    sort::all(&mut owners);
+    let owners = threads.iter().filter(|thread| owners.binary_search(&thread.tid).is_ok());
+    let names: SortedMap<u32, String> = owners.map(|thread| (thread.tid, thread.name.clone())).collect();
     for thread in threads {
         let Some(waiting) = &mut thread.waiting else { continue };
         // The lock was handed to the thread after it was seen waiting, and it has not run yet.

@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, Dir, FileType, StatxFlags};
 use super::sockets::{self, Socket};
 use crate::sys::hash::HashSet;
 use crate::sys::procfs::Directory;
-use crate::sys::{mounts, own_threads, proc, thread_ids};
+use crate::sys::{mounts, own_threads, proc, sort, thread_ids};
 
 /// How many descriptors are looked at, the lowest ones.
 const MAX_READ: usize = 10_000;
@@ -149,7 +149,7 @@ fn numbers(directory: &str) -> io::Result<Vec<i32>> {
             break;
         }
     }
-    numbers.sort_unstable();
+    sort::all(&mut numbers);
     Ok(numbers)
 }
 

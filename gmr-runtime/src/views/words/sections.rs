@@ -1,9 +1,8 @@
 //! The wording of the package, of processes, and of sections that failed.
 
-use std::collections::BTreeMap;
-
 use super::Field;
 use crate::model::{Content, Ids, Overdue, Package, Panicked, Process, Processes};
+use crate::sys::sorted_map::SortedMap;
 use crate::units::{bytes, duration, limit, uptime};
 use crate::views::escape::clean;
 
@@ -56,7 +55,7 @@ pub(in crate::views) fn package(value: &Package) -> Vec<Field> {
 /// Each process with its depth in the tree. What a process has in common with its parent is left
 /// out.
 pub(in crate::views) fn processes(value: &Processes) -> Vec<(usize, Vec<Field>)> {
-    let by_pid: BTreeMap<u32, &Process> =
+    let by_pid: SortedMap<u32, &Process> =
         value.processes.iter().map(|process| (process.pid, process)).collect();
     let process = |one: &Process| {
         let parent = by_pid.get(&one.parent_pid).filter(|_| one.depth > 0);

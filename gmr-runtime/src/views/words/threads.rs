@@ -2,7 +2,6 @@
 
 use crate::sys::sort;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use super::frames::omitted;
 use super::waits::wait;
@@ -169,9 +168,15 @@ fn tally<'a>(words: impl Iterator<Item = &'a str>) -> String {
 
 /// Each distinct item and its count, the most frequent first.
 fn count<T: Ord>(all: impl Iterator<Item = T>) -> Vec<(T, usize)> {
-    let mut counts: BTreeMap<T, usize> = BTreeMap::new();
-    all.for_each(|one| *counts.entry(one).or_default() += 1);
-    let mut counts: Vec<_> = counts.into_iter().collect();
+    let mut all: Vec<T> = all.collect();
+    sort::all(&mut all);
+    let mut counts: Vec<(T, usize)> = Vec::new();
+    for one in all {
+        match counts.last_mut() {
+            Some((last, count)) if *last == one => *count += 1,
+            _ => counts.push((one, 1)),
+        }
+    }
     sort::by_key(&mut counts, |(_, count)| Reverse(*count));
     counts
 }
