@@ -1,9 +1,8 @@
 //! Green Threads: every tracked task, its state, and where it waits. Tasks are polled in `task`,
 //! not here.
 
-use crate::sys::hash::HashMap;
+use crate::sys::hash::{NumberMap, address};
 use crate::sys::sort;
-use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +12,7 @@ use crate::mask;
 use crate::model::{Content, GreenThreads, Label, Runtime, Stack, Task, TaskState};
 use crate::section::output::Output;
 use crate::section::panics;
+use crate::sys::sorted_map::SortedMap;
 use crate::sys::{self, Modules};
 use crate::task::tracked::shown_name;
 use crate::task::{self, Condition, Entry, LeftOut, Panicked, Poll, Survey};
@@ -59,7 +59,7 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
         .collect();
     let waiting = live.iter().filter_map(|(_, (condition, _))| condition.branches());
     let polled = polled(live.iter().map(|(task, (condition, _))| (&***task, condition)), &survey.modules);
-    let (mut stacks, stack_notes) = TaskStacks::new(waiting, polled.values(), &survey.modules);
+    let (mut stacks, stack_notes) = TaskStacks::new(waiting, polled.values().iter(), &survey.modules);
     notes.extend(stack_notes);
     let mut reasons = Reasons::default();
     let mut interner = Interner::default();
@@ -68,8 +68,8 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
         .iter()
         .map(|(task, (condition, labels))| Task {
             id: task.id,
-            name: interner.text(task.name.as_ptr().addr(), || shown_name(task.name)),
-            spawned_at: interner.text(ptr::from_ref(task.spawned_at).addr(), || task.spawned_at.to_string()),
+            name: interner.text(address(task.name), || shown_name(task.name)),
+            spawned_at: interner.text(address(task.spawned_at), || task.spawned_at.to_string()),
             age_ms: millis(now.duration_since(task.spawned).unwrap_or_default()),
             polls: task.polls(),
             labels: labels.iter().map(|(key, value)| label(key, value)).collect(),
@@ -87,7 +87,7 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
                     task.left_out(survey.trace).map(|why| reasons.get(why_left_out(why))).unwrap_or_default()
                 }
                 Condition::Polling { .. } => {
-                    polled.get(&task.id).map(|trace| stacks.of_polled(trace)).unwrap_or_default()
+                    polled.get(task.id).map(|trace| stacks.of_polled(trace)).unwrap_or_default()
                 }
                 Condition::New => Arc::default(),
             },
@@ -109,7 +109,7 @@ fn about_panics(Panicked { count, first }: &Panicked) -> String {
 fn polled<'a>(
     tasks: impl Iterator<Item = (&'a Entry, &'a Condition)>,
     modules: &Modules,
-) -> HashMap<u64, Arc<Trace>> {
+) -> NumberMap<Arc<Trace>> {
     let polls: Vec<(&Entry, Poll)> = tasks
         .filter_map(|(task, condition)| match condition {
             Condition::Polling { poll, .. } => Some((task, *poll)),
@@ -118,7 +118,7 @@ fn polled<'a>(
         .take(MOST_POLLED)
         .collect();
     if polls.is_empty() {
-        return HashMap::default();
+        return NumberMap::default();
     }
     let mut tids: Vec<u32> = polls.iter().map(|(_, poll)| task::id_here(poll.tid)).collect();
     sort::all(&mut tids);
@@ -160,11 +160,11 @@ fn millis(duration: Duration) -> u64 {
 
 /// Texts that many tasks have in common, by the address of the original.
 #[derive(Default)]
-struct Interner(HashMap<usize, Arc<str>>);
+struct Interner(NumberMap<Arc<str>>);
 
 impl Interner {
-    fn text(&mut self, address: usize, text: impl FnOnce() -> String) -> Arc<str> {
-        Arc::clone(self.0.entry(address).or_insert_with(|| text().into()))
+    fn text(&mut self, address: u64, text: impl FnOnce() -> String) -> Arc<str> {
+        Arc::clone(self.0.entry(address, || text().into()))
     }
 }
 
@@ -190,11 +190,14 @@ fn why_left_out(why: LeftOut) -> &'static str {
 
 /// The reasons why tasks have no stack, each as one list of stacks that these tasks share.
 #[derive(Default)]
-struct Reasons(HashMap<&'static str, Arc<[Stack]>>);
+struct Reasons(SortedMap<&'static str, Arc<[Stack]>>);
 
 impl Reasons {
     fn get(&mut self, reason: &'static str) -> Arc<[Stack]> {
-        let stacks = self.0.entry(reason).or_insert_with(|| [Stack::missing(reason)].into());
+        let stacks = self.0.entry(reason);
+        if stacks.is_empty() {
+            *stacks = [Stack::missing(reason)].into();
+        }
         Arc::clone(stacks)
     }
 }

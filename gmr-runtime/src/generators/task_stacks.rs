@@ -1,9 +1,8 @@
 //! The stacks of tasks: from addresses to the frames that a reader needs, one stack for each future
 //! that waits. Nothing here polls a task or unwinds a stack.
 
-use crate::sys::hash::{HashMap, HashSet};
+use crate::sys::hash::{HashMap, NumberMap, address};
 use crate::sys::sort;
-use std::ptr;
 use std::sync::Arc;
 
 use crate::capture::Trace;
@@ -13,15 +12,15 @@ use crate::sys::{self, Modules};
 use crate::task::{Branch, Branches};
 
 /// A stack of a task, by its address: tasks with the same stack share it.
-type Place = *const Trace;
+type Place = u64;
 
 /// The stacks of all branches. The symbols of each distinct stack are resolved once.
 #[derive(Default)]
 pub(super) struct TaskStacks {
     pub(super) frames: Vec<Frame>,
-    by_place: HashMap<Place, Stack>,
-    of_polled: HashMap<Place, Arc<[Stack]>>,
-    of_one: HashMap<Place, Arc<[Stack]>>,
+    by_place: NumberMap<Stack>,
+    of_polled: NumberMap<Arc<[Stack]>>,
+    of_one: NumberMap<Arc<[Stack]>>,
     of_several: HashMap<Vec<Place>, Arc<[Stack]>>,
 }
 
@@ -34,25 +33,25 @@ impl TaskStacks {
         modules: &Modules,
     ) -> (Self, Vec<String>) {
         let (mut places, mut traces) = (Vec::new(), Vec::new());
-        let mut seen = HashSet::default();
-        let polled: Vec<&Arc<Trace>> = polled.collect();
+        let mut is_polled: NumberMap<bool> = NumberMap::default();
         let waiting = waiting.flat_map(|branches| branches.iter()).filter_map(|branch| branch.trace());
-        for trace in polled.iter().copied().chain(waiting) {
-            let place = Arc::as_ptr(trace);
-            if seen.insert(place) {
+        let all = polled.map(|trace| (trace, true)).chain(waiting.map(|trace| (trace, false)));
+        for (trace, polled) in all {
+            let place = address(Arc::as_ptr(trace));
+            is_polled.entry(place, || {
                 places.push(place);
                 traces.push(Trace::clone(trace));
-            }
+                polled
+            });
         }
         if traces.is_empty() {
             return (Self::default(), Vec::new());
         }
         let Symbolized { stacks, frames, notes } =
             sys::with_files(|| symbols::symbolize(&traces, modules, symbols::DEADLINE));
-        let polled: HashSet<Place> = polled.into_iter().map(Arc::as_ptr).collect();
-        let (mut by_place, mut of_polled) = (HashMap::default(), HashMap::default());
+        let (mut by_place, mut of_polled) = (NumberMap::default(), NumberMap::default());
         for (place, stack) in places.into_iter().zip(stacks) {
-            if polled.contains(&place) {
+            if is_polled.get(place) == Some(&true) {
                 of_polled.insert(place, inside_the_poll(stack, &frames).into_iter().collect());
             } else {
                 by_place.insert(place, of_task(stack, &frames));
@@ -63,23 +62,23 @@ impl TaskStacks {
 
     /// The part of a thread's stack that is inside a task's poll, if it is.
     pub(super) fn of_polled(&self, trace: &Arc<Trace>) -> Arc<[Stack]> {
-        self.of_polled.get(&Arc::as_ptr(trace)).cloned().unwrap_or_default()
+        self.of_polled.get(address(Arc::as_ptr(trace))).cloned().unwrap_or_default()
     }
 
     /// The stacks of these branches, one for each future. The order of the branches does not
     /// matter: `select!` polls its branches in a random one.
     pub(super) fn get(&mut self, branches: &Branches) -> Arc<[Stack]> {
         let Self { frames, by_place, of_one, of_several, .. } = self;
-        let place = |branch: &Branch| branch.trace().map_or(ptr::null(), Arc::as_ptr);
+        let place = |branch: &Branch| branch.trace().map_or(0, |trace| address(Arc::as_ptr(trace)));
         let stack = |place: &Place| {
             by_place
-                .get(place)
+                .get(*place)
                 .cloned()
                 .unwrap_or_else(|| Stack::missing("its stack was not unwound in time"))
         };
         if let [branch] = &branches[..] {
             let place = place(branch);
-            return Arc::clone(of_one.entry(place).or_insert_with(|| [stack(&place)].into()));
+            return Arc::clone(of_one.entry(place, || [stack(&place)].into()));
         }
         let mut places: Vec<Place> = branches.iter().map(place).collect();
         sort::all(&mut places);
@@ -270,8 +269,8 @@ mod tests {
         let mut frames = Vec::new();
         let leaf = || Branch::new(crate::task::Leaf::known(Trace::default()));
         let (one, other) = (leaf(), leaf());
-        let place = |leaf: &Branch| Arc::as_ptr(leaf.trace().unwrap());
-        let by_place = HashMap::from_iter([
+        let place = |leaf: &Branch| address(Arc::as_ptr(leaf.trace().unwrap()));
+        let by_place = NumberMap::from_iter([
             (place(&one), stack(&mut frames, &[(SLEEP, 1), ("shop::work::{{closure}}", 7)])),
             (place(&other), stack(&mut frames, &[("shop::work::{{closure}}", 8)])),
         ]);

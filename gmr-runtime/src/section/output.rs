@@ -1,7 +1,7 @@
 //! What a generator returns: the content of a section, and the frames of the stacks in it. Outputs
 //! are merged here so that a report has one table of frames.
 
-use crate::sys::hash::HashMap;
+use crate::sys::hash::{NumberMap, address};
 use std::sync::Arc;
 
 use crate::model::{Content, Frame, GreenThreads, Stack, Threads};
@@ -30,7 +30,8 @@ impl Output {
             *all = frames;
         } else if !frames.is_empty() {
             all.extend(frames);
-            Renumber { offset, frames: HashMap::default(), stacks: HashMap::default() }.content(&mut content);
+            Renumber { offset, frames: NumberMap::default(), stacks: NumberMap::default() }
+                .content(&mut content);
         }
         content
     }
@@ -39,8 +40,8 @@ impl Output {
 /// Adds an offset to the indices of all stacks. Stacks that share memory share it afterwards.
 struct Renumber {
     offset: u32,
-    frames: HashMap<*const [u32], Arc<[u32]>>,
-    stacks: HashMap<*const [Stack], Renumbered>,
+    frames: NumberMap<Arc<[u32]>>,
+    stacks: NumberMap<Renumbered>,
 }
 
 /// A list of stacks before and after. The old one is kept so that no other gets its address.
@@ -88,14 +89,14 @@ impl Renumber {
 
     fn stack(&mut self, stack: &mut Stack) {
         let Self { offset, frames, .. } = self;
-        let renumbered = frames
-            .entry(Arc::as_ptr(&stack.frames))
-            .or_insert_with(|| stack.frames.iter().map(|index| index + *offset).collect());
+        let renumbered = frames.entry(address(Arc::as_ptr(&stack.frames)), || {
+            stack.frames.iter().map(|index| index + *offset).collect()
+        });
         stack.frames = Arc::clone(renumbered);
     }
 
     fn list(&mut self, list: &mut Arc<[Stack]>) {
-        if let Some(Renumbered { new, .. }) = self.stacks.get(&Arc::as_ptr(list)) {
+        if let Some(Renumbered { new, .. }) = self.stacks.get(address(Arc::as_ptr(list))) {
             *list = Arc::clone(new);
             return;
         }
@@ -108,7 +109,7 @@ impl Renumber {
             })
             .collect();
         let old = std::mem::replace(list, Arc::clone(&new));
-        self.stacks.insert(Arc::as_ptr(&old), Renumbered { _old: old, new });
+        self.stacks.insert(address(Arc::as_ptr(&old)), Renumbered { _old: old, new });
     }
 }
 
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn shared_stacks_stay_shared() {
-        let mut renumber = Renumber { offset: 7, frames: HashMap::default(), stacks: HashMap::default() };
+        let mut renumber = Renumber { offset: 7, frames: NumberMap::default(), stacks: NumberMap::default() };
         let shared: Arc<[Stack]> = Arc::new([Stack { frames: Arc::new([0]), ..Stack::default() }]);
         let (mut one, mut other) = (Arc::clone(&shared), Arc::clone(&shared));
         drop(shared);

@@ -4,8 +4,8 @@
 //! between. The symbols take a few hundred bytes for each address; reading the debug information
 //! again takes tens of milliseconds and megabytes. Only gmr's own threads lock it.
 
-use crate::sys::hash::HashMap;
-use std::collections::BTreeMap;
+use crate::sys::hash::NumberMap;
+use crate::sys::sorted_map::SortedMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Symbol;
@@ -18,10 +18,12 @@ use crate::sys::Module;
 const CAPACITY: usize = 2_000;
 
 /// By module, then by offset in it.
-static CACHE: Mutex<Option<HashMap<String, HashMap<u64, Symbols>>>> = Mutex::new(None);
+static CACHE: Mutex<Cache> = Mutex::new(SortedMap::new());
+
+type Cache = SortedMap<String, NumberMap<Symbols>>;
 
 /// What is missing of modules, by the same key.
-static NOTES: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+static NOTES: Mutex<SortedMap<String, String>> = Mutex::new(SortedMap::new());
 
 /// The symbols of one address, innermost first.
 pub(super) type Symbols = Arc<[Symbol]>;
@@ -29,7 +31,7 @@ pub(super) type Symbols = Arc<[Symbol]>;
 /// The symbols of this address, if an earlier report has resolved it.
 pub(super) fn get(address: Address, module: &Module) -> Option<Symbols> {
     let (module, offset) = (key(module)?, address.lookup().wrapping_sub(module.bias));
-    lock().as_ref()?.get(module)?.get(&offset).cloned()
+    lock().get(module)?.get(offset).cloned()
 }
 
 /// Remembers the symbols of an address.
@@ -37,13 +39,12 @@ pub(super) fn put(address: Address, module: &Module, symbols: &Symbols) {
     let offset = address.lookup().wrapping_sub(module.bias);
     let Some(module) = key(module) else { return };
     let mut cache = lock();
-    let cache = cache.get_or_insert_default();
-    if cache.values().map(HashMap::len).sum::<usize>() >= CAPACITY {
-        cache.clear();
+    if cache.iter().map(|(_, offsets)| offsets.values().len()).sum::<usize>() >= CAPACITY {
+        *cache = Cache::new();
     }
     // Not `entry`, which would copy the name of the module for each address.
-    if !cache.contains_key(module) {
-        cache.insert(module.to_owned(), HashMap::default());
+    if cache.get(module).is_none() {
+        cache.insert(module.to_owned(), NumberMap::default());
     }
     if let Some(offsets) = cache.get_mut(module) {
         offsets.insert(offset, Arc::clone(symbols));
@@ -65,8 +66,8 @@ pub(super) fn put_note(module: &Module, note: &str) {
 /// Clears the cache, so that the next symbolization is a first one.
 #[cfg(feature = "__bench")]
 pub(crate) fn forget() {
-    *lock() = None;
-    notes().clear();
+    *lock() = Cache::new();
+    *notes() = SortedMap::new();
 }
 
 /// A key that identifies the same file for as long as the process runs: the build-id. Without one
@@ -80,10 +81,10 @@ fn key(module: &Module) -> Option<&str> {
     }
 }
 
-fn lock() -> MutexGuard<'static, Option<HashMap<String, HashMap<u64, Symbols>>>> {
+fn lock() -> MutexGuard<'static, Cache> {
     CACHE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn notes() -> MutexGuard<'static, BTreeMap<String, String>> {
+fn notes() -> MutexGuard<'static, SortedMap<String, String>> {
     NOTES.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,10 +6,9 @@
 //! not answer, so it runs on a thread of its own and its caller waits until a deadline. You can
 //! resolve module and offset later, on another machine.
 
-use crate::sys::hash::HashMap;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sys::hash::{NumberMap, address};
 use std::ops::Range;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,9 @@ use super::platform::ModuleFiles;
 use super::{Symbol, Symbolized};
 use crate::capture::{Address, Trace};
 use crate::model::{Frame, Stack};
+use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::deadline::Deadline;
+use crate::sys::sorted_map::SortedMap;
 use crate::sys::timed_mutex::{TimedGuard, TimedMutex};
 use crate::sys::{Module, Modules, own_threads};
 
@@ -84,45 +85,40 @@ impl Drop for Turn {
 ///
 /// Symbols that are not known after `timeout` are missing.
 pub(crate) fn symbolize(traces: &[Trace], modules: &Modules, timeout: Duration) -> Symbolized {
-    let mut known: HashMap<Address, Symbols> = HashMap::default();
-    let mut unknown = BTreeSet::new();
     // Threads that share a trace are resolved once.
-    let distinct: HashMap<*const [Address], &[Address]> =
-        traces.iter().map(|trace| (Arc::as_ptr(&trace.frames), &*trace.frames)).collect();
-    let all: BTreeSet<Address> = distinct.values().copied().flatten().copied().collect();
-    for &address in &all {
+    let place = |trace: &Trace| address(Arc::as_ptr(&trace.frames));
+    let distinct: NumberMap<&[Address]> = traces.iter().map(|trace| (place(trace), &*trace.frames)).collect();
+    let mut all = distinct.values().concat();
+    all.sort_unstable();
+    all.dedup();
+    let find = |address: Address| {
         if let Address::Signal(_) = address {
-            known.insert(address, [Symbol { function: Some(SIGNAL.to_owned()), ..Symbol::default() }].into());
-            continue;
+            let symbol = Symbol { function: Some(SIGNAL.to_owned()), ..Symbol::default() };
+            return Found { symbols: [symbol].into(), is_whole: true };
         }
-        match modules.find(address.lookup()).and_then(|module| cache::get(address, module)) {
-            Some(symbols) => drop(known.insert(address, symbols)),
-            None => drop(unknown.insert(address)),
-        }
-    }
+        Found::in_cache(address, modules).unwrap_or_default()
+    };
+    let mut found: SortedMap<Address, Found> = all.iter().map(|&address| (address, find(address))).collect();
     // What earlier reports have found to be missing in these modules, and what this one does.
-    let mut missing: BTreeMap<String, String> = BTreeMap::new();
+    let mut missing: SortedMap<String, String> = SortedMap::new();
     for module in all.iter().filter_map(|address| modules.find(address.lookup())) {
-        if !missing.contains_key(&module.path)
+        if missing.get(&module.path).is_none()
             && let Some(note) = cache::note(module)
         {
             missing.insert(module.path.clone(), note);
         }
     }
-    let late = resolve_all(&unknown, modules, timeout, &mut known, &mut missing);
+    let late = resolve_all(modules, timeout, &mut found, &mut missing);
 
-    let mut table = Table { modules, frames: Vec::new(), by_address: HashMap::default() };
-    for &address in &all {
-        table.add(address, known.get(&address).map_or(&[], |symbols| &**symbols));
+    let mut table = Table { modules, frames: Vec::new(), by_address: SortedMap::new() };
+    for (address, Found { symbols, .. }) in found.iter() {
+        table.add(*address, symbols);
     }
-    let named = |addresses: &[Address]| -> Arc<[u32]> {
-        addresses.iter().flat_map(|address| table.by_address[address].clone()).collect()
-    };
-    let named: HashMap<_, _> = distinct.iter().map(|(place, addresses)| (*place, named(addresses))).collect();
+    let mut named: NumberMap<Arc<[u32]>> = NumberMap::default();
     let stacks = traces
         .iter()
         .map(|trace| Stack {
-            frames: Arc::clone(&named[&Arc::as_ptr(&trace.frames)]),
+            frames: Arc::clone(named.entry(place(trace), || table.named(&trace.frames))),
             incomplete: trace.incomplete.clone(),
             taken: trace.taken,
         })
@@ -131,11 +127,26 @@ pub(crate) fn symbolize(traces: &[Trace], modules: &Modules, timeout: Duration) 
     Symbolized { stacks, frames: table.frames, notes: late.into_iter().chain(missing).collect() }
 }
 
+/// What is known of an address.
+#[derive(Debug, Default)]
+struct Found {
+    symbols: Symbols,
+    /// Whether that is all there is.
+    is_whole: bool,
+}
+
+impl Found {
+    fn in_cache(address: Address, modules: &Modules) -> Option<Self> {
+        let module = modules.find(address.lookup())?;
+        cache::get(address, module).map(|symbols| Self { symbols, is_whole: true })
+    }
+}
+
 /// The frames, each address's once, and where they are.
 struct Table<'a> {
     modules: &'a Modules,
     frames: Vec<Frame>,
-    by_address: HashMap<Address, Range<u32>>,
+    by_address: SortedMap<Address, Range<u32>>,
 }
 
 impl Table<'_> {
@@ -160,6 +171,11 @@ impl Table<'_> {
         }));
         self.by_address.insert(address, start..end(&self.frames));
     }
+
+    /// The frames of these addresses.
+    fn named(&self, addresses: &[Address]) -> Arc<[u32]> {
+        addresses.iter().filter_map(|address| self.by_address.get(address)).cloned().flatten().collect()
+    }
 }
 
 /// What the symbolizer's thread finds.
@@ -172,17 +188,17 @@ enum Event {
     Missing(String, String),
 }
 
-/// Resolves these addresses: adds to `known` what is known of each by the deadline, and to
-/// `missing` what is missing of modules. Returns a note if some addresses are late.
+/// Resolves the addresses that are not known: adds to `found` what is known of each by the deadline,
+/// and to `missing` what is missing of modules. Returns a note if some addresses are late.
 fn resolve_all(
-    addresses: &BTreeSet<Address>,
     modules: &Modules,
     timeout: Duration,
-    known: &mut HashMap<Address, Symbols>,
-    missing: &mut BTreeMap<String, String>,
+    found: &mut SortedMap<Address, Found>,
+    missing: &mut SortedMap<String, String>,
 ) -> Option<String> {
-    let work = by_module(addresses, modules);
-    let mut pending: BTreeSet<Address> = work.iter().flat_map(|(_, addresses)| addresses).copied().collect();
+    let work =
+        by_module(found.iter().filter(|(_, found)| !found.is_whole).map(|(address, _)| *address), modules);
+    let mut pending: Vec<Address> = work.iter().flat_map(|(_, addresses)| addresses).copied().collect();
     if pending.is_empty() {
         return None;
     }
@@ -190,24 +206,24 @@ fn resolve_all(
     let mut deadline = Deadline::after(timeout);
     let mut failed = None;
     if let Some(turn) = NAMES.enter(deadline.at()) {
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = channel::channel();
         let until = deadline.at();
         // On the calling thread, a disk that does not respond holds up the report.
         let resolve = move || resolve(work, turn, until, &sender);
         match own_threads::spawn_or_run("gmr symbols", || (), resolve) {
-            Ok(()) => receive(&receiver, &mut deadline, &mut pending, known, missing),
+            Ok(()) => receive(&receiver, &mut deadline, found, missing),
             Err(error) => failed = Some(format!("could not start a thread: {error}")),
         }
     }
     // Another thread may have resolved them: that of an earlier report, or of another section.
     pending.retain(|&address| {
-        match modules.find(address.lookup()).and_then(|module| cache::get(address, module)) {
-            Some(symbols) => {
-                known.insert(address, symbols);
-                false
-            }
-            None => true,
+        let of_address = found.entry(address);
+        if !of_address.is_whole
+            && let Some(in_cache) = Found::in_cache(address, modules)
+        {
+            *of_address = in_cache;
         }
+        !of_address.is_whole
     });
     if pending.is_empty() {
         return None;
@@ -221,8 +237,8 @@ fn resolve_all(
             .or_else(|| reading(&LINES, "debug information"))
             .unwrap_or_else(|| format!("they were not read within {} s", timeout.as_secs_f64()))
     });
-    let (late, nameless) =
-        (pending.len(), pending.iter().filter(|address| !known.contains_key(address)).count());
+    let is_nameless = |address: &&Address| found.get(*address).is_none_or(|found| found.symbols.is_empty());
+    let (late, nameless) = (pending.len(), pending.iter().filter(is_nameless).count());
     Some(match nameless {
         0 => format!("lines are missing at {late} of {all} addresses: {reason}"),
         _ => format!("lines are missing at {late} of {all} addresses, and functions at {nameless}: {reason}"),
@@ -233,18 +249,16 @@ fn resolve_all(
 fn receive(
     events: &Receiver<Event>,
     deadline: &mut Deadline,
-    pending: &mut BTreeSet<Address>,
-    known: &mut HashMap<Address, Symbols>,
-    missing: &mut BTreeMap<String, String>,
+    found: &mut SortedMap<Address, Found>,
+    missing: &mut SortedMap<String, String>,
 ) {
     loop {
         match events.recv_timeout(deadline.left()) {
-            Ok(Event::Named(address, symbols)) => drop(known.insert(address, symbols)),
+            Ok(Event::Named(address, symbols)) => found.entry(address).symbols = symbols,
             Ok(Event::Resolved(address, symbols)) => {
-                pending.remove(&address);
-                known.insert(address, symbols);
+                *found.entry(address) = Found { symbols, is_whole: true }
             }
-            Ok(Event::Missing(path, note)) => drop(missing.insert(path, note)),
+            Ok(Event::Missing(path, note)) => missing.insert(path, note),
             Err(RecvTimeoutError::Timeout) if !deadline.is_over() => {}
             Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => return,
         }
@@ -317,10 +331,10 @@ fn resolve(work: Vec<(Module, Vec<Address>)>, names_turn: Turn, until: Instant, 
 }
 
 /// Groups the addresses by module. Addresses outside all modules have no symbols and are left out.
-fn by_module(addresses: &BTreeSet<Address>, modules: &Modules) -> Vec<(Module, Vec<Address>)> {
+fn by_module(addresses: impl Iterator<Item = Address>, modules: &Modules) -> Vec<(Module, Vec<Address>)> {
     let mut work: Vec<(Module, Vec<Address>)> = Vec::new();
     // They are sorted by kind of address first, so a module can come up once for each kind.
-    for &address in addresses {
+    for address in addresses {
         let Some(module) = modules.find(address.lookup()) else { continue };
         match work.iter_mut().find(|(other, _)| other.bias == module.bias && other.path == module.path) {
             Some((_, addresses)) => addresses.push(address),

@@ -1,7 +1,7 @@
 //! Groups threads with the same stack, tasks that wait at the same place, and the frames that the
 //! branches of a task's stack have in common. Every view uses the same groups.
 
-use crate::sys::hash::HashMap;
+use crate::sys::hash::{HashMap, NumberMap, address};
 use crate::sys::sort;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -194,7 +194,7 @@ struct StackNumbers<'a> {
     /// The first frame with this line.
     lines: HashMap<Line<'a>, u32>,
     /// By address: a hundred thousand tasks of this process share a few lists.
-    by_address: HashMap<*const [Stack], usize>,
+    by_address: NumberMap<usize>,
     by_content: HashMap<Lines<'a>, usize>,
 }
 
@@ -203,14 +203,14 @@ impl<'a> StackNumbers<'a> {
         Self {
             frames,
             lines: HashMap::default(),
-            by_address: HashMap::default(),
+            by_address: NumberMap::default(),
             by_content: HashMap::default(),
         }
     }
 
     fn number(&mut self, stacks: &'a Arc<[Stack]>) -> usize {
         let Self { frames, lines, by_address, by_content } = self;
-        *by_address.entry(Arc::as_ptr(stacks)).or_insert_with(|| {
+        *by_address.entry(address(Arc::as_ptr(stacks)), || {
             let mut content: Lines<'a> = stacks
                 .iter()
                 .map(|stack| {

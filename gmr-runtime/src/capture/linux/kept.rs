@@ -4,13 +4,12 @@
 //! is dropped. When a module is loaded or unloaded, all stacks are dropped: the reason why a stack
 //! ends may have changed.
 
-use crate::sys::hash::HashMap;
+use crate::sys::hash::{NumberMap, address};
 use crate::sys::sort;
-use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, TryLockError};
 
-use crate::capture::{Address, Trace};
+use crate::capture::Trace;
 use crate::sys::Modules;
 use crate::sys::linux::mapping::MappedList;
 use crate::threads::linux::{Moment, Rest};
@@ -81,18 +80,21 @@ impl Kept {
     }
 
     fn with(self, stacks: impl Iterator<Item = (u32, Rest, Trace)>) -> Self {
-        let mut indices: HashMap<*const [Address], u32> = HashMap::default();
+        let mut indices: NumberMap<u32> = NumberMap::default();
         let (mut traces, mut kept) = (Vec::<Trace>::new(), Vec::new());
         let mut addresses = 0;
         for (tid, rest, trace) in stacks.take(MAX_STACKS) {
-            let index = match indices.entry(Arc::as_ptr(&trace.frames)) {
-                Entry::Occupied(index) => *index.get(),
-                Entry::Vacant(place) if addresses + trace.frames.len() <= MAX_ADDRESSES => {
+            let place = address(Arc::as_ptr(&trace.frames));
+            let index = match indices.get(place) {
+                Some(index) => *index,
+                None if addresses + trace.frames.len() <= MAX_ADDRESSES => {
                     addresses += trace.frames.len();
                     traces.push(trace.clone());
-                    *place.insert(u32::try_from(traces.len() - 1).unwrap_or(u32::MAX))
+                    let index = u32::try_from(traces.len() - 1).unwrap_or(u32::MAX);
+                    indices.insert(place, index);
+                    index
                 }
-                Entry::Vacant(_) => continue,
+                None => continue,
             };
             // The same frames end for the same reason.
             if traces.get(index as usize).is_some_and(|known| known.incomplete == trace.incomplete) {
@@ -117,6 +119,7 @@ fn hash(modules: &Modules) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::Address;
     use crate::threads::linux::rest_of_line;
 
     fn rest(cpu_time: u64) -> Rest {

@@ -4,7 +4,7 @@
 //! Tables for many single look-ups, as `addr2line` builds them, pay off after thousands of
 //! addresses; a report has dozens. (`docs/symbols.md` has the figures.)
 
-use crate::sys::hash::HashMap;
+use crate::sys::hash::NumberMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -85,7 +85,7 @@ struct Search<'d, 'a, E> {
     found: &'d Found,
     each: &'d E,
     /// The addresses that have been found, and whether they have functions.
-    results: Mutex<HashMap<u64, bool>>,
+    results: Mutex<NumberMap<bool>>,
 }
 
 impl<'a, E: Fn(u64, Vec<Symbol>) + Sync> Search<'_, 'a, E> {
@@ -137,7 +137,7 @@ impl<'a, E: Fn(u64, Vec<Symbol>) + Sync> Search<'_, 'a, E> {
             let symbols = scope.symbols(unit, files, chain, line);
             // Two units can claim one address. The one with a function is right.
             let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_better = results.get(&address).is_none_or(|before| has_functions && !before);
+            let is_better = results.get(address).is_none_or(|before| has_functions && !before);
             if is_better {
                 results.insert(address, has_functions);
                 (self.each)(address, symbols);
@@ -478,6 +478,7 @@ mod tests {
     use super::super::sections::Sections;
     use super::*;
     use crate::sys::Modules;
+    use crate::sys::hash::HashMap;
 
     /// What is found at these addresses.
     fn found(dwarf: &Dwarf<'_>, addresses: &[u64]) -> HashMap<u64, Vec<Symbol>> {

@@ -1,7 +1,7 @@
 //! The rules found so far, by the address of code, and what the code before an address says. All of
 //! it is found once, and kept while no module is loaded or unloaded.
 
-use crate::sys::hash::{HashMap, HashSet};
+use crate::sys::hash::{HashMap, HashSet, NumberMap};
 
 use super::instruction::Target;
 use super::memory::{Failure, Memory};
@@ -17,11 +17,11 @@ pub(super) struct Rules {
     by_address: AddressMap,
     store: Store,
     /// How the frame pointer follows from the stack pointer, by the address of code.
-    frame_pointers: HashMap<u64, Option<FramePointer>>,
+    frame_pointers: NumberMap<Option<FramePointer>>,
     /// Whether the call before an address of code leads to the function that begins at another.
     calls: HashMap<(u64, u64), Called>,
     /// Whether the code at an address returns from a signal handler.
-    returns_from_signal: HashMap<u64, bool>,
+    returns_from_signal: NumberMap<bool>,
     /// Addresses of code that is in no module.
     generated: HashSet<u64>,
 }
@@ -81,7 +81,7 @@ impl Rules {
     /// `rule` is for, if its code shows that.
     pub(super) fn frame_pointer(&mut self, rule: &Rule, address: u64) -> Option<FramePointer> {
         let function = rule.function;
-        *self.frame_pointers.entry(address).or_insert_with(|| prologue::frame_pointer(function, address))
+        *self.frame_pointers.entry(address, || prologue::frame_pointer(function, address))
     }
 
     /// Whether the instruction that ends after `address`, in the function that `rule` is for, calls
@@ -113,7 +113,7 @@ impl Rules {
     /// Whether the code at this address is what signal handlers return to: it makes the kernel
     /// restore the interrupted registers.
     pub(super) fn returns_from_signal(&mut self, address: u64) -> bool {
-        *self.returns_from_signal.entry(address).or_insert_with(|| {
+        *self.returns_from_signal.entry(address, || {
             let code = Beginning::read(address);
             arch::SIGRETURNS.iter().any(|known| code.bytes().starts_with(known))
         })
