@@ -168,7 +168,7 @@ impl Interner {
     }
 }
 
-const NO_WAKER: &str = "in its last poll, no future has kept a waker, as `future::pending` never does";
+const NO_WAKER: &str = "in the task's last poll, no future kept a waker, as with `future::pending`";
 const NO_ROOM: &str = "too many tasks wait at different places: there was no room for a copy of its stack";
 const NOT_POLLED: &str = "it was not polled in time for this report";
 
@@ -176,13 +176,18 @@ fn why_left_out(why: LeftOut) -> &'static str {
     match why {
         LeftOut::NoWaker => NO_WAKER,
         LeftOut::ForeignWaker => {
-            "it is not polled for a report: its runtime, such as embassy, may accept no wakers but its own"
+            "reports do not poll it: its executor, such as embassy's, may accept no wakers but its own"
+        }
+        LeftOut::IgnoresWakes => {
+            "it was not polled in time for this report, which could not wake it: its executor's waker does \
+             nothing, as `Waker::noop()`"
         }
         LeftOut::WakerBlocks => {
-            "it was not woken for this report: waking a task of its runtime has blocked since an earlier one"
+            "it was not woken for this report: in an earlier one, waking a task of its executor blocked, and \
+             has not returned"
         }
         LeftOut::WakerPanicked => "it was not polled for this report: waking it panicked",
-        LeftOut::NoThread => "it was not woken for this report: no thread could be started for that",
+        LeftOut::NoThread => "it was not woken for this report: no thread could be started to do so",
         LeftOut::TaskOptedOut => "reports do not poll it: `poll = false`",
         LeftOut::AllOptedOut => "reports do not poll tasks: `poll_tasks = false`, or GMR_POLL_TASKS",
     }

@@ -149,8 +149,8 @@ thread_local! {
     static CATCHES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls `run`, which runs code of the program's on a thread of gmr's. The program's hook does not
-/// see a panic in it: it may end the process, and the program has not called that code.
+/// Calls `run`, which runs code of the program's that the program has not called. If gmr's hook is
+/// set, the program's hook does not see a panic in it: that hook may end the process.
 ///
 /// If panics abort the process, or this one cannot unwind, gmr's hook parks the thread.
 ///

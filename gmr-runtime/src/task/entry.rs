@@ -32,6 +32,8 @@ pub(crate) enum LeftOut {
     NoWaker,
     /// Its runtime accepts no wakers but its own.
     ForeignWaker,
+    /// Waking it does nothing, and it was not polled in time.
+    IgnoresWakes,
     /// Waking a task of its runtime has not returned since an earlier trace.
     WakerBlocks,
     /// Waking it panicked.
@@ -45,9 +47,10 @@ pub(crate) enum LeftOut {
 }
 
 impl LeftOut {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::NoWaker,
         Self::ForeignWaker,
+        Self::IgnoresWakes,
         Self::WakerBlocks,
         Self::WakerPanicked,
         Self::NoThread,
@@ -275,6 +278,11 @@ impl Entry {
         self.left_out.store(why as u8, Ordering::Relaxed);
         self.traced.store(trace | LEFT_OUT, Ordering::Release);
     }
+    /// Whether waking the task does nothing.
+    pub(super) fn ignores_wakes(&self) -> bool {
+        self.kind_of_waker().is_some_and(|kind| kind.ignores_wakes)
+    }
+
 
     /// Why the task was left out of the trace, if it was.
     pub(crate) fn left_out(&self, trace: u64) -> Option<LeftOut> {

@@ -49,7 +49,7 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 }
 
 /// Never completes, and keeps its waker as every leaf future does.
-async fn wait_forever() {
+pub(super) async fn wait_forever() {
     let mut kept: Option<Waker> = None;
     poll_fn(move |context| {
         drop(kept.replace(context.waker().clone()));

@@ -24,6 +24,10 @@ use crate::sys::{self, Modules, own_threads};
 /// The interval at which [`survey`] checks whether all tasks have been polled.
 const PAUSE: Duration = Duration::from_micros(200);
 
+/// How long to wait for polls of tasks that can't be woken. Their executor polls them in turn, once
+/// for each frame of a game, for example.
+const IN_TURN: Duration = Duration::from_millis(50);
+
 /// How many bytes of copies may wait to be unwound. A poll that finds more does not copy its stack.
 pub(super) const ROOM: usize = 4 << 20;
 
@@ -220,7 +224,8 @@ pub(crate) fn survey(timeout: Duration) -> Survey {
 }
 
 pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
-    let deadline = Instant::now() + timeout;
+    let started = Instant::now();
+    let deadline = started + timeout;
     let (tasks, unread) = TASKS.all();
     // First: until the first copy can be unwound, every poll makes one. Miri has no stack to
     // unwind.
@@ -247,11 +252,13 @@ pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
         waiting.iter().for_each(|task| task.leave_out(trace, why));
     } else {
         let mut settled = 0;
+        let has_had_its_turn = |task: &Entry| task.ignores_wakes() && started.elapsed() > IN_TURN;
         while Instant::now() < deadline {
             match copies.recv_timeout(PAUSE) {
                 Ok((copy, leaf)) => unwinding.unwind(&collector, &copy, &leaf),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    settled += waiting[settled..].iter().take_while(|task| task.is_settled(trace)).count();
+                    let is_over = |task: &&Shared| task.is_settled(trace) || has_had_its_turn(task);
+                    settled += waiting[settled..].iter().take_while(is_over).count();
                     if settled == waiting.len() {
                         break;
                     }
@@ -260,6 +267,9 @@ pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
         }
     }
     set_current(None);
+    for task in waiting.iter().filter(|task| task.ignores_wakes() && !task.has_claimed(trace)) {
+        task.leave_out(trace, LeftOut::IgnoresWakes);
+    }
     // What polls have copied until now; there is no more than there was room for.
     for (copy, leaf) in copies.try_iter() {
         unwinding.unwind(&collector, &copy, &leaf);
@@ -324,7 +334,7 @@ fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> Result<(), LeftO
     let started = own_threads::spawn("gmr tasks", move || {
         let trace = collector.trace;
         let is_over = || WANTED.load(Ordering::Relaxed) != trace;
-        for task in &*tasks {
+        for task in tasks.iter().filter(|task| !task.ignores_wakes()) {
             while collector.held.load(Ordering::Relaxed) > ROOM_TO_WAKE && !is_over() {
                 sys::sleep(PAUSE);
             }
@@ -340,7 +350,7 @@ fn wake_all(tasks: Arc<[Shared]>, collector: Arc<Collector>) -> Result<(), LeftO
             sys::sleep(PAUSE);
             if collector.missed.swap(false, Ordering::Relaxed) {
                 let mut left = false;
-                for task in tasks.iter().filter(|task| task.missed(trace)) {
+                for task in tasks.iter().filter(|task| task.missed(trace) && !task.ignores_wakes()) {
                     expect_polls_around(task, trace);
                     match task.wake_again(trace, &waking) {
                         Ok(waits) => left |= !waits,

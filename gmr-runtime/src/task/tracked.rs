@@ -17,7 +17,7 @@ use super::runtimes;
 use super::trace::{self, Collector};
 #[cfg(feature = "tokio")]
 use super::waker::is_of_tokios_task;
-use super::waker::{Capture, Kept, Kind, Passing, Take, is_capturing, is_lent, may_own_its_task};
+use super::waker::{Capture, Kept, Kind, Passing, Take, cloned, is_capturing, is_lent, may_own_its_task};
 use crate::capture::OwnStack;
 
 pin_project! {
@@ -166,7 +166,7 @@ impl<F: Future> Future for Tracked<F> {
             *this.waker = same;
         }
         let passing = this.passing.as_mut().filter(|_| !is_capturing);
-        let passing = passing.map(|passing| lend(passing, entry, waker));
+        let passing = passing.and_then(|passing| lend(passing, entry, waker));
         let waker = passing.as_ref().unwrap_or(waker);
         let (inside, tid) = current::enter(*place);
         let polling = Polling { entry, waiting_since: entry.begin(tid, inside.is_for_trace()) };
@@ -219,7 +219,10 @@ fn meet(entry: &Entry, waker: &Waker) -> Option<Weak<Passing>> {
     #[cfg(feature = "tokio")]
     note_runtime(entry, waker);
     inherit(entry);
-    let clone = waker.clone();
+    let Some(clone) = cloned(waker) else {
+        entry.set_lent(true);
+        return None;
+    };
     let is_lent = is_lent(waker, &clone);
     if is_lent || entry.is_lent() {
         entry.set_lent(is_lent);
@@ -250,14 +253,16 @@ fn note_runtime(entry: &Entry, waker: &Waker) {
     }
 }
 
-/// The waker for the next poll. It is the same as in the last one if a future has kept that.
-fn lend(passing: &mut Weak<Passing>, entry: &Entry, waker: &Waker) -> Waker {
-    Passing::waker(passing.upgrade().unwrap_or_else(|| {
-        let new = Passing::new(waker.clone());
-        *passing = Arc::downgrade(&new);
-        entry.keep_waker(Kept::Passing(passing.clone(), Kind::of(waker)));
-        new
-    }))
+/// The waker for the next poll. It is the same as in the last one if a future has kept that. `None`
+/// if the runtime's can't be cloned.
+fn lend(passing: &mut Weak<Passing>, entry: &Entry, waker: &Waker) -> Option<Waker> {
+    if let Some(kept) = passing.upgrade() {
+        return Some(Passing::waker(kept));
+    }
+    let new = Passing::new(cloned(waker)?);
+    *passing = Arc::downgrade(&new);
+    entry.keep_waker(Kept::Passing(passing.clone(), Kind::of(waker)));
+    Some(Passing::waker(new))
 }
 
 /// A task that reports may not poll is not polled inside another one either, and does not poll

@@ -18,6 +18,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::branch::Branch;
 use crate::capture::{OwnRegisters, OwnStack, Root};
+use crate::sys::own_threads;
 
 /// What is done with the stack of a function that clones the waker.
 pub(super) trait Take: Sync {
@@ -136,11 +137,38 @@ fn functions(waker: &Waker) -> Option<[usize; 4]> {
     Some(functions.map(<*const ()>::addr))
 }
 
+/// How many of the waker's functions are the same.
+fn equal_functions(waker: &Waker) -> Option<usize> {
+    let functions = functions(waker)?;
+    let same = |function| functions.iter().filter(|other| *other == function).count();
+    functions.iter().map(same).max()
+}
+
 /// Whether two of the waker's functions are the same, as waking by value and by reference is for a
 /// waker that owns nothing.
 fn has_equal_functions(waker: &Waker) -> Option<bool> {
-    let functions = functions(waker)?;
-    Some((1..functions.len()).any(|index| functions[..index].contains(&functions[index])))
+    Some(equal_functions(waker)? > 1)
+}
+
+/// Whether waking does nothing: it is `Waker::noop()`, or to wake, by value and by reference, is the
+/// same function as to drop the waker. An executor with such wakers polls its tasks all the time, or
+/// whenever it likes.
+pub(super) fn ignores_wakes(waker: &Waker) -> bool {
+    is_noop(waker) || equal_functions(waker).is_some_and(|equal| equal > 2)
+}
+
+/// Each crate may have a table of its own for this waker.
+fn is_noop(waker: &Waker) -> bool {
+    waker.will_wake(Waker::noop())
+        || functions(waker).is_some_and(|functions| Some(functions) == self::functions(Waker::noop()))
+}
+
+/// A clone of the waker that the task would not have made. `None` if cloning it panics: the panic
+/// must not reach the program.
+pub(super) fn cloned(waker: &Waker) -> Option<Waker> {
+    let mut clone = None;
+    let _ = own_threads::catch(|| clone = Some(waker.clone()));
+    clone
 }
 
 /// Whether the waker is only lent for a poll, so that its clone is a waker of another kind. Then it
@@ -153,7 +181,7 @@ pub(super) fn is_lent(waker: &Waker, clone: &Waker) -> bool {
 
 /// Whether gmr may clone and drop the waker wherever it likes: that runs no code of the program's.
 pub(super) fn runs_no_code(waker: &Waker) -> bool {
-    waker.will_wake(Waker::noop()) || is_of_tokios_task(waker)
+    is_noop(waker) || is_of_tokios_task(waker)
 }
 
 /// Whether the waker owns nothing, or this is not known.
@@ -255,11 +283,17 @@ pub(super) struct Kind {
     pub(super) table: usize,
     /// Whether it owns nothing, or this is not known.
     pub(super) may_own_nothing: bool,
+    /// Whether waking does nothing.
+    pub(super) ignores_wakes: bool,
 }
 
 impl Kind {
     pub(super) fn of(waker: &Waker) -> Self {
-        Self { table: table(waker), may_own_nothing: may_own_nothing(waker) }
+        Self {
+            table: table(waker),
+            may_own_nothing: may_own_nothing(waker),
+            ignores_wakes: ignores_wakes(waker),
+        }
     }
 }
 
@@ -386,15 +420,67 @@ mod tests {
         // As embassy's: one function for both ways to wake.
         const TABLE: &RawWakerVTable =
             &RawWakerVTable::new(|data| RawWaker::new(data, TABLE), wake, wake, |_| {});
+        // As that of the crate `futures`.
+        const NOOP: &RawWakerVTable =
+            &RawWakerVTable::new(|data| RawWaker::new(data, NOOP), none, none, none);
         fn wake(_: *const ()) {
             std::hint::black_box(17);
         }
+        fn none(_: *const ()) {}
         // SAFETY: its functions do nothing with the pointer.
         let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), TABLE)) };
         assert!(may_own_nothing(&waker) && !may_own_its_task(&waker));
         let counting = Waker::from(Arc::new(Counting::default()));
         assert!(!may_own_nothing(&counting) && may_own_its_task(&counting));
         assert!(!may_own_its_task(Waker::noop()));
+        assert!(ignores_wakes(Waker::noop()) && !ignores_wakes(&waker) && !ignores_wakes(&counting));
+        // SAFETY: its functions do nothing with the pointer.
+        assert!(ignores_wakes(&unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), NOOP)) }));
+    }
+
+    #[test]
+    fn a_waker_that_panics_when_it_is_cloned_panics_only_in_futures_that_clone_it() {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+        use std::task::{Context, Poll};
+
+        use crate::task::TrackExt;
+
+        fn wake(_: *const ()) {
+            std::hint::black_box(1);
+        }
+        fn wake_by_ref(_: *const ()) {
+            std::hint::black_box(2);
+        }
+        static PANICS: RawWakerVTable =
+            RawWakerVTable::new(|_| panic!("not to be cloned"), wake, wake_by_ref, |_| {});
+        static PANICS_LATER: RawWakerVTable = RawWakerVTable::new(
+            |data| {
+                static CLONES: AtomicBool = AtomicBool::new(false);
+                assert!(!CLONES.swap(true, Ordering::Relaxed), "not to be cloned again");
+                RawWaker::new(data, &PANICS_LATER)
+            },
+            wake,
+            wake_by_ref,
+            |_| {},
+        );
+        for table in [&PANICS, &PANICS_LATER] {
+            // SAFETY: the functions of both tables do nothing with the pointer.
+            let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), table)) };
+            let mut context = Context::from_waker(&waker);
+            let mut clones = false;
+            let mut task = Box::pin(
+                std::future::poll_fn(move |context| {
+                    if std::mem::replace(&mut clones, true) {
+                        drop(context.waker().clone());
+                    }
+                    Poll::<()>::Pending
+                })
+                .tracked_as("not cloned"),
+            );
+            assert!(task.as_mut().poll(&mut context).is_pending(), "this future does not clone it");
+            let poll = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut context).is_pending()));
+            assert!(poll.is_err(), "as without gmr");
+        }
     }
 
     #[test]
@@ -504,7 +590,7 @@ mod tests {
         use std::task::{Context, Poll};
         use std::time::Duration;
 
-        use crate::task::tests::alone;
+        use crate::task::tests::{alone, wait_forever};
         use crate::task::{LeftOut, TrackExt, survey, trace};
 
         /// The waker's data are on the stack of the function that polls; its clone is another.
@@ -531,8 +617,9 @@ mod tests {
         });
         let mut task = pin!(leaf.tracked_as("lent"));
         // Never polled again: the trace lasts until it is dropped.
-        let mut unpolled = Box::pin(std::future::pending::<()>().tracked_as("unpolled"));
-        assert!(unpolled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let mut unpolled = Box::pin(wait_forever().tracked_as("unpolled"));
+        let counting = Waker::from(Arc::new(Counting::default()));
+        assert!(unpolled.as_mut().poll(&mut Context::from_waker(&counting)).is_pending());
         let poll = |task: std::pin::Pin<&mut _>| {
             let data = 17_u8;
             // SAFETY: its functions do nothing with the pointer.

@@ -152,7 +152,8 @@ fn a_first_poll_during_a_trace_is_counted_and_takes_part() {
     let _turn = alone();
     // Never polled again: the trace lasts until it is dropped.
     let mut unpolled = Box::pin(wait_forever().tracked_as("unpolled"));
-    assert!(poll(unpolled.as_mut()).is_pending());
+    let waker = Waker::from(Arc::new(Counting::default()));
+    assert!(unpolled.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     let mut fresh = pin!(wait_forever().tracked_as("fresh"));
     thread::scope(|scope| {
         let reporting = scope.spawn(report);
@@ -163,6 +164,27 @@ fn a_first_poll_during_a_trace_is_counted_and_takes_part() {
         drop(unpolled);
         let survey = reporting.join().unwrap();
         assert_eq!((find(&survey, "fresh").unwrap().polls(), leaves(&survey, "fresh")), (1, Some(1)));
+    });
+}
+
+#[test]
+fn a_task_that_can_not_be_woken_is_not_said_to_be() {
+    let _turn = alone();
+    let mut never = Box::pin(wait_forever().tracked_as("never polled again"));
+    let mut in_turn = pin!(wait_forever().tracked_as("polled in turn"));
+    assert!(poll(never.as_mut()).is_pending() && poll(in_turn.as_mut()).is_pending());
+    thread::scope(|scope| {
+        let reporting = scope.spawn(report);
+        while trace::current().is_none() {
+            thread::yield_now();
+        }
+        assert!(poll(in_turn.as_mut()).is_pending());
+        let survey = reporting.join().unwrap();
+        assert_eq!(leaves(&survey, "polled in turn"), Some(1));
+        let left_out = find(&survey, "never polled again").unwrap().left_out(survey.trace);
+        assert_eq!(left_out, Some(LeftOut::IgnoresWakes));
+        let state = condition(&survey, "never polled again");
+        assert!(matches!(state, Some(Condition::Waiting { branches: None, .. })), "{state:?}");
     });
 }
 
