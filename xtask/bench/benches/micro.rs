@@ -6,12 +6,13 @@ use std::pin::pin;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput};
 use gmr_runtime::model::Content;
 use gmr_runtime::task::{TrackExt as _, label};
 use gmr_runtime::{__bench as inside, Format, Report};
+use tokio::task::JoinHandle;
 use tracing::{Dispatch, dispatcher};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -30,6 +31,7 @@ fn main() {
     one_stack(&mut criterion);
     masking(&mut criterion);
     polls(&mut criterion);
+    spawns(&mut criterion);
     labels(&mut criterion);
     spans(&mut criterion);
     whole_reports(&mut criterion);
@@ -90,6 +92,45 @@ fn polls(criterion: &mut Criterion) {
     group.finish();
     criterion
         .bench_function("per task: track and drop", |bencher| bencher.iter(|| drop(waiting().tracked())));
+}
+
+/// A way to spawn a task that ends at once.
+type Spawn = fn() -> JoinHandle<()>;
+
+/// The cost of spawning a task on tokio and of waiting for its end, by one worker, and by two at the
+/// same time.
+fn spawns(criterion: &mut Criterion) {
+    let ways: [(&str, Spawn); 2] = [
+        ("tokio::spawn", || tokio::spawn(async {})),
+        ("gmr::task::spawn", || gmr_runtime::task::tokio::spawn(async {})),
+    ];
+    for workers in [1, 2] {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(workers).build().expect("a runtime");
+        let mut group = criterion.benchmark_group(format!("per spawn, {workers} at a time"));
+        for (name, spawn) in ways {
+            group.bench_function(name, |bencher| {
+                bencher.iter_custom(|times| runtime.block_on(spawn_all(workers, times, spawn)));
+            });
+        }
+        group.finish();
+    }
+}
+
+/// How long it takes to spawn so many tasks one after the other, in so many loops at a time.
+async fn spawn_all(loops: usize, tasks: u64, spawn: Spawn) -> Duration {
+    let start = Instant::now();
+    let spawning = |_| {
+        tokio::spawn(async move {
+            for _ in 0..tasks {
+                spawn().await.expect("it does not panic");
+            }
+        })
+    };
+    for spawning in (0..loops).map(spawning).collect::<Vec<_>>() {
+        spawning.await.expect("no task panics");
+    }
+    start.elapsed()
 }
 
 async fn outer() {
