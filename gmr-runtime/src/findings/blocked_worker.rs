@@ -11,7 +11,7 @@ const LONG_POLL_MS: u64 = 1_000;
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for task in facts.tasks() {
+    for task in facts.tasks().filter(|task| !task.blocking) {
         let TaskState::Polling { tid, thread, polling_ms } = &task.state else { continue };
         if *polling_ms < LONG_POLL_MS {
             continue;

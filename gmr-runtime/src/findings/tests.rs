@@ -30,6 +30,7 @@ fn task(id: u64, state: TaskState) -> Task {
         name: "shop::checkout".into(),
         spawned_at: "src/main.rs:7:5".into(),
         age_ms: 60_000,
+        blocking: false,
         polls: 3,
         labels: Vec::new(),
         state,
@@ -182,7 +183,8 @@ fn failed_sections_are_found_and_come_first() {
 #[test]
 fn a_long_poll_blocks_its_worker_and_a_short_one_does_not() {
     let polling = |ms| TaskState::Polling { tid: 5, thread: Some("web".to_owned()), polling_ms: ms };
-    let findings = about_tasks(vec![task(1, polling(31_000)), task(2, polling(20))]);
+    let on_thread_for_blocking = Task { blocking: true, ..task(3, polling(31_000)) };
+    let findings = about_tasks(vec![task(1, polling(31_000)), task(2, polling(20)), on_thread_for_blocking]);
     assert_eq!(codes(&findings), ["task.blocks-worker"]);
     assert_eq!((&*findings[0].threads, &*findings[0].tasks), (&[5][..], &[1][..]));
 }

@@ -35,18 +35,23 @@ pub(super) fn generate() -> Output {
     describe(&survey, runtimes)
 }
 
+/// `None` if they can't be read.
 #[cfg(feature = "tokio")]
-fn runtimes() -> Vec<Runtime> {
+fn runtimes() -> Option<Vec<Runtime>> {
     task::metrics::all()
 }
 
 #[cfg(not(feature = "tokio"))]
-fn runtimes() -> Vec<Runtime> {
-    Vec::new()
+fn runtimes() -> Option<Vec<Runtime>> {
+    Some(Vec::new())
 }
 
-fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
+fn describe(survey: &Survey, runtimes: Option<Vec<Runtime>>) -> Output {
     let mut notes = Vec::new();
+    let runtimes = runtimes.unwrap_or_else(|| {
+        notes.push("tokio's runtimes are missing: a thread was stopped while it added one".to_owned());
+        Vec::new()
+    });
     if survey.unread > 0 {
         notes.push("some tasks are missing: a thread was stopped while it started or ended one".to_owned());
     }
@@ -68,11 +73,13 @@ fn describe(survey: &Survey, runtimes: Vec<Runtime>) -> Output {
         .iter()
         .map(|(task, (condition, labels))| Task {
             id: task.id,
-            name: interner.text(address(task.name), || shown_name(task.name)),
-            spawned_at: interner.text(address(task.spawned_at), || task.spawned_at.to_string()),
+            name: interner
+                .text(address(task.name), task.is_blocking(), || shown_name(task.name, task.is_blocking())),
+            spawned_at: interner.text(address(task.spawned_at), false, || task.spawned_at.to_string()),
             age_ms: millis(now.duration_since(task.spawned).unwrap_or_default()),
             polls: task.polls(),
             labels: labels.iter().map(|(key, value)| label(key, value)).collect(),
+            blocking: task.is_blocking(),
             state: state(condition),
             stacks: match condition {
                 Condition::Waiting { branches: Some(branches), .. } if branches.is_empty() => {
@@ -158,13 +165,15 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Texts that many tasks have in common, by the address of the original.
+/// Texts that many tasks have in common, by the address of the original and the form of it that is
+/// shown.
 #[derive(Default)]
 struct Interner(NumberMap<Arc<str>>);
 
 impl Interner {
-    fn text(&mut self, address: u64, text: impl FnOnce() -> String) -> Arc<str> {
-        Arc::clone(self.0.entry(address, || text().into()))
+    fn text(&mut self, address: u64, form: bool, text: impl FnOnce() -> String) -> Arc<str> {
+        // No address of a program's has the highest bit.
+        Arc::clone(self.0.entry(address << 1 | u64::from(form), || text().into()))
     }
 }
 

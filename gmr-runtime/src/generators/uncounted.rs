@@ -92,6 +92,7 @@ mod tests {
             workers: 2,
             alive_tasks: 50,
             untracked_tasks: Some(50),
+            may_be_dropped: false,
             queued_tasks: 0,
             worker_busy_ms: Vec::new(),
         };

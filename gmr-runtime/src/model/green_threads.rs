@@ -41,6 +41,10 @@ pub struct Task {
     pub polls: u64,
     /// The task's labels, secrets masked.
     pub labels: Vec<Label>,
+    /// Whether it is a function on one of the threads for blocking calls, and not a future. While it
+    /// runs, its state is `polling`. Added in version 1.3.
+    #[serde(default)]
+    pub blocking: bool,
     /// What the task is doing.
     pub state: TaskState,
     /// Where the task waits: one stack per pending future that can wake it, each from the innermost
@@ -112,6 +116,11 @@ pub struct Runtime {
     /// known. Added in version 1.3.
     #[serde(default)]
     pub untracked_tasks: Option<usize>,
+    /// Whether there is no task, and no worker that waits for one: the runtime may have been dropped.
+    /// Otherwise it is between two calls of `block_on`, or runs the future of one that is not
+    /// tracked. Added in version 1.3.
+    #[serde(default)]
+    pub may_be_dropped: bool,
     /// Number of tasks in the queue that all workers share.
     pub queued_tasks: usize,
     /// Busy time of each worker since the runtime was started, in milliseconds. Empty if the

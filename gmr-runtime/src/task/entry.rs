@@ -88,9 +88,12 @@ pub(crate) struct Entry {
     /// Whether the waker of its last poll must not be replaced.
     lent: AtomicBool,
     ended: AtomicBool,
-    /// The number of the tokio runtime that counts the task; 0 if none does, or none is known to.
+    /// The number of the tokio runtime that the task is on, possibly uncounted; 0 if none is known.
     #[cfg(feature = "tokio")]
     runtime: AtomicU8,
+    /// Whether it is a closure on a blocking thread.
+    #[cfg(feature = "tokio")]
+    blocks: AtomicBool,
     locked: Mutex<Locked>,
 }
 
@@ -155,6 +158,8 @@ impl Entry {
             ended: AtomicBool::new(false),
             #[cfg(feature = "tokio")]
             runtime: AtomicU8::new(0),
+            #[cfg(feature = "tokio")]
+            blocks: AtomicBool::new(false),
             locked: Mutex::default(),
         }
     }
@@ -273,16 +278,16 @@ impl Entry {
         self.try_locked()?.waker.as_ref().and_then(Kept::kind)
     }
 
-    /// Leaves the task out of a trace.
-    pub(super) fn leave_out(&self, trace: u64, why: LeftOut) {
-        self.left_out.store(why as u8, Ordering::Relaxed);
-        self.traced.store(trace | LEFT_OUT, Ordering::Release);
-    }
     /// Whether waking the task does nothing.
     pub(super) fn ignores_wakes(&self) -> bool {
         self.kind_of_waker().is_some_and(|kind| kind.ignores_wakes)
     }
 
+    /// Leaves the task out of a trace.
+    pub(super) fn leave_out(&self, trace: u64, why: LeftOut) {
+        self.left_out.store(why as u8, Ordering::Relaxed);
+        self.traced.store(trace | LEFT_OUT, Ordering::Release);
+    }
 
     /// Why the task was left out of the trace, if it was.
     pub(crate) fn left_out(&self, trace: u64) -> Option<LeftOut> {
@@ -314,16 +319,31 @@ impl Entry {
         self.lent.load(Ordering::Relaxed)
     }
 
-    /// Sets the number of the runtime that counts the task.
+    /// Sets the number of the runtime that the task is on.
     #[cfg(feature = "tokio")]
     pub(super) fn set_runtime(&self, number: u8) {
         self.runtime.store(number, Ordering::Relaxed);
     }
 
-    /// The number of the runtime that counts the task.
+    /// The number of the runtime that the task is on.
     #[cfg(feature = "tokio")]
     pub(super) fn runtime(&self) -> u8 {
         self.runtime.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the task is a closure on a blocking thread.
+    #[cfg(feature = "tokio")]
+    pub(super) fn set_blocking(&self) {
+        self.blocks.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the task is a closure on a blocking thread.
+    pub(crate) fn is_blocking(&self) -> bool {
+        #[cfg(feature = "tokio")]
+        let is_blocking = self.blocks.load(Ordering::Relaxed);
+        #[cfg(not(feature = "tokio"))]
+        let is_blocking = false;
+        is_blocking
     }
 
     /// Sets the task inside whose polls this one is polled.

@@ -5,69 +5,59 @@ use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
 
-use super::registered::{self, TASKS};
-use super::runtimes;
+use super::counts;
+use super::registered;
+use super::runtimes::{self, Watched};
 use crate::model::Runtime;
 use crate::sys;
 
-/// How often the tasks are counted while the difference may be of tasks that are just ending.
+/// How often the tasks are counted while the difference may be of tasks that are just ending, or a
+/// runtime may have been dropped.
 const LOOKS: usize = 4;
 
 /// The time between two counts, in which a thread that was stopped in between may go on.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What tokio says about the runtimes, in the order in which they were added.
-pub(crate) fn all() -> Vec<Runtime> {
-    let watched = runtimes::watched();
-    let mut runtimes: Vec<Runtime> = watched.iter().map(describe).collect();
+/// What tokio says about the runtimes, in the order in which they were added. `None` if a thread was
+/// stopped while it added one.
+pub(crate) fn all() -> Option<Vec<Runtime>> {
+    let watched = runtimes::watched()?;
+    let mut runtimes: Vec<Runtime> = watched.iter().map(|watched| describe(&watched.handle)).collect();
     for look in 0..LOOKS {
         if look > 0 {
             sys::sleep(PAUSE);
         }
         let started_before = registered::started();
-        let Some(Tracked { by_runtime, new }) = tracked() else { break };
-        let mut may_be_ending = false;
-        for ((handle, runtime), tracked) in watched.iter().zip(&mut runtimes).zip(&by_runtime[1..]) {
-            let alive = handle.metrics().num_alive_tasks();
-            // Those that have started since may be alive, and so may those that were not polled yet,
-            // on any of the runtimes.
+        let Some(tracked) = counts::tracked() else { break };
+        // Those that have started since may be alive, and so may those that were not polled yet,
+        // on any of the runtimes.
+        let may_be_tracked = || {
             let started = registered::started().saturating_sub(started_before);
-            let may_be_tracked = new.saturating_add(usize::try_from(started).unwrap_or(usize::MAX));
-            let untracked = alive.saturating_sub(tracked.saturating_add(may_be_tracked));
+            tracked.new.saturating_add(usize::try_from(started).unwrap_or(usize::MAX))
+        };
+        let mut is_settled = true;
+        for (Watched { number, handle, .. }, runtime) in watched.iter().zip(&mut runtimes) {
+            let number = usize::from(*number);
+            let metrics = handle.metrics();
+            let alive = metrics.num_alive_tasks();
+            let untracked = alive.saturating_sub(tracked.counted[number].saturating_add(may_be_tracked()));
             if runtime.untracked_tasks.is_none_or(|least| untracked < least) {
                 (runtime.alive_tasks, runtime.untracked_tasks) = (alive, Some(untracked));
             }
             // A task is no longer tracked from when its future is dropped, and alive a moment longer:
             // as many as there are threads that can be in that moment.
-            may_be_ending |=
-                runtime.untracked_tasks.is_some_and(|least| (1..=2 * runtime.workers).contains(&least));
+            is_settled &=
+                !runtime.untracked_tasks.is_some_and(|least| (1..=2 * runtime.workers).contains(&least));
+            // Looked at twice: a worker may be about to park.
+            let may_be_dropped = runtimes::may_be_dropped(&metrics) && !tracked.is_used[number];
+            runtime.may_be_dropped = may_be_dropped && (look == 0 || runtime.may_be_dropped);
+            is_settled &= look > 0 || !runtime.may_be_dropped;
         }
-        if !may_be_ending {
+        if is_settled {
             break;
         }
     }
-    runtimes
-}
-
-/// How many tasks are tracked.
-struct Tracked {
-    /// On each runtime, by its number.
-    by_runtime: [usize; runtimes::MOST + 1],
-    /// Those whose runtime is not known before their first poll.
-    new: usize,
-}
-
-/// `None` if some can't be read.
-fn tracked() -> Option<Tracked> {
-    let mut tracked = Tracked { by_runtime: [0; runtimes::MOST + 1], new: 0 };
-    let is_read = TASKS.for_each(|task| {
-        let runtime = task.runtime();
-        tracked.new += usize::from(runtime == runtimes::UNKNOWN && task.polls() == 0);
-        if let Some(count) = tracked.by_runtime.get_mut(usize::from(runtime)) {
-            *count += 1;
-        }
-    });
-    is_read.then_some(tracked)
+    Some(runtimes)
 }
 
 fn describe(handle: &Handle) -> Runtime {
@@ -82,6 +72,7 @@ fn describe(handle: &Handle) -> Runtime {
         workers: metrics.num_workers(),
         alive_tasks: metrics.num_alive_tasks(),
         untracked_tasks: None,
+        may_be_dropped: false,
         queued_tasks: metrics.global_queue_depth(),
         worker_busy_ms: (0..metrics.num_workers()).map(|worker| busy_ms(&metrics, worker)).collect(),
     }

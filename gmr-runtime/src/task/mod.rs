@@ -13,6 +13,8 @@ pub(crate) mod bench;
 mod branch;
 #[cfg(all(test, not(gmr_loom)))]
 mod counting;
+#[cfg(feature = "tokio")]
+mod counts;
 mod current;
 mod entry;
 #[cfg(all(test, gmr_loom))]
@@ -29,6 +31,8 @@ mod sync;
 mod tests;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(feature = "tokio")]
+mod tokio_wakers;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod trace;

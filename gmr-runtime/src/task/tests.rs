@@ -297,14 +297,16 @@ fn code_inside_a_blocking_task_labels_it() {
 
 #[test]
 fn a_future_is_named_after_its_function() {
-    let shown = |name| shown_name(type_of_future(name));
+    let shown = |name| shown_name(type_of_future(name), false);
     assert_eq!(shown("orders::checkout::{{closure}}"), "orders::checkout");
     assert_eq!(shown("orders::main::{{closure}}::checkout::{{closure}}"), "orders::main::checkout");
     for block in
         ["orders::main::{{closure}}::{{closure}}", "orders::main::{{closure}}::{{closure}}::{{closure}}"]
     {
         assert_eq!(shown(block), "{async block in orders::main}");
-        assert_eq!(shown_name(readable_type(block)), "orders::main");
+        assert_eq!(shown_name(readable_type(block), false), "orders::main");
+        assert_eq!(shown_name(block, true), "{closure in orders::main}");
     }
     assert_eq!(shown("orders::Poller"), "orders::Poller");
+    assert_eq!(shown_name("orders::archive", true), "orders::archive");
 }

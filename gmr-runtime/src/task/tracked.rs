@@ -9,6 +9,8 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 
 use super::branch::Branch;
+#[cfg(feature = "tokio")]
+use super::counts::{Number, UNKNOWN, uncounted};
 use super::current;
 use super::entry::Entry;
 use super::registered::{Registered, TASKS};
@@ -103,7 +105,7 @@ pub fn __gmr_tracked_main<F: Future>(future: F) -> Tracked<F> {
 impl<F> Tracked<F> {
     /// Notes that the task is spawned on the runtime with this number.
     #[cfg(feature = "tokio")]
-    pub(super) fn on(self, runtime: runtimes::Number) -> Self {
+    pub(super) fn on(self, runtime: Number) -> Self {
         if let Some(Registered { entry, .. }) = &self.task {
             entry.set_runtime(runtime);
         }
@@ -240,16 +242,17 @@ fn meet(entry: &Entry, waker: &Waker) -> Option<Weak<Passing>> {
     None
 }
 
-/// Notes the runtime of a task that tokio itself has spawned: the waker is that of one of its tasks,
-/// and this future is not inside another tracked one.
+/// Notes the runtime that the task is on. That counts it if tokio itself has spawned the task: the
+/// waker is that of one of its tasks, and this future is not inside another tracked one.
 #[cfg(feature = "tokio")]
 fn note_runtime(entry: &Entry, waker: &Waker) {
-    if entry.runtime() != runtimes::UNKNOWN {
+    if entry.runtime() != UNKNOWN {
         return;
     }
     let number = runtimes::notice();
-    if current::task().is_none() && is_of_tokios_task(waker) {
-        entry.set_runtime(number);
+    let is_counted = current::task().is_none() && is_of_tokios_task(waker);
+    if number != UNKNOWN {
+        entry.set_runtime(if is_counted { number } else { uncounted(number) });
     }
 }
 
@@ -307,11 +310,16 @@ pub(super) fn readable_type(name: &'static str) -> &'static str {
     name
 }
 
-/// The name of a task as its author would write it.
-pub(crate) fn shown_name(name: &str) -> String {
+/// The name of a task as its author would write it. One that blocks has the name of its closure's
+/// type, or of its function.
+pub(crate) fn shown_name(name: &str, blocks: bool) -> String {
     // A function within an async one is within a closure of it.
     let path = name.replace(CLOSURE, "");
-    if name.ends_with(CLOSURE) { format!("{{async block in {path}}}") } else { path }
+    match (name.ends_with(CLOSURE), blocks) {
+        (true, true) => format!("{{closure in {path}}}"),
+        (true, false) => format!("{{async block in {path}}}"),
+        (false, _) => path,
+    }
 }
 
 /// Ends the poll in the entry when it is dropped, so also if the poll panics.

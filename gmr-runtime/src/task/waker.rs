@@ -198,7 +198,7 @@ pub(super) fn may_own_its_task(waker: &Waker) -> bool {
 /// whoever holds a waker.
 #[cfg(feature = "tokio")]
 pub(super) fn is_of_tokios_task(waker: &Waker) -> bool {
-    super::runtimes::table_of_tasks() == Some(std::ptr::from_ref(waker.vtable()).addr())
+    super::tokio_wakers::table_of_tasks() == Some(std::ptr::from_ref(waker.vtable()).addr())
 }
 
 #[cfg(not(feature = "tokio"))]

@@ -152,19 +152,14 @@ pub(super) fn time_in_state(task: &Task) -> u64 {
 }
 
 /// Groups tasks with the same name, spawn location, state and stacks, the longest in its state
-/// first. Tasks that are being polled are not grouped, since each has a thread of its own.
+/// first.
 pub(super) fn of_tasks<'a>(tasks: &'a [Task], frames: &'a [Known<'a>]) -> Vec<Vec<&'a Task>> {
     let mut places: HashMap<_, usize> = HashMap::default();
     let mut stacks = StackNumbers::new(frames);
     let mut groups: Vec<Vec<&Task>> = Vec::new();
     for task in tasks {
-        let place = match &task.state {
-            TaskState::Polling { .. } => groups.len(),
-            state => {
-                let key = (state_rank(state), &task.name, &task.spawned_at, stacks.number(&task.stacks));
-                *places.entry(key).or_insert(groups.len())
-            }
-        };
+        let key = (state_rank(&task.state), &task.name, &task.spawned_at, stacks.number(&task.stacks));
+        let place = *places.entry(key).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.push(task),
             None => groups.push(vec![task]),
@@ -325,6 +320,7 @@ mod tests {
             name: "shop::work".into(),
             spawned_at: "shop.rs:1:1".into(),
             age_ms: 0,
+            blocking: false,
             polls: 1,
             labels: Vec::new(),
             state: TaskState::Waiting { waiting_ms: 0 },
@@ -351,5 +347,11 @@ mod tests {
         assert_eq!(groups(&others), [1, 1, 1]);
         let unknown = [waiting(1, &[&[4]]), waiting(2, &[&[5]]), waiting(3, &[&[4]])];
         assert_eq!(groups(&unknown), [2, 1]);
+        let polled = |id, stacks| {
+            let state = TaskState::Polling { tid: 7, thread: None, polling_ms: id };
+            Task { state, ..waiting(id, stacks) }
+        };
+        let polled = [polled(1, &[]), polled(2, &[]), polled(3, &[&[0]]), waiting(4, &[])];
+        assert_eq!(groups(&polled), [1, 2, 1]);
     }
 }

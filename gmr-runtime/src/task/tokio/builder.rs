@@ -8,6 +8,7 @@ use ::tokio::runtime::Handle;
 use ::tokio::task::{self, JoinHandle, LocalSet};
 
 use super::blocking;
+use crate::task::counts::uncounted;
 use crate::task::runtimes;
 use crate::task::tracked::{Tracked, track};
 
@@ -101,8 +102,7 @@ impl<'a> Builder<'a> {
         Fut: Future + 'static,
         Fut::Output: 'static,
     {
-        runtimes::notice();
-        let future = labelled(self.name, future).on(runtimes::UNCOUNTED);
+        let future = labelled(self.name, future).on(uncounted(runtimes::notice()));
         self.tokios().spawn_local_on(future, local_set)
     }
 
@@ -119,8 +119,7 @@ impl<'a> Builder<'a> {
         Function: FnOnce() -> Output + Send + 'static,
         Output: Send + 'static,
     {
-        runtimes::notice();
-        let function = blocking::labelled(Location::caller(), self.name, function);
+        let function = blocking::labelled(Location::caller(), runtimes::notice(), self.name, function);
         self.tokios().spawn_blocking(function)
     }
 
@@ -138,8 +137,8 @@ impl<'a> Builder<'a> {
         Function: FnOnce() -> Output + Send + 'static,
         Output: Send + 'static,
     {
-        runtimes::watch(handle);
-        let function = blocking::labelled(Location::caller(), self.name, function);
+        let runtime = runtimes::number(handle);
+        let function = blocking::labelled(Location::caller(), runtime, self.name, function);
         self.tokios().spawn_blocking_on(function, handle)
     }
 }

@@ -15,6 +15,7 @@ use ::tokio::runtime::Handle;
 use ::tokio::task::{self, AbortHandle, Id, JoinError, LocalSet};
 
 use super::blocking;
+use crate::task::counts::uncounted;
 use crate::task::runtimes;
 use crate::task::tracked::track;
 
@@ -112,8 +113,7 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        runtimes::notice();
-        self.0.spawn_local_on(track(task).on(runtimes::UNCOUNTED), local_set)
+        self.0.spawn_local_on(track(task).on(uncounted(runtimes::notice())), local_set)
     }
 
     /// Runs the closure as a tracked task on the current runtime's blocking threads.
@@ -136,8 +136,8 @@ impl<T: 'static> JoinSet<T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        runtimes::watch(handle);
-        self.0.spawn_blocking_on(blocking::tracked(Location::caller(), f), handle)
+        let runtime = runtimes::number(handle);
+        self.0.spawn_blocking_on(blocking::tracked(Location::caller(), runtime, f), handle)
     }
 
     /// Waits until a task of the set completes and returns its output, or `None` if the set is

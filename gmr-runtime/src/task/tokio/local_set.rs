@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use ::tokio::runtime::{Id, Runtime};
 use ::tokio::task::{self, JoinHandle, LocalEnterGuard};
 
+use crate::task::counts::uncounted;
 use crate::task::runtimes;
 use crate::task::tracked::track;
 
@@ -53,8 +54,7 @@ impl LocalSet {
         F: Future + 'static,
         F::Output: 'static,
     {
-        runtimes::notice();
-        self.0.spawn_local(track(future).on(runtimes::UNCOUNTED))
+        self.0.spawn_local(track(future).on(uncounted(runtimes::notice())))
     }
 
     /// Runs the future to completion on this runtime, and the set's tasks meanwhile.

@@ -78,6 +78,5 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    runtimes::notice();
-    task::spawn_blocking(blocking::tracked(Location::caller(), function))
+    task::spawn_blocking(blocking::tracked(Location::caller(), runtimes::notice(), function))
 }

@@ -9,6 +9,7 @@ use ::tokio::runtime::{Handle, Runtime};
 use ::tokio::task::JoinHandle;
 
 use super::blocking;
+use crate::task::counts::uncounted;
 use crate::task::runtimes;
 use crate::task::tracked::track;
 
@@ -73,14 +74,13 @@ impl RuntimeExt for Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        runtimes::watch(self);
-        self.spawn_blocking(blocking::tracked(Location::caller(), function))
+        let runtime = runtimes::number(self);
+        self.spawn_blocking(blocking::tracked(Location::caller(), runtime, function))
     }
 
     #[track_caller]
     fn block_on_tracked<F: Future>(&self, future: F) -> F::Output {
-        runtimes::watch(self);
-        self.block_on(track(future))
+        self.block_on(track(future).on(uncounted(runtimes::number(self))))
     }
 }
 
@@ -106,7 +106,6 @@ impl RuntimeExt for Runtime {
     // Not by the handle: only the runtime itself drives a current-thread runtime.
     #[track_caller]
     fn block_on_tracked<F: Future>(&self, future: F) -> F::Output {
-        runtimes::watch(self.handle());
-        self.block_on(track(future))
+        self.block_on(track(future).on(uncounted(runtimes::number(self.handle()))))
     }
 }

@@ -370,10 +370,10 @@ fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
     let alone = group.len() == 1;
     let waits_at = branches.first().and_then(|branch| branch.first());
     html! {
-        details.group id=[alone.then(|| anchors::task(group[0].id))] data-states=(words::task_state(&group[0].state)) open[open] {
+        details.group id=[alone.then(|| anchors::task(group[0].id))] data-states=(words::task_state(group[0])) open[open] {
             summary {
                 span.title { (words::tasks_title(group, style.cx)) }
-                " " span.badge { (words::task_state(&group[0].state)) }
+                " " span.badge { (words::task_state(group[0])) }
                 @if let Some(name) = waits_at.and_then(|part| name(part, style)) { " " span.where { (name) } }
             }
             // Tasks that are not named have no anchor. A finding links to its first task.

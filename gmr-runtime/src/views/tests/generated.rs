@@ -211,8 +211,8 @@ fn task() -> impl Strategy<Value = Task> {
     ];
     let label = (hostile(), hostile()).prop_map(|(key, value)| Label { key, value });
     let names = (hostile(), hostile());
-    (names, ms(), any::<u64>(), vec(label, 0..3), state, vec(stack(), 0..3)).prop_map(
-        |((name, spawned_at), age_ms, polls, labels, state, stacks)| Task {
+    (names, ms(), any::<u64>(), vec(label, 0..3), any::<bool>(), state, vec(stack(), 0..3)).prop_map(
+        |((name, spawned_at), age_ms, polls, labels, blocking, state, stacks)| Task {
             // Numbered below.
             id: 0,
             name: name.into(),
@@ -220,6 +220,7 @@ fn task() -> impl Strategy<Value = Task> {
             age_ms,
             polls,
             labels,
+            blocking,
             state,
             stacks: stacks.into(),
         },
@@ -227,15 +228,20 @@ fn task() -> impl Strategy<Value = Task> {
 }
 
 fn green_threads() -> impl Strategy<Value = GreenThreads> {
-    let runtime = (hostile(), 0..9_usize, 0..99_usize, of(0..99_usize), 0..9_usize, vec(any::<u64>(), 0..3))
-        .prop_map(|(kind, workers, alive_tasks, untracked_tasks, queued_tasks, worker_busy_ms)| Runtime {
-            kind,
-            workers,
-            alive_tasks,
-            untracked_tasks,
-            queued_tasks,
-            worker_busy_ms,
-        });
+    let counts = (0..9_usize, 0..99_usize, of(0..99_usize), 0..9_usize);
+    let runtime = (hostile(), counts, any::<bool>(), vec(any::<u64>(), 0..3)).prop_map(
+        |(kind, (workers, alive_tasks, untracked_tasks, queued_tasks), may_be_dropped, worker_busy_ms)| {
+            Runtime {
+                kind,
+                workers,
+                alive_tasks,
+                untracked_tasks,
+                may_be_dropped,
+                queued_tasks,
+                worker_busy_ms,
+            }
+        },
+    );
     let uncounted =
         (hostile(), 1..9_usize).prop_map(|(library, threads)| UncountedRuntime { library, threads });
     let runtimes = (vec(runtime, 0..2), vec(uncounted, 0..2));

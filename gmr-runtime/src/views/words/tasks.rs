@@ -7,7 +7,7 @@ use crate::model::{GreenThreads, Runtime, Stack, Task, TaskState};
 use crate::units::{counted, duration};
 use crate::views::Context;
 use crate::views::escape::clean;
-use crate::views::grouping::{state_rank, time_in_state};
+use crate::views::grouping::time_in_state;
 
 /// The most tasks of a group that are listed, those longest in their state first.
 const MAX_NAMED: usize = 8;
@@ -35,29 +35,46 @@ fn is_block(task: &Task, cx: Context<'_>) -> bool {
 pub(in crate::views) fn tasks_facts(group: &[&Task]) -> Vec<String> {
     let first = group[0];
     let mut lines = vec![format!("spawned at {}", short_path(&first.spawned_at))];
-    match &first.state {
-        TaskState::Polling { tid, thread, polling_ms } => {
-            let name = thread.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();
-            let time = duration(*polling_ms);
-            let stack = if first.stacks.is_empty() { "" } else { "; its stack inside this poll:" };
-            lines.push(format!("thread #{tid}{name} has been polling this task for {time}{stack}"));
-        }
-        TaskState::Woken { woken_ms, .. } => lines.push(format!(
-            "woken for this report {} ago and not polled since; all runtime workers may be busy",
-            duration(*woken_ms)
-        )),
-        TaskState::Waiting { .. } | TaskState::New => {}
-    }
-    let verb = match &first.state {
-        TaskState::Waiting { .. } | TaskState::Woken { .. } => "waiting",
-        TaskState::New => "never polled",
-        TaskState::Polling { .. } => return lines,
-    };
     let (longest, shortest) =
         (duration(time_in_state(first)), duration(group.last().map_or(0, |task| time_in_state(task))));
     let time = if shortest == longest { longest } else { format!("{shortest} to {longest}") };
-    lines.push(format!("{verb} for {time}, {}", counted_polls(group)));
+    let stack = |of: &'static str| if first.stacks.is_empty() { "" } else { of };
+    let doing = match (&first.state, first.blocking) {
+        (TaskState::Polling { tid, thread, .. }, blocking) => {
+            let thread = thread_label(*tid, thread.as_deref());
+            match (group.len(), blocking) {
+                (1, true) => format!("running on thread {thread} for {time}{}", stack("; its stack:")),
+                (1, false) => format!(
+                    "thread {thread} has been polling this task for {time}{}",
+                    stack("; its stack inside this poll:")
+                ),
+                (_, true) => {
+                    format!("each running on its thread for {time}{}", stack("; the stack of each:"))
+                }
+                (_, false) => format!(
+                    "each being polled by its thread for {time}{}",
+                    stack("; the stack inside each poll:")
+                ),
+            }
+        }
+        (TaskState::Woken { woken_ms, .. }, _) => {
+            let woken = duration(*woken_ms);
+            lines.push(format!(
+                "woken for this report {woken} ago and not polled since; all runtime workers may be busy"
+            ));
+            format!("waiting for {time}, {}", counted_polls(group))
+        }
+        (TaskState::Waiting { .. }, _) => format!("waiting for {time}, {}", counted_polls(group)),
+        (TaskState::New, true) => format!("waiting for a thread for {time}"),
+        (TaskState::New, false) => format!("spawned {time} ago, not polled yet"),
+    };
+    lines.push(doing);
     lines
+}
+
+/// `#42 (worker)`
+fn thread_label(tid: u32, name: Option<&str>) -> String {
+    name.map_or_else(|| format!("#{tid}"), |name| format!("#{tid} ({})", clean(name)))
 }
 
 /// What the stacks of a task do not show, each reason once.
@@ -74,14 +91,15 @@ pub(in crate::views) fn missing_of_tasks(stacks: &[Stack]) -> Vec<String> {
     reasons
 }
 
-/// What a task is doing, in one or two words.
-#[cfg(feature = "html")]
-pub(in crate::views) fn task_state(state: &TaskState) -> &'static str {
-    match state {
-        TaskState::Polling { .. } => "being polled",
-        TaskState::Woken { .. } => "woken",
-        TaskState::Waiting { .. } => "waiting",
-        TaskState::New => "not polled yet",
+/// What a task is doing, in a few words.
+pub(in crate::views) fn task_state(task: &Task) -> &'static str {
+    match (&task.state, task.blocking) {
+        (TaskState::Polling { .. }, false) => "being polled",
+        (TaskState::Polling { .. }, true) => "running",
+        (TaskState::Woken { .. }, _) => "woken and not polled",
+        (TaskState::Waiting { .. }, _) => "waiting",
+        (TaskState::New, false) => "not polled yet",
+        (TaskState::New, true) => "waiting for a thread",
     }
 }
 
@@ -93,8 +111,19 @@ pub(in crate::views) fn tasks_named(group: &[&Task]) -> Vec<String> {
         _ => {
             let more = group.len().saturating_sub(MAX_NAMED);
             let tail = (more > 0).then(|| format!("and {more} more"));
-            group.iter().take(MAX_NAMED).map(|task| labelled(task)).chain(tail).collect()
+            group.iter().take(MAX_NAMED).map(|task| member(task)).chain(tail).collect()
         }
+    }
+}
+
+/// `#12 (request = GET /orders/42) on thread #77 (web)`
+fn member(task: &Task) -> String {
+    let labelled = labelled(task);
+    match &task.state {
+        TaskState::Polling { tid, thread, .. } => {
+            format!("{labelled} on thread {}", thread_label(*tid, thread.as_deref()))
+        }
+        _ => labelled,
     }
 }
 
@@ -109,11 +138,12 @@ pub(in crate::views) fn untracked(section: &GreenThreads) -> Option<String> {
         let verb = if untracked == 1 { "is" } else { "are" };
         let why = if untracked >= alive {
             format!(
-                "to see what your code spawns, let Cargo.toml say {GMR_TOKIO}, with its features as before"
+                "to see those that your code spawns, write {GMR_TOKIO} in Cargo.toml, with the features that \
+                 tokio has there"
             )
         } else {
-            "tokio itself has spawned them, for other crates, by a method of Runtime or Handle, or for code \
-             that does not use gmr-tokio"
+            "other crates have spawned them, or your code has by a method of Runtime or Handle, or without \
+             gmr-tokio"
                 .to_owned()
         };
         let least = least(untracked, alive);
@@ -122,15 +152,14 @@ pub(in crate::views) fn untracked(section: &GreenThreads) -> Option<String> {
     let uncounted = |library| section.uncounted_runtimes.iter().any(|runtime| runtime.library == library);
     if uncounted(TOKIO) {
         return Some(format!(
-            "tokio's tasks are not shown unless they are tracked: to see them, let Cargo.toml say \
-             {GMR_TOKIO}, with its features as before"
+            "tokio's tasks are shown only if they are tracked: to see those that your code spawns, write \
+             {GMR_TOKIO} in Cargo.toml, with the features that tokio has there"
         ));
     }
     let tracks = section.tasks.iter().any(|task| &*task.name != "main");
     let library = section.uncounted_runtimes.first().filter(|_| !tracks)?;
     Some(format!(
-        "tasks of {} are not shown unless they are tracked: spawn `future.tracked()`, with \
-         gmr::task::TrackExt",
+        "tasks of {} are shown only if they are tracked: spawn `future.tracked()`, with gmr::task::TrackExt",
         clean(&library.library)
     ))
 }
@@ -145,20 +174,37 @@ pub(in crate::views) fn totals(tasks: &[Task]) -> String {
     if tasks.is_empty() {
         return "none tracked".to_owned();
     }
-    let mut counts = [0_usize; 4];
+    let states = [
+        "waiting",
+        "being polled",
+        "running",
+        "woken and not polled",
+        "not polled yet",
+        "waiting for a thread",
+    ];
+    let mut counts = states.map(|_| 0_usize);
     for task in tasks {
-        counts[state_rank(&task.state)] += 1;
+        let index = states.iter().position(|state| *state == task_state(task));
+        counts[index.unwrap_or_default()] += 1;
     }
-    let names = ["being polled", "woken and not polled", "waiting", "not polled yet"];
-    let parts = [2, 0, 1, 3].map(|kind: usize| (counts[kind], names[kind]));
-    let parts: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+    let parts = counts.iter().zip(states).filter(|(count, _)| **count > 0);
+    let parts: Vec<String> = parts.map(|(count, state)| format!("{count} {state}")).collect();
     format!("{}: {}", tasks.len(), parts.join(", "))
 }
 
-/// The runtimes, one in each line.
+/// The runtimes, one in each line; equal ones are counted.
 pub(in crate::views) fn runtimes(section: &GreenThreads) -> Vec<String> {
-    let known = section.runtimes.iter().map(described);
+    let mut known: Vec<(String, usize)> = Vec::new();
+    for line in section.runtimes.iter().map(described) {
+        match known.iter_mut().find(|(other, _)| *other == line) {
+            Some((_, count)) => *count += 1,
+            None => known.push((line, 1)),
+        }
+    }
+    let known = known.into_iter().map(|(line, count)| match count {
+        1 => line,
+        _ => format!("{count} x {line}"),
+    });
     let uncounted = section.uncounted_runtimes.iter().map(|runtime| {
         let threads = counted(runtime.threads, "thread");
         format!("{}, in {threads}; its tasks can't be counted", clean(&runtime.library))
@@ -174,14 +220,15 @@ fn least(untracked: usize, alive: usize) -> &'static str {
 fn described(runtime: &Runtime) -> String {
     let untracked = runtime.untracked_tasks.filter(|untracked| *untracked > 0);
     format!(
-        "{}, {}, {} alive{}, {} queued",
+        "{}, {}, {} alive{}, {} queued{}",
         clean(&runtime.kind),
         counted(runtime.workers, "worker"),
         counted(runtime.alive_tasks, "task"),
         untracked
             .map(|untracked| format!(", {}{untracked} not tracked", least(untracked, runtime.alive_tasks)))
             .unwrap_or_default(),
-        runtime.queued_tasks
+        runtime.queued_tasks,
+        if runtime.may_be_dropped { "; may have been dropped" } else { "" }
     )
 }
 
@@ -214,6 +261,7 @@ mod tests {
             workers: 2,
             alive_tasks: *alive_tasks,
             untracked_tasks: *untracked_tasks,
+            may_be_dropped: *alive_tasks == 0,
             queued_tasks: 0,
             worker_busy_ms: Vec::new(),
         };
@@ -243,19 +291,21 @@ mod tests {
         );
         let by_frames = note(&[], &["smol", "tokio"]).unwrap();
         assert!(
-            by_frames.starts_with("tokio's tasks are not shown") && by_frames.contains("gmr-tokio"),
+            by_frames.starts_with("tokio's tasks are shown only if") && by_frames.contains("gmr-tokio"),
             "{by_frames}"
         );
         let smol = note(&[], &["smol"]).unwrap();
-        assert!(smol.starts_with("tasks of smol are not shown") && smol.contains("TrackExt"), "{smol}");
+        assert!(smol.starts_with("tasks of smol are shown only if") && smol.contains("TrackExt"), "{smol}");
     }
 
     #[test]
     fn untracked_tasks_are_counted_with_their_runtime() {
-        let lines = runtimes(&section(&[(50, Some(48)), (1, Some(0))], &["smol"]));
+        let counts = [(50, Some(48)), (1, Some(0)), (0, Some(0)), (0, Some(0))];
+        let lines = runtimes(&section(&counts, &["smol"]));
         let expected = [
             "tokio, multi-thread, 2 workers, 50 tasks alive, at least 48 not tracked, 0 queued",
             "tokio, multi-thread, 2 workers, 1 task alive, 0 queued",
+            "2 x tokio, multi-thread, 2 workers, 0 tasks alive, 0 queued; may have been dropped",
             "smol, in 3 threads; its tasks can't be counted",
         ];
         assert_eq!(lines, expected);

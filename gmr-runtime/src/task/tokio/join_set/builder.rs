@@ -8,6 +8,7 @@ use ::tokio::runtime::Handle;
 use ::tokio::task::{AbortHandle, LocalSet, join_set};
 
 use super::blocking;
+use crate::task::counts::uncounted;
 use crate::task::runtimes;
 use crate::task::tokio::builder::labelled;
 
@@ -72,8 +73,8 @@ impl<'a, T: 'static> Builder<'a, T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        runtimes::notice();
-        self.builder.spawn_blocking(blocking::labelled(Location::caller(), self.name, f))
+        let runtime = runtimes::notice();
+        self.builder.spawn_blocking(blocking::labelled(Location::caller(), runtime, self.name, f))
     }
 
     /// Runs the closure as a tracked task on this runtime's blocking threads.
@@ -86,8 +87,9 @@ impl<'a, T: 'static> Builder<'a, T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        runtimes::watch(handle);
-        self.builder.spawn_blocking_on(blocking::labelled(Location::caller(), self.name, f), handle)
+        let runtime = runtimes::number(handle);
+        let closure = blocking::labelled(Location::caller(), runtime, self.name, f);
+        self.builder.spawn_blocking_on(closure, handle)
     }
 
     /// Spawns the future as a tracked task on the current `LocalSet`.
@@ -115,8 +117,7 @@ impl<'a, T: 'static> Builder<'a, T> {
     where
         F: Future<Output = T> + 'static,
     {
-        runtimes::notice();
-        let future = labelled(self.name, future).on(runtimes::UNCOUNTED);
+        let future = labelled(self.name, future).on(uncounted(runtimes::notice()));
         self.builder.spawn_local_on(future, local_set)
     }
 }
