@@ -6,7 +6,7 @@
 use super::suggest;
 
 /// The names of the built-in sections, and the one that stands for all of them.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 12] = [
     "package",
     "resources",
     "threads",
@@ -16,6 +16,8 @@ pub(crate) const NAMES: [&str; 10] = [
     "modules",
     "environment",
     "configuration",
+    "spans-in-flight",
+    "recent-events",
     "all",
 ];
 

@@ -194,10 +194,10 @@ impl Builder {
     /// applied after this list.
     ///
     /// The names are `package`, `resources`, `threads`, `green-threads`, `processes`,
-    /// `descriptors`, `modules`, `environment` and `configuration`; `all` stands for all of them.
-    /// By default, reports have all but `environment`, which can contain secrets that masking does
-    /// not recognize. If there is no section of a given name, [`install`](Self::install) returns an
-    /// error.
+    /// `descriptors`, `modules`, `environment`, `configuration`, `spans-in-flight` and
+    /// `recent-events`; `all` stands for all of them. By default, reports have all but
+    /// `environment`, which can contain secrets that masking does not recognize. If there is no
+    /// section of a given name, [`install`](Self::install) returns an error.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().sections("-modules, +environment");

@@ -60,7 +60,7 @@ impl Plan {
             parts.push(Part::Configuration(groups.into_iter().map(Arc::new).collect()));
         }
         let optional = |generator| Part::Optional(Arc::new(generator));
-        parts.extend(generators::after_configuration().into_iter().map(optional));
+        parts.extend(generators::after_configuration(selection).into_iter().map(optional));
         parts.extend(in_order(Kind::Section, sections).into_iter().map(section));
         Self { parts }
     }

@@ -57,13 +57,14 @@ pub(crate) fn before_configuration(identity: Identity, selection: &Selection) ->
     all.into_iter().filter(|(name, _)| selection.has(name)).map(|(_, generator)| generator).collect()
 }
 
-/// The sections after Configuration, in the order in which they are shown. One that has nothing to
-/// show is left out of the report.
-pub(crate) fn after_configuration() -> Vec<Generator> {
-    vec![
+/// The selected sections after Configuration, in the order in which they are shown. One that has
+/// nothing to show is left out of the report.
+pub(crate) fn after_configuration(selection: &Selection) -> Vec<Generator> {
+    let all: Vec<(&str, Generator)> = vec![
         #[cfg(feature = "tracing")]
-        Generator::new("Spans in Flight", tracing::spans),
+        ("spans-in-flight", Generator::new("Spans in Flight", tracing::spans)),
         #[cfg(feature = "tracing")]
-        Generator::new("Recent Events", tracing::events),
-    ]
+        ("recent-events", Generator::new("Recent Events", tracing::events)),
+    ];
+    all.into_iter().filter(|(name, _)| selection.has(name)).map(|(_, generator)| generator).collect()
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind};
 
 /// The built-in sections in display order: each by its name in such a list, and whether reports have
 /// it unless a list says otherwise.
-const SECTIONS: [(&str, bool); 9] = [
+const SECTIONS: [(&str, bool); 11] = [
     ("package", true),
     ("resources", true),
     ("threads", true),
@@ -16,6 +16,10 @@ const SECTIONS: [(&str, bool); 9] = [
     // Environments are full of secrets that no rule recognizes: docs/masking.md.
     ("environment", false),
     ("configuration", true),
+    // These exist only with the feature `tracing`. Their names are always accepted: an operator's
+    // list has to work for programs with and without it.
+    ("spans-in-flight", true),
+    ("recent-events", true),
 ];
 
 /// The names of the built-in sections.
