@@ -74,6 +74,47 @@ fn a_task_is_polled_by_a_thread_of_the_child_in_which_it_is_shown() {
 }
 
 #[test]
+fn a_child_shows_the_spans_that_its_thread_is_inside() {
+    let mut program = start("spans");
+    let answer: Value = serde_json::from_str(&program.ask("what is shown?")).expect("JSON");
+    let spans = |report: &Value| -> Vec<Value> {
+        let mut spans = report["spans"].as_array().expect("a list").clone();
+        spans.sort_by_key(|span| span["callsite"]["name"].to_string());
+        assert_eq!(spans.len(), 3, "{answer}");
+        spans
+    };
+    let tids = |span: &Value| -> Vec<Value> {
+        let threads = span["threads"].as_array().expect("a list");
+        assert_eq!(span["other_threads"], 0, "{span}");
+        threads.iter().map(|thread| thread["tid"].clone()).collect()
+    };
+    let inside = &answer["inside"];
+    let [others, own, shared] = &spans(&inside["spans"])[..] else { panic!("{answer}") };
+    // The thread inside this one was the parent's.
+    assert!(tids(others).is_empty() && others["left_ms"].is_u64(), "{others}");
+    for span in [own, shared] {
+        assert_eq!(tids(span), [answer["pid"].clone()]);
+    }
+    let note = "3 of the spans were opened in the process that this one was forked from";
+    assert_eq!(inside["spans"]["notes"], json!([note]));
+    let messages: Vec<_> = inside["events"]["events"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|event| &event["message"])
+        .collect();
+    assert_eq!(messages, ["before", "after"]);
+    assert_eq!(
+        inside["events"]["notes"],
+        json!(["1 event is from the process that this one was forked from"])
+    );
+    for span in spans(&answer["outside"]) {
+        assert!(tids(&span).is_empty(), "{span}");
+    }
+    assert!(program.end().0.success());
+}
+
+#[test]
 fn a_child_polls_tasks_whatever_other_threads_did_as_it_was_forked() {
     let mut program = start("coming");
     let answer: Value = serde_json::from_str(&program.ask("how many?")).expect("JSON");

@@ -42,7 +42,7 @@ fn requests_in_flight_are_spans() {
     let well = answer(get(&address, "/health"));
     assert!(well.starts_with("HTTP/1.1 200 ") && well.ends_with("well"), "{well}");
     let blocked = get(&address, "/blocked");
-    let is_inside = |span: &&Value| span["entered"] == 1;
+    let is_inside = |span: &&Value| !list(&span["threads"]).is_empty();
     let report = program.report_when("two requests wait, and one blocks its worker", |report| {
         named(report, "reserve").len() == 2 && named(report, "blocked").iter().any(is_inside)
     });
@@ -59,14 +59,16 @@ fn requests_in_flight_are_spans() {
         let parent = parent.unwrap_or_else(|| panic!("no parent of {span}"));
         let order = &span["fields"]["order"];
         assert!(parent["fields"].to_string().contains(&order.to_string()), "{parent} {span}");
-        assert_eq!((&span["entered"], span["unchanged_ms"].is_u64()), (&0.into(), true), "{span}");
+        assert!(!is_inside(&span) && span["left_ms"].is_u64(), "{span}");
         assert!(text(&span["callsite"]["file"]).ends_with("programs/spans.rs"), "{span}");
     }
     assert!(named(&report, "health").is_empty(), "it was answered");
 
     // The thread inside is in the handler.
     let blocked_span = named(&report, "blocked")[0];
-    let tid = &list(&blocked_span["threads"])[0];
+    let [inside] = list(&blocked_span["threads"]) else { panic!("one thread: {blocked_span}") };
+    let (tid, for_ms) = (&inside["tid"], inside["inside_ms"].as_u64().expect("a number"));
+    assert!(for_ms <= blocked_span["age_ms"].as_u64().expect("a number"), "{blocked_span}");
     let thread = report.threads().into_iter().find(|thread| *tid == thread.tid()).expect("it is listed");
     let is_handler = |function: &str| function.contains("spans::blocked");
     assert!(thread.stack().functions().any(is_handler), "{}", thread.stack());
@@ -96,9 +98,9 @@ fn requests_in_flight_are_spans() {
 }
 
 /// Starts the program, and reads a report as text.
-fn report_of(arguments: &[&str]) -> Text {
+fn report_of(arguments: &[&str], sections: &str) -> Text {
     let mut command = Command::new(program!("spans"));
-    command.args(arguments).env("GMR_FORMAT", "text");
+    command.args(arguments).env("GMR_FORMAT", "text").env("GMR_SECTIONS", sections);
     let mut program = Program::start_with(command);
     program.signal(Signal::USR2);
     Text::parse(&Text::read(&mut program))
@@ -106,11 +108,19 @@ fn report_of(arguments: &[&str]) -> Text {
 
 #[test]
 fn without_the_layer_nothing_is_recorded() {
-    let with = report_of(&[]);
+    let with = report_of(&[], "");
     assert!(with.titles().contains(&SPANS) && with.titles().contains(&EVENTS), "{with:?}");
-    let without = report_of(&["none"]);
+    let without = report_of(&["none"], "");
     assert!(without.titles().contains(&SPANS) && !without.titles().contains(&EVENTS), "{without:?}");
     assert!(without.section(SPANS).contains("gmr::tracing::layer()"), "{without:?}");
-    let silent = report_of(&["silent"]);
+    let silent = report_of(&["silent"], "");
     assert!(!silent.titles().contains(&SPANS) && !silent.titles().contains(&EVENTS), "{silent:?}");
+}
+
+#[test]
+fn the_sections_can_be_left_out() {
+    let titles = |sections| report_of(&[], sections).titles().join(", ");
+    let without = titles("-spans-in-flight");
+    assert!(without.ends_with("Configuration, Recent Events"), "{without}");
+    assert_eq!(titles("-all, +spans-in-flight"), "Spans in Flight");
 }

@@ -6,10 +6,11 @@
 //!   with the notes in the heading of a report, and `after fork` when gmr has been started again;
 //! - `vfork`: its main thread waits for such a child, and cannot be interrupted;
 //! - `inside`: it forks inside the poll of a task;
+//! - `spans`: it forks inside a span of `tracing`, while another thread is inside others;
 //! - `coming`: it forks while other threads start and end tasks, and answers with how many of the
 //!   children have polled tasks of their own;
-//! - `handling`: it forks while another thread runs a handler of the report signal, and answers with
-//!   how many of the children have stopped gmr.
+//! - `handling`: it forks while another thread runs a handler of the report signal, and answers
+//!   with how many of the children have stopped gmr.
 //!
 //! `fork` is unsafe: this program forks while it has one thread of its own, and gmr's, or others
 //! that only start and end tasks.
@@ -30,6 +31,8 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("vfork") => wait_for_a_child(),
         Some("inside") => fork_inside_a_poll(),
+        #[cfg(feature = "services")]
+        Some("spans") => fork_inside_a_span(),
         Some("coming") => fork_while_tasks_come_and_go(),
         Some("daemon") => become_a_daemon(),
         Some("handling") => fork_while_a_thread_handles_the_signal(),
@@ -175,6 +178,47 @@ fn fork_inside_a_poll() {
         }
     };
     gmr_tests::converse(|_| json!({"pid": std::process::id(), "states": states}).to_string());
+}
+
+/// Answers with what the child's report shows of the spans and events.
+#[cfg(feature = "services")]
+fn fork_inside_a_span() {
+    use std::sync::{Arc, Barrier};
+
+    use tracing::info_span;
+    use tracing_subscriber::prelude::*;
+
+    tracing_subscriber::registry().with(gmr::tracing::layer()).init();
+    let shared = info_span!("shared");
+    let is_inside = Arc::new(Barrier::new(2));
+    let (in_thread, thread_inside) = (shared.clone(), Arc::clone(&is_inside));
+    thread::spawn(move || {
+        let others = info_span!("others");
+        let _inside = (in_thread.enter(), others.enter());
+        thread_inside.wait();
+        loop {
+            thread::park();
+        }
+    });
+    is_inside.wait();
+    let own = info_span!("own");
+    let inside = (own.enter(), shared.enter());
+    tracing::warn!("before");
+    fork(true);
+    tracing::warn!("after");
+    let report = || {
+        let report = serde_json::to_value(gmr::Report::capture()).expect("a report is JSON");
+        let sections = report["sections"].as_array().expect("a list").clone();
+        let data = |title: &str| {
+            let section = sections.iter().find(|section| section["title"] == title);
+            section.expect("a section")["content"]["data"].clone()
+        };
+        json!({"spans": data("Spans in Flight"), "events": data("Recent Events")})
+    };
+    let while_inside = report();
+    drop(inside);
+    let answer = json!({"pid": std::process::id(), "inside": while_inside, "outside": report()["spans"]});
+    gmr_tests::converse(|_| answer.to_string());
 }
 
 /// How many children are forked.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::mask;
-use crate::model::{Callsite, Content, EventSpan, Events, Level, LogEvent, Span, SpanGroup, Spans, Value};
+use crate::model::{
+    Callsite, Content, EventSpan, Events, Level, LogEvent, Span, SpanGroup, SpanThread, Spans, Value,
+};
 use crate::sys::hash::HashMap;
 use crate::tracing::{self, Fields, OpenSpan, RecentEvent};
 
@@ -27,30 +29,50 @@ const NO_LAYER: &str = "not recorded: add gmr::tracing::layer() to the program's
 
 type Metadata = tracing_core::Metadata<'static>;
 
+/// If the layers can't be found.
+const LOCKED: &str = "the list of layers stays locked: a thread was changing it when this process was forked, or is \
+                      stopped";
+
 /// The open spans. Nothing in a program that does not use `tracing`.
 pub(super) fn spans() -> Content {
-    if !tracing::has_layer() {
-        return if tracing::is_in_use() { Content::Text(NO_LAYER.to_owned()) } else { Content::Nothing };
-    }
-    let seen = tracing::spans();
+    let seen = match tracing::spans() {
+        Ok(Some(seen)) => seen,
+        Ok(None) if tracing::is_in_use() => return Content::Text(NO_LAYER.to_owned()),
+        Ok(None) => return Content::Nothing,
+        Err(tracing::Locked) => return Content::Error(LOCKED.to_owned()),
+    };
+    let notes = notes_on_spans(&seen);
+    Content::Spans(describe(seen.open, notes))
+}
+
+fn notes_on_spans(seen: &tracing::Spans) -> Vec<String> {
     let mut notes = Vec::new();
-    if seen.lost > 0 {
-        let times = if seen.lost == 1 { "once".to_owned() } else { format!("{} times", seen.lost) };
-        notes.push(format!("{times} since the start, there was no room for a span; it is not shown"));
+    match seen.lost {
+        0 => {}
+        1 => notes.push("1 span since the start is not shown: there was no room for it".to_owned()),
+        lost => notes.push(format!("{lost} spans since the start are not shown: there was no room for them")),
     }
-    if seen.unread > 0 {
-        notes.push(format!("{} spans are missing: threads were changing them", seen.unread));
+    match seen.unread {
+        0 => {}
+        1 => notes.push("1 span is missing: a thread was changing it".to_owned()),
+        unread => notes.push(format!("{unread} spans are missing: threads were changing them")),
     }
     if seen.unrecorded > 0 {
-        let times = seen.unrecorded;
-        notes.push(format!("fields are missing: {times} times, two threads recorded fields of one span"));
+        let calls = if seen.unrecorded == 1 { "call" } else { "calls" };
+        notes.push(format!(
+            "the fields of {} {calls} of Span::record are missing: another thread was recording some of the \
+             same span",
+            seen.unrecorded
+        ));
     }
     let parents = seen.open.iter().filter(|span| span.is_parents).count();
     if parents > 0 {
-        notes
-            .push(format!("{parents} of the spans were opened in the process that this one was forked from"));
+        let were = if parents == 1 { "was" } else { "were" };
+        notes.push(format!(
+            "{parents} of the spans {were} opened in the process that this one was forked from"
+        ));
     }
-    Content::Spans(describe(seen.open, notes))
+    notes
 }
 
 fn describe(mut open: Vec<OpenSpan>, mut notes: Vec<String>) -> Spans {
@@ -59,11 +81,12 @@ fn describe(mut open: Vec<OpenSpan>, mut notes: Vec<String>) -> Spans {
     listing.list();
     let Listing { listed, more, left_out, .. } = listing;
     if left_out > 0 {
-        notes.push(format!("{left_out} of the spans are neither listed nor counted below"));
+        let are = if left_out == 1 { "is" } else { "are" };
+        notes.push(format!("{left_out} of the spans {are} neither listed nor counted below"));
     }
     Spans {
         open: count(open.len()),
-        entered: count(open.iter().filter(|span| span.entered > 0).count()),
+        entered: count(open.iter().filter(|span| span.is_entered()).count()),
         spans: listed,
         more,
         notes,
@@ -72,21 +95,13 @@ fn describe(mut open: Vec<OpenSpan>, mut notes: Vec<String>) -> Spans {
 
 /// The last events. Nothing without the layer.
 pub(super) fn events() -> Content {
-    if !tracing::has_layer() {
-        return Content::Nothing;
-    }
-    let seen = tracing::events();
+    let seen = match tracing::events() {
+        Ok(Some(seen)) => seen,
+        Ok(None) => return Content::Nothing,
+        Err(tracing::Locked) => return Content::Error(LOCKED.to_owned()),
+    };
+    let notes = notes_on_events(&seen);
     let mut callsites = Callsites::default();
-    let mut notes = Vec::new();
-    if seen.lost > 0 {
-        let events = counted_events(seen.lost);
-        notes.push(format!(
-            "{events} since the start could not be recorded: a thread was recording another one"
-        ));
-    }
-    if seen.unread > 0 {
-        notes.push(format!("{} could not be read: threads were recording", counted_events(seen.unread)));
-    }
     Content::Events(Events {
         events: seen.recent.into_iter().map(|event| describe_event(event, &mut callsites)).collect(),
         warnings: seen.warnings,
@@ -95,12 +110,32 @@ pub(super) fn events() -> Content {
     })
 }
 
-fn counted_events(count: u64) -> String {
-    format!("{count} {}", if count == 1 { "event" } else { "events" })
+fn notes_on_events(seen: &tracing::Events) -> Vec<String> {
+    let mut notes = Vec::new();
+    match seen.lost {
+        0 => {}
+        1 => notes.push(
+            "1 event since the start could not be recorded: a thread was recording another one".to_owned(),
+        ),
+        lost => notes.push(format!(
+            "{lost} events since the start could not be recorded: threads were recording others"
+        )),
+    }
+    match seen.unread {
+        0 => {}
+        1 => notes.push("1 event could not be read: a thread was writing it".to_owned()),
+        unread => notes.push(format!("{unread} events could not be read: threads were writing them")),
+    }
+    let parents = seen.recent.iter().filter(|event| event.is_parents).count();
+    if parents > 0 {
+        let are = if parents == 1 { "event is" } else { "events are" };
+        notes.push(format!("{parents} {are} from the process that this one was forked from"));
+    }
+    notes
 }
 
 fn describe_event(event: RecentEvent, callsites: &mut Callsites) -> LogEvent {
-    let RecentEvent { time, metadata, tid, task, mut fields, span } = event;
+    let RecentEvent { time, metadata, tid, task, mut fields, span, .. } = event;
     let callsite =
         metadata.map(|metadata| of_log(metadata, &mut fields).unwrap_or_else(|| callsites.get(metadata)));
     let trace_id = trace_id(&fields).or_else(|| trace_id(&span.as_ref()?.2));
@@ -284,7 +319,7 @@ impl<'a> Listing<'a> {
                     depth,
                     callsite: self.callsites.get(self.open[group[0]].metadata),
                     count: count(group.len()),
-                    entered: count(spans().filter(|span| span.entered > 0).count()),
+                    entered: count(spans().filter(|span| span.is_entered()).count()),
                     oldest_ms: ages().max().unwrap_or_default(),
                     youngest_ms: ages().min().unwrap_or_default(),
                 });
@@ -311,10 +346,18 @@ impl<'a> Listing<'a> {
             age_ms: millis(span.age),
             busy_ms: millis(span.busy),
             idle_ms: millis(span.age.saturating_sub(span.busy)),
-            unchanged_ms: span.unchanged.map(millis),
-            entered: span.entered,
-            threads: span.threads.clone(),
-            task: span.task,
+            threads: span
+                .threads
+                .iter()
+                .map(|thread| SpanThread {
+                    tid: thread.tid,
+                    inside_ms: millis(thread.since),
+                    task: thread.task,
+                })
+                .collect(),
+            other_threads: span.other_threads,
+            left_ms: span.left.map(|(since, _)| millis(since)),
+            left_by: span.left.and_then(|(_, task)| task),
             follows: span.follows.map(|metadata| self.callsites.get(metadata)),
         }
     }
@@ -419,6 +462,50 @@ mod tests {
         assert_eq!(section.more.len(), MOST_GROUPS);
         let left_out = 2_000 - MOST_IN_TREE - 1 - MOST_GROUPS;
         assert_eq!(section.notes, [format!("{left_out} of the spans are neither listed nor counted below")]);
+    }
+
+    #[test]
+    fn notes_are_right_for_one_and_for_several() {
+        let notes = |count: u64| {
+            let recording = Recording::new();
+            let spans: Vec<_> = (0..count).map(|_| recording.run(|| info_span!("any"))).collect();
+            let mut seen = recording.spans();
+            seen.open.iter_mut().for_each(|span| span.is_parents = true);
+            (seen.lost, seen.unread, seen.unrecorded) = (count, count, count);
+            drop(spans);
+            recording.run(|| (0..count).for_each(|_| ::tracing::info!("any")));
+            let mut events = recording.events();
+            events.recent.iter_mut().for_each(|event| event.is_parents = true);
+            (events.lost, events.unread) = (count, count);
+            [notes_on_spans(&seen), notes_on_events(&events)].concat()
+        };
+        assert_eq!(notes(0), Vec::<String>::new());
+        assert_eq!(
+            notes(1),
+            [
+                "1 span since the start is not shown: there was no room for it",
+                "1 span is missing: a thread was changing it",
+                "the fields of 1 call of Span::record are missing: another thread was recording some of the \
+                 same span",
+                "1 of the spans was opened in the process that this one was forked from",
+                "1 event since the start could not be recorded: a thread was recording another one",
+                "1 event could not be read: a thread was writing it",
+                "1 event is from the process that this one was forked from",
+            ]
+        );
+        assert_eq!(
+            notes(2),
+            [
+                "2 spans since the start are not shown: there was no room for them",
+                "2 spans are missing: threads were changing them",
+                "the fields of 2 calls of Span::record are missing: another thread was recording some of the \
+                 same span",
+                "2 of the spans were opened in the process that this one was forked from",
+                "2 events since the start could not be recorded: threads were recording others",
+                "2 events could not be read: threads were writing them",
+                "2 events are from the process that this one was forked from",
+            ]
+        );
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use report::{
 };
 pub use resources::{Cgroup, EventCount, Memory, Pressure, ResourceLimit, Resources, System, Usage};
 pub use threads::{Coverage, CutStacks, Frame, Role, Stack, Taken, Thread, Threads};
-pub use tracing::{Callsite, EventSpan, Events, Level, LogEvent, Span, SpanGroup, Spans};
+pub use tracing::{Callsite, EventSpan, Events, Level, LogEvent, Span, SpanGroup, SpanThread, Spans};
 #[cfg(feature = "xml")]
 pub(crate) use value::NEWTYPE;
 pub use value::Value;

@@ -13,7 +13,7 @@ use super::Value;
 pub struct Spans {
     /// Number of open spans.
     pub open: u64,
-    /// Number of those that a thread is inside of.
+    /// Number of those that a thread is inside.
     pub entered: u64,
     /// The spans that are listed: each before its children, and oldest first otherwise.
     pub spans: Vec<Span>,
@@ -84,16 +84,30 @@ pub struct Span {
     /// How long no thread was inside, in milliseconds. With several threads at a time, at least
     /// this.
     pub idle_ms: u64,
-    /// Time since a thread last entered or left it, in milliseconds. `None` if none has entered.
-    pub unchanged_ms: Option<u64>,
-    /// Number of threads that are inside.
-    pub entered: usize,
-    /// Ids of threads that are inside, up to four.
-    pub threads: Vec<u32>,
-    /// The tracked task that entered it last.
-    pub task: Option<u64>,
+    /// The threads that are inside, up to four.
+    pub threads: Vec<SpanThread>,
+    /// How many more threads are inside, at most: one that has entered several times can be counted
+    /// as often.
+    pub other_threads: usize,
+    /// Time since a thread last left it, in milliseconds. `None` if none has.
+    pub left_ms: Option<u64>,
+    /// The tracked task that the thread was polling then.
+    pub left_by: Option<u64>,
     /// The span that it follows from, if that was open when it was said to.
     pub follows: Option<Arc<Callsite>>,
+}
+
+/// A thread that is inside a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct SpanThread {
+    /// Its id.
+    pub tid: u32,
+    /// Time since it entered the span, in milliseconds.
+    pub inside_ms: u64,
+    /// The tracked task that it was polling then.
+    pub task: Option<u64>,
 }
 
 /// Spans of one callsite that are not listed.
@@ -109,7 +123,7 @@ pub struct SpanGroup {
     pub callsite: Arc<Callsite>,
     /// Number of spans.
     pub count: u64,
-    /// Number of those that a thread is inside of.
+    /// Number of those that a thread is inside.
     pub entered: u64,
     /// The age of the oldest one, in milliseconds.
     pub oldest_ms: u64,

@@ -95,6 +95,7 @@ pub(super) fn enter(task: Place) -> (Inside, u32) {
 /// The thread's id, and the lower half of the id of the innermost task that it is polling; 0 if it
 /// polls none.
 #[cfg(feature = "tracing")]
+#[inline]
 pub(crate) fn here() -> (u32, u32) {
     CURRENT
         .try_with(|current| {

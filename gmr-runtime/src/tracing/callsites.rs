@@ -28,6 +28,7 @@ pub(super) struct Callsite(NonZeroU32);
 
 impl Callsite {
     /// `None` if there are too many callsites.
+    #[inline]
     pub(super) fn of(metadata: &'static Metadata<'static>) -> Option<Self> {
         let more = || {
             let sites = MORE_SITES.get_or_set(|| (0..SECOND).map(|_| SetOnce::new()).collect())?;
@@ -36,15 +37,18 @@ impl Callsite {
         Self::at(find(&SITES, metadata).or_else(more)?)
     }
 
+    #[inline]
     fn at(index: usize) -> Option<Self> {
         Some(Self(NonZeroU32::MIN.saturating_add(u32::try_from(index).ok()?)))
     }
 
     /// As a word; 0 stands for none.
+    #[inline]
     pub(super) fn to_bits(site: Option<Self>) -> u32 {
         site.map_or(0, |site| site.0.get())
     }
 
+    #[inline]
     pub(super) fn from_bits(bits: u32) -> Option<Self> {
         NonZeroU32::new(bits).map(Self)
     }
@@ -57,6 +61,7 @@ impl Callsite {
 }
 
 /// The index of the callsite, which is added if it is not there. `None` if there is no room for it.
+#[inline]
 fn find(sites: &[Site], metadata: &'static Metadata<'static>) -> Option<usize> {
     // The address is a multiple of eight, and addresses of callsites of one crate are near.
     let start = (ptr::from_ref(metadata).addr() >> 3).wrapping_mul(0x9e37_79b9) >> 8;

@@ -3,17 +3,20 @@
 
 /// Microseconds of a monotonic clock.
 #[cfg(target_os = "linux")]
+#[inline]
 pub(super) fn monotonic() -> u64 {
     microseconds(rustix::time::ClockId::MonotonicCoarse)
 }
 
 /// Microseconds since 1970.
 #[cfg(target_os = "linux")]
+#[inline]
 pub(super) fn wall() -> u64 {
     microseconds(rustix::time::ClockId::RealtimeCoarse)
 }
 
 #[cfg(target_os = "linux")]
+#[inline]
 fn microseconds(clock: rustix::time::ClockId) -> u64 {
     let now = rustix::time::clock_gettime(clock);
     now.tv_sec.unsigned_abs() * 1_000_000 + now.tv_nsec.unsigned_abs() / 1_000

@@ -21,8 +21,8 @@ use crate::sys::filtered_layer::{FilteredLayer, Record};
 /// # drop(subscriber);
 /// ```
 ///
-/// It records spans at `DEBUG` and above and events at `INFO` and above. The [module](crate::tracing)
-/// describes what reports show of them.
+/// It records spans at `DEBUG` and above and events at `INFO` and above. The
+/// [module](crate::tracing) describes what reports show of them.
 pub fn layer<S>() -> impl Layer<S> + Send + Sync + 'static
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,

@@ -15,13 +15,18 @@
 //! Reports then have two more sections:
 //!
 //! - **Spans in Flight**: the open spans with their fields, their age, how long threads were inside
-//!   them, and which thread or task is inside now. They are shown as a tree, oldest first. If many
-//!   have the same name and place, the oldest are shown and the others are counted.
+//!   them, and which threads are inside now, since when and in which task. They are shown as a
+//!   tree, oldest first. If many have the same name and place, the oldest are shown and the others
+//!   are counted.
 //! - **Recent Events**: the last 128 events at warn and above, and the last 128 others, with the
 //!   span that each one was in.
 //!
 //! Without the layer, these sections are missing. In a program that sets a subscriber without it,
-//! Spans in Flight is one line that says how to add it.
+//! Spans in Flight is one line that says how to add it. Add it once: a report shows the spans and
+//! events of every layer, so those of a subscriber with two are shown twice.
+//!
+//! `GMR_SECTIONS=-spans-in-flight,-recent-events` leaves the sections out of the report, and
+//! `Builder::sections` does the same for a program.
 //!
 //! # What is recorded
 //!
@@ -50,13 +55,19 @@
 //! # Harm and cost
 //!
 //! The layer keeps spans and events in its own memory and takes no locks: no thread waits for
-//! another one or for a report. It uses a fixed 300 KB, and 400 bytes for each further open span, up
-//! to 65,280 spans. Reports say how many spans did not fit, and how many events are missing.
+//! another one or for a report. It uses a fixed 300 KB, which has room for about 200 open spans,
+//! and 450 bytes for each further one, in pieces of 115 KB. There is room for about 60,000. Reports
+//! say how many spans did not fit, and how many events are missing. The memory stays allocated
+//! until the layer is dropped.
+//!
+//! A forked child shows the spans and events of its parent, and says how many they are. Of the
+//! threads, it has only the one that called `fork`, so no other one is shown inside a span.
 
 mod callsites;
 mod clock;
 mod entered;
 mod fields;
+mod inside;
 mod layer;
 #[cfg(all(test, gmr_loom))]
 mod loom_tests;
@@ -71,4 +82,4 @@ pub(crate) mod tests;
 
 pub(crate) use fields::Fields;
 pub use layer::layer;
-pub(crate) use recorder::{OpenSpan, RecentEvent, events, has_layer, is_in_use, spans};
+pub(crate) use recorder::{Events, Locked, OpenSpan, RecentEvent, Spans, events, is_in_use, spans};

@@ -28,6 +28,8 @@ pub(super) struct Ring {
     count: AtomicU64,
     /// Events that could not be written.
     lost: AtomicU64,
+    /// How many events there were when this process was forked.
+    of_parent: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,7 @@ impl Slot {
         }
     }
 
+    #[inline]
     fn fill(&self, number: u64, event: &Happening<'_>, spans: &OpenSpans) {
         let Happening { time, callsite, tid, task, span, fields } = *event;
         let store = |word: &AtomicU32, value: usize| {
@@ -152,10 +155,12 @@ impl Ring {
             slots: (0..KEPT).map(|_| Slot::new()).collect(),
             count: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            of_parent: AtomicU64::new(0),
         }
     }
 
     /// Adds an event, in place of the oldest one.
+    #[inline]
     pub(super) fn add(&self, event: &Happening<'_>, spans: &OpenSpans) {
         let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let index = usize::try_from(number % KEPT as u64).unwrap_or_default();
@@ -166,6 +171,18 @@ impl Ring {
             slot.fill(number, event, spans);
         } else {
             self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// In a forked child, before anything else happens there: removes the event that a thread of
+    /// the parent was writing to each slot.
+    pub(super) fn after_fork(&self) {
+        self.of_parent.store(self.count(), Ordering::Relaxed);
+        for slot in &self.slots {
+            if slot.version.end_lost_change() {
+                slot.number.store(0, Ordering::Relaxed);
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -187,6 +204,11 @@ impl Ring {
     /// How many events there were.
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether the event is from the process that this one was forked from.
+    pub(super) fn is_of_parent(&self, event: &Seen) -> bool {
+        event.number <= self.of_parent.load(Ordering::Relaxed)
     }
 
     /// How many of them could not be written.

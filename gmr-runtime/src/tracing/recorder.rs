@@ -9,7 +9,8 @@ use tracing_core::{Event, Level, Metadata, span};
 
 use super::callsites::Callsite;
 use super::fields::{Encoder, Fields};
-use super::open_spans::{self, Entering, Number, OpenSpans, Opening};
+use super::inside::Entering;
+use super::open_spans::{self, Number, OpenSpans, Opening};
 use super::recent::{self, Happening, Ring};
 use super::{clock, entered};
 use crate::sys::forked_lock::lock_within;
@@ -27,12 +28,18 @@ static LAYERS: AtomicU32 = AtomicU32::new(0);
 /// How often this process was forked from another one, since there was a layer.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// Runs before each fork.
-extern "C" fn forks() {}
+/// Runs before each fork, on the thread that forks.
+extern "C" fn forks() {
+    entered::prepare();
+}
 
-/// Runs in each forked child.
+/// Runs in each forked child, on its only thread. It uses atomics and reads the clock.
 extern "C" fn forked() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+    // If another thread had locked the list, it stays locked here, and reports can't read it.
+    if let Ok(recorders) = RECORDERS.try_lock() {
+        recorders.iter().filter_map(Weak::upgrade).for_each(|recorder| recorder.after_fork());
+    }
 }
 
 /// The spans and events of one layer.
@@ -47,6 +54,10 @@ pub(super) struct Recorder {
     /// Calls of `Span::record` whose fields could not be kept.
     unrecorded: AtomicU64,
 }
+
+/// Another thread has locked the list of layers for longer than it takes to change it.
+#[derive(Debug)]
+pub(crate) struct Locked;
 
 impl Recorder {
     /// Adds a recorder to those that reports show, until it is dropped.
@@ -69,6 +80,7 @@ impl Recorder {
         recorder
     }
 
+    #[inline]
     pub(super) fn open(&self, attributes: &span::Attributes<'_>, id: &span::Id) {
         // A field's `Debug` may do anything, such as open spans and log.
         let mut fields = Encoder::<{ open_spans::FIELD_BYTES }>::new();
@@ -78,7 +90,7 @@ impl Recorder {
         } else {
             attributes.parent().and_then(|parent| self.spans.number(parent.into_u64()))
         };
-        let Some(callsite) = Callsite::of(attributes.metadata()) else { return };
+        let Some(callsite) = Callsite::of(attributes.metadata()) else { return self.spans.lose() };
         let (now, forks) = (clock::monotonic(), FORKS.load(Ordering::Relaxed));
         let opening = Opening { callsite, parent, fields: fields.bytes(), now, forks };
         self.spans.open(id.into_u64(), &opening);
@@ -100,26 +112,26 @@ impl Recorder {
         self.spans.follow(id.into_u64(), follows.into_u64());
     }
 
+    #[inline]
     pub(super) fn enter(&self, id: &span::Id) {
-        let id = id.into_u64();
-        let (tid, task) = task::here();
-        let entering = Entering { now: clock::monotonic(), tid, task, forks: FORKS.load(Ordering::Relaxed) };
+        let (id, entering) = (id.into_u64(), here());
         if let Some(number) = self.spans.enter(id, entering) {
-            entered::enter(self.layer, id, number);
+            entered::enter(self.layer, id, number, entering);
         }
     }
 
+    #[inline]
     pub(super) fn leave(&self, id: &span::Id) {
         let id = id.into_u64();
-        let number = entered::leave(self.layer, id);
-        let (tid, _) = task::here();
-        self.spans.leave(id, number, clock::monotonic(), tid);
+        self.spans.leave(id, entered::leave(self.layer, id), here());
     }
 
+    #[inline]
     pub(super) fn close(&self, id: &span::Id) {
         self.spans.close(id.into_u64());
     }
 
+    #[inline]
     pub(super) fn add(&self, event: &Event<'_>) {
         let mut fields = Encoder::<{ recent::EVENT_BYTES }>::new();
         event.record(&mut fields);
@@ -141,6 +153,23 @@ impl Recorder {
         };
         ring.add(&happening, &self.spans);
     }
+
+    /// In a forked child, before anything else happens there: forgets what other threads of the
+    /// parent had begun, and the spans that they were inside.
+    pub(super) fn after_fork(&self) {
+        let (now, tid) = (clock::monotonic(), std::process::id());
+        let lost = self.spans.after_fork(now, tid, |each| entered::for_each(self.layer, each));
+        self.unrecorded.fetch_add(lost, Ordering::Relaxed);
+        self.warnings.after_fork();
+        self.others.after_fork();
+    }
+}
+
+/// This thread, now.
+#[inline]
+fn here() -> Entering {
+    let (tid, task) = task::here();
+    Entering { now: clock::monotonic(), tid, task }
 }
 
 /// The open spans of all layers.
@@ -168,17 +197,32 @@ pub(crate) struct OpenSpan {
     pub(crate) age: Duration,
     /// How long threads have been inside, added up.
     pub(crate) busy: Duration,
-    /// Since when threads are inside, or none is. `None` if none ever was.
-    pub(crate) unchanged: Option<Duration>,
-    /// How many threads are inside.
-    pub(crate) entered: usize,
     /// The threads that are inside, as far as they are known.
-    pub(crate) threads: Vec<u32>,
-    /// The task that entered it last.
-    pub(crate) task: Option<u64>,
+    pub(crate) threads: Vec<ThreadInside>,
+    /// How many more there are at most.
+    pub(crate) other_threads: usize,
+    /// How long ago a thread has left last, and the task in which it did. `None` if none has.
+    pub(crate) left: Option<(Duration, Option<u64>)>,
     pub(crate) fields: Fields,
     /// Whether it was opened in the process that this one was forked from.
     pub(crate) is_parents: bool,
+}
+
+impl OpenSpan {
+    /// Whether a thread is inside.
+    pub(crate) fn is_entered(&self) -> bool {
+        self.other_threads > 0 || !self.threads.is_empty()
+    }
+}
+
+/// A thread that is inside a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ThreadInside {
+    pub(crate) tid: u32,
+    /// How long it has been.
+    pub(crate) since: Duration,
+    /// The task that it is polling.
+    pub(crate) task: Option<u64>,
 }
 
 /// The last events of all layers.
@@ -199,6 +243,8 @@ pub(crate) struct Events {
 /// An event.
 #[derive(Debug)]
 pub(crate) struct RecentEvent {
+    /// What events are sorted by.
+    order: u64,
     /// Microseconds since 1970.
     pub(crate) time: u64,
     /// `None` if the program has too many callsites.
@@ -208,11 +254,8 @@ pub(crate) struct RecentEvent {
     pub(crate) fields: Fields,
     /// The span that it was in: its id, what it is, and its fields at that time.
     pub(crate) span: Option<(u64, &'static Metadata<'static>, Fields)>,
-}
-
-/// Whether there is a layer.
-pub(crate) fn has_layer() -> bool {
-    !recorders().is_empty()
+    /// Whether it happened in the process that this one was forked from.
+    pub(crate) is_parents: bool,
 }
 
 /// Whether the program uses `tracing`: it has set a subscriber, for all threads or for one.
@@ -220,29 +263,43 @@ pub(crate) fn is_in_use() -> bool {
     tracing_core::dispatcher::has_been_set()
 }
 
-fn recorders() -> Vec<Arc<Recorder>> {
-    let recorders = lock_within(&RECORDERS, LOCKED_WITHIN);
-    recorders.iter().flat_map(|recorders| recorders.iter().filter_map(Weak::upgrade)).collect()
+/// The recorders of all layers of the list.
+fn recorders(list: &Mutex<Vec<Weak<Recorder>>>) -> Result<Vec<Arc<Recorder>>, Locked> {
+    let recorders = lock_within(list, LOCKED_WITHIN).ok_or(Locked)?;
+    Ok(recorders.iter().filter_map(Weak::upgrade).collect())
 }
 
-/// The open spans.
-pub(crate) fn spans() -> Spans {
+/// The open spans. `None` if there is no layer.
+///
+/// # Errors
+/// The layers can't be found.
+pub(crate) fn spans() -> Result<Option<Spans>, Locked> {
+    let recorders = recorders(&RECORDERS)?;
     let mut all = Spans::default();
-    for recorder in recorders() {
+    for recorder in &recorders {
         recorder.add_spans_to(&mut all);
     }
-    all
+    Ok((!recorders.is_empty()).then_some(all))
 }
 
-/// The last events.
-pub(crate) fn events() -> Events {
+/// The last events. `None` if there is no layer.
+///
+/// # Errors
+/// The layers can't be found.
+pub(crate) fn events() -> Result<Option<Events>, Locked> {
+    let recorders = recorders(&RECORDERS)?;
     let mut all = Events::default();
-    for recorder in recorders() {
+    for recorder in &recorders {
         recorder.add_events_to(&mut all);
     }
-    // Those of one ring are in order. The clock is too coarse to tell.
-    all.recent.sort_by_key(|event| event.time);
-    all
+    sort(&mut all.recent);
+    Ok((!recorders.is_empty()).then_some(all))
+}
+
+/// Sorts events of several rings by time. Those of one ring stay in the order in which they came.
+/// In which order those of different rings came within a tick of the clock is not known.
+fn sort(events: &mut [RecentEvent]) {
+    events.sort_by_key(|event| event.order);
 }
 
 impl Recorder {
@@ -258,7 +315,14 @@ impl Recorder {
     pub(super) fn add_events_to(&self, all: &mut Events) {
         for ring in [&self.warnings, &self.others] {
             let (seen, unread) = ring.all();
-            all.recent.extend(seen.into_iter().map(|event| describe_event(self, event)));
+            // Those of one ring stay in the order in which they came, also if the clock was set
+            // back meanwhile.
+            let mut latest = 0;
+            all.recent.extend(seen.into_iter().map(|event| {
+                latest = event.time.max(latest);
+                let is_parents = ring.is_of_parent(&event);
+                describe_event(self, event, latest, is_parents)
+            }));
             all.lost += ring.lost();
             all.unread += unread;
         }
@@ -269,38 +333,42 @@ impl Recorder {
 
 fn id(recorder: &Recorder, number: Number) -> u64 {
     const LAYERS: u64 = 16;
-    number.get() * LAYERS + u64::from(recorder.layer) % LAYERS
+    /// What is left of the 53 bits that every JSON parser reads exactly. The upper bits of the
+    /// number are cut: ids repeat after 2³³ changes of one slot.
+    const NUMBERS: u64 = (1 << 53) / LAYERS;
+    number.get() % NUMBERS * LAYERS + u64::from(recorder.layer) % LAYERS
 }
 
 fn describe(recorder: &Recorder, span: open_spans::Seen, now: u64) -> Option<OpenSpan> {
     let metadata = span.callsite.metadata()?;
     let since = |then: u64| Duration::from_micros(now.saturating_sub(then));
-    let forks = FORKS.load(Ordering::Relaxed);
-    let mut threads: Vec<u32> = span.threads;
-    let mut entered = span.entered;
-    if span.entered_after != forks {
-        // Of the threads that were inside, this process has the one that forked it.
-        let here = std::process::id();
-        threads = threads.into_iter().map(task::id_here).filter(|tid| *tid == here).collect();
-        entered = threads.len();
-    }
+    let inside = span.inside;
+    // It is kept less exactly.
+    let inside_since = |entered: u64| since(entered.max(span.opened));
     Some(OpenSpan {
         id: id(recorder, span.number),
         parent: span.parent.map(|parent| id(recorder, parent)),
         metadata,
         follows: span.follows.and_then(Callsite::metadata),
         age: since(span.opened),
-        busy: Duration::from_micros(span.busy),
-        unchanged: (span.changed != 0).then(|| since(span.changed)),
-        entered,
-        threads,
-        task: task::full_id(span.task),
+        busy: Duration::from_micros(inside.busy),
+        threads: inside
+            .threads
+            .into_iter()
+            .map(|thread| ThreadInside {
+                tid: thread.tid,
+                since: inside_since(thread.since),
+                task: task::full_id(thread.task),
+            })
+            .collect(),
+        other_threads: inside.others,
+        left: inside.left.map(|left| (since(left), task::full_id(inside.left_by))),
         fields: Fields::decode(&span.fields, span.fields.len(), metadata.fields()),
-        is_parents: span.opened_after != forks,
+        is_parents: span.opened_after != FORKS.load(Ordering::Relaxed),
     })
 }
 
-fn describe_event(recorder: &Recorder, event: recent::Seen) -> RecentEvent {
+fn describe_event(recorder: &Recorder, event: recent::Seen, order: u64, is_parents: bool) -> RecentEvent {
     let metadata = event.callsite.and_then(Callsite::metadata);
     let fields =
         metadata.map(|metadata| Fields::decode(&event.fields, event.fields.len(), metadata.fields()));
@@ -310,11 +378,47 @@ fn describe_event(recorder: &Recorder, event: recent::Seen) -> RecentEvent {
         Some((id(recorder, span.number), metadata, fields))
     });
     RecentEvent {
+        order,
         time: event.time,
         metadata,
         tid: event.tid,
         task: task::full_id(event.task),
         fields: fields.unwrap_or_default(),
         span,
+        is_parents,
+    }
+}
+
+#[cfg(all(test, not(gmr_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_stays_locked_is_not_an_empty_one() {
+        let list = Mutex::new(Vec::new());
+        assert_eq!(recorders(&list).map(|all| all.len()).ok(), Some(0));
+        let guard = list.lock().unwrap();
+        // It is tried for a tenth of a second, and then given up.
+        assert!(recorders(&list).is_err());
+        drop(guard);
+    }
+
+    #[test]
+    fn events_of_a_ring_stay_in_order_when_the_clock_is_set_back() {
+        let recorder = Recorder::new();
+        let add = |ring: &Ring, time| {
+            let happening = Happening { time, callsite: None, tid: 1, task: 0, span: None, fields: &[] };
+            ring.add(&happening, &recorder.spans);
+        };
+        for time in [100, 50, 120] {
+            add(&recorder.others, time);
+        }
+        for time in [90, 110] {
+            add(&recorder.warnings, time);
+        }
+        let mut all = Events::default();
+        recorder.add_events_to(&mut all);
+        sort(&mut all.recent);
+        assert_eq!(all.recent.iter().map(|event| event.time).collect::<Vec<_>>(), [90, 100, 50, 110, 120]);
     }
 }

@@ -2,9 +2,9 @@
 //! A reader that sees a change reads again. A writer that finds another writer gives up.
 //!
 //! This is a sequence lock whose data are atomics, so it needs no unsafe code. If a thread is
-//! stopped while it writes, or does not exist in a forked child, only what it was writing is lost.
+//! stopped while it writes, only what it was writing is lost.
 
-use super::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use super::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// How often a report reads what changes while it is read.
 #[cfg(not(all(test, gmr_loom)))]
@@ -15,22 +15,24 @@ const ATTEMPTS: usize = 1;
 /// The bytes of a word.
 pub(super) const WORD: usize = 8;
 
-/// How often what belongs to it was changed, twice. Odd while it is being changed.
+/// How often what belongs to it was changed, twice. Odd while it is being changed. It does not
+/// overflow: at a change a nanosecond, that would take 292 years.
 #[derive(Debug)]
-pub(super) struct Version(AtomicU32);
+pub(super) struct Version(AtomicU64);
 
 /// A change, which ends when this is dropped.
 pub(super) struct Change<'a> {
     version: &'a Version,
-    ends: u32,
+    ends: u64,
 }
 
 impl Version {
     pub(super) fn new() -> Self {
-        Self(AtomicU32::new(0))
+        Self(AtomicU64::new(0))
     }
 
     /// Begins a change. `None` while another one is in progress.
+    #[inline]
     pub(super) fn change(&self) -> Option<Change<'_>> {
         let version = self.0.load(Ordering::Relaxed);
         let changing = version | 1;
@@ -41,8 +43,20 @@ impl Version {
         begun.then(|| Change { version: self, ends: version.wrapping_add(2) })
     }
 
+    /// Ends a change of a thread that does not exist in this forked child. Returns whether there
+    /// was one: what it has left may be a mixture.
+    pub(super) fn end_lost_change(&self) -> bool {
+        let version = self.0.load(Ordering::Relaxed);
+        let is_changing = version & 1 != 0;
+        if is_changing {
+            self.0.store(version.wrapping_add(1), Ordering::Release);
+        }
+        is_changing
+    }
+
     /// What `read` returns, if nothing has changed during the call. `None` if something always
     /// does.
+    #[inline]
     pub(super) fn read<T>(&self, mut read: impl FnMut() -> T) -> Option<T> {
         for _ in 0..ATTEMPTS {
             let before = self.0.load(Ordering::Acquire);
@@ -61,13 +75,15 @@ impl Version {
 }
 
 impl Change<'_> {
-    /// The version when this change has ended. Later versions differ, until it overflows.
-    pub(super) fn ends(&self) -> u32 {
-        self.ends
+    /// How many changes there have been when this one has ended.
+    #[inline]
+    pub(super) fn count(&self) -> u64 {
+        self.ends / 2
     }
 }
 
 impl Drop for Change<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.version.0.store(self.ends, Ordering::Release);
     }
@@ -83,29 +99,36 @@ impl<const N: usize> Words<N> {
     }
 
     /// Stores bytes, beginning with the word at `first`. Those that have no room are left out.
+    #[inline]
     pub(super) fn store(&self, first: usize, bytes: &[u8]) {
         let Some(words) = self.0.get(first..) else { return };
         let (whole, rest) = bytes.as_chunks::<WORD>();
         for (word, bytes) in words.iter().zip(whole) {
-            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
         }
         if let (false, Some(word)) = (rest.is_empty(), words.get(whole.len())) {
-            let mut bytes = [0; WORD];
-            bytes[..rest.len()].copy_from_slice(rest);
-            word.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
+            // Not by a copy of the rest: reading it as a word right after it was written as bytes
+            // would stall the processor for as long as everything else here takes.
+            let last = match bytes.last_chunk::<WORD>() {
+                Some(last) => u64::from_le_bytes(*last) >> (8 * (WORD - rest.len())),
+                None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            };
+            word.store(last, Ordering::Relaxed);
         }
     }
 
     /// Loads this many bytes, beginning with the word at `first`, as far as there are so many.
+    #[inline]
     pub(super) fn load(&self, first: usize, length: usize) -> Vec<u8> {
         let words = self.0.iter().skip(first).take(length.div_ceil(WORD));
-        let mut bytes: Vec<u8> = words.flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect();
+        let mut bytes: Vec<u8> = words.flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
         bytes.truncate(length);
         bytes
     }
 
     /// Copies the first words of others, as many as this many bytes take, to the place that begins
     /// with the word at `first`. Returns how many bytes had room.
+    #[inline]
     pub(super) fn copy<const M: usize>(&self, first: usize, others: &Words<M>, length: usize) -> usize {
         let words = self.0.iter().skip(first).zip(&others.0).take(length.div_ceil(WORD));
         let copied = words.map(|(word, other)| word.store(other.load(Ordering::Relaxed), Ordering::Relaxed));
@@ -147,17 +170,28 @@ mod tests {
         let change = version.change().unwrap();
         assert!(version.change().is_none());
         assert_eq!(version.read(|| ()), None);
-        let ends = change.ends();
+        let count = change.count();
         drop(change);
         assert_eq!(version.read(|| 7), Some(7));
         let mut changes = 0;
         let read = version.read(|| {
             changes += 1;
             if changes == 1 {
-                assert_eq!(version.change().unwrap().ends(), ends + 2);
+                assert_eq!(version.change().unwrap().count(), count + 1);
             }
             changes
         });
         assert_eq!(read, Some(2), "the first time, something has changed");
+    }
+
+    #[test]
+    fn a_lost_change_is_ended() {
+        let version = Version::new();
+        assert!(!version.end_lost_change());
+        // As for a thread that a forked child does not have.
+        std::mem::forget(version.change());
+        assert_eq!((version.read(|| ()), version.change().is_none()), (None, true));
+        assert!(version.end_lost_change() && !version.end_lost_change());
+        assert_eq!((version.read(|| ()), version.change().unwrap().count()), (Some(()), 2));
     }
 }

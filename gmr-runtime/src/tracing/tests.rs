@@ -12,8 +12,9 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::{Layer, Registry};
 
 use super::fields::FieldValue;
+use super::inside::Entering;
 use super::layer::of_recorder;
-use super::open_spans::{Entering, FIELD_BYTES, OpenSpans, Opening};
+use super::open_spans::{FIELD_BYTES, OpenSpans, Opening};
 use super::recent::KEPT;
 use super::recorder::{Events, OpenSpan, RecentEvent, Recorder, Spans};
 use super::{Fields, layer};
@@ -71,6 +72,11 @@ fn fields(fields: &[(&'static str, FieldValue)]) -> Fields {
     Fields { fields: fields.to_vec(), more: false }
 }
 
+/// The threads that are inside.
+fn tids(span: &OpenSpan) -> Vec<u32> {
+    span.threads.iter().map(|thread| thread.tid).collect()
+}
+
 /// The message of an event.
 fn message(event: &RecentEvent) -> &str {
     event.fields.text("message").expect("it has a message")
@@ -109,8 +115,11 @@ fn open_spans_have_parents_and_fields() {
         assert_eq!((outer.parent, root.parent), (None, None));
         assert_eq!((inner.parent, of_inner.parent), (Some(outer.id), Some(inner.id)));
         assert_eq!(root.follows.map(tracing::Metadata::name), Some("inner"));
-        assert_eq!((outer.entered, inner.entered), (1, 0));
-        assert_eq!((outer.threads, inner.unchanged), (vec![crate::sys::current_tid()], None));
+        assert_eq!(
+            (tids(&outer), outer.other_threads, outer.left),
+            (vec![crate::sys::current_tid()], 0, None)
+        );
+        assert!(!inner.is_entered() && inner.left.is_none());
         assert!(outer.metadata.line().is_some_and(|place| (1..=2).contains(&(place - line))));
         assert!(!outer.is_parents);
     });
@@ -165,7 +174,7 @@ fn time_inside_is_added_up_over_threads() {
         let (first, second) = (scope.spawn(enter(first_leaves)), scope.spawn(enter(second_leaves)));
         both_inside.wait();
         let seen = recording.span("shared");
-        assert_eq!((seen.entered, seen.threads.len()), (2, 2));
+        assert_eq!((seen.threads.len(), seen.other_threads), (2, 0));
         // Until the coarse clock has gone on.
         while recording.span("shared").busy < Duration::from_millis(40) {
             thread::yield_now();
@@ -175,12 +184,15 @@ fn time_inside_is_added_up_over_threads() {
         drop(leave_first);
         let first = first.join().unwrap();
         let seen = recording.span("shared");
-        assert!(seen.entered == 1 && !seen.threads.contains(&first), "{first}: {seen:?}");
+        assert!(seen.left.is_some(), "{seen:?}");
+        let [inside] = seen.threads[..] else { panic!("one is left: {seen:?}") };
+        assert!(inside.since >= Duration::from_millis(15) && inside.since <= seen.age, "{seen:?}");
         drop(leave_second);
-        assert_eq!(seen.threads, [second.join().unwrap()]);
+        assert_eq!(inside.tid, second.join().unwrap());
+        assert_ne!(inside.tid, first);
     });
     let seen = recording.span("shared");
-    assert_eq!((seen.entered, seen.threads), (0, Vec::new()));
+    assert!(!seen.is_entered(), "{seen:?}");
     let busy = seen.busy;
     assert_eq!(recording.span("shared").busy, busy, "no thread is inside");
 }
@@ -210,11 +222,11 @@ fn futures_carry_their_spans_from_thread_to_thread() {
     let [request, order, stock] = ["request", "order", "stock"].map(|name| recording.span(name));
     assert_eq!((order.parent, stock.parent), (Some(request.id), Some(order.id)));
     assert_eq!(order.fields, fields(&[("id", FieldValue::Unsigned(4711))]));
-    assert_eq!((order.entered, stock.entered), (0, 0));
+    assert!(!order.is_entered() && !stock.is_entered());
     let moved = future.as_mut();
     thread::scope(|scope| scope.spawn(|| poll(moved)).join().unwrap());
     let stock = recording.span("stock");
-    assert!(stock.entered == 0 && stock.unchanged.is_some(), "{stock:?}");
+    assert!(!stock.is_entered() && stock.left.is_some(), "{stock:?}");
     // The registry closes parents by way of the thread's subscriber.
     recording.run(|| drop(future));
     assert!(recording.spans().open.is_empty());
@@ -264,8 +276,8 @@ fn formatting_a_field_may_log() {
         tracing::error!(field = ?Talkative, "outside");
         assert_eq!(recording.span("outer").fields, fields(&[("field", text("talked"))]));
     });
-    // Whether what it logs is recorded depends on the dispatcher: one of a single thread is not called
-    // while it is called. `programs/spans.rs` has one for all threads.
+    // Whether what it logs is recorded depends on the dispatcher: one of a single thread is not
+    // called while it is called. `programs/spans.rs` has one for all threads.
     let events = recording.events();
     assert_eq!((events.recent.last().map(message), events.lost), (Some("outside"), 0));
 }
@@ -361,7 +373,7 @@ fn the_layer_decides_for_itself_alone() {
         log();
         let _spans =
             [tracing::debug_span!("a span of the layer"), tracing::trace_span!("no span of the layer")];
-        let all = super::spans().open;
+        let all = super::spans().unwrap().unwrap().open;
         let is_there = |name: &str| all.iter().any(|span| span.metadata.name() == name);
         assert!(is_there("a span of the layer") && !is_there("no span of the layer"), "{all:?}");
     });
@@ -380,7 +392,7 @@ fn spans_for_which_there_is_no_room_are_counted() {
         super::callsites::Callsite::of(span.metadata().unwrap()).unwrap()
     });
     let opening = Opening { callsite, parent: None, fields: &[], now: 1, forks: 0 };
-    let entering = Entering { now: 1, tid: 1, task: 0, forks: 0 };
+    let entering = Entering { now: 1, tid: 1, task: 0 };
     let kept = (1..=MOST).filter(|id| spans.open(*id, &opening).is_some()).count() as u64;
     assert!(kept > 50_000 && kept < MOST && spans.lost() == MOST - kept, "{kept}, {}", spans.lost());
     let (all, unread) = spans.all(2);
@@ -392,7 +404,7 @@ fn spans_for_which_there_is_no_room_are_counted() {
     for id in 1..=MOST {
         let number = spans.number(id);
         assert_eq!(spans.enter(id, entering), number);
-        spans.leave(id, number, 1, 1);
+        spans.leave(id, number, entering);
         spans.close(id);
     }
     assert!(spans.all(2).0.is_empty());
@@ -442,4 +454,39 @@ fn a_report_during_many_changes_sees_no_mixture() {
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     assert!(recording.spans().open.is_empty());
+}
+
+#[test]
+fn a_forked_child_shows_its_own_thread_alone() {
+    let recording = Recording::new();
+    let shared = recording.run(|| tracing::info_span!("shared"));
+    let is_inside = Barrier::new(2);
+    let (leave, leaves) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let (recording, shared, is_inside) = (&recording, &shared, &is_inside);
+        scope.spawn(move || {
+            let others = recording.run(|| tracing::info_span!("others"));
+            let _entered = (shared.enter(), others.enter());
+            is_inside.wait();
+            let _ = leaves.recv();
+        });
+        is_inside.wait();
+        recording.run(|| tracing::warn!("of the parent"));
+        let own = recording.run(|| tracing::info_span!("own"));
+        let inside = (own.enter(), shared.enter());
+        // In the child, the other thread does not exist.
+        recording.recorder.after_fork();
+        let child = std::process::id();
+        assert_eq!(
+            (tids(&recording.span("own")), tids(&recording.span("shared"))),
+            (vec![child], vec![child])
+        );
+        let others = recording.span("others");
+        assert!(!others.is_entered() && others.left.is_some(), "{others:?}");
+        recording.run(|| tracing::warn!("of the child"));
+        let events = recording.events().recent;
+        assert_eq!(events.iter().map(|event| event.is_parents).collect::<Vec<_>>(), [true, false]);
+        drop(inside);
+        drop(leave);
+    });
 }

@@ -11,8 +11,8 @@ use crate::model::{
     Event, EventCount, EventSpan, Events, Finding, Frame, FutexOwner, GreenThreads, Group, Heading, Ids,
     Label, Level, LogEvent, Memory, Module, ModuleState, Modules, OpenFile, Overdue, Package, Panicked,
     Pressure, Process, Processes, Report, ResourceLimit, Resources, Role, Runtime, Section, Sender, Severity,
-    SocketGroup, Span, SpanGroup, Spans, Stack, Stated, Summary, System, Taken, Task, TaskState, Thread,
-    Threads, TimedOut, Trigger, UncountedRuntime, Usage, Value, Variable, Waiting, Watched,
+    SocketGroup, Span, SpanGroup, SpanThread, Spans, Stack, Stated, Summary, System, Taken, Task, TaskState,
+    Thread, Threads, TimedOut, Trigger, UncountedRuntime, Usage, Value, Variable, Waiting, Watched,
 };
 
 /// Text that an attacker could choose.
@@ -525,11 +525,17 @@ fn callsite() -> impl Strategy<Value = Arc<Callsite>> {
 fn span() -> impl Strategy<Value = Span> {
     let ms = || 0..u64::MAX / 4;
     let place = (0..9_u64, of(0..9_u64), 0..100_usize);
-    let inside = (0..9_usize, vec(any::<u32>(), 0..4), of(any::<u64>()));
-    let times = (ms(), ms(), ms(), of(ms()));
+    let thread = (any::<u32>(), ms(), of(any::<u64>())).prop_map(|(tid, inside_ms, task)| SpanThread {
+        tid,
+        inside_ms,
+        task,
+    });
+    let inside = (vec(thread, 0..4), 0..9_usize, of(ms()), of(any::<u64>()));
+    let times = (ms(), ms(), ms());
     (place, callsite(), value(), text(), times, inside, of(callsite())).prop_map(
-        |((id, parent, depth), callsite, fields, trace_id, times, (entered, threads, task), follows)| {
-            let (age_ms, busy_ms, idle_ms, unchanged_ms) = times;
+        |((id, parent, depth), callsite, fields, trace_id, times, inside, follows)| {
+            let (age_ms, busy_ms, idle_ms) = times;
+            let (threads, other_threads, left_ms, left_by) = inside;
             Span {
                 id,
                 parent,
@@ -540,10 +546,10 @@ fn span() -> impl Strategy<Value = Span> {
                 age_ms,
                 busy_ms,
                 idle_ms,
-                unchanged_ms,
-                entered,
                 threads,
-                task,
+                other_threads,
+                left_ms,
+                left_by,
                 follows,
             }
         },

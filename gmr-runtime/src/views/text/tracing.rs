@@ -56,7 +56,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{Callsite, EventSpan, Level, LogEvent, Span, SpanGroup, Value};
+    use crate::model::{Callsite, EventSpan, Level, LogEvent, Span, SpanGroup, SpanThread, Value};
 
     fn callsite(name: &str) -> Arc<Callsite> {
         let (name, target) = (name.to_owned(), "orders::api".to_owned());
@@ -80,10 +80,10 @@ mod tests {
             age_ms: 12_400,
             busy_ms: 3,
             idle_ms: 12_397,
-            unchanged_ms: None,
-            entered: 0,
             threads: Vec::new(),
-            task: None,
+            other_threads: 0,
+            left_ms: None,
+            left_by: None,
             follows: None,
         }
     }
@@ -101,16 +101,20 @@ mod tests {
     fn open_spans_are_a_tree() {
         let idle = Span {
             fields: request(),
-            unchanged_ms: Some(12_300),
-            task: Some(12),
+            left_ms: Some(12_300),
+            left_by: Some(12),
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
             ..span(1, 0, "request")
         };
         let inside = Span {
-            unchanged_ms: Some(12),
-            entered: 3,
-            threads: vec![4711, 4712],
-            task: Some(12),
+            busy_ms: 13_000,
+            threads: vec![
+                SpanThread { tid: 4711, inside_ms: 12, task: Some(12) },
+                SpanThread { tid: 4712, inside_ms: 12_000, task: None },
+            ],
+            other_threads: 1,
+            left_ms: Some(5),
+            left_by: Some(13),
             follows: Some(callsite("enqueue")),
             ..span(2, 1, "load")
         };
@@ -127,29 +131,30 @@ mod tests {
             open: 10_012,
             entered: 4,
             spans: vec![idle, inside, span(3, 0, "cron")],
-            more: vec![group(Some(1), 1, 9, 0, 7_000_000), group(None, 0, 10_000, 3, 20)],
+            more: vec![group(Some(1), 1, 1, 0, 7_000_000), group(None, 0, 10_000, 3, 20)],
             notes: vec!["a span is missing".into()],
         };
         let mut text = String::new();
         spans(&mut text, &section, &mut |_| ());
         let expected = "\
 note = a span is missing
-spans = 10012 open, a thread inside of 4
+spans = 10012 open, 4 with a thread inside
 
 request{method=GET uri=/orders/42 agent='a b\\n'}
-    open for 12.4 s, busy 3 ms, last left 12.3 s ago by task #12
+    open for 12.4 s, busy for 3 ms, idle for the last 12.3 s, last in task #12
     INFO orders::api at src/api.rs:31
     trace 4bf92f3577b34da6a3ce929d0e0e4736
   load
-      open for 12.4 s, busy 3 ms, inside for 12 ms: thread #4711, thread #4712, 1 more, task #12, follows from enqueue
+      open for 12.4 s, busy for 13.0 s in several threads, \
+      inside now: thread #4711 for 12 ms (task #12), thread #4712 for 12.0 s, up to 1 more, follows from enqueue
       INFO orders::api at src/api.rs:31
-  9 more query: open for 1 h 56 min 40 s
+  1 more query span: open for 1 h 56 min 40 s
 
 cron
     open for 12.4 s, never entered
     INFO orders::api at src/api.rs:31
 
-10000 more query: open for 20 ms to 1 h 56 min 40 s, a thread inside of 3
+10000 more query spans: open for 20 ms to 1 h 56 min 40 s, 3 with a thread inside
 ";
         assert_eq!(text, expected);
     }
@@ -178,7 +183,7 @@ cron
         let mut text = String::new();
         events(&mut text, &section, &mut |_| ());
         let expected = "\
-events = 0 of 0 at warn and above, 1 of 90311 others
+events = 0 of 0 at warn and above, 1 of 90311 below, oldest first
 
 2026-01-02T03:04:05.678Z  INFO orders::api: stock is low\\n==== sku=17
     in request{method=GET uri=/orders/42 agent='a b\\n'}, thread #4711, task #12

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::values::scalar;
 use super::{depth, short_path};
-use crate::model::{Callsite, EventSpan, Events, Level, LogEvent, Span, SpanGroup, Spans, Value};
+use crate::model::{Callsite, EventSpan, Events, Level, LogEvent, Span, SpanGroup, SpanThread, Spans, Value};
 use crate::sys::hash::HashMap;
 use crate::units::{duration, uptime};
 use crate::views::escape::clean;
@@ -53,12 +53,12 @@ pub(in crate::views) fn span_lines(section: &Spans) -> Vec<SpanLine<'_>> {
     lines
 }
 
-/// `5 open, a thread inside of 1`
+/// `5 open, 1 with a thread inside`
 pub(in crate::views) fn open_spans(section: &Spans) -> String {
     match (section.open, section.entered) {
         (0, _) => "none open".to_owned(),
         (open, 0) => format!("{open} open, no thread inside"),
-        (open, entered) => format!("{open} open, a thread inside of {entered}"),
+        (open, entered) => format!("{open} open, {entered} with a thread inside"),
     }
 }
 
@@ -89,22 +89,24 @@ fn pairs(fields: &Value) -> String {
 /// How old a span is, who is inside, and where it is in the source.
 pub(in crate::views) fn span_facts(span: &Span) -> Vec<String> {
     let mut line = format!("open for {}", time(span.age_ms));
-    let since = span.unchanged_ms.map(time);
-    let task = span.task.map(|task| format!("task #{task}"));
-    match (&since, span.entered) {
-        (None, _) => line.push_str(", never entered"),
-        (Some(since), 0) => {
-            let by = task.map(|task| format!(" by {task}")).unwrap_or_default();
-            let _ = write!(line, ", busy {}, last left {since} ago{by}", time(span.busy_ms));
+    let inside = inside(span);
+    if inside.is_none() && span.left_ms.is_none() {
+        line.push_str(", never entered");
+    } else {
+        let _ = write!(line, ", busy for {}", time(span.busy_ms));
+        if span.busy_ms > span.age_ms {
+            line.push_str(" in several threads");
         }
-        (Some(since), entered) => {
-            let mut inside: Vec<String> = span.threads.iter().map(|tid| format!("thread #{tid}")).collect();
-            if entered > inside.len() {
-                inside.push(format!("{} more", entered - inside.len()));
-            }
-            inside.extend(task);
-            let _ = write!(line, ", busy {}, inside for {since}: {}", time(span.busy_ms), inside.join(", "));
+    }
+    match (&inside, span.left_ms) {
+        (Some(inside), _) => {
+            let _ = write!(line, ", inside now: {inside}");
         }
+        (None, Some(left)) => {
+            let by = span.left_by.map(|task| format!(", last in task #{task}")).unwrap_or_default();
+            let _ = write!(line, ", idle for the last {}{by}", time(left));
+        }
+        (None, None) => {}
     }
     if let Some(follows) = &span.follows {
         let _ = write!(line, ", follows from {}", clean(&follows.name));
@@ -114,15 +116,37 @@ pub(in crate::views) fn span_facts(span: &Span) -> Vec<String> {
     lines
 }
 
-/// `9992 more request: open for 1.2 s to 12.0 s, a thread inside of 3`
+/// The threads inside a span: `thread #12 for 3.0 s (task #5), thread #13 for 20 ms`. `None` if
+/// there is none.
+fn inside(span: &Span) -> Option<String> {
+    let mut parts: Vec<String> = span
+        .threads
+        .iter()
+        .map(|SpanThread { tid, inside_ms, task }| {
+            let task = task.map(|task| format!(" (task #{task})")).unwrap_or_default();
+            format!("thread #{tid} for {}{task}", time(*inside_ms))
+        })
+        .collect();
+    match (span.other_threads, parts.is_empty()) {
+        (0, true) => return None,
+        (0, false) => {}
+        (1, true) => parts.push("a thread".to_owned()),
+        (others, true) => parts.push(format!("up to {others} threads")),
+        (others, false) => parts.push(format!("up to {others} more")),
+    }
+    Some(parts.join(", "))
+}
+
+/// `9992 more request spans: open for 1.2 s to 12.0 s, 3 with a thread inside`
 pub(in crate::views) fn span_group(group: &SpanGroup) -> String {
     let (oldest, youngest) = (time(group.oldest_ms), time(group.youngest_ms));
     let ages = if oldest == youngest { oldest } else { format!("{youngest} to {oldest}") };
     let inside = match group.entered {
         0 => String::new(),
-        entered => format!(", a thread inside of {entered}"),
+        entered => format!(", {entered} with a thread inside"),
     };
-    format!("{} more {}: open for {ages}{inside}", group.count, clean(&group.callsite.name))
+    let spans = if group.count == 1 { "span" } else { "spans" };
+    format!("{} more {} {spans}: open for {ages}{inside}", group.count, clean(&group.callsite.name))
 }
 
 /// `INFO orders::api at src/api.rs:31`
@@ -148,14 +172,17 @@ pub(in crate::views) fn level(level: Level) -> &'static str {
     }
 }
 
-/// `3 of 3 at warn and above, 128 of 90311 others`
+/// `3 of 3 at warn and above, 128 of 90311 below, oldest first`
 pub(in crate::views) fn kept_events(section: &Events) -> String {
     let is_warning = |event: &&LogEvent| {
         event.callsite.as_ref().is_some_and(|callsite| matches!(callsite.level, Level::Error | Level::Warn))
     };
     let warnings = section.events.iter().filter(is_warning).count();
     let others = section.events.len() - warnings;
-    format!("{warnings} of {} at warn and above, {others} of {} others", section.warnings, section.others)
+    format!(
+        "{warnings} of {} at warn and above, {others} of {} below, oldest first",
+        section.warnings, section.others
+    )
 }
 
 /// An event on one line, as a log shows it.
