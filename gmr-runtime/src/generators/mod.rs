@@ -25,6 +25,8 @@ mod threads;
 #[cfg(feature = "tracing")]
 mod tracing;
 mod uncounted;
+#[cfg(target_os = "linux")]
+mod unread;
 
 use std::time::Duration;
 

@@ -130,11 +130,11 @@ use linux::add_process_facts;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::collections::BTreeMap;
     use std::io;
     use std::sync::OnceLock;
     use std::time::{Duration, SystemTime};
 
+    use crate::generators::unread::Unread;
     use crate::mask;
     use crate::model::{Package, Stated};
     use crate::sys::c_library::c_library;
@@ -193,20 +193,6 @@ mod linux {
         let container_id = container_id(!package.kubernetes.is_empty());
         package.container_id = unread.known("the id of the container", container_id).flatten();
         package.notes.extend(unread.notes());
-    }
-
-    /// What could not be read, by the error.
-    #[derive(Default)]
-    struct Unread(BTreeMap<String, Vec<&'static str>>);
-
-    impl Unread {
-        fn known<T>(&mut self, what: &'static str, read: io::Result<T>) -> Option<T> {
-            read.inspect_err(|error| self.0.entry(error.to_string()).or_default().push(what)).ok()
-        }
-
-        fn notes(self) -> impl Iterator<Item = String> {
-            self.0.into_iter().map(|(error, what)| format!("could not read {}: {error}", what.join(", ")))
-        }
     }
 
     /// The id of the container, if the process's cgroups or the container's mounts show it.

@@ -4,9 +4,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::unread::Unread;
 use crate::model::{Cgroup, Content, EventCount, Memory, Pressure, ResourceLimit, Resources, System, Usage};
 use crate::sys::cgroups::{self, Cgroups, Files};
-use crate::sys::sorted_map::SortedMap;
 use crate::sys::{proc, procfs, usage};
 use crate::threads;
 
@@ -22,33 +22,9 @@ pub(super) fn generate() -> Content {
         limits: unread.known("limits", limits()).unwrap_or_default(),
         cgroups: cgroups(&mut unread),
         system: system(status, &mut unread),
-        notes: unread.notes(),
+        notes: unread.notes().collect(),
     };
     Content::Resources(Box::new(resources))
-}
-
-/// What could not be read, by the error.
-#[derive(Default)]
-struct Unread(SortedMap<String, Vec<&'static str>>);
-
-impl Unread {
-    fn known<T>(&mut self, what: &'static str, read: io::Result<T>) -> Option<T> {
-        read.inspect_err(|error| self.add(what, error)).ok()
-    }
-
-    fn add(&mut self, what: &'static str, error: &io::Error) {
-        let all = self.0.entry(error.to_string());
-        if !all.contains(&what) {
-            all.push(what);
-        }
-    }
-
-    fn notes(self) -> Vec<String> {
-        self.0
-            .into_iter()
-            .map(|(error, what)| format!("could not read {}: {error}", what.join(", ")))
-            .collect()
-    }
 }
 
 /// From the status of any thread: threads share their memory. That of the main thread has none once
