@@ -1,11 +1,11 @@
 //! Platforms on which modules are not known: nothing can be resolved.
 
-use crate::sys::hash::HashMap;
 use std::convert::Infallible;
 
 use super::Symbol;
 use crate::capture::Address;
 use crate::sys::Module;
+use crate::sys::sorted_map::SortedMap;
 
 /// The files of a module; never opened on this platform.
 pub(crate) struct ModuleFiles(Infallible);
@@ -17,7 +17,7 @@ impl ModuleFiles {
     }
 
     /// Never called.
-    pub(crate) fn names(&self, _module: &Module, _addresses: &[Address]) -> HashMap<u64, String> {
+    pub(crate) fn names(&self, _module: &Module, _addresses: &[Address]) -> SortedMap<u64, String> {
         match self.0 {}
     }
 
@@ -31,7 +31,7 @@ impl ModuleFiles {
         &self,
         _module: &Module,
         _addresses: &[Address],
-        _names: &HashMap<u64, String>,
+        _names: &SortedMap<u64, String>,
         _each: &(impl Fn(Address, Vec<Symbol>) + Sync),
     ) -> Option<String> {
         match self.0 {}

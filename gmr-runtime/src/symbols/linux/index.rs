@@ -66,7 +66,7 @@ pub(super) fn look_up(dwarf: &Dwarf<'_>, gdb_index: &[u8], addresses: &[u64]) ->
     listed.dedup();
     found.listed = listed;
     for addresses in found.units.values_mut() {
-        addresses.sort_unstable();
+        sort::all(addresses);
         addresses.dedup();
     }
     let unclaimed = addresses.iter().zip(counts).filter(|(_, count)| *count == 0);

@@ -1,7 +1,7 @@
 //! Resolves addresses in one module: first to names of functions, with its symbol tables; then to
 //! functions, inlined ones too, files and lines, with its debug information.
 
-use crate::sys::hash::{HashMap, HashSet};
+use crate::sys::hash::HashSet;
 use crate::sys::sort;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -18,10 +18,11 @@ use crate::capture::Address;
 use crate::symbols::Symbol;
 use crate::sys::Module;
 use crate::sys::linux::mapping::MappedBytes;
+use crate::sys::sorted_map::SortedMap;
 use crate::units::counted;
 
 /// The names of functions, by the address at which each is looked up.
-pub(crate) type Names = HashMap<u64, String>;
+pub(crate) type Names = SortedMap<u64, String>;
 
 /// The files of a module that symbols are read from. They are unmapped when this is dropped.
 pub(crate) struct ModuleFiles {
@@ -148,12 +149,11 @@ impl DebugInformation<'_, '_> {
         }
 
         let probe_of = |address: &Address| address.lookup().wrapping_sub(module.bias);
-        let mut by_probe: HashMap<u64, Vec<Address>> = HashMap::default();
+        let mut by_probe: SortedMap<u64, Vec<Address>> = SortedMap::new();
         for address in addresses {
-            by_probe.entry(probe_of(address)).or_default().push(*address);
+            by_probe.entry(probe_of(address)).push(*address);
         }
-        let mut probes: Vec<u64> = by_probe.keys().copied().collect();
-        probes.sort_unstable();
+        let probes: Vec<u64> = by_probe.iter().map(|(probe, _)| *probe).collect();
         let found = Mutex::new(HashSet::default());
         let damaged =
             dwarf::find(&dwarf, debug_files::gdb_index(self.file), &split, &probes, &|probe, symbols| {
@@ -211,7 +211,7 @@ pub(crate) fn resolve_bytes(bytes: &[u8], addresses: &[u64]) -> usize {
         package_path: PathBuf::new(),
         supplementary: Some(Ok(bytes)),
     };
-    let functions = Mutex::new(HashMap::default());
+    let functions = Mutex::new(crate::sys::hash::HashMap::default());
     debug.resolve(&module, &addresses, &names, &|address, symbols| {
         functions.lock().unwrap_or_else(PoisonError::into_inner).insert(address, symbols.len());
     });
@@ -247,7 +247,7 @@ fn names_in(files: &[Elf<'_>], module: &Module, addresses: &[Address]) -> Names 
         .collect();
     sort::all(&mut wanted);
     wanted.dedup();
-    let mut names = HashMap::default();
+    let mut names: Vec<Option<&str>> = vec![None; wanted.len()];
     for file in files {
         let mut preceding = Preceding::new(file, wanted.len());
         for symbol in file.symbols().chain(file.dynamic_symbols()) {
@@ -256,21 +256,22 @@ fn names_in(files: &[Elf<'_>], module: &Module, addresses: &[Address]) -> Names 
             }
             let (start, size) = (symbol.address(), symbol.size());
             let first = wanted.partition_point(|(offset, _)| *offset < start);
-            let covered = wanted[first..].iter().take_while(|(offset, _)| *offset - start < size);
-            for (_, address) in covered {
+            let covered = wanted[first..].iter().take_while(|(offset, _)| *offset - start < size).count();
+            for kept in &mut names[first..first + covered] {
                 if let Ok(name) = symbol.name() {
-                    let kept = names.entry(*address).or_insert(name);
-                    *kept = better(kept, name);
+                    *kept = Some(kept.map_or(name, |kept| better(kept, name)));
                 }
             }
             preceding.add(first, &symbol);
         }
         // The exported functions alone do not tell which one precedes an address.
         if file.symbol_table().is_some() {
-            preceding.names(&wanted).for_each(|(address, name)| _ = names.entry(address).or_insert(name));
+            for (index, name) in preceding.names(&wanted) {
+                names[index].get_or_insert(name);
+            }
         }
     }
-    names.into_iter().map(|(address, name)| (address, demangled(name))).collect()
+    wanted.iter().zip(names).filter_map(|((_, address), name)| Some((*address, demangled(name?)))).collect()
 }
 
 /// Whether it is a function, or a label that may be one: musl's `_start` is.
@@ -323,15 +324,15 @@ impl<'a> Preceding<'a> {
         };
     }
 
-    /// The addresses in functions without a size, with their names.
-    fn names(self, wanted: &[(u64, u64)]) -> impl Iterator<Item = (u64, &'a str)> {
+    /// The indices of the addresses in functions without a size, with their names.
+    fn names(self, wanted: &[(u64, u64)]) -> impl Iterator<Item = (usize, &'a str)> {
         let starts = self.last.into_iter().scan(None, |last, start| {
             *last = start.or(*last);
             Some(*last)
         });
-        wanted.iter().zip(starts).filter_map(|((offset, address), start)| {
+        wanted.iter().zip(starts).enumerate().filter_map(|(index, ((offset, _), start))| {
             let (start, (name, end)) = start.and_then(|start| Some((start.address, start.open?)))?;
-            (*offset < end && offset - start < MOST_WITHOUT_SIZE).then_some((*address, name))
+            (*offset < end && offset - start < MOST_WITHOUT_SIZE).then_some((index, name))
         })
     }
 }
@@ -373,7 +374,7 @@ mod tests {
         let module = modules.find(address.value()).expect("it is in some module");
         let files = ModuleFiles::open(module).unwrap();
         if is_c_library(&module.path) {
-            assert_eq!(files.names(module, &[address])[&address.lookup()], "getpid");
+            assert_eq!(files.names(module, &[address]).get(&address.lookup()).unwrap(), "getpid");
             assert!(!files.has_lines(module));
         } else {
             eprintln!("skipped: this test is linked statically");
@@ -386,7 +387,7 @@ mod tests {
         let functions = functions_of(&bytes);
         let names = |bytes: &[u8], offset: u64| {
             let (file, address) = (Elf::parse(bytes).unwrap(), Address::Exact(offset));
-            names_in(&[file], &Module::default(), &[address]).remove(&address.lookup())
+            names_in(&[file], &Module::default(), &[address]).get(&address.lookup()).cloned()
         };
         let [(start, size, name), (next, _, next_name), ..] = &functions[..] else { panic!() };
         assert_eq!(names(&bytes, start + size - 1).as_ref(), Some(name));
@@ -413,8 +414,8 @@ mod tests {
             let wanted = [(0x1000, 1), (0x1000 + MOST_WITHOUT_SIZE - 1, 2), (0x1000 + MOST_WITHOUT_SIZE, 3)];
             preceding.names(&wanted).collect::<Vec<_>>()
         };
-        assert_eq!(names(u64::MAX), [(1, "f"), (2, "f")]);
-        assert_eq!(names(0x1001), [(1, "f")]);
+        assert_eq!(names(u64::MAX), [(0, "f"), (1, "f")]);
+        assert_eq!(names(0x1001), [(0, "f")]);
     }
 
     /// The functions in a file by address, with their sizes and names.
