@@ -135,16 +135,17 @@ pub(in crate::views) fn untracked(section: &GreenThreads) -> Option<String> {
     let alive: usize = runtimes.iter().map(|runtime| runtime.alive_tasks).sum();
     if untracked > 0 {
         let whose = if runtimes.len() == 1 { "the runtime's" } else { "the runtimes'" };
-        let verb = if untracked == 1 { "is" } else { "are" };
+        let (verb, them) = if untracked == 1 { ("is", "it") } else { ("are", "them") };
         let why = if untracked >= alive {
             format!(
                 "to see those that your code spawns, write {GMR_TOKIO} in Cargo.toml, with the features that \
                  tokio has there"
             )
         } else {
-            "other crates have spawned them, or your code has by a method of Runtime or Handle, or without \
-             gmr-tokio"
-                .to_owned()
+            format!(
+                "another crate has spawned {them}, or your code has by a method of Runtime or Handle, or \
+                 without gmr-tokio"
+            )
         };
         let least = least(untracked, alive);
         return Some(format!("{least}{untracked} of {whose} tasks {verb} not shown: {why}"));
