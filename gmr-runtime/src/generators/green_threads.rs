@@ -199,6 +199,10 @@ fn why_left_out(why: LeftOut) -> &'static str {
         LeftOut::NoThread => "it was not woken for this report: no thread could be started to do so",
         LeftOut::TaskOptedOut => "reports do not poll it: `poll = false`",
         LeftOut::AllOptedOut => "reports do not poll tasks: `poll_tasks = false`, or GMR_POLL_TASKS",
+        LeftOut::Filtered => {
+            "it is not polled for a report: a seccomp filter of the program's threads, which gmr's threads \
+             do not have, may not allow the system calls of such a poll"
+        }
     }
 }
 

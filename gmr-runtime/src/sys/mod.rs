@@ -45,6 +45,8 @@ pub(crate) mod proc;
 pub(crate) mod procfs;
 #[cfg(target_os = "linux")]
 pub(crate) mod report_signal;
+#[cfg(target_os = "linux")]
+pub(crate) mod seccomp;
 pub(crate) mod sort;
 pub(crate) mod sorted_map;
 #[cfg(target_os = "linux")]
@@ -61,6 +63,6 @@ pub(crate) use platform::leave_files;
 pub(crate) use platform::sender;
 pub(crate) use platform::{Claim, Module, Modules, ProgramAttributes, Purpose};
 pub(crate) use platform::{
-    claim, current_tid, find_word, has_embassy, in_children, memory_is_left, name_thread, remember_mask,
-    separate_files, sleep, with_files, word_at,
+    claim, current_tid, find_word, has_embassy, in_children, memory_is_left, name_thread,
+    program_has_filters_of_its_own, remember_mask, separate_files, sleep, with_files, word_at,
 };

@@ -34,6 +34,11 @@ pub(crate) fn has_embassy() -> bool {
     false
 }
 
+/// Always false: filters of system calls are not known.
+pub(crate) fn program_has_filters_of_its_own() -> bool {
+    false
+}
+
 /// A CPU quota; never constructed on this platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Throttling {

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::retry_on_intr;
 
+use super::seccomp::Seccomp;
 use super::{proc, sort, thread_ids};
 
 /// An open directory of `/proc`, with a buffer for the files read from below it.
@@ -70,8 +71,6 @@ pub(crate) struct Stat {
     pub(crate) system_ticks: u64,
     /// Clock ticks from boot to the start.
     pub(crate) start_ticks: u64,
-    /// Whether any of the signals 1 to 31 is blocked. `stat` does not have the others.
-    pub(crate) blocks_some: bool,
     /// The processor it last ran on.
     pub(crate) processor: Option<u32>,
     /// The scheduling policy, as sched(7) numbers them.
@@ -129,7 +128,6 @@ impl Stat {
             user_ticks: number(14)?,
             system_ticks: number(15)?,
             start_ticks: number(22)?,
-            blocks_some: number(32) != Some(0),
             processor: number(39).and_then(narrow),
             policy: number(41).and_then(narrow),
         })
@@ -173,6 +171,8 @@ pub(crate) struct Status {
     pub(crate) descriptor_table_size: Option<u64>,
     /// Memory in RAM, in bytes. `None` for a process that has ended and for one of the kernel.
     pub(crate) resident: Option<u64>,
+    /// `None` if it cannot be parsed.
+    pub(crate) seccomp: Option<Seccomp>,
 }
 
 impl Status {
@@ -187,7 +187,7 @@ impl Status {
     }
 
     pub(crate) fn parse(text: &str) -> Self {
-        let mut status = Self::default();
+        let mut status = Self { seccomp: Seccomp::parse(text), ..Self::default() };
         for (key, value) in text.lines().filter_map(|line| line.split_once(':')) {
             match key {
                 "Uid" => status.uids = four(value),

@@ -44,10 +44,12 @@ pub(crate) enum LeftOut {
     TaskOptedOut,
     /// It is switched off for all tasks.
     AllOptedOut,
+    /// A thread of the program may not be allowed the system calls of such a poll.
+    Filtered,
 }
 
 impl LeftOut {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::NoWaker,
         Self::ForeignWaker,
         Self::IgnoresWakes,
@@ -56,6 +58,7 @@ impl LeftOut {
         Self::NoThread,
         Self::TaskOptedOut,
         Self::AllOptedOut,
+        Self::Filtered,
     ];
 }
 

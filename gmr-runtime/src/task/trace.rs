@@ -230,14 +230,18 @@ pub(super) fn survey_with_room(timeout: Duration, room: usize) -> Survey {
     // First: until the first copy can be unwound, every poll makes one. Miri has no stack to
     // unwind.
     let has_stacks = !tasks.is_empty() && !cfg!(miri);
-    let modules = if has_stacks { sys::with_files(Modules::load) } else { Modules::default() };
+    let (modules, is_filtered) = if has_stacks {
+        sys::with_files(|| (Modules::load(), sys::program_has_filters_of_its_own()))
+    } else {
+        (Modules::default(), false)
+    };
     let trace = NEXT.fetch_add(1, Ordering::Relaxed);
     let (collector, copies) = Collector::new(trace, room);
     let collector = Arc::new(collector);
     let blocking = waking::blocking();
     let mut waiting = Vec::new();
     for task in tasks.iter().filter(|task| task.is_waiting()) {
-        match why_not(task, &blocking) {
+        match why_not(task, &blocking).or(is_filtered.then_some(LeftOut::Filtered)) {
             Some(why) => task.leave_out(trace, why),
             None => waiting.push(Arc::clone(task)),
         }

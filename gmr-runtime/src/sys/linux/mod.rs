@@ -35,6 +35,7 @@ pub(crate) use limits::{mappings_are_left, memory_is_left};
 pub(crate) use linked::has_embassy;
 pub(crate) use modules::{Module, Modules};
 pub(crate) use program_attributes::{ProgramAttributes, name_thread, remember_mask};
+pub(crate) use sandbox::program_has_filters_of_its_own;
 pub(crate) use siginfo::sender;
 pub(crate) use sleep::sleep;
 pub(crate) use throttling::Throttling;

@@ -13,7 +13,7 @@ use super::rest::{Moment, Observer, Rest};
 use super::{objects, syscalls, waits};
 use crate::sys::current_tid;
 use crate::sys::linux::mapping::MappedList;
-use crate::sys::linux::{parallel, scheduler};
+use crate::sys::linux::{parallel, sandbox, scheduler};
 use crate::sys::procfs::{self, Directory, Stat, Status};
 use crate::sys::thread_ids;
 use crate::threads::{Access, ThreadInfo};
@@ -280,12 +280,19 @@ impl Reader {
         if call.is_some_and(syscalls::Call::replaces_the_program) {
             return Some("in execve; another program is replacing this one".into());
         }
-        // The full mask of 64 signals is in another file, which takes as long to read as the two
-        // before. A thread that blocks only real-time signals is about to fetch them with a system
-        // call; a thread that waits for a lock or a timeout is not.
-        let idle = call.is_some_and(syscalls::Call::waits_for_lock_or_time);
-        let signal = self.capture_signal.filter(|_| stat.blocks_some || !idle)?;
-        let status = Status::of_thread(self.directory(), tid).ok()?;
+        // The full mask of 64 signals is in another file, as are filters.
+        let signal = self.capture_signal?;
+        let status = match Status::of_thread(self.directory(), tid) {
+            Ok(status) => status,
+            Err(error) if has_ended(&error) => return None,
+            Err(error) => return Some(format!("what it blocks could not be read: {error}")),
+        };
+        if sandbox::has_others(&status) {
+            return Some(
+                "a seccomp filter of its own may not allow the system calls of the capture signal's handler"
+                    .into(),
+            );
+        }
         status.blocks(signal).then(|| format!("it blocks the capture signal ({signal})"))
     }
 

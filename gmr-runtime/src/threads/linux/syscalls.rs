@@ -25,11 +25,6 @@ impl Call {
         self.number == libc::SYS_rt_sigtimedwait
     }
 
-    /// Whether it waits for a lock or a timeout, and for nothing else.
-    pub(super) fn waits_for_lock_or_time(self) -> bool {
-        [libc::SYS_futex, libc::SYS_clock_nanosleep, libc::SYS_nanosleep].contains(&self.number)
-    }
-
     /// Whether another program is about to replace this one. It has no handler for our signal.
     pub(super) fn replaces_the_program(self) -> bool {
         [libc::SYS_execve, libc::SYS_execveat].contains(&self.number)
@@ -51,7 +46,6 @@ mod tests {
         assert_eq!((call.number, call.arguments), (202, [5, 0x7f01, 1, 0, 0, 0]));
         let call = |number: i64| parse(&LINE.replace("202", &number.to_string())).unwrap();
         assert!(call(libc::SYS_rt_sigtimedwait).waits_for_signals());
-        assert!(call(libc::SYS_futex).waits_for_lock_or_time());
         assert!(call(libc::SYS_execve).replaces_the_program());
         assert!(!call(libc::SYS_read).waits_for_signals());
     }
