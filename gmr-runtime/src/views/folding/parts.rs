@@ -1,0 +1,58 @@
+//! What is shown of a stack: frames, and how many are omitted.
+
+use std::borrow::Cow;
+
+use super::kinds::Known;
+use crate::model::Frame;
+use crate::sys::sort;
+use crate::views::owner::library;
+
+/// A part of a stack as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::views) enum Part<'a> {
+    Frame(&'a Frame),
+    /// An async block that an attribute has made of the body of the task's function.
+    OwnBody(&'a Frame),
+    Omitted(Omitted<'a>),
+}
+
+impl<'a> Part<'a> {
+    pub(in crate::views) fn frame(&self) -> Option<&'a Frame> {
+        match self {
+            Self::Frame(frame) | Self::OwnBody(frame) => Some(frame),
+            Self::Omitted(_) => None,
+        }
+    }
+
+    /// How many frames of the stack it stands for.
+    pub(in crate::views) fn frames(&self) -> usize {
+        match self {
+            Self::Frame(_) | Self::OwnBody(_) => 1,
+            Self::Omitted(omitted) => omitted.frames,
+        }
+    }
+}
+
+/// Frames that are omitted at one place of a stack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::views) struct Omitted<'a> {
+    pub(in crate::views) frames: usize,
+    /// Whose they are, the crate with the most frames first.
+    pub(in crate::views) crates: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Omitted<'a> {
+    pub(super) fn of(frames: impl IntoIterator<Item = &'a Known<'a>>) -> Self {
+        let mut counts: Vec<(Cow<'a, str>, usize)> = Vec::new();
+        for known in frames {
+            let name = if known.frame.is_gmr() { Cow::Borrowed("gmr") } else { library(known.frame) };
+            match counts.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((name, 1)),
+            }
+        }
+        let frames = counts.iter().map(|(_, count)| count).sum();
+        sort::by_key(&mut counts, |(_, count)| std::cmp::Reverse(*count));
+        Self { frames, crates: counts.into_iter().map(|(name, _)| name).collect() }
+    }
+}
