@@ -1,8 +1,9 @@
 //! Installing gmr in a process: the settings, the reporter's start, and the guard that ends it.
 
+pub(crate) mod setup;
+
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -496,124 +497,5 @@ impl Drop for Guard {
             let installed = lock().ok().and_then(|mut installed| installed.take_if(is_this));
             installed.map_or(outbox, |installed| installed.outbox).send(Request::Stop);
         }
-    }
-}
-
-/// What `#[gmr::main]` passes on about the program: its options, and values that only the user's
-/// crate has.
-///
-/// Generated code builds it. Not part of the public interface.
-#[derive(Debug)]
-pub struct Setup {
-    /// `CARGO_PKG_NAME` of the user's crate; `None` if cargo does not build it.
-    pub package: Option<&'static str>,
-    /// `CARGO_PKG_VERSION` of the user's crate; `None` if cargo does not build it.
-    pub package_version: Option<&'static str>,
-    /// Whether the user's crate has debug assertions. A dependency may be built in another profile.
-    pub debug_assertions: bool,
-    /// The option `product`.
-    pub product: Option<Cow<'static, str>>,
-    /// The option `version`.
-    pub version: Option<Cow<'static, str>>,
-    /// The option `vendor`.
-    pub vendor: Option<Cow<'static, str>>,
-    /// The option `signal`.
-    pub signal: Option<&'static str>,
-    /// The option `format`.
-    pub format: Option<Format>,
-    /// The option `poll_tasks`.
-    pub poll_tasks: Option<bool>,
-    /// The option `sections`.
-    pub sections: Option<&'static str>,
-    /// The option `revision`.
-    pub revision: Option<Cow<'static, str>>,
-    /// `VERGEN_GIT_SHA` and `VERGEN_GIT_DIRTY`, which a build script of the user's crate can set by
-    /// means of the crate `vergen`.
-    pub vergen: [Option<&'static str>; 2],
-}
-
-/// A value of the options `product`, `version`, `vendor` and `revision`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be shown in the report's Package section",
-    label = "expected `&'static str` or `String`"
-)]
-pub trait PackageText {
-    /// The value.
-    fn into_text(self) -> Cow<'static, str>;
-}
-
-impl PackageText for &'static str {
-    fn into_text(self) -> Cow<'static, str> {
-        Cow::Borrowed(self)
-    }
-}
-
-impl PackageText for String {
-    fn into_text(self) -> Cow<'static, str> {
-        Cow::Owned(self)
-    }
-}
-
-impl PackageText for Cow<'static, str> {
-    fn into_text(self) -> Self {
-        self
-    }
-}
-
-/// `PackageText::into_text` as a function, which is all that generated code has to name.
-pub fn package_text(value: impl PackageText) -> Cow<'static, str> {
-    value.into_text()
-}
-
-impl Setup {
-    fn into_builder(self) -> Builder {
-        Builder {
-            identity: Identity {
-                product: self.product.or(self.package.map(Cow::Borrowed)),
-                vendor: self.vendor,
-                version: self.version.or(self.package_version.map(Cow::Borrowed)),
-                revision: self.revision.or(of_vergen(self.vergen)),
-                debug_assertions: Some(self.debug_assertions),
-            },
-            signal: self.signal.map(Cow::Borrowed),
-            format: self.format.unwrap_or_default(),
-            skip_polls: !self.poll_tasks.unwrap_or(true),
-            selection: self.sections.map(Cow::Borrowed),
-            ..Builder::default()
-        }
-    }
-}
-
-/// The revision that vergen's variables state. Where there is no repository, vergen sets them to a
-/// constant.
-fn of_vergen([sha, dirty]: [Option<&'static str>; 2]) -> Option<Cow<'static, str>> {
-    let sha = sha.filter(|sha| !sha.is_empty() && *sha != "VERGEN_IDEMPOTENT_OUTPUT")?;
-    Some(if dirty == Some("true") { format!("{sha}, with changes").into() } else { sha.into() })
-}
-
-/// The statement that `#[gmr::main]` inserts at the top of `main`: installs gmr. If that fails, it
-/// prints a warning to stderr, and `main` still runs.
-pub fn arm(setup: Setup) {
-    let install = || setup.into_builder().install().map(Guard::keep);
-    let installed = panic::catch_unwind(AssertUnwindSafe(install));
-    let problem = match installed {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error::chain(&error),
-        Err(_) => "it panicked".to_owned(),
-    };
-    warn(&format!("could not install gmr: {problem}; its report signal now terminates this process"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn vergens_variables_state_a_revision() {
-        let revision = |sha, dirty| of_vergen([sha, dirty]);
-        assert_eq!(revision(Some("4f2c1e9"), Some("false")).as_deref(), Some("4f2c1e9"));
-        assert_eq!(revision(Some("4f2c1e9"), Some("true")).as_deref(), Some("4f2c1e9, with changes"));
-        let nothing = [None, Some(""), Some("VERGEN_IDEMPOTENT_OUTPUT")];
-        assert_eq!(nothing.map(|sha| revision(sha, None)), [None, None, None]);
     }
 }
