@@ -14,6 +14,7 @@ use std::time::Duration;
 static QUOTES: AtomicU64 = AtomicU64::new(0);
 
 /// Installs gmr. Returns whether that was possible.
+// SAFETY: no other library of the process has a symbol that begins with `pricing_`.
 #[unsafe(no_mangle)]
 pub extern "C" fn pricing_init() -> bool {
     let builder = gmr::Builder::new()
@@ -33,12 +34,14 @@ pub extern "C" fn pricing_init() -> bool {
 }
 
 /// For a child that Python has forked: gmr's threads are in the parent only.
+// SAFETY: no other library of the process has a symbol that begins with `pricing_`.
 #[unsafe(no_mangle)]
 pub extern "C" fn pricing_after_fork() -> bool {
     gmr::after_fork().is_ok()
 }
 
 /// The price of an order, which takes its time.
+// SAFETY: no other library of the process has a symbol that begins with `pricing_`.
 #[unsafe(no_mangle)]
 pub extern "C" fn pricing_quote(order: u64) -> u64 {
     QUOTES.fetch_add(1, Ordering::Relaxed);
