@@ -23,6 +23,7 @@ use libc::c_long;
 use self::judging::{Lack, RAW, REPORT};
 use self::subject::{Next, Subject};
 use crate::program::wait_until;
+use crate::report::list;
 
 /// A system call, and the errors that it is tried with.
 #[derive(Clone, Copy)]
@@ -197,6 +198,28 @@ fn each_call_may_fail() {
         assert!(is_documented(&lack), "{what}: {lack:?} is not in the table");
     }
     subject.end("all of them");
+}
+
+/// A filter that gmr's threads do not have may end the process at any call.
+#[test]
+fn threads_with_a_filter_of_their_own_are_left_alone() {
+    let Some(mut subject) = Subject::start("own-filters", "json") else { return };
+    for _ in 0..2 {
+        let Next::Report(report) = subject.report() else { panic!("no report: {}", subject.said) };
+        let threads = report.threads();
+        let stack = |name| threads.iter().find(|thread| thread.name() == name).expect("it runs").stack();
+        let reason = stack("running").incomplete.expect("it was not signalled").to_owned();
+        assert!(reason.starts_with("a seccomp filter of its own "), "{reason}");
+        let [task] = report.tasks() else { panic!("one task: {report}") };
+        let reason =
+            report.stack(&list(&task["stacks"])[0]).incomplete.expect("it was not polled").to_owned();
+        assert!(reason.contains("a seccomp filter of the program's threads"), "{reason}");
+        if cfg!(target_arch = "x86_64") {
+            assert!(stack("parked").is_whole() && stack("parked").mentions("faults::park_here"), "{report}");
+            assert!(stack("task").is_whole(), "{report}");
+        }
+    }
+    subject.end("filters of their own");
 }
 
 /// One call, and one error.

@@ -1,14 +1,15 @@
 //! A program in which a system call of gmr's fails, and only of gmr's.
 //!
 //! A seccomp filter asks a thread of this program about each call (`SECCOMP_RET_USER_NOTIF`), which
-//! counts it and then has it made, or fail. A thread that has the filter passes it on to the threads
-//! that it starts. So one thread gets it, installs gmr, starts the two threads that gmr disturbs,
-//! and ends. All others are as they were: what is observed of the program does not depend on calls
-//! that fail.
+//! counts it and then has it made, or fail. A thread that has the filter passes it on to the
+//! threads that it starts. So one thread gets it, installs gmr, starts the two threads that gmr
+//! disturbs, and ends. All others are as they were: what is observed of the program does not depend
+//! on calls that fail.
 //!
-//! Its first argument is the call that the filter asks about, by its number, or `all`. With an error's
-//! number as a second one, and perhaps `every-other`, this call fails while gmr is installed. If gmr is
-//! then not installed, the program says so, and goes on. It answers these questions:
+//! Its first argument is the call that the filter asks about, by its number, or `all`. With an
+//! error's number as a second one, and perhaps `every-other`, this call fails while gmr is
+//! installed. If gmr is then not installed, the program says so, and goes on. It answers these
+//! questions:
 //! - `fail CALL ERRNO` and `fail CALL ERRNO every-other`: the call fails from now on;
 //! - `failed`: whether it has failed since;
 //! - `failed in a new thread`: whether it has failed in a thread that was started since;
@@ -16,6 +17,9 @@
 //! - `report`: sends the report signal to a thread that runs, and lets it run until `rest`;
 //! - `calls`: the numbers of the calls that were made since the last time;
 //! - `works`: whether the threads of the program go on and its files are as it left them.
+//!
+//! With `own-filters` as its argument, gmr has no filter, and two threads have one of their own
+//! that ends the process at the calls of gmr's signal handler. It answers `report` and `rest`.
 //!
 //! Where there can be no such filter, it says so and ends.
 
@@ -48,7 +52,8 @@ static MADE: [AtomicBool; CALLS] = [const { AtomicBool::new(false) }; CALLS];
 static FAILING: AtomicI32 = AtomicI32::new(0);
 static ERRNO: AtomicI32 = AtomicI32::new(0);
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
-/// The highest id of a thread when the call began to fail, and whether it has failed in a later one.
+/// The highest id of a thread when the call began to fail, and whether it has failed in a later
+/// one.
 static LAST_THREAD: AtomicU32 = AtomicU32::new(0);
 static HAS_FAILED_LATER: AtomicBool = AtomicBool::new(false);
 /// Whether only every other call of a thread fails, so that one that is repeated succeeds.
@@ -72,50 +77,61 @@ fn settings() -> &'static str {
 /// Never returns an error, or ends a thread.
 const NEVER_ASKED: [libc::c_long; 3] = [libc::SYS_rt_sigreturn, libc::SYS_exit, libc::SYS_exit_group];
 
-/// Gives the calling thread, and all that it will start, the filter. Returns the descriptor that its
-/// questions come from.
+/// Gives the calling thread, and all that it will start, the filter. Returns the descriptor that
+/// its questions come from.
 fn filter(call: Option<u32>) -> io::Result<i32> {
+    const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
+    let listens = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    match call {
+        Some(call) => set_filter(&[call.into()], (ASK, libc::SECCOMP_RET_ALLOW), listens),
+        None => set_filter(&NEVER_ASKED, (libc::SECCOMP_RET_ALLOW, ASK), listens),
+    }
+}
+
+/// Sets a filter with an action for the chosen calls, and one for the others.
+fn set_filter(
+    chosen: &[libc::c_long],
+    (action, others): (u32, u32),
+    flags: libc::c_ulong,
+) -> io::Result<i32> {
     let instruction = |code: u32, jump_if_equal: usize, k: u32| libc::sock_filter {
         code: u16::try_from(code).expect("a code has 16 bits"),
         jt: u8::try_from(jump_if_equal).expect("the filter is short"),
         jf: 0,
         k,
     };
-    let allow = instruction(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW);
-    let ask = instruction(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_USER_NOTIF);
     let number = |call: libc::c_long| u32::try_from(call).expect("a number of a call is small");
     // The chosen calls go on to the last instruction, the others to the one before it.
-    let (chosen, others, chosen_last): (Vec<u32>, _, _) = match call {
-        Some(call) => (vec![call], allow, ask),
-        None => (NEVER_ASKED.map(number).to_vec(), ask, allow),
-    };
     let mut filter = vec![instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0)];
-    for (index, call) in chosen.iter().enumerate() {
-        filter.push(instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, chosen.len() - index, *call));
+    for (index, &call) in chosen.iter().enumerate() {
+        let jump = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        filter.push(instruction(jump, chosen.len() - index, number(call)));
     }
-    filter.extend([others, chosen_last]);
+    filter.extend([others, action].map(|action| instruction(libc::BPF_RET | libc::BPF_K, 0, action)));
     let program = libc::sock_fprog {
         len: u16::try_from(filter.len()).expect("the filter is short"),
         filter: filter.as_mut_ptr(),
     };
     // SAFETY: the program is valid, and is copied.
-    let listener = unsafe {
+    let result = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
-            &raw const program,
-        )
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
     };
-    match i32::try_from(listener) {
-        Ok(listener) if listener >= 0 => Ok(listener),
+    match i32::try_from(result) {
+        Ok(result) if result >= 0 => Ok(result),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// The descriptor that the filter's questions come from. Not passed by a channel, whose sender makes
-/// system calls, and so waits for the answers of its receiver.
+/// Gives the calling thread a filter that ends the process at the calls by which gmr reads a
+/// thread's stack.
+fn forbid_reading_stacks() -> io::Result<()> {
+    let actions = (libc::SECCOMP_RET_KILL_PROCESS, libc::SECCOMP_RET_ALLOW);
+    set_filter(&[libc::SYS_process_vm_readv, libc::SYS_mincore], actions, 0).map(drop)
+}
+
+/// The descriptor that the filter's questions come from. Not passed by a channel, whose sender
+/// makes system calls, and so waits for the answers of its receiver.
 static LISTENER: AtomicI32 = AtomicI32::new(-1);
 
 /// Answers the questions of the filter. A thread that waits for an answer may hold the allocator's
@@ -164,9 +180,9 @@ fn supervise() -> ! {
     }
 }
 
-/// Whether this is the call that fails. A futex wake is never interrupted, and never to be repeated.
-/// On machines without a clock that the vDSO can read, std reads the clocks with a system call, and
-/// panics if that fails.
+/// Whether this is the call that fails. A futex wake is never interrupted, and never to be
+/// repeated. On machines without a clock that the vDSO can read, std reads the clocks with a system
+/// call, and panics if that fails.
 fn may_fail(data: &libc::seccomp_data) -> bool {
     let argument = |index: usize| u32::try_from(data.args[index] & 0xffff_ffff).map_or(-1, u32::cast_signed);
     data.nr == FAILING.load(Ordering::Acquire)
@@ -251,6 +267,9 @@ fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Thread {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if arguments == ["own-filters"] {
+        return with_own_filters();
+    }
     let call = arguments[0].parse().ok();
     if arguments.len() > 1 {
         fail(&arguments);
@@ -312,23 +331,8 @@ fn main() {
             ERRNO.store(0, Ordering::Release);
             "healed".to_owned()
         }
-        ["report"] => {
-            RUNS.store(true, Ordering::Release);
-            running.unpark();
-            let before = PROGRESS.load(Ordering::Relaxed);
-            while PROGRESS.load(Ordering::Relaxed) == before {
-                thread::yield_now();
-            }
-            let thread = RUNNING.load(Ordering::Acquire);
-            // SAFETY: sending a signal touches no memory.
-            let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::SIGUSR2) };
-            assert_eq!(sent, 0, "{}", io::Error::last_os_error());
-            "sent".to_owned()
-        }
-        ["rest"] => {
-            RUNS.store(false, Ordering::Release);
-            "rests".to_owned()
-        }
+        ["report"] => report(&running),
+        ["rest"] => rest(),
         ["calls"] => {
             let mut calls = String::new();
             for (number, made) in MADE.iter().enumerate() {
@@ -339,6 +343,55 @@ fn main() {
             calls.trim_end().to_owned()
         }
         ["works"] => works(),
+        _ => panic!("an unknown question: {question}"),
+    });
+}
+
+/// Sends the report signal to the thread that runs.
+fn report(running: &Thread) -> String {
+    RUNS.store(true, Ordering::Release);
+    running.unpark();
+    let before = PROGRESS.load(Ordering::Relaxed);
+    while PROGRESS.load(Ordering::Relaxed) == before {
+        thread::yield_now();
+    }
+    let thread = RUNNING.load(Ordering::Acquire);
+    // SAFETY: sending a signal touches no memory.
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::SIGUSR2) };
+    assert_eq!(sent, 0, "{}", io::Error::last_os_error());
+    "sent".to_owned()
+}
+
+fn rest() -> String {
+    RUNS.store(false, Ordering::Release);
+    "rests".to_owned()
+}
+
+/// gmr is installed without a filter. Then two threads get one that ends the process if they make
+/// certain calls.
+fn with_own_filters() {
+    gmr::Builder::new().install().expect("it is the first one").keep();
+    start("parked", park_here);
+    let filtered = |name: &str, run: fn()| {
+        let (set, is_set) = mpsc::channel();
+        let started = start(name, move || {
+            set.send(forbid_reading_stacks()).expect("it is awaited");
+            run();
+        });
+        is_set.recv().expect("it is set").map(|()| started)
+    };
+    let started = filtered("task", execute).and_then(|_| filtered("running", run_here));
+    let running = match started {
+        Ok(running) => running,
+        Err(error) => return gmr_tests::say(&format!("skipped: no filter: {error}")),
+    };
+    while RUNNING.load(Ordering::Acquire) == 0 {
+        thread::yield_now();
+    }
+    gmr_tests::settle(2);
+    gmr_tests::converse(|question| match question {
+        "report" => report(&running),
+        "rest" => rest(),
         _ => panic!("an unknown question: {question}"),
     });
 }
