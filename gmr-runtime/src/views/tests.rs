@@ -2,6 +2,7 @@
 //! back by third-party parsers.
 
 mod generated;
+mod recorded;
 
 use proptest::prelude::*;
 use roxmltree::Node;
