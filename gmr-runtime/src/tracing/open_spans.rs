@@ -17,10 +17,17 @@ use super::set_once::SetOnce;
 use super::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Bytes for the fields of a span. A path, a method, ids and a peer take about 150.
+#[cfg(not(all(test, gmr_loom)))]
 pub(super) const FIELD_BYTES: usize = 320;
+/// The model checker's threads have small stacks, and its atomics are large.
+#[cfg(all(test, gmr_loom))]
+pub(super) const FIELD_BYTES: usize = 16;
 
 /// Slots of a bucket. Their ids are in one cache line.
+#[cfg(not(all(test, gmr_loom)))]
 const LANES: usize = 8;
+#[cfg(all(test, gmr_loom))]
+const LANES: usize = 1;
 
 /// Buckets of a chunk. It takes 115 KB: so little that threads which need the same one at the same
 /// time can each make one.
