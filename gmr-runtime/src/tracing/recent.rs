@@ -37,6 +37,7 @@ struct Slot {
     version: Version,
     /// The event's number among those of its ring, from 1.
     number: AtomicU64,
+    elsewhere: AtomicU64,
     time: AtomicU64,
     callsite: AtomicU32,
     tid: AtomicU32,
@@ -54,6 +55,8 @@ struct Slot {
 /// What is known of an event.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Happening<'a> {
+    /// How many events the other ring has had.
+    pub(super) elsewhere: u64,
     pub(super) time: u64,
     pub(super) callsite: Option<Callsite>,
     pub(super) tid: u32,
@@ -67,6 +70,8 @@ pub(super) struct Happening<'a> {
 pub(super) struct Seen {
     /// Its number among those of its ring.
     pub(super) number: u64,
+    /// How many events the other ring had had.
+    pub(super) elsewhere: u64,
     pub(super) time: u64,
     pub(super) callsite: Option<Callsite>,
     pub(super) tid: u32,
@@ -90,6 +95,7 @@ impl Slot {
         Self {
             version: Version::new(),
             number: AtomicU64::new(0),
+            elsewhere: AtomicU64::new(0),
             time: AtomicU64::new(0),
             callsite: AtomicU32::new(0),
             tid: AtomicU32::new(0),
@@ -105,11 +111,12 @@ impl Slot {
 
     #[inline]
     fn fill(&self, number: u64, event: &Happening<'_>, spans: &OpenSpans) {
-        let Happening { time, callsite, tid, task, span, fields } = *event;
+        let Happening { elsewhere, time, callsite, tid, task, span, fields } = *event;
         let store = |word: &AtomicU32, value: usize| {
             word.store(u32::try_from(value).unwrap_or(u32::MAX), Ordering::Relaxed);
         };
         self.number.store(number, Ordering::Relaxed);
+        self.elsewhere.store(elsewhere, Ordering::Relaxed);
         self.time.store(time, Ordering::Relaxed);
         self.callsite.store(Callsite::to_bits(callsite), Ordering::Relaxed);
         self.tid.store(tid, Ordering::Relaxed);
@@ -138,6 +145,7 @@ impl Slot {
             };
             Seen {
                 number: self.number.load(Ordering::Relaxed),
+                elsewhere: self.elsewhere.load(Ordering::Relaxed),
                 time: self.time.load(Ordering::Relaxed),
                 callsite: Callsite::from_bits(self.callsite.load(Ordering::Relaxed)),
                 tid: self.tid.load(Ordering::Relaxed),
@@ -202,6 +210,7 @@ impl Ring {
     }
 
     /// How many events there were.
+    #[inline]
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }

@@ -142,8 +142,13 @@ impl Recorder {
         };
         let metadata = event.metadata();
         let (tid, task) = task::here();
-        let ring = if *metadata.level() <= Level::WARN { &self.warnings } else { &self.others };
+        let (ring, elsewhere) = if *metadata.level() <= Level::WARN {
+            (&self.warnings, &self.others)
+        } else {
+            (&self.others, &self.warnings)
+        };
         let happening = Happening {
+            elsewhere: elsewhere.count(),
             time: clock::wall(),
             callsite: Callsite::of(metadata),
             tid,
@@ -296,8 +301,7 @@ pub(crate) fn events() -> Result<Option<Events>, Locked> {
     Ok((!recorders.is_empty()).then_some(all))
 }
 
-/// Sorts events of several rings by time. Those of one ring stay in the order in which they came.
-/// In which order those of different rings came within a tick of the clock is not known.
+/// Sorts events of several layers by time. Those of one layer stay in the order in which they came.
 fn sort(events: &mut [RecentEvent]) {
     events.sort_by_key(|event| event.order);
 }
@@ -313,18 +317,24 @@ impl Recorder {
     }
 
     pub(super) fn add_events_to(&self, all: &mut Events) {
-        for ring in [&self.warnings, &self.others] {
+        let mut events = Vec::new();
+        for (ring, is_below) in [(&self.warnings, false), (&self.others, true)] {
             let (seen, unread) = ring.all();
-            // Those of one ring stay in the order in which they came, also if the clock was set
-            // back meanwhile.
-            let mut latest = 0;
-            all.recent.extend(seen.into_iter().map(|event| {
-                latest = event.time.max(latest);
-                let is_parents = ring.is_of_parent(&event);
-                describe_event(self, event, latest, is_parents)
-            }));
+            let mut warnings = 0;
+            for event in seen {
+                // An event below warn follows the warnings that there were when it came.
+                warnings = if is_below { event.elsewhere.max(warnings) } else { event.number };
+                events.push(((warnings, is_below, event.number), ring.is_of_parent(&event), event));
+            }
             all.lost += ring.lost();
             all.unread += unread;
+        }
+        events.sort_unstable_by_key(|(key, ..)| *key);
+        // They stay in this order also if the clock was set back meanwhile.
+        let mut latest = 0;
+        for (_, is_parents, event) in events {
+            latest = event.time.max(latest);
+            all.recent.push(describe_event(self, event, latest, is_parents));
         }
         all.warnings += self.warnings.count();
         all.others += self.others.count();
@@ -404,21 +414,32 @@ mod tests {
     }
 
     #[test]
-    fn events_of_a_ring_stay_in_order_when_the_clock_is_set_back() {
+    fn events_stay_in_the_order_in_which_they_came() {
         let recorder = Recorder::new();
-        let add = |ring: &Ring, time| {
-            let happening = Happening { time, callsite: None, tid: 1, task: 0, span: None, fields: &[] };
+        // Several within a tick, and a clock that is set back.
+        let times =
+            [(100, false), (100, true), (100, false), (50, false), (120, true), (110, true), (110, false)];
+        for (time, is_warning) in times {
+            let (ring, elsewhere) = if is_warning {
+                (&recorder.warnings, recorder.others.count())
+            } else {
+                (&recorder.others, recorder.warnings.count())
+            };
+            let happening = Happening {
+                elsewhere,
+                time,
+                callsite: None,
+                tid: is_warning.into(),
+                task: 0,
+                span: None,
+                fields: &[],
+            };
             ring.add(&happening, &recorder.spans);
-        };
-        for time in [100, 50, 120] {
-            add(&recorder.others, time);
-        }
-        for time in [90, 110] {
-            add(&recorder.warnings, time);
         }
         let mut all = Events::default();
         recorder.add_events_to(&mut all);
         sort(&mut all.recent);
-        assert_eq!(all.recent.iter().map(|event| event.time).collect::<Vec<_>>(), [90, 100, 50, 110, 120]);
+        let seen: Vec<_> = all.recent.iter().map(|event| (event.time, event.tid == 1)).collect();
+        assert_eq!(seen, times);
     }
 }
