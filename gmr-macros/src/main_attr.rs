@@ -25,6 +25,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "signal", example: "signal = \"SIGUSR1\"" },
     Known { name: "format", example: "format = \"json\"" },
     Known { name: "poll_tasks", example: "poll_tasks = false" },
+    Known { name: "second_look", example: "second_look = \"50ms\"" },
     Known { name: "sections", example: "sections = \"-modules, +environment\"" },
     Known { name: "link", example: "link(my_sections)" },
     Known { name: "crate", example: "crate = my_crate::gmr" },
@@ -40,6 +41,7 @@ struct Options {
     signal: Option<String>,
     format: Option<Format>,
     poll_tasks: Option<bool>,
+    second_look: Option<TokenStream>,
     sections: Option<String>,
     link: Vec<Ident>,
     krate: Option<Path>,
@@ -157,6 +159,7 @@ impl Options {
                 "signal" => options.signal = given.signal(errors),
                 "format" => options.format = given.format(errors),
                 "poll_tasks" => options.poll_tasks = given.switch(errors),
+                "second_look" => options.second_look = given.duration_or_off(errors),
                 "sections" => options.sections = given.sections(errors),
                 "link" => options.link = given.crates(errors).unwrap_or_default(),
                 "crate" => options.krate = given.path(errors),
@@ -191,6 +194,7 @@ impl Options {
         let signal = values::optional(self.signal.as_ref().map(ToTokens::to_token_stream));
         let format = values::optional(self.format.as_ref().map(|format| format.expression(&krate)));
         let poll_tasks = values::optional(self.poll_tasks.as_ref().map(ToTokens::to_token_stream));
+        let second_look = values::optional(self.second_look.clone());
         let sections = values::optional(self.sections.as_ref().map(ToTokens::to_token_stream));
         // `mixed_site`: the user's expressions can't refer to variables of the expansion.
         quote_spanned! {Span::mixed_site()=>
@@ -205,6 +209,7 @@ impl Options {
                 signal: #signal,
                 format: #format,
                 poll_tasks: #poll_tasks,
+                second_look: #second_look,
                 sections: #sections,
                 revision: #revision,
                 vergen: [

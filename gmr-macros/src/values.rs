@@ -62,6 +62,14 @@ impl Given {
         }
     }
 
+    /// A duration, or `false`, which is a duration of zero.
+    pub(crate) fn duration_or_off(&self, errors: &mut Errors) -> Option<TokenStream> {
+        match literal(self.assigned(errors)?) {
+            Some(Lit::Bool(switch)) if !switch.value => Some(quote!(::core::time::Duration::ZERO)),
+            _ => self.duration(errors),
+        }
+    }
+
     /// The name or number of a signal, as the runtime expects it.
     pub(crate) fn signal(&self, errors: &mut Errors) -> Option<String> {
         let value = self.assigned(errors)?;

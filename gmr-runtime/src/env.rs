@@ -4,6 +4,8 @@
 //! They are read once, during installation: later, a stuck thread may hold the lock around the
 //! environment.
 
+use std::time::Duration;
+
 use crate::error::Error;
 use crate::views::{Detail, Format};
 
@@ -52,6 +54,22 @@ pub(crate) fn poll_tasks() -> Result<Option<bool>, String> {
         "1" | "on" | "true" | "yes" => Ok(Some(true)),
         "0" | "off" | "false" | "no" => Ok(Some(false)),
         _ => Err(format!("GMR_POLL_TASKS: unknown value `{value}`; expected `on` or `off`")),
+    }
+}
+
+/// `GMR_SECOND_LOOK`: after what time a report takes its second look, as in `50ms`, or `off`. It
+/// overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn second_look() -> Result<Option<Duration>, String> {
+    let value = std::env::var("GMR_SECOND_LOOK").unwrap_or_default();
+    match value.trim() {
+        "" => Ok(None),
+        "off" | "0" | "false" | "no" => Ok(Some(Duration::ZERO)),
+        time => humantime::parse_duration(time).map(Some).map_err(|error| {
+            format!("GMR_SECOND_LOOK: `{value}` is neither `off` nor a time such as `50ms` ({error})")
+        }),
     }
 }
 

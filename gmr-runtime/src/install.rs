@@ -90,6 +90,7 @@ pub struct Builder {
     signal: Option<Cow<'static, str>>,
     format: Format,
     skip_polls: bool,
+    second_look: Option<Duration>,
     selection: Option<Cow<'static, str>>,
     sections: Vec<Generator>,
     groups: Vec<Generator>,
@@ -187,6 +188,25 @@ impl Builder {
     #[must_use]
     pub fn poll_tasks(mut self, poll: bool) -> Self {
         self.skip_polls = !poll;
+        self
+    }
+
+    /// After what time a report looks once more at threads that seem to be stuck in a deadlock. The
+    /// default is 50 milliseconds, the most is one second, and zero switches it off.
+    /// `GMR_SECOND_LOOK` overrides both.
+    ///
+    /// Reports without such a suspicion take no second look. It sends no signal: it compares the CPU
+    /// clocks and the system calls of these threads with what they were. Without it, no deadlock is
+    /// reported as certain.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = gmr_runtime::Builder::new().second_look(Duration::from_millis(200));
+    /// ```
+    #[must_use]
+    pub fn second_look(mut self, after: Duration) -> Self {
+        self.second_look = Some(after);
         self
     }
 
@@ -290,6 +310,11 @@ impl Builder {
             None
         });
         task::poll_tasks(poll_tasks.unwrap_or(!self.skip_polls));
+        let second_look = env::second_look().unwrap_or_else(|problem| {
+            warn(&problem);
+            None
+        });
+        let second_look = second_look.or(self.second_look).unwrap_or(reporter::SECOND_LOOK);
         if let Err(error) = selection.apply(&env::sections()) {
             warn(&format!("GMR_SECTIONS: {error}"));
         }
@@ -299,7 +324,7 @@ impl Builder {
         let style = Style { format: format.unwrap_or(self.format), detail };
         let (signal, outbox, inbox) = open(wanted, programs, installed.as_ref())?;
         let identity = self.identity.clone();
-        let plan = Plan::new(self.identity, &selection, self.sections, self.groups);
+        let plan = Plan::new(self.identity, &selection, self.sections, self.groups, second_look);
         let settings = Arc::new(Settings { signal, style, identity, plan });
         let outbox = settings.start(outbox, inbox)?;
         let (guards, pid) = (Arc::clone(&outbox), std::process::id());

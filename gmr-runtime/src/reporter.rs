@@ -9,19 +9,28 @@ mod output;
 mod serve;
 
 use crate::sys::sort;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::findings;
+use crate::capture;
+use crate::findings::{self, SecondLook};
 use crate::generators::{self, Identity, Selection};
 use crate::model::{Content, Frame, Group, Heading, Report, Section, Summary, Trigger};
 use crate::section::generator::Generator;
 use crate::section::registry::{self, Kind};
 use crate::section::run::{self, Outcome, Update};
+use crate::sys::{self, own_threads};
+use crate::threads;
 use crate::views::Piece;
 
 pub(crate) use serve::{Style, serve, serve_once};
+
+/// After what time a report takes its second look, by default. CPU clocks count nanoseconds, so
+/// this is enough to tell which threads have run.
+pub(crate) const SECOND_LOOK: Duration = Duration::from_millis(50);
 
 /// How long all generators of a report may take together.
 const TOTAL: Duration = Duration::from_secs(10);
@@ -30,6 +39,8 @@ const TOTAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Plan {
     parts: Vec<Part>,
+    /// After what time a second look is taken if one is needed. Zero if none is taken.
+    second_look: Duration,
 }
 
 #[derive(Debug)]
@@ -51,6 +62,7 @@ impl Plan {
         selection: &Selection,
         sections: Vec<Generator>,
         groups: Vec<Generator>,
+        second_look: Duration,
     ) -> Self {
         let section = |generator| Part::Section(Arc::new(generator));
         let mut parts: Vec<Part> =
@@ -62,7 +74,7 @@ impl Plan {
         let optional = |generator| Part::Optional(Arc::new(generator));
         parts.extend(generators::after_configuration(selection).into_iter().map(optional));
         parts.extend(in_order(Kind::Section, sections).into_iter().map(section));
-        Self { parts }
+        Self { parts, second_look }
     }
 
     /// Forgets runs that are in progress. In a forked child, these are runs of the parent.
@@ -148,12 +160,47 @@ pub(crate) fn make(
         }
         Update::Slow => emit(Piece::Slow),
     });
-    let findings = findings::find(&sections, &frames);
-    emit(Piece::Findings(&findings));
+    let suspects = findings::suspects(&sections, &frames);
+    let second = second_look(plan.second_look, &suspects, started, &mut emit);
+    let findings = findings::find(&sections, &frames, &second);
+    emit(Piece::Findings(&findings, &frames));
 
     let summary = summary(heading.number, &sections, started.elapsed());
     emit(Piece::Summary(&summary));
     Report { heading, findings, sections, frames, summary }
+}
+
+/// Looks once more at threads, `after` some time. If that makes the report slow, what is known of it
+/// is written first.
+fn second_look(
+    after: Duration,
+    threads: &BTreeSet<u32>,
+    started: Instant,
+    emit: &mut impl FnMut(Piece<'_>),
+) -> SecondLook {
+    /// How long it may take to look at the threads. It takes microseconds for each.
+    const WITHIN: Duration = Duration::from_millis(500);
+    /// The most threads that are looked at.
+    const MAX_THREADS: usize = 256;
+    if threads.is_empty() || after.is_zero() || threads.len() > MAX_THREADS {
+        return SecondLook::NotTaken;
+    }
+    let after = after.min(run::SLOW);
+    if started.elapsed() + after > run::SLOW {
+        emit(Piece::Slow);
+    }
+    sys::sleep(after);
+    let (send, received) = mpsc::channel();
+    let threads: Vec<u32> = threads.iter().copied().collect();
+    let look = move || {
+        capture::shield_thread(None);
+        sys::separate_files();
+        let _ = send.send(threads::moved(&threads));
+    };
+    match own_threads::spawn("gmr look", look).ok().and_then(|()| received.recv_timeout(WITHIN).ok()) {
+        Some(moved) => SecondLook::Taken { moved },
+        None => SecondLook::NotTaken,
+    }
 }
 
 /// The number of a report that begins now.

@@ -191,7 +191,7 @@ fn answer_pending() {
 }
 
 fn new_plan() -> Plan {
-    Plan::new(Identity::default(), &Selection::default(), Vec::new(), Vec::new())
+    Plan::new(Identity::default(), &Selection::default(), Vec::new(), Vec::new(), reporter::SECOND_LOOK)
 }
 
 fn forked_note(parent: u32) -> String {

@@ -30,6 +30,7 @@ use noop as platform;
     not(gmr_noop)
 ))]
 pub(crate) use platform::bench;
+pub(crate) use platform::held_locks;
 #[cfg(feature = "__fuzz")]
 pub(crate) use platform::unwind_bytes;
 pub(crate) use platform::{CopyUnwinder, OwnRegisters, OwnStack, Root, Shapes, StackCopy};
@@ -44,6 +45,74 @@ pub(crate) struct Trace {
     pub(crate) incomplete: Option<String>,
     /// How the stack of a thread was taken, if there is one.
     pub(crate) taken: Option<Taken>,
+}
+
+/// A lock to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "some platforms do not look for it")]
+pub(crate) struct Wanted {
+    /// The address of its word.
+    pub(crate) address: u64,
+    /// Whether it is a lock with readers and writers.
+    pub(crate) is_shared: bool,
+    /// Whether it is what threads wait for while another one initializes a value.
+    pub(crate) is_once: bool,
+}
+
+/// What is known of a thread that may hold locks.
+#[derive(Debug, Clone)]
+#[allow(dead_code, reason = "some platforms do not look for it")]
+pub(crate) struct LockUse {
+    /// The lock that it waits for.
+    pub(crate) waits_for: Option<u64>,
+    /// Whether it waits for a condition variable, which releases a lock until then.
+    pub(crate) has_given_up_one: bool,
+    /// What each of its frames is in, innermost first, one for each address.
+    pub(crate) frames: Arc<[FrameUse]>,
+}
+
+/// The function of a frame, as far as it matters for locks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FrameUse {
+    /// It holds no locks, such as those of std.
+    Other,
+    /// One of the program's, which may hold locks.
+    Program,
+    /// It initializes a value, or waits until another thread has done so.
+    Once,
+}
+
+/// What a function is for, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It unlocks the lock that it is given.
+    Unlock,
+    /// It drops a guard of one of std's locks.
+    DropGuard,
+    /// It drops another object.
+    Drop,
+    /// It locks.
+    Acquire,
+    /// It leaves what it is given as it is.
+    Look,
+    Other,
+}
+
+/// What the function that begins at an address is for.
+pub(crate) type PurposeOf<'a> = dyn FnMut(u64) -> Purpose + 'a;
+
+/// A lock that a thread holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "some platforms do not look for it")]
+pub(crate) struct Held {
+    /// The index of the thread in the list.
+    pub(crate) thread: usize,
+    /// The lock's address.
+    pub(crate) lock: u64,
+    /// The index of the frame that will release it, one for each address.
+    pub(crate) frame: usize,
+    /// Whether it will do so in any case.
+    pub(crate) is_certain: bool,
 }
 
 /// The code address of a frame.

@@ -22,7 +22,8 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
             "task #{id} ({name}) blocks its worker: thread #{tid}{worker} has been polling it for {time}"
         );
         let finding = finding("task.blocks-worker", Severity::Error, message);
-        findings.push(Finding { threads: vec![*tid], tasks: vec![id], ..finding });
+        let next = Some("the task's stack: the call in it that takes long".to_owned());
+        findings.push(Finding { threads: vec![*tid], tasks: vec![id], next, ..finding });
     }
     findings
 }

@@ -1,11 +1,16 @@
 //! The data that rules read, and helpers to word what they find.
 
-use crate::model::{Content, Finding, Frame, Section, Severity, Task, Thread};
+use super::second_look::SecondLook;
+use crate::model::{Certainty, Content, Finding, Frame, Lock, Section, Severity, Task, Thread};
+
+/// How many facts of the same kind a finding has as evidence.
+pub(super) const MAX_EVIDENCE: usize = 5;
 
 /// The data that rules read.
 pub(super) struct Facts<'a> {
     pub(super) sections: &'a [Section],
     pub(super) frames: &'a [Frame],
+    pub(super) second: &'a SecondLook,
 }
 
 impl<'a> Facts<'a> {
@@ -16,6 +21,15 @@ impl<'a> Facts<'a> {
             _ => None,
         });
         threads.flatten().filter(|thread| thread.role.is_program())
+    }
+
+    /// The locks that threads wait for.
+    pub(super) fn locks(&self) -> impl Iterator<Item = &'a Lock> + use<'a> {
+        let locks = self.sections.iter().filter_map(|section| match &section.content {
+            Content::Threads(threads) => Some(&threads.locks),
+            _ => None,
+        });
+        locks.flatten()
     }
 
     pub(super) fn tasks(&self) -> impl Iterator<Item = &'a Task> {
@@ -29,7 +43,17 @@ impl<'a> Facts<'a> {
 
 pub(super) fn finding(code: &str, severity: Severity, message: String) -> Finding {
     let code = code.to_owned();
-    Finding { code, severity, message, threads: Vec::new(), tasks: Vec::new(), section: None }
+    Finding {
+        code,
+        severity,
+        message,
+        threads: Vec::new(),
+        tasks: Vec::new(),
+        section: None,
+        certainty: Certainty::Certain,
+        evidence: Vec::new(),
+        next: None,
+    }
 }
 
 /// One finding about all of these threads. None if there are no threads.
@@ -72,4 +96,9 @@ pub(super) fn name(thread: &Thread) -> String {
     } else {
         format!("#{} ({})", thread.tid, thread.name)
     }
+}
+
+/// The same for a thread's id.
+pub(super) fn thread_name(facts: &Facts<'_>, tid: u32) -> String {
+    facts.threads().find(|thread| thread.tid == tid).map_or_else(|| format!("#{tid}"), name)
 }

@@ -10,8 +10,14 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         let mut check = |title: &str, content: &Content| {
             let Some(failure) = failure(content) else { return };
             let message = format!("{title} {failure}");
+            let next = match content {
+                Content::TimedOut(_) | Content::StillRunning(_) => {
+                    Some("the stack of that thread".to_owned())
+                }
+                _ => None,
+            };
             let section = Some(section.title.clone());
-            findings.push(Finding { section, ..finding("section.failed", Severity::Error, message) });
+            findings.push(Finding { section, next, ..finding("section.failed", Severity::Error, message) });
         };
         match &section.content {
             Content::Configuration(groups) => {

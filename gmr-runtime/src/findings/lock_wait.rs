@@ -1,7 +1,11 @@
-//! `thread.lock-wait`: threads that wait for a lock, one finding per lock.
+//! `thread.lock-wait`: threads that wait for a lock, one finding per lock: where they wait, and who
+//! holds it and what it is doing, if that is known.
 
-use super::facts::{Facts, count, finding, ids, names};
-use crate::model::{Finding, Frame, FutexOwner, Severity, Thread};
+use std::collections::BTreeSet;
+
+use super::deadlock;
+use super::facts::{Facts, MAX_EVIDENCE, count, finding, ids, names, thread_name};
+use crate::model::{Certainty, Evidence, Finding, Frame, FutexOwner, Holder, Lock, Severity, Thread};
 use crate::sys::sorted_map::SortedMap;
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
@@ -13,7 +17,12 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
             locks.entry(futex).push(thread);
         }
     }
+    let reported = deadlock::locks(facts);
     let of_lock = |(futex, waiting): (u64, Vec<&Thread>)| {
+        let known = waiting.iter().find_map(|thread| lock_of(facts, thread.tid));
+        if known.is_some_and(|lock| reported.contains(&lock.address)) {
+            return None;
+        }
         let threads =
             count(waiting.len(), "thread is waiting for a lock", "threads are waiting for the same lock");
         let owners = waiting.iter().filter_map(|thread| thread.waiting.as_ref()?.futex_owner.as_ref());
@@ -22,9 +31,56 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         // The lock can have changed hands while the threads were listed.
         let owner = if let [owner] = owners[..] { held_by(owner) } else { String::new() };
         let message = format!("{threads} (futex {futex:#x}{owner}): {}", names(&waiting));
-        Finding { threads: ids(&waiting), ..finding("thread.lock-wait", Severity::Warning, message) }
+        let evidence = known.map(|lock| evidence(lock, facts)).unwrap_or_default();
+        Some(Finding {
+            threads: ids(&waiting),
+            evidence,
+            ..finding("thread.lock-wait", Severity::Info, message)
+        })
     };
-    locks.into_iter().map(of_lock).collect()
+    locks.into_iter().filter_map(of_lock).collect()
+}
+
+/// The lock that a thread waits for.
+fn lock_of<'a>(facts: &Facts<'a>, tid: u32) -> Option<&'a Lock> {
+    facts.locks().find(|lock| lock.waiters.iter().any(|waiter| waiter.tid == tid))
+}
+
+/// Where threads wait for the lock, and what the threads that hold it are doing.
+fn evidence(lock: &Lock, facts: &Facts<'_>) -> Vec<Evidence> {
+    let places: BTreeSet<u32> = lock.waiters.iter().filter_map(|waiter| waiter.frame).collect();
+    let waits = places.into_iter().take(MAX_EVIDENCE).map(|frame| {
+        let first = lock.waiters.iter().find(|waiter| waiter.frame == Some(frame));
+        let threads = lock.waiters.iter().filter(|waiter| waiter.frame == Some(frame)).count();
+        Evidence {
+            message: count(threads, "thread waits", "threads wait"),
+            thread: first.map(|waiter| waiter.tid),
+            frame: Some(frame),
+            ..Evidence::default()
+        }
+    });
+    waits.chain(lock.holders.iter().take(MAX_EVIDENCE).map(|holder| holds(holder, facts))).collect()
+}
+
+/// `#7 (client-1) holds it and waits in sendto: TCP ..`
+fn holds(holder: &Holder, facts: &Facts<'_>) -> Evidence {
+    let thread = facts.threads().find(|thread| thread.tid == holder.tid);
+    let name = thread_name(facts, holder.tid);
+    let doing = match thread.map(|thread| (thread.waiting.as_ref(), lock_of(facts, thread.tid))) {
+        Some((_, Some(lock))) => format!(" and waits for the lock {:#x}", lock.address),
+        Some((Some(waiting), None)) => {
+            let target = waiting.target.as_ref().or(waiting.path.as_ref()).or(waiting.peer.as_ref());
+            let target = target.map(|target| format!(" ({target})")).unwrap_or_default();
+            format!(" and waits in {}{target}", waiting.call)
+        }
+        Some((None, None)) => " and runs".to_owned(),
+        None => String::new(),
+    };
+    let message = match holder.certainty {
+        Certainty::Certain => format!("{name} holds it{doing}"),
+        Certainty::Probable | Certainty::Possible => format!("{name} may hold it{doing}"),
+    };
+    Evidence { message, thread: Some(holder.tid), frame: holder.frame, ..Evidence::default() }
 }
 
 /// `, held by #42 (worker)`

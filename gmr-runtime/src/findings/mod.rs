@@ -2,10 +2,12 @@
 //!
 //! Each rule is a file. A rule reads the sections and nothing else: no files, no threads. Its
 //! message claims no more than the sections show, and it names the threads, tasks and section
-//! concerned.
+//! concerned. A rule that has a suspicion can ask for a second look at some threads, which tells
+//! whether they have run since the first.
 
 mod blocked_worker;
 mod cut_stack;
+mod deadlock;
 mod facts;
 mod failed_section;
 mod lock_wait;
@@ -13,15 +15,25 @@ mod longest_wait;
 mod missing_stack;
 mod not_polled;
 mod running;
+mod second_look;
 mod uninterruptible;
 
+use std::collections::BTreeSet;
+
 use self::facts::Facts;
+pub(crate) use self::second_look::SecondLook;
 use crate::model::{Finding, Frame, Section};
 use crate::sys::sort;
 
+/// The threads that a rule wants to be looked at once more, because of a suspicion.
+pub(crate) fn suspects(sections: &[Section], frames: &[Frame]) -> BTreeSet<u32> {
+    deadlock::suspects(&Facts { sections, frames, second: &SecondLook::NotTaken })
+}
+
 /// The findings in these sections, the most severe first.
-pub(crate) fn find(sections: &[Section], frames: &[Frame]) -> Vec<Finding> {
-    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 9] = [
+pub(crate) fn find(sections: &[Section], frames: &[Frame], second: &SecondLook) -> Vec<Finding> {
+    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 10] = [
+        deadlock::find,
         failed_section::find,
         blocked_worker::find,
         not_polled::find,
@@ -32,7 +44,7 @@ pub(crate) fn find(sections: &[Section], frames: &[Frame]) -> Vec<Finding> {
         running::find,
         longest_wait::find,
     ];
-    let facts = Facts { sections, frames };
+    let facts = Facts { sections, frames, second };
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule(&facts)).collect();
     // Stable: findings of the same severity keep the order of the rules.
     sort::by_key(&mut findings, |finding| finding.severity);

@@ -20,5 +20,6 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let tasks = count(woken.len(), "task was woken", "tasks were woken");
     let message = format!("{tasks} and not polled since: all runtime workers may be busy");
     let tasks = woken.into_iter().map(|(id, _)| id).collect();
-    vec![Finding { tasks, ..finding("task.not-polled", Severity::Error, message) }]
+    let next = Some("the stacks of the runtime's workers".to_owned());
+    vec![Finding { tasks, next, ..finding("task.not-polled", Severity::Error, message) }]
 }

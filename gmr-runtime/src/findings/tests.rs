@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Content, FutexOwner, GreenThreads, Group, Overdue, Panicked, Role, Severity, Stack, Task, TaskState,
-    Thread, Threads, TimedOut, Waiting,
+    Certainty, Content, FutexOwner, GreenThreads, Group, Holder, Lock, LockKind, Overdue, Panicked, Role,
+    Severity, Stack, Task, TaskState, Thread, Threads, TimedOut, Waiter, Waiting,
 };
 
 fn thread(tid: u32, name: &str) -> Thread {
@@ -46,13 +46,13 @@ fn section(title: &str, content: Content) -> Section {
 fn about(threads: Vec<Thread>, function: &str) -> Vec<Finding> {
     let frames = [Frame { function: Some(function.to_owned()), ..Frame::default() }];
     let threads = Threads { threads, ..Threads::default() };
-    find(&[section("Threads", Content::Threads(threads))], &frames)
+    find(&[section("Threads", Content::Threads(threads))], &frames, &SecondLook::NotTaken)
 }
 
 fn about_tasks(tasks: Vec<Task>) -> Vec<Finding> {
     let section =
         section("Green Threads", Content::GreenThreads(GreenThreads { tasks, ..GreenThreads::default() }));
-    find(&[section], &[])
+    find(&[section], &[], &SecondLook::NotTaken)
 }
 
 fn codes(findings: &[Finding]) -> Vec<&str> {
@@ -68,8 +68,8 @@ const LOCK: &str = "std::sys::sync::mutex::futex::Mutex::lock_contended";
 #[test]
 fn a_sleeping_thread_and_a_section_that_succeeded_are_no_findings() {
     assert_eq!(about(vec![thread(1, "a")], "shop::main"), []);
-    assert_eq!(find(&[section("Cache", Content::Text("warm".to_owned()))], &[]), []);
-    assert_eq!(find(&[], &[]), []);
+    assert_eq!(find(&[section("Cache", Content::Text("warm".to_owned()))], &[], &SecondLook::NotTaken), []);
+    assert_eq!(find(&[], &[], &SecondLook::NotTaken), []);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn threads_are_grouped_by_the_lock_they_wait_for() {
     assert_eq!(codes(&findings), ["thread.lock-wait"; 2]);
     assert_eq!(findings[0].threads, [1, 3]);
     assert_eq!(findings[1].threads, [2]);
-    assert_eq!(findings[0].severity, Severity::Warning);
+    assert_eq!(findings[0].severity, Severity::Info);
     assert!(findings[0].message.starts_with("2 threads are waiting for the same lock"), "{findings:?}");
     assert!(findings[1].message.starts_with("1 thread is waiting for a lock"), "{findings:?}");
     let owner = FutexOwner { tid: 9, name: Some("holder".to_owned()) };
@@ -106,9 +106,20 @@ fn gmrs_own_threads_are_ignored() {
 #[test]
 fn a_thread_in_uninterruptible_sleep_is_found() {
     let stuck = Thread { state: Some("disk sleep".to_owned()), ..thread(7, "writer") };
-    let findings = about(vec![stuck], "shop::write");
+    let findings = about(vec![stuck.clone()], "shop::write");
     assert_eq!(codes(&findings), ["thread.uninterruptible"]);
     assert_eq!(findings[0].threads, [7]);
+    assert_eq!(findings[0].evidence, []);
+    let kernel_function = Some("folio_wait_bit_common".to_owned());
+    let waiting = Waiting { call: "read".to_owned(), kernel_function, ..Waiting::default() };
+    let many = (7..17).map(|tid| Thread { tid, waiting: Some(waiting.clone()), ..stuck.clone() });
+    let findings = about(many.collect(), "shop::write");
+    let evidence: Vec<_> = findings[0].evidence.iter().map(|evidence| evidence.thread.unwrap()).collect();
+    assert_eq!(evidence, [7, 8, 9, 10, 11], "no more than a few");
+    assert_eq!(
+        findings[0].evidence[0].message,
+        "#7 (writer) is in the kernel's function folio_wait_bit_common"
+    );
 }
 
 #[test]
@@ -168,7 +179,7 @@ fn failed_sections_are_found_and_come_first() {
             Content::Configuration(vec![Group { title: "database".to_owned(), content: failed }]),
         ),
     ];
-    let findings = find(&sections, &[Frame::default()]);
+    let findings = find(&sections, &[Frame::default()], &SecondLook::NotTaken);
     let expected = ["section.failed"; 5].into_iter().chain(["thread.running"]).collect::<Vec<_>>();
     assert_eq!(codes(&findings), expected);
     let messages: Vec<_> = findings.iter().map(|finding| finding.message.as_str()).collect();
@@ -204,4 +215,120 @@ fn the_longest_wait_is_an_info() {
     assert_eq!(codes(&findings), ["task.longest-wait"]);
     assert_eq!((findings[0].severity, &*findings[0].tasks), (Severity::Info, &[2][..]));
     assert_eq!(about_tasks(vec![task(1, TaskState::New)]), []);
+}
+
+fn lock(address: u64, waiters: &[u32], holders: &[(u32, Certainty)]) -> Lock {
+    Lock {
+        address,
+        kind: LockKind::Mutex,
+        waiters: waiters.iter().map(|&tid| Waiter { tid, frame: Some(0) }).collect(),
+        holders: holders.iter().map(|&(tid, certainty)| Holder { tid, frame: Some(0), certainty }).collect(),
+    }
+}
+
+/// The findings for threads 1 to 9 and these locks.
+fn about_locks(locks: Vec<Lock>, second: &SecondLook) -> Vec<Finding> {
+    let frames = [Frame { function: Some("shop::pay".to_owned()), ..Frame::default() }];
+    let threads = (1..10).map(|tid| thread(tid, "w")).collect();
+    let sections = [section("Threads", Content::Threads(Threads { threads, locks, ..Threads::default() }))];
+    let suspected = suspects(&sections, &frames);
+    let findings = find(&sections, &frames, second);
+    let in_findings = findings.iter().flat_map(|finding| &finding.threads);
+    assert!(in_findings.into_iter().all(|tid| suspected.contains(tid)), "{suspected:?} {findings:?}");
+    findings
+}
+
+const SURE: Certainty = Certainty::Certain;
+
+fn nobody_moved() -> SecondLook {
+    SecondLook::Taken { moved: Vec::new() }
+}
+
+#[test]
+fn a_cycle_of_threads_that_have_not_moved_is_a_deadlock() {
+    let two =
+        || vec![lock(16, &[1, 7], &[(2, SURE)]), lock(32, &[2], &[(1, SURE)]), lock(48, &[3], &[(1, SURE)])];
+    let findings = about_locks(two(), &nobody_moved());
+    assert_eq!(codes(&findings), ["deadlock.std-lock"]);
+    let finding = &findings[0];
+    assert_eq!(
+        (&finding.threads[..], finding.severity, finding.certainty),
+        (&[1, 2][..], Severity::Error, SURE)
+    );
+    assert_eq!(
+        finding.message,
+        "deadlock: 2 threads wait for each other's locks: #1 (w), #2 (w); 1 other thread waits for these locks"
+    );
+    let evidence: Vec<_> = finding.evidence.iter().map(|evidence| evidence.message.as_str()).collect();
+    let expected = [
+        "#1 (w) waits for the Mutex 0x10",
+        "#2 (w) holds it",
+        "#2 (w) waits for the Mutex 0x20",
+        "#1 (w) holds it",
+    ];
+    assert_eq!(evidence, expected);
+    assert!(finding.evidence.iter().all(|evidence| evidence.frame == Some(0)));
+    for tid in [1, 2] {
+        assert_eq!(about_locks(two(), &SecondLook::Taken { moved: vec![tid] }), [], "{tid} has moved");
+    }
+    assert_eq!(codes(&about_locks(two(), &SecondLook::Taken { moved: vec![3, 7] })), ["deadlock.std-lock"]);
+    assert_eq!(about_locks(two(), &SecondLook::NotTaken), []);
+}
+
+#[test]
+fn a_chain_of_threads_is_no_deadlock() {
+    let chain = vec![lock(16, &[1], &[(2, SURE)]), lock(32, &[2], &[(3, SURE)]), lock(48, &[4], &[])];
+    assert_eq!(about_locks(chain, &nobody_moved()), []);
+    let unsure = Certainty::Probable;
+    let not_certain = vec![lock(16, &[1], &[(2, SURE)]), lock(32, &[2], &[(1, unsure)])];
+    assert_eq!(about_locks(not_certain, &nobody_moved()), []);
+}
+
+#[test]
+fn each_deadlock_is_found_once() {
+    let cycle = |first: u32| {
+        let next = move |tid: u32| first + (tid - first + 1) % 3;
+        (first..first + 3).map(move |tid| lock(tid.into(), &[tid], &[(next(tid), SURE)]))
+    };
+    let both = cycle(1).chain(cycle(4)).chain([lock(99, &[9], &[(9, SURE)])]).collect();
+    let findings = about_locks(both, &nobody_moved());
+    assert_eq!(codes(&findings), ["deadlock.std-lock", "deadlock.std-lock", "deadlock.self"]);
+    let mut threads: Vec<_> = findings.iter().map(|finding| finding.threads.clone()).collect();
+    for threads in &mut threads {
+        threads.sort_unstable();
+    }
+    assert_eq!(threads, [vec![1, 2, 3], vec![4, 5, 6], vec![9]]);
+    assert!(findings[2].message.ends_with("#9 (w) waits for a lock that it holds itself"), "{findings:?}");
+}
+
+#[test]
+fn a_reader_among_several_can_be_part_of_a_deadlock() {
+    let readers = Lock { kind: LockKind::RwLock, ..lock(16, &[1], &[(5, SURE), (2, SURE)]) };
+    let findings = about_locks(vec![readers, lock(32, &[2], &[(1, SURE)])], &nobody_moved());
+    assert_eq!(codes(&findings), ["deadlock.std-lock"]);
+    let mutex = Lock { kind: LockKind::PthreadMutex, ..lock(16, &[1], &[(2, SURE)]) };
+    let findings = about_locks(vec![mutex, lock(32, &[2], &[(1, SURE)])], &nobody_moved());
+    assert_eq!(codes(&findings), ["deadlock.pthread-mutex"]);
+}
+
+#[test]
+fn who_holds_a_lock_and_what_it_does_is_evidence() {
+    let frames = [Frame { function: Some(LOCK.to_owned()), ..Frame::default() }];
+    let waiting = |tid| Thread { waiting: Some(waiting_on(16)), ..thread(tid, "w") };
+    let read = Waiting { call: "read".to_owned(), target: Some("pipe:[7]".to_owned()), ..Waiting::default() };
+    let holder = Thread { waiting: Some(read), stack: Stack::missing("no stack"), ..thread(5, "h") };
+    let about = |holders: &[(u32, Certainty)], second: &SecondLook| {
+        let threads = vec![waiting(1), waiting(2), holder.clone()];
+        let threads = Threads { threads, locks: vec![lock(16, &[1, 2], holders)], ..Threads::default() };
+        find(&[section("Threads", Content::Threads(threads))], &frames, second)
+    };
+    let evidence = |certainty| {
+        let findings = about(&[(5, certainty)], &SecondLook::NotTaken);
+        let waits = findings.into_iter().find(|finding| finding.code == "thread.lock-wait").unwrap();
+        waits.evidence.into_iter().map(|evidence| evidence.message).collect::<Vec<_>>()
+    };
+    assert_eq!(evidence(SURE), ["2 threads wait", "#5 (h) holds it and waits in read (pipe:[7])"]);
+    assert!(evidence(Certainty::Probable)[1].starts_with("#5 (h) may hold it"));
+    // The lock of a deadlock is in that finding.
+    assert!(!codes(&about(&[(1, SURE)], &nobody_moved())).contains(&"thread.lock-wait"));
 }

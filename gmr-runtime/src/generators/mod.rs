@@ -9,6 +9,7 @@ mod descriptors;
 #[cfg_attr(not(target_os = "linux"), path = "environment_noop.rs")]
 mod environment;
 mod green_threads;
+mod locks;
 #[cfg_attr(
     not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop))),
     path = "modules_noop.rs"

@@ -5,6 +5,7 @@ use crate::sys::sort;
 use std::cmp::Reverse;
 use std::io;
 
+use super::locks;
 use crate::capture::Trace;
 use crate::model::{Content, Coverage, CutStacks, Role, Stack, Thread, Threads};
 use crate::section::output::Output;
@@ -35,6 +36,15 @@ fn describe(listed: threads::List, own: &OwnThreads) -> Output {
     if modules.are_unread() {
         notes.push(NO_MODULES.to_owned());
     }
+    let known = locks::Known {
+        threads: &listed,
+        traces: &traces,
+        stacks: &stacks,
+        frames: &frames,
+        modules: &modules,
+        is_program: &|info| own.name_of(info.tid, &info.name).is_none() && !info.is_kernels,
+    };
+    let locks = locks::find(&known);
     let described = listed.into_iter().zip(stacks).map(|(mut info, stack)| {
         let own_name = own.name_of(info.tid, &info.name);
         let role = role(&info, pid, own_name);
@@ -47,7 +57,7 @@ fn describe(listed: threads::List, own: &OwnThreads) -> Output {
     let mut threads: Vec<Thread> = described.collect();
     // The keys are cached, so that the threads, which are large, are not moved often.
     sort::by_key(&mut threads, |thread| (rank(thread.role), thread.tid));
-    Output { content: Content::Threads(Threads { threads, notes, coverage }), frames }
+    Output { content: Content::Threads(Threads { threads, notes, coverage, locks }), frames }
 }
 
 const NO_MODULES: &str = "no module of this process could be read, so stacks end early and frames have no \

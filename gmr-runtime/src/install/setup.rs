@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::panic::{self, AssertUnwindSafe};
+use std::time::Duration;
 
 use super::{Builder, Guard, warn};
 use crate::error;
@@ -32,6 +33,8 @@ pub struct Setup {
     pub format: Option<Format>,
     /// The option `poll_tasks`.
     pub poll_tasks: Option<bool>,
+    /// The option `second_look`.
+    pub second_look: Option<Duration>,
     /// The option `sections`.
     pub sections: Option<&'static str>,
     /// The option `revision`.
@@ -87,6 +90,7 @@ impl Setup {
             signal: self.signal.map(Cow::Borrowed),
             format: self.format.unwrap_or_default(),
             skip_polls: !self.poll_tasks.unwrap_or(true),
+            second_look: self.second_look,
             selection: self.sections.map(Cow::Borrowed),
             ..Builder::default()
         }

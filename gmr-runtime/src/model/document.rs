@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Content, Finding, Frame, Heading, Report, Section, Stack, Summary};
+use super::{Content, Finding, Frame, Heading, Lock, Report, Section, Stack, Summary};
 
 /// The version of the schema that this release writes: `MAJOR.MINOR`.
 ///
@@ -89,7 +89,33 @@ impl TryFrom<Document> for Report {
         for section in &sections {
             check_frames(&section.content, frames.len())?;
         }
+        check_evidence(&findings, frames.len())?;
         Ok(Self { heading, findings, sections, frames, summary })
+    }
+}
+
+/// Checks that every frame that a lock refers to exists.
+///
+/// # Errors
+/// One does not.
+fn check_locks(locks: &[Lock], count: usize) -> Result<(), String> {
+    let waiters = locks.iter().flat_map(|lock| &lock.waiters).filter_map(|waiter| waiter.frame);
+    let holders = locks.iter().flat_map(|lock| &lock.holders).filter_map(|holder| holder.frame);
+    match waiters.chain(holders).find(|&frame| usize::try_from(frame).map_or(true, |frame| frame >= count)) {
+        Some(frame) => Err(format!("a lock refers to frame {frame}, but there are {count} frames")),
+        None => Ok(()),
+    }
+}
+
+/// Checks that every frame that evidence refers to exists.
+///
+/// # Errors
+/// One does not.
+fn check_evidence(findings: &[Finding], count: usize) -> Result<(), String> {
+    let frames = findings.iter().flat_map(|finding| &finding.evidence).filter_map(|evidence| evidence.frame);
+    match frames.into_iter().find(|&frame| usize::try_from(frame).map_or(true, |frame| frame >= count)) {
+        Some(frame) => Err(format!("a finding refers to frame {frame}, but there are {count} frames")),
+        None => Ok(()),
     }
 }
 
@@ -104,7 +130,10 @@ fn check_frames(content: &Content, count: usize) -> Result<(), String> {
         None => Ok(()),
     };
     match content {
-        Content::Threads(threads) => threads.threads.iter().try_for_each(|thread| check(&thread.stack)),
+        Content::Threads(threads) => {
+            check_locks(&threads.locks, count)?;
+            threads.threads.iter().try_for_each(|thread| check(&thread.stack))
+        }
         Content::GreenThreads(section) => {
             section.tasks.iter().flat_map(|task| &*task.stacks).try_for_each(check)
         }

@@ -12,6 +12,7 @@ mod document;
 mod environment;
 mod finding;
 mod green_threads;
+mod locks;
 mod modules;
 mod origin;
 mod package;
@@ -28,8 +29,9 @@ pub use document::SCHEMA_VERSION;
 #[cfg(feature = "json")]
 pub(crate) use document::check_version;
 pub use environment::{Environment, Variable};
-pub use finding::{Finding, Severity};
+pub use finding::{Certainty, Evidence, Finding, Severity};
 pub use green_threads::{GreenThreads, Label, Runtime, Task, TaskState, UncountedRuntime};
+pub use locks::{Holder, Lock, LockKind, Waiter};
 pub use modules::{Module, ModuleState, Modules};
 pub(crate) use origin::is_unqualified;
 pub use package::{Package, Stated};

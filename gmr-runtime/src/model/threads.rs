@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Waiting;
+use super::{Lock, Waiting};
 
 /// The threads of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,10 @@ pub struct Threads {
     /// How far the stacks of these threads reach. Added in version 1.2.
     #[serde(default)]
     pub coverage: Coverage,
+    /// The locks that threads of the program wait for, in order of their addresses. At most 64.
+    /// Added in version 1.3.
+    #[serde(default)]
+    pub locks: Vec<Lock>,
 }
 
 /// How far the stacks of threads reach.

@@ -399,7 +399,7 @@ mod tests {
         };
         let reporters = Arc::clone(&outbox);
         let reporter = std::thread::spawn(move || {
-            let plan = Plan { parts: Vec::new() };
+            let plan = Plan { parts: Vec::new(), second_look: Duration::ZERO };
             serve(inbox, &reporters, &plan, Stderr::new(), "SIGUSR2", Style::default());
         });
 

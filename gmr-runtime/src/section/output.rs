@@ -53,7 +53,14 @@ struct Renumbered {
 impl Renumber {
     fn content(&mut self, content: &mut Content) {
         match content {
-            Content::Threads(Threads { threads, .. }) => {
+            Content::Threads(Threads { threads, locks, .. }) => {
+                for lock in locks {
+                    let of_waiters = lock.waiters.iter_mut().map(|waiter| &mut waiter.frame);
+                    let of_holders = lock.holders.iter_mut().map(|holder| &mut holder.frame);
+                    for frame in of_waiters.chain(of_holders).flatten() {
+                        *frame = frame.saturating_add(self.offset);
+                    }
+                }
                 // Kept until all are renumbered, so that no other gets their addresses.
                 let old: Vec<_> = threads.iter().map(|thread| Arc::clone(&thread.stack.frames)).collect();
                 for thread in threads {

@@ -21,7 +21,7 @@ use noop as platform;
 
 #[cfg(target_os = "linux")]
 pub(crate) use platform::open_descriptors;
-pub(crate) use platform::{List, Rest, info, list};
+pub(crate) use platform::{List, Rest, info, list, moved};
 
 /// One thread as the kernel describes it, before its stack is captured.
 #[derive(Debug, Clone, Default)]

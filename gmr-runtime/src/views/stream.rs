@@ -19,8 +19,8 @@ pub(crate) enum Piece<'a> {
     Section(&'a Section, &'a [Frame]),
     /// The sections are taking too long.
     Slow,
-    /// All findings. No sections follow.
-    Findings(&'a [Finding]),
+    /// All findings, with the frames of all sections. No sections follow.
+    Findings(&'a [Finding], &'a [Frame]),
     Summary(&'a Summary),
 }
 
@@ -53,14 +53,14 @@ impl Stream {
             }
             Piece::Slow if self.held.is_none() => String::new(),
             Piece::Slow => text::findings_follow(),
-            Piece::Findings(findings) => text::findings(findings),
+            Piece::Findings(findings, frames) => text::findings(findings, frames),
             Piece::Summary(summary) => text::summary(summary),
         }));
         let text = text.unwrap_or_else(|_| {
             let part = match piece {
                 Piece::Heading(_) => "the heading",
                 Piece::Section(section, _) => &format!("the section {:?}", section.title),
-                Piece::Slow | Piece::Findings(_) => "the findings",
+                Piece::Slow | Piece::Findings(..) => "the findings",
                 Piece::Summary(_) => "the summary",
             };
             format!("gmr: warning: could not write {part}: the view panicked\n")
@@ -71,7 +71,7 @@ impl Stream {
                 held.append(&mut bytes);
                 Vec::new()
             }
-            (Piece::Slow | Piece::Findings(_), held) => {
+            (Piece::Slow | Piece::Findings(..), held) => {
                 bytes.extend(held.take().unwrap_or_default());
                 bytes
             }
@@ -93,7 +93,7 @@ impl Stream {
             let mut text = Self::new(Format::Text, detail);
             let mut bytes = warning.into_bytes();
             bytes.extend(text.piece(&Piece::Heading(&report.heading)));
-            bytes.extend(text.piece(&Piece::Findings(&report.findings)));
+            bytes.extend(text.piece(&Piece::Findings(&report.findings, &report.frames)));
             for section in &report.sections {
                 bytes.extend(text.piece(&Piece::Section(section, &report.frames)));
             }
@@ -109,7 +109,7 @@ mod tests {
 
     fn pieces(report: &Report) -> impl Iterator<Item = Piece<'_>> {
         let sections = report.sections.iter().map(|section| Piece::Section(section, &report.frames));
-        let last = [Piece::Findings(&report.findings), Piece::Summary(&report.summary)];
+        let last = [Piece::Findings(&report.findings, &report.frames), Piece::Summary(&report.summary)];
         [Piece::Heading(&report.heading)].into_iter().chain(sections).chain(last)
     }
 
@@ -136,7 +136,7 @@ mod tests {
         // From here on, sections are written at once.
         assert!(!stream.piece(&section).is_empty());
         assert!(stream.piece(&Piece::Slow).is_empty());
-        let findings = String::from_utf8(stream.piece(&Piece::Findings(&[]))).unwrap();
+        let findings = String::from_utf8(stream.piece(&Piece::Findings(&[], &[]))).unwrap();
         assert!(findings.contains("no problems detected\n"), "{findings}");
     }
 

@@ -60,7 +60,8 @@ proptest! {
         let cx = Context { frames: &known, detail: Detail::Short };
         let findings = select(&page, "#findings li").iter().map(|finding| whole(*finding)).collect::<Vec<_>>();
         let expected = report.findings.iter().map(|finding| {
-            format!("{} {}", words::severity(finding.severity), clean(&finding.message))
+            let sentence = format!("{} {}", words::severity(finding.severity), words::finding(finding));
+            [sentence].into_iter().chain(words::finding_details(finding, &report.frames)).collect::<String>()
         });
         prop_assert_eq!(findings, expected.collect::<Vec<_>>());
         for section in &report.sections {

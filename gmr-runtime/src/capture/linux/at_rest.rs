@@ -225,7 +225,7 @@ const ARGUMENTS: [usize; 6] = [5, 4, 1, 10, 8, 9];
 #[cfg(target_arch = "aarch64")]
 const ARGUMENTS: [usize; 6] = [0, 1, 2, 3, 4, 5];
 
-fn registers(rest: &Rest) -> Registers {
+pub(super) fn registers(rest: &Rest) -> Registers {
     let mut registers = Registers::at_rest(rest.ip(), rest.sp());
     for (register, value) in ARGUMENTS.into_iter().zip(rest.arguments().into_iter().flatten()) {
         registers.set(register, Some(value));

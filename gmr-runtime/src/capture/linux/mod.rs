@@ -12,6 +12,11 @@ pub(crate) mod bench;
 mod by_signal;
 mod copies;
 mod handler;
+#[cfg(target_arch = "x86_64")]
+mod held;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "held_noop.rs"]
+mod held;
 mod kept;
 mod own_stack;
 mod session;
@@ -22,6 +27,7 @@ mod unwind;
 mod wait;
 
 pub(crate) use copies::{CopyUnwinder, Shapes};
+pub(crate) use held::held_locks;
 pub(crate) use own_stack::{OwnRegisters, OwnStack, Root, StackCopy};
 pub(crate) use session::{trace, trace_all};
 pub(crate) use signals::{capture_signal as signal, prepare, shield_thread};

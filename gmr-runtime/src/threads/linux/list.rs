@@ -134,6 +134,17 @@ impl Known {
     }
 }
 
+/// Those of these threads that have run since the last list, or of which that is not known.
+pub(crate) fn moved(tids: &[u32]) -> Vec<u32> {
+    let (Ok(known), Ok(mut observer)) = (KNOWN.try_lock(), Observer::new()) else { return tids.to_vec() };
+    let mut is_still = |tid: u32| {
+        let before = find(&known, tid)?.moment;
+        let now = observer.observe(tid, before.inode()).ok()??;
+        (now.moment() == before).then_some(())
+    };
+    tids.iter().copied().filter(|&tid| is_still(tid).is_none()).collect()
+}
+
 fn find(known: &[Known], tid: u32) -> Option<&Known> {
     let index = known.binary_search_by_key(&tid, |known| known.tid).ok()?;
     Some(&known[index])

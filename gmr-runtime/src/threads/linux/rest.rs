@@ -24,6 +24,13 @@ pub(crate) struct Moment {
     ip: u64,
 }
 
+impl Moment {
+    /// The inode of the thread's directory.
+    pub(super) fn inode(self) -> u64 {
+        self.inode
+    }
+}
+
 /// The position of a thread that is not running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rest {

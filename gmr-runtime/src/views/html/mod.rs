@@ -20,8 +20,8 @@ use super::grouping::{self, WaitPoints};
 use super::words::{self, Field, Listing};
 use super::{Context, Detail, Known};
 use crate::model::{
-    Content, Finding, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section, Stack, Task,
-    Thread, Threads, Value,
+    Content, Evidence, Finding, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section,
+    Stack, Task, Thread, Threads, Value,
 };
 use crate::units::counted;
 
@@ -144,7 +144,7 @@ fn top(report: &Report, name: &str, package: Option<&Package>) -> Markup {
 }
 
 fn finding(finding: &Finding, report: &Report) -> Markup {
-    let (severity, message) = (words::severity(finding.severity), clean(&finding.message));
+    let (severity, message) = (words::severity(finding.severity), words::finding(finding));
     html! {
         li class=(severity) {
             span.severity { (severity) } " "
@@ -152,6 +152,21 @@ fn finding(finding: &Finding, report: &Report) -> Markup {
                 Some(anchor) => { a href={ "#" (anchor) } { (message) } }
                 None => { (message) }
             }
+            @for evidence in &finding.evidence {
+                div.evidence { (self::evidence(evidence, report)) }
+            }
+            @if let Some(next) = &finding.next { div.evidence { "next: " (clean(next)) } }
+        }
+    }
+}
+
+fn evidence(evidence: &Evidence, report: &Report) -> Markup {
+    let shown = words::evidence(evidence, &report.frames);
+    let thread = evidence.thread.map(anchors::thread);
+    html! {
+        @match thread.or_else(|| evidence.task.map(anchors::task)) {
+            Some(anchor) => { a href={ "#" (anchor) } { (shown) } }
+            None => { (shown) }
         }
     }
 }

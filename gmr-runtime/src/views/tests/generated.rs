@@ -12,10 +12,11 @@ use proptest::prelude::*;
 use self::process::{descriptors, environment, modules, package, processes, resources};
 use self::strings::{hostile, text};
 use crate::model::{
-    Callsite, Children, Content, Coverage, CutStacks, Event, EventSpan, Events, Finding, Frame, FutexOwner,
-    GreenThreads, Group, Heading, Label, Level, LogEvent, Overdue, Panicked, Report, Role, Runtime, Section,
-    Sender, Severity, Span, SpanGroup, SpanThread, Spans, Stack, Summary, Taken, Task, TaskState, Thread,
-    Threads, TimedOut, Trigger, UncountedRuntime, Value, Waiting, Watched,
+    Callsite, Certainty, Children, Content, Coverage, CutStacks, Event, EventSpan, Events, Evidence, Finding,
+    Frame, FutexOwner, GreenThreads, Group, Heading, Holder, Label, Level, Lock, LockKind, LogEvent, Overdue,
+    Panicked, Report, Role, Runtime, Section, Sender, Severity, Span, SpanGroup, SpanThread, Spans, Stack,
+    Summary, Taken, Task, TaskState, Thread, Threads, TimedOut, Trigger, UncountedRuntime, Value, Waiter,
+    Waiting, Watched,
 };
 
 fn value() -> impl Strategy<Value = Value> {
@@ -146,13 +147,25 @@ fn thread() -> impl Strategy<Value = Thread> {
     )
 }
 
+fn lock() -> impl Strategy<Value = Lock> {
+    let kinds = vec![LockKind::Mutex, LockKind::RwLock, LockKind::Once, LockKind::PthreadMutex];
+    let waiter = (any::<u32>(), of(0..FRAMES)).prop_map(|(tid, frame)| Waiter { tid, frame });
+    let holder = (any::<u32>(), of(0..FRAMES)).prop_map(|(tid, frame)| Holder {
+        tid,
+        frame,
+        certainty: Certainty::Probable,
+    });
+    (any::<u64>(), proptest::sample::select(kinds), vec(waiter, 0..3), vec(holder, 0..2))
+        .prop_map(|(address, kind, waiters, holders)| Lock { address, kind, waiters, holders })
+}
+
 fn threads() -> impl Strategy<Value = Threads> {
-    (vec(thread(), 0..6), vec(hostile(), 0..2)).prop_map(|(mut threads, notes)| {
+    (vec(thread(), 0..6), vec(hostile(), 0..2), vec(lock(), 0..3)).prop_map(|(mut threads, notes, locks)| {
         for (thread, tid) in threads.iter_mut().zip(1..) {
             thread.tid = tid;
         }
         let cut = vec![CutStacks { reason: "none".to_owned(), stacks: 1 }];
-        Threads { threads, notes, coverage: Coverage { frames: 7, whole: 2, cut } }
+        Threads { threads, notes, coverage: Coverage { frames: 7, whole: 2, cut }, locks }
     })
 }
 
@@ -343,15 +356,23 @@ fn trigger() -> impl Strategy<Value = Trigger> {
 
 fn finding() -> impl Strategy<Value = Finding> {
     let severity = proptest::sample::select(vec![Severity::Error, Severity::Warning, Severity::Info]);
+    let certainty =
+        proptest::sample::select(vec![Certainty::Certain, Certainty::Probable, Certainty::Possible]);
+    let evidence = (hostile(), of(0..8_u32), of(0..8_u64), of(0..FRAMES))
+        .prop_map(|(message, thread, task, frame)| Evidence { message, thread, task, frame });
     let about = (vec(0..8_u32, 0..3), vec(0..8_u64, 0..3), text());
-    (hostile(), severity, hostile(), about).prop_map(
-        |(code, severity, message, (threads, tasks, section))| Finding {
+    let why = (certainty, vec(evidence, 0..3), text());
+    (hostile(), severity, hostile(), about, why).prop_map(
+        |(code, severity, message, (threads, tasks, section), (certainty, evidence, next))| Finding {
             code,
             severity,
             message,
             threads,
             tasks,
             section,
+            certainty,
+            evidence,
+            next,
         },
     )
 }

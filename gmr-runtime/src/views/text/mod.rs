@@ -14,9 +14,8 @@ use std::fmt::{self, Write as _};
 use std::io;
 
 use self::layout::{Flush, WIDTH, framed, title};
-use super::escape::clean;
 use super::{Context, Detail, Known, words};
-use crate::model::{Finding, Heading, Report, Section, Summary};
+use crate::model::{Finding, Frame, Heading, Report, Section, Summary};
 
 /// The whole report.
 ///
@@ -26,7 +25,7 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
     let frames = Known::all(&report.frames);
     let cx = Context { frames: &frames, detail };
     out.write_all(heading(&report.heading).as_bytes())?;
-    out.write_all(findings(&report.findings).as_bytes())?;
+    out.write_all(findings(&report.findings, &report.frames).as_bytes())?;
     for part in &report.sections {
         let mut written = Ok(());
         let mut text = String::new();
@@ -44,6 +43,9 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
 
 const FINDINGS: &str = "Findings";
 
+/// What a finding's evidence is indented by.
+const EVIDENCE: &str = "    ";
+
 /// A long section is written in pieces of about this many bytes. A group is never split.
 const PIECE: usize = 4 << 10;
 
@@ -60,14 +62,17 @@ pub(crate) fn heading(heading: &Heading) -> String {
     text
 }
 
-/// The findings, one per line, or a line that there are none.
-pub(crate) fn findings(findings: &[Finding]) -> String {
+/// The findings, each with its evidence indented below it, or a line that there are none.
+pub(crate) fn findings(findings: &[Finding], frames: &[Frame]) -> String {
     let mut text = title(FINDINGS);
     if findings.is_empty() {
         let _ = writeln!(text, "{}", words::NO_FINDINGS);
     }
     for finding in findings {
-        let _ = writeln!(text, "{}: {}", words::severity(finding.severity), clean(&finding.message));
+        let _ = writeln!(text, "{}: {}", words::severity(finding.severity), words::finding(finding));
+        for detail in words::finding_details(finding, frames) {
+            let _ = writeln!(text, "{EVIDENCE}{detail}");
+        }
     }
     text.push('\n');
     text
@@ -106,7 +111,7 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Content, Sender, Severity, Trigger};
+    use crate::model::{Certainty, Content, Evidence, Sender, Severity, Trigger};
 
     fn report() -> Report {
         let finding = Finding {
@@ -116,6 +121,18 @@ mod tests {
             threads: Vec::new(),
             tasks: Vec::new(),
             section: Some("Cache".into()),
+            certainty: Certainty::Probable,
+            evidence: vec![
+                Evidence { message: "#7 (main) waits".into(), frame: Some(0), ..Evidence::default() },
+                Evidence { message: "it is\tcold".into(), ..Evidence::default() },
+            ],
+            next: Some("the heating".into()),
+        };
+        let frame = Frame {
+            function: Some("shop::pay".into()),
+            file: Some("src/pay.rs".into()),
+            line: Some(88),
+            ..Frame::default()
         };
         let sender = Sender { pid: 42, uid: 0, user: Some("root".into()), command: None };
         Report {
@@ -132,7 +149,7 @@ mod tests {
                 took_us: 12,
                 content: Content::Text("warm".into()),
             }],
-            frames: Vec::new(),
+            frames: vec![frame],
             summary: Summary { number: 3, sections: 1, failed: 0, threads: 2, took_us: 1_250 },
         }
     }
@@ -155,7 +172,10 @@ mod tests {
              {line}\n\
              ====                            Findings                            ====\n\
              {line}\n\
-             error: Cache failed:\\tcold\n\
+             error: Cache failed:\\tcold (probable)\n\
+             \u{20}   #7 (main) waits in shop::pay, src/pay.rs:88\n\
+             \u{20}   it is\\tcold\n\
+             \u{20}   next: the heating\n\
              \n\
              {line}\n\
              ====                             Cache                              ====\n\

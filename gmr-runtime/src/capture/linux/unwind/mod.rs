@@ -8,8 +8,14 @@
 mod aarch64;
 mod expression;
 mod instruction;
+#[cfg(target_arch = "x86_64")]
+mod locks;
 mod memory;
+#[cfg(target_arch = "x86_64")]
+mod operands;
 mod prologue;
+#[cfg(target_arch = "x86_64")]
+mod releases;
 mod rule;
 mod rules;
 mod tables;
@@ -20,6 +26,8 @@ use crate::sys::hash::HashSet;
 use std::sync::{Arc, Mutex};
 
 use self::instruction::Target;
+#[cfg(target_arch = "x86_64")]
+pub(super) use self::locks::LockSearch;
 pub(super) use self::memory::Piece;
 use self::memory::{Failure, Memory};
 use self::rule::{Context, NoRule, Rule, Step};
@@ -92,6 +100,8 @@ pub(super) struct Unwinder {
     seen: HashSet<Arc<[Address]>>,
     /// The stack that is being unwound.
     frames: Vec<Address>,
+    /// The registers of its frames, if they are wanted.
+    registers: Option<Vec<Registers>>,
 }
 
 /// The result of unwinding.
@@ -137,7 +147,24 @@ impl Unwinder {
             context: Context::new(),
             seen: HashSet::default(),
             frames: Vec::new(),
+            registers: None,
         }
+    }
+
+    /// The registers of each frame of a stack that is known to have these frames. Those of the
+    /// outer frames are missing if the copy ends before them, or has other ones.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn registers_of_frames(
+        &mut self,
+        registers: Registers,
+        stack: Piece<'_>,
+        frames: &[Address],
+    ) -> Vec<Registers> {
+        self.registers = Some(Vec::new());
+        let trace = self.unwind(registers, &[stack]).into_trace();
+        let mut registers = self.registers.take().unwrap_or_default();
+        registers.truncate(trace.frames.iter().zip(frames).take_while(|(one, other)| one == other).count());
+        registers
     }
 
     /// Unwinds one stack.
@@ -154,6 +181,9 @@ impl Unwinder {
         };
         let end = loop {
             self.frames.push(walk.at);
+            if let Some(registers) = &mut self.registers {
+                registers.push(walk.registers);
+            }
             match self.next(&mut walk) {
                 Ok(true) if self.frames.len() < MAX_FRAMES => {}
                 Ok(true) => break End::TooLong,

@@ -1,0 +1,608 @@
+//! Whether the code that a frame returns to will release a lock, without having acquired it first.
+//! If so, the thread holds the lock.
+//!
+//! From a frame's return address, all paths through its function are followed, with the values of
+//! its registers and of its stack. A release is an instruction that std's locks have in their
+//! `unlock`, with the lock's address as its operand; or a call that drops a guard of the lock. A
+//! path ends where the lock is acquired, and where nothing is known of what follows.
+
+use std::ops::Range;
+
+use super::instruction::{Code, Effect, Target};
+use super::memory::Memory;
+use super::operands::{self, Atomic, Operation, Place, RBP, RDI, RSI, RSP, SCRATCH, Source};
+use super::prologue;
+use crate::capture::linux::arch::Registers;
+use crate::capture::{Purpose, PurposeOf, Wanted};
+use crate::sys::hash::{HashMap, HashSet};
+use crate::sys::linux::memory;
+
+/// The DWARF numbers of the registers, by their numbers in instructions.
+const DWARF: [usize; 16] = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
+
+/// How many instructions are followed for one frame and one lock.
+const MAX_STEPS: usize = 4_000;
+/// How many instructions are followed in all, for one report.
+const MAX_ALL_STEPS: usize = 500_000;
+/// A function with more code is not followed.
+const MAX_CODE: u64 = 64 << 10;
+/// How many places in memory a path may write to.
+const MAX_WRITES: usize = 256;
+/// How many words of an object that is dropped are searched for a guard.
+const MAX_OBJECT: u64 = 16;
+/// How deep objects with guards may be nested.
+const MAX_DEPTH: usize = 3;
+
+/// A release that lies on a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Release {
+    /// Whether all paths from the frame to the end of its function release the lock.
+    pub(super) on_all_paths: bool,
+}
+
+/// A frame, and the function that it is in.
+pub(super) struct Frame<'a> {
+    pub(super) function: (u64, u64),
+    /// Where it goes on.
+    pub(super) address: u64,
+    pub(super) registers: &'a Registers,
+}
+
+/// What is known of code, and how much more may be followed.
+pub(super) struct Releases {
+    code: HashMap<u64, Option<Summary>>,
+    steps_left: usize,
+}
+
+/// What the code of a function contains.
+#[derive(Debug, Clone, Copy)]
+struct Summary {
+    /// Whether it can return.
+    returns: bool,
+    acquires: bool,
+    releases: bool,
+}
+
+/// The function that an address is in.
+pub(super) type FunctionOf<'a> = dyn FnMut(u64) -> Option<(u64, u64)> + 'a;
+
+impl Releases {
+    pub(super) fn new() -> Self {
+        Self { code: HashMap::default(), steps_left: MAX_ALL_STEPS }
+    }
+
+    /// Whether the function that begins at `start` has an instruction that releases a lock.
+    pub(super) fn are_in(&mut self, function: (u64, u64)) -> bool {
+        self.summary(function).is_some_and(|summary| summary.releases)
+    }
+
+    fn summary(&mut self, function: (u64, u64)) -> Option<Summary> {
+        if let Some(known) = self.code.get(&function.0) {
+            return *known;
+        }
+        let summary = read(function).and_then(|bytes| {
+            let code = Code { start: function.0, bytes: &bytes };
+            self.summarize(&code)
+        });
+        self.code.insert(function.0, summary);
+        summary
+    }
+
+    fn summarize(&mut self, code: &Code<'_>) -> Option<Summary> {
+        let mut summary = Summary { returns: false, acquires: false, releases: false };
+        let mut offset = 0;
+        while offset < code.bytes.len() {
+            self.steps_left = self.steps_left.checked_sub(1)?;
+            let (length, effect, operation) = operands::operation(code, offset)?;
+            summary.returns |= match effect {
+                Effect::End => is_return(code, offset),
+                Effect::Jump(Target::Code(to)) => !range(code).contains(&to),
+                Effect::Jump(_) => true,
+                _ => false,
+            };
+            match operation.atomic {
+                Some(Atomic::CompareExchange) => summary.acquires = true,
+                Some(Atomic::Exchange(register)) => {
+                    summary.releases |= is_compared(code, offset + length, register);
+                }
+                Some(Atomic::Add(_)) => summary.releases = true,
+                None => {}
+            }
+            offset += length;
+        }
+        Some(summary)
+    }
+
+    /// Searches for a release of the lock. `pending` is set if the thread waits for this very lock:
+    /// the first release that is found then belongs to that, and it is cleared.
+    pub(super) fn search(
+        &mut self,
+        frame: &Frame<'_>,
+        wanted: Wanted,
+        pending: &mut bool,
+        stack: &Memory<'_>,
+        (function_of, purpose_of): (&mut FunctionOf<'_>, &mut PurposeOf<'_>),
+    ) -> Option<Release> {
+        let bytes = read(frame.function)?;
+        let code = Code { start: frame.function.0, bytes: &bytes };
+        let start = usize::try_from(frame.address.checked_sub(code.start)?).ok()?;
+        let registers = DWARF.map(|register| frame.registers.get(register));
+        let path = Path { offset: start, registers, written: Vec::new(), pending: *pending };
+        let mut search = Search {
+            releases: self,
+            code: &code,
+            wanted,
+            stack,
+            function_of,
+            purpose_of,
+            paths: vec![path],
+            visited: HashSet::default(),
+            depth: 0,
+            is_found: false,
+            has_other_end: false,
+            has_met_pending: false,
+        };
+        search.run();
+        let Search { is_found, has_other_end, has_met_pending, .. } = search;
+        *pending &= !has_met_pending;
+        is_found.then_some(Release { on_all_paths: !has_other_end })
+    }
+}
+
+/// One path through a function.
+#[derive(Clone)]
+struct Path {
+    offset: usize,
+    /// The values of the registers that are known.
+    registers: [Option<u64>; 16],
+    /// What it has written to memory, in order.
+    written: Vec<Written>,
+    pending: bool,
+}
+
+/// A write to memory.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    start: u64,
+    end: u64,
+    /// The word that was written, if it is one and is known.
+    word: Option<u64>,
+}
+
+impl Path {
+    fn register(&self, register: u8) -> Option<u64> {
+        *self.registers.get(usize::from(register))?
+    }
+
+    fn set(&mut self, register: u8, value: Option<u64>) {
+        if let Some(place) = self.registers.get_mut(usize::from(register)) {
+            *place = value;
+        }
+    }
+
+    fn address(&self, place: Place) -> Option<u64> {
+        match place {
+            Place::Relative(base, distance) => Some(self.register(base)?.wrapping_add_signed(distance)),
+            Place::Absolute(address) => Some(address),
+            Place::Register(_) | Place::Unknown => None,
+        }
+    }
+
+    /// The eight bytes at this address, if they are known and on the stack.
+    fn word_on_stack(&self, address: u64, stack: &Memory<'_>) -> Option<u64> {
+        stack.word(address).ok().and_then(|_| self.word(address, stack))
+    }
+
+    /// The eight bytes at this address, if they are known.
+    fn word(&self, address: u64, stack: &Memory<'_>) -> Option<u64> {
+        let end = address.checked_add(8)?;
+        let mut written = self.written.iter().rev();
+        if let Some(last) = written.find(|written| written.start < end && address < written.end) {
+            return last.word.filter(|_| (last.start, last.end) == (address, end));
+        }
+        if let Ok(word) = stack.word(address) {
+            return Some(word);
+        }
+        let mut word = [0; 8];
+        let is_read = address.is_multiple_of(8) && memory::read_ready(address, &mut word, None) == 8;
+        is_read.then(|| u64::from_ne_bytes(word))
+    }
+
+    /// Carries out an instruction. False if the path cannot be followed any further.
+    fn step(&mut self, operation: &Operation, effect: Effect, stack: &Memory<'_>) -> bool {
+        let (rsp, rbp) = (self.register(RSP), self.register(RBP));
+        if let Some((place, size, source)) = operation.write {
+            let value = match (source, place) {
+                (Source::Word(Place::Register(from)), _) => self.register(from),
+                (Source::Word(from), _) => self.address(from).and_then(|from| self.word(from, stack)),
+                (Source::AddressOf(of), _) => self.address(of),
+                (Source::Constant(value), _) => Some(value),
+                (Source::Plus(distance), Place::Register(own)) => {
+                    self.register(own).map(|value| value.wrapping_add_signed(distance))
+                }
+                (Source::Plus(_) | Source::Unknown, _) => None,
+            };
+            if let Place::Register(register) = place {
+                self.set(register, value);
+            } else if let Some(address) = self.address(place) {
+                let word = value.filter(|_| size == 8);
+                self.written.push(Written { start: address, end: address.saturating_add(size), word });
+            }
+        }
+        for register in (0..16).filter(|register| operation.lost >> register & 1 == 1) {
+            self.set(register, None);
+        }
+        // Copies go to memory that has not been seen before, as far as this matters: a stale guard
+        // may not count, so nothing on the stack does.
+        if operation.copies {
+            self.written.push(Written { start: 0, end: u64::MAX, word: None });
+        }
+        let after =
+            |pointer: Option<u64>, distance: i64| pointer.map(|value| value.wrapping_add_signed(distance));
+        match effect {
+            Effect::AddToStack(distance) => self.set(RSP, after(rsp, distance)),
+            Effect::Align(to) => self.set(RSP, rsp.map(|rsp| rsp & to.wrapping_neg())),
+            Effect::SetFrame(distance) => self.set(RBP, after(rsp, distance)),
+            Effect::StackFromFrame(distance) => self.set(RSP, after(rbp, distance)),
+            Effect::PopFrame => {
+                self.set(RBP, None);
+                self.set(RSP, after(rsp, 8));
+            }
+            Effect::Leave => {
+                self.set(RBP, None);
+                self.set(RSP, after(rbp, 8));
+            }
+            Effect::Unclear => self.set(RSP, None),
+            Effect::None | Effect::Call(_) | Effect::Jump(_) | Effect::Branch(_) | Effect::End => {}
+        }
+        self.written.len() < MAX_WRITES
+    }
+}
+
+/// What a path comes to.
+enum Met {
+    Nothing,
+    /// The lock is released. This can be the lock that the thread waits for.
+    Release,
+    /// A guard is dropped that the thread has already.
+    ReleaseOfOwn,
+    /// The lock is acquired, or may be.
+    Acquire,
+    /// A call that does not return.
+    Never,
+}
+
+struct Search<'a, 's, 'f, 'p> {
+    releases: &'a mut Releases,
+    code: &'a Code<'a>,
+    wanted: Wanted,
+    stack: &'a Memory<'s>,
+    function_of: &'a mut FunctionOf<'f>,
+    purpose_of: &'a mut PurposeOf<'p>,
+    /// Those that are still to be followed.
+    paths: Vec<Path>,
+    visited: HashSet<(usize, bool)>,
+    /// How many functions that drop objects it is in.
+    depth: usize,
+    is_found: bool,
+    /// Whether a path leads to the end of the function, or cannot be followed, without a release.
+    has_other_end: bool,
+    has_met_pending: bool,
+}
+
+impl Search<'_, '_, '_, '_> {
+    fn run(&mut self) {
+        let mut steps = 0;
+        while let Some(mut path) = self.paths.pop() {
+            while self.visited.insert((path.offset, path.pending)) {
+                steps += 1;
+                let is_over = steps > MAX_STEPS || self.releases.steps_left == 0;
+                if is_over || !self.follow(&mut path) {
+                    self.has_other_end |= is_over;
+                    break;
+                }
+                self.releases.steps_left -= 1;
+            }
+        }
+    }
+
+    /// Follows a path by one instruction. False if it ends.
+    fn follow(&mut self, path: &mut Path) -> bool {
+        let Some((length, effect, operation)) = operands::operation(self.code, path.offset) else {
+            self.has_other_end = true;
+            return false;
+        };
+        let met = match (effect, operation.atomic) {
+            (Effect::Call(target), _) => self.call(path, target),
+            (Effect::Jump(target), _) if !self.is_within(target) => self.call(path, target),
+            (_, Some(atomic)) => self.atomic(path, &operation, atomic, path.offset + length),
+            _ => Met::Nothing,
+        };
+        match met {
+            Met::Release if path.pending => {
+                path.pending = false;
+                self.has_met_pending = true;
+            }
+            Met::Release | Met::ReleaseOfOwn => {
+                self.is_found = true;
+                return false;
+            }
+            Met::Acquire => {
+                self.has_other_end = true;
+                return false;
+            }
+            Met::Never => return false,
+            Met::Nothing => {}
+        }
+        let offset = path.offset;
+        if !path.step(&operation, effect, self.stack) {
+            self.has_other_end = true;
+            return false;
+        }
+        path.offset += length;
+        match effect {
+            Effect::Call(_) => {
+                for register in (0..16).filter(|register| SCRATCH >> register & 1 == 1) {
+                    path.set(register, None);
+                }
+            }
+            Effect::Branch(to) => match self.offset_of(to) {
+                Some(there) => self.paths.push(Path { offset: there, ..path.clone() }),
+                None => self.has_other_end = true,
+            },
+            Effect::Jump(Target::Code(to)) if self.is_within(Target::Code(to)) => {
+                path.offset = self.offset_of(to).unwrap_or(path.offset);
+            }
+            Effect::Jump(_) => {
+                self.has_other_end = true;
+                return false;
+            }
+            Effect::End => {
+                self.has_other_end |= is_return(self.code, offset);
+                return false;
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn offset_of(&self, address: u64) -> Option<usize> {
+        let offset = usize::try_from(address.checked_sub(self.code.start)?).ok()?;
+        (offset < self.code.bytes.len()).then_some(offset)
+    }
+
+    fn is_within(&self, target: Target) -> bool {
+        matches!(target, Target::Code(to) if range(self.code).contains(&to))
+    }
+
+    /// What a call or a jump to another function does.
+    fn call(&mut self, path: &mut Path, target: Target) -> Met {
+        let Target::Code(target) = prologue::destination(target) else { return Met::Nothing };
+        let lock = self.wanted.address;
+        let object = path.register(RDI);
+        let is_lock = object == Some(lock) || path.register(RSI) == Some(lock);
+        let word = |address: u64| path.word(address, self.stack);
+        // What is dropped: a guard, a box with a guard, or a struct with one.
+        let has_guard = object.is_some_and(|object| {
+            let mut words = (0..MAX_OBJECT).map_while(|index| object.checked_add(8 * index));
+            words.any(|address| path.word_on_stack(address, self.stack) == Some(lock))
+                || self.is_guard(path, Some(object))
+                || word(object).and_then(word) == Some(lock)
+        });
+        if is_lock || has_guard {
+            match (self.purpose_of)(target) {
+                Purpose::Unlock if is_lock => return Met::Release,
+                Purpose::DropGuard if self.is_guard(path, object) => return Met::ReleaseOfOwn,
+                Purpose::Drop if has_guard && self.drops_guard(path, target) => return Met::Release,
+                Purpose::Acquire if is_lock => return Met::Acquire,
+                Purpose::Look => return Met::Nothing,
+                // It may have written to what it was given.
+                _ => path.written.extend(object.map(|start| Written {
+                    start,
+                    end: start.saturating_add(8 * MAX_OBJECT),
+                    word: None,
+                })),
+            }
+        }
+        let summary = (self.function_of)(target).and_then(|function| self.releases.summary(function));
+        match summary {
+            Some(Summary { returns: false, .. }) => Met::Never,
+            // A function that returns a guard.
+            Some(Summary { acquires: true, releases: false, .. }) => Met::Acquire,
+            _ => Met::Nothing,
+        }
+    }
+
+    /// Whether there is a guard of the lock at this address. Those of readers begin with a pointer
+    /// to the data. `drop` is given the guard's words themselves.
+    fn is_guard(&self, path: &Path, object: Option<u64>) -> bool {
+        let Some(object) = object else { return false };
+        let words = [Some(object), object.checked_add(8)];
+        object == self.wanted.address
+            || words.into_iter().flatten().any(|at| path.word(at, self.stack) == Some(self.wanted.address))
+    }
+
+    /// Whether the code that drops an object drops a guard of the lock in it.
+    fn drops_guard(&mut self, path: &Path, target: u64) -> bool {
+        let function = (self.function_of)(target).filter(|_| self.depth < MAX_DEPTH);
+        let Some(bytes) = function.and_then(read) else { return false };
+        let code = Code { start: target, bytes: &bytes };
+        let mut registers = path.registers;
+        if let Some(rsp) = registers.get_mut(usize::from(RSP)) {
+            *rsp = rsp.map(|rsp| rsp.wrapping_sub(8));
+        }
+        let path = Path { offset: 0, registers, pending: false, ..path.clone() };
+        let mut search = Search {
+            releases: &mut *self.releases,
+            code: &code,
+            wanted: self.wanted,
+            stack: self.stack,
+            function_of: &mut *self.function_of,
+            purpose_of: &mut *self.purpose_of,
+            paths: vec![path],
+            visited: HashSet::default(),
+            depth: self.depth + 1,
+            is_found: false,
+            has_other_end: false,
+            has_met_pending: false,
+        };
+        search.run();
+        search.is_found && !search.has_other_end
+    }
+
+    /// What an operation does that locks use.
+    fn atomic(&self, path: &Path, operation: &Operation, atomic: Atomic, next: usize) -> Met {
+        /// What the word of a lock is changed by when a reader or a writer releases it.
+        const UNLOCKS: [u64; 2] = [0xffff_ffff, 0xc000_0001];
+        let Some((place, ..)) = operation.write else { return Met::Nothing };
+        let address = path.address(place);
+        let is_lock = address == Some(self.wanted.address);
+        match atomic {
+            Atomic::CompareExchange if is_lock || address.is_none() => Met::Acquire,
+            Atomic::Exchange(register) if is_lock && is_compared(self.code, next, register) => Met::Release,
+            Atomic::Add(register) if is_lock && self.wanted.is_shared => {
+                let added = path.register(register).map(|value| value & u64::from(u32::MAX));
+                if added.is_some_and(|added| UNLOCKS.contains(&added)) { Met::Release } else { Met::Nothing }
+            }
+            _ => Met::Nothing,
+        }
+    }
+}
+
+fn range(code: &Code<'_>) -> Range<u64> {
+    code.start..code.start.saturating_add(code.bytes.len() as u64)
+}
+
+/// Whether the instruction at this offset, which ends a path, is a return.
+fn is_return(code: &Code<'_>, offset: usize) -> bool {
+    matches!(code.bytes.get(offset..), Some([0xc3 | 0xc2, ..] | [0xf2 | 0xf3, 0xc3, ..]))
+}
+
+/// Whether one of the next instructions compares the register with the number that a lock has while
+/// threads wait for it: std then wakes one.
+fn is_compared(code: &Code<'_>, mut offset: usize, register: u8) -> bool {
+    const CONTENDED: i64 = 2;
+    for _ in 0..3 {
+        let Some((length, effect, operation)) = operands::operation(code, offset) else { return false };
+        if operation.compares == Some((register, CONTENDED)) {
+            return true;
+        }
+        if effect != Effect::None {
+            return false;
+        }
+        offset += length;
+    }
+    false
+}
+
+/// Reads the code of a function.
+fn read((start, end): (u64, u64)) -> Option<Vec<u8>> {
+    let length = end.checked_sub(start).filter(|&length| length <= MAX_CODE)?;
+    memory::read_exact(start, usize::try_from(length).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCK: u64 = 0x1234_5678_9ab0;
+    const STACK: u64 = 0x7000_0000_0000;
+    const RET: &[u8] = &[0xc3];
+    /// `xor eax, eax; xchg [rbx], eax; cmp eax, 2`
+    const UNLOCK: &[u8] = &[0x31, 0xc0, 0x87, 0x03, 0x83, 0xf8, 0x02];
+    /// `lock cmpxchg [rbx], ecx`
+    const TRY_LOCK: &[u8] = &[0xf0, 0x0f, 0xb1, 0x0b];
+    /// `lea rdi, [rsp + 8]; call` to what follows in memory
+    const DROP: &[u8] = &[0x48, 0x8d, 0x7c, 0x24, 0x08, 0xe8, 0, 0x10, 0, 0];
+
+    /// Searches code that is returned to with the lock's address in `rbx`, and with a guard on the
+    /// stack. All calls are to functions of this purpose.
+    fn search_for(parts: &[&[u8]], purpose: Purpose, pending: &mut bool, is_shared: bool) -> Option<Release> {
+        let code = parts.concat();
+        let start = code.as_ptr() as u64;
+        let mut values = [0; crate::capture::linux::arch::COUNT];
+        (values[3], values[7]) = (LOCK, STACK);
+        let registers = Registers::all(start, values);
+        let words = [1, LOCK, 0, 0];
+        let stack: Vec<u8> = words.iter().flat_map(|word: &u64| word.to_ne_bytes()).collect();
+        let frame =
+            Frame { function: (start, start + code.len() as u64), address: start, registers: &registers };
+        let wanted = Wanted { address: LOCK, is_shared, is_once: false };
+        let calls: (&mut FunctionOf<'_>, &mut PurposeOf<'_>) = (&mut |_| None, &mut |_| purpose);
+        let pieces = [(STACK, &*stack)];
+        Releases::new().search(&frame, wanted, pending, &Memory::new(&pieces), calls)
+    }
+
+    fn search(parts: &[&[u8]], purpose: Purpose) -> Option<bool> {
+        Some(search_for(parts, purpose, &mut false, false)?.on_all_paths)
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the copy is a system call")]
+    fn a_lock_that_is_released_is_held() {
+        let nothing = Purpose::Other;
+        assert_eq!(search(&[UNLOCK, RET], nothing), Some(true));
+        assert_eq!(search(&[RET], nothing), None);
+        // `mov rbx, [rsp + 8]`: the same from the stack; `mov rbx, [rsp]`: another lock.
+        assert_eq!(search(&[&[0x48, 0x8b, 0x5c, 0x24, 0x08], UNLOCK, RET], nothing), Some(true));
+        assert_eq!(search(&[&[0x48, 0x8b, 0x1c, 0x24], UNLOCK, RET], nothing), None);
+        // `mov ebx, [rdi]`: it is not known which.
+        assert_eq!(search(&[&[0x8b, 0x1f], UNLOCK, RET], nothing), None);
+        // An exchange that does not belong to a lock: `cmp eax, 3`.
+        assert_eq!(search(&[&UNLOCK[..6], &[3], RET], nothing), None);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the copy is a system call")]
+    fn a_lock_that_is_acquired_first_is_not_held() {
+        assert_eq!(search(&[TRY_LOCK, UNLOCK, RET], Purpose::Other), None);
+        // Back to the beginning of a loop that locks: `jmp`.
+        let back = (UNLOCK.len() + TRY_LOCK.len() + 2).to_le_bytes()[0].wrapping_neg();
+        let in_loop = [TRY_LOCK, UNLOCK, &[0xeb, back]];
+        assert_eq!(search(&in_loop, Purpose::Other), None);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the copy is a system call")]
+    fn a_release_on_some_paths_only_is_not_certain() {
+        // `je` past it.
+        let around = [0x74, UNLOCK.len().to_le_bytes()[0]];
+        assert_eq!(search(&[&around, UNLOCK, RET], Purpose::Other), Some(false));
+        assert_eq!(search(&[&around, UNLOCK, UNLOCK, RET], Purpose::Other), Some(true));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the copy is a system call")]
+    fn the_release_of_the_lock_that_is_waited_for_does_not_count() {
+        let mut pending = true;
+        assert!(search_for(&[UNLOCK, RET], Purpose::Other, &mut pending, false).is_none());
+        assert!(!pending, "it has been found");
+        assert!(search_for(&[UNLOCK, UNLOCK, RET], Purpose::Other, &mut true, false).is_some());
+        // A guard that exists already is another one.
+        assert!(search_for(&[DROP, RET], Purpose::DropGuard, &mut true, false).is_some());
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the copy is a system call")]
+    fn a_guard_on_the_stack_that_is_dropped_is_of_a_held_lock() {
+        assert_eq!(search(&[DROP, RET], Purpose::DropGuard), Some(true));
+        for purpose in [Purpose::Other, Purpose::Look, Purpose::Drop] {
+            assert_eq!(search(&[DROP, RET], purpose), None, "{purpose:?}");
+        }
+        // `mov [rsp + 8], rax`: another guard is stored there before.
+        assert_eq!(search(&[&[0x48, 0x89, 0x44, 0x24, 0x08], DROP, RET], Purpose::DropGuard), None);
+        // `mov [rsp + 24], rax`
+        assert_eq!(search(&[&[0x48, 0x89, 0x44, 0x24, 0x18], DROP, RET], Purpose::DropGuard), Some(true));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the copy is a system call")]
+    fn readers_and_writers_subtract_from_the_word() {
+        // `mov eax, number; lock xadd [rbx], eax`
+        let subtracts = |number: u32| {
+            let code = [&[0xb8], &number.to_le_bytes()[..], &[0xf0, 0x0f, 0xc1, 0x03], RET].concat();
+            search_for(&[&code], Purpose::Other, &mut false, true).is_some()
+        };
+        assert_eq!([u32::MAX, 0xc000_0001, 1, u32::MAX - 1].map(subtracts), [true, true, false, false]);
+    }
+}

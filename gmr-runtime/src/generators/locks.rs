@@ -1,0 +1,350 @@
+//! The locks that threads wait for, and who holds them, for the Threads section. It does nothing
+//! unless a thread waits in a function that is known to lock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::capture::{self, Address, FrameUse, Held, LockUse, Purpose, Trace, Wanted};
+use crate::model::{Certainty, Frame, Holder, Lock, LockKind, Stack, Waiter};
+use crate::symbols;
+use crate::sys::hash::HashMap;
+use crate::sys::{self, Modules};
+use crate::threads::ThreadInfo;
+
+/// The most locks that are listed.
+const MAX_LOCKS: usize = 64;
+/// How many threads with the same stack are searched for locks that they hold.
+const MAX_ALIKE: usize = 64;
+/// How many threads are searched.
+const MAX_THREADS: usize = 2_048;
+/// How long the names of functions that are called may take, all of them and each.
+const NAMES_WITHIN: Duration = Duration::from_secs(1);
+const NAME_WITHIN: Duration = Duration::from_millis(300);
+/// How many of the innermost frames are searched for the function that locks, with inlined ones.
+const INNERMOST: usize = 10;
+
+/// What the report knows of the threads: the list, and for each its stack as addresses and as
+/// frames.
+pub(super) struct Known<'a> {
+    pub(super) threads: &'a [ThreadInfo],
+    pub(super) traces: &'a [Trace],
+    pub(super) stacks: &'a [Stack],
+    pub(super) frames: &'a [Frame],
+    pub(super) modules: &'a Modules,
+    /// Whether a thread is the program's.
+    pub(super) is_program: &'a dyn Fn(&ThreadInfo) -> bool,
+}
+
+/// A lock that a thread waits for: what it is, and its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Waited {
+    address: u64,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Mutex,
+    Read,
+    Write,
+    Once,
+    Pthread,
+}
+
+/// The locks that threads wait for, in order of their addresses.
+pub(super) fn find(known: &Known<'_>) -> Vec<Lock> {
+    let kinds: Vec<Option<Kind>> = known.frames.iter().map(kind_of).collect();
+    if kinds.iter().all(Option::is_none) {
+        return Vec::new();
+    }
+    let waits: Vec<Option<Waited>> =
+        (0..known.threads.len()).map(|index| waited(known, &kinds, index)).collect();
+    let mut locks = BTreeMap::<u64, Lock>::new();
+    for (index, waited) in waits.iter().enumerate() {
+        let Some(Waited { address, kind }) = *waited else { continue };
+        if !locks.contains_key(&address) && (locks.len() == MAX_LOCKS || !is_locked(address, kind)) {
+            continue;
+        }
+        let lock = locks.entry(address).or_insert_with(|| Lock {
+            address,
+            kind: match kind {
+                Kind::Mutex => LockKind::Mutex,
+                Kind::Read | Kind::Write => LockKind::RwLock,
+                Kind::Once => LockKind::Once,
+                Kind::Pthread => LockKind::PthreadMutex,
+            },
+            waiters: Vec::new(),
+            holders: Vec::new(),
+        });
+        let frame =
+            known.stacks[index].frames.iter().copied().find(|&frame| is_programs(known.frames, frame));
+        lock.waiters.push(Waiter { tid: known.threads[index].tid, frame });
+    }
+    if locks.is_empty() {
+        return Vec::new();
+    }
+    let wanted = wanted(&locks);
+    let held = if wanted.is_empty() { Vec::new() } else { held(known, &waits, &wanted) };
+    for Held { thread, lock, frame, is_certain } in held {
+        let Some(lock) = locks.get_mut(&lock) else { continue };
+        let address = known.traces[thread].frames.get(frame);
+        let frame = address.and_then(|address| frame_at(known, thread, *address));
+        let certainty = if is_certain { Certainty::Certain } else { Certainty::Probable };
+        lock.holders.push(Holder { tid: known.threads[thread].tid, frame, certainty });
+    }
+    for lock in locks.values_mut() {
+        record_owner(known, lock);
+        let most = most_holders(lock);
+        if lock.holders.iter().any(|holder| holder.certainty == Certainty::Certain) {
+            lock.holders.retain(|holder| holder.certainty == Certainty::Certain);
+        }
+        if lock.holders.len() > most {
+            // They contradict each other.
+            lock.holders.clear();
+        }
+    }
+    locks.into_values().collect()
+}
+
+/// The lock that a function waits for, by its name.
+fn kind_of(frame: &Frame) -> Option<Kind> {
+    let name = frame.function.as_deref()?;
+    let is = |of_type: &str, function: &str| name.contains(of_type) && name.ends_with(function);
+    if is("mutex::futex::Mutex", "lock_contended") {
+        Some(Kind::Mutex)
+    } else if is("rwlock::futex::RwLock", "read_contended") {
+        Some(Kind::Read)
+    } else if is("rwlock::futex::RwLock", "write_contended") {
+        Some(Kind::Write)
+    } else if is("once::futex::Once", "::call") || is("once::futex::Once", "::wait") {
+        Some(Kind::Once)
+    } else if cfg!(target_env = "gnu") && matches!(name, "pthread_mutex_lock" | "___pthread_mutex_lock") {
+        Some(Kind::Pthread)
+    } else {
+        None
+    }
+}
+
+/// The lock that a thread waits for.
+fn waited(known: &Known<'_>, kinds: &[Option<Kind>], index: usize) -> Option<Waited> {
+    let thread = &known.threads[index];
+    let futex = thread.waiting.as_ref().filter(|waiting| waiting.call == "futex")?.futex?;
+    let mut innermost = known.stacks[index].frames.iter().take(INNERMOST);
+    let kind = innermost.find_map(|&frame| *kinds.get(usize::try_from(frame).ok()?)?)?;
+    if !(known.is_program)(thread) {
+        return None;
+    }
+    // Writers wait for the word behind the lock's state.
+    let address = if kind == Kind::Write { futex.checked_sub(4)? } else { futex };
+    Some(Waited { address, kind })
+}
+
+/// Whether the lock's word says that it is locked and that threads wait for it.
+fn is_locked(address: u64, kind: Kind) -> bool {
+    const READERS_WAIT: u32 = 1 << 30;
+    const WRITERS_WAIT: u32 = 1 << 31;
+    let Some(word) = word(address) else { return false };
+    match kind {
+        Kind::Mutex | Kind::Pthread => word == 2,
+        Kind::Read => word & READERS_WAIT != 0,
+        Kind::Write => word & WRITERS_WAIT != 0,
+        // It is running, and threads wait.
+        Kind::Once => word == 1 | 4,
+    }
+}
+
+/// The four bytes at an address.
+#[allow(clippy::cast_possible_truncation, reason = "these are the first four of eight")]
+fn word(address: u64) -> Option<u32> {
+    sys::word_at(address).map(|word| word as u32)
+}
+
+/// How many threads can hold the lock at the same time.
+fn most_holders(lock: &Lock) -> usize {
+    const COUNT: u32 = (1 << 30) - 1;
+    match (lock.kind, word(lock.address)) {
+        (LockKind::RwLock, Some(word)) if word & COUNT != COUNT => usize::try_from(word & COUNT).unwrap_or(0),
+        (_, Some(_)) => 1,
+        (_, None) => 0,
+    }
+}
+
+fn wanted(locks: &BTreeMap<u64, Lock>) -> Vec<Wanted> {
+    let of_std = locks.values().filter(|lock| lock.kind != LockKind::PthreadMutex);
+    let wanted = of_std.map(|lock| Wanted {
+        address: lock.address,
+        is_shared: lock.kind == LockKind::RwLock,
+        is_once: lock.kind == LockKind::Once,
+    });
+    wanted.collect()
+}
+
+/// Adds the thread that a mutex of the C library records.
+fn record_owner(known: &Known<'_>, lock: &mut Lock) {
+    /// The offset of `__owner` in glibc's `pthread_mutex_t`.
+    const OWNER: u64 = 8;
+    if lock.kind != LockKind::PthreadMutex {
+        return;
+    }
+    let owner = word(lock.address.wrapping_add(OWNER)).filter(|owner| *owner != 0);
+    let owner = owner.filter(|owner| known.threads.iter().any(|thread| thread.tid == *owner));
+    lock.holders.extend(owner.map(|tid| Holder { tid, frame: None, certainty: Certainty::Certain }));
+}
+
+/// The locks that threads hold.
+fn held(known: &Known<'_>, waits: &[Option<Waited>], wanted: &[Wanted]) -> Vec<Held> {
+    let mut alike: HashMap<*const [Address], (usize, Arc<[FrameUse]>)> = HashMap::default();
+    let mut searched = 0;
+    let uses: Vec<Option<LockUse>> = (0..known.threads.len())
+        .map(|index| {
+            if searched == MAX_THREADS || !(known.is_program)(&known.threads[index]) {
+                return None;
+            }
+            let trace = &known.traces[index];
+            let (count, frames) =
+                alike.entry(Arc::as_ptr(&trace.frames)).or_insert_with(|| (0, uses_of(known, index)));
+            *count += 1;
+            let mut innermost = known.stacks[index].frames.iter().take(INNERMOST);
+            let has_given_up_one = innermost.any(|&frame| waits_for_condition(known.frames, frame));
+            (*count <= MAX_ALIKE).then(|| {
+                searched += 1;
+                LockUse {
+                    waits_for: waits[index].map(|waited| waited.address),
+                    has_given_up_one,
+                    frames: Arc::clone(frames),
+                }
+            })
+        })
+        .collect();
+    let mut purposes: HashMap<u64, Purpose> = HashMap::default();
+    let until = Instant::now() + NAMES_WITHIN;
+    let mut purpose_of =
+        |function: u64| *purposes.entry(function).or_insert_with(|| purpose(function, known.modules, until));
+    capture::held_locks(known.threads, known.traces, &uses, wanted, known.modules, &mut purpose_of)
+}
+
+/// What the frames of a thread are in, one for each address.
+fn uses_of(known: &Known<'_>, index: usize) -> Arc<[FrameUse]> {
+    let frames = &known.stacks[index].frames;
+    let use_of = |address: &Address| {
+        let here = frames.iter().filter_map(|&frame| known.frames.get(usize::try_from(frame).ok()?));
+        let mut found = FrameUse::Other;
+        for frame in here.filter(|frame| frame.address == address.value()) {
+            match kind_of(frame) {
+                Some(Kind::Once) => return FrameUse::Once,
+                _ if !is_of_std(frame) => found = FrameUse::Program,
+                _ => {}
+            }
+        }
+        found
+    };
+    known.traces[index].frames.iter().map(use_of).collect()
+}
+
+/// What a function is for, by its name.
+fn purpose(function: u64, modules: &Modules, until: Instant) -> Purpose {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Purpose::Other;
+    }
+    let trace = Trace { frames: [Address::Exact(function)].into(), ..Trace::default() };
+    let symbolized = symbols::symbolize(&[trace], modules, left.min(NAME_WITHIN));
+    let name = symbolized.frames.last().and_then(|frame| frame.function.as_deref()).unwrap_or_default();
+    purpose_of_name(name)
+}
+
+fn purpose_of_name(name: &str) -> Purpose {
+    // Names of two forms: `drop_in_place<T>` and `drop_in_place::<T>`.
+    let dropped = ["core::ptr::drop_in_place", "core::mem::drop"].iter().find_map(|drop| {
+        let of_type = name.strip_prefix(drop)?;
+        of_type.strip_prefix("::").unwrap_or(of_type).strip_prefix('<')
+    });
+    let is_guard = |of_type: &str| of_type.starts_with("std::sync::") && of_type.contains("Guard<");
+    let is_drop =
+        || name.starts_with("<std::sync::") && name.contains("Guard<") && name.ends_with("Drop>::drop");
+    match dropped {
+        Some(of_type) if is_guard(of_type) => Purpose::DropGuard,
+        Some(_) => Purpose::Drop,
+        None if is_drop() => Purpose::DropGuard,
+        None if name.ends_with("::unlock") => Purpose::Unlock,
+        None if ["::lock", "::read", "::write"].iter().any(|locks| name.ends_with(locks)) => Purpose::Acquire,
+        None if name.ends_with("::deref") || name.ends_with("::deref_mut") => Purpose::Look,
+        None => Purpose::Other,
+    }
+}
+
+/// The first of the program's frames at an address or above it, or else the first one there.
+fn frame_at(known: &Known<'_>, index: usize, address: Address) -> Option<u32> {
+    let is_there = |frame: &u32| {
+        let frame = usize::try_from(*frame).ok().and_then(|frame| known.frames.get(frame));
+        frame.is_some_and(|frame| frame.address == address.value())
+    };
+    let frames = &known.stacks[index].frames;
+    let first = frames.iter().position(is_there)?;
+    let from = &frames[first..];
+    let programs = from.iter().find(|&&frame| is_programs(known.frames, frame));
+    programs.or_else(|| from.first()).copied()
+}
+
+/// Whether the frame is in a function of std's condition variables.
+fn waits_for_condition(frames: &[Frame], frame: u32) -> bool {
+    let frame = usize::try_from(frame).ok().and_then(|frame| frames.get(frame));
+    frame.and_then(|frame| frame.function.as_deref()).is_some_and(|name| name.contains("condvar::"))
+}
+
+/// Whether the frame is of the program: not of std or the C library.
+fn is_programs(frames: &[Frame], frame: u32) -> bool {
+    usize::try_from(frame).ok().and_then(|frame| frames.get(frame)).is_some_and(|frame| !is_of_std(frame))
+}
+
+/// Whether a function belongs to std or, as it has no path, to the C library.
+fn is_of_std(frame: &Frame) -> bool {
+    let Some(name) = frame.function.as_deref() else { return true };
+    let path = name.trim_start_matches(['<', '&']);
+    !name.contains("::") || ["std::", "core::", "alloc::"].iter().any(|of_std| path.starts_with(of_std))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Frame {
+        Frame { function: Some(name.to_owned()), ..Frame::default() }
+    }
+
+    #[test]
+    fn locks_are_known_by_the_functions_that_wait() {
+        for (name, kind) in [
+            ("std::sys::sync::mutex::futex::Mutex::lock_contended", Some(Kind::Mutex)),
+            ("<std::sys::sync::mutex::futex::Mutex>::lock_contended", Some(Kind::Mutex)),
+            ("std::sys::sync::rwlock::futex::RwLock::read_contended", Some(Kind::Read)),
+            ("<std::sys::sync::rwlock::futex::RwLock>::write_contended", Some(Kind::Write)),
+            ("std::sys::sync::once::futex::Once::call", Some(Kind::Once)),
+            ("std::sys::sync::condvar::futex::Condvar::wait", None),
+            ("shop::Mutex::lock_contended", None),
+            ("std::thread::park", None),
+        ] {
+            assert_eq!(kind_of(&named(name)), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn functions_that_drop_a_guard_release_a_lock() {
+        for (name, purpose) in [
+            ("core::ptr::drop_in_place<std::sync::poison::mutex::MutexGuard<u64>>", Purpose::DropGuard),
+            ("core::mem::drop<std::sync::poison::rwlock::RwLockReadGuard<u8>>", Purpose::DropGuard),
+            ("core::ptr::drop_in_place::<std::sync::poison::mutex::MutexGuard<u64>>", Purpose::DropGuard),
+            ("<std::sync::poison::mutex::MutexGuard<T> as core::ops::drop::Drop>::drop", Purpose::DropGuard),
+            ("core::ptr::drop_in_place<shop::MutexGuard<u64>>", Purpose::Drop),
+            ("std::sys::sync::mutex::futex::Mutex::unlock", Purpose::Unlock),
+            ("std::sync::poison::mutex::Mutex<T>::lock", Purpose::Acquire),
+            ("std::sync::poison::rwlock::RwLock<T>::write", Purpose::Acquire),
+            ("<std::sync::poison::mutex::MutexGuard<T> as core::ops::deref::Deref>::deref", Purpose::Look),
+            ("core::ptr::drop_in_place<alloc::string::String>", Purpose::Drop),
+            ("shop::blocks", Purpose::Other),
+        ] {
+            assert_eq!(purpose_of_name(name), purpose, "{name}");
+        }
+    }
+}
