@@ -150,7 +150,7 @@ fn the_page_works() {
     assert_eq!(browser.value("document.querySelectorAll('script').length"), 2, "nothing from data runs");
     let findings = browser.text("#findings");
     assert!(findings.contains("error Broken panicked at tests/programs/views.rs:"), "{findings}");
-    assert!(findings.contains("warning 3 threads are waiting for the same lock"), "{findings}");
+    assert!(findings.contains("info 3 threads are waiting for the same lock"), "{findings}");
     page.wait_for_drawing();
     page.screenshot("light");
 
@@ -207,7 +207,7 @@ fn unfolds(page: &Page) {
     for _ in 0..2 {
         browser.click("#fold");
         page.wait_for_visible("details.group[open]", 0);
-        browser.click(".findings .warning a");
+        browser.click(".findings .info a");
         browser.wait_until("document.querySelector(location.hash)?.closest('details').open");
         browser.wait_until(TARGET_IS_IN_VIEW);
     }

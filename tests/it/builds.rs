@@ -11,9 +11,20 @@ use crate::tools;
 ///
 /// `None` if its target is not set up, in which case the test is skipped, and fails in CI.
 pub(crate) fn program_of(build: &str, program: &str) -> Option<PathBuf> {
+    built(&[build], program)
+}
+
+/// The same for a program that is not one of those that `cargo xtask test` builds.
+pub(crate) fn single_program_of(build: &str, program: &str) -> Option<PathBuf> {
+    built(&[build, program], program)
+}
+
+fn built(arguments: &[&str], program: &str) -> Option<PathBuf> {
+    let build = arguments[0];
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["run", "--quiet", "--package", "xtask", "--", "programs", build])
+        .args(["run", "--quiet", "--package", "xtask", "--", "programs"])
+        .args(arguments)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .expect("cargo starts");

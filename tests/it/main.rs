@@ -40,6 +40,7 @@ mod spans;
 mod starting;
 mod stderr;
 mod storm;
+mod stuck;
 mod tasks;
 mod text;
 mod threads;

@@ -88,6 +88,12 @@ impl Report {
         list(&self.0["findings"])
     }
 
+    /// A frame, by its index.
+    pub(crate) fn frame_at(&self, index: &Value) -> &Value {
+        let index = index.as_u64().and_then(|index| usize::try_from(index).ok()).expect("an index");
+        &self.0["frames"][index]
+    }
+
     pub(crate) fn sections(&self) -> &[Value] {
         list(&self.0["sections"])
     }

@@ -70,7 +70,11 @@ const USAGE: &str = "usage: cargo xtask <task>
   faults         Try each error of each system call that a report makes, and compare what
                  reports then lack with the table in docs/no-harm.md.
       --write    Write the table.
-  programs BUILD Build the programs that tests signal in another way; a test starts it.
+  findings       Plant deadlocks in programs that are built in several ways, and compare what
+                 reports find, in them and in healthy ones, with the table in docs/findings.md.
+      --write    Write the table.
+  programs BUILD Build the programs that tests signal in another way, or the named ones; a test
+                 starts it.
   tokio-api      Compare the interface of gmr-tokio with that of the locked tokio.
       --write    Write the list of its items that tests/facade compiles.
   tokio-suite    Run tokio's own tests, or those in the files whose names contain one of the
@@ -106,7 +110,9 @@ fn main() -> ExitCode {
         ["agreement", ref options @ ..] => agreement::run(options),
         ["faults"] => faults(false),
         ["faults", "--write"] => faults(true),
-        ["programs", build] => programs::run(build),
+        ["findings"] => findings(false),
+        ["findings", "--write"] => findings(true),
+        ["programs", build, ref programs @ ..] => programs::run_for(build, programs),
         ["tokio-api"] => tokio_api::run(false),
         ["tokio-api", "--write"] => tokio_api::run(true),
         ["tokio-suite", "--plain", ref words @ ..] => tokio_suite::run(true, words),
@@ -173,6 +179,13 @@ fn faults(write: bool) -> Result<(), String> {
     let test = ["test", "--package", "gmr-tests", "--test", "it", "--"];
     let only = ["--ignored", "--nocapture", "--exact", "faults::all_errors"];
     cargo(&[&test[..], &only].concat(), if write { &[("GMR_TEST_WRITE_FAULTS", "1")] } else { &[] })
+}
+
+/// The test that plants deadlocks compares the table in the documentation, or writes it.
+fn findings(write: bool) -> Result<(), String> {
+    let test = ["test", "--package", "gmr-tests", "--test", "it", "--"];
+    let only = ["--ignored", "--nocapture", "--exact", "stuck::table"];
+    cargo(&[&test[..], &only].concat(), if write { &[("GMR_TEST_WRITE_FINDINGS", "1")] } else { &[] })
 }
 
 /// A package of its own, so that `test` does not build it.

@@ -94,17 +94,28 @@ const PROGRAMS: [&str; 3] = ["crossroads", "panicking", "stations"];
 
 /// Builds the programs of the build with this name, and prints the folder with them.
 pub(crate) fn run(name: &str) -> Result<(), String> {
+    run_for(name, &[])
+}
+
+/// Builds these programs in the build with this name, or the ones that are built for the tests if
+/// none is named, and prints the folder with them.
+pub(crate) fn run_for(name: &str, programs: &[&str]) -> Result<(), String> {
     let build = BUILDS.iter().find(|build| build.name == name).ok_or_else(|| {
         let names: Vec<_> = BUILDS.iter().map(|build| build.name).collect();
         format!("unknown build `{name}`; expected one of: {}", names.join(", "))
     })?;
-    println!("{}", build.run()?.display());
+    let programs = if programs.is_empty() { &PROGRAMS } else { programs };
+    println!("{}", build.build(programs)?.display());
     Ok(())
 }
 
 impl Build {
     /// Builds the programs into `target/programs/NAME`.
     pub(crate) fn run(&self) -> Result<PathBuf, String> {
+        self.build(&PROGRAMS)
+    }
+
+    fn build(&self, programs: &[&str]) -> Result<PathBuf, String> {
         let folder = root().join("target/programs").join(self.name);
         fs::create_dir_all(&folder).map_err(on("create", &folder))?;
         // The builds of a compiler have the same files in cargo's directory, until they are linked
@@ -113,8 +124,8 @@ impl Build {
         let lock = root().join(format!("target/programs/{compiler}.lock"));
         let lock =
             File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(on("lock", &lock))?;
-        let built = self.cargo()?;
-        for program in PROGRAMS {
+        let built = self.cargo(programs)?;
+        for program in programs {
             link(&built.join(program), &folder.join(program))?;
             let packed = format!("{program}.dwp");
             // The folder may still have the packed file of another build.
@@ -129,10 +140,10 @@ impl Build {
     }
 
     /// Builds the programs, and returns cargo's directory with them.
-    fn cargo(&self) -> Result<PathBuf, String> {
+    fn cargo(&self, programs: &[&str]) -> Result<PathBuf, String> {
         // Without the packages that only the other programs need.
         let mut arguments = vec!["build", "--package", "gmr-tests", "--no-default-features"];
-        arguments.extend(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
+        arguments.extend(programs.iter().flat_map(|program| ["--bin", program]));
         let (profile, folder) = match self.profile {
             Profile::Dev => ("dev", "debug"),
             Profile::Release => ("release", "release"),

@@ -1,0 +1,184 @@
+//! Deadlocks are found, and healthy programs that look like one are not taken for one.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::builds::single_program_of;
+use crate::program::{Program, program};
+use crate::report::{Report, list, text};
+
+/// The modes with a deadlock: the finding's code, how many threads are in it, and what it is about.
+const DEADLOCKS: [(&str, &str, usize, &str); 13] = [
+    ("mutex-2", "deadlock.std-lock", 2, "two threads, two `Mutex` of a struct on the heap"),
+    ("mutex-3", "deadlock.std-lock", 3, "three threads, three `Mutex` in an `Arc`"),
+    ("mutex-5", "deadlock.std-lock", 5, "five threads, five `Mutex` in an `Arc`"),
+    ("static", "deadlock.std-lock", 2, "two `Mutex` in statics"),
+    ("boxed", "deadlock.std-lock", 2, "guards in boxes"),
+    ("in-struct", "deadlock.std-lock", 2, "guards in structs"),
+    ("rwlock", "deadlock.std-lock", 2, "two `RwLock`, read and then write"),
+    ("rwlock-write", "deadlock.std-lock", 2, "two `RwLock`, write and then read"),
+    ("upgrade", "deadlock.self", 1, "a `RwLock`, read and then write"),
+    ("twice", "deadlock.self", 1, "a `Mutex`, locked twice"),
+    ("twice-static", "deadlock.self", 1, "a `Mutex` in a static, locked twice"),
+    ("once", "deadlock.self", 1, "an `OnceLock` that initializes itself"),
+    ("pthread", "deadlock.pthread-mutex", 2, "two mutexes of the C library"),
+];
+
+/// The healthy modes.
+const HEALTHY: [(&str, &str); 8] = [
+    ("arguments", "two threads that wait for a lock each and have the other one as an argument"),
+    ("earlier", "two threads that wait for a lock each and have held the other one before"),
+    ("in-order", "nested locks in the same order, held across a slow read"),
+    ("passed-around", "locks that 16 threads take and release all the time"),
+    ("readers", "readers that keep a `RwLock`, and a writer"),
+    ("once-slow", "a slow initialization of an `OnceLock`"),
+    ("queue", "a queue with a condition variable"),
+    ("waiting", "a barrier, a join, a channel and a parked thread"),
+];
+
+/// The findings of deadlocks, each with the names of its threads.
+fn deadlocks(report: &Report) -> Vec<(&str, BTreeSet<&str>)> {
+    let threads = report.threads();
+    let name = |tid: &Value| {
+        let thread = threads.iter().find(|thread| *tid == thread.tid());
+        thread.expect("it is listed").name()
+    };
+    let found = report.findings().iter().filter(|finding| text(&finding["code"]).starts_with("deadlock."));
+    found
+        .map(|finding| (text(&finding["code"]), list(&finding["threads"]).iter().map(name).collect()))
+        .collect()
+}
+
+/// Whether all deadlocks of these modes are found.
+fn are_found<'a>(
+    report: &Report,
+    modes: impl IntoIterator<Item = &'a (&'a str, &'a str, usize, &'a str)>,
+) -> bool {
+    let found = deadlocks(report);
+    modes.into_iter().all(|(mode, code, threads, _)| {
+        let is_this = |(of, names): &&(&str, BTreeSet<&str>)| {
+            of == code && names.len() == *threads && names.iter().all(|name| is_of(name, mode))
+        };
+        found.iter().filter(is_this).count() == 1
+    })
+}
+
+/// Whether a thread is of this mode. Names have at most 15 bytes.
+fn is_of(name: &str, mode: &str) -> bool {
+    name.starts_with(&format!("{mode} "))
+}
+
+fn start(path: impl AsRef<Path>, modes: &[&str]) -> Program {
+    let mut command = Command::new(path.as_ref());
+    command.args(modes);
+    Program::start_with(command)
+}
+
+#[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "the code of other processors is not followed")]
+fn deadlocks_are_found_with_their_threads_and_places() {
+    let mut program = start(program!("stuck"), &DEADLOCKS.map(|(mode, ..)| mode));
+    let report = program.report_when("all deadlocks", |report| are_found(report, &DEADLOCKS));
+    assert_eq!(deadlocks(&report).len(), DEADLOCKS.len(), "{report}");
+    let of_two = report.findings().iter().find(|finding| {
+        let first = &finding["threads"][0];
+        let thread = report.threads().into_iter().find(|thread| first == thread.tid());
+        thread.is_some_and(|thread| is_of(thread.name(), "mutex-2"))
+    });
+    let evidence = list(&of_two.expect("it is found")["evidence"]);
+    let functions: BTreeSet<&str> = evidence
+        .iter()
+        .map(|evidence| {
+            text(&report.frame_at(&evidence["frame"])["function"]).rsplit("::").next().expect("a name")
+        })
+        .collect();
+    assert_eq!(functions, BTreeSet::from(["commit", "compact", "reindex", "truncate"]), "{evidence:?}");
+}
+
+#[test]
+fn healthy_programs_have_no_deadlock() {
+    const REPORTS: usize = 20;
+    // Without the threads that run all the time: they would take the processors for all reports.
+    let modes = HEALTHY.map(|(mode, _)| mode).into_iter().filter(|mode| *mode != "passed-around");
+    let mut program = start(program!("stuck"), &modes.collect::<Vec<_>>());
+    let named_holder = |report: &Report| {
+        let waits = report.findings().iter().filter(|finding| finding["code"] == "thread.lock-wait");
+        waits.flat_map(|finding| list(&finding["evidence"])).any(|evidence| {
+            let message = text(&evidence["message"]);
+            message.contains("in-order holder") && message.contains("holds it and waits in read (pipe:[")
+        })
+    };
+    if cfg!(target_arch = "x86_64") {
+        program.report_when("the holder of a lock, and what it does", named_holder);
+    }
+    for _ in 0..REPORTS {
+        let report = program.report();
+        assert_eq!(deadlocks(&report), [], "{report}");
+        let waits = report.findings().iter().filter(|finding| finding["code"] == "thread.lock-wait");
+        assert!(waits.into_iter().all(|finding| finding["severity"] == "info"), "{report}");
+    }
+}
+
+/// The builds of the table.
+const BUILDS: [&str; 4] = ["debug", "release", "lto", "aborting"];
+
+/// How many reports of each healthy mode are made in each build.
+const HEALTHY_REPORTS: usize = 100;
+
+/// Compares the findings in all builds with the table in `docs/findings.md`, or writes it.
+#[test]
+#[ignore = "it builds programs in several ways; `cargo xtask findings` runs it"]
+fn table() {
+    let programs: Vec<PathBuf> = BUILDS
+        .into_iter()
+        .map(|build| match build {
+            "debug" => program!("stuck").into(),
+            build => single_program_of(build, "stuck").expect("it is built"),
+        })
+        .collect();
+    let mut rows = format!("| | {} |\n|---|{}\n", BUILDS.join(" | "), "---|".repeat(BUILDS.len()));
+    let mut row = |what: &str, cells: Vec<String>| {
+        let _ = writeln!(rows, "| {what} | {} |", cells.join(" | "));
+    };
+    for deadlock in &DEADLOCKS {
+        let is_found = |program: &PathBuf| {
+            let mut program = start(program, &[deadlock.0]);
+            let until = Instant::now() + Duration::from_secs(20);
+            loop {
+                let report = program.report();
+                if are_found(&report, [deadlock]) {
+                    break "found";
+                }
+                assert_eq!(deadlocks(&report), [], "{}: {report}", deadlock.0);
+                if Instant::now() > until {
+                    break "missed";
+                }
+            }
+        };
+        row(deadlock.3, programs.iter().map(|program| is_found(program).to_owned()).collect());
+    }
+    for (mode, what) in HEALTHY {
+        let false_alarms = |program: &PathBuf| {
+            let mut program = start(program, &[mode]);
+            let alarms = (0..HEALTHY_REPORTS).filter(|_| !deadlocks(&program.report()).is_empty()).count();
+            format!("{alarms} of {HEALTHY_REPORTS}")
+        };
+        row(&format!("healthy: {what}"), programs.iter().map(false_alarms).collect());
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/findings.md");
+    let page = fs::read_to_string(&path).expect("the page can be read");
+    let (before, rest) = page.split_once("<!-- table -->\n").expect("the table begins");
+    let (written, after) = rest.split_once("<!-- end of table -->").expect("the table ends");
+    if std::env::var_os("GMR_TEST_WRITE_FINDINGS").is_some() {
+        let page = format!("{before}<!-- table -->\n{rows}<!-- end of table -->{after}");
+        fs::write(&path, page).expect("the page can be written");
+    } else {
+        assert_eq!(written, rows, "run `cargo xtask findings --write`");
+    }
+}
