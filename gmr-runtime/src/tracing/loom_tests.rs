@@ -128,21 +128,6 @@ fn one_slot() -> (Arc<OpenSpans>, Number, loom::thread::JoinHandle<()>) {
 }
 
 #[test]
-fn a_report_sees_no_mixture_of_two_spans() {
-    loom::model(|| {
-        let (spans, _, changing) = one_slot();
-        let (all, _) = spans.all(9);
-        for span in all {
-            let id = Callsite::to_bits(Some(span.callsite));
-            assert_eq!((span.opened, span.opened_after), (id.into(), id));
-            assert_eq!(span.fields, opening(id).fields);
-        }
-        changing.join().unwrap();
-        assert_eq!(spans.all(9).0.len(), 1);
-    });
-}
-
-#[test]
 fn an_event_gets_the_fields_of_its_own_span() {
     loom::model(|| {
         let (spans, number, changing) = one_slot();
