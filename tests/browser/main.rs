@@ -296,15 +296,17 @@ fn every_control_can_be_clicked() {
 fn click(page: &Page, control: &str) {
     let browser = &page.browser;
     // The names of a large group are folded in its own details, which the click before has closed.
-    browser.value(&format!(
-        "(document.querySelector({control:?}).closest('.members')?.parentElement ?? {{}}).open = true"
+    let facts = browser.value(&format!(
+        "(() => {{
+            const one = document.querySelector({control:?}), members = one.closest('.members');
+            if (members) members.parentElement.open = true;
+            return {{ tag: one.tagName, id: one.id, hash: one.hash }};
+        }})()"
     ));
-    let of = |property: &str| browser.value(&format!("document.querySelector({control:?}).{property}"));
-    let (tag, id) = (of("tagName"), of("id"));
     browser.click(control);
-    match (tag.as_str().expect("text"), id.as_str().expect("text")) {
+    match (facts["tag"].as_str().expect("text"), facts["id"].as_str().expect("text")) {
         ("A", _) => {
-            let hash = of("hash");
+            let hash = &facts["hash"];
             browser.wait_until(&format!("location.hash === {hash} && {TARGET_IS_IN_VIEW}"));
         }
         ("SELECT", _) => browser.press(&['\u{e00c}']),

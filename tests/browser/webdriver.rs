@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -216,9 +217,11 @@ impl Drop for Browser {
     }
 }
 
-fn agent() -> ureq::Agent {
+/// One for all browsers: it keeps connections, of which a new one for each command costs time.
+fn agent() -> &'static ureq::Agent {
+    static AGENT: OnceLock<ureq::Agent> = OnceLock::new();
     // The body of an error says what went wrong.
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+    AGENT.get_or_init(|| ureq::Agent::config_builder().http_status_as_error(false).build().into())
 }
 
 fn post(url: &str, body: &Value) -> Result<Value, String> {
