@@ -122,5 +122,5 @@ fn the_sections_can_be_left_out() {
     let titles = |sections| report_of(&[], sections).titles().join(", ");
     let without = titles("-spans-in-flight");
     assert!(without.ends_with("Configuration, Recent Events"), "{without}");
-    assert_eq!(titles("-all, +spans-in-flight"), "Spans in Flight");
+    assert_eq!(titles("-all, +spans-in-flight"), "Findings, Spans in Flight");
 }

@@ -340,9 +340,12 @@ fn plant(mode: &str) {
             let (shop, meeting): (Arc<Shop>, Meeting) = (Arc::default(), Arc::new(Barrier::new(3)));
             for (name, is_first) in [("one", true), ("other", false)] {
                 let (shop, meeting) = (Arc::clone(&shop), Arc::clone(&meeting));
-                spawn(name, move || match is_first {
-                    true => one_after_the_other(&shop.rows, &shop.index, &meeting),
-                    false => one_after_the_other(&shop.index, &shop.rows, &meeting),
+                spawn(name, move || {
+                    if is_first {
+                        one_after_the_other(&shop.rows, &shop.index, &meeting);
+                    } else {
+                        one_after_the_other(&shop.index, &shop.rows, &meeting);
+                    }
                 });
             }
             meeting.wait();
@@ -412,7 +415,9 @@ fn plant(mode: &str) {
             let barrier = Arc::new(Barrier::new(9));
             for number in 0..4 {
                 let barrier = Arc::clone(&barrier);
-                spawn(&format!("b{number}"), move || drop(barrier.wait()));
+                spawn(&format!("b{number}"), move || {
+                    barrier.wait();
+                });
             }
             spawn("join", || {
                 let parked = thread::spawn(|| {

@@ -111,10 +111,6 @@ pub(crate) fn run_for(name: &str, programs: &[&str]) -> Result<(), String> {
 
 impl Build {
     /// Builds the programs into `target/programs/NAME`.
-    pub(crate) fn run(&self) -> Result<PathBuf, String> {
-        self.build(&PROGRAMS)
-    }
-
     fn build(&self, programs: &[&str]) -> Result<PathBuf, String> {
         let folder = root().join("target/programs").join(self.name);
         fs::create_dir_all(&folder).map_err(on("create", &folder))?;
