@@ -168,17 +168,24 @@ fn tally<'a>(words: impl Iterator<Item = &'a str>) -> String {
 
 /// Each distinct item and its count, the most frequent first.
 fn count<T: Ord>(all: impl Iterator<Item = T>) -> Vec<(T, usize)> {
-    let mut all: Vec<T> = all.collect();
-    sort::all(&mut all);
-    let mut counts: Vec<(T, usize)> = Vec::new();
-    for one in all {
-        match counts.last_mut() {
-            Some((last, count)) if *last == one => *count += 1,
-            _ => counts.push((one, 1)),
-        }
-    }
+    // Most of a large group are the same, so equal neighbours are counted before they are sorted.
+    let mut runs = merged(all.map(|one| (one, 1)));
+    sort::all(&mut runs);
+    let mut counts = merged(runs.into_iter());
     sort::by_key(&mut counts, |(_, count)| Reverse(*count));
     counts
+}
+
+/// With one entry for equal neighbours.
+fn merged<T: Eq>(all: impl Iterator<Item = (T, usize)>) -> Vec<(T, usize)> {
+    let mut merged: Vec<(T, usize)> = Vec::new();
+    for (one, count) in all {
+        match merged.last_mut() {
+            Some((last, sum)) if *last == one => *sum += count,
+            _ => merged.push((one, count)),
+        }
+    }
+    merged
 }
 
 /// `state = sleeping, cpu = 1.50 s user + 0.25 s system, last on CPU 1`
