@@ -14,8 +14,7 @@ use crate::targets::Target;
 const SAME_EVERYWHERE: &str = "the same on every target";
 
 /// Tests to which neither the processor nor the C library makes a difference, by a part of their
-/// paths. Those that need dependencies of their own are not compiled either: `gmr_units` leaves
-/// them out.
+/// paths. Whole modules of them are not compiled either: `gmr_units` leaves them out.
 const ON_HOST_ONLY: [(&str, &str); 7] = [
     ("damaged_", SAME_EVERYWHERE),
     ("findings::", SAME_EVERYWHERE),

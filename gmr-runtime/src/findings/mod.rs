@@ -51,5 +51,5 @@ pub(crate) fn find(sections: &[Section], frames: &[Frame], second: &SecondLook) 
     findings
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests;

@@ -193,7 +193,7 @@ fn script(line: &str) -> String {
     shown
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
 

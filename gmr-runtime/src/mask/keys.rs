@@ -201,7 +201,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
 

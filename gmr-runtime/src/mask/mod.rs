@@ -37,5 +37,5 @@ pub(crate) use values::text;
 /// Replaces a secret.
 const MASK: &str = "***";
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests;

@@ -241,7 +241,7 @@ impl Scan<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::super::text;
 

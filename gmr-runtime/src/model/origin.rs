@@ -76,7 +76,7 @@ fn source_directory() -> &'static str {
     file!().strip_suffix("model/origin.rs").unwrap_or(file!())
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
 

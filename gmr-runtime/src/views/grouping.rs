@@ -304,7 +304,7 @@ pub(super) fn of_section<'a>(overdue: &Overdue, cx: Context<'a>) -> Vec<Part<'a>
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
 

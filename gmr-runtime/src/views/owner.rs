@@ -351,7 +351,7 @@ fn first_segment(path: &str) -> &str {
     path.split("::").next().unwrap_or_default()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
 

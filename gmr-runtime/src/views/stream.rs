@@ -103,7 +103,7 @@ impl Stream {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
 

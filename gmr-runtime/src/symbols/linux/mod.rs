@@ -13,7 +13,7 @@ mod resolver;
 mod sections;
 mod source;
 mod split;
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests;
 
 pub(crate) use resolver::ModuleFiles;

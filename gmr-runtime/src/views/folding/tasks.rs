@@ -49,7 +49,7 @@ fn is_of_macro(frame: &Frame) -> bool {
     frame.file.as_deref().is_some_and(|file| OF_MACROS.iter().any(|of_macro| file.ends_with(of_macro)))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
 

@@ -167,7 +167,7 @@ pub(in crate::views) fn fold_section<'f, 'a>(frames: &'f [&'a Known<'a>]) -> &'f
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::super::kinds::{Kind, in_libc};
     use super::*;

@@ -108,7 +108,7 @@ impl fmt::Display for Report {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
     use crate::model::{Certainty, Content, Evidence, Sender, Severity, Trigger};

@@ -115,7 +115,7 @@ fn configuration(text: &mut String, groups: &[Group], cx: Context<'_>) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
     use crate::model::{

@@ -194,7 +194,7 @@ fn frame(text: &mut String, frame: &Frame, function: &str, depth: usize, detail:
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
     use crate::views::Known;

@@ -51,7 +51,7 @@ pub(super) fn events(text: &mut String, section: &Events, flush: &mut Flush<'_>)
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use std::sync::Arc;
 

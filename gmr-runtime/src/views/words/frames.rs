@@ -114,7 +114,7 @@ fn without_closures(path: &str) -> &str {
     path
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
 

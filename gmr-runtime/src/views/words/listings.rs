@@ -124,7 +124,7 @@ pub(in crate::views) fn environment(value: &Environment) -> Listing {
     Listing::new(Vec::new(), &value.notes, vec![("variables", lines.collect())])
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
     use crate::model::DescriptorKind;

@@ -206,7 +206,7 @@ fn system(fields: &mut Fields, value: &System) {
     pressure(fields, "system pressure", &value.pressure);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
     use crate::model::EventCount;

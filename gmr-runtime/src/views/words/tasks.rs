@@ -251,7 +251,7 @@ fn labels(task: &Task) -> String {
     pairs.collect::<Vec<_>>().join(", ")
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
     use crate::model::UncountedRuntime;

@@ -206,7 +206,7 @@ fn cpu(user_ms: u64, system_ms: u64) -> String {
     format!("{} user + {} system", seconds(user_ms), seconds(system_ms))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
 

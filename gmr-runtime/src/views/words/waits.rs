@@ -118,7 +118,7 @@ fn child(children: &Children) -> String {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
     use crate::model::FutexOwner;
