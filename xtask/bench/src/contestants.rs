@@ -11,12 +11,15 @@ pub(crate) struct Contestant {
     /// The program that is reported on, given the number and depth of its threads.
     pub(crate) subject: Subject,
     pub(crate) request: Request,
-    /// Text that the report contains once for each thread, except for the main thread in some
-    /// tools. A report with fewer is rejected.
-    pub(crate) mark: &'static str,
+    /// How many threads the report has, without the main thread in some tools. A report with too
+    /// few is rejected.
+    pub(crate) threads: Count,
     /// The largest number of threads that it is measured with.
     pub(crate) most: usize,
 }
+
+/// Counts the threads in a report.
+type Count = fn(&str) -> usize;
 
 type Subject = Box<dyn Fn(&Setting, usize, usize) -> Command>;
 
@@ -55,9 +58,17 @@ fn crowd(setting: &Setting, threads: usize, depth: usize) -> Command {
     setting.program("crowd", &[&threads, &depth])
 }
 
+/// Of a group with many names, text has the first ones only, and how many threads it has.
+fn named_or_grouped(report: &str) -> usize {
+    let group = |line: &str| -> Option<usize> {
+        line.trim_matches(['-', ' ']).strip_suffix(" threads with the same stack")?.parse().ok()
+    };
+    report.lines().filter_map(group).sum::<usize>() + report.matches("(crowd-").count()
+}
+
 fn gmr() -> Contestant {
     let request = Request::BySignal { times: 6 };
-    Contestant { name: "gmr", subject: Box::new(crowd), request, mark: "(crowd-", most: usize::MAX }
+    Contestant { name: "gmr", subject: Box::new(crowd), request, threads: named_or_grouped, most: usize::MAX }
 }
 
 fn gmr_full() -> Contestant {
@@ -84,7 +95,13 @@ fn gdb(_: &Setting) -> Result<Contestant, String> {
         command.args(["-ex", "set debuginfod enabled off", "-ex", "thread apply all bt"]);
         command
     });
-    Ok(Contestant { name: "gdb", subject: Box::new(crowd), request, mark: "\nThread ", most: 1000 })
+    Ok(Contestant {
+        name: "gdb",
+        subject: Box::new(crowd),
+        request,
+        threads: |report| report.matches("\nThread ").count(),
+        most: 1000,
+    })
 }
 
 fn eu_stack(_: &Setting) -> Result<Contestant, String> {
@@ -94,7 +111,13 @@ fn eu_stack(_: &Setting) -> Result<Contestant, String> {
         command.args(["-p", &pid.to_string()]);
         command
     });
-    Ok(Contestant { name: "eu-stack", subject: Box::new(crowd), request, mark: "TID ", most: 1000 })
+    Ok(Contestant {
+        name: "eu-stack",
+        subject: Box::new(crowd),
+        request,
+        threads: |report| report.matches("TID ").count(),
+        most: 1000,
+    })
 }
 
 fn oslo(setting: &Setting) -> Result<Contestant, String> {
@@ -112,7 +135,13 @@ fn oslo(setting: &Setting) -> Result<Contestant, String> {
         command
     };
     let request = Request::BySignal { times: 2 };
-    Ok(Contestant { name: "oslo.reports", subject: Box::new(subject), request, mark: "Thread #", most: 8000 })
+    Ok(Contestant {
+        name: "oslo.reports",
+        subject: Box::new(subject),
+        request,
+        threads: |report| report.matches("Thread #").count(),
+        most: 8000,
+    })
 }
 
 fn has_oslo(python: &Path) -> bool {
@@ -141,7 +170,13 @@ fn jstack(_: &Setting) -> Result<Contestant, String> {
         command.arg(pid.to_string());
         command
     });
-    Ok(Contestant { name: "jstack", subject: Box::new(subject), request, mark: "\"crowd-", most: 8000 })
+    Ok(Contestant {
+        name: "jstack",
+        subject: Box::new(subject),
+        request,
+        threads: |report| report.matches("\"crowd-").count(),
+        most: 8000,
+    })
 }
 
 /// Builds the program in Go.
@@ -164,7 +199,13 @@ fn go(setting: &Setting) -> Result<Contestant, String> {
     };
     let request = Request::BySignal { times: 2 };
     let name = "Go, pprof goroutine debug=2";
-    Ok(Contestant { name, subject: Box::new(subject), request, mark: "goroutine ", most: 8000 })
+    Ok(Contestant {
+        name,
+        subject: Box::new(subject),
+        request,
+        threads: |report| report.matches("goroutine ").count(),
+        most: 8000,
+    })
 }
 
 fn node(_: &Setting) -> Result<Contestant, String> {
@@ -176,7 +217,13 @@ fn node(_: &Setting) -> Result<Contestant, String> {
     };
     let request = Request::BySignal { times: 2 };
     let name = "Node, process.report";
-    Ok(Contestant { name, subject: Box::new(subject), request, mark: "\"javascriptStack\"", most: 1 })
+    Ok(Contestant {
+        name,
+        subject: Box::new(subject),
+        request,
+        threads: |report| report.matches("\"javascriptStack\"").count(),
+        most: 1,
+    })
 }
 
 fn installed(name: &str, program: &str, argument: &str) -> Result<(), String> {

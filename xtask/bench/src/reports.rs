@@ -89,7 +89,7 @@ fn one_process(
             (vec![took], text)
         }
     };
-    let reported = text.matches(contestant.mark).count();
+    let reported = (contestant.threads)(&text);
     // Not every tool marks the main thread.
     if reported + 1 < threads {
         return Err(format!("{reported} of {threads} threads are in its report"));
