@@ -7,6 +7,7 @@ mod beside;
 mod cargo;
 mod emulated;
 mod examples;
+mod features;
 mod fuzz;
 mod metadata;
 mod minimal;
@@ -35,10 +36,10 @@ use tools::Tool;
 const USAGE: &str = "usage: cargo xtask <task>
 
   setup          Install the tools that the tests use: Chromium, gdb, Python modules,
-                 cargo-deny, cargo-hack, and compilers for musl and aarch64. Tools that are
-                 already installed are kept.
+                 cargo-deny, and compilers for musl and aarch64. Tools that are already
+                 installed are kept.
       --fuzz     Install cargo-fuzz as well.
-      --release  Install cargo-semver-checks as well.
+      --release  Install cargo-hack and cargo-semver-checks as well.
       --target TRIPLE
                  Set up this target only: x86_64-unknown-linux-musl or
                  aarch64-unknown-linux-gnu. Their compiler, std and linker come from
@@ -91,7 +92,8 @@ const USAGE: &str = "usage: cargo xtask <task>
   bench          Measure the cost of a report and of other tools on this machine.
                  `cargo xtask bench --help` lists the options.
   release-check  Run the checks before a release that need a network or minutes to
-                 install: advisories, semantic versioning, packages of a clean tree.";
+                 install: advisories, all sets of features, semantic versioning, packages of
+                 a clean tree.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -143,7 +145,7 @@ fn setup(options: &[&str]) -> Result<(), String> {
     while let Some(&option) = options.next() {
         match option {
             "--fuzz" => wanted.push(Tool::Fuzz),
-            "--release" => wanted.push(Tool::SemverChecks),
+            "--release" => wanted.extend([Tool::Hack, Tool::SemverChecks]),
             "--target" => {
                 let triple = options.next().ok_or("`--target` needs the name of a target")?;
                 wanted.push(Tool::Target(Target::parse(triple)?));

@@ -4,6 +4,7 @@
 use std::process::{Command, Stdio};
 
 use crate::cargo::{cargo, root};
+use crate::features;
 use crate::minimal;
 use crate::msrv;
 use crate::package::{self, Uncommitted};
@@ -19,7 +20,7 @@ pub(crate) fn run() -> Result<(), String> {
 
 fn all(steps: &mut Steps) -> Result<(), String> {
     let last = last_release();
-    let mut wanted = vec![Tool::Deny];
+    let mut wanted = vec![Tool::Deny, Tool::Hack];
     // Without a last release, there is nothing to compare with.
     wanted.extend(last.as_ref().map(|_| Tool::SemverChecks));
     steps.run("setup", || {
@@ -27,6 +28,7 @@ fn all(steps: &mut Steps) -> Result<(), String> {
         if missing.is_empty() { Ok(()) } else { Err(format!("not installed: {}", tools::list(&missing))) }
     })?;
     steps.run("minimum Rust version", msrv::run)?;
+    steps.run("all sets of features", features::check_all)?;
     steps.run("minimum versions", minimal::run)?;
     match last {
         Some(tag) => steps.run("semantic versioning", || {

@@ -1,10 +1,9 @@
 //! `cargo xtask test`: all checks that must pass before a change lands, cheapest first, so that
 //! most mistakes show within seconds.
 
-use serde_json::Value;
-
 use crate::beside::Beside;
 use crate::cargo::{cargo, is_ci, with_arguments};
+use crate::features;
 use crate::metadata::{self, text};
 use crate::msrv;
 use crate::package::{self, Uncommitted};
@@ -43,10 +42,10 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         let metadata = metadata::load()?;
         msrv::check(&metadata).map(|()| metadata)
     })?;
-    // With all features; the step "each feature" has fewer. The workspace includes the benchmark,
+    // With all features; the next step has fewer. The workspace includes the benchmark,
     // which no other step compiles.
     steps.run("lints", || clippy(&["--workspace", "--all-features", "--all-targets"]))?;
-    with(Tool::Hack, &missing, steps, "each feature", || features(&metadata))?;
+    steps.run("pairs of features", || features::check_pairs(&metadata))?;
     steps.run("other platforms", || {
         // These options are for cargo to choose the same features of dependencies as for the lints.
         let (name, wrapper) = with_arguments(&["--cfg", "gmr_noop"])?;
@@ -128,33 +127,3 @@ fn with(
 fn clippy(arguments: &[&str]) -> Result<(), String> {
     cargo(&[&["clippy"], arguments, &["--", "--deny", "warnings"]].concat(), &[])
 }
-
-/// Features are additive: of gmr-runtime none, and each alone, compile without a warning. All of
-/// them together have a step of their own. So each two of them occur in each combination: neither,
-/// one of them, both.
-fn features(metadata: &Value) -> Result<(), String> {
-    // gmr passes each feature on under the same name, so that its sets are those of gmr-runtime.
-    let features = |package| {
-        let package = metadata::published(metadata).find(|other| text(other, "name") == package);
-        let features = package.and_then(|package| package["features"].as_object());
-        features.into_iter().flatten().filter(|(name, _)| !HIDDEN_FEATURES.contains(&name.as_str()))
-    };
-    let passed_on = features("gmr").filter(|(name, enables)| {
-        let same = format!("gmr-runtime/{name}");
-        enables.as_array().into_iter().flatten().any(|feature| *feature == same.as_str())
-    });
-    let passed_on: Vec<&String> = passed_on.map(|(name, _)| name).collect();
-    if let Some((name, _)) = features("gmr-runtime").find(|(name, _)| !passed_on.contains(name)) {
-        return Err(format!("gmr does not pass on gmr-runtime's feature `{name}`: add it to Cargo.toml"));
-    }
-    let hidden = HIDDEN_FEATURES.join(",");
-    let sets = ["--each-feature", "--exclude-all-features", "--exclude-features", &hidden];
-    let package = ["hack", "check", "--package", "gmr-runtime"];
-    let (name, wrapper) = with_arguments(&[])?;
-    cargo(&[&package[..], &sets].concat(), &[(name, &wrapper)])?;
-    // A program that chooses a format while gmr has no feature.
-    cargo(&["check", "--package", "gmr-test-strict", "--bin", "text"], &[(name, &wrapper)])
-}
-
-/// Features of gmr-runtime that are not for users.
-const HIDDEN_FEATURES: [&str; 4] = ["__bench", "__fuzz", "__tokio_tracing", "schema"];
