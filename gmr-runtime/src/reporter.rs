@@ -9,14 +9,13 @@ mod output;
 mod serve;
 
 use crate::sys::sort;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::capture;
-use crate::findings::{self, SecondLook};
+use crate::findings::{self, SecondLook, Suspects};
 use crate::generators::{self, Identity, Selection};
 use crate::model::{Content, Frame, Group, Heading, Report, Section, Summary, Trigger};
 use crate::section::generator::Generator;
@@ -174,33 +173,46 @@ pub(crate) fn make(
 /// is written first.
 fn second_look(
     after: Duration,
-    threads: &BTreeSet<u32>,
+    suspects: &Suspects,
     started: Instant,
     emit: &mut impl FnMut(Piece<'_>),
 ) -> SecondLook {
-    /// How long it may take to look at the threads. It takes microseconds for each.
-    const WITHIN: Duration = Duration::from_millis(500);
-    /// The most threads that are looked at.
-    const MAX_THREADS: usize = 256;
-    if threads.is_empty() || after.is_zero() || threads.len() > MAX_THREADS {
+    let Suspects { at_rest, running } = suspects;
+    if (at_rest.is_empty() && running.is_empty()) || after.is_zero() {
         return SecondLook::NotTaken;
     }
     let after = after.min(run::SLOW);
     if started.elapsed() + after > run::SLOW {
         emit(Piece::Slow);
     }
+    let since = Instant::now();
+    let before = threads::processor_times(running);
     sys::sleep(after);
+    let now = threads::processor_times(running);
+    let between = since.elapsed();
+    let used = running.iter().zip(before.into_iter().zip(now));
+    let used = used.filter_map(|(tid, (before, now))| Some((*tid, now?.checked_sub(before?)?))).collect();
+    SecondLook::Taken { moved: moved(at_rest.iter().copied().collect()), between, used }
+}
+
+/// The threads of these that have run, or may have.
+fn moved(threads: Vec<u32>) -> Vec<u32> {
+    /// How long it may take to look at the threads. It takes microseconds for each.
+    const WITHIN: Duration = Duration::from_millis(500);
+    /// The most threads that are looked at.
+    const MAX_THREADS: usize = 256;
+    if threads.is_empty() || threads.len() > MAX_THREADS {
+        return threads;
+    }
     let (send, received) = mpsc::channel();
-    let threads: Vec<u32> = threads.iter().copied().collect();
+    let all = threads.clone();
     let look = move || {
         capture::shield_thread(None);
         sys::separate_files();
         let _ = send.send(threads::moved(&threads));
     };
-    match own_threads::spawn("gmr look", look).ok().and_then(|()| received.recv_timeout(WITHIN).ok()) {
-        Some(moved) => SecondLook::Taken { moved },
-        None => SecondLook::NotTaken,
-    }
+    let started = own_threads::spawn("gmr look", look);
+    started.ok().and_then(|()| received.recv_timeout(WITHIN).ok()).unwrap_or(all)
 }
 
 /// The number of a report that begins now.

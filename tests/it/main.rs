@@ -37,6 +37,7 @@ mod sections;
 mod signal_names;
 mod signals;
 mod spans;
+mod spinning;
 mod starting;
 mod stderr;
 mod storm;

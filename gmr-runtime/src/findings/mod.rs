@@ -16,23 +16,23 @@ mod missing_stack;
 mod not_polled;
 mod running;
 mod second_look;
+mod spinning;
 mod uninterruptible;
 
-use std::collections::BTreeSet;
-
 use self::facts::Facts;
-pub(crate) use self::second_look::SecondLook;
+pub(crate) use self::second_look::{SecondLook, Suspects};
 use crate::model::{Finding, Frame, Section};
 use crate::sys::sort;
 
 /// The threads that a rule wants to be looked at once more, because of a suspicion.
-pub(crate) fn suspects(sections: &[Section], frames: &[Frame]) -> BTreeSet<u32> {
-    deadlock::suspects(&Facts { sections, frames, second: &SecondLook::NotTaken })
+pub(crate) fn suspects(sections: &[Section], frames: &[Frame]) -> Suspects {
+    let facts = Facts { sections, frames, second: &SecondLook::NotTaken };
+    Suspects { at_rest: deadlock::suspects(&facts), running: spinning::suspects(&facts) }
 }
 
 /// The findings in these sections, the most severe first.
 pub(crate) fn find(sections: &[Section], frames: &[Frame], second: &SecondLook) -> Vec<Finding> {
-    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 10] = [
+    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 11] = [
         deadlock::find,
         failed_section::find,
         blocked_worker::find,
@@ -41,6 +41,7 @@ pub(crate) fn find(sections: &[Section], frames: &[Frame], second: &SecondLook) 
         uninterruptible::find,
         missing_stack::find,
         cut_stack::find,
+        spinning::find,
         running::find,
         longest_wait::find,
     ];

@@ -1,4 +1,17 @@
-//! What a second look at some threads has shown, shortly after the first one.
+//! What a second look at some threads has shown, shortly after the first one, and which threads that
+//! are.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The threads that a rule wants to be looked at once more, because of a suspicion.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Suspects {
+    /// Threads at rest: have they run meanwhile? This reads a file of each.
+    pub(crate) at_rest: BTreeSet<u32>,
+    /// Threads that run: how much processor time do they use meanwhile? This reads their clocks.
+    pub(crate) running: Vec<u32>,
+}
 
 /// The outcome of the second look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -6,16 +19,27 @@ pub(crate) enum SecondLook {
     /// It was not taken: no rule asked for it, or it is switched off.
     #[default]
     NotTaken,
-    /// These threads have run since the first look, or may have.
+    /// It was taken.
     Taken {
-        /// Their ids.
+        /// The threads that have run since the first look, or may have, of those that were at rest.
         moved: Vec<u32>,
+        /// The time between the two readings of the clocks.
+        between: Duration,
+        /// The processor time that threads have used in that time.
+        used: Vec<(u32, Duration)>,
     },
 }
 
 impl SecondLook {
     /// Whether a thread has run since the first look.
     pub(super) fn has_moved(&self, tid: u32) -> bool {
-        matches!(self, Self::Taken { moved } if moved.contains(&tid))
+        matches!(self, Self::Taken { moved, .. } if moved.contains(&tid))
+    }
+
+    /// The processor time that a thread has used between the looks, and the time between them.
+    pub(super) fn used(&self, tid: u32) -> Option<(Duration, Duration)> {
+        let Self::Taken { used, between, .. } = self else { return None };
+        let (_, used) = used.iter().find(|(of, _)| *of == tid)?;
+        Some((*used, *between))
     }
 }

@@ -1,6 +1,7 @@
 //! For each rule, a report in which it fires, and a report in which it does not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::model::{
@@ -157,6 +158,30 @@ fn running_threads_are_an_info_that_names_the_first() {
 }
 
 #[test]
+fn a_thread_that_used_a_whole_core_is_spinning_and_others_were_running() {
+    let frames = ["core::hint::spin_loop", "shop::compute", "shop::main"];
+    let frames = frames.map(|name| Frame { function: Some(name.to_owned()), ..Frame::default() });
+    let stack = Stack { frames: Arc::new([0, 1, 2]), ..Stack::default() };
+    let running =
+        |tid| Thread { state: Some("running".to_owned()), stack: stack.clone(), ..thread(tid, "w") };
+    let threads: Vec<Thread> = (1..=4).map(running).chain([thread(5, "at rest")]).collect();
+    let sections = [section("Threads", Content::Threads(Threads { threads, ..Threads::default() }))];
+    assert_eq!(suspects(&sections, &frames).running, [1, 2, 3, 4]);
+    assert!(suspects(&sections, &frames).at_rest.is_empty());
+    let used = [(1, 45_000), (2, 44_999), (3, 50_000)].map(|(tid, us)| (tid, Duration::from_micros(us)));
+    let second =
+        SecondLook::Taken { moved: Vec::new(), between: Duration::from_millis(50), used: used.to_vec() };
+    let findings = find(&sections, &frames, &second);
+    assert_eq!(codes(&findings), ["thread.spinning", "thread.running"]);
+    assert_eq!((&findings[0].threads[..], &findings[1].threads[..]), (&[1, 3][..], &[2, 4][..]));
+    assert_eq!((findings[0].severity, findings[0].certainty), (Severity::Info, SURE));
+    assert_eq!(findings[0].message, "2 threads used a whole core each for 50 ms: #1 (w), #3 (w)");
+    let evidence = &findings[0].evidence[..];
+    assert_eq!((evidence.len(), evidence[0].frame, &*evidence[0].message), (1, Some(1), "2 threads were"));
+    assert_eq!(codes(&find(&sections, &frames, &SecondLook::NotTaken)), ["thread.running"]);
+}
+
+#[test]
 fn failed_sections_are_found_and_come_first() {
     let (stack, tid) = (Stack::default(), 9);
     let overdue = || Overdue { tid, running_ms: 12_000, stack: stack.clone() };
@@ -234,14 +259,18 @@ fn about_locks(locks: Vec<Lock>, second: &SecondLook) -> Vec<Finding> {
     let suspected = suspects(&sections, &frames);
     let findings = find(&sections, &frames, second);
     let in_findings = findings.iter().flat_map(|finding| &finding.threads);
-    assert!(in_findings.into_iter().all(|tid| suspected.contains(tid)), "{suspected:?} {findings:?}");
+    assert!(in_findings.into_iter().all(|tid| suspected.at_rest.contains(tid)), "{suspected:?} {findings:?}");
     findings
 }
 
 const SURE: Certainty = Certainty::Certain;
 
 fn nobody_moved() -> SecondLook {
-    SecondLook::Taken { moved: Vec::new() }
+    moved(&[])
+}
+
+fn moved(tids: &[u32]) -> SecondLook {
+    SecondLook::Taken { moved: tids.to_vec(), between: Duration::from_millis(50), used: Vec::new() }
 }
 
 #[test]
@@ -269,9 +298,9 @@ fn a_cycle_of_threads_that_have_not_moved_is_a_deadlock() {
     assert_eq!(evidence, expected);
     assert!(finding.evidence.iter().all(|evidence| evidence.frame == Some(0)));
     for tid in [1, 2] {
-        assert_eq!(about_locks(two(), &SecondLook::Taken { moved: vec![tid] }), [], "{tid} has moved");
+        assert_eq!(about_locks(two(), &moved(&[tid])), [], "{tid} has moved");
     }
-    assert_eq!(codes(&about_locks(two(), &SecondLook::Taken { moved: vec![3, 7] })), ["deadlock.std-lock"]);
+    assert_eq!(codes(&about_locks(two(), &moved(&[3, 7]))), ["deadlock.std-lock"]);
     assert_eq!(about_locks(two(), &SecondLook::NotTaken), []);
 }
 

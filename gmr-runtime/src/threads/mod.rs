@@ -21,7 +21,7 @@ use noop as platform;
 
 #[cfg(target_os = "linux")]
 pub(crate) use platform::open_descriptors;
-pub(crate) use platform::{List, Rest, info, list, moved};
+pub(crate) use platform::{List, Rest, info, list, moved, processor_times};
 
 /// One thread as the kernel describes it, before its stack is captured.
 #[derive(Debug, Clone, Default)]

@@ -145,6 +145,14 @@ pub(crate) fn moved(tids: &[u32]) -> Vec<u32> {
     tids.iter().copied().filter(|&tid| is_still(tid).is_none()).collect()
 }
 
+/// The processor time that these threads have used. `None` of a thread that has ended, and of all
+/// threads where clocks count ticks, which are too long for what is measured.
+pub(crate) fn processor_times(tids: &[u32]) -> Vec<Option<Duration>> {
+    let is_precise = scheduler::is_precise();
+    let time = |&tid: &u32| scheduler::cpu_time(tid).ok().filter(|_| is_precise).map(Duration::from_nanos);
+    tids.iter().map(time).collect()
+}
+
 fn find(known: &[Known], tid: u32) -> Option<&Known> {
     let index = known.binary_search_by_key(&tid, |known| known.tid).ok()?;
     Some(&known[index])

@@ -21,7 +21,7 @@ pub(crate) fn call_name(number: i64) -> Option<&'static str> {
     syscall_names::name(number)
 }
 
-pub(crate) use list::{List, info, list, moved, skip_reason};
+pub(crate) use list::{List, info, list, moved, processor_times, skip_reason};
 pub(crate) use open::{Open, OpenDescriptors, OpenFile, OpenSocket, open_descriptors, open_list};
 #[cfg(test)]
 pub(crate) use rest::parse as rest_of_line;

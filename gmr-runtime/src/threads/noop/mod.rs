@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::io;
+use std::time::Duration;
 
 use super::ThreadInfo;
 
@@ -34,4 +35,9 @@ pub(crate) fn open_descriptors() -> io::Result<u64> {
 /// All of them: it is not known whether threads have run.
 pub(crate) fn moved(tids: &[u32]) -> Vec<u32> {
     tids.to_vec()
+}
+
+/// None.
+pub(crate) fn processor_times(tids: &[u32]) -> Vec<Option<Duration>> {
+    vec![None; tids.len()]
 }
