@@ -6,10 +6,10 @@
 //! reads only what can change meanwhile.
 
 use std::io;
-use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::rest::{Moment, Observer, Rest};
+use super::known::{Facts, Known, MAX_KNOWN, Name, find};
+use super::rest::{Observer, Rest};
 use super::{objects, syscalls, waits};
 use crate::sys::current_tid;
 use crate::sys::linux::mapping::MappedList;
@@ -59,103 +59,6 @@ fn merged(of_workers: Vec<MappedList<Read>>) -> impl Iterator<Item = Read> {
         });
         heads.min_by_key(|(tid, _)| *tid)?.1.next()
     })
-}
-
-/// What was read of a thread at a moment at which it did not run.
-#[derive(Clone, Copy)]
-struct Known {
-    tid: u32,
-    moment: Moment,
-    facts: Facts,
-    name: Name,
-}
-
-/// A thread's name, in as many bytes as the kernel keeps of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Name {
-    bytes: [u8; 16],
-    length: u8,
-}
-
-impl Name {
-    /// `None` if it is longer, because it has bytes that are not UTF-8 and were replaced.
-    fn new(name: &str) -> Option<Self> {
-        let mut bytes = [0; 16];
-        bytes.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
-        Some(Self { bytes, length: u8::try_from(name.len()).ok()? })
-    }
-
-    fn as_str(&self) -> &str {
-        let name = self.bytes.get(..usize::from(self.length));
-        name.and_then(|name| str::from_utf8(name).ok()).unwrap_or_default()
-    }
-}
-
-/// What does not change while a thread does not run.
-#[derive(Clone, Copy)]
-struct Facts {
-    state: char,
-    user_ticks: u64,
-    system_ticks: u64,
-    start_ticks: u64,
-    processor: Option<u32>,
-}
-
-impl From<&Stat> for Facts {
-    fn from(stat: &Stat) -> Self {
-        let &Stat { state, user_ticks, system_ticks, start_ticks, processor, .. } = stat;
-        Self { state, user_ticks, system_ticks, start_ticks, processor }
-    }
-}
-
-/// What the last list has read, in ascending order of the ids.
-static KNOWN: Mutex<MappedList<Known>> = Mutex::new(MappedList::empty());
-/// For how many threads it is kept. It takes 96 bytes for each.
-const MAX_KNOWN: usize = 16 << 10;
-
-impl Known {
-    /// What is known, for the exclusive use of the caller. Nothing is known if another thread of
-    /// gmr uses it, or did when the process forked.
-    fn take() -> MappedList<Self> {
-        match KNOWN.try_lock() {
-            Ok(mut known) => std::mem::replace(&mut known, MappedList::empty()),
-            Err(TryLockError::Poisoned(known)) => {
-                std::mem::replace(&mut known.into_inner(), MappedList::empty())
-            }
-            Err(TryLockError::WouldBlock) => MappedList::empty(),
-        }
-    }
-
-    /// Replaces what is known. Threads that have ended are no longer part of it.
-    fn keep(kept: MappedList<Self>) {
-        if let Ok(mut known) = KNOWN.try_lock() {
-            *known = kept;
-        }
-    }
-}
-
-/// Those of these threads that have run since the last list, or of which that is not known.
-pub(crate) fn moved(tids: &[u32]) -> Vec<u32> {
-    let (Ok(known), Ok(mut observer)) = (KNOWN.try_lock(), Observer::new()) else { return tids.to_vec() };
-    let mut is_still = |tid: u32| {
-        let before = find(&known, tid)?.moment;
-        let now = observer.observe(tid, before.inode()).ok()??;
-        (now.moment() == before).then_some(())
-    };
-    tids.iter().copied().filter(|&tid| is_still(tid).is_none()).collect()
-}
-
-/// The processor time that these threads have used. `None` of a thread that has ended, and of all
-/// threads where clocks count ticks, which are too long for what is measured.
-pub(crate) fn processor_times(tids: &[u32]) -> Vec<Option<Duration>> {
-    let is_precise = scheduler::is_precise();
-    let time = |&tid: &u32| scheduler::cpu_time(tid).ok().filter(|_| is_precise).map(Duration::from_nanos);
-    tids.iter().map(time).collect()
-}
-
-fn find(known: &[Known], tid: u32) -> Option<&Known> {
-    let index = known.binary_search_by_key(&tid, |known| known.tid).ok()?;
-    Some(&known[index])
 }
 
 /// The wall-clock time at which the machine booted.
@@ -469,14 +372,6 @@ mod tests {
         let known = Known { name: Name::new("kept").unwrap(), ..known };
         assert_eq!(read(7, Some(&known)).0, "kept");
         assert_eq!(read(8, Some(&known)).0, "real");
-    }
-
-    #[test]
-    fn a_name_is_kept_if_it_is_as_the_kernel_has_it() {
-        for name in ["", "worker", "fifteen bytes !", "größer"] {
-            assert_eq!(Name::new(name).unwrap().as_str(), name);
-        }
-        assert_eq!(Name::new(&"\u{fffd}".repeat(15)), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod arguments;
 mod descriptors;
 mod entry;
+mod known;
 mod list;
 mod objects;
 mod open;
@@ -21,7 +22,8 @@ pub(crate) fn call_name(number: i64) -> Option<&'static str> {
     syscall_names::name(number)
 }
 
-pub(crate) use list::{List, info, list, moved, processor_times, skip_reason};
+pub(crate) use known::{moved, processor_times};
+pub(crate) use list::{List, info, list, skip_reason};
 pub(crate) use open::{Open, OpenDescriptors, OpenFile, OpenSocket, open_descriptors, open_list};
 #[cfg(test)]
 pub(crate) use rest::parse as rest_of_line;
