@@ -200,7 +200,7 @@ fn moved(threads: Vec<u32>) -> Vec<u32> {
     /// How long it may take to look at the threads. It takes microseconds for each.
     const WITHIN: Duration = Duration::from_millis(500);
     /// The most threads that are looked at.
-    const MAX_THREADS: usize = 256;
+    const MAX_THREADS: usize = 1_024;
     if threads.is_empty() || threads.len() > MAX_THREADS {
         return threads;
     }

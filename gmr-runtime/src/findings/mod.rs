@@ -17,6 +17,7 @@ mod not_polled;
 mod running;
 mod second_look;
 mod spinning;
+mod stuck;
 mod uninterruptible;
 
 use self::facts::Facts;
@@ -27,18 +28,21 @@ use crate::sys::sort;
 /// The threads that a rule wants to be looked at once more, because of a suspicion.
 pub(crate) fn suspects(sections: &[Section], frames: &[Frame]) -> Suspects {
     let facts = Facts { sections, frames, second: &SecondLook::NotTaken };
-    Suspects { at_rest: deadlock::suspects(&facts), running: spinning::suspects(&facts) }
+    let mut at_rest = deadlock::suspects(&facts);
+    at_rest.extend(uninterruptible::suspects(&facts));
+    Suspects { at_rest, running: spinning::suspects(&facts) }
 }
 
 /// The findings in these sections, the most severe first.
 pub(crate) fn find(sections: &[Section], frames: &[Frame], second: &SecondLook) -> Vec<Finding> {
-    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 11] = [
+    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 12] = [
         deadlock::find,
         failed_section::find,
         blocked_worker::find,
         not_polled::find,
         lock_wait::find,
         uninterruptible::find,
+        stuck::find,
         missing_stack::find,
         cut_stack::find,
         spinning::find,

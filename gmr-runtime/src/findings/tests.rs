@@ -9,7 +9,7 @@ use crate::model::{
     Severity, Stack, Task, TaskState, Thread, Threads, TimedOut, Waiter, Waiting,
 };
 
-fn thread(tid: u32, name: &str) -> Thread {
+pub(super) fn thread(tid: u32, name: &str) -> Thread {
     Thread {
         tid,
         name: name.to_owned(),
@@ -21,6 +21,7 @@ fn thread(tid: u32, name: &str) -> Thread {
         policy: None,
         last_cpu: None,
         waiting: None,
+        at_rest_ms: None,
         stack: Stack { frames: Arc::new([0]), ..Stack::default() },
     }
 }
@@ -39,7 +40,7 @@ fn task(id: u64, state: TaskState) -> Task {
     }
 }
 
-fn section(title: &str, content: Content) -> Section {
+pub(super) fn section(title: &str, content: Content) -> Section {
     Section { title: title.to_owned(), took_us: 0, content }
 }
 
@@ -56,7 +57,7 @@ fn about_tasks(tasks: Vec<Task>) -> Vec<Finding> {
     find(&[section], &[], &SecondLook::NotTaken)
 }
 
-fn codes(findings: &[Finding]) -> Vec<&str> {
+pub(super) fn codes(findings: &[Finding]) -> Vec<&str> {
     findings.iter().map(|finding| finding.code.as_str()).collect()
 }
 
@@ -102,25 +103,6 @@ fn a_thread_of_the_kernel_needs_no_stack() {
 fn gmrs_own_threads_are_ignored() {
     let own = Thread { role: Role::Gmr, waiting: Some(waiting_on(16)), ..thread(1, "gmr section") };
     assert_eq!(about(vec![own], LOCK), []);
-}
-
-#[test]
-fn a_thread_in_uninterruptible_sleep_is_found() {
-    let stuck = Thread { state: Some("disk sleep".to_owned()), ..thread(7, "writer") };
-    let findings = about(vec![stuck.clone()], "shop::write");
-    assert_eq!(codes(&findings), ["thread.uninterruptible"]);
-    assert_eq!(findings[0].threads, [7]);
-    assert_eq!(findings[0].evidence, []);
-    let kernel_function = Some("folio_wait_bit_common".to_owned());
-    let waiting = Waiting { call: "read".to_owned(), kernel_function, ..Waiting::default() };
-    let many = (7..17).map(|tid| Thread { tid, waiting: Some(waiting.clone()), ..stuck.clone() });
-    let findings = about(many.collect(), "shop::write");
-    let evidence: Vec<_> = findings[0].evidence.iter().map(|evidence| evidence.thread.unwrap()).collect();
-    assert_eq!(evidence, [7, 8, 9, 10, 11], "no more than a few");
-    assert_eq!(
-        findings[0].evidence[0].message,
-        "#7 (writer) is in the kernel's function folio_wait_bit_common"
-    );
 }
 
 #[test]

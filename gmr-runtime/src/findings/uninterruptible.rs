@@ -1,33 +1,85 @@
 //! `thread.uninterruptible`: threads in a wait that no signal interrupts, typically for a disk or a
 //! network file system.
 
-use super::facts::{Facts, MAX_EVIDENCE, about_threads, name};
+use super::facts::{Facts, MAX_EVIDENCE, about_threads, name, place};
+use super::second_look::SecondLook;
 use crate::model::{Evidence, Finding, Severity, Thread};
+use crate::units::duration;
+
+/// Calls that wait like this by design: until data is on the disk, or until a child has started
+/// another program. On a busy machine this takes longer than the time between two looks.
+const SLOW_CALLS: [&str; 7] =
+    ["fdatasync", "fsync", "msync", "sync", "sync_file_range", "syncfs", "vfork"];
+/// How long such a call takes if something is wrong. A slow disk takes seconds.
+const SLOW_MS: u64 = 10_000;
+
+/// How many threads are looked at: the kernel takes some microseconds for each.
+const MAX_THREADS: usize = 512;
+
+/// The threads whose second look tells whether they are still in the same wait.
+pub(super) fn suspects(facts: &Facts<'_>) -> Vec<u32> {
+    waiting(facts).map(|thread| thread.tid).collect()
+}
+
+fn waiting<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Thread> {
+    facts.threads().filter(|thread| is_uninterruptible(thread)).take(MAX_THREADS)
+}
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
-    let threads: Vec<&Thread> = facts.threads().filter(|thread| is_uninterruptible(thread)).collect();
+    let still = waiting(facts).filter(|thread| !facts.second.has_moved(thread.tid));
+    let (slow, other): (Vec<&Thread>, Vec<&Thread>) = still.partition(|thread| is_slow_by_design(thread));
+    // Without a second look, they may have gone on a moment later, as readers of a healthy disk do.
+    let severity = if *facts.second == SecondLook::NotTaken { Severity::Info } else { Severity::Warning };
+    let mut findings = of_these(&other, severity, facts);
+    findings.extend(of_these(&slow, Severity::Info, facts));
+    findings
+}
+
+fn of_these(threads: &[&Thread], severity: Severity, facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = about_threads(
         "thread.uninterruptible",
-        Severity::Warning,
-        &threads,
+        severity,
+        threads,
         "thread is in uninterruptible sleep",
         "threads are in uninterruptible sleep",
     );
     for finding in &mut findings {
-        finding.evidence = threads.iter().filter_map(|thread| in_kernel(thread)).take(MAX_EVIDENCE).collect();
+        finding.evidence =
+            threads.iter().filter_map(|thread| in_kernel(thread, facts)).take(MAX_EVIDENCE).collect();
         finding.next = Some("the disk, or the server of the file system, that they wait for".to_owned());
     }
     findings
 }
 
-/// The kernel function that the thread is in.
-fn in_kernel(thread: &Thread) -> Option<Evidence> {
-    let function = thread.waiting.as_ref()?.kernel_function.as_ref()?;
-    let message = format!("{} is in the kernel's function {function}", name(thread));
-    Some(Evidence { message, thread: Some(thread.tid), ..Evidence::default() })
+/// What the thread waits for, the kernel function that it is in, and for how long.
+fn in_kernel(thread: &Thread, facts: &Facts<'_>) -> Option<Evidence> {
+    let waiting = thread.waiting.as_ref()?;
+    let function = waiting.kernel_function.as_ref()?;
+    let target = waiting.target.as_ref().or(waiting.path.as_ref());
+    let target = target.map(|target| format!(" ({target})")).unwrap_or_default();
+    let time = match thread.at_rest_ms {
+        Some(time) if time > 0 => format!(" for at least {}", duration(time)),
+        _ => String::new(),
+    };
+    let message = format!(
+        "{} is in the kernel's function {function}{time}, called by {}{target}",
+        name(thread),
+        waiting.call
+    );
+    let frame = place(thread, facts.frames);
+    Some(Evidence { message, thread: Some(thread.tid), frame, ..Evidence::default() })
 }
 
 fn is_uninterruptible(thread: &Thread) -> bool {
     thread.waiting.as_ref().is_some_and(|waiting| waiting.kernel_function.is_some())
         || thread.state.as_deref() == Some("disk sleep")
 }
+
+fn is_slow_by_design(thread: &Thread) -> bool {
+    let is_slow = |call: &str| SLOW_CALLS.contains(&call);
+    thread.waiting.as_ref().is_some_and(|waiting| is_slow(&waiting.call))
+        && thread.at_rest_ms.is_none_or(|time| time < SLOW_MS)
+}
+
+#[cfg(all(test, not(gmr_units)))]
+mod tests;

@@ -114,6 +114,7 @@ fn thread(role: Role, info: ThreadInfo, stack: Stack) -> Thread {
         policy: info.policy,
         last_cpu: info.last_cpu,
         waiting: info.waiting,
+        at_rest_ms: info.at_rest_ms,
         stack,
     }
 }

@@ -64,6 +64,7 @@ mod tests {
             policy: None,
             last_cpu: None,
             waiting: None,
+            at_rest_ms: None,
             stack: Stack { frames: Arc::new([index]), ..Stack::default() },
         };
         let threads = Threads { threads: (0..).zip(functions).map(thread).collect(), ..Threads::default() };

@@ -35,6 +35,8 @@ pub(crate) struct ThreadInfo {
     pub(crate) policy: Option<String>,
     pub(crate) last_cpu: Option<u32>,
     pub(crate) waiting: Option<Waiting>,
+    /// For how long it has not run, at least.
+    pub(crate) at_rest_ms: Option<u64>,
     pub(crate) access: Access,
     /// Whether the kernel has started it in this process, as `io_uring` starts its workers.
     pub(crate) is_kernels: bool,

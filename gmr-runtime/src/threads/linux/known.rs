@@ -2,7 +2,7 @@
 //! that has not run since is what it was.
 
 use std::sync::{Mutex, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::rest::{Moment, Observer};
 use crate::sys::linux::mapping::MappedList;
@@ -16,6 +16,8 @@ pub(super) struct Known {
     pub(super) moment: Moment,
     pub(super) facts: Facts,
     pub(super) name: Name,
+    /// When the first list saw it at this moment.
+    pub(super) since: Instant,
 }
 
 /// A thread's name, in as many bytes as the kernel keeps of it.
@@ -58,7 +60,7 @@ impl From<&Stat> for Facts {
 
 /// What the last list has read, in ascending order of the ids.
 static KNOWN: Mutex<MappedList<Known>> = Mutex::new(MappedList::empty());
-/// For how many threads it is kept. It takes 96 bytes for each.
+/// For how many threads it is kept. It takes 112 bytes for each.
 pub(super) const MAX_KNOWN: usize = 16 << 10;
 
 impl Known {

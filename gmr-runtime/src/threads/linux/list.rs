@@ -6,7 +6,7 @@
 //! reads only what can change meanwhile.
 
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::known::{Facts, Known, MAX_KNOWN, Name, find};
 use super::rest::{Observer, Rest};
@@ -87,12 +87,15 @@ struct Reader {
     clocks_are_precise: bool,
     boot: Option<SystemTime>,
     capture_signal: Option<i32>,
+    /// When it began to read threads.
+    began: Instant,
 }
 
 impl Reader {
     fn new(boot: Option<SystemTime>, capture_signal: Option<i32>) -> io::Result<Self> {
         let clocks_are_precise = scheduler::is_precise();
-        Ok(Self { observer: Observer::new()?, clocks_are_precise, boot, capture_signal })
+        let began = Instant::now();
+        Ok(Self { observer: Observer::new()?, clocks_are_precise, boot, capture_signal, began })
     }
 
     fn directory(&mut self) -> &mut Directory {
@@ -135,7 +138,7 @@ impl Reader {
         };
         let known = at_rest.zip(Name::new(&stat.name));
         thread.name = stat.name;
-        Some((thread, known.map(|(rest, name)| Known { tid, moment: rest.moment(), facts, name })))
+        Some((thread, known.map(|(rest, name)| Known { tid, moment: rest.moment(), facts, name, since: Instant::now() })))
     }
 
     /// A thread that has not run since it was read. Its scheduling policy is read again: an
@@ -144,11 +147,12 @@ impl Reader {
     /// Its name is kept. A thread changes it by running, except where another thread writes to its
     /// `comm` file: then the old name is shown until the thread runs. Reading that file takes as
     /// long as everything else about a thread that has not run.
-    fn unchanged(&mut self, rest: Rest, &Known { tid, facts, name, .. }: &Known) -> ThreadInfo {
+    fn unchanged(&mut self, rest: Rest, &Known { tid, facts, name, since, .. }: &Known) -> ThreadInfo {
         let policy = scheduler::policy(tid).or_else(|| Stat::of_thread(self.directory(), tid).ok()?.policy);
         let policy = policy.map(procfs::policy_in_words);
         let (name, access) = (name.as_str().to_owned(), Access::AtRest(rest));
-        ThreadInfo { name, policy, access, ..self.describe(tid, facts, Some(rest)) }
+        let at_rest_ms = u64::try_from(self.began.duration_since(since).as_millis()).ok();
+        ThreadInfo { name, policy, access, at_rest_ms, ..self.describe(tid, facts, Some(rest)) }
     }
 
     /// What does not change while the thread does not run, and what it waits for.
@@ -342,9 +346,14 @@ mod tests {
         rename(tid, "of another");
         let again = waiting_for(tid, |_| true);
         assert_eq!(rest_of(&again), rest_of(&thread), "it has not run");
-        let facts =
-            |thread: &ThreadInfo| format!("{:?}", ThreadInfo { access: Access::BySignal, ..thread.clone() });
+        let facts = |thread: &ThreadInfo| {
+            let thread = ThreadInfo { access: Access::BySignal, at_rest_ms: None, ..thread.clone() };
+            format!("{thread:?}")
+        };
         assert_eq!(facts(&again), facts(&thread));
+        while waiting_for(tid, |_| true).at_rest_ms.is_none_or(|time| time == 0) {
+            thread::yield_now();
+        }
         wake.send(()).unwrap();
         while waiting_for(tid, |_| true).name != "of another" {
             thread::yield_now();

@@ -122,13 +122,14 @@ fn waiting() -> impl Strategy<Value = Waiting> {
 fn thread() -> impl Strategy<Value = Thread> {
     let role = proptest::sample::select(vec![Role::Main, Role::Program, Role::Gmr, Role::Reporter]);
     let times = (of(0..u64::MAX / 1_000_000), of(0..u64::MAX / 1_000_000), text(), of(any::<u32>()));
-    (hostile(), role, (text(), text()), times, of(waiting()), stack()).prop_map(
+    let waits = (of(waiting()), of(any::<u64>()));
+    (hostile(), role, (text(), text()), times, waits, stack()).prop_map(
         |(
             name,
             role,
             (state, policy),
             (cpu_user_ms, cpu_system_ms, started_at, last_cpu),
-            waiting,
+            (waiting, at_rest_ms),
             stack,
         )| Thread {
             // Numbered below.
@@ -142,6 +143,7 @@ fn thread() -> impl Strategy<Value = Thread> {
             policy,
             last_cpu,
             waiting,
+            at_rest_ms,
             stack,
         },
     )

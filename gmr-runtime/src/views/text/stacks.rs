@@ -212,6 +212,7 @@ mod tests {
                 policy: Some("other".into()),
                 last_cpu: Some(1),
                 waiting: None,
+                at_rest_ms: None,
                 stack,
             }],
             ..Threads::default()

@@ -309,6 +309,7 @@ mod tests {
             policy: None,
             last_cpu: None,
             waiting,
+            at_rest_ms: None,
             stack: crate::model::Stack::default(),
         }
     }
