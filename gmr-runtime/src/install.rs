@@ -191,13 +191,13 @@ impl Builder {
         self
     }
 
-    /// After what time a report looks once more at threads that seem to be stuck in a deadlock. The
+    /// After what time a report looks once more at threads that seem to be stuck, or that run. The
     /// default is 50 milliseconds, the most is one second, and zero switches it off.
     /// `GMR_SECOND_LOOK` overrides both.
     ///
-    /// Reports without such a suspicion take no second look. It sends no signal: it compares the CPU
-    /// clocks and the system calls of these threads with what they were. Without it, no deadlock is
-    /// reported as certain.
+    /// Reports without such threads take no second look. It sends no signal: it compares the CPU
+    /// clocks and the system calls of these threads with what they were. Without it, no deadlock and
+    /// no thread that uses a whole core is reported.
     ///
     /// ```
     /// use std::time::Duration;

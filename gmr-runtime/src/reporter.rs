@@ -6,6 +6,7 @@
 
 mod losses;
 mod output;
+mod past;
 mod serve;
 
 use crate::sys::sort;
@@ -161,7 +162,8 @@ pub(crate) fn make(
     });
     let suspects = findings::suspects(&sections, &frames);
     let second = second_look(plan.second_look, &suspects, started, &mut emit);
-    let findings = findings::find(&sections, &frames, &second);
+    let past = past::add(findings::count_all(&sections, &frames));
+    let findings = findings::find(&sections, &frames, &second, &past);
     emit(Piece::Findings(&findings, &frames));
 
     let summary = summary(heading.number, &sections, started.elapsed());

@@ -16,7 +16,8 @@ fn start(mode: &str, second_look: &str) -> Program {
 /// The finding of this kind that is about the program's worker.
 fn about_worker<'a>(report: &'a Report, code: &str) -> Option<&'a Value> {
     let tid = report.thread("worker").tid();
-    let is_about = |finding: &&Value| finding["code"] == code && list(&finding["threads"]).contains(&tid.into());
+    let is_about =
+        |finding: &&Value| finding["code"] == code && list(&finding["threads"]).contains(&tid.into());
     report.findings().iter().find(is_about)
 }
 
@@ -30,7 +31,11 @@ fn a_thread_that_uses_a_whole_core_is_found_with_its_place() {
             report.is_complete() && about_worker(report, "thread.spinning").is_some()
         });
         let finding = about_worker(&report, "thread.spinning").expect("it is found");
-        assert_eq!((text(&finding["severity"]), text(&finding["certainty"])), ("info", "certain"), "{report}");
+        assert_eq!(
+            (text(&finding["severity"]), text(&finding["certainty"])),
+            ("info", "certain"),
+            "{report}"
+        );
         assert!(about_worker(&report, "thread.running").is_none(), "{report}");
         let evidence = &list(&finding["evidence"])[0];
         assert_eq!(evidence["thread"], report.thread("worker").tid());
@@ -38,7 +43,7 @@ fn a_thread_that_uses_a_whole_core_is_found_with_its_place() {
         // It may be in a function that these call.
         let stack = report.thread("worker").stack();
         assert!(stack.has(function), "{stack}");
-        assert!(place.starts_with("spinning::") || place.starts_with("rustix::"), "{place}");
+        assert!(place.contains("spinning::") || place.contains("rustix::"), "{place}");
     }
 }
 

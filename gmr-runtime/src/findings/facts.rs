@@ -1,5 +1,6 @@
 //! The data that rules read, and helpers to word what they find.
 
+use super::past::Counts;
 use super::second_look::SecondLook;
 use crate::model::{Certainty, Content, Finding, Frame, Lock, Section, Severity, Task, Thread};
 
@@ -11,6 +12,8 @@ pub(super) struct Facts<'a> {
     pub(super) sections: &'a [Section],
     pub(super) frames: &'a [Frame],
     pub(super) second: &'a SecondLook,
+    /// The counts of earlier reports, and of this one.
+    pub(super) past: &'a [Counts],
 }
 
 impl<'a> Facts<'a> {

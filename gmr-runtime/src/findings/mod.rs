@@ -6,36 +6,52 @@
 //! whether they have run since the first.
 
 mod blocked_worker;
+mod counts;
 mod cut_stack;
 mod deadlock;
 mod facts;
 mod failed_section;
+mod growth;
 mod lock_wait;
 mod longest_wait;
 mod missing_stack;
 mod not_polled;
+mod past;
 mod running;
 mod second_look;
 mod spinning;
 mod stuck;
 mod uninterruptible;
+mod zombies;
 
 use self::facts::Facts;
+pub(crate) use self::past::Counts;
 pub(crate) use self::second_look::{SecondLook, Suspects};
 use crate::model::{Finding, Frame, Section};
 use crate::sys::sort;
 
 /// The threads that a rule wants to be looked at once more, because of a suspicion.
 pub(crate) fn suspects(sections: &[Section], frames: &[Frame]) -> Suspects {
-    let facts = Facts { sections, frames, second: &SecondLook::NotTaken };
+    let facts = Facts { sections, frames, second: &SecondLook::NotTaken, past: &[] };
     let mut at_rest = deadlock::suspects(&facts);
     at_rest.extend(uninterruptible::suspects(&facts));
     Suspects { at_rest, running: spinning::suspects(&facts) }
 }
 
-/// The findings in these sections, the most severe first.
-pub(crate) fn find(sections: &[Section], frames: &[Frame], second: &SecondLook) -> Vec<Finding> {
-    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 12] = [
+/// Counts what later reports are compared with.
+pub(crate) fn count_all(sections: &[Section], frames: &[Frame]) -> Counts {
+    counts::of(&Facts { sections, frames, second: &SecondLook::NotTaken, past: &[] })
+}
+
+/// The findings in these sections, the most severe first. `past` has the counts of earlier reports
+/// of this process, and of this one as the last.
+pub(crate) fn find(
+    sections: &[Section],
+    frames: &[Frame],
+    second: &SecondLook,
+    past: &[Counts],
+) -> Vec<Finding> {
+    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 14] = [
         deadlock::find,
         failed_section::find,
         blocked_worker::find,
@@ -43,13 +59,15 @@ pub(crate) fn find(sections: &[Section], frames: &[Frame], second: &SecondLook) 
         lock_wait::find,
         uninterruptible::find,
         stuck::find,
+        zombies::find,
         missing_stack::find,
         cut_stack::find,
         spinning::find,
         running::find,
         longest_wait::find,
+        growth::find,
     ];
-    let facts = Facts { sections, frames, second };
+    let facts = Facts { sections, frames, second, past };
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule(&facts)).collect();
     // Stable: findings of the same severity keep the order of the rules.
     sort::by_key(&mut findings, |finding| finding.severity);

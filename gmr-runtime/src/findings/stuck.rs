@@ -1,24 +1,27 @@
 //! `thread.stuck`: threads that have been at rest for long, in calls that are usually short. That
 //! threads of a pool, or those that serve requests, wait for long means nothing.
 
+use std::cmp::Reverse;
+
 use super::deadlock;
 use super::facts::{Facts, MAX_EVIDENCE, about_threads, name, place};
 use crate::model::{Evidence, Finding, Lock, Severity, Thread};
+use crate::sys::sort;
 use crate::units::duration;
 
 /// Calls that wait for somebody else to go on, who usually does soon: to accept a connection, to
 /// read what is written, to release a file, to open the other end.
-const SHORT_CALLS: [&str; 10] = [
-    "connect", "flock", "open", "sendfile", "sendmmsg", "sendmsg", "sendto", "splice", "write", "writev",
-];
+const SHORT_CALLS: [&str; 10] =
+    ["connect", "flock", "open", "sendfile", "sendmmsg", "sendmsg", "sendto", "splice", "write", "writev"];
 /// From what time on it is reported. Connections are made, and locks released, within seconds.
 const LONG_MS: u64 = 10_000;
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let reported = deadlock::locks(facts);
     let locks: Vec<&Lock> = facts.locks().filter(|lock| !reported.contains(&lock.address)).collect();
-    let lock_of =
-        |thread: &Thread| locks.iter().find(|lock| lock.waiters.iter().any(|waiter| waiter.tid == thread.tid));
+    let lock_of = |thread: &Thread| {
+        locks.iter().find(|lock| lock.waiters.iter().any(|waiter| waiter.tid == thread.tid))
+    };
     let is_stuck = |thread: &&Thread| {
         let waiting = thread.waiting.as_ref().filter(|waiting| waiting.kernel_function.is_none());
         let is_short = waiting.is_some_and(|waiting| SHORT_CALLS.contains(&&*waiting.call));
@@ -26,19 +29,16 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     };
     let mut threads: Vec<&Thread> = facts.threads().filter(is_stuck).collect();
     // The longest first.
-    crate::sys::sort::by_key(&mut threads, |thread| std::cmp::Reverse(thread.at_rest_ms));
+    sort::by_key(&mut threads, |thread| Reverse(thread.at_rest_ms));
     let waits = |thread: &&Thread| {
         let waiting = thread.waiting.as_ref()?;
-        let what = match lock_of(thread) {
-            Some(lock) => format!("the lock {:#x}", lock.address),
-            None => {
-                let target = waiting.peer.as_ref().or(waiting.target.as_ref()).or(waiting.path.as_ref());
-                target.map_or_else(|| waiting.call.clone(), |target| format!("{} ({target})", waiting.call))
-            }
-        };
-        let verb = if lock_of(thread).is_some() { "waits for" } else { "is in" };
+        let target = waiting.peer.as_ref().or(waiting.target.as_ref()).or(waiting.path.as_ref());
+        let target = target.map(|target| format!(" ({target})")).unwrap_or_default();
+        let in_call = || format!("is in {}{target}", waiting.call);
+        let doing =
+            lock_of(thread).map_or_else(in_call, |lock| format!("waits for the lock {:#x}", lock.address));
         let time = duration(thread.at_rest_ms?);
-        let message = format!("{} {verb} {what} and has not run for at least {time}", name(thread));
+        let message = format!("{} {doing} and has not run for at least {time}", name(thread));
         let frame = place(thread, facts.frames);
         Some(Evidence { message, thread: Some(thread.tid), frame, ..Evidence::default() })
     };
@@ -46,8 +46,8 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         "thread.stuck",
         Severity::Info,
         &threads,
-        "thread has been in a usually short wait for long",
-        "threads have been in usually short waits for long",
+        "thread has been waiting for long in a call that is usually short",
+        "threads have been waiting for long in calls that are usually short",
     );
     for finding in &mut findings {
         finding.evidence = threads.iter().filter_map(waits).take(MAX_EVIDENCE).collect();

@@ -51,6 +51,11 @@ fn about(threads: Vec<Thread>, function: &str) -> Vec<Finding> {
     find(&[section("Threads", Content::Threads(threads))], &frames, &SecondLook::NotTaken)
 }
 
+/// The findings of a first report.
+pub(super) fn find(sections: &[Section], frames: &[Frame], second: &SecondLook) -> Vec<Finding> {
+    super::find(sections, frames, second, &[])
+}
+
 fn about_tasks(tasks: Vec<Task>) -> Vec<Finding> {
     let section =
         section("Green Threads", Content::GreenThreads(GreenThreads { tasks, ..GreenThreads::default() }));

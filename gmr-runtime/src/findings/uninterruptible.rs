@@ -8,8 +8,7 @@ use crate::units::duration;
 
 /// Calls that wait like this by design: until data is on the disk, or until a child has started
 /// another program. On a busy machine this takes longer than the time between two looks.
-const SLOW_CALLS: [&str; 7] =
-    ["fdatasync", "fsync", "msync", "sync", "sync_file_range", "syncfs", "vfork"];
+const SLOW_CALLS: [&str; 7] = ["fdatasync", "fsync", "msync", "sync", "sync_file_range", "syncfs", "vfork"];
 /// How long such a call takes if something is wrong. A slow disk takes seconds.
 const SLOW_MS: u64 = 10_000;
 
@@ -46,7 +45,12 @@ fn of_these(threads: &[&Thread], severity: Severity, facts: &Facts<'_>) -> Vec<F
     for finding in &mut findings {
         finding.evidence =
             threads.iter().filter_map(|thread| in_kernel(thread, facts)).take(MAX_EVIDENCE).collect();
-        finding.next = Some("the disk, or the server of the file system, that they wait for".to_owned());
+        let next = if threads.iter().all(|thread| calls(thread, &["vfork"])) {
+            "the child processes, which have not yet started their programs"
+        } else {
+            "the disk, or the server of the file system, that they wait for"
+        };
+        finding.next = Some(next.to_owned());
     }
     findings
 }
@@ -76,9 +80,12 @@ fn is_uninterruptible(thread: &Thread) -> bool {
 }
 
 fn is_slow_by_design(thread: &Thread) -> bool {
-    let is_slow = |call: &str| SLOW_CALLS.contains(&call);
-    thread.waiting.as_ref().is_some_and(|waiting| is_slow(&waiting.call))
-        && thread.at_rest_ms.is_none_or(|time| time < SLOW_MS)
+    calls(thread, &SLOW_CALLS) && thread.at_rest_ms.is_none_or(|time| time < SLOW_MS)
+}
+
+/// Whether the thread is in one of these calls.
+fn calls(thread: &Thread, calls: &[&str]) -> bool {
+    thread.waiting.as_ref().is_some_and(|waiting| calls.contains(&&*waiting.call))
 }
 
 #[cfg(all(test, not(gmr_units)))]

@@ -1,6 +1,8 @@
 //! Processes: this process and its descendants, from `/proc`. Nothing here touches another process.
 
 use std::io;
+use std::sync::Mutex;
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions};
@@ -56,6 +58,57 @@ fn may_have_children() -> bool {
     !matches!(rustix::process::waitid(WaitId::All, options), Err(Errno::CHILD))
 }
 
+/// A process that has ended, and that its parent has not waited for.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    pid: u32,
+    /// Distinguishes it from another process with the same id.
+    start_ticks: u64,
+    /// When a report saw it for the first time.
+    since: Instant,
+}
+
+/// Those that the last report has seen.
+static ENDED: Mutex<Vec<Ended>> = Mutex::new(Vec::new());
+/// For how many it is kept. A process can have thousands.
+const MAX_ENDED: usize = 1_024;
+
+/// Processes that have ended: those of the last report, and those that this one sees.
+struct AllEnded {
+    before: Vec<Ended>,
+    now: Instant,
+    seen: Vec<Ended>,
+}
+
+impl AllEnded {
+    fn take() -> Self {
+        // The lock is held by another thread only if the process was forked at that moment.
+        let before = ENDED.try_lock().map(|mut last| std::mem::take(&mut *last)).unwrap_or_default();
+        Self { before, now: Instant::now(), seen: Vec::new() }
+    }
+
+    /// For how long it has been known that a process has ended. `None` if it has not: where only the
+    /// main thread has, there are others.
+    fn ended_for_ms(&mut self, pid: u32, stat: &Stat) -> Option<u64> {
+        if stat.state != 'Z' || stat.threads > 1 {
+            return None;
+        }
+        let start_ticks = stat.start_ticks;
+        let is_it = |ended: &&Ended| (ended.pid, ended.start_ticks) == (pid, start_ticks);
+        let since = self.before.iter().find(is_it).map_or(self.now, |ended| ended.since);
+        if self.seen.len() < MAX_ENDED {
+            self.seen.push(Ended { pid, start_ticks, since });
+        }
+        u64::try_from(self.now.duration_since(since).as_millis()).ok()
+    }
+
+    fn keep(self) {
+        if let Ok(mut last) = ENDED.try_lock() {
+            *last = self.seen;
+        }
+    }
+}
+
 /// The key of this process in the table, in place of its parent's id. No process has this id.
 const ROOT: u32 = u32::MAX;
 
@@ -64,6 +117,7 @@ fn family(own: u32, table: &Table) -> Processes {
     let mut family = Processes::default();
     let depth_of_namespace = thread_ids::depth();
     let users = UserNames::default();
+    let mut ended = AllEnded::take();
     // The kernel's tree has no cycles, but the table is read while the tree changes, and a parent's
     // id may be reused meanwhile. This still ends: each entry has one parent, and this process has
     // none but `ROOT`, so each is visited at most once.
@@ -72,7 +126,8 @@ fn family(own: u32, table: &Table) -> Processes {
         // Once the main thread has ended, the kernel shows no arguments of this process below its
         // own directory.
         let directory = if *pid == own { "thread-self" } else { &pid.to_string() };
-        let (process, problem) = describe(directory, *pid, stat, depth, depth_of_namespace, &users);
+        let (mut process, problem) = describe(directory, *pid, stat, depth, depth_of_namespace, &users);
+        process.ended_for_ms = ended.ended_for_ms(*pid, stat).filter(|_| depth > 0);
         family.notes.extend(problem.map(|error| {
             format!("the ids or the command line of process {} could not be read: {error}", process.pid)
         }));
@@ -81,6 +136,7 @@ fn family(own: u32, table: &Table) -> Processes {
             pending.extend(children(*pid, depth + 1, table));
         }
     }
+    ended.keep();
     family.notes.extend(users.error().map(|error| {
         format!("the names of users are missing, because /etc/passwd could not be read: {error}")
     }));
@@ -127,6 +183,7 @@ fn describe(
         cpu_user_ms: Some(procfs::ticks_to_ms(stat.user_ticks)),
         cpu_system_ms: Some(procfs::ticks_to_ms(stat.system_ticks)),
         resident_bytes: status.resident,
+        ended_for_ms: None,
         command: if arguments.is_empty() { vec![format!("[{}]", stat.name)] } else { arguments },
     };
     (process, problem)
@@ -156,6 +213,21 @@ mod tests {
         let family = family(10, &table).processes;
         let family: Vec<_> = family.iter().map(|process| (process.pid, process.depth)).collect();
         assert_eq!(family, [(10, 0), (20, 1), (30, 2), (40, 1)]);
+    }
+
+    #[test]
+    fn since_when_a_process_has_ended_is_kept_while_it_is_there() {
+        let ended = |start_ticks| Stat { state: 'Z', threads: 1, start_ticks, ..stat(1) };
+        let now = Instant::now();
+        let later = |seconds| now + std::time::Duration::from_secs(seconds);
+        let mut first = AllEnded { before: Vec::new(), now, seen: Vec::new() };
+        assert_eq!(first.ended_for_ms(7, &ended(5)), Some(0));
+        assert_eq!(first.ended_for_ms(8, &stat(1)), None, "it runs");
+        assert_eq!(first.ended_for_ms(9, &Stat { threads: 2, ..ended(5) }), None, "its threads run");
+        let mut second = AllEnded { before: first.seen, now: later(3), seen: Vec::new() };
+        assert_eq!(second.ended_for_ms(7, &ended(5)), Some(3_000));
+        assert_eq!(second.ended_for_ms(7, &ended(6)), Some(0), "another one with this id");
+        assert_eq!(second.seen.len(), 2);
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct Process {
     pub cpu_system_ms: Option<u64>,
     /// Its memory that is in RAM. Added in version 1.3.
     pub resident_bytes: Option<u64>,
+    /// For how long it has been known, in milliseconds, that it has ended, if its parent has not
+    /// waited for it: since the first report that saw it like that. Added in version 1.3.
+    pub ended_for_ms: Option<u64>,
 }
 
 /// The user ids, or the group ids, of a process.

@@ -69,6 +69,8 @@ pub(crate) struct Stat {
     pub(crate) is_kernels: bool,
     pub(crate) user_ticks: u64,
     pub(crate) system_ticks: u64,
+    /// Of a process: how many threads it has.
+    pub(crate) threads: u64,
     /// Clock ticks from boot to the start.
     pub(crate) start_ticks: u64,
     /// The processor it last ran on.
@@ -127,6 +129,7 @@ impl Stat {
             is_kernels: number(9)? & (IO_WORKER | USER_WORKER) != 0,
             user_ticks: number(14)?,
             system_ticks: number(15)?,
+            threads: number(20)?,
             start_ticks: number(22)?,
             processor: number(39).and_then(narrow),
             policy: number(41).and_then(narrow),

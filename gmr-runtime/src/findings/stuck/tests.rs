@@ -1,12 +1,13 @@
 //! Threads that have been at rest for long, in calls of both kinds.
 
 use super::*;
-use crate::findings::tests::{codes, section, thread};
-use crate::findings::{SecondLook, find};
+use crate::findings::SecondLook;
+use crate::findings::tests::{codes, find, section, thread};
 use crate::model::{Content, Frame, LockKind, Threads, Waiter, Waiting};
 
 fn in_call(tid: u32, call: &str, at_rest_ms: u64) -> Thread {
-    let waiting = Waiting { call: call.to_owned(), peer: Some("10.0.0.7:5432".to_owned()), ..Waiting::default() };
+    let waiting =
+        Waiting { call: call.to_owned(), peer: Some("10.0.0.7:5432".to_owned()), ..Waiting::default() };
     Thread { waiting: Some(waiting), at_rest_ms: Some(at_rest_ms), ..thread(tid, "client") }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::findings::tests::{codes, section, thread};
-use crate::findings::{find, suspects};
+use crate::findings::suspects;
+use crate::findings::tests::{codes, find, section, thread};
 use crate::model::{Content, Frame, Threads, Waiting};
 
 fn in_call(tid: u32, call: &str, at_rest_ms: Option<u64>) -> Thread {

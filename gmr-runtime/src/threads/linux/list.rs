@@ -138,7 +138,16 @@ impl Reader {
         };
         let known = at_rest.zip(Name::new(&stat.name));
         thread.name = stat.name;
-        Some((thread, known.map(|(rest, name)| Known { tid, moment: rest.moment(), facts, name, since: Instant::now() })))
+        Some((
+            thread,
+            known.map(|(rest, name)| Known {
+                tid,
+                moment: rest.moment(),
+                facts,
+                name,
+                since: Instant::now(),
+            }),
+        ))
     }
 
     /// A thread that has not run since it was read. Its scheduling policy is read again: an
@@ -152,7 +161,7 @@ impl Reader {
         let policy = policy.map(procfs::policy_in_words);
         let (name, access) = (name.as_str().to_owned(), Access::AtRest(rest));
         let at_rest_ms = u64::try_from(self.began.duration_since(since).as_millis()).ok();
-        ThreadInfo { name, policy, access, at_rest_ms, ..self.describe(tid, facts, Some(rest)) }
+        ThreadInfo { name, policy, at_rest_ms, access, ..self.describe(tid, facts, Some(rest)) }
     }
 
     /// What does not change while the thread does not run, and what it waits for.

@@ -267,6 +267,7 @@ pub(super) fn processes() -> impl Strategy<Value = Processes> {
             cpu_user_ms: cpu,
             cpu_system_ms: cpu,
             resident_bytes,
+            ended_for_ms: cpu,
         });
     (vec(process, 0..3), vec(hostile(), 0..2)).prop_map(|(processes, notes)| Processes { processes, notes })
 }
