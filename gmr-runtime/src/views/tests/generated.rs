@@ -381,8 +381,11 @@ fn finding() -> impl Strategy<Value = Finding> {
 
 pub(super) fn report() -> impl Strategy<Value = Report> {
     let group = (hostile(), outcome()).prop_map(|(title, content)| Group { title, content });
-    let lists = (descriptors(), modules(), environment(), spans(), events());
-    let built_in = (package(), resources(), threads(), green_threads(), processes(), lists, vec(group, 0..3));
+    // On the heap: together they are larger than the stack of a test's thread.
+    let lists = (descriptors().boxed(), modules(), environment(), spans().boxed(), events().boxed()).boxed();
+    let (threads, green_threads) = (threads().boxed(), green_threads().boxed());
+    let (package, resources, processes) = (package().boxed(), resources().boxed(), processes().boxed());
+    let built_in = (package, resources, threads, green_threads, processes, lists, vec(group, 0..3)).boxed();
     let built_in =
         built_in.prop_map(|(package, resources, threads, green_threads, processes, lists, groups)| {
             let (descriptors, modules, environment, spans, events) = lists;
@@ -400,7 +403,8 @@ pub(super) fn report() -> impl Strategy<Value = Report> {
                 ("Recent Events".to_owned(), Content::Events(events)),
             ]
         });
-    let registered = vec((hostile(), outcome()), 0..4);
+    let built_in = built_in.boxed();
+    let registered = vec((hostile(), outcome()).boxed(), 0..4);
     let heading = (any::<u64>(), hostile(), any::<u32>(), trigger(), vec(hostile(), 0..2))
         .prop_map(|(number, made_at, pid, trigger, notes)| Heading { number, made_at, pid, trigger, notes });
     let frames = vec(frame(), FRAMES as usize);
