@@ -233,7 +233,7 @@ fn uses_of(known: &Known<'_>, index: usize) -> Arc<[FrameUse]> {
         for frame in here.filter(|frame| frame.address == address.value()) {
             match kind_of(frame) {
                 Some(Kind::Once) => return FrameUse::Once,
-                _ if !is_of_std(frame) => found = FrameUse::Program,
+                _ if !frame.is_of_std() => found = FrameUse::Program,
                 _ => {}
             }
         }
@@ -295,14 +295,7 @@ fn waits_for_condition(frames: &[Frame], frame: u32) -> bool {
 
 /// Whether the frame is of the program: not of std or the C library.
 fn is_programs(frames: &[Frame], frame: u32) -> bool {
-    usize::try_from(frame).ok().and_then(|frame| frames.get(frame)).is_some_and(|frame| !is_of_std(frame))
-}
-
-/// Whether a function belongs to std or, as it has no path, to the C library.
-fn is_of_std(frame: &Frame) -> bool {
-    let Some(name) = frame.function.as_deref() else { return true };
-    let path = name.trim_start_matches(['<', '&']);
-    !name.contains("::") || ["std::", "core::", "alloc::"].iter().any(|of_std| path.starts_with(of_std))
+    usize::try_from(frame).ok().and_then(|frame| frames.get(frame)).is_some_and(|frame| !frame.is_of_std())
 }
 
 #[cfg(test)]

@@ -170,3 +170,13 @@ pub struct Frame {
     /// The GNU build-id of the module, in hexadecimal.
     pub build_id: Option<String>,
 }
+
+impl Frame {
+    /// Whether its function belongs to std or, as it has no path, to the C library. One without a
+    /// name counts as such.
+    pub(crate) fn is_of_std(&self) -> bool {
+        let Some(name) = self.function.as_deref() else { return true };
+        let path = name.trim_start_matches(['<', '&']);
+        !name.contains("::") || ["std::", "core::", "alloc::"].iter().any(|of_std| path.starts_with(of_std))
+    }
+}
