@@ -1,0 +1,103 @@
+//! Code that the tests make up, and what is concluded from it.
+
+use super::*;
+
+const LOCK: u64 = 0x1234_5678_9ab0;
+const STACK: u64 = 0x7000_0000_0000;
+const RET: &[u8] = &[0xc3];
+/// `xor eax, eax; xchg [rbx], eax; cmp eax, 2`
+const UNLOCK: &[u8] = &[0x31, 0xc0, 0x87, 0x03, 0x83, 0xf8, 0x02];
+/// `lock cmpxchg [rbx], ecx`
+const TRY_LOCK: &[u8] = &[0xf0, 0x0f, 0xb1, 0x0b];
+/// `lea rdi, [rsp + 8]; call` to what follows in memory
+const DROP: &[u8] = &[0x48, 0x8d, 0x7c, 0x24, 0x08, 0xe8, 0, 0x10, 0, 0];
+
+/// Searches code that is returned to with the lock's address in `rbx`, and with a guard on the
+/// stack. All calls are to functions of this purpose.
+fn search_for(parts: &[&[u8]], purpose: Purpose, pending: &mut bool, is_shared: bool) -> Option<Release> {
+    let code = parts.concat();
+    let start = code.as_ptr() as u64;
+    let mut values = [0; crate::capture::linux::arch::COUNT];
+    (values[3], values[7]) = (LOCK, STACK);
+    let registers = Registers::all(start, values);
+    let words = [1, LOCK, 0, 0];
+    let stack: Vec<u8> = words.iter().flat_map(|word: &u64| word.to_ne_bytes()).collect();
+    let frame = Frame { function: (start, start + code.len() as u64), address: start, registers: &registers };
+    let wanted = Wanted { address: LOCK, is_shared, is_once: false };
+    let calls: (&mut FunctionOf<'_>, &mut PurposeOf<'_>) = (&mut |_| None, &mut |_| purpose);
+    let pieces = [(STACK, &*stack)];
+    Releases::new().search(&frame, wanted, pending, &Memory::new(&pieces), calls)
+}
+
+fn search(parts: &[&[u8]], purpose: Purpose) -> Option<bool> {
+    Some(search_for(parts, purpose, &mut false, false)?.on_all_paths)
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
+fn a_lock_that_is_released_is_held() {
+    let nothing = Purpose::Other;
+    assert_eq!(search(&[UNLOCK, RET], nothing), Some(true));
+    assert_eq!(search(&[RET], nothing), None);
+    // `mov rbx, [rsp + 8]`: the same from the stack; `mov rbx, [rsp]`: another lock.
+    assert_eq!(search(&[&[0x48, 0x8b, 0x5c, 0x24, 0x08], UNLOCK, RET], nothing), Some(true));
+    assert_eq!(search(&[&[0x48, 0x8b, 0x1c, 0x24], UNLOCK, RET], nothing), None);
+    // `mov ebx, [rdi]`: it is not known which.
+    assert_eq!(search(&[&[0x8b, 0x1f], UNLOCK, RET], nothing), None);
+    // An exchange that does not belong to a lock: `cmp eax, 3`.
+    assert_eq!(search(&[&UNLOCK[..6], &[3], RET], nothing), None);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
+fn a_lock_that_is_acquired_first_is_not_held() {
+    assert_eq!(search(&[TRY_LOCK, UNLOCK, RET], Purpose::Other), None);
+    // Back to the beginning of a loop that locks: `jmp`.
+    let back = (UNLOCK.len() + TRY_LOCK.len() + 2).to_le_bytes()[0].wrapping_neg();
+    let in_loop = [TRY_LOCK, UNLOCK, &[0xeb, back]];
+    assert_eq!(search(&in_loop, Purpose::Other), None);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
+fn a_release_on_some_paths_only_is_not_certain() {
+    // `je` past it.
+    let around = [0x74, UNLOCK.len().to_le_bytes()[0]];
+    assert_eq!(search(&[&around, UNLOCK, RET], Purpose::Other), Some(false));
+    assert_eq!(search(&[&around, UNLOCK, UNLOCK, RET], Purpose::Other), Some(true));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
+fn the_release_of_the_lock_that_is_waited_for_does_not_count() {
+    let mut pending = true;
+    assert!(search_for(&[UNLOCK, RET], Purpose::Other, &mut pending, false).is_none());
+    assert!(!pending, "it has been found");
+    assert!(search_for(&[UNLOCK, UNLOCK, RET], Purpose::Other, &mut true, false).is_some());
+    // A guard that exists already is another one.
+    assert!(search_for(&[DROP, RET], Purpose::DropGuard, &mut true, false).is_some());
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
+fn a_guard_on_the_stack_that_is_dropped_is_of_a_held_lock() {
+    assert_eq!(search(&[DROP, RET], Purpose::DropGuard), Some(true));
+    for purpose in [Purpose::Other, Purpose::Look, Purpose::Drop] {
+        assert_eq!(search(&[DROP, RET], purpose), None, "{purpose:?}");
+    }
+    // `mov [rsp + 8], rax`: another guard is stored there before.
+    assert_eq!(search(&[&[0x48, 0x89, 0x44, 0x24, 0x08], DROP, RET], Purpose::DropGuard), None);
+    // `mov [rsp + 24], rax`
+    assert_eq!(search(&[&[0x48, 0x89, 0x44, 0x24, 0x18], DROP, RET], Purpose::DropGuard), Some(true));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
+fn readers_and_writers_subtract_from_the_word() {
+    // `mov eax, number; lock xadd [rbx], eax`
+    let subtracts = |number: u32| {
+        let code = [&[0xb8], &number.to_le_bytes()[..], &[0xf0, 0x0f, 0xc1, 0x03], RET].concat();
+        search_for(&[&code], Purpose::Other, &mut false, true).is_some()
+    };
+    assert_eq!([u32::MAX, 0xc000_0001, 1, u32::MAX - 1].map(subtracts), [true, true, false, false]);
+}
