@@ -6,11 +6,15 @@
 //! `unlock`, with the lock's address as its operand; or a call that drops a guard of the lock. A
 //! path ends where the lock is acquired, and where nothing is known of what follows.
 
+mod path;
+
 use std::ops::Range;
+
+use self::path::{Path, Written};
 
 use super::instruction::{Code, Effect, Target};
 use super::memory::Memory;
-use super::operands::{self, Atomic, Operation, Place, RBP, RDI, RSI, RSP, SCRATCH, Source};
+use super::operands::{self, Atomic, Operation, RDI, RSI, RSP, SCRATCH};
 use super::prologue;
 use crate::capture::linux::arch::Registers;
 use crate::capture::{Purpose, PurposeOf, Wanted};
@@ -26,8 +30,6 @@ const MAX_STEPS: usize = 4_000;
 const MAX_ALL_STEPS: usize = 500_000;
 /// A function with more code is not followed.
 const MAX_CODE: u64 = 64 << 10;
-/// How many places in memory a path may write to.
-const MAX_WRITES: usize = 256;
 /// How many words of an object that is dropped are searched for a guard.
 const MAX_OBJECT: u64 = 16;
 /// How deep objects with guards may be nested.
@@ -146,116 +148,6 @@ impl Releases {
         let Search { is_found, has_other_end, has_met_pending, .. } = search;
         *pending &= !has_met_pending;
         is_found.then_some(Release { on_all_paths: !has_other_end })
-    }
-}
-
-/// One path through a function.
-#[derive(Clone)]
-struct Path {
-    offset: usize,
-    /// The values of the registers that are known.
-    registers: [Option<u64>; 16],
-    /// What it has written to memory, in order.
-    written: Vec<Written>,
-    pending: bool,
-}
-
-/// A write to memory.
-#[derive(Debug, Clone, Copy)]
-struct Written {
-    start: u64,
-    end: u64,
-    /// The word that was written, if it is one and is known.
-    word: Option<u64>,
-}
-
-impl Path {
-    fn register(&self, register: u8) -> Option<u64> {
-        *self.registers.get(usize::from(register))?
-    }
-
-    fn set(&mut self, register: u8, value: Option<u64>) {
-        if let Some(place) = self.registers.get_mut(usize::from(register)) {
-            *place = value;
-        }
-    }
-
-    fn address(&self, place: Place) -> Option<u64> {
-        match place {
-            Place::Relative(base, distance) => Some(self.register(base)?.wrapping_add_signed(distance)),
-            Place::Absolute(address) => Some(address),
-            Place::Register(_) | Place::Unknown => None,
-        }
-    }
-
-    /// The eight bytes at this address, if they are known and on the stack.
-    fn word_on_stack(&self, address: u64, stack: &Memory<'_>) -> Option<u64> {
-        stack.word(address).ok().and_then(|_| self.word(address, stack))
-    }
-
-    /// The eight bytes at this address, if they are known.
-    fn word(&self, address: u64, stack: &Memory<'_>) -> Option<u64> {
-        let end = address.checked_add(8)?;
-        let mut written = self.written.iter().rev();
-        if let Some(last) = written.find(|written| written.start < end && address < written.end) {
-            return last.word.filter(|_| (last.start, last.end) == (address, end));
-        }
-        if let Ok(word) = stack.word(address) {
-            return Some(word);
-        }
-        let mut word = [0; 8];
-        let is_read = address.is_multiple_of(8) && memory::read_ready(address, &mut word, None) == 8;
-        is_read.then(|| u64::from_ne_bytes(word))
-    }
-
-    /// Carries out an instruction. False if the path cannot be followed any further.
-    fn step(&mut self, operation: &Operation, effect: Effect, stack: &Memory<'_>) -> bool {
-        let (rsp, rbp) = (self.register(RSP), self.register(RBP));
-        if let Some((place, size, source)) = operation.write {
-            let value = match (source, place) {
-                (Source::Word(Place::Register(from)), _) => self.register(from),
-                (Source::Word(from), _) => self.address(from).and_then(|from| self.word(from, stack)),
-                (Source::AddressOf(of), _) => self.address(of),
-                (Source::Constant(value), _) => Some(value),
-                (Source::Plus(distance), Place::Register(own)) => {
-                    self.register(own).map(|value| value.wrapping_add_signed(distance))
-                }
-                (Source::Plus(_) | Source::Unknown, _) => None,
-            };
-            if let Place::Register(register) = place {
-                self.set(register, value);
-            } else if let Some(address) = self.address(place) {
-                let word = value.filter(|_| size == 8);
-                self.written.push(Written { start: address, end: address.saturating_add(size), word });
-            }
-        }
-        for register in (0..16).filter(|register| operation.lost >> register & 1 == 1) {
-            self.set(register, None);
-        }
-        // Copies go to memory that has not been seen before, as far as this matters: a stale guard
-        // may not count, so nothing on the stack does.
-        if operation.copies {
-            self.written.push(Written { start: 0, end: u64::MAX, word: None });
-        }
-        let after =
-            |pointer: Option<u64>, distance: i64| pointer.map(|value| value.wrapping_add_signed(distance));
-        match effect {
-            Effect::AddToStack(distance) => self.set(RSP, after(rsp, distance)),
-            Effect::Align(to) => self.set(RSP, rsp.map(|rsp| rsp & to.wrapping_neg())),
-            Effect::SetFrame(distance) => self.set(RBP, after(rsp, distance)),
-            Effect::StackFromFrame(distance) => self.set(RSP, after(rbp, distance)),
-            Effect::PopFrame => {
-                self.set(RBP, None);
-                self.set(RSP, after(rsp, 8));
-            }
-            Effect::Leave => {
-                self.set(RBP, None);
-                self.set(RSP, after(rbp, 8));
-            }
-            Effect::Unclear => self.set(RSP, None),
-            Effect::None | Effect::Call(_) | Effect::Jump(_) | Effect::Branch(_) | Effect::End => {}
-        }
-        self.written.len() < MAX_WRITES
     }
 }
 
