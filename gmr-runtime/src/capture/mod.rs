@@ -95,6 +95,9 @@ pub(crate) enum Purpose {
     Acquire,
     /// It leaves what it is given as it is.
     Look,
+    /// It wakes threads that wait for a lock, which has been released. To do so, it changes the
+    /// lock's word as functions do that lock.
+    Wake,
     Other,
 }
 

@@ -270,6 +270,9 @@ fn purpose_of_name(name: &str) -> Purpose {
         None if name.ends_with("::unlock") => Purpose::Unlock,
         None if ["::lock", "::read", "::write"].iter().any(|locks| name.ends_with(locks)) => Purpose::Acquire,
         None if name.ends_with("::deref") || name.ends_with("::deref_mut") => Purpose::Look,
+        None if name.contains("rwlock::futex::RwLock") && name.ends_with("::wake_writer_or_readers") => {
+            Purpose::Wake
+        }
         None => Purpose::Other,
     }
 }
@@ -335,6 +338,9 @@ mod tests {
             ("std::sync::poison::rwlock::RwLock<T>::write", Purpose::Acquire),
             ("<std::sync::poison::mutex::MutexGuard<T> as core::ops::deref::Deref>::deref", Purpose::Look),
             ("core::ptr::drop_in_place<alloc::string::String>", Purpose::Drop),
+            ("<std::sys::sync::rwlock::futex::RwLock>::wake_writer_or_readers", Purpose::Wake),
+            ("std::sys::sync::rwlock::futex::RwLock::wake_writer_or_readers", Purpose::Wake),
+            ("shop::RwLock::wake_writer_or_readers", Purpose::Other),
             ("shop::blocks", Purpose::Other),
         ] {
             assert_eq!(purpose_of_name(name), purpose, "{name}");

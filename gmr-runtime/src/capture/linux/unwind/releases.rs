@@ -11,7 +11,6 @@ mod path;
 use std::ops::Range;
 
 use self::path::{Path, Written};
-
 use super::instruction::{Code, Effect, Target};
 use super::memory::Memory;
 use super::operands::{self, Atomic, Operation, RDI, RSI, RSP, SCRATCH};
@@ -287,7 +286,7 @@ impl Search<'_, '_, '_, '_> {
                 Purpose::DropGuard if self.is_guard(path, object) => return Met::ReleaseOfOwn,
                 Purpose::Drop if has_guard && self.drops_guard(path, target) => return Met::Release,
                 Purpose::Acquire if is_lock => return Met::Acquire,
-                Purpose::Look => return Met::Nothing,
+                Purpose::Look | Purpose::Wake => return Met::Nothing,
                 // It may have written to what it was given.
                 _ => path.written.extend(object.map(|start| Written {
                     start,
@@ -300,7 +299,11 @@ impl Search<'_, '_, '_, '_> {
         match summary {
             Some(Summary { returns: false, .. }) => Met::Never,
             // A function that returns a guard.
-            Some(Summary { acquires: true, releases: false, .. }) => Met::Acquire,
+            Some(Summary { acquires: true, releases: false, .. })
+                if (self.purpose_of)(target) != Purpose::Wake =>
+            {
+                Met::Acquire
+            }
             _ => Met::Nothing,
         }
     }
