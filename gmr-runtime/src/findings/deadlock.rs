@@ -1,32 +1,51 @@
-//! `deadlock.std-lock`, `deadlock.pthread-mutex`, `deadlock.self`: threads that wait for each
-//! other's locks, or for a lock of their own.
+//! `deadlock.std-lock`, `deadlock.pthread-mutex`, `deadlock.join`, `deadlock.self`: threads of which
+//! each waits for the next one: for a lock that it holds, or for its end.
 //!
 //! It fires only if none of the threads has moved between the report's first look and the second.
 
 use std::collections::BTreeSet;
 
-use super::facts::{Facts, MAX_EVIDENCE, finding, thread_name};
+use super::facts::{Facts, MAX_EVIDENCE, finding, place, thread_name};
 use super::second_look::SecondLook;
 use crate::model::{Certainty, Evidence, Finding, Holder, Lock, LockKind, Severity, Waiter};
+use crate::sys::sort;
 
-/// One thread of a cycle: it waits for a lock, which the next thread holds.
+/// One thread of a cycle: it waits for the next one.
 #[derive(Clone, Copy)]
 struct Edge<'a> {
-    lock: &'a Lock,
-    waiter: &'a Waiter,
-    holder: &'a Holder,
+    from: u32,
+    to: u32,
+    cause: Cause<'a>,
+}
+
+/// What the next thread has to do before the first one goes on.
+#[derive(Clone, Copy)]
+enum Cause<'a> {
+    /// Release a lock.
+    Lock { lock: &'a Lock, waiter: &'a Waiter, holder: &'a Holder },
+    /// End. This is where it is joined.
+    Join { frame: Option<u32> },
+}
+
+impl<'a> Edge<'a> {
+    fn lock(&self) -> Option<&'a Lock> {
+        match self.cause {
+            Cause::Lock { lock, .. } => Some(lock),
+            Cause::Join { .. } => None,
+        }
+    }
 }
 
 /// The threads whose second look would confirm a deadlock.
 pub(super) fn suspects(facts: &Facts<'_>) -> BTreeSet<u32> {
-    cycles(facts).iter().flatten().map(|edge| edge.waiter.tid).collect()
+    cycles(facts).iter().flatten().map(|edge| edge.from).collect()
 }
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     if *facts.second == SecondLook::NotTaken {
         return Vec::new();
     }
-    let stuck = |cycle: &Vec<Edge<'_>>| !cycle.iter().any(|edge| facts.second.has_moved(edge.waiter.tid));
+    let stuck = |cycle: &Vec<Edge<'_>>| !cycle.iter().any(|edge| facts.second.has_moved(edge.from));
     cycles(facts).into_iter().filter(stuck).map(|cycle| describe(&cycle, facts)).collect()
 }
 
@@ -41,13 +60,13 @@ pub(super) fn locks(facts: &Facts<'_>) -> BTreeSet<u64> {
 
 /// All cycles, each once.
 fn cycles<'a>(facts: &Facts<'a>) -> Vec<Vec<Edge<'a>>> {
+    let edges = edges(facts);
     let mut cycles = Vec::new();
     let mut done = BTreeSet::new();
-    let holders: BTreeSet<u32> =
-        facts.locks().flat_map(|lock| &lock.holders).map(|holder| holder.tid).collect();
-    for holder in holders {
-        if let Some(cycle) = cycle_from(facts, holder, &done) {
-            done.extend(cycle.iter().map(|edge| edge.waiter.tid));
+    let starts: BTreeSet<u32> = edges.iter().map(|edge| edge.to).collect();
+    for start in starts {
+        if let Some(cycle) = cycle_from(&edges, start, &done) {
+            done.extend(cycle.iter().map(|edge| edge.from));
             cycles.push(cycle);
         }
     }
@@ -55,23 +74,24 @@ fn cycles<'a>(facts: &Facts<'a>) -> Vec<Vec<Edge<'a>>> {
 }
 
 /// The shortest cycle that begins at a thread, without the threads that are done.
-fn cycle_from<'a>(facts: &Facts<'a>, start: u32, done: &BTreeSet<u32>) -> Option<Vec<Edge<'a>>> {
+fn cycle_from<'a>(edges: &[Edge<'a>], start: u32, done: &BTreeSet<u32>) -> Option<Vec<Edge<'a>>> {
     let mut seen = BTreeSet::from([start]);
     let mut paths = vec![Vec::new()];
     while !paths.is_empty() {
         let mut longer = Vec::new();
         for path in paths {
-            let at = path.last().map_or(start, |edge: &Edge<'_>| edge.holder.tid);
+            let at = path.last().map_or(start, |edge: &Edge<'_>| edge.to);
             if done.contains(&at) {
                 continue;
             }
-            for edge in edges_from(facts, at) {
+            let first = edges.partition_point(|edge| edge.from < at);
+            for &edge in edges[first..].iter().take_while(|edge| edge.from == at) {
                 let mut path: Vec<Edge<'a>> = path.clone();
                 path.push(edge);
-                if edge.holder.tid == start {
+                if edge.to == start {
                     return Some(path);
                 }
-                if seen.insert(edge.holder.tid) {
+                if seen.insert(edge.to) {
                     longer.push(path);
                 }
             }
@@ -81,69 +101,77 @@ fn cycle_from<'a>(facts: &Facts<'a>, start: u32, done: &BTreeSet<u32>) -> Option
     None
 }
 
-/// The locks that a thread waits for, each with the threads that hold it for certain.
-fn edges_from<'a>(facts: &Facts<'a>, tid: u32) -> Vec<Edge<'a>> {
+/// Which thread waits for which other one, in order of those that wait: for the locks that others
+/// hold for certain, and for the ends of others.
+fn edges<'a>(facts: &Facts<'a>) -> Vec<Edge<'a>> {
     let mut edges = Vec::new();
     for lock in facts.locks() {
-        for waiter in lock.waiters.iter().filter(|waiter| waiter.tid == tid) {
-            let certain = lock.holders.iter().filter(|holder| holder.certainty == Certainty::Certain);
-            edges.extend(certain.map(|holder| Edge { lock, waiter, holder }));
+        let certain = lock.holders.iter().filter(|holder| holder.certainty == Certainty::Certain);
+        for holder in certain {
+            edges.extend(lock.waiters.iter().map(|waiter| {
+                let cause = Cause::Lock { lock, waiter, holder };
+                Edge { from: waiter.tid, to: holder.tid, cause }
+            }));
         }
     }
+    for thread in facts.threads() {
+        if let Some(to) = thread.waiting.as_ref().and_then(|waiting| waiting.joins) {
+            let cause = Cause::Join { frame: place(thread, facts.frames) };
+            edges.push(Edge { from: thread.tid, to, cause });
+        }
+    }
+    sort::by_key(&mut edges, |edge| edge.from);
     edges
 }
 
 fn describe(cycle: &[Edge<'_>], facts: &Facts<'_>) -> Finding {
-    let tids: Vec<u32> = cycle.iter().map(|edge| edge.waiter.tid).collect();
+    let tids: Vec<u32> = cycle.iter().map(|edge| edge.from).collect();
     let names: Vec<String> = tids.iter().take(MAX_EVIDENCE).map(|&tid| thread_name(facts, tid)).collect();
     let more = tids.len().saturating_sub(MAX_EVIDENCE);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let names = format!("{}{more}", names.join(", "));
-    let waiters: BTreeSet<u32> =
-        cycle.iter().flat_map(|edge| &edge.lock.waiters).map(|waiter| waiter.tid).collect();
+    let locks = || cycle.iter().filter_map(Edge::lock);
+    let waiters: BTreeSet<u32> = locks().flat_map(|lock| &lock.waiters).map(|waiter| waiter.tid).collect();
     let others = match waiters.iter().filter(|tid| !tids.contains(tid)).count() {
         0 => String::new(),
         1 => "; 1 other thread waits for these locks".to_owned(),
         others => format!("; {others} other threads wait for these locks"),
     };
+    let joins = locks().count() < cycle.len();
     let message = match cycle.len() {
         1 => format!("deadlock: {names} waits for a lock that it holds itself{others}"),
+        count if joins => format!("deadlock: {count} threads wait for each other: {names}{others}"),
         count => format!("deadlock: {count} threads wait for each other's locks: {names}{others}"),
     };
-    let is_of_std = cycle.iter().all(|edge| edge.lock.kind != LockKind::PthreadMutex);
-    let code = match (cycle.len(), is_of_std) {
-        (1, _) => "deadlock.self",
-        (_, true) => "deadlock.std-lock",
-        (_, false) => "deadlock.pthread-mutex",
+    let is_of_std = locks().all(|lock| !matches!(lock.kind, LockKind::PthreadMutex | LockKind::Owned));
+    let (code, next) = match (cycle.len(), joins, is_of_std) {
+        (_, true, _) => ("deadlock.join", "what each thread holds while it waits for another one to end"),
+        (1, ..) => ("deadlock.self", "what locks it the second time"),
+        (_, _, true) => ("deadlock.std-lock", "the order in which these functions lock"),
+        (_, _, false) => ("deadlock.pthread-mutex", "the order in which these functions lock"),
     };
     let evidence = cycle.iter().take(MAX_EVIDENCE).flat_map(|edge| of_edge(edge, facts)).collect();
-    let next = match cycle.len() {
-        1 => "what locks it the second time",
-        _ => "the order in which these functions lock",
-    };
     let next = Some(next.to_owned());
     Finding { threads: tids, evidence, next, ..finding(code, Severity::Error, message) }
 }
 
-/// That a thread waits for a lock, and that another one holds it.
-fn of_edge(Edge { lock, waiter, holder }: &Edge<'_>, facts: &Facts<'_>) -> [Evidence; 2] {
-    let (kind, address) = (kind(lock.kind), lock.address);
-    let (waits, holds) = (thread_name(facts, waiter.tid), thread_name(facts, holder.tid));
-    let verb = if lock.kind == LockKind::Once { "initializes" } else { "holds" };
-    [
-        Evidence {
-            message: format!("{waits} waits for the {kind} {address:#x}"),
-            thread: Some(waiter.tid),
-            frame: waiter.frame,
-            ..Evidence::default()
-        },
-        Evidence {
-            message: format!("{holds} {verb} it"),
-            thread: Some(holder.tid),
-            frame: holder.frame,
-            ..Evidence::default()
-        },
-    ]
+/// That a thread waits for a lock, and that another one holds it; or that it waits for the other
+/// one to end.
+fn of_edge(&Edge { from, to, cause }: &Edge<'_>, facts: &Facts<'_>) -> Vec<Evidence> {
+    let (waits, next) = (thread_name(facts, from), thread_name(facts, to));
+    let about =
+        |thread, frame, message| Evidence { message, thread: Some(thread), frame, ..Evidence::default() };
+    match cause {
+        Cause::Join { frame } => vec![about(from, frame, format!("{waits} waits for {next} to end"))],
+        Cause::Lock { lock, waiter, holder } => {
+            let (kind, address) = (kind(lock.kind), lock.address);
+            let verb = if lock.kind == LockKind::Once { "initializes" } else { "holds" };
+            vec![
+                about(from, waiter.frame, format!("{waits} waits for the {kind} {address:#x}")),
+                about(to, holder.frame, format!("{next} {verb} it")),
+            ]
+        }
+    }
 }
 
 fn kind(kind: LockKind) -> &'static str {
@@ -152,5 +180,6 @@ fn kind(kind: LockKind) -> &'static str {
         LockKind::RwLock => "RwLock",
         LockKind::Once => "Once",
         LockKind::PthreadMutex => "pthread mutex",
+        LockKind::Owned => "lock",
     }
 }

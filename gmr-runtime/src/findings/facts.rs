@@ -31,6 +31,10 @@ impl<'a> Facts<'a> {
         self.threads().filter(|thread| thread.state.as_deref() == Some("running"))
     }
 
+    pub(super) fn thread(&self, tid: u32) -> Option<&'a Thread> {
+        self.threads().find(|thread| thread.tid == tid)
+    }
+
     /// The locks that threads wait for.
     pub(super) fn locks(&self) -> impl Iterator<Item = &'a Lock> + use<'a> {
         let locks = self.sections.iter().filter_map(|section| match &section.content {
@@ -108,17 +112,14 @@ pub(super) fn name(thread: &Thread) -> String {
 
 /// The same for a thread's id.
 pub(super) fn thread_name(facts: &Facts<'_>, tid: u32) -> String {
-    facts.threads().find(|thread| thread.tid == tid).map_or_else(|| format!("#{tid}"), name)
+    facts.thread(tid).map_or_else(|| format!("#{tid}"), name)
 }
 
 /// Where a thread is in the program: its innermost frame that is not of std or the C library.
 pub(super) fn place(thread: &Thread, frames: &[Frame]) -> Option<u32> {
     let is_programs = |&index: &u32| {
         let frame = usize::try_from(index).ok().and_then(|index| frames.get(index));
-        let name = frame.and_then(|frame| frame.function.as_deref()).unwrap_or_default();
-        let path = name.trim_start_matches(['<', '&']);
-        // Functions of the C library have no path.
-        name.contains("::") && !["std::", "core::", "alloc::"].iter().any(|of_std| path.starts_with(of_std))
+        frame.is_some_and(|frame| !frame.is_of_std())
     };
     thread.stack.frames.iter().copied().find(is_programs)
 }

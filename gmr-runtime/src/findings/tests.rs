@@ -327,6 +327,38 @@ fn a_reader_among_several_can_be_part_of_a_deadlock() {
     assert_eq!(codes(&findings), ["deadlock.pthread-mutex"]);
 }
 
+/// The findings for threads that wait for the ends of others, and these locks.
+fn about_joins(joins: &[(u32, u32)], locks: Vec<Lock>) -> Vec<Finding> {
+    let frames = [Frame { function: Some("shop::stop".to_owned()), ..Frame::default() }];
+    let joins_of = |tid| joins.iter().find(|(from, _)| *from == tid).map(|(_, to)| *to);
+    let waiting = |tid| joins_of(tid).map(|to| Waiting { joins: Some(to), ..waiting_on(16) });
+    let threads = (1..10).map(|tid| Thread { waiting: waiting(tid), ..thread(tid, "w") }).collect();
+    let sections = [section("Threads", Content::Threads(Threads { threads, locks, ..Threads::default() }))];
+    assert!(find(&sections, &frames, &moved(&[1])).is_empty());
+    find(&sections, &frames, &nobody_moved())
+}
+
+#[test]
+fn a_thread_that_is_joined_by_one_whose_lock_it_waits_for_is_in_a_deadlock() {
+    let findings = about_joins(&[(1, 2)], vec![lock(32, &[2], &[(1, SURE)])]);
+    assert_eq!(codes(&findings), ["deadlock.join"]);
+    assert_eq!(findings[0].message, "deadlock: 2 threads wait for each other: #1 (w), #2 (w)");
+    let evidence: Vec<_> = findings[0].evidence.iter().map(|evidence| evidence.message.as_str()).collect();
+    let expected = ["#1 (w) waits for #2 (w) to end", "#2 (w) waits for the Mutex 0x20", "#1 (w) holds it"];
+    assert_eq!(evidence, expected);
+    assert!(findings[0].evidence.iter().all(|evidence| evidence.frame == Some(0)));
+    let findings = about_joins(&[(1, 2), (2, 3), (3, 1)], Vec::new());
+    assert_eq!((codes(&findings), &findings[0].threads[..]), (vec!["deadlock.join"], &[1, 2, 3][..]));
+}
+
+#[test]
+fn a_join_of_a_thread_that_can_go_on_is_no_deadlock() {
+    assert_eq!(about_joins(&[(1, 2), (2, 3)], Vec::new()), []);
+    // The lock's holder does not wait for either of them.
+    assert_eq!(about_joins(&[(1, 2)], vec![lock(32, &[2], &[(3, SURE)])]), []);
+    assert_eq!(about_joins(&[(1, 2)], vec![lock(32, &[2], &[(1, Certainty::Probable)])]), []);
+}
+
 #[test]
 fn who_holds_a_lock_and_what_it_does_is_evidence() {
     let frames = [Frame { function: Some(LOCK.to_owned()), ..Frame::default() }];

@@ -10,7 +10,7 @@ use crate::model::{Certainty, Frame, Holder, Lock, LockKind, Stack, Waiter};
 use crate::symbols;
 use crate::sys::hash::HashMap;
 use crate::sys::{self, Modules};
-use crate::threads::ThreadInfo;
+use crate::threads::{Access, ThreadInfo};
 
 /// The most locks that are listed.
 const MAX_LOCKS: usize = 64;
@@ -50,12 +50,14 @@ enum Kind {
     Write,
     Once,
     Pthread,
+    Owned,
 }
 
 /// The locks that threads wait for, in order of their addresses.
 pub(super) fn find(known: &Known<'_>) -> Vec<Lock> {
     let kinds: Vec<Option<Kind>> = known.frames.iter().map(kind_of).collect();
-    if kinds.iter().all(Option::is_none) {
+    let names_owner = |thread: &ThreadInfo| owner(thread).is_some();
+    if kinds.iter().all(Option::is_none) && !known.threads.iter().any(names_owner) {
         return Vec::new();
     }
     let waits: Vec<Option<Waited>> =
@@ -73,6 +75,7 @@ pub(super) fn find(known: &Known<'_>) -> Vec<Lock> {
                 Kind::Read | Kind::Write => LockKind::RwLock,
                 Kind::Once => LockKind::Once,
                 Kind::Pthread => LockKind::PthreadMutex,
+                Kind::Owned => LockKind::Owned,
             },
             waiters: Vec::new(),
             holders: Vec::new(),
@@ -80,6 +83,9 @@ pub(super) fn find(known: &Known<'_>) -> Vec<Lock> {
         let frame =
             known.stacks[index].frames.iter().copied().find(|&frame| is_programs(known.frames, frame));
         lock.waiters.push(Waiter { tid: known.threads[index].tid, frame });
+        if kind == Kind::Owned {
+            record_named_owner(known, lock, &known.threads[index]);
+        }
     }
     if locks.is_empty() {
         return Vec::new();
@@ -131,8 +137,14 @@ fn waited(known: &Known<'_>, kinds: &[Option<Kind>], index: usize) -> Option<Wai
     let thread = &known.threads[index];
     let futex = thread.waiting.as_ref().filter(|waiting| waiting.call == "futex")?.futex?;
     let mut innermost = known.stacks[index].frames.iter().take(INNERMOST);
-    let kind = innermost.find_map(|&frame| *kinds.get(usize::try_from(frame).ok()?)?)?;
-    if !(known.is_program)(thread) {
+    let mut by_frame = || innermost.find_map(|&frame| *kinds.get(usize::try_from(frame).ok()?)?);
+    let kind = if owner(thread).is_some() { Kind::Owned } else { by_frame()? };
+    // The call's fourth argument is its timeout.
+    let gives_up = match &thread.access {
+        Access::AtRest(rest) => rest.arguments().is_some_and(|arguments| arguments[3] != 0),
+        _ => kind == Kind::Owned,
+    };
+    if gives_up || !(known.is_program)(thread) {
         return None;
     }
     // Writers wait for the word behind the lock's state.
@@ -151,6 +163,8 @@ fn is_locked(address: u64, kind: Kind) -> bool {
         Kind::Write => word & WRITERS_WAIT != 0,
         // It is running, and threads wait.
         Kind::Once => word == 1 | 4,
+        // That threads wait for it, which the kernel sets, and that its owner has not ended.
+        Kind::Owned => word >> 30 == 2,
     }
 }
 
@@ -171,7 +185,8 @@ fn most_holders(lock: &Lock) -> usize {
 }
 
 fn wanted(locks: &BTreeMap<u64, Lock>) -> Vec<Wanted> {
-    let of_std = locks.values().filter(|lock| lock.kind != LockKind::PthreadMutex);
+    let of_std = locks.values();
+    let of_std = of_std.filter(|lock| !matches!(lock.kind, LockKind::PthreadMutex | LockKind::Owned));
     let wanted = of_std.map(|lock| Wanted {
         address: lock.address,
         is_shared: lock.kind == LockKind::RwLock,
@@ -190,6 +205,19 @@ fn record_owner(known: &Known<'_>, lock: &mut Lock) {
     let owner = word(lock.address.wrapping_add(OWNER)).filter(|owner| *owner != 0);
     let owner = owner.filter(|owner| known.threads.iter().any(|thread| thread.tid == *owner));
     lock.holders.extend(owner.map(|tid| Holder { tid, frame: None, certainty: Certainty::Certain }));
+}
+
+/// The thread that the word of a lock names, if a thread waits for such a lock.
+fn owner(thread: &ThreadInfo) -> Option<u32> {
+    Some(thread.waiting.as_ref()?.futex_owner.as_ref()?.tid)
+}
+
+/// Adds the thread that the word of a lock names, unless it is another process's.
+fn record_named_owner(known: &Known<'_>, lock: &mut Lock, waiting: &ThreadInfo) {
+    let tid = owner(waiting).filter(|tid| known.threads.iter().any(|thread| thread.tid == *tid));
+    let is_new = |tid: &u32| !lock.holders.iter().any(|holder| holder.tid == *tid);
+    let Some(tid) = tid.filter(is_new) else { return };
+    lock.holders.push(Holder { tid, frame: None, certainty: Certainty::Certain });
 }
 
 /// The locks that threads hold.

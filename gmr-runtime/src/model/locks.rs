@@ -6,7 +6,8 @@ use super::Certainty;
 
 /// A lock that threads of the program wait for.
 ///
-/// Only locks that gmr knows are listed: those of std, and mutexes of the C library.
+/// Only locks that gmr knows are listed: those of std, mutexes of the C library, and those that the
+/// kernel knows the owners of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -35,6 +36,9 @@ pub enum LockKind {
     Once,
     /// A mutex of the C library (`pthread_mutex_t`). It records the thread that holds it.
     PthreadMutex,
+    /// A lock whose word is the id of the thread that holds it, as the kernel defines it: a mutex of
+    /// the C library that is robust or has priority inheritance.
+    Owned,
 }
 
 /// A thread that waits for a lock.

@@ -30,7 +30,7 @@ pub struct Waiting {
     /// The kernel function that the thread is in, if the wait is uninterruptible.
     pub kernel_function: Option<String>,
     /// The thread that holds the lock, if the lock records it: a mutex with priority inheritance
-    /// does. Added in version 1.2.
+    /// does, and a robust one of glibc. Added in version 1.2.
     pub futex_owner: Option<FutexOwner>,
     /// The address of a second futex, the lock of a condition variable with priority inheritance,
     /// on which the thread waits once it is notified. Added in version 1.2.
@@ -60,6 +60,10 @@ pub struct Waiting {
     /// The id of the System V message queue (`msgrcv`, `msgsnd`) or semaphore set (`semop`), as
     /// `ipcs` lists it. Added in version 1.2.
     pub ipc: Option<i32>,
+    /// The id of the thread of this process that the thread waits for to end (`pthread_join`,
+    /// `JoinHandle::join`), without a timeout. Known with glibc on `x86_64` only. Added in version
+    /// 1.3.
+    pub joins: Option<u32>,
 }
 
 /// A thread that holds a lock.

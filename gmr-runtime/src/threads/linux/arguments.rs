@@ -5,7 +5,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::source::{Source, int, number};
+use super::source::{Source, int, number, read_words};
 use super::syscalls::Call;
 use super::watched::{moved, polled, selected};
 use super::{sockets, syscall_names};
@@ -232,13 +232,63 @@ fn path(address: u64, source: &mut impl Source) -> Option<String> {
 fn futex(arguments: [u64; 6], source: &mut impl Source, waiting: Waiting) -> Waiting {
     let futex = Some(arguments[0]);
     match int(arguments[1]) & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME) {
-        libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET => Waiting { futex, ..waiting },
+        libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET => {
+            let is_shared = int(arguments[1]) & libc::FUTEX_PRIVATE_FLAG == 0;
+            let joins = if is_shared { joined(arguments, source) } else { None };
+            Waiting { futex, joins, futex_owner: robust_owner(arguments, source), ..waiting }
+        }
         libc::FUTEX_LOCK_PI | FUTEX_LOCK_PI2 => {
             Waiting { futex, futex_owner: owner(arguments[0], source), ..waiting }
         }
         libc::FUTEX_WAIT_REQUEUE_PI => Waiting { futex, requeue_futex: Some(arguments[4]), ..waiting },
         _ => waiting,
     }
+}
+
+/// The thread that a thread waits for to end. In glibc, it waits until the kernel clears the word
+/// with the other thread's id, which is the value that it expects there.
+///
+/// The name of glibc's function is in no table of the library, so the word is recognized by where
+/// it is: in the thread's control block, which begins with two pointers to itself.
+fn joined(arguments: [u64; 6], source: &mut impl Source) -> Option<u32> {
+    /// The offset of `tid` in glibc's `struct pthread`, the same in all its versions.
+    const TID: u64 = 0x2d0;
+    let (word, expected, timeout) = (arguments[0], int(arguments[2]), arguments[3]);
+    if cfg!(not(all(target_arch = "x86_64", target_env = "gnu"))) || timeout != 0 || expected <= 0 {
+        return None;
+    }
+    let block = word.checked_sub(TID)?;
+    // The two are the block's own address (`tcb`) and `self`; between them is `dtv`.
+    let mut words = [0; 3];
+    let is_block = read_words(block, &mut words, source) && [words[0], words[2]] == [block; 2];
+    let mut tid = [0; 4];
+    let is_same = source.read(word, &mut tid) == tid.len() && i32::from_ne_bytes(tid) == expected;
+    (is_block && is_same).then_some(expected.cast_unsigned())
+}
+
+/// The thread that holds a robust mutex of glibc, whose word names it. The mutex also has the same
+/// id as its owner, and its kind, which together tell it from other words.
+fn robust_owner(arguments: [u64; 6], source: &mut impl Source) -> Option<FutexOwner> {
+    /// `FUTEX_WAITERS`
+    const WAITERS: u32 = 1 << 31;
+    /// The first of four kinds, of which glibc calls the first `PTHREAD_MUTEX_ROBUST_NORMAL_NP`.
+    const ROBUST: u32 = 16;
+    const SHARED: u32 = 128;
+    let expected = int(arguments[2]).cast_unsigned();
+    let tid = expected.checked_sub(WAITERS)?;
+    if cfg!(not(target_env = "gnu")) {
+        return None;
+    }
+    // The word, a count, the owner, the number of users, the kind.
+    let mut bytes = [0; 20];
+    if source.read(arguments[0], &mut bytes) < bytes.len() {
+        return None;
+    }
+    let field = |index: usize| bytes.chunks_exact(4).nth(index).and_then(|field| field.try_into().ok());
+    let field = |index| field(index).map(u32::from_ne_bytes);
+    let is_robust = field(4).is_some_and(|kind| kind & !(SHARED | 3) == ROBUST);
+    let is_owner = tid != 0 && field(0) == Some(expected) && field(2) == Some(tid);
+    (is_robust && is_owner).then_some(FutexOwner { tid, name: None })
 }
 
 /// `libc` has it for some targets only.

@@ -13,6 +13,7 @@ use crate::threads::ThreadInfo;
 pub(super) fn describe(threads: &mut [ThreadInfo]) {
     count_others(threads);
     name_owners(threads);
+    check_joins(threads);
     let descriptors = threads.iter().flat_map(|thread| {
         let descriptors = thread.waiting.iter().flat_map(descriptors_of);
         descriptors.map(|descriptor| (thread.tid, descriptor))
@@ -93,6 +94,22 @@ fn name_owners(threads: &mut [ThreadInfo]) {
         waiting.futex_owner.take_if(|owner| owner.tid == thread.tid);
         if let Some(owner) = &mut waiting.futex_owner {
             owner.name = names.get(&owner.tid).cloned();
+        }
+    }
+}
+
+/// Leaves out threads that have ended meanwhile.
+fn check_joins(threads: &mut [ThreadInfo]) {
+    for index in 0..threads.len() {
+        // They are in order of their ids.
+        let is_listed = |tid: u32| {
+            tid != threads[index].tid && threads.binary_search_by_key(&tid, |thread| thread.tid).is_ok()
+        };
+        let joins = threads[index].waiting.as_ref().and_then(|waiting| waiting.joins);
+        if joins.is_some_and(|tid| !is_listed(tid))
+            && let Some(waiting) = &mut threads[index].waiting
+        {
+            waiting.joins = None;
         }
     }
 }

@@ -91,14 +91,14 @@ fn waiting() -> impl Strategy<Value = Waiting> {
     let owner = (any::<u32>(), text()).prop_map(|(tid, name)| FutexOwner { tid, name });
     let futex = (of(any::<u64>()), 0..9_usize, of(owner), of(any::<u64>()), vec(any::<u64>(), 0..3));
     let descriptors = (of(any::<i32>()), text(), vec(watched(), 0..3), 0..9_usize);
-    let others = (of(children()), text(), text(), of(any::<i32>()));
+    let others = (of(children()), text(), text(), of(any::<i32>()), of(any::<u32>()));
     (hostile(), text(), futex, descriptors, others).prop_map(
         |(
             call,
             kernel_function,
             (futex, futex_others, futex_owner, requeue_futex, futexes),
             (descriptor, target, descriptors, more_descriptors),
-            (children, path, peer, ipc),
+            (children, path, peer, ipc, joins),
         )| Waiting {
             call,
             descriptor,
@@ -115,6 +115,7 @@ fn waiting() -> impl Strategy<Value = Waiting> {
             path,
             peer,
             ipc,
+            joins,
         },
     )
 }
@@ -150,7 +151,8 @@ fn thread() -> impl Strategy<Value = Thread> {
 }
 
 fn lock() -> impl Strategy<Value = Lock> {
-    let kinds = vec![LockKind::Mutex, LockKind::RwLock, LockKind::Once, LockKind::PthreadMutex];
+    let kinds =
+        vec![LockKind::Mutex, LockKind::RwLock, LockKind::Once, LockKind::PthreadMutex, LockKind::Owned];
     let waiter = (any::<u32>(), of(0..FRAMES)).prop_map(|(tid, frame)| Waiter { tid, frame });
     let holder = (any::<u32>(), of(0..FRAMES)).prop_map(|(tid, frame)| Holder {
         tid,

@@ -136,6 +136,7 @@ fn waits(threads: &[&Thread]) -> Vec<String> {
         waiting.futex.is_some()
             && waiting.futex_others == 0
             && waiting.futex_owner.is_none()
+            && waiting.joins.is_none()
             && waiting.kernel_function.is_none()
     };
     let waiting = || threads.iter().filter_map(|thread| thread.waiting.as_ref());

@@ -13,6 +13,9 @@ pub(in crate::views) fn wait(waiting: &Waiting) -> String {
 }
 
 fn about(waiting: &Waiting) -> String {
+    if let Some(tid) = waiting.joins {
+        return format!("for thread #{tid} to end");
+    }
     if waiting.futex.is_some() || !waiting.futexes.is_empty() {
         return futexes(waiting);
     }
@@ -131,6 +134,8 @@ mod tests {
     fn a_wait_names_the_call_and_its_object() {
         let futex = Waiting { futex: Some(0x7f01), futex_others: 3, ..in_call("futex") };
         assert_eq!(wait(&futex), "waiting on futex 0x7f01 (with 3 others)");
+        let join = Waiting { joins: Some(42), ..futex };
+        assert_eq!(wait(&join), "waiting for thread #42 to end");
         let read = Waiting { descriptor: Some(5), target: Some("pipe:[17]".into()), ..in_call("read") };
         assert_eq!(wait(&read), "waiting in read from fd 5: pipe:[17]");
         let stuck = Waiting { kernel_function: Some("nfs_wait".into()), ..read };

@@ -92,6 +92,54 @@ fn only_operations_that_wait_have_a_futex() {
 }
 
 #[test]
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+fn a_thread_that_is_joined_is_recognized_by_its_control_block() {
+    const SHARED: u64 = (libc::FUTEX_WAIT_BITSET | libc::FUTEX_CLOCK_REALTIME) as u64;
+    const PRIVATE: u64 = SHARED | libc::FUTEX_PRIVATE_FLAG as u64;
+    let joins = |block: [u64; 3], tid: u32, [operation, expected, timeout]: [u64; 3]| {
+        let mut memory: Vec<u8> = block.map(u64::to_ne_bytes).concat();
+        memory.resize(0x2d0, 0);
+        memory.extend(tid.to_ne_bytes());
+        let arguments = [BASE + 0x2d0, operation, expected, timeout, 0, 0];
+        let waiting = described(libc::SYS_futex, arguments, &memory);
+        assert_eq!(waiting.futex, Some(BASE + 0x2d0));
+        waiting.joins
+    };
+    let block = [BASE, 0, BASE];
+    assert_eq!(joins(block, 4711, [SHARED, 4711, 0]), Some(4711));
+    assert_eq!(joins(block, 4711, [PRIVATE, 4711, 0]), None, "glibc's is shared with the kernel");
+    assert_eq!(joins(block, 4711, [SHARED, 4711, 8]), None, "with a timeout");
+    assert_eq!(joins(block, 0, [SHARED, 4711, 0]), None, "it has ended");
+    assert_eq!(joins(block, 4712, [SHARED, 4711, 0]), None);
+    assert_eq!(joins(block, 0, [SHARED, 0, 0]), None);
+    assert_eq!(joins([BASE, 0, 0], 4711, [SHARED, 4711, 0]), None, "another word");
+    assert_eq!(joins([0, 0, BASE], 4711, [SHARED, 4711, 0]), None);
+}
+
+#[test]
+#[cfg(target_env = "gnu")]
+fn a_robust_mutex_names_its_owner() {
+    const WAITERS: u32 = 1 << 31;
+    let owner = |words: [u32; 5], expected: u32| {
+        let arguments = [BASE, libc::FUTEX_WAIT as u64, expected.into(), 0, 0, 0];
+        let waiting = described(libc::SYS_futex, arguments, &words.map(u32::to_ne_bytes).concat());
+        waiting.futex_owner.map(|owner| owner.tid)
+    };
+    let held = WAITERS + 4711;
+    for kind in [16, 17, 19, 16 | 128] {
+        assert_eq!(owner([held, 1, 4711, 1, kind], held), Some(4711), "{kind}");
+    }
+    for kind in [0, 1, 2, 32, 48, 128, 15] {
+        assert_eq!(owner([held, 1, 4711, 1, kind], held), None, "{kind}");
+    }
+    assert_eq!(owner([held, 1, 4712, 1, 16], held), None, "it changes hands");
+    assert_eq!(owner([held + 1, 1, 4711, 1, 16], held), None, "it has changed hands");
+    assert_eq!(owner([held | 1 << 30, 1, 4711, 1, 16], held | 1 << 30), None, "its owner has ended");
+    assert_eq!(owner([4711, 1, 4711, 1, 16], 4711), None);
+    assert_eq!(owner([WAITERS, 0, 0, 0, 16], WAITERS), None);
+}
+
+#[test]
 fn one_of_several_futexes_is_a_futex() {
     let waiter = |address: u64| [1, address, 2].map(u64::to_ne_bytes).concat();
     let two = [waiter(16), waiter(32)].concat();
