@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::deadlock;
-use super::facts::{Facts, MAX_EVIDENCE, count, finding, ids, names, thread_name};
+use super::facts::{Facts, MAX_EVIDENCE, count, finding, ids, names, place, thread_name};
 use crate::model::{Certainty, Evidence, Finding, Frame, FutexOwner, Holder, Lock, Severity, Thread};
 use crate::sys::sorted_map::SortedMap;
 
@@ -12,8 +12,10 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let functions = locks(facts.frames);
     let mut locks: SortedMap<u64, Vec<&Thread>> = SortedMap::new();
     for thread in facts.threads() {
-        let futex = thread.waiting.as_ref().and_then(|waiting| waiting.futex);
-        if let Some(futex) = futex.filter(|_| waits_for_a_lock(&functions, thread)) {
+        let Some(waiting) = &thread.waiting else { continue };
+        // A futex that records its owner is that of a lock.
+        let is_lock = waiting.futex_owner.is_some() || waits_for_a_lock(&functions, thread);
+        if let Some(futex) = waiting.futex.filter(|_| is_lock) {
             locks.entry(futex).push(thread);
         }
     }
@@ -59,28 +61,65 @@ fn evidence(lock: &Lock, facts: &Facts<'_>) -> Vec<Evidence> {
             ..Evidence::default()
         }
     });
-    waits.chain(lock.holders.iter().take(MAX_EVIDENCE).map(|holder| holds(holder, facts))).collect()
+    waits.chain(lock.holders.iter().take(MAX_EVIDENCE).flat_map(|holder| chain(holder, facts))).collect()
+}
+
+/// A thread that holds the lock; the thread that this one waits for, if it is known; and so on.
+fn chain(holder: &Holder, facts: &Facts<'_>) -> Vec<Evidence> {
+    /// Longer chains are rare, and each of their locks has a finding of its own.
+    const MAX_STEPS: usize = 4;
+    let mut chain = vec![step(holder.tid, holder.frame, &holds(holder, "it"), facts)];
+    let (mut seen, mut at) = (vec![holder.tid], holder.tid);
+    while chain.len() < MAX_STEPS {
+        let (next, frame, holds) = if let Some(lock) = lock_of(facts, at) {
+            // Of several readers, each may be the one that matters.
+            let [next] = &lock.holders[..] else { break };
+            (next.tid, next.frame, holds(next, &format!("{:#x}", lock.address)))
+        } else if let Some(joined) = facts.thread(at).and_then(|thread| thread.waiting.as_ref()?.joins) {
+            let frame = facts.thread(joined).and_then(|thread| place(thread, facts.frames));
+            (joined, frame, String::new())
+        } else {
+            break;
+        };
+        if seen.contains(&next) {
+            break;
+        }
+        seen.push(next);
+        at = next;
+        chain.push(step(next, frame, &holds, facts));
+    }
+    chain
+}
+
+/// ` holds it`
+fn holds(holder: &Holder, lock: &str) -> String {
+    match holder.certainty {
+        Certainty::Certain => format!(" holds {lock}"),
+        Certainty::Probable | Certainty::Possible => format!(" may hold {lock}"),
+    }
 }
 
 /// `#7 (client-1) holds it and waits in sendto: TCP ..`
-fn holds(holder: &Holder, facts: &Facts<'_>) -> Evidence {
-    let thread = facts.threads().find(|thread| thread.tid == holder.tid);
-    let name = thread_name(facts, holder.tid);
-    let doing = match thread.map(|thread| (thread.waiting.as_ref(), lock_of(facts, thread.tid))) {
-        Some((_, Some(lock))) => format!(" and waits for the lock {:#x}", lock.address),
-        Some((Some(waiting), None)) => {
-            let target = waiting.target.as_ref().or(waiting.path.as_ref()).or(waiting.peer.as_ref());
-            let target = target.map(|target| format!(" ({target})")).unwrap_or_default();
-            format!(" and waits in {}{target}", waiting.call)
-        }
-        Some((None, None)) => " and runs".to_owned(),
-        None => String::new(),
-    };
-    let message = match holder.certainty {
-        Certainty::Certain => format!("{name} holds it{doing}"),
-        Certainty::Probable | Certainty::Possible => format!("{name} may hold it{doing}"),
-    };
-    Evidence { message, thread: Some(holder.tid), frame: holder.frame, ..Evidence::default() }
+fn step(tid: u32, frame: Option<u32>, holds: &str, facts: &Facts<'_>) -> Evidence {
+    let doing = doing(tid, facts);
+    let and = if holds.is_empty() || doing.is_empty() { "" } else { " and" };
+    let message = format!("{}{holds}{and}{doing}", thread_name(facts, tid));
+    Evidence { message, thread: Some(tid), frame, ..Evidence::default() }
+}
+
+/// ` waits in sendto: TCP ..`
+fn doing(tid: u32, facts: &Facts<'_>) -> String {
+    let Some(thread) = facts.thread(tid) else { return String::new() };
+    if let Some(lock) = lock_of(facts, tid) {
+        return format!(" waits for the lock {:#x}", lock.address);
+    }
+    let Some(waiting) = &thread.waiting else { return " runs".to_owned() };
+    if let Some(joined) = waiting.joins {
+        return format!(" waits for {} to end", thread_name(facts, joined));
+    }
+    let target = waiting.target.as_ref().or(waiting.path.as_ref()).or(waiting.peer.as_ref());
+    let target = target.map(|target| format!(" ({target})")).unwrap_or_default();
+    format!(" waits in {}{target}", waiting.call)
 }
 
 /// `, held by #42 (worker)`

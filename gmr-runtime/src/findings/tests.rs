@@ -365,6 +365,7 @@ fn who_holds_a_lock_and_what_it_does_is_evidence() {
     let waiting = |tid| Thread { waiting: Some(waiting_on(16)), ..thread(tid, "w") };
     let read = Waiting { call: "read".to_owned(), target: Some("pipe:[7]".to_owned()), ..Waiting::default() };
     let holder = Thread { waiting: Some(read), stack: Stack::missing("no stack"), ..thread(5, "h") };
+    let holder_of_nothing = Thread { tid: 7, name: "f".to_owned(), ..holder.clone() };
     let about = |holders: &[(u32, Certainty)], second: &SecondLook| {
         let threads = vec![waiting(1), waiting(2), holder.clone()];
         let threads = Threads { threads, locks: vec![lock(16, &[1, 2], holders)], ..Threads::default() };
@@ -377,6 +378,28 @@ fn who_holds_a_lock_and_what_it_does_is_evidence() {
     };
     assert_eq!(evidence(SURE), ["2 threads wait", "#5 (h) holds it and waits in read (pipe:[7])"]);
     assert!(evidence(Certainty::Probable)[1].starts_with("#5 (h) may hold it"));
+    // What the holder waits for, step by step.
+    let chained = |joins| {
+        let threads = vec![
+            waiting(1),
+            Thread { waiting: Some(waiting_on(32)), ..thread(5, "h") },
+            Thread { waiting: Some(Waiting { joins: Some(joins), ..waiting_on(48) }), ..thread(6, "g") },
+            holder_of_nothing.clone(),
+        ];
+        let locks = vec![lock(16, &[1], &[(5, SURE)]), lock(32, &[5], &[(6, SURE)])];
+        let threads = Threads { threads, locks, ..Threads::default() };
+        let sections = [section("Threads", Content::Threads(threads))];
+        let waits = find(&sections, &frames, &SecondLook::NotTaken);
+        let waits = waits.into_iter().find(|finding| finding.code == "thread.lock-wait").unwrap();
+        waits.evidence.into_iter().skip(1).map(|evidence| evidence.message).collect::<Vec<_>>()
+    };
+    let expected = [
+        "#5 (h) holds it and waits for the lock 0x20",
+        "#6 (g) holds 0x20 and waits for #7 (f) to end",
+        "#7 (f) waits in read (pipe:[7])",
+    ];
+    assert_eq!(chained(7), expected);
+    assert_eq!(chained(5).len(), 2, "a cycle ends");
     // The lock of a deadlock is in that finding.
     assert!(!codes(&about(&[(1, SURE)], &nobody_moved())).contains(&"thread.lock-wait"));
 }
