@@ -14,7 +14,7 @@ use crate::program::{Program, program};
 use crate::report::{Report, list, text};
 
 /// The modes with a deadlock: the finding's code, how many threads are in it, and what it is about.
-const DEADLOCKS: [(&str, &str, usize, &str); 13] = [
+const DEADLOCKS: [(&str, &str, usize, &str); 20] = [
     ("mutex-2", "deadlock.std-lock", 2, "two threads, two `Mutex` of a struct on the heap"),
     ("mutex-3", "deadlock.std-lock", 3, "three threads, three `Mutex` in an `Arc`"),
     ("mutex-5", "deadlock.std-lock", 5, "five threads, five `Mutex` in an `Arc`"),
@@ -24,14 +24,21 @@ const DEADLOCKS: [(&str, &str, usize, &str); 13] = [
     ("rwlock", "deadlock.std-lock", 2, "two `RwLock`, read and then write"),
     ("rwlock-write", "deadlock.std-lock", 2, "two `RwLock`, write and then read"),
     ("upgrade", "deadlock.self", 1, "a `RwLock`, read and then write"),
+    ("read-twice", "deadlock.self", 1, "a `RwLock`, read twice, with a writer in between"),
     ("twice", "deadlock.self", 1, "a `Mutex`, locked twice"),
     ("twice-static", "deadlock.self", 1, "a `Mutex` in a static, locked twice"),
     ("once", "deadlock.self", 1, "an `OnceLock` that initializes itself"),
     ("pthread", "deadlock.pthread-mutex", 2, "two mutexes of the C library"),
+    ("robust", "deadlock.pthread-mutex", 2, "two robust mutexes of the C library"),
+    ("join", "deadlock.join", 2, "a thread that is joined, and the lock that it waits for"),
+    ("join-read", "deadlock.join", 2, "the same with a `RwLock` that is read"),
+    ("join-3", "deadlock.join", 3, "three threads that join each other"),
+    ("join-mixed", "deadlock.join", 3, "a join and two locks"),
+    ("join-pi", "deadlock.join", 2, "a join, and a mutex of the C library with priority inheritance"),
 ];
 
 /// The healthy modes.
-const HEALTHY: [(&str, &str); 8] = [
+const HEALTHY: [(&str, &str); 12] = [
     ("arguments", "two threads that wait for a lock each and have the other one as an argument"),
     ("earlier", "two threads that wait for a lock each and have held the other one before"),
     ("in-order", "nested locks in the same order, held across a slow read"),
@@ -40,6 +47,10 @@ const HEALTHY: [(&str, &str); 8] = [
     ("once-slow", "a slow initialization of an `OnceLock`"),
     ("queue", "a queue with a condition variable"),
     ("waiting", "a barrier, a join, a channel and a parked thread"),
+    ("robust-held", "robust mutexes, and one with priority inheritance, held across a slow read"),
+    ("join-works", "a lock that is held while a thread that works is joined"),
+    ("join-free", "a thread that waits for a lock is joined by one that has used another lock"),
+    ("join-earlier", "a thread that holds a lock is joined by one that has held it before"),
 ];
 
 /// The findings of deadlocks, each with the names of its threads.

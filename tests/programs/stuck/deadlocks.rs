@@ -1,9 +1,9 @@
 //! The deadlocks.
 
-use std::cell::UnsafeCell;
 use std::hint::black_box;
 use std::io::stdout;
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard};
+use std::thread;
 
 use crate::{Meeting, Shop, lock, spawn};
 
@@ -40,6 +40,10 @@ pub(crate) fn plant(mode: &str) -> bool {
             let shop: Arc<Shop> = Arc::default();
             spawn("one", move || upgrade(&shop.prices));
         }
+        "read-twice" => {
+            let shop: Arc<Shop> = Arc::default();
+            spawn("one", move || read_twice(&shop));
+        }
         "twice" => {
             let shop: Arc<Shop> = Arc::default();
             spawn("one", move || lock_twice(&shop.index));
@@ -56,12 +60,6 @@ pub(crate) fn plant(mode: &str) -> bool {
             |shop, meeting| print_first(&shop.rows, meeting),
             |shop, meeting| print_last(&shop.rows, meeting),
         ),
-        "pthread" => {
-            let meeting: Meeting = Arc::new(Barrier::new(2));
-            let same = Arc::clone(&meeting);
-            spawn("one", move || both_of_c(&OF_C[0], &OF_C[1], &meeting));
-            spawn("other", move || both_of_c(&OF_C[1], &OF_C[0], &same));
-        }
         _ => return false,
     }
     true
@@ -162,6 +160,19 @@ fn upgrade(lock: &RwLock<Vec<u64>>) {
     black_box(reading.len());
 }
 
+/// Reads, and reads once more while a writer waits for the first reader.
+#[inline(never)]
+fn read_twice(shop: &Arc<Shop>) {
+    let first = shop.prices.read().unwrap();
+    let same = Arc::clone(shop);
+    thread::spawn(move || same.prices.write().unwrap().push(1));
+    while shop.prices.try_read().is_ok() {
+        thread::yield_now();
+    }
+    let second = shop.prices.read().unwrap();
+    black_box((first.len(), second.len()));
+}
+
 #[inline(never)]
 fn lock_twice(mutex: &Mutex<Vec<u64>>) {
     let first = mutex.lock().unwrap();
@@ -205,28 +216,6 @@ fn print_last(mutex: &Mutex<Vec<u64>>, meeting: &Barrier) {
     let out = stdout().lock();
     held.push(1);
     drop(black_box(out));
-}
-
-/// A mutex of the C library.
-struct Pthread(UnsafeCell<libc::pthread_mutex_t>);
-
-// SAFETY: it is a mutex.
-#[allow(unsafe_code)]
-unsafe impl Sync for Pthread {}
-
-static OF_C: [Pthread; 2] = [const { Pthread(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER)) }; 2];
-
-#[inline(never)]
-#[allow(unsafe_code)]
-fn both_of_c(first: &Pthread, second: &Pthread, meeting: &Barrier) {
-    // SAFETY: they are initialized, and never moved or destroyed.
-    unsafe {
-        libc::pthread_mutex_lock(first.0.get());
-        meeting.wait();
-        libc::pthread_mutex_lock(second.0.get());
-        libc::pthread_mutex_unlock(second.0.get());
-        libc::pthread_mutex_unlock(first.0.get());
-    }
 }
 
 fn cycle(count: usize) {

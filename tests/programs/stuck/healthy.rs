@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::hint::black_box;
 use std::io::Read;
-use std::sync::{Arc, Barrier, Condvar, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, Barrier, Condvar, Mutex, OnceLock, RwLock, mpsc};
 use std::thread;
 
+use crate::joins::wait_for_input;
 use crate::{Meeting, Shop, lock, spawn};
 
 /// Starts the healthy threads with this name, if there are such.
@@ -73,6 +74,8 @@ pub(crate) fn plant(mode: &str) -> bool {
             }
             spawn("writer", move || shop.prices.write().unwrap().push(1));
         }
+        "rwlock-earlier" => used_before(read_and_write_in_turns),
+        "rwlock-dropped" => used_before(write_after_drop),
         "once-slow" => {
             static CELL: OnceLock<u64> = OnceLock::new();
             for number in 0..3 {
@@ -120,7 +123,7 @@ pub(crate) fn plant(mode: &str) -> bool {
 
 /// Waits for the second lock, and holds none: the first one is only an argument.
 #[inline(never)]
-fn only_second(first: &Mutex<Vec<u64>>, second: &Mutex<Vec<u64>>) {
+pub(crate) fn only_second(first: &Mutex<Vec<u64>>, second: &Mutex<Vec<u64>>) {
     let mut other = second.lock().unwrap();
     other.push(black_box(first).is_poisoned().into());
 }
@@ -167,11 +170,65 @@ fn in_order(shop: &Shop) {
 }
 
 /// A thread that holds both locks of a shop.
-fn held_shop() -> Arc<Shop> {
+pub(crate) fn held_shop() -> Arc<Shop> {
     let shop: Arc<Shop> = Arc::default();
     let (locked, is_locked) = mpsc::channel();
     let same = Arc::clone(&shop);
     spawn("holder", move || hold_while_reading(&same.rows, &same.index, &locked));
     is_locked.recv().expect("it locks both");
     shop
+}
+
+/// Two threads that have used a lock each, wait for the other one, and hold none: a third one holds
+/// both.
+fn used_before(run: fn(&Prices, &Prices, &Barrier)) {
+    let (shop, meeting): (Arc<Shop>, Meeting) = (Arc::default(), Arc::new(Barrier::new(3)));
+    for (name, is_first) in [("one", true), ("other", false)] {
+        let (shop, meeting) = (Arc::clone(&shop), Arc::clone(&meeting));
+        spawn(name, move || {
+            if is_first {
+                run(&shop.prices, &shop.stock, &meeting);
+            } else {
+                run(&shop.stock, &shop.prices, &meeting);
+            }
+        });
+    }
+    spawn("holder", move || {
+        meeting.wait();
+        let (one, other) = (shop.prices.write().unwrap(), shop.stock.write().unwrap());
+        meeting.wait();
+        wait_for_input();
+        black_box((one.len(), other.len()));
+    });
+}
+
+type Prices = RwLock<Vec<u64>>;
+
+/// Has read the first one, in the same frame, and waits for the second.
+#[inline(never)]
+fn read_and_write_in_turns(first: &Prices, second: &Prices, meeting: &Barrier) {
+    let mut is_locked = false;
+    loop {
+        if !is_locked {
+            black_box(first.read().unwrap().len());
+            meeting.wait();
+            meeting.wait();
+            is_locked = true;
+        }
+        second.write().unwrap().push(2);
+        black_box(first.read().unwrap().len());
+    }
+}
+
+/// Has dropped its guard, which the compiler cannot know.
+#[inline(never)]
+fn write_after_drop(first: &Prices, second: &Prices, meeting: &Barrier) {
+    let mut guard = Some(first.read().unwrap());
+    if black_box(true) {
+        guard = None;
+    }
+    meeting.wait();
+    meeting.wait();
+    second.write().unwrap().push(2);
+    black_box(guard.map(|guard| guard.len()));
 }

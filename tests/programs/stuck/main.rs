@@ -5,12 +5,14 @@
 
 mod deadlocks;
 mod healthy;
+mod joins;
+mod of_c;
 
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::io::{Read, stdin};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, RwLock};
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
 
 /// Two locks, and data between them.
 #[derive(Default)]
@@ -30,9 +32,9 @@ thread_local! {
     static MODE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     let name = MODE.with_borrow(|mode| format!("{mode} {name}"));
-    Builder::new().name(name).spawn(run).expect("a thread");
+    Builder::new().name(name).spawn(run).expect("a thread")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -46,7 +48,9 @@ fn main() {
     gmr_tests::say("ready");
     for mode in std::env::args().skip(1) {
         MODE.set(mode.clone());
-        assert!(deadlocks::plant(&mode) || healthy::plant(&mode), "there is no mode {mode:?}");
+        let plant = [deadlocks::plant, joins::plant, of_c::plant, healthy::plant];
+        let is_planted = plant.into_iter().any(|plant| plant(&mode));
+        assert!(is_planted, "there is no mode {mode:?}");
     }
     drop(stdin().read(&mut [0]));
     std::process::exit(0);
