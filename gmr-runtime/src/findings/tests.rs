@@ -33,6 +33,8 @@ fn task(id: u64, state: TaskState) -> Task {
         spawned_at: "src/main.rs:7:5".into(),
         age_ms: 60_000,
         blocking: false,
+        runtime: None,
+        wakers: None,
         polls: 3,
         labels: Vec::new(),
         state,

@@ -25,61 +25,86 @@ const MOST_POLLED: usize = 16;
 /// How long the report waits until all tasks have been polled once.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long a poll takes, at least, for the workers that are stuck to be counted. `findings` takes no
+/// notice of shorter ones.
+const LONG: Duration = Duration::from_millis(100);
+
 pub(super) fn generate() -> Output {
     if task::has_tasks() {
         // Waking them runs code of the program's, and the program may have set a hook of its own.
         panics::install_hook();
     }
     let survey = task::survey(TIMEOUT);
-    let runtimes = runtimes();
+    let runtimes = runtimes(survey.tasks.iter().any(|task| !task.is_blocking() && task.is_inside_for(LONG)));
     describe(&survey, runtimes)
 }
 
-/// `None` if they can't be read.
+/// The runtimes with their numbers. `None` if they can't be read.
 #[cfg(feature = "tokio")]
-fn runtimes() -> Option<Vec<Runtime>> {
-    task::metrics::all()
+fn runtimes(count_stuck: bool) -> Option<Vec<(u8, Runtime)>> {
+    task::metrics::all(count_stuck)
 }
 
 #[cfg(not(feature = "tokio"))]
-fn runtimes() -> Option<Vec<Runtime>> {
+fn runtimes(_: bool) -> Option<Vec<(u8, Runtime)>> {
     Some(Vec::new())
 }
 
-fn describe(survey: &Survey, runtimes: Option<Vec<Runtime>>) -> Output {
+/// The number of the runtime whose workers poll the task, if it is known.
+#[cfg(feature = "tokio")]
+fn runtime_of_workers(task: &Entry) -> Option<u8> {
+    task::metrics::runtime_of_workers(task)
+}
+
+#[cfg(not(feature = "tokio"))]
+fn runtime_of_workers(_: &Entry) -> Option<u8> {
+    None
+}
+
+fn describe(survey: &Survey, runtimes: Option<Vec<(u8, Runtime)>>) -> Output {
     let mut notes = Vec::new();
-    let runtimes = runtimes.unwrap_or_else(|| {
-        notes.push("tokio's runtimes are missing: a thread was stopped while it added one".to_owned());
-        Vec::new()
-    });
+    let (numbers, runtimes): (Vec<u8>, Vec<Runtime>) = runtimes
+        .unwrap_or_else(|| {
+            notes.push("tokio's runtimes are missing: a thread was stopped while it added one".to_owned());
+            Vec::new()
+        })
+        .into_iter()
+        .unzip();
     if survey.unread > 0 {
         notes.push("some tasks are missing: a thread was stopped while it started or ended one".to_owned());
     }
     notes.extend(survey.panicked.as_ref().map(about_panics));
+    // All figures of a task are of one moment: resolving symbols can take seconds.
+    let now = SystemTime::now();
     let live: Vec<_> = survey
         .tasks
         .iter()
         .filter(|task| !task.has_ended())
-        .filter_map(|task| Some((task, task.snapshot(survey.trace)?)))
+        .filter_map(|task| Some((task, task.polls(), task.snapshot(survey.trace)?)))
         .collect();
-    let waiting = live.iter().filter_map(|(_, (condition, _))| condition.branches());
-    let polled = polled(live.iter().map(|(task, (condition, _))| (&***task, condition)), &survey.modules);
+    let waiting = live.iter().filter_map(|(_, _, (condition, _))| condition.branches());
+    let polled = polled(live.iter().map(|(task, _, (condition, _))| (&***task, condition)), &survey.modules);
     let (mut stacks, stack_notes) = TaskStacks::new(waiting, polled.values().iter(), &survey.modules);
     notes.extend(stack_notes);
     let mut reasons = Reasons::default();
     let mut interner = Interner::default();
-    let now = SystemTime::now();
     let tasks = live
         .iter()
-        .map(|(task, (condition, labels))| Task {
+        .map(|(task, polls, (condition, labels))| Task {
             id: task.id,
             name: interner
                 .text(address(task.name), task.is_blocking(), || shown_name(task.name, task.is_blocking())),
             spawned_at: interner.text(address(task.spawned_at), false, || task.spawned_at.to_string()),
             age_ms: millis(now.duration_since(task.spawned).unwrap_or_default()),
-            polls: task.polls(),
+            polls: *polls,
             labels: labels.iter().map(|(key, value)| label(key, value)).collect(),
             blocking: task.is_blocking(),
+            runtime: runtime_of_workers(task)
+                .and_then(|number| numbers.iter().position(|other| *other == number)),
+            wakers: match condition {
+                Condition::Waiting { since, .. } => task.wakers(survey.trace, *since),
+                _ => None,
+            },
             state: state(condition),
             stacks: match condition {
                 Condition::Waiting { branches: Some(branches), .. } if branches.is_empty() => {

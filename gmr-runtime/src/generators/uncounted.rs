@@ -95,6 +95,7 @@ mod tests {
             untracked_tasks: Some(50),
             may_be_dropped: false,
             queued_tasks: 0,
+            stuck_workers: None,
             worker_busy_ms: Vec::new(),
         };
         assert_eq!(found(&threads, vec![known]), [("smol".to_owned(), 1)]);

@@ -45,6 +45,16 @@ pub struct Task {
     /// runs, its state is `polling`. Added in version 1.3.
     #[serde(default)]
     pub blocking: bool,
+    /// The runtime whose workers poll it, as an index into `runtimes`. Absent if it is not known, and
+    /// for what no worker of a runtime polls: the future of a `block_on`, a task of a `LocalSet` on a
+    /// runtime with several workers, a function on a thread for blocking calls. Added in version 1.3.
+    #[serde(default)]
+    pub runtime: Option<usize>,
+    /// Number of places at which its futures have kept a waker in the poll for this report. If it is
+    /// 0, nothing wakes the task, unless a future has kept a waker of an earlier poll. Absent if the
+    /// task was not polled for the report. Added in version 1.3.
+    #[serde(default)]
+    pub wakers: Option<usize>,
     /// What the task is doing.
     pub state: TaskState,
     /// Where the task waits: one stack per pending future that can wake it, each from the innermost
@@ -123,6 +133,11 @@ pub struct Runtime {
     pub may_be_dropped: bool,
     /// Number of tasks in the queue that all workers share.
     pub queued_tasks: usize,
+    /// Number of workers that have neither slept nor finished a round of polls for 20 ms while the
+    /// section was made: each was inside a poll, or did not get a processor. Absent unless a task has
+    /// been inside one poll for at least 100 ms. Added in version 1.3.
+    #[serde(default)]
+    pub stuck_workers: Option<usize>,
     /// Busy time of each worker since the runtime was started, in milliseconds. Empty if the
     /// runtime does not measure it.
     pub worker_busy_ms: Vec<u64>,

@@ -21,6 +21,11 @@ pub(super) const fn uncounted(number: Number) -> Number {
     UNCOUNTED | number
 }
 
+/// The runtime with which tokio has counted the task, if it is kept: its workers poll the task.
+pub(super) const fn counted(number: Number) -> Option<Number> {
+    if number == UNKNOWN || number & UNCOUNTED != 0 { None } else { Some(number) }
+}
+
 /// What the entries of tasks say about the runtimes.
 pub(super) struct Tracked {
     /// How many tasks are tracked among those that each runtime counts, by its number.

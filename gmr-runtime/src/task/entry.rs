@@ -108,6 +108,8 @@ struct Locked {
     outer: Option<Place>,
     labels: Vec<(&'static str, String)>,
     branches: Option<(u64, Branches)>,
+    /// Whether the poll that has found them has woken the task, so that it does not wait.
+    has_woken_itself: bool,
 }
 
 /// One poll of a task that had not ended at some moment.
@@ -207,9 +209,27 @@ impl Entry {
         }
     }
 
-    /// Records where the trace found the task waiting.
-    pub(super) fn record(&self, trace: u64, branches: Branches) {
-        self.locked().branches = Some((trace, branches));
+    /// Records where the trace found the task waiting, and whether that poll has woken it.
+    pub(super) fn record(&self, trace: u64, branches: Branches, has_woken_itself: bool) {
+        let mut locked = self.locked();
+        locked.branches = Some((trace, branches));
+        locked.has_woken_itself = has_woken_itself;
+    }
+
+    /// How many branches the trace has found, for a task that has been waiting for this long some
+    /// time ago. `None` if the trace has not polled it, or if the task was woken in that poll.
+    pub(crate) fn wakers(&self, trace: u64, waiting: Duration) -> Option<usize> {
+        let waits = u128::from(clock().saturating_sub(self.since.load(Ordering::Relaxed)));
+        if self.polled_by.load(Ordering::Acquire) != 0 || waits < waiting.as_millis() {
+            return None;
+        }
+        if self.left_out(trace) == Some(LeftOut::NoWaker) {
+            // Not the waker of an executor that the task has met since.
+            return self.try_locked()?.waker.as_ref().and_then(Kept::kind).is_none().then_some(0);
+        }
+        let locked = self.try_locked()?;
+        let (_, branches) = locked.branches.as_ref().filter(|(of, _)| *of == trace)?;
+        (!locked.has_woken_itself).then_some(branches.len())
     }
 
     /// Gives up the claim: the poll could not take all stacks.
@@ -362,6 +382,12 @@ impl Entry {
     /// Whether the task waits, so that a trace has to wake it.
     pub(super) fn is_waiting(&self) -> bool {
         self.polls() > 0 && self.polled_by.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether a thread has been inside the same poll of the task for this long.
+    pub(crate) fn is_inside_for(&self, time: Duration) -> bool {
+        let since = self.since.load(Ordering::Relaxed);
+        self.poll().tid != 0 && u128::from(clock().saturating_sub(since)) >= time.as_millis()
     }
 
     /// Whether the trace has nothing more to learn about the task.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
 
 use super::counts;
+use super::entry::Entry;
 use super::registered;
 use super::runtimes::{self, Watched};
 use crate::model::Runtime;
@@ -18,11 +19,26 @@ const LOOKS: usize = 4;
 /// The time between two counts, in which a thread that was stopped in between may go on.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What tokio says about the runtimes, in the order in which they were added. `None` if a thread was
-/// stopped while it added one.
-pub(crate) fn all() -> Option<Vec<Runtime>> {
+/// How long a worker has to stay in the same round of polls to count as stuck. tokio counts the time
+/// of a worker's polls whenever the worker has made 61 of them: those of a busy worker, which take
+/// microseconds each, end well within this time.
+const STUCK: Duration = Duration::from_millis(20);
+
+/// What tokio says about the runtimes, each with its number, in the order in which they were added.
+/// Takes 20 ms longer if workers that are stuck are to be counted. `None` if a thread was stopped
+/// while it added a runtime.
+pub(crate) fn all(count_stuck: bool) -> Option<Vec<(u8, Runtime)>> {
     let watched = runtimes::watched()?;
     let mut runtimes: Vec<Runtime> = watched.iter().map(|watched| describe(&watched.handle)).collect();
+    if count_stuck {
+        let before: Vec<_> = watched.iter().map(|watched| rounds(&watched.handle)).collect();
+        sys::sleep(STUCK);
+        for ((before, watched), runtime) in before.iter().zip(&watched).zip(&mut runtimes) {
+            let now = rounds(&watched.handle);
+            let is_stuck = |(before, now): &(_, &(u64, Duration))| before == now && now.0.is_multiple_of(2);
+            runtime.stuck_workers = Some(before.iter().zip(&now).filter(is_stuck).count());
+        }
+    }
     for look in 0..LOOKS {
         if look > 0 {
             sys::sleep(PAUSE);
@@ -57,7 +73,21 @@ pub(crate) fn all() -> Option<Vec<Runtime>> {
             break;
         }
     }
-    Some(runtimes)
+    Some(watched.iter().map(|watched| watched.number).zip(runtimes).collect())
+}
+
+/// The number of the runtime whose workers poll the task, if it is known.
+pub(crate) fn runtime_of_workers(task: &Entry) -> Option<u8> {
+    counts::counted(task.runtime())
+}
+
+/// For each worker, a number that is odd while it sleeps and grows when it falls asleep and wakes
+/// up, and the time of its polls.
+fn rounds(handle: &Handle) -> Vec<(u64, Duration)> {
+    let metrics = handle.metrics();
+    let of_worker =
+        |worker| (metrics.worker_park_unpark_count(worker), metrics.worker_total_busy_duration(worker));
+    (0..metrics.num_workers()).map(of_worker).collect()
 }
 
 fn describe(handle: &Handle) -> Runtime {
@@ -74,6 +104,7 @@ fn describe(handle: &Handle) -> Runtime {
         untracked_tasks: None,
         may_be_dropped: false,
         queued_tasks: metrics.global_queue_depth(),
+        stuck_workers: None,
         worker_busy_ms: (0..metrics.num_workers()).map(|worker| busy_ms(&metrics, worker)).collect(),
     }
 }

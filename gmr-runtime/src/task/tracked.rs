@@ -187,7 +187,7 @@ impl<F: Future> Future for Tracked<F> {
                 }
                 match branches {
                     _ if result.is_ready() => {}
-                    Some(branches) => entry.record(collector.trace(), branches.into()),
+                    Some(branches) => entry.record(collector.trace(), branches.into(), woken),
                     None => {
                         entry.miss(collector.trace());
                         collector.note_missed();

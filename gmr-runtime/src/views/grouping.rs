@@ -321,6 +321,8 @@ mod tests {
             spawned_at: "shop.rs:1:1".into(),
             age_ms: 0,
             blocking: false,
+            runtime: None,
+            wakers: None,
             polls: 1,
             labels: Vec::new(),
             state: TaskState::Waiting { waiting_ms: 0 },

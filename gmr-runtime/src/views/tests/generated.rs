@@ -187,8 +187,9 @@ fn task() -> impl Strategy<Value = Task> {
     ];
     let label = (hostile(), hostile()).prop_map(|(key, value)| Label { key, value });
     let names = (hostile(), hostile());
-    (names, ms(), any::<u64>(), vec(label, 0..3), any::<bool>(), state, vec(stack(), 0..3)).prop_map(
-        |((name, spawned_at), age_ms, polls, labels, blocking, state, stacks)| Task {
+    let kind = (any::<bool>(), of(0..9_usize), of(0..9_usize));
+    (names, ms(), any::<u64>(), vec(label, 0..3), kind, state, vec(stack(), 0..3)).prop_map(
+        |((name, spawned_at), age_ms, polls, labels, (blocking, runtime, wakers), state, stacks)| Task {
             // Numbered below.
             id: 0,
             name: name.into(),
@@ -197,6 +198,8 @@ fn task() -> impl Strategy<Value = Task> {
             polls,
             labels,
             blocking,
+            runtime,
+            wakers,
             state,
             stacks: stacks.into(),
         },
@@ -204,9 +207,10 @@ fn task() -> impl Strategy<Value = Task> {
 }
 
 fn green_threads() -> impl Strategy<Value = GreenThreads> {
-    let counts = (0..9_usize, 0..99_usize, of(0..99_usize), 0..9_usize);
+    let counts = (0..9_usize, 0..99_usize, of(0..99_usize), 0..9_usize, of(0..9_usize));
     let runtime = (hostile(), counts, any::<bool>(), vec(any::<u64>(), 0..3)).prop_map(
-        |(kind, (workers, alive_tasks, untracked_tasks, queued_tasks), may_be_dropped, worker_busy_ms)| {
+        |(kind, counts, may_be_dropped, worker_busy_ms)| {
+            let (workers, alive_tasks, untracked_tasks, queued_tasks, stuck_workers) = counts;
             Runtime {
                 kind,
                 workers,
@@ -214,6 +218,7 @@ fn green_threads() -> impl Strategy<Value = GreenThreads> {
                 untracked_tasks,
                 may_be_dropped,
                 queued_tasks,
+                stuck_workers,
                 worker_busy_ms,
             }
         },

@@ -264,6 +264,7 @@ mod tests {
             untracked_tasks: *untracked_tasks,
             may_be_dropped: *alive_tasks == 0,
             queued_tasks: 0,
+            stuck_workers: None,
             worker_busy_ms: Vec::new(),
         };
         let uncounted =
