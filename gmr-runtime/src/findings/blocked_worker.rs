@@ -2,28 +2,40 @@
 //! task.
 
 use super::facts::{Facts, finding};
-use crate::model::{Finding, Severity, TaskState};
+use super::polls::{self, LongPoll, VERY_LONG_MS};
+use crate::model::{Finding, Severity};
 use crate::units::duration;
 
-/// Polls that take at least this long are reported. A poll should return within some 100 us; this
-/// is ten thousand times that.
-const LONG_POLL_MS: u64 = 1_000;
-
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for task in facts.tasks().filter(|task| !task.blocking) {
-        let TaskState::Polling { tid, thread, polling_ms } = &task.state else { continue };
-        if *polling_ms < LONG_POLL_MS {
-            continue;
-        }
-        let worker = thread.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-        let (id, name, time) = (task.id, &task.name, duration(*polling_ms));
-        let message = format!(
-            "task #{id} ({name}) blocks its worker: thread #{tid}{worker} has been polling it for {time}"
-        );
-        let finding = finding("task.blocks-worker", Severity::Error, message);
-        let next = Some("the task's stack: the call in it that takes long".to_owned());
-        findings.push(Finding { threads: vec![*tid], tasks: vec![id], next, ..finding });
-    }
-    findings
+    let blocked = polls::blocked_runtimes(facts);
+    let is_reported = |poll: &LongPoll<'_>| {
+        blocked.iter().flat_map(|(_, polls)| polls).any(|reported| reported.tid == poll.tid)
+    };
+    polls::all(facts)
+        .iter()
+        .filter(|poll| !is_reported(poll))
+        .filter_map(|poll| {
+            // A thread that computes may do what the program is for, and one that was not looked at
+            // twice may compute.
+            let severity = match (poll.asleep, poll.ms >= VERY_LONG_MS) {
+                (Some(_), true) => Severity::Error,
+                (Some(_), false) => Severity::Warning,
+                (None, true) => Severity::Info,
+                (None, false) => return None,
+            };
+            let (id, name, thread) = (poll.task.id, &poll.task.name, poll.thread_name());
+            let time = duration(poll.ms);
+            let blocks = if poll.asleep.is_some() { "blocks its worker" } else { "keeps its worker busy" };
+            let message =
+                format!("task #{id} ({name}) {blocks}: thread {thread} has been polling it for {time}");
+            Some(Finding {
+                threads: vec![poll.tid],
+                tasks: vec![id],
+                certainty: poll.certainty,
+                evidence: poll.evidence(facts).into_iter().collect(),
+                next: Some("the task's stack: the call in it that takes long".to_owned()),
+                ..finding("task.blocks-worker", severity, message)
+            })
+        })
+        .collect()
 }

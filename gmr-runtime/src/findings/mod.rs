@@ -5,7 +5,10 @@
 //! concerned. A rule that has a suspicion can ask for a second look at some threads, which tells
 //! whether they have run since the first.
 
+mod block_on;
+mod blocked_runtime;
 mod blocked_worker;
+mod blocking_pool;
 mod counts;
 mod cut_stack;
 mod deadlock;
@@ -15,9 +18,13 @@ mod growth;
 mod lock_wait;
 mod longest_wait;
 mod missing_stack;
+mod never_woken;
 mod not_polled;
 mod past;
+mod places;
+mod polls;
 mod running;
+mod same_wait;
 mod second_look;
 mod spinning;
 mod stuck;
@@ -34,6 +41,8 @@ use crate::sys::sort;
 pub(crate) fn suspects(sections: &[Section], frames: &[Frame]) -> Suspects {
     let facts = Facts { sections, frames, second: &SecondLook::NotTaken, past: &[] };
     let mut at_rest = deadlock::suspects(&facts);
+    at_rest.extend(polls::suspects(&facts));
+    at_rest.extend(blocking_pool::suspects(&facts));
     at_rest.extend(uninterruptible::suspects(&facts));
     Suspects { at_rest, running: spinning::suspects(&facts) }
 }
@@ -51,12 +60,17 @@ pub(crate) fn find(
     second: &SecondLook,
     past: &[Counts],
 ) -> Vec<Finding> {
-    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 14] = [
+    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 19] = [
         deadlock::find,
         failed_section::find,
+        blocked_runtime::find,
         blocked_worker::find,
+        block_on::find,
+        blocking_pool::find,
         not_polled::find,
         lock_wait::find,
+        same_wait::find,
+        never_woken::find,
         uninterruptible::find,
         stuck::find,
         zombies::find,

@@ -1,14 +1,15 @@
 //! `task.not-polled`: tasks that were woken for the report and not polled since.
 
 use super::facts::{Facts, count, finding};
-use crate::model::{Finding, Severity, TaskState};
+use super::polls;
+use crate::model::{Finding, Runtime, Severity, Task, TaskState};
 use crate::sys::sort;
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
-    let mut woken: Vec<(u64, u64)> = facts
+    let mut woken: Vec<(&Task, u64)> = facts
         .tasks()
         .filter_map(|task| match task.state {
-            TaskState::Woken { woken_ms, waiting_ms } => Some((task.id, woken_ms.saturating_add(waiting_ms))),
+            TaskState::Woken { woken_ms, waiting_ms } => Some((task, woken_ms.saturating_add(waiting_ms))),
             _ => None,
         })
         .collect();
@@ -17,9 +18,35 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     }
     // The longest wait first.
     sort::by_key(&mut woken, |&(_, waited)| std::cmp::Reverse(waited));
+    let mut runtimes: Vec<&Runtime> = Vec::new();
+    for index in woken.iter().filter_map(|(task, _)| task.runtime) {
+        let runtime = polls::runtime_at(facts, index);
+        if let Some(runtime) =
+            runtime.filter(|runtime| !runtimes.iter().any(|known| std::ptr::eq(*known, *runtime)))
+        {
+            runtimes.push(runtime);
+        }
+    }
+    // The threads of a program that is all right may get no processor on a busy machine.
+    let severity = runtimes.iter().map(|runtime| severity(runtime, facts)).min().unwrap_or(Severity::Info);
     let tasks = count(woken.len(), "task was woken", "tasks were woken");
-    let message = format!("{tasks} and not polled since: all runtime workers may be busy");
-    let tasks = woken.into_iter().map(|(id, _)| id).collect();
+    let why = match severity {
+        Severity::Error => "all runtime workers are blocked",
+        _ => "all runtime workers may be busy",
+    };
+    let message = format!("{tasks} and not polled since: {why}");
+    let tasks = woken.into_iter().map(|(task, _)| task.id).collect();
     let next = Some("the stacks of the runtime's workers".to_owned());
-    vec![Finding { tasks, next, ..finding("task.not-polled", Severity::Error, message) }]
+    vec![Finding { tasks, next, ..finding("task.not-polled", severity, message) }]
+}
+
+/// How severe it is that tasks of this runtime are not polled.
+fn severity(runtime: &Runtime, facts: &Facts<'_>) -> Severity {
+    if polls::blocked_runtimes(facts).iter().any(|(blocked, _)| std::ptr::eq(*blocked, runtime)) {
+        Severity::Error
+    } else if runtime.workers > 0 && runtime.stuck_workers.is_some_and(|stuck| stuck >= runtime.workers) {
+        Severity::Warning
+    } else {
+        Severity::Info
+    }
 }

@@ -42,4 +42,9 @@ impl SecondLook {
         let (_, used) = used.iter().find(|(of, _)| *of == tid)?;
         Some((*used, *between))
     }
+
+    /// Whether it was taken, and a thread that it was asked for has not run since the first look.
+    pub(super) fn is_still(&self, tid: u32) -> bool {
+        matches!(self, Self::Taken { moved, .. } if !moved.contains(&tid))
+    }
 }

@@ -1,5 +1,7 @@
 //! For each rule, a report in which it fires, and a report in which it does not.
 
+mod tasks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -203,15 +205,6 @@ fn failed_sections_are_found_and_come_first() {
     assert_eq!(messages[3], "Mail was skipped: no thread");
     assert_eq!(messages[4], "database failed: not loaded");
     assert_eq!(findings[4].section.as_deref(), Some("Configuration"));
-}
-
-#[test]
-fn a_long_poll_blocks_its_worker_and_a_short_one_does_not() {
-    let polling = |ms| TaskState::Polling { tid: 5, thread: Some("web".to_owned()), polling_ms: ms };
-    let on_thread_for_blocking = Task { blocking: true, ..task(3, polling(31_000)) };
-    let findings = about_tasks(vec![task(1, polling(31_000)), task(2, polling(20)), on_thread_for_blocking]);
-    assert_eq!(codes(&findings), ["task.blocks-worker"]);
-    assert_eq!((&*findings[0].threads, &*findings[0].tasks), (&[5][..], &[1][..]));
 }
 
 #[test]
