@@ -44,6 +44,7 @@ mod starting;
 mod stderr;
 mod storm;
 mod stuck;
+mod stuck_tasks;
 mod tasks;
 mod text;
 mod threads;
