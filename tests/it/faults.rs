@@ -108,7 +108,7 @@ const CALLS: &[Call] = calls! {
 
 /// Calls that are not made by each report: they belong to the installation, to other copies of gmr, or
 /// to signals that stay pending; a call with a timeout is continued; an allocator or a lock makes
-/// them. The last ones are what other versions of glibc make in place of those in the table.
+/// them; a file is open for writing. The last ones are what other versions of glibc make in place of those in the table.
 const AT_TIMES: &[c_long] = &[
     libc::SYS_getrandom,
     libc::SYS_readlink,
@@ -121,6 +121,7 @@ const AT_TIMES: &[c_long] = &[
     libc::SYS_mremap,
     libc::SYS_clone,
     libc::SYS_newfstatat,
+    libc::SYS_statfs,
     libc::SYS_poll,
 ];
 

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use crate::mask;
 use crate::model::{self, Content, DescriptorKind, Descriptors, SocketGroup};
 use crate::sys::sorted_map::SortedMap;
-use crate::sys::{procfs, sort};
+use crate::sys::{proc, procfs, sort};
 use crate::threads::linux::{LISTENING, Open, OpenDescriptors, OpenFile, OpenSocket, open_list};
 
 /// How many groups of sockets, and how many files, are listed.
@@ -39,7 +39,39 @@ fn describe(mut open: OpenDescriptors) -> Descriptors {
         procfs::limits().inspect_err(|error| notes.push(format!("could not read the limit: {error}")));
     let limit = limits.unwrap_or_default().into_iter().find(|limit| limit.name == procfs::OPEN_FILES);
     let limit = limit.and_then(|limit| limit.soft);
-    Descriptors { open: open.count, read, limit, kinds, sockets, more_sockets, files, more_files, notes }
+    let highest = open.list.last().filter(|_| !open.is_cut).map(|last| last.number);
+    let listen_overflows = sockets.iter().any(is_full).then(listen_overflows).flatten();
+    Descriptors {
+        open: open.count,
+        read,
+        limit,
+        kinds,
+        sockets,
+        more_sockets,
+        files,
+        more_files,
+        notes,
+        highest,
+        listen_overflows,
+    }
+}
+
+/// Whether as many connections wait to be accepted as may: one more than the limit.
+fn is_full(group: &SocketGroup) -> bool {
+    group.accept_queue.zip(group.accept_queue_max).is_some_and(|(queue, max)| queue > max)
+}
+
+/// The count of overflows in this network namespace. `None` if it can't be read.
+fn listen_overflows() -> Option<u64> {
+    counter(&proc::read_text("thread-self/net/netstat").ok()?, "TcpExt:", "ListenOverflows")
+}
+
+/// A counter in pairs of lines: the names, then the values, both after the name of their group.
+fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(group));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let index = names.split_ascii_whitespace().position(|one| one == name)?;
+    values.split_ascii_whitespace().nth(index)?.parse().ok()
 }
 
 /// The kind, in the words of proc(5) where it has some.
@@ -135,16 +167,20 @@ fn group(sockets: &[(Common<'_>, &Open)]) -> SocketGroup {
         ..SocketGroup::default()
     };
     let mut peers = Vec::new();
+    let mut max = Some(0_u64);
     for listed in sockets.iter().filter_map(|(_, open)| open.socket.as_ref()?.listed.as_ref()) {
         let accepts = listed.state == Some(LISTENING) && listed.port.is_some();
         if accepts {
             group.accept_queue = Some(group.accept_queue.unwrap_or(0).saturating_add(listed.receive_queue));
+            // With several sockets, only the sum of all of them means something.
+            max = max.zip(listed.backlog).map(|(sum, one)| sum.saturating_add(one));
         } else {
             group.receive_queue_bytes = group.receive_queue_bytes.saturating_add(listed.receive_queue);
         }
         group.send_queue_bytes = group.send_queue_bytes.saturating_add(listed.send_queue);
         peers.extend(listed.peer.as_deref());
     }
+    group.accept_queue_max = max.filter(|_| group.accept_queue.is_some());
     if common.peer.is_none() {
         sort::all(&mut peers);
         peers.dedup();
@@ -175,8 +211,9 @@ fn files(open: &mut OpenDescriptors) -> (Vec<model::OpenFile>, u64) {
     let descriptors: Vec<i32> = files.iter().map(|file| file.descriptor).collect();
     for (file, known) in files.iter_mut().zip(open.files(&descriptors)) {
         file.path = mask::text(&file.path).into_owned();
-        let OpenFile { position, size, access } = known;
+        let OpenFile { position, size, access, disk } = known;
         (file.position, file.size_bytes, file.access) = (position, size, access.map(str::to_owned));
+        (file.disk_bytes, file.disk_free_bytes) = disk.map(|space| (space.bytes, space.free)).unzip();
     }
     (files, rest.iter().map(|file| file.count).sum())
 }
@@ -200,6 +237,7 @@ mod tests {
             state: Some(state),
             receive_queue: queue,
             send_queue: 0,
+            backlog: (state == LISTENING).then_some(1),
         };
         let socket = OpenSocket { protocol: Some("TCP".to_owned()), listed: Some(listed) };
         Open { socket: Some(socket), ..open(number, "socket:[1]") }
@@ -252,6 +290,16 @@ mod tests {
         );
         assert_eq!((groups[1].receive_queue_bytes, groups[1].accept_queue), (15, None));
         assert_eq!((groups[2].receive_queue_bytes, groups[2].accept_queue), (0, Some(2)));
+        assert_eq!((groups[1].accept_queue_max, groups[2].accept_queue_max), (None, Some(1)));
+        assert!(is_full(&groups[2]) && !is_full(&groups[1]));
+    }
+
+    #[test]
+    fn a_counter_is_found_by_its_name() {
+        let text = "Ip: a b\nIp: 1 2\nTcpExt: SyncookiesSent ListenOverflows\nTcpExt: 4 7\n";
+        assert_eq!(counter(text, "TcpExt:", "ListenOverflows"), Some(7));
+        assert_eq!(counter(text, "TcpExt:", "ListenDrops"), None);
+        assert_eq!(counter("TcpExt: ListenOverflows\n", "TcpExt:", "ListenOverflows"), None);
     }
 
     #[test]

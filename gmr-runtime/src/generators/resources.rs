@@ -149,6 +149,7 @@ fn add_usage(cgroup: &mut Cgroup, files: &mut Files) {
     cgroup.memory_peak_bytes = files.number("memory.peak");
     cgroup.swap_bytes = files.number("memory.swap.current");
     cgroup.memory_events = files.text("memory.events").map(|text| events(&text)).unwrap_or_default();
+    cgroup.memory_reclaimable_bytes = reclaimable(cgroup, files, V2_CACHES);
     cgroup.tasks = files.number("pids.current");
     if cgroup.cpu_quota_us.is_some() {
         let stat = files.text("cpu.stat").unwrap_or_default();
@@ -161,6 +162,26 @@ fn add_usage(cgroup: &mut Cgroup, files: &mut Files) {
         let of = |resource: &&str| pressure(resource, &files.text(&format!("{resource}.pressure"))?);
         cgroup.pressure = WAITED_FOR.iter().filter_map(of).collect();
     }
+}
+
+/// What the kernel can take back, in `memory.stat` of versions 2 and 1: files that are not in use, or
+/// have not been for long, and caches such as of directory entries.
+const V2_CACHES: &[&str] = &["active_file", "inactive_file", "slab_reclaimable"];
+const V1_CACHES: &[&str] = &["total_active_file", "total_inactive_file"];
+
+/// How much of a cgroup's memory the kernel can take back. It is only read near a limit: there, much
+/// of the memory can be files that were read once.
+fn reclaimable(cgroup: &Cgroup, files: &mut Files, caches: &[&str]) -> Option<u64> {
+    let used = cgroup.memory_bytes?;
+    let limits = [cgroup.memory_max_bytes, cgroup.memory_high_bytes];
+    if !limits.iter().flatten().any(|limit| used >= limit - limit / 10) {
+        return None;
+    }
+    let stat = files.text("memory.stat")?;
+    caches
+        .iter()
+        .map(|cache| procfs::number_of(&stat, cache))
+        .try_fold(0_u64, |sum, one| sum.checked_add(one?))
 }
 
 /// The resources that the kernel measures the pressure on.
@@ -199,6 +220,7 @@ fn version_1(cgroups: &Cgroups, unread: &mut Unread) -> Option<Cgroup> {
         ..Cgroup::default()
     };
     if let Some(files) = &mut memory {
+        cgroup.memory_reclaimable_bytes = reclaimable(&cgroup, files, V1_CACHES);
         let mut event = |name: &str, count: Option<u64>| {
             cgroup.memory_events.extend(count.map(|count| EventCount { name: name.to_owned(), count }));
         };
@@ -307,6 +329,33 @@ mod tests {
         };
         assert_eq!((some_10s, some_60s, full_10s), (1.5, 0.25, Some(0.5)));
         assert_eq!(pressure("io", "full avg10=0.50\n"), None);
+    }
+
+    #[test]
+    fn what_can_be_taken_back_is_read_near_a_limit_only() {
+        let directory = std::env::temp_dir().join(format!("gmr-reclaimable-{}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        let write = |text: &str| std::fs::write(directory.join("memory.stat"), text).unwrap();
+        let of = |used, max, high| {
+            let cgroup = Cgroup {
+                memory_bytes: Some(used),
+                memory_max_bytes: max,
+                memory_high_bytes: high,
+                ..Cgroup::default()
+            };
+            reclaimable(&cgroup, &mut Files::new(directory.clone()), V2_CACHES)
+        };
+        write("anon 900\nactive_file 20\ninactive_file 300\nslab_reclaimable 1\n");
+        let found = [
+            of(89, Some(100), None),
+            of(90, Some(100), None),
+            of(90, Some(200), Some(100)),
+            of(90, None, None),
+        ];
+        write("anon 900\n");
+        let unknown = of(90, Some(100), None);
+        std::fs::remove_dir_all(&directory).unwrap();
+        assert_eq!((found, unknown), ([None, Some(321), Some(321), None], None));
     }
 
     #[test]

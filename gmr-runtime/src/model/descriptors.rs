@@ -28,6 +28,13 @@ pub struct Descriptors {
     pub more_files: u64,
     /// What could not be read.
     pub notes: Vec<String>,
+    /// The highest of the descriptors. `None` if only the lowest ones were read. Added in version
+    /// 1.3.
+    pub highest: Option<i32>,
+    /// How often a connection was dropped in this network namespace because the accept queue of a
+    /// listening socket was full, of all processes together. It is read only if a listed socket has
+    /// such a queue. Added in version 1.3.
+    pub listen_overflows: Option<u64>,
 }
 
 /// A kind of descriptors.
@@ -68,6 +75,9 @@ pub struct SocketGroup {
     pub accept_queue: Option<u64>,
     /// The lowest of the descriptors.
     pub descriptor: i32,
+    /// For a TCP socket that listens: how many connections may wait to be accepted. If one more does,
+    /// the kernel drops new ones. `None` where the kernel does not say. Added in version 1.3.
+    pub accept_queue_max: Option<u64>,
 }
 
 /// A file that is open, or several descriptors with the same path.
@@ -92,4 +102,9 @@ pub struct OpenFile {
     pub size_bytes: Option<u64>,
     /// What the lowest descriptor is open for: `read`, `write`, `read and write`, `append`.
     pub access: Option<String>,
+    /// The size of the disk, or other file system, that the file is on. Only for a file that is open
+    /// for writing, and not for a network file system. Added in version 1.3.
+    pub disk_bytes: Option<u64>,
+    /// What is left of it, without what is reserved for privileged users. Added in version 1.3.
+    pub disk_free_bytes: Option<u64>,
 }

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, Dir, FileType, StatxFlags};
 
 use super::sockets::{self, Socket};
 use crate::sys::hash::HashSet;
+use crate::sys::linux::sandbox;
 use crate::sys::procfs::Directory;
 use crate::sys::{mounts, own_threads, proc, sort, thread_ids};
 
@@ -59,6 +60,15 @@ pub(crate) struct OpenFile {
     pub(crate) position: Option<u64>,
     pub(crate) size: Option<u64>,
     pub(crate) access: Option<&'static str>,
+    /// If it is open for writing.
+    pub(crate) disk: Option<Space>,
+}
+
+/// The size of a file system, and what unprivileged users can still write to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Space {
+    pub(crate) bytes: u64,
+    pub(crate) free: u64,
 }
 
 /// How many descriptors the program has open.
@@ -242,6 +252,8 @@ impl OpenDescriptors {
             }
         };
         let mut files = Vec::with_capacity(descriptors.len());
+        // By mount.
+        let mut disks: Vec<(u64, Option<Space>)> = Vec::new();
         for descriptor in descriptors {
             let information = match directory.read(&format!("fdinfo/{descriptor}")) {
                 Ok(text) => Information::parse(&text),
@@ -257,9 +269,18 @@ impl OpenDescriptors {
                 position: information.position,
                 access: information.flags.and_then(access),
                 size: None,
+                disk: None,
             };
-            if information.mount.is_some_and(|mount| local.contains(&mount)) {
+            if let Some(mount) = information.mount.filter(|mount| local.contains(mount)) {
                 let name = descriptor.to_string();
+                if information.flags.is_some_and(is_written) {
+                    let known = disks.iter().find(|(known, _)| *known == mount).map(|(_, space)| *space);
+                    file.disk = known.unwrap_or_else(|| {
+                        let space = space(&format!("/proc/{}/{name}", self.directory));
+                        disks.push((mount, space));
+                        space
+                    });
+                }
                 let wanted = StatxFlags::TYPE | StatxFlags::SIZE;
                 match rustix::fs::statx(&links, name, AtFlags::STATX_DONT_SYNC, wanted) {
                     Ok(stat) if FileType::from_raw_mode(stat.stx_mode.into()) == FileType::RegularFile => {
@@ -275,6 +296,23 @@ impl OpenDescriptors {
         }
         files
     }
+}
+
+/// Whether a file that was opened with these flags of `open(2)` can be written to.
+fn is_written(flags: u32) -> bool {
+    let flags = flags.cast_signed();
+    flags & libc::O_PATH == 0 && flags & libc::O_ACCMODE != libc::O_RDONLY
+}
+
+/// The space on the file system that this path is on. `None` if it has no size, as `/proc`, and
+/// where the call might end the process.
+fn space(path: &str) -> Option<Space> {
+    if sandbox::may_end_the_process() {
+        return None;
+    }
+    let stat = rustix::fs::statvfs(path).ok().filter(|stat| stat.f_blocks > 0)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Some(Space { bytes: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
 }
 
 /// The inode of a socket, from the link of its descriptor.
@@ -350,6 +388,8 @@ mod tests {
         assert_eq!(*link, format!("{} (deleted)", path.display()));
         let known = open.files(&[file.as_raw_fd()]).remove(0);
         assert_eq!((known.position, known.size, known.access), (Some(7), Some(7), Some("write")));
+        let on_disk = known.disk.expect("it is open for writing");
+        assert!(on_disk.bytes > 0 && on_disk.free <= on_disk.bytes, "{on_disk:?}");
     }
 
     #[test]
@@ -362,5 +402,9 @@ mod tests {
         assert_eq!(words(libc::O_WRONLY | libc::O_APPEND), Some("append"));
         assert_eq!(words(libc::O_RDWR), Some("read and write"));
         assert_eq!(words(libc::O_PATH), None);
+        let writes =
+            [libc::O_WRONLY | libc::O_APPEND, libc::O_RDWR, libc::O_RDONLY, libc::O_PATH | libc::O_RDWR]
+                .map(|flags| is_written(flags.cast_unsigned()));
+        assert_eq!(writes, [true, true, false, false]);
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Socket {
     /// Bytes; of a listening TCP socket, connections.
     pub(crate) receive_queue: u64,
     pub(crate) send_queue: u64,
+    /// How many connections may wait to be accepted. Only the list on request has it.
+    pub(crate) backlog: Option<u64>,
 }
 
 pub(crate) const LISTENING: &str = "listening";
@@ -251,8 +253,10 @@ fn listed(socket: &TcpSocket) -> Socket {
         state: None,
         receive_queue,
         send_queue,
+        backlog: None,
     };
-    in_state(state, socket)
+    let socket = in_state(state, socket);
+    Socket { backlog: (socket.state == Some(LISTENING)).then_some(send_queue), ..socket }
 }
 
 /// A TCP socket in the state with this number. The kernel's lengths of the queues are differences
@@ -299,6 +303,7 @@ fn internet_socket(protocol: &'static str, fields: &[&str]) -> Option<Socket> {
         state: None,
         receive_queue: queue(receive),
         send_queue: queue(send),
+        backlog: None,
     })
 }
 
@@ -343,6 +348,7 @@ fn netlink_socket(fields: &[&str]) -> Option<Socket> {
         state: None,
         receive_queue: fields.get(4).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
         send_queue: fields.get(5).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
+        backlog: None,
     })
 }
 
@@ -407,6 +413,7 @@ fn unix_socket(fields: &[&str]) -> Option<Socket> {
         },
         receive_queue: 0,
         send_queue: 0,
+        backlog: None,
     })
 }
 
@@ -500,6 +507,9 @@ mod tests {
             let file = BufReader::new(proc::open(&format!("thread-self/net/{name}")).unwrap());
             let mut of_table = HashMap::default();
             table.find(file, &mut HashSet::from_iter(inodes), &mut of_table).unwrap();
+            // Only one of them has this.
+            let backlog = of_request.get_mut(&inodes[0]).and_then(|socket| socket.backlog.take());
+            assert!(backlog.is_some_and(|backlog| backlog > 0), "{backlog:?}");
             assert_eq!(of_request, of_table);
             let shown = inodes.map(|inode| (of_table[&inode].state.unwrap(), of_table[&inode].receive_queue));
             let established = |queue| ("established", queue);

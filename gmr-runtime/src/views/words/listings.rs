@@ -160,6 +160,7 @@ mod tests {
             position: Some(1 << 20),
             size_bytes: Some(3 << 20),
             access: Some("append".into()),
+            ..OpenFile::default()
         };
         let directory = OpenFile { descriptor: 8, count: 3, path: "/srv".into(), ..OpenFile::default() };
         let value = Descriptors {
@@ -172,6 +173,7 @@ mod tests {
             files: vec![log, directory],
             more_files: 1,
             notes: vec!["only the first".into()],
+            ..Descriptors::default()
         };
         let Listing { fields, lists } = descriptors(&value);
         let fields: Vec<_> = fields.iter().map(|(key, value)| format!("{key} = {value}")).collect();

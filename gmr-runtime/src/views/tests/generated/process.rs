@@ -116,6 +116,7 @@ fn cgroup() -> impl Strategy<Value = Cgroup> {
             tasks,
             tasks_max,
             pressure,
+            memory_reclaimable_bytes: swap_bytes,
         },
     )
 }
@@ -201,6 +202,7 @@ pub(super) fn descriptors() -> impl Strategy<Value = Descriptors> {
             send_queue_bytes,
             accept_queue,
             descriptor,
+            accept_queue_max: accept_queue,
         },
     );
     let file = (any::<i32>(), any::<u64>(), hostile(), any::<bool>(), number(), number(), text()).prop_map(
@@ -212,6 +214,8 @@ pub(super) fn descriptors() -> impl Strategy<Value = Descriptors> {
             position,
             size_bytes,
             access,
+            disk_bytes: size_bytes,
+            disk_free_bytes: position,
         },
     );
     let lists = (vec(kind, 0..3), vec(socket, 0..3), any::<u64>(), vec(file, 0..3), any::<u64>());
@@ -226,6 +230,8 @@ pub(super) fn descriptors() -> impl Strategy<Value = Descriptors> {
             files,
             more_files,
             notes,
+            highest: limit.and_then(|limit| i32::try_from(limit).ok()),
+            listen_overflows: open,
         },
     )
 }
