@@ -2,7 +2,10 @@
 
 use super::past::Counts;
 use super::second_look::SecondLook;
-use crate::model::{Certainty, Content, Finding, Frame, Lock, Section, Severity, Task, Thread};
+use crate::model::{
+    Certainty, Content, Descriptors, Evidence, Finding, Frame, Lock, Resources, Role, Section, Severity,
+    Task, Thread,
+};
 
 /// How many facts of the same kind a finding has as evidence.
 pub(super) const MAX_EVIDENCE: usize = 5;
@@ -44,6 +47,29 @@ impl<'a> Facts<'a> {
         locks.flatten()
     }
 
+    /// How many threads of gmr's were there when the threads were listed.
+    pub(super) fn own_threads(&self) -> usize {
+        let threads = self.sections.iter().filter_map(|section| match &section.content {
+            Content::Threads(threads) => Some(&threads.threads),
+            _ => None,
+        });
+        threads.flatten().filter(|thread| matches!(thread.role, Role::Reporter | Role::Gmr)).count()
+    }
+
+    pub(super) fn resources(&self) -> Option<&'a Resources> {
+        self.sections.iter().find_map(|section| match &section.content {
+            Content::Resources(resources) => Some(&**resources),
+            _ => None,
+        })
+    }
+
+    pub(super) fn descriptors(&self) -> Option<&'a Descriptors> {
+        self.sections.iter().find_map(|section| match &section.content {
+            Content::Descriptors(descriptors) => Some(&**descriptors),
+            _ => None,
+        })
+    }
+
     pub(super) fn tasks(&self) -> impl Iterator<Item = &'a Task> {
         let tasks = self.sections.iter().filter_map(|section| match &section.content {
             Content::GreenThreads(section) => Some(&section.tasks),
@@ -66,6 +92,11 @@ pub(super) fn finding(code: &str, severity: Severity, message: String) -> Findin
         evidence: Vec::new(),
         next: None,
     }
+}
+
+/// A fact that is about no thread, task or frame.
+pub(super) fn fact(message: String) -> Evidence {
+    Evidence { message, ..Evidence::default() }
 }
 
 /// One finding about all of these threads. None if there are no threads.

@@ -5,6 +5,7 @@
 //! concerned. A rule that has a suspicion can ask for a second look at some threads, which tells
 //! whether they have run since the first.
 
+mod backlog;
 mod block_on;
 mod blocked_runtime;
 mod blocked_worker;
@@ -12,9 +13,11 @@ mod blocking_pool;
 mod counts;
 mod cut_stack;
 mod deadlock;
+mod disk;
 mod facts;
 mod failed_section;
 mod growth;
+mod limits;
 mod lock_wait;
 mod longest_wait;
 mod missing_stack;
@@ -23,6 +26,7 @@ mod not_polled;
 mod past;
 mod places;
 mod polls;
+mod pressure;
 mod running;
 mod same_wait;
 mod second_look;
@@ -60,7 +64,7 @@ pub(crate) fn find(
     second: &SecondLook,
     past: &[Counts],
 ) -> Vec<Finding> {
-    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 19] = [
+    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 23] = [
         deadlock::find,
         failed_section::find,
         blocked_runtime::find,
@@ -68,6 +72,9 @@ pub(crate) fn find(
         block_on::find,
         blocking_pool::find,
         not_polled::find,
+        backlog::find,
+        limits::find,
+        disk::find,
         lock_wait::find,
         same_wait::find,
         never_woken::find,
@@ -80,6 +87,7 @@ pub(crate) fn find(
         running::find,
         longest_wait::find,
         growth::find,
+        pressure::find,
     ];
     let facts = Facts { sections, frames, second, past };
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule(&facts)).collect();

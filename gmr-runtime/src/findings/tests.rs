@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Certainty, Content, FutexOwner, GreenThreads, Group, Holder, Lock, LockKind, Overdue, Panicked, Role,
-    Severity, Stack, Task, TaskState, Thread, Threads, TimedOut, Waiter, Waiting,
+    Certainty, Content, Descriptors, FutexOwner, GreenThreads, Group, Holder, Lock, LockKind, Overdue,
+    Panicked, Resources, Role, Severity, Stack, Task, TaskState, Thread, Threads, TimedOut, Waiter, Waiting,
 };
 
 pub(super) fn thread(tid: u32, name: &str) -> Thread {
@@ -64,6 +64,21 @@ fn about_tasks(tasks: Vec<Task>) -> Vec<Finding> {
     let section =
         section("Green Threads", Content::GreenThreads(GreenThreads { tasks, ..GreenThreads::default() }));
     find(&[section], &[], &SecondLook::NotTaken)
+}
+
+/// The findings for these sections.
+pub(super) fn find_in(sections: Vec<(&str, Content)>) -> Vec<Finding> {
+    let sections: Vec<Section> =
+        sections.into_iter().map(|(title, content)| section(title, content)).collect();
+    find(&sections, &[], &SecondLook::NotTaken)
+}
+
+pub(super) fn with_resources(resources: Resources) -> Vec<Finding> {
+    find_in(vec![("Resources", Content::Resources(Box::new(resources)))])
+}
+
+pub(super) fn with_descriptors(descriptors: Descriptors) -> Vec<Finding> {
+    find_in(vec![("Descriptors", Content::Descriptors(Box::new(descriptors)))])
 }
 
 pub(super) fn codes(findings: &[Finding]) -> Vec<&str> {
@@ -195,7 +210,11 @@ fn failed_sections_are_found_and_come_first() {
             Content::Configuration(vec![Group { title: "database".to_owned(), content: failed }]),
         ),
     ];
-    let findings = find(&sections, &[Frame::default()], &SecondLook::NotTaken);
+    let findings = find(
+        &sections,
+        &[Frame { function: Some("main".to_owned()), ..Frame::default() }],
+        &SecondLook::NotTaken,
+    );
     let expected = ["section.failed"; 5].into_iter().chain(["thread.running"]).collect::<Vec<_>>();
     assert_eq!(codes(&findings), expected);
     let messages: Vec<_> = findings.iter().map(|finding| finding.message.as_str()).collect();
