@@ -5,6 +5,7 @@
 //! concerned. A rule that has a suspicion can ask for a second look at some threads, which tells
 //! whether they have run since the first.
 
+mod about_report;
 mod backlog;
 mod block_on;
 mod blocked_runtime;
@@ -24,6 +25,7 @@ mod missing_stack;
 mod never_woken;
 mod not_polled;
 mod past;
+mod peers;
 mod places;
 mod polls;
 mod pressure;
@@ -64,7 +66,7 @@ pub(crate) fn find(
     second: &SecondLook,
     past: &[Counts],
 ) -> Vec<Finding> {
-    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 23] = [
+    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 25] = [
         deadlock::find,
         failed_section::find,
         blocked_runtime::find,
@@ -87,7 +89,9 @@ pub(crate) fn find(
         running::find,
         longest_wait::find,
         growth::find,
+        peers::find,
         pressure::find,
+        about_report::find,
     ];
     let facts = Facts { sections, frames, second, past };
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule(&facts)).collect();

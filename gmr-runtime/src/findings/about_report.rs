@@ -1,0 +1,123 @@
+//! `report.*`: what the report itself lacks, and what made it slow. Missing and cut stacks, and
+//! sections that failed, have findings of their own.
+
+use super::facts::{Facts, MAX_EVIDENCE, fact, finding};
+use crate::model::{Content, Evidence, Finding, Severity, Threads};
+use crate::sys::sort;
+use crate::sys::sorted_map::SortedMap;
+use crate::units::milliseconds;
+
+pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
+    names_missing(facts).into_iter().chain(slow(facts)).collect()
+}
+
+/// The share of addresses without a name, as a divisor, from which on it is worth a line. Libraries
+/// without a symbol table have a few such addresses in each report.
+const SHARE: usize = 10;
+
+fn names_missing(facts: &Facts<'_>) -> Option<Finding> {
+    // Each address has one frame that is not inlined.
+    let addresses = facts.frames.iter().filter(|frame| !frame.inlined);
+    let mut all = 0_usize;
+    let mut nameless: SortedMap<&str, usize> = SortedMap::new();
+    for frame in addresses {
+        all += 1;
+        if frame.function.is_none() {
+            *nameless.entry(frame.module.as_deref().unwrap_or_default()) += 1;
+        }
+    }
+    let mut nameless: Vec<(&str, usize)> = nameless.into_iter().collect();
+    sort::by_key(&mut nameless, |(_, count)| std::cmp::Reverse(*count));
+    let missing: usize = nameless.iter().map(|(_, count)| count).sum();
+    if missing == 0 || missing < all / SHARE {
+        return None;
+    }
+    let message = format!("{missing} of {all} addresses have no name");
+    let evidence =
+        nameless.into_iter().take(MAX_EVIDENCE).map(|(module, count)| in_module(facts, module, count));
+    Some(Finding {
+        evidence: evidence.collect(),
+        next: Some("docs/symbols.md: where names come from".to_owned()),
+        ..finding("report.names-missing", Severity::Info, message)
+    })
+}
+
+/// How many there are in a module, and why, if a note of the Threads section says so.
+fn in_module(facts: &Facts<'_>, module: &str, count: usize) -> Evidence {
+    if module.is_empty() {
+        return fact(format!("{count} in no module: generated code, or its module could not be read"));
+    }
+    let notes = facts.sections.iter().filter_map(|section| match &section.content {
+        Content::Threads(Threads { notes, .. }) => Some(notes),
+        _ => None,
+    });
+    let why = notes.flatten().find_map(|note| note.strip_prefix(module)?.strip_prefix(": "));
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    fact(format!("{count} in {module}{why}"))
+}
+
+/// A report of a large program takes some tens of milliseconds, and its first one, which reads
+/// symbols, some hundreds.
+const SLOW_US: u64 = 1_000_000;
+
+/// One that failed has a finding that says so.
+fn slow(facts: &Facts<'_>) -> Option<Finding> {
+    let sections = facts.sections.iter();
+    let slow = sections.filter(|section| section.took_us >= SLOW_US && section.content.is_ok());
+    let mut slow: Vec<(&str, u64)> = slow.map(|section| (section.title.as_str(), section.took_us)).collect();
+    sort::by_key(&mut slow, |(_, took)| std::cmp::Reverse(*took));
+    let (slowest, _) = *slow.first()?;
+    let shown = slow.iter().take(MAX_EVIDENCE);
+    let shown: Vec<String> = shown.map(|(title, took)| format!("{title} {}", milliseconds(*took))).collect();
+    let message = format!("the report was slow: {}", shown.join(", "));
+    let section = Some(slowest.to_owned());
+    Some(Finding { section, ..finding("report.slow", Severity::Info, message) })
+}
+
+#[cfg(all(test, not(gmr_units)))]
+mod tests {
+    use super::super::SecondLook;
+    use super::super::tests::{find, section};
+    use super::*;
+    use crate::model::{Frame, Section};
+
+    fn frame(module: Option<&str>, function: Option<&str>, inlined: bool) -> Frame {
+        let [module, function] = [module, function].map(|name| name.map(str::to_owned));
+        Frame { function, inlined, module, ..Frame::default() }
+    }
+
+    #[test]
+    fn addresses_without_a_name_are_counted_by_module() {
+        let notes = vec!["/lib/a.so: it has no symbol table".to_owned()];
+        let threads = Content::Threads(Threads { notes, ..Threads::default() });
+        let sections = [section("Threads", threads)];
+        let mut frames = vec![
+            frame(Some("/bin/shop"), Some("shop::main"), true),
+            frame(Some("/bin/shop"), Some("main"), false),
+            frame(Some("/lib/a.so"), None, false),
+            frame(Some("/lib/a.so"), None, false),
+            frame(None, None, false),
+        ];
+        let findings = find(&sections, &frames, &SecondLook::NotTaken);
+        let [found] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!((found.code.as_str(), found.severity), ("report.names-missing", Severity::Info));
+        assert_eq!(found.message, "3 of 4 addresses have no name");
+        let evidence: Vec<_> = found.evidence.iter().map(|evidence| evidence.message.as_str()).collect();
+        assert_eq!(evidence[0], "2 in /lib/a.so: it has no symbol table");
+        assert!(evidence[1].starts_with("1 in no module"), "{evidence:?}");
+        frames.extend(vec![frame(Some("/bin/shop"), Some("shop::run"), false); 40]);
+        assert_eq!(find(&sections, &frames, &SecondLook::NotTaken), [], "few of many");
+        assert_eq!(find(&sections, &[], &SecondLook::NotTaken), []);
+    }
+
+    #[test]
+    fn a_section_that_took_long_is_named() {
+        let taking = |title: &str, took_us| Section { took_us, ..section(title, Content::Nothing) };
+        let sections = [taking("Threads", 1_200_000), taking("Package", 999_999), taking("Cache", 3_000_000)];
+        let findings = find(&sections, &[], &SecondLook::NotTaken);
+        let [found] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!(found.message, "the report was slow: Cache 3.0 s, Threads 1.2 s");
+        assert_eq!((found.code.as_str(), found.section.as_deref()), ("report.slow", Some("Cache")));
+        assert_eq!(find(&sections[1..2], &[], &SecondLook::NotTaken), []);
+    }
+}

@@ -1,0 +1,154 @@
+//! `peer.waits`: threads that wait for the same remote address.
+//!
+//! Who waits for a peer may do so by design, as a client does between two messages. So it is never
+//! more than an `info`.
+
+use super::facts::{Facts, MAX_EVIDENCE, count, fact, finding, ids, name, names};
+use crate::model::{Evidence, Finding, Severity, Thread, Waiting};
+use crate::sys::sorted_map::SortedMap;
+use crate::units::duration;
+
+/// Below this many, the thread itself says what it waits for.
+const MIN_WAITERS: usize = 2;
+
+/// A remote address, and the state of the connections to it.
+type Peer<'a> = (&'a str, Option<&'a str>);
+
+pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut waiters: SortedMap<Peer<'_>, Vec<&Thread>> = SortedMap::new();
+    for thread in facts.threads() {
+        if let Some(peer) = thread.waiting.as_ref().and_then(peer) {
+            waiters.entry(peer).push(thread);
+        }
+    }
+    let waiters = waiters.into_iter().filter(|(_, threads)| threads.len() >= MIN_WAITERS);
+    waiters.map(|(peer, threads)| about(facts, peer, &threads)).collect()
+}
+
+/// The peer that a call waits for. `None` if there is none, or if there may be several.
+fn peer(waiting: &Waiting) -> Option<Peer<'_>> {
+    let target = match &waiting.descriptors[..] {
+        [] => waiting.target.as_deref(),
+        [only] if waiting.more_descriptors == 0 => only.target.as_deref(),
+        _ => return None,
+    };
+    target.and_then(peer_of).or_else(|| Some((waiting.peer.as_deref()?, None)))
+}
+
+/// The peer in a description of a socket, such as `TCP 10.0.0.1:40112 -> 10.0.0.7:5432, established`.
+fn peer_of(target: &str) -> Option<Peer<'_>> {
+    if let Some(target) = target.strip_prefix("TCP ") {
+        let (peer, state) = target.split_once(" -> ")?.1.split_once(", ")?;
+        return Some((peer, Some(state)));
+    }
+    if let Some(target) = target.strip_prefix("UDP ") {
+        return Some((target.split_once(", peer ")?.1, None));
+    }
+    Some((target.strip_prefix("Unix socket [")?.split_once("] -> ")?.1, None))
+}
+
+fn about(facts: &Facts<'_>, (peer, state): Peer<'_>, threads: &[&Thread]) -> Finding {
+    let waiters = count(threads.len(), "thread waits", "threads wait");
+    let state = state.map(|state| format!(" ({state})")).unwrap_or_default();
+    let message = format!("{waiters} for {peer}{state}: {}", names(threads));
+    let mut calls: SortedMap<&str, u64> = SortedMap::new();
+    for waiting in threads.iter().filter_map(|thread| thread.waiting.as_ref()) {
+        *calls.entry(waiting.call.as_str()) += 1;
+    }
+    let calls = calls.into_iter().map(|(call, count)| fact(format!("{count} of them in {call}")));
+    let longest = threads.iter().max_by_key(|thread| thread.at_rest_ms);
+    let longest = longest.and_then(|thread| {
+        let time = duration(thread.at_rest_ms.filter(|time| *time > 0)?);
+        let message = format!("{} has not run for at least {time}", name(thread));
+        Some(Evidence { thread: Some(thread.tid), ..fact(message) })
+    });
+    let calls = calls.take(MAX_EVIDENCE);
+    Finding {
+        threads: ids(threads),
+        evidence: calls.chain(longest).chain(listens(facts, peer)).collect(),
+        next: Some("the peer, and the network on the way to it".to_owned()),
+        ..finding("peer.waits", Severity::Info, message)
+    }
+}
+
+/// Whether this process itself listens at that address. Others can do so, too.
+fn listens(facts: &Facts<'_>, peer: &str) -> Option<Evidence> {
+    let sockets = &facts.descriptors()?.sockets;
+    let here = |group: &&crate::model::SocketGroup| {
+        group.state.as_deref() == Some("listening") && group.local.as_deref() == Some(peer)
+    };
+    let group = sockets.iter().find(here)?;
+    Some(fact(format!("this process listens at {peer} itself, with descriptor #{}", group.descriptor)))
+}
+
+#[cfg(all(test, not(gmr_units)))]
+mod tests {
+    use super::super::tests::{find_in, thread};
+    use super::*;
+    use crate::model::{Content, Descriptors, SocketGroup, Threads, Watched};
+
+    fn on(target: &str) -> Waiting {
+        Waiting { call: "recvfrom".into(), target: Some(target.to_owned()), ..Waiting::default() }
+    }
+
+    fn about(waits: Vec<Waiting>) -> Vec<Finding> {
+        let waits = waits.into_iter().zip(1..);
+        let threads = waits.map(|(waiting, tid)| Thread { waiting: Some(waiting), ..thread(tid, "client") });
+        // Less than what makes a thread stuck.
+        let threads =
+            threads.map(|thread| Thread { at_rest_ms: Some(u64::from(thread.tid)), ..thread }).collect();
+        let threads = Content::Threads(Threads { threads, ..Threads::default() });
+        let server = SocketGroup {
+            local: Some("10.0.0.7:80".into()),
+            state: Some("listening".into()),
+            descriptor: 4,
+            ..SocketGroup::default()
+        };
+        let descriptors = Descriptors { sockets: vec![server], ..Descriptors::default() };
+        let descriptors = Content::Descriptors(Box::new(descriptors));
+        find_in(vec![("Threads", threads), ("Descriptors", descriptors)])
+    }
+
+    #[test]
+    fn threads_are_grouped_by_the_remote_address() {
+        let to = |port: u32| on(&format!("TCP 10.0.0.1:{port} -> 10.0.0.7:5432, established"));
+        let found = about(vec![to(1), on("TCP 10.0.0.1:9 -> 10.0.0.8:5432, established"), to(2), to(3)]);
+        let [found] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((found.code.as_str(), found.severity), ("peer.waits", Severity::Info));
+        assert!(found.message.starts_with("3 threads wait for 10.0.0.7:5432 (established): #1"), "{found:?}");
+        assert_eq!(found.threads, [1, 3, 4]);
+        assert_eq!(found.evidence[0].message, "3 of them in recvfrom");
+        assert_eq!(found.evidence[1].message, "#4 (client) has not run for at least 4 ms");
+    }
+
+    #[test]
+    fn a_peer_can_be_of_any_kind_and_this_process() {
+        let connect = Waiting { peer: Some("10.0.0.9:1".into()), ..on("TCP 10.0.0.1:1, close") };
+        let watched = Watched { target: on("UDP 10.0.0.1:9, peer 10.0.0.2:53").target, ..Watched::default() };
+        let poll = Waiting { descriptors: vec![watched.clone()], ..on("") };
+        let unix = on("Unix socket [4711] -> /run/shop.sock");
+        let own = on("TCP 10.0.0.7:9 -> 10.0.0.7:80, established");
+        let several = Waiting { descriptors: vec![watched; 2], ..on("") };
+        let each = [connect, poll, unix, own, several];
+        let found = about(each.iter().chain(&each).cloned().collect());
+        let messages: Vec<_> = found.iter().map(|found| found.message.split(':').next().unwrap()).collect();
+        assert_eq!(messages.len(), 4, "{messages:?}");
+        let own = found.iter().find(|found| found.message.contains("10.0.0.7:80")).unwrap();
+        assert!(own.evidence[2].message.contains("listens at 10.0.0.7:80 itself"), "{own:?}");
+        assert!(found.iter().any(|found| found.message.contains(" for /run/shop.sock: ")), "{messages:?}");
+    }
+
+    #[test]
+    fn a_single_thread_and_those_without_a_peer_are_none() {
+        let waits = vec![
+            on("TCP 10.0.0.1:1 -> 10.0.0.7:5432, established"),
+            on("TCP 10.0.0.1:80, listening"),
+            on("TCP 10.0.0.1:80, listening"),
+            on("pipe:[4711]"),
+            on("pipe:[4711]"),
+            on("Unix socket [4711]"),
+            on("Unix socket [4711]"),
+        ];
+        assert_eq!(about(waits), []);
+    }
+}
