@@ -14,6 +14,7 @@ mod deadlock;
 mod demo;
 mod edge;
 mod emergency;
+mod ends;
 mod examples;
 mod exhausted;
 mod expansion;

@@ -1,0 +1,167 @@
+//! A program that is near an end, or waits for a peer that does not answer, in the way that its
+//! argument names; or a healthy one that looks like it.
+
+#![allow(unsafe_code)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+
+/// The limit of descriptors, and of addresses.
+const DESCRIPTORS: u64 = 256;
+const ADDRESSES: u64 = 16 << 30;
+
+fn limit(resource: libc::__rlimit_resource_t, soft: u64) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is valid.
+    let result = unsafe {
+        libc::getrlimit(resource, &raw mut limit);
+        limit.rlim_cur = soft;
+        libc::setrlimit(resource, &raw const limit)
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// How many descriptors are open, without the one that counts them.
+fn open_descriptors() -> u64 {
+    fs::read_dir("/proc/self/fd").expect("it is there").count() as u64 - 1
+}
+
+/// Opens files until this many descriptors are open, or no more can be.
+fn open_files(until: u64) -> Vec<File> {
+    let mut files = Vec::new();
+    while open_descriptors() < until {
+        match File::open("/dev/null") {
+            Ok(file) => files.push(file),
+            Err(_) => break,
+        }
+    }
+    files
+}
+
+/// Opens files until no more can be opened.
+fn use_up() -> Vec<File> {
+    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
+}
+
+/// Maps this many bytes of addresses, without memory behind them.
+fn map(bytes: u64) {
+    let bytes = usize::try_from(bytes).expect("a size");
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping changes no other memory.
+    let mapped = unsafe { libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_NONE, kind, -1, 0) };
+    assert_ne!(mapped, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
+}
+
+/// A listening socket, and connections that wait to be accepted: this many beyond its limit.
+fn listener(beyond: usize) -> (TcpListener, Vec<TcpStream>) {
+    const BACKLOG: u8 = 4;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    // SAFETY: it takes no pointers. To listen again changes the limit.
+    let result = unsafe { libc::listen(listener.as_raw_fd(), BACKLOG.into()) };
+    assert_eq!(result, 0);
+    let address = listener.local_addr().expect("it has one");
+    let waiting =
+        (0..usize::from(BACKLOG) + beyond).map(|_| TcpStream::connect(address).expect("there is space"));
+    let waiting = waiting.collect();
+    (listener, waiting)
+}
+
+/// Threads that each ask the server of this address, and wait for its answer.
+fn ask(server: SocketAddr, threads: usize) {
+    for thread in 0..threads {
+        gmr_tests::start_named(&format!("client {thread}"), move || {
+            let mut stream = TcpStream::connect(server).expect("it listens");
+            stream.write_all(b"how much?").expect("there is space");
+            gmr_tests::arrive();
+            wait_for_answer(&mut stream);
+        });
+    }
+}
+
+#[inline(never)]
+fn wait_for_answer(stream: &mut TcpStream) {
+    // It never comes.
+    drop(stream.read(&mut [0]));
+}
+
+/// A server that accepts connections and does not answer.
+fn silent_server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it has one");
+    gmr_tests::start_named("server", move || {
+        let mut accepted = Vec::new();
+        loop {
+            accepted.push(listener.accept());
+        }
+    });
+    address
+}
+
+/// Fills the file system below this directory.
+fn fill(directory: &str) -> Vec<File> {
+    let path = PathBuf::from(directory).join("full.log");
+    let mut file = OpenOptions::new().append(true).create(true).open(path).expect("it can be created");
+    while file.write_all(&[b'x'; 4096]).is_ok() {}
+    vec![file]
+}
+
+#[gmr::main]
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let mode = arguments.next().expect("a mode");
+    let mut files = Vec::new();
+    let mut sockets = None;
+    let mut threads = 0;
+    match mode.as_str() {
+        "descriptors-all" => {
+            limit(libc::RLIMIT_NOFILE, DESCRIPTORS);
+            files = use_up();
+        }
+        "descriptors-near" => {
+            limit(libc::RLIMIT_NOFILE, DESCRIPTORS);
+            files = open_files(DESCRIPTORS - 8);
+        }
+        "descriptors-few" => {
+            limit(libc::RLIMIT_NOFILE, DESCRIPTORS);
+            files = open_files(DESCRIPTORS / 2);
+        }
+        // As a sandbox does that is to open no more files.
+        "descriptors-lowered" => {
+            files = open_files(DESCRIPTORS);
+            limit(libc::RLIMIT_NOFILE, DESCRIPTORS - 8);
+        }
+        "addresses-near" => {
+            limit(libc::RLIMIT_AS, ADDRESSES);
+            map(ADDRESSES / 16 * 15);
+        }
+        "addresses-few" => {
+            limit(libc::RLIMIT_AS, ADDRESSES);
+            map(ADDRESSES / 2);
+        }
+        "backlog-full" => sockets = Some(listener(1)),
+        "backlog-space" => sockets = Some(listener(0)),
+        "peer" => {
+            ask(silent_server(), 5);
+            threads = 5;
+        }
+        // One for each of two.
+        "peers" => {
+            ask(silent_server(), 1);
+            ask(silent_server(), 1);
+            threads = 2;
+        }
+        "disk-full" => files = fill(&arguments.next().expect("a directory")),
+        "disk-space" => {
+            let path = PathBuf::from(arguments.next().expect("a directory")).join("small.log");
+            files.push(File::create(path).expect("it can be created"));
+        }
+        other => panic!("there is no {other}"),
+    }
+    if threads > 0 {
+        gmr_tests::settle(threads);
+    }
+    gmr_tests::converse(|_| format!("{} {}", files.len(), sockets.is_some()));
+}
