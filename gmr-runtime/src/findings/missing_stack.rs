@@ -1,15 +1,27 @@
-//! `thread.no-stack`: threads whose stack could not be captured.
+//! `thread.no-stack`: threads whose stack could not be captured. Those that ended before that are no
+//! problem: programs start threads and end them. Nor are those that were ready to run and got no
+//! processor in time: the machine is busy.
 
 use super::facts::{Facts, about_threads};
-use crate::model::{Finding, Severity, Thread};
+use crate::model::{Finding, Severity, Stack, Thread};
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
-    let threads: Vec<&Thread> = facts.threads().filter(|thread| thread.stack.frames.is_empty()).collect();
-    about_threads(
-        "thread.no-stack",
-        Severity::Warning,
-        &threads,
-        "thread has no stack in this report",
-        "threads have no stack in this report",
-    )
+    let is_missing =
+        |stack: &Stack| stack.frames.is_empty() && stack.incomplete.as_deref() != Some(Stack::EXITED);
+    let (ready, others): (Vec<&Thread>, Vec<&Thread>) = facts
+        .threads()
+        .filter(|thread| is_missing(&thread.stack))
+        .partition(|thread| thread.state.as_deref() == Some("running"));
+    let about = |severity, threads: &[&Thread]| {
+        about_threads(
+            "thread.no-stack",
+            severity,
+            threads,
+            "thread has no stack in this report",
+            "threads have no stack in this report",
+        )
+    };
+    let mut findings = about(Severity::Warning, &others);
+    findings.extend(about(Severity::Info, &ready));
+    findings
 }

@@ -139,6 +139,9 @@ pub enum Taken {
 }
 
 impl Stack {
+    /// Why the stack of a thread is missing that was listed and has ended since.
+    pub(crate) const EXITED: &str = "it exited during the capture";
+
     /// A stack that could not be captured.
     pub(crate) fn missing(reason: impl Into<String>) -> Self {
         Self { incomplete: Some(reason.into()), ..Self::default() }

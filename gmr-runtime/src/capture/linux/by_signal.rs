@@ -12,6 +12,7 @@ use super::handler::{Envelope, Extent, MAX_OTHERS, Progress, SLOTS, Slot, TABLE}
 use super::signals;
 use super::unwind::Piece;
 use super::wait::wait_for;
+use crate::model::Stack;
 use crate::sys::deadline::{Deadline, Slowdown};
 use crate::sys::procfs::Stat;
 use crate::sys::thread_ids;
@@ -181,7 +182,7 @@ impl Signaller {
             // Dropping it takes the slot back.
             drop(Pending { index, tid, slot, ticket, position, arena });
             return Err(match error.raw_os_error() {
-                Some(libc::ESRCH) => EXITED.to_owned(),
+                Some(libc::ESRCH) => Stack::EXITED.to_owned(),
                 Some(libc::EAGAIN) => "the limit of queued signals (ulimit -i) is reached".to_owned(),
                 _ => format!("could not signal it: {error}"),
             });
@@ -237,8 +238,6 @@ fn all_done(slots: &[&Slot]) -> bool {
     slots.iter().all(|slot| matches!(slot.progress(), Progress::Done(_)))
 }
 
-const EXITED: &str = "it exited during the capture";
-
 impl Pending<'_> {
     /// Whether the thread has not answered because it waits for a CPU.
     fn is_runnable(&self) -> bool {
@@ -283,7 +282,7 @@ fn directory(tid: u32) -> String {
 /// Why a signalled thread has not answered in this time.
 fn no_answer_reason(tid: u32, within: Duration) -> String {
     match Stat::read(&directory(tid)).map(|stat| stat.state) {
-        Err(_) | Ok('Z' | 'X' | 'x') => EXITED.to_owned(),
+        Err(_) | Ok('Z' | 'X' | 'x') => Stack::EXITED.to_owned(),
         Ok('D') => "it is in uninterruptible sleep in the kernel".to_owned(),
         Ok('T' | 't') => "it is stopped by a signal or a debugger".to_owned(),
         Ok(RUNNABLE) => format!("it was not scheduled on a CPU within {} ms", within.as_millis()),
