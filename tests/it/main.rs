@@ -27,6 +27,7 @@ mod forked;
 mod frames;
 mod gdb;
 mod growing;
+mod healthy;
 mod http;
 mod imports;
 mod isolation;

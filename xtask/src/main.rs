@@ -73,7 +73,9 @@ const USAGE: &str = "usage: cargo xtask <task>
       --write    Write the table.
   findings       Plant deadlocks in programs that are built in several ways, and compare what
                  reports find, in them and in healthy ones, with the table in docs/findings.md.
-      --write    Write the table.
+                 Make a thousand reports of each of many healthy programs: none may have a
+                 finding above info.
+      --write    Write the tables.
   programs BUILD Build the programs that tests signal in another way, or the named ones; a test
                  starts it.
   tokio-api      Compare the interface of gmr-tokio with that of the locked tokio.
@@ -183,10 +185,12 @@ fn faults(write: bool) -> Result<(), String> {
     cargo(&[&test[..], &only].concat(), if write { &[("GMR_TEST_WRITE_FAULTS", "1")] } else { &[] })
 }
 
-/// The test that plants deadlocks compares the table in the documentation, or writes it.
+/// The test that plants deadlocks compares the table in the documentation, or writes it; and so does
+/// the one with healthy programs.
 fn findings(write: bool) -> Result<(), String> {
     let test = ["test", "--package", "gmr-tests", "--test", "it", "--"];
-    let only = ["--ignored", "--nocapture", "--exact", "stuck::table"];
+    // One after the other: each counts on the processors.
+    let only = ["--ignored", "--nocapture", "--test-threads=1", "--exact", "stuck::table", "healthy::table"];
     cargo(&[&test[..], &only].concat(), if write { &[("GMR_TEST_WRITE_FINDINGS", "1")] } else { &[] })
 }
 
