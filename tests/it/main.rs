@@ -35,6 +35,7 @@ mod linking;
 mod namespaces;
 mod ordinary;
 mod program;
+mod published;
 mod report;
 mod sections;
 mod signal_names;
