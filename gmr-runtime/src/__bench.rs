@@ -6,11 +6,15 @@
 
 use std::pin::Pin;
 use std::task::Context;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::capture::{self, bench};
-use crate::model::{Frame, Value};
+use crate::findings::{self, SecondLook};
+use crate::model::{
+    Certainty, Content, Frame, Holder, Lock, LockKind, Report, Threads, Value, Waiter, Waiting,
+};
 use crate::sys::Modules;
 use crate::{symbols, task};
 
@@ -70,6 +74,61 @@ pub fn take_handler_times() -> Vec<(u64, u64, usize)> {
 /// If it cannot be serialized.
 pub fn mask(configuration: &impl Serialize) -> Value {
     crate::mask::to_value(configuration).expect("it can be serialized")
+}
+
+/// Has all threads of a report wait for so many locks, each of which one of them holds: in a row, or
+/// in a circle.
+///
+/// # Panics
+/// If the report has no Threads section, or not more threads than locks.
+pub fn wait_for_locks(report: &mut Report, locks: usize, in_circle: bool) {
+    let sections = report.sections.iter_mut();
+    let threads = sections.map(|section| &mut section.content).find_map(|content| match content {
+        Content::Threads(threads) => Some(threads),
+        _ => None,
+    });
+    let Threads { threads, locks: listed, .. } = threads.expect("it has the section");
+    threads.retain(|thread| thread.role.is_program());
+    assert!(threads.len() > locks, "there are not enough threads");
+    let lock_contended = "std::sys::sync::mutex::futex::Mutex::lock_contended".to_owned();
+    let frame = u32::try_from(report.frames.len()).expect("there are not that many");
+    report.frames.push(Frame { function: Some(lock_contended), ..Frame::default() });
+    let address = |number: usize| 0x1000 + 16 * number as u64;
+    *listed = (0..locks)
+        .map(|number| Lock {
+            address: address(number),
+            kind: LockKind::Mutex,
+            waiters: Vec::new(),
+            holders: vec![Holder {
+                tid: threads[number].tid,
+                frame: Some(frame),
+                certainty: Certainty::Certain,
+            }],
+        })
+        .collect();
+    for (number, thread) in threads.iter_mut().enumerate() {
+        if number == 0 && !in_circle {
+            continue;
+        }
+        // A thread that holds a lock waits for the next one.
+        let lock = if number < locks && in_circle { (number + 1) % locks } else { (number - 1) % locks };
+        listed[lock].waiters.push(Waiter { tid: thread.tid, frame: Some(frame) });
+        let futex = Some(address(lock));
+        thread.waiting = Some(Waiting { call: "futex".to_owned(), futex, ..Waiting::default() });
+        thread.stack.frames = std::iter::once(frame).chain(thread.stack.frames.iter().copied()).collect();
+    }
+}
+
+/// Looks for findings in a report, as if no thread had run until the second look, and returns how many
+/// threads are suspected and how many findings there are.
+pub fn find(report: &Report) -> (usize, usize) {
+    let suspects = findings::suspects(&report.sections, &report.frames);
+    let count = suspects.at_rest.len();
+    let second = match count {
+        0 => SecondLook::NotTaken,
+        _ => SecondLook::Taken { moved: Vec::new(), between: Duration::from_millis(50), used: Vec::new() },
+    };
+    (count, findings::find(&report.sections, &report.frames, &second, &[]).len())
 }
 
 /// Resolves addresses of this process, and returns the number of functions and of lines that were

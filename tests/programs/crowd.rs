@@ -1,15 +1,16 @@
 //! Many threads, deep in calls, that wait or run: the benchmarks take reports of this program.
 //!
-//! `crowd THREADS DEPTH [different | running]`
+//! `crowd THREADS DEPTH [different | running | locked | deadlocked]`
 //!
 //! `DEPTH` is the depth of the whole stack of each thread but the main one, as a debugger counts
 //! it. All these stacks are the same; with `different`, no two of the first thousand are. With
-//! `running`, the threads do not wait, so that a report has to signal them. Each line on standard
-//! input is answered with what the handler has cost since the last one, in the build that measures
-//! it.
+//! `running`, the threads do not wait, so that a report has to signal them. With `locked`, they wait
+//! for a lock that the first one holds; with `deadlocked`, the first two wait for each other's locks.
+//! Each line on standard input is answered with what the handler has cost since the last one, in the
+//! build that measures it.
 
 use std::hint::{black_box, spin_loop};
-use std::sync::Barrier;
+use std::sync::{Barrier, Mutex};
 use std::thread;
 
 /// The frames of the standard library and of this program around the recursion, in an optimized
@@ -19,7 +20,16 @@ const AROUND: usize = 19;
 /// What is common to all threads.
 struct Crowd {
     all_there: Barrier,
-    is_running: bool,
+    mode: Mode,
+    locks: [Mutex<u64>; 2],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Parked,
+    Running,
+    Locked,
+    Deadlocked,
 }
 
 #[gmr::main(product = "crowd", version = "1.0")]
@@ -27,19 +37,50 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let mut number = || arguments.next().map(|argument| argument.parse().expect("a number"));
     let (threads, depth): (usize, usize) = (number().unwrap_or(100), number().unwrap_or(30));
-    let mode = arguments.next().unwrap_or_default();
-    let crowd = Crowd { all_there: Barrier::new(threads), is_running: mode == "running" };
+    let argument = arguments.next().unwrap_or_default();
+    let mode = match argument.as_str() {
+        "running" => Mode::Running,
+        "locked" => Mode::Locked,
+        "deadlocked" => Mode::Deadlocked,
+        _ => Mode::Parked,
+    };
+    let crowd = Crowd { all_there: Barrier::new(threads), mode, locks: Default::default() };
     let crowd: &'static Crowd = Box::leak(Box::new(crowd));
     for number in 1..threads {
-        let way = if mode == "different" { number } else { 0 };
+        let way = if argument == "different" { number } else { 0 };
         thread::Builder::new()
             .name(format!("crowd-{number}"))
             .stack_size(256 << 10)
-            .spawn(move || descend(depth.saturating_sub(AROUND), way, crowd))
+            .spawn(move || match (mode, number) {
+                (Mode::Locked, 1) => hold(crowd),
+                (Mode::Deadlocked, 1) => lock_both(&crowd.locks[0], &crowd.locks[1], crowd),
+                (Mode::Deadlocked, 2) => lock_both(&crowd.locks[1], &crowd.locks[0], crowd),
+                _ => {
+                    descend(depth.saturating_sub(AROUND), way, crowd);
+                }
+            })
             .expect("a thread");
     }
     crowd.all_there.wait();
     gmr_tests::converse(|_| handler_times());
+}
+
+/// Keeps the lock for which the others wait.
+#[inline(never)]
+fn hold(crowd: &Crowd) {
+    let mut held = crowd.locks[0].lock().unwrap();
+    crowd.all_there.wait();
+    loop {
+        *held += 1;
+        thread::park();
+    }
+}
+
+#[inline(never)]
+fn lock_both(first: &Mutex<u64>, second: &Mutex<u64>, crowd: &Crowd) {
+    let mut held = first.lock().unwrap();
+    crowd.all_there.wait();
+    *held += *second.lock().unwrap();
 }
 
 /// Calls itself through one of two functions, by the bits of `way`, and waits or runs at the
@@ -49,7 +90,11 @@ fn descend(depth: usize, way: usize, crowd: &Crowd) -> usize {
     if depth == 0 {
         crowd.all_there.wait();
         loop {
-            if crowd.is_running { spin_loop() } else { thread::park() }
+            match crowd.mode {
+                Mode::Running => spin_loop(),
+                Mode::Locked => *crowd.locks[0].lock().unwrap() += 1,
+                Mode::Parked | Mode::Deadlocked => thread::park(),
+            }
         }
     }
     let next = if way & 1 == 0 { descend } else { step_aside };

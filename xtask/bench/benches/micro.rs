@@ -231,6 +231,30 @@ fn whole_reports(criterion: &mut Criterion) {
         }
         group.finish();
     }
+    findings(criterion, &report);
+}
+
+/// The cost of findings in a report of a thousand threads: without a lock, with threads that wait for
+/// the same lock, with as many locks as are listed, and with a deadlock over all of these.
+fn findings(criterion: &mut Criterion, report: &Report) {
+    /// The most locks that a report lists.
+    const LOCKS: usize = 64;
+    let with = |locks, in_circle| {
+        let mut report = report.clone();
+        inside::wait_for_locks(&mut report, locks, in_circle);
+        report
+    };
+    let mut group = criterion.benchmark_group("findings, 1,000 threads");
+    for (name, report, is_suspected) in [
+        ("no lock", report.clone(), false),
+        ("one lock", with(1, false), false),
+        ("64 locks", with(LOCKS, false), false),
+        ("64 locks in a deadlock", with(LOCKS, true), true),
+    ] {
+        assert_eq!(inside::find(&report).0 > 0, is_suspected, "{name}");
+        group.bench_function(name, |bencher| bencher.iter(|| inside::find(black_box(&report))));
+    }
+    group.finish();
 }
 
 /// Starts a thread that waits at the end of its own chain of calls, and returns its id.

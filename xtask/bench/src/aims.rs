@@ -24,6 +24,12 @@ pub(crate) fn table(results: &Results) -> Table {
     aim("gdb beside a later report, 1,000 threads", ratio(gdb, later), Bound::Least(100.0), times);
     aim("oslo.reports beside a later report, 1,000 threads", ratio(oslo, later), Bound::Least(150.0), times);
     aim("gdb beside the first report, 1,000 threads", ratio(gdb, first), Bound::Least(20.0), times);
+    let above = |name| Some(many?.later(name)? - later?);
+    let locked = above(super::contestants::LOCKED);
+    aim("1,000 threads that wait for one lock, above a later report", locked, Bound::Most(5e-3), time);
+    // The pause before the second look is 50 ms.
+    let deadlocked = above(super::contestants::DEADLOCKED);
+    aim("a deadlock among 1,000 threads, above a later report", deadlocked, Bound::Most(55e-3), time);
     let most = row(8000).and_then(|row| row.later("gmr"));
     aim("a later report, 8,000 threads", most, Bound::Most(0.1), time);
     let of_tasks =
@@ -49,6 +55,11 @@ pub(crate) fn table(results: &Results) -> Table {
         let name = format!("1,000 threads, all stacks different: model to {format}");
         let rendered = results.micro.iter().flatten().find_map(|row| row.median_of(&name));
         aim(&format!("writing a report as {format}, 1,000 threads"), rendered, Bound::Most(most), time);
+    }
+    for about in ["no lock", "one lock", "64 locks", "64 locks in a deadlock"] {
+        let name = format!("findings, 1,000 threads: {about}");
+        let found = results.micro.iter().flatten().find_map(|row| row.median_of(&name));
+        aim(&name, found, Bound::Most(5e-3), time);
     }
     let idle = results.throughput.as_ref().and_then(Throughput::idle);
     aim("throughput with gmr idle", idle, Bound::Least(0.99), |ratio| format!("{:.1} %", ratio * 100.0));

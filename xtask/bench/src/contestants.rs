@@ -14,7 +14,8 @@ pub(crate) struct Contestant {
     /// How many threads the report has, without the main thread in some tools. A report with too
     /// few is rejected.
     pub(crate) threads: Count,
-    /// The largest number of threads that it is measured with.
+    /// The smallest and the largest number of threads that it is measured with.
+    pub(crate) least: usize,
     pub(crate) most: usize,
 }
 
@@ -42,7 +43,7 @@ type Other = fn(&Setting) -> Result<Contestant, String>;
 
 /// The tools that can be measured here, and a line for each of the others that says why not.
 pub(crate) fn all(setting: &Setting) -> (Vec<Contestant>, Vec<String>) {
-    let mut available = vec![gmr(), gmr_full(), gmr_different()];
+    let mut available = vec![gmr(), gmr_full(), gmr_different(), gmr_locked(), gmr_deadlocked()];
     let mut missing = Vec::new();
     let others: [Other; 6] = [gdb, eu_stack, oslo, jstack, go, node];
     for other in others {
@@ -68,7 +69,14 @@ fn named_or_grouped(report: &str) -> usize {
 
 fn gmr() -> Contestant {
     let request = Request::BySignal { times: 6 };
-    Contestant { name: "gmr", subject: Box::new(crowd), request, threads: named_or_grouped, most: usize::MAX }
+    Contestant {
+        name: "gmr",
+        subject: Box::new(crowd),
+        request,
+        threads: named_or_grouped,
+        least: 1,
+        most: usize::MAX,
+    }
 }
 
 fn gmr_full() -> Contestant {
@@ -87,6 +95,24 @@ fn gmr_different() -> Contestant {
     Contestant { name: "gmr, stacks that differ", subject: Box::new(subject), ..gmr() }
 }
 
+/// The report of all others has no suspicion either.
+pub(crate) const LOCKED: &str = "gmr, all wait for one lock";
+/// With the pause before the second look.
+pub(crate) const DEADLOCKED: &str = "gmr, two threads in a deadlock";
+
+fn gmr_locked() -> Contestant {
+    let subject =
+        |setting: &Setting, threads: usize, depth| setting.program("crowd", &[&threads, &depth, &"locked"]);
+    Contestant { name: LOCKED, subject: Box::new(subject), least: 100, ..gmr() }
+}
+
+fn gmr_deadlocked() -> Contestant {
+    let subject = |setting: &Setting, threads: usize, depth: usize| {
+        setting.program("crowd", &[&threads, &depth, &"deadlocked"])
+    };
+    Contestant { name: DEADLOCKED, subject: Box::new(subject), least: 100, ..gmr() }
+}
+
 fn gdb(_: &Setting) -> Result<Contestant, String> {
     installed("gdb", "gdb", "--version")?;
     let request = Request::ByTool(|pid| {
@@ -100,6 +126,7 @@ fn gdb(_: &Setting) -> Result<Contestant, String> {
         subject: Box::new(crowd),
         request,
         threads: |report| report.matches("\nThread ").count(),
+        least: 1,
         most: 1000,
     })
 }
@@ -116,6 +143,7 @@ fn eu_stack(_: &Setting) -> Result<Contestant, String> {
         subject: Box::new(crowd),
         request,
         threads: |report| report.matches("TID ").count(),
+        least: 1,
         most: 1000,
     })
 }
@@ -140,6 +168,7 @@ fn oslo(setting: &Setting) -> Result<Contestant, String> {
         subject: Box::new(subject),
         request,
         threads: |report| report.matches("Thread #").count(),
+        least: 1,
         most: 8000,
     })
 }
@@ -175,6 +204,7 @@ fn jstack(_: &Setting) -> Result<Contestant, String> {
         subject: Box::new(subject),
         request,
         threads: |report| report.matches("\"crowd-").count(),
+        least: 1,
         most: 8000,
     })
 }
@@ -204,6 +234,7 @@ fn go(setting: &Setting) -> Result<Contestant, String> {
         subject: Box::new(subject),
         request,
         threads: |report| report.matches("goroutine ").count(),
+        least: 1,
         most: 8000,
     })
 }
@@ -222,6 +253,7 @@ fn node(_: &Setting) -> Result<Contestant, String> {
         subject: Box::new(subject),
         request,
         threads: |report| report.matches("\"javascriptStack\"").count(),
+        least: 1,
         most: 1,
     })
 }

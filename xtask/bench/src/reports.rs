@@ -56,7 +56,7 @@ pub(crate) fn measure(setting: &Setting, options: &Options) -> (Vec<Row>, Vec<St
             println!("{threads} threads, run {}", run + 1);
             for contestant in &all {
                 let runs = if contestant.is_gmr() { options.runs } else { options.slow_runs };
-                if run < runs && threads <= contestant.most {
+                if run < runs && (contestant.least..=contestant.most).contains(&threads) {
                     let measured = one_process(setting, options, contestant, threads);
                     note_down(&mut row, &mut notes, contestant, measured);
                 }
