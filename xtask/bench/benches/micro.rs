@@ -216,7 +216,7 @@ fn whole_reports(criterion: &mut Criterion) {
         thread.stack = stack.clone();
     }
     for (name, report) in
-        [("1,000 threads, all stacks alike", alike), ("1,000 threads, all stacks different", report)]
+        [("1,000 threads, all stacks alike", alike), ("1,000 threads, all stacks different", report.clone())]
     {
         let mut group = criterion.benchmark_group(name);
         for format in [Format::Text, Format::Json, Format::JsonLines, Format::Xml, Format::Html] {
