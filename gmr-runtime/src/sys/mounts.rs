@@ -47,27 +47,9 @@ fn parse(text: &str) -> Vec<Mount> {
 /// Whether the kernel answers for a file system of this type without waiting for a server or for a
 /// program. Unknown ones are none.
 pub(crate) fn is_local(kind: &str) -> bool {
-    const LOCAL: [&str; 20] = [
-        "bcachefs",
-        "btrfs",
-        "devtmpfs",
-        "erofs",
-        "exfat",
-        "ext2",
-        "ext3",
-        "ext4",
-        "f2fs",
-        "hugetlbfs",
-        "iso9660",
-        "jfs",
-        "overlay",
-        "ramfs",
-        "rootfs",
-        "squashfs",
-        "tmpfs",
-        "vfat",
-        "xfs",
-        "zfs",
+    const LOCAL: [&str; 19] = [
+        "bcachefs", "btrfs", "devtmpfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660", "jfs",
+        "overlay", "ramfs", "rootfs", "squashfs", "tmpfs", "vfat", "xfs", "zfs",
     ];
     LOCAL.binary_search(&kind).is_ok()
 }

@@ -273,18 +273,19 @@ impl OpenDescriptors {
             };
             if let Some(mount) = information.mount.filter(|mount| local.contains(mount)) {
                 let name = descriptor.to_string();
-                if information.flags.is_some_and(is_written) {
-                    let known = disks.iter().find(|(known, _)| *known == mount).map(|(_, space)| *space);
-                    file.disk = known.unwrap_or_else(|| {
-                        let space = space(&format!("/proc/{}/{name}", self.directory));
-                        disks.push((mount, space));
-                        space
-                    });
-                }
                 let wanted = StatxFlags::TYPE | StatxFlags::SIZE;
-                match rustix::fs::statx(&links, name, AtFlags::STATX_DONT_SYNC, wanted) {
+                match rustix::fs::statx(&links, &*name, AtFlags::STATX_DONT_SYNC, wanted) {
                     Ok(stat) if FileType::from_raw_mode(stat.stx_mode.into()) == FileType::RegularFile => {
                         file.size = Some(stat.stx_size);
+                        if information.flags.is_some_and(is_written) {
+                            let known = disks.iter().find(|(known, _)| *known == mount);
+                            let ask = || space(&format!("/proc/{}/{name}", self.directory));
+                            let space = known.map_or_else(ask, |(_, space)| *space);
+                            if known.is_none() {
+                                disks.push((mount, space));
+                            }
+                            file.disk = space;
+                        }
                     }
                     // A directory or a device has no position that means anything.
                     Ok(_) => file.position = None,
