@@ -63,8 +63,12 @@ fn a_reader_reads_once_more_while_a_writer_waits() {
     assert_eq!(functions, ["resolve", "check"]);
 }
 
-/// rust-lang/rust#34971
+/// rust-lang/rust#34971. Some versions of glibc notice it, and the second `join` panics.
 #[test]
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_env = "gnu")),
+    ignore = "what is joined is known of glibc's threads on this processor"
+)]
 fn two_threads_join_each_other() {
     let mut program = start("joins");
     let report = program.report_when("the deadlock", |report| finding(report, "deadlock.join").is_some());

@@ -28,13 +28,13 @@ fn threads_and_children_that_do_not_go_on_are_found_with_their_times() {
             let tid = report.thread(name).tid();
             stuck.iter().any(|finding| list(&finding["threads"]).contains(&tid.into()))
         };
+        let zombies = findings(report, "process.zombies");
         is_known("writer")
             && (is_known("locker") || cfg!(not(target_arch = "x86_64")))
-            && !findings(report, "process.zombies").is_empty()
+            && zombies.iter().any(|finding| list(&finding["evidence"]).len() == 3)
     });
     let [zombies] = findings(&report, "process.zombies")[..] else { panic!("{report}") };
     assert_eq!((text(&zombies["severity"]), text(&zombies["section"])), ("info", "Processes"));
-    assert_eq!(list(&zombies["evidence"]).len(), 3);
     let [stuck] = findings(&report, "thread.stuck")[..] else { panic!("{report}") };
     assert_eq!(stuck["severity"], "info");
     for (name, function) in [("writer", "standing::write_all"), ("locker", "standing::take_lock")] {
@@ -43,7 +43,9 @@ fn threads_and_children_that_do_not_go_on_are_found_with_their_times() {
         if let Some(evidence) = about_it {
             assert_eq!(report.frame_at(&evidence["frame"])["function"], function, "{stuck}");
         }
-        assert!(report.thread(name).field("at_rest_ms").as_u64() >= Some(10_000), "{report}");
+        if name == "writer" || cfg!(target_arch = "x86_64") {
+            assert!(report.thread(name).field("at_rest_ms").as_u64() >= Some(10_000), "{report}");
+        }
     }
 }
 
@@ -71,6 +73,6 @@ fn a_thread_in_uninterruptible_sleep_is_a_warning_once_it_has_been_there_for_lon
         let about_it = found.into_iter().find(|finding| list(&finding["threads"]).contains(&tid.into()));
         about_it.map(|finding| text(&finding["severity"]).to_owned())
     };
-    assert_eq!(severity(&program.report()).as_deref(), Some("info"));
+    program.report_when("an info", |report| severity(report).as_deref() == Some("info"));
     program.report_when("a warning", |report| severity(report).as_deref() == Some("warning"));
 }
