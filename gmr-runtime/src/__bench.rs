@@ -126,7 +126,11 @@ pub fn find(report: &Report) -> (usize, usize) {
     let count = suspects.at_rest.len();
     let second = match count {
         0 => SecondLook::NotTaken,
-        _ => SecondLook::Taken { moved: Vec::new(), between: Duration::from_millis(50), used: Vec::new() },
+        _ => SecondLook::Taken {
+            moved: Some(Vec::new()),
+            between: Duration::from_millis(50),
+            used: Vec::new(),
+        },
     };
     (count, findings::find(&report.sections, &report.frames, &second, &[]).len())
 }

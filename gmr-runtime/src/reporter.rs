@@ -197,24 +197,23 @@ fn second_look(
     SecondLook::Taken { moved: moved(at_rest.iter().copied().collect()), between, used }
 }
 
-/// The threads of these that have run, or may have.
-fn moved(threads: Vec<u32>) -> Vec<u32> {
+/// The threads of these that have run. `None` if that is not known.
+fn moved(threads: Vec<u32>) -> Option<Vec<u32>> {
     /// How long it may take to look at the threads. It takes microseconds for each.
     const WITHIN: Duration = Duration::from_millis(500);
     /// The most threads that are looked at.
     const MAX_THREADS: usize = 1_024;
     if threads.is_empty() || threads.len() > MAX_THREADS {
-        return threads;
+        return None;
     }
     let (send, received) = mpsc::channel();
-    let all = threads.clone();
     let look = move || {
         capture::shield_thread(None);
         sys::separate_files();
         let _ = send.send(threads::moved(&threads));
     };
     let started = own_threads::spawn("gmr look", look);
-    started.ok().and_then(|()| received.recv_timeout(WITHIN).ok()).unwrap_or(all)
+    started.ok().and_then(|()| received.recv_timeout(WITHIN).ok())
 }
 
 /// The number of a report that begins now.

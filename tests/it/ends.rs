@@ -67,7 +67,7 @@ fn has_backlogs() -> bool {
     let mut program = start(&["backlog-space"]);
     let report = program.report();
     let sockets = list(&report.data("Descriptors", "descriptors")["sockets"]);
-    sockets.iter().any(|group| group["state"] == "listening" && group["accept_queue_max"] == 4)
+    sockets.iter().any(|group| group["state"] == "listening" && group["accept_queue_max"] == 16)
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_queue_of_connections_that_is_full_is_found() {
     let (report, finding) = only(&["backlog-full"], "socket.backlog", "error");
     let sockets = list(&report.data("Descriptors", "descriptors")["sockets"]);
     let listener = sockets.iter().find(|group| group["state"] == "listening").expect("it listens");
-    assert_eq!((&listener["accept_queue"], &listener["accept_queue_max"]), (&5.into(), &4.into()));
+    assert_eq!((&listener["accept_queue"], &listener["accept_queue_max"]), (&17.into(), &16.into()));
     assert!(text(&finding["message"]).contains(text(&listener["local"])), "{finding}");
 }
 

@@ -57,7 +57,7 @@ fn map(bytes: u64) {
 
 /// A listening socket, and connections that wait to be accepted: this many beyond its limit.
 fn listener(beyond: usize) -> (TcpListener, Vec<TcpStream>) {
-    const BACKLOG: u8 = 4;
+    const BACKLOG: u8 = 16;
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     // SAFETY: it takes no pointers. To listen again changes the limit.
     let result = unsafe { libc::listen(listener.as_raw_fd(), BACKLOG.into()) };

@@ -29,7 +29,7 @@ fn names_missing(facts: &Facts<'_>) -> Option<Finding> {
     let mut nameless: Vec<(&str, usize)> = nameless.into_iter().collect();
     sort::by_key(&mut nameless, |(_, count)| std::cmp::Reverse(*count));
     let missing: usize = nameless.iter().map(|(_, count)| count).sum();
-    if missing == 0 || missing < all / SHARE {
+    if missing == 0 || missing * SHARE < all {
         return None;
     }
     let message = format!("{missing} of {all} addresses have no name");

@@ -1,4 +1,4 @@
-//! `task.block-on-in-worker`: a task that calls `block_on` inside of its poll.
+//! `task.block-on-in-worker`: a task that calls `block_on` inside its poll.
 
 use super::facts::{Facts, finding};
 use super::polls::{self, LONG_MS, LongPoll};
@@ -32,7 +32,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         let blocks = polls.iter().find(|poll: &&LongPoll<'_>| poll.tid == tid && poll.asleep.is_some());
         let severity = if blocks.is_some() { Severity::Warning } else { Severity::Info };
         let (id, name, time) = (task.id, &task.name, duration(polling_ms));
-        let message = format!("task #{id} ({name}) is inside of `block_on` in a poll that began {time} ago");
+        let message = format!("task #{id} ({name}) is inside `block_on` in a poll that began {time} ago");
         // The function that has called it.
         let frame = super::places::of_program(&inside[outermost..], facts.frames);
         let evidence = crate::model::Evidence {

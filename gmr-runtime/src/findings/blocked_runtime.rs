@@ -1,4 +1,4 @@
-//! `task.workers-blocked`: all workers of a runtime sleep inside of polls, so that none of its tasks
+//! `task.workers-blocked`: all workers of a runtime sleep inside polls, so that none of its tasks
 //! runs.
 
 use super::facts::{Facts, MAX_EVIDENCE, finding};
@@ -14,7 +14,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
                 workers => format!("all {workers} workers of a runtime are"),
             };
             let message =
-                format!("{workers} blocked inside of polls ({}): none of its tasks runs", runtime.kind);
+                format!("{workers} blocked inside polls ({}): none of its tasks runs", runtime.kind);
             let evidence = polls.iter().take(MAX_EVIDENCE).filter_map(|poll| {
                 let mut evidence = poll.evidence(facts)?;
                 evidence.message =

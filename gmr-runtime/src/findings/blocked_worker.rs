@@ -25,7 +25,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
             };
             let (id, name, thread) = (poll.task.id, &poll.task.name, poll.thread_name());
             let time = duration(poll.ms);
-            let blocks = if poll.asleep.is_some() { "blocks its worker" } else { "keeps its worker busy" };
+            let blocks = if poll.asleep.is_some() { "blocks its worker" } else { "occupies its worker" };
             let message =
                 format!("task #{id} ({name}) {blocks}: thread {thread} has been polling it for {time}");
             Some(Finding {

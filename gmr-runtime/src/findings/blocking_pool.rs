@@ -1,6 +1,5 @@
 //! `task.blocking-pool-full`: functions that wait for a thread of tokio's pool for blocking calls.
-
-use std::collections::BTreeSet;
+//! A small pool can be meant to hold them back, so this is never more than an `info`.
 
 use super::facts::{Facts, MAX_EVIDENCE, count, finding};
 use super::polls;
@@ -10,13 +9,6 @@ use crate::units::duration;
 /// A free thread takes a function within microseconds, and a new one is started within a
 /// millisecond. A function that has waited for this long has found none.
 const WAITS_MS: u64 = 1_000;
-
-/// A pool of threads that all sleep in the same functions for this long is rarely meant to. One that
-/// has more to do than it has threads can be.
-const STUCK_MS: u64 = 10_000;
-
-/// The most threads of the pool that are looked at once more.
-const MAX_SUSPECTS: usize = 64;
 
 /// The functions that have been waiting for a thread, and those that run.
 fn functions<'a>(facts: &Facts<'a>) -> (Vec<&'a Task>, Vec<(&'a Task, u32, u64)>) {
@@ -31,37 +23,16 @@ fn functions<'a>(facts: &Facts<'a>) -> (Vec<&'a Task>, Vec<(&'a Task, u32, u64)>
     (waiting, running)
 }
 
-/// The threads whose second look tells whether the whole pool is stuck.
-pub(super) fn suspects(facts: &Facts<'_>) -> BTreeSet<u32> {
-    let (waiting, running) = functions(facts);
-    if may_be_stuck(&waiting, &running) {
-        running.iter().map(|(_, tid, _)| *tid).collect()
-    } else {
-        BTreeSet::new()
-    }
-}
-
-fn may_be_stuck(waiting: &[&Task], running: &[(&Task, u32, u64)]) -> bool {
-    waiting.iter().any(|task| task.age_ms >= STUCK_MS)
-        && (1..=MAX_SUSPECTS).contains(&running.len())
-        && running.iter().all(|(_, _, ms)| *ms >= STUCK_MS)
-}
-
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let (waiting, running) = functions(facts);
     // In the order in which they were spawned.
     let Some(first) = waiting.first() else { return Vec::new() };
     let threads: Vec<&Thread> = facts.threads().collect();
     let thread = |tid: u32| threads.iter().find(|thread| thread.tid == tid).copied();
-    let sleeps = |tid: u32| {
-        facts.second.is_still(tid)
-            && thread(tid).is_some_and(|thread| polls::call_of_sleeper(thread).is_some())
-    };
-    let is_stuck = may_be_stuck(&waiting, &running) && running.iter().all(|&(_, tid, _)| sleeps(tid));
     let functions = count(waiting.len(), "function waits", "functions wait");
     let others = count(running.len(), "tracked function runs", "tracked functions run");
     let time = duration(first.age_ms);
-    let message = format!("{functions} for a thread for blocking calls, the first for {time}; {others}");
+    let message = format!("{functions} for a thread for blocking calls, the longest for {time}; {others}");
     let evidence = running.iter().take(MAX_EVIDENCE).map(|&(task, tid, ms)| {
         let call = thread(tid).and_then(polls::call_of_sleeper).map(polls::call);
         let doing = call.map(|call| format!(", and waits in {call}")).unwrap_or_default();
@@ -78,12 +49,11 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
             frame: super::places::of_program(inside, facts.frames),
         }
     });
-    let severity = if is_stuck { Severity::Warning } else { Severity::Info };
     vec![Finding {
         threads: running.iter().map(|(_, tid, _)| *tid).collect(),
         tasks: waiting.iter().map(|task| task.id).collect(),
         evidence: evidence.collect(),
         next: Some("what the functions on these threads wait for, or `max_blocking_threads`".to_owned()),
-        ..finding("task.blocking-pool-full", severity, message)
+        ..finding("task.blocking-pool-full", Severity::Info, message)
     }]
 }

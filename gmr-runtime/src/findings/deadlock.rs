@@ -3,12 +3,12 @@
 //!
 //! It fires only if none of the threads has moved between the report's first look and the second.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::facts::{Facts, MAX_EVIDENCE, finding, place, thread_name};
-use super::second_look::SecondLook;
-use crate::model::{Certainty, Evidence, Finding, Holder, Lock, LockKind, Severity, Waiter};
+use crate::model::{Certainty, Evidence, Finding, Holder, Lock, LockKind, Severity, Thread, Waiter};
 use crate::sys::sort;
+use crate::sys::sorted_map::SortedMap;
 
 /// One thread of a cycle: it waits for the next one.
 #[derive(Clone, Copy)]
@@ -42,7 +42,7 @@ pub(super) fn suspects(facts: &Facts<'_>) -> BTreeSet<u32> {
 }
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
-    if *facts.second == SecondLook::NotTaken {
+    if !facts.second.has_looked() {
         return Vec::new();
     }
     let stuck = |cycle: &Vec<Edge<'_>>| !cycle.iter().any(|edge| facts.second.has_moved(edge.from));
@@ -65,9 +65,13 @@ fn cycles<'a>(facts: &Facts<'a>) -> Vec<Vec<Edge<'a>>> {
     let mut done = BTreeSet::new();
     let starts: BTreeSet<u32> = edges.iter().map(|edge| edge.to).collect();
     for start in starts {
-        if let Some(cycle) = cycle_from(&edges, start, &done) {
-            done.extend(cycle.iter().map(|edge| edge.from));
-            cycles.push(cycle);
+        match cycle_from(&edges, start, &done) {
+            Some(cycle) => {
+                done.extend(cycle.iter().map(|edge| edge.from));
+                cycles.push(cycle);
+            }
+            // It is in no cycle, so no other one leads through it.
+            None => done.extend([start]),
         }
     }
     cycles
@@ -75,28 +79,30 @@ fn cycles<'a>(facts: &Facts<'a>) -> Vec<Vec<Edge<'a>>> {
 
 /// The shortest cycle that begins at a thread, without the threads that are done.
 fn cycle_from<'a>(edges: &[Edge<'a>], start: u32, done: &BTreeSet<u32>) -> Option<Vec<Edge<'a>>> {
-    let mut seen = BTreeSet::from([start]);
-    let mut paths = vec![Vec::new()];
-    while !paths.is_empty() {
-        let mut longer = Vec::new();
-        for path in paths {
-            let at = path.last().map_or(start, |edge: &Edge<'_>| edge.to);
-            if done.contains(&at) {
-                continue;
+    // The edge by which each thread was reached first: on a shortest path.
+    let mut reached: SortedMap<u32, Option<Edge<'a>>> = SortedMap::new();
+    let mut queue = VecDeque::from([start]);
+    while let Some(at) = queue.pop_front() {
+        if done.contains(&at) {
+            continue;
+        }
+        let first = edges.partition_point(|edge| edge.from < at);
+        for &edge in edges[first..].iter().take_while(|edge| edge.from == at) {
+            if edge.to == start {
+                let mut cycle = vec![edge];
+                while let Some(from) = cycle.last().map(|edge| edge.from).filter(|from| *from != start) {
+                    let Some(Some(before)) = reached.get(&from) else { break };
+                    cycle.push(*before);
+                }
+                cycle.reverse();
+                return Some(cycle);
             }
-            let first = edges.partition_point(|edge| edge.from < at);
-            for &edge in edges[first..].iter().take_while(|edge| edge.from == at) {
-                let mut path: Vec<Edge<'a>> = path.clone();
-                path.push(edge);
-                if edge.to == start {
-                    return Some(path);
-                }
-                if seen.insert(edge.to) {
-                    longer.push(path);
-                }
+            let by = reached.entry(edge.to);
+            if by.is_none() {
+                *by = Some(edge);
+                queue.push_back(edge.to);
             }
         }
-        paths = longer;
     }
     None
 }
@@ -104,10 +110,15 @@ fn cycle_from<'a>(edges: &[Edge<'a>], start: u32, done: &BTreeSet<u32>) -> Optio
 /// Which thread waits for which other one, in order of those that wait: for the locks that others
 /// hold for certain, and for the ends of others.
 fn edges<'a>(facts: &Facts<'a>) -> Vec<Edge<'a>> {
+    // Only threads that wait can be in a cycle. Of a lock with many readers, that is few.
+    let joins = |thread: &Thread| thread.waiting.as_ref().and_then(|waiting| waiting.joins);
+    let of_locks = facts.locks().flat_map(|lock| &lock.waiters).map(|waiter| waiter.tid);
+    let of_joins = facts.threads().filter(|thread| joins(thread).is_some()).map(|thread| thread.tid);
+    let waiting: BTreeSet<u32> = of_locks.chain(of_joins).collect();
     let mut edges = Vec::new();
     for lock in facts.locks() {
         let certain = lock.holders.iter().filter(|holder| holder.certainty == Certainty::Certain);
-        for holder in certain {
+        for holder in certain.filter(|holder| waiting.contains(&holder.tid)) {
             edges.extend(lock.waiters.iter().map(|waiter| {
                 let cause = Cause::Lock { lock, waiter, holder };
                 Edge { from: waiter.tid, to: holder.tid, cause }
@@ -115,7 +126,7 @@ fn edges<'a>(facts: &Facts<'a>) -> Vec<Edge<'a>> {
         }
     }
     for thread in facts.threads() {
-        if let Some(to) = thread.waiting.as_ref().and_then(|waiting| waiting.joins) {
+        if let Some(to) = joins(thread).filter(|to| waiting.contains(to)) {
             let cause = Cause::Join { frame: place(thread, facts.frames) };
             edges.push(Edge { from: thread.tid, to, cause });
         }

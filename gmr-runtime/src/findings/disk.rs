@@ -32,7 +32,7 @@ fn is_full((size, free): (u64, u64)) -> bool {
 }
 
 fn about((size, free): (u64, u64), files: &[&OpenFile]) -> Finding {
-    let message = format!("{} of {} are left on the disk of {}", bytes(free), bytes(size), files[0].path);
+    let message = format!("the disk of {} has {} of {} left", files[0].path, bytes(free), bytes(size));
     let shown = files.iter().take(MAX_EVIDENCE);
     let evidence = shown.map(|file| fact(format!("#{} {} is open for writing", file.descriptor, file.path)));
     Finding {

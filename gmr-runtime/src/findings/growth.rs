@@ -48,7 +48,8 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         let is_in_stacks = name == "threads" && !threads.is_empty();
         let Some(grown) = grown(facts.past, least, of).filter(|_| !is_in_stacks) else { continue };
         news.push(format!("{} more {name} than {} ago", shown(grown.now - grown.before), ago(grown)));
-        let message = format!("{} {name}, {} ago: {}", shown(grown.now), ago(grown), shown(grown.before));
+        let name = name.trim_start_matches("of ");
+        let message = format!("{} {name} ({} ago: {})", shown(grown.now), ago(grown), shown(grown.before));
         evidence.push(Evidence { message, ..Evidence::default() });
     }
     if news.is_empty() {
@@ -75,7 +76,7 @@ fn stacks(facts: &Facts<'_>) -> (Vec<String>, Vec<Evidence>, Vec<u32>) {
         let (now, before) = (grown.now, grown.before);
         news.push(format!("{} more threads with the same stack than {} ago", now - before, ago(grown)));
         evidence.push(Evidence {
-            message: format!("{now} threads with the same stack, {} ago: {before},", ago(grown)),
+            message: format!("{now} threads with the same stack ({} ago: {before})", ago(grown)),
             thread: first.map(|first| first.tid),
             frame: first.and_then(|first| place(first, facts.frames)),
             ..Evidence::default()

@@ -46,14 +46,14 @@ fn descriptors(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let (severity, message) = if open == limit {
-        let message = format!("all {limit} descriptors are in use: the next open, accept or connect fails");
+        let message = format!("all {limit} descriptors are in use: the next open, socket or accept fails");
         (Severity::Error, message)
     } else {
         (Severity::Warning, format!("{open} of at most {limit} descriptors are in use"))
     };
     let certainty = if highest.is_some() { Certainty::Certain } else { Certainty::Probable };
     let kinds = listed.iter().flat_map(|listed| &listed.kinds);
-    let evidence = kinds.take(3).map(|kind| fact(format!("by kind: {} {}", kind.count, kind.name))).collect();
+    let evidence = kinds.take(3).map(|kind| fact(format!("{} of kind {}", kind.count, kind.name))).collect();
     let next = Some("what opens descriptors and does not close them: Descriptors lists them".to_owned());
     let section = listed.map(|_| "Descriptors".to_owned());
     Some(Finding { section, certainty, evidence, next, ..finding("limit.descriptors", severity, message) })
@@ -64,9 +64,13 @@ fn limit_of(resources: &Resources, name: &str) -> Option<u64> {
     resources.limits.iter().find(|limit| limit.name == name)?.soft
 }
 
+/// The lowest limit of threads and processes that is judged. Around a program that starts no more, a
+/// sandbox sets a limit near what it has.
+const MIN_TASKS: u64 = 64;
+
 fn threads(facts: &Facts<'_>, resources: &Resources, cgroup: &Cgroup) -> Option<Finding> {
     let (tasks, limit) = (cgroup.tasks?, cgroup.tasks_max?);
-    if !is_near(tasks, limit) {
+    if limit < MIN_TASKS || tasks > limit || !is_near(tasks, limit) {
         return None;
     }
     // Those that make this report come and go. One waits for the next report.
@@ -126,7 +130,7 @@ fn events(cgroup: &Cgroup) -> impl Iterator<Item = Evidence> {
     let counted = counted.filter(|event| event.count > 0 && NAMES.contains(&event.name.as_str()));
     let shown = counted.take(MAX_EVIDENCE);
     shown.map(|event| {
-        fact(format!("the cgroup has counted {} `{}` since it was made", event.count, event.name))
+        fact(format!("the cgroup has counted {} `{}` since it was created", event.count, event.name))
     })
 }
 
@@ -139,7 +143,7 @@ fn kills(cgroup: &Cgroup) -> Option<Finding> {
     let processes = if kills == 1 { "process" } else { "processes" };
     let path = &cgroup.path;
     let message = format!(
-        "the kernel has killed {kills} {processes} of the cgroup {path} for lack of memory since it was made"
+        "the kernel has killed {kills} {processes} of the cgroup {path} for lack of memory since it was created"
     );
     let section = Some(SECTION.to_owned());
     Some(Finding { section, ..finding("limit.oom-kills", Severity::Info, message) })

@@ -40,22 +40,29 @@ mod zombies;
 use self::facts::Facts;
 pub(crate) use self::past::Counts;
 pub(crate) use self::second_look::{SecondLook, Suspects};
-use crate::model::{Finding, Frame, Section};
-use crate::sys::sort;
+use crate::model::{Finding, Frame, Section, Severity};
+use crate::sys::{own_threads, sort};
 
 /// The threads that a rule wants to be looked at once more, because of a suspicion.
 pub(crate) fn suspects(sections: &[Section], frames: &[Frame]) -> Suspects {
     let facts = Facts { sections, frames, second: &SecondLook::NotTaken, past: &[] };
-    let mut at_rest = deadlock::suspects(&facts);
-    at_rest.extend(polls::suspects(&facts));
-    at_rest.extend(blocking_pool::suspects(&facts));
-    at_rest.extend(uninterruptible::suspects(&facts));
-    Suspects { at_rest, running: spinning::suspects(&facts) }
+    let mut suspects = Suspects::default();
+    // If a rule panics here, it panics again when it is to find something, and is reported then.
+    let _ = own_threads::catch(|| {
+        suspects.running = spinning::suspects(&facts);
+        suspects.at_rest = deadlock::suspects(&facts);
+        suspects.at_rest.extend(polls::suspects(&facts));
+        suspects.at_rest.extend(uninterruptible::suspects(&facts));
+    });
+    suspects
 }
 
 /// Counts what later reports are compared with.
 pub(crate) fn count_all(sections: &[Section], frames: &[Frame]) -> Counts {
-    counts::of(&Facts { sections, frames, second: &SecondLook::NotTaken, past: &[] })
+    let facts = Facts { sections, frames, second: &SecondLook::NotTaken, past: &[] };
+    let mut counts = Counts::none();
+    let _ = own_threads::catch(|| counts = counts::of(&facts));
+    counts
 }
 
 /// The findings in these sections, the most severe first. `past` has the counts of earlier reports
@@ -66,7 +73,7 @@ pub(crate) fn find(
     second: &SecondLook,
     past: &[Counts],
 ) -> Vec<Finding> {
-    const RULES: [fn(&Facts<'_>) -> Vec<Finding>; 25] = [
+    const RULES: [Rule; 25] = [
         deadlock::find,
         failed_section::find,
         blocked_runtime::find,
@@ -94,10 +101,25 @@ pub(crate) fn find(
         about_report::find,
     ];
     let facts = Facts { sections, frames, second, past };
-    let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule(&facts)).collect();
+    let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| apply(*rule, &facts)).collect();
     // Stable: findings of the same severity keep the order of the rules.
     sort::by_key(&mut findings, |finding| finding.severity);
     findings
+}
+
+type Rule = fn(&Facts<'_>) -> Vec<Finding>;
+
+/// Applies a rule. One that panics takes neither the report nor other findings with it.
+fn apply(rule: Rule, facts: &Facts<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    match own_threads::catch(|| found = rule(facts)) {
+        Ok(()) => found,
+        Err(message) => {
+            let message = format!("a rule panicked, and finds nothing in this report: {message}");
+            let next = Some("a fault of gmr: please report it".to_owned());
+            vec![Finding { next, ..facts::finding("report.rule-failed", Severity::Info, message) }]
+        }
+    }
 }
 
 #[cfg(all(test, not(gmr_units)))]

@@ -27,26 +27,17 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
             runtimes.push(runtime);
         }
     }
-    // The threads of a program that is all right may get no processor on a busy machine.
-    let severity = runtimes.iter().map(|runtime| severity(runtime, facts)).min().unwrap_or(Severity::Info);
+    let blocked = polls::blocked_runtimes(facts);
+    let is_blocked = |runtime: &&Runtime| blocked.iter().any(|(blocked, _)| std::ptr::eq(*blocked, *runtime));
+    // The workers of a healthy program may compute, or get no processor on a busy machine.
+    let severity = if runtimes.iter().any(is_blocked) { Severity::Error } else { Severity::Info };
     let tasks = count(woken.len(), "task was woken", "tasks were woken");
     let why = match severity {
-        Severity::Error => "all runtime workers are blocked",
-        _ => "all runtime workers may be busy",
+        Severity::Error => "all workers of a runtime are blocked",
+        _ => "the runtime's workers may be busy",
     };
     let message = format!("{tasks} and not polled since: {why}");
     let tasks = woken.into_iter().map(|(task, _)| task.id).collect();
     let next = Some("the stacks of the runtime's workers".to_owned());
     vec![Finding { tasks, next, ..finding("task.not-polled", severity, message) }]
-}
-
-/// How severe it is that tasks of this runtime are not polled.
-fn severity(runtime: &Runtime, facts: &Facts<'_>) -> Severity {
-    if polls::blocked_runtimes(facts).iter().any(|(blocked, _)| std::ptr::eq(*blocked, runtime)) {
-        Severity::Error
-    } else if runtime.workers > 0 && runtime.stuck_workers.is_some_and(|stuck| stuck >= runtime.workers) {
-        Severity::Warning
-    } else {
-        Severity::Info
-    }
 }

@@ -20,6 +20,20 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// Those of a report without sections.
+    pub(super) fn none() -> Self {
+        Self {
+            at: Instant::now(),
+            threads: None,
+            tasks: None,
+            descriptors: None,
+            children: None,
+            resident_bytes: None,
+            stacks: Vec::new(),
+            has_more_stacks: false,
+        }
+    }
+
     /// How many threads have this stack, if that is known.
     pub(super) fn with_stack(&self, stack: u64) -> Option<u64> {
         let known = self.stacks.iter().find(|(hash, _)| *hash == stack).map(|(_, count)| *count);

@@ -15,7 +15,7 @@ pub(super) const VERY_LONG_MS: u64 = 1_000;
 
 /// The most long polls that are looked at. More workers than that rarely block at once, and the
 /// second look is taken at a limited number of threads.
-const MAX_POLLS: usize = 64;
+const MAX_POLLS: usize = 256;
 
 /// A poll that has taken at least [`LONG_MS`], on a thread that runs tasks of a runtime.
 #[derive(Clone, Copy)]
@@ -58,7 +58,7 @@ pub(super) fn frames_inside(task: &Task) -> Option<&[u32]> {
     task.stacks.first().map(|stack| &*stack.frames).filter(|frames| !frames.is_empty())
 }
 
-/// The threads whose second look tells whether they sleep inside of a poll.
+/// The threads whose second look tells whether they sleep inside a poll.
 pub(super) fn suspects(facts: &Facts<'_>) -> BTreeSet<u32> {
     let asleep = all(facts).into_iter().filter(|poll| poll.thread.and_then(call_of_sleeper).is_some());
     asleep.map(|poll| poll.tid).collect()
@@ -82,7 +82,7 @@ pub(super) fn all<'a>(facts: &Facts<'a>) -> Vec<LongPoll<'a>> {
     long.collect()
 }
 
-/// The outermost of the tasks that each thread is inside of, if that poll is a long one.
+/// The outermost of the tasks that each thread is inside, if that poll is a long one.
 fn outermost<'a>(facts: &Facts<'a>) -> Vec<(&'a Task, u32, u64)> {
     let mut found: Vec<(&Task, u32, u64)> = Vec::new();
     for task in facts.tasks().filter(|task| !task.blocking) {
@@ -92,7 +92,7 @@ fn outermost<'a>(facts: &Facts<'a>) -> Vec<(&'a Task, u32, u64)> {
         }
         match found.iter().position(|(_, other, _)| *other == tid) {
             Some(known) => {
-                // A runtime's own task is never inside of another one.
+                // A runtime's own task is never inside another one.
                 let (outer, _, since) = found[known];
                 if outer.runtime.is_none() && (task.runtime.is_some() || since < polling_ms) {
                     found[known] = (task, tid, polling_ms);
@@ -159,7 +159,7 @@ pub(super) fn runtime_at<'a>(facts: &Facts<'a>, index: usize) -> Option<&'a Runt
     runtimes.next()?.get(index)
 }
 
-/// The runtimes all of whose workers sleep inside of polls that take very long, each with those
+/// The runtimes all of whose workers sleep inside polls that take very long, each with those
 /// polls.
 pub(super) fn blocked_runtimes<'a>(facts: &Facts<'a>) -> Vec<(&'a Runtime, Vec<LongPoll<'a>>)> {
     let polls = all(facts);

@@ -34,12 +34,12 @@ fn throttled(cgroup: &Cgroup) -> Option<Finding> {
     }
     let path = &cgroup.path;
     let message = format!(
-        "the cgroup {path} has used up its processor time in {percent} % of the periods since it was made, \
-         {throttled} of {periods}"
+        "the cgroup {path} was throttled in {percent} % of the periods since it was created ({throttled} of \
+         {periods})"
     );
-    let stopped = cgroup.throttled_us.map(|time| {
-        fact(format!("its threads were stopped for {}, all threads together", duration(time / 1000)))
-    });
+    let stopped = cgroup
+        .throttled_us
+        .map(|time| fact(format!("it was throttled for {}, all CPUs together", duration(time / 1000))));
     Some(Finding {
         evidence: stopped.into_iter().collect(),
         next: Some("how many threads compute at a time, or the cgroup's quota".to_owned()),
@@ -63,13 +63,13 @@ fn under_pressure(pressure: &Pressure, place: &str) -> Option<Finding> {
     if percent < threshold {
         return None;
     }
-    let who = if all { "all threads that could run" } else { "threads" };
+    let who = if all { "all runnable threads" } else { "threads" };
     let what = match resource {
         "memory" => "memory",
         "io" => "input and output",
         _ => "a processor",
     };
-    let message = format!("{who} {place} have waited for {what} in {percent:.0} % of the last 10 s");
+    let message = format!("{place}, {who} waited for {what} for {percent:.0} % of the last 10 s");
     let section = Some("Resources".to_owned());
     Some(Finding { section, ..finding("pressure", Severity::Info, message) })
 }
@@ -99,10 +99,7 @@ mod tests {
         let findings = of(1_000, 430);
         assert_eq!(codes(&findings), [("limit.cpu", Severity::Info)]);
         assert!(findings[0].message.contains("43 % of the periods"), "{findings:?}");
-        assert_eq!(
-            findings[0].evidence[0].message,
-            "its threads were stopped for 3.0 s, all threads together"
-        );
+        assert_eq!(findings[0].evidence[0].message, "it was throttled for 3.0 s, all CPUs together");
         for (periods, throttled) in [(0, 0), (99, 99), (1_000, 49), (1_000, 0)] {
             assert_eq!(of(periods, throttled), [], "{throttled} of {periods}");
         }
@@ -126,10 +123,9 @@ mod tests {
         };
         let on_machine = of(&[], &strained);
         assert_eq!(codes(&on_machine), [("pressure", Severity::Info); 3]);
-        let expected =
-            "all threads that could run on the machine have waited for memory in 12 % of the last 10 s";
+        let expected = "on the machine, all runnable threads waited for memory for 12 % of the last 10 s";
         assert_eq!(on_machine[1].message, expected);
-        assert!(of(&strained, &calm)[0].message.starts_with("threads in the cgroup /shop have waited"));
+        assert!(of(&strained, &calm)[0].message.starts_with("in the cgroup /shop, threads waited"));
         assert_eq!(of(&calm, &strained), []);
     }
 }

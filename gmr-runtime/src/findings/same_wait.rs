@@ -128,7 +128,7 @@ fn are_same(frames: &[Frame], one: u32, other: u32) -> bool {
     let frame = |number: u32| frames.get(usize::try_from(number).ok()?);
     one == other
         || frame(one).zip(frame(other)).is_some_and(|(one, other)| {
-            one.line.is_some() && (&one.file, one.line) == (&other.file, other.line)
+            one.line.is_some() && one.line == other.line && one.file == other.file
         })
 }
 
@@ -149,7 +149,7 @@ fn describe(place: &Place<'_>) -> Finding {
     Finding {
         tasks: place.tasks.clone(),
         evidence: evidence.collect(),
-        next: Some("the tasks that hold what these wait for".to_owned()),
+        next: Some("the tasks that hold the lock or the permits, or that read from the channel".to_owned()),
         ..finding("task.same-wait", Severity::Info, message)
     }
 }

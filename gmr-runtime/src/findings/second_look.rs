@@ -21,8 +21,9 @@ pub(crate) enum SecondLook {
     NotTaken,
     /// It was taken.
     Taken {
-        /// The threads that have run since the first look, or may have, of those that were at rest.
-        moved: Vec<u32>,
+        /// The threads that have run since the first look, of those that were at rest. `None` if
+        /// they could not be looked at.
+        moved: Option<Vec<u32>>,
         /// The time between the two readings of the clocks.
         between: Duration,
         /// The processor time that threads have used in that time.
@@ -31,9 +32,14 @@ pub(crate) enum SecondLook {
 }
 
 impl SecondLook {
-    /// Whether a thread has run since the first look.
+    /// Whether threads at rest were looked at again.
+    pub(super) fn has_looked(&self) -> bool {
+        matches!(self, Self::Taken { moved: Some(_), .. })
+    }
+
+    /// Whether a thread has run since the first look. Only threads that were suspects are known.
     pub(super) fn has_moved(&self, tid: u32) -> bool {
-        matches!(self, Self::Taken { moved, .. } if moved.contains(&tid))
+        matches!(self, Self::Taken { moved: Some(moved), .. } if moved.contains(&tid))
     }
 
     /// The processor time that a thread has used between the looks, and the time between them.
@@ -43,8 +49,8 @@ impl SecondLook {
         Some((*used, *between))
     }
 
-    /// Whether it was taken, and a thread that it was asked for has not run since the first look.
+    /// Whether a thread has not run since the first look. It must have been one of the suspects.
     pub(super) fn is_still(&self, tid: u32) -> bool {
-        matches!(self, Self::Taken { moved, .. } if !moved.contains(&tid))
+        matches!(self, Self::Taken { moved: Some(moved), .. } if !moved.contains(&tid))
     }
 }

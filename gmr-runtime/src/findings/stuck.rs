@@ -12,7 +12,7 @@ use crate::units::duration;
 /// Calls that wait for somebody else to go on, who usually does soon: to accept a connection, to
 /// read what is written, to release a file, to open the other end.
 const SHORT_CALLS: [&str; 10] =
-    ["connect", "flock", "open", "sendfile", "sendmmsg", "sendmsg", "sendto", "splice", "write", "writev"];
+    ["connect", "fcntl", "flock", "open", "sendfile", "sendmmsg", "sendmsg", "sendto", "write", "writev"];
 /// From what time on it is reported. Connections are made, and locks released, within seconds.
 const LONG_MS: u64 = 10_000;
 

@@ -183,8 +183,11 @@ fn a_thread_that_used_a_whole_core_is_spinning_and_others_were_running() {
     assert_eq!(suspects(&sections, &frames).running, [1, 2, 3, 4]);
     assert!(suspects(&sections, &frames).at_rest.is_empty());
     let used = [(1, 45_000), (2, 44_999), (3, 50_000)].map(|(tid, us)| (tid, Duration::from_micros(us)));
-    let second =
-        SecondLook::Taken { moved: Vec::new(), between: Duration::from_millis(50), used: used.to_vec() };
+    let second = SecondLook::Taken {
+        moved: Some(Vec::new()),
+        between: Duration::from_millis(50),
+        used: used.to_vec(),
+    };
     let findings = find(&sections, &frames, &second);
     assert_eq!(codes(&findings), ["thread.spinning", "thread.running"]);
     assert_eq!((&findings[0].threads[..], &findings[1].threads[..]), (&[1, 3][..], &[2, 4][..]));
@@ -279,7 +282,7 @@ fn nobody_moved() -> SecondLook {
 }
 
 fn moved(tids: &[u32]) -> SecondLook {
-    SecondLook::Taken { moved: tids.to_vec(), between: Duration::from_millis(50), used: Vec::new() }
+    SecondLook::Taken { moved: Some(tids.to_vec()), between: Duration::from_millis(50), used: Vec::new() }
 }
 
 #[test]
@@ -317,6 +320,8 @@ fn a_cycle_of_threads_that_have_not_moved_is_a_deadlock() {
 fn a_chain_of_threads_is_no_deadlock() {
     let chain = vec![lock(16, &[1], &[(2, SURE)]), lock(32, &[2], &[(3, SURE)]), lock(48, &[4], &[])];
     assert_eq!(about_locks(chain, &nobody_moved()), []);
+    let long = (1..1_000).map(|tid| lock(tid.into(), &[tid], &[(tid + 1, SURE)])).collect();
+    assert_eq!(about_locks(long, &nobody_moved()), []);
     let unsure = Certainty::Probable;
     let not_certain = vec![lock(16, &[1], &[(2, SURE)]), lock(32, &[2], &[(1, unsure)])];
     assert_eq!(about_locks(not_certain, &nobody_moved()), []);
@@ -424,4 +429,12 @@ fn who_holds_a_lock_and_what_it_does_is_evidence() {
     assert_eq!(chained(5).len(), 2, "a cycle ends");
     // The lock of a deadlock is in that finding.
     assert!(!codes(&about(&[(1, SURE)], &nobody_moved())).contains(&"thread.lock-wait"));
+}
+
+#[test]
+fn a_rule_that_panics_leaves_the_others_their_findings() {
+    let facts = Facts { sections: &[], frames: &[], second: &SecondLook::NotTaken, past: &[] };
+    let findings = apply(|_| panic!("no such thread"), &facts);
+    assert_eq!(codes(&findings), ["report.rule-failed"]);
+    assert!(findings[0].message.ends_with("no such thread"), "{findings:?}");
 }

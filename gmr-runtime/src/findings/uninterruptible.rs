@@ -2,15 +2,12 @@
 //! network file system.
 
 use super::facts::{Facts, MAX_EVIDENCE, about_threads, name, place};
-use super::second_look::SecondLook;
 use crate::model::{Evidence, Finding, Severity, Thread};
 use crate::units::duration;
 
-/// Calls that wait like this by design: until data is on the disk, or until a child has started
-/// another program. On a busy machine this takes longer than the time between two looks.
-const SLOW_CALLS: [&str; 7] = ["fdatasync", "fsync", "msync", "sync", "sync_file_range", "syncfs", "vfork"];
-/// How long such a call takes if something is wrong. A slow disk takes seconds.
-const SLOW_MS: u64 = 10_000;
+/// How long a call takes if something is wrong. A busy disk makes those who read, write and sync
+/// sleep for some hundred milliseconds at a time, and a slow one for seconds.
+const LONG_MS: u64 = 10_000;
 
 /// How many threads are looked at: the kernel takes some microseconds for each.
 const MAX_THREADS: usize = 512;
@@ -26,11 +23,11 @@ fn waiting<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Thread> {
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let still = waiting(facts).filter(|thread| !facts.second.has_moved(thread.tid));
-    let (slow, other): (Vec<&Thread>, Vec<&Thread>) = still.partition(|thread| is_slow_by_design(thread));
-    // Without a second look, they may have gone on a moment later, as readers of a healthy disk do.
-    let severity = if *facts.second == SecondLook::NotTaken { Severity::Info } else { Severity::Warning };
-    let mut findings = of_these(&other, severity, facts);
-    findings.extend(of_these(&slow, Severity::Info, facts));
+    // Without a second look, they may have gone on a moment later.
+    let is_stuck = |thread: &&Thread| facts.second.is_still(thread.tid) && thread.at_rest_ms >= Some(LONG_MS);
+    let (stuck, other): (Vec<&Thread>, Vec<&Thread>) = still.partition(is_stuck);
+    let mut findings = of_these(&stuck, Severity::Warning, facts);
+    findings.extend(of_these(&other, Severity::Info, facts));
     findings
 }
 
@@ -45,7 +42,7 @@ fn of_these(threads: &[&Thread], severity: Severity, facts: &Facts<'_>) -> Vec<F
     for finding in &mut findings {
         finding.evidence =
             threads.iter().filter_map(|thread| in_kernel(thread, facts)).take(MAX_EVIDENCE).collect();
-        let next = if threads.iter().all(|thread| calls(thread, &["vfork"])) {
+        let next = if threads.iter().all(|thread| is_in_vfork(thread)) {
             "the child processes, which have not yet started their programs"
         } else {
             "the disk, or the server of the file system, that they wait for"
@@ -79,13 +76,9 @@ fn is_uninterruptible(thread: &Thread) -> bool {
         || thread.state.as_deref() == Some("disk sleep")
 }
 
-fn is_slow_by_design(thread: &Thread) -> bool {
-    calls(thread, &SLOW_CALLS) && thread.at_rest_ms.is_none_or(|time| time < SLOW_MS)
-}
-
-/// Whether the thread is in one of these calls.
-fn calls(thread: &Thread, calls: &[&str]) -> bool {
-    thread.waiting.as_ref().is_some_and(|waiting| calls.contains(&&*waiting.call))
+/// Whether the thread waits for a child to start another program.
+fn is_in_vfork(thread: &Thread) -> bool {
+    thread.waiting.as_ref().is_some_and(|waiting| waiting.call == "vfork")
 }
 
 #[cfg(all(test, not(gmr_units)))]

@@ -52,7 +52,7 @@ fn more_threads_with_the_same_stack_are_found_with_their_place() {
     assert_eq!(findings[0].threads.len(), 2_000);
     let evidence = &findings[0].evidence[0];
     assert_eq!((evidence.thread, evidence.frame), (Some(1), Some(1)));
-    assert_eq!(evidence.message, "2000 threads with the same stack, 10 min 3 s ago: 1,");
+    assert_eq!(evidence.message, "2000 threads with the same stack (10 min 3 s ago: 1)");
 }
 
 #[test]

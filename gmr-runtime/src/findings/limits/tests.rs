@@ -18,7 +18,7 @@ fn open(open: u64, limit: u64, highest: Option<i32>) -> Vec<Finding> {
 fn descriptors_are_counted_against_their_limit() {
     let near = open(950, 1024, Some(949));
     assert_eq!(codes(&near), [("limit.descriptors", Severity::Warning)]);
-    assert_eq!(near[0].evidence[0].message, "by kind: 950 TCP socket");
+    assert_eq!(near[0].evidence[0].message, "950 of kind TCP socket");
     let all = open(1024, 1024, Some(1023));
     assert_eq!(codes(&all), [("limit.descriptors", Severity::Error)]);
     assert_eq!(all[0].certainty, Certainty::Certain);
@@ -104,7 +104,7 @@ fn what_was_killed_is_a_fact() {
     assert_eq!(with_memory(Cgroup { memory_events: events(0), ..Cgroup::default() }), []);
     let near = Cgroup { memory_max_bytes: Some(100), memory_events: events(0), ..used(99, Some(0)) };
     let evidence = with_memory(near).remove(0).evidence;
-    assert_eq!(evidence[1].message, "the cgroup has counted 900 `max` since it was made");
+    assert_eq!(evidence[1].message, "the cgroup has counted 900 `max` since it was created");
     assert_eq!(evidence.len(), 2, "{evidence:?}");
 }
 

@@ -160,9 +160,11 @@ fn all_workers_of_a_runtime_are_one_finding() {
 #[test]
 fn tasks_are_not_polled_because_of_a_busy_machine() {
     let woken = || Task { runtime: Some(0), ..task(3, TaskState::Woken { woken_ms: 500, waiting_ms: 1 }) };
-    let severity = |stuck| about(&[woken()], &[], runtime(2, stuck), &nobody_moved())[0].severity;
-    assert_eq!(severity(Some(2)), Severity::Warning);
-    assert_eq!((severity(Some(1)), severity(None)), (Severity::Info, Severity::Info));
+    // The workers may compute, which tokio counts as stuck.
+    for stuck in [Some(2), Some(1), None] {
+        let findings = about(&[woken()], &[], runtime(2, stuck), &nobody_moved());
+        assert_eq!(findings[0].severity, Severity::Info);
+    }
 }
 
 #[test]
