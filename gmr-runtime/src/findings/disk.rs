@@ -61,7 +61,7 @@ mod tests {
         let findings = with_descriptors(Descriptors { files, ..Descriptors::default() });
         let [found] = &findings[..] else { panic!("{findings:?}") };
         assert_eq!((found.code.as_str(), found.severity), ("limit.disk", Severity::Warning));
-        assert_eq!(found.message, "0 B of 10.0 GiB are left on the disk of /var/log/3.log");
+        assert_eq!(found.message, "the disk of /var/log/3.log has 0 B of 10.0 GiB left");
         assert_eq!(found.evidence.len(), 2);
     }
 

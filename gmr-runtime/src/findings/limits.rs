@@ -153,10 +153,14 @@ fn kills(cgroup: &Cgroup) -> Option<Finding> {
 /// 128 MiB for a thread, and two may do so at a time.
 const RESERVED_BY_GMR: u64 = 256 << 20;
 
+/// With more than this left, a program that has reserved all that it will need goes on as before.
+const ENOUGH_ADDRESSES: u64 = 1 << 30;
+
 fn addresses(resources: &Resources) -> Option<Finding> {
     let limit = limit_of(resources, "address space")?;
     let mapped = resources.memory.virtual_bytes?;
-    if !is_near(mapped.saturating_sub(RESERVED_BY_GMR), limit) {
+    let own = mapped.saturating_sub(RESERVED_BY_GMR);
+    if !is_near(own, limit) || limit.saturating_sub(own) >= ENOUGH_ADDRESSES {
         return None;
     }
     let message = format!("{} of at most {} of addresses are mapped", bytes(mapped), bytes(limit));

@@ -288,15 +288,22 @@ fn purpose_of_name(name: &str) -> Purpose {
         let of_type = name.strip_prefix(drop)?;
         of_type.strip_prefix("::").unwrap_or(of_type).strip_prefix('<')
     });
-    let is_guard = |of_type: &str| of_type.starts_with("std::sync::") && of_type.contains("Guard<");
-    let is_drop =
-        || name.starts_with("<std::sync::") && name.contains("Guard<") && name.ends_with("Drop>::drop");
+    // A type that only contains a guard, such as a mutex of guards, is not one.
+    let is_guard = |of_type: &str| {
+        let (outer, _) = of_type.split_once('<').unwrap_or((of_type, ""));
+        outer.starts_with("std::sync::") && outer.ends_with("Guard")
+    };
+    let is_drop = || name.strip_prefix('<').is_some_and(is_guard) && name.ends_with("Drop>::drop");
+    // Programs have methods of these names, too.
+    let is_of_std = name.trim_start_matches('<').starts_with("std::");
     match dropped {
         Some(of_type) if is_guard(of_type) => Purpose::DropGuard,
         Some(_) => Purpose::Drop,
         None if is_drop() => Purpose::DropGuard,
-        None if name.ends_with("::unlock") => Purpose::Unlock,
-        None if ["::lock", "::read", "::write"].iter().any(|locks| name.ends_with(locks)) => Purpose::Acquire,
+        None if is_of_std && name.ends_with("::unlock") => Purpose::Unlock,
+        None if is_of_std && ["::lock", "::read", "::write"].iter().any(|locks| name.ends_with(locks)) => {
+            Purpose::Acquire
+        }
         None if name.ends_with("::deref") || name.ends_with("::deref_mut") => Purpose::Look,
         None if name.contains("rwlock::futex::RwLock") && name.ends_with("::wake_writer_or_readers") => {
             Purpose::Wake

@@ -185,10 +185,8 @@ fn functions_that_wait_for_a_blocking_thread_are_found() {
     assert_eq!(found(&[waits(900), runs(50_000)], &[sleeper()]), []);
     let full = |severity| vec![("task.blocking-pool-full".to_owned(), severity)];
     assert_eq!(found(&[waits(1_000), runs(50_000)], &[sleeper()]), full(Severity::Info));
-    assert_eq!(found(&[waits(10_000), runs(9_000)], &[sleeper()]), full(Severity::Info));
-    assert_eq!(found(&[waits(10_000), runs(10_000)], &[sleeper()]), full(Severity::Warning));
-    let computes = Thread { waiting: None, ..sleeper() };
-    assert_eq!(found(&[waits(10_000), runs(10_000)], &[computes]), full(Severity::Info));
+    // A small pool can be meant to hold them back.
+    assert_eq!(found(&[waits(10_000), runs(10_000)], &[sleeper()]), full(Severity::Info));
 }
 
 #[test]

@@ -34,9 +34,9 @@ impl LockSearch {
                 let Some(&at @ Address::Return(address)) = addresses.get(frame) else { continue };
                 let found = match used.frames.get(frame) {
                     Some(FrameUse::Once) if lock.is_once => {
-                        let own = registers.get(frame + 1).map(Registers::sp);
-                        let is_this = own.is_some_and(|end| {
-                            refers_to(registers_here, part(stack, registers_here.sp(), end), lock.address)
+                        let is_this = registers.get(frame + 1).is_some_and(|caller| {
+                            let own = part(stack, registers_here.sp(), caller.sp());
+                            refers_to(registers_here, caller, own, lock.address)
                         });
                         // The innermost one waits; the others run an initialization.
                         let waits = std::mem::take(&mut pending);
@@ -80,7 +80,11 @@ fn part((start, bytes): Piece<'_>, from: u64, to: u64) -> &[u8] {
     bytes.get(offset(from)..offset(to).min(bytes.len())).unwrap_or_default()
 }
 
-/// Whether a frame has this word, in a register that it preserves or on its stack.
-fn refers_to(registers: &Registers, stack: &[u8], word: u64) -> bool {
-    (0..16).any(|register| registers.get(register) == Some(word)) || contains(stack, word)
+/// Whether a frame has this word, in a register that it preserves or on its stack, and has not saved
+/// it for its caller.
+fn refers_to(registers: &Registers, caller: &Registers, stack: &[u8], word: u64) -> bool {
+    let has = |registers: &Registers, register| registers.get(register) == Some(word);
+    let is_own =
+        |register| has(registers, register) && caller.get(register).is_some_and(|value| value != word);
+    (0..16).any(is_own) || (!(0..16).any(|register| has(caller, register)) && contains(stack, word))
 }

@@ -4,16 +4,20 @@
 //! From a frame's return address, all paths through its function are followed, with the values of
 //! its registers and of its stack. A release is an instruction that std's locks have in their
 //! `unlock`, with the lock's address as its operand; or a call that drops a guard of the lock. A
-//! path ends where the lock is acquired, and where nothing is known of what follows.
+//! path ends where the lock is acquired or may be, and where nothing is known of what follows.
+//!
+//! What a stack has left over from before is not a guard: a function can return one to a place that
+//! had another one. So whatever is passed to a function is not known after the call, nor is what is
+//! passed to the call that the frame is in.
 
 mod path;
 
 use std::ops::Range;
 
-use self::path::{Path, Written};
+use self::path::Path;
 use super::instruction::{Code, Effect, Target};
 use super::memory::Memory;
-use super::operands::{self, Atomic, Operation, RDI, RSI, RSP, SCRATCH};
+use super::operands::{self, Atomic, Operation, Place, RDI, RDX, RSI, RSP, SCRATCH, Source};
 use super::prologue;
 use crate::capture::linux::arch::Registers;
 use crate::capture::{Purpose, PurposeOf, Wanted};
@@ -33,6 +37,10 @@ const MAX_CODE: u64 = 64 << 10;
 const MAX_OBJECT: u64 = 16;
 /// How deep objects with guards may be nested.
 const MAX_DEPTH: usize = 3;
+
+/// The registers that arguments are passed in, as far as the address of an object is among them that
+/// the function returns or writes to.
+const ARGUMENTS: [u8; 3] = [RDI, RSI, RDX];
 
 /// A release that lies on a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +136,19 @@ impl Releases {
         let code = Code { start: frame.function.0, bytes: &bytes };
         let start = usize::try_from(frame.address.checked_sub(code.start)?).ok()?;
         let registers = DWARF.map(|register| frame.registers.get(register));
-        let path = Path { offset: start, registers, written: Vec::new(), pending: *pending };
+        let mut path = Path {
+            offset: start,
+            registers,
+            written: Vec::new(),
+            pending: *pending,
+            has_released_pending: false,
+            given: Vec::new(),
+        };
+        for source in arguments_before(&code, start)? {
+            if let Some(address) = path.value(source, stack).filter(|address| *address != wanted.address) {
+                path.give(address);
+            }
+        }
         let mut search = Search {
             releases: self,
             code: &code,
@@ -212,6 +232,7 @@ impl Search<'_, '_, '_, '_> {
         match met {
             Met::Release if path.pending => {
                 path.pending = false;
+                path.has_released_pending = true;
                 self.has_met_pending = true;
             }
             Met::Release | Met::ReleaseOfOwn => {
@@ -268,13 +289,22 @@ impl Search<'_, '_, '_, '_> {
 
     /// What a call or a jump to another function does.
     fn call(&mut self, path: &mut Path, target: Target) -> Met {
-        let Target::Code(target) = prologue::destination(target) else { return Met::Nothing };
+        // A function that is not known may acquire the lock.
+        let target = match prologue::destination(target) {
+            Target::Code(target) => target,
+            // Debug builds load the addresses of functions in other crates before they call them.
+            _ => match register_called(self.code, path.offset).and_then(|register| path.register(register)) {
+                Some(target) => target,
+                None => return Met::Acquire,
+            },
+        };
         let lock = self.wanted.address;
         let object = path.register(RDI);
+        let is_known = object.is_none_or(|object| !path.given.contains(&object));
         let is_lock = object == Some(lock) || path.register(RSI) == Some(lock);
         let word = |address: u64| path.word(address, self.stack);
         // What is dropped: a guard, a box with a guard, or a struct with one.
-        let has_guard = object.is_some_and(|object| {
+        let has_guard = object.filter(|_| is_known).is_some_and(|object| {
             let mut words = (0..MAX_OBJECT).map_while(|index| object.checked_add(8 * index));
             words.any(|address| path.word_on_stack(address, self.stack) == Some(lock))
                 || self.is_guard(path, Some(object))
@@ -283,16 +313,20 @@ impl Search<'_, '_, '_, '_> {
         if is_lock || has_guard {
             match (self.purpose_of)(target) {
                 Purpose::Unlock if is_lock => return Met::Release,
-                Purpose::DropGuard if self.is_guard(path, object) => return Met::ReleaseOfOwn,
+                Purpose::DropGuard if is_known && self.is_guard(path, object) => return Met::ReleaseOfOwn,
                 Purpose::Drop if has_guard && self.drops_guard(path, target) => return Met::Release,
                 Purpose::Acquire if is_lock => return Met::Acquire,
                 Purpose::Look | Purpose::Wake => return Met::Nothing,
-                // It may have written to what it was given.
-                _ => path.written.extend(object.map(|start| Written {
-                    start,
-                    end: start.saturating_add(8 * MAX_OBJECT),
-                    word: None,
-                })),
+                _ => {}
+            }
+        }
+        if path.has_released_pending && !matches!((self.purpose_of)(target), Purpose::Drop | Purpose::Look) {
+            let returns = (self.function_of)(target).and_then(|function| self.releases.summary(function));
+            return if returns.is_some_and(|summary| !summary.returns) { Met::Never } else { Met::Acquire };
+        }
+        for register in ARGUMENTS {
+            if let Some(address) = path.register(register).filter(|address| *address != lock) {
+                path.give(address);
             }
         }
         let summary = (self.function_of)(target).and_then(|function| self.releases.summary(function));
@@ -361,6 +395,35 @@ impl Search<'_, '_, '_, '_> {
             }
             _ => Met::Nothing,
         }
+    }
+}
+
+/// What may have been passed in [`ARGUMENTS`] to the call that returns to this offset. `None` if the
+/// code before it cannot be read.
+fn arguments_before(code: &Code<'_>, end: usize) -> Option<Vec<Source>> {
+    let mut sources = Vec::new();
+    let mut offset = 0;
+    while offset < end {
+        let (length, effect, operation) = operands::operation(code, offset)?;
+        offset += length;
+        match (effect, operation.write) {
+            // What was passed to an earlier call is lost.
+            (Effect::Call(_), _) if offset < end => sources.clear(),
+            (_, Some((Place::Register(register), _, source))) if ARGUMENTS.contains(&register) => {
+                sources.push(source);
+            }
+            _ => {}
+        }
+    }
+    (offset == end).then_some(sources)
+}
+
+/// The register with the address that the instruction at this offset calls or jumps to.
+fn register_called(code: &Code<'_>, offset: usize) -> Option<u8> {
+    match *code.bytes.get(offset..)? {
+        [0x41, 0xff, to @ (0xd0..=0xd7 | 0xe0..=0xe7), ..] => Some(8 + (to & 7)),
+        [0xff, to @ (0xd0..=0xd7 | 0xe0..=0xe7), ..] => Some(to & 7),
+        _ => None,
     }
 }
 

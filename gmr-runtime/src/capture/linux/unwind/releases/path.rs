@@ -17,7 +17,12 @@ pub(super) struct Path {
     pub(super) registers: [Option<u64>; 16],
     /// What it has written to memory, in order.
     pub(super) written: Vec<Written>,
+    /// Whether the first release may be that of the lock that the thread waits for.
     pub(super) pending: bool,
+    /// Whether that release has been met.
+    pub(super) has_released_pending: bool,
+    /// Objects that were passed to a call, which may have put another one there.
+    pub(super) given: Vec<u64>,
 }
 
 /// A write to memory.
@@ -30,6 +35,26 @@ pub(super) struct Written {
 }
 
 impl Path {
+    /// Forgets what is at an address that was passed to a function: it may have returned an object
+    /// there. Of that, the first words are forgotten, and that an object begins there.
+    pub(super) fn give(&mut self, address: u64) {
+        /// As many as std's `lock` returns there.
+        const WORDS: u64 = 3;
+        self.given.push(address);
+        self.written.push(Written { start: address, end: address.saturating_add(8 * WORDS), word: None });
+    }
+
+    /// The value that an instruction writes, if it is known.
+    pub(super) fn value(&self, source: Source, stack: &Memory<'_>) -> Option<u64> {
+        match source {
+            Source::Word(Place::Register(from)) => self.register(from),
+            Source::Word(from) => self.address(from).and_then(|from| self.word(from, stack)),
+            Source::AddressOf(of) => self.address(of),
+            Source::Constant(value) => Some(value),
+            Source::Plus(_) | Source::Unknown => None,
+        }
+    }
+
     pub(super) fn register(&self, register: u8) -> Option<u64> {
         *self.registers.get(usize::from(register))?
     }
@@ -73,14 +98,10 @@ impl Path {
         let (rsp, rbp) = (self.register(RSP), self.register(RBP));
         if let Some((place, size, source)) = operation.write {
             let value = match (source, place) {
-                (Source::Word(Place::Register(from)), _) => self.register(from),
-                (Source::Word(from), _) => self.address(from).and_then(|from| self.word(from, stack)),
-                (Source::AddressOf(of), _) => self.address(of),
-                (Source::Constant(value), _) => Some(value),
                 (Source::Plus(distance), Place::Register(own)) => {
                     self.register(own).map(|value| value.wrapping_add_signed(distance))
                 }
-                (Source::Plus(_) | Source::Unknown, _) => None,
+                _ => self.value(source, stack),
             };
             if let Place::Register(register) = place {
                 self.set(register, value);

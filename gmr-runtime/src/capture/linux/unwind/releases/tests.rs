@@ -15,6 +15,17 @@ const DROP: &[u8] = &[0x48, 0x8d, 0x7c, 0x24, 0x08, 0xe8, 0, 0x10, 0, 0];
 /// Searches code that is returned to with the lock's address in `rbx`, and with a guard on the
 /// stack. All calls are to functions of this purpose.
 fn search_for(parts: &[&[u8]], purpose: Purpose, pending: &mut bool, is_shared: bool) -> Option<Release> {
+    search_from(0, parts, &mut |_| purpose, pending, is_shared)
+}
+
+/// The same, from an offset on, and with functions of different purposes.
+fn search_from(
+    offset: u64,
+    parts: &[&[u8]],
+    purpose_of: &mut PurposeOf<'_>,
+    pending: &mut bool,
+    is_shared: bool,
+) -> Option<Release> {
     let code = parts.concat();
     let start = code.as_ptr() as u64;
     let mut values = [0; crate::capture::linux::arch::COUNT];
@@ -22,9 +33,13 @@ fn search_for(parts: &[&[u8]], purpose: Purpose, pending: &mut bool, is_shared: 
     let registers = Registers::all(start, values);
     let words = [1, LOCK, 0, 0];
     let stack: Vec<u8> = words.iter().flat_map(|word: &u64| word.to_ne_bytes()).collect();
-    let frame = Frame { function: (start, start + code.len() as u64), address: start, registers: &registers };
+    let frame = Frame {
+        function: (start, start + code.len() as u64),
+        address: start + offset,
+        registers: &registers,
+    };
     let wanted = Wanted { address: LOCK, is_shared, is_once: false };
-    let calls: (&mut FunctionOf<'_>, &mut PurposeOf<'_>) = (&mut |_| None, &mut |_| purpose);
+    let calls: (&mut FunctionOf<'_>, &mut PurposeOf<'_>) = (&mut |_| None, purpose_of);
     let pieces = [(STACK, &*stack)];
     Releases::new().search(&frame, wanted, pending, &Memory::new(&pieces), calls)
 }
@@ -100,4 +115,29 @@ fn readers_and_writers_subtract_from_the_word() {
         search_for(&[&code], Purpose::Other, &mut false, true).is_some()
     };
     assert_eq!([u32::MAX, 0xc000_0001, 1, u32::MAX - 1].map(subtracts), [true, true, false, false]);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
+fn what_a_function_may_have_returned_is_not_a_guard_left_over_from_before() {
+    // `lea rdi, [rsp + 8]; call`, to a function that is not known.
+    const GIVE: &[u8] = &[0x48, 0x8d, 0x7c, 0x24, 0x08, 0xe8, 0, 0, 0x10, 0];
+    // `call [rax]`
+    const INDIRECT: &[u8] = &[0xff, 0x10];
+    let search = |offset, parts: &[&[u8]], purpose: Purpose| {
+        let found = search_from(offset, parts, &mut |_| purpose, &mut false, false);
+        found.map(|release| release.on_all_paths)
+    };
+    let guard = Purpose::DropGuard;
+    let length = GIVE.len() as u64;
+    assert_eq!(search(0, &[DROP, RET], guard), Some(true));
+    // The frame is in that call.
+    assert_eq!(search(length, &[GIVE, DROP, RET], guard), None);
+    assert_eq!(search(2, &[INDIRECT, DROP, RET], guard), Some(true));
+    // It is yet to come.
+    assert_eq!(search(0, &[INDIRECT, DROP, RET], guard), None);
+    // `mov rbx, [rsp + 8]` after it, and an instruction that unlocks.
+    let load = [0x48, 0x8b, 0x5c, 0x24, 0x08];
+    assert_eq!(search(0, &[&load, UNLOCK, RET], Purpose::Other), Some(true));
+    assert_eq!(search(0, &[GIVE, &load, UNLOCK, RET], Purpose::Other), None);
 }
