@@ -1,7 +1,6 @@
 //! Counts what later reports are compared with.
 
 use std::cmp::Reverse;
-use std::time::Instant;
 
 use super::facts::Facts;
 use super::past::Counts;
@@ -14,16 +13,7 @@ const MAX_STACKS: usize = 24;
 
 /// The counts of a report that is being made now.
 pub(super) fn of(facts: &Facts<'_>) -> Counts {
-    let mut counts = Counts {
-        at: Instant::now(),
-        threads: None,
-        tasks: None,
-        descriptors: None,
-        children: None,
-        resident_bytes: None,
-        stacks: Vec::new(),
-        has_more_stacks: false,
-    };
+    let mut counts = Counts::none();
     for section in facts.sections {
         match &section.content {
             Content::Threads(_) => {

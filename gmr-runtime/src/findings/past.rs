@@ -20,7 +20,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Those of a report without sections.
+    /// Those of a report that is being made now and has no sections.
     pub(super) fn none() -> Self {
         Self {
             at: Instant::now(),
