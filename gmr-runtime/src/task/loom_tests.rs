@@ -69,7 +69,7 @@ fn polled_if_woken((entry, woken): &(Arc<Entry>, Arc<Woken>)) {
 fn poll(entry: &Entry) {
     let waiting_since = entry.begin(TID, false);
     if entry.claim(TRACE) {
-        entry.record(TRACE, Branches::from([Branch::default()]));
+        entry.record(TRACE, Branches::from([Branch::default()]), false);
     }
     entry.end(waiting_since);
 }
