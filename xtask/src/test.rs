@@ -59,8 +59,9 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     })?;
     steps.run("interleavings", || {
         // A model checker over the code that tracks tasks and keeps spans. Nothing looks at debug
-        // information here, and only this package is compiled once more.
-        let (name, wrapper) = with_arguments(&["--cfg", "gmr_loom"])?;
+        // information here, and only this package is compiled once more, without the tests that the
+        // other targets leave out: these run only those of the model checker.
+        let (name, wrapper) = with_arguments(&["--cfg", "gmr_loom", "--cfg", "gmr_units"])?;
         let package = ["test", "--package", "gmr-runtime", "--lib", "--all-features"];
         let options = ["--config", "profile.dev.package.gmr-runtime.debug=false", "loom_tests::"];
         cargo(&[&package[..], &options].concat(), &[(name, &wrapper)])
