@@ -305,9 +305,12 @@ fn purpose_of_name(name: &str) -> Purpose {
             Purpose::Acquire
         }
         None if name.ends_with("::deref") || name.ends_with("::deref_mut") => Purpose::Look,
+        // Guards ask it whether their thread panics.
+        None if name == "std::panicking::panic_count::is_zero_slow_path" => Purpose::Look,
         None if name.contains("rwlock::futex::RwLock") && name.ends_with("::wake_writer_or_readers") => {
             Purpose::Wake
         }
+        None if is_of_std && name.ends_with("::mutex::futex::Mutex::wake") => Purpose::Wake,
         None => Purpose::Other,
     }
 }
@@ -376,6 +379,9 @@ mod tests {
             ("<std::sys::sync::rwlock::futex::RwLock>::wake_writer_or_readers", Purpose::Wake),
             ("std::sys::sync::rwlock::futex::RwLock::wake_writer_or_readers", Purpose::Wake),
             ("shop::RwLock::wake_writer_or_readers", Purpose::Other),
+            ("std::sys::sync::mutex::futex::Mutex::wake", Purpose::Wake),
+            ("std::panicking::panic_count::is_zero_slow_path", Purpose::Look),
+            ("shop::mutex::futex::Mutex::wake", Purpose::Other),
             ("shop::blocks", Purpose::Other),
         ] {
             assert_eq!(purpose_of_name(name), purpose, "{name}");

@@ -320,7 +320,9 @@ impl Search<'_, '_, '_, '_> {
                 _ => {}
             }
         }
-        if path.has_released_pending && !matches!((self.purpose_of)(target), Purpose::Drop | Purpose::Look) {
+        if path.has_released_pending
+            && !matches!((self.purpose_of)(target), Purpose::Drop | Purpose::Look | Purpose::Wake)
+        {
             let returns = (self.function_of)(target).and_then(|function| self.releases.summary(function));
             return if returns.is_some_and(|summary| !summary.returns) { Met::Never } else { Met::Acquire };
         }
