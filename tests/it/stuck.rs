@@ -38,7 +38,7 @@ const DEADLOCKS: [(&str, &str, usize, &str); 20] = [
 ];
 
 /// The healthy modes.
-const HEALTHY: [(&str, &str); 12] = [
+const HEALTHY: [(&str, &str); 15] = [
     ("arguments", "two threads that wait for a lock each and have the other one as an argument"),
     ("earlier", "two threads that wait for a lock each and have held the other one before"),
     ("in-order", "nested locks in the same order, held across a slow read"),
@@ -51,6 +51,9 @@ const HEALTHY: [(&str, &str); 12] = [
     ("join-works", "a lock that is held while a thread that works is joined"),
     ("join-free", "a thread that waits for a lock is joined by one that has used another lock"),
     ("join-earlier", "a thread that holds a lock is joined by one that has held it before"),
+    ("join-dropped", "the same, and the guard was dropped in a branch"),
+    ("rwlock-earlier", "two threads that wait for a `RwLock` each and have used the other one before"),
+    ("rwlock-dropped", "the same, and the guard was dropped in a branch"),
 ];
 
 /// The findings of deadlocks, each with the names of its threads.
