@@ -14,7 +14,7 @@ mod html;
 mod json;
 mod owner;
 mod stream;
-#[cfg(all(test, feature = "html", feature = "json", feature = "xml"))]
+#[cfg(all(test, not(gmr_units), feature = "html", feature = "json", feature = "xml"))]
 mod tests;
 mod text;
 mod words;
