@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::builds::single_program_of;
-use crate::program::{Program, program};
+use crate::program::{Program, program, wait_until};
 use crate::report::{Report, list, text};
+use crate::text::Text;
 
 /// The modes with a deadlock: the finding's code, how many threads are in it, and what it is about.
 const DEADLOCKS: [(&str, &str, usize, &str); 20] = [
@@ -137,6 +138,22 @@ fn healthy_programs_have_no_deadlock() {
         let waits = report.findings().iter().filter(|finding| finding["code"] == "thread.lock-wait");
         assert!(waits.into_iter().all(|finding| finding["severity"] == "info"), "{report}");
     }
+}
+
+/// How many lines of a report fit on a small terminal.
+const SCREEN: usize = 24;
+
+#[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "the code of other processors is not followed")]
+fn text_begins_with_a_deadlock() {
+    let mut command = Command::new(program!("stuck"));
+    command.env("GMR_FORMAT", "text").args(["mutex-5", "readers", "in-order"]);
+    let mut program = Program::start_with(command);
+    wait_until("the deadlock is on the first screen", || {
+        program.signal(rustix::process::Signal::USR2);
+        let text = Text::read(&mut program);
+        text.lines().take(SCREEN).any(|line| line.starts_with("error: ") && line.contains("deadlock"))
+    });
 }
 
 /// The builds of the table.
