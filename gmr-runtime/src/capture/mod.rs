@@ -23,6 +23,11 @@ mod noop;
 )))]
 use noop as platform;
 
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(gmr_noop))))]
+mod held_noop;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(gmr_noop))))]
+pub(crate) use held_noop::held_locks;
+
 #[cfg(all(
     feature = "__bench",
     target_os = "linux",
@@ -30,6 +35,7 @@ use noop as platform;
     not(gmr_noop)
 ))]
 pub(crate) use platform::bench;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(gmr_noop)))]
 pub(crate) use platform::held_locks;
 #[cfg(feature = "__fuzz")]
 pub(crate) use platform::unwind_bytes;

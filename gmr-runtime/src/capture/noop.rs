@@ -1,6 +1,6 @@
 //! Platforms on which gmr cannot capture stacks: the same functions, which report this.
 
-use super::{Address, Held, LockUse, PurposeOf, Trace, Wanted};
+use super::{Address, Trace};
 use crate::sys::Modules;
 use crate::threads::ThreadInfo;
 
@@ -25,18 +25,6 @@ pub(crate) fn trace_all(threads: &[ThreadInfo], modules: &Modules) -> Vec<Trace>
 /// A trace without frames, with the reason.
 pub(crate) fn trace(_thread: &ThreadInfo, _modules: &Modules) -> Trace {
     Trace { incomplete: Some(LINUX_ONLY.to_owned()), ..Trace::default() }
-}
-
-/// Always none: no stack is read.
-pub(crate) fn held_locks(
-    _threads: &[ThreadInfo],
-    _traces: &[Trace],
-    _uses: &[Option<LockUse>],
-    _locks: &[Wanted],
-    _modules: &Modules,
-    _purpose_of: &mut PurposeOf<'_>,
-) -> Vec<Held> {
-    Vec::new()
 }
 
 const LINUX_ONLY: &str = "stacks can be captured on Linux (x86_64, aarch64) only";

@@ -14,9 +14,6 @@ mod copies;
 mod handler;
 #[cfg(target_arch = "x86_64")]
 mod held;
-#[cfg(not(target_arch = "x86_64"))]
-#[path = "held_noop.rs"]
-mod held;
 mod kept;
 mod own_stack;
 mod session;
@@ -27,6 +24,7 @@ mod unwind;
 mod wait;
 
 pub(crate) use copies::{CopyUnwinder, Shapes};
+#[cfg(target_arch = "x86_64")]
 pub(crate) use held::held_locks;
 pub(crate) use own_stack::{OwnRegisters, OwnStack, Root, StackCopy};
 pub(crate) use session::{trace, trace_all};

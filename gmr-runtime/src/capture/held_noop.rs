@@ -1,6 +1,6 @@
-//! Processors whose instructions are not followed: it is not known which locks threads hold.
+//! Platforms on which instructions are not followed: it is not known which locks threads hold.
 
-use crate::capture::{Held, LockUse, PurposeOf, Trace, Wanted};
+use super::{Held, LockUse, PurposeOf, Trace, Wanted};
 use crate::sys::Modules;
 use crate::threads::ThreadInfo;
 
