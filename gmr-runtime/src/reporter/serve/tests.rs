@@ -1,0 +1,177 @@
+//! Tests of how requests are batched and answered.
+
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::task::{Context, Wake, Waker};
+
+use super::*;
+use crate::trigger::reply::{Answer, block_on, channel};
+
+fn rendered(format: Format) -> (Deferred, Answer<Option<Arc<Vec<u8>>>>) {
+    let (reply, answer) = channel();
+    (Deferred::Rendered(format, reply), answer)
+}
+
+#[cfg(feature = "json")]
+#[test]
+fn each_format_is_rendered_once_and_a_view_that_panics_fails_its_own_replies() {
+    use std::cell::RefCell;
+
+    let formats = [Format::Text, Format::Json, Format::Text, Format::JsonLines, Format::Json];
+    let (deferred, answers): (Vec<_>, Vec<_>) = formats.map(rendered).into_iter().unzip();
+    let calls = RefCell::new(Vec::new());
+    let report = Arc::new(Report::capture());
+    send_rendered(deferred, &report, |_, format| {
+        calls.borrow_mut().push(format);
+        assert_ne!(format, Format::Json, "the view panics");
+        format.name().into()
+    });
+    assert_eq!(calls.into_inner(), [Format::Text, Format::Json, Format::JsonLines]);
+    let answers: Vec<_> = answers.into_iter().map(|answer| block_on(answer).unwrap()).collect();
+    let texts: Vec<_> = answers.iter().map(|bytes| bytes.as_ref().map(|bytes| bytes.as_slice())).collect();
+    assert_eq!(texts, [Some(&b"text"[..]), None, Some(b"text"), Some(b"json-lines"), None]);
+}
+
+#[test]
+fn deferred_requests_wait_while_replies_are_sent_and_others_do_not() {
+    let mut pending = Pending { replying: Some(Instant::now()), ..Pending::default() };
+    let (deferred, _answer) = rendered(Format::Text);
+    let (reply, _capture) = channel();
+    pending.add(vec![Request::Deferred(deferred), Request::Capture(reply)]);
+    let batch = pending.next_batch();
+    assert_eq!((batch.captures.len(), batch.deferred.len()), (1, 0));
+    assert_eq!(pending.next_batch().trigger("SIGUSR2"), None, "no report until the replies are sent");
+    pending.add(vec![Request::Replied]);
+    let batch = pending.next_batch();
+    assert_eq!((batch.trigger("SIGUSR2"), batch.deferred.len()), (Some(Trigger::Api), 1));
+}
+
+#[test]
+fn replies_that_are_never_sent_do_not_hold_up_others_for_ever() {
+    // Long after the machine was started there is such an instant.
+    let Some(long_ago) = Instant::now().checked_sub(REPLIES_WITHIN) else { return };
+    let mut pending = Pending { replying: Some(long_ago), ..Pending::default() };
+    let (deferred, _answer) = rendered(Format::Text);
+    pending.add(vec![Request::Deferred(deferred)]);
+    assert_eq!(pending.next_batch().deferred.len(), 1);
+}
+
+#[test]
+fn a_report_without_deferred_requests_does_not_end_the_wait_for_earlier_replies() {
+    /// A waker that says that it is called, and then waits.
+    struct Stuck {
+        called: mpsc::Sender<()>,
+        go_on: std::sync::Mutex<mpsc::Receiver<()>>,
+    }
+    impl Wake for Stuck {
+        fn wake(self: Arc<Self>) {
+            self.called.send(()).unwrap();
+            let _ = self.go_on.lock().unwrap().recv();
+        }
+    }
+    let report = || {
+        let (reply, answer) = channel();
+        (Request::Deferred(Deferred::Report(reply)), answer)
+    };
+    let (outbox, inbox) = trigger::open(None).unwrap();
+    let outbox = Arc::new(outbox);
+    let capture = || {
+        let (reply, answer) = channel();
+        outbox.send(Request::Capture(reply));
+        block_on(answer).unwrap().heading.number
+    };
+    let reporters = Arc::clone(&outbox);
+    let reporter = std::thread::spawn(move || {
+        let plan = Plan { parts: Vec::new(), second_look: Duration::ZERO };
+        serve(inbox, &reporters, &plan, Stderr::new(), "SIGUSR2", Style::default());
+    });
+
+    let (called, is_called) = mpsc::channel();
+    let (go_on, receiver) = mpsc::channel();
+    let stuck = Waker::from(Arc::new(Stuck { called, go_on: receiver.into() }));
+    let (first, mut first_answer) = report();
+    assert!(Pin::new(&mut first_answer).poll(&mut Context::from_waker(&stuck)).is_pending());
+    outbox.send(first);
+    is_called.recv().unwrap();
+    let (second, second_answer) = report();
+    outbox.send(second);
+    // Two reports, of which the second must not answer the request either.
+    let last = [(); 2].map(|()| capture())[1];
+    drop(go_on);
+    assert!(block_on(second_answer).unwrap().heading.number > last);
+    outbox.send(Request::Stop);
+    reporter.join().unwrap();
+}
+
+#[test]
+fn a_request_that_was_given_up_is_not_answered() {
+    let mut pending = Pending::default();
+    let (deferred, answer) = rendered(Format::Text);
+    drop(answer);
+    pending.add(vec![Request::Deferred(deferred)]);
+    assert_eq!(pending.next_batch().trigger("SIGUSR2"), None);
+}
+
+#[test]
+fn signals_wait_while_a_report_is_written_and_others_do_not() {
+    let mut pending = Pending { is_writing: true, ..Pending::default() };
+    let (reply, _answer) = channel();
+    pending.add(vec![Request::Signals { count: 3, sender: None }, Request::Capture(reply)]);
+    let batch = pending.next_batch();
+    assert_eq!((batch.trigger("SIGUSR2"), batch.captures.len()), (Some(Trigger::Api), 1));
+    assert_eq!(pending.next_batch().trigger("SIGUSR2"), None);
+    pending.add(vec![Request::Written]);
+    pending.is_writing = false;
+    assert_eq!(pending.next_batch().signals, 3);
+}
+
+/// The message that the report has been written may arrive during the next one, too.
+#[test]
+fn what_arrived_during_a_report_begins_without_another_request() {
+    let signals = || Request::Signals { count: 1, sender: None };
+    let mut pending = Pending { is_writing: true, ..Pending::default() };
+    pending.add_meanwhile(vec![signals()], 1, None);
+    assert!(!pending.can_begin(), "the report before it is being written");
+    pending.is_writing = false;
+    assert!(pending.can_begin());
+    drop(pending.next_batch());
+    assert!(!pending.can_begin());
+    let (reply, _answer) = channel();
+    pending.add_meanwhile(vec![Request::Capture(reply)], 2, None);
+    pending.is_writing = true;
+    assert!(pending.can_begin());
+    drop(pending.next_batch());
+    let (deferred, _answer) = rendered(Format::Text);
+    pending.replying = Some(Instant::now());
+    pending.add_meanwhile(vec![Request::Deferred(deferred), signals()], 3, None);
+    assert!(!pending.can_begin());
+    pending.add(vec![Request::Replied]);
+    assert!(pending.can_begin());
+}
+
+#[test]
+fn a_section_that_sends_the_signal_gets_one_more_report() {
+    let from =
+        |pid| Request::Signals { count: 2, sender: Some(Sender { pid, uid: 0, user: None, command: None }) };
+    let this = std::process::id();
+    let mut pending = Pending::default();
+    assert_eq!(pending.add_meanwhile(vec![from(this)], 7, None), 0);
+    let batch = pending.next_batch();
+    assert_eq!((batch.signals, batch.own_during), (2, Some(7)));
+    assert_eq!(pending.add_meanwhile(vec![from(this)], 8, batch.own_during), 2);
+    assert_eq!(pending.next_batch().trigger("SIGUSR2"), None, "no report without end");
+    // That of another process is answered.
+    assert_eq!(pending.add_meanwhile(vec![from(this), from(this + 1)], 8, batch.own_during), 2);
+    let batch = pending.next_batch();
+    assert_eq!((batch.signals, batch.own_during), (2, None));
+}
+
+#[test]
+fn a_signal_is_the_trigger_of_a_report_for_several() {
+    let mut pending = Pending::default();
+    let (reply, _answer) = channel();
+    let signal = || Request::Signals { count: 1, sender: None };
+    pending.add(vec![signal(), Request::Capture(reply), signal()]);
+    let expected = Trigger::Signal { name: "SIGUSR2".into(), sender: None, coalesced: 1 };
+    assert_eq!(pending.next_batch().trigger("SIGUSR2"), Some(expected));
+}
