@@ -7,6 +7,7 @@
 mod losses;
 mod output;
 mod past;
+mod pending;
 mod serve;
 
 use crate::sys::sort;

@@ -12,18 +12,15 @@ use std::time::{Duration, Instant};
 
 use super::losses::Losses;
 use super::output::Output;
+use super::pending::Pending;
 use super::{Plan, make};
 use crate::emergency;
-use crate::model::{Report, Sender, Trigger};
+use crate::model::Report;
 use crate::sinks::Stderr;
 use crate::sys::{self, Purpose, own_threads};
 use crate::trigger::reply::Reply;
 use crate::trigger::{self, Deferred, Inbox, Outbox, Request};
 use crate::views::{self, Detail, Format, Piece, Stream};
-
-/// How long requests wait for the replies to an earlier report. They are sent within milliseconds,
-/// unless the waker of a task blocks, which must not cost all later tasks their report.
-const REPLIES_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long another copy of gmr in this process may make a report. It takes longer than ten seconds
 /// only where the kernel withholds the CPU.
@@ -134,109 +131,6 @@ pub(crate) fn serve_once(plan: &Plan, requests: Vec<Request>, note: Option<Strin
         if let Some(report) = to_send {
             send_all(batch.deferred, &report);
         }
-    }
-}
-
-/// The requests that have arrived and have not been answered.
-#[derive(Default)]
-struct Pending {
-    batch: Batch,
-    /// Since when replies to an earlier report are being sent.
-    replying: Option<Instant>,
-    /// Whether a report for a signal is being written.
-    is_writing: bool,
-    stop: bool,
-}
-
-/// The requests that one report answers.
-#[derive(Default)]
-struct Batch {
-    signals: u64,
-    /// The sender of the last signal.
-    sender: Option<Sender>,
-    /// The report during which this process sent some of the signals itself, if there is one.
-    own_during: Option<u64>,
-    captures: Vec<Reply<Arc<Report>>>,
-    deferred: Vec<Deferred>,
-}
-
-impl Pending {
-    fn add(&mut self, requests: Vec<Request>) {
-        for request in requests {
-            match request {
-                Request::Signals { count, sender } => {
-                    self.batch.signals += count;
-                    self.batch.sender = sender;
-                }
-                Request::Capture(reply) => self.batch.captures.push(reply),
-                Request::Deferred(deferred) => self.batch.deferred.push(deferred),
-                Request::Replied => self.replying = None,
-                // The reporter looks again at what it can begin.
-                Request::Written => {}
-                Request::Stop => self.stop = true,
-            }
-        }
-    }
-
-    /// Adds what has arrived while report `number` was made. If the process has sent signals
-    /// itself, a section may have sent them. They get one more report. Signals that are sent while
-    /// that one is made (`for_own` is then the number of the earlier report) are dismissed, since
-    /// otherwise reports would never end. Returns how many are dismissed.
-    fn add_meanwhile(&mut self, mut requests: Vec<Request>, number: u64, for_own: Option<u64>) -> u64 {
-        let this = std::process::id();
-        let own = |request: &Request| match request {
-            Request::Signals { count, sender: Some(sender) } if sender.pid == this => *count,
-            _ => 0,
-        };
-        let all_own: u64 = requests.iter().map(own).sum();
-        let dismissed = if for_own.is_some() { all_own } else { 0 };
-        if dismissed > 0 {
-            requests.retain(|request| own(request) == 0);
-        } else if all_own > 0 {
-            self.batch.own_during = Some(number);
-        }
-        self.add(requests);
-        dismissed
-    }
-
-    /// Whether a report for some of the requests can begin.
-    fn can_begin(&self) -> bool {
-        let batch = &self.batch;
-        let is_replying = self.replying.is_some_and(|since| since.elapsed() < REPLIES_WITHIN);
-        (batch.signals > 0 && !self.is_writing)
-            || !batch.captures.is_empty()
-            || (!batch.deferred.is_empty() && !is_replying)
-    }
-
-    /// All requests, except signals while a report is being written, and except the deferred ones
-    /// while replies to an earlier report are being sent, for [`REPLIES_WITHIN`] at most.
-    fn next_batch(&mut self) -> Batch {
-        let mut batch = std::mem::take(&mut self.batch);
-        if self.is_writing {
-            self.batch.signals = std::mem::take(&mut batch.signals);
-            self.batch.sender = batch.sender.take();
-            self.batch.own_during = batch.own_during.take();
-        }
-        batch.captures.retain(Reply::is_wanted);
-        batch.deferred.retain(Deferred::is_wanted);
-        if self.replying.is_some_and(|since| since.elapsed() < REPLIES_WITHIN) {
-            self.batch.deferred = std::mem::take(&mut batch.deferred);
-        }
-        batch
-    }
-}
-
-impl Batch {
-    /// The trigger to write into the heading: the last signal, if there is any. `None` if no report
-    /// is wanted.
-    fn trigger(&self, signal_name: &str) -> Option<Trigger> {
-        let by_signal = self.signals.checked_sub(1).map(|coalesced| Trigger::Signal {
-            name: signal_name.to_owned(),
-            sender: self.sender.clone(),
-            coalesced,
-        });
-        let by_call = !self.captures.is_empty() || !self.deferred.is_empty();
-        by_signal.or_else(|| by_call.then_some(Trigger::Api))
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::mpsc;
 use std::task::{Context, Wake, Waker};
 
 use super::*;
+use crate::model::{Sender, Trigger};
+use crate::reporter::pending::REPLIES_WITHIN;
 use crate::trigger::reply::{Answer, block_on, channel};
 
 fn rendered(format: Format) -> (Deferred, Answer<Option<Arc<Vec<u8>>>>) {
