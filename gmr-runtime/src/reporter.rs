@@ -8,6 +8,7 @@ mod losses;
 mod output;
 mod past;
 mod pending;
+mod rates;
 mod serve;
 
 use crate::sys::sort;

@@ -94,6 +94,24 @@ pub enum Trigger {
     },
     /// A call from the program: `Report::capture()`, or an HTTP request.
     Api,
+    /// A file that gmr watches was touched. Added in version 1.3.
+    #[non_exhaustive]
+    File {
+        /// The path of the file.
+        path: String,
+        /// Number of further times that this report answers.
+        coalesced: u64,
+    },
+    /// Nobody: gmr made the report by itself, because an option says so. Added in version 1.3.
+    #[non_exhaustive]
+    Automatic {
+        /// The name of the option, as in `on_panic`. It is stable across releases.
+        name: String,
+        /// What has happened, as a phrase.
+        cause: String,
+        /// Number of further events of this option that this report answers.
+        coalesced: u64,
+    },
 }
 
 /// The process that sent a signal.

@@ -12,6 +12,7 @@ use crate::sinks::Stderr;
 use crate::sys::channel::{self, Sender};
 use crate::sys::{Claim, Purpose, own_threads};
 use crate::trigger::Outbox;
+use crate::trigger::reply::Reply;
 use crate::{capture, sys};
 
 /// How long another copy of gmr in this process may be writing a report: as long as this one may.
@@ -33,12 +34,15 @@ struct Shared {
     /// Locked for as long as a report is being written.
     sink: Mutex<Stderr>,
     is_writing: AtomicBool,
+    /// Those who wait for the end of the report.
+    waiting: Mutex<Vec<Reply<()>>>,
     outbox: Arc<Outbox>,
 }
 
 impl Output {
     pub(super) fn new(sink: Stderr, outbox: Arc<Outbox>) -> Self {
-        let shared = Shared { sink: Mutex::new(sink), is_writing: AtomicBool::new(false), outbox };
+        let (sink, waiting) = (Mutex::new(sink), Mutex::default());
+        let shared = Shared { sink, is_writing: AtomicBool::new(false), waiting, outbox };
         Self { shared: Arc::new(shared), pieces: None }
     }
 
@@ -53,9 +57,10 @@ impl Output {
         if self.is_writing() { None } else { self.shared.lock().loss() }
     }
 
-    /// Begins a report.
-    pub(super) fn begin(&mut self) {
+    /// Begins a report. `waiting` is dropped when it ends.
+    pub(super) fn begin(&mut self, waiting: Vec<Reply<()>>) {
         self.shared.lock().begin();
+        drop(self.shared.replace_waiting(waiting));
     }
 
     /// Has these bytes of the report written, after those that were passed before.
@@ -79,7 +84,9 @@ impl Output {
 
     /// Ends the report.
     pub(super) fn end(&mut self) {
-        self.pieces = None;
+        if self.pieces.take().is_none() {
+            drop(self.shared.replace_waiting(Vec::new()));
+        }
     }
 
     fn start_thread(&self) -> Option<Sender<Vec<u8>>> {
@@ -101,7 +108,10 @@ impl Output {
             drop(stderr);
             drop(sink);
             drop(claim);
+            // Before the next report can begin.
+            let others = writing.0.replace_waiting(Vec::new());
             drop(writing);
+            drop(others);
             drop(last);
         })
         .ok()?;
@@ -110,6 +120,11 @@ impl Output {
 }
 
 impl Shared {
+    /// Sets who waits from now on. To drop the others tells them that the report has ended.
+    fn replace_waiting(&self, waiting: Vec<Reply<()>>) -> Vec<Reply<()>> {
+        std::mem::replace(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner), waiting)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Stderr> {
         self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }

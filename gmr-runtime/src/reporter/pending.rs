@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::rates::Rates;
+use crate::emergency;
 use crate::model::{Report, Sender, Trigger};
 use crate::trigger::reply::Reply;
-use crate::trigger::{Deferred, Request};
+use crate::trigger::{Deferred, Event, Request};
 
 /// How long requests wait for the replies to an earlier report. They are sent within milliseconds,
 /// unless the waker of a task blocks, which must not cost all later tasks their report.
@@ -14,12 +16,13 @@ pub(super) const REPLIES_WITHIN: Duration = Duration::from_secs(10);
 /// The requests that have arrived and have not been answered.
 #[derive(Default)]
 pub(super) struct Pending {
-    batch: Batch,
+    pub(super) batch: Batch,
     /// Since when replies to an earlier report are being sent.
     pub(super) replying: Option<Instant>,
     /// Whether a report for a signal is being written.
     pub(super) is_writing: bool,
     pub(super) stop: bool,
+    pub(super) rates: Rates,
 }
 
 /// The requests that one report answers.
@@ -30,6 +33,7 @@ pub(super) struct Batch {
     sender: Option<Sender>,
     /// The report during which this process sent some of the signals itself, if there is one.
     pub(super) own_during: Option<u64>,
+    events: Vec<Event>,
     pub(super) captures: Vec<Reply<Arc<Report>>>,
     pub(super) deferred: Vec<Deferred>,
 }
@@ -42,6 +46,7 @@ impl Pending {
                     self.batch.signals += count;
                     self.batch.sender = sender;
                 }
+                Request::Event(event) => self.add_event(event),
                 Request::Capture(reply) => self.batch.captures.push(reply),
                 Request::Deferred(deferred) => self.batch.deferred.push(deferred),
                 Request::Replied => self.replying = None,
@@ -50,6 +55,20 @@ impl Pending {
                 Request::Stop => self.stop = true,
             }
         }
+    }
+
+    /// Adds an event, or counts it together with another one of its kind.
+    fn add_event(&mut self, event: Event) {
+        // A thread that cannot allocate aborts the process.
+        if !emergency::has_memory() {
+            return self.rates.suppress(&event.trigger);
+        }
+        for known in &mut self.batch.events {
+            if counts(&mut known.trigger, &event.trigger) {
+                return known.written.extend(event.written);
+            }
+        }
+        self.batch.events.push(event);
     }
 
     /// Adds what has arrived while report `number` was made. If the process has sent signals
@@ -82,20 +101,22 @@ impl Pending {
     pub(super) fn can_begin(&self) -> bool {
         let batch = &self.batch;
         let is_replying = self.replying.is_some_and(|since| since.elapsed() < REPLIES_WITHIN);
-        (batch.signals > 0 && !self.is_writing)
+        ((batch.signals > 0 || !batch.events.is_empty()) && !self.is_writing)
             || !batch.captures.is_empty()
             || (!batch.deferred.is_empty() && !is_replying)
     }
 
-    /// All requests, except signals while a report is being written, and except the deferred ones
-    /// while replies to an earlier report are being sent, for [`REPLIES_WITHIN`] at most.
+    /// All requests, except signals and events while a report is being written, and except the
+    /// deferred ones while replies to an earlier report are being sent, for [`REPLIES_WITHIN`] at most.
     pub(super) fn next_batch(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
         if self.is_writing {
             self.batch.signals = std::mem::take(&mut batch.signals);
             self.batch.sender = batch.sender.take();
             self.batch.own_during = batch.own_during.take();
+            self.batch.events = std::mem::take(&mut batch.events);
         }
+        batch.events.retain(|event| self.rates.admit(&event.trigger, Instant::now()));
         batch.captures.retain(Reply::is_wanted);
         batch.deferred.retain(Deferred::is_wanted);
         if self.replying.is_some_and(|since| since.elapsed() < REPLIES_WITHIN) {
@@ -106,8 +127,28 @@ impl Pending {
 }
 
 impl Batch {
-    /// The trigger to write into the heading: the last signal, if there is any. `None` if no report
-    /// is wanted.
+    /// Whether the report is to be written, and not only returned.
+    pub(super) fn is_written(&self) -> bool {
+        self.signals > 0 || !self.events.is_empty()
+    }
+
+    /// Those who wait for the report to be written.
+    pub(super) fn waiting(&mut self) -> Vec<Reply<()>> {
+        self.events.iter_mut().flat_map(|event| std::mem::take(&mut event.written)).collect()
+    }
+
+    /// What else has requested the report, beside [the trigger](Self::trigger).
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        let others = self.events.iter().skip(usize::from(self.signals == 0));
+        others.filter_map(|event| match &event.trigger {
+            Trigger::File { path, .. } => Some(format!("the file {path} was touched, too")),
+            Trigger::Automatic { name, cause, .. } => Some(format!("automatic ({name}), too: {cause}")),
+            _ => None,
+        })
+    }
+
+    /// The trigger to write into the heading: the last signal, if there is any, or else the first
+    /// event. `None` if no report is wanted.
     pub(super) fn trigger(&self, signal_name: &str) -> Option<Trigger> {
         let by_signal = self.signals.checked_sub(1).map(|coalesced| Trigger::Signal {
             name: signal_name.to_owned(),
@@ -115,6 +156,24 @@ impl Batch {
             coalesced,
         });
         let by_call = !self.captures.is_empty() || !self.deferred.is_empty();
-        by_signal.or_else(|| by_call.then_some(Trigger::Api))
+        let by_event = || self.events.first().map(|event| event.trigger.clone());
+        by_signal.or_else(by_event).or_else(|| by_call.then_some(Trigger::Api))
     }
+}
+
+/// Counts `other` in `trigger`, if both are events of the same kind.
+fn counts(trigger: &mut Trigger, other: &Trigger) -> bool {
+    let coalesced = match (trigger, other) {
+        (Trigger::File { path, coalesced }, Trigger::File { path: others, .. }) if path == others => {
+            coalesced
+        }
+        (Trigger::Automatic { name, coalesced, .. }, Trigger::Automatic { name: others, .. })
+            if name == others =>
+        {
+            coalesced
+        }
+        _ => return false,
+    };
+    *coalesced += 1;
+    true
 }

@@ -57,16 +57,20 @@ pub(crate) fn serve(
             pending.add(inbox.wait(emergency::has_memory));
             pending.is_writing = output.is_writing();
         }
-        let batch = pending.next_batch();
+        let mut batch = pending.next_batch();
         if let Some(trigger) = batch.trigger(signal_name) {
             let mut loss = output.loss().map(|loss| loss_note(last, &loss));
-            let mut stream = (batch.signals > 0).then(|| {
+            let mut stream = batch.is_written().then(|| {
                 losses.begin(loss.take());
-                output.begin();
+                output.begin(batch.waiting());
                 Stream::new(style.format, style.detail)
             });
             let mut notes = losses.notes();
             notes.extend(loss.into_iter().chain(batch.own_during.map(own_signal_note)));
+            notes.extend(batch.notes().chain(pending.rates.notes()));
+            if stream.is_some() {
+                pending.rates.told();
+            }
             let signals = batch.signals;
             let making = sys::claim(Purpose::Report, OTHERS_WITHIN, || inbox.waits_for_others());
             let report = make(plan, trigger, notes, |piece| {

@@ -25,6 +25,9 @@ pub(crate) enum Request {
         /// The sender of the last one, if the kernel knows it.
         sender: Option<model::Sender>,
     },
+    /// Something has happened for which an option requests a report.
+    #[cfg_attr(not(test), allow(dead_code, reason = "no option requests one yet"))]
+    Event(Event),
     /// A thread of the program waits for a report.
     Capture(Reply<Arc<Report>>),
     /// An async task waits for a report.
@@ -35,6 +38,25 @@ pub(crate) enum Request {
     Written,
     /// No more reports: the guard has been dropped.
     Stop,
+}
+
+/// Something for which an option requests a report. The report is written like one for a signal.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// What the report's heading says: [`model::Trigger::File`] or [`model::Trigger::Automatic`].
+    pub(crate) trigger: model::Trigger,
+    /// Those who wait. Dropped when the report has been written, or when it is known that none will be.
+    pub(crate) written: Vec<Reply<()>>,
+}
+
+#[cfg_attr(not(test), allow(dead_code, reason = "no option requests one yet"))]
+impl Event {
+    /// An event of the option of this name. There are reports for the first few in an hour only;
+    /// others are counted in the next report.
+    pub(crate) fn automatic(name: &str, cause: String) -> Self {
+        let trigger = model::Trigger::Automatic { name: name.to_owned(), cause, coalesced: 0 };
+        Self { trigger, written: Vec::new() }
+    }
 }
 
 /// A request whose reply takes time or wakes an async task, which runs code of the program's

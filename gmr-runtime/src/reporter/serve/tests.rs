@@ -7,6 +7,7 @@ use std::task::{Context, Wake, Waker};
 use super::*;
 use crate::model::{Sender, Trigger};
 use crate::reporter::pending::REPLIES_WITHIN;
+use crate::trigger::Event;
 use crate::trigger::reply::{Answer, block_on, channel};
 
 fn rendered(format: Format) -> (Deferred, Answer<Option<Arc<Vec<u8>>>>) {
@@ -176,4 +177,53 @@ fn a_signal_is_the_trigger_of_a_report_for_several() {
     pending.add(vec![signal(), Request::Capture(reply), signal()]);
     let expected = Trigger::Signal { name: "SIGUSR2".into(), sender: None, coalesced: 1 };
     assert_eq!(pending.next_batch().trigger("SIGUSR2"), Some(expected));
+}
+
+#[test]
+fn an_event_is_the_trigger_unless_a_signal_is_and_then_it_is_noted() {
+    let event = |name: &str, cause: &str| Request::Event(Event::automatic(name, cause.to_owned()));
+    let automatic = |name: &str, cause: &str, coalesced| Trigger::Automatic {
+        name: name.to_owned(),
+        cause: cause.to_owned(),
+        coalesced,
+    };
+    let mut pending = Pending::default();
+    pending.add(vec![
+        event("on_memory", "91 %"),
+        event("on_panic", "it panicked"),
+        event("on_memory", "92 %"),
+    ]);
+    assert!(pending.can_begin());
+    let batch = pending.next_batch();
+    assert!(batch.is_written());
+    assert_eq!(batch.trigger("SIGUSR2"), Some(automatic("on_memory", "91 %", 1)));
+    let notes: Vec<_> = batch.notes().collect();
+    assert!(
+        notes.len() == 1 && notes[0].contains("on_panic") && notes[0].contains("it panicked"),
+        "{notes:?}"
+    );
+    pending.is_writing = true;
+    pending.add(vec![event("on_memory", "93 %"), Request::Signals { count: 1, sender: None }]);
+    assert!(!pending.can_begin());
+    assert_eq!(pending.next_batch().trigger("SIGUSR2"), None, "a report is being written");
+    pending.is_writing = false;
+    let batch = pending.next_batch();
+    assert!(matches!(batch.trigger("SIGUSR2"), Some(Trigger::Signal { .. })));
+    assert!(batch.notes().eq(["automatic (on_memory), too: 93 %"]));
+}
+
+#[test]
+fn those_who_wait_for_an_event_that_has_no_report_are_told() {
+    let mut pending = Pending::default();
+    let mut last = None;
+    for _ in 0..7 {
+        let (reply, answer) = channel();
+        let event = Event { written: vec![reply], ..Event::automatic("on_memory", String::new()) };
+        pending.add(vec![Request::Event(event)]);
+        last = Some((pending.next_batch(), answer));
+    }
+    let (mut batch, answer) = last.expect("seven");
+    assert_eq!((batch.trigger("SIGUSR2"), batch.waiting().len()), (None, 0), "six in an hour");
+    assert_eq!(block_on(answer), None);
+    assert_eq!(pending.rates.notes().count(), 1);
 }

@@ -360,6 +360,12 @@ fn trigger() -> impl Strategy<Value = Trigger> {
             sender,
             coalesced
         }),
+        (hostile(), any::<u64>()).prop_map(|(path, coalesced)| Trigger::File { path, coalesced }),
+        (hostile(), hostile(), any::<u64>()).prop_map(|(name, cause, coalesced)| Trigger::Automatic {
+            name,
+            cause,
+            coalesced
+        }),
     ]
 }
 

@@ -193,6 +193,21 @@ mod tests {
     }
 
     #[test]
+    fn every_trigger_is_one_line() {
+        let line = |trigger| {
+            let heading = Heading { trigger, ..report().heading };
+            let text = Report { heading, ..report() }.to_string();
+            text.lines().find(|line| line.starts_with("trigger = ")).map(str::to_owned)
+        };
+        let file = Trigger::File { path: "/run/shop".into(), coalesced: 0 };
+        assert_eq!(line(file).as_deref(), Some("trigger = the file /run/shop was touched"));
+        let (name, cause) = ("on_panic".into(), "a thread\tpanicked".into());
+        let automatic = Trigger::Automatic { name, cause, coalesced: 1 };
+        let expected = "trigger = automatic (on_panic): a thread\\tpanicked, and 1 more event since";
+        assert_eq!(line(automatic).as_deref(), Some(expected));
+    }
+
+    #[test]
     fn without_findings_one_line_says_so() {
         let report = Report { findings: Vec::new(), ..report() };
         assert!(report.to_string().contains("\nno problems detected\n"), "{report}");

@@ -32,14 +32,24 @@ pub(in crate::views) fn trigger(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Signal { name, sender: from, coalesced } => {
             let from = from.as_ref().map_or_else(|| " from the kernel".to_owned(), sender);
-            let more = match coalesced {
-                0 => String::new(),
-                1 => ", and 1 more signal since".to_owned(),
-                count => format!(", and {count} more signals since"),
-            };
-            format!("{}{from}{more}", clean(name))
+            format!("{}{from}{}", clean(name), more(*coalesced, "signal"))
         }
         Trigger::Api => "a call from the program".to_owned(),
+        Trigger::File { path, coalesced } => {
+            format!("the file {} was touched{}", clean(path), more(*coalesced, "time"))
+        }
+        Trigger::Automatic { name, cause, coalesced } => {
+            format!("automatic ({}): {}{}", clean(name), clean(cause), more(*coalesced, "event"))
+        }
+    }
+}
+
+/// `, and 2 more signals since`
+fn more(count: u64, what: &str) -> String {
+    match count {
+        0 => String::new(),
+        1 => format!(", and 1 more {what} since"),
+        count => format!(", and {count} more {what}s since"),
     }
 }
 

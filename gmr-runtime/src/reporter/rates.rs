@@ -1,0 +1,126 @@
+//! How often reports are made that nobody has asked for: few enough that their reader is not
+//! flooded, and that a service in trouble is not busy with reports on itself.
+//!
+//! What has no report is counted for the next heading, and so never lost without a word.
+
+use std::time::{Duration, Instant};
+
+use crate::model::Trigger;
+
+/// How many reports an option may request by itself in an hour. Six are one every ten minutes: what
+/// is going on does not change faster than that, and the first ones tell most.
+const PER_HOUR: usize = 6;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// What each option has requested.
+#[derive(Debug)]
+pub(super) struct Rates {
+    per_hour: usize,
+    options: Vec<Requests>,
+}
+
+/// The requests of one option.
+#[derive(Debug)]
+struct Requests {
+    name: String,
+    /// When the reports of the last hour began.
+    begun: Vec<Instant>,
+    /// How many events have had no report, and are in no heading.
+    suppressed: u64,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self { per_hour: PER_HOUR, options: Vec::new() }
+    }
+}
+
+impl Rates {
+    /// Whether a report may begin `now` for this trigger. If not, its events are counted.
+    pub(super) fn admit(&mut self, trigger: &Trigger, now: Instant) -> bool {
+        let limit = self.per_hour;
+        let Some(requests) = self.requests(trigger) else { return true };
+        requests.begun.retain(|begun| now.saturating_duration_since(*begun) < HOUR);
+        if requests.begun.len() < limit {
+            requests.begun.push(now);
+            return true;
+        }
+        self.suppress(trigger);
+        false
+    }
+
+    /// Counts the events of a trigger that has no report.
+    pub(super) fn suppress(&mut self, trigger: &Trigger) {
+        if let Trigger::Automatic { coalesced, .. } = trigger
+            && let Some(requests) = self.requests(trigger)
+        {
+            requests.suppressed += 1 + coalesced;
+        }
+    }
+
+    /// Those of the trigger's option; `None` if its requests are not limited.
+    fn requests(&mut self, trigger: &Trigger) -> Option<&mut Requests> {
+        let Trigger::Automatic { name, .. } = trigger else { return None };
+        let known = self.options.iter().position(|requests| requests.name == *name);
+        let index = known.unwrap_or_else(|| {
+            self.options.push(Requests { name: name.clone(), begun: Vec::new(), suppressed: 0 });
+            self.options.len() - 1
+        });
+        self.options.get_mut(index)
+    }
+
+    /// For the heading of a report.
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        let suppressed = self.options.iter().filter(|requests| requests.suppressed > 0);
+        suppressed.map(|Requests { name, suppressed, .. }| {
+            let (events, have) = if *suppressed == 1 { ("event", "has") } else { ("events", "have") };
+            format!(
+                "{suppressed} {events} of {name} {have} had no report: it requests at most {} in an hour, and \
+                 none while too little memory is left",
+                self.per_hour
+            )
+        })
+    }
+
+    /// A report with these notes is being written.
+    pub(super) fn told(&mut self) {
+        self.options.iter_mut().for_each(|requests| requests.suppressed = 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn automatic(name: &str, coalesced: u64) -> Trigger {
+        Trigger::Automatic { name: name.to_owned(), cause: String::new(), coalesced }
+    }
+
+    #[test]
+    fn each_option_has_a_few_reports_in_an_hour_and_the_others_are_counted() {
+        let mut rates = Rates::default();
+        let start = Instant::now();
+        let minutes = |minutes: u64| start + Duration::from_mins(minutes);
+        for minute in 0..6 {
+            assert!(rates.admit(&automatic("on_memory", 0), minutes(minute)));
+        }
+        assert_eq!(rates.notes().count(), 0);
+        assert!(!rates.admit(&automatic("on_memory", 3), minutes(59)));
+        assert!(rates.admit(&automatic("on_panic", 0), minutes(59)), "another option");
+        let notes: Vec<_> = rates.notes().collect();
+        assert!(notes.len() == 1 && notes[0].starts_with("4 events of on_memory"), "{notes:?}");
+        assert!(rates.admit(&automatic("on_memory", 0), minutes(60)), "the first was an hour ago");
+        assert!(!rates.admit(&automatic("on_memory", 0), minutes(60)));
+        assert!(rates.notes().next().unwrap().starts_with("5 events of on_memory"));
+        rates.told();
+        assert_eq!(rates.notes().count(), 0);
+    }
+
+    #[test]
+    fn what_someone_asks_for_is_not_limited() {
+        let mut rates = Rates::default();
+        let file = Trigger::File { path: "/run/report".to_owned(), coalesced: 0 };
+        assert!((0..100).all(|_| rates.admit(&file, Instant::now())));
+    }
+}
