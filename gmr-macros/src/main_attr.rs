@@ -17,6 +17,9 @@ use crate::{runtime, values};
 
 const ATTRIBUTE: &str = "gmr::main";
 
+/// The runtime has the same default.
+const DEFAULT_SIGNAL: &str = "SIGUSR2";
+
 const OPTIONS: &[Known] = &[
     Known { name: "version", example: "version = \"1.2.3\"" },
     Known { name: "product", example: "product = \"Shop\"" },
@@ -180,7 +183,8 @@ impl Options {
         quote!(#check #item)
     }
 
-    /// The statement that installs gmr, after those that link the crates in `link(..)`.
+    /// The statement that installs gmr, after those that link the crates in `link(..)` and the
+    /// initializer that has the report signal noted until then.
     fn statement(&self) -> TokenStream {
         let krate = self.krate();
         let link = self.link.iter().map(|dependency| {
@@ -191,6 +195,7 @@ impl Options {
         let [product, version, vendor, revision] = texts.map(|value| {
             values::optional(value.as_ref().map(|value| quote!(#krate::__private::package_text(#value))))
         });
+        let early = self.signal.as_deref().unwrap_or(DEFAULT_SIGNAL);
         let signal = values::optional(self.signal.as_ref().map(ToTokens::to_token_stream));
         let format = values::optional(self.format.as_ref().map(|format| format.expression(&krate)));
         let poll_tasks = values::optional(self.poll_tasks.as_ref().map(ToTokens::to_token_stream));
@@ -199,6 +204,7 @@ impl Options {
         // `mixed_site`: the user's expressions can't refer to variables of the expansion.
         quote_spanned! {Span::mixed_site()=>
             #(#link)*
+            #krate::__private::before_main! { #early }
             #krate::__private::arm(#krate::__private::Setup {
                 package: ::core::option_env!("CARGO_PKG_NAME"),
                 package_version: ::core::option_env!("CARGO_PKG_VERSION"),

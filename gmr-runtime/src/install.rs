@@ -1,5 +1,6 @@
 //! Installing gmr in a process: the settings, the reporter's start, and the guard that ends it.
 
+pub(crate) mod early;
 pub(crate) mod setup;
 
 use std::borrow::Cow;
@@ -329,6 +330,8 @@ impl Builder {
         let outbox = settings.start(outbox, inbox)?;
         let (guards, pid) = (Arc::clone(&outbox), std::process::id());
         *installed = Some(Installed { pid, outbox: Arc::clone(&outbox), guards, settings });
+        // Another signal than expected was noted: a library has set `GMR_SIGNAL` before `main`.
+        early::disarm();
         Ok(Guard { outbox: Some(outbox) })
     }
 }

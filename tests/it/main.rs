@@ -12,6 +12,7 @@ mod closing;
 mod copies;
 mod deadlock;
 mod demo;
+mod early;
 mod edge;
 mod emergency;
 mod ends;

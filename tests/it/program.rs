@@ -63,7 +63,20 @@ impl Program {
     ///
     /// # Errors
     /// What it says instead of that it is ready.
-    pub(crate) fn try_start(mut command: Command) -> Result<Self, String> {
+    pub(crate) fn try_start(command: Command) -> Result<Self, String> {
+        let mut program = Self::spawn(command).map_err(|error| error.to_string())?;
+        match program.hear() {
+            said if said == "ready" || said.starts_with("ready: ") => Ok(program),
+            said if said.is_empty() => Err(program.next_error_line()),
+            said => Err(said),
+        }
+    }
+
+    /// Starts a program, and does not wait until it is ready.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub(crate) fn spawn(mut command: Command) -> std::io::Result<Self> {
         let of_test: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
         for name in SETTINGS.into_iter().filter(|name| !of_test.iter().any(|other| other == name)) {
             match name {
@@ -72,16 +85,11 @@ impl Program {
             };
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| error.to_string())?;
+        let mut child = command.spawn()?;
         let input = child.stdin.take();
         let output = Lines::new(child.stdout.take().expect("it is piped"));
         let errors = Lines::new(child.stderr.take().expect("it is piped"));
-        let mut program = Self { child, input, output, errors };
-        match program.hear() {
-            said if said == "ready" || said.starts_with("ready: ") => Ok(program),
-            said if said.is_empty() => Err(program.next_error_line()),
-            said => Err(said),
-        }
+        Ok(Self { child, input, output, errors })
     }
 
     pub(crate) fn pid(&self) -> u32 {

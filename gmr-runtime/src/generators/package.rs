@@ -67,7 +67,11 @@ pub(super) fn generate(identity: &Identity) -> Content {
             .collect(),
         target: Some(target()),
         profile: Some(profile(identity.debug_assertions.unwrap_or(cfg!(debug_assertions)))),
-        notes: trigger::signal_taken_away().into_iter().chain(lost_sections()).collect(),
+        notes: trigger::signal_taken_away()
+            .or_else(trigger::signal_shared)
+            .into_iter()
+            .chain(lost_sections())
+            .collect(),
         ..Package::default()
     };
     add_process_facts(&mut package);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use super::{Builder, Guard, warn};
+use super::{Builder, Guard, early, warn};
 use crate::error;
 use crate::generators::Identity;
 use crate::views::Format;
@@ -114,7 +114,12 @@ pub fn arm(setup: Setup) {
         Ok(Err(error)) => error::chain(&error),
         Err(_) => "it panicked".to_owned(),
     };
+    // As the warning says. A signal that arrived before `main` does not end the process now.
+    let signals = early::disarm();
     warn(&format!("could not install gmr: {problem}; its report signal now terminates this process"));
+    if signals > 0 {
+        warn("a report was requested before; it is not made");
+    }
 }
 
 #[cfg(test)]

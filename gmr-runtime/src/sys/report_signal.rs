@@ -19,6 +19,7 @@ use rustix::thread::futex;
 use signal_hook::low_level::channel::Channel;
 use signal_hook_registry::SigId;
 
+use super::early_signal::{self, Noted};
 use super::pending_signal;
 
 /// What the action and the reporter share.
@@ -288,11 +289,16 @@ impl Arrivals {
 
     /// Records a signal from this process and user.
     pub(crate) fn record_sender(&self, sender: Option<(u32, u32)>) {
+        self.record_signals(1, sender);
+    }
+
+    /// Records as many signals, the last of them from this process and user.
+    fn record_signals(&self, count: u64, sender: Option<(u32, u32)>) {
         self.senders.send(sender);
-        self.all.fetch_add(1, Ordering::Release);
+        self.all.fetch_add(count, Ordering::Release);
         // Counted here, because the list of senders has space for the first few only.
-        let count = if is_this_process(sender) { &self.own } else { &self.signals };
-        count.fetch_add(1, Ordering::Release);
+        let signals = if is_this_process(sender) { &self.own } else { &self.signals };
+        signals.fetch_add(count, Ordering::Release);
         self.announce();
     }
 }
@@ -343,22 +349,34 @@ impl Registration {
     }
 }
 
-/// Records `signal` in `arrivals` from now on.
+/// Records `signal` in `arrivals` from now on, and what has arrived since before `main`.
 ///
 /// # Errors
 /// The operating system refused the handler.
 pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Registration> {
     let before = handler(signal)?.sa_sigaction;
-    let arrivals = Arc::clone(arrivals);
+    let shared = Arc::clone(arrivals);
     // SAFETY: the action is async-signal-safe. It copies into a slot of a channel that is made for
     // signal handlers, changes atomics, and makes two system calls, `getpid` and `futex`. It cannot
     // panic: the channel has as many slots as its queues have places. The memory that it uses lives
     // until signal-hook has dropped the action, which it does outside of handlers. signal-hook
     // restores `errno`.
-    let id = unsafe { signal_hook_registry::register_sigaction(signal, move |info| arrivals.record(info)) }?;
+    let add_action =
+        || unsafe { signal_hook_registry::register_sigaction(signal, move |info| shared.record(info)) };
+    let (id, noted) = early_signal::hand_over(signal, add_action)?;
+    if let Some(Noted { count, sender }) = noted {
+        arrivals.record_signals(count, sender);
+    }
     let registration = Registration { action: Action { id, signal }, is_parents: false };
     use_alternate_stack(signal, before)?;
-    HANDLER.store(handler(signal)?.sa_sigaction, Ordering::Relaxed);
+    let now = handler(signal)?.sa_sigaction;
+    let is_known = [libc::SIG_DFL, libc::SIG_IGN].contains(&before) || early_signal::is_handler(before);
+    // After an earlier installation of gmr, it is signal-hook's.
+    let is_gmrs = HANDLER.load(Ordering::Relaxed) == before;
+    if !is_gmrs {
+        IS_SHARED.store(!is_known, Ordering::Relaxed);
+    }
+    HANDLER.store(now, Ordering::Relaxed);
     SIGNAL.store(signal, Ordering::Relaxed);
     Ok(registration)
 }
@@ -367,6 +385,15 @@ pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Regi
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// The handler that calls the action.
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the signal had a handler before, which signal-hook's calls first.
+static IS_SHARED: AtomicBool = AtomicBool::new(false);
+
+/// The report signal, if it had a handler of the program or of a library when gmr was installed.
+pub(crate) fn shared() -> Option<i32> {
+    let signal = Some(SIGNAL.load(Ordering::Relaxed)).filter(|signal| *signal != 0)?;
+    IS_SHARED.load(Ordering::Relaxed).then_some(signal)
+}
 
 /// What has replaced the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -57,6 +57,11 @@ pub(crate) fn signal_taken_away() -> Option<String> {
     None
 }
 
+/// Always `None`, as above.
+pub(crate) fn signal_shared() -> Option<String> {
+    None
+}
+
 impl Outbox {
     /// Does nothing: signals that no thread takes are not noticed.
     pub(crate) fn watch_pending(&self, _signal: i32, ready: impl FnOnce()) {

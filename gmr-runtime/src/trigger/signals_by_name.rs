@@ -24,15 +24,13 @@ const FORBIDDEN: [&str; 9] =
 /// # Errors
 /// This platform has no such signal, or it cannot trigger reports.
 pub fn find(text: &str) -> Result<Signal, Error> {
-    let wanted = text.trim().to_ascii_uppercase();
-    let number = wanted.parse::<i32>().ok().filter(|number| (1..=highest()).contains(number));
-    let number = number.or_else(|| number_of(&wanted)).ok_or_else(|| {
+    let number = number_of(text.trim()).ok_or_else(|| {
         let message =
             format!("unknown signal `{text}`; expected a name such as `SIGUSR2`, or a number (real-time signals have numbers only)");
         Error::new(ErrorKind::UnknownSignal, message)
     })?;
     let signal = Signal { number, name: name_of(number) };
-    if FORBIDDEN.contains(&signal.name.as_str()) {
+    if is_forbidden(number) {
         let message =
             format!("{} cannot trigger reports; use `SIGUSR2`, `SIGUSR1` or `SIGQUIT`", signal.name);
         return Err(Error::new(ErrorKind::ForbiddenSignal, message));
@@ -40,10 +38,26 @@ pub fn find(text: &str) -> Result<Signal, Error> {
     Ok(signal)
 }
 
+/// The number of a signal that [`find`] finds. It does not allocate.
+#[cfg(target_os = "linux")]
+pub(crate) fn usable(text: &str) -> Option<i32> {
+    number_of(text.trim()).filter(|number| !is_forbidden(*number))
+}
+
 fn number_of(wanted: &str) -> Option<i32> {
-    (1..=HIGHEST).find(|&number| {
-        named(number).is_some_and(|name| name == wanted || name.strip_prefix("SIG") == Some(wanted))
+    let number = wanted.parse::<i32>().ok().filter(|number| (1..=highest()).contains(number));
+    number.or_else(|| {
+        (1..=HIGHEST).find(|&number| {
+            named(number).is_some_and(|name| {
+                name.eq_ignore_ascii_case(wanted)
+                    || name.strip_prefix("SIG").is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+            })
+        })
     })
+}
+
+fn is_forbidden(number: i32) -> bool {
+    named(number).is_some_and(|name| FORBIDDEN.contains(&name))
 }
 
 /// The name of a signal, or `signal 40` if it has none.
