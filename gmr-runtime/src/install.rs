@@ -2,13 +2,14 @@
 
 pub(crate) mod early;
 pub(crate) mod setup;
+mod signal;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::error::{self, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::generators::{Identity, Selection};
 use crate::reporter::{self, Plan, Style};
 use crate::section::added;
@@ -17,10 +18,11 @@ use crate::section::panics;
 use crate::sinks::Stderr;
 use crate::sys::forked_lock::lock_within;
 use crate::sys::{self, channel, own_threads};
-use crate::trigger::signals_by_name::{self, Signal};
-use crate::trigger::{self, Inbox, Outbox, Request};
+use crate::trigger::signals_by_name::Signal;
+use crate::trigger::{Inbox, Outbox, Request};
 use crate::views::{Detail, Format};
 use crate::{capture, emergency, env, task};
+use signal::{handle, open};
 
 /// The default report signal, the same as for `OpenStack` services.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
@@ -287,7 +289,7 @@ impl Builder {
     /// ```
     pub fn install(self) -> Result<Guard, Error> {
         let programs = self.signal.as_deref().unwrap_or(DEFAULT_SIGNAL);
-        let wanted = signal(programs)?;
+        let wanted = signal::signal(programs)?;
         let mut selection = Selection::default();
         selection.apply(self.selection.as_deref().unwrap_or_default())?;
         // Before the lock: a panic hook that is running may capture a report, which takes the lock.
@@ -430,54 +432,6 @@ fn lock() -> Result<MutexGuard<'static, Option<Installed>>, Error> {
 pub(crate) fn parent_with_reporter() -> Option<u32> {
     let installed = lock_within(&INSTALLED, UNLOCKED_WITHIN)?;
     installed.as_ref().map(|installed| installed.pid).filter(|pid| *pid != std::process::id())
-}
-
-/// The report signal: that of `GMR_SIGNAL`, or else the program's.
-fn signal(programs: &str) -> Result<Signal, Error> {
-    match env::signal().map(|text| signals_by_name::find(&text)) {
-        Some(Ok(operators)) => Ok(operators),
-        // Without a handler, the program's signal would terminate the process.
-        Some(Err(error)) => {
-            let signal = signals_by_name::find(programs)?;
-            warn(&format!("GMR_SIGNAL: {error}; using {}", signal.name));
-            Ok(signal)
-        }
-        None => signals_by_name::find(programs),
-    }
-}
-
-/// Has the signal handled. If that fails and the operator has chosen the signal, has the program's
-/// handled instead: the C library reserves some signals for itself.
-fn open(
-    wanted: Signal,
-    programs: &str,
-    parents: Option<&Installed>,
-) -> Result<(Signal, Outbox, Inbox), Error> {
-    let error = match handle(&wanted, parents) {
-        Ok((outbox, inbox)) => return Ok((wanted, outbox, inbox)),
-        Err(error) => error,
-    };
-    let signal = signals_by_name::find(programs)?;
-    if signal == wanted {
-        return Err(error);
-    }
-    warn(&format!("GMR_SIGNAL: {}; using {}", error::chain(&error), signal.name));
-    let (outbox, inbox) = handle(&signal, parents)?;
-    Ok((signal, outbox, inbox))
-}
-
-fn no_capture_signal(error: io::Error) -> Error {
-    Error::system("could not handle a signal to take stacks with", error)
-}
-
-/// `parents` is the installation of the process that this one was forked from, if it had one.
-fn handle(signal: &Signal, parents: Option<&Installed>) -> Result<(Outbox, Inbox), Error> {
-    capture::prepare(Some(signal.number)).map_err(no_capture_signal)?;
-    let opened = match parents.filter(|parents| parents.settings.signal == *signal) {
-        Some(parents) => trigger::open_in_child(&parents.outbox, signal.number),
-        None => trigger::open(Some(signal.number)),
-    };
-    opened.map_err(|error| Error::system(&format!("could not handle {}", signal.name), error))
 }
 
 /// Prints a warning to standard error. `eprintln!` would panic if that is closed.

@@ -89,10 +89,10 @@ pub mod __private {
     pub use crate::model::Content;
     pub use crate::section::convert;
     pub use crate::section::registry::{Kind, SectionEntry};
+    pub use crate::section_must_be_a_free_function;
     pub use crate::trigger::signals_by_name::{Signal, find as find_signal};
     pub use crate::views::Format;
     pub use crate::{before_main, requires_html, requires_json, requires_xml};
-    pub use crate::section_must_be_a_free_function;
     pub mod task {
         //! For the attributes that track a function's future.
         pub use crate::task::tracked::{__gmr_tracked_main, named, track_body};

@@ -77,7 +77,9 @@ pub(crate) fn signal_taken_away() -> Option<String> {
 /// That the report signal had a handler when gmr was installed. `None` if it had none.
 pub(crate) fn signal_shared() -> Option<String> {
     let name = signals_by_name::name_of(report_signal::shared()?);
-    Some(format!("{name} had a handler when gmr was installed: a signal calls it, and then requests a report"))
+    Some(format!(
+        "{name} had a handler when gmr was installed: a signal calls it, and then requests a report"
+    ))
 }
 
 impl Outbox {
