@@ -207,7 +207,7 @@
 //!
 //! | variable | effect |
 //! |---|---|
-//! | `GMR_SIGNAL=USR1` | the signal that triggers a report |
+//! | `GMR_SIGNAL=USR1` | the signal that triggers a report; `none`: there is none |
 //! | `GMR_FORMAT=json` | the format of reports on stderr |
 //! | `GMR_POLL_TASKS=off` | reports do not poll async tasks, and show them without stacks |
 //! | `GMR_SECTIONS=-modules,+environment` | leaves out or adds built-in sections |

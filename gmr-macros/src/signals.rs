@@ -61,12 +61,15 @@ pub(crate) const REFUSED: [(&str, Option<i32>, &str); 9] = [
 pub(crate) const HIGHEST: i32 = 128;
 
 /// The signal of this name, with or without `SIG` and in any case, spelled as the runtime expects
-/// it.
+/// it. `none` stands for no signal.
 ///
 /// # Errors
 /// The message for the user if the signal is unknown or cannot be used.
 pub(crate) fn by_name(written: &str) -> Result<String, String> {
     let capitals = written.trim().to_ascii_uppercase();
+    if capitals == "NONE" {
+        return Ok("none".to_owned());
+    }
     if let Ok(number) = capitals.parse() {
         return by_number(number);
     }
@@ -98,7 +101,7 @@ fn unknown(written: &str, name: &str) -> String {
     let usable = NAMES.iter().copied().filter(|name| REFUSED.iter().all(|(refused, ..)| refused != name));
     let hint = suggest::closest(name, usable.clone());
     let hint = hint.map_or_else(String::new, |name| format!("did you mean `{name}`? "));
-    format!("unknown signal `{written}`: {hint}expected one of {}", suggest::list(usable))
+    format!("unknown signal `{written}`: {hint}expected `none` or one of {}", suggest::list(usable))
 }
 
 fn refusal(name: &str, reason: &str) -> String {
@@ -116,6 +119,7 @@ mod tests {
         }
         assert_eq!(by_name("12").as_deref(), Ok("12"));
         assert_eq!(by_number(40).as_deref(), Ok("40"));
+        assert_eq!(by_name("None").as_deref(), Ok("none"));
     }
 
     #[test]

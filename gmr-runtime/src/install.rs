@@ -3,9 +3,10 @@
 pub(crate) mod early;
 pub(crate) mod setup;
 mod signal;
+mod warning;
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -16,13 +17,15 @@ use crate::section::added;
 use crate::section::generator::Generator;
 use crate::section::panics;
 use crate::sinks::Stderr;
+use crate::sys::channel::{self, Sender};
 use crate::sys::forked_lock::lock_within;
-use crate::sys::{self, channel, own_threads};
+use crate::sys::{self, own_threads};
 use crate::trigger::signals_by_name::Signal;
 use crate::trigger::{Inbox, Outbox, Request};
 use crate::views::{Detail, Format};
 use crate::{capture, emergency, env, task};
-use signal::{handle, open};
+use signal::{Parents, handle, open};
+use warning::warn;
 
 /// The default report signal, the same as for `OpenStack` services.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
@@ -49,10 +52,17 @@ struct Installed {
     settings: Arc<Settings>,
 }
 
+impl Installed {
+    fn as_parents(&self) -> Parents<'_> {
+        Parents { signal: self.settings.signal.as_ref(), outbox: &self.outbox }
+    }
+}
+
 /// What gmr was installed with.
 #[derive(Debug)]
 struct Settings {
-    signal: Signal,
+    /// `None` if reports are requested in other ways only.
+    signal: Option<Signal>,
     style: Style,
     identity: Identity,
     plan: Plan,
@@ -155,7 +165,8 @@ impl Builder {
     }
 
     /// The signal that triggers a report: a name (`"SIGUSR2"`, `"USR2"`) or a number (`"12"`). The
-    /// default is `SIGUSR2`. `GMR_SIGNAL` overrides both.
+    /// default is `SIGUSR2`. With `"none"`, gmr handles no signal for that, and reports are made
+    /// for other reasons only. `GMR_SIGNAL` overrides all of them.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().signal("SIGUSR1");
@@ -325,7 +336,7 @@ impl Builder {
         #[cfg(feature = "tokio")]
         task::runtimes::notice();
         let style = Style { format: format.unwrap_or(self.format), detail };
-        let (signal, outbox, inbox) = open(wanted, programs, installed.as_ref())?;
+        let (signal, outbox, inbox) = open(wanted, programs, installed.as_ref().map(Installed::as_parents))?;
         let identity = self.identity.clone();
         let plan = Plan::new(self.identity, &selection, self.sections, self.groups, second_look);
         let settings = Arc::new(Settings { signal, style, identity, plan });
@@ -341,7 +352,7 @@ impl Builder {
 impl Settings {
     /// Starts gmr's threads.
     fn start(self: &Arc<Self>, outbox: Outbox, inbox: Inbox) -> Result<Arc<Outbox>, Error> {
-        let number = self.signal.number;
+        let number = self.signal.as_ref().map(|signal| signal.number);
         let outbox = Arc::new(outbox);
         sys::remember_mask();
         let stderr = Stderr::new();
@@ -349,13 +360,28 @@ impl Settings {
         let (ready, is_ready) = channel::channel();
         let reporter_is_ready = ready.clone();
         own_threads::spawn(own_threads::REPORTER, move || {
-            capture::shield_thread(Some(number));
+            capture::shield_thread(number);
             let _ = reporter_is_ready.send(());
             drop(reporter_is_ready);
             let Settings { signal, style, plan, .. } = &*settings;
-            reporter::serve(inbox, &reporters_outbox, plan, stderr, &signal.name, *style);
+            let name = signal.as_ref().map_or("", |signal| &signal.name);
+            reporter::serve(inbox, &reporters_outbox, plan, stderr, name, *style);
         })
         .map_err(|error| Error::system("could not start the reporter's thread", error))?;
+        if let Some(number) = number {
+            self.watch(number, &outbox, &ready);
+        }
+        drop(ready);
+        // A thread allocates while it starts. The program may limit its memory next.
+        let until = Instant::now() + STARTED_WITHIN;
+        for _ in 0..3 {
+            let _ = is_ready.recv_timeout(until.saturating_duration_since(Instant::now()));
+        }
+        Ok(outbox)
+    }
+
+    /// Starts the threads that see to it that a signal is answered. Each says when it is `ready`.
+    fn watch(self: &Arc<Self>, number: i32, outbox: &Arc<Outbox>, ready: &Sender<()>) {
         let emergency_is_ready = ready.clone();
         let emergency_is_ready = move || {
             let _ = emergency_is_ready.send(());
@@ -363,26 +389,20 @@ impl Settings {
         let settings = Arc::clone(self);
         let lines = move || settings.identity.lines();
         // Without it, a process in which nothing can be allocated gets no report.
-        if let Err(error) = emergency::start(&outbox, lines, reporter::next_number, emergency_is_ready) {
+        if let Err(error) = emergency::start(outbox, lines, reporter::next_number, emergency_is_ready) {
             warn(&format!("could not start the thread for emergency reports: {error}"));
         }
-        let watched = Arc::clone(&outbox);
+        let (watched, is_ready) = (Arc::clone(outbox), ready.clone());
         let watch = move || {
             capture::shield_thread(None);
             watched.watch_pending(number, || {
-                let _ = ready.send(());
+                let _ = is_ready.send(());
             });
         };
         // Without it, a process whose main thread is stuck in the kernel may get no report.
         if let Err(error) = own_threads::spawn("gmr signal", watch) {
             warn(&format!("could not start the thread that notices pending signals: {error}"));
         }
-        // A thread allocates while it starts. The program may limit its memory next.
-        let until = Instant::now() + STARTED_WITHIN;
-        for _ in 0..3 {
-            let _ = is_ready.recv_timeout(until.saturating_duration_since(Instant::now()));
-        }
-        Ok(outbox)
     }
 }
 
@@ -414,7 +434,7 @@ pub fn after_fork() -> Result<(), Error> {
     let Some(parents) = installed.as_mut().filter(|parents| parents.pid != std::process::id()) else {
         return Ok(());
     };
-    let (outbox, inbox) = handle(&parents.settings.signal, Some(parents))?;
+    let (outbox, inbox) = handle(parents.settings.signal.as_ref(), Some(parents.as_parents()))?;
     parents.settings.plan.forget_runs();
     parents.outbox = parents.settings.start(outbox, inbox)?;
     parents.pid = std::process::id();
@@ -432,11 +452,6 @@ fn lock() -> Result<MutexGuard<'static, Option<Installed>>, Error> {
 pub(crate) fn parent_with_reporter() -> Option<u32> {
     let installed = lock_within(&INSTALLED, UNLOCKED_WITHIN)?;
     installed.as_ref().map(|installed| installed.pid).filter(|pid| *pid != std::process::id())
-}
-
-/// Prints a warning to standard error. `eprintln!` would panic if that is closed.
-fn warn(problem: &str) {
-    let _ = writeln!(io::stderr(), "gmr: warning: {problem}");
 }
 
 /// Uninstalls gmr when it is dropped.

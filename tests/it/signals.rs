@@ -86,3 +86,40 @@ fn a_signal_that_another_handler_passes_on_is_not_taken_away() {
     }
     assert_eq!(program.end().1, "");
 }
+
+/// The signal is the program's, which asks for reports when it receives one.
+#[test]
+fn without_a_signal_the_programs_handler_is_the_only_one() {
+    for (chosen, by_signal) in [(None, false), (Some("none"), false), (Some("USR1"), true)] {
+        let mut command = Command::new(program!("own_signal"));
+        command.envs(chosen.map(|chosen| ("GMR_SIGNAL", chosen)));
+        let mut program = Program::start_with(command);
+        for number in 1..=2 {
+            let report = program.report();
+            assert_eq!((&report.heading()["trigger"]["kind"], report.number()), (&"api".into(), number));
+            assert_eq!((report.failed(), package_notes(&report).len()), (0, 0), "{report}");
+            let is_watching = report.threads().iter().any(|thread| thread.name() == "gmr signal");
+            assert_eq!(is_watching, by_signal, "{report}");
+        }
+        if by_signal {
+            program.signal(rustix::process::Signal::USR1);
+            assert_eq!(program.next_report().heading()["trigger"]["name"], "SIGUSR1");
+        }
+        let (status, rest) = program.end();
+        assert_eq!((status.success(), rest.as_str()), (true, ""));
+    }
+}
+
+#[test]
+fn without_a_signal_its_action_is_the_default_one_from_the_start() {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use rustix::process::Signal;
+
+    let mut command = Command::new(program!("signals"));
+    command.env("GMR_SIGNAL", "none");
+    let mut program = Program::start_with(command);
+    assert!(Report::parse(&program.ask("capture")).threads().len() > 1);
+    program.signal(Signal::USR2);
+    assert_eq!(program.end().0.signal(), Some(Signal::USR2.as_raw()));
+}

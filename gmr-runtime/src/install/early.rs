@@ -11,9 +11,13 @@ pub fn arm_before_main(programs: &str) {
     {
         use crate::env;
         use crate::sys::early_signal::arm;
-        use crate::trigger::signals_by_name::usable;
+        use crate::trigger::signals_by_name::{is_none, usable};
+        let chosen = env::signal();
+        if chosen.as_deref().is_some_and(is_none) {
+            return;
+        }
         // Where the operator's cannot be handled, `install` takes the program's, too.
-        let operators = env::signal().and_then(|text| usable(&text));
+        let operators = chosen.and_then(|text| usable(&text));
         if operators.is_none_or(|signal| !arm(signal))
             && let Some(signal) = usable(programs)
         {

@@ -4,9 +4,12 @@ use std::borrow::Cow;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use super::{Builder, Guard, early, warn};
+use super::warning::warn;
+use super::{Builder, Guard, early};
+use crate::env;
 use crate::error;
 use crate::generators::Identity;
+use crate::trigger::signals_by_name;
 use crate::views::Format;
 
 /// What `#[gmr::main]` passes on about the program: its options, and values that only the user's
@@ -107,6 +110,8 @@ fn of_vergen([sha, dirty]: [Option<&'static str>; 2]) -> Option<Cow<'static, str
 /// The statement that `#[gmr::main]` inserts at the top of `main`: installs gmr. If that fails, it
 /// prints a warning to stderr, and `main` still runs.
 pub fn arm(setup: Setup) {
+    let chosen = env::signal().map_or(setup.signal.map(Cow::Borrowed), |chosen| Some(chosen.into()));
+    let is_signalled = !chosen.is_some_and(|chosen| signals_by_name::is_none(&chosen));
     let install = || setup.into_builder().install().map(Guard::keep);
     let installed = panic::catch_unwind(AssertUnwindSafe(install));
     let problem = match installed {
@@ -114,9 +119,11 @@ pub fn arm(setup: Setup) {
         Ok(Err(error)) => error::chain(&error),
         Err(_) => "it panicked".to_owned(),
     };
-    // As the warning says. A signal that arrived before `main` does not end the process now.
+    // The default action, as the warning says. A signal that arrived before `main` does not end the process now.
     let signals = early::disarm();
-    warn(&format!("could not install gmr: {problem}; its report signal now terminates this process"));
+    let consequence =
+        if is_signalled { "its report signal now terminates this process" } else { "there are no reports" };
+    warn(&format!("could not install gmr: {problem}; {consequence}"));
     if signals > 0 {
         warn("a report was requested before; it is not made");
     }

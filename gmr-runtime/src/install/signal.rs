@@ -2,43 +2,58 @@
 
 use std::io;
 
-use super::{Installed, warn};
+use super::warning::warn;
 use crate::error::{self, Error};
 use crate::trigger::signals_by_name::{self, Signal};
 use crate::trigger::{self, Inbox, Outbox};
 use crate::{capture, env};
 
-/// The report signal: that of `GMR_SIGNAL`, or else the program's.
-pub(super) fn signal(programs: &str) -> Result<Signal, Error> {
-    match env::signal().map(|text| signals_by_name::find(&text)) {
+/// What the process has that this one was forked from.
+#[derive(Clone, Copy)]
+pub(super) struct Parents<'a> {
+    pub(super) signal: Option<&'a Signal>,
+    pub(super) outbox: &'a Outbox,
+}
+
+/// The report signal: that of `GMR_SIGNAL`, or else the program's. `None` if there is to be none.
+pub(super) fn signal(programs: &str) -> Result<Option<Signal>, Error> {
+    match env::signal().map(|text| find(&text)) {
         Some(Ok(operators)) => Ok(operators),
         // Without a handler, the program's signal would terminate the process.
         Some(Err(error)) => {
-            let signal = signals_by_name::find(programs)?;
-            warn(&format!("GMR_SIGNAL: {error}; using {}", signal.name));
+            let signal = find(programs)?;
+            warn(&format!("GMR_SIGNAL: {error}; using {}", name(signal.as_ref())));
             Ok(signal)
         }
-        None => signals_by_name::find(programs),
+        None => find(programs),
     }
+}
+
+fn find(text: &str) -> Result<Option<Signal>, Error> {
+    if signals_by_name::is_none(text) { Ok(None) } else { signals_by_name::find(text).map(Some) }
+}
+
+fn name(signal: Option<&Signal>) -> &str {
+    signal.map_or("no signal", |signal| &signal.name)
 }
 
 /// Has the signal handled. If that fails and the operator has chosen the signal, has the program's
 /// handled instead: the C library reserves some signals for itself.
 pub(super) fn open(
-    wanted: Signal,
+    wanted: Option<Signal>,
     programs: &str,
-    parents: Option<&Installed>,
-) -> Result<(Signal, Outbox, Inbox), Error> {
-    let error = match handle(&wanted, parents) {
+    parents: Option<Parents<'_>>,
+) -> Result<(Option<Signal>, Outbox, Inbox), Error> {
+    let error = match handle(wanted.as_ref(), parents) {
         Ok((outbox, inbox)) => return Ok((wanted, outbox, inbox)),
         Err(error) => error,
     };
-    let signal = signals_by_name::find(programs)?;
+    let signal = find(programs)?;
     if signal == wanted {
         return Err(error);
     }
-    warn(&format!("GMR_SIGNAL: {}; using {}", error::chain(&error), signal.name));
-    let (outbox, inbox) = handle(&signal, parents)?;
+    warn(&format!("GMR_SIGNAL: {}; using {}", error::chain(&error), name(signal.as_ref())));
+    let (outbox, inbox) = handle(signal.as_ref(), parents)?;
     Ok((signal, outbox, inbox))
 }
 
@@ -47,11 +62,16 @@ fn no_capture_signal(error: io::Error) -> Error {
 }
 
 /// `parents` is the installation of the process that this one was forked from, if it had one.
-pub(super) fn handle(signal: &Signal, parents: Option<&Installed>) -> Result<(Outbox, Inbox), Error> {
-    capture::prepare(Some(signal.number)).map_err(no_capture_signal)?;
-    let opened = match parents.filter(|parents| parents.settings.signal == *signal) {
-        Some(parents) => trigger::open_in_child(&parents.outbox, signal.number),
-        None => trigger::open(Some(signal.number)),
+pub(super) fn handle(
+    signal: Option<&Signal>,
+    parents: Option<Parents<'_>>,
+) -> Result<(Outbox, Inbox), Error> {
+    let number = signal.map(|signal| signal.number);
+    capture::prepare(number).map_err(no_capture_signal)?;
+    let of_parent = parents.filter(|parents| parents.signal == signal);
+    let opened = match (of_parent, number) {
+        (Some(parents), Some(number)) => trigger::open_in_child(parents.outbox, number),
+        _ => trigger::open(number),
     };
-    opened.map_err(|error| Error::system(&format!("could not handle {}", signal.name), error))
+    opened.map_err(|error| Error::system(&format!("could not handle {}", name(signal)), error))
 }

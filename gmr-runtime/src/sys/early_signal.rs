@@ -59,7 +59,7 @@ extern "C" fn note(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_v
     // SAFETY: the kernel, or the handler that calls this one, passes a valid siginfo.
     let sender = super::sender(unsafe { &*info });
     SENDER.store(
-        sender.map_or(0, |(pid, uid)| u64::from(pid.wrapping_add(1)) << 32 | u64::from(uid)),
+        sender.map_or(0, |(pid, uid)| (u64::from(pid.wrapping_add(1)) << 32) | u64::from(uid)),
         Ordering::Relaxed,
     );
     PROCESS.store(std::process::id(), Ordering::Relaxed);

@@ -26,7 +26,7 @@ const FORBIDDEN: [&str; 9] =
 pub fn find(text: &str) -> Result<Signal, Error> {
     let number = number_of(text.trim()).ok_or_else(|| {
         let message =
-            format!("unknown signal `{text}`; expected a name such as `SIGUSR2`, or a number (real-time signals have numbers only)");
+            format!("unknown signal `{text}`; expected a name such as `SIGUSR2`, a number (real-time signals have numbers only), or `none`");
         Error::new(ErrorKind::UnknownSignal, message)
     })?;
     let signal = Signal { number, name: name_of(number) };
@@ -36,6 +36,11 @@ pub fn find(text: &str) -> Result<Signal, Error> {
         return Err(Error::new(ErrorKind::ForbiddenSignal, message));
     }
     Ok(signal)
+}
+
+/// Whether this stands for no signal at all.
+pub(crate) fn is_none(text: &str) -> bool {
+    text.trim().eq_ignore_ascii_case("none")
 }
 
 /// The number of a signal that [`find`] finds. It does not allocate.
