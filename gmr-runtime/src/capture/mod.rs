@@ -94,7 +94,7 @@ pub(crate) enum Purpose {
     /// It unlocks the lock that it is given.
     Unlock,
     /// It drops a guard of one of std's locks.
-    DropGuard,
+    DropGuard(Guard),
     /// It drops another object.
     Drop,
     /// It locks.
@@ -105,6 +105,17 @@ pub(crate) enum Purpose {
     /// lock's word as functions do that lock.
     Wake,
     Other,
+}
+
+/// How a function is given a guard. What follows the lock's address in some guards is a flag of one
+/// byte, behind which there may be anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "some platforms do not look for it")]
+pub(crate) struct Guard {
+    /// Whether it is given the guard's words, and not the address of the guard.
+    pub(crate) by_value: bool,
+    /// Which of the words is the lock's address: the second one if it is a guard of a reader.
+    pub(crate) word: u8,
 }
 
 /// What the function that begins at an address is for.

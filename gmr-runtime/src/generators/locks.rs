@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::capture::{self, Address, FrameUse, Held, LockUse, Purpose, Trace, Wanted};
+use crate::capture::{self, Address, FrameUse, Guard, Held, LockUse, Purpose, Trace, Wanted};
 use crate::model::{Certainty, Frame, Holder, Lock, LockKind, Stack, Waiter};
 use crate::symbols;
 use crate::sys::hash::HashMap;
@@ -288,18 +288,26 @@ fn purpose_of_name(name: &str) -> Purpose {
         let of_type = name.strip_prefix(drop)?;
         of_type.strip_prefix("::").unwrap_or(of_type).strip_prefix('<')
     });
-    // A type that only contains a guard, such as a mutex of guards, is not one.
-    let is_guard = |of_type: &str| {
+    // A type that only contains a guard, such as a mutex of guards, is not one. Those of another
+    // layout are not known, such as mapped ones.
+    let word_of_lock = |of_type: &str| {
         let (outer, _) = of_type.split_once('<').unwrap_or((of_type, ""));
-        outer.starts_with("std::sync::") && outer.ends_with("Guard")
+        match outer.strip_prefix("std::sync::")?.rsplit("::").next()? {
+            "MutexGuard" | "RwLockWriteGuard" => Some(0),
+            "RwLockReadGuard" => Some(1),
+            _ => None,
+        }
     };
-    let is_drop = || name.strip_prefix('<').is_some_and(is_guard) && name.ends_with("Drop>::drop");
+    let by_value = name.starts_with("core::mem::drop");
+    let guard = |of_type: &str| Some(Purpose::DropGuard(Guard { by_value, word: word_of_lock(of_type)? }));
+    let method = name.strip_prefix('<').filter(|_| name.ends_with("Drop>::drop"));
     // Programs have methods of these names, too.
     let is_of_std = name.trim_start_matches('<').starts_with("std::");
+    if let Some(purpose) = dropped.or(method).and_then(guard) {
+        return purpose;
+    }
     match dropped {
-        Some(of_type) if is_guard(of_type) => Purpose::DropGuard,
         Some(_) => Purpose::Drop,
-        None if is_drop() => Purpose::DropGuard,
         None if is_of_std && name.ends_with("::unlock") => Purpose::Unlock,
         None if is_of_std && ["::lock", "::read", "::write"].iter().any(|locks| name.ends_with(locks)) => {
             Purpose::Acquire
@@ -365,11 +373,16 @@ mod tests {
 
     #[test]
     fn functions_that_drop_a_guard_release_a_lock() {
+        let guard = |word| Purpose::DropGuard(Guard { by_value: false, word });
+        let value = |word| Purpose::DropGuard(Guard { by_value: true, word });
         for (name, purpose) in [
-            ("core::ptr::drop_in_place<std::sync::poison::mutex::MutexGuard<u64>>", Purpose::DropGuard),
-            ("core::mem::drop<std::sync::poison::rwlock::RwLockReadGuard<u8>>", Purpose::DropGuard),
-            ("core::ptr::drop_in_place::<std::sync::poison::mutex::MutexGuard<u64>>", Purpose::DropGuard),
-            ("<std::sync::poison::mutex::MutexGuard<T> as core::ops::drop::Drop>::drop", Purpose::DropGuard),
+            ("core::ptr::drop_in_place<std::sync::poison::mutex::MutexGuard<u64>>", guard(0)),
+            ("core::ptr::drop_in_place::<std::sync::poison::mutex::MutexGuard<u64>>", guard(0)),
+            ("core::ptr::drop_in_place<std::sync::poison::rwlock::RwLockWriteGuard<u8>>", guard(0)),
+            ("core::ptr::drop_in_place<std::sync::poison::rwlock::RwLockReadGuard<u8>>", guard(1)),
+            ("core::mem::drop<std::sync::poison::rwlock::RwLockReadGuard<u8>>", value(1)),
+            ("<std::sync::poison::mutex::MutexGuard<T> as core::ops::drop::Drop>::drop", guard(0)),
+            ("core::ptr::drop_in_place<std::sync::poison::mutex::MappedMutexGuard<u8>>", Purpose::Drop),
             ("core::ptr::drop_in_place<shop::MutexGuard<u64>>", Purpose::Drop),
             ("std::sys::sync::mutex::futex::Mutex::unlock", Purpose::Unlock),
             ("std::sync::poison::mutex::Mutex<T>::lock", Purpose::Acquire),

@@ -20,7 +20,7 @@ use super::memory::Memory;
 use super::operands::{self, Atomic, Operation, Place, RDI, RDX, RSI, RSP, SCRATCH, Source};
 use super::prologue;
 use crate::capture::linux::arch::Registers;
-use crate::capture::{Purpose, PurposeOf, Wanted};
+use crate::capture::{Guard, Purpose, PurposeOf, Wanted};
 use crate::sys::hash::{HashMap, HashSet};
 use crate::sys::linux::memory;
 
@@ -307,13 +307,18 @@ impl Search<'_, '_, '_, '_> {
         let has_guard = object.filter(|_| is_known).is_some_and(|object| {
             let mut words = (0..MAX_OBJECT).map_while(|index| object.checked_add(8 * index));
             words.any(|address| path.word_on_stack(address, self.stack) == Some(lock))
-                || self.is_guard(path, Some(object))
+                || [Some(object), object.checked_add(8)]
+                    .into_iter()
+                    .flatten()
+                    .any(|at| word(at) == Some(lock))
                 || word(object).and_then(word) == Some(lock)
         });
         if is_lock || has_guard {
             match (self.purpose_of)(target) {
                 Purpose::Unlock if is_lock => return Met::Release,
-                Purpose::DropGuard if is_known && self.is_guard(path, object) => return Met::ReleaseOfOwn,
+                Purpose::DropGuard(guard) if is_known && self.is_of_lock(path, guard) => {
+                    return Met::ReleaseOfOwn;
+                }
                 Purpose::Drop if has_guard && self.drops_guard(path, target) => return Met::Release,
                 Purpose::Acquire if is_lock => return Met::Acquire,
                 Purpose::Look | Purpose::Wake => return Met::Nothing,
@@ -344,13 +349,16 @@ impl Search<'_, '_, '_, '_> {
         }
     }
 
-    /// Whether there is a guard of the lock at this address. Those of readers begin with a pointer
-    /// to the data. `drop` is given the guard's words themselves.
-    fn is_guard(&self, path: &Path, object: Option<u64>) -> bool {
-        let Some(object) = object else { return false };
-        let words = [Some(object), object.checked_add(8)];
-        object == self.wanted.address
-            || words.into_iter().flatten().any(|at| path.word(at, self.stack) == Some(self.wanted.address))
+    /// Whether the guard that a function is given is of the lock.
+    fn is_of_lock(&self, path: &Path, guard: Guard) -> bool {
+        let found = if guard.by_value {
+            path.register(if guard.word == 0 { RDI } else { RSI })
+        } else {
+            let object = path.register(RDI);
+            let at = object.and_then(|object| object.checked_add(8 * u64::from(guard.word)));
+            at.and_then(|at| path.word(at, self.stack))
+        };
+        found == Some(self.wanted.address)
     }
 
     /// Whether the code that drops an object drops a guard of the lock in it.

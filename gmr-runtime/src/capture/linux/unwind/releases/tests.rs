@@ -11,6 +11,7 @@ const UNLOCK: &[u8] = &[0x31, 0xc0, 0x87, 0x03, 0x83, 0xf8, 0x02];
 const TRY_LOCK: &[u8] = &[0xf0, 0x0f, 0xb1, 0x0b];
 /// `lea rdi, [rsp + 8]; call` to what follows in memory
 const DROP: &[u8] = &[0x48, 0x8d, 0x7c, 0x24, 0x08, 0xe8, 0, 0x10, 0, 0];
+const DROP_GUARD: Purpose = Purpose::DropGuard(Guard { by_value: false, word: 0 });
 
 /// Searches code that is returned to with the lock's address in `rbx`, and with a guard on the
 /// stack. All calls are to functions of this purpose.
@@ -90,20 +91,38 @@ fn the_release_of_the_lock_that_is_waited_for_does_not_count() {
     assert!(!pending, "it has been found");
     assert!(search_for(&[UNLOCK, UNLOCK, RET], Purpose::Other, &mut true, false).is_some());
     // A guard that exists already is another one.
-    assert!(search_for(&[DROP, RET], Purpose::DropGuard, &mut true, false).is_some());
+    assert!(search_for(&[DROP, RET], DROP_GUARD, &mut true, false).is_some());
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "the copy is a system call")]
 fn a_guard_on_the_stack_that_is_dropped_is_of_a_held_lock() {
-    assert_eq!(search(&[DROP, RET], Purpose::DropGuard), Some(true));
+    assert_eq!(search(&[DROP, RET], DROP_GUARD), Some(true));
     for purpose in [Purpose::Other, Purpose::Look, Purpose::Drop] {
         assert_eq!(search(&[DROP, RET], purpose), None, "{purpose:?}");
     }
     // `mov [rsp + 8], rax`: another guard is stored there before.
-    assert_eq!(search(&[&[0x48, 0x89, 0x44, 0x24, 0x08], DROP, RET], Purpose::DropGuard), None);
+    assert_eq!(search(&[&[0x48, 0x89, 0x44, 0x24, 0x08], DROP, RET], DROP_GUARD), None);
     // `mov [rsp + 24], rax`
-    assert_eq!(search(&[&[0x48, 0x89, 0x44, 0x24, 0x18], DROP, RET], Purpose::DropGuard), Some(true));
+    assert_eq!(search(&[&[0x48, 0x89, 0x44, 0x24, 0x18], DROP, RET], DROP_GUARD), Some(true));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
+fn only_the_word_of_a_guard_that_is_the_lock_counts() {
+    let dropped = |by_value, word| Purpose::DropGuard(Guard { by_value, word });
+    // `lea rdi, [rsp]; call`, with the lock's address in the second word: a reader's guard, or what
+    // was there before the flag of one byte was written.
+    let by_address: &[u8] = &[0x48, 0x8d, 0x3c, 0x24, 0xe8, 0, 0x10, 0, 0];
+    // `mov rdi, rbx; call`
+    let by_value: &[u8] = &[0x48, 0x89, 0xdf, 0xe8, 0, 0x10, 0, 0];
+    for (code, is_by_value, found) in
+        [(by_address, false, [None, Some(true)]), (by_value, true, [Some(true), None])]
+    {
+        let of = |by_value| [0, 1].map(|word| search(&[code, RET], dropped(by_value, word)));
+        assert_eq!(of(is_by_value), found, "{code:x?}");
+        assert_eq!(of(!is_by_value), [None; 2], "{code:x?}");
+    }
 }
 
 #[test]
@@ -128,7 +147,7 @@ fn what_a_function_may_have_returned_is_not_a_guard_left_over_from_before() {
         let found = search_from(offset, parts, &mut |_| purpose, &mut false, false);
         found.map(|release| release.on_all_paths)
     };
-    let guard = Purpose::DropGuard;
+    let guard = DROP_GUARD;
     let length = GIVE.len() as u64;
     assert_eq!(search(0, &[DROP, RET], guard), Some(true));
     // The frame is in that call.
