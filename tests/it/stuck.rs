@@ -38,6 +38,15 @@ const DEADLOCKS: [(&str, &str, usize, &str); 20] = [
     ("join-pi", "deadlock.join", 2, "a join, and a mutex of the C library with priority inheritance"),
 ];
 
+/// The modes with a deadlock that is not found, and what it is about.
+const UNSEEN: [(&str, &str); 5] = [
+    ("stdout", "a `Mutex` and the lock of standard output, which is a `ReentrantLock`"),
+    ("condvar", "a condition variable, and a second `Mutex` that is held meanwhile"),
+    ("channels", "two threads that receive from each other"),
+    ("future", "a `Mutex` that a suspended future has locked"),
+    ("forgotten", "a `Mutex` whose guard was forgotten"),
+];
+
 /// The healthy modes.
 const HEALTHY: [(&str, &str); 15] = [
     ("arguments", "two threads that wait for a lock each and have the other one as an argument"),
@@ -140,6 +149,27 @@ fn healthy_programs_have_no_deadlock() {
     }
 }
 
+/// What is not found is not blamed on another thread either.
+#[test]
+fn deadlocks_that_are_not_seen_are_not_reported_as_others() {
+    const REPORTS: usize = 5;
+    let mut program = start(program!("stuck"), &UNSEEN.map(|(mode, _)| mode));
+    program.report_when("all threads wait", |report| are_waiting(report, UNSEEN.map(|(mode, _)| mode)));
+    for _ in 0..REPORTS {
+        let report = program.report();
+        assert_eq!(deadlocks(&report), [], "{report}");
+    }
+}
+
+/// Whether each thread of these modes waits for a futex.
+fn are_waiting<'a>(report: &Report, modes: impl IntoIterator<Item = &'a str>) -> bool {
+    let threads = report.threads();
+    modes.into_iter().all(|mode| {
+        let mut of_mode = threads.iter().filter(|thread| is_of(thread.name(), mode)).peekable();
+        of_mode.peek().is_some() && of_mode.all(|thread| thread.waiting()["call"] == "futex")
+    })
+}
+
 /// How many lines of a report fit on a small terminal.
 const SCREEN: usize = 24;
 
@@ -193,6 +223,16 @@ fn table() {
             }
         };
         row(deadlock.3, programs.iter().map(|program| is_found(program).to_owned()).collect());
+    }
+    for (mode, what) in UNSEEN {
+        let is_missed = |program: &PathBuf| {
+            let mut program = start(program, &[mode]);
+            program.report_when("its threads wait", |report| are_waiting(report, [mode]));
+            let report = program.report();
+            assert_eq!(deadlocks(&report), [], "{mode}: {report}");
+            "missed".to_owned()
+        };
+        row(what, programs.iter().map(is_missed).collect());
     }
     for (mode, what) in HEALTHY {
         let false_alarms = |program: &PathBuf| {

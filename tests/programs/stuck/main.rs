@@ -7,6 +7,7 @@ mod deadlocks;
 mod healthy;
 mod joins;
 mod of_c;
+mod unseen;
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -48,7 +49,7 @@ fn main() {
     gmr_tests::say("ready");
     for mode in std::env::args().skip(1) {
         MODE.set(mode.clone());
-        let plant = [deadlocks::plant, joins::plant, of_c::plant, healthy::plant];
+        let plant = [deadlocks::plant, joins::plant, of_c::plant, healthy::plant, unseen::plant];
         let is_planted = plant.into_iter().any(|plant| plant(&mode));
         assert!(is_planted, "there is no mode {mode:?}");
     }
