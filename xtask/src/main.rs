@@ -5,6 +5,7 @@ mod adoption;
 mod agreement;
 mod beside;
 mod cargo;
+mod columns;
 mod emulated;
 mod examples;
 mod features;

@@ -303,6 +303,7 @@ fn purpose_of_name(name: &str) -> Purpose {
     let method = name.strip_prefix('<').filter(|_| name.ends_with("Drop>::drop"));
     // Programs have methods of these names, too.
     let is_of_std = name.trim_start_matches('<').starts_with("std::");
+    let is_method = |of_type: &str, method: &str| name.contains(of_type) && name.ends_with(method);
     if let Some(purpose) = dropped.or(method).and_then(guard) {
         return purpose;
     }
@@ -315,10 +316,12 @@ fn purpose_of_name(name: &str) -> Purpose {
         None if name.ends_with("::deref") || name.ends_with("::deref_mut") => Purpose::Look,
         // Guards ask it whether their thread panics.
         None if name == "std::panicking::panic_count::is_zero_slow_path" => Purpose::Look,
-        None if name.contains("rwlock::futex::RwLock") && name.ends_with("::wake_writer_or_readers") => {
+        None if is_of_std
+            && (is_method("mutex::futex::Mutex", "::wake")
+                || is_method("rwlock::futex::RwLock", "::wake_writer_or_readers")) =>
+        {
             Purpose::Wake
         }
-        None if is_of_std && name.ends_with("::mutex::futex::Mutex::wake") => Purpose::Wake,
         None => Purpose::Other,
     }
 }
@@ -393,6 +396,7 @@ mod tests {
             ("std::sys::sync::rwlock::futex::RwLock::wake_writer_or_readers", Purpose::Wake),
             ("shop::RwLock::wake_writer_or_readers", Purpose::Other),
             ("std::sys::sync::mutex::futex::Mutex::wake", Purpose::Wake),
+            ("<std::sys::sync::mutex::futex::Mutex>::wake", Purpose::Wake),
             ("std::panicking::panic_count::is_zero_slow_path", Purpose::Look),
             ("shop::mutex::futex::Mutex::wake", Purpose::Other),
             ("shop::blocks", Purpose::Other),
