@@ -104,6 +104,8 @@ pub(crate) enum Purpose {
     /// It wakes threads that wait for a lock, which has been released. To do so, it changes the
     /// lock's word as functions do that lock.
     Wake,
+    /// It makes the system call whose number it is given.
+    SystemCall,
     Other,
 }
 

@@ -322,6 +322,7 @@ fn purpose_of_name(name: &str) -> Purpose {
         {
             Purpose::Wake
         }
+        None if name == "syscall" => Purpose::SystemCall,
         None => Purpose::Other,
     }
 }
@@ -399,6 +400,7 @@ mod tests {
             ("<std::sys::sync::mutex::futex::Mutex>::wake", Purpose::Wake),
             ("std::panicking::panic_count::is_zero_slow_path", Purpose::Look),
             ("shop::mutex::futex::Mutex::wake", Purpose::Other),
+            ("syscall", Purpose::SystemCall),
             ("shop::blocks", Purpose::Other),
         ] {
             assert_eq!(purpose_of_name(name), purpose, "{name}");

@@ -289,6 +289,10 @@ impl Search<'_, '_, '_, '_> {
 
     /// What a call or a jump to another function does.
     fn call(&mut self, path: &mut Path, target: Target) -> Met {
+        /// The system call `futex`, and the operation to wake threads, below its flags.
+        const FUTEX: u64 = 202;
+        const OPERATION: u64 = 0x7f;
+        const WAKE: u64 = 1;
         // A function that is not known may acquire the lock.
         let target = match prologue::destination(target) {
             Target::Code(target) => target,
@@ -300,6 +304,13 @@ impl Search<'_, '_, '_, '_> {
         };
         let lock = self.wanted.address;
         let object = path.register(RDI);
+        // Where std's `wake` is inlined.
+        if object == Some(FUTEX) && path.register(RSI) == Some(lock) {
+            let wakes = path.register(RDX).is_some_and(|operation| operation & OPERATION == WAKE);
+            if wakes && (self.purpose_of)(target) == Purpose::SystemCall {
+                return Met::Nothing;
+            }
+        }
         let is_known = object.is_none_or(|object| !path.given.contains(&object));
         let is_lock = object == Some(lock) || path.register(RSI) == Some(lock);
         let word = |address: u64| path.word(address, self.stack);

@@ -96,6 +96,23 @@ fn the_release_of_the_lock_that_is_waited_for_does_not_count() {
 
 #[test]
 #[cfg_attr(miri, ignore = "the copy is a system call")]
+fn threads_are_woken_between_two_releases() {
+    // `mov edi, 202; mov rsi, rbx; mov edx, operation; call`
+    let system_call = |operation: u8| {
+        let arguments = [0xbf, 0xca, 0, 0, 0, 0x48, 0x89, 0xde, 0xba, operation, 0, 0, 0];
+        [&arguments[..], &[0xe8, 0, 0, 0x10, 0]].concat()
+    };
+    let is_found = |operation, purpose| {
+        search_for(&[UNLOCK, &system_call(operation), UNLOCK, RET], purpose, &mut true, false).is_some()
+    };
+    assert!(is_found(0x81, Purpose::SystemCall));
+    // To lock, or another function.
+    assert!(!is_found(0x86, Purpose::SystemCall));
+    assert!(!is_found(0x81, Purpose::Other));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
 fn a_guard_on_the_stack_that_is_dropped_is_of_a_held_lock() {
     assert_eq!(search(&[DROP, RET], DROP_GUARD), Some(true));
     for purpose in [Purpose::Other, Purpose::Look, Purpose::Drop] {
