@@ -30,6 +30,8 @@ const OPTIONS: &[Known] = &[
     Known { name: "poll_tasks", example: "poll_tasks = false" },
     Known { name: "second_look", example: "second_look = \"50ms\"" },
     Known { name: "sections", example: "sections = \"-modules, +environment\"" },
+    Known { name: "log_dir", example: "log_dir = \"/var/log/shop\"" },
+    Known { name: "log_to_stderr", example: "log_to_stderr = true" },
     Known { name: "link", example: "link(my_sections)" },
     Known { name: "crate", example: "crate = my_crate::gmr" },
 ];
@@ -46,6 +48,8 @@ struct Options {
     poll_tasks: Option<bool>,
     second_look: Option<TokenStream>,
     sections: Option<String>,
+    log_dir: Option<String>,
+    log_to_stderr: Option<bool>,
     link: Vec<Ident>,
     krate: Option<Path>,
 }
@@ -164,6 +168,8 @@ impl Options {
                 "poll_tasks" => options.poll_tasks = given.switch(errors),
                 "second_look" => options.second_look = given.duration_or_off(errors),
                 "sections" => options.sections = given.sections(errors),
+                "log_dir" => options.log_dir = given.plain_text(errors),
+                "log_to_stderr" => options.log_to_stderr = given.switch(errors),
                 "link" => options.link = given.crates(errors).unwrap_or_default(),
                 "crate" => options.krate = given.path(errors),
                 _ => {}
@@ -201,6 +207,8 @@ impl Options {
         let poll_tasks = values::optional(self.poll_tasks.as_ref().map(ToTokens::to_token_stream));
         let second_look = values::optional(self.second_look.clone());
         let sections = values::optional(self.sections.as_ref().map(ToTokens::to_token_stream));
+        let log_dir = values::optional(self.log_dir.as_ref().map(ToTokens::to_token_stream));
+        let log_to_stderr = values::optional(self.log_to_stderr.as_ref().map(ToTokens::to_token_stream));
         // `mixed_site`: the user's expressions can't refer to variables of the expansion.
         quote_spanned! {Span::mixed_site()=>
             #(#link)*
@@ -217,6 +225,8 @@ impl Options {
                 poll_tasks: #poll_tasks,
                 second_look: #second_look,
                 sections: #sections,
+                log_dir: #log_dir,
+                log_to_stderr: #log_to_stderr,
                 revision: #revision,
                 vergen: [
                     ::core::option_env!("VERGEN_GIT_SHA"),

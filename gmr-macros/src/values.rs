@@ -28,6 +28,15 @@ impl Given {
         }
     }
 
+    /// A string literal.
+    pub(crate) fn plain_text(&self, errors: &mut Errors) -> Option<String> {
+        let value = self.assigned(errors)?;
+        match literal(value) {
+            Some(Lit::Str(text)) if !text.value().trim().is_empty() => Some(text.value()),
+            _ => self.reject(value, "must be a string literal that is not empty, such as", errors),
+        }
+    }
+
     /// An expression that evaluates to an integer.
     pub(crate) fn integer(&self, errors: &mut Errors) -> Option<TokenStream> {
         let value = self.assigned(errors)?;

@@ -4,6 +4,7 @@
 //! They are read once, during installation: later, a stuck thread may hold the lock around the
 //! environment.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -48,12 +49,34 @@ pub(crate) fn detail() -> Result<Detail, String> {
 /// # Errors
 /// It has another value.
 pub(crate) fn poll_tasks() -> Result<Option<bool>, String> {
-    let value = std::env::var("GMR_POLL_TASKS").unwrap_or_default();
+    switch("GMR_POLL_TASKS")
+}
+
+/// `GMR_LOG_DIR`: the directory of reports; `off` if they go to standard error. It overrides the
+/// program's.
+pub(crate) fn log_dir(programs: Option<PathBuf>) -> Option<PathBuf> {
+    match std::env::var_os("GMR_LOG_DIR").filter(|path| !path.is_empty()) {
+        Some(path) => (path != "off").then(|| path.into()),
+        None => programs,
+    }
+}
+
+/// `GMR_LOG_TO_STDERR`: whether reports in a directory also go to standard error. It overrides the
+/// program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn log_to_stderr() -> Result<Option<bool>, String> {
+    switch("GMR_LOG_TO_STDERR")
+}
+
+fn switch(name: &str) -> Result<Option<bool>, String> {
+    let value = std::env::var(name).unwrap_or_default();
     match value.trim().to_ascii_lowercase().as_str() {
         "" => Ok(None),
         "1" | "on" | "true" | "yes" => Ok(Some(true)),
         "0" | "off" | "false" | "no" => Ok(Some(false)),
-        _ => Err(format!("GMR_POLL_TASKS: unknown value `{value}`; expected `on` or `off`")),
+        _ => Err(format!("{name}: unknown value `{value}`; expected `on` or `off`")),
     }
 }
 

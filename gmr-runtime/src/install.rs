@@ -1,18 +1,21 @@
 //! Installing gmr in a process: the settings, the reporter's start, and the guard that ends it.
 
 pub(crate) mod early;
+mod outputs;
 pub(crate) mod setup;
 mod signal;
+mod target;
 mod warning;
 
 use std::borrow::Cow;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
 use crate::generators::{Identity, Selection};
-use crate::reporter::{self, Plan, Style};
+use crate::reporter::{self, Plan, Style, Target};
 use crate::section::added;
 use crate::section::generator::Generator;
 use crate::section::panics;
@@ -66,6 +69,7 @@ struct Settings {
     style: Style,
     identity: Identity,
     plan: Plan,
+    target: Target,
 }
 
 /// The installation of this process, as opposed to that of the parent that it was forked from.
@@ -105,6 +109,8 @@ pub struct Builder {
     skip_polls: bool,
     second_look: Option<Duration>,
     selection: Option<Cow<'static, str>>,
+    log_dir: Option<PathBuf>,
+    log_to_stderr: bool,
     sections: Vec<Generator>,
     groups: Vec<Generator>,
 }
@@ -335,11 +341,14 @@ impl Builder {
         // The runtime of an `async fn main`.
         #[cfg(feature = "tokio")]
         task::runtimes::notice();
-        let style = Style { format: format.unwrap_or(self.format), detail };
+        let product = self.identity.product.as_deref();
+        let format = format.unwrap_or(self.format);
+        let target = target::find(self.log_dir, self.log_to_stderr, product, format, warn);
+        let style = Style { format, detail };
         let (signal, outbox, inbox) = open(wanted, programs, installed.as_ref().map(Installed::as_parents))?;
         let identity = self.identity.clone();
         let plan = Plan::new(self.identity, &selection, self.sections, self.groups, second_look);
-        let settings = Arc::new(Settings { signal, style, identity, plan });
+        let settings = Arc::new(Settings { signal, style, identity, plan, target });
         let outbox = settings.start(outbox, inbox)?;
         let (guards, pid) = (Arc::clone(&outbox), std::process::id());
         *installed = Some(Installed { pid, outbox: Arc::clone(&outbox), guards, settings });
@@ -363,9 +372,10 @@ impl Settings {
             capture::shield_thread(number);
             let _ = reporter_is_ready.send(());
             drop(reporter_is_ready);
-            let Settings { signal, style, plan, .. } = &*settings;
+            let Settings { signal, style, plan, target, .. } = &*settings;
+            let target = (stderr, target.clone());
             let name = signal.as_ref().map_or("", |signal| &signal.name);
-            reporter::serve(inbox, &reporters_outbox, plan, stderr, name, *style);
+            reporter::serve(inbox, &reporters_outbox, plan, target, name, *style);
         })
         .map_err(|error| Error::system("could not start the reporter's thread", error))?;
         if let Some(number) = number {

@@ -4,6 +4,7 @@
 //! under deadlines, unless no thread can be started. Each piece of a report is handed over as soon
 //! as it is known, so that later pieces can't delay it.
 
+mod log_file;
 mod losses;
 mod output;
 mod past;
@@ -28,6 +29,8 @@ use crate::sys::{self, own_threads};
 use crate::threads;
 use crate::views::Piece;
 
+pub(crate) use log_file::Files;
+pub(crate) use output::Target;
 pub(crate) use serve::{Style, serve, serve_once};
 
 /// After what time a report takes its second look, by default. CPU clocks count nanoseconds, so

@@ -40,6 +40,10 @@ pub struct Setup {
     pub second_look: Option<Duration>,
     /// The option `sections`.
     pub sections: Option<&'static str>,
+    /// The option `log_dir`.
+    pub log_dir: Option<&'static str>,
+    /// The option `log_to_stderr`.
+    pub log_to_stderr: Option<bool>,
     /// The option `revision`.
     pub revision: Option<Cow<'static, str>>,
     /// `VERGEN_GIT_SHA` and `VERGEN_GIT_DIRTY`, which a build script of the user's crate can set by
@@ -95,6 +99,8 @@ impl Setup {
             skip_polls: !self.poll_tasks.unwrap_or(true),
             second_look: self.second_look,
             selection: self.sections.map(Cow::Borrowed),
+            log_dir: self.log_dir.map(Into::into),
+            log_to_stderr: self.log_to_stderr.unwrap_or_default(),
             ..Builder::default()
         }
     }

@@ -1,5 +1,8 @@
-//! Writes reports for signals to standard error, on a separate thread for each report, so that
-//! neither the reporter nor a caller of `Report::capture` waits for whoever reads them.
+//! Writes reports for signals to standard error or to a file, on a separate thread for each report,
+//! so that neither the reporter nor a caller of `Report::capture` waits for whoever reads them.
+//!
+//! With a file, standard error gets one line, which says where the report is. If the file cannot be
+//! written, it gets the report, after the reason.
 //!
 //! The thread has its own descriptor table. So the whole report goes to the file that descriptor 2
 //! was when the output began. One report is written at a time.
@@ -8,15 +11,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::log_file::{Files, Unwritten};
 use crate::sinks::Stderr;
 use crate::sys::channel::{self, Sender};
 use crate::sys::{Claim, Purpose, own_threads};
 use crate::trigger::Outbox;
 use crate::trigger::reply::Reply;
-use crate::{capture, sys};
+use crate::{capture, sys, views};
 
 /// How long another copy of gmr in this process may be writing a report: as long as this one may.
-const OTHERS_WITHIN: Duration = Duration::from_secs(60);
+const OTHERS_WITHIN: Duration = Duration::from_secs(70);
+
+/// Where reports go.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Target {
+    /// A file for each report.
+    pub(crate) files: Option<Files>,
+    /// Whether they also go to standard error if there is a file.
+    pub(crate) also_stderr: bool,
+}
 
 /// The claim on standard error.
 fn claim() -> Option<Claim> {
@@ -26,8 +39,19 @@ fn claim() -> Option<Claim> {
 /// Writes one report after the other.
 pub(super) struct Output {
     shared: Arc<Shared>,
+    target: Target,
+    /// Whether it is a report, and not a warning, that is being written.
+    is_report: bool,
     /// Leads to the thread that writes the report, if there is one.
-    pieces: Option<Sender<Vec<u8>>>,
+    pieces: Option<Sender<Piece>>,
+}
+
+/// What the thread gets.
+enum Piece {
+    /// Bytes of the report.
+    Bytes(Vec<u8>),
+    /// The report is complete. What to say of it on standard error.
+    End(String),
 }
 
 struct Shared {
@@ -36,14 +60,21 @@ struct Shared {
     is_writing: AtomicBool,
     /// Those who wait for the end of the report.
     waiting: Mutex<Vec<Reply<()>>>,
+    /// Whether the last report is complete in a file.
+    is_in_file: AtomicBool,
     outbox: Arc<Outbox>,
 }
 
 impl Output {
-    pub(super) fn new(sink: Stderr, outbox: Arc<Outbox>) -> Self {
-        let (sink, waiting) = (Mutex::new(sink), Mutex::default());
-        let shared = Shared { sink, is_writing: AtomicBool::new(false), waiting, outbox };
-        Self { shared: Arc::new(shared), pieces: None }
+    pub(super) fn new(sink: Stderr, target: Target, outbox: Arc<Outbox>) -> Self {
+        let shared = Shared {
+            sink: Mutex::new(sink),
+            is_writing: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            is_in_file: AtomicBool::new(false),
+            outbox,
+        };
+        Self { shared: Arc::new(shared), target, is_report: false, pieces: None }
     }
 
     /// Whether a report is being written. No other report may begin until that ends. The reporter
@@ -54,12 +85,22 @@ impl Output {
 
     /// How many bytes of the last report were lost, and why, if it has ended.
     pub(super) fn loss(&self) -> Option<(u64, String)> {
-        if self.is_writing() { None } else { self.shared.lock().loss() }
+        if self.is_writing() || self.shared.is_in_file.load(Ordering::Acquire) {
+            return None;
+        }
+        self.shared.lock().loss()
+    }
+
+    /// Whether reports go to files.
+    pub(super) fn has_files(&self) -> bool {
+        self.target.files.is_some()
     }
 
     /// Begins a report. `waiting` is dropped when it ends.
     pub(super) fn begin(&mut self, waiting: Vec<Reply<()>>) {
         self.shared.lock().begin();
+        self.shared.is_in_file.store(false, Ordering::Release);
+        self.is_report = true;
         drop(self.shared.replace_waiting(waiting));
     }
 
@@ -73,7 +114,7 @@ impl Output {
         }
         if let Some(pieces) = &self.pieces {
             // This fails if the thread has panicked.
-            let _ = pieces.send(bytes);
+            let _ = pieces.send(Piece::Bytes(bytes));
         } else {
             // The reporter writes them, for as long as the deadlines allow.
             let writing = Writing::new(&self.shared);
@@ -82,16 +123,20 @@ impl Output {
         }
     }
 
-    /// Ends the report.
-    pub(super) fn end(&mut self) {
-        if self.pieces.take().is_none() {
-            drop(self.shared.replace_waiting(Vec::new()));
+    /// Ends the report. If it is in a file, `about` is what standard error has on it.
+    pub(super) fn end(&mut self, about: String) {
+        self.is_report = false;
+        match self.pieces.take() {
+            Some(pieces) => drop(pieces.send(Piece::End(about))),
+            None => drop(self.shared.replace_waiting(Vec::new())),
         }
     }
 
-    fn start_thread(&self) -> Option<Sender<Vec<u8>>> {
-        let (sender, pieces) = channel::channel::<Vec<u8>>();
+    fn start_thread(&self) -> Option<Sender<Piece>> {
+        let (sender, pieces) = channel::channel::<Piece>();
         let writing = Writing::new(&self.shared);
+        let Target { files, also_stderr } = self.target.clone();
+        let files = files.filter(|_| self.is_report);
         own_threads::spawn("gmr stderr", move || {
             capture::shield_thread(None);
             let claim = claim();
@@ -101,9 +146,42 @@ impl Output {
             let mut last = Vec::new();
             let mut sink = writing.0.lock();
             let mut stderr = sink.attach();
+            let mut file = files.as_ref().map(Files::begin);
+            let mut about = String::new();
             for piece in pieces.iter() {
-                stderr.write(&piece);
-                last = piece;
+                match (piece, &mut file) {
+                    (Piece::Bytes(bytes), None) => {
+                        stderr.write(&bytes);
+                        last = bytes;
+                    }
+                    (Piece::Bytes(bytes), Some(file)) => {
+                        let bytes = file.write(bytes);
+                        if also_stderr {
+                            stderr.write(&bytes);
+                        }
+                    }
+                    (Piece::End(text), _) => about = text,
+                }
+            }
+            if let (Some(file), Some(files)) = (file, &files) {
+                match file.finish() {
+                    Ok(path) => {
+                        let line = format!("gmr: {about}: {}\n", views::printable(&path.to_string_lossy()));
+                        stderr.write(line.as_bytes());
+                        writing.0.is_in_file.store(!also_stderr, Ordering::Release);
+                    }
+                    Err(Unwritten { reason, pieces }) => {
+                        let dir = files.path();
+                        let dir = views::printable(&dir);
+                        let line = format!("gmr: warning: no report is written to {dir}: {reason}\n");
+                        stderr.write(line.as_bytes());
+                        if !also_stderr {
+                            for bytes in &pieces {
+                                stderr.write(bytes);
+                            }
+                        }
+                    }
+                }
             }
             drop(stderr);
             drop(sink);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::losses::Losses;
-use super::output::Output;
+use super::output::{Output, Target};
 use super::pending::Pending;
 use super::{Plan, make};
 use crate::emergency;
@@ -38,11 +38,11 @@ pub(crate) fn serve(
     mut inbox: Inbox,
     outbox: &Arc<Outbox>,
     plan: &Plan,
-    stderr: Stderr,
+    (stderr, target): (Stderr, Target),
     signal_name: &str,
     style: Style,
 ) {
-    let mut output = Output::new(stderr, Arc::clone(outbox));
+    let mut output = Output::new(stderr, target, Arc::clone(outbox));
     // The last report that was written there.
     let mut last = 0;
     let mut losses = Losses::default();
@@ -97,7 +97,8 @@ pub(crate) fn serve(
                 Some(stream) => {
                     answer(batch.captures, Arc::clone(&report));
                     output.write(stream.finish(&report));
-                    output.end();
+                    let about = output.has_files().then(|| guarded(|| views::outline(&report)));
+                    output.end(about.flatten().unwrap_or_else(|| format!("report {number}")));
                 }
                 None => answer(batch.captures, report),
             }
@@ -108,7 +109,7 @@ pub(crate) fn serve(
                 && let Some(problem) = trigger::signal_taken_away()
             {
                 output.write(format!("gmr: warning: {problem}\n").into_bytes());
-                output.end();
+                output.end(String::new());
                 has_warned = true;
             }
         }

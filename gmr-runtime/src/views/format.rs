@@ -71,6 +71,21 @@ impl Format {
         NAMES.iter().find(|(_, format, _)| *format == Some(self)).map_or("text", |(name, ..)| name)
     }
 
+    /// The extension of a file with such a report.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Self::Text => "txt",
+            #[cfg(feature = "json")]
+            Self::Json => "json",
+            #[cfg(feature = "json")]
+            Self::JsonLines => "jsonl",
+            #[cfg(feature = "xml")]
+            Self::Xml => "xml",
+            #[cfg(feature = "html")]
+            Self::Html => "html",
+        }
+    }
+
     /// The media type: `text/plain; charset=utf-8`, `application/json` and so on.
     ///
     /// ```

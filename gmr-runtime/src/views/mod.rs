@@ -12,6 +12,7 @@ mod grouping;
 mod html;
 #[cfg(feature = "json")]
 mod json;
+mod outline;
 mod owner;
 mod stream;
 #[cfg(all(test, not(gmr_units), feature = "html", feature = "json", feature = "xml"))]
@@ -24,6 +25,7 @@ mod xml;
 pub(crate) use folding::Known;
 pub use format::Format;
 pub(crate) use format::render;
+pub(crate) use outline::{outline, printable};
 pub(crate) use stream::{Piece, Stream};
 
 /// How much of each stack is shown.

@@ -86,7 +86,7 @@ fn a_report_without_deferred_requests_does_not_end_the_wait_for_earlier_replies(
     let reporters = Arc::clone(&outbox);
     let reporter = std::thread::spawn(move || {
         let plan = Plan { parts: Vec::new(), second_look: Duration::ZERO };
-        serve(inbox, &reporters, &plan, Stderr::new(), "SIGUSR2", Style::default());
+        serve(inbox, &reporters, &plan, (Stderr::new(), Target::default()), "SIGUSR2", Style::default());
     });
 
     let (called, is_called) = mpsc::channel();

@@ -1,0 +1,28 @@
+//! A report in one line, for the log that says where it is.
+
+use std::borrow::Cow;
+
+use super::escape::clean;
+use super::words::{NO_FINDINGS, finding, severity};
+use crate::model::{Report, Severity};
+use crate::units::counted;
+
+/// Text on one line, without anything that a terminal would interpret.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    clean(text)
+}
+
+/// `report 3 (1 error, 2 infos; deadlock: ..)`: a report in a few words, for the line that says where
+/// it is.
+pub(crate) fn outline(report: &Report) -> String {
+    let number = report.heading.number;
+    let Some(first) = report.findings.first() else {
+        return format!("report {number} ({NO_FINDINGS})");
+    };
+    let counts = [Severity::Error, Severity::Warning, Severity::Info].map(|kind| {
+        let count = report.findings.iter().filter(|found| found.severity == kind).count();
+        (count > 0).then(|| counted(count, severity(kind)))
+    });
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    format!("report {number} ({}; {})", counts.join(", "), finding(first))
+}
