@@ -33,6 +33,7 @@ mod http;
 mod imports;
 mod isolation;
 mod linking;
+mod log_dir;
 mod namespaces;
 mod ordinary;
 mod program;

@@ -38,7 +38,8 @@ pub(crate) fn scaled(times: usize) -> usize {
 
 /// The variables that an operator can set. Only the tests set them, regardless of the environment
 /// they run in.
-const SETTINGS: [&str; 4] = ["GMR_BACKTRACE", "GMR_FORMAT", "GMR_SECTIONS", "GMR_SIGNAL"];
+const SETTINGS: [&str; 6] =
+    ["GMR_BACKTRACE", "GMR_FORMAT", "GMR_LOG_DIR", "GMR_LOG_TO_STDERR", "GMR_SECTIONS", "GMR_SIGNAL"];
 
 pub(crate) struct Program {
     child: Child,

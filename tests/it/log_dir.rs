@@ -1,0 +1,353 @@
+//! Reports in a directory: each is a whole file of its own, nothing is overwritten or followed, and
+//! what cannot be written there is on standard error, with the reason.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::program::{Program, program, scaled, wait_until};
+use crate::report::{Report, text};
+
+/// A directory of the test's own, which it removes.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("gmr-reports-{}-{number}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    fn files(&self) -> BTreeSet<PathBuf> {
+        files(&self.0)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn files(path: &Path) -> BTreeSet<PathBuf> {
+    fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn command(directory: &Path) -> Command {
+    let mut command = Command::new(program!("log_dir"));
+    command.env("GMR_LOG_DIR", directory);
+    command
+}
+
+fn start(directory: &Path) -> Program {
+    Program::start_with(command(directory))
+}
+
+/// Where the next report is, as standard error says.
+fn next_file(program: &mut Program) -> PathBuf {
+    let line = program.next_error_line();
+    let path = line.trim_end().rsplit_once("): ").map(|(_, path)| path.into());
+    path.filter(|_| line.starts_with("gmr: report ")).unwrap_or_else(|| panic!("not where it is: {line}"))
+}
+
+fn file_of_signal(program: &mut Program) -> PathBuf {
+    program.signal(Signal::USR2);
+    next_file(program)
+}
+
+fn read(path: &Path) -> Report {
+    Report::parse(&fs::read_to_string(path).unwrap())
+}
+
+/// The next report, which is on standard error after a warning with this reason.
+fn unwritten(program: &mut Program, reason: &str) -> Report {
+    program.signal(Signal::USR2);
+    expect_warning(program, "no report is written to", reason);
+    program.next_report()
+}
+
+fn expect_warning(program: &mut Program, what: &str, reason: &str) {
+    let line = program.next_error_line();
+    assert!(line.starts_with("gmr: warning: ") && line.contains(what), "{line}");
+    assert!(line.contains(reason), "{reason}: {line}");
+}
+
+/// The name of a file: its service, its process and its number.
+fn parts(path: &Path) -> (String, u32, u64) {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let (service, rest) = name.split_once("_gurumeditation_").unwrap_or_else(|| panic!("{name}"));
+    let (rest, extension) = rest.split_once('.').unwrap();
+    assert_eq!(extension, "json", "{name}");
+    let parts: Vec<&str> = rest.split('_').collect();
+    let [stamp, pid, number] = parts[..] else { panic!("{name}") };
+    assert!(stamp.len() == 16 && stamp.ends_with('Z') && stamp.as_bytes()[8] == b'T', "{name}");
+    (service.to_owned(), pid.parse().unwrap(), number.parse().unwrap())
+}
+
+#[test]
+fn a_report_is_a_file_that_standard_error_names() {
+    let directory = Directory::new();
+    let mut program = start(&directory.0);
+    let path = file_of_signal(&mut program);
+    assert_eq!(parts(&path), ("shop".to_owned(), program.pid(), 1));
+    let report = read(&path);
+    assert_eq!((report.number(), &report.trigger()["kind"]), (1, &"signal".into()));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert_eq!(directory.files(), BTreeSet::from([path]), "no other file is left");
+    let open = fs::read_dir(format!("/proc/{}/fd", program.pid())).unwrap();
+    let open = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    assert_eq!(open.filter(|path| path.starts_with(&directory.0)).count(), 0, "none is open");
+    let (status, rest) = program.end();
+    assert!(status.success() && rest.is_empty(), "{status}: {rest}");
+}
+
+#[test]
+fn a_report_can_go_to_both_places() {
+    let directory = Directory::new();
+    let mut command = command(&directory.0);
+    command.env("GMR_LOG_TO_STDERR", "on");
+    let mut program = Program::start_with(command);
+    program.signal(Signal::USR2);
+    let line = program.next_error_line();
+    let path = next_file(&mut program);
+    assert_eq!(fs::read_to_string(path).unwrap(), line);
+}
+
+#[test]
+fn the_operator_can_switch_it_off() {
+    let mut program = start(Path::new("off"));
+    assert_eq!(program.report().number(), 1);
+    assert_eq!(program.end().1, "");
+}
+
+#[test]
+fn text_is_written_as_text_with_its_findings_on_the_line() {
+    let directory = Directory::new();
+    let mut command = command(&directory.0);
+    command.env("GMR_FORMAT", "text");
+    let mut program = Program::start_with(command);
+    program.signal(Signal::USR2);
+    let line = program.next_error_line();
+    let path = line.trim_end().rsplit_once("): ").expect("a path").1;
+    assert!(path.ends_with("_1.txt"), "{line}");
+    let text = fs::read_to_string(path).unwrap();
+    let first = text.lines().find_map(|line| line.strip_prefix("info: ").or(line.strip_prefix("warning: ")));
+    let first = first.unwrap_or("no problems detected");
+    assert!(line.contains(first), "{first}: {line}");
+    assert!(text.trim_end().lines().last().unwrap().contains("end of report 1"), "{text}");
+}
+
+#[test]
+fn two_processes_of_a_service_share_a_directory() {
+    let directory = Directory::new();
+    let mut programs = [start(&directory.0), start(&directory.0)];
+    let mut written = BTreeSet::new();
+    for number in 1..=10 {
+        for program in &programs {
+            program.signal(Signal::USR2);
+        }
+        for program in &mut programs {
+            let path = next_file(program);
+            assert_eq!(parts(&path), ("shop".to_owned(), program.pid(), number));
+            assert_eq!(read(&path).heading()["pid"], program.pid());
+            assert!(written.insert(path), "a name of its own");
+        }
+    }
+    assert_eq!(directory.files(), written);
+}
+
+#[test]
+fn the_last_reports_are_kept_and_other_files_are_not_touched() {
+    const KEPT: usize = 100;
+    let directory = Directory::new();
+    let other = |name: &str| directory.0.join(name);
+    let others = BTreeSet::from([
+        other("notes.txt"),
+        other("shop.log"),
+        other("shop_gurumeditation_notes.json"),
+        other("shop_gurumeditation_20200102T030405Z_1_1.json.gz"),
+        other("bookshop_gurumeditation_20200102T030405Z_1_1.json"),
+        other("shop_gurumeditation_20200102T030405Z_1_2.json"),
+        other("shop_gurumeditation_20200102T030405Z_1_3.json"),
+    ]);
+    let link = other("shop_gurumeditation_20200102T030405Z_1_2.json");
+    let folder = other("shop_gurumeditation_20200102T030405Z_1_3.json");
+    symlink("notes.txt", &link).unwrap();
+    fs::create_dir(&folder).unwrap();
+    for path in others.iter().filter(|path| **path != link && **path != folder) {
+        fs::write(path, "mine").unwrap();
+    }
+    let old = other("shop_gurumeditation_20200102T030405Z_1_1.json");
+    fs::write(&old, "of an earlier process").unwrap();
+
+    let mut program = start(&directory.0);
+    let mut written = Vec::new();
+    for _ in 0..scaled(2 * KEPT).max(KEPT + 5) {
+        let path = file_of_signal(&mut program);
+        assert_eq!(read(&path).number(), written.len() as u64 + 1);
+        written.push(path);
+    }
+    let mut expected: BTreeSet<_> = written[written.len() - KEPT..].iter().cloned().collect();
+    expected.extend(others);
+    // They are removed after the line has been written.
+    wait_until("the older ones are removed", || directory.files() == expected);
+    assert!(program.end().0.success());
+}
+
+#[test]
+fn a_directory_that_is_missing_is_said_at_once_and_used_when_it_is_there() {
+    let parent = Directory::new();
+    let directory = parent.0.join("reports");
+    let mut program = start(&directory);
+    expect_warning(&mut program, "reports cannot be written to", "No such file");
+    assert_eq!(unwritten(&mut program, "No such file").number(), 1);
+    fs::create_dir(&directory).unwrap();
+    assert_eq!(read(&file_of_signal(&mut program)).number(), 2);
+}
+
+#[test]
+fn the_attributes_directory_is_used_without_an_operators() {
+    let mut program = Program::start(program!("log_dir"));
+    expect_warning(&mut program, "/proc/self/no-such-directory", "");
+    assert_eq!(unwritten(&mut program, "").number(), 1);
+}
+
+#[test]
+fn a_directory_that_is_removed_meanwhile_costs_no_report() {
+    let parent = Directory::new();
+    let directory = parent.0.join("reports");
+    fs::create_dir(&directory).unwrap();
+    let mut program = start(&directory);
+    read(&file_of_signal(&mut program));
+    fs::remove_dir_all(&directory).unwrap();
+    let report = unwritten(&mut program, "No such file");
+    assert_eq!(report.number(), 2);
+    assert!(!directory.exists(), "it is not made");
+    fs::create_dir(&directory).unwrap();
+    let report = read(&file_of_signal(&mut program));
+    assert_eq!(report.number(), 3);
+    assert_eq!(report.heading()["notes"], serde_json::json!([]), "nothing was lost");
+}
+
+#[test]
+fn no_symbolic_link_is_followed_to_the_directory() {
+    let parent = Directory::new();
+    let real = parent.0.join("real");
+    fs::create_dir_all(real.join("reports")).unwrap();
+    symlink(&real, parent.0.join("link")).unwrap();
+    symlink(real.join("reports"), real.join("link")).unwrap();
+    for path in [parent.0.join("link/reports"), real.join("link")] {
+        let mut program = start(&path);
+        expect_warning(&mut program, "reports cannot be written to", "symbolic link");
+        assert_eq!(unwritten(&mut program, "symbolic link").number(), 1);
+    }
+    assert_eq!(files(&real.join("reports")), BTreeSet::new());
+}
+
+/// Somebody who can write to the directory knows the names that files will have.
+#[test]
+fn no_symbolic_link_in_place_of_a_file_is_followed() {
+    let directory = Directory::new();
+    let target = directory.0.join("target");
+    let mut program = start(&directory.0);
+    let pid = program.pid();
+    for second in 0..240 {
+        let time = SystemTime::now() + Duration::from_secs(second);
+        let stamp = humantime::format_rfc3339_seconds(time).to_string().replace(['-', ':'], "");
+        let name = |number: u64| format!("shop_gurumeditation_{stamp}_{pid}_{number}.json");
+        symlink(&target, directory.0.join(format!(".{}.tmp", name(1)))).unwrap();
+        symlink(&target, directory.0.join(name(2))).unwrap();
+    }
+    let path = file_of_signal(&mut program);
+    assert_eq!(parts(&path).2, 3);
+    assert_eq!(read(&path).number(), 1);
+    assert!(!fs::symlink_metadata(&path).unwrap().is_symlink() && !target.exists());
+}
+
+/// `mount` mounts something on `/mnt`, in a namespace of the program's own.
+fn on_mount(mount: &str) -> Option<Program> {
+    let mut command = Command::new("unshare");
+    let script = format!("{mount} && GMR_LOG_DIR=/mnt exec \"$0\"");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, program!("log_dir")]);
+    let started = Program::try_start(command);
+    started.inspect_err(|said| eprintln!("skipped: no namespace with a mount of its own: {said}")).ok()
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_said_at_once() {
+    let Some(mut program) = on_mount("mount -t tmpfs -o ro none /mnt") else { return };
+    expect_warning(&mut program, "reports cannot be written to /mnt", "Read-only file system");
+    assert_eq!(unwritten(&mut program, "Read-only file system").number(), 1);
+    assert!(program.end().0.success());
+}
+
+#[test]
+fn a_report_for_which_the_disk_has_no_space_is_on_standard_error() {
+    let mount = "mount -t tmpfs -o size=64k none /mnt && head -c 57344 /dev/zero > /mnt/other";
+    let Some(mut program) = on_mount(mount) else { return };
+    for number in 1..=3 {
+        assert_eq!(unwritten(&mut program, "No space left on device").number(), number);
+    }
+    let mounted = PathBuf::from(format!("/proc/{}/root/mnt", program.pid()));
+    assert_eq!(files(&mounted), BTreeSet::from([mounted.join("other")]), "no part of a report is left");
+    fs::remove_file(mounted.join("other")).unwrap();
+    program.signal(Signal::USR2);
+    wait_until("there is space", || !files(&mounted).is_empty());
+    assert!(program.end().0.success());
+}
+
+/// The first file that is there once the program has been signalled.
+fn first_file(program: &Program, directory: &Directory) -> PathBuf {
+    let before = directory.files();
+    program.signal(Signal::USR2);
+    let mut found = None;
+    wait_until("there is a file", || {
+        let is_whole = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "json");
+        let now = directory.files();
+        found = now.difference(&before).find(is_whole).cloned();
+        found.is_some()
+    });
+    found.expect("it has been found")
+}
+
+#[test]
+fn standard_error_that_is_closed_or_full_costs_no_file() {
+    for stderr in ["exec \"$0\" 2>&-", "head -c 65536 /dev/zero >&2; exec \"$0\""] {
+        let directory = Directory::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", stderr, program!("log_dir")]).env("GMR_LOG_DIR", &directory.0);
+        let mut program = Program::start_with(command);
+        for number in 1..=2 {
+            wait_until("the last report has been written", || !program.is_writing());
+            let report = read(&first_file(&program, &directory));
+            assert_eq!(report.number(), number, "{stderr}");
+            assert_eq!(report.heading()["notes"], serde_json::json!([]), "nothing was lost: {stderr}");
+        }
+        assert_eq!(program.ask("are you alive?"), "alive");
+    }
+}
+
+#[test]
+fn a_forked_child_has_files_of_its_own() {
+    let directory = Directory::new();
+    let mut command = Command::new(program!("forked"));
+    command.arg("daemon").env("GMR_LOG_DIR", &directory.0).stderr(Stdio::piped());
+    let mut program = Program::start_with(command);
+    let child: i32 = program.ask("who are you?").parse().expect("a process id");
+    assert_eq!(program.ask("after fork"), "Ok(())");
+    for number in 1..=2 {
+        kill_process(Pid::from_raw(child).unwrap(), Signal::USR2).unwrap();
+        let path = next_file(&mut program);
+        let (service, pid, of_process) = parts(&path);
+        assert_eq!((service.as_str(), pid, of_process), ("daemon", child.cast_unsigned(), number));
+        assert_eq!(text(&read(&path).package()["product"]), "daemon");
+    }
+}
