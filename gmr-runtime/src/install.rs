@@ -1,7 +1,7 @@
 //! Installing gmr in a process: the settings, the reporter's start, and the guard that ends it.
 
 pub(crate) mod early;
-mod outputs;
+mod options;
 pub(crate) mod setup;
 mod signal;
 mod target;
@@ -192,60 +192,6 @@ impl Builder {
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
-        self
-    }
-
-    /// Whether reports poll async tasks. The default is `true`; `GMR_POLL_TASKS` overrides both.
-    ///
-    /// For a report, every waiting task is woken and polled once more than it asked for, to see
-    /// where it waits. With `false`, reports show each task and what is known about it, but no
-    /// stack. [`Tracked::poll_for_reports`](crate::task::Tracked::poll_for_reports) is the same for
-    /// one task.
-    ///
-    /// ```
-    /// let builder = gmr_runtime::Builder::new().poll_tasks(false);
-    /// ```
-    #[must_use]
-    pub fn poll_tasks(mut self, poll: bool) -> Self {
-        self.skip_polls = !poll;
-        self
-    }
-
-    /// After what time a report looks once more at threads that seem to be stuck, or that run. The
-    /// default is 50 milliseconds, the most is one second, and zero switches it off.
-    /// `GMR_SECOND_LOOK` overrides both.
-    ///
-    /// Reports without such threads take no second look. It sends no signal: it compares the CPU
-    /// clocks and the system calls of these threads with what they were. Without it, no deadlock and
-    /// no thread that uses a whole core is reported.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let builder = gmr_runtime::Builder::new().second_look(Duration::from_millis(200));
-    /// ```
-    #[must_use]
-    pub fn second_look(mut self, after: Duration) -> Self {
-        self.second_look = Some(after);
-        self
-    }
-
-    /// Which of the built-in sections reports have: names separated by commas, each with `-` for a
-    /// section to leave out, or with `+` for one to add. `GMR_SECTIONS` has the same form, and is
-    /// applied after this list.
-    ///
-    /// The names are `package`, `resources`, `threads`, `green-threads`, `processes`,
-    /// `descriptors`, `modules`, `environment`, `configuration`, `spans-in-flight` and
-    /// `recent-events`; `all` stands for all of them. By default, reports have all but
-    /// `environment`, which can contain secrets that masking does not recognize. If there is no
-    /// section of a given name, [`install`](Self::install) returns an error.
-    ///
-    /// ```
-    /// let builder = gmr_runtime::Builder::new().sections("-modules, +environment");
-    /// ```
-    #[must_use]
-    pub fn sections(mut self, list: impl Into<Cow<'static, str>>) -> Self {
-        self.selection = Some(list.into());
         self
     }
 

@@ -1,0 +1,95 @@
+//! The settings of what is in reports, where these go, and which file requests them. They only keep
+//! what they are given.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Builder;
+
+impl Builder {
+    /// Whether reports poll async tasks. The default is `true`; `GMR_POLL_TASKS` overrides both.
+    ///
+    /// For a report, every waiting task is woken and polled once more than it asked for, to see
+    /// where it waits. With `false`, reports show each task and what is known about it, but no
+    /// stack. [`Tracked::poll_for_reports`](crate::task::Tracked::poll_for_reports) is the same for
+    /// one task.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().poll_tasks(false);
+    /// ```
+    #[must_use]
+    pub fn poll_tasks(mut self, poll: bool) -> Self {
+        self.skip_polls = !poll;
+        self
+    }
+
+    /// After what time a report looks once more at threads that seem to be stuck, or that run. The
+    /// default is 50 milliseconds, the most is one second, and zero switches it off.
+    /// `GMR_SECOND_LOOK` overrides both.
+    ///
+    /// Reports without such threads take no second look. It sends no signal: it compares the CPU
+    /// clocks and the system calls of these threads with what they were. Without it, no deadlock and
+    /// no thread that uses a whole core is reported.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = gmr_runtime::Builder::new().second_look(Duration::from_millis(200));
+    /// ```
+    #[must_use]
+    pub fn second_look(mut self, after: Duration) -> Self {
+        self.second_look = Some(after);
+        self
+    }
+
+    /// Which of the built-in sections reports have: names separated by commas, each with `-` for a
+    /// section to leave out, or with `+` for one to add. `GMR_SECTIONS` has the same form, and is
+    /// applied after this list.
+    ///
+    /// The names are `package`, `resources`, `threads`, `green-threads`, `processes`,
+    /// `descriptors`, `modules`, `environment`, `configuration`, `spans-in-flight` and
+    /// `recent-events`; `all` stands for all of them. By default, reports have all but
+    /// `environment`, which can contain secrets that masking does not recognize. If there is no
+    /// section of a given name, [`install`](Self::install) returns an error.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().sections("-modules, +environment");
+    /// ```
+    #[must_use]
+    pub fn sections(mut self, list: impl Into<Cow<'static, str>>) -> Self {
+        self.selection = Some(list.into());
+        self
+    }
+
+    /// A directory for reports: each that a signal requests becomes a file there, instead of going to
+    /// standard error, which gets one line that says where the file is. `GMR_LOG_DIR` overrides it;
+    /// `off` switches it off.
+    ///
+    /// The names are `SERVICE_gurumeditation_YYYYMMDDThhmmssZ_PID_NUMBER.EXTENSION`, where `SERVICE` is
+    /// the [product](Self::product), and only the user of the process can read the files. A file gets
+    /// its name when it is whole, and replaces no other one. The last 100 of a service are kept, and
+    /// at most 100 MiB. The directory must exist. No part of its path may be a symbolic link. If a
+    /// file cannot be written, the report goes to standard error, after the reason.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().product("shop").log_dir("/var/log/shop");
+    /// ```
+    #[must_use]
+    pub fn log_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.log_dir = Some(directory.into());
+        self
+    }
+
+    /// Whether reports also go to standard error, if there is [a directory](Self::log_dir) for them.
+    /// The default is `false`; `GMR_LOG_TO_STDERR` overrides both.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().log_dir("/var/log/shop").log_to_stderr(true);
+    /// ```
+    #[must_use]
+    pub fn log_to_stderr(mut self, also: bool) -> Self {
+        self.log_to_stderr = also;
+        self
+    }
+}
