@@ -32,6 +32,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "sections", example: "sections = \"-modules, +environment\"" },
     Known { name: "log_dir", example: "log_dir = \"/var/log/shop\"" },
     Known { name: "log_to_stderr", example: "log_to_stderr = true" },
+    Known { name: "trigger_file", example: "trigger_file = \"/run/shop/report\"" },
     Known { name: "link", example: "link(my_sections)" },
     Known { name: "crate", example: "crate = my_crate::gmr" },
 ];
@@ -50,6 +51,7 @@ struct Options {
     sections: Option<String>,
     log_dir: Option<String>,
     log_to_stderr: Option<bool>,
+    trigger_file: Option<String>,
     link: Vec<Ident>,
     krate: Option<Path>,
 }
@@ -170,6 +172,7 @@ impl Options {
                 "sections" => options.sections = given.sections(errors),
                 "log_dir" => options.log_dir = given.plain_text(errors),
                 "log_to_stderr" => options.log_to_stderr = given.switch(errors),
+                "trigger_file" => options.trigger_file = given.plain_text(errors),
                 "link" => options.link = given.crates(errors).unwrap_or_default(),
                 "crate" => options.krate = given.path(errors),
                 _ => {}
@@ -209,6 +212,7 @@ impl Options {
         let sections = values::optional(self.sections.as_ref().map(ToTokens::to_token_stream));
         let log_dir = values::optional(self.log_dir.as_ref().map(ToTokens::to_token_stream));
         let log_to_stderr = values::optional(self.log_to_stderr.as_ref().map(ToTokens::to_token_stream));
+        let trigger_file = values::optional(self.trigger_file.as_ref().map(ToTokens::to_token_stream));
         // `mixed_site`: the user's expressions can't refer to variables of the expansion.
         quote_spanned! {Span::mixed_site()=>
             #(#link)*
@@ -227,6 +231,7 @@ impl Options {
                 sections: #sections,
                 log_dir: #log_dir,
                 log_to_stderr: #log_to_stderr,
+                trigger_file: #trigger_file,
                 revision: #revision,
                 vergen: [
                     ::core::option_env!("VERGEN_GIT_SHA"),

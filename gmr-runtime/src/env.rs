@@ -55,7 +55,17 @@ pub(crate) fn poll_tasks() -> Result<Option<bool>, String> {
 /// `GMR_LOG_DIR`: the directory of reports; `off` if they go to standard error. It overrides the
 /// program's.
 pub(crate) fn log_dir(programs: Option<PathBuf>) -> Option<PathBuf> {
-    match std::env::var_os("GMR_LOG_DIR").filter(|path| !path.is_empty()) {
+    path_or_off("GMR_LOG_DIR", programs)
+}
+
+/// `GMR_TRIGGER_FILE`: the file that requests reports; `off` if there is none. It overrides the
+/// program's.
+pub(crate) fn trigger_file(programs: Option<PathBuf>) -> Option<PathBuf> {
+    path_or_off("GMR_TRIGGER_FILE", programs)
+}
+
+fn path_or_off(name: &str, programs: Option<PathBuf>) -> Option<PathBuf> {
+    match std::env::var_os(name).filter(|path| !path.is_empty()) {
         Some(path) => (path != "off").then(|| path.into()),
         None => programs,
     }

@@ -9,7 +9,7 @@ mod warning;
 
 use std::borrow::Cow;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ use crate::sys::channel::{self, Sender};
 use crate::sys::forked_lock::lock_within;
 use crate::sys::{self, own_threads};
 use crate::trigger::signals_by_name::Signal;
-use crate::trigger::{Inbox, Outbox, Request};
+use crate::trigger::{Inbox, Outbox, Request, file};
 use crate::views::{Detail, Format};
 use crate::{capture, emergency, env, task};
 use signal::{Parents, handle, open};
@@ -70,6 +70,7 @@ struct Settings {
     identity: Identity,
     plan: Plan,
     target: Target,
+    trigger_file: Option<PathBuf>,
 }
 
 /// The installation of this process, as opposed to that of the parent that it was forked from.
@@ -111,6 +112,7 @@ pub struct Builder {
     selection: Option<Cow<'static, str>>,
     log_dir: Option<PathBuf>,
     log_to_stderr: bool,
+    trigger_file: Option<PathBuf>,
     sections: Vec<Generator>,
     groups: Vec<Generator>,
 }
@@ -292,9 +294,10 @@ impl Builder {
         let target = target::find(self.log_dir, self.log_to_stderr, product, format, warn);
         let style = Style { format, detail };
         let (signal, outbox, inbox) = open(wanted, programs, installed.as_ref().map(Installed::as_parents))?;
+        let trigger_file = env::trigger_file(self.trigger_file);
         let identity = self.identity.clone();
         let plan = Plan::new(self.identity, &selection, self.sections, self.groups, second_look);
-        let settings = Arc::new(Settings { signal, style, identity, plan, target });
+        let settings = Arc::new(Settings { signal, style, identity, plan, target, trigger_file });
         let outbox = settings.start(outbox, inbox)?;
         let (guards, pid) = (Arc::clone(&outbox), std::process::id());
         *installed = Some(Installed { pid, outbox: Arc::clone(&outbox), guards, settings });
@@ -327,10 +330,13 @@ impl Settings {
         if let Some(number) = number {
             self.watch(number, &outbox, &ready);
         }
+        if let Some(file) = &self.trigger_file {
+            watch_file(file, &outbox, &ready);
+        }
         drop(ready);
         // A thread allocates while it starts. The program may limit its memory next.
         let until = Instant::now() + STARTED_WITHIN;
-        for _ in 0..3 {
+        for _ in 0..4 {
             let _ = is_ready.recv_timeout(until.saturating_duration_since(Instant::now()));
         }
         Ok(outbox)
@@ -359,6 +365,21 @@ impl Settings {
         if let Err(error) = own_threads::spawn("gmr signal", watch) {
             warn(&format!("could not start the thread that notices pending signals: {error}"));
         }
+    }
+}
+
+/// Starts the thread that notices when the file is touched. It says when it is `ready`.
+fn watch_file(file: &Path, outbox: &Arc<Outbox>, ready: &Sender<()>) {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let (watched, is_ready) = (Arc::clone(outbox), ready.clone());
+    let watch = move || {
+        capture::shield_thread(None);
+        file::watch(&file, &watched, || {
+            let _ = is_ready.send(());
+        });
+    };
+    if let Err(error) = own_threads::spawn("gmr file", watch) {
+        warn(&format!("could not start the thread that watches the trigger file: {error}"));
     }
 }
 

@@ -54,6 +54,7 @@ mod tasks;
 mod text;
 mod threads;
 mod tools;
+mod trigger_file;
 mod unwinding;
 mod views;
 mod waits;

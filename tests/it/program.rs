@@ -38,8 +38,15 @@ pub(crate) fn scaled(times: usize) -> usize {
 
 /// The variables that an operator can set. Only the tests set them, regardless of the environment
 /// they run in.
-const SETTINGS: [&str; 6] =
-    ["GMR_BACKTRACE", "GMR_FORMAT", "GMR_LOG_DIR", "GMR_LOG_TO_STDERR", "GMR_SECTIONS", "GMR_SIGNAL"];
+const SETTINGS: [&str; 7] = [
+    "GMR_BACKTRACE",
+    "GMR_FORMAT",
+    "GMR_LOG_DIR",
+    "GMR_LOG_TO_STDERR",
+    "GMR_SECTIONS",
+    "GMR_SIGNAL",
+    "GMR_TRIGGER_FILE",
+];
 
 pub(crate) struct Program {
     child: Child,

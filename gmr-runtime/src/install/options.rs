@@ -81,6 +81,23 @@ impl Builder {
         self
     }
 
+    /// A file that requests a report when it is touched, made, or replaced, for operators who can
+    /// write to a volume and cannot send a signal. The signal requests reports as well.
+    /// `GMR_TRIGGER_FILE` overrides it; `off` switches it off.
+    ///
+    /// The file need not exist, nor its directory; gmr does not open it. The path may lead through
+    /// symbolic links. Where the kernel does not announce changes, as on network file systems, the
+    /// file is looked at once a second.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().trigger_file("/run/shop/report");
+    /// ```
+    #[must_use]
+    pub fn trigger_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.trigger_file = Some(file.into());
+        self
+    }
+
     /// Whether reports also go to standard error, if there is [a directory](Self::log_dir) for them.
     /// The default is `false`; `GMR_LOG_TO_STDERR` overrides both.
     ///

@@ -44,6 +44,8 @@ pub struct Setup {
     pub log_dir: Option<&'static str>,
     /// The option `log_to_stderr`.
     pub log_to_stderr: Option<bool>,
+    /// The option `trigger_file`.
+    pub trigger_file: Option<&'static str>,
     /// The option `revision`.
     pub revision: Option<Cow<'static, str>>,
     /// `VERGEN_GIT_SHA` and `VERGEN_GIT_DIRTY`, which a build script of the user's crate can set by
@@ -100,6 +102,7 @@ impl Setup {
             second_look: self.second_look,
             selection: self.sections.map(Cow::Borrowed),
             log_dir: self.log_dir.map(Into::into),
+            trigger_file: self.trigger_file.map(Into::into),
             log_to_stderr: self.log_to_stderr.unwrap_or_default(),
             ..Builder::default()
         }

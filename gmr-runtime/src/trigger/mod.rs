@@ -1,6 +1,7 @@
 //! The triggers of reports: each puts a request into the reporter's inbox. No trigger makes a
 //! report itself.
 
+pub(crate) mod file;
 pub(crate) mod reply;
 #[cfg_attr(all(unix, not(target_os = "linux")), path = "signal_pipe.rs")]
 #[cfg_attr(not(unix), path = "noop.rs")]
@@ -26,7 +27,6 @@ pub(crate) enum Request {
         sender: Option<model::Sender>,
     },
     /// Something has happened for which an option requests a report.
-    #[cfg_attr(not(test), allow(dead_code, reason = "no option requests one yet"))]
     Event(Event),
     /// A thread of the program waits for a report.
     Capture(Reply<Arc<Report>>),
@@ -49,7 +49,7 @@ pub(crate) struct Event {
     pub(crate) written: Vec<Reply<()>>,
 }
 
-#[cfg_attr(not(test), allow(dead_code, reason = "no option requests one yet"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "no option requests one by itself yet"))]
 impl Event {
     /// An event of the option of this name. There are reports for the first few in an hour only;
     /// others are counted in the next report.

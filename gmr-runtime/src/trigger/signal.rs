@@ -94,6 +94,11 @@ impl Outbox {
         self.arrivals.watch_pending(signal, ready);
     }
 
+    /// Whether the reporter takes requests.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.arrivals.is_closed()
+    }
+
     /// Sends a request to the reporter. False if the reporter has ended.
     pub(crate) fn send(&self, request: Request) -> bool {
         let sent = self.requests.send(request).is_ok();
