@@ -64,7 +64,13 @@ pub(crate) fn trigger_file(programs: Option<PathBuf>) -> Option<PathBuf> {
     path_or_off("GMR_TRIGGER_FILE", programs)
 }
 
+/// In a program with more rights than whoever started it, the variable does not count: files would
+/// be made wherever that one likes, and names of others' files found out.
 fn path_or_off(name: &str, programs: Option<PathBuf>) -> Option<PathBuf> {
+    #[cfg(target_os = "linux")]
+    if crate::sys::secure::is_privileged() {
+        return programs;
+    }
     match std::env::var_os(name).filter(|path| !path.is_empty()) {
         Some(path) => (path != "off").then(|| path.into()),
         None => programs,

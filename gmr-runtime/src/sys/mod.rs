@@ -49,6 +49,8 @@ pub(crate) mod procfs;
 pub(crate) mod report_signal;
 #[cfg(target_os = "linux")]
 pub(crate) mod seccomp;
+#[cfg(target_os = "linux")]
+pub(crate) mod secure;
 pub(crate) mod sort;
 pub(crate) mod sorted_map;
 #[cfg(target_os = "linux")]
@@ -59,8 +61,6 @@ pub(crate) mod usage;
 #[cfg(target_os = "linux")]
 pub(crate) mod users;
 
-#[cfg(target_os = "linux")]
-pub(crate) use platform::leave_files;
 #[cfg(unix)]
 pub(crate) use platform::sender;
 pub(crate) use platform::{Claim, Module, Modules, ProgramAttributes, Purpose};
@@ -68,3 +68,5 @@ pub(crate) use platform::{
     claim, current_tid, find_word, has_embassy, in_children, memory_is_left, name_thread,
     program_has_filters_of_its_own, remember_mask, separate_files, sleep, with_files, word_at,
 };
+#[cfg(target_os = "linux")]
+pub(crate) use platform::leave_files;
