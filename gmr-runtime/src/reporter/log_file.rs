@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use crate::capture;
@@ -44,8 +45,7 @@ impl Files {
         let dir = Arc::clone(&self.dir);
         let (send, checked) = channel::channel();
         let started = own_threads::spawn("gmr file", move || {
-            prepare();
-            let _ = send.send(dir.check());
+            let _ = send.send(prepare().and_then(|()| dir.check()));
         });
         started.map_err(|error| format!("no thread can be started to check it: {error}"))?;
         let within = format!("it did not respond within {} s", CHECKED_WITHIN.as_secs());
@@ -64,7 +64,6 @@ impl Files {
         }
         let dir = Arc::clone(&self.dir);
         let write = move || {
-            prepare();
             write(&dir, &received, &send);
             drop(running);
         };
@@ -95,15 +94,23 @@ impl Drop for Running {
     }
 }
 
-fn prepare() {
+/// Prepares the calling thread.
+///
+/// # Errors
+/// Its files would be in the program's descriptor table, where the program can close them, and open
+/// others under their numbers.
+fn prepare() -> Result<(), String> {
     capture::shield_thread(None);
     #[cfg(target_os = "linux")]
-    crate::sys::leave_files();
+    if !crate::sys::leave_or_copy_files() {
+        return Err("the kernel cannot give a thread a descriptor table of its own".to_owned());
+    }
+    Ok(())
 }
 
 /// What the thread does.
 fn write(dir: &LogDir, pieces: &Receiver<Arc<Vec<u8>>>, result: &Sender<Result<PathBuf, String>>) {
-    let mut file = match dir.create() {
+    let mut file = match prepare().and_then(|()| dir.create()) {
         Ok(file) => file,
         Err(reason) => return drop(result.send(Err(reason))),
     };
@@ -155,9 +162,15 @@ impl Writer {
     /// Why it is not, and all of the report.
     pub(super) fn finish(mut self) -> Result<PathBuf, Unwritten> {
         self.pieces = None;
-        let too_late = || Err(format!("the disk did not respond within {} s", WITHIN.as_secs()));
         let result = match self.missing {
-            "" => self.result.recv_timeout(WITHIN).unwrap_or_else(|_| too_late()),
+            "" => self.result.recv_timeout(WITHIN).unwrap_or_else(|error| {
+                Err(match error {
+                    RecvTimeoutError::Timeout => {
+                        format!("the disk did not respond within {} s", WITHIN.as_secs())
+                    }
+                    RecvTimeoutError::Disconnected => "the thread that writes it panicked".to_owned(),
+                })
+            }),
             reason => Err(reason.to_owned()),
         };
         result.map_err(|reason| Unwritten { reason, pieces: self.kept })

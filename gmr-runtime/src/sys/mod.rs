@@ -69,4 +69,4 @@ pub(crate) use platform::{
     program_has_filters_of_its_own, remember_mask, separate_files, sleep, with_files, word_at,
 };
 #[cfg(target_os = "linux")]
-pub(crate) use platform::leave_files;
+pub(crate) use platform::{leave_files, leave_or_copy_files};

@@ -70,6 +70,12 @@ pub(crate) fn leave_files() -> bool {
     false
 }
 
+/// Always false, as above.
+#[cfg(target_os = "linux")]
+pub(crate) fn leave_or_copy_files() -> bool {
+    false
+}
+
 /// Nothing: the attributes of threads are not known.
 #[derive(Debug)]
 pub(crate) struct ProgramAttributes;

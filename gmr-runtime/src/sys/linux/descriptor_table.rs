@@ -85,6 +85,15 @@ pub(crate) fn leave_files() -> bool {
     separated
 }
 
+/// Gives the calling thread a table of its own, with copies of all descriptors of the program where
+/// the kernel cannot leave them out. For threads that end soon: a file that the program closes stays
+/// open until then. False if the kernel cannot separate the tables.
+pub(crate) fn leave_or_copy_files() -> bool {
+    // SAFETY: the calling thread gets a copy of the table, in which it closes only what it has opened
+    // itself.
+    leave_files() || unsafe { libc::unshare(libc::CLONE_FILES) } == 0
+}
+
 /// Closes the descriptors from the first to the last in a table of the calling thread's own.
 fn close_copies(first: libc::c_uint, last: libc::c_uint) -> bool {
     // SAFETY: CLOSE_RANGE_UNSHARE separates the table from the program's before it closes anything.
