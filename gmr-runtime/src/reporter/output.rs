@@ -111,6 +111,8 @@ impl Output {
         }
         if self.pieces.is_none() {
             self.pieces = self.start_thread();
+            // A thread that can be started later must not take the rest for the whole.
+            self.is_report &= self.pieces.is_some();
         }
         if let Some(pieces) = &self.pieces {
             // This fails if the thread has panicked.
