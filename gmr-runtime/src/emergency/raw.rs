@@ -97,7 +97,7 @@ fn watch(arrivals: &Arc<Arrivals>, round: Duration, mut report: impl FnMut(&str)
             continue;
         }
         if state.signals <= state.begun.max(answered) {
-            arrivals.wait(seen);
+            arrivals.wait(seen, None);
             continue;
         }
         let is_writing = arrivals.is_writing();

@@ -61,7 +61,7 @@ impl Pending {
     fn add_event(&mut self, event: Event) {
         // A thread that cannot allocate aborts the process.
         if !emergency::has_memory() {
-            return self.rates.suppress(&event.trigger);
+            return self.rates.suppress_without_memory();
         }
         for known in &mut self.batch.events {
             if counts(&mut known.trigger, &event.trigger) {
@@ -95,6 +95,12 @@ impl Pending {
         }
         self.add(requests);
         dismissed
+    }
+
+    /// When a report for some of the requests can begin, if no other one arrives: they wait for
+    /// replies that may never be sent.
+    pub(super) fn begins_at(&self) -> Option<Instant> {
+        self.replying.filter(|_| !self.batch.deferred.is_empty()).map(|since| since + REPLIES_WITHIN)
     }
 
     /// Whether a report for some of the requests can begin.

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::model::Trigger;
+use crate::units::counted;
 
 /// How many reports an option may request by itself in an hour. Six are one every ten minutes: what
 /// is going on does not change faster than that, and the first ones tell most.
@@ -18,6 +19,10 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 pub(super) struct Rates {
     per_hour: usize,
     options: Vec<Requests>,
+    /// The same for events of any kind that have had no report because too little memory was left.
+    /// To count them takes none.
+    without_memory: u64,
+    without_memory_shown: u64,
 }
 
 /// The requests of one option.
@@ -28,11 +33,13 @@ struct Requests {
     begun: Vec<Instant>,
     /// How many events have had no report, and are in no heading.
     suppressed: u64,
+    /// How many of them are in the heading of a report that is being written.
+    shown: u64,
 }
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { per_hour: PER_HOUR, options: Vec::new() }
+        Self { per_hour: PER_HOUR, options: Vec::new(), without_memory: 0, without_memory_shown: 0 }
     }
 }
 
@@ -46,17 +53,15 @@ impl Rates {
             requests.begun.push(now);
             return true;
         }
-        self.suppress(trigger);
+        if let Trigger::Automatic { coalesced, .. } = trigger {
+            requests.suppressed += 1 + coalesced;
+        }
         false
     }
 
-    /// Counts the events of a trigger that has no report.
-    pub(super) fn suppress(&mut self, trigger: &Trigger) {
-        if let Trigger::Automatic { coalesced, .. } = trigger
-            && let Some(requests) = self.requests(trigger)
-        {
-            requests.suppressed += 1 + coalesced;
-        }
+    /// Counts an event that has no report because too little memory is left.
+    pub(super) fn suppress_without_memory(&mut self) {
+        self.without_memory += 1;
     }
 
     /// Those of the trigger's option; `None` if its requests are not limited.
@@ -64,7 +69,7 @@ impl Rates {
         let Trigger::Automatic { name, .. } = trigger else { return None };
         let known = self.options.iter().position(|requests| requests.name == *name);
         let index = known.unwrap_or_else(|| {
-            self.options.push(Requests { name: name.clone(), begun: Vec::new(), suppressed: 0 });
+            self.options.push(Requests { name: name.clone(), begun: Vec::new(), suppressed: 0, shown: 0 });
             self.options.len() - 1
         });
         self.options.get_mut(index)
@@ -73,19 +78,38 @@ impl Rates {
     /// For the heading of a report.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         let suppressed = self.options.iter().filter(|requests| requests.suppressed > 0);
-        suppressed.map(|Requests { name, suppressed, .. }| {
+        let suppressed = suppressed.map(|Requests { name, suppressed, .. }| {
             let (events, have) = if *suppressed == 1 { ("event", "has") } else { ("events", "have") };
             format!(
-                "{suppressed} {events} of {name} {have} had no report: it requests at most {} in an hour, and \
-                 none while too little memory is left",
+                "{suppressed} {events} of {name} {have} had no report: it requests at most {} in an hour",
                 self.per_hour
             )
-        })
+        });
+        let without_memory = (self.without_memory > 0).then(|| {
+            let counted = counted(usize::try_from(self.without_memory).unwrap_or(usize::MAX), "event");
+            format!(
+                "{counted} without a report, as too little memory was left: touched files or automatic ones"
+            )
+        });
+        suppressed.chain(without_memory)
     }
 
     /// A report with these notes is being written.
-    pub(super) fn told(&mut self) {
-        self.options.iter_mut().for_each(|requests| requests.suppressed = 0);
+    pub(super) fn show(&mut self) {
+        for requests in &mut self.options {
+            requests.shown = requests.suppressed;
+        }
+        self.without_memory_shown = self.without_memory;
+    }
+
+    /// No report is being written. If the last one was written whole, what it has shown is told.
+    pub(super) fn settle(&mut self, was_written: bool) {
+        for requests in &mut self.options {
+            let shown = std::mem::take(&mut requests.shown);
+            requests.suppressed -= if was_written { shown } else { 0 };
+        }
+        let shown = std::mem::take(&mut self.without_memory_shown);
+        self.without_memory -= if was_written { shown } else { 0 };
     }
 }
 
@@ -113,8 +137,16 @@ mod tests {
         assert!(rates.admit(&automatic("on_memory", 0), minutes(60)), "the first was an hour ago");
         assert!(!rates.admit(&automatic("on_memory", 0), minutes(60)));
         assert!(rates.notes().next().unwrap().starts_with("5 events of on_memory"));
-        rates.told();
-        assert_eq!(rates.notes().count(), 0);
+        rates.show();
+        rates.settle(false);
+        assert_eq!(rates.notes().count(), 1, "the report that said it was lost");
+        rates.suppress_without_memory();
+        assert!(rates.notes().nth(1).unwrap().starts_with("1 event without a report"));
+        rates.show();
+        rates.suppress_without_memory();
+        rates.settle(true);
+        let notes: Vec<_> = rates.notes().collect();
+        assert!(notes.len() == 1 && notes[0].starts_with("1 event without"), "only the last one: {notes:?}");
     }
 
     #[test]

@@ -54,12 +54,16 @@ pub(crate) fn serve(
         // What arrived during the last report has been taken from the inbox, and would not end a
         // wait. The same holds for the message that a report has been written.
         if !pending.can_begin() {
-            pending.add(inbox.wait(emergency::has_memory));
+            pending.add(inbox.wait(emergency::has_memory, pending.begins_at()));
             pending.is_writing = output.is_writing();
         }
         let mut batch = pending.next_batch();
         if let Some(trigger) = batch.trigger(signal_name) {
+            let is_idle = !output.is_writing();
             let mut loss = output.loss().map(|loss| loss_note(last, &loss));
+            if is_idle {
+                pending.rates.settle(loss.is_none());
+            }
             let mut stream = batch.is_written().then(|| {
                 losses.begin(loss.take());
                 output.begin(batch.waiting());
@@ -69,7 +73,7 @@ pub(crate) fn serve(
             notes.extend(loss.into_iter().chain(batch.own_during.map(own_signal_note)));
             notes.extend(batch.notes().chain(pending.rates.notes()));
             if stream.is_some() {
-                pending.rates.told();
+                pending.rates.show();
             }
             let signals = batch.signals;
             let making = sys::claim(Purpose::Report, OTHERS_WITHIN, || inbox.waits_for_others());

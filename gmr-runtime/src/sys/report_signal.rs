@@ -110,11 +110,15 @@ impl Arrivals {
         self.events.load(Ordering::Acquire)
     }
 
-    /// Sleeps until there has been an event since the word was `seen`.
-    pub(crate) fn wait(&self, seen: u32) {
+    /// Sleeps until there has been an event since the word was `seen`, or the time is up.
+    pub(crate) fn wait(&self, seen: u32, timeout: Option<Duration>) {
+        let timeout = timeout.map(|time| Timespec {
+            tv_sec: time.as_secs().cast_signed(),
+            tv_nsec: time.subsec_nanos().into(),
+        });
         // Every error is handled alike: look again. An interrupted wait and a changed word are the
         // only ones that occur.
-        let _ = futex::wait(&self.events, futex::Flags::PRIVATE, seen, None);
+        let _ = futex::wait(&self.events, futex::Flags::PRIVATE, seen, timeout.as_ref());
     }
 
     /// Announces an event, and wakes the reporter and the thread that watches it. It may be called
@@ -592,6 +596,6 @@ mod tests {
         let arrivals = Arrivals::new();
         let seen = arrivals.seen();
         arrivals.announce();
-        arrivals.wait(seen);
+        arrivals.wait(seen, None);
     }
 }

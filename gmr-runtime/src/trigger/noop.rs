@@ -1,6 +1,8 @@
 //! The inbox on platforms without Unix signals: it receives the program's own requests alone.
 
 use std::io;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Instant;
 
 use super::Request;
 use crate::sys::channel::{self, Receiver, Sender};
@@ -66,7 +68,15 @@ impl Outbox {
 
 impl Inbox {
     /// Waits for a request, and returns all that have arrived.
-    pub(crate) fn wait(&mut self, _has_memory: impl Fn() -> bool) -> Vec<Request> {
+    pub(crate) fn wait(&mut self, _has_memory: impl Fn() -> bool, until: Option<Instant>) -> Vec<Request> {
+        if let Some(until) = until {
+            let left = until.saturating_duration_since(Instant::now());
+            return match self.requests.recv_timeout(left) {
+                Ok(first) => std::iter::once(first).chain(self.requests.try_iter()).collect(),
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => vec![Request::Stop],
+            };
+        }
         let Some(first) = self.requests.iter().next() else { return vec![Request::Stop] };
         std::iter::once(first).chain(self.requests.try_iter()).collect()
     }

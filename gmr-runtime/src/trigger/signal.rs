@@ -5,6 +5,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
+use std::time::Instant;
 
 use super::{Request, signals_by_name};
 use crate::model;
@@ -121,8 +122,8 @@ impl Outbox {
 impl Inbox {
     /// Waits for a request, and returns all that have arrived. It does not allocate before there is
     /// one. Signals are left to the thread that watches, if there is one, while `has_memory` says
-    /// that there is too little for a report.
-    pub(crate) fn wait(&mut self, has_memory: impl Fn() -> bool) -> Vec<Request> {
+    /// that there is too little for a report. It returns when it is `until`, too.
+    pub(crate) fn wait(&mut self, has_memory: impl Fn() -> bool, until: Option<Instant>) -> Vec<Request> {
         loop {
             // Before looking: what arrives later changes the word, and ends the wait at once.
             let seen = self.arrivals.seen();
@@ -133,10 +134,11 @@ impl Inbox {
                 self.arrivals.decline();
             }
             let requests = self.arrived();
-            if !requests.is_empty() {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if !requests.is_empty() || left.is_some_and(|left| left.is_zero()) {
                 return requests;
             }
-            self.arrivals.wait(seen);
+            self.arrivals.wait(seen, left);
         }
     }
 

@@ -7,6 +7,9 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
@@ -93,11 +96,20 @@ impl Outbox {
 
 impl Inbox {
     /// Waits for a request, and returns all that have arrived.
-    pub(crate) fn wait(&mut self, _has_memory: impl Fn() -> bool) -> Vec<Request> {
+    pub(crate) fn wait(&mut self, _has_memory: impl Fn() -> bool, until: Option<Instant>) -> Vec<Request> {
         loop {
             let requests = self.arrived();
-            if !requests.is_empty() {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if !requests.is_empty() || left.is_some_and(|left| left.is_zero()) {
                 return requests;
+            }
+            let timeout = left.map(|left| Timespec {
+                tv_sec: left.as_secs().cast_signed(),
+                tv_nsec: left.subsec_nanos().into(),
+            });
+            let mut fds = [PollFd::new(self.delivery.get_read_mut(), PollFlags::IN)];
+            if poll(&mut fds, timeout.as_ref()) == Ok(0) {
+                continue;
             }
             match self.delivery.get_read_mut().read(&mut [0]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -53,9 +53,13 @@ fn deferred_requests_wait_while_replies_are_sent_and_others_do_not() {
 fn replies_that_are_never_sent_do_not_hold_up_others_for_ever() {
     // Long after the machine was started there is such an instant.
     let Some(long_ago) = Instant::now().checked_sub(REPLIES_WITHIN) else { return };
-    let mut pending = Pending { replying: Some(long_ago), ..Pending::default() };
+    let mut pending = Pending { replying: Some(Instant::now()), ..Pending::default() };
+    assert_eq!(pending.begins_at(), None, "nobody waits");
     let (deferred, _answer) = rendered(Format::Text);
     pending.add(vec![Request::Deferred(deferred)]);
+    assert!(pending.begins_at() > Some(Instant::now()), "nothing else may wake the reporter");
+    pending.replying = Some(long_ago);
+    assert!(pending.can_begin());
     assert_eq!(pending.next_batch().deferred.len(), 1);
 }
 
