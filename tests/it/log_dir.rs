@@ -167,6 +167,7 @@ fn two_processes_of_a_service_share_a_directory() {
 #[test]
 fn the_last_reports_are_kept_and_other_files_are_not_touched() {
     const KEPT: usize = 100;
+    const WRITTEN: usize = 30;
     let directory = Directory::new();
     let other = |name: &str| directory.0.join(name);
     let others = BTreeSet::from([
@@ -185,21 +186,37 @@ fn the_last_reports_are_kept_and_other_files_are_not_touched() {
     for path in others.iter().filter(|path| **path != link && **path != folder) {
         fs::write(path, "mine").unwrap();
     }
-    let old = other("shop_gurumeditation_20200102T030405Z_1_1.json");
-    fs::write(&old, "of an earlier process").unwrap();
+    let old: Vec<_> = (0..2 * KEPT)
+        .map(|number| other(&format!("shop_gurumeditation_20200102T030406Z_1_{number}.json")))
+        .collect();
+    for old in &old {
+        fs::write(old, "of an earlier process").unwrap();
+    }
 
     let mut program = start(&directory.0);
     let mut written = Vec::new();
-    for _ in 0..scaled(2 * KEPT).max(KEPT + 5) {
+    for _ in 0..WRITTEN {
         let path = file_of_signal(&mut program);
         assert_eq!(read(&path).number(), written.len() as u64 + 1);
         written.push(path);
     }
-    let mut expected: BTreeSet<_> = written[written.len() - KEPT..].iter().cloned().collect();
+    let left = &old[old.len() - (KEPT - WRITTEN)..];
+    let mut expected: BTreeSet<_> = written.iter().chain(left).cloned().collect();
     expected.extend(others);
     // They are removed after the line has been written.
     wait_until("the older ones are removed", || directory.files() == expected);
     assert!(program.end().0.success());
+}
+
+/// More processes than files are kept can be asked at the same time.
+#[test]
+fn a_report_that_was_announced_a_moment_ago_is_kept() {
+    let directory = Directory::new();
+    let mut program = start(&directory.0);
+    let written: BTreeSet<_> = (0..scaled(210).max(105)).map(|_| file_of_signal(&mut program)).collect();
+    // The next one begins when the files of the one before have been looked at.
+    assert!(program.end().0.success());
+    assert_eq!(directory.files(), written);
 }
 
 #[test]

@@ -31,6 +31,10 @@ const MAX_FILES: usize = 100;
 /// How much they may take together. A report of a thousand threads takes a megabyte.
 const MAX_BYTES: u64 = 100 << 20;
 
+/// How long a file is kept in any case, unless they take too much. Many processes can be asked at the
+/// same time, and each has said where its report is.
+const YOUNG: Duration = Duration::from_secs(10 * 60);
+
 /// How many names are tried. A name is in use if a process in another container has the same id, or
 /// if the clock was set back.
 const ATTEMPTS: u64 = 1_000;
@@ -132,12 +136,12 @@ impl LogFile<'_> {
     /// Why it is not there.
     pub(crate) fn finish(&mut self) -> Result<PathBuf, String> {
         self.file.sync_all().map_err(|error| format!("could not write a file in it to the disk: {error}"))?;
-        let Self { of, directory, stamp, number, temporary, .. } = self;
-        for number in *number..*number + ATTEMPTS {
+        let Self { of, directory, stamp, temporary, .. } = self;
+        for number in self.number..self.number + ATTEMPTS {
             let name = of.names.name(stamp, number);
             match rename(directory, temporary, &name) {
                 Ok(()) => {
-                    self.is_whole = true;
+                    (self.is_whole, self.number) = (true, number);
                     of.next.fetch_max(number + 1, Ordering::Relaxed);
                     // Some file systems cannot do this.
                     let _ = fsync(directory);
@@ -155,6 +159,7 @@ impl LogFile<'_> {
     pub(crate) fn remove_others(&self) {
         let Ok(directory) = Dir::read_from(&self.directory) else { return };
         let now = SystemTime::now();
+        let young = names::stamp(now - YOUNG);
         let (now, abandoned) = (names::stamp(now), names::stamp(now - ABANDONED));
         let mut found = Vec::new();
         for entry in directory.flatten() {
@@ -174,11 +179,12 @@ impl LogFile<'_> {
         }
         sort::all(&mut found);
         let this = Names::key_of(&self.stamp, self.number);
-        let (mut files, mut bytes) = (0, 0);
-        for (_, key, name, size) in found.iter().rev() {
+        let (mut files, mut bytes) = (0, 0_u64);
+        for (is_past, key, name, size) in found.iter().rev() {
             files += 1;
-            bytes += size;
-            if (files > MAX_FILES || bytes > MAX_BYTES) && *key != this {
+            bytes = bytes.saturating_add(*size);
+            let is_young = *is_past && key.0 > young;
+            if ((files > MAX_FILES && !is_young) || bytes > MAX_BYTES) && *key != this {
                 // Another process of the service may have removed it.
                 let _ = unlinkat(&self.directory, name.as_str(), AtFlags::empty());
             }
