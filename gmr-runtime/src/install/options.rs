@@ -69,7 +69,7 @@ impl Builder {
     /// The names are `SERVICE_gurumeditation_YYYYMMDDThhmmssZ_PID_NUMBER.EXTENSION`, where `SERVICE` is
     /// the [product](Self::product), and only the user of the process can read the files. A file gets
     /// its name when it is whole, and replaces no other one. The last 100 of a service are kept, and
-    /// at most 100 MiB. The directory must exist. No part of its path may be a symbolic link. If a
+    /// all of the last ten minutes, together at most 100 MiB. The directory must exist. No part of its path may be a symbolic link. If a
     /// file cannot be written, the report goes to standard error, after the reason.
     ///
     /// ```
