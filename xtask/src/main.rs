@@ -5,7 +5,6 @@ mod adoption;
 mod agreement;
 mod beside;
 mod cargo;
-mod columns;
 mod emulated;
 mod examples;
 mod features;

@@ -3,7 +3,6 @@
 
 use crate::beside::Beside;
 use crate::cargo::{cargo, is_ci, with_arguments};
-use crate::columns;
 use crate::features;
 use crate::metadata::{self, text};
 use crate::msrv;
@@ -33,7 +32,7 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     // steps. It takes what they leave of the processors: the tests, for example, mostly wait.
     let mut targets =
         Beside::start(if install { &["test-targets"] } else { &["test-targets", "--no-setup"] })?;
-    steps.run("formatting", || cargo(&["fmt", "--all", "--check"], &[]).and_then(|()| columns::check()))?;
+    steps.run("formatting", || cargo(&["fmt", "--all", "--check"], &[]))?;
     with(Tool::Deny, &missing, steps, "licences and sources", || {
         // Advisories need a database from the network, and a result can change from one day to the
         // next: `cargo xtask release-check` checks them.
