@@ -213,6 +213,9 @@
 //! | `GMR_LOG_TO_STDERR=on` | reports in a directory also go to stderr |
 //! | `GMR_TRIGGER_FILE=/run/shop/report` | a file that requests a report when it is touched |
 //! | `GMR_POLL_TASKS=off` | reports do not poll async tasks, and show them without stacks |
+//! | `GMR_ON_PANIC=1` | a panic that is about to end the process makes a report; `any`: any panic |
+//! | `GMR_SLOW_START=30s` | a report if the program is not [`ready`] by then |
+//! | `GMR_SLOW_SHUTDOWN=25s` | a report if the process has not ended by then, after SIGTERM |
 //! | `GMR_SECTIONS=-modules,+environment` | leaves out or adds built-in sections |
 //! | `GMR_BACKTRACE=full` | shows all frames and all names of a group |
 //!
@@ -274,7 +277,8 @@ pub use gmr_runtime::axum;
 pub use gmr_runtime::model;
 #[cfg(feature = "tracing")]
 pub use gmr_runtime::tracing;
-pub use gmr_runtime::{Builder, Error, ErrorKind, Format, Generator, Guard, Report, Secret};
+pub use gmr_runtime::{Builder, Error, ErrorKind, Format, Generator, Guard, OnPanic, Report, Secret};
+pub use gmr_runtime::{Deadline, Heartbeat, deadline, heartbeat, ready, shutting_down};
 pub use gmr_runtime::{after_fork, display, masked};
 
 pub mod task {

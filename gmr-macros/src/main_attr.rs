@@ -29,6 +29,9 @@ const OPTIONS: &[Known] = &[
     Known { name: "format", example: "format = \"json\"" },
     Known { name: "poll_tasks", example: "poll_tasks = false" },
     Known { name: "second_look", example: "second_look = \"50ms\"" },
+    Known { name: "on_panic", example: "on_panic = true" },
+    Known { name: "slow_start", example: "slow_start = \"30s\"" },
+    Known { name: "slow_shutdown", example: "slow_shutdown = \"25s\"" },
     Known { name: "sections", example: "sections = \"-modules, +environment\"" },
     Known { name: "log_dir", example: "log_dir = \"/var/log/shop\"" },
     Known { name: "log_to_stderr", example: "log_to_stderr = true" },
@@ -48,6 +51,9 @@ struct Options {
     format: Option<Format>,
     poll_tasks: Option<bool>,
     second_look: Option<TokenStream>,
+    on_panic: Option<&'static str>,
+    slow_start: Option<TokenStream>,
+    slow_shutdown: Option<TokenStream>,
     sections: Option<String>,
     log_dir: Option<String>,
     log_to_stderr: Option<bool>,
@@ -169,6 +175,9 @@ impl Options {
                 "format" => options.format = given.format(errors),
                 "poll_tasks" => options.poll_tasks = given.switch(errors),
                 "second_look" => options.second_look = given.duration_or_off(errors),
+                "on_panic" => options.on_panic = given.panics(errors),
+                "slow_start" => options.slow_start = given.duration_or_off(errors),
+                "slow_shutdown" => options.slow_shutdown = given.duration_or_off(errors),
                 "sections" => options.sections = given.sections(errors),
                 "log_dir" => options.log_dir = given.plain_text(errors),
                 "log_to_stderr" => options.log_to_stderr = given.switch(errors),
@@ -209,6 +218,9 @@ impl Options {
         let format = values::optional(self.format.as_ref().map(|format| format.expression(&krate)));
         let poll_tasks = values::optional(self.poll_tasks.as_ref().map(ToTokens::to_token_stream));
         let second_look = values::optional(self.second_look.clone());
+        let on_panic = Ident::new(self.on_panic.unwrap_or("Off"), Span::mixed_site());
+        let slow_start = values::optional(self.slow_start.clone());
+        let slow_shutdown = values::optional(self.slow_shutdown.clone());
         let sections = values::optional(self.sections.as_ref().map(ToTokens::to_token_stream));
         let log_dir = values::optional(self.log_dir.as_ref().map(ToTokens::to_token_stream));
         let log_to_stderr = values::optional(self.log_to_stderr.as_ref().map(ToTokens::to_token_stream));
@@ -228,6 +240,9 @@ impl Options {
                 format: #format,
                 poll_tasks: #poll_tasks,
                 second_look: #second_look,
+                on_panic: #krate::__private::OnPanic::#on_panic,
+                slow_start: #slow_start,
+                slow_shutdown: #slow_shutdown,
                 sections: #sections,
                 log_dir: #log_dir,
                 log_to_stderr: #log_to_stderr,

@@ -79,6 +79,16 @@ impl Given {
         }
     }
 
+    /// Which panics make a report: the runtime's name for them.
+    pub(crate) fn panics(&self, errors: &mut Errors) -> Option<&'static str> {
+        let value = self.assigned(errors)?;
+        match literal(value) {
+            Some(Lit::Bool(switch)) => Some(if switch.value { "Ending" } else { "Off" }),
+            Some(Lit::Str(which)) if which.value() == "any" => Some("Any"),
+            _ => self.reject(value, "must be `true`, `false` or `\"any\"`, as a literal, such as", errors),
+        }
+    }
+
     /// The name or number of a signal, as the runtime expects it.
     pub(crate) fn signal(&self, errors: &mut Errors) -> Option<String> {
         let value = self.assigned(errors)?;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::section::panics::on_panic::OnPanic;
 use crate::views::{Detail, Format};
 
 /// `GMR_SIGNAL`: the report signal. It overrides the program's.
@@ -96,18 +97,56 @@ fn switch(name: &str) -> Result<Option<bool>, String> {
     }
 }
 
+/// `GMR_ON_PANIC`: which panics make a report. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn on_panic() -> Result<Option<OnPanic>, String> {
+    let value = std::env::var("GMR_ON_PANIC").unwrap_or_default();
+    match value.trim().to_ascii_lowercase().as_str() {
+        "" => Ok(None),
+        "1" | "on" | "true" | "yes" => Ok(Some(OnPanic::Ending)),
+        "any" => Ok(Some(OnPanic::Any)),
+        "0" | "off" | "false" | "no" => Ok(Some(OnPanic::Off)),
+        _ => Err(format!("GMR_ON_PANIC: unknown value `{value}`; expected `1`, `any` or `0`")),
+    }
+}
+
 /// `GMR_SECOND_LOOK`: after what time a report takes its second look, as in `50ms`, or `off`. It
 /// overrides the program.
 ///
 /// # Errors
 /// It has another value.
 pub(crate) fn second_look() -> Result<Option<Duration>, String> {
-    let value = std::env::var("GMR_SECOND_LOOK").unwrap_or_default();
+    time_or_off("GMR_SECOND_LOOK", "50ms")
+}
+
+/// `GMR_SLOW_START`: after what time a program makes a report that is not ready, as in `30s`, or
+/// `off`. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn slow_start() -> Result<Option<Duration>, String> {
+    time_or_off("GMR_SLOW_START", "30s")
+}
+
+/// `GMR_SLOW_SHUTDOWN`: after what time a process makes a report that has not ended, as in `25s`, or
+/// `off`. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn slow_shutdown() -> Result<Option<Duration>, String> {
+    time_or_off("GMR_SLOW_SHUTDOWN", "25s")
+}
+
+/// A time, or zero for `off`.
+fn time_or_off(name: &str, example: &str) -> Result<Option<Duration>, String> {
+    let value = std::env::var(name).unwrap_or_default();
     match value.trim() {
         "" => Ok(None),
         "off" | "0" | "false" | "no" => Ok(Some(Duration::ZERO)),
         time => humantime::parse_duration(time).map(Some).map_err(|error| {
-            format!("GMR_SECOND_LOOK: `{value}` is neither `off` nor a time such as `50ms` ({error})")
+            format!("{name}: `{value}` is neither `off` nor a time such as `{example}` ({error})")
         }),
     }
 }

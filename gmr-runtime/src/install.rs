@@ -18,11 +18,14 @@ use crate::generators::{Identity, Selection};
 use crate::reporter::{self, Plan, Style, Target};
 use crate::section::added;
 use crate::section::generator::Generator;
-use crate::section::panics;
+use crate::section::panics::on_panic::OnPanic;
+use crate::section::panics::{self, on_panic};
 use crate::sinks::Stderr;
 use crate::sys::channel::{self, Sender};
 use crate::sys::forked_lock::lock_within;
 use crate::sys::{self, own_threads};
+use crate::trigger::automatic::{self, Installation};
+use crate::trigger::scopes;
 use crate::trigger::signals_by_name::Signal;
 use crate::trigger::{Inbox, Outbox, Request, file};
 use crate::views::{Detail, Format};
@@ -78,6 +81,15 @@ fn here(installed: Option<&Installed>) -> Option<&Installed> {
     installed.filter(|installed| installed.pid == std::process::id())
 }
 
+/// Whether there is a reporter in this process.
+fn is_here() -> bool {
+    lock_within(&INSTALLED, UNLOCKED_WITHIN).is_some_and(|installed| here(installed.as_ref()).is_some())
+}
+
+fn prepare_thread() {
+    capture::shield_thread(None);
+}
+
 /// Sends a request to the reporter. False if there is none.
 pub(crate) fn send(request: Request) -> bool {
     let outbox = {
@@ -109,6 +121,9 @@ pub struct Builder {
     format: Format,
     skip_polls: bool,
     second_look: Option<Duration>,
+    on_panic: OnPanic,
+    slow_start: Option<Duration>,
+    slow_shutdown: Option<Duration>,
     selection: Option<Cow<'static, str>>,
     log_dir: Option<PathBuf>,
     log_to_stderr: bool,
@@ -283,6 +298,20 @@ impl Builder {
             None
         });
         let second_look = second_look.or(self.second_look).unwrap_or(reporter::SECOND_LOOK);
+        let panics_reported = env::on_panic().unwrap_or_else(|problem| {
+            warn(&format!("{problem}; using what the program has chosen"));
+            None
+        });
+        let slow_start = env::slow_start().unwrap_or_else(|problem| {
+            warn(&problem);
+            None
+        });
+        let slow_start = slow_start.or(self.slow_start);
+        let slow_shutdown = env::slow_shutdown().unwrap_or_else(|problem| {
+            warn(&problem);
+            None
+        });
+        let slow_shutdown = slow_shutdown.or(self.slow_shutdown);
         if let Err(error) = selection.apply(&env::sections()) {
             warn(&format!("GMR_SECTIONS: {error}"));
         }
@@ -301,8 +330,17 @@ impl Builder {
         let outbox = settings.start(outbox, inbox)?;
         let (guards, pid) = (Arc::clone(&outbox), std::process::id());
         *installed = Some(Installed { pid, outbox: Arc::clone(&outbox), guards, settings });
+        automatic::connect(Installation { send, is_here, prepare_thread });
+        on_panic::set(panics_reported.unwrap_or(self.on_panic));
         // Another signal than expected was noted: a library has set `GMR_SIGNAL` before `main`.
         early::disarm();
+        drop(installed);
+        if let Some(limit) = slow_start.filter(|limit| !limit.is_zero()) {
+            scopes::expect_ready(limit);
+        }
+        if let Some(limit) = slow_shutdown.filter(|limit| !limit.is_zero()) {
+            scopes::expect_end(limit);
+        }
         Ok(Guard { outbox: Some(outbox) })
     }
 }

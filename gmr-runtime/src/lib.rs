@@ -78,6 +78,8 @@ pub use install::{Builder, Guard, after_fork};
 pub use mask::{Secret, masked};
 pub use model::Report;
 pub use section::added::{Generator, display};
+pub use section::panics::on_panic::OnPanic;
+pub use trigger::scopes::{Deadline, Heartbeat, deadline, heartbeat, ready, shutting_down};
 pub use views::Format;
 
 #[doc(hidden)]
@@ -88,6 +90,7 @@ pub mod __private {
     pub use crate::install::setup::{Setup, arm, package_text};
     pub use crate::model::Content;
     pub use crate::section::convert;
+    pub use crate::section::panics::on_panic::OnPanic;
     pub use crate::section::registry::{Kind, SectionEntry};
     pub use crate::section_must_be_a_free_function;
     pub use crate::trigger::signals_by_name::{Signal, find as find_signal};

@@ -38,13 +38,16 @@ pub(crate) fn scaled(times: usize) -> usize {
 
 /// The variables that an operator can set. Only the tests set them, regardless of the environment
 /// they run in.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 10] = [
     "GMR_BACKTRACE",
     "GMR_FORMAT",
     "GMR_LOG_DIR",
     "GMR_LOG_TO_STDERR",
+    "GMR_ON_PANIC",
     "GMR_SECTIONS",
     "GMR_SIGNAL",
+    "GMR_SLOW_SHUTDOWN",
+    "GMR_SLOW_START",
     "GMR_TRIGGER_FILE",
 ];
 
@@ -111,9 +114,14 @@ impl Program {
 
     /// Writes a line to its standard input, and returns its answer.
     pub(crate) fn ask(&mut self, line: &str) -> String {
+        self.tell(line);
+        self.hear()
+    }
+
+    /// Writes a line to its standard input.
+    pub(crate) fn tell(&mut self, line: &str) {
         let input = self.input.as_mut().expect("it has not been ended");
         writeln!(input, "{line}").expect("it reads its standard input");
-        self.hear()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -179,6 +187,24 @@ impl Program {
     /// Reads the next report, in JSON, from standard error.
     pub(crate) fn next_report(&mut self) -> Report {
         Report::parse(&self.next_error_line())
+    }
+
+    /// The same, after lines that are no report.
+    pub(crate) fn next_report_among_lines(&mut self) -> Report {
+        loop {
+            let line = self.next_error_line();
+            assert!(!line.is_empty(), "it has ended without a report");
+            if line.starts_with('{') {
+                return Report::parse(&line);
+            }
+        }
+    }
+
+    /// Whether it writes to its standard error in this time.
+    pub(crate) fn writes_within(&self, time: Duration) -> bool {
+        let timeout = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+        let ready = poll(&mut [PollFd::new(&self.errors.pipe, PollFlags::IN)], Some(&timeout));
+        ready.is_ok_and(|ready| ready > 0)
     }
 
     /// Waits until it writes more to its standard error, and reads the beginning of that.

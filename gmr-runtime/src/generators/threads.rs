@@ -56,7 +56,8 @@ fn describe(listed: threads::List, own: &OwnThreads) -> Output {
     });
     let mut threads: Vec<Thread> = described.collect();
     // The keys are cached, so that the threads, which are large, are not moved often.
-    sort::by_key(&mut threads, |thread| (rank(thread.role), thread.tid));
+    let first = threads::first();
+    sort::by_key(&mut threads, |thread| (first != Some(thread.tid), rank(thread.role), thread.tid));
     Output { content: Content::Threads(Threads { threads, notes, coverage, locks }), frames }
 }
 
@@ -133,7 +134,7 @@ fn role(info: &ThreadInfo, pid: u32, own_name: Option<&str>) -> Role {
     }
 }
 
-/// The order in which threads are shown: the main thread first, then the program's and the kernel's. gmr's own come
+/// The order in which threads are shown, after the one that the report is about: the main thread first, then the program's and the kernel's. gmr's own come
 /// next, because one may be stuck in a section; those that make this report come last.
 fn rank(role: Role) -> u8 {
     match role {

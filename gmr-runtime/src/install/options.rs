@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Builder;
+use crate::section::panics::on_panic::OnPanic;
 
 impl Builder {
     /// Whether reports poll async tasks. The default is `true`; `GMR_POLL_TASKS` overrides both.
@@ -40,6 +41,57 @@ impl Builder {
     #[must_use]
     pub fn second_look(mut self, after: Duration) -> Self {
         self.second_look = Some(after);
+        self
+    }
+
+    /// Whether a panic makes a report, while the thread is still where it panicked. The default is
+    /// [`OnPanic::Off`]; `GMR_ON_PANIC` overrides both.
+    ///
+    /// The report begins with the stack of the thread, and is written before the program's panic
+    /// hook runs. The thread waits for it up to ten seconds. Panics of sections are shown in place
+    /// of their content, and make no report.
+    ///
+    /// ```
+    /// use gmr_runtime::{Builder, OnPanic};
+    ///
+    /// let builder = Builder::new().on_panic(OnPanic::Ending);
+    /// ```
+    #[must_use]
+    pub fn on_panic(mut self, which: OnPanic) -> Self {
+        self.on_panic = which;
+        self
+    }
+
+    /// Makes a report if the program has not called [`ready`](crate::ready) in this time after gmr
+    /// was installed. By default, and with zero, there is none. `GMR_SLOW_START` overrides both.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = gmr_runtime::Builder::new().slow_start(Duration::from_secs(30));
+    /// ```
+    #[must_use]
+    pub fn slow_start(mut self, limit: Duration) -> Self {
+        self.slow_start = Some(limit);
+        self
+    }
+
+    /// Makes a report if the process has not ended in this time after SIGTERM: the last words before
+    /// a supervisor kills it. Choose a few seconds less than what the supervisor waits for. By
+    /// default, and with zero, there is none. `GMR_SLOW_SHUTDOWN` overrides both.
+    ///
+    /// gmr notices SIGTERM where signal-hook or tokio handles it, and sets no handler of its own,
+    /// which would keep SIGTERM from ending a process that has none. A program with another handler
+    /// calls [`shutting_down`](crate::shutting_down).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = gmr_runtime::Builder::new().slow_shutdown(Duration::from_secs(25));
+    /// ```
+    #[must_use]
+    pub fn slow_shutdown(mut self, limit: Duration) -> Self {
+        self.slow_shutdown = Some(limit);
         self
     }
 

@@ -9,6 +9,7 @@ use super::{Builder, Guard, early};
 use crate::env;
 use crate::error;
 use crate::generators::Identity;
+use crate::section::panics::on_panic::OnPanic;
 use crate::trigger::signals_by_name;
 use crate::views::Format;
 
@@ -38,6 +39,12 @@ pub struct Setup {
     pub poll_tasks: Option<bool>,
     /// The option `second_look`.
     pub second_look: Option<Duration>,
+    /// The option `on_panic`.
+    pub on_panic: OnPanic,
+    /// The option `slow_start`.
+    pub slow_start: Option<Duration>,
+    /// The option `slow_shutdown`.
+    pub slow_shutdown: Option<Duration>,
     /// The option `sections`.
     pub sections: Option<&'static str>,
     /// The option `log_dir`.
@@ -100,6 +107,9 @@ impl Setup {
             format: self.format.unwrap_or_default(),
             skip_polls: !self.poll_tasks.unwrap_or(true),
             second_look: self.second_look,
+            on_panic: self.on_panic,
+            slow_start: self.slow_start,
+            slow_shutdown: self.slow_shutdown,
             selection: self.sections.map(Cow::Borrowed),
             log_dir: self.log_dir.map(Into::into),
             trigger_file: self.trigger_file.map(Into::into),

@@ -11,7 +11,8 @@ use super::{Lock, Waiting};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Threads {
-    /// The threads: the main thread first, then the program's by id, gmr's own last.
+    /// The threads: the main thread first, then the program's by id, gmr's own last. If a trigger
+    /// is about a thread, such as one that panics, that one comes before all others.
     pub threads: Vec<Thread>,
     /// Remarks on the section as a whole, for example why symbols are missing.
     pub notes: Vec<String>,

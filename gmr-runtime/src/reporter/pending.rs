@@ -138,6 +138,11 @@ impl Batch {
         self.signals > 0 || !self.events.is_empty()
     }
 
+    /// The thread that the report is about, if an event is about one.
+    pub(super) fn thread(&self) -> Option<u32> {
+        self.events.iter().find_map(|event| event.thread)
+    }
+
     /// Those who wait for the report to be written.
     pub(super) fn waiting(&mut self) -> Vec<Reply<()>> {
         self.events.iter_mut().flat_map(|event| std::mem::take(&mut event.written)).collect()

@@ -12,6 +12,8 @@
 //! gmr's hooks begins with a mark, by which a copy recognizes that another copy's hook leads to its
 //! own.
 
+pub(crate) mod on_panic;
+
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
@@ -143,7 +145,11 @@ impl Hook {
 
     fn call(&self, info: &PanicHookInfo<'_>) {
         if !record(info) {
+            // First: the previous hook may end the process. It may also lead to an earlier hook of
+            // gmr's, which is for the same panic.
+            let reported = on_panic::report(info, || cfg!(panic = "abort") || !can_unwind(info));
             (self.previous)(info);
+            drop(reported);
         }
     }
 

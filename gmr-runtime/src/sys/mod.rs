@@ -54,6 +54,8 @@ pub(crate) mod secure;
 pub(crate) mod sort;
 pub(crate) mod sorted_map;
 #[cfg(target_os = "linux")]
+pub(crate) mod termination;
+#[cfg(target_os = "linux")]
 pub(crate) mod thread_ids;
 pub(crate) mod timed_mutex;
 #[cfg(target_os = "linux")]

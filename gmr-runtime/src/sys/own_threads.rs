@@ -173,6 +173,12 @@ pub(crate) fn is_catching() -> bool {
     CATCHES.try_with(Cell::get).unwrap_or(false)
 }
 
+/// Whether the calling thread is one of gmr's own.
+pub(crate) fn is_current() -> bool {
+    let tid = current_tid();
+    threads().is_some_and(|threads| threads.running.iter().any(|(other, _)| *other == tid))
+}
+
 /// The message of a panic.
 pub(crate) fn message_of(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);

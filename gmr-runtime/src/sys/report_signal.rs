@@ -429,6 +429,15 @@ pub(crate) fn accept_replacement() {
     }
 }
 
+/// The address of signal-hook's handler, once it is known. It is the same for all signals.
+static SIGNAL_HOOKS: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether signal-hook handles this signal, as far as is known.
+pub(super) fn is_signal_hooks(signal: i32) -> bool {
+    let known = SIGNAL_HOOKS.load(Ordering::Relaxed);
+    known != 0 && handler(signal).is_ok_and(|handler| handler.sa_sigaction == known)
+}
+
 /// Makes signal-hook's handler run on the alternate stack of the thread that receives the signal,
 /// if it has one: a thread near the end of its stack, or on the small stack of a fibre, has no
 /// space for a signal frame. signal-hook does not set that flag. No other handler interrupts this
@@ -437,8 +446,6 @@ pub(crate) fn accept_replacement() {
 /// `before` is the handler of the signal from before the registration. A handler that is not
 /// signal-hook's is not changed.
 fn use_alternate_stack(signal: i32, before: libc::sighandler_t) -> io::Result<()> {
-    /// The address of signal-hook's handler, once it is known. It is the same for all signals.
-    static SIGNAL_HOOKS: AtomicUsize = AtomicUsize::new(0);
     let mut now = handler(signal)?;
     if now.sa_sigaction != before {
         SIGNAL_HOOKS.store(now.sa_sigaction, Ordering::Relaxed);

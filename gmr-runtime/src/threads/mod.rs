@@ -3,6 +3,8 @@
 //!
 //! It reads `/proc` and disturbs no thread. `capture` takes the stacks.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use crate::model::Waiting;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop)))]
@@ -22,6 +24,19 @@ use noop as platform;
 #[cfg(target_os = "linux")]
 pub(crate) use platform::open_descriptors;
 pub(crate) use platform::{List, Rest, info, list, moved, processor_times};
+
+/// The thread that the report is about that is being made; 0 if there is none.
+static FIRST: AtomicU32 = AtomicU32::new(0);
+
+/// Has the threads of the next report begin with this one.
+pub(crate) fn set_first(tid: Option<u32>) {
+    FIRST.store(tid.unwrap_or(0), Ordering::Relaxed);
+}
+
+/// The thread with which those of the report begin.
+pub(crate) fn first() -> Option<u32> {
+    Some(FIRST.load(Ordering::Relaxed)).filter(|tid| *tid != 0)
+}
 
 /// One thread as the kernel describes it, before its stack is captured.
 #[derive(Debug, Clone, Default)]

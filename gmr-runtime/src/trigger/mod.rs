@@ -1,12 +1,16 @@
 //! The triggers of reports: each puts a request into the reporter's inbox. No trigger makes a
 //! report itself.
 
+pub(crate) mod automatic;
 pub(crate) mod file;
 pub(crate) mod reply;
+pub(crate) mod scopes;
 #[cfg_attr(all(unix, not(target_os = "linux")), path = "signal_pipe.rs")]
 #[cfg_attr(not(unix), path = "noop.rs")]
 mod signal;
 pub(crate) mod signals_by_name;
+mod timers;
+mod watch;
 
 use std::sync::Arc;
 
@@ -47,15 +51,21 @@ pub(crate) struct Event {
     pub(crate) trigger: model::Trigger,
     /// Those who wait. Dropped when the report has been written, or when it is known that none will be.
     pub(crate) written: Vec<Reply<()>>,
+    /// The thread that it is about. The report begins its threads with this one.
+    pub(crate) thread: Option<u32>,
 }
 
-#[cfg_attr(not(test), allow(dead_code, reason = "no option requests one by itself yet"))]
 impl Event {
     /// An event of the option of this name. There are reports for the first few in an hour only;
     /// others are counted in the next report.
     pub(crate) fn automatic(name: &str, cause: String) -> Self {
         let trigger = model::Trigger::Automatic { name: name.to_owned(), cause, coalesced: 0 };
-        Self { trigger, written: Vec::new() }
+        Self { trigger, written: Vec::new(), thread: None }
+    }
+
+    /// The same, about this thread.
+    pub(crate) fn about(self, thread: u32) -> Self {
+        Self { thread: Some(thread), ..self }
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 /// A channel for one value.
 pub(crate) fn channel<T>() -> (Reply<T>, Answer<T>) {
@@ -110,26 +111,57 @@ impl<T> fmt::Debug for Reply<T> {
 ///
 /// It does not sleep in `thread::park`, whose token belongs to the program.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    struct Bell {
-        rung: Mutex<bool>,
-        ringing: Condvar,
-    }
-    impl Wake for Bell {
-        fn wake(self: Arc<Self>) {
-            *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            self.ringing.notify_one();
-        }
-    }
-    let bell = Arc::new(Bell { rung: Mutex::new(false), ringing: Condvar::new() });
+    let bell = Arc::new(Bell::default());
     let waker = Waker::from(Arc::clone(&bell));
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
-        let rung = bell.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let rung = bell.ringing.wait_while(rung, |rung| !*rung);
-        *rung.unwrap_or_else(PoisonError::into_inner) = false;
+        bell.wait(None);
+    }
+}
+
+/// Waits for an answer, or until the other end is gone, but no longer than `within`.
+pub(crate) fn wait_within(mut answer: Answer<()>, within: Duration) {
+    let until = Instant::now() + within;
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&bell));
+    while Pin::new(&mut answer).poll(&mut Context::from_waker(&waker)).is_pending() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        bell.wait(Some(left));
+    }
+}
+
+/// What a waiting thread sleeps on.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    ringing: Condvar,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.ringing.notify_one();
+    }
+}
+
+impl Bell {
+    /// Sleeps until it is rung, or for that long.
+    fn wait(&self, timeout: Option<Duration>) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rung = match timeout {
+            Some(timeout) => {
+                let waited = self.ringing.wait_timeout_while(rung, timeout, |rung| !*rung);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.ringing.wait_while(rung, |rung| !*rung).unwrap_or_else(PoisonError::into_inner),
+        };
+        *rung = false;
     }
 }
 
@@ -195,5 +227,18 @@ mod tests {
         let sender = thread::spawn(move || reply.send("sent"));
         assert_eq!(block_on(answer), Some("sent"));
         sender.join().unwrap();
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_answer_the_other_end_or_the_time() {
+        let (reply, answer) = channel();
+        let sender = thread::spawn(move || reply.send(()));
+        wait_within(answer, Duration::from_mins(1));
+        sender.join().unwrap();
+        let (reply, answer) = channel();
+        drop(reply);
+        wait_within(answer, Duration::from_mins(1));
+        let (_reply, answer) = channel();
+        wait_within(answer, Duration::from_millis(1));
     }
 }

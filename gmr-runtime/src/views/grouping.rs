@@ -11,8 +11,9 @@ use super::words::Body;
 use super::{Context, Detail};
 use crate::model::{Frame, Overdue, Role, Stack, Task, TaskState, Thread};
 
-/// Groups threads with the same stack and role, or without a stack for the same reason. The main thread's group comes first, then the
-/// others by size, idle pool threads after them, gmr's own last.
+/// Groups threads with the same stack and role, or without a stack for the same reason. The group of
+/// a thread that is before the main one comes first: the report is about it. Then come the main
+/// thread's, the others by size, idle pool threads after them, and gmr's own last.
 #[allow(
     clippy::mutable_key_type,
     reason = "the kinds of frames, which are determined later, are not compared"
@@ -31,9 +32,12 @@ pub(super) fn of_threads<'a>(
             None => groups.push(vec![thread]),
         }
     }
+    let has_main = groups.iter().any(|group| group[0].role == Role::Main);
+    let first = groups.first().map(|group| group[0].tid).filter(|_| has_main);
     // Stable: groups of the same size keep the order of their first threads.
     sort::by_key(&mut groups, |group| match group[0].role {
         Role::Main => (0, 0),
+        Role::Program if Some(group[0].tid) == first => (0, 0),
         Role::Program if !pool_thread(group[0], frames).is_some_and(|thread| thread.is_idle) => {
             (1, group.len())
         }

@@ -1,0 +1,2 @@
+#[gmr::main(on_panic = "all")]
+fn main() {}
