@@ -333,7 +333,9 @@ impl Builder {
         automatic::connect(Installation { send, is_here, prepare_thread });
         on_panic::set(panics_reported.unwrap_or(self.on_panic));
         // Another signal than expected was noted: a library has set `GMR_SIGNAL` before `main`.
-        early::disarm();
+        if early::installed() > 0 {
+            warn("a report was requested with another signal before gmr was installed; it is not made");
+        }
         drop(installed);
         if let Some(limit) = slow_start.filter(|limit| !limit.is_zero()) {
             scopes::expect_ready(limit);

@@ -86,7 +86,7 @@ pub use views::Format;
 pub mod __private {
     //! What generated code may use. Not part of the public API: it changes without notice.
     pub use crate::generators::selection::NAMES as SECTION_NAMES;
-    pub use crate::install::early::arm_before_main;
+    pub use crate::install::early::{Place, arm_before_main};
     pub use crate::install::setup::{Setup, arm, package_text};
     pub use crate::model::Content;
     pub use crate::section::convert;

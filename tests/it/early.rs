@@ -108,7 +108,10 @@ fn the_operators_signal_is_noted_in_place_of_the_programs() {
 fn a_signal_that_was_noted_in_vain_has_its_default_action_again() {
     let mut program = initializing(program!("early"), "choose", &[]);
     assert!(is_caught(&program, Signal::USR2));
+    program.signal(Signal::USR2);
     assert_eq!(program.ask("go on"), "ready");
+    let warning = program.next_error_line();
+    assert!(warning.contains("a report was requested with another signal"), "{warning}");
     wait_until("it is given back", || !is_caught(&program, Signal::USR2));
     assert!(is_caught(&program, Signal::USR1));
     program.signal(Signal::USR1);
@@ -137,6 +140,35 @@ fn where_gmr_cannot_be_installed_the_signal_has_its_default_action_again() {
         let (status, rest) = program.end();
         assert_eq!((status.signal(), rest.as_str()), (Some(Signal::USR2.as_raw()), ""));
     }
+}
+
+/// The handler that was set stays, since the default action would end the process.
+#[test]
+fn where_the_reporter_cannot_start_the_warnings_say_what_the_signal_does() {
+    let mut program = initializing(program!("early"), "limit memory", &[]);
+    program.signal(Signal::USR2);
+    assert_eq!(program.ask("go on"), "ready");
+    let warning = program.next_error_line();
+    assert!(warning.contains("could not install gmr"), "{warning}");
+    assert!(warning.trim_end().ends_with("SIGUSR2 requests no reports"), "{warning}");
+    let warning = program.next_error_line();
+    assert!(warning.contains("a report was requested before; it is not made"), "{warning}");
+    program.signal(Signal::USR2);
+    let (status, rest) = program.end();
+    assert_eq!((status.success(), rest.as_str()), (true, ""));
+}
+
+/// Its handler would be gone with the library.
+#[test]
+fn a_library_with_the_attribute_leaves_the_signal_alone() {
+    let tests = std::env::current_exe().expect("it has a path");
+    let library = tests.with_file_name("libgmr_test_plugin.so");
+    let mut program = Program::start(program!("host"));
+    assert_eq!(program.ask(library.to_str().expect("it is UTF-8")), "true");
+    assert!(!is_caught(&program, Signal::USR2));
+    assert_eq!(program.ask("unload"), "0");
+    program.signal(Signal::USR2);
+    assert_eq!(program.end().0.signal(), Some(Signal::USR2.as_raw()));
 }
 
 #[test]

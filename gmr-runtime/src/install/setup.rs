@@ -5,12 +5,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
 use super::warning::warn;
-use super::{Builder, Guard, early};
+use super::{Builder, DEFAULT_SIGNAL, Guard, early};
 use crate::env;
-use crate::error;
+use crate::error::{self, ErrorKind};
 use crate::generators::Identity;
 use crate::section::panics::on_panic::OnPanic;
-use crate::trigger::signals_by_name;
+use crate::trigger;
 use crate::views::Format;
 
 /// What `#[gmr::main]` passes on about the program: its options, and values that only the user's
@@ -130,22 +130,27 @@ fn of_vergen([sha, dirty]: [Option<&'static str>; 2]) -> Option<Cow<'static, str
 /// prints a warning to stderr, and `main` still runs.
 pub fn arm(setup: Setup) {
     let chosen = env::signal().map_or(setup.signal.map(Cow::Borrowed), |chosen| Some(chosen.into()));
-    let is_signalled = !chosen.is_some_and(|chosen| signals_by_name::is_none(&chosen));
+    let chosen = chosen.unwrap_or(Cow::Borrowed(DEFAULT_SIGNAL));
     let install = || setup.into_builder().install().map(Guard::keep);
     let installed = panic::catch_unwind(AssertUnwindSafe(install));
-    let problem = match installed {
+    let (problem, is_installed) = match installed {
         Ok(Ok(())) => return,
-        Ok(Err(error)) => error::chain(&error),
-        Err(_) => "it panicked".to_owned(),
+        Ok(Err(error)) => (error::chain(&error), error.kind() == ErrorKind::AlreadyInstalled),
+        Err(_) => ("it panicked".to_owned(), false),
     };
-    // The default action, as the warning says. A signal that arrived before `main` does not end the process now.
+    // A signal that was noted before does not end the process now.
     let signals = early::disarm();
-    let consequence =
-        if is_signalled { "its report signal now terminates this process" } else { "there are no reports" };
-    warn(&format!("could not install gmr: {problem}; {consequence}"));
+    let consequence = if is_installed { String::new() } else { effect(&chosen) };
+    warn(&format!("could not install gmr: {problem}{consequence}"));
     if signals > 0 {
         warn("a report was requested before; it is not made");
     }
+}
+
+/// What the report signal does where gmr is not installed.
+fn effect(chosen: &str) -> String {
+    let Some(effect) = trigger::signal_effect(chosen) else { return String::new() };
+    format!("; {effect}")
 }
 
 #[cfg(test)]

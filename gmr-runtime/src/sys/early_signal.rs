@@ -2,33 +2,54 @@
 //! does not end the process between its start and `main`.
 //!
 //! It is set before `main`, and only where the signal has its default action: a handler of a
-//! library, and a signal that the parent has had ignored, are left alone. When gmr is installed,
-//! signal-hook's handler takes its place and calls it as the earlier one. From then on it does
-//! nothing, and what it has noted is passed on.
+//! library, and a signal that the parent has had ignored, are left alone. It is set only if it is
+//! part of the program itself: a library may be unloaded, and its handler with it. When gmr is
+//! installed, signal-hook's handler takes its place and calls it as the earlier one.
 
 #![allow(unsafe_code)]
 
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 /// The signal whose handler was set; 0 if there is none.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
-/// Whether gmr's action records the signals, and this handler no longer does.
+/// Whether what arrives is passed on.
 static IS_HANDED_OVER: AtomicBool = AtomicBool::new(false);
-/// How many signals have arrived, in the process with this id, and the sender of the last one: its
-/// id plus one in the upper half and its user in the lower one; 0 if it is not known. The sum does
-/// not overflow: ids have 22 bits. That of a process in another PID namespace is 0.
+/// What it is passed on to: how many signals, the process and the user that sent the last one, and
+/// whether a handler passes it on. Set once.
+static RECORD: OnceLock<Record> = OnceLock::new();
+/// Whether somebody else records the signals, or nobody does any more.
+static IS_STOPPED: AtomicBool = AtomicBool::new(false);
+/// How many signals have arrived and have not been passed on, in the process with this id, and the
+/// sender of the last one: its id plus one in the upper half and its user in the lower one; 0 if it
+/// is not known. The sum does not overflow: ids have 22 bits. That of a process in another PID
+/// namespace is 0.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 static SENDER: AtomicU64 = AtomicU64::new(0);
+/// How many were passed on before a reporter had started.
+static PASSED_ON: AtomicU64 = AtomicU64::new(0);
 
-/// Signals that arrived before gmr was installed.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Noted {
-    pub(crate) count: u64,
-    /// The process and the user that sent the last one, if they are known.
-    pub(crate) sender: Option<(u32, u32)>,
+/// Called in the handler, too.
+type Record = Box<dyn Fn(u64, Option<(u32, u32)>, bool) + Send + Sync>;
+
+/// The operator's signal, without any allocation: the program's allocator may not be ready before
+/// `main`.
+pub(crate) fn chosen() -> Option<&'static str> {
+    // SAFETY: the name is a C string. The C library sets the environment up before it runs any
+    // initializer. The value stays where it is unless the program changes the variable, and the
+    // caller is an initializer, which uses it at once.
+    let value = unsafe {
+        let value = libc::getenv(c"GMR_SIGNAL".as_ptr());
+        if value.is_null() {
+            return None;
+        }
+        CStr::from_ptr(value)
+    };
+    value.to_str().ok().filter(|value| !value.trim().is_empty())
 }
 
 /// Notes signals from now on, if the action of `signal` is the default one. False if the signal
@@ -39,9 +60,9 @@ pub(crate) struct Noted {
 pub(crate) fn arm(signal: i32) -> bool {
     match action(signal) {
         None => false,
-        Some(libc::SIG_DFL) if SIGNAL.load(Ordering::Relaxed) == 0 => {
+        Some(libc::SIG_DFL) if SIGNAL.load(Ordering::Relaxed) == 0 && is_in_program(address()) => {
             SIGNAL.store(signal, Ordering::Relaxed);
-            let is_set = set(signal, note as *const () as usize, libc::SA_SIGINFO | libc::SA_RESTART);
+            let is_set = set(signal, address(), libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK);
             if !is_set {
                 SIGNAL.store(0, Ordering::Relaxed);
             }
@@ -51,77 +72,120 @@ pub(crate) fn arm(signal: i32) -> bool {
     }
 }
 
-/// The handler. It copies and counts, and nothing else.
-extern "C" fn note(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    if IS_HANDED_OVER.load(Ordering::Acquire) {
-        return;
+fn address() -> libc::sighandler_t {
+    note as *const () as usize
+}
+
+/// Whether this address is in the executable, and not in a library.
+fn is_in_program(address: usize) -> bool {
+    /// The first object is the program.
+    #[allow(clippy::cast_possible_truncation, reason = "addresses and sizes of this process")]
+    unsafe extern "C" fn look(
+        info: *mut libc::dl_phdr_info,
+        _: libc::size_t,
+        search: *mut libc::c_void,
+    ) -> libc::c_int {
+        // SAFETY: the C library passes an object with its program headers, and what was passed to
+        // it below.
+        unsafe {
+            let (address, is_found) = &mut *search.cast::<(usize, bool)>();
+            let base = (*info).dlpi_addr as usize;
+            let headers = std::slice::from_raw_parts((*info).dlpi_phdr, (*info).dlpi_phnum.into());
+            *is_found = headers.iter().any(|header| {
+                let start = base.wrapping_add(header.p_vaddr as usize);
+                header.p_type == libc::PT_LOAD && address.wrapping_sub(start) < header.p_memsz as usize
+            });
+        }
+        1
     }
+    let mut search = (address, false);
+    // SAFETY: the function takes what is passed to it, and does not unwind.
+    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
+    search.1
+}
+
+/// The handler. It copies and counts, and passes on what has been counted once that is known to go
+/// anywhere: each signal is passed on once, by whoever takes the count.
+extern "C" fn note(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: the kernel, or the handler that calls this one, passes a valid siginfo.
     let sender = super::sender(unsafe { &*info });
-    SENDER.store(
-        sender.map_or(0, |(pid, uid)| (u64::from(pid.wrapping_add(1)) << 32) | u64::from(uid)),
-        Ordering::Relaxed,
-    );
-    PROCESS.store(std::process::id(), Ordering::Relaxed);
-    COUNT.fetch_add(1, Ordering::Release);
+    let sender = sender.map_or(0, |(pid, uid)| (u64::from(pid.wrapping_add(1)) << 32) | u64::from(uid));
+    let pid = std::process::id();
+    if PROCESS.swap(pid, Ordering::SeqCst) != pid {
+        // In a forked child, they are the parent's.
+        COUNT.store(0, Ordering::SeqCst);
+    }
+    SENDER.store(sender, Ordering::SeqCst);
+    COUNT.fetch_add(1, Ordering::SeqCst);
+    if IS_HANDED_OVER.load(Ordering::SeqCst) {
+        pass_on(true);
+    }
+}
+
+/// Passes on what has been counted. Returns how many signals that are.
+fn pass_on(in_handler: bool) -> u64 {
+    let count = u64::from(COUNT.swap(0, Ordering::SeqCst));
+    if count == 0 || PROCESS.load(Ordering::SeqCst) != std::process::id() {
+        return 0;
+    }
+    let sender = SENDER.load(Ordering::SeqCst);
+    // The halves of the number.
+    #[allow(clippy::cast_possible_truncation)]
+    let (pid, uid) = ((sender >> 32) as u32, sender as u32);
+    if let Some(record) = RECORD.get().filter(|_| !IS_STOPPED.load(Ordering::SeqCst)) {
+        record(count, pid.checked_sub(1).map(|pid| (pid, uid)), in_handler);
+    }
+    count
 }
 
 /// Whether this is the handler's address.
 pub(crate) fn is_handler(handler: libc::sighandler_t) -> bool {
-    handler == note as *const () as usize
+    handler == address()
 }
 
-/// Runs `register`, which has gmr's action called for `signal`, and returns what has arrived before.
-///
-/// The calling thread blocks the signal meanwhile, so that a signal is not noted both here and by
-/// the action. If another thread takes one at that moment, it may count twice.
-pub(crate) fn hand_over<T, E>(
-    signal: i32,
-    register: impl FnOnce() -> Result<T, E>,
-) -> Result<(T, Option<Noted>), E> {
-    if SIGNAL.load(Ordering::Relaxed) != signal {
-        return register().map(|registered| (registered, None));
-    }
-    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: a local set, which sigemptyset initialises. The call writes the current mask to memory
-    // valid for it, and cannot fail with this `how`.
-    unsafe {
-        let mut set = MaybeUninit::uninit();
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), signal);
-        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr());
-    }
-    let registered = register();
-    let noted = registered.is_ok().then(take).flatten();
-    // SAFETY: the mask from before, which the first call has written.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut()) };
-    registered.map(|registered| (registered, noted))
+/// Whether this handler is to record `signal` in place of an action of signal-hook's, whose handler
+/// calls this one first.
+pub(crate) fn records(signal: i32) -> bool {
+    SIGNAL.load(Ordering::Relaxed) == signal
+        && !IS_HANDED_OVER.load(Ordering::Relaxed)
+        && action(signal).is_some_and(is_handler)
 }
 
-/// What has been noted. Nothing is from now on.
-fn take() -> Option<Noted> {
-    IS_HANDED_OVER.store(true, Ordering::Release);
-    let count = COUNT.swap(0, Ordering::Acquire);
-    // A forked child has a copy of what its parent has noted.
-    if count == 0 || PROCESS.load(Ordering::Relaxed) != std::process::id() {
-        return None;
+/// Calls `record` from now on, and for what has arrived before. It must be async-signal-safe. With
+/// `goes_on`, this handler goes on recording, and otherwise somebody else does.
+pub(crate) fn hand_over(signal: i32, record: Record, goes_on: bool) {
+    if SIGNAL.load(Ordering::Relaxed) != signal || IS_HANDED_OVER.load(Ordering::Relaxed) {
+        return;
     }
-    let sender = SENDER.load(Ordering::Relaxed);
-    // The halves of the number.
-    #[allow(clippy::cast_possible_truncation)]
-    let (pid, uid) = ((sender >> 32) as u32, sender as u32);
-    Some(Noted { count: count.into(), sender: pid.checked_sub(1).map(|pid| (pid, uid)) })
+    let _ = RECORD.set(record);
+    IS_HANDED_OVER.store(true, Ordering::SeqCst);
+    PASSED_ON.fetch_add(pass_on(false), Ordering::Relaxed);
+    if !goes_on {
+        stop();
+    }
+}
+
+/// Nothing is recorded any more.
+pub(crate) fn stop() {
+    IS_STOPPED.store(true, Ordering::SeqCst);
+}
+
+/// A reporter has started: what was passed on gets its report.
+pub(crate) fn reporter_has_started() {
+    PASSED_ON.store(0, Ordering::Relaxed);
 }
 
 /// Gives the signal its default action back, if this handler is still its action: gmr is installed
-/// with another signal, or not at all. Returns how many signals it has noted, which get no report.
+/// with another signal, or not at all. Returns how many signals have arrived that get no report.
 pub(crate) fn disarm() -> u64 {
     let signal = SIGNAL.load(Ordering::Relaxed);
-    if signal == 0 || !action(signal).is_some_and(is_handler) {
-        return 0;
+    if signal != 0 && action(signal).is_some_and(is_handler) {
+        set(signal, libc::SIG_DFL, 0);
+        IS_HANDED_OVER.store(true, Ordering::SeqCst);
+        stop();
+        PASSED_ON.fetch_add(pass_on(false), Ordering::Relaxed);
     }
-    set(signal, libc::SIG_DFL, 0);
-    take().map_or(0, |noted| noted.count)
+    PASSED_ON.swap(0, Ordering::Relaxed)
 }
 
 fn action(signal: i32) -> Option<libc::sighandler_t> {
@@ -165,15 +229,30 @@ mod tests {
         assert_ne!(action(libc::SIGUSR2), action(signal), "one signal");
         // SAFETY: it has a handler.
         assert_eq!(unsafe { libc::raise(signal) }, 0);
-        assert_eq!(hand_over(signal, || Err::<(), _>("refused")), Err("refused"));
-        assert_eq!(hand_over(libc::SIGUSR2, || Ok::<_, ()>(7)), Ok((7, None)), "another signal");
-        let (registered, noted) = hand_over(signal, || Ok::<_, ()>(7)).unwrap();
-        let noted = noted.unwrap();
-        assert_eq!((registered, noted.count), (7, 1));
-        assert_eq!(noted.sender.map(|(pid, _)| pid), Some(std::process::id()));
+        static RECORDED: AtomicU64 = AtomicU64::new(0);
+        let record = || -> Record {
+            Box::new(|count, sender, _| {
+                assert_eq!(sender.map(|(pid, _)| pid), Some(std::process::id()));
+                RECORDED.fetch_add(count, Ordering::Relaxed);
+            })
+        };
+        hand_over(libc::SIGUSR2, record(), true);
+        assert_eq!(RECORDED.load(Ordering::Relaxed), 0, "another signal");
+        assert!(records(signal) && !records(libc::SIGUSR2));
+        hand_over(signal, record(), true);
+        assert!(!records(signal), "once");
+        assert_eq!(RECORDED.load(Ordering::Relaxed), 1);
         // SAFETY: it has a handler.
         assert_eq!(unsafe { libc::raise(signal) }, 0);
-        assert_eq!(hand_over(signal, || Ok::<_, ()>(7)), Ok((7, None)));
-        assert_eq!((disarm(), action(signal)), (0, Some(libc::SIG_DFL)));
+        assert_eq!(RECORDED.load(Ordering::Relaxed), 2);
+        stop();
+        // SAFETY: it has a handler.
+        assert_eq!(unsafe { libc::raise(signal) }, 0);
+        assert_eq!(RECORDED.load(Ordering::Relaxed), 2);
+        // One was passed on, and no reporter has started.
+        assert_eq!((disarm(), action(signal)), (1, Some(libc::SIG_DFL)));
+        assert_eq!(disarm(), 0);
+        let of_library = libc::getenv as *const () as usize;
+        assert!(is_in_program(address()) && (!is_in_program(of_library) || cfg!(target_env = "musl")));
     }
 }

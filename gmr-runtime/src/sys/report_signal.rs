@@ -19,8 +19,7 @@ use rustix::thread::futex;
 use signal_hook::low_level::channel::Channel;
 use signal_hook_registry::SigId;
 
-use super::early_signal::{self, Noted};
-use super::pending_signal;
+use super::{early_signal, pending_signal};
 
 /// What the action and the reporter share.
 pub(crate) struct Arrivals {
@@ -47,6 +46,8 @@ pub(crate) struct Arrivals {
     /// Whether the reporter has left signals to that thread.
     is_declined: AtomicBool,
     is_closed: AtomicBool,
+    /// Whether the signal's handler has recorded a signal here, which shows that it is in place.
+    is_called: AtomicBool,
     /// Whether a signal stays pending, because the thread that the kernel has chosen does not take
     /// it.
     is_pending: AtomicBool,
@@ -100,6 +101,7 @@ impl Arrivals {
             is_watched: AtomicBool::new(false),
             is_declined: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            is_called: AtomicBool::new(false),
             is_pending: AtomicBool::new(false),
             watcher: AtomicI32::new(0),
         }
@@ -293,17 +295,31 @@ impl Arrivals {
 
     /// Records a signal from this process and user.
     pub(crate) fn record_sender(&self, sender: Option<(u32, u32)>) {
-        self.record_signals(1, sender);
+        self.record_signals(1, sender, true);
     }
 
-    /// Records as many signals, the last of them from this process and user.
-    fn record_signals(&self, count: u64, sender: Option<(u32, u32)>) {
-        self.senders.send(sender);
+    /// Records as many signals, the last of them from this process and user. `in_handler` says that
+    /// the signal's handler does so.
+    fn record_signals(&self, count: u64, sender: Option<(u32, u32)>, in_handler: bool) {
+        /// More than the list has space for.
+        const MOST_SENDERS: u64 = 8;
+        // One for each signal: as many are taken from it as signals are counted.
+        for _ in 0..count.min(MOST_SENDERS) {
+            self.senders.send(sender);
+        }
         self.all.fetch_add(count, Ordering::Release);
+        if in_handler {
+            self.is_called.store(true, Ordering::Release);
+        }
         // Counted here, because the list of senders has space for the first few only.
         let signals = if is_this_process(sender) { &self.own } else { &self.signals };
         signals.fetch_add(count, Ordering::Release);
         self.announce();
+    }
+
+    /// Whether the handler has been called since the last call of this.
+    pub(crate) fn take_called(&self) -> bool {
+        self.is_called.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -359,18 +375,23 @@ impl Registration {
 /// The operating system refused the handler.
 pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Registration> {
     let before = handler(signal)?.sa_sigaction;
-    let shared = Arc::clone(arrivals);
+    let recording = Arc::clone(arrivals);
+    let is_recorded = early_signal::records(signal);
+    let action = move |info: &libc::siginfo_t| {
+        // The handler from before `main` has done so, which signal-hook's calls first.
+        if !is_recorded {
+            recording.record(info);
+        }
+    };
     // SAFETY: the action is async-signal-safe. It copies into a slot of a channel that is made for
     // signal handlers, changes atomics, and makes two system calls, `getpid` and `futex`. It cannot
     // panic: the channel has as many slots as its queues have places. The memory that it uses lives
     // until signal-hook has dropped the action, which it does outside of handlers. signal-hook
     // restores `errno`.
-    let add_action =
-        || unsafe { signal_hook_registry::register_sigaction(signal, move |info| shared.record(info)) };
-    let (id, noted) = early_signal::hand_over(signal, add_action)?;
-    if let Some(Noted { count, sender }) = noted {
-        arrivals.record_signals(count, sender);
-    }
+    let id = unsafe { signal_hook_registry::register_sigaction(signal, action) }?;
+    let recording = Arc::clone(arrivals);
+    let record = move |count, sender, in_handler| recording.record_signals(count, sender, in_handler);
+    early_signal::hand_over(signal, Box::new(record), is_recorded);
     let registration = Registration { action: Action { id, signal }, is_parents: false };
     use_alternate_stack(signal, before)?;
     let now = handler(signal)?.sa_sigaction;
@@ -418,6 +439,16 @@ pub(crate) fn replacement() -> Option<(i32, Replacement)> {
         _ => Replacement::Handler,
     };
     Some((signal, replacement))
+}
+
+/// What a signal does now: nothing, end the process, or something that gmr does not know. `None` if
+/// that is not known.
+pub(crate) fn effect(signal: i32) -> Option<Replacement> {
+    Some(match handler(signal).ok()?.sa_sigaction {
+        libc::SIG_IGN => Replacement::Ignored,
+        libc::SIG_DFL => Replacement::Default,
+        _ => Replacement::Handler,
+    })
 }
 
 /// Signals have arrived, so the handler that is set now calls the action.
@@ -529,6 +560,10 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         SIGNAL.store(0, Ordering::Relaxed);
+        IS_SHARED.store(false, Ordering::Relaxed);
+        if !self.is_parents {
+            early_signal::stop();
+        }
         // signal-hook would wait for handlers that threads of the parent were running at the fork.
         // These never end in a child. There, the action stays, and only counts.
         if !self.is_parents {

@@ -19,7 +19,9 @@ use reply::Reply;
 use crate::model::{self, Report};
 use crate::views::Format;
 
-pub(crate) use signal::{Inbox, Outbox, open, open_in_child, signal_shared, signal_taken_away};
+pub(crate) use signal::{
+    Inbox, Outbox, open, open_in_child, signal_effect, signal_shared, signal_taken_away,
+};
 
 /// A message to the reporter.
 #[derive(Debug)]

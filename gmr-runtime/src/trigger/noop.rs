@@ -36,6 +36,11 @@ pub(crate) fn signal_taken_away() -> Option<String> {
 }
 
 /// Always `None`, as above.
+pub(crate) fn signal_effect(_signal: &str) -> Option<String> {
+    None
+}
+
+/// Always `None`, as above.
 pub(crate) fn signal_shared() -> Option<String> {
     None
 }

@@ -75,6 +75,17 @@ pub(crate) fn signal_taken_away() -> Option<String> {
     ))
 }
 
+/// What a signal does now, in which gmr handles none. `None` if there is no such signal.
+pub(crate) fn signal_effect(signal: &str) -> Option<String> {
+    let number = signals_by_name::usable(signal)?;
+    let effect = match report_signal::effect(number)? {
+        Replacement::Default => "now terminates this process",
+        Replacement::Ignored => "is ignored",
+        Replacement::Handler => "requests no reports",
+    };
+    Some(format!("{} {effect}", signals_by_name::name_of(number)))
+}
+
 /// That the report signal had a handler when gmr was installed. `None` if it had none.
 pub(crate) fn signal_shared() -> Option<String> {
     let name = signals_by_name::name_of(report_signal::shared()?);
@@ -144,7 +155,8 @@ impl Inbox {
 
     fn arrived(&mut self) -> Vec<Request> {
         let AllSignals { others, own } = self.arrivals.take();
-        if others.count + own.count > 0 {
+        // Not by those from before the installation.
+        if self.arrivals.take_called() {
             report_signal::accept_replacement();
         }
         let mut requests = Vec::new();

@@ -7,6 +7,10 @@ mod failures;
 // Before the other section: that one names those that were expanded before it.
 mod unreferenced;
 
+/// Nothing calls it. Loading the library must not change what signals do.
+#[gmr::main]
+pub fn main() {}
+
 #[gmr::section]
 fn referenced() -> &'static str {
     "its object file has the functions that are called"

@@ -15,6 +15,12 @@ extern "C" fn initialize() {
         "handle" => handle(libc::SIGUSR2),
         // gmr can't be installed without a signal to take stacks with.
         "take all" => (libc::SIGRTMIN()..=libc::SIGRTMAX()).for_each(handle),
+        // Too little for another thread's stack.
+        "limit memory" => {
+            let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: libc::RLIM_INFINITY };
+            // SAFETY: it reads the limit, which is a local.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) }, 0);
+        }
         "choose" => {
             // SAFETY: there is one thread.
             unsafe { std::env::set_var("GMR_SIGNAL", "USR1") };
