@@ -218,6 +218,7 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "it handles a signal")]
     fn a_signal_is_noted_and_passed_on_once() {
+        static RECORDED: AtomicU64 = AtomicU64::new(0);
         let signal = libc::SIGRTMIN() + 5;
         assert!(!arm(libc::SIGKILL) && !arm(0) && !arm(1000), "they cannot be handled");
         assert!(set(signal, libc::SIG_IGN, 0));
@@ -229,7 +230,6 @@ mod tests {
         assert_ne!(action(libc::SIGUSR2), action(signal), "one signal");
         // SAFETY: it has a handler.
         assert_eq!(unsafe { libc::raise(signal) }, 0);
-        static RECORDED: AtomicU64 = AtomicU64::new(0);
         let record = || -> Record {
             Box::new(|count, sender, _| {
                 assert_eq!(sender.map(|(pid, _)| pid), Some(std::process::id()));
