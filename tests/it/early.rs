@@ -245,7 +245,7 @@ fn signal_at_random(path: &str, programs: usize) -> Outcome {
 
 #[test]
 fn a_program_that_notes_the_signal_is_never_killed() {
-    let outcome = signal_at_random(program!("early"), crate::program::scaled(200));
+    let outcome = signal_at_random(program!("early"), crate::program::scaled(50));
     assert!(outcome.lived > 0, "{outcome:?}");
 }
 
