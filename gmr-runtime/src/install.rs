@@ -31,7 +31,7 @@ use crate::trigger::{Inbox, Outbox, Request, file};
 use crate::views::{Detail, Format};
 use crate::{capture, emergency, env, task};
 use signal::{Parents, handle, open};
-use warning::warn;
+use warning::{operators, warn};
 
 /// The default report signal, the same as for `OpenStack` services.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
@@ -284,34 +284,13 @@ impl Builder {
             warn(&problem);
             Detail::default()
         });
-        let format = env::format().unwrap_or_else(|problem| {
-            warn(&format!("{problem}; using {}", self.format));
-            None
-        });
-        let poll_tasks = env::poll_tasks().unwrap_or_else(|problem| {
-            warn(&format!("{problem}; using {}", if self.skip_polls { "off" } else { "on" }));
-            None
-        });
-        task::poll_tasks(poll_tasks.unwrap_or(!self.skip_polls));
-        let second_look = env::second_look().unwrap_or_else(|problem| {
-            warn(&problem);
-            None
-        });
-        let second_look = second_look.or(self.second_look).unwrap_or(reporter::SECOND_LOOK);
-        let panics_reported = env::on_panic().unwrap_or_else(|problem| {
-            warn(&format!("{problem}; using what the program has chosen"));
-            None
-        });
-        let slow_start = env::slow_start().unwrap_or_else(|problem| {
-            warn(&problem);
-            None
-        });
-        let slow_start = slow_start.or(self.slow_start);
-        let slow_shutdown = env::slow_shutdown().unwrap_or_else(|problem| {
-            warn(&problem);
-            None
-        });
-        let slow_shutdown = slow_shutdown.or(self.slow_shutdown);
+        let format = operators(env::format());
+        task::poll_tasks(operators(env::poll_tasks()).unwrap_or(!self.skip_polls));
+        let second_look = operators(env::second_look()).or(self.second_look);
+        let second_look = second_look.unwrap_or(reporter::SECOND_LOOK);
+        let panics_reported = operators(env::on_panic());
+        let slow_start = operators(env::slow_start()).or(self.slow_start);
+        let slow_shutdown = operators(env::slow_shutdown()).or(self.slow_shutdown);
         if let Err(error) = selection.apply(&env::sections()) {
             warn(&format!("GMR_SECTIONS: {error}"));
         }
@@ -320,7 +299,7 @@ impl Builder {
         task::runtimes::notice();
         let product = self.identity.product.as_deref();
         let format = format.unwrap_or(self.format);
-        let target = target::find(self.log_dir, self.log_to_stderr, product, format, warn);
+        let target = target::find(self.log_dir, self.log_to_stderr, product, format);
         let style = Style { format, detail };
         let (signal, outbox, inbox) = open(wanted, programs, installed.as_ref().map(Installed::as_parents))?;
         let trigger_file = env::trigger_file(self.trigger_file);

@@ -3,12 +3,13 @@
 
 use std::path::PathBuf;
 
+use super::warning::{operators, warn};
 use crate::env;
 use crate::reporter::{Files, Target};
 use crate::sinks::LogDir;
 use crate::views::Format;
 
-/// Where reports go. `warn` is called if they cannot be written to the directory now.
+/// Where reports go. Warns if they cannot be written to the directory now.
 ///
 /// `log_dir` and `also_stderr` are what the program says. Files are named after the product, or else
 /// after the executable.
@@ -17,12 +18,8 @@ pub(super) fn find(
     also_stderr: bool,
     product: Option<&str>,
     format: Format,
-    warn: fn(&str),
 ) -> Target {
-    let operators = env::log_to_stderr().unwrap_or_else(|problem| {
-        warn(&format!("{problem}; using {}", if also_stderr { "on" } else { "off" }));
-        None
-    });
+    let also_stderr = operators(env::log_to_stderr()).unwrap_or(also_stderr);
     let files = env::log_dir(log_dir).map(|path| {
         let executable = || std::env::current_exe().ok()?.file_name()?.to_str().map(str::to_owned);
         let service = product.map(str::to_owned).or_else(executable).unwrap_or_default();
@@ -34,5 +31,5 @@ pub(super) fn find(
         let path = files.path();
         warn(&format!("reports cannot be written to {path}, and go to standard error: {reason}"));
     }
-    Target { files, also_stderr: operators.unwrap_or(also_stderr) }
+    Target { files, also_stderr }
 }

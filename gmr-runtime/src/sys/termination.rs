@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code)]
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -17,20 +17,20 @@ use super::report_signal;
 /// When the first one has arrived: milliseconds of the monotonic clock; 0 if none has.
 static RECEIVED: AtomicU64 = AtomicU64::new(0);
 /// The process that has received it: a forked child has a copy of this memory.
-static PROCESS: AtomicI32 = AtomicI32::new(0);
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
 
 /// For how long the process has been terminating, as far as is known.
 pub(crate) fn terminating_for() -> Option<Duration> {
     register();
     let since = Some(RECEIVED.load(Ordering::Acquire)).filter(|since| *since != 0)?;
-    let is_ours = PROCESS.load(Ordering::Relaxed) == std::process::id().cast_signed();
+    let is_ours = PROCESS.load(Ordering::Relaxed) == std::process::id();
     is_ours.then(|| Duration::from_millis(now().saturating_sub(since)))
 }
 
 /// Notes that the process terminates. It may be called in a signal handler.
 pub(crate) fn begins() {
-    PROCESS.store(std::process::id().cast_signed(), Ordering::Relaxed);
+    PROCESS.store(std::process::id(), Ordering::Relaxed);
     let _ = RECEIVED.compare_exchange(0, now(), Ordering::Release, Ordering::Relaxed);
 }
 
