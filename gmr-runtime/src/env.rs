@@ -121,8 +121,8 @@ pub(crate) fn second_look() -> Result<Option<Duration>, String> {
     time_or_off("GMR_SECOND_LOOK", "50ms")
 }
 
-/// `GMR_SLOW_START`: after what time a program makes a report that is not ready, as in `30s`, or
-/// `off`. It overrides the program.
+/// `GMR_SLOW_START`: how long the program may take until it is ready without a report, as in `30s`,
+/// or `off`. It overrides the program.
 ///
 /// # Errors
 /// It has another value.
@@ -130,8 +130,8 @@ pub(crate) fn slow_start() -> Result<Option<Duration>, String> {
     time_or_off("GMR_SLOW_START", "30s")
 }
 
-/// `GMR_SLOW_SHUTDOWN`: after what time a process makes a report that has not ended, as in `25s`, or
-/// `off`. It overrides the program.
+/// `GMR_SLOW_SHUTDOWN`: how long the process may take to end after SIGTERM without a report, as in
+/// `25s`, or `off`. It overrides the program.
 ///
 /// # Errors
 /// It has another value.

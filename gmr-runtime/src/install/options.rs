@@ -114,8 +114,8 @@ impl Builder {
         self
     }
 
-    /// A directory for reports: each that a signal requests becomes a file there, instead of going to
-    /// standard error, which gets one line that says where the file is. `GMR_LOG_DIR` overrides it;
+    /// A directory for reports: each becomes a file there, instead of going to standard error, which
+    /// gets one line that says where the file is. `GMR_LOG_DIR` overrides it;
     /// `off` switches it off.
     ///
     /// The names are `SERVICE_gurumeditation_YYYYMMDDThhmmssZ_PID_NUMBER.EXTENSION`, where `SERVICE` is
