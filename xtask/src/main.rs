@@ -94,8 +94,8 @@ const USAGE: &str = "usage: cargo xtask <task>
   bench          Measure the cost of a report and of other tools on this machine.
                  `cargo xtask bench --help` lists the options.
   release-check  Run the checks before a release that need a network or minutes to
-                 install: advisories, all sets of features, semantic versioning, packages of
-                 a clean tree.";
+                 install: advisories, all sets of features, semantic versioning, link-time
+                 optimization, packages of a clean tree.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

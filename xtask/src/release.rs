@@ -38,6 +38,10 @@ fn all(steps: &mut Steps) -> Result<(), String> {
         })?,
         None => steps.skip("semantic versioning", "no release to compare with".to_owned()),
     }
+    steps.run("link-time optimization", || {
+        let test = ["test", "--package", "gmr-tests", "--test", "it", "--", "--ignored"];
+        cargo(&[&test[..], &["link_time_optimization"]].concat(), &[])
+    })?;
     steps.run("packages", || package::check(Uncommitted::Refused))?;
     steps.run("advisories", || cargo(&["deny", "check", "advisories"], &[]))
 }
