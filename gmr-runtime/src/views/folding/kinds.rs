@@ -37,6 +37,7 @@ pub(in crate::views) fn of_stack<'a>(stack: &Stack, frames: &'a [Known<'a>]) -> 
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::struct_excessive_bools, reason = "each is another question")]
 pub(super) struct Kind {
+    pub(super) is_gmr: bool,
     pub(super) in_libc: bool,
     /// It belongs to Rust's standard libraries or to the C library.
     pub(super) is_standard: bool,
@@ -55,6 +56,7 @@ impl Kind {
         let can_be_libcs = frame.function.as_deref().is_none_or(is_unqualified);
         let without_file = frame.function.as_deref().filter(|_| frame.file.is_none());
         Self {
+            is_gmr: frame.is_gmr(),
             in_libc,
             is_standard: can_be_libcs && in_libc || owner == Owner::Standard,
             is_runtime: owner == Owner::Runtime,

@@ -45,7 +45,7 @@ impl<'a> Omitted<'a> {
     pub(super) fn of(frames: impl IntoIterator<Item = &'a Known<'a>>) -> Self {
         let mut counts: Vec<(Cow<'a, str>, usize)> = Vec::new();
         for known in frames {
-            let name = if known.frame.is_gmr() { Cow::Borrowed("gmr") } else { library(known.frame) };
+            let name = if known.kind().is_gmr { Cow::Borrowed("gmr") } else { library(known.frame) };
             match counts.iter_mut().find(|(other, _)| *other == name) {
                 Some((_, count)) => *count += 1,
                 None => counts.push((name, 1)),

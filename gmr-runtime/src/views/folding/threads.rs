@@ -20,7 +20,7 @@ use crate::model::Frame;
 /// standard libraries', nothing is omitted.
 pub(in crate::views) fn fold_thread<'a>(frames: &[&'a Known<'a>], is_complete: bool) -> Vec<Part<'a>> {
     let plumbing = Plumbing::of(frames);
-    let is_gmrs = |index: usize| frames[index].frame.is_gmr();
+    let is_gmrs = |index: usize| frames[index].kind().is_gmr;
     let is_programs = |index: usize| !is_foreign(plumbing, frames, index) && !is_gmrs(index);
     let runs_program = (0..frames.len()).any(is_programs);
     let stays: Vec<bool> = (0..frames.len())
@@ -161,7 +161,7 @@ fn is_foreign(plumbing: Plumbing, frames: &[&Known<'_>], index: usize) -> bool {
 
 /// Omits the gmr frames that called a section. If all frames are gmr's, nothing is omitted.
 pub(in crate::views) fn fold_section<'f, 'a>(frames: &'f [&'a Known<'a>]) -> &'f [&'a Known<'a>] {
-    match frames.iter().position(|known| known.frame.is_gmr()) {
+    match frames.iter().position(|known| known.kind().is_gmr) {
         None | Some(0) => frames,
         Some(first) => &frames[..first],
     }
