@@ -10,6 +10,7 @@
 //! build that measures it.
 
 use std::hint::{black_box, spin_loop};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
@@ -20,8 +21,17 @@ const AROUND: usize = 19;
 /// What is common to all threads.
 struct Crowd {
     all_there: Barrier,
+    /// Those that have left the barrier.
+    ready: AtomicUsize,
     mode: Mode,
     locks: [Mutex<u64>; 2],
+}
+
+impl Crowd {
+    fn gather(&self) {
+        self.all_there.wait();
+        self.ready.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,7 +54,12 @@ fn main() {
         "deadlocked" => Mode::Deadlocked,
         _ => Mode::Parked,
     };
-    let crowd = Crowd { all_there: Barrier::new(threads), mode, locks: Default::default() };
+    let crowd = Crowd {
+        all_there: Barrier::new(threads),
+        ready: AtomicUsize::new(0),
+        mode,
+        locks: Default::default(),
+    };
     let crowd: &'static Crowd = Box::leak(Box::new(crowd));
     for number in 1..threads {
         let way = if argument == "different" { number } else { 0 };
@@ -61,7 +76,11 @@ fn main() {
             })
             .expect("a thread");
     }
-    crowd.all_there.wait();
+    crowd.gather();
+    // Threads that run take the processor from those that still leave the barrier.
+    while crowd.ready.load(Ordering::Relaxed) < threads {
+        thread::yield_now();
+    }
     gmr_tests::converse(|_| handler_times());
 }
 
@@ -69,7 +88,7 @@ fn main() {
 #[inline(never)]
 fn hold(crowd: &Crowd) {
     let mut held = crowd.locks[0].lock().unwrap();
-    crowd.all_there.wait();
+    crowd.gather();
     loop {
         *held += 1;
         thread::park();
@@ -79,7 +98,7 @@ fn hold(crowd: &Crowd) {
 #[inline(never)]
 fn lock_both(first: &Mutex<u64>, second: &Mutex<u64>, crowd: &Crowd) {
     let mut held = first.lock().unwrap();
-    crowd.all_there.wait();
+    crowd.gather();
     *held += *second.lock().unwrap();
 }
 
@@ -88,7 +107,7 @@ fn lock_both(first: &Mutex<u64>, second: &Mutex<u64>, crowd: &Crowd) {
 #[inline(never)]
 fn descend(depth: usize, way: usize, crowd: &Crowd) -> usize {
     if depth == 0 {
-        crowd.all_there.wait();
+        crowd.gather();
         loop {
             match crowd.mode {
                 Mode::Running => spin_loop(),
