@@ -211,6 +211,7 @@
 //! | `GMR_FORMAT=json` | the format of reports on stderr |
 //! | `GMR_LOG_DIR=/var/log/shop` | a directory for reports, instead of stderr |
 //! | `GMR_LOG_TO_STDERR=on` | reports in a directory also go to stderr |
+//! | `GMR_MIN_INTERVAL=10s` | the least time between two reports for signals, 1 s by default |
 //! | `GMR_TRIGGER_FILE=/run/shop/report` | a file that requests a report when it is touched |
 //! | `GMR_POLL_TASKS=off` | reports do not poll async tasks, and show them without stacks |
 //! | `GMR_ON_PANIC=1` | a panic that is about to end the process makes a report; `any`: any panic |

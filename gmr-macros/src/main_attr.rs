@@ -35,6 +35,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "sections", example: "sections = \"-modules, +environment\"" },
     Known { name: "log_dir", example: "log_dir = \"/var/log/shop\"" },
     Known { name: "log_to_stderr", example: "log_to_stderr = true" },
+    Known { name: "min_interval", example: "min_interval = \"1s\"" },
     Known { name: "trigger_file", example: "trigger_file = \"/run/shop/report\"" },
     Known { name: "link", example: "link(my_sections)" },
     Known { name: "crate", example: "crate = my_crate::gmr" },
@@ -57,6 +58,7 @@ struct Options {
     sections: Option<String>,
     log_dir: Option<String>,
     log_to_stderr: Option<bool>,
+    min_interval: Option<TokenStream>,
     trigger_file: Option<String>,
     link: Vec<Ident>,
     krate: Option<Path>,
@@ -181,6 +183,7 @@ impl Options {
                 "sections" => options.sections = given.sections(errors),
                 "log_dir" => options.log_dir = given.plain_text(errors),
                 "log_to_stderr" => options.log_to_stderr = given.switch(errors),
+                "min_interval" => options.min_interval = given.duration_or_off(errors),
                 "trigger_file" => options.trigger_file = given.plain_text(errors),
                 "link" => options.link = given.crates(errors).unwrap_or_default(),
                 "crate" => options.krate = given.path(errors),
@@ -224,6 +227,7 @@ impl Options {
         let sections = values::optional(self.sections.as_ref().map(ToTokens::to_token_stream));
         let log_dir = values::optional(self.log_dir.as_ref().map(ToTokens::to_token_stream));
         let log_to_stderr = values::optional(self.log_to_stderr.as_ref().map(ToTokens::to_token_stream));
+        let min_interval = values::optional(self.min_interval.clone());
         let trigger_file = values::optional(self.trigger_file.as_ref().map(ToTokens::to_token_stream));
         // `mixed_site`: the user's expressions can't refer to variables of the expansion.
         quote_spanned! {Span::mixed_site()=>
@@ -246,6 +250,7 @@ impl Options {
                 sections: #sections,
                 log_dir: #log_dir,
                 log_to_stderr: #log_to_stderr,
+                min_interval: #min_interval,
                 trigger_file: #trigger_file,
                 revision: #revision,
                 vergen: [

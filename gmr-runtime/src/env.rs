@@ -139,6 +139,15 @@ pub(crate) fn slow_shutdown() -> Result<Option<Duration>, String> {
     time_or_off("GMR_SLOW_SHUTDOWN", "25s")
 }
 
+/// `GMR_MIN_INTERVAL`: the least time between two reports for signals, as in `5s`, or `off`. It
+/// overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn min_interval() -> Result<Option<Duration>, String> {
+    time_or_off("GMR_MIN_INTERVAL", "1s")
+}
+
 /// A time, or zero for `off`.
 fn time_or_off(name: &str, example: &str) -> Result<Option<Duration>, String> {
     let value = std::env::var(name).unwrap_or_default();

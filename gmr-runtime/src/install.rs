@@ -124,6 +124,7 @@ pub struct Builder {
     on_panic: OnPanic,
     slow_start: Option<Duration>,
     slow_shutdown: Option<Duration>,
+    min_interval: Option<Duration>,
     selection: Option<Cow<'static, str>>,
     log_dir: Option<PathBuf>,
     log_to_stderr: bool,
@@ -300,7 +301,9 @@ impl Builder {
         let product = self.identity.product.as_deref();
         let format = format.unwrap_or(self.format);
         let target = target::find(self.log_dir, self.log_to_stderr, product, format);
-        let style = Style { format, detail };
+        let min_interval = operators(env::min_interval()).or(self.min_interval);
+        let min_interval = min_interval.unwrap_or(reporter::MIN_INTERVAL);
+        let style = Style { format, detail, min_interval };
         let (signal, outbox, inbox) = open(wanted, programs, installed.as_ref().map(Installed::as_parents))?;
         let trigger_file = env::trigger_file(self.trigger_file);
         let identity = self.identity.clone();

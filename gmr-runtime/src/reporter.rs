@@ -37,6 +37,10 @@ pub(crate) use serve::{Style, serve, serve_once};
 /// this is enough to tell which threads have run.
 pub(crate) const SECOND_LOOK: Duration = Duration::from_millis(50);
 
+/// The least time between the beginnings of two reports for signals, by default. A report costs
+/// milliseconds of processor time, and who sends signals in a loop must not cost the program more.
+pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How long all generators of a report may take together.
 const TOTAL: Duration = Duration::from_secs(10);
 

@@ -404,7 +404,7 @@ impl Page {
 /// The page that a program with this many threads writes when it is signalled.
 fn page_of_a_crowd(arguments: &[&str]) -> String {
     let mut command = std::process::Command::new(program!("crowd"));
-    command.args(arguments).env("GMR_FORMAT", "html");
+    command.args(arguments).env("GMR_FORMAT", "html").env("GMR_MIN_INTERVAL", "off");
     let mut program = Program::start_with(command);
     program.signal(rustix::process::Signal::USR2);
     let mut page = String::new();

@@ -38,11 +38,12 @@ pub(crate) fn scaled(times: usize) -> usize {
 
 /// The variables that an operator can set. Only the tests set them, regardless of the environment
 /// they run in.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "GMR_BACKTRACE",
     "GMR_FORMAT",
     "GMR_LOG_DIR",
     "GMR_LOG_TO_STDERR",
+    "GMR_MIN_INTERVAL",
     "GMR_ON_PANIC",
     "GMR_SECTIONS",
     "GMR_SIGNAL",
@@ -92,6 +93,8 @@ impl Program {
         for name in SETTINGS.into_iter().filter(|name| !of_test.iter().any(|other| other == name)) {
             match name {
                 "GMR_FORMAT" => command.env(name, "json"),
+                // Tests request one report after the other.
+                "GMR_MIN_INTERVAL" => command.env(name, "off"),
                 _ => command.env_remove(name),
             };
         }

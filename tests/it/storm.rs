@@ -1,6 +1,7 @@
 //! A thousand signals in a tight loop, while the program's threads work.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -67,4 +68,34 @@ fn no_report_in_text_is_interleaved() {
         assert_eq!(report.titles().last(), Some(&"Work"));
         last = report.number();
     }
+}
+
+/// Five minutes would end the test.
+#[test]
+fn signals_wait_for_the_least_time_between_reports() {
+    let mut command = Command::new(program!("storm"));
+    command.env("GMR_MIN_INTERVAL", "5m");
+    let mut program = Program::start_with(command);
+    assert_eq!(program.report().number(), 1);
+    program.signal(Signal::USR2);
+    program.ask("work");
+    let (status, rest) = program.end();
+    assert!(status.success() && rest.is_empty(), "{status} {rest}");
+}
+
+#[test]
+fn a_second_passes_between_reports_by_default() {
+    let mut command = Command::new(program!("storm"));
+    command.env("GMR_MIN_INTERVAL", "");
+    let mut program = Program::start_with(command);
+    // The first report begins later.
+    let start = Instant::now();
+    assert_eq!(program.report().number(), 1);
+    for _ in 0..5 {
+        program.signal(Signal::USR2);
+    }
+    let second = program.next_report();
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert_eq!(second.number(), 2);
+    assert!(program.end().0.success());
 }

@@ -1,13 +1,15 @@
-//! A file whose touch requests a report.
+//! A file whose touch requests a report, and the least time between two reports.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::program::{Program, program};
+use crate::report::{Report, list, text};
 
 /// A directory of the test's own, which it removes.
 struct Directory(PathBuf);
@@ -100,4 +102,32 @@ fn a_program_is_idle_while_other_files_change() {
         touch(&directory.0.join("other"), number);
     }
     assert_eq!(program.report().number(), 1);
+}
+
+/// The interval is longer than the time after which a reporter counts as stuck.
+#[test]
+fn signals_within_the_interval_share_a_report_at_its_end() {
+    const INTERVAL: Duration = Duration::from_secs(4);
+    let directory = Directory::new("interval");
+    let file = directory.0.join("report");
+    let mut command = Command::new(program!("log_dir"));
+    command.env("GMR_LOG_DIR", "off").env("GMR_TRIGGER_FILE", &file).env("GMR_MIN_INTERVAL", "4s");
+    let mut program = Program::start_with(command);
+    let made_at =
+        |report: &Report| humantime::parse_rfc3339(text(&report.heading()["made_at"])).expect("a time");
+    let first = program.report();
+    place(&file, 1);
+    program.signal(Signal::USR2);
+    program.signal(Signal::USR2);
+    let second = program.next_report();
+    // The clock of the heading may be adjusted a little.
+    let between = made_at(&second).duration_since(made_at(&first)).expect("later");
+    assert!(between + Duration::from_millis(100) > INTERVAL, "{between:?}");
+    assert_eq!((first.number(), second.number()), (1, 2));
+    assert_eq!(text(&second.trigger()["kind"]), "signal", "{second}");
+    let notes = list(&second.heading()["notes"]);
+    assert!(notes.iter().any(|note| text(note).contains("was touched")), "{notes:?}");
+    // All have been answered.
+    let (status, rest) = program.end();
+    assert!(status.success() && rest.is_empty(), "{status}: {rest}");
 }

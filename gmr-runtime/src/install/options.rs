@@ -133,6 +133,22 @@ impl Builder {
         self
     }
 
+    /// The least time from the beginning of a report for signals, or for [a file](Self::trigger_file),
+    /// to that of the next one: one second by default. Signals that arrive earlier share one report at
+    /// the end of this time, whose heading counts them. With [`Duration::ZERO`] they wait
+    /// only until the report before has been written. `GMR_MIN_INTERVAL` overrides both; `off` is zero.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = gmr_runtime::Builder::new().min_interval(Duration::from_secs(1));
+    /// ```
+    #[must_use]
+    pub fn min_interval(mut self, interval: Duration) -> Self {
+        self.min_interval = Some(interval);
+        self
+    }
+
     /// A file that requests a report when it is touched, made, or replaced, for operators who can
     /// write to a volume and cannot send a signal. The signal requests reports as well.
     /// `GMR_TRIGGER_FILE` overrides it; `off` switches it off.

@@ -51,6 +51,8 @@ pub struct Setup {
     pub log_dir: Option<&'static str>,
     /// The option `log_to_stderr`.
     pub log_to_stderr: Option<bool>,
+    /// The option `min_interval`.
+    pub min_interval: Option<Duration>,
     /// The option `trigger_file`.
     pub trigger_file: Option<&'static str>,
     /// The option `revision`.
@@ -112,6 +114,7 @@ impl Setup {
             slow_shutdown: self.slow_shutdown,
             selection: self.sections.map(Cow::Borrowed),
             log_dir: self.log_dir.map(Into::into),
+            min_interval: self.min_interval,
             trigger_file: self.trigger_file.map(Into::into),
             log_to_stderr: self.log_to_stderr.unwrap_or_default(),
             ..Builder::default()

@@ -22,6 +22,10 @@ pub(super) struct Pending {
     /// Whether a report for a signal is being written.
     pub(super) is_writing: bool,
     pub(super) stop: bool,
+    /// The least time from the beginning of a report for signals or for a file to that of the next.
+    pub(super) interval: Duration,
+    /// When the last written report began.
+    pub(super) last: Option<Instant>,
     pub(super) rates: Rates,
 }
 
@@ -52,7 +56,11 @@ impl Pending {
                 Request::Replied => self.replying = None,
                 // The reporter looks again at what it can begin.
                 Request::Written => {}
-                Request::Stop => self.stop = true,
+                Request::Stop => {
+                    self.stop = true;
+                    // Those who wait for the end of the interval get their report now or never.
+                    self.interval = Duration::ZERO;
+                }
             }
         }
     }
@@ -98,25 +106,38 @@ impl Pending {
     }
 
     /// When a report for some of the requests can begin, if no other one arrives: they wait for
-    /// replies that may never be sent.
+    /// replies that may never be sent, or for the end of the interval.
     pub(super) fn begins_at(&self) -> Option<Instant> {
-        self.replying.filter(|_| !self.batch.deferred.is_empty()).map(|since| since + REPLIES_WITHIN)
+        let replying = self.replying.filter(|_| !self.batch.deferred.is_empty());
+        let last = self.last.filter(|_| self.batch.is_written() && !self.is_writing);
+        let replied = replying.and_then(|since| since.checked_add(REPLIES_WITHIN));
+        let ended = last.and_then(|last| last.checked_add(self.interval));
+        [replied, ended].into_iter().flatten().min()
+    }
+
+    /// Whether signals and events wait. Automatic reports have a limit of their own, and do not wait
+    /// for the end of the interval: what they are about may be over by then.
+    fn is_held(&self) -> bool {
+        let is_automatic = |event: &Event| matches!(event.trigger, Trigger::Automatic { .. });
+        let is_too_early = || self.last.is_some_and(|last| last.elapsed() < self.interval);
+        self.is_writing || is_too_early() && !self.batch.events.iter().any(is_automatic)
     }
 
     /// Whether a report for some of the requests can begin.
     pub(super) fn can_begin(&self) -> bool {
         let batch = &self.batch;
         let is_replying = self.replying.is_some_and(|since| since.elapsed() < REPLIES_WITHIN);
-        ((batch.signals > 0 || !batch.events.is_empty()) && !self.is_writing)
+        (batch.is_written() && !self.is_held())
             || !batch.captures.is_empty()
             || (!batch.deferred.is_empty() && !is_replying)
     }
 
-    /// All requests, except signals and events while a report is being written, and except the
-    /// deferred ones while replies to an earlier report are being sent, for [`REPLIES_WITHIN`] at most.
+    /// All requests, except signals and events while a report is being written or until the interval
+    /// has ended, and except the deferred ones while replies to an earlier report are being sent, for
+    /// [`REPLIES_WITHIN`] at most.
     pub(super) fn next_batch(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
-        if self.is_writing {
+        if self.is_held() {
             self.batch.signals = std::mem::take(&mut batch.signals);
             self.batch.sender = batch.sender.take();
             self.batch.own_during = batch.own_during.take();

@@ -32,6 +32,8 @@ const OTHERS_WITHIN: Duration = Duration::from_secs(15);
 pub(crate) struct Style {
     pub(crate) format: Format,
     pub(crate) detail: Detail,
+    /// The least time from the beginning of a report for signals to that of the next one.
+    pub(crate) min_interval: Duration,
 }
 
 /// The reporter's loop. It returns after [`Request::Stop`].
@@ -49,7 +51,7 @@ pub(crate) fn serve(
     let mut losses = Losses::default();
     // Whether a warning has said that the signal was taken away.
     let mut has_warned = false;
-    let mut pending = Pending::default();
+    let mut pending = Pending { interval: style.min_interval, ..Pending::default() };
     loop {
         pending.is_writing = output.is_writing();
         // What arrived during the last report has been taken from the inbox, and would not end a
@@ -67,6 +69,7 @@ pub(crate) fn serve(
             }
             let mut stream = batch.is_written().then(|| {
                 losses.begin(loss.take());
+                pending.last = Some(Instant::now());
                 output.begin(batch.waiting());
                 Stream::new(style.format, style.detail)
             });

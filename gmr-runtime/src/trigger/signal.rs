@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Request, signals_by_name};
 use crate::model;
@@ -14,6 +14,10 @@ use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::report_signal::{
     self, Action, AllSignals, Arrivals, Registration, Replacement, Signals, register,
 };
+
+/// How long the reporter sleeps at a time while requests wait for a time. It counts as stuck if it
+/// does not move on for three seconds (`emergency`).
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The reporter's end.
 #[derive(Debug)]
@@ -149,7 +153,11 @@ impl Inbox {
             if !requests.is_empty() || left.is_some_and(|left| left.is_zero()) {
                 return requests;
             }
-            self.arrivals.wait(seen, left);
+            if left.is_some() {
+                // Signals may wait, and the reporter is not stuck.
+                self.arrivals.goes_on();
+            }
+            self.arrivals.wait(seen, left.map(|left| left.min(LOOK_AGAIN)));
         }
     }
 

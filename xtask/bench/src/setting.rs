@@ -44,6 +44,8 @@ impl Setting {
     pub(crate) fn program(&self, name: &str, arguments: &[&dyn ToString]) -> Command {
         let mut command = Command::new(self.directory.join(name));
         command.args(arguments.iter().map(|argument| argument.to_string())).env_remove("GMR_BACKTRACE");
+        // It measures one report after the other.
+        command.env("GMR_MIN_INTERVAL", "off");
         command
     }
 }

@@ -22,7 +22,12 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn start(program: &Path, arguments: &[&str]) -> Result<Self, String> {
         let mut command = Command::new(program);
-        command.args(arguments).env("GMR_FORMAT", "json").stdin(Stdio::null()).stdout(Stdio::null());
+        command
+            .args(arguments)
+            .env("GMR_FORMAT", "json")
+            .env("GMR_MIN_INTERVAL", "off")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         let child = command.stderr(Stdio::piped()).spawn();
         let mut child = child.map_err(|error| format!("cannot start {}: {error}", program.display()))?;
         let errors = child.stderr.take().ok_or("it has no standard error")?;

@@ -231,3 +231,21 @@ fn those_who_wait_for_an_event_that_has_no_report_are_told() {
     assert_eq!(block_on(answer), None);
     assert_eq!(pending.rates.notes().count(), 1);
 }
+
+#[test]
+fn signals_wait_for_the_end_of_the_interval_and_others_do_not() {
+    let signals = |count| Request::Signals { count, sender: None };
+    let interval = Duration::from_secs(60 * 60);
+    let mut pending = Pending { interval, last: Some(Instant::now()), ..Pending::default() };
+    assert_eq!(pending.begins_at(), None, "nobody waits");
+    let (reply, _capture) = channel();
+    pending.add(vec![signals(2), Request::Capture(reply)]);
+    assert!(pending.begins_at() > Some(Instant::now()));
+    let batch = pending.next_batch();
+    assert_eq!((batch.signals, batch.captures.len()), (0, 1));
+    pending.add(vec![signals(1)]);
+    assert!(!pending.can_begin());
+    pending.interval = Duration::ZERO;
+    assert!(pending.can_begin());
+    assert_eq!(pending.next_batch().signals, 3);
+}
