@@ -270,7 +270,7 @@
 
 // The facade: documentation, re-exports by name, and `__private`. It contains no logic.
 
-pub use gmr_macros::{config, main, section, task};
+pub use gmr_macros::{config, main, section, task, test};
 #[cfg(feature = "json")]
 pub use gmr_runtime::ParseReportError;
 #[cfg(feature = "axum")]
@@ -324,4 +324,8 @@ struct Guide;
 pub mod __private {
     //! What generated code names. Not part of the public interface: it changes without notice.
     pub use gmr_runtime::__private::*;
+    pub mod registered {
+        //! For `#[gmr::test]` below another attribute. These look at the last name of its path.
+        pub use gmr_macros::registered_test as test;
+    }
 }

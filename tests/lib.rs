@@ -145,6 +145,10 @@ mod attributes {
     mod section {}
     #[doc = include_str!("../gmr-macros/docs/config.md")]
     mod config {}
+    #[doc = include_str!("../gmr-macros/docs/test.md")]
+    mod test {}
+    #[doc = include_str!("../docs/testing.md")]
+    mod testing {}
     #[doc = include_str!("../gmr-macros/docs/task.md")]
     mod task {}
 }

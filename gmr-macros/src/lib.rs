@@ -7,9 +7,9 @@
 //! - `values` converts an option's value to what the option needs. `signals`, `formats` and
 //!   `sections` know the valid names; `suggest` finds what a misspelled one was meant to be.
 //! - `item` parses the function's head and keeps its body as raw tokens.
-//! - `main_attr`, `section_attr` and `task_attr` validate and expand. `tokio_attr` expands the
-//!   attributes of gmr-tokio. `runtime` detects whether an async runtime runs `main`. `marks`
-//!   remembers which functions were expanded before, so that a report can name entries that the
+//! - `main_attr`, `section_attr`, `task_attr` and `test_attr` validate and expand. `tokio_attr` expands the
+//!   attributes of gmr-tokio. `runtime` detects whether an async runtime runs `main`, and
+//!   `source` what is above an attribute. `marks` remembers which functions were expanded before, so that a report can name entries that the
 //!   linker has dropped.
 //! - `errors` collects all mistakes, each with its span. `fallback` emits them with the user's
 //!   item.
@@ -32,8 +32,10 @@ mod runtime;
 mod section_attr;
 mod sections;
 mod signals;
+mod source;
 mod suggest;
 mod task_attr;
+mod test_attr;
 mod tokio_attr;
 mod tracking;
 mod values;
@@ -60,6 +62,20 @@ pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {
     task_attr::expand(args.into(), &item.into()).into()
+}
+
+#[cfg_attr(not(doctest), doc = include_str!("../docs/test.md"))]
+#[proc_macro_attribute]
+pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
+    let registered = test_attr::Registered::by_source(proc_macro::Span::call_site());
+    test_attr::expand(registered, &args.into(), &item.into()).into()
+}
+
+/// `#[gmr::test]` below an attribute that makes a test.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn registered_test(args: TokenStream, item: TokenStream) -> TokenStream {
+    test_attr::expand(test_attr::Registered::Before, &args.into(), &item.into()).into()
 }
 
 /// For gmr-tokio: `#[tokio::main]`, with the function's future tracked.

@@ -148,6 +148,15 @@ pub(crate) fn min_interval() -> Result<Option<Duration>, String> {
     time_or_off("GMR_MIN_INTERVAL", "1s")
 }
 
+/// `GMR_TEST_TIMEOUT`: how long a test under `#[gmr::test]` may take, as in `30s`, or `off`. It
+/// overrides the test.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn test_timeout() -> Result<Option<Duration>, String> {
+    time_or_off("GMR_TEST_TIMEOUT", "30s")
+}
+
 /// A time, or zero for `off`.
 fn time_or_off(name: &str, example: &str) -> Result<Option<Duration>, String> {
     let value = std::env::var(name).unwrap_or_default();

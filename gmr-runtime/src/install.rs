@@ -31,7 +31,8 @@ use crate::trigger::{Inbox, Outbox, Request, file};
 use crate::views::{Detail, Format};
 use crate::{capture, emergency, env, task};
 use signal::{Parents, handle, open};
-use warning::{operators, warn};
+use warning::operators;
+pub(crate) use warning::warn;
 
 /// The default report signal, the same as for `OpenStack` services.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";

@@ -5,6 +5,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `axum` (feature) | serves reports on an admin port |
+//! | `testing` | runs a test under a time limit, and reports on one that hangs |
 //! | `request` | requests a report and waits for it: [`Report::capture`], HTTP |
 //! | `install` | installs gmr in a process: [`Builder`], [`Guard`] |
 //! | `env` | the `GMR_*` environment variables |
@@ -64,6 +65,7 @@ mod sinks;
 mod symbols;
 mod sys;
 pub mod task;
+mod testing;
 mod threads;
 #[cfg(feature = "tracing")]
 pub mod tracing;
@@ -93,6 +95,7 @@ pub mod __private {
     pub use crate::section::panics::on_panic::OnPanic;
     pub use crate::section::registry::{Kind, SectionEntry};
     pub use crate::section_must_be_a_free_function;
+    pub use crate::testing::run_test;
     pub use crate::trigger::signals_by_name::{Signal, find as find_signal};
     pub use crate::views::Format;
     pub use crate::{before_main, requires_html, requires_json, requires_xml};

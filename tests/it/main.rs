@@ -28,6 +28,7 @@ mod forked;
 mod frames;
 mod gdb;
 mod growing;
+mod hanging;
 mod healthy;
 mod http;
 mod imports;

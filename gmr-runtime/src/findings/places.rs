@@ -43,6 +43,11 @@ pub(super) fn of_program(numbers: &[u32], all: &[Frame]) -> Option<u32> {
     programs.or_else(|| numbers.first()).copied()
 }
 
+/// The innermost of these frames that is the program's.
+pub(crate) fn program_frame<'a>(numbers: &'a [u32], all: &'a [Frame]) -> Option<&'a Frame> {
+    frames(numbers, all).find(|frame| is_programs(frame))
+}
+
 /// Whether the frame is of the program itself.
 pub(super) fn is_programs(frame: &Frame) -> bool {
     let Some(function) = frame.function.as_deref() else { return false };

@@ -1,4 +1,5 @@
-//! Notices that the process has received SIGTERM, without changing what SIGTERM does.
+//! Notices that the process has received SIGTERM, without changing what SIGTERM does; in tests, holds
+//! it back for a report.
 //!
 //! With the default action, SIGTERM ends the process at once, and a handler of gmr's would prevent
 //! that. So there is none: an action is added to signal-hook's handler, once the program or its
@@ -50,4 +51,57 @@ fn register() {
     IS_REGISTERED.store(true, Ordering::Relaxed);
     // SAFETY: the action is async-signal-safe: it changes atomics and reads a clock.
     let _ = unsafe { signal_hook_registry::register(libc::SIGTERM, begins) };
+}
+
+/// Whether this process holds SIGTERM back. Changed under the lock of its caller.
+static IS_HELD: AtomicBool = AtomicBool::new(false);
+
+/// Has SIGTERM noted from now on and not end the process, if its action is the default one.
+pub(crate) fn hold_back() {
+    if action() == Some(libc::SIG_DFL) && set(note as *const () as libc::sighandler_t) {
+        IS_HELD.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether SIGTERM has arrived and was held back.
+pub(crate) fn is_held_back() -> bool {
+    IS_HELD.load(Ordering::Relaxed)
+        && RECEIVED.load(Ordering::Acquire) != 0
+        && PROCESS.load(Ordering::Relaxed) == std::process::id()
+}
+
+/// Gives SIGTERM its default action again. If it was held back, it ends the process now.
+pub(crate) fn let_through() {
+    if !IS_HELD.swap(false, Ordering::Relaxed) || action() != Some(note as *const () as libc::sighandler_t) {
+        return;
+    }
+    set(libc::SIG_DFL);
+    if RECEIVED.load(Ordering::Acquire) != 0 && PROCESS.load(Ordering::Relaxed) == std::process::id() {
+        // SAFETY: it sends a signal, and touches no memory.
+        unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
+        // A thread with the signal open takes it soon.
+    }
+}
+
+extern "C" fn note(_: libc::c_int) {
+    begins();
+}
+
+/// The handler of SIGTERM, or another action.
+fn action() -> Option<libc::sighandler_t> {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: null changes nothing, and the call fills in what it points to.
+    let failed = unsafe { libc::sigaction(libc::SIGTERM, std::ptr::null(), action.as_mut_ptr()) } != 0;
+    // SAFETY: zeroes are a valid value, too.
+    (!failed).then(|| unsafe { action.assume_init() }.sa_sigaction)
+}
+
+fn set(handler: libc::sighandler_t) -> bool {
+    // SAFETY: zeroes are a valid value: an empty mask, and no flags.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler;
+    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+    // SAFETY: the handler is one that takes the signal's number, or the default action. It is
+    // async-signal-safe: it changes atomics and reads a clock.
+    unsafe { libc::sigaction(libc::SIGTERM, &raw const action, std::ptr::null_mut()) == 0 }
 }
