@@ -73,7 +73,7 @@ pub fn take_handler_times() -> Vec<(u64, u64, usize)> {
 /// # Panics
 /// If it cannot be serialized.
 pub fn mask(configuration: &impl Serialize) -> Value {
-    crate::mask::to_value(configuration).expect("it can be serialized")
+    gmr_mask::to_value(configuration).expect("it can be serialized")
 }
 
 /// Has all threads of a report wait for so many locks, each of which one of them holds: in a row, or

@@ -3,7 +3,7 @@
 
 /// Masks the secrets in a text.
 pub fn mask_text(text: &str) -> String {
-    crate::mask::text(text).into_owned()
+    gmr_mask::text(text).into_owned()
 }
 
 /// Reads the contents of an ELF file and its debug information as a report does, and returns the

@@ -22,7 +22,6 @@
 //! | `findings` | what is wrong: rules over the model |
 //! | `views` | writes the model as text, JSON, XML or HTML: [`Format`] |
 //! | `sinks` | writes bytes to a descriptor |
-//! | `mask` | masks secrets: [`Secret`], [`masked`] |
 //! | `error` | the error types: [`Error`] |
 //! | `requires` | compile errors for formats whose feature is disabled |
 //! | `units` | numbers with their units, as text |
@@ -55,7 +54,6 @@ mod error;
 mod findings;
 mod generators;
 mod install;
-mod mask;
 pub mod model;
 mod reporter;
 mod request;
@@ -76,8 +74,8 @@ mod views;
 #[cfg(feature = "json")]
 pub use error::ParseReportError;
 pub use error::{Error, ErrorKind};
+pub use gmr_mask::{Secret, masked};
 pub use install::{Builder, Guard, after_fork};
-pub use mask::{Secret, masked};
 pub use model::Report;
 pub use section::added::{Generator, display};
 pub use section::panics::on_panic::OnPanic;

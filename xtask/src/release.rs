@@ -32,8 +32,8 @@ fn all(steps: &mut Steps) -> Result<(), String> {
     steps.run("minimum versions", minimal::run)?;
     match last {
         Some(tag) => steps.run("semantic versioning", || {
-            // Macros have no signature to compare. gmr re-exports what gmr-runtime has.
-            let packages = ["--package", "gmr", "--package", "gmr-runtime"];
+            // Macros have no signature to compare. gmr re-exports what the others have.
+            let packages = ["--package", "gmr", "--package", "gmr-mask", "--package", "gmr-runtime"];
             cargo(&[&["semver-checks", "--baseline-rev", &tag], &packages[..]].concat(), &[])
         })?,
         None => steps.skip("semantic versioning", "no release to compare with".to_owned()),

@@ -15,10 +15,9 @@ const SAME_EVERYWHERE: &str = "the same on every target";
 
 /// Tests to which neither the processor nor the C library makes a difference, by a part of their
 /// paths. Whole modules of them are not compiled either: `gmr_units` leaves them out.
-const ON_HOST_ONLY: [(&str, &str); 7] = [
+const ON_HOST_ONLY: [(&str, &str); 6] = [
     ("damaged_", SAME_EVERYWHERE),
     ("findings::", SAME_EVERYWHERE),
-    ("mask::", SAME_EVERYWHERE),
     ("model::", SAME_EVERYWHERE),
     ("symbols::linux::dwarf::", SAME_EVERYWHERE),
     ("symbols::linux::tests::", SAME_EVERYWHERE),

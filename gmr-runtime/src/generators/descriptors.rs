@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 
-use crate::mask;
 use crate::model::{self, Content, DescriptorKind, Descriptors, SocketGroup};
 use crate::sys::sorted_map::SortedMap;
 use crate::sys::{proc, procfs, sort};
@@ -156,7 +155,7 @@ fn sockets(list: &[Open]) -> (Vec<SocketGroup>, u64) {
 /// A group of sockets, the lowest first.
 fn group(sockets: &[(Common<'_>, &Open)]) -> SocketGroup {
     let (common, lowest) = sockets[0];
-    let text = |text: &str| mask::text(text).into_owned();
+    let text = |text: &str| gmr_mask::text(text).into_owned();
     let mut group = SocketGroup {
         protocol: common.protocol.to_owned(),
         local: common.local.map(text),
@@ -210,7 +209,7 @@ fn files(open: &mut OpenDescriptors) -> (Vec<model::OpenFile>, u64) {
     let rest = files.split_off(files.len().min(MAX_LISTED));
     let descriptors: Vec<i32> = files.iter().map(|file| file.descriptor).collect();
     for (file, known) in files.iter_mut().zip(open.files(&descriptors)) {
-        file.path = mask::text(&file.path).into_owned();
+        file.path = gmr_mask::text(&file.path).into_owned();
         let OpenFile { position, size, access, disk } = known;
         (file.position, file.size_bytes, file.access) = (position, size, access.map(str::to_owned));
         (file.disk_bytes, file.disk_free_bytes) = disk.map(|space| (space.bytes, space.free)).unzip();

@@ -1,7 +1,6 @@
 //! Environment: the variables that the process was started with, secrets masked. Nothing here reads
 //! the variables as they are now: a stuck thread may hold the lock around them.
 
-use crate::mask;
 use crate::model::{Content, Environment, Variable};
 use crate::sys::procfs;
 
@@ -21,10 +20,10 @@ const DIRECTORIES: [&str; 2] = ["OLDPWD", "PWD"];
 /// The variable, masked as if it were a field of a section.
 fn variable(name: String, value: &str) -> Variable {
     if DIRECTORIES.contains(&name.as_str()) && value.starts_with('/') {
-        let value = mask::text(value).into_owned();
+        let value = gmr_mask::text(value).into_owned();
         return Variable { name, value };
     }
-    let value = mask::field(&name, value);
+    let value = gmr_mask::field(&name, value);
     Variable { name, value }
 }
 

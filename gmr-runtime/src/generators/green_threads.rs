@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use super::task_stacks::TaskStacks;
 use crate::capture::{self, Trace};
-use crate::mask;
 use crate::model::{Content, GreenThreads, Label, Runtime, Stack, Task, TaskState};
 use crate::section::output::Output;
 use crate::section::panics;
@@ -133,7 +132,7 @@ fn describe(survey: &Survey, runtimes: Option<Vec<(u8, Runtime)>>) -> Output {
 /// A report wakes all tasks at once, which some executors do not expect.
 fn about_panics(Panicked { count, first }: &Panicked) -> String {
     let wakers = if *count == 1 { "a waker".to_owned() } else { format!("{count} wakers") };
-    format!("{wakers} panicked when tasks were woken for this report: {}", mask::text(first))
+    format!("{wakers} panicked when tasks were woken for this report: {}", gmr_mask::text(first))
 }
 
 /// The stacks of threads that are inside a task's poll, by the task's id: of those that were inside
@@ -168,7 +167,7 @@ fn polled<'a>(
 
 /// The label, its value masked as if it were a field of a section.
 fn label(key: &str, value: &str) -> Label {
-    Label { key: key.to_owned(), value: mask::field(key, value) }
+    Label { key: key.to_owned(), value: gmr_mask::field(key, value) }
 }
 
 fn state(condition: &Condition) -> TaskState {

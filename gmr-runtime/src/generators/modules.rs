@@ -1,6 +1,5 @@
 //! Modules: the executable and its libraries, from the address map and the images in memory.
 
-use crate::mask;
 use crate::model::{self, Content, ModuleState};
 use crate::sys::{Module, Modules};
 
@@ -19,7 +18,7 @@ pub(super) fn generate() -> Content {
 
 fn describe(module: &Module) -> model::Module {
     model::Module {
-        path: mask::text(&module.path).into_owned(),
+        path: gmr_mask::text(&module.path).into_owned(),
         build_id: module.build_id.clone(),
         start: module.image.start,
         end: module.image.end,

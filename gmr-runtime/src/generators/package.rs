@@ -139,7 +139,6 @@ mod linux {
     use std::time::{Duration, SystemTime};
 
     use crate::generators::unread::Unread;
-    use crate::mask;
     use crate::model::{Package, Stated};
     use crate::sys::c_library::c_library;
     use crate::sys::cgroups::{self, Cgroups};
@@ -184,14 +183,14 @@ mod linux {
     /// Where the process runs.
     fn add_surroundings(package: &mut Package) {
         let mut unread = Unread::default();
-        let text = |text: String| mask::text(text.trim_end()).into_owned();
+        let text = |text: String| gmr_mask::text(text.trim_end()).into_owned();
         let directory = proc::link("thread-self/cwd").map(|path| text(path.display().to_string()));
         package.working_directory = unread.known("the working directory", directory);
         package.host = unread.known("the name of the host", proc::read_text("sys/kernel/hostname").map(text));
         package.kernel =
             unread.known("the kernel's release", proc::read_text("sys/kernel/osrelease").map(text));
         package.libc = c_library();
-        let arguments = procfs::command_line("thread-self").map(|arguments| mask::arguments(&arguments));
+        let arguments = procfs::command_line("thread-self").map(|arguments| gmr_mask::arguments(&arguments));
         package.command = unread.known("the command line", arguments).unwrap_or_default();
         package.kubernetes = unread.known("the environment", kubernetes()).unwrap_or_default();
         let container_id = container_id(!package.kubernetes.is_empty());
@@ -249,7 +248,7 @@ mod linux {
         }
         let fact = |(name, variables): &(&str, &[&str])| {
             let (source, value) = variables.iter().find_map(|name| Some((name, value(name)?)))?;
-            let value = mask::text(value).into_owned();
+            let value = gmr_mask::text(value).into_owned();
             Some(Stated { name: (*name).to_owned(), value, source: (*source).to_owned() })
         };
         KUBERNETES.iter().filter_map(fact).collect()

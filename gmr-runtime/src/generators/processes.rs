@@ -7,7 +7,6 @@ use std::time::Instant;
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions};
 
-use crate::mask;
 use crate::model::{Content, Ids, Process, Processes};
 use crate::sys::procfs::{self, Directory, Stat, Status};
 use crate::sys::sorted_map::SortedMap;
@@ -161,7 +160,7 @@ fn describe(
     let problem = [status.as_ref().err(), command_line.as_ref().err()].into_iter().flatten().next();
     let problem = problem.filter(|error| !has_ended(error)).map(|error| io::Error::from(error.kind()));
     let status = status.unwrap_or_default();
-    let arguments = mask::arguments(&command_line.unwrap_or_default());
+    let arguments = gmr_mask::arguments(&command_line.unwrap_or_default());
     // The ids that this process knows. The parent of this process may be outside its namespace.
     let inner = |outer: u32| {
         let ids = thread_ids::ids_of(&outer.to_string()).unwrap_or_default();

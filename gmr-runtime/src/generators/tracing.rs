@@ -5,7 +5,6 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::mask;
 use crate::model::{
     Callsite, Content, EventSpan, Events, Level, LogEvent, Span, SpanGroup, SpanThread, Spans, Value,
 };
@@ -139,7 +138,7 @@ fn describe_event(event: RecentEvent, callsites: &mut Callsites) -> LogEvent {
     let callsite =
         metadata.map(|metadata| of_log(metadata, &mut fields).unwrap_or_else(|| callsites.get(metadata)));
     let trace_id = trace_id(&fields).or_else(|| trace_id(&span.as_ref()?.2));
-    let message = fields.take_text("message").map(|message| mask::text(&message).into_owned());
+    let message = fields.take_text("message").map(|message| gmr_mask::text(&message).into_owned());
     LogEvent {
         time: humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_micros(time)).to_string(),
         callsite,
@@ -167,7 +166,7 @@ fn of_log(metadata: &Metadata, fields: &mut Fields) -> Option<Arc<Callsite>> {
 }
 
 fn masked(fields: &Fields) -> Value {
-    mask::to_value(fields).unwrap_or_else(|error| Value::Text(error.to_string()))
+    gmr_mask::to_value(fields).unwrap_or_else(|error| Value::Text(error.to_string()))
 }
 
 /// The trace id in a field, as OpenTelemetry and W3C write it: 32 hexadecimal digits, not all zero.

@@ -21,7 +21,6 @@ mod report;
 mod resources;
 mod threads;
 mod tracing;
-mod value;
 mod waiting;
 
 pub use descriptors::{DescriptorKind, Descriptors, OpenFile, SocketGroup};
@@ -30,6 +29,10 @@ pub use document::SCHEMA_VERSION;
 pub(crate) use document::check_version;
 pub use environment::{Environment, Variable};
 pub use finding::{Certainty, Evidence, Finding, Severity};
+#[cfg(feature = "xml")]
+pub(crate) use gmr_mask::NEWTYPE;
+#[doc(inline)]
+pub use gmr_mask::Value;
 pub use green_threads::{GreenThreads, Label, Runtime, Task, TaskState, UncountedRuntime};
 pub use locks::{Holder, Lock, LockKind, Waiter};
 pub use modules::{Module, ModuleState, Modules};
@@ -42,7 +45,4 @@ pub use report::{
 pub use resources::{Cgroup, EventCount, Memory, Pressure, ResourceLimit, Resources, System, Usage};
 pub use threads::{Coverage, CutStacks, Frame, Role, Stack, Taken, Thread, Threads};
 pub use tracing::{Callsite, EventSpan, Events, Level, LogEvent, Span, SpanGroup, SpanThread, Spans};
-#[cfg(feature = "xml")]
-pub(crate) use value::NEWTYPE;
-pub use value::Value;
 pub use waiting::{Children, Event, FutexOwner, Waiting, Watched};

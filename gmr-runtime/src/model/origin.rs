@@ -8,6 +8,9 @@ use super::Frame;
 /// The name of the wrapper that `#[gmr::section]` and `#[gmr::config]` generate.
 const GENERATED: &str = "__gmr_generate";
 
+/// The crate that masks secrets. A section's values are serialized by it.
+const MASK_CRATE: &str = "gmr_mask";
+
 impl Frame {
     /// Whether the frame belongs to gmr or to code that its attributes generate.
     pub(crate) fn is_gmr(&self) -> bool {
@@ -18,7 +21,9 @@ impl Frame {
         }
         let path = function.trim_start_matches(['<', '&']);
         let path = path.strip_prefix("mut ").unwrap_or(path);
-        let is_of_type = path.strip_prefix(crate_name()).is_some_and(|rest| rest.starts_with("::"));
+        let is_of_type = [crate_name(), MASK_CRATE]
+            .iter()
+            .any(|name| path.strip_prefix(name).is_some_and(|rest| rest.starts_with("::")));
         // A program can implement its traits for types of gmr.
         let is_known = |name: &str| name.split("::").next().is_some_and(is_implemented);
         is_of_type && (of_trait(function).is_none_or(is_known) || is_in_file())
@@ -90,6 +95,8 @@ mod tests {
         assert_eq!(crate_name(), env!("CARGO_CRATE_NAME"));
         assert!(is_gmr(&format!("{}::task::poll", crate_name()), None));
         assert!(is_gmr(&format!("<{}::task::Tracked<F> as core::future::Future>::poll", crate_name()), None));
+        assert!(is_gmr("<gmr_mask::serializer::Compound as serde::ser::SerializeSeq>::end", None));
+        assert!(!is_gmr("gmr_masked::run", None));
         assert!(is_gmr("shop::stock::_::__gmr_generate", None));
         assert!(is_gmr("__gmr_generate", Some("src/stock.rs")));
     }

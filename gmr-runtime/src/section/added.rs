@@ -8,7 +8,6 @@ use serde::{Serialize, Serializer};
 
 use super::convert;
 use super::registry::DEFAULT_TIMEOUT;
-use crate::mask;
 use crate::model::Content;
 
 /// Makes the content of a section, or of a group of the Configuration section.
@@ -64,7 +63,7 @@ impl Generator {
     ) -> Self {
         Self::from_content(move || match generate() {
             Ok(value) => convert::from_serialize(&value),
-            Err(error) => Content::Error(mask::text(&error.to_string()).into_owned()),
+            Err(error) => Content::Error(gmr_mask::text(&error.to_string()).into_owned()),
         })
     }
 

@@ -17,7 +17,6 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 
-use crate::mask;
 use crate::model::{Content, Value};
 
 /// Carries the type of a value, not the value, into method resolution.
@@ -126,7 +125,7 @@ impl IsResult {
     /// # Errors
     /// The content to show instead: the error, with secrets masked.
     pub fn open<T, E: Display>(self, value: Result<T, E>) -> Result<T, Content> {
-        value.map_err(|error| Content::Error(mask::text(&error.to_string()).into_owned()))
+        value.map_err(|error| Content::Error(gmr_mask::text(&error.to_string()).into_owned()))
     }
 }
 
@@ -160,14 +159,14 @@ impl IsSerialize {
 impl IsDisplay {
     /// The value as content, with secrets masked.
     pub fn content<T: Shown>(self, value: &T) -> Content {
-        Content::Text(mask::text(&value.text()).into_owned())
+        Content::Text(gmr_mask::text(&value.text()).into_owned())
     }
 }
 
 /// A serializable value as content: a string as text, `None` and `()` as nothing to show, any other
 /// value as fields.
 pub(crate) fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Content {
-    match mask::to_value(value) {
+    match gmr_mask::to_value(value) {
         Ok(Value::Text(text)) => Content::Text(text),
         Ok(Value::Null) => Content::Nothing,
         Ok(fields) => Content::Fields(fields),

@@ -24,7 +24,6 @@ use std::time::Duration;
 
 use super::output::Output;
 use crate::capture::{self, Address, Trace};
-use crate::mask;
 use crate::model::{Content, Frame, Panicked, Stack};
 use crate::symbols::{self, Symbolized};
 use crate::sys::{self, Modules, channel, own_threads};
@@ -335,7 +334,7 @@ fn is_in(frame: &Frame, places: &[&str]) -> bool {
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> String {
-    mask::text(own_threads::message_of(payload)).into_owned()
+    gmr_mask::text(own_threads::message_of(payload)).into_owned()
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::mask;
 use crate::sys::{self, own_threads};
 use crate::trigger::{Event, automatic};
 
@@ -94,7 +93,7 @@ pub(super) fn report(info: &PanicHookInfo<'_>, aborts: impl FnOnce() -> bool) ->
 }
 
 fn request(info: &PanicHookInfo<'_>) {
-    let message = mask::text(own_threads::message_of(info.payload()));
+    let message = gmr_mask::text(own_threads::message_of(info.payload()));
     let place = info.location().map(|location| format!(" at {location}")).unwrap_or_default();
     let tid = sys::current_tid();
     let current = thread::current();

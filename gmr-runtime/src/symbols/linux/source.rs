@@ -12,7 +12,6 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::md5::md5;
-use crate::mask;
 
 /// No source file that a person wrote is larger.
 const MAX_SIZE: u64 = 4 << 20;
@@ -53,7 +52,7 @@ impl Sources {
         }
         let index = usize::try_from(line.checked_sub(1)?).ok()?;
         let line = source.text.lines().nth(index)?.trim();
-        (!line.is_empty()).then(|| mask::text(line).into_owned())
+        (!line.is_empty()).then(|| gmr_mask::text(line).into_owned())
     }
 }
 

@@ -9,7 +9,6 @@ use super::source::{Source, int, number, read_words};
 use super::syscalls::Call;
 use super::watched::{moved, polled, selected};
 use super::{sockets, syscall_names};
-use crate::mask;
 use crate::model::{Children, FutexOwner, Waiting};
 
 /// The kernel's limit on the length of a path, with the final zero.
@@ -200,7 +199,7 @@ fn with_path(
     // descriptor itself.
     let descriptor = directory.map(|argument| int(arguments[argument]));
     let descriptor = descriptor.filter(|descriptor| !path.starts_with('/') && *descriptor != libc::AT_FDCWD);
-    let path = (!path.is_empty()).then(|| mask::text(&path).into_owned());
+    let path = (!path.is_empty()).then(|| gmr_mask::text(&path).into_owned());
     Waiting { descriptor, path, ..waiting }
 }
 

@@ -5,7 +5,6 @@ use crate::sys::hash::{HashMap, HashSet, Keys};
 use std::io;
 
 use super::sockets;
-use crate::mask;
 use crate::sys::procfs::Directory;
 use crate::sys::{proc, thread_ids};
 
@@ -44,7 +43,7 @@ pub(super) fn targets(descriptors: HashSet<OfThread>) -> HashMap<OfThread, Targe
         };
         inodes.extend(inode(&link).map(|inode| (descriptor, inode)));
         // The name of a pipe is its number.
-        let shown = if link.starts_with("pipe:[") { link } else { mask::text(&link).into_owned().into() };
+        let shown = if link.starts_with("pipe:[") { link } else { gmr_mask::text(&link).into_owned().into() };
         targets.insert(descriptor, Target { shown: Some(shown.into_owned()), unread: None });
     }
     let wanted: Vec<(u64, OfThread)> =

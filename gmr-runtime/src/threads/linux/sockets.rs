@@ -11,7 +11,6 @@ use rustix::fs::fstat;
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-use crate::mask;
 use crate::sys::linux::sandbox;
 use crate::sys::linux::sock_diag::{self, Family, TcpSocket};
 use crate::sys::linux::sockets::unix_peer;
@@ -145,7 +144,7 @@ pub(super) fn unix_name(bytes: &[u8]) -> Option<String> {
             String::from_utf8_lossy(&path[..end]).into_owned()
         }
     };
-    Some(mask::text(&text).into_owned())
+    Some(gmr_mask::text(&text).into_owned())
 }
 
 /// The name of the socket that a Unix socket is connected to: that with this inode, behind a
@@ -402,7 +401,7 @@ fn unix_socket(fields: &[&str]) -> Option<Socket> {
     Some(Socket {
         protocol: UNIX,
         local: name
-            .map_or_else(|| format!("[{}]", fields[6]), |path| mask::text(&path.join(" ")).into_owned()),
+            .map_or_else(|| format!("[{}]", fields[6]), |path| gmr_mask::text(&path.join(" ")).into_owned()),
         is_named: name.is_some(),
         port: None,
         peer: None,

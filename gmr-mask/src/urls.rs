@@ -179,7 +179,7 @@ fn is_host(text: &str) -> bool {
     is_address || text.starts_with(|c: char| c.is_alphabetic() || c == '[' || c == '/')
 }
 
-#[cfg(all(test, not(gmr_units)))]
+#[cfg(test)]
 mod tests {
     use super::super::text;
 

@@ -11,7 +11,7 @@ pub(super) fn ceil(text: &str, index: usize) -> usize {
     (index..text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len())
 }
 
-#[cfg(all(test, not(gmr_units)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

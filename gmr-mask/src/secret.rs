@@ -12,7 +12,7 @@ use super::MASK;
 /// It deserializes like `T`, so a configuration can use `Secret<String>` in place of `String`:
 ///
 /// ```
-/// use gmr_runtime::Secret;
+/// use gmr_mask::Secret;
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Debug, Serialize, Deserialize)]
@@ -48,13 +48,13 @@ use super::MASK;
 /// masks both: [`masked`] keeps the field's type; a `Secret` around it needs no attribute.
 ///
 /// ```
-/// use gmr_runtime::Secret;
+/// use gmr_mask::Secret;
 /// use secrecy::{ExposeSecret, SecretString};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Debug, Serialize, Deserialize)]
 /// struct Database {
-///     #[serde(serialize_with = "gmr_runtime::masked")]
+///     #[serde(serialize_with = "gmr_mask::masked")]
 ///     password: SecretString,
 ///     token: Secret<SecretString>,
 /// }
@@ -79,7 +79,7 @@ impl<T> Secret<T> {
     /// Hides a value.
     ///
     /// ```
-    /// let pin = gmr_runtime::Secret::new(1234);
+    /// let pin = gmr_mask::Secret::new(1234);
     /// assert_eq!(format!("{pin:?}"), "***");
     /// ```
     pub const fn new(value: T) -> Self {
@@ -89,7 +89,7 @@ impl<T> Secret<T> {
     /// Returns a reference to the value, for code that needs it.
     ///
     /// ```
-    /// let pin = gmr_runtime::Secret::new(1234);
+    /// let pin = gmr_mask::Secret::new(1234);
     /// assert_eq!(*pin.expose(), 1234);
     /// ```
     pub const fn expose(&self) -> &T {
@@ -99,7 +99,7 @@ impl<T> Secret<T> {
     /// Unwraps the value, which is no longer hidden.
     ///
     /// ```
-    /// let password = gmr_runtime::Secret::new(String::from("hunter2"));
+    /// let password = gmr_mask::Secret::new(String::from("hunter2"));
     /// let password: String = password.into_inner();
     /// assert_eq!(password, "hunter2");
     /// ```
@@ -112,7 +112,7 @@ impl<T> Secret<T> {
 /// `From<String>`.
 ///
 /// ```
-/// let password: gmr_runtime::Secret<String> = String::from("hunter2").into();
+/// let password: gmr_mask::Secret<String> = String::from("hunter2").into();
 /// assert_eq!(password.expose(), "hunter2");
 /// ```
 impl<T> From<T> for Secret<T> {
@@ -148,7 +148,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
 /// #[derive(serde::Serialize)]
 /// struct Database {
 ///     host: &'static str,
-///     #[serde(serialize_with = "gmr_runtime::masked")]
+///     #[serde(serialize_with = "gmr_mask::masked")]
 ///     key: SecretString,
 /// }
 ///
@@ -163,13 +163,13 @@ pub fn masked<T: ?Sized, S: Serializer>(_: &T, serializer: S) -> Result<S::Ok, S
     serializer.serialize_str(MASK)
 }
 
-#[cfg(all(test, not(gmr_units)))]
+#[cfg(test)]
 mod tests {
     use secrecy::{ExposeSecret, SecretBox, SecretString, SerializableSecret};
 
     use super::*;
-    use crate::mask::to_value;
-    use crate::model::Value;
+    use crate::Value;
+    use crate::to_value;
 
     /// Implements nothing.
     struct Opaque;

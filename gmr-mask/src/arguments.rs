@@ -8,7 +8,7 @@ use super::keys::{self, Sensitivity};
 use super::{MASK, values};
 
 /// Masks the secrets of a command line. The first argument is the program.
-pub(crate) fn arguments(args: &[String]) -> Vec<String> {
+pub fn arguments(args: &[String]) -> Vec<String> {
     let mut masker = ArgumentMasker::default();
     args.iter().map(|arg| masker.argument(arg).into_owned()).collect()
 }
@@ -193,7 +193,7 @@ fn script(line: &str) -> String {
     shown
 }
 
-#[cfg(all(test, not(gmr_units)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -6,7 +6,7 @@
 use super::error::MaskError;
 use super::keys::{self, Sensitivity};
 use super::{MASK, arguments, boundary, values};
-use crate::model::Value;
+use crate::Value;
 
 /// More values than anyone reads. They take about ten megabytes.
 const MAX_VALUES: usize = 100_000;

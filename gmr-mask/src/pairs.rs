@@ -241,7 +241,7 @@ impl Scan<'_> {
     }
 }
 
-#[cfg(all(test, not(gmr_units)))]
+#[cfg(test)]
 mod tests {
     use super::super::text;
 

@@ -13,11 +13,14 @@ use super::error::MaskError;
 use super::keys::{self, Sensitivity};
 use super::tree::{Container, Tree, bytes_note, key_to_text};
 use super::{MASK, boundary};
-use crate::model::Value;
+use crate::Value;
 
 /// Converts anything that serializes, with its secrets masked. A value that is too large or nested
 /// too deep is cut off, with a note at the cut.
-pub(crate) fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, MaskError> {
+///
+/// # Errors
+/// If the value's own `Serialize` returns an error. Secrets in its message are masked.
+pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, MaskError> {
     let mut tree = Tree::new();
     let result = nested(&mut tree, value, Sensitivity::Plain);
     if !tree.is_cut() {
@@ -27,7 +30,7 @@ pub(crate) fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, MaskEr
 }
 
 /// A text, masked as the field of this name would be.
-pub(crate) fn field(name: &str, value: &str) -> String {
+pub fn field(name: &str, value: &str) -> String {
     struct Field<'a>(&'a str, &'a str);
     impl Serialize for Field<'_> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -437,5 +440,5 @@ macro_rules! fields {
 }
 fields!(SerializeStruct, SerializeStructVariant);
 
-#[cfg(all(test, not(gmr_units)))]
+#[cfg(test)]
 mod tests;

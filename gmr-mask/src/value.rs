@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// the schema.
 ///
 /// ```
-/// use gmr_runtime::model::Value;
+/// use gmr_mask::Value;
 ///
 /// let value = Value::Map(vec![("hits".into(), Value::Unsigned(17))]);
 /// assert_eq!(value.get("hits"), Some(&Value::Unsigned(17)));
@@ -73,7 +73,8 @@ impl From<f64> for Value {
 
 /// The newtype name that a value serializes under. The XML view recognizes by it the elements that
 /// need a `type`.
-pub(crate) const NEWTYPE: &str = "gmr::Value";
+#[doc(hidden)]
+pub const NEWTYPE: &str = "gmr::Value";
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -231,7 +231,7 @@ fn trimmed(bytes: &[u8], start: usize, end: usize) -> usize {
     end - bytes[start..end].iter().rev().take_while(|b| b.is_ascii_whitespace()).count()
 }
 
-#[cfg(all(test, not(gmr_units)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

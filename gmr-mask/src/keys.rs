@@ -201,7 +201,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-#[cfg(all(test, not(gmr_units)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

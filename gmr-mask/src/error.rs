@@ -10,7 +10,7 @@ use super::values;
 /// Why a value could not be serialized: its `Serialize` implementation returned an error. Secrets
 /// in the message are masked.
 #[derive(Debug)]
-pub(crate) struct MaskError(String);
+pub struct MaskError(String);
 
 impl MaskError {
     /// Ends the serialization of a value that is too large. The message is never shown: the value

@@ -232,7 +232,7 @@ fn is_basic(word: &str) -> bool {
     word.len() >= 4 && word.bytes().all(is_base64) && word.bytes().skip(1).any(is_mixed)
 }
 
-#[cfg(all(test, not(gmr_units)))]
+#[cfg(test)]
 mod tests {
     use super::super::text;
 
