@@ -3,39 +3,25 @@
 //! program but its arguments.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::keys::{self, Sensitivity};
-use super::{MASK, values};
+use super::programs::{self, ORACLE, OTHER_P, Program};
+use super::{MASK, looks, values};
 
 /// Masks the secrets of a command line. The first argument is the program.
 pub fn arguments(args: &[String]) -> Vec<String> {
-    let mut masker = ArgumentMasker::default();
-    args.iter().map(|arg| masker.argument(arg).into_owned()).collect()
+    let mut judge = Judge::default();
+    // A process that sets its title has all of it in one argument.
+    if let [title] = args
+        && title.contains(' ')
+    {
+        return vec![script(title)];
+    }
+    args.iter().map(|arg| masked(arg, &judge.judge(arg)).into_owned()).collect()
 }
 
-/// Short flags that take a password, by program.
-const PASSWORD_FLAGS: &[(&str, &str)] = &[
-    ("7z", "-p"),
-    ("7za", "-p"),
-    ("htpasswd", "-b"),
-    ("ldapmodify", "-w"),
-    ("ldapsearch", "-w"),
-    ("mariadb", "-p"),
-    ("mariadb-dump", "-p"),
-    ("mongo", "-p"),
-    ("mongodump", "-p"),
-    ("mongosh", "-p"),
-    ("mysql", "-p"),
-    ("mysqladmin", "-p"),
-    ("mysqldump", "-p"),
-    ("redis-cli", "-a"),
-    ("sqlcmd", "-P"),
-    ("sshpass", "-p"),
-    ("unzip", "-P"),
-    ("zip", "-P"),
-];
-
-/// What the previous argument, a flag, says about this one.
+/// What the arguments before say about this one.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Flag {
     /// Nothing, or it was not a flag.
@@ -49,63 +35,191 @@ enum Flag {
     User,
     /// This is a command for a shell.
     Script,
+    /// A word that names a secret: one of the next arguments is that, if it looks like one.
+    Word(u8),
+    /// So many arguments after this one, one is secret.
+    Counted(u8),
 }
 
-/// Masks the arguments of one command line in order.
+/// What is to be done with an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// It is text like any other.
+    Text,
+    /// It is shown from here on, with the secrets in it masked, whatever its name looks like.
+    Shown(usize),
+    /// This part of it is secret.
+    Secret(Range<usize>),
+    /// It is a command for a shell.
+    Script,
+}
+
+/// Judges the arguments of one command line in order.
 #[derive(Debug, Default)]
-struct ArgumentMasker {
-    /// The short flag that takes a password, after a program that has one.
-    password_flag: Option<&'static str>,
+pub(super) struct Judge {
+    program: Option<&'static Program>,
+    is_oracle: bool,
+    /// Whether it is known that `-p` is no password.
+    has_other_p: bool,
+    /// Whether an argument has been judged.
+    has_begun: bool,
     flag: Flag,
 }
 
-impl ArgumentMasker {
-    /// Masks the next argument.
-    fn argument<'a>(&mut self, arg: &'a str) -> Cow<'a, str> {
+impl Judge {
+    /// Judges the next argument.
+    pub(super) fn judge(&mut self, arg: &str) -> Judgement {
         let flag = std::mem::take(&mut self.flag);
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
         // A flag without a value, as `--use-token` may be, can be followed by another flag.
-        let is_value = !(arg.starts_with("--") && arg.len() > 2);
+        let is_value = !(arg.starts_with("--") && arg.len() > 2) || looks::is_random(&arg[2..]);
+        let shown = |shown: bool| if shown { Judgement::Shown(0) } else { Judgement::Secret(0..arg.len()) };
         match flag {
-            Flag::Named(sensitivity) if is_value => return shown_or_masked(arg, sensitivity.allows(arg)),
-            Flag::Ambiguous if is_value => return shown_or_masked(arg, is_port_or_path(arg)),
-            Flag::User if is_value => return user(arg),
-            Flag::Script => return Cow::Owned(script(arg)),
+            Flag::Named(sensitivity) if is_value => return shown(sensitivity.allows(arg)),
+            Flag::Ambiguous if is_value => return shown(is_port_or_path(arg)),
+            Flag::User if is_value => return user(arg, 0),
+            Flag::Script => return Judgement::Script,
+            Flag::Word(left) if !arg.starts_with('-') => {
+                if looks::is_opaque(arg.strip_prefix("s:").unwrap_or(arg)) {
+                    return shown(false);
+                }
+                if left > 1 {
+                    self.flag = Flag::Word(left - 1);
+                }
+            }
+            Flag::Counted(left) if !arg.starts_with('-') => {
+                if left > 1 {
+                    self.flag = Flag::Counted(left - 1);
+                }
+                if left == 1 || looks::is_random(arg) {
+                    return shown(Sensitivity::Secret.allows(arg));
+                }
+            }
             _ => (),
         }
-        if let Some(flag) = self.password_flag
-            && arg.starts_with(flag)
-            && arg.len() > flag.len()
+        if let Some(judgement) = self.attached(arg) {
+            return judgement;
+        }
+        if let Some((key, _)) = arg.split_once('=').filter(|(key, _)| is_name(key)) {
+            return assignment(arg, key);
+        }
+        // Of QEMU: `secret,id=a,data=x`
+        if let Some(data) = arg.strip_prefix("secret,").and_then(|rest| rest.find("data=")) {
+            return Judgement::Secret("secret,".len() + data + "data=".len()..arg.len());
+        }
+        self.note(arg, is_first);
+        if self.flag == Flag::None && matches!(flag, Flag::Counted(_)) && arg.starts_with('-') {
+            self.flag = flag;
+        }
+        Judgement::Text
+    }
+
+    /// Judges a flag with its value in one argument: `-pPASSWORD`, `-uUSER:PASSWORD`.
+    fn attached(&self, arg: &str) -> Option<Judgement> {
+        /// Names of flags that are not `-p` with a password.
+        const NAMES: &[&str] =
+            &["-pass", "-passin", "-passout", "-passphrase", "-passwd", "-password", "-psk", "-pw"];
+        if self.is_oracle
+            && let Some((user, rest)) = arg.split_once('/')
+            && !user.is_empty()
+            && is_name(user)
+            && !rest.starts_with('/')
         {
-            return Cow::Owned(format!("{flag}{MASK}"));
+            let end = rest.find('@').unwrap_or(rest.len());
+            return (end > 0).then(|| Judgement::Secret(user.len() + 1..user.len() + 1 + end));
         }
         if let Some(rest) = arg.strip_prefix("-u").filter(|rest| rest.contains(':') && !rest.contains("://"))
         {
-            return Cow::Owned(format!("-u{}", user(rest)));
+            return Some(user(rest, 2));
         }
-        if let Some((key, value)) = arg.split_once('=').filter(|(key, _)| is_name(key)) {
-            return assignment(arg, key, value);
-        }
-        self.note(arg);
-        values::text(arg)
+        let program = self.program.filter(|_| !NAMES.contains(&arg))?;
+        program
+            .secrets
+            .iter()
+            .find_map(|flag| {
+                let letter = flag.strip_prefix('-').filter(|name| name.len() == 1)?;
+                // Flags without a value can precede it: `-vvpPASSWORD`.
+                let bundle =
+                    arg.strip_prefix('-').filter(|rest| !rest.starts_with('-') && !arg.contains("://"))?;
+                let at = bundle.find(letter)?;
+                let before = &bundle[..at];
+                let is_bundle = before.bytes().all(|b| b"vVsqfNBtnE".contains(&b)) && before.len() < 5;
+                let start = 1 + at + 1;
+                (is_bundle && start < arg.len()).then_some(Judgement::Secret(start..arg.len()))
+            })
+            .or_else(|| {
+                let long = program
+                    .secrets
+                    .iter()
+                    .find(|flag| flag.len() > 2 && arg.starts_with(**flag) && arg.len() > flag.len())?;
+                (!arg.starts_with("--")).then_some(Judgement::Secret(long.len()..arg.len()))
+            })
     }
 
     /// Notes what an argument says about the following ones.
-    fn note(&mut self, arg: &str) {
-        let program = arg.rsplit(['/', '\\']).next().unwrap_or("");
-        if let Some((_, flag)) = PASSWORD_FLAGS.iter().find(|(name, _)| *name == program) {
-            self.password_flag = Some(flag);
+    fn note(&mut self, arg: &str, is_first: bool) {
+        if !arg.starts_with('-')
+            && let Some(program) = programs::find(arg)
+        {
+            self.program = Some(program);
+            self.is_oracle = ORACLE.contains(&program.names[0]) && (is_first || arg.len() > 4);
+        }
+        let is = |list: &[&str]| list.contains(&arg);
+        if is_first {
+            self.has_other_p = OTHER_P.contains(&arg.rsplit('/').next().unwrap_or(""));
+        }
+        // `-vu`: the last of several short flags takes the value.
+        let last =
+            arg.chars().last().filter(|_| arg.starts_with('-') && !arg.starts_with("--") && arg.len() > 2);
+        let is_last_of = |list: &[&str]| {
+            last.is_some_and(|last| list.iter().any(|flag| flag.len() == 2 && flag.ends_with(last)))
+                && arg.len() < 7
+        };
+        if let Some(program) = self.program {
+            let base = arg.rsplit(['/', '\\']).next().unwrap_or("");
+            if let Some((_, count)) = program.words.iter().find(|(word, _)| *word == arg || *word == base) {
+                self.flag = Flag::Counted(*count);
+                return;
+            }
+            if is(program.secrets) {
+                self.flag = Flag::Named(Sensitivity::Secret);
+                return;
+            }
+            if is(program.users) || is_last_of(program.users) {
+                self.flag = Flag::User;
+                return;
+            }
+        }
+        if self.flag != Flag::None {
+            return; // what an earlier word says still holds
         }
         self.flag = match arg {
-            _ if self.password_flag == Some(arg) => Flag::Named(Sensitivity::Secret),
-            "-c" => Flag::Script,
-            "-p" => Flag::Ambiguous,
+            "-c" | "-ec" | "-lc" | "-ic" | "-xc" | "-Command" | "-EncodedCommand" | "/c" | "--command" => {
+                Flag::Script
+            }
+            "-p" if !self.has_other_p => Flag::Ambiguous,
             "-u" | "-U" | "--user" | "--proxy-user" => Flag::User,
             _ if arg.starts_with('-') && is_name(arg) => match keys::classify(arg) {
                 Sensitivity::Plain => Flag::None,
                 sensitivity => Flag::Named(sensitivity),
             },
-            _ => Flag::None,
+            _ => word(arg, is_first),
         };
+    }
+}
+
+/// What a word says about the arguments that follow, if it names a secret: `AUTH x`,
+/// `change_password joe x`, `//registry/:_authToken x`.
+fn word(arg: &str, is_first: bool) -> Flag {
+    const MOST: u8 = 2;
+    // Names of objects that are listed and described have numbers in them, too.
+    const OBJECTS: &[&str] = &["secret", "secrets", "token", "tokens"];
+    let name = arg.rsplit(['/', ':']).next().unwrap_or("");
+    let is_word = name.len() > 2 && name.len() < 40 && is_name(name) && !OBJECTS.contains(&name);
+    if is_word && !(is_first && name.contains('.')) && keys::classify(name) == Sensitivity::Secret {
+        Flag::Word(MOST)
+    } else {
+        Flag::None
     }
 }
 
@@ -115,20 +229,19 @@ fn is_name(text: &str) -> bool {
     text.chars().all(|c| c.is_alphanumeric() || "-_.[]:".contains(c))
 }
 
-fn shown_or_masked(arg: &str, shown: bool) -> Cow<'_, str> {
-    if shown { values::text(arg) } else { Cow::Borrowed(MASK) }
-}
-
-/// Masks `key=value`: a variable, a flag with its value, or what follows `--set`.
-fn assignment<'a>(arg: &'a str, key: &str, value: &str) -> Cow<'a, str> {
-    let shown = match key {
-        "--user" | "--proxy-user" => user(value),
+/// Judges `key=value`: a variable, a flag with its value, or what follows `--set`.
+fn assignment(arg: &str, key: &str) -> Judgement {
+    let start = key.len() + 1;
+    let value = &arg[start..];
+    match key {
+        "--user" | "--proxy-user" => user(value, start),
+        "--key" if looks::is_random(value) => Judgement::Secret(start..arg.len()),
         _ => match variable(key, value) {
-            Sensitivity::Plain => return values::text(arg),
-            sensitivity => shown_or_masked(value, sensitivity.allows(value)),
+            Sensitivity::Plain => Judgement::Text,
+            sensitivity if sensitivity.allows(value) => Judgement::Shown(start),
+            _ => Judgement::Secret(start..arg.len()),
         },
-    };
-    Cow::Owned(format!("{key}={shown}"))
+    }
 }
 
 /// Classifies an environment variable, or anything else that is assigned a value by name.
@@ -147,15 +260,18 @@ fn variable(key: &str, value: &str) -> Sensitivity {
     }
 }
 
-/// Masks curl's `user:password` and Samba's `user%password`. `1000:1000` is a user and a group.
-fn user(arg: &str) -> Cow<'_, str> {
+/// Judges curl's `user:password`, Samba's `user%password` and lftp's `user,password`, which begins at
+/// `start` of the argument. `1000:1000` is a user and a group.
+fn user(text: &str, start: usize) -> Judgement {
     let is_id = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let are_ids = |user, group| is_id(user) && is_id(group);
-    match arg.split_once([':', '%']) {
-        Some((user, password)) if !password.is_empty() && !are_ids(user, password) => {
-            Cow::Owned(format!("{}{MASK}", &arg[..=user.len()]))
+    match text.split_once([':', '%', ',']) {
+        Some((user, password))
+            if !password.is_empty() && !are_ids(user, password) && !text.contains("://") =>
+        {
+            Judgement::Secret(start + user.len() + 1..start + text.len())
         }
-        _ => values::text(arg),
+        _ => Judgement::Shown(0),
     }
 }
 
@@ -167,26 +283,44 @@ fn is_port_or_path(arg: &str) -> bool {
         || bare.bytes().all(|b| b.is_ascii_digit() || b == b':')
         || arg.starts_with(['/', '-'])
         || arg.starts_with("./")
+        || arg.len() < 2
+}
+
+/// Masks an argument as judged.
+fn masked<'a>(arg: &'a str, judgement: &Judgement) -> Cow<'a, str> {
+    match judgement {
+        Judgement::Text => values::text(arg),
+        Judgement::Shown(start) => match values::text(&arg[*start..]) {
+            Cow::Borrowed(_) => Cow::Borrowed(arg),
+            Cow::Owned(rest) => Cow::Owned(format!("{}{rest}", &arg[..*start])),
+        },
+        Judgement::Secret(span) if *span == (0..arg.len()) => Cow::Borrowed(MASK),
+        Judgement::Secret(span) => Cow::Owned(format!("{}{MASK}{}", &arg[..span.start], &arg[span.end..])),
+        Judgement::Script => Cow::Owned(script(arg)),
+    }
 }
 
 /// Masks a command for a shell: first as text, then word by word as arguments.
 fn script(line: &str) -> String {
-    let masked = values::text(line);
-    let mut words = ArgumentMasker::default();
-    let mut shown = String::with_capacity(masked.len());
-    let mut quote = None;
+    let text = values::text(line);
+    let mut judge = Judge::default();
+    let mut shown = String::with_capacity(text.len());
+    let (mut quote, mut depth) = (None, 0_usize);
     let ends_word = |c: char| {
         match quote {
             Some(open) if open == c => quote = None,
             None if c == '\'' || c == '"' => quote = Some(c),
+            // `$(command)`
+            None if c == '(' => depth += 1,
+            None if c == ')' => depth = depth.saturating_sub(1),
             _ => (),
         }
-        quote.is_none() && c.is_whitespace()
+        quote.is_none() && depth == 0 && c.is_whitespace()
     };
-    for part in masked.split_inclusive(ends_word) {
+    for part in text.split_inclusive(ends_word) {
         let word = part.trim_end();
         if !word.is_empty() {
-            shown.push_str(&words.argument(word));
+            shown.push_str(&masked(word, &judge.judge(word)));
         }
         shown.push_str(&part[word.len()..]);
     }

@@ -2,11 +2,17 @@
 //! [`Sensitivity::allows`] looks at a value, to decide whether it can be a secret at all. The words
 //! are in `lexicon`; what to mask in text is up to the other files.
 
-use super::boundary;
+use super::foreign::{FOREIGN_EXCEPTIONS, FOREIGN_PHRASES, FOREIGN_STEMS, FOREIGN_WORDS, folded};
+use super::index::{Index, by_first_byte, contains_any};
 use super::lexicon::{
     ADDRESS_SUFFIXES, KEY_KINDS, MEASURE_PREFIXES, MEASURE_SUFFIXES, PATH_SUFFIXES, PROPERTY_SUFFIXES,
     PUBLIC_ADDRESSES, QUERY_PARAMETERS, STEM_EXCEPTIONS, STEMS, TYPE_SUFFIXES, WORD_PAIRS, WORDS,
 };
+use super::nouns::{
+    GROUPS, GROUPS_OF_USERS, HARMLESS_KEYS, JOINED_SUFFIXES, KEY_NAMES, KEY_NOUNS, NO_KEYS, NOT_JOINED,
+    SHOWN_IN_GROUPS, USERS,
+};
+use super::{boundary, looks};
 
 /// How sensitive a value is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +23,15 @@ pub(super) enum Sensitivity {
     Measure,
     /// Where a secret is stored: paths are shown.
     Path,
+    /// Some key: it is shown unless it looks random.
+    Key,
+    /// A group of settings about secrets, `auth` or `credentials`: a map is judged by its fields, and
+    /// anything else is secret.
+    Group,
+    /// The same, with the name of a user that is not secret.
+    GroupOfUser,
+    /// A setting in such a group that is not secret, unless it holds others.
+    Setting,
     /// The secret itself.
     Secret,
 }
@@ -27,6 +42,10 @@ impl Sensitivity {
     pub(super) fn nest(self, part: Sensitivity) -> Sensitivity {
         match (self, part) {
             (Sensitivity::Secret, _) => Sensitivity::Secret,
+            (
+                Sensitivity::Group | Sensitivity::GroupOfUser | Sensitivity::Setting,
+                Sensitivity::Plain | Sensitivity::Key,
+            ) => self,
             (container, Sensitivity::Plain) => container,
             (_, part) => part,
         }
@@ -35,26 +54,94 @@ impl Sensitivity {
     /// Whether text under such a name may be shown, with the secrets in its content masked.
     pub(super) fn allows(self, text: &str) -> bool {
         match self {
-            Sensitivity::Plain => true,
+            Sensitivity::Plain | Sensitivity::Setting => true,
             _ if is_uninformative(text) => true,
             Sensitivity::Measure => is_measure(text),
             Sensitivity::Path => is_path(text),
-            Sensitivity::Secret => false,
+            Sensitivity::Key => !looks::is_opaque(text) && !looks::is_random(text),
+            Sensitivity::Secret | Sensitivity::Group | Sensitivity::GroupOfUser => false,
         }
+    }
+
+    /// Whether numbers are shown under such a name.
+    pub(super) fn allows_numbers(self) -> bool {
+        matches!(self, Sensitivity::Plain | Sensitivity::Measure | Sensitivity::Key | Sensitivity::Setting)
+    }
+
+    /// Whether a map under such a name is judged by its fields.
+    pub(super) fn is_group(self) -> bool {
+        matches!(self, Sensitivity::Group | Sensitivity::GroupOfUser | Sensitivity::Setting)
+    }
+
+    /// The sensitivity of a field, an entry or a variant of this name.
+    pub(super) fn of_part(self, name: &str) -> Sensitivity {
+        let split = Words::of(name);
+        let words = split.list();
+        let part = as_group(classify_words(&words, &split.joined), &words);
+        if !self.is_group() || !matches!(part, Sensitivity::Plain | Sensitivity::Key) {
+            return self.nest(part);
+        }
+        let last = words.last().copied().unwrap_or("");
+        let is = |list: &[&str]| list.contains(&last);
+        let lists = [SHOWN_IN_GROUPS, PROPERTY_SUFFIXES, PATH_SUFFIXES, MEASURE_SUFFIXES, ADDRESS_SUFFIXES];
+        let is_user = is(USERS);
+        let is_setting = !is_user && last != "name" && lists.into_iter().any(is);
+        let is_shown_user = self == Sensitivity::GroupOfUser && (is_user || words == ["client", "id"]);
+        if is_setting || is_shown_user { Sensitivity::Setting } else { self }
     }
 }
 
 /// Whether a text only says that something is set, unset, or already masked. That a password is
 /// empty can be the fault you are looking for.
 fn is_uninformative(text: &str) -> bool {
-    const UNINFORMATIVE: &[&str] =
-        &["", "true", "false", "yes", "no", "on", "off", "null", "none", "nil", super::MASK];
+    const UNINFORMATIVE: &[&str] = &[
+        "",
+        "true",
+        "false",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "null",
+        "none",
+        "nil",
+        super::MASK,
+        "required",
+        "optional",
+        "missing",
+        "empty",
+        "unset",
+        "set",
+        "not set",
+        "redacted",
+        "[redacted]",
+        "<redacted>",
+        "hidden",
+        "masked",
+        "disabled",
+        "enabled",
+        "always",
+        "never",
+        "permissive",
+        "expired",
+        "invalid",
+    ];
     UNINFORMATIVE.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
 }
 
 /// Whether a text is a number, a duration, a size or a timestamp: `30`, `1h 30m`,
 /// `2024-01-01T00:00:00Z`.
 fn is_measure(text: &str) -> bool {
+    // `4096-max`
+    let (number, word) = text.split_once('-').unwrap_or((text, ""));
+    let is_qualified = !number.is_empty()
+        && number.bytes().all(|b| b.is_ascii_digit())
+        && (1..=8).contains(&word.len())
+        && word.bytes().all(|b| b.is_ascii_lowercase());
+    is_qualified || is_timed(text)
+}
+
+fn is_timed(text: &str) -> bool {
     const UNITS: &[&str] = &[
         "ns", "us", "µs", "ms", "s", "sec", "secs", "m", "min", "mins", "h", "hr", "hours", "d", "day",
         "days", "w", "b", "k", "kb", "mb", "gb", "kib", "mib", "gib", "t", "z", "utc",
@@ -78,77 +165,141 @@ const MAX_NAME_LEN: usize = 256;
 
 /// Classifies the name of a field, a variable or a flag.
 pub(super) fn classify(name: &str) -> Sensitivity {
-    classify_words(&words(name))
+    // Most of what looks like a name in text has one letter.
+    if name.len() < 2 {
+        return Sensitivity::Plain;
+    }
+    let split = Words::of(name);
+    classify_words(&split.list(), &split.joined)
 }
 
 /// Classifies the name of a parameter in a URL's query.
 pub(super) fn classify_parameter(name: &str) -> Sensitivity {
-    let words = words(name);
-    let is_query_secret = words.last().is_some_and(|last| QUERY_PARAMETERS.contains(&last.as_str()));
-    if is_query_secret { Sensitivity::Secret } else { classify_words(&words) }
+    let split = Words::of(name);
+    let words = split.list();
+    let is_query_secret = words.last().is_some_and(|last| QUERY_PARAMETERS.contains(last));
+    if is_query_secret { Sensitivity::Secret } else { classify_words(&words, &split.joined) }
 }
 
 /// Whether a type or a variant of this name holds a secret. The last word decides: a `DbPassword`
 /// is a password; a `PasswordPolicy` or an `AuthConfig` is not, and its fields are classified by
 /// their own names.
 pub(super) fn is_secret_type(name: &str) -> bool {
-    let mut words = words(name);
-    while words.len() > 1 && words.last().is_some_and(|last| TYPE_SUFFIXES.contains(&last.as_str())) {
+    let split = Words::of(name);
+    let mut words = split.list();
+    while words.len() > 1 && words.last().is_some_and(|last| TYPE_SUFFIXES.contains(last)) {
         words.pop();
     }
     let noun = &words[words.len().saturating_sub(2)..];
     is_pair(noun) || words.last().is_some_and(|last| is_word(last))
 }
 
+/// Whether this is the name of a type that holds a secret, or of a function that takes one.
+pub(super) fn is_secret_call(name: &str) -> bool {
+    is_secret_type(name) || matches!(classify(name), Sensitivity::Secret)
+}
+
 /// Whether two words of a text name a secret together, as in `API key`.
 pub(super) fn is_secret_phrase(first: &str, last: &str) -> bool {
-    is_pair(&[first.to_lowercase(), last.to_lowercase()])
+    is_pair(&[&*first.to_lowercase(), &*last.to_lowercase()])
+}
+
+/// Whether several words of a text name a secret together in another language: `mot de passe`.
+pub(super) fn is_foreign_phrase(before: &str, last: &str) -> bool {
+    let last = Words::of(last).joined;
+    let can_be = !last.is_empty() && FOREIGN_PHRASES.iter().any(|known| known.ends_with(&last));
+    can_be && {
+        let joined = Words::of(before).joined + &last;
+        FOREIGN_PHRASES.iter().any(|known| joined.ends_with(known))
+    }
 }
 
 /// Whether a name is that of a password in the narrow sense: what a program asks a person for.
 pub(super) fn is_password(name: &str) -> bool {
     classify(name) == Sensitivity::Secret
-        && words(name).last().is_some_and(|word| word.starts_with("pass") || word == "by")
+        && Words::of(name).list().last().is_some_and(|word| word.starts_with("pass") || *word == "by")
+}
+
+/// Whether a name in the plural, such as `tokens`, can stand for a number of secrets.
+pub(super) fn is_plural(name: &str) -> bool {
+    let split = Words::of(name);
+    split.list().last().is_some_and(|last| last.ends_with('s') && !matches!(*last, "pass" | "sas"))
+}
+
+/// Whether a name is one of those that other things have as well: passes of a test, pins of a chip.
+pub(super) fn is_pass_or_pin(name: &str) -> bool {
+    ["pass", "pin"].iter().any(|word| name.eq_ignore_ascii_case(word))
 }
 
 /// Whether a name is that of an HTTP header whose value is secret to the end of its line.
 pub(super) fn is_header(name: &str) -> bool {
-    words(name).last().is_some_and(|last| ["authorization", "cookie"].contains(&last.as_str()))
+    let split = Words::of(name);
+    split.list().last().is_some_and(|last| ["authorization", "cookie"].contains(last))
 }
 
-fn classify_words(words: &[String]) -> Sensitivity {
+fn classify_words(words: &[&str], joined: &str) -> Sensitivity {
     let (Some(first), Some(last)) = (words.first(), words.last()) else { return Sensitivity::Plain };
-    if !is_secret(words) {
-        Sensitivity::Plain
+    if !is_secret(words, joined) {
+        let kind = words.len().checked_sub(2).map(|before| words[before]);
+        let is_key = KEY_NAMES.contains(last)
+            || (last.len() > 3 && last.ends_with("key") && !NO_KEYS.contains(last))
+            || (KEY_NOUNS.contains(last)
+                && kind.is_some_and(|kind| kind != "is" && !HARMLESS_KEYS.contains(&kind)));
+        if is_key { Sensitivity::Key } else { Sensitivity::Plain }
     } else if words.len() == 1 {
         Sensitivity::Secret
-    } else if MEASURE_SUFFIXES.contains(&last.as_str())
-        || (MEASURE_PREFIXES.contains(&first.as_str()) && last.ends_with('s'))
-    {
+    } else if MEASURE_SUFFIXES.contains(last) || (MEASURE_PREFIXES.contains(first) && last.ends_with('s')) {
         Sensitivity::Measure
-    } else if PATH_SUFFIXES.contains(&last.as_str()) {
+    } else if PATH_SUFFIXES.contains(last) {
         Sensitivity::Path
-    } else if PROPERTY_SUFFIXES.contains(&last.as_str()) || is_address(words, last) {
+    } else if PROPERTY_SUFFIXES.contains(last) || is_address(words, last) {
         Sensitivity::Plain
     } else {
         Sensitivity::Secret
     }
 }
 
-fn is_secret(words: &[String]) -> bool {
-    let joined = || words.concat();
-    words.iter().any(|word| is_word(word)) || words.windows(2).any(is_pair) || has_stem(&joined())
+fn is_secret(words: &[&str], joined: &str) -> bool {
+    words.iter().any(|word| is_known_word(word))
+        || words.windows(2).any(is_pair)
+        || words.last().is_some_and(|last| *last == "oauth")
+        // What a word contains, all of them together do.
+        || (contains_stem(joined) && (has_stem(joined) || words.iter().any(|word| has_stem(word))))
 }
 
-fn is_address(words: &[String], last: &str) -> bool {
+/// What `auth` and `credentials` are if they hold a map.
+fn as_group(sensitivity: Sensitivity, words: &[&str]) -> Sensitivity {
+    let Some(last) = words.last().copied() else { return sensitivity };
+    match sensitivity {
+        Sensitivity::Secret if GROUPS_OF_USERS.contains(&last) => Sensitivity::GroupOfUser,
+        Sensitivity::Secret if GROUPS.contains(&last) => Sensitivity::Group,
+        _ => sensitivity,
+    }
+}
+
+fn is_address(words: &[&str], last: &str) -> bool {
     let rest = &words[..words.len() - 1];
     let only_addressable =
-        || rest.iter().filter(|word| is_word(word)).all(|word| PUBLIC_ADDRESSES.contains(&word.as_str()));
+        || rest.iter().filter(|word| is_word(word)).all(|word| PUBLIC_ADDRESSES.contains(word));
     ADDRESS_SUFFIXES.contains(&last) && only_addressable() && !is_pair(&words[words.len() - 2..])
 }
 
 fn is_word(word: &str) -> bool {
-    WORDS.contains(&word) || is_token_word(word) || has_stem(word) || is_joined_key(word)
+    is_known_word(word) || has_stem(word)
+}
+
+fn is_known_word(word: &str) -> bool {
+    WORDS.contains(&word)
+        || FOREIGN_WORDS.contains(&word)
+        || is_token_word(word)
+        || is_joined(word)
+        || is_joined_key(word)
+}
+
+/// `rootpw`, `wpapsk`, `dbpass`, but not `compass`.
+fn is_joined(word: &str) -> bool {
+    JOINED_SUFFIXES.iter().any(|suffix| word.ends_with(suffix) && word.len() > suffix.len() + 1)
+        && !NOT_JOINED.contains(&word)
 }
 
 /// `token` and `authtoken`, but not `tokenizer`.
@@ -156,9 +307,17 @@ fn is_token_word(word: &str) -> bool {
     word.ends_with("token") || word.ends_with("tokens")
 }
 
+static OUR_STEMS: Index = by_first_byte(STEMS);
+static STEMS_OF_OTHERS: Index = by_first_byte(FOREIGN_STEMS);
+
+fn contains_stem(word: &str) -> bool {
+    contains_any(word, STEMS, &OUR_STEMS) || contains_any(word, FOREIGN_STEMS, &STEMS_OF_OTHERS)
+}
+
 fn has_stem(word: &str) -> bool {
-    STEMS.iter().any(|stem| word.contains(stem))
-        && !STEM_EXCEPTIONS.iter().any(|exception| word.contains(exception))
+    let is_in = |exceptions: &[&str]| exceptions.iter().any(|exception| word.contains(exception));
+    (contains_any(word, STEMS, &OUR_STEMS) && !is_in(STEM_EXCEPTIONS))
+        || (contains_any(word, FOREIGN_STEMS, &STEMS_OF_OTHERS) && !is_in(FOREIGN_EXCEPTIONS))
 }
 
 /// `apikey`, `sslkey`, and any key of Ceph: oslo.utils lists `cephadminkey`, `cephmonkey` and more.
@@ -167,38 +326,61 @@ fn is_joined_key(word: &str) -> bool {
     key.is_some_and(|of| of.starts_with("ceph") || KEY_KINDS.iter().any(|kind| of.ends_with(kind)))
 }
 
-fn is_pair(pair: &[String]) -> bool {
-    let [first, last] = pair else { return false };
-    let key = matches!(last.as_str(), "key" | "keys") && KEY_KINDS.contains(&first.as_str());
+fn is_pair(pair: &[&str]) -> bool {
+    let &[first, last] = pair else { return false };
+    let key = matches!(last, "key" | "keys") && KEY_KINDS.contains(&first);
     key || WORD_PAIRS.contains(&(first, last))
 }
 
 /// The words of a name in lower case. A name is split where lower case changes to upper case, at
 /// digits, and at punctuation: `APIKey2`, `api-key`, `api.key` and `api_key` all become `api`,
 /// `key`.
-fn words(name: &str) -> Vec<String> {
-    let start = name.len().saturating_sub(MAX_NAME_LEN);
-    let name = &name[boundary::ceil(name, start)..];
-    let mut words: Vec<String> = Vec::new();
-    let mut word = String::new();
-    let mut before: Option<char> = None;
-    let mut rest = name.chars().peekable();
-    while let Some(c) = rest.next() {
-        let hump = c.is_uppercase()
-            && (before.is_some_and(char::is_lowercase)
-                || rest.peek().is_some_and(|next| next.is_lowercase()));
-        if (hump || !c.is_alphabetic()) && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
+#[derive(Debug, Default)]
+struct Words {
+    /// All words, one after the other.
+    joined: String,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl Words {
+    fn of(name: &str) -> Self {
+        let start = name.len().saturating_sub(MAX_NAME_LEN);
+        let name = &name[boundary::ceil(name, start)..];
+        let mut words = Self { joined: String::with_capacity(name.len()), ends: Vec::with_capacity(4) };
+        let mut before: Option<char> = None;
+        let mut rest = name.chars().peekable();
+        while let Some(c) = rest.next() {
+            let hump = c.is_uppercase()
+                && (before.is_some_and(char::is_lowercase)
+                    || rest.peek().is_some_and(|next| next.is_lowercase()));
+            if hump || !c.is_alphabetic() {
+                words.end();
+            }
+            if c.is_ascii() {
+                if c.is_ascii_alphabetic() {
+                    words.joined.push(c.to_ascii_lowercase());
+                }
+            } else if c.is_alphabetic() {
+                words.joined.extend(c.to_lowercase().map(folded));
+            }
+            before = Some(c);
         }
-        if c.is_alphabetic() {
-            word.extend(c.to_lowercase());
+        words.end();
+        words
+    }
+
+    /// Ends a word, if it has begun.
+    fn end(&mut self) {
+        if self.joined.len() > self.ends.last().copied().unwrap_or(0) {
+            self.ends.push(self.joined.len());
         }
-        before = Some(c);
     }
-    if !word.is_empty() {
-        words.push(word);
+
+    fn list(&self) -> Vec<&str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.joined[start..end]).collect()
     }
-    words
 }
 
 #[cfg(test)]
@@ -237,7 +419,8 @@ mod tests {
              primary_key sort_key cache_key public_key sshPublicKey routing_key monkey secretary pinned pine \
              opinion shipping spin dashboard session user username auth_url auth_type auth_strategy token_url \
              token_endpoint token_type cookie_name cookie_domain secret_name credentials_provider \
-             password_policy oauth signature code assault basalt hook url key_path keyspace 12 ___ пароль",
+             password_policy signature code assault basalt hook url key_path keyspace 12 ___ schluesselbund \
+             parole claves passord_policy compass multipass token_bucket secret_store auth_manager",
         ) {
             assert_eq!(classify(name), Sensitivity::Plain, "{name}");
         }

@@ -6,25 +6,46 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `keys` | classifies names of fields, flags, variables and types, by the words in `lexicon` |
-//! | `values` | masks free text; `pairs`, `quoting`, `tokens` and `urls` find the spans to mask |
+//! | `keys` | classifies names of fields, flags, variables and types, by the words in `lexicon`, `nouns` and `foreign` |
+//! | `values` | masks free text; the next ones find the spans to mask |
+//! | `pairs`, `quoting` | names and their values, and where values end |
+//! | `messages` | values in messages of parsers, and in calls |
+//! | `commands` | command lines in text, by `arguments` |
+//! | `tokens`, `hashes` | secrets that are known by their form |
+//! | `urls` | passwords and tokens in URLs |
+//! | `decoded` | text that is encoded once |
+//! | `providers` | the forms of tokens by their issuers |
+//! | `index` | searches for many strings at once |
+//! | `looks` | whether a word looks random, asked where the place suggests a secret |
 //! | `serializer` | turns anything `Serialize` into a [`Value`] |
+//! | `shapes` | masks entries of a map and pairs in a list by what other entries say |
 //! | `tree` | holds that value while it is built, and limits its size |
 //! | `error` | why a value could not be serialized |
-//! | `arguments` | masks command lines |
+//! | `arguments` | masks command lines, by what `programs` knows of some programs |
 //! | `boundary` | the nearest character boundary |
 //! | `value` | the tree of values that remains: [`Value`] |
 //! | `secret` | the public types for what the user declares to be secret |
 
 mod arguments;
 mod boundary;
+mod commands;
+mod decoded;
 mod error;
+mod foreign;
+mod hashes;
+mod index;
 mod keys;
 mod lexicon;
+mod looks;
+mod messages;
+mod nouns;
 mod pairs;
+mod programs;
+mod providers;
 mod quoting;
 mod secret;
 mod serializer;
+mod shapes;
 mod tokens;
 mod tree;
 mod urls;
@@ -43,5 +64,7 @@ pub use values::text;
 /// Replaces a secret.
 const MASK: &str = "***";
 
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod tests;

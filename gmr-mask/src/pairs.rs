@@ -1,26 +1,35 @@
 //! Finds `key=value` in text, in all its forms (`key: value`, `"key": "value"`, `<key>value</key>`,
 //! `--key value`, `Key("value")`, `?key=value`, and what is nested below `key:` in YAML), and
-//! classifies the value by its key. It returns spans and masks nothing itself.
+//! classifies the value by its key. It returns spans and masks nothing itself. `spoken` has the forms
+//! without a separator, `markup` those of XML.
+
+mod markup;
+mod spoken;
 
 use std::ops::Range;
 
-use super::boundary;
+use super::index::Present;
 use super::keys::{self, Sensitivity};
 use super::quoting::{self, Extent, MAX_KEY_LEN, is_key_byte, is_quote, position};
+use super::{boundary, looks};
 
 /// The longest value shown under a key that is not plain. Such a value is scanned again for pairs
 /// inside of it, so this also bounds how often a byte is read.
 const MAX_SHOWN_LEN: usize = 512;
 
 /// Adds the spans of the values that are secret by their keys.
-pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
+pub(super) fn find(text: &str, present: Present, spans: &mut Vec<Range<usize>>) {
     let mut scan = Scan {
         text,
         bytes: text.as_bytes(),
         at: 0,
         previous: None,
+        phrase: 0,
         at_line_start: true,
         named: Sensitivity::Plain,
+        inner: Sensitivity::Plain,
+        is_jwk: present.all(b"\"kty") && text.contains("\"kty\""),
+        is_netrc: present.any(b" ") && (text.contains("machine ") || text.contains("setenv ")),
     };
     while let Some(word) = scan.word() {
         scan.pair(word, spans);
@@ -33,11 +42,25 @@ struct Scan<'a> {
     at: usize,
     /// The previous word, if only spaces separate it from this one.
     previous: Option<Range<usize>>,
+    /// Where the run of words with single spaces begins that the previous word is part of.
+    phrase: usize,
     /// Whether there has been no word on this line.
     at_line_start: bool,
     /// The sensitivity of the last `name: x`, for the `value: y` that may follow.
     named: Sensitivity,
+    /// The sensitivity of the last type whose fields follow: `Password { inner: "x" }`.
+    inner: Sensitivity,
+    /// Whether the text has a JSON Web Key, whose secret parts have names of one letter.
+    is_jwk: bool,
+    /// Whether names and values are separated by a space: netrc, the C shell.
+    is_netrc: bool,
 }
+
+/// Names of the only field of a type that holds a secret.
+const INNER: &[&str] = &["0", "bytes", "data", "inner", "raw", "text", "value"];
+
+/// Names of the secret parts of a JSON Web Key.
+const JWK_PARTS: &[&str] = &["d", "dp", "dq", "k", "p", "q", "qi"];
 
 /// What separates a key from its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,25 +96,56 @@ impl Scan<'_> {
         let name = &self.text[word.clone()];
         self.at_line_start &= name == "export" || !name.contains(char::is_alphanumeric);
         let previous = self.previous.replace(word.clone());
-        let Some((separator, start)) = self.separator(&word) else { return };
+        if previous.is_none() {
+            self.phrase = word.start;
+        }
+        if self.bytes.get(word.end) == Some(&b' ') && self.bytes.get(word.end + 1) == Some(&b'{') {
+            self.inner = if keys::is_secret_type(name) { Sensitivity::Secret } else { Sensitivity::Plain };
+        }
+        if self.element_of_name(&word, spans) {
+            return;
+        }
+        let Some((separator, start)) = self.separator(&word) else {
+            // A usage message: `--password <PASSWORD>`.
+            if name.starts_with("--") && self.bytes[word.end..].starts_with(b" <") {
+                let end = position(self.bytes, word.end + 2, |b| !b.is_ascii_alphanumeric() && b != b'_');
+                if self.bytes.get(end) == Some(&b'>') {
+                    self.at = end;
+                }
+                return;
+            }
+            return self.spoken(&word, previous, at_line_start, spans);
+        };
         let query =
             separator == Separator::Equals && self.byte_before(&word).is_some_and(|b| b"?&".contains(&b));
         let extent = self.extent(&word, separator, at_line_start, query);
         let sensitivity = match self.sensitivity(name, previous, query) {
             Sensitivity::Plain if matches!(name, "name" | "key") => {
-                return self.named = self.named_value(start, extent);
+                self.named = self.named_value(start, extent);
+                self.value_of_name(name, separator, start, extent, spans);
+                return;
             }
             Sensitivity::Plain if name == "value" => std::mem::replace(&mut self.named, Sensitivity::Plain),
+            Sensitivity::Plain if INNER.contains(&name) => self.inner,
+            Sensitivity::Plain if self.is_jwk && JWK_PARTS.contains(&name) => Sensitivity::Secret,
             sensitivity => sensitivity,
         };
         if sensitivity == Sensitivity::Plain {
             return;
         }
+        // A key whose value is too long is not masked, so no more of the text is read for it.
+        let end = if sensitivity == Sensitivity::Key {
+            boundary::floor(self.text, start + looks::MAX_LEN + 2)
+        } else {
+            self.bytes.len()
+        };
         let value = match self.block(&word, separator, start, at_line_start) {
             Some(block) => block,
-            None => quoting::value(self.bytes, start, extent),
+            None => quoting::value(&self.bytes[..end], start, extent),
         };
-        if value.len() <= MAX_SHOWN_LEN && sensitivity.allows(&self.text[value.clone()]) {
+        let is_long = value.len() > MAX_SHOWN_LEN;
+        let text = &self.text[value.clone()];
+        if !is_long && (sensitivity.allows(text) || self.is_no_secret(name, &word, at_line_start, text)) {
             self.at = start;
         } else {
             self.at = value.end.max(start);
@@ -99,16 +153,67 @@ impl Scan<'_> {
         }
     }
 
+    /// Whether a value under the name of a secret is none: a count, or an expression of a program.
+    fn is_no_secret(&self, name: &str, word: &Range<usize>, at_line_start: bool, value: &str) -> bool {
+        let digits = |text: &str, most: usize| {
+            (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+        };
+        let identifier = || {
+            value.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+                && value.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_')
+        };
+        let first = value.split(' ').next().unwrap_or("");
+        let rest = &self.bytes[word.end..];
+        // `tokens: 42`, `pass: 3`
+        (keys::is_plural(name) && digits(value, 9))
+            || (keys::is_pass_or_pin(name) && digits(first, 3))
+            // `password == other`
+            || (rest.trim_ascii_start().starts_with(b"==") && identifier())
+            // `login(password: password)`
+            || (rest.starts_with(b": ") && value == name && self.byte_before(word) == Some(b'('))
+            // `INFO auth: session opened`, of a log
+            || (name == "auth" && rest.starts_with(b": ") && !at_line_start && identifier())
+    }
+
+    /// Masks what belongs to a name in the value of `name=` or `key=`, or that value itself if it looks
+    /// like a key.
+    fn value_of_name(
+        &mut self,
+        name: &str,
+        separator: Separator,
+        start: usize,
+        extent: Extent,
+        spans: &mut Vec<Range<usize>>,
+    ) {
+        let end = boundary::floor(self.text, start + MAX_KEY_LEN);
+        let value = quoting::value(&self.bytes[..end], start, extent);
+        if self.named != Sensitivity::Plain && separator == Separator::Equals {
+            self.content_of_named(value.end, spans);
+        } else if name == "key" && looks::is_random(&self.text[value.clone()]) {
+            self.at = value.end;
+            spans.push(value);
+        }
+    }
+
     fn sensitivity(&self, name: &str, previous: Option<Range<usize>>, query: bool) -> Sensitivity {
         let sensitivity = if query { keys::classify_parameter(name) } else { keys::classify(name) };
-        let phrase = || previous.is_some_and(|previous| keys::is_secret_phrase(&self.text[previous], name));
-        if sensitivity == Sensitivity::Plain && phrase() { Sensitivity::Secret } else { sensitivity }
+        let phrase = || {
+            previous.is_some_and(|previous| {
+                let start = boundary::ceil(self.text, self.phrase.max(previous.end.saturating_sub(40)));
+                keys::is_secret_phrase(&self.text[previous.clone()], name)
+                    || keys::is_foreign_phrase(&self.text[start..previous.end], name)
+            })
+        };
+        let is_known = !matches!(sensitivity, Sensitivity::Plain | Sensitivity::Key);
+        if !is_known && phrase() { Sensitivity::Secret } else { sensitivity }
     }
 
     /// The sensitivity of `x` in `name: PASSWORD, value: x`; `start` is that of `PASSWORD`.
     fn named_value(&self, start: usize, extent: Extent) -> Sensitivity {
         let end = boundary::floor(self.text, start + MAX_KEY_LEN);
-        keys::classify(&self.text[quoting::value(&self.bytes[..end], start, extent)])
+        let name = &self.text[quoting::value(&self.bytes[..end], start, extent)];
+        // Not `name=name=name=`.
+        if name.contains(['=', '"']) { Sensitivity::Plain } else { keys::classify(name) }
     }
 
     fn extent(&self, word: &Range<usize>, separator: Separator, at_line_start: bool, query: bool) -> Extent {
@@ -133,7 +238,7 @@ impl Scan<'_> {
     /// The separator after the word, and where the value begins.
     fn separator(&self, word: &Range<usize>) -> Option<(Separator, usize)> {
         let closed =
-            position(self.bytes, self.after_index(word.end), |b| !is_quote(b) && !b"\\]".contains(&b));
+            position(self.bytes, self.after_index(word.end), |b| !is_quote(b) && !b"\\]*".contains(&b));
         let at = self.after_spaces(closed);
         let is_closed = self.bytes[word.end..closed].iter().any(|&b| is_quote(b));
         let next = |offset: usize| self.bytes.get(at + offset).copied();
@@ -147,10 +252,13 @@ impl Scan<'_> {
             }
             b':' => (Separator::Colon, at + 1),
             b'-' if next(1) == Some(b'>') => (Separator::Colon, at + 2),
-            // The value includes the tag's attributes, one of which may hold the secret.
-            _ if self.byte_before(word) == Some(b'<') => {
-                (Separator::Element, at + usize::from(self.bytes[at] == b'>'))
+            // A pair of Lisp, and a key of YAML on a line of its own.
+            b'.' if next(1) == Some(b' ') && self.is_quoted(at + 2) => (Separator::Colon, at + 1),
+            b'\n' if next(1) == Some(b':') && self.bytes[..word.start].ends_with(b"? ") => {
+                (Separator::Colon, at + 2)
             }
+            // The value includes the tag's attributes, one of which may hold the secret.
+            _ if self.is_element(word) => (Separator::Element, at + usize::from(self.bytes[at] == b'>')),
             b'(' if self.is_quoted(at + 1) => (Separator::Call, at + 1),
             // `("password", "x")`, and `"--password" "x"` from the `Debug` of a `Command`.
             b',' if is_closed && self.is_item(self.after_spaces(at + 1)) => (Separator::Space, at + 1),
@@ -192,7 +300,8 @@ impl Scan<'_> {
         let name = &self.text[word.clone()];
         let quoted = self.bytes.get(value).is_some_and(|&b| is_quote(b));
         match self.bytes.get(value) {
-            None | Some(b'\n' | b'-') => false,
+            // `--password <PASSWORD>`, of a usage message
+            None | Some(b'\n' | b'-' | b'<') => false,
             Some(_) => name.starts_with("--") || (quoted && keys::is_password(name)),
         }
     }

@@ -30,13 +30,32 @@ pub(super) fn value(bytes: &[u8], start: usize, extent: Extent) -> Range<usize> 
         |stops: &[u8]| start..position(bytes, start, |b| b.is_ascii_whitespace() || stops.contains(&b));
     match extent {
         Extent::Query => until(b"&#\"'`<>\\"),
-        Extent::Element => start..position(bytes, start, |b| b == b'<'),
+        Extent::Element => start..element_end(bytes, start),
         Extent::Word | Extent::Line => quoted(bytes, start).unwrap_or_else(|| unquoted(bytes, start, extent)),
         Extent::Header(around) => quoted(bytes, start).unwrap_or_else(|| {
             let end = position(bytes, start, |b| b == b'\n' || Some(b) == around);
             start..trimmed(bytes, start, end)
         }),
     }
+}
+
+/// The quote that closes the one at `start`, with backslashes as in most languages; or the end.
+pub(super) fn quoted_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while at < bytes.len() && bytes[at] != bytes[start] {
+        at += 1 + usize::from(bytes[at] == b'\\');
+    }
+    at.min(bytes.len())
+}
+
+/// The end of an element's content: the next tag, or the end of what is quoted as character data.
+pub(super) fn element_end(bytes: &[u8], start: usize) -> usize {
+    let next = position(bytes, start, |b| b == b'<');
+    if bytes[next..].starts_with(b"<![CDATA[") {
+        let rest = bytes[next..].windows(3).position(|end| end == b"]]>");
+        return rest.map_or(bytes.len(), |at| next + at);
+    }
+    next
 }
 
 /// The position of the first byte at or after `start` that fits, or the end.

@@ -86,7 +86,7 @@ impl<'a> MaskingSerializer<'a> {
     }
 
     fn shows_numbers(&self) -> bool {
-        matches!(self.sensitivity, Sensitivity::Plain | Sensitivity::Measure)
+        self.sensitivity.allows_numbers()
     }
 
     fn mask(self) -> Result<(), MaskError> {
@@ -98,10 +98,14 @@ impl<'a> MaskingSerializer<'a> {
     fn open(mut self, name: &str, container: Container) -> Result<Compound<'a>, MaskError> {
         self.sensitivity = of_type(self.sensitivity, name);
         let is_map_as_key = self.tree.is_key() && matches!(container, Container::Map { .. });
-        let hidden = self.sensitivity == Sensitivity::Secret || is_map_as_key;
+        let is_map = matches!(container, Container::Map { .. });
+        let hidden = self.sensitivity == Sensitivity::Secret
+            || is_map_as_key
+            || (self.sensitivity.is_group() && !is_map);
         if hidden {
             self.tree.put(Value::Text(MASK.into()))?;
         } else {
+            let container = if self.sensitivity.is_group() { container.into_group() } else { container };
             self.tree.open(container)?;
         }
         let levels = usize::from(!hidden);
@@ -119,7 +123,7 @@ impl<'a> MaskingSerializer<'a> {
         let mut compound = self.open(name, Container::map())?;
         if !compound.hidden {
             compound.tree.key(variant.to_owned())?;
-            compound.sensitivity = of_type(compound.sensitivity.nest(keys::classify(variant)), variant);
+            compound.sensitivity = of_type(compound.sensitivity.of_part(variant), variant);
         }
         Ok(compound)
     }
@@ -220,7 +224,7 @@ impl<'a> Serializer for MaskingSerializer<'a> {
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Result<(), MaskError> {
-        if self.sensitivity == Sensitivity::Secret {
+        if matches!(self.sensitivity, Sensitivity::Secret) || self.sensitivity.is_group() {
             self.mask()
         } else {
             self.tree.put(Value::Text(bytes_note(value.len())))
@@ -361,7 +365,7 @@ impl Compound<'_> {
             return self.tree.skip();
         }
         self.tree.key(name.to_owned())?;
-        nested(self.tree, value, self.sensitivity.nest(keys::classify(name)))
+        nested(self.tree, value, self.sensitivity.of_part(name))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the return type of `end` in all traits")]
@@ -380,7 +384,7 @@ impl SerializeMap for Compound<'_> {
             return self.tree.skip();
         }
         let name = key_text(self.tree, key)?;
-        self.key_sensitivity = self.sensitivity.nest(keys::classify(&name));
+        self.key_sensitivity = self.sensitivity.of_part(&name);
         self.tree.key(name)
     }
 

@@ -5,11 +5,21 @@
 use std::ops::Range;
 
 use super::boundary;
+use super::index::{Present, beginning};
+use super::looks;
+use super::providers::{BY_FIRST_BYTE, Form, PREFIXES};
 use super::quoting::{is_quote, position};
 
 /// Adds the spans of such secrets.
-pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
-    pem(text, spans);
+pub(super) fn find(text: &str, present: Present, spans: &mut Vec<Range<usize>>) {
+    /// The shortest with a mark.
+    const MIN_MARKED: usize = 24;
+    if present.all(b"BEGIN PRIVATE") {
+        pem(text, spans);
+    }
+    if text.len() >= MIN_MARKED && present.any(b"~_.") {
+        marked(text, spans);
+    }
     let bytes = text.as_bytes();
     let mut at = 0;
     // A run of base64 that is not a JSON Web Token is not checked again from its middle.
@@ -21,6 +31,8 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
             continue;
         }
         let found = prefixed(bytes, at)
+            .or_else(|| bot(bytes, at).or_else(|| airtable(bytes, at)))
+            .or_else(|| generic(text, at))
             .or_else(|| if at < no_jwt_before { None } else { jwt(bytes, at, &mut no_jwt_before) })
             .or_else(|| credentials(text, at));
         match found {
@@ -73,11 +85,16 @@ fn is_base64url(byte: u8) -> bool {
 fn jwt(bytes: &[u8], start: usize, no_jwt_before: &mut usize) -> Option<Range<usize>> {
     /// `{"alg":"x"}` is 16 characters long.
     const MIN_LEN: usize = 10;
+    /// An object that is encoded alone, such as an API key of Grafana.
+    const MIN_OBJECT_LEN: usize = 40;
     if !bytes[start..].starts_with(b"eyJ") {
         return None;
     }
     let header = position(bytes, start, |b| !is_base64url(b));
     let follows = bytes.get(header) == Some(&b'.') && bytes.get(header + 1).is_some_and(|&b| is_base64url(b));
+    if !follows && header - start >= MIN_OBJECT_LEN {
+        return Some(start..header);
+    }
     if !follows || header - start < MIN_LEN {
         *no_jwt_before = header;
         return None;
@@ -85,73 +102,12 @@ fn jwt(bytes: &[u8], start: usize, no_jwt_before: &mut usize) -> Option<Range<us
     Some(start..position(bytes, header, |b| !is_base64url(b) && b != b'.'))
 }
 
-/// What must follow a prefix for it to mark a token.
-#[derive(Clone, Copy)]
-enum Form {
-    /// Anything: nothing else has this prefix.
-    Any,
-    /// More characters than a word has, with a digit or a capital: other text has this prefix too.
-    Mixed,
-    /// As `Mixed`, without underscores and dashes.
-    Alphanumeric,
-    /// As `Mixed`, only capitals and digits.
-    Uppercase,
-}
-
-/// The prefixes that issuers give their tokens to make them recognizable.
-const PREFIXES: &[(&str, Form)] = &[
-    ("ghp_", Form::Any),
-    ("gho_", Form::Any),
-    ("ghu_", Form::Any),
-    ("ghs_", Form::Any),
-    ("ghr_", Form::Any),
-    ("github_pat_", Form::Any),
-    ("glpat-", Form::Any),
-    ("gldt-", Form::Any),
-    ("glrt-", Form::Any),
-    ("glptt-", Form::Any),
-    ("glsa_", Form::Any),
-    ("xoxa-", Form::Any),
-    ("xoxb-", Form::Any),
-    ("xoxc-", Form::Any),
-    ("xoxd-", Form::Any),
-    ("xoxe-", Form::Any),
-    ("xoxp-", Form::Any),
-    ("xoxr-", Form::Any),
-    ("xoxs-", Form::Any),
-    ("xapp-", Form::Any),
-    ("sk_live_", Form::Any),
-    ("sk_test_", Form::Any),
-    ("rk_live_", Form::Any),
-    ("rk_test_", Form::Any),
-    ("whsec_", Form::Any),
-    ("sk-ant-", Form::Any),
-    ("sk-proj-", Form::Any),
-    ("shpat_", Form::Any),
-    ("shpss_", Form::Any),
-    ("dckr_pat_", Form::Any),
-    ("dop_v1_", Form::Any),
-    ("lin_api_", Form::Any),
-    ("hvs.", Form::Any),
-    ("hvb.", Form::Any),
-    ("tskey-", Form::Any),
-    ("ya29.", Form::Any),
-    ("AGE-SECRET-KEY-", Form::Any),
-    ("pypi-AgE", Form::Any),
-    ("sk-", Form::Mixed),
-    ("SG.", Form::Mixed),
-    ("hf_", Form::Alphanumeric),
-    ("npm_", Form::Alphanumeric),
-    ("AIza", Form::Mixed),
-    ("AKIA", Form::Uppercase),
-    ("ASIA", Form::Uppercase),
-];
-
 fn prefixed(bytes: &[u8], start: usize) -> Option<Range<usize>> {
     let rest = &bytes[start..];
-    let fits = |prefix: &str| prefix.as_bytes()[0] == rest[0] && rest.starts_with(prefix.as_bytes());
-    let (prefix, _) =
-        PREFIXES.iter().find(|(prefix, form)| fits(prefix) && has_form(&rest[prefix.len()..], *form))?;
+    let rows = beginning(PREFIXES, &BY_FIRST_BYTE, rest[0]);
+    let (prefix, _) = rows.iter().find(|(prefix, form)| {
+        rest.starts_with(prefix.as_bytes()) && has_form(&rest[prefix.len()..], *form)
+    })?;
     let end = position(bytes, start + prefix.len(), |b| !is_base64url(b) && !b".=+/~%".contains(&b));
     Some(start..end)
 }
@@ -159,18 +115,89 @@ fn prefixed(bytes: &[u8], start: usize) -> Option<Range<usize>> {
 /// Whether this can be the rest of a token after its prefix. It reads few enough bytes to be called
 /// at every position.
 fn has_form(rest: &[u8], form: Form) -> bool {
+    let all = |shortest: usize, fits: fn(u8) -> bool| {
+        rest.get(..shortest).filter(|head| head.iter().all(|&b| fits(b)))
+    };
     let mixed = |shortest: usize, fits: fn(u8) -> bool| {
-        let head = rest.get(..shortest).unwrap_or(&[]);
-        !head.is_empty()
-            && head.iter().all(|&b| fits(b))
-            && head.iter().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+        all(shortest, fits)
+            .is_some_and(|head| head.iter().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase()))
+    };
+    let numbered = |shortest: usize, fits: fn(u8) -> bool| {
+        all(shortest, fits).is_some_and(|head| head.iter().any(u8::is_ascii_digit))
     };
     match form {
-        Form::Any => rest.len() >= 4 && rest[..4].iter().all(|&b| is_base64url(b) || b == b'.'),
-        Form::Mixed => mixed(16, |b| is_base64url(b) || b == b'.'),
+        Form::Any => all(4, |b| is_base64url(b) || b == b'.').is_some(),
+        Form::Mixed => mixed(16, |b| is_base64url(b) || b".=".contains(&b)),
         Form::Alphanumeric => mixed(20, |b| b.is_ascii_alphanumeric()),
-        Form::Uppercase => mixed(12, |b| b.is_ascii_uppercase() || b.is_ascii_digit()),
+        Form::Uppercase => mixed(12, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-'),
+        Form::Hex(shortest) => all(shortest, |b| b.is_ascii_hexdigit()).is_some(),
+        Form::Letters(shortest) => numbered(shortest, |b| b.is_ascii_alphanumeric()),
+        Form::Words(shortest) => numbered(shortest, is_base64url),
     }
+}
+
+/// A token of an issuer that is not in the table, by the form that most of them have: words in
+/// lower case, and after a dash or an underscore at least 20 random letters and digits.
+fn generic(text: &str, start: usize) -> Option<Range<usize>> {
+    const MAX_PREFIX: usize = 24;
+    const MIN_BODY: usize = 20;
+    let bytes = text.as_bytes();
+    // Once for each run of words.
+    if start > 0 && b"-_".contains(&bytes[start - 1]) {
+        return None;
+    }
+    let mut at = start;
+    loop {
+        let end = position(bytes, at, |b| !b.is_ascii_alphanumeric());
+        let body = &text[at..end];
+        if at > start + 1 && body.len() >= MIN_BODY && looks::is_token_body(body) {
+            return Some(start..position(bytes, end, |b| !is_base64url(b)));
+        }
+        let is_word = at > start || body.bytes().all(|b| b.is_ascii_lowercase());
+        if !is_word || end - start > MAX_PREFIX || !bytes.get(end).is_some_and(|b| b"-_".contains(b)) {
+            return None;
+        }
+        at = end + 1;
+    }
+}
+
+/// Tokens that are known by their middle or their end.
+fn marked(text: &str, spans: &mut Vec<Range<usize>>) {
+    let bytes = text.as_bytes();
+    // Terraform; Azure; MaxMind.
+    for (mark, before, after) in [(".atlasv1.", 14, 20), ("Q~", 4, 24), ("_mmk", 24, 0)] {
+        let mut at = 0;
+        while let Some(offset) = text[at..].find(mark) {
+            let found = at + offset;
+            at = found + mark.len();
+            let fits = |b: &&u8| is_base64url(**b) || (mark == "Q~" && b".~".contains(b));
+            let start = found - bytes[..found].iter().rev().take(64).take_while(fits).count();
+            let end = at + bytes[at..].iter().take(512).take_while(|b| fits(b) || **b == b'=').count();
+            if found - start >= before.min(24) && end - at >= after {
+                spans.push(start..end);
+                at = end;
+            }
+        }
+    }
+}
+
+/// A personal token of Airtable: `pat`, 14 letters and digits, a period, and hexadecimal digits.
+fn airtable(bytes: &[u8], start: usize) -> Option<Range<usize>> {
+    let rest = bytes[start..].strip_prefix(b"pat")?;
+    let (name, secret) = (rest.get(..14)?, rest.get(15..31)?);
+    let is_token = rest[14] == b'.'
+        && name.iter().all(u8::is_ascii_alphanumeric)
+        && secret.iter().all(u8::is_ascii_hexdigit);
+    is_token.then(|| start..position(bytes, start + 18, |b| !b.is_ascii_hexdigit()))
+}
+
+/// A bot's token of Telegram, after the number of the bot: `123456:AA..`.
+fn bot(bytes: &[u8], start: usize) -> Option<Range<usize>> {
+    let colon = start + bytes[start..].iter().take(17).take_while(|b| b.is_ascii_digit()).count();
+    let is_token = colon - start >= 5
+        && bytes[colon..].starts_with(b":A")
+        && bytes.get(colon + 1..colon + 31).is_some_and(|rest| rest.iter().all(|&b| is_base64url(b)));
+    is_token.then(|| start..position(bytes, colon + 1, |b| !is_base64url(b)))
 }
 
 /// The credentials after `Bearer` or `Basic`.

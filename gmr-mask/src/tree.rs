@@ -5,7 +5,7 @@
 
 use super::error::MaskError;
 use super::keys::{self, Sensitivity};
-use super::{MASK, arguments, boundary, values};
+use super::{MASK, arguments, boundary, shapes, values};
 use crate::Value;
 
 /// More values than anyone reads. They take about ten megabytes.
@@ -27,9 +27,6 @@ const MAX_DEPTH: usize = 100;
 /// MAC address.
 const MAX_BYTE_ITEMS: usize = 6;
 
-/// The longest map in which one entry can name another.
-const MAX_NAMED_VALUE_ENTRIES: usize = 16;
-
 /// A value under construction.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -50,7 +47,7 @@ pub(super) struct Tree {
 #[derive(Debug)]
 pub(super) enum Container {
     List { items: Vec<Value>, is_tuple: bool, bytes: usize },
-    Map { entries: Vec<(String, Value)>, key: Option<String> },
+    Map { entries: Vec<(String, Value)>, key: Option<String>, is_group: bool },
 }
 
 impl Container {
@@ -59,7 +56,16 @@ impl Container {
     }
 
     pub(super) fn map() -> Self {
-        Self::Map { entries: Vec::new(), key: None }
+        Self::Map { entries: Vec::new(), key: None, is_group: false }
+    }
+
+    /// A map under the name of secrets, whose fields have been judged one by one. If none of them is
+    /// shown, it is masked as a whole.
+    pub(super) fn into_group(self) -> Self {
+        match self {
+            Self::Map { entries, key, .. } => Self::Map { entries, key, is_group: true },
+            list @ Self::List { .. } => list,
+        }
     }
 
     fn put(&mut self, value: Value) {
@@ -68,7 +74,7 @@ impl Container {
                 end_of_bytes(items, bytes);
                 items.push(value);
             }
-            Self::Map { entries, key } => entries.push((key.take().unwrap_or_else(|| "…".into()), value)),
+            Self::Map { entries, key, .. } => entries.push((key.take().unwrap_or_else(|| "…".into()), value)),
         }
     }
 
@@ -78,9 +84,9 @@ impl Container {
                 end_of_bytes(&mut items, &mut bytes);
                 list_value(items, is_tuple)
             }
-            Self::Map { mut entries, .. } => {
-                mask_named_value(&mut entries);
-                Value::Map(entries)
+            Self::Map { mut entries, is_group, .. } => {
+                shapes::mask_entries(&mut entries);
+                if is_group { shapes::group(entries) } else { Value::Map(entries) }
             }
         }
     }
@@ -106,8 +112,11 @@ fn list_value(mut items: Vec<Value>, is_tuple: bool) -> Value {
             return Value::Text(std::mem::take(note));
         }
         // A header: `("authorization", "..")`.
-        [Value::Text(name), value] if is_tuple => mask_by(keys::classify(name), value),
-        _ if !is_tuple => mask_arguments(&mut items),
+        [Value::Text(name), value] if is_tuple => shapes::mask_by(keys::classify(name), value),
+        _ if !is_tuple => {
+            shapes::mask_items(&mut items);
+            mask_arguments(&mut items);
+        }
         _ => (),
     }
     Value::List(items)
@@ -123,37 +132,6 @@ fn mask_arguments(items: &mut [Value]) {
         for (item, text) in items.iter_mut().zip(arguments(&texts)) {
             *item = Value::Text(text);
         }
-    }
-}
-
-/// Masks the value in `{ name: "PASSWORD", value: "x" }`, as Kubernetes writes variables, by the
-/// name next to it.
-fn mask_named_value(entries: &mut [(String, Value)]) {
-    const NAMES: &[&str] = &["name", "key", "header", "variable"];
-    if entries.len() > MAX_NAMED_VALUE_ENTRIES {
-        return;
-    }
-    let is = |key: &str, names: &[&str]| names.iter().any(|name| key.eq_ignore_ascii_case(name));
-    let sensitivity = entries.iter().find_map(|(key, name)| match name {
-        Value::Text(name) if is(key, NAMES) => Some(keys::classify(name)),
-        _ => None,
-    });
-    for (key, value) in entries {
-        if is(key, &["value"]) {
-            mask_by(sensitivity.unwrap_or(Sensitivity::Plain), value);
-        }
-    }
-}
-
-/// Masks a complete value by the name it turned out to belong to.
-fn mask_by(sensitivity: Sensitivity, value: &mut Value) {
-    let shown = match value {
-        Value::Null | Value::Bool(_) => true,
-        Value::Text(text) => sensitivity.allows(text),
-        _ => matches!(sensitivity, Sensitivity::Plain | Sensitivity::Measure),
-    };
-    if !shown {
-        *value = Value::Text(MASK.into());
     }
 }
 

@@ -5,12 +5,10 @@
 use std::ops::Range;
 
 use super::quoting::position;
+use super::{boundary, looks};
 
 /// Adds the spans of passwords.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
-    if !text.contains(['@', '/']) {
-        return;
-    }
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -31,6 +29,9 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
 fn with_scheme(word: &str, spans: &mut Vec<Range<usize>>) {
     let mut at = 0;
     let mut segment = Segment::default();
+    let has_hook = ["hook", "/bot"].iter().any(|mark| word.contains(mark));
+    // How many bytes are read for webhooks, so that a list of many URLs is not read for each.
+    let mut budget = 1 << 14;
     while let Some(offset) = word[at..].find("://") {
         let authority = at + offset + 3;
         if authority > segment.end {
@@ -40,7 +41,9 @@ fn with_scheme(word: &str, spans: &mut Vec<Range<usize>>) {
             segment.requote(word, authority);
         }
         let scheme = &word[scheme_start(word, at + offset)..at + offset];
-        let span = segment.password(word, authority, scheme);
+        let span = segment
+            .password(word, authority, scheme)
+            .or_else(|| if has_hook { webhook(word, authority, &mut budget) } else { None });
         at = authority;
         if let Some(span) = span {
             at = at.max(span.end);
@@ -96,7 +99,7 @@ impl Segment {
         let last_at = self.last_unquoted_at.filter(|&at| at >= authority);
         let web = ["http", "https", "ws", "wss"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
         if let Some(at) = host.rfind('@') {
-            return userinfo(&host[..at], authority, last_at.unwrap_or(authority + at), web);
+            return userinfo(&host[..at], authority, last_at.unwrap_or(authority + at), scheme);
         }
         let bracket = if host.starts_with('[') { host.find(']').unwrap_or(0) } else { 0 };
         let port = authority + bracket + host[bracket..].find(':')? + 1;
@@ -115,15 +118,51 @@ impl Segment {
     }
 }
 
+/// The secret part of the URL of a webhook: anyone who has it can post there. `None` for other URLs.
+fn webhook(word: &str, authority: usize, budget: &mut usize) -> Option<Range<usize>> {
+    /// A segment of a path that is as long as a key, and as unlike a word.
+    fn is_key(segment: &str) -> bool {
+        segment.len() >= 8 && looks::is_opaque(segment)
+    }
+    const MAX_LEN: usize = 512;
+    *budget = budget.checked_sub(MAX_LEN.min(word.len() - authority))?;
+    let url = &word[authority..boundary::floor(word, authority + MAX_LEN)];
+    let url = &url[..url.find(['"', '\'', '`', '<', '>', '?', '#', ')']).unwrap_or(url.len())];
+    let (host, path) = url.split_once('/')?;
+    let of_hooks = host.split('.').any(|label| label.starts_with("webhook") || label == "hooks");
+    let start = if of_hooks {
+        0
+    } else {
+        ["webhook", "/hooks/", "hooks/", "/bot", "bot"].iter().find_map(|mark| {
+            let at = path.find(mark)?;
+            // Only a whole segment begins with these.
+            (at == 0 || path.as_bytes()[at - 1] == b'/' || mark.starts_with('/')).then_some(at)
+        })?
+    };
+    let start = start + if of_hooks { 0 } else { path[start + 1..].find('/').map_or(0, |slash| slash + 2) };
+    let secret = &path[start..];
+    let from = authority + host.len() + 1 + start;
+    secret.split(['/', '@', ':']).any(is_key).then(|| from..from + secret.len())
+}
+
 /// The span to mask in `user:password`, given where the password ends.
-fn userinfo(userinfo: &str, start: usize, end: usize, web: bool) -> Option<Range<usize>> {
+fn userinfo(userinfo: &str, start: usize, end: usize, scheme: &str) -> Option<Range<usize>> {
+    /// Schemes whose user, without a password, is a token.
+    const TOKENS: &[&str] = &["http", "https", "nats", "tls", "ws", "wss"];
+    /// Schemes whose users have names that can look random.
+    const NAMES: &[&str] =
+        &["ftp", "git", "imap", "mysql", "postgres", "postgresql", "rsync", "sftp", "smtp", "ssh", "svn"];
+    let is = |list: &[&str]| list.iter().any(|known| scheme.eq_ignore_ascii_case(known));
     match userinfo.split_once(':') {
         // With an empty or constant password, the user is a token.
         Some((_, "" | "x-oauth-basic" | "X")) => Some(start..end),
         Some((user, _)) => Some(start + user.len() + 1..end),
         // Without a password, the user is a token on the web, and a name elsewhere
         // (`ssh://git@host`).
-        None => (web && !userinfo.is_empty()).then_some(start..start + userinfo.len()),
+        None => {
+            let is_token = is(TOKENS) || (!is(NAMES) && looks::is_random(userinfo));
+            (is_token && !userinfo.is_empty()).then_some(start..start + userinfo.len())
+        }
     }
 }
 

@@ -5,18 +5,68 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{MASK, pairs, tokens, urls};
+use super::index::Present;
+use super::{MASK, boundary, commands, decoded, hashes, messages, pairs, tokens, urls};
 
 /// Masks the secrets in a text. Masking the result again shows nothing more; it changes nothing,
 /// unless the remains of unusual text form a pair by chance (18 in 100,000 random texts made of
 /// what the rules look for), and then it masks that too.
 pub fn text(text: &str) -> Cow<'_, str> {
     let mut spans = Vec::new();
-    tokens::find(text, &mut spans);
-    urls::find(text, &mut spans);
-    pairs::find(text, &mut spans);
+    find(text, &mut spans);
+    decoded::find(text, &find, &mut spans);
     spans.retain(|span| !span.is_empty());
     if spans.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(mask(text, spans)) }
+}
+
+/// Adds the spans of secrets. They can overlap.
+fn find(text: &str, spans: &mut Vec<Range<usize>>) {
+    let present = Present::of(text);
+    tokens::find(text, present, spans);
+    if present.any(b"${") || present.all(b":") {
+        hashes::find(text, spans);
+    }
+    if present.any(b"@/") {
+        urls::find(text, spans);
+    }
+    if present.any(b"\"'`(") {
+        messages::find(text, spans);
+    }
+    if present.all(b"-") && present.any(b" \"'") {
+        commands::find(text, spans);
+    }
+    // Every pair has one of these.
+    if !present.any(b"=: \t<(,\"'`|") && text.is_ascii() {
+        return;
+    }
+    match plain_punctuation(text) {
+        Some(plain) => {
+            let known = spans.len();
+            pairs::find(&plain, present, spans);
+            for span in &mut spans[known..] {
+                *span = boundary::floor(text, span.start)..boundary::ceil(text, span.end);
+            }
+        }
+        None => pairs::find(text, present, spans),
+    }
+}
+
+/// The text with wide and typographic punctuation replaced by that of ASCII and as many spaces as
+/// its bytes need, so that places stay the same. `None` if there is none.
+fn plain_punctuation(text: &str) -> Option<String> {
+    const PLAIN: [(&str, &str); 7] = [
+        ("\u{a0}", "  "),
+        ("\u{200b}", "   "),
+        ("\u{2192}", "-> "),
+        ("\u{21d2}", "=> "),
+        ("\u{ff1a}", ":  "),
+        ("\u{ff1d}", "=  "),
+        ("\u{3000}", "   "),
+    ];
+    if text.is_ascii() || !PLAIN.iter().any(|(wide, _)| text.contains(wide)) {
+        return None;
+    }
+    Some(PLAIN.iter().fold(text.to_owned(), |text, (wide, plain)| text.replace(wide, plain)))
 }
 
 /// Replaces each span by the mask. Spans that overlap or touch get one mask together. The bytes of
