@@ -4,6 +4,7 @@
 //! under deadlines, unless no thread can be started. Each piece of a report is handed over as soon
 //! as it is known, so that later pieces can't delay it.
 
+mod gate;
 mod log_file;
 mod losses;
 mod output;
@@ -142,7 +143,8 @@ pub(crate) fn make(
     mut emit: impl FnMut(Piece<'_>),
 ) -> Report {
     let started = Instant::now();
-    let heading = heading(trigger, notes);
+    let mut heading = heading(trigger, notes);
+    gate::heading(&mut heading);
     emit(Piece::Heading(&heading));
 
     let mut sections = Vec::with_capacity(plan.parts.len());
@@ -153,8 +155,11 @@ pub(crate) fn make(
     // together with the part before it.
     let mut finish_parts = |outcomes: &mut Vec<Outcome>, emit: &mut dyn FnMut(Piece<'_>)| {
         while let Some(part) = parts.next_if(|part| part.generators().len() == outcomes.len()) {
+            let known = frames.len();
             if let Some(mut section) = part.section(std::mem::take(outcomes), &mut frames) {
                 generators::complete(&mut section, &sections, &frames);
+                gate::section(&mut section);
+                gate::frames(&mut frames[known..]);
                 emit(Piece::Section(&section, &frames));
                 sections.push(section);
             }

@@ -16,7 +16,7 @@ mod outline;
 mod owner;
 mod stream;
 #[cfg(all(test, not(gmr_units), feature = "html", feature = "json", feature = "xml"))]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod words;
 #[cfg(feature = "xml")]

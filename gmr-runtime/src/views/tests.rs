@@ -1,7 +1,7 @@
 //! All views show the same data, for generated reports with hostile strings. Their output is read
 //! back by third-party parsers.
 
-mod generated;
+pub(crate) mod generated;
 mod recorded;
 
 use proptest::prelude::*;

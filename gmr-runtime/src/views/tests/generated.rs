@@ -392,7 +392,7 @@ fn finding() -> impl Strategy<Value = Finding> {
     )
 }
 
-pub(super) fn report() -> impl Strategy<Value = Report> {
+pub(crate) fn report() -> impl Strategy<Value = Report> {
     let group = (hostile(), outcome()).prop_map(|(title, content)| Group { title, content });
     // On the heap: together they are larger than the stack of a test's thread.
     let lists = (descriptors().boxed(), modules(), environment(), spans().boxed(), events().boxed()).boxed();
