@@ -6,10 +6,11 @@ pub(crate) mod setup;
 mod signal;
 mod target;
 mod warning;
+mod watched;
 
 use std::borrow::Cow;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -27,11 +28,12 @@ use crate::sys::{self, own_threads};
 use crate::trigger::automatic::{self, Installation};
 use crate::trigger::scopes;
 use crate::trigger::signals_by_name::Signal;
-use crate::trigger::{Inbox, Outbox, Request, file};
+use crate::trigger::{Inbox, Outbox, Request};
 use crate::views::{Detail, Format};
 use crate::{capture, emergency, env, task};
 use signal::{Parents, handle, open};
 use warning::operators;
+use watched::watch_file;
 pub(crate) use warning::warn;
 
 /// The default report signal, the same as for `OpenStack` services.
@@ -388,21 +390,6 @@ impl Settings {
         if let Err(error) = own_threads::spawn("gmr signal", watch) {
             warn(&format!("could not start the thread that notices pending signals: {error}"));
         }
-    }
-}
-
-/// Starts the thread that notices when the file is touched. It says when it is `ready`.
-fn watch_file(file: &Path, outbox: &Arc<Outbox>, ready: &Sender<()>) {
-    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let (watched, is_ready) = (Arc::clone(outbox), ready.clone());
-    let watch = move || {
-        capture::shield_thread(None);
-        file::watch(&file, &watched, || {
-            let _ = is_ready.send(());
-        });
-    };
-    if let Err(error) = own_threads::spawn("gmr file", watch) {
-        warn(&format!("could not start the thread that watches the trigger file: {error}"));
     }
 }
 
