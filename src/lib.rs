@@ -217,6 +217,8 @@
 //! | `GMR_ON_PANIC=1` | a panic that is about to end the process makes a report; `any`: any panic |
 //! | `GMR_SLOW_START=30s` | a report if the program is not [`ready`] by then |
 //! | `GMR_SLOW_SHUTDOWN=25s` | a report if the process has not ended by then, after SIGTERM |
+//! | `GMR_WATCHDOG=5s` | a report if a runtime of tokio polls no new task for so long |
+//! | `GMR_ON_MEMORY=90%` | a report if a cgroup uses more than this share of its memory |
 //! | `GMR_SECTIONS=-modules,+environment` | leaves out or adds built-in sections |
 //! | `GMR_BACKTRACE=full` | shows all frames and all names of a group |
 //!

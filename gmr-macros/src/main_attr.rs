@@ -32,6 +32,8 @@ const OPTIONS: &[Known] = &[
     Known { name: "on_panic", example: "on_panic = true" },
     Known { name: "slow_start", example: "slow_start = \"30s\"" },
     Known { name: "slow_shutdown", example: "slow_shutdown = \"25s\"" },
+    Known { name: "watchdog", example: "watchdog = \"5s\"" },
+    Known { name: "on_memory", example: "on_memory = \"90%\"" },
     Known { name: "sections", example: "sections = \"-modules, +environment\"" },
     Known { name: "log_dir", example: "log_dir = \"/var/log/shop\"" },
     Known { name: "log_to_stderr", example: "log_to_stderr = true" },
@@ -55,6 +57,8 @@ struct Options {
     on_panic: Option<&'static str>,
     slow_start: Option<TokenStream>,
     slow_shutdown: Option<TokenStream>,
+    watchdog: Option<TokenStream>,
+    on_memory: Option<u8>,
     sections: Option<String>,
     log_dir: Option<String>,
     log_to_stderr: Option<bool>,
@@ -180,6 +184,8 @@ impl Options {
                 "on_panic" => options.on_panic = given.panics(errors),
                 "slow_start" => options.slow_start = given.duration_or_off(errors),
                 "slow_shutdown" => options.slow_shutdown = given.duration_or_off(errors),
+                "watchdog" => options.watchdog = given.duration_or_off(errors),
+                "on_memory" => options.on_memory = given.percentage(errors),
                 "sections" => options.sections = given.sections(errors),
                 "log_dir" => options.log_dir = given.plain_text(errors),
                 "log_to_stderr" => options.log_to_stderr = given.switch(errors),
@@ -224,6 +230,8 @@ impl Options {
         let on_panic = Ident::new(self.on_panic.unwrap_or("Off"), Span::mixed_site());
         let slow_start = values::optional(self.slow_start.clone());
         let slow_shutdown = values::optional(self.slow_shutdown.clone());
+        let watchdog = values::optional(self.watchdog.clone());
+        let on_memory = values::optional(self.on_memory.as_ref().map(ToTokens::to_token_stream));
         let sections = values::optional(self.sections.as_ref().map(ToTokens::to_token_stream));
         let log_dir = values::optional(self.log_dir.as_ref().map(ToTokens::to_token_stream));
         let log_to_stderr = values::optional(self.log_to_stderr.as_ref().map(ToTokens::to_token_stream));
@@ -247,6 +255,8 @@ impl Options {
                 on_panic: #krate::__private::OnPanic::#on_panic,
                 slow_start: #slow_start,
                 slow_shutdown: #slow_shutdown,
+                watchdog: #watchdog,
+                on_memory: #on_memory,
                 sections: #sections,
                 log_dir: #log_dir,
                 log_to_stderr: #log_to_stderr,

@@ -79,6 +79,24 @@ impl Given {
         }
     }
 
+    /// A percentage, or `false`, which is zero.
+    pub(crate) fn percentage(&self, errors: &mut Errors) -> Option<u8> {
+        let value = self.assigned(errors)?;
+        let percent = match literal(value) {
+            Some(Lit::Bool(switch)) if !switch.value => return Some(0),
+            Some(Lit::Str(text)) => {
+                text.value().trim().strip_suffix('%').and_then(|of| of.trim().parse().ok())
+            }
+            _ => None,
+        };
+        match percent {
+            Some(percent @ 1..=100) => Some(percent),
+            _ => {
+                self.reject(value, "must be a percentage from 1 to 100, as a string literal, such as", errors)
+            }
+        }
+    }
+
     /// Which panics make a report: the runtime's name for them.
     pub(crate) fn panics(&self, errors: &mut Errors) -> Option<&'static str> {
         let value = self.assigned(errors)?;

@@ -139,6 +139,35 @@ pub(crate) fn slow_shutdown() -> Result<Option<Duration>, String> {
     time_or_off("GMR_SLOW_SHUTDOWN", "25s")
 }
 
+/// `GMR_WATCHDOG`: for how long the runtimes of tokio may poll no new task without a report, as in
+/// `5s`, or `off`. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn watchdog() -> Result<Option<Duration>, String> {
+    time_or_off("GMR_WATCHDOG", "5s")
+}
+
+/// `GMR_ON_MEMORY`: how much of its memory a cgroup may use without a report, as in `90%`, or `off`,
+/// which is zero. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn on_memory() -> Result<Option<u8>, String> {
+    let value = std::env::var("GMR_ON_MEMORY").unwrap_or_default();
+    let value = value.trim();
+    if value.is_empty() {
+        return Ok(None);
+    }
+    if ["0", "off", "false", "no"].iter().any(|off| value.eq_ignore_ascii_case(off)) {
+        return Ok(Some(0));
+    }
+    let percent = value.strip_suffix('%').unwrap_or(value).trim().parse().ok();
+    let percent = percent.filter(|percent| (1..=100).contains(percent));
+    let expected = "expected a share of the limit, such as `90%`, or `off`";
+    percent.map(Some).ok_or_else(|| format!("GMR_ON_MEMORY: unknown value `{value}`; {expected}"))
+}
+
 /// `GMR_MIN_INTERVAL`: the least time between two reports for signals, as in `5s`, or `off`. It
 /// overrides the program.
 ///

@@ -33,8 +33,8 @@ use crate::views::{Detail, Format};
 use crate::{capture, emergency, env, task};
 use signal::{Parents, handle, open};
 use warning::operators;
-use watched::watch_file;
 pub(crate) use warning::warn;
+use watched::{Conditions, watch_file};
 
 /// The default report signal, the same as for `OpenStack` services.
 const DEFAULT_SIGNAL: &str = "SIGUSR2";
@@ -77,6 +77,7 @@ struct Settings {
     plan: Plan,
     target: Target,
     trigger_file: Option<PathBuf>,
+    conditions: Conditions,
 }
 
 /// The installation of this process, as opposed to that of the parent that it was forked from.
@@ -127,6 +128,8 @@ pub struct Builder {
     on_panic: OnPanic,
     slow_start: Option<Duration>,
     slow_shutdown: Option<Duration>,
+    watchdog: Option<Duration>,
+    on_memory: Option<u8>,
     min_interval: Option<Duration>,
     selection: Option<Cow<'static, str>>,
     log_dir: Option<PathBuf>,
@@ -311,11 +314,17 @@ impl Builder {
         let trigger_file = env::trigger_file(self.trigger_file);
         let identity = self.identity.clone();
         let plan = Plan::new(self.identity, &selection, self.sections, self.groups, second_look);
-        let settings = Arc::new(Settings { signal, style, identity, plan, target, trigger_file });
+        let conditions = Conditions {
+            watchdog: operators(env::watchdog()).or(self.watchdog).unwrap_or_default(),
+            on_memory: operators(env::on_memory()).or(self.on_memory).unwrap_or_default(),
+        };
+        let settings = Settings { signal, style, identity, plan, target, trigger_file, conditions };
+        let settings = Arc::new(settings);
         let outbox = settings.start(outbox, inbox)?;
         let (guards, pid) = (Arc::clone(&outbox), std::process::id());
         *installed = Some(Installed { pid, outbox: Arc::clone(&outbox), guards, settings });
         automatic::connect(Installation { send, is_here, prepare_thread });
+        conditions.watch();
         on_panic::set(panics_reported.unwrap_or(self.on_panic));
         // Another signal than expected was noted: a library has set `GMR_SIGNAL` before `main`.
         if early::installed() > 0 {
@@ -425,6 +434,7 @@ pub fn after_fork() -> Result<(), Error> {
     parents.settings.plan.forget_runs();
     parents.outbox = parents.settings.start(outbox, inbox)?;
     parents.pid = std::process::id();
+    parents.settings.conditions.watch();
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod at_rest;
 mod builds;
 mod captured;
 mod closing;
+mod conditions;
 mod copies;
 mod deadlock;
 mod demo;

@@ -35,6 +35,8 @@ use crate::section::generator::Generator;
 use crate::symbols;
 
 pub(crate) use package::Identity;
+#[cfg(target_os = "linux")]
+pub(crate) use resources::limited_memory;
 pub(crate) use selection::Selection;
 pub(crate) use uncounted::complete;
 

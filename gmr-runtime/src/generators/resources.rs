@@ -184,6 +184,35 @@ fn reclaimable(cgroup: &Cgroup, files: &mut Files, caches: &[&str]) -> Option<u6
         .try_fold(0_u64, |sum, one| sum.checked_add(one?))
 }
 
+/// The memory in use of the cgroup that is nearest to its limit, without what the kernel can take
+/// back, and the limit. `None` if there is no limit.
+pub(crate) fn limited_memory() -> Option<(u64, u64)> {
+    let cgroups = Cgroups::read().ok()?;
+    let below = |mounts: &[&str], path: Option<&str>| -> Vec<(String, PathBuf)> {
+        path.map(|path| mounts.iter().flat_map(|mount| existing(mount, path)).collect()).unwrap_or_default()
+    };
+    let in_use = |directory: PathBuf, used: &str, limit: &str, caches: &[&str]| {
+        let mut files = Files::new(directory);
+        let (used, limit) = (files.number(used)?, files.number(limit).filter(|limit| is_limit(*limit))?);
+        let stat = files.text("memory.stat")?;
+        let cached: u64 = caches.iter().filter_map(|cache| procfs::number_of(&stat, cache)).sum();
+        Some((used.saturating_sub(cached), limit))
+    };
+    let unified = below(&UNIFIED, cgroups.unified()).into_iter();
+    let unified = unified.filter_map(|(_, at)| in_use(at, "memory.current", "memory.max", V2_CACHES));
+    let (controller, mounts) = CONTROLLERS[0];
+    let version_1 = below(mounts, cgroups.with_controller(controller)).into_iter();
+    let version_1 = version_1
+        .filter_map(|(_, at)| in_use(at, "memory.usage_in_bytes", "memory.limit_in_bytes", V1_CACHES));
+    let share = |(used, limit): &(u64, u64)| u128::from(*used) * 1_000 / u128::from((*limit).max(1));
+    unified.chain(version_1).max_by_key(share)
+}
+
+/// In version 1, the largest multiple of a page stands for no limit.
+fn is_limit(limit: u64) -> bool {
+    limit < 1 << 62
+}
+
 /// The resources that the kernel measures the pressure on.
 const WAITED_FOR: [&str; 3] = ["cpu", "memory", "io"];
 
@@ -207,14 +236,12 @@ fn version_1(cgroups: &Cgroups, unread: &mut Unread) -> Option<Cgroup> {
     let path = all.iter().flatten().next()?.0.clone();
     let [mut memory, mut cpu, mut tasks] = all.map(|found| found.map(|(_, directory)| Files::new(directory)));
     let mut of_memory = |name| memory.as_mut()?.number(name);
-    // Without a limit, it is the largest multiple of a page.
-    let no_limit = |limit: &u64| *limit < 1 << 62;
     let mut cgroup = Cgroup {
         path,
         version: 1,
         memory_bytes: of_memory("memory.usage_in_bytes"),
         memory_peak_bytes: of_memory("memory.max_usage_in_bytes"),
-        memory_max_bytes: of_memory("memory.limit_in_bytes").filter(no_limit),
+        memory_max_bytes: of_memory("memory.limit_in_bytes").filter(|limit| is_limit(*limit)),
         tasks: tasks.as_mut().and_then(|files| files.number("pids.current")),
         tasks_max: tasks.as_mut().and_then(|files| files.number("pids.max")),
         ..Cgroup::default()

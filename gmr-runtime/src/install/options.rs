@@ -95,6 +95,41 @@ impl Builder {
         self
     }
 
+    /// Makes a report if a runtime of tokio has polled no new task in this time: all its workers are
+    /// blocked, or compute. Needs the feature `tokio`. By default, and with zero, there is none.
+    /// `GMR_WATCHDOG` overrides both.
+    ///
+    /// gmr watches the runtimes that tracked tasks run on, and those that the program adds with
+    /// `watch_runtime`. On each, it spawns a task that does nothing, at most once a second, and only
+    /// after the last one has been polled. A runtime of one thread is watched while it runs `main`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = gmr_runtime::Builder::new().watchdog(Duration::from_secs(5));
+    /// ```
+    #[must_use]
+    pub fn watchdog(mut self, limit: Duration) -> Self {
+        self.watchdog = Some(limit);
+        self
+    }
+
+    /// Makes a report if a cgroup of the process, such as its container, uses more than so many
+    /// percent of its limit of memory. What the kernel can take back, such as files that were read,
+    /// does not count. By default, and with zero, there is none. `GMR_ON_MEMORY` overrides both.
+    ///
+    /// gmr looks once a second. There is another report when less than nine tenths of this share were
+    /// in use since.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().on_memory(90);
+    /// ```
+    #[must_use]
+    pub fn on_memory(mut self, percent: u8) -> Self {
+        self.on_memory = Some(percent);
+        self
+    }
+
     /// Which of the built-in sections reports have: names separated by commas, each with `-` for a
     /// section to leave out, or with `+` for one to add. `GMR_SECTIONS` has the same form, and is
     /// applied after this list.

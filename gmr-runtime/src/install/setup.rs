@@ -45,6 +45,10 @@ pub struct Setup {
     pub slow_start: Option<Duration>,
     /// The option `slow_shutdown`.
     pub slow_shutdown: Option<Duration>,
+    /// The option `watchdog`.
+    pub watchdog: Option<Duration>,
+    /// The option `on_memory`.
+    pub on_memory: Option<u8>,
     /// The option `sections`.
     pub sections: Option<&'static str>,
     /// The option `log_dir`.
@@ -112,6 +116,8 @@ impl Setup {
             on_panic: self.on_panic,
             slow_start: self.slow_start,
             slow_shutdown: self.slow_shutdown,
+            watchdog: self.watchdog,
+            on_memory: self.on_memory,
             selection: self.sections.map(Cow::Borrowed),
             log_dir: self.log_dir.map(Into::into),
             min_interval: self.min_interval,

@@ -39,6 +39,8 @@ mod trace;
 pub(crate) mod tracked;
 mod waker;
 mod waking;
+#[cfg(feature = "tokio")]
+pub(crate) mod watchdog;
 
 #[cfg(test)]
 pub(crate) use branch::Leaf;

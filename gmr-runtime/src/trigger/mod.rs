@@ -2,6 +2,7 @@
 //! report itself.
 
 pub(crate) mod automatic;
+pub(crate) mod conditions;
 pub(crate) mod file;
 pub(crate) mod reply;
 pub(crate) mod scopes;

@@ -1,0 +1,63 @@
+//! What the options `watchdog` and `on_memory` watch: a runtime of tokio, whose tasks block it when
+//! they are told to, and memory that is allocated and freed.
+//!
+//! `conditions one|many|apart`: a runtime of one thread, which runs `main`; one with two workers; or
+//! one of one thread that polls nothing, as nobody waits for it.
+
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use gmr::task::TrackExt as _;
+use tokio::runtime::Builder;
+
+#[gmr::main]
+fn main() {
+    let mode = std::env::args().nth(1).unwrap_or_default();
+    let mut builder =
+        if mode == "many" { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    let runtime = builder.worker_threads(2).build().expect("a runtime");
+    gmr::task::watch_runtime(runtime.handle());
+    if mode == "apart" {
+        return gmr_tests::converse(|_| "done".to_owned());
+    }
+    let handle = runtime.handle().clone();
+    let workers = if mode == "many" { 2 } else { 1 };
+    let (mut ends, mut memory): (Vec<Sender<()>>, _) = (Vec::new(), Vec::new());
+    let mut converse = move || {
+        gmr_tests::converse(|what| {
+            match what {
+                "block" => {
+                    for _ in 0..workers {
+                        let (end, ended) = channel();
+                        handle.spawn(async move { hang(&ended) }.tracked_as("blocked"));
+                        ends.push(end);
+                    }
+                }
+                "end" => ends.clear(),
+                // Tasks that come back to the runtime all the time.
+                "work" => drop((0..4).map(|_| handle.spawn(work())).collect::<Vec<_>>()),
+                "allocate" => memory = vec![1_u8; 48 << 20],
+                "free" => memory = Vec::new(),
+                _ => {}
+            }
+            format!("done with {} bytes", memory.len())
+        });
+    };
+    let (ended, is_ended) = tokio::sync::oneshot::channel();
+    thread::spawn(move || {
+        converse();
+        let _ = ended.send(());
+    });
+    runtime.block_on(async { is_ended.await.expect("it is sent") }.tracked_as("main"));
+    runtime.shutdown_background();
+}
+
+fn hang(ended: &std::sync::mpsc::Receiver<()>) {
+    assert!(ended.recv().is_err());
+}
+
+async fn work() {
+    loop {
+        tokio::task::yield_now().await;
+    }
+}
