@@ -7,6 +7,8 @@
 
 mod anchors;
 mod flame;
+mod lists;
+mod stacks;
 mod tracing;
 
 use crate::sys::sort;
@@ -14,14 +16,16 @@ use std::io;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::escape::{clean, clean_lines};
+use self::lists::{fields, listing, notes, pre, processes, value};
+use self::stacks::{Style, VERBOSE_GROUPS, frames_and_end, name, parts, stack};
+use super::escape::clean;
 use super::folding::Part;
 use super::grouping::{self, WaitPoints};
-use super::words::{self, Field, Listing};
+use super::words;
 use super::{Context, Detail, Known};
 use crate::model::{
-    Content, Evidence, Finding, GreenThreads, Group, Overdue, Package, Processes, Report, Role, Section,
-    Stack, Task, Thread, Threads, Value,
+    Content, Evidence, Finding, GreenThreads, Group, Overdue, Package, Report, Role, Section, Task, Thread,
+    Threads,
 };
 use crate::units::counted;
 
@@ -64,25 +68,6 @@ fn split_at_placeholder(template: Markup) -> (String, String) {
     let place = before.find(PLACEHOLDER.0).unwrap_or(before.len());
     let after = before.split_off(place).split_off(PLACEHOLDER.0.len());
     (before, after)
-}
-
-/// Number of groups whose frames are shown with full paths and source lines. For a thousand
-/// distinct stacks, these would take megabytes.
-const VERBOSE_GROUPS: usize = 50;
-
-/// How frames are shown.
-#[derive(Clone, Copy)]
-struct Style<'a> {
-    cx: Context<'a>,
-    /// With full paths and source lines.
-    verbose: bool,
-}
-
-impl Style<'_> {
-    /// The style of the group at this index.
-    fn at(self, index: usize) -> Self {
-        Self { verbose: index < VERBOSE_GROUPS, ..self }
-    }
 }
 
 fn page(report: &Report) -> Markup {
@@ -243,7 +228,7 @@ fn content(content: &Content, style: Style<'_>) -> Markup {
         Content::Configuration(groups) => configuration(groups, style),
         Content::Spans(value) => html! { (notes(&value.notes)) (tracing::spans(value)) },
         Content::Events(value) => html! { (notes(&value.notes)) (tracing::events(value)) },
-        Content::Fields(value) => self::value(value),
+        Content::Fields(fields) => value(fields),
         Content::Text(text) if !text.trim().is_empty() => pre(text, None),
         Content::Text(_) => self::content(&Content::Nothing, style),
         // Threads and tasks do not get here: `section` handles them.
@@ -259,25 +244,11 @@ fn content(content: &Content, style: Style<'_>) -> Markup {
     }
 }
 
-/// Preformatted text.
-fn pre(text: &str, class: Option<&str>) -> Markup {
-    // An HTML parser drops a line feed right after the start tag.
-    html! { pre class=[class] { "\n" (clean_lines(text)) } }
-}
-
 fn stuck(overdue: &Overdue, style: Style<'_>) -> Markup {
     html! {
         p { "on " a href={ "#" (anchors::thread(overdue.tid)) } { "thread #" (overdue.tid) } }
         (frames_and_end(&grouping::of_section(overdue, style.cx), &overdue.stack, style))
     }
-}
-
-fn fields(fields: &[Field]) -> Markup {
-    html! { dl { @for (key, value) in fields { div { dt { (key) } dd { (value) } } } } }
-}
-
-fn notes(notes: &[String]) -> Markup {
-    html! { @for note in notes { p.note { (clean(note)) } } }
 }
 
 fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
@@ -415,104 +386,6 @@ fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
     }
 }
 
-fn stack(stack: &Stack, style: Style<'_>) -> Markup {
-    frames_and_end(&grouping::shown(stack, style.cx), stack, style)
-}
-
-/// These parts of a stack, then why it is incomplete.
-fn frames_and_end(shown: &[Part<'_>], stack: &Stack, style: Style<'_>) -> Markup {
-    html! {
-        (parts(shown, style))
-        @if let Some(reason) = &stack.incomplete {
-            p.note { @if stack.frames.is_empty() { "no stack: " } @else { "incomplete: " } (clean(reason)) }
-        }
-    }
-}
-
-fn parts(parts: &[Part<'_>], style: Style<'_>) -> Markup {
-    if parts.is_empty() {
-        return Markup::default();
-    }
-    let (inner, between, outer) = grouping::ends(parts, style.cx.detail);
-    let more = (between > 0).then(|| format!("... {} ...", counted(between, "more frame")));
-    if !style.verbose {
-        let [inner, outer] = [inner, outer].map(|parts| parts.iter().map(|part| compact(part, style)));
-        let lines: Vec<String> = inner.chain(more).chain(outer).collect();
-        return html! { pre.stack { "\n" (lines.join("\n")) } };
-    }
-    html! {
-        ol.stack {
-            @for one in inner { (part(one, style)) }
-            @if let Some(more) = more { li.note { (more) } }
-            @for one in outer { (part(one, style)) }
-        }
-    }
-}
-
-/// A frame on one line: its function and file name.
-fn compact(part: &Part<'_>, style: Style<'_>) -> String {
-    let Some((frame, function)) = part.frame().zip(name(part, style)) else { return omitted(part) };
-    let file = frame.file.as_deref().map(|file| clean(file.rsplit('/').next().unwrap_or(file)));
-    let place = file.zip(frame.line).map(|(file, line)| format!(" {file}:{line}")).unwrap_or_default();
-    format!("{function}{place}")
-}
-
-fn part(part: &Part<'_>, style: Style<'_>) -> Markup {
-    let Some((frame, function)) = part.frame().zip(name(part, style)) else {
-        return html! { li.note { (omitted(part)) } };
-    };
-    html! {
-        li {
-            b { (function) }
-            @if words::is_inlined(frame, style.cx.detail) { " (inlined)" }
-            @if let Some(file) = &frame.file {
-                " " i { (words::short_path(file)) @if let Some(line) = frame.line { ":" (line) } }
-            }
-            @if let Some(source) = &frame.source { code { (clean(source)) } }
-        }
-    }
-}
-
-/// The function of a frame; none of what is omitted.
-fn name(part: &Part<'_>, style: Style<'_>) -> Option<String> {
-    match part {
-        Part::Frame(frame) => Some(words::function(frame, style.cx.detail)),
-        Part::OwnBody(frame) => Some(words::own_function(frame)),
-        Part::Omitted(_) => None,
-    }
-}
-
-fn omitted(part: &Part<'_>) -> String {
-    match part {
-        Part::Omitted(omitted) => format!("({})", words::omitted(omitted)),
-        _ => String::new(),
-    }
-}
-
-fn processes(section: &Processes) -> Markup {
-    html! {
-        (notes(&section.notes))
-        @for (depth, process) in words::processes(section) {
-            div.process style={ "margin-left:" (depth * 2) "em" } { (fields(&process)) }
-        }
-    }
-}
-
-/// A longer list is folded when the page is opened.
-const OPEN_LINES: usize = 20;
-
-fn listing(listing: &Listing) -> Markup {
-    html! {
-        @if !listing.fields.is_empty() { (fields(&listing.fields)) }
-        @for (title, lines) in &listing.lists {
-            details.group open[lines.len() <= OPEN_LINES] {
-                summary { span.title { (title) } }
-                (pre(&lines.join("\n"), None))
-            }
-        }
-    }
-}
-
 fn configuration(groups: &[Group], style: Style<'_>) -> Markup {
     html! {
         @if groups.is_empty() { p.note { "(no groups registered)" } }
@@ -522,18 +395,5 @@ fn configuration(groups: &[Group], style: Style<'_>) -> Markup {
                 (content(&group.content, style))
             }
         }
-    }
-}
-
-/// A value: maps as tables, lists as lists, nested.
-fn value(value: &Value) -> Markup {
-    match value {
-        Value::Map(entries) if !entries.is_empty() => html! {
-            table { @for (key, value) in entries { tr { th scope="row" { (clean(key)) } td { (self::value(value)) } } } }
-        },
-        Value::List(items) if !items.is_empty() => html! {
-            ul.list { @for item in items { li { (self::value(item)) } } }
-        },
-        scalar => html! { (words::scalar(scalar)) },
     }
 }

@@ -1,0 +1,102 @@
+//! Stacks, as a list of frames: with full paths and source lines, or one line for each frame.
+
+use maud::{Markup, html};
+
+use crate::model::Stack;
+use crate::units::counted;
+use crate::views::escape::clean;
+use crate::views::folding::Part;
+use crate::views::{Context, grouping, words};
+
+/// Number of groups whose frames are shown with full paths and source lines. For a thousand
+/// distinct stacks, these would take megabytes.
+pub(super) const VERBOSE_GROUPS: usize = 50;
+
+/// How frames are shown.
+#[derive(Clone, Copy)]
+pub(super) struct Style<'a> {
+    pub(super) cx: Context<'a>,
+    /// With full paths and source lines.
+    pub(super) verbose: bool,
+}
+
+impl Style<'_> {
+    /// The style of the group at this index.
+    pub(super) fn at(self, index: usize) -> Self {
+        Self { verbose: index < VERBOSE_GROUPS, ..self }
+    }
+}
+
+pub(super) fn stack(stack: &Stack, style: Style<'_>) -> Markup {
+    frames_and_end(&grouping::shown(stack, style.cx), stack, style)
+}
+
+/// These parts of a stack, then why it is incomplete.
+pub(super) fn frames_and_end(shown: &[Part<'_>], stack: &Stack, style: Style<'_>) -> Markup {
+    html! {
+        (parts(shown, style))
+        @if let Some(reason) = &stack.incomplete {
+            p.note { @if stack.frames.is_empty() { "no stack: " } @else { "incomplete: " } (clean(reason)) }
+        }
+    }
+}
+
+pub(super) fn parts(parts: &[Part<'_>], style: Style<'_>) -> Markup {
+    if parts.is_empty() {
+        return Markup::default();
+    }
+    let (inner, between, outer) = grouping::ends(parts, style.cx.detail);
+    let more = (between > 0).then(|| format!("... {} ...", counted(between, "more frame")));
+    if !style.verbose {
+        let [inner, outer] = [inner, outer].map(|parts| parts.iter().map(|part| compact(part, style)));
+        let lines: Vec<String> = inner.chain(more).chain(outer).collect();
+        return html! { pre.stack { "\n" (lines.join("\n")) } };
+    }
+    html! {
+        ol.stack {
+            @for one in inner { (part(one, style)) }
+            @if let Some(more) = more { li.note { (more) } }
+            @for one in outer { (part(one, style)) }
+        }
+    }
+}
+
+/// A frame on one line: its function and file name.
+fn compact(part: &Part<'_>, style: Style<'_>) -> String {
+    let Some((frame, function)) = part.frame().zip(name(part, style)) else { return omitted(part) };
+    let file = frame.file.as_deref().map(|file| clean(file.rsplit('/').next().unwrap_or(file)));
+    let place = file.zip(frame.line).map(|(file, line)| format!(" {file}:{line}")).unwrap_or_default();
+    format!("{function}{place}")
+}
+
+fn part(part: &Part<'_>, style: Style<'_>) -> Markup {
+    let Some((frame, function)) = part.frame().zip(name(part, style)) else {
+        return html! { li.note { (omitted(part)) } };
+    };
+    html! {
+        li {
+            b { (function) }
+            @if words::is_inlined(frame, style.cx.detail) { " (inlined)" }
+            @if let Some(file) = &frame.file {
+                " " i { (words::short_path(file)) @if let Some(line) = frame.line { ":" (line) } }
+            }
+            @if let Some(source) = &frame.source { code { (clean(source)) } }
+        }
+    }
+}
+
+/// The function of a frame; none of what is omitted.
+pub(super) fn name(part: &Part<'_>, style: Style<'_>) -> Option<String> {
+    match part {
+        Part::Frame(frame) => Some(words::function(frame, style.cx.detail)),
+        Part::OwnBody(frame) => Some(words::own_function(frame)),
+        Part::Omitted(_) => None,
+    }
+}
+
+fn omitted(part: &Part<'_>) -> String {
+    match part {
+        Part::Omitted(omitted) => format!("({})", words::omitted(omitted)),
+        _ => String::new(),
+    }
+}
