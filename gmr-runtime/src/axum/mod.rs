@@ -19,6 +19,8 @@
 //! runtime are blocked by something else, it can't answer any request; send the report signal
 //! instead.
 
+mod negotiation;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use ::axum::routing::get;
 use ::bytes::Bytes;
 use futures_core::Stream;
 
+use self::negotiation::{OFFERS, accepted, queried};
 use crate::request;
 use crate::views::Format;
 
@@ -84,59 +87,6 @@ async fn answer(uri: Uri, headers: HeaderMap) -> Response {
     (headers, Body::from_stream(Chunks(bytes))).into_response()
 }
 
-/// The value of `format` in a query. The names of formats need no percent-encoding.
-fn queried(query: &str) -> Option<&str> {
-    query.split('&').find_map(|pair| pair.strip_prefix("format="))
-}
-
-/// The formats on offer, the default first.
-const OFFERS: &[Format] = &[
-    Format::Html,
-    Format::Text,
-    Format::Json,
-    Format::JsonLines,
-    #[cfg(feature = "xml")]
-    Format::Xml,
-];
-
-/// The offer of the highest quality in the `Accept` header; the first of several.
-fn accepted(headers: &HeaderMap) -> Option<Format> {
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let accept = accept.collect::<Vec<_>>().join(",");
-    if accept.trim().is_empty() {
-        return OFFERS.first().copied();
-    }
-    let mut best: Option<(u16, Format)> = None;
-    for &offer in OFFERS {
-        let quality = quality(&accept, offer.media_type());
-        if quality > best.map_or(0, |(quality, _)| quality) {
-            best = Some((quality, offer));
-        }
-    }
-    best.map(|(_, format)| format)
-}
-
-/// The quality that the header gives a media type, in thousandths. The most specific range that
-/// matches decides (RFC 9110, 12.5.1).
-fn quality(accept: &str, media_type: &str) -> u16 {
-    let essence = media_type.split(';').next().unwrap_or_default();
-    let any_of_kind = essence.split_once('/').map_or(String::new(), |(kind, _)| format!("{kind}/*"));
-    let ranges = accept.split(',').filter_map(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next()?.to_ascii_lowercase();
-        let specificity = [String::from("*/*"), any_of_kind.clone(), essence.to_owned()]
-            .iter()
-            .position(|known| *known == name)?;
-        let quality =
-            parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
-        Some((specificity, quality.clamp(0.0, 1.0)))
-    });
-    let (_, quality) = ranges.max_by_key(|(specificity, _)| *specificity).unwrap_or((0, 0.0));
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between 0 and 1000")]
-    let thousandths = (quality * 1000.0) as u16;
-    thousandths
-}
-
 /// A rendered report, which all its receivers share.
 struct Shared(Arc<Vec<u8>>);
 
@@ -158,41 +108,5 @@ impl Stream for Chunks {
         }
         let length = self.0.len().min(CHUNK);
         Poll::Ready(Some(Ok(self.0.split_to(length))))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chosen(accept: &str) -> Option<Format> {
-        let mut headers = HeaderMap::new();
-        if !accept.is_empty() {
-            headers.insert(header::ACCEPT, accept.parse().unwrap());
-        }
-        accepted(&headers)
-    }
-
-    #[test]
-    fn the_accept_header_decides() {
-        assert_eq!(chosen(""), Some(Format::Html));
-        assert_eq!(chosen("*/*"), Some(Format::Html));
-        assert_eq!(chosen("application/json"), Some(Format::Json));
-        assert_eq!(chosen("text/plain, */*;q=0.1"), Some(Format::Text));
-        assert_eq!(
-            chosen("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-            Some(Format::Html)
-        );
-        assert_eq!(chosen("text/html;q=0, text/*"), Some(Format::Text));
-        assert_eq!(chosen("application/jsonl"), Some(Format::JsonLines));
-        assert_eq!(chosen("image/png"), None);
-        assert_eq!(chosen("application/json;q=0"), None);
-    }
-
-    #[test]
-    fn the_query_names_a_format() {
-        assert_eq!(queried("format=json"), Some("json"));
-        assert_eq!(queried("a=b&format=text&c"), Some("text"));
-        assert_eq!(queried("informat=text"), None);
     }
 }
