@@ -12,6 +12,7 @@ mod report;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gmr::Report;
+use gmr::model::{Content, Value};
 use object::{Object, ObjectSection};
 
 use crate::program::{Program, program, wait_until};
@@ -58,6 +59,30 @@ fn the_tables_of_the_program_are_not_in_its_allocator() {
     let tables = program.section_by_name(".eh_frame").unwrap().size();
     println!("{most} bytes allocated, {tables} bytes of tables");
     assert!((most as u64) < tables, "{most} bytes allocated, {tables} bytes of tables");
+}
+
+#[test]
+fn a_report_is_read_in_ten_times_its_length() {
+    let _turn = alone();
+    for different in [false, true] {
+        let json = report_of_a_crowd(different).to_json();
+        let lines = Report::from_json(&json).expect("a report").to_json_lines();
+        let of_json = most(|| drop(Report::from_json(&json).expect("a report")));
+        let of_lines = most(|| drop(Report::from_json_lines(&lines).expect("a report")));
+        println!("{} bytes of JSON in {of_json}, as lines in {of_lines}", json.len());
+        assert!(of_json.max(of_lines) <= 10 * json.len(), "{} bytes in {of_json}, {of_lines}", json.len());
+    }
+    // The least bytes for the most memory: a number takes 32 bytes, in a list that doubles.
+    let mut report = report_of_a_crowd(false);
+    let numbers = vec![Value::Unsigned(7); 1_000_000];
+    report.sections.iter_mut().for_each(|section| section.content = Content::Nothing);
+    report.sections[0].content = Content::Fields(Value::List(numbers));
+    report.frames.clear();
+    report.findings.clear();
+    let numbers = report.to_json();
+    let of_numbers = most(|| drop(Report::from_json(&numbers).expect("a report")));
+    println!("{} bytes of numbers in {of_numbers}", numbers.len());
+    assert!(of_numbers <= 32 * numbers.len(), "{} bytes in {of_numbers}", numbers.len());
 }
 
 type View = fn(&Report) -> String;

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Content, Finding, Frame, Heading, Lock, Report, Section, Stack, Summary};
+use super::{Finding, Frame, Heading, Report, Section, Summary, checks};
 
 /// The version of the schema that this release writes: `MAJOR.MINOR`.
 ///
@@ -82,80 +82,18 @@ impl TryFrom<Document> for Report {
     type Error = String;
 
     /// # Errors
-    /// The document has another major version, or a stack refers to a frame that it does not have.
+    /// The document has another major version, refers to a frame or a runtime that it does not have,
+    /// or has an impossible depth.
     fn try_from(document: Document) -> Result<Self, String> {
         let Document { schema_version, heading, findings, sections, frames, summary } = document;
         check_version(&schema_version)?;
-        for section in &sections {
-            check_frames(&section.content, frames.len())?;
-        }
-        check_evidence(&findings, frames.len())?;
+        let count = frames.len();
+        checks::each(&sections, "sections", |section| {
+            checks::content(&section.content, count).map_err(|misfit| misfit.within(&"content"))
+        })
+        .and_then(|()| checks::each(&findings, "findings", |finding| checks::finding(finding, count)))
+        .map_err(|misfit| misfit.to_string())?;
         Ok(Self { heading, findings, sections, frames, summary })
-    }
-}
-
-/// Checks that every frame that a lock refers to exists.
-///
-/// # Errors
-/// One does not.
-fn check_locks(locks: &[Lock], count: usize) -> Result<(), String> {
-    let waiters = locks.iter().flat_map(|lock| &lock.waiters).filter_map(|waiter| waiter.frame);
-    let holders = locks.iter().flat_map(|lock| &lock.holders).filter_map(|holder| holder.frame);
-    match waiters.chain(holders).find(|&frame| usize::try_from(frame).map_or(true, |frame| frame >= count)) {
-        Some(frame) => Err(format!("a lock refers to frame {frame}, but there are {count} frames")),
-        None => Ok(()),
-    }
-}
-
-/// Checks that every frame that evidence refers to exists.
-///
-/// # Errors
-/// One does not.
-fn check_evidence(findings: &[Finding], count: usize) -> Result<(), String> {
-    let frames = findings.iter().flat_map(|finding| &finding.evidence).filter_map(|evidence| evidence.frame);
-    match frames.into_iter().find(|&frame| usize::try_from(frame).map_or(true, |frame| frame >= count)) {
-        Some(frame) => Err(format!("a finding refers to frame {frame}, but there are {count} frames")),
-        None => Ok(()),
-    }
-}
-
-/// Checks that every frame index of the content is below `count`.
-///
-/// # Errors
-/// A stack refers to a frame that the document does not have.
-fn check_frames(content: &Content, count: usize) -> Result<(), String> {
-    let exists = |index: &&u32| usize::try_from(**index).is_ok_and(|index| index < count);
-    let check = |stack: &Stack| match stack.frames.iter().find(|index| !exists(index)) {
-        Some(index) => Err(format!("a stack refers to frame {index}, but there are {count} frames")),
-        None => Ok(()),
-    };
-    match content {
-        Content::Threads(threads) => {
-            check_locks(&threads.locks, count)?;
-            threads.threads.iter().try_for_each(|thread| check(&thread.stack))
-        }
-        Content::GreenThreads(section) => {
-            section.tasks.iter().flat_map(|task| &*task.stacks).try_for_each(check)
-        }
-        Content::Configuration(groups) => {
-            groups.iter().try_for_each(|group| check_frames(&group.content, count))
-        }
-        Content::Panicked(panicked) => check(&panicked.stack),
-        Content::TimedOut(timed_out) => check(&timed_out.overdue.stack),
-        Content::StillRunning(overdue) => check(&overdue.stack),
-        Content::Package(_)
-        | Content::Resources(_)
-        | Content::Processes(_)
-        | Content::Descriptors(_)
-        | Content::Modules(_)
-        | Content::Environment(_)
-        | Content::Spans(_)
-        | Content::Events(_)
-        | Content::Fields(_)
-        | Content::Text(_)
-        | Content::Nothing
-        | Content::Error(_)
-        | Content::Skipped(_) => Ok(()),
     }
 }
 

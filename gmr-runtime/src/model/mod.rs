@@ -7,6 +7,7 @@
 //! The types are `#[non_exhaustive]`, so that a minor version can add fields and variants. The
 //! exception is [`Value`], which says why.
 
+mod checks;
 mod descriptors;
 mod document;
 mod environment;

@@ -1,5 +1,7 @@
 //! The JSON view: writes a report as one object or in pieces, and reads it back.
 
+mod limits;
+
 use crate::sys::sort;
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
@@ -133,7 +135,8 @@ fn logged_length(c: char) -> usize {
 }
 
 impl Report {
-    /// Reads a report from its JSON form.
+    /// Reads a report from its JSON form. It can come from somebody else: every index and depth in
+    /// it is checked, and so are the limits that `docs/report-schema.md` lists.
     ///
     /// ```
     /// use gmr_runtime::Report;
@@ -144,12 +147,14 @@ impl Report {
     /// ```
     ///
     /// # Errors
-    /// The text is not JSON, has another major version of the schema, or is not a complete report.
+    /// The text is not JSON, has another major version of the schema, is not a complete report, or
+    /// exceeds a limit.
     pub fn from_json(json: &str) -> Result<Self, ParseReportError> {
         #[derive(Deserialize)]
         struct Versioned {
             schema_version: String,
         }
+        limits::check(json)?;
         // Checked first, for a clear error about a later major version.
         let versioned: Versioned = serde_json::from_str(json)?;
         model::check_version(&versioned.schema_version).map_err(ParseReportError::new)?;
@@ -180,7 +185,7 @@ impl Report {
         let mut lines: Vec<Line<'_>> = lines.collect();
         let first = lines.first().ok_or_else(|| ParseReportError::new("no line of a report found"))?;
         let (id, parts) = (first.gmr_report.clone(), first.parts);
-        lines.retain(|line| line.gmr_report == id);
+        lines.retain(|line| line.gmr_report == id && (1..=parts).contains(&line.part));
         sort::by_key(&mut lines, |line| line.part);
         lines.dedup_by_key(|line| line.part);
         if let Some(missing) =

@@ -230,6 +230,7 @@ fn green_threads() -> impl Strategy<Value = GreenThreads> {
         |(mut tasks, (runtimes, uncounted_runtimes), notes)| {
             for (task, id) in tasks.iter_mut().zip(1..) {
                 task.id = id;
+                task.runtime = task.runtime.filter(|&runtime| runtime < runtimes.len());
             }
             GreenThreads { tasks, runtimes, uncounted_runtimes, notes }
         },

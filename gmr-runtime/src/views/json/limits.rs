@@ -1,0 +1,276 @@
+//! The limits of a document that is read, checked on the JSON itself before anything is built from
+//! it. An error names the place in the document, as a JSON Pointer (RFC 6901).
+//!
+//! `docs/report-schema.md` documents the limits. They are far above what a process can have, and
+//! bound what a document that somebody else has made can cost.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::error::ParseReportError;
+
+/// How deep lists and objects may be in one another. `serde_json` has a limit of 127.
+const MAX_NESTING: usize = 120;
+/// The most items of a list or an object: more than a process can have threads.
+const MAX_ITEMS: usize = 5_000_000;
+/// The most bytes of a string, such as the text of a section.
+const MAX_STRING: usize = 64 << 20;
+/// The most values of a document. One takes up to 64 bytes while it is read.
+const MAX_VALUES: usize = 50_000_000;
+
+/// Checks a document.
+///
+/// # Errors
+/// It is not JSON, or exceeds a limit.
+pub(super) fn check(json: &str) -> Result<(), ParseReportError> {
+    check_within(json, MAX_NESTING, MAX_ITEMS, MAX_STRING, MAX_VALUES)
+}
+
+fn check_within(
+    json: &str,
+    nesting: usize,
+    items: usize,
+    string: usize,
+    values: usize,
+) -> Result<(), ParseReportError> {
+    let limits =
+        Limits { nesting, items, string, values, left: Cell::new(values), exceeded: RefCell::default() };
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let checked = Part { limits: &limits, place: None, depth: 0 }
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end());
+    match limits.exceeded.take() {
+        Some(message) => Err(ParseReportError::new(message)),
+        None => Ok(checked?),
+    }
+}
+
+struct Limits {
+    nesting: usize,
+    items: usize,
+    string: usize,
+    values: usize,
+    /// How many more values there may be.
+    left: Cell<usize>,
+    /// The limit that is exceeded, and where.
+    exceeded: RefCell<Option<String>>,
+}
+
+/// A place in the document.
+struct Place<'a> {
+    within: Option<&'a Place<'a>>,
+    name: Name<'a>,
+}
+
+enum Name<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// The key of a hostile document can be as long as the document.
+        const MAX_KEY: usize = 100;
+        if let Some(within) = self.within {
+            within.fmt(f)?;
+        }
+        match self.name {
+            Name::Index(index) => write!(f, "/{index}"),
+            Name::Key(key) => {
+                let key: String = key.chars().take(MAX_KEY).flat_map(char::escape_debug).collect();
+                write!(f, "/{}", key.replace('~', "~0").replace('/', "~1"))
+            }
+        }
+    }
+}
+
+/// A value that is to be checked.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    limits: &'a Limits,
+    place: Option<&'a Place<'a>>,
+    depth: usize,
+}
+
+impl Part<'_> {
+    /// Gives up.
+    fn exceeds<E: de::Error>(self, what: &str) -> E {
+        let place = self.place.map_or_else(|| "the top".to_owned(), Place::to_string);
+        let message = format!("{what} at {place}");
+        let error = E::custom(&message);
+        self.limits.exceeded.replace(Some(message));
+        error
+    }
+
+    fn text<E: de::Error>(self, text: &str) -> Result<(), E> {
+        let most = self.limits.string;
+        if text.len() > most {
+            Err(self.exceeds(&format!("a string has more than {most} bytes")))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn nested<E: de::Error>(self) -> Result<usize, E> {
+        let most = self.limits.nesting;
+        if self.depth == most {
+            return Err(self.exceeds(&format!("lists and objects are nested more than {most} deep")));
+        }
+        Ok(self.depth + 1)
+    }
+
+    /// Counts an item of a list or an object, which has so many before it.
+    fn item<E: de::Error>(self, before: usize) -> Result<(), E> {
+        let most = self.limits.items;
+        if before == most {
+            return Err(self.exceeds(&format!("there are more than {most} items")));
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Part<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let left = self.limits.left.get().checked_sub(1);
+        let most = self.limits.values;
+        let left = left.ok_or_else(|| self.exceeds(&format!("there are more than {most} values")))?;
+        self.limits.left.set(left);
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Part<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        self.text(text)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let depth = self.nested()?;
+        for index in 0.. {
+            let place = Place { within: self.place, name: Name::Index(index) };
+            if list.next_element_seed(Part { place: Some(&place), depth, ..self })?.is_none() {
+                break;
+            }
+            self.item(index)?;
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let depth = self.nested()?;
+        for index in 0.. {
+            let Some(Key(key)) = map.next_key()? else { break };
+            let place = Place { within: self.place, name: Name::Key(&key) };
+            let part = Part { place: Some(&place), depth, ..self };
+            part.text(&key)?;
+            map.next_value_seed(part)?;
+            self.item(index)?;
+        }
+        Ok(())
+    }
+}
+
+/// A key, borrowed where it has no escapes.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> de::Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+#[cfg(all(test, not(gmr_units)))]
+mod tests {
+    use super::*;
+
+    fn checked(json: &str) -> String {
+        check_within(json, 3, 4, 5, 12).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_document_within_the_limits_passes() {
+        for json in ["0", r#""abcde""#, "[[[]]]", "[0,0,0,0]", r#"{"a":1,"b":{"c":[null,true,-1,0.5]}}"#] {
+            assert_eq!(checked(json), "", "{json}");
+        }
+    }
+
+    #[test]
+    fn what_exceeds_a_limit_is_named_with_its_place() {
+        for (json, error) in [
+            (r#"{"a":[[{}]]}"#, "lists and objects are nested more than 3 deep at /a/0/0"),
+            (r#"{"a":[0,0,0,0,0]}"#, "there are more than 4 items at /a"),
+            (r#"{"a/b~":["abcdef"]}"#, "a string has more than 5 bytes at /a~1b~0/0"),
+            (r#"{"abcdef":0}"#, "a string has more than 5 bytes at /abcdef"),
+            ("[[0,0,0],[0,0,0],[0,0,0]]", "there are more than 12 values at /2/2"),
+            (r#""abcdef""#, "a string has more than 5 bytes at the top"),
+        ] {
+            assert_eq!(checked(json), format!("not a report: {error}"), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_has_a_line_and_a_column() {
+        let error = check("{\n  \"a\": nothing").unwrap_err();
+        assert_eq!((error.line(), error.column()), (Some(2), Some(9)), "{error}");
+        assert!(check("{} {}").unwrap_err().to_string().contains("trailing characters"));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_before_the_stack_is_used_up() {
+        let deep = |depth: usize| check(&("[".repeat(depth) + &"]".repeat(depth)));
+        assert!(deep(MAX_NESTING).is_ok());
+        for depth in [MAX_NESTING + 1, 1 << 20] {
+            let error = deep(depth).unwrap_err().to_string();
+            assert!(error.contains("nested more than 120 deep at /0/0/"), "{error}");
+        }
+    }
+}
