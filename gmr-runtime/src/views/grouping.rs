@@ -1,9 +1,9 @@
 //! Groups threads with the same stack, tasks that wait at the same place, and the frames that the
 //! branches of a task's stack have in common. Every view uses the same groups.
 
-use crate::sys::hash::{HashMap, NumberMap, address};
+use crate::sys::hash::{HashMap, Keys, NumberMap, address};
 use crate::sys::sort;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::folding::{self, Known, Omitted, Part};
@@ -11,21 +11,35 @@ use super::words::Body;
 use super::{Context, Detail};
 use crate::model::{Frame, Overdue, Role, Stack, Task, TaskState, Thread};
 
+/// For each frame, the number of the first one that is the same. A frame that can't be compared has its
+/// own. Stacks are then compared by numbers: a frame is in any number of stacks.
+fn numbered<'a, K: Hash + PartialEq>(
+    frames: &'a [Known<'_>],
+    identity: impl Fn(&'a Frame) -> Option<K>,
+) -> Vec<u32> {
+    let mut first = NumberMap::default();
+    let number = |(known, number): (&'a Known<'_>, u32)| {
+        let Some(key) = identity(known.frame) else { return number };
+        let same = *first.entry(Keys::default().hash_one(&key), || number);
+        let is_same = frames.get(same as usize).is_some_and(|other| identity(other.frame) == Some(key));
+        if is_same { same } else { number }
+    };
+    frames.iter().zip(0..).map(number).collect()
+}
+
 /// Groups threads with the same stack and role, or without a stack for the same reason. The group of
 /// a thread that is before the main one comes first: the report is about it. Then come the main
 /// thread's, the others by size, idle pool threads after them, and gmr's own last.
-#[allow(
-    clippy::mutable_key_type,
-    reason = "the kinds of frames, which are determined later, are not compared"
-)]
-pub(super) fn of_threads<'a>(
+pub(super) fn of_threads<'a, 'f>(
     threads: impl IntoIterator<Item = &'a Thread>,
-    frames: &[Known<'_>],
+    frames: &'f [Known<'_>],
 ) -> Vec<Vec<&'a Thread>> {
     let mut places: HashMap<_, usize> = HashMap::default();
     let mut groups: Vec<Vec<&'a Thread>> = Vec::new();
+    let identity = |frame: &'f Frame| Some((frame.address, frame.function.as_deref(), frame.line));
+    let numbers = &numbered(frames, identity);
     for thread in threads {
-        let key = StackKey { stack: &thread.stack, frames };
+        let key = StackKey { stack: &thread.stack, numbers };
         let place = *places.entry((thread.role, key)).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.push(thread),
@@ -74,22 +88,27 @@ pub(super) fn pool_thread<'a>(thread: &Thread, frames: &'a [Known<'a>]) -> Optio
 /// Compares stacks by the address, function and line of each frame, and by why they are incomplete.
 struct StackKey<'a> {
     stack: &'a Stack,
-    frames: &'a [Known<'a>],
+    /// Those of the frames.
+    numbers: &'a [u32],
 }
 
 impl StackKey<'_> {
-    fn frame(&self, index: u32) -> Option<&Frame> {
-        self.frames.get(usize::try_from(index).ok()?).map(|known| known.frame)
+    fn number(&self, index: u32) -> Option<u32> {
+        self.numbers.get(usize::try_from(index).ok()?).copied()
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many stacks were compared.
+    pub(super) static COMPARED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl PartialEq for StackKey<'_> {
     fn eq(&self, other: &Self) -> bool {
-        fn identity(frame: &Frame) -> (u64, Option<&str>, Option<u32>) {
-            (frame.address, frame.function.as_deref(), frame.line)
-        }
-        let is_same =
-            |(&a, &b): (&u32, &u32)| a == b || self.frame(a).map(identity) == other.frame(b).map(identity);
+        #[cfg(test)]
+        COMPARED.set(COMPARED.get() + 1);
+        let is_same = |(&a, &b): (&u32, &u32)| a == b || self.number(a) == other.number(b);
         let (a, b) = (&self.stack.frames, &other.stack.frames);
         let are_same = Arc::ptr_eq(a, b) || a.len() == b.len() && a.iter().zip(&**b).all(is_same);
         are_same && self.stack.incomplete == other.stack.incomplete
@@ -100,10 +119,10 @@ impl Eq for StackKey<'_> {}
 
 impl Hash for StackKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Addresses alone distinguish nearly all stacks; `eq` compares the rest.
         for &index in &*self.stack.frames {
-            self.frame(index).map(|frame| frame.address).hash(state);
+            self.number(index).hash(state);
         }
+        self.stack.incomplete.hash(state);
     }
 }
 
@@ -111,9 +130,30 @@ impl Hash for StackKey<'_> {
 pub(super) fn shown<'a>(stack: &Stack, cx: Context<'a>) -> Vec<Part<'a>> {
     let frames = folding::of_stack(stack, cx.frames);
     match cx.detail {
-        Detail::Short => folding::fold_thread(&frames, stack.incomplete.is_none()),
+        Detail::Short => repeated(folding::fold_thread(&frames, stack.incomplete.is_none())),
         Detail::Full => frames.into_iter().map(|known| Part::Frame(known.frame)).collect(),
     }
+}
+
+/// Frames in a row that are the same are shown as one.
+fn repeated(parts: Vec<Part<'_>>) -> Vec<Part<'_>> {
+    let mut shown: Vec<Part<'_>> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let times = match (shown.last(), &part) {
+            (Some(Part::Frame(last)), Part::Frame(frame)) if std::ptr::eq(*last, *frame) => 2,
+            (Some(Part::Repeated(last, times)), Part::Frame(frame)) if std::ptr::eq(*last, *frame) => {
+                times + 1
+            }
+            _ => {
+                shown.push(part);
+                continue;
+            }
+        };
+        let (Part::Frame(frame) | Part::Repeated(frame, _)) = part else { continue };
+        shown.pop();
+        shown.push(Part::Repeated(frame, times));
+    }
+    shown
 }
 
 /// Frames shown at each end of a very deep stack: enough for any stack without a recursion.
@@ -132,7 +172,9 @@ pub(super) fn ends<'p, 'a>(parts: &'p [Part<'a>], detail: Detail) -> (&'p [Part<
 
 /// Whether [`shown`] has every frame.
 pub(super) fn shows_all(stack: &Stack, cx: Context<'_>) -> bool {
-    shown(stack, cx).iter().filter(|part| part.frame().is_some()).count() == stack.frames.len()
+    let frames =
+        shown(stack, cx).iter().filter(|part| part.frame().is_some()).map(Part::frames).sum::<usize>();
+    frames == stack.frames.len()
 }
 
 /// The order of states in a report: those that block others first.
@@ -149,7 +191,7 @@ pub(super) fn state_rank(state: &TaskState) -> usize {
 pub(super) fn time_in_state(task: &Task) -> u64 {
     match &task.state {
         TaskState::Polling { polling_ms, .. } => *polling_ms,
-        TaskState::Woken { woken_ms, waiting_ms } => woken_ms + waiting_ms,
+        TaskState::Woken { woken_ms, waiting_ms } => woken_ms.saturating_add(*waiting_ms),
         TaskState::Waiting { waiting_ms } => *waiting_ms,
         TaskState::New => task.age_ms,
     }
@@ -178,9 +220,6 @@ pub(super) fn of_tasks<'a>(tasks: &'a [Task], frames: &'a [Known<'a>]) -> Vec<Ve
     groups
 }
 
-/// The line of a frame: its function, file and line, and whether it is inlined.
-type Line<'a> = (&'a str, &'a str, u32, bool);
-
 /// Stacks by their lines, and why each is incomplete.
 type Lines<'a> = Vec<(Vec<u32>, Option<&'a str>)>;
 
@@ -189,9 +228,9 @@ type Lines<'a> = Vec<(Vec<u32>, Option<&'a str>)>;
 /// Stacks are the same if their lines are. The compiler can put a line at several addresses: it
 /// unrolls the loop of a `select!`, which begins at a random branch.
 struct StackNumbers<'a> {
-    frames: &'a [Known<'a>],
-    /// The first frame with this line.
-    lines: HashMap<Line<'a>, u32>,
+    /// For each frame, the first one with the same function, file and line. A frame whose line is not
+    /// known has its own.
+    lines: Vec<u32>,
     /// By address: a hundred thousand tasks of this process share a few lists.
     by_address: NumberMap<usize>,
     by_content: HashMap<Lines<'a>, usize>,
@@ -199,21 +238,22 @@ struct StackNumbers<'a> {
 
 impl<'a> StackNumbers<'a> {
     fn new(frames: &'a [Known<'a>]) -> Self {
-        Self {
-            frames,
-            lines: HashMap::default(),
-            by_address: NumberMap::default(),
-            by_content: HashMap::default(),
-        }
+        let line = |frame: &'a Frame| {
+            let (function, file) = (frame.function.as_deref()?, frame.file.as_deref()?);
+            Some((function, file, frame.line?, frame.inlined))
+        };
+        let lines = numbered(frames, line);
+        Self { lines, by_address: NumberMap::default(), by_content: HashMap::default() }
     }
 
     fn number(&mut self, stacks: &'a Arc<[Stack]>) -> usize {
-        let Self { frames, lines, by_address, by_content } = self;
+        let Self { lines, by_address, by_content } = self;
         *by_address.entry(address(Arc::as_ptr(stacks)), || {
             let mut content: Lines<'a> = stacks
                 .iter()
                 .map(|stack| {
-                    let numbers = stack.frames.iter().map(|&number| of_line(number, frames, lines));
+                    let number = |&frame: &u32| lines.get(frame as usize).copied().unwrap_or(frame);
+                    let numbers = stack.frames.iter().map(number);
                     (numbers.collect(), stack.incomplete.as_deref())
                 })
                 .collect();
@@ -221,17 +261,6 @@ impl<'a> StackNumbers<'a> {
             let next = by_content.len();
             *by_content.entry(content).or_insert(next)
         })
-    }
-}
-
-/// The number of the first frame with the same line. A frame whose line is not known has its own.
-fn of_line<'a>(number: u32, frames: &'a [Known<'a>], lines: &mut HashMap<Line<'a>, u32>) -> u32 {
-    let Some(Known { frame, .. }) = frames.get(number as usize) else { return number };
-    match (&frame.function, &frame.file, frame.line) {
-        (Some(function), Some(file), Some(line)) => {
-            *lines.entry((function, file, line, frame.inlined)).or_insert(number)
-        }
-        _ => number,
     }
 }
 
@@ -268,6 +297,10 @@ pub(super) fn wait_points<'a>(task: &Task, cx: Context<'a>) -> WaitPoints<'a> {
             common = branch.split_off(branch.len() - shared);
         }
     }
+    if cx.detail == Detail::Short {
+        branches = branches.into_iter().map(repeated).collect();
+        common = repeated(common);
+    }
     WaitPoints { branches, common }
 }
 
@@ -285,11 +318,19 @@ fn is_own_body(frame: &Frame, task: &Task) -> bool {
     }
 }
 
+/// Whether both are the same frame of the report, which has each frame once.
+fn are_same(a: &Part<'_>, b: &Part<'_>) -> bool {
+    match (a, b) {
+        (Part::Frame(a), Part::Frame(b)) | (Part::OwnBody(a), Part::OwnBody(b)) => std::ptr::eq(*a, *b),
+        _ => false,
+    }
+}
+
 /// The number of outer frames that all stacks have in common.
 fn common_frames(stacks: &[Vec<Part<'_>>]) -> usize {
     let (first, others) = stacks.split_first().expect("there is more than one stack");
     let shared = |other: &Vec<Part<'_>>| {
-        first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count()
+        first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| are_same(a, b)).count()
     };
     let common = others.iter().map(shared).min().unwrap_or(0);
     // Each branch keeps at least one frame.
@@ -302,7 +343,7 @@ pub(super) fn of_section<'a>(overdue: &Overdue, cx: Context<'a>) -> Vec<Part<'a>
     let frames = folding::of_stack(&overdue.stack, cx.frames);
     match cx.detail {
         Detail::Short => {
-            folding::fold_thread(folding::fold_section(&frames), overdue.stack.incomplete.is_none())
+            repeated(folding::fold_thread(folding::fold_section(&frames), overdue.stack.incomplete.is_none()))
         }
         Detail::Full => shown(&overdue.stack, cx),
     }

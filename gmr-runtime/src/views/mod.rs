@@ -14,6 +14,7 @@ mod html;
 mod json;
 mod outline;
 mod owner;
+mod room;
 mod stream;
 #[cfg(all(test, not(gmr_units), feature = "html", feature = "json", feature = "xml"))]
 pub(crate) mod tests;
@@ -42,6 +43,8 @@ pub(crate) enum Detail {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a> {
     /// The report's frames, which its stacks index.
-    pub(crate) frames: &'a [Known<'a>],
-    pub(crate) detail: Detail,
+    frames: &'a [Known<'a>],
+    detail: Detail,
+    /// How much more is shown.
+    room: &'a room::Room,
 }

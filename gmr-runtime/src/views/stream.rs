@@ -9,6 +9,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
+use super::room::{MAX_TEXT, Room};
 use super::{Context, Detail, Format, Known, render, text};
 use crate::model::{Finding, Frame, Heading, Report, Section, Summary};
 
@@ -31,13 +32,14 @@ pub(crate) struct Stream {
     detail: Detail,
     /// The text of the sections held back until the findings are known. `None` once released.
     held: Option<Vec<u8>>,
+    room: Room,
     /// A field, so that a test can replace it.
     render: fn(&Report, Format, Detail) -> Vec<u8>,
 }
 
 impl Stream {
     pub(crate) fn new(format: Format, detail: Detail) -> Self {
-        Self { format, detail, held: Some(Vec::new()), render }
+        Self { format, detail, held: Some(Vec::new()), room: Room::new(MAX_TEXT), render }
     }
 
     /// The bytes that can be written now that this piece is known.
@@ -45,15 +47,15 @@ impl Stream {
         if self.format != Format::Text {
             return Vec::new();
         }
-        let detail = self.detail;
+        let (detail, room) = (self.detail, &self.room);
         let text = panic::catch_unwind(AssertUnwindSafe(|| match piece {
             Piece::Heading(heading) => text::heading(heading),
             Piece::Section(section, frames) => {
-                text::section(section, Context { frames: &Known::all(frames), detail })
+                text::section(section, Context { frames: &Known::all(frames), detail, room })
             }
             Piece::Slow if self.held.is_none() => String::new(),
             Piece::Slow => text::findings_follow(),
-            Piece::Findings(findings, frames) => text::findings(findings, frames),
+            Piece::Findings(findings, frames) => text::findings(findings, frames, room),
             Piece::Summary(summary) => text::summary(summary),
         }));
         let text = text.unwrap_or_else(|_| {

@@ -2,6 +2,7 @@
 //! back by third-party parsers.
 
 pub(crate) mod generated;
+mod hostile;
 mod recorded;
 
 use proptest::prelude::*;
@@ -12,6 +13,7 @@ use serde_json::Value as Json;
 use self::generated::report;
 use super::escape::{clean, clean_lines};
 use super::folding::Part;
+use super::room::{MAX_TEXT, Room};
 use super::{Context, Detail, Format, Known, grouping, words};
 use crate::model::{Content, GreenThreads, Report, Role, Thread, Threads, Value};
 
@@ -57,7 +59,8 @@ proptest! {
         let expected: Vec<_> = report.sections.iter().map(|section| clean(&section.title).into_owned()).collect();
         prop_assert_eq!(titles.into_iter().filter(|title| title != "All stacks").collect::<Vec<_>>(), expected);
         let known = Known::all(&report.frames);
-        let cx = Context { frames: &known, detail: Detail::Short };
+        let room = Room::new(MAX_TEXT);
+        let cx = Context { frames: &known, detail: Detail::Short, room: &room };
         let findings = select(&page, "#findings li").iter().map(|finding| whole(*finding)).collect::<Vec<_>>();
         let expected = report.findings.iter().map(|finding| {
             let sentence = format!("{} {}", words::severity(finding.severity), words::finding(finding));

@@ -11,6 +11,8 @@ use crate::views::owner::library;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::views) enum Part<'a> {
     Frame(&'a Frame),
+    /// A frame that is so many times in a row: a recursion.
+    Repeated(&'a Frame, usize),
     /// An async block that an attribute has made of the body of the task's function.
     OwnBody(&'a Frame),
     Omitted(Omitted<'a>),
@@ -19,7 +21,7 @@ pub(in crate::views) enum Part<'a> {
 impl<'a> Part<'a> {
     pub(in crate::views) fn frame(&self) -> Option<&'a Frame> {
         match self {
-            Self::Frame(frame) | Self::OwnBody(frame) => Some(frame),
+            Self::Frame(frame) | Self::Repeated(frame, _) | Self::OwnBody(frame) => Some(frame),
             Self::Omitted(_) => None,
         }
     }
@@ -28,10 +30,14 @@ impl<'a> Part<'a> {
     pub(in crate::views) fn frames(&self) -> usize {
         match self {
             Self::Frame(_) | Self::OwnBody(_) => 1,
+            Self::Repeated(_, times) => *times,
             Self::Omitted(omitted) => omitted.frames,
         }
     }
 }
+
+/// The most crates that are told apart: more than any stack has.
+const MAX_CRATES: usize = 64;
 
 /// Frames that are omitted at one place of a stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,15 +50,18 @@ pub(in crate::views) struct Omitted<'a> {
 impl<'a> Omitted<'a> {
     pub(super) fn of(frames: impl IntoIterator<Item = &'a Known<'a>>) -> Self {
         let mut counts: Vec<(Cow<'a, str>, usize)> = Vec::new();
+        let mut all = 0;
         for known in frames {
+            all += 1;
             let name = if known.kind().is_gmr { Cow::Borrowed("gmr") } else { library(known.frame) };
-            match counts.iter_mut().find(|(other, _)| *other == name) {
-                Some((_, count)) => *count += 1,
+            match counts.iter().position(|(other, _)| *other == name) {
+                Some(place) => counts[place].1 += 1,
+                // Each frame is compared with all of them.
+                None if counts.len() == MAX_CRATES => {}
                 None => counts.push((name, 1)),
             }
         }
-        let frames = counts.iter().map(|(_, count)| count).sum();
         sort::by_key(&mut counts, |(_, count)| std::cmp::Reverse(*count));
-        Self { frames, crates: counts.into_iter().map(|(name, _)| name).collect() }
+        Self { frames: all, crates: counts.into_iter().map(|(name, _)| name).collect() }
     }
 }

@@ -178,7 +178,9 @@ mod tests {
         let known = Known::all(frames);
         let all: Vec<&Known<'_>> = known.iter().collect();
         let part = |part: &Part<'_>| match part {
-            Part::Frame(frame) | Part::OwnBody(frame) => frame.function.clone().unwrap_or_default(),
+            Part::Frame(frame) | Part::Repeated(frame, _) | Part::OwnBody(frame) => {
+                frame.function.clone().unwrap_or_default()
+            }
             Part::Omitted(Omitted { frames, crates }) => format!("-{frames} {}", crates.join(" ")),
         };
         fold_thread(&all, is_complete).iter().map(part).collect()

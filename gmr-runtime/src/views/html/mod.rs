@@ -16,11 +16,13 @@ use std::io;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use self::lists::{fields, listing, notes, pre, processes, value};
+use self::flame::Drawing;
+use self::lists::{fields, listing, notes, pre, processes, rows, shortened, spent, value};
 use self::stacks::{Style, VERBOSE_GROUPS, frames_and_end, name, parts, stack};
 use super::escape::clean;
 use super::folding::Part;
 use super::grouping::{self, WaitPoints};
+use super::room::{MAX_PAGE, Room, not_shown};
 use super::words;
 use super::{Context, Detail, Known};
 use crate::model::{
@@ -37,13 +39,14 @@ const SCRIPT: &str = include_str!("page.js");
 const OPEN_GROUPS: usize = 12;
 
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
-    let (before, after) = split_at_placeholder(page(report));
+    let room = Room::new(MAX_PAGE);
+    let (before, after) = split_at_placeholder(page(report, &room));
     out.write_all(before.as_bytes())?;
     // The package first, then all stacks at a glance, then the other sections.
     let is_package = |(_, section): &(usize, &Section)| matches!(section.content, Content::Package(_));
     let (of_package, others): (Vec<_>, Vec<_>) = report.sections.iter().enumerate().partition(is_package);
     let frames = Known::all(&report.frames);
-    let cx = Context { frames: &frames, detail };
+    let cx = Context { frames: &frames, detail, room: &room };
     let style = Style { cx, verbose: true };
     for (index, part) in of_package {
         section(index, part, style, out)?;
@@ -70,7 +73,7 @@ fn split_at_placeholder(template: Markup) -> (String, String) {
     (before, after)
 }
 
-fn page(report: &Report) -> Markup {
+fn page(report: &Report, room: &Room) -> Markup {
     let package = report.sections.iter().find_map(|section| match &section.content {
         Content::Package(package) => Some(&**package),
         _ => None,
@@ -87,7 +90,7 @@ fn page(report: &Report) -> Markup {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                (top(report, name, package))
+                (top(report, name, package, room))
                 (contents(report))
                 main { (PLACEHOLDER) }
                 footer { p { (words::summary(&report.summary)) } }
@@ -97,17 +100,18 @@ fn page(report: &Report) -> Markup {
     }
 }
 
-fn graph(drawing: &str) -> Markup {
+fn graph(drawing: &Drawing) -> Markup {
     html! {
         section #stacks {
             h2 { "All stacks" }
             p.note { "Each column is a stack, outermost function on top. Its width is the number of threads and tasks with that stack. Click a function to zoom in." }
-            figure.flame { (PreEscaped(drawing)) }
+            figure.flame { (PreEscaped(&drawing.svg)) }
+            script { (PreEscaped(&drawing.script)) }
         }
     }
 }
 
-fn top(report: &Report, name: &str, package: Option<&Package>) -> Markup {
+fn top(report: &Report, name: &str, package: Option<&Package>, room: &Room) -> Markup {
     let version = package.and_then(|package| package.version.as_deref());
     html! {
         header {
@@ -122,13 +126,13 @@ fn top(report: &Report, name: &str, package: Option<&Package>) -> Markup {
             @if report.findings.is_empty() {
                 p { (words::NO_FINDINGS) }
             } @else {
-                ul.findings { @for finding in &report.findings { (self::finding(finding, report)) } }
+                ul.findings { (rows(report.findings.iter(), "finding", room, |finding| self::finding(finding, report, room))) }
             }
         }
     }
 }
 
-fn finding(finding: &Finding, report: &Report) -> Markup {
+fn finding(finding: &Finding, report: &Report, room: &Room) -> Markup {
     let (severity, message) = (words::severity(finding.severity), words::finding(finding));
     html! {
         li class=(severity) {
@@ -137,9 +141,7 @@ fn finding(finding: &Finding, report: &Report) -> Markup {
                 Some(anchor) => { a href={ "#" (anchor) } { (message) } }
                 None => { (message) }
             }
-            @for evidence in &finding.evidence {
-                div.evidence { (self::evidence(evidence, report)) }
-            }
+            (rows(finding.evidence.iter(), "line", room, |evidence| spent(html! { div.evidence { (self::evidence(evidence, report)) } }, room)))
             @if let Some(next) = &finding.next { div.evidence { "next: " (clean(next)) } }
         }
     }
@@ -168,6 +170,9 @@ fn about(finding: &Finding, report: &Report) -> Option<String> {
     thread().or_else(task).or_else(section)
 }
 
+/// The most sections that the contents link to.
+const MAX_LINKS: usize = 200;
+
 fn contents(report: &Report) -> Markup {
     html! {
         nav {
@@ -178,9 +183,10 @@ fn contents(report: &Report) -> Markup {
                 button #fold type="button" { "fold all" }
                 output #matches {}
             }
-            @for (index, section) in report.sections.iter().enumerate() {
+            @for (index, section) in report.sections.iter().enumerate().take(MAX_LINKS) {
                 a href={ "#" (anchors::section(index)) } { (clean(&section.title)) @if let Some(count) = size(&section.content) { " " span.count { (count) } } }
             }
+            @if report.sections.len() > MAX_LINKS { span.note { (not_shown(report.sections.len() - MAX_LINKS, "section")) } }
         }
     }
 }
@@ -208,6 +214,9 @@ fn section(index: usize, section: &Section, style: Style<'_>, out: &mut dyn io::
         }
     });
     out.write_all(before.as_bytes())?;
+    let room = style.cx.room;
+    room.begin_section();
+    room.spend(before.len());
     // Sections that can be long are written in pieces.
     match &section.content {
         Content::Threads(value) => threads(value, style, out)?,
@@ -218,22 +227,23 @@ fn section(index: usize, section: &Section, style: Style<'_>, out: &mut dyn io::
 }
 
 fn content(content: &Content, style: Style<'_>) -> Markup {
+    let room = style.cx.room;
     match content {
         Content::Package(value) => fields(&words::package(value)),
         Content::Resources(value) => fields(&words::resources(value)),
-        Content::Processes(value) => processes(value),
-        Content::Descriptors(value) => listing(&words::descriptors(value)),
-        Content::Modules(value) => listing(&words::modules(value)),
-        Content::Environment(value) => listing(&words::environment(value)),
+        Content::Processes(value) => processes(value, room),
+        Content::Descriptors(value) => listing(&words::descriptors(value), room),
+        Content::Modules(value) => listing(&words::modules(value), room),
+        Content::Environment(value) => listing(&words::environment(value), room),
         Content::Configuration(groups) => configuration(groups, style),
-        Content::Spans(value) => html! { (notes(&value.notes)) (tracing::spans(value)) },
-        Content::Events(value) => html! { (notes(&value.notes)) (tracing::events(value)) },
-        Content::Fields(fields) => value(fields),
-        Content::Text(text) if !text.trim().is_empty() => pre(text, None),
+        Content::Spans(value) => html! { (notes(&value.notes)) (tracing::spans(value, room)) },
+        Content::Events(value) => html! { (notes(&value.notes)) (tracing::events(value, room)) },
+        Content::Fields(fields) => value(fields, room),
+        Content::Text(text) if !text.trim().is_empty() => pre(&shortened(text, room), None),
         Content::Text(_) => self::content(&Content::Nothing, style),
         // Threads and tasks do not get here: `section` handles them.
         failed => html! {
-            (pre(&words::failure(failed).unwrap_or_default(), Some("failure")))
+            (pre(&shortened(&words::failure(failed).unwrap_or_default(), room), Some("failure")))
             @match failed {
                 Content::Panicked(value) => { (stack(&value.stack, style)) }
                 Content::TimedOut(value) => { (stuck(&value.overdue, style)) }
@@ -267,12 +277,29 @@ fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Write) -> io::
         }
     });
     out.write_all(before.as_bytes())?;
+    let room = style.cx.room;
     for (place, group) in groups.iter().enumerate() {
+        if !room.take_row() {
+            let left = groups[place..].iter().map(Vec::len).sum();
+            let note = html! { p.note { (not_shown(left, "thread")) } };
+            out.write_all(note.into_string().as_bytes())?;
+            break;
+        }
         let (before, after) = split_at_placeholder(thread_group(group, place < OPEN_GROUPS, style.at(place)));
+        room.spend(before.len() + after.len());
         out.write_all(before.as_bytes())?;
         // A pool can have thousands of threads.
         for (index, thread) in group.iter().enumerate().filter(|_| group.len() > 1) {
-            out.write_all(thread_name(index, thread).into_string().as_bytes())?;
+            let name = if room.take_row() {
+                thread_name(index, thread)
+            } else {
+                html! { ", " (not_shown(group.len() - index, "thread")) }
+            };
+            room.spend(name.0.len());
+            out.write_all(name.0.as_bytes())?;
+            if !room.has_row() {
+                break;
+            }
         }
         out.write_all(after.as_bytes())?;
     }
@@ -345,8 +372,17 @@ fn green_threads(section: &GreenThreads, style: Style<'_>, out: &mut dyn io::Wri
         @if let Some(note) = words::untracked(section) { p.note { (note) } }
     };
     out.write_all(heading.into_string().as_bytes())?;
-    for (place, group) in grouping::of_tasks(&section.tasks, style.cx.frames).iter().enumerate() {
-        out.write_all(task_group(group, place < OPEN_GROUPS, style.at(place)).into_string().as_bytes())?;
+    let groups = grouping::of_tasks(&section.tasks, style.cx.frames);
+    for (place, group) in groups.iter().enumerate() {
+        if !style.cx.room.take_row() {
+            let left = groups[place..].iter().map(Vec::len).sum();
+            let note = html! { p.note { (not_shown(left, "task")) } };
+            out.write_all(note.into_string().as_bytes())?;
+            break;
+        }
+        let shown = task_group(group, place < OPEN_GROUPS, style.at(place)).into_string();
+        style.cx.room.spend(shown.len());
+        out.write_all(shown.as_bytes())?;
     }
     Ok(())
 }
@@ -374,10 +410,10 @@ fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
                 [] => {}
                 [only] => { (parts(only, style)) }
                 many => {
-                    @for (index, branch) in many.iter().enumerate() {
+                    (rows(many.iter().enumerate(), "branch", style.cx.room, |(index, branch)| spent(html! {
                         p { "branch " (index + 1) " of " (many.len()) ":" }
                         (parts(branch, style))
-                    }
+                    }, style.cx.room)))
                     @if !common.is_empty() { p { "all branches called from:" } (parts(&common, style)) }
                 }
             }
@@ -389,11 +425,11 @@ fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
 fn configuration(groups: &[Group], style: Style<'_>) -> Markup {
     html! {
         @if groups.is_empty() { p.note { "(no groups registered)" } }
-        @for group in groups {
+        (rows(groups.iter(), "group", style.cx.room, |group| html! {
             details.group.config open {
                 summary { span.title { (clean(&group.title)) } }
                 (content(&group.content, style))
             }
-        }
+        }))
     }
 }

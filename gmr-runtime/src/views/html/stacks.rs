@@ -6,6 +6,7 @@ use crate::model::Stack;
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::folding::Part;
+use crate::views::room::of_frame;
 use crate::views::{Context, grouping, words};
 
 /// Number of groups whose frames are shown with full paths and source lines. For a thousand
@@ -64,9 +65,9 @@ pub(super) fn parts(parts: &[Part<'_>], style: Style<'_>) -> Markup {
 /// A frame on one line: its function and file name.
 fn compact(part: &Part<'_>, style: Style<'_>) -> String {
     let Some((frame, function)) = part.frame().zip(name(part, style)) else { return omitted(part) };
-    let file = frame.file.as_deref().map(|file| clean(file.rsplit('/').next().unwrap_or(file)));
+    let file = frame.file.as_deref().map(|file| of_frame(file.rsplit('/').next().unwrap_or(file)));
     let place = file.zip(frame.line).map(|(file, line)| format!(" {file}:{line}")).unwrap_or_default();
-    format!("{function}{place}")
+    format!("{function}{place}{}", repeated(part))
 }
 
 fn part(part: &Part<'_>, style: Style<'_>) -> Markup {
@@ -80,15 +81,24 @@ fn part(part: &Part<'_>, style: Style<'_>) -> Markup {
             @if let Some(file) = &frame.file {
                 " " i { (words::short_path(file)) @if let Some(line) = frame.line { ":" (line) } }
             }
-            @if let Some(source) = &frame.source { code { (clean(source)) } }
+            (repeated(part))
+            @if let Some(source) = &frame.source { code { (of_frame(source)) } }
         }
+    }
+}
+
+/// ` (×184)` for a recursion.
+fn repeated(part: &Part<'_>) -> String {
+    match part {
+        Part::Repeated(_, times) => format!(" (×{times})"),
+        _ => String::new(),
     }
 }
 
 /// The function of a frame; none of what is omitted.
 pub(super) fn name(part: &Part<'_>, style: Style<'_>) -> Option<String> {
     match part {
-        Part::Frame(frame) => Some(words::function(frame, style.cx.detail)),
+        Part::Frame(frame) | Part::Repeated(frame, _) => Some(words::function(frame, style.cx.detail)),
         Part::OwnBody(frame) => Some(words::own_function(frame)),
         Part::Omitted(_) => None,
     }

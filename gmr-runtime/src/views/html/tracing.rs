@@ -2,13 +2,15 @@
 
 use maud::{Markup, html};
 
+use super::lists::{entries, rows, spent};
 use crate::model::{Events, Spans};
+use crate::views::room::{Room, not_shown};
 use crate::views::words::{self, SpanLine};
 
-pub(super) fn spans(section: &Spans) -> Markup {
+pub(super) fn spans(section: &Spans, room: &Room) -> Markup {
     html! {
         p { "spans = " (words::open_spans(section)) }
-        @for line in words::span_lines(section) {
+        (rows(words::span_lines(section).into_iter(), "line", room, |line| spent(html! {
             div.process style={ "margin-left:" (line.depth() * 2) "em" } {
                 @match line {
                     SpanLine::Span(span) => {
@@ -18,17 +20,17 @@ pub(super) fn spans(section: &Spans) -> Markup {
                     SpanLine::Group(group) => { p.note { (words::span_group(group)) } }
                 }
             }
-        }
+        }, room)))
     }
 }
 
-pub(super) fn events(section: &Events) -> Markup {
+pub(super) fn events(section: &Events, room: &Room) -> Markup {
     let lines = section
         .events
         .iter()
-        .map(|event| format!("{}\n    {}\n", words::event(event), words::event_place(event)));
+        .map(|event| html! { (words::event(event)) "\n    " (words::event_place(event)) "\n" });
     html! {
         p { "events = " (words::kept_events(section)) }
-        @if !section.events.is_empty() { pre { "\n" (lines.collect::<String>()) } }
+        @if !section.events.is_empty() { pre { "\n" (entries(lines, room, |line| spent(line, room), |left| html! { (not_shown(left, "event")) })) } }
     }
 }

@@ -4,6 +4,7 @@
 use scraper::Html;
 
 use super::super::folding::{self, Known, Part};
+use super::super::room::{MAX_PAGE, Room};
 use super::super::{Context, Detail, words};
 use super::{all_threads, group_of, select, whole, within};
 use crate::model::{Content, Frame, Report, Role, Stack, Thread};
@@ -147,7 +148,8 @@ fn the_page_folds_them_like_the_text() {
     let page = Html::parse_document(&report.to_html());
     let known = Known::all(&report.frames);
     let Content::Threads(threads) = &report.sections[0].content else { panic!("no threads") };
-    all_threads(&page, threads, Context { frames: &known, detail: Detail::Short });
+    let room = Room::new(MAX_PAGE);
+    all_threads(&page, threads, Context { frames: &known, detail: Detail::Short, room: &room });
     // A thread of the program that a runtime has started.
     let notes = within(group_of(&page, "#thread-2"), ".stack > .note");
     let notes: Vec<String> = notes.into_iter().map(whole).collect();

@@ -14,6 +14,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 
 use self::layout::{Flush, WIDTH, framed, title};
+use super::room::{MAX_TEXT, Room, not_shown};
 use super::{Context, Detail, Known, words};
 use crate::model::{Finding, Frame, Heading, Report, Section, Summary};
 
@@ -23,9 +24,10 @@ use crate::model::{Finding, Frame, Heading, Report, Section, Summary};
 /// Those of `out`.
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
     let frames = Known::all(&report.frames);
-    let cx = Context { frames: &frames, detail };
+    let room = Room::new(MAX_TEXT);
+    let cx = Context { frames: &frames, detail, room: &room };
     out.write_all(heading(&report.heading).as_bytes())?;
-    out.write_all(findings(&report.findings, &report.frames).as_bytes())?;
+    out.write_all(findings(&report.findings, &report.frames, &room).as_bytes())?;
     for part in &report.sections {
         let mut written = Ok(());
         let mut text = String::new();
@@ -63,14 +65,26 @@ pub(crate) fn heading(heading: &Heading) -> String {
 }
 
 /// The findings, each with its evidence indented below it, or a line that there are none.
-pub(crate) fn findings(findings: &[Finding], frames: &[Frame]) -> String {
+pub(in crate::views) fn findings(findings: &[Finding], frames: &[Frame], room: &Room) -> String {
     let mut text = title(FINDINGS);
+    room.begin_section();
     if findings.is_empty() {
         let _ = writeln!(text, "{}", words::NO_FINDINGS);
     }
-    for finding in findings {
-        let _ = writeln!(text, "{}: {}", words::severity(finding.severity), words::finding(finding));
-        for detail in words::finding_details(finding, frames) {
+    for (index, finding) in findings.iter().enumerate() {
+        if !room.take_row() {
+            let _ = writeln!(text, "{}", not_shown(findings.len() - index, "finding"));
+            break;
+        }
+        let line = format!("{}: {}", words::severity(finding.severity), words::finding(finding));
+        room.spend(line.len());
+        let _ = writeln!(text, "{line}");
+        let mut details = words::finding_details(finding, frames);
+        while let Some(detail) = details.next() {
+            if !room.take(detail.len()) {
+                let _ = writeln!(text, "{EVIDENCE}{}", not_shown(1 + details.count(), "line"));
+                break;
+            }
             let _ = writeln!(text, "{EVIDENCE}{detail}");
         }
     }
@@ -84,7 +98,7 @@ pub(crate) fn findings_follow() -> String {
 }
 
 /// One section, with its title.
-pub(crate) fn section(section: &Section, cx: Context<'_>) -> String {
+pub(in crate::views) fn section(section: &Section, cx: Context<'_>) -> String {
     let mut text = String::new();
     section_to(&mut text, section, cx, &mut |_| ());
     text
@@ -92,6 +106,7 @@ pub(crate) fn section(section: &Section, cx: Context<'_>) -> String {
 
 fn section_to(text: &mut String, section: &Section, cx: Context<'_>, flush: &mut Flush<'_>) {
     text.push_str(&title(&section.title));
+    cx.room.begin_section();
     sections::content(text, &section.content, cx, flush);
     text.push('\n');
 }

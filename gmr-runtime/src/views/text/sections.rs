@@ -9,6 +9,7 @@ use super::tracing;
 use super::values::{self, indent};
 use crate::model::{Content, Group, Overdue, Processes};
 use crate::views::escape::{clean, clean_lines};
+use crate::views::room::not_shown;
 use crate::views::words::{Field, Listing};
 use crate::views::{Context, grouping, words};
 
@@ -16,15 +17,15 @@ pub(super) fn content(text: &mut String, content: &Content, cx: Context<'_>, flu
     match content {
         Content::Package(value) => fields(text, &words::package(value)),
         Content::Resources(value) => fields(text, &words::resources(value)),
-        Content::Descriptors(value) => listing(text, &words::descriptors(value)),
-        Content::Modules(value) => listing(text, &words::modules(value)),
-        Content::Environment(value) => listing(text, &words::environment(value)),
+        Content::Descriptors(value) => listing(text, &words::descriptors(value), cx),
+        Content::Modules(value) => listing(text, &words::modules(value), cx),
+        Content::Environment(value) => listing(text, &words::environment(value), cx),
         Content::Threads(value) => stacks::threads(text, value, cx, flush),
         Content::GreenThreads(value) => tasks::green_threads(text, value, cx, flush),
-        Content::Processes(value) => processes(text, value),
+        Content::Processes(value) => processes(text, value, cx),
         Content::Configuration(groups) => configuration(text, groups, cx),
-        Content::Spans(value) => tracing::spans(text, value, flush),
-        Content::Events(value) => tracing::events(text, value, flush),
+        Content::Spans(value) => tracing::spans(text, value, cx, flush),
+        Content::Events(value) => tracing::events(text, value, cx, flush),
         other => plain(text, other, 0, cx),
     }
 }
@@ -32,10 +33,10 @@ pub(super) fn content(text: &mut String, content: &Content, cx: Context<'_>, flu
 /// The content of a registered section or a configuration group.
 fn plain(text: &mut String, content: &Content, depth: usize, cx: Context<'_>) {
     match content {
-        Content::Fields(value) => values::write(text, value, depth),
-        Content::Text(value) if !value.trim().is_empty() => lines(text, value, depth),
+        Content::Fields(value) => values::write(text, value, depth, cx.room),
+        Content::Text(value) if !value.trim().is_empty() => lines(text, value, depth, cx),
         Content::Text(_) => plain(text, &Content::Nothing, depth, cx),
-        failed => lines(text, &words::failure(failed).unwrap_or_default(), depth),
+        failed => lines(text, &words::failure(failed).unwrap_or_default(), depth, cx),
     }
     match content {
         Content::Panicked(value) => stacks::stack(text, &value.stack, depth + 1, cx),
@@ -47,12 +48,19 @@ fn plain(text: &mut String, content: &Content, depth: usize, cx: Context<'_>) {
 
 fn stuck(text: &mut String, overdue: &Overdue, depth: usize, cx: Context<'_>) {
     let frames = grouping::of_section(overdue, cx);
-    stacks::frames_and_end(text, &frames, &overdue.stack, depth, cx.detail);
+    stacks::frames_and_end(text, &frames, &overdue.stack, depth, cx);
 }
 
 /// A section's own text, line by line. A line that begins like a title is indented by a blank.
-fn lines(text: &mut String, value: &str, depth: usize) {
-    for line in clean_lines(value).lines() {
+fn lines(text: &mut String, value: &str, depth: usize, cx: Context<'_>) {
+    let value = clean_lines(value);
+    let mut lines = value.lines();
+    while let Some(line) = lines.next() {
+        if !cx.room.take(line.len()) {
+            indent(text, depth);
+            let _ = writeln!(text, "{}", not_shown(1 + lines.count(), "line"));
+            return;
+        }
         indent(text, depth);
         if depth == 0 && (line.starts_with("====") || line.starts_with("------")) {
             text.push(' ');
@@ -69,36 +77,47 @@ fn fields(text: &mut String, fields: &[Field]) {
 }
 
 /// The fields, then the lists. A list that is alone needs no title.
-fn listing(text: &mut String, value: &Listing) {
+fn listing(text: &mut String, value: &Listing, cx: Context<'_>) {
+    let rows = |text: &mut String, lines: &[String], depth| {
+        for (index, line) in lines.iter().enumerate() {
+            indent(text, depth);
+            if !cx.room.take(line.len()) {
+                let _ = writeln!(text, "{}", not_shown(lines.len() - index, "line"));
+                return;
+            }
+            let _ = writeln!(text, "{line}");
+        }
+    };
     fields(text, &value.fields);
     match &value.lists[..] {
         [] if value.fields.is_empty() => text.push_str("(nothing to show)\n"),
-        [(_, lines)] if value.fields.is_empty() => {
-            for line in lines {
-                let _ = writeln!(text, "{line}");
-            }
-        }
+        [(_, lines)] if value.fields.is_empty() => rows(text, lines, 0),
         lists => {
             for (title, lines) in lists {
                 let _ = writeln!(text, "{title} =");
-                for line in lines {
-                    indent(text, 1);
-                    let _ = writeln!(text, "{line}");
-                }
+                rows(text, lines, 1);
             }
         }
     }
 }
 
-fn processes(text: &mut String, value: &Processes) {
+fn processes(text: &mut String, value: &Processes, cx: Context<'_>) {
     for note in &value.notes {
         let _ = writeln!(text, "note = {}", clean(note));
     }
-    for (depth, process) in words::processes(value) {
+    let processes = words::processes(value);
+    let count = processes.len();
+    for (index, (depth, process)) in processes.into_iter().enumerate() {
+        if !cx.room.take_row() {
+            let _ = writeln!(text, "{}", not_shown(count - index, "process"));
+            break;
+        }
+        let before = text.len();
         for (key, shown) in process {
             indent(text, depth);
             let _ = writeln!(text, "{key} = {shown}");
         }
+        cx.room.spend(text.len() - before);
     }
 }
 
@@ -109,6 +128,10 @@ fn configuration(text: &mut String, groups: &[Group], cx: Context<'_>) {
     for (index, group) in groups.iter().enumerate() {
         if index > 0 {
             text.push('\n');
+        }
+        if !cx.room.take(group.title.len()) {
+            let _ = writeln!(text, "{}", not_shown(groups.len() - index, "group"));
+            break;
         }
         let _ = writeln!(text, "{}:", clean(&group.title));
         plain(text, &group.content, 1, cx);
@@ -122,10 +145,12 @@ mod tests {
         Environment, Ids, Package, Panicked, Process, Stack, Stated, TimedOut, Value, Variable,
     };
     use crate::views::Detail;
+    use crate::views::room::{MAX_TEXT, Room};
 
     fn shown(value: &Content) -> String {
         let mut text = String::new();
-        content(&mut text, value, Context { frames: &[], detail: Detail::Short }, &mut |_| ());
+        let room = Room::new(MAX_TEXT);
+        content(&mut text, value, Context { frames: &[], detail: Detail::Short, room: &room }, &mut |_| ());
         text
     }
 

@@ -12,6 +12,7 @@ use crate::model::{Frame, Role, Stack, Thread, Threads};
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::folding::Part;
+use crate::views::room::{not_shown, of_frame};
 use crate::views::words;
 use crate::views::{Context, Detail, grouping};
 
@@ -28,21 +29,27 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
         text.push_str("note = runtime frames are omitted; set GMR_BACKTRACE=full to include them\n");
     }
     let is_reporting = |thread: &&Thread| cx.detail == Detail::Short && thread.role == Role::Reporter;
-    for group in
-        grouping::of_threads(threads.threads.iter().filter(|thread| !is_reporting(thread)), cx.frames)
-    {
+    let others = threads.threads.iter().filter(|thread| !is_reporting(thread));
+    let groups = grouping::of_threads(others, cx.frames);
+    for (index, group) in groups.iter().enumerate() {
         text.push('\n');
-        title(text, &words::threads_title(&group));
-        if group.len() > 1 {
-            names(text, &group, cx.detail, flush);
+        if !cx.room.take_row() {
+            let left = groups[index..].iter().map(Vec::len).sum();
+            let _ = writeln!(text, "{}", not_shown(left, "thread"));
+            break;
         }
-        for line in words::threads_facts(&group) {
+        title(text, &words::threads_title(group));
+        if group.len() > 1 {
+            names(text, group, cx.detail, flush);
+        }
+        for line in words::threads_facts(group) {
+            cx.room.spend(line.len());
             let _ = writeln!(text, "{line}");
         }
         text.push('\n');
         match grouping::pool_thread(group[0], cx.frames).filter(|_| cx.detail == Detail::Short) {
             Some(thread) => {
-                parts(text, &[Part::Frame(thread.frame)], 0, cx.detail);
+                parts(text, &[Part::Frame(thread.frame)], 0, cx);
                 let _ = writeln!(text, "({})", words::pool_thread(&thread));
             }
             None => stack(text, &group[0].stack, 0, cx),
@@ -125,7 +132,7 @@ impl Wrap {
 
 /// A stack, innermost frame first, then why it is incomplete.
 pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, cx: Context<'_>) {
-    frames_and_end(text, &grouping::shown(stack, cx), stack, depth, cx.detail);
+    frames_and_end(text, &grouping::shown(stack, cx), stack, depth, cx);
 }
 
 /// These parts of a stack, then why it is incomplete.
@@ -134,15 +141,9 @@ pub(super) fn frames_and_end(
     shown: &[Part<'_>],
     stack: &Stack,
     depth: usize,
-    detail: Detail,
+    cx: Context<'_>,
 ) {
-    let (inner, between, outer) = grouping::ends(shown, detail);
-    parts(text, inner, depth, detail);
-    if between > 0 {
-        indent(text, depth);
-        let _ = writeln!(text, "... {} ...", counted(between, "more frame"));
-    }
-    parts(text, outer, depth, detail);
+    parts_and_ends(text, shown, depth, cx);
     match &stack.incomplete {
         Some(reason) if stack.frames.is_empty() => {
             indent(text, depth);
@@ -156,21 +157,36 @@ pub(super) fn frames_and_end(
     }
 }
 
-pub(super) fn parts(text: &mut String, parts: &[Part<'_>], depth: usize, detail: Detail) {
+/// These parts of a stack; of a very deep one, those at both ends.
+pub(super) fn parts_and_ends(text: &mut String, shown: &[Part<'_>], depth: usize, cx: Context<'_>) {
+    let (inner, between, outer) = grouping::ends(shown, cx.detail);
+    parts(text, inner, depth, cx);
+    if between > 0 {
+        indent(text, depth);
+        let _ = writeln!(text, "... {} ...", counted(between, "more frame"));
+    }
+    parts(text, outer, depth, cx);
+}
+
+fn parts(text: &mut String, parts: &[Part<'_>], depth: usize, cx: Context<'_>) {
+    let (before, detail) = (text.len(), cx.detail);
     for part in parts {
         indent(text, depth);
         match part {
             Part::Omitted(omitted) => {
                 let _ = writeln!(text, "({})", words::omitted(omitted));
             }
-            Part::Frame(of) => frame(text, of, &words::function(of, detail), depth, detail),
-            Part::OwnBody(of) => frame(text, of, &words::own_function(of), depth, detail),
+            Part::Frame(of) => frame(text, of, &words::function(of, detail), 1, depth, detail),
+            Part::Repeated(of, times) => frame(text, of, &words::function(of, detail), *times, depth, detail),
+            Part::OwnBody(of) => frame(text, of, &words::own_function(of), 1, depth, detail),
         }
     }
+    cx.room.spend(text.len() - before);
 }
 
-/// `FILE:LINE in FUNCTION`, and the source line below it.
-fn frame(text: &mut String, frame: &Frame, function: &str, depth: usize, detail: Detail) {
+/// `FILE:LINE in FUNCTION`, and the source line below it. If it is so many times in a row, this is said
+/// once.
+fn frame(text: &mut String, frame: &Frame, function: &str, times: usize, depth: usize, detail: Detail) {
     match &frame.file {
         Some(file) if frame.function.is_some() => {
             text.push_str(&words::short_path(file));
@@ -185,11 +201,14 @@ fn frame(text: &mut String, frame: &Frame, function: &str, depth: usize, detail:
         text.push_str(function);
         text.push_str(if words::is_inlined(frame, detail) { " (inlined)" } else { "" });
     }
+    if times > 1 {
+        let _ = write!(text, " (×{times})");
+    }
     text.push('\n');
     if let Some(source) = &frame.source {
         indent(text, depth);
         text.push_str("    `");
-        text.push_str(&clean(source));
+        text.push_str(&of_frame(source));
         text.push_str("`\n");
     }
 }
@@ -198,6 +217,7 @@ fn frame(text: &mut String, frame: &Frame, function: &str, depth: usize, detail:
 mod tests {
     use super::*;
     use crate::views::Known;
+    use crate::views::room::{MAX_TEXT, Room};
 
     fn thread(stack: Stack) -> Threads {
         Threads {
@@ -222,7 +242,8 @@ mod tests {
     fn shown(value: &Threads, frames: &[Frame]) -> String {
         let mut text = String::new();
         let frames = &Known::all(frames);
-        threads(&mut text, value, Context { frames, detail: Detail::Short }, &mut |_| ());
+        let room = &Room::new(MAX_TEXT);
+        threads(&mut text, value, Context { frames, detail: Detail::Short, room }, &mut |_| ());
         text
     }
 
@@ -378,7 +399,8 @@ mod tests {
 
         let mut text = String::new();
         let frames = &Known::all(&frames);
-        threads(&mut text, &all, Context { frames, detail: Detail::Full }, &mut |_| ());
+        let room = &Room::new(MAX_TEXT);
+        threads(&mut text, &all, Context { frames, detail: Detail::Full, room }, &mut |_| ());
         assert!(names.iter().all(|(name, _)| text.contains(&format!("({name})"))), "{text}");
         assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
     }

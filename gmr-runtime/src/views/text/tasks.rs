@@ -6,10 +6,11 @@
 use std::fmt::Write as _;
 
 use super::layout::Flush;
-use super::stacks::{parts, title, wrapped};
+use super::stacks::{parts_and_ends, title, wrapped};
 use crate::model::{GreenThreads, Task};
 use crate::views::escape::clean;
 use crate::views::grouping::{self, WaitPoints};
+use crate::views::room::not_shown;
 use crate::views::{Context, words};
 
 pub(super) fn green_threads(
@@ -28,16 +29,24 @@ pub(super) fn green_threads(
     if let Some(note) = words::untracked(section) {
         let _ = writeln!(text, "note = {note}");
     }
-    for group in grouping::of_tasks(&section.tasks, cx.frames) {
+    let groups = grouping::of_tasks(&section.tasks, cx.frames);
+    for (index, group) in groups.iter().enumerate() {
         text.push('\n');
-        title(text, &words::tasks_title(&group, cx));
-        for line in words::tasks_facts(&group) {
+        if !cx.room.take_row() {
+            let left = groups[index..].iter().map(Vec::len).sum();
+            let _ = writeln!(text, "{}", not_shown(left, "task"));
+            break;
+        }
+        let before = text.len();
+        title(text, &words::tasks_title(group, cx));
+        for line in words::tasks_facts(group) {
             let _ = writeln!(text, "{line}");
         }
-        let named = words::tasks_named(&group);
+        let named = words::tasks_named(group);
         if !named.is_empty() {
-            wrapped(text, named.into_iter(), flush);
+            wrapped(text, named.into_iter(), &mut |_| ());
         }
+        cx.room.spend(text.len() - before);
         stacks(text, group[0], cx);
         flush(text);
     }
@@ -52,15 +61,19 @@ fn stacks(text: &mut String, task: &Task, cx: Context<'_>) {
     let WaitPoints { branches, common } = grouping::wait_points(task, cx);
     match &branches[..] {
         [] => {}
-        [only] => parts(text, only, 0, cx.detail),
+        [only] => parts_and_ends(text, only, 0, cx),
         many => {
             for (index, branch) in many.iter().enumerate() {
+                if !cx.room.take_row() {
+                    let _ = writeln!(text, "{}", not_shown(many.len() - index, "branch"));
+                    break;
+                }
                 let _ = writeln!(text, "branch {} of {}:", index + 1, many.len());
-                parts(text, branch, 1, cx.detail);
+                parts_and_ends(text, branch, 1, cx);
             }
             if !common.is_empty() {
                 text.push_str("all branches called from:\n");
-                parts(text, &common, 1, cx.detail);
+                parts_and_ends(text, &common, 1, cx);
             }
         }
     }

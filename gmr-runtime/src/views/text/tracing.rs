@@ -5,21 +5,29 @@ use std::fmt::Write as _;
 use super::layout::Flush;
 use super::values::indent;
 use crate::model::{Events, Spans};
+use crate::views::Context;
 use crate::views::escape::clean;
+use crate::views::room::not_shown;
 use crate::views::words::{self, SpanLine};
 
-pub(super) fn spans(text: &mut String, section: &Spans, flush: &mut Flush<'_>) {
+pub(super) fn spans(text: &mut String, section: &Spans, cx: Context<'_>, flush: &mut Flush<'_>) {
     for note in &section.notes {
         let _ = writeln!(text, "note = {}", clean(note));
     }
     let _ = writeln!(text, "spans = {}", words::open_spans(section));
-    for line in words::span_lines(section) {
+    let lines = words::span_lines(section);
+    for (index, line) in lines.iter().enumerate() {
+        if !cx.room.take_row() {
+            let _ = writeln!(text, "{}", not_shown(lines.len() - index, "line"));
+            break;
+        }
+        let before = text.len();
         let depth = line.depth();
         if depth == 0 {
             text.push('\n');
         }
         indent(text, depth);
-        match line {
+        match *line {
             SpanLine::Span(span) => {
                 let _ = writeln!(text, "{}", words::span_title(span));
                 for fact in words::span_facts(span) {
@@ -31,11 +39,12 @@ pub(super) fn spans(text: &mut String, section: &Spans, flush: &mut Flush<'_>) {
                 let _ = writeln!(text, "{}", words::span_group(group));
             }
         }
+        cx.room.spend(text.len() - before);
         flush(text);
     }
 }
 
-pub(super) fn events(text: &mut String, section: &Events, flush: &mut Flush<'_>) {
+pub(super) fn events(text: &mut String, section: &Events, cx: Context<'_>, flush: &mut Flush<'_>) {
     for note in &section.notes {
         let _ = writeln!(text, "note = {}", clean(note));
     }
@@ -43,10 +52,16 @@ pub(super) fn events(text: &mut String, section: &Events, flush: &mut Flush<'_>)
     if !section.events.is_empty() {
         text.push('\n');
     }
-    for event in &section.events {
+    for (index, event) in section.events.iter().enumerate() {
+        if !cx.room.take_row() {
+            let _ = writeln!(text, "{}", not_shown(section.events.len() - index, "event"));
+            break;
+        }
+        let before = text.len();
         let _ = writeln!(text, "{}", words::event(event));
         indent(text, 2);
         let _ = writeln!(text, "{}", words::event_place(event));
+        cx.room.spend(text.len() - before);
         flush(text);
     }
 }
@@ -57,6 +72,12 @@ mod tests {
 
     use super::*;
     use crate::model::{Callsite, EventSpan, Level, LogEvent, Span, SpanGroup, SpanThread, Value};
+    use crate::views::Detail;
+    use crate::views::room::{MAX_TEXT, Room};
+
+    fn cx(room: &Room) -> Context<'_> {
+        Context { frames: &[], detail: Detail::Short, room }
+    }
 
     fn callsite(name: &str) -> Arc<Callsite> {
         let (name, target) = (name.to_owned(), "orders::api".to_owned());
@@ -134,8 +155,8 @@ mod tests {
             more: vec![group(Some(1), 1, 1, 0, 7_000_000), group(None, 0, 10_000, 3, 20)],
             notes: vec!["a span is missing".into()],
         };
-        let mut text = String::new();
-        spans(&mut text, &section, &mut |_| ());
+        let (mut text, room) = (String::new(), Room::new(MAX_TEXT));
+        spans(&mut text, &section, cx(&room), &mut |_| ());
         let expected = "\
 note = a span is missing
 spans = 10012 open, 4 with a thread inside
@@ -161,8 +182,8 @@ cron
 
     #[test]
     fn without_spans_one_line_says_so() {
-        let mut text = String::new();
-        spans(&mut text, &Spans::default(), &mut |_| ());
+        let (mut text, room) = (String::new(), Room::new(MAX_TEXT));
+        spans(&mut text, &Spans::default(), cx(&room), &mut |_| ());
         assert_eq!(text, "spans = none open\n");
     }
 
@@ -180,8 +201,8 @@ cron
             task: Some(12),
         };
         let section = Events { events: vec![event], warnings: 0, others: 90_311, notes: Vec::new() };
-        let mut text = String::new();
-        events(&mut text, &section, &mut |_| ());
+        let (mut text, room) = (String::new(), Room::new(MAX_TEXT));
+        events(&mut text, &section, cx(&room), &mut |_| ());
         let expected = "\
 events = 0 of 0 at warn and above, 1 of 90311 below, oldest first
 

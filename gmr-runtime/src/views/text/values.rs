@@ -4,50 +4,64 @@ use std::fmt::Write as _;
 
 use crate::model::Value;
 use crate::views::escape::clean;
+use crate::views::room::{Room, not_shown};
 use crate::views::words;
 
 /// Writes a value without a key: the entries of a map, the items of a list, or one line.
-pub(super) fn write(text: &mut String, value: &Value, depth: usize) {
+pub(super) fn write(text: &mut String, value: &Value, depth: usize, room: &Room) {
+    let end = |text: &mut String, left: usize, noun: &str| {
+        indent(text, depth);
+        let _ = writeln!(text, "{}", not_shown(left, noun));
+    };
     match value {
         Value::Map(entries) if !entries.is_empty() => {
-            for (key, value) in entries {
-                entry(text, key, value, depth);
+            for (index, (key, value)) in entries.iter().enumerate() {
+                if !room.take_row() {
+                    return end(text, entries.len() - index, "value");
+                }
+                entry(text, key, value, depth, room);
             }
         }
         Value::List(items) if !items.is_empty() => {
-            for item in items {
-                list_item(text, item, depth);
+            for (index, item) in items.iter().enumerate() {
+                if !room.take_row() {
+                    return end(text, items.len() - index, "item");
+                }
+                list_item(text, item, depth, room);
             }
         }
         scalar => {
             indent(text, depth);
-            push_scalar(text, scalar);
+            push_scalar(text, scalar, room);
             text.push('\n');
         }
     }
 }
 
 /// `key = value`, or `key =` with nested values on the lines below.
-pub(super) fn entry(text: &mut String, key: &str, value: &Value, depth: usize) {
+fn entry(text: &mut String, key: &str, value: &Value, depth: usize, room: &Room) {
     indent(text, depth);
-    text.push_str(&clean(key));
+    let key = clean(key);
+    room.spend(2 * depth + key.len());
+    text.push_str(&key);
     if let Some(short) = short_list(value) {
         let _ = writeln!(text, " = {short}");
     } else if is_nested(value) {
         text.push_str(" =\n");
-        write(text, value, depth + 1);
+        write(text, value, depth + 1, room);
     } else {
         text.push_str(" = ");
-        push_scalar(text, value);
+        push_scalar(text, value, room);
         text.push('\n');
     }
 }
 
-fn list_item(text: &mut String, item: &Value, depth: usize) {
+fn list_item(text: &mut String, item: &Value, depth: usize, room: &Room) {
+    room.spend(2 * depth + 2);
     if !is_nested(item) {
         indent(text, depth);
         text.push_str("- ");
-        push_scalar(text, item);
+        push_scalar(text, item, room);
         text.push('\n');
         return;
     }
@@ -56,12 +70,10 @@ fn list_item(text: &mut String, item: &Value, depth: usize) {
         let _ = writeln!(text, "- {short}");
         return;
     }
-    // The dash takes the place of the first line's indentation.
-    let mut nested = String::new();
-    write(&mut nested, item, depth + 1);
-    indent(text, depth);
-    text.push_str("- ");
-    text.push_str(&nested[2 * (depth + 1)..]);
+    // The dash takes the place of the last two blanks of the first line's indentation.
+    let start = text.len();
+    write(text, item, depth + 1, room);
+    text.replace_range(start + 2 * depth..start + 2 * depth + 2, "- ");
 }
 
 /// A short list of scalars, on one line.
@@ -76,7 +88,7 @@ fn short_list(value: &Value) -> Option<String> {
         if index > 0 {
             line.push_str(", ");
         }
-        push_scalar(&mut line, item);
+        line.push_str(&words::scalar(item));
         if line.len() > MAX_LENGTH {
             return None;
         }
@@ -93,8 +105,10 @@ fn is_nested(value: &Value) -> bool {
     }
 }
 
-fn push_scalar(text: &mut String, value: &Value) {
-    text.push_str(&words::scalar(value));
+fn push_scalar(text: &mut String, value: &Value, room: &Room) {
+    let shown = words::scalar(value);
+    room.spend(shown.len());
+    text.push_str(&shown);
 }
 
 pub(super) fn indent(text: &mut String, depth: usize) {
@@ -104,9 +118,14 @@ pub(super) fn indent(text: &mut String, depth: usize) {
 #[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
+    use crate::views::room::MAX_TEXT;
 
     fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
         Value::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    }
+
+    fn room() -> Room {
+        Room::new(MAX_TEXT)
     }
 
     fn text(value: &str) -> Value {
@@ -139,7 +158,7 @@ mod tests {
             ),
         ]);
         let mut written = String::new();
-        write(&mut written, &value, 1);
+        write(&mut written, &value, 1, &room());
         let expected = "  host = db1\n  port = 5432\n  pool =\n    max = 8\n    idle = none\n  ratio = 0.5\n  empty = ''\n  \
                         tags = [a, b]\n  none = []\n  pairs =\n    - [a, 1]\n    - [b, 2]\n  nodes =\n    - id = 1\n      up = true\n    - id = 2\n      up = false\n";
         assert_eq!(written, expected);
@@ -148,14 +167,20 @@ mod tests {
     #[test]
     fn a_long_list_is_below_its_key() {
         let mut written = String::new();
-        entry(&mut written, "paths", &Value::List(vec![text(&"x".repeat(40)), text(&"y".repeat(40))]), 0);
+        entry(
+            &mut written,
+            "paths",
+            &Value::List(vec![text(&"x".repeat(40)), text(&"y".repeat(40))]),
+            0,
+            &room(),
+        );
         assert_eq!(written, format!("paths =\n  - {}\n  - {}\n", "x".repeat(40), "y".repeat(40)));
     }
 
     #[test]
     fn data_stays_on_its_line() {
         let mut written = String::new();
-        entry(&mut written, "a\nb", &text("c\n====\u{1b}"), 0);
+        entry(&mut written, "a\nb", &text("c\n====\u{1b}"), 0, &room());
         assert_eq!(written, "a\\nb = c\\n====\\u{1b}\n");
     }
 }

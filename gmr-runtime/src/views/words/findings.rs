@@ -3,6 +3,7 @@
 use super::frames::{place, short_path};
 use crate::model::{Certainty, Evidence, Finding, Frame, Severity};
 use crate::views::escape::clean;
+use crate::views::room::of_frame;
 
 /// Shown if there are no findings.
 pub(in crate::views) const NO_FINDINGS: &str = "no problems detected";
@@ -41,7 +42,7 @@ pub(in crate::views) fn evidence(evidence: &Evidence, frames: &[Frame]) -> Strin
     let message = clean(&evidence.message);
     let frame = evidence.frame.and_then(|index| frames.get(usize::try_from(index).ok()?));
     let Some(frame) = frame else { return message.into_owned() };
-    let function = frame.function.as_deref().map_or_else(|| place(frame), |name| clean(name).into_owned());
+    let function = frame.function.as_deref().map_or_else(|| place(frame), |name| of_frame(name).into_owned());
     match (&frame.file, frame.line) {
         (Some(file), Some(line)) => format!("{message} in {function}, {}:{line}", short_path(file)),
         _ => format!("{message} in {function}"),

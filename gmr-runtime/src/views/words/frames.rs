@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use crate::model::Frame;
 use crate::units::counted;
 use crate::views::Detail;
-use crate::views::escape::clean;
 use crate::views::folding::Omitted;
+use crate::views::room::of_frame;
 
 /// `module+0xoffset`, or the address alone if no module contains it.
 pub(in crate::views) fn place(frame: &Frame) -> String {
     match (&frame.module, frame.module_offset) {
-        (Some(module), Some(offset)) => format!("{}+{offset:#x}", clean(module)),
+        (Some(module), Some(offset)) => format!("{}+{offset:#x}", of_frame(module)),
         _ => format!("{:#x}", frame.address),
     }
 }
@@ -24,13 +24,13 @@ pub(in crate::views) fn short_path(path: &str) -> Cow<'_, str> {
     let registry = || Some(below("/registry/src/")?.split_once('/')?.1);
     let compiler = || Some(path.strip_prefix("/rustc/")?.split_once('/')?.1);
     let short = registry().or_else(|| below("/git/checkouts/")).or_else(compiler);
-    clean(short.or_else(|| below("/rustlib/src/rust/")).unwrap_or(path))
+    of_frame(short.or_else(|| below("/rustlib/src/rust/")).unwrap_or(path))
 }
 
 /// `23 frames of tokio, std, mio omitted`
 pub(in crate::views) fn omitted(Omitted { frames, crates }: &Omitted<'_>) -> String {
     const MAX_NAMED: usize = 4;
-    let mut names: Vec<Cow<'_, str>> = crates.iter().take(MAX_NAMED).map(|name| clean(name)).collect();
+    let mut names: Vec<Cow<'_, str>> = crates.iter().take(MAX_NAMED).map(|name| of_frame(name)).collect();
     if let Some(others) = crates.len().checked_sub(MAX_NAMED).filter(|others| *others > 0) {
         names.push(format!("{others} more").into());
     }
@@ -42,15 +42,15 @@ pub(in crate::views) fn omitted(Omitted { frames, crates }: &Omitted<'_>) -> Str
 pub(in crate::views) fn function(frame: &Frame, detail: Detail) -> String {
     let Some(name) = frame.function.as_deref() else { return place(frame) };
     match (detail, Body::of(name)) {
-        (Detail::Short, Some(body)) => clean(&body.to_string()).into_owned(),
-        _ => clean(name).into_owned(),
+        (Detail::Short, Some(body)) => of_frame(&body.to_string()).into_owned(),
+        _ => of_frame(name).into_owned(),
     }
 }
 
 /// The function whose body an async block is.
 pub(in crate::views) fn own_function(frame: &Frame) -> String {
     let body = frame.function.as_deref().and_then(Body::of);
-    body.map_or_else(|| place(frame), |body| clean(body.of).into_owned())
+    body.map_or_else(|| place(frame), |body| of_frame(body.of).into_owned())
 }
 
 /// Whether to say that a function is inlined. The short form leaves this out for the body of an
@@ -70,14 +70,23 @@ pub(in crate::views) struct Body<'a> {
     pub(in crate::views) of: &'a str,
 }
 
+/// The most bytes of `async_closure#123`.
+const MAX_LAST: usize = 40;
+
 impl<'a> Body<'a> {
     pub(in crate::views) fn of(name: &'a str) -> Option<Self> {
-        let (path, last) = name.rsplit_once("::{").or_else(|| Some(("", name.strip_prefix('{')?)))?;
-        let (kind, number) = last.strip_suffix('}')?.split_once('#')?;
+        // Frames are looked at again and again: only the end of the name is searched.
+        let open = name.strip_suffix('}')?.bytes().rev().take(MAX_LAST).position(|byte| byte == b'{')?;
+        let (path, last) = name.split_at(name.len() - open - 2);
+        let path = if path.is_empty() { "" } else { path.strip_suffix("::")? };
+        let (kind, number) = last.strip_prefix('{')?.strip_suffix('}')?.split_once('#')?;
         let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
         let is_known = is_number && ["async_fn", "async_block", "async_closure"].contains(&kind);
+        if !is_known {
+            return None;
+        }
         let of = if kind == "async_fn" { path } else { without_closures(path) };
-        is_known.then_some(Self { kind, path, of })
+        Some(Self { kind, path, of })
     }
 
     pub(in crate::views) fn is_block(&self) -> bool {

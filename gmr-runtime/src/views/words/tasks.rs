@@ -131,8 +131,8 @@ fn member(task: &Task) -> String {
 /// tasks are known.
 pub(in crate::views) fn untracked(section: &GreenThreads) -> Option<String> {
     let runtimes = &section.runtimes;
-    let untracked: usize = runtimes.iter().filter_map(|runtime| runtime.untracked_tasks).sum();
-    let alive: usize = runtimes.iter().map(|runtime| runtime.alive_tasks).sum();
+    let untracked = sum(runtimes.iter().filter_map(|runtime| runtime.untracked_tasks));
+    let alive = sum(runtimes.iter().map(|runtime| runtime.alive_tasks));
     if untracked > 0 {
         let whose = if runtimes.len() == 1 { "the runtime's" } else { "the runtimes'" };
         let (verb, them) = if untracked == 1 { ("is", "it") } else { ("are", "them") };
@@ -163,6 +163,11 @@ pub(in crate::views) fn untracked(section: &GreenThreads) -> Option<String> {
         "tasks of {} are shown only if they are tracked: spawn `future.tracked()`, with gmr::task::TrackExt",
         clean(&library.library)
     ))
+}
+
+/// A document can have any numbers.
+fn sum(numbers: impl Iterator<Item = usize>) -> usize {
+    numbers.fold(0, usize::saturating_add)
 }
 
 const TOKIO: &str = "tokio";

@@ -35,7 +35,9 @@ pub(in crate::views) fn threads_facts(group: &[&Thread]) -> Vec<String> {
         return facts(thread).into_iter().chain(waits).chain(interrupted(group)).collect();
     }
     let states = tally(group.iter().filter_map(|thread| thread.state.as_deref()));
-    let total = |cpu: fn(&Thread) -> Option<u64>| group.iter().filter_map(|thread| cpu(thread)).sum();
+    let total = |cpu: fn(&Thread) -> Option<u64>| {
+        group.iter().filter_map(|thread| cpu(thread)).fold(0, u64::saturating_add)
+    };
     let (user, system) = (total(|thread| thread.cpu_user_ms), total(|thread| thread.cpu_system_ms));
     let mut lines = vec![format!("state = {states}, cpu = {}", cpu(user, system))];
     lines.extend(waits(group));
