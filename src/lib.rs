@@ -207,6 +207,7 @@
 //!
 //! | variable | effect |
 //! |---|---|
+//! | `GMR_MASK=internal_code,-session_color` | names whose values are masked, and after a dash shown |
 //! | `GMR_SIGNAL=USR1` | the signal that triggers a report; `none`: there is none |
 //! | `GMR_FORMAT=json` | the format of reports on stderr |
 //! | `GMR_LOG_DIR=/var/log/shop` | a directory for reports, instead of stderr |
@@ -282,6 +283,7 @@ pub use gmr_runtime::model;
 pub use gmr_runtime::tracing;
 pub use gmr_runtime::{Builder, Error, ErrorKind, Format, Generator, Guard, OnPanic, Report, Secret};
 pub use gmr_runtime::{Deadline, Heartbeat, deadline, heartbeat, ready, shutting_down};
+// Both the function and the macro of this name.
 pub use gmr_runtime::{after_fork, display, masked};
 
 pub mod task {

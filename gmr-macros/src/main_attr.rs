@@ -39,6 +39,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "log_to_stderr", example: "log_to_stderr = true" },
     Known { name: "min_interval", example: "min_interval = \"1s\"" },
     Known { name: "trigger_file", example: "trigger_file = \"/run/shop/report\"" },
+    Known { name: "mask", example: "mask(keys(\"internal_code\"), show(\"session_color\"))" },
     Known { name: "link", example: "link(my_sections)" },
     Known { name: "crate", example: "crate = my_crate::gmr" },
 ];
@@ -64,6 +65,7 @@ struct Options {
     log_to_stderr: Option<bool>,
     min_interval: Option<TokenStream>,
     trigger_file: Option<String>,
+    mask: Option<String>,
     link: Vec<Ident>,
     krate: Option<Path>,
 }
@@ -191,6 +193,7 @@ impl Options {
                 "log_to_stderr" => options.log_to_stderr = given.switch(errors),
                 "min_interval" => options.min_interval = given.duration_or_off(errors),
                 "trigger_file" => options.trigger_file = given.plain_text(errors),
+                "mask" => options.mask = given.names_to_mask(errors),
                 "link" => options.link = given.crates(errors).unwrap_or_default(),
                 "crate" => options.krate = given.path(errors),
                 _ => {}
@@ -237,6 +240,7 @@ impl Options {
         let log_to_stderr = values::optional(self.log_to_stderr.as_ref().map(ToTokens::to_token_stream));
         let min_interval = values::optional(self.min_interval.clone());
         let trigger_file = values::optional(self.trigger_file.as_ref().map(ToTokens::to_token_stream));
+        let mask = values::optional(self.mask.as_ref().map(ToTokens::to_token_stream));
         // `mixed_site`: the user's expressions can't refer to variables of the expansion.
         quote_spanned! {Span::mixed_site()=>
             #(#link)*
@@ -262,6 +266,7 @@ impl Options {
                 log_to_stderr: #log_to_stderr,
                 min_interval: #min_interval,
                 trigger_file: #trigger_file,
+                mask: #mask,
                 revision: #revision,
                 vergen: [
                     ::core::option_env!("VERGEN_GIT_SHA"),

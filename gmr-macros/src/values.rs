@@ -8,7 +8,7 @@ use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
-use syn::{Expr, ExprLit, Lit, Path, PathArguments, Token};
+use syn::{Expr, ExprLit, Lit, LitStr, Path, PathArguments, Token};
 
 use crate::args::{Given, Value};
 use crate::errors::Errors;
@@ -142,6 +142,15 @@ impl Given {
         is_valid.then(|| list.value())
     }
 
+    /// `(keys("a"), show("b"))`, as the list that `GMR_MASK` has: `a,-b`.
+    pub(crate) fn names_to_mask(&self, errors: &mut Errors) -> Option<String> {
+        let Value::List(list) = &self.value else {
+            self.error(format!("`mask` requires lists of names: `{}`", self.known.example), errors);
+            return None;
+        };
+        masked_names(list).map_err(|error| errors.add(error)).ok()
+    }
+
     /// The path of a module or crate.
     pub(crate) fn path(&self, errors: &mut Errors) -> Option<Path> {
         let value = self.assigned(errors)?;
@@ -210,6 +219,40 @@ fn ungrouped(mut value: &Expr) -> &Expr {
 
 fn has_no_arguments(path: &Path) -> bool {
     path.segments.iter().all(|segment| matches!(segment.arguments, PathArguments::None))
+}
+
+/// The names in `keys("a", "b"), show("c")`.
+fn masked_names(list: &Group) -> syn::Result<String> {
+    let read = |input: ParseStream<'_>| {
+        let mut names = String::new();
+        while !input.is_empty() {
+            let which: Ident = input.parse()?;
+            let dash = match which.to_string().as_str() {
+                "keys" => "",
+                "show" => "-",
+                _ => {
+                    let message = "expected `keys(\"a\", ..)`, whose values are masked, or `show(\"b\", ..)`, whose values are shown";
+                    return Err(syn::Error::new(which.span(), message));
+                }
+            };
+            let inner;
+            syn::parenthesized!(inner in input);
+            for name in Punctuated::<LitStr, Token![,]>::parse_terminated(&inner)? {
+                let text = name.value();
+                if !text.contains(char::is_alphabetic) || text.contains(',') || text.starts_with(['-', '+']) {
+                    let message =
+                        "must be the name of a field, a key or a variable, such as `\"internal_code\"`";
+                    return Err(syn::Error::new(name.span(), message));
+                }
+                names.extend([dash, &text, ","]);
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(names)
+    };
+    read.parse2(list.stream())
 }
 
 fn crate_names(list: &Group) -> syn::Result<Vec<Ident>> {

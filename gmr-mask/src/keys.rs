@@ -12,7 +12,7 @@ use super::nouns::{
     GROUPS, GROUPS_OF_USERS, HARMLESS_KEYS, JOINED_SUFFIXES, KEY_NAMES, KEY_NOUNS, NO_KEYS, NOT_JOINED,
     SHOWN_IN_GROUPS, USERS,
 };
-use super::{boundary, looks};
+use super::{boundary, hand, looks};
 
 /// How sensitive a value is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +173,11 @@ pub(super) fn classify(name: &str) -> Sensitivity {
     classify_words(&split.list(), &split.joined)
 }
 
+/// The words of a name, in lower case, one after the other: all spellings of a name have the same.
+pub(super) fn joined(name: &str) -> String {
+    Words::of(name).joined
+}
+
 /// Classifies the name of a parameter in a URL's query.
 pub(super) fn classify_parameter(name: &str) -> Sensitivity {
     let split = Words::of(name);
@@ -239,6 +244,9 @@ pub(super) fn is_header(name: &str) -> bool {
 
 fn classify_words(words: &[&str], joined: &str) -> Sensitivity {
     let (Some(first), Some(last)) = (words.first(), words.last()) else { return Sensitivity::Plain };
+    if let Some(is_secret) = hand::is_secret(words, joined) {
+        return if is_secret { Sensitivity::Secret } else { Sensitivity::Plain };
+    }
     if !is_secret(words, joined) {
         let kind = words.len().checked_sub(2).map(|before| words[before]);
         let is_key = KEY_NAMES.contains(last)

@@ -15,6 +15,8 @@
 //! | `urls` | passwords and tokens in URLs |
 //! | `decoded` | text that is encoded once |
 //! | `providers` | the forms of tokens by their issuers |
+//! | `hand` | what the program and its operator say about names |
+//! | `explain` | which parts of a value are masked, and why |
 //! | `index` | searches for many strings at once |
 //! | `looks` | whether a word looks random, asked where the place suggests a secret |
 //! | `serializer` | turns anything `Serialize` into a [`Value`] |
@@ -31,7 +33,9 @@ mod boundary;
 mod commands;
 mod decoded;
 mod error;
+mod explain;
 mod foreign;
+mod hand;
 mod hashes;
 mod index;
 mod keys;
@@ -54,6 +58,8 @@ mod values;
 
 pub use arguments::arguments;
 pub use error::MaskError;
+pub use explain::explain;
+pub use hand::set_names;
 pub use secret::{Secret, masked};
 pub use serializer::{field, to_value};
 #[doc(hidden)]

@@ -29,6 +29,16 @@ pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, MaskError> {
     Ok(tree.finish())
 }
 
+/// The same without masking, to be compared with what is masked.
+pub(super) fn to_raw_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, MaskError> {
+    let mut tree = Tree::raw();
+    let result = nested(&mut tree, value, Sensitivity::Plain);
+    if !tree.is_cut() {
+        result?;
+    }
+    Ok(tree.finish())
+}
+
 /// A text, masked as the field of this name would be.
 pub fn field(name: &str, value: &str) -> String {
     struct Field<'a>(&'a str, &'a str);
@@ -50,6 +60,7 @@ fn nested<T: Serialize + ?Sized>(
     sensitivity: Sensitivity,
 ) -> Result<(), MaskError> {
     let Some(level) = tree.enter() else { return tree.put_depth_note() };
+    let sensitivity = if tree.is_raw() { Sensitivity::Plain } else { sensitivity };
     let result = value.serialize(MaskingSerializer::new(tree, sensitivity));
     tree.leave(level);
     result
@@ -96,7 +107,8 @@ impl<'a> MaskingSerializer<'a> {
     /// Opens a container of the named type. A secret one is masked as a whole; so is a map used as
     /// a key, which has no form as text.
     fn open(mut self, name: &str, container: Container) -> Result<Compound<'a>, MaskError> {
-        self.sensitivity = of_type(self.sensitivity, name);
+        self.sensitivity =
+            if self.tree.is_raw() { Sensitivity::Plain } else { of_type(self.sensitivity, name) };
         let is_map_as_key = self.tree.is_key() && matches!(container, Container::Map { .. });
         let is_map = matches!(container, Container::Map { .. });
         let hidden = self.sensitivity == Sensitivity::Secret

@@ -40,6 +40,8 @@ pub(super) struct Tree {
     cut: bool,
     /// Whether this is the key of a map, which becomes text.
     is_key: bool,
+    /// Whether nothing is masked.
+    is_raw: bool,
 }
 
 /// A list or a map under construction. `bytes` counts the bytes at the end of the list so far,
@@ -78,14 +80,16 @@ impl Container {
         }
     }
 
-    fn into_value(self) -> Value {
+    fn into_value(self, is_raw: bool) -> Value {
         match self {
             Self::List { mut items, is_tuple, mut bytes } => {
                 end_of_bytes(&mut items, &mut bytes);
-                list_value(items, is_tuple)
+                list_value(items, is_tuple, is_raw)
             }
             Self::Map { mut entries, is_group, .. } => {
-                shapes::mask_entries(&mut entries);
+                if !is_raw {
+                    shapes::mask_entries(&mut entries);
+                }
                 if is_group { shapes::group(entries) } else { Value::Map(entries) }
             }
         }
@@ -106,11 +110,12 @@ pub(super) fn bytes_note(count: usize) -> String {
     format!("<{count} bytes>")
 }
 
-fn list_value(mut items: Vec<Value>, is_tuple: bool) -> Value {
+fn list_value(mut items: Vec<Value>, is_tuple: bool, is_raw: bool) -> Value {
     match items.as_mut_slice() {
         [Value::Text(note)] if !is_tuple && note.starts_with('<') && note.ends_with(" bytes>") => {
             return Value::Text(std::mem::take(note));
         }
+        _ if is_raw => (),
         // A header: `("authorization", "..")`.
         [Value::Text(name), value] if is_tuple => shapes::mask_by(keys::classify(name), value),
         _ if !is_tuple => {
@@ -146,7 +151,17 @@ impl Tree {
             skips_left: MAX_SKIPPED,
             cut: false,
             is_key: false,
+            is_raw: false,
         }
+    }
+
+    /// A tree that masks nothing.
+    pub(super) fn raw() -> Self {
+        Self { is_raw: true, ..Self::new() }
+    }
+
+    pub(super) fn is_raw(&self) -> bool {
+        self.is_raw
     }
 
     /// A tree for a map's key inside of this tree.
@@ -157,6 +172,7 @@ impl Tree {
             values_left: MAX_KEY_VALUES,
             text_left: self.text_left,
             is_key: true,
+            is_raw: self.is_raw,
             ..Self::new()
         }
     }
@@ -221,7 +237,8 @@ impl Tree {
         while self.open.len() > level
             && let Some(container) = self.open.pop()
         {
-            self.attach(container.into_value());
+            let is_raw = self.is_raw;
+            self.attach(container.into_value(is_raw));
         }
     }
 
@@ -250,7 +267,13 @@ impl Tree {
             Some(fitting) => (fitting, " … (cut here)"),
             None => (text, ""),
         };
-        let judged = if sensitivity.allows(fitting) { values::text(fitting) } else { MASK.into() };
+        let judged = if self.is_raw {
+            fitting.into()
+        } else if sensitivity.allows(fitting) {
+            values::text(fitting)
+        } else {
+            MASK.into()
+        };
         // Cut text uses up the limit, so that the notes cannot exceed it.
         self.text_left = if note.is_empty() { self.text_left - fitting.len() } else { 0 };
         self.put(Value::Text(format!("{judged}{note}")))

@@ -53,6 +53,12 @@ pub(crate) fn poll_tasks() -> Result<Option<bool>, String> {
     switch("GMR_POLL_TASKS")
 }
 
+/// `GMR_MASK`: names whose values are masked, and names after a dash whose values are shown. They are
+/// added to the program's, and override it.
+pub(crate) fn mask() -> String {
+    std::env::var("GMR_MASK").unwrap_or_default()
+}
+
 /// `GMR_LOG_DIR`: the directory of reports; `off` if they go to standard error. It overrides the
 /// program's.
 pub(crate) fn log_dir(programs: Option<PathBuf>) -> Option<PathBuf> {

@@ -135,6 +135,7 @@ pub struct Builder {
     log_dir: Option<PathBuf>,
     log_to_stderr: bool,
     trigger_file: Option<PathBuf>,
+    mask: String,
     sections: Vec<Generator>,
     groups: Vec<Generator>,
 }
@@ -293,6 +294,9 @@ impl Builder {
         });
         let format = operators(env::format());
         task::poll_tasks(operators(env::poll_tasks()).unwrap_or(!self.skip_polls));
+        if let Err(names) = gmr_mask::set_names([&*self.mask, &*env::mask()]) {
+            warn(&format!("GMR_MASK, or the option `mask`: {names} is no name; expected `code, -color`"));
+        }
         let second_look = operators(env::second_look()).or(self.second_look);
         let second_look = second_look.unwrap_or(reporter::SECOND_LOOK);
         let panics_reported = operators(env::on_panic());

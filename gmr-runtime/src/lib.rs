@@ -82,6 +82,21 @@ pub use section::panics::on_panic::OnPanic;
 pub use trigger::scopes::{Deadline, Heartbeat, deadline, heartbeat, ready, shutting_down};
 pub use views::Format;
 
+/// Text that is shown as `***`, wherever it is formatted: for secrets in messages of panics and
+/// errors, in labels, and in logs. The value is not read.
+///
+/// ```
+/// let code = 4711;
+/// assert_eq!(format!("bad code {}", gmr_runtime::masked!(code)), "bad code ***");
+/// ```
+#[macro_export]
+macro_rules! masked {
+    ($value:expr) => {{
+        let _ = &$value;
+        "***"
+    }};
+}
+
 #[doc(hidden)]
 pub mod __private {
     //! What generated code may use. Not part of the public API: it changes without notice.

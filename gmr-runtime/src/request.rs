@@ -21,6 +21,21 @@ use crate::trigger::{Deferred, Request};
 use crate::{capture, emergency, install};
 
 impl Report {
+    /// What a report would mask of a value, such as a configuration, and why: one line for each part,
+    /// without anything of the secret. For a test of the program, or a look before production.
+    ///
+    /// It takes names from [`Builder::mask_keys`](crate::Builder::mask_keys) into account if gmr is
+    /// installed. If the value cannot be serialized, the only line says why.
+    ///
+    /// ```
+    /// let config = std::collections::BTreeMap::from([("db_password", "hunter2"), ("host", "db1")]);
+    /// let masked = gmr_runtime::Report::explain_masks(&config);
+    /// assert_eq!(masked, ["db_password: the name `db_password`"]);
+    /// ```
+    pub fn explain_masks(value: &impl serde::Serialize) -> Vec<String> {
+        gmr_mask::explain(value).unwrap_or_else(|error| vec![error.to_string()])
+    }
+
     /// Makes a report and returns it. **Blocks the calling thread until the report is made**; in
     /// async code, use [`capture_async`](Self::capture_async).
     ///

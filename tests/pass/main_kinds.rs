@@ -23,7 +23,7 @@ mod exit_code {
 mod termination {
     const VENDOR: &str = "ACME";
 
-    #[gmr::main(vendor = VENDOR, signal = "usr1", poll_tasks = false)]
+    #[gmr::main(vendor = VENDOR, signal = "usr1", poll_tasks = false, mask(keys("internal_code", "x-id"), show("color"),))]
     pub fn main() -> impl std::process::Termination {
         #![allow(unused_variables)]
         let builder = 1;

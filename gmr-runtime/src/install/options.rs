@@ -25,6 +25,31 @@ impl Builder {
         self
     }
 
+    /// Names whose values are masked, besides those that gmr knows: of fields, keys, flags and
+    /// variables. All spellings of a name count (`internal_code`, `InternalCode`), also at the end of a
+    /// longer one (`SHOP_INTERNAL_CODE`). Names in `GMR_MASK` are added, and override these.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().mask_keys(["internal_code"]);
+    /// ```
+    #[must_use]
+    pub fn mask_keys<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        names.into_iter().for_each(|name| self.mask.extend([name, ","]));
+        self
+    }
+
+    /// Names whose values are shown, although gmr would mask them by their names. Secrets in their
+    /// content are masked as in any other value.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().mask_show(["session_color"]);
+    /// ```
+    #[must_use]
+    pub fn mask_show<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        names.into_iter().for_each(|name| self.mask.extend(["-", name, ","]));
+        self
+    }
+
     /// After what time a report looks once more at threads that seem to be stuck, or that run. The
     /// default is 50 milliseconds, the most is one second, and zero switches it off.
     /// `GMR_SECOND_LOOK` overrides both.

@@ -59,6 +59,8 @@ pub struct Setup {
     pub min_interval: Option<Duration>,
     /// The option `trigger_file`.
     pub trigger_file: Option<&'static str>,
+    /// The option `mask`, as `GMR_MASK` has it.
+    pub mask: Option<&'static str>,
     /// The option `revision`.
     pub revision: Option<Cow<'static, str>>,
     /// `VERGEN_GIT_SHA` and `VERGEN_GIT_DIRTY`, which a build script of the user's crate can set by
@@ -122,6 +124,7 @@ impl Setup {
             log_dir: self.log_dir.map(Into::into),
             min_interval: self.min_interval,
             trigger_file: self.trigger_file.map(Into::into),
+            mask: self.mask.unwrap_or_default().to_owned(),
             log_to_stderr: self.log_to_stderr.unwrap_or_default(),
             ..Builder::default()
         }
