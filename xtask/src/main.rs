@@ -18,6 +18,7 @@ mod process;
 mod programs;
 mod release;
 mod scripts;
+mod secrets;
 mod steps;
 mod targets;
 mod test;
@@ -88,6 +89,9 @@ const USAGE: &str = "usage: cargo xtask <task>
                  load, their reports.
       --throughput PAIRS
                  Compare mini-redis with gmr-tokio and with tokio under redis-benchmark.
+  secrets        Count how many planted secrets gmr shows, beside oslo.utils and detect-secrets,
+                 which the Python of the variable PYTHON has.
+      --write    Write the table in docs/secrets.md.
   schema         Write docs/report.schema.json and docs/report.rng from the model.
   examples       Compile the programs of the guides that `test` does not build: those on
                  axum, actix-web and tonic, and a library with sections.
@@ -126,6 +130,8 @@ fn main() -> ExitCode {
             Err(_) => Err(format!("`{pairs}` is not a number of pairs")),
         },
         ["adoption", ref words @ ..] => adoption::run(words),
+        ["secrets"] => secrets::run(false),
+        ["secrets", "--write"] => secrets::run(true),
         ["schema"] => schema(),
         ["examples"] => examples::run(),
         ["bench", ref options @ ..] => bench(options),

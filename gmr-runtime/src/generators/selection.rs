@@ -13,7 +13,7 @@ const SECTIONS: [(&str, bool); 11] = [
     ("processes", true),
     ("descriptors", true),
     ("modules", true),
-    // Environments are full of secrets that no rule recognizes: docs/masking.md.
+    // Environments are full of secrets that no rule recognizes: docs/secrets.md.
     ("environment", false),
     ("configuration", true),
     // These exist only with the feature `tracing`. Their names are always accepted: an operator's
