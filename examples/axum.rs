@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let service = Router::new().route("/", get(|| async { "hello\n" }));
-    let admin = Router::new().nest("/gmr", gmr::axum::router());
+    let admin = Router::new().nest_service("/gmr", gmr::axum::router());
 
     // Port 0: the kernel chooses one that is free.
     let service_port = TcpListener::bind("127.0.0.1:0").await?;

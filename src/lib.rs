@@ -174,7 +174,7 @@
 //! ```
 //! # #[cfg(feature = "axum")]
 //! fn admin_pages() -> axum::Router {
-//!     axum::Router::new().nest("/gmr", gmr::axum::router())
+//!     axum::Router::new().nest_service("/gmr", gmr::axum::router())
 //! }
 //! ```
 //!

@@ -16,6 +16,8 @@ use crate::reporter::{self, Plan};
 use crate::section::panics;
 use crate::sys::forked_lock::lock_within;
 use crate::sys::own_threads;
+#[cfg(feature = "axum")]
+use crate::trigger::Client;
 use crate::trigger::reply::{self, Reply, block_on};
 use crate::trigger::{Deferred, Request};
 use crate::{capture, emergency, install};
@@ -75,8 +77,8 @@ impl Report {
 
 /// The next report in this format, rendered on a thread of gmr's own. `None` if it cannot be made.
 #[cfg(feature = "axum")]
-pub(crate) async fn rendered(format: crate::views::Format) -> Option<Arc<Vec<u8>>> {
-    ask(|reply| Request::Deferred(Deferred::Rendered(format, reply))).await.ok().flatten()
+pub(crate) async fn rendered(format: crate::views::Format, client: Client) -> Option<Arc<Vec<u8>>> {
+    ask(|reply| Request::Deferred(Deferred::Rendered(format, client.clone(), reply))).await.ok().flatten()
 }
 
 fn finish(answer: Result<Arc<Report>, String>) -> Report {

@@ -1,6 +1,8 @@
 //! Reports over HTTP: a real server, and a client that is not ours.
 
 use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::thread;
 
 use ureq::http::Response;
@@ -53,8 +55,11 @@ fn a_report_is_in_the_format_that_is_asked_for() {
     );
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
     assert_eq!(header(&answer, "cache-control"), "no-store");
-    assert!(header(&answer, "content-security-policy").starts_with("default-src 'none'"));
-    assert_eq!(header(&answer, "transfer-encoding"), "chunked", "it is streamed");
+    let policy = header(&answer, "content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; form-action 'none'; base-uri 'none';"), "{policy}");
+    assert_eq!(policy.matches("'sha256-").count(), page.matches("<script>").count(), "{policy}");
+    assert!(!policy.contains("script-src 'unsafe-inline'"), "{policy}");
+    assert_eq!(header(&answer, "content-length"), page.len().to_string());
 
     let (answer, json) = admin.get("", Some("application/json"));
     assert_eq!(header(&answer, "content-type"), "application/json");
@@ -81,6 +86,78 @@ fn what_cannot_be_had_is_refused_with_a_reason() {
     for name in ["text/html", "text/plain", "application/json", "application/xml"] {
         assert!(said.contains(name), "no {name} in {said}");
     }
+}
+
+/// The answer to a request with these headers, read to its end.
+fn ask(admin: &Admin, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let address =
+        admin.url.strip_prefix("http://").and_then(|url| url.strip_suffix("/gmr")).expect("its URL");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let host = if headers.iter().any(|(name, _)| *name == "host") { "" } else { "host: localhost\r\n" };
+    write!(stream, "{method} {path} HTTP/1.1\r\n{host}").expect("it reads");
+    for (name, value) in headers {
+        write!(stream, "{name}: {value}\r\n").expect("it reads");
+    }
+    stream.write_all(b"connection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let answer = answer.to_ascii_lowercase();
+    for header in
+        ["x-content-type-options: nosniff", "cache-control: no-store", "form-action 'none'; base-uri 'none'"]
+    {
+        assert!(answer.contains(header), "no {header} in {answer}");
+    }
+    (status.expect("a status"), answer)
+}
+
+#[test]
+fn a_page_of_another_origin_triggers_no_report() {
+    let mut admin = Admin::start();
+    for (headers, status, remedy) in [
+        (&[("host", "evil.example:9901")][..], 421, "admin::new().host(\"evil.example\")"),
+        (&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")], 403, "enter its address"),
+        (&[("sec-fetch-site", "same-site")], 403, "enter its address"),
+        (&[("origin", "http://evil.example")], 403, "another origin"),
+        (&[("origin", "null")], 403, "another origin"),
+    ] {
+        let (answered, said) = ask(&admin, "GET", "/gmr", headers);
+        assert!(answered == status && said.contains(remedy), "{headers:?}: {said}");
+    }
+    let (answered, said) = ask(&admin, "OPTIONS", "/gmr", &[]);
+    assert!(answered == 405 && said.contains("allow: get, head"), "{said}");
+    let (answered, said) = ask(&admin, "HEAD", "/gmr", &[]);
+    assert!(answered == 200 && said.contains("content-type: text/html"), "{said}");
+    assert!(said.ends_with("\r\n\r\n"), "no body: {said}");
+    assert_eq!(admin.program.ask("made"), "0", "none of them has made a report");
+    let (answered, _) = ask(&admin, "GET", "/gmr/?format=text", &[("sec-fetch-site", "none")]);
+    assert_eq!((answered, admin.program.ask("made")), (200, "1".to_owned()), "with a slash, too");
+}
+
+#[test]
+fn a_service_says_who_may_have_a_report() {
+    let mut admin = Admin::start();
+    let token = ("authorization", "Bearer t0ken");
+    let host = ("host", "admin.example");
+    let (answered, said) = ask(&admin, "GET", "/guarded", &[host]);
+    assert!(answered == 401 && said.contains("www-authenticate: bearer"), "{said}");
+    assert_eq!(ask(&admin, "GET", "/guarded", &[host, ("authorization", "Bearer token")]).0, 401);
+    assert_eq!(ask(&admin, "GET", "/guarded", &[host, token, ("x-stranger", "1")]).0, 403);
+    assert_eq!(admin.program.ask("made"), "0");
+    assert_eq!(ask(&admin, "GET", "/guarded?format=text", &[host, token]).0, 200);
+    let (answered, said) = ask(&admin, "GET", "/guarded?format=text", &[host, token]);
+    assert!(answered == 429 && said.contains("retry-after: 3600"), "{said}");
+    assert_eq!(admin.program.ask("made"), "1");
+}
+
+#[test]
+fn a_report_says_which_request_it_is_for() {
+    let admin = Admin::start();
+    let (_, json) = admin.get("/?format=json", None);
+    let trigger = Report::parse(&json).trigger().clone();
+    assert_eq!((&trigger["kind"], &trigger["coalesced"]), (&"http".into(), &0.into()), "{trigger}");
+    assert!(trigger["path"].as_str().is_some_and(|path| path.starts_with("/gmr")), "{trigger}");
+    assert!(trigger["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{trigger}");
 }
 
 const CLIENTS: u64 = 24;

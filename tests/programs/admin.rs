@@ -1,9 +1,12 @@
-//! A service with an admin port that serves its reports. `port` answers with the port; `hold` and
+//! A service with an admin port that serves its reports at `/gmr`, and at `/guarded` with all options
+//! set. `port` answers with the port; `hold` and
 //! `release` control whether its section keeps a report waiting; `asked` and `made` answer with how
 //! many reports were requested and made; `capture` makes one on a runtime of one thread.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -54,7 +57,16 @@ fn main() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let port = listener.local_addr()?.port();
-    let admin = Router::new().nest("/gmr", gmr::axum::router()).layer(middleware::from_fn(count));
+    let guarded = gmr::axum::Admin::new()
+        .host("admin.example")
+        .bearer_token("t0ken")
+        .min_interval(Duration::from_hours(1))
+        .authorize(|request| !request.headers.contains_key("x-stranger"));
+    let admin = Router::new()
+        .nest_service("/gmr", gmr::axum::router())
+        .nest_service("/guarded", guarded.router())
+        .layer(middleware::from_fn(count))
+        .into_make_service_with_connect_info::<SocketAddr>();
     drop(runtime.spawn(async { axum::serve(listener, admin).await }));
     gmr_tests::converse(|question| match question {
         "port" => port.to_string(),

@@ -8,7 +8,7 @@
 //!
 //! ```
 //! # async fn serve() -> std::io::Result<()> {
-//! let admin = axum::Router::new().nest("/gmr", gmr_runtime::axum::router());
+//! let admin = axum::Router::new().nest_service("/gmr", gmr_runtime::axum::router::<()>());
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:9901").await?;
 //! axum::serve(listener, admin).await
 //! # }
@@ -19,72 +19,194 @@
 //! runtime are blocked by something else, it can't answer any request; send the report signal
 //! instead.
 
+mod access;
 mod negotiation;
+mod policy;
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ::axum::Router;
 use ::axum::body::Body;
-use ::axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use ::axum::extract::{ConnectInfo, OriginalUri, Request};
+use ::axum::http::request::Parts;
+use ::axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use ::axum::response::{IntoResponse, Response};
-use ::axum::routing::get;
+use ::axum::routing::any;
 use ::bytes::Bytes;
 use futures_core::Stream;
 
+use self::access::{Access, Refusal};
 use self::negotiation::{OFFERS, accepted, queried};
+use self::policy::POLICY;
 use crate::request;
+use crate::trigger::Client;
 use crate::views::Format;
 
 /// How many bytes are handed to the connection at a time.
 const CHUNK: usize = 64 << 10;
 
-/// What the page may do: nothing that loads or sends, in case data of the process gets past the
-/// template's escaping.
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'";
-
-/// A router with one route, `GET /`: a report of this process. **Never expose it to the public.**
+/// A router with one route, `/`: `GET` answers with a report of this process. **Never expose it to the
+/// public.** It is that of [`Admin`] without options.
 ///
 /// `?format=` selects the format, by the names that [`Format`] parses. Without it, the `Accept`
-/// header does; without either, the report is an HTML page.
+/// header does; without either, the report is an HTML page, or text for curl and Wget.
 ///
 /// ```
 /// let admin: axum::Router = axum::Router::new().merge(gmr_runtime::axum::router());
 /// ```
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/", get(answer))
+    Admin::new().router()
 }
 
-async fn answer(uri: Uri, headers: HeaderMap) -> Response {
-    let format = match queried(uri.query().unwrap_or_default()) {
-        Some(name) => name.parse::<Format>().map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n"))),
-        None => accepted(&headers).ok_or_else(|| {
-            let known: Vec<_> = OFFERS.iter().map(|format| format.media_type()).collect();
-            (
-                StatusCode::NOT_ACCEPTABLE,
-                format!("no acceptable format; expected one of {}\n", known.join(", ")),
-            )
-        }),
+/// What the route for reports asks of requests.
+///
+/// Requests of pages of another origin get no report (`Sec-Fetch-Site`, `Origin`), nor do those for a
+/// host name that could be a page's own by DNS rebinding (`Host`): IP addresses, `localhost` and the
+/// names given to [`host`](Self::host) are served. Each refusal says what to do.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let reports = gmr_runtime::axum::Admin::new()
+///     .host("shop-admin.internal")
+///     .bearer_token(std::env::var("ADMIN_TOKEN").unwrap_or_default())
+///     .min_interval(Duration::from_secs(1))
+///     .authorize(|request| request.headers.contains_key("x-operator"));
+/// let admin: axum::Router = axum::Router::new().nest_service("/gmr", reports.router::<()>());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Admin {
+    access: Access,
+}
+
+impl Admin {
+    /// No options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Also serves this host, without a port: the name by which operators reach the admin port.
+    #[must_use]
+    pub fn host(mut self, name: impl AsRef<str>) -> Self {
+        self.access.hosts.push(name.as_ref().trim_end_matches('.').to_ascii_lowercase());
+        self
+    }
+
+    /// Needs `Authorization: Bearer TOKEN`. The token is compared in constant time. An empty one
+    /// refuses all requests.
+    #[must_use]
+    pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
+        self.access.token = Some(token.into());
+        self
+    }
+
+    /// The least time between two requests that get a report. Those in between get 429, with the
+    /// time to wait. Without it, requests that arrive while a report is made share the next one.
+    #[must_use]
+    pub fn min_interval(mut self, time: Duration) -> Self {
+        self.access.min_interval = time;
+        self
+    }
+
+    /// The service's own authorization: what it returns `false` for gets 403. It is called for
+    /// requests that pass the other checks, and must not block.
+    #[must_use]
+    pub fn authorize(mut self, authorize: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.access.authorize = Some(Arc::new(authorize));
+        self
+    }
+
+    /// A router with one route, `/`.
+    ///
+    /// Mounted with `nest_service("/gmr", ..)`, it answers `/gmr` and `/gmr/`; with `nest`, the first
+    /// one only.
+    pub fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
+        Router::new().route("/", any(move |request: Request| answer(self.access.clone(), request)))
+    }
+}
+
+async fn answer(access: Access, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let answered = match access.check(&parts).and_then(|()| format(&parts)) {
+        Ok(format) if parts.method == Method::HEAD => Ok(head(format)),
+        Ok(format) => match access.admit() {
+            Ok(()) => report(format, &parts).await,
+            Err(refusal) => Err(refusal),
+        },
+        Err(refusal) => Err(refusal),
     };
-    let format = match format {
-        Ok(format) => format,
-        Err(refusal) => return refusal.into_response(),
+    let mut response = answered.unwrap_or_else(refused);
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "accept, user-agent"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
+    response
+}
+
+/// The format that is asked for.
+///
+/// # Errors
+/// There is no such format, or none that the client accepts.
+fn format(parts: &Parts) -> Result<Format, Refusal> {
+    if let Some(name) = queried(parts.uri.query().unwrap_or_default()) {
+        let parsed = name.parse::<Format>();
+        return parsed.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()));
+    }
+    accepted(&parts.headers).ok_or_else(|| {
+        let known: Vec<_> = OFFERS.iter().map(|format| format.media_type()).collect();
+        let text = format!("no acceptable format; expected one of {}", known.join(", "));
+        Refusal::new(StatusCode::NOT_ACCEPTABLE, text)
+    })
+}
+
+fn refused(Refusal { status, text, header }: Refusal) -> Response {
+    let mut response = (status, text + "\n").into_response();
+    if let Some((name, value)) = header
+        && let Ok(value) = HeaderValue::from_str(&value)
+    {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// What `HEAD` gets: a report is not made for it.
+fn head(format: Format) -> Response {
+    [(header::CONTENT_TYPE, format.media_type())].into_response()
+}
+
+/// Makes a report.
+///
+/// # Errors
+/// It could not be made.
+async fn report(format: Format, parts: &Parts) -> Result<Response, Refusal> {
+    let path = parts.extensions.get::<OriginalUri>().map_or(parts.uri.path(), |uri| uri.0.path());
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let client = Client { peer: peer.map(|peer| peer.0.to_string()), path: path.to_owned() };
+    let Some(bytes) = request::rendered(format, client).await else {
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "could not make a report"));
     };
-    let Some(bytes) = request::rendered(format).await else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "could not make a report\n").into_response();
-    };
+    let policy = (format == Format::Html).then(|| policy::of_page(&bytes)).flatten();
     let bytes = Bytes::from_owner(Shared(bytes));
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(format.media_type())),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::VARY, HeaderValue::from_static("accept")),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
-    ];
-    (headers, Body::from_stream(Chunks(bytes))).into_response()
+    let length = HeaderValue::from(bytes.len());
+    let mut response = head(format);
+    *response.body_mut() = Body::from_stream(Chunks(bytes));
+    response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    if let Some(policy) = policy {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(response)
 }
 
 /// A rendered report, which all its receivers share.

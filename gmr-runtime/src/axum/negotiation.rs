@@ -21,19 +21,35 @@ pub(super) const OFFERS: &[Format] = &[
 
 /// The offer of the highest quality in the `Accept` header; the first of several.
 pub(super) fn accepted(headers: &HeaderMap) -> Option<Format> {
+    // What is typed at a terminal is read there.
+    let is_at_terminal = headers.get(header::USER_AGENT).is_some_and(|agent| {
+        ["curl/", "wget/"].iter().any(|tool| {
+            let agent = agent.as_bytes().get(..tool.len());
+            agent.is_some_and(|agent| agent.eq_ignore_ascii_case(tool.as_bytes()))
+        })
+    });
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let accept = accept.collect::<Vec<_>>().join(",");
+    if is_at_terminal && ["", "*/*"].contains(&accept.trim()) {
+        return Some(Format::Text);
+    }
     if accept.trim().is_empty() {
         return OFFERS.first().copied();
     }
     let mut best: Option<(u16, Format)> = None;
     for &offer in OFFERS {
-        let quality = quality(&accept, offer.media_type());
+        let quality = names(offer).map(|name| quality(&accept, name)).max().unwrap_or_default();
         if quality > best.map_or(0, |(quality, _)| quality) {
             best = Some((quality, offer));
         }
     }
     best.map(|(_, format)| format)
+}
+
+/// The media types of a format.
+fn names(format: Format) -> impl Iterator<Item = &'static str> {
+    let text_xml = (format.name() == "xml").then_some("text/xml");
+    [format.media_type()].into_iter().chain(text_xml)
 }
 
 /// The quality that the header gives a media type, in thousandths. The most specific range that
@@ -47,8 +63,9 @@ fn quality(accept: &str, media_type: &str) -> u16 {
         let specificity = [String::from("*/*"), any_of_kind.clone(), essence.to_owned()]
             .iter()
             .position(|known| *known == name)?;
-        let quality =
-            parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
+        let quality = parts
+            .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
+            .map_or(Some(1.0), |q| q.parse::<f32>().ok())?;
         Some((specificity, quality.clamp(0.0, 1.0)))
     });
     let (_, quality) = ranges.max_by_key(|(specificity, _)| *specificity).unwrap_or((0, 0.0));
@@ -83,6 +100,28 @@ mod tests {
         assert_eq!(chosen("application/jsonl"), Some(Format::JsonLines));
         assert_eq!(chosen("image/png"), None);
         assert_eq!(chosen("application/json;q=0"), None);
+    }
+
+    #[cfg(feature = "xml")]
+    #[test]
+    fn xml_has_two_names() {
+        assert_eq!(chosen("text/xml"), Some(Format::Xml));
+        assert_eq!(chosen("text/xml;Q=0.5, text/plain;Q=0.4"), Some(Format::Xml));
+    }
+
+    #[test]
+    fn a_terminal_gets_text() {
+        let chosen = |accept: &str, agent: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::USER_AGENT, agent.parse().unwrap());
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            accepted(&headers)
+        };
+        assert_eq!(chosen("*/*", "curl/8.5.0"), Some(Format::Text));
+        assert_eq!(chosen("*/*", "Wget/1.21"), Some(Format::Text));
+        assert_eq!(chosen("application/json", "curl/8.5.0"), Some(Format::Json));
+        assert_eq!(chosen("*/*", "Mozilla/5.0 curl/8"), Some(Format::Html));
+        assert_eq!(chosen("*/*", ""), Some(Format::Html));
     }
 
     #[test]

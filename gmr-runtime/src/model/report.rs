@@ -92,8 +92,19 @@ pub enum Trigger {
         /// Number of further signals that this report answers.
         coalesced: u64,
     },
-    /// A call from the program: `Report::capture()`, or an HTTP request.
+    /// A call from the program: `Report::capture()`.
     Api,
+    /// An HTTP request. Added in version 1.3.
+    #[non_exhaustive]
+    Http {
+        /// The address that the request came from, as in `10.0.0.7:51234`, if the server passes it
+        /// on.
+        peer: Option<String>,
+        /// The path that was requested.
+        path: String,
+        /// Number of further requests that this report answers.
+        coalesced: u64,
+    },
     /// A file that gmr watches was touched. Added in version 1.3.
     #[non_exhaustive]
     File {

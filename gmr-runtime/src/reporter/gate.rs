@@ -38,7 +38,7 @@ pub(super) fn heading(heading: &mut Heading) {
         Trigger::Signal { sender: Some(sender), .. } => {
             texts(sender.user.iter_mut().chain(&mut sender.command));
         }
-        Trigger::File { path, .. } => text(path),
+        Trigger::File { path, .. } | Trigger::Http { path, .. } => text(path),
         Trigger::Automatic { cause, .. } => text(cause),
         _ => (),
     }

@@ -7,7 +7,7 @@ use super::rates::Rates;
 use crate::emergency;
 use crate::model::{Report, Sender, Trigger};
 use crate::trigger::reply::Reply;
-use crate::trigger::{Deferred, Event, Request};
+use crate::trigger::{Client, Deferred, Event, Request};
 
 /// How long requests wait for the replies to an earlier report. They are sent within milliseconds,
 /// unless the waker of a task blocks, which must not cost all later tasks their report.
@@ -172,15 +172,29 @@ impl Batch {
     /// What else has requested the report, beside [the trigger](Self::trigger).
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         let others = self.events.iter().skip(usize::from(self.signals == 0));
-        others.filter_map(|event| match &event.trigger {
+        let is_by_http = self.signals == 0 && self.events.is_empty();
+        let client = self.clients().next().filter(|_| !is_by_http).map(|client| {
+            let peer = client.peer.as_ref().map(|peer| format!(" from {peer}")).unwrap_or_default();
+            format!("an HTTP request for {}{peer}, too", client.path)
+        });
+        let others = others.filter_map(|event| match &event.trigger {
             Trigger::File { path, .. } => Some(format!("the file {path} was touched, too")),
             Trigger::Automatic { name, cause, .. } => Some(format!("automatic ({name}), too: {cause}")),
             _ => None,
+        });
+        others.chain(client)
+    }
+
+    /// Those who have requested the report over HTTP.
+    fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.deferred.iter().filter_map(|deferred| match deferred {
+            Deferred::Rendered(_, client, _) => Some(client),
+            Deferred::Report(_) => None,
         })
     }
 
     /// The trigger to write into the heading: the last signal, if there is any, or else the first
-    /// event. `None` if no report is wanted.
+    /// event, or else the first HTTP request. `None` if no report is wanted.
     pub(super) fn trigger(&self, signal_name: &str) -> Option<Trigger> {
         let by_signal = self.signals.checked_sub(1).map(|coalesced| Trigger::Signal {
             name: signal_name.to_owned(),
@@ -189,7 +203,13 @@ impl Batch {
         });
         let by_call = !self.captures.is_empty() || !self.deferred.is_empty();
         let by_event = || self.events.first().map(|event| event.trigger.clone());
-        by_signal.or_else(by_event).or_else(|| by_call.then_some(Trigger::Api))
+        let by_http = || {
+            let Client { peer, path } = self.clients().next()?.clone();
+            let coalesced = self.clients().count() as u64 - 1;
+            Some(Trigger::Http { peer, path, coalesced })
+        };
+        let by_call = || by_call.then_some(Trigger::Api);
+        by_signal.or_else(by_event).or_else(by_http).or_else(by_call)
     }
 }
 

@@ -193,7 +193,7 @@ fn send_rendered(deferred: Vec<Deferred>, report: &Arc<Report>, render: impl Fn(
     for request in deferred {
         match request {
             Deferred::Report(reply) => guarded(|| reply.send(Arc::clone(report))),
-            Deferred::Rendered(format, reply) => {
+            Deferred::Rendered(format, _, reply) => {
                 let known = rendered.iter().find(|(known, _)| *known == format);
                 let bytes = match known {
                     Some((_, bytes)) => Option::clone(bytes),

@@ -78,9 +78,18 @@ impl Event {
 pub(crate) enum Deferred {
     /// The report as a value.
     Report(Reply<Arc<Report>>),
-    /// The report in a format.
+    /// The report in a format, for an HTTP request.
     #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "HTTP alone requests it"))]
-    Rendered(Format, Reply<Rendered>),
+    Rendered(Format, Client, Reply<Rendered>),
+}
+
+/// Who has requested a report over HTTP.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Client {
+    /// The address, if the server passes it on.
+    pub(crate) peer: Option<String>,
+    /// The path that was requested.
+    pub(crate) path: String,
 }
 
 /// A report in a format; `None` if its view panicked.
@@ -91,7 +100,7 @@ impl Deferred {
     pub(crate) fn is_wanted(&self) -> bool {
         match self {
             Self::Report(reply) => reply.is_wanted(),
-            Self::Rendered(_, reply) => reply.is_wanted(),
+            Self::Rendered(_, _, reply) => reply.is_wanted(),
         }
     }
 }

@@ -7,12 +7,12 @@ use std::task::{Context, Wake, Waker};
 use super::*;
 use crate::model::{Sender, Trigger};
 use crate::reporter::pending::REPLIES_WITHIN;
-use crate::trigger::Event;
 use crate::trigger::reply::{Answer, block_on, channel};
+use crate::trigger::{Client, Event};
 
 fn rendered(format: Format) -> (Deferred, Answer<Option<Arc<Vec<u8>>>>) {
     let (reply, answer) = channel();
-    (Deferred::Rendered(format, reply), answer)
+    (Deferred::Rendered(format, Client::default(), reply), answer)
 }
 
 #[cfg(feature = "json")]
@@ -46,7 +46,31 @@ fn deferred_requests_wait_while_replies_are_sent_and_others_do_not() {
     assert_eq!(pending.next_batch().trigger("SIGUSR2"), None, "no report until the replies are sent");
     pending.add(vec![Request::Replied]);
     let batch = pending.next_batch();
-    assert_eq!((batch.trigger("SIGUSR2"), batch.deferred.len()), (Some(Trigger::Api), 1));
+    assert_eq!((batch.trigger("SIGUSR2"), batch.deferred.len()), (Some(by_http(0)), 1));
+}
+
+fn by_http(coalesced: u64) -> Trigger {
+    Trigger::Http { peer: None, path: String::new(), coalesced }
+}
+
+#[test]
+fn a_report_says_which_http_request_it_is_for() {
+    let mut pending = Pending::default();
+    let (requests, answers): (Vec<_>, Vec<_>) = [Format::Text; 3].map(rendered).into_iter().unzip();
+    pending.add(requests.into_iter().map(Request::Deferred).collect());
+    let batch = pending.next_batch();
+    assert_eq!(batch.trigger("SIGUSR2"), Some(by_http(2)));
+    assert_eq!(batch.notes().count(), 0);
+    let (reply, _capture) = channel();
+    let client = Client { peer: Some("10.0.0.7:51234".into()), path: "/gmr".into() };
+    let (rendered, _answer) = channel();
+    let request = Request::Deferred(Deferred::Rendered(Format::Text, client, rendered));
+    pending.add(vec![Request::Signals { count: 1, sender: None }, Request::Capture(reply), request]);
+    let batch = pending.next_batch();
+    assert!(matches!(batch.trigger("SIGUSR2"), Some(Trigger::Signal { .. })));
+    let notes: Vec<String> = batch.notes().collect();
+    assert_eq!(notes, ["an HTTP request for /gmr from 10.0.0.7:51234, too"]);
+    drop(answers);
 }
 
 #[test]

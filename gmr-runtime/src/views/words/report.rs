@@ -35,6 +35,10 @@ pub(in crate::views) fn trigger(trigger: &Trigger) -> String {
             format!("{}{from}{}", clean(name), more(*coalesced, "signal"))
         }
         Trigger::Api => "a call from the program".to_owned(),
+        Trigger::Http { peer, path, coalesced } => {
+            let peer = peer.as_ref().map(|peer| format!(" from {}", clean(peer))).unwrap_or_default();
+            format!("an HTTP request for {}{peer}{}", clean(path), more(*coalesced, "request"))
+        }
         Trigger::File { path, coalesced } => {
             format!("the file {} was touched{}", clean(path), more(*coalesced, "time"))
         }
