@@ -29,6 +29,7 @@ pub(super) fn find(text: &str, present: Present, spans: &mut Vec<Range<usize>>) 
         named: Sensitivity::Plain,
         inner: Sensitivity::Plain,
         is_jwk: present.all(b"\"kty") && text.contains("\"kty\""),
+        is_manifest: present.all(b":\n") && text.contains("kind: Secret\n"),
         is_netrc: present.any(b" ") && (text.contains("machine ") || text.contains("setenv ")),
     };
     while let Some(word) = scan.word() {
@@ -36,6 +37,7 @@ pub(super) fn find(text: &str, present: Present, spans: &mut Vec<Range<usize>>) 
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "facts about the text, each looked up once")]
 struct Scan<'a> {
     text: &'a str,
     bytes: &'a [u8],
@@ -54,6 +56,8 @@ struct Scan<'a> {
     is_jwk: bool,
     /// Whether names and values are separated by a space: netrc, the C shell.
     is_netrc: bool,
+    /// Whether the text has a Secret of Kubernetes, whose data is secret.
+    is_manifest: bool,
 }
 
 /// Names of the only field of a type that holds a secret.
@@ -126,6 +130,9 @@ impl Scan<'_> {
                 return;
             }
             Sensitivity::Plain if name == "value" => std::mem::replace(&mut self.named, Sensitivity::Plain),
+            Sensitivity::Plain if name == "stringData" || (name == "data" && self.is_manifest) => {
+                Sensitivity::Secret
+            }
             Sensitivity::Plain if INNER.contains(&name) => self.inner,
             Sensitivity::Plain if self.is_jwk && JWK_PARTS.contains(&name) => Sensitivity::Secret,
             sensitivity => sensitivity,

@@ -155,6 +155,17 @@ fn sentences_and_tables_name_their_values() {
 }
 
 #[test]
+fn files_of_other_programs_are_known() {
+    check(&[
+        ("kind: Secret\ndata:\n  x: zebra\ntype: Opaque", "kind: Secret\ndata:***\ntype: Opaque"),
+        ("Private-Lines: 1\nzebra\nPrivate-MAC: 00", "Private-Lines: 1\n***Private-MAC: 00"),
+    ]);
+    for given in ["kind: ConfigMap\ndata:\n  x: zebra\n", "Public-Lines: 1\nzebra\n"] {
+        assert_eq!(text(given), given);
+    }
+}
+
+#[test]
 fn elements_of_xml_are_known_by_their_names() {
     check(&[
         ("<ns:password>zebra</ns:password>", "<ns:password>***</ns:password>"),

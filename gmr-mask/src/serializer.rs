@@ -152,7 +152,11 @@ impl<'a> MaskingSerializer<'a> {
             return Ok(outer);
         }
         let levels = outer.levels;
-        let inner = MaskingSerializer::new(outer.tree, outer.sensitivity).open(variant, container)?;
+        // `Basic("joe", "password")`
+        let is_login = matches!(container, Container::List { .. })
+            && ["basic", "login"].iter().any(|name| variant.eq_ignore_ascii_case(name));
+        let sensitivity = if is_login { Sensitivity::Secret } else { outer.sensitivity };
+        let inner = MaskingSerializer::new(outer.tree, sensitivity).open(variant, container)?;
         Ok(Compound { levels: inner.levels + levels, ..inner })
     }
 }

@@ -17,6 +17,9 @@ pub(super) fn find(text: &str, present: Present, spans: &mut Vec<Range<usize>>) 
     if present.all(b"BEGIN PRIVATE") {
         pem(text, spans);
     }
+    if present.all(b"Private-Lines:") {
+        putty(text, spans);
+    }
     if text.len() >= MIN_MARKED && present.any(b"~_.") {
         marked(text, spans);
     }
@@ -53,6 +56,17 @@ fn pem(text: &str, spans: &mut Vec<Range<usize>>) {
         let end = label(text, "END", after).map_or(text.len(), |(_, after)| after);
         spans.push(begin..end);
         at = end;
+    }
+}
+
+/// Finds the lines of a private key in the format of `PuTTY`.
+fn putty(text: &str, spans: &mut Vec<Range<usize>>) {
+    let mut at = 0;
+    while let Some(offset) = text[at..].find("Private-Lines:") {
+        let begin = at + offset + "Private-Lines:".len();
+        at = text[begin..].find("Private-MAC").map_or(text.len(), |end| begin + end);
+        let first = text[begin..at].find('\n').map_or(at, |line| begin + line + 1);
+        spans.push(first..at);
     }
 }
 
