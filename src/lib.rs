@@ -94,7 +94,7 @@
 //!
 //! [`#[gmr::config]`](macro@config) adds a group to the Configuration section. Values are masked by
 //! key (`password`, `api_key`), by content (the password in a URL, a private key) and by type
-//! ([`Secret`]). [`masked`] is for fields whose type you can't change.
+//! ([`Secret`]). [`masked`](fn@masked) is for fields whose type you can't change.
 //!
 //! ```
 //! #[derive(serde::Serialize)]
