@@ -1,9 +1,9 @@
 //! Finds command lines in text, as error messages and logs quote them: from the name of a program
-//! that `programs` lists to the end of the line. `arguments` judges them.
+//! that `programs` lists to the end of the line. `judge` judges them.
 
 use std::ops::Range;
 
-use super::arguments::{Judge, Judgement};
+use super::judge::{Judge, Judgement};
 use super::programs;
 use super::quoting::{is_quote, position, quoted_end};
 

@@ -4,6 +4,8 @@
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::words::Words;
+
 /// Whether anything has been said. Most programs say nothing, and pay for one load.
 static IS_SET: AtomicBool = AtomicBool::new(false);
 static HAND: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
@@ -31,7 +33,7 @@ pub fn set_names<'a>(lists: impl IntoIterator<Item = &'a str>) -> Result<(), Str
             Some(shown) => (false, shown.trim()),
             None => (true, name.trim_start_matches('+').trim()),
         };
-        match super::keys::joined(name) {
+        match Words::of(name).joined {
             joined if joined.is_empty() => unknown.push(format!("`{name}`")),
             joined => entries.push(Entry { joined, is_secret }),
         }

@@ -2,7 +2,7 @@
 //! [`Sensitivity::allows`] looks at a value, to decide whether it can be a secret at all. The words
 //! are in `lexicon`; what to mask in text is up to the other files.
 
-use super::foreign::{FOREIGN_EXCEPTIONS, FOREIGN_PHRASES, FOREIGN_STEMS, FOREIGN_WORDS, folded};
+use super::foreign::{FOREIGN_EXCEPTIONS, FOREIGN_PHRASES, FOREIGN_STEMS, FOREIGN_WORDS};
 use super::index::{Index, by_first_byte, contains_any};
 use super::lexicon::{
     ADDRESS_SUFFIXES, KEY_KINDS, MEASURE_PREFIXES, MEASURE_SUFFIXES, PATH_SUFFIXES, PROPERTY_SUFFIXES,
@@ -12,7 +12,8 @@ use super::nouns::{
     GROUPS, GROUPS_OF_USERS, HARMLESS_KEYS, JOINED_SUFFIXES, KEY_NAMES, KEY_NOUNS, NO_KEYS, NOT_JOINED,
     SHOWN_IN_GROUPS, USERS,
 };
-use super::{boundary, hand, looks};
+use super::words::Words;
+use super::{hand, looks};
 
 /// How sensitive a value is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,9 +161,6 @@ fn is_path(text: &str) -> bool {
     text.len() <= MAX_LEN && text.contains(['/', '\\', '.', '~']) && !text.contains(char::is_control)
 }
 
-/// Of a longer name, only the end is classified, because that is where its noun is.
-const MAX_NAME_LEN: usize = 256;
-
 /// Classifies the name of a field, a variable or a flag.
 pub(super) fn classify(name: &str) -> Sensitivity {
     // Most of what looks like a name in text has one letter.
@@ -171,11 +169,6 @@ pub(super) fn classify(name: &str) -> Sensitivity {
     }
     let split = Words::of(name);
     classify_words(&split.list(), &split.joined)
-}
-
-/// The words of a name, in lower case, one after the other: all spellings of a name have the same.
-pub(super) fn joined(name: &str) -> String {
-    Words::of(name).joined
 }
 
 /// Classifies the name of a parameter in a URL's query.
@@ -338,57 +331,6 @@ fn is_pair(pair: &[&str]) -> bool {
     let &[first, last] = pair else { return false };
     let key = matches!(last, "key" | "keys") && KEY_KINDS.contains(&first);
     key || WORD_PAIRS.contains(&(first, last))
-}
-
-/// The words of a name in lower case. A name is split where lower case changes to upper case, at
-/// digits, and at punctuation: `APIKey2`, `api-key`, `api.key` and `api_key` all become `api`,
-/// `key`.
-#[derive(Debug, Default)]
-struct Words {
-    /// All words, one after the other.
-    joined: String,
-    /// Where each of them ends.
-    ends: Vec<usize>,
-}
-
-impl Words {
-    fn of(name: &str) -> Self {
-        let start = name.len().saturating_sub(MAX_NAME_LEN);
-        let name = &name[boundary::ceil(name, start)..];
-        let mut words = Self { joined: String::with_capacity(name.len()), ends: Vec::with_capacity(4) };
-        let mut before: Option<char> = None;
-        let mut rest = name.chars().peekable();
-        while let Some(c) = rest.next() {
-            let hump = c.is_uppercase()
-                && (before.is_some_and(char::is_lowercase)
-                    || rest.peek().is_some_and(|next| next.is_lowercase()));
-            if hump || !c.is_alphabetic() {
-                words.end();
-            }
-            if c.is_ascii() {
-                if c.is_ascii_alphabetic() {
-                    words.joined.push(c.to_ascii_lowercase());
-                }
-            } else if c.is_alphabetic() {
-                words.joined.extend(c.to_lowercase().map(folded));
-            }
-            before = Some(c);
-        }
-        words.end();
-        words
-    }
-
-    /// Ends a word, if it has begun.
-    fn end(&mut self) {
-        if self.joined.len() > self.ends.last().copied().unwrap_or(0) {
-            self.ends.push(self.joined.len());
-        }
-    }
-
-    fn list(&self) -> Vec<&str> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| &self.joined[start..end]).collect()
-    }
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@
 //! | `values` | masks free text; the next ones find the spans to mask |
 //! | `pairs`, `quoting` | names and their values, and where values end |
 //! | `messages` | values in messages of parsers, and in calls |
-//! | `commands` | command lines in text, by `arguments` |
+//! | `commands` | command lines in text, by `judge` |
 //! | `tokens`, `hashes` | secrets that are known by their form |
 //! | `urls` | passwords and tokens in URLs |
 //! | `decoded` | text that is encoded once |
 //! | `providers` | the forms of tokens by their issuers |
+//! | `words` | splits names into words |
 //! | `hand` | what the program and its operator say about names |
 //! | `explain` | which parts of a value are masked, and why |
 //! | `index` | searches for many strings at once |
@@ -23,7 +24,7 @@
 //! | `shapes` | masks entries of a map and pairs in a list by what other entries say |
 //! | `tree` | holds that value while it is built, and limits its size |
 //! | `error` | why a value could not be serialized |
-//! | `arguments` | masks command lines, by what `programs` knows of some programs |
+//! | `arguments` | masks command lines as `judge` says, by what `programs` knows of some programs |
 //! | `boundary` | the nearest character boundary |
 //! | `value` | the tree of values that remains: [`Value`] |
 //! | `secret` | the public types for what the user declares to be secret |
@@ -38,6 +39,7 @@ mod foreign;
 mod hand;
 mod hashes;
 mod index;
+mod judge;
 mod keys;
 mod lexicon;
 mod looks;
@@ -55,6 +57,7 @@ mod tree;
 mod urls;
 mod value;
 mod values;
+mod words;
 
 pub use arguments::arguments;
 pub use error::MaskError;
