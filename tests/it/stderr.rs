@@ -52,9 +52,9 @@ fn fill_the_pipe(program: &Program) {
 #[test]
 fn a_full_pipe_costs_the_rest_of_one_report_in_text() {
     let mut command = Command::new(program!("stations"));
-    command.env("GMR_FORMAT", "text");
+    command.env("GMR_FORMAT", "text").env("GMR_BACKTRACE", "full");
     let mut program = Program::start_with(command);
-    // With all names, a report is longer than the pipe's capacity.
+    // With all frames and names, a report is longer than the pipe's capacity.
     let mut number = 0;
     wait_until("a report with all names", || {
         program.signal(Signal::USR2);
