@@ -9,10 +9,10 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
-use std::mem::MaybeUninit;
-use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+use super::disposition;
 
 /// The signal whose handler was set; 0 if there is none.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
@@ -58,11 +58,15 @@ pub(crate) fn chosen() -> Option<&'static str> {
 /// It neither allocates nor starts anything, and does not change the signal mask. The first signal
 /// counts.
 pub(crate) fn arm(signal: i32) -> bool {
-    match action(signal) {
+    match disposition::handler(signal) {
         None => false,
         Some(libc::SIG_DFL) if SIGNAL.load(Ordering::Relaxed) == 0 && is_in_program(address()) => {
             SIGNAL.store(signal, Ordering::Relaxed);
-            let is_set = set(signal, address(), libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK);
+            let flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
+            // SAFETY: the handler is part of the program, takes the three arguments that
+            // `SA_SIGINFO` gives it, and is async-signal-safe: it changes atomics and makes one
+            // system call, which does not fail.
+            let is_set = unsafe { disposition::set(signal, address(), flags) };
             if !is_set {
                 SIGNAL.store(0, Ordering::Relaxed);
             }
@@ -148,7 +152,7 @@ pub(crate) fn is_handler(handler: libc::sighandler_t) -> bool {
 pub(crate) fn records(signal: i32) -> bool {
     SIGNAL.load(Ordering::Relaxed) == signal
         && !IS_HANDED_OVER.load(Ordering::Relaxed)
-        && action(signal).is_some_and(is_handler)
+        && disposition::handler(signal).is_some_and(is_handler)
 }
 
 /// Calls `record` from now on, and for what has arrived before. It must be async-signal-safe. With
@@ -179,35 +183,14 @@ pub(crate) fn reporter_has_started() {
 /// with another signal, or not at all. Returns how many signals have arrived that get no report.
 pub(crate) fn disarm() -> u64 {
     let signal = SIGNAL.load(Ordering::Relaxed);
-    if signal != 0 && action(signal).is_some_and(is_handler) {
-        set(signal, libc::SIG_DFL, 0);
+    if signal != 0 && disposition::handler(signal).is_some_and(is_handler) {
+        // SAFETY: it is the default action.
+        unsafe { disposition::set(signal, libc::SIG_DFL, 0) };
         IS_HANDED_OVER.store(true, Ordering::SeqCst);
         stop();
         PASSED_ON.fetch_add(pass_on(false), Ordering::Relaxed);
     }
     PASSED_ON.swap(0, Ordering::Relaxed)
-}
-
-fn action(signal: i32) -> Option<libc::sighandler_t> {
-    let mut current = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: without a new action, the call only writes the current one, to memory valid for it.
-    if unsafe { libc::sigaction(signal, null(), current.as_mut_ptr()) } != 0 {
-        return None;
-    }
-    // SAFETY: the call succeeded, so the structure is filled in.
-    Some(unsafe { current.assume_init() }.sa_sigaction)
-}
-
-fn set(signal: i32, handler: libc::sighandler_t, flags: libc::c_int) -> bool {
-    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: all-zero is a valid action, with an empty mask. The handler is one of the constants,
-    // or takes the three arguments that `SA_SIGINFO` gives it, and is async-signal-safe: it changes
-    // atomics and makes one system call, which does not fail.
-    unsafe {
-        (*action.as_mut_ptr()).sa_sigaction = handler;
-        (*action.as_mut_ptr()).sa_flags = flags;
-        libc::sigaction(signal, action.as_ptr(), null_mut()) == 0
-    }
 }
 
 #[cfg(test)]
@@ -221,13 +204,15 @@ mod tests {
         static RECORDED: AtomicU64 = AtomicU64::new(0);
         let signal = libc::SIGRTMIN() + 5;
         assert!(!arm(libc::SIGKILL) && !arm(0) && !arm(1000), "they cannot be handled");
-        assert!(set(signal, libc::SIG_IGN, 0));
+        // SAFETY: these are constants, here and below.
+        assert!(unsafe { disposition::set(signal, libc::SIG_IGN, 0) });
         assert!(arm(signal));
-        assert_eq!(action(signal), Some(libc::SIG_IGN), "it is ignored on purpose");
-        assert!(set(signal, libc::SIG_DFL, 0));
+        assert_eq!(disposition::handler(signal), Some(libc::SIG_IGN), "it is ignored on purpose");
+        // SAFETY: as above.
+        assert!(unsafe { disposition::set(signal, libc::SIG_DFL, 0) });
         assert!(arm(signal) && arm(libc::SIGUSR2));
-        assert!(action(signal).is_some_and(is_handler));
-        assert_ne!(action(libc::SIGUSR2), action(signal), "one signal");
+        assert!(disposition::handler(signal).is_some_and(is_handler));
+        assert_ne!(disposition::handler(libc::SIGUSR2), disposition::handler(signal), "one signal");
         // SAFETY: it has a handler.
         assert_eq!(unsafe { libc::raise(signal) }, 0);
         let record = || -> Record {
@@ -250,7 +235,7 @@ mod tests {
         assert_eq!(unsafe { libc::raise(signal) }, 0);
         assert_eq!(RECORDED.load(Ordering::Relaxed), 2);
         // One was passed on, and no reporter has started.
-        assert_eq!((disarm(), action(signal)), (1, Some(libc::SIG_DFL)));
+        assert_eq!((disarm(), disposition::handler(signal)), (1, Some(libc::SIG_DFL)));
         assert_eq!(disarm(), 0);
         let of_library = libc::getenv as *const () as usize;
         assert!(is_in_program(address()) && (!is_in_program(of_library) || cfg!(target_env = "musl")));

@@ -27,6 +27,8 @@ pub(crate) mod cgroups;
 pub(crate) mod channel;
 pub(crate) mod deadline;
 #[cfg(target_os = "linux")]
+pub(crate) mod disposition;
+#[cfg(target_os = "linux")]
 pub(crate) mod early_signal;
 #[cfg(target_os = "linux")]
 pub(crate) mod elf_sections;

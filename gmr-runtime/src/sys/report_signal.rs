@@ -19,7 +19,7 @@ use rustix::thread::futex;
 use signal_hook::low_level::channel::Channel;
 use signal_hook_registry::SigId;
 
-use super::{early_signal, pending_signal};
+use super::{disposition, early_signal, pending_signal};
 
 /// What the action and the reporter share.
 pub(crate) struct Arrivals {
@@ -374,7 +374,7 @@ impl Registration {
 /// # Errors
 /// The operating system refused the handler.
 pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Registration> {
-    let before = handler(signal)?.sa_sigaction;
+    let before = disposition::current(signal)?.sa_sigaction;
     let recording = Arc::clone(arrivals);
     let is_recorded = early_signal::records(signal);
     let action = move |info: &libc::siginfo_t| {
@@ -394,7 +394,7 @@ pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Regi
     early_signal::hand_over(signal, Box::new(record), is_recorded);
     let registration = Registration { action: Action { id, signal }, is_parents: false };
     use_alternate_stack(signal, before)?;
-    let now = handler(signal)?.sa_sigaction;
+    let now = disposition::current(signal)?.sa_sigaction;
     let is_known = [libc::SIG_DFL, libc::SIG_IGN].contains(&before) || early_signal::is_handler(before);
     // After an earlier installation of gmr, it is signal-hook's.
     let is_gmrs = HANDLER.load(Ordering::Relaxed) == before;
@@ -432,7 +432,7 @@ pub(crate) enum Replacement {
 /// The report signal, and what has replaced its handler. `None` if nothing has.
 pub(crate) fn replacement() -> Option<(i32, Replacement)> {
     let signal = Some(SIGNAL.load(Ordering::Relaxed)).filter(|signal| *signal != 0)?;
-    let replacement = match handler(signal).ok()?.sa_sigaction {
+    let replacement = match disposition::current(signal).ok()?.sa_sigaction {
         now if now == HANDLER.load(Ordering::Relaxed) => return None,
         libc::SIG_IGN => Replacement::Ignored,
         libc::SIG_DFL => Replacement::Default,
@@ -444,7 +444,7 @@ pub(crate) fn replacement() -> Option<(i32, Replacement)> {
 /// What a signal does now: nothing, end the process, or something that gmr does not know. `None` if
 /// that is not known.
 pub(crate) fn effect(signal: i32) -> Option<Replacement> {
-    Some(match handler(signal).ok()?.sa_sigaction {
+    Some(match disposition::current(signal).ok()?.sa_sigaction {
         libc::SIG_IGN => Replacement::Ignored,
         libc::SIG_DFL => Replacement::Default,
         _ => Replacement::Handler,
@@ -454,7 +454,7 @@ pub(crate) fn effect(signal: i32) -> Option<Replacement> {
 /// Signals have arrived, so the handler that is set now calls the action.
 pub(crate) fn accept_replacement() {
     if let Some((signal, Replacement::Handler)) = replacement()
-        && let Ok(now) = handler(signal)
+        && let Ok(now) = disposition::current(signal)
     {
         HANDLER.store(now.sa_sigaction, Ordering::Relaxed);
     }
@@ -466,7 +466,7 @@ static SIGNAL_HOOKS: AtomicUsize = AtomicUsize::new(0);
 /// Whether signal-hook handles this signal, as far as is known.
 pub(super) fn is_signal_hooks(signal: i32) -> bool {
     let known = SIGNAL_HOOKS.load(Ordering::Relaxed);
-    known != 0 && handler(signal).is_ok_and(|handler| handler.sa_sigaction == known)
+    known != 0 && disposition::current(signal).is_ok_and(|handler| handler.sa_sigaction == known)
 }
 
 /// Makes signal-hook's handler run on the alternate stack of the thread that receives the signal,
@@ -477,7 +477,7 @@ pub(super) fn is_signal_hooks(signal: i32) -> bool {
 /// `before` is the handler of the signal from before the registration. A handler that is not
 /// signal-hook's is not changed.
 fn use_alternate_stack(signal: i32, before: libc::sighandler_t) -> io::Result<()> {
-    let mut now = handler(signal)?;
+    let mut now = disposition::current(signal)?;
     if now.sa_sigaction != before {
         SIGNAL_HOOKS.store(now.sa_sigaction, Ordering::Relaxed);
     }
@@ -527,18 +527,6 @@ fn alternate_stack_is_large_enough() -> bool {
     // SAFETY: the call succeeded, so the structure is filled in.
     let stack = unsafe { stack.assume_init() };
     stack.ss_flags & libc::SS_DISABLE != 0 || stack.ss_size >= stack_for_handler()
-}
-
-/// The signal's action.
-fn handler(signal: i32) -> io::Result<libc::sigaction> {
-    let mut current = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: with a null new action, sigaction only writes the current one, to memory valid for
-    // it.
-    if unsafe { libc::sigaction(signal, std::ptr::null(), current.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call succeeded, so the structure is filled in.
-    Ok(unsafe { current.assume_init() })
 }
 
 impl Registration {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::report_signal;
+use super::{disposition, report_signal};
 
 /// When the first one has arrived: milliseconds of the monotonic clock; 0 if none has.
 static RECEIVED: AtomicU64 = AtomicU64::new(0);
@@ -58,9 +58,13 @@ static IS_HELD: AtomicBool = AtomicBool::new(false);
 
 /// Has SIGTERM noted from now on and not end the process, if its action is the default one.
 pub(crate) fn hold_back() {
-    if action() == Some(libc::SIG_DFL) && set(note as *const () as libc::sighandler_t) {
-        IS_HELD.store(true, Ordering::Relaxed);
+    if disposition::handler(libc::SIGTERM) != Some(libc::SIG_DFL) {
+        return;
     }
+    // SAFETY: the handler takes the signal's number, and is async-signal-safe: it changes atomics and
+    // reads a clock. `#[gmr::test]` is part of the executable.
+    let is_set = unsafe { disposition::set(libc::SIGTERM, address(), libc::SA_RESTART | libc::SA_ONSTACK) };
+    IS_HELD.store(is_set, Ordering::Relaxed);
 }
 
 /// Whether SIGTERM has arrived and was held back.
@@ -72,10 +76,11 @@ pub(crate) fn is_held_back() -> bool {
 
 /// Gives SIGTERM its default action again. If it was held back, it ends the process now.
 pub(crate) fn let_through() {
-    if !IS_HELD.swap(false, Ordering::Relaxed) || action() != Some(note as *const () as libc::sighandler_t) {
+    if !IS_HELD.swap(false, Ordering::Relaxed) || disposition::handler(libc::SIGTERM) != Some(address()) {
         return;
     }
-    set(libc::SIG_DFL);
+    // SAFETY: it is the default action.
+    unsafe { disposition::set(libc::SIGTERM, libc::SIG_DFL, 0) };
     if RECEIVED.load(Ordering::Acquire) != 0 && PROCESS.load(Ordering::Relaxed) == std::process::id() {
         // SAFETY: it sends a signal, and touches no memory.
         unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
@@ -83,25 +88,10 @@ pub(crate) fn let_through() {
     }
 }
 
+fn address() -> libc::sighandler_t {
+    note as *const () as usize
+}
+
 extern "C" fn note(_: libc::c_int) {
     begins();
-}
-
-/// The handler of SIGTERM, or another action.
-fn action() -> Option<libc::sighandler_t> {
-    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: null changes nothing, and the call fills in what it points to.
-    let failed = unsafe { libc::sigaction(libc::SIGTERM, std::ptr::null(), action.as_mut_ptr()) } != 0;
-    // SAFETY: zeroes are a valid value, too.
-    (!failed).then(|| unsafe { action.assume_init() }.sa_sigaction)
-}
-
-fn set(handler: libc::sighandler_t) -> bool {
-    // SAFETY: zeroes are a valid value: an empty mask, and no flags.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handler;
-    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
-    // SAFETY: the handler is one that takes the signal's number, or the default action. It is
-    // async-signal-safe: it changes atomics and reads a clock.
-    unsafe { libc::sigaction(libc::SIGTERM, &raw const action, std::ptr::null_mut()) == 0 }
 }

@@ -5,15 +5,15 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::handler;
 use crate::sys::linux::siginfo::SI_QUEUE;
 use crate::sys::linux::{copy, sandbox, signal_masks};
-use crate::sys::proc;
 use crate::sys::timed_mutex::TimedMutex;
+use crate::sys::{disposition, proc};
 
 /// The capture signal; 0 until one has been claimed.
 static CAPTURE_SIGNAL: AtomicI32 = AtomicI32::new(0);
@@ -71,12 +71,10 @@ pub(crate) fn shield_thread(open: Option<i32>) {
 /// take the first or the last.
 fn claim(avoid: Option<i32>) -> io::Result<i32> {
     // A sandbox that refuses the call refuses it for each signal.
-    disposition(libc::SIGRTMAX())?;
+    disposition::current(libc::SIGRTMAX())?;
     let free = (libc::SIGRTMIN()..=libc::SIGRTMAX() - 2)
         .rev()
-        .find(|&signal| {
-            Some(signal) != avoid && disposition(signal).is_ok_and(|action| action == libc::SIG_DFL)
-        })
+        .find(|&signal| Some(signal) != avoid && disposition::handler(signal) == Some(libc::SIG_DFL))
         .ok_or_else(|| io::Error::other("all real-time signals are in use"))?;
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     let target = action.as_mut_ptr();
@@ -109,18 +107,7 @@ fn claim(avoid: Option<i32>) -> io::Result<i32> {
 
 /// Whether our handler is still installed on `signal`: the program may have replaced it since.
 pub(super) fn is_ours(signal: i32) -> bool {
-    disposition(signal).is_ok_and(|action| action == handler::on_signal as *const () as usize)
-}
-
-fn disposition(signal: i32) -> io::Result<usize> {
-    let mut current = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: with a null new action, sigaction only writes the current one, to memory valid for
-    // it.
-    if unsafe { libc::sigaction(signal, null(), current.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call succeeded, so the kernel has filled in the structure.
-    Ok(unsafe { current.assume_init() }.sa_sigaction)
+    disposition::handler(signal) == Some(handler::on_signal as *const () as usize)
 }
 
 /// Sends `signal` with `value` to one thread of this process, whose id and real user are `pid` and

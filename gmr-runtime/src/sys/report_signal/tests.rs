@@ -13,7 +13,7 @@ fn signals_are_counted_and_their_sender_is_known() {
     let arrivals = Arc::new(Arrivals::new());
     let signal = libc::SIGRTMIN() + 3;
     let registration = register(signal, &arrivals).unwrap();
-    let action = handler(signal).unwrap();
+    let action = disposition::current(signal).unwrap();
     let flags = libc::SA_ONSTACK | libc::SA_RESTART;
     assert_eq!(action.sa_flags & flags, flags);
     // SAFETY: the set is initialised.
@@ -42,14 +42,14 @@ fn a_handler_of_the_programs_is_left_alone() {
     let arrivals = Arc::new(Arrivals::new());
     let signal = libc::SIGRTMIN() + 4;
     drop(register(signal, &arrivals).unwrap());
-    let mut action = handler(signal).unwrap();
+    let mut action = disposition::current(signal).unwrap();
     action.sa_sigaction = programs as *const () as usize;
     action.sa_flags = 0;
     // SAFETY: the handler does nothing.
     assert_eq!(unsafe { libc::sigaction(signal, &raw const action, null_mut()) }, 0);
     // signal-hook has this signal already, and does not install its handler again.
     let _registration = register(signal, &arrivals).unwrap();
-    assert_eq!(handler(signal).unwrap().sa_flags & libc::SA_ONSTACK, 0);
+    assert_eq!(disposition::current(signal).unwrap().sa_flags & libc::SA_ONSTACK, 0);
 }
 
 #[test]
