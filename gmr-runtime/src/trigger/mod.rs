@@ -4,6 +4,7 @@
 pub(crate) mod automatic;
 pub(crate) mod conditions;
 pub(crate) mod file;
+mod pace;
 pub(crate) mod reply;
 pub(crate) mod scopes;
 #[cfg_attr(all(unix, not(target_os = "linux")), path = "signal_pipe.rs")]

@@ -6,12 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Event;
-
-/// After a report, the next one about the same matter is made no sooner than this, then twice as
-/// long, and so on. What hangs does not change within seconds.
-const BACK_OFF: Duration = Duration::from_secs(60);
-/// Then it is an hour: the reader of a log finds one in it.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(3_600);
+use super::pace::Pace;
 
 /// Who watches wakes up within milliseconds. If that takes this long, the process was stopped, or
 /// had no processor: what is overdue may not have had one either, and gets as much time again.
@@ -52,9 +47,8 @@ struct Timer {
     added: Instant,
     /// When to look next.
     due: Instant,
-    /// No report sooner than this, unless there was a beat after the last one.
-    quiet_until: Instant,
-    back_off: Duration,
+    /// Begins anew with a beat.
+    pace: Pace,
     /// Whether the matter was given more time.
     is_postponed: bool,
     /// The last beat that was seen, in milliseconds.
@@ -81,8 +75,7 @@ impl Timers {
             matter,
             added: now,
             due,
-            quiet_until: now,
-            back_off: BACK_OFF,
+            pace: Pace::default(),
             is_postponed: false,
             seen: 0,
         };
@@ -133,7 +126,8 @@ impl Timer {
             let at = last.at.load(Ordering::Relaxed);
             if at != self.seen {
                 self.seen = at;
-                (self.quiet_until, self.back_off, self.is_postponed) = (now, BACK_OFF, false);
+                self.pace.reset();
+                self.is_postponed = false;
             }
             let due = self.added + Duration::from_millis(at) + *every * 2;
             if due > now {
@@ -146,22 +140,13 @@ impl Timer {
             self.due = now + late;
             return None;
         }
-        let soon = match &self.matter {
-            Matter::Scope { .. } | Matter::End { .. } => self.quiet_until,
+        let is_admitted = self.pace.admits(now);
+        self.due = match &self.matter {
+            Matter::Scope { .. } | Matter::End { .. } => self.pace.quiet_until().unwrap_or(now + NEVER),
             // It may beat again long before the next report.
             Matter::Beats { every, .. } => now + *every * 2,
         };
-        if now < self.quiet_until {
-            self.due = soon;
-            return None;
-        }
-        self.quiet_until = now + self.back_off;
-        self.back_off = (self.back_off * 2).min(LONGEST_BACK_OFF);
-        self.due = match &self.matter {
-            Matter::Scope { .. } | Matter::End { .. } => self.quiet_until,
-            Matter::Beats { .. } => soon,
-        };
-        Some(self.event(now))
+        is_admitted.then(|| self.event(now))
     }
 
     fn event(&self, now: Instant) -> Event {
