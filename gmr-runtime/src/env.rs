@@ -54,8 +54,13 @@ pub(crate) fn poll_tasks() -> Result<Option<bool>, String> {
 }
 
 /// `GMR_MASK`: names whose values are masked, and names after a dash whose values are shown. They are
-/// added to the program's, and override it.
+/// added to the program's, and override it. In a program with more rights than whoever started it, they
+/// do not count: that one could have its secrets shown.
 pub(crate) fn mask() -> String {
+    #[cfg(target_os = "linux")]
+    if crate::sys::secure::is_privileged() {
+        return String::new();
+    }
     std::env::var("GMR_MASK").unwrap_or_default()
 }
 
