@@ -143,8 +143,8 @@ impl Builder {
     /// percent of its limit of memory. What the kernel can take back, such as files that were read,
     /// does not count. By default, and with zero, there is none. `GMR_ON_MEMORY` overrides both.
     ///
-    /// gmr looks once a second. There is another report when less than nine tenths of this share were
-    /// in use since.
+    /// gmr looks once a second. While the use stays above this share, or above nine tenths of it,
+    /// there are more reports, one, two, four minutes later and so on, and at most six in an hour.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().on_memory(90);
