@@ -14,6 +14,7 @@ mod html;
 mod json;
 mod outline;
 mod owner;
+mod path;
 mod room;
 mod stream;
 #[cfg(all(test, not(gmr_units), feature = "html", feature = "json", feature = "xml"))]

@@ -6,6 +6,7 @@ use crate::model::Stack;
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::folding::Part;
+use crate::views::path::short_path;
 use crate::views::room::of_frame;
 use crate::views::{Context, grouping, words};
 
@@ -79,7 +80,7 @@ fn part(part: &Part<'_>, style: Style<'_>) -> Markup {
             b { (function) }
             @if words::is_inlined(frame, style.cx.detail) { " (inlined)" }
             @if let Some(file) = &frame.file {
-                " " i { (words::short_path(file)) @if let Some(line) = frame.line { ":" (line) } }
+                " " i { (short_path(file)) @if let Some(line) = frame.line { ":" (line) } }
             }
             (repeated(part))
             @if let Some(source) = &frame.source { code { (of_frame(source)) } }

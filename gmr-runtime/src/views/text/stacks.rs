@@ -12,6 +12,7 @@ use crate::model::{Frame, Role, Stack, Thread, Threads};
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::folding::Part;
+use crate::views::path::short_path;
 use crate::views::room::{not_shown, of_frame};
 use crate::views::words;
 use crate::views::{Context, Detail, grouping};
@@ -189,7 +190,7 @@ fn parts(text: &mut String, parts: &[Part<'_>], depth: usize, cx: Context<'_>) {
 fn frame(text: &mut String, frame: &Frame, function: &str, times: usize, depth: usize, detail: Detail) {
     match &frame.file {
         Some(file) if frame.function.is_some() => {
-            text.push_str(&words::short_path(file));
+            text.push_str(&short_path(file));
             if let Some(line) = frame.line {
                 let _ = write!(text, ":{line}");
             }

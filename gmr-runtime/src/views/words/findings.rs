@@ -1,8 +1,9 @@
 //! The wording of findings.
 
-use super::frames::{place, short_path};
+use super::frames::place;
 use crate::model::{Certainty, Evidence, Finding, Frame, Severity};
 use crate::views::escape::clean;
+use crate::views::path::short_path;
 use crate::views::room::of_frame;
 
 /// Shown if there are no findings.

@@ -16,7 +16,7 @@ mod waits;
 #[cfg(feature = "html")]
 pub(super) use findings::evidence;
 pub(super) use findings::{NO_FINDINGS, finding, finding_details, severity};
-pub(super) use frames::{Body, function, is_inlined, omitted, own_function, place, short_path};
+pub(super) use frames::{Body, function, is_inlined, omitted, own_function, place};
 pub(super) use listings::{Listing, descriptors, environment, modules};
 pub(super) use report::{heading, summary};
 pub(super) use resources::resources;

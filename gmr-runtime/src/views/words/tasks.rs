@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::{Body, short_path};
+use super::Body;
 use crate::model::{GreenThreads, Runtime, Stack, Task, TaskState};
 use crate::units::{counted, duration};
 use crate::views::Context;
 use crate::views::escape::clean;
 use crate::views::grouping::time_in_state;
+use crate::views::path::short_path;
 
 /// The most tasks of a group that are listed, those longest in their state first.
 const MAX_NAMED: usize = 8;

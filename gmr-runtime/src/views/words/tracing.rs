@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
+use super::depth;
 use super::values::scalar;
-use super::{depth, short_path};
 use crate::model::{Callsite, EventSpan, Events, Level, LogEvent, Span, SpanGroup, SpanThread, Spans, Value};
 use crate::sys::hash::HashMap;
 use crate::units::{duration, uptime};
 use crate::views::escape::clean;
+use crate::views::path::short_path;
 
 /// Times of at least this length are shown in hours and minutes.
 const LONG_MS: u64 = 600_000;
