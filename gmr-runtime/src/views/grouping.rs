@@ -32,14 +32,14 @@ fn numbered<'a, K: Hash + PartialEq>(
 /// thread's, the others by size, idle pool threads after them, and gmr's own last.
 pub(super) fn of_threads<'a, 'f>(
     threads: impl IntoIterator<Item = &'a Thread>,
-    frames: &'f [Known<'_>],
+    frames: &'f [Known<'f>],
 ) -> Vec<Vec<&'a Thread>> {
     let mut places: HashMap<_, usize> = HashMap::default();
     let mut groups: Vec<Vec<&'a Thread>> = Vec::new();
     let identity = |frame: &'f Frame| Some((frame.address, frame.function.as_deref(), frame.line));
     let numbers = &numbered(frames, identity);
     for thread in threads {
-        let key = StackKey { stack: &thread.stack, numbers };
+        let key = StackKey::new(&thread.stack, numbers);
         let place = *places.entry((thread.role, key)).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.push(thread),
@@ -66,7 +66,7 @@ pub(super) fn of_threads<'a, 'f>(
 /// A pool's thread that runs no function of the program.
 pub(super) struct PoolThread<'a> {
     /// The pool's function that it is in.
-    pub(super) frame: &'a Frame,
+    pub(super) frame: &'a Known<'a>,
     /// The other frames.
     pub(super) omitted: Omitted<'a>,
     /// Whether it waits for work. If not, it is running.
@@ -90,9 +90,22 @@ struct StackKey<'a> {
     stack: &'a Stack,
     /// Those of the frames.
     numbers: &'a [u32],
+    /// Of both. A map that grows hashes its keys again.
+    hash: u64,
 }
 
-impl StackKey<'_> {
+impl<'a> StackKey<'a> {
+    fn new(stack: &'a Stack, numbers: &'a [u32]) -> Self {
+        let mut key = Self { stack, numbers, hash: 0 };
+        let mut hasher = Keys::default().build_hasher();
+        for &index in &*stack.frames {
+            key.number(index).unwrap_or(u32::MAX).hash(&mut hasher);
+        }
+        stack.incomplete.hash(&mut hasher);
+        key.hash = hasher.finish();
+        key
+    }
+
     fn number(&self, index: u32) -> Option<u32> {
         self.numbers.get(usize::try_from(index).ok()?).copied()
     }
@@ -119,10 +132,7 @@ impl Eq for StackKey<'_> {}
 
 impl Hash for StackKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for &index in &*self.stack.frames {
-            self.number(index).hash(state);
-        }
-        self.stack.incomplete.hash(state);
+        self.hash.hash(state);
     }
 }
 
@@ -131,7 +141,7 @@ pub(super) fn shown<'a>(stack: &Stack, cx: Context<'a>) -> Vec<Part<'a>> {
     let frames = folding::of_stack(stack, cx.frames);
     match cx.detail {
         Detail::Short => repeated(folding::fold_thread(&frames, stack.incomplete.is_none())),
-        Detail::Full => frames.into_iter().map(|known| Part::Frame(known.frame)).collect(),
+        Detail::Full => frames.into_iter().map(Part::Frame).collect(),
     }
 }
 
@@ -283,9 +293,9 @@ pub(super) fn wait_points<'a>(task: &Task, cx: Context<'a>) -> WaitPoints<'a> {
                 Detail::Short => folding::fold_task(&frames),
                 Detail::Full => frames,
             };
-            let part = |known: &Known<'a>| match cx.detail {
-                Detail::Short if is_own_body(known.frame, task) => Part::OwnBody(known.frame),
-                _ => Part::Frame(known.frame),
+            let part = |known: &'a Known<'a>| match cx.detail {
+                Detail::Short if is_own_body(known.frame, task) => Part::OwnBody(known),
+                _ => Part::Frame(known),
             };
             shown.into_iter().map(part).collect()
         })

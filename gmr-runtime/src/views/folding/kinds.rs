@@ -1,21 +1,30 @@
 //! What kind a frame of a stack is: the program's, a library's, or what starts a thread.
 
 use std::cell::OnceCell;
+use std::ops::Deref;
 
 use crate::model::{Frame, Stack, is_unqualified};
 use crate::views::owner::{Owner, in_library, is_call_of_closure, is_telling, owner};
+use crate::views::path::short_path;
 
-/// A frame, and what kind it is.
+/// A frame, and what takes long to find out about it. Thousands of stacks share a frame.
 #[derive(Debug)]
 pub(crate) struct Known<'a> {
     pub(in crate::views) frame: &'a Frame,
     kind: OnceCell<Kind>,
+    path: OnceCell<Option<Box<str>>>,
 }
 
 impl<'a> Known<'a> {
-    /// All frames of a report. The kind of each is determined once: thousands of stacks share them.
+    /// All frames of a report.
     pub(in crate::views) fn all(frames: &'a [Frame]) -> Vec<Self> {
-        frames.iter().map(|frame| Self { frame, kind: OnceCell::new() }).collect()
+        let known = |frame| Self { frame, kind: OnceCell::new(), path: OnceCell::new() };
+        frames.iter().map(known).collect()
+    }
+
+    /// The source file as it is shown.
+    pub(in crate::views) fn path(&self) -> Option<&str> {
+        self.path.get_or_init(|| Some(short_path(self.frame.file.as_deref()?).into())).as_deref()
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -27,10 +36,20 @@ impl<'a> Known<'a> {
     }
 }
 
+impl Deref for Known<'_> {
+    type Target = Frame;
+
+    fn deref(&self) -> &Frame {
+        self.frame
+    }
+}
+
 /// The frames of a stack, innermost first.
 pub(in crate::views) fn of_stack<'a>(stack: &Stack, frames: &'a [Known<'a>]) -> Vec<&'a Known<'a>> {
     let frame = |&index: &u32| frames.get(usize::try_from(index).ok()?);
-    stack.frames.iter().filter_map(frame).collect()
+    let mut all = Vec::with_capacity(stack.frames.len());
+    all.extend(stack.frames.iter().filter_map(frame));
+    all
 }
 
 /// What decides whether a frame is shown.

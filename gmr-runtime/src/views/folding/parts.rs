@@ -3,23 +3,22 @@
 use std::borrow::Cow;
 
 use super::kinds::Known;
-use crate::model::Frame;
 use crate::sys::sort;
 use crate::views::owner::library;
 
 /// A part of a stack as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(in crate::views) enum Part<'a> {
-    Frame(&'a Frame),
+    Frame(&'a Known<'a>),
     /// A frame that is so many times in a row: a recursion.
-    Repeated(&'a Frame, usize),
+    Repeated(&'a Known<'a>, usize),
     /// An async block that an attribute has made of the body of the task's function.
-    OwnBody(&'a Frame),
+    OwnBody(&'a Known<'a>),
     Omitted(Omitted<'a>),
 }
 
 impl<'a> Part<'a> {
-    pub(in crate::views) fn frame(&self) -> Option<&'a Frame> {
+    pub(in crate::views) fn frame(&self) -> Option<&'a Known<'a>> {
         match self {
             Self::Frame(frame) | Self::Repeated(frame, _) | Self::OwnBody(frame) => Some(frame),
             Self::Omitted(_) => None,
@@ -40,7 +39,7 @@ impl<'a> Part<'a> {
 const MAX_CRATES: usize = 64;
 
 /// Frames that are omitted at one place of a stack.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::views) struct Omitted<'a> {
     pub(in crate::views) frames: usize,
     /// Whose they are, the crate with the most frames first.

@@ -2,7 +2,6 @@
 
 use super::kinds::{Known, Plumbing};
 use super::parts::{Omitted, Part};
-use crate::model::Frame;
 
 /// The parts of a thread's stack. `is_complete` says whether it reaches the first function of its
 /// thread.
@@ -51,7 +50,7 @@ pub(in crate::views) fn fold_thread<'a>(frames: &[&'a Known<'a>], is_complete: b
 const FEW: usize = 2;
 
 fn all<'a>(frames: &[&'a Known<'a>], parts: &mut Vec<Part<'a>>) {
-    parts.extend(frames.iter().map(|known| Part::Frame(known.frame)));
+    parts.extend(frames.iter().copied().map(Part::Frame));
 }
 
 /// Frames that functions of the program have called.
@@ -60,11 +59,11 @@ fn further_in<'a>(frames: &[&'a Known<'a>], parts: &mut Vec<Part<'a>>) {
     // The standard libraries' own functions are of no interest, nor is their number.
     if inner.iter().any(|known| !known.kind().is_standard) {
         let telling = inner.iter().position(|known| known.is_telling());
-        parts.extend(telling.map(|index| Part::Frame(inner[index].frame)));
+        parts.extend(telling.map(|index| Part::Frame(inner[index])));
         let others = inner.iter().enumerate().filter(|(index, _)| Some(*index) != telling);
         omit(others.map(|(_, known)| *known), parts);
     }
-    parts.push(Part::Frame(called.frame));
+    parts.push(Part::Frame(called));
 }
 
 /// Frames between two functions of the program.
@@ -77,7 +76,7 @@ fn between<'a>(frames: &[&'a Known<'a>], parts: &mut Vec<Part<'a>>) {
     }
     all(kept, parts);
     omit(omitted.iter().copied(), parts);
-    parts.push(Part::Frame(called.frame));
+    parts.push(Part::Frame(called));
 }
 
 /// Frames that lead to the program's functions.
@@ -87,7 +86,7 @@ fn further_out<'a>(frames: &[&'a Known<'a>], is_complete: bool, parts: &mut Vec<
         return match frames.split_last() {
             Some((last, omitted)) if omitted.len() > FEW => {
                 omit(omitted.iter().copied(), parts);
-                parts.push(Part::Frame(last.frame));
+                parts.push(Part::Frame(last));
             }
             _ => all(frames, parts),
         };
@@ -115,11 +114,11 @@ fn runtimes_alone<'a>(frames: &[&'a Known<'a>]) -> Vec<Part<'a>> {
     let unclear =
         entry.map(|entry| outermost + 1 + entry).filter(|&entry| frames[entry].frame.file.is_none());
     let stays = |index: usize| [Some(telling), Some(outermost), unclear].contains(&Some(index));
-    parts.push(Part::Frame(frames[telling].frame));
+    parts.push(Part::Frame(frames[telling]));
     let omitted = frames.iter().enumerate().filter(|(index, _)| !stays(*index));
     omit(omitted.map(|(_, known)| *known), &mut parts);
     let outer = [Some(outermost).filter(|outermost| *outermost != telling), unclear];
-    parts.extend(outer.into_iter().flatten().map(|index| Part::Frame(frames[index].frame)));
+    parts.extend(outer.into_iter().flatten().map(|index| Part::Frame(frames[index])));
     parts
 }
 
@@ -138,14 +137,16 @@ fn telling(frames: &[&Known<'_>]) -> Option<usize> {
 
 /// Where a thread is that runs no function of the program, but a runtime's: one frame, and what is
 /// omitted. None for any other thread.
-pub(in crate::views) fn fold_pool_thread<'a>(frames: &[&'a Known<'a>]) -> Option<(&'a Frame, Omitted<'a>)> {
+pub(in crate::views) fn fold_pool_thread<'a>(
+    frames: &[&'a Known<'a>],
+) -> Option<(&'a Known<'a>, Omitted<'a>)> {
     let plumbing = Plumbing::of(frames);
     if !frames.iter().all(|frame| plumbing.has(frame)) {
         return None;
     }
     let telling = telling(frames)?;
     let others = frames.iter().enumerate().filter(|(index, _)| *index != telling);
-    Some((frames[telling].frame, Omitted::of(others.map(|(_, known)| *known))))
+    Some((frames[telling], Omitted::of(others.map(|(_, known)| *known))))
 }
 
 /// Whether a frame of a thread belongs to a standard library, a runtime, or what starts a thread.
@@ -171,6 +172,7 @@ pub(in crate::views) fn fold_section<'f, 'a>(frames: &'f [&'a Known<'a>]) -> &'f
 mod tests {
     use super::super::kinds::{Kind, in_libc};
     use super::*;
+    use crate::model::Frame;
 
     /// What is shown of a thread's stack: names, and for what is omitted `-`, its number of frames
     /// and its crates.

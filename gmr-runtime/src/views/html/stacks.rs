@@ -6,7 +6,6 @@ use crate::model::Stack;
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::folding::Part;
-use crate::views::path::short_path;
 use crate::views::room::of_frame;
 use crate::views::{Context, grouping, words};
 
@@ -79,8 +78,8 @@ fn part(part: &Part<'_>, style: Style<'_>) -> Markup {
         li {
             b { (function) }
             @if words::is_inlined(frame, style.cx.detail) { " (inlined)" }
-            @if let Some(file) = &frame.file {
-                " " i { (short_path(file)) @if let Some(line) = frame.line { ":" (line) } }
+            @if let Some(path) = frame.path() {
+                " " i { (path) @if let Some(line) = frame.line { ":" (line) } }
             }
             (repeated(part))
             @if let Some(source) = &frame.source { code { (of_frame(source)) } }

@@ -121,7 +121,7 @@ fn no_frame_of_the_program_is_omitted() {
     for Recorded { name, frames, are_programs } in recorded() {
         let known = Known::all(&frames);
         let parts = folding::fold_thread(&known.iter().collect::<Vec<_>>(), true);
-        let shown: Vec<&Frame> = parts.iter().filter_map(Part::frame).collect();
+        let shown: Vec<&Frame> = parts.iter().filter_map(|part| Some(part.frame()?.frame)).collect();
         let programs = frames.iter().zip(are_programs).filter(|(_, is_programs)| *is_programs);
         for (frame, _) in programs {
             assert!(shown.iter().any(|shown| std::ptr::eq(*shown, frame)), "{name}: {frame:?}");

@@ -8,11 +8,10 @@ use std::fmt::Write as _;
 
 use super::layout::{Flush, WIDTH};
 use super::values::indent;
-use crate::model::{Frame, Role, Stack, Thread, Threads};
+use crate::model::{Role, Stack, Thread, Threads};
 use crate::units::counted;
 use crate::views::escape::clean;
-use crate::views::folding::Part;
-use crate::views::path::short_path;
+use crate::views::folding::{Known, Part};
 use crate::views::room::{not_shown, of_frame};
 use crate::views::words;
 use crate::views::{Context, Detail, grouping};
@@ -187,10 +186,10 @@ fn parts(text: &mut String, parts: &[Part<'_>], depth: usize, cx: Context<'_>) {
 
 /// `FILE:LINE in FUNCTION`, and the source line below it. If it is so many times in a row, this is said
 /// once.
-fn frame(text: &mut String, frame: &Frame, function: &str, times: usize, depth: usize, detail: Detail) {
-    match &frame.file {
-        Some(file) if frame.function.is_some() => {
-            text.push_str(&short_path(file));
+fn frame(text: &mut String, frame: &Known<'_>, function: &str, times: usize, depth: usize, detail: Detail) {
+    match frame.path() {
+        Some(path) if frame.function.is_some() => {
+            text.push_str(path);
             if let Some(line) = frame.line {
                 let _ = write!(text, ":{line}");
             }
@@ -217,7 +216,7 @@ fn frame(text: &mut String, frame: &Frame, function: &str, times: usize, depth: 
 #[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
-    use crate::views::Known;
+    use crate::model::Frame;
     use crate::views::room::{MAX_TEXT, Room};
 
     fn thread(stack: Stack) -> Threads {
