@@ -89,7 +89,7 @@ fn calls(text: &str, spans: &mut Vec<Range<usize>>) {
         let is_login = LOGINS.iter().any(|login| name.eq_ignore_ascii_case(login));
         // Of functions, only those that take a secret alone are known: `hold(key("x"))` is none.
         let is_type = name.starts_with(|c: char| c.is_ascii_uppercase());
-        let within = &bytes[..bytes.len().min(open + MAX_DISTANCE)];
+        let within = &bytes[..boundary::floor(text, open + MAX_DISTANCE)];
         let next = position(within, at, |b| b != b' ');
         let has_string = within.get(next).is_some_and(|&b| b == b'"' || b == b'\\' || b == b'S');
         if !has_string || !(is_login || keys::is_secret_call(name)) {
@@ -103,7 +103,11 @@ fn calls(text: &str, spans: &mut Vec<Range<usize>>) {
             if quote == end {
                 break;
             }
-            let close = quoted_end(&within[..end], quote);
+            // A string that goes on after that is read to its end, and nothing in it again.
+            let close = match quoted_end(&within[..end], quote) {
+                close if close == within.len() => quoted_end(bytes, quote),
+                close => close,
+            };
             strings.push(quote + 1..close);
             from = close + 1;
         }
@@ -114,7 +118,7 @@ fn calls(text: &str, spans: &mut Vec<Range<usize>>) {
             })
         };
         spans.extend(strings.into_iter().skip(first).filter(|string| !string.is_empty() && is_value(string)));
-        at = end.max(at);
+        at = at.max(boundary::floor(text, end.max(from)));
     }
 }
 
@@ -154,6 +158,13 @@ mod tests {
             (".basic_auth(\"joe\", Some(\"zebra9\"))", ".basic_auth(\"***\", Some(\"***\"))"),
         ] {
             assert_eq!(text(given), expected);
+        }
+        for filler in ["a", "\u{e9}", "\u{5bc6}"] {
+            for length in 80..90 {
+                let long = filler.repeat(length * 3);
+                assert_eq!(text(&format!("Token(\"{long}\", 1)")), "Token(\"***\", 1)");
+                assert_eq!(text(&format!("Token(\"{long}")), "Token(\"***");
+            }
         }
         for given in [
             "invalid value 'x' for '--port <PORT>'",
