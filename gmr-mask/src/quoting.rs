@@ -66,8 +66,20 @@ pub(super) fn position(bytes: &[u8], start: usize, fits: impl Fn(u8) -> bool) ->
 /// Whether this byte can be part of a key. All bytes beyond ASCII can: what is not a key classifies
 /// as plain.
 pub(super) fn is_key_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_-.".contains(&byte) || !byte.is_ascii()
+    KEY_BYTES[usize::from(byte)]
 }
+
+/// A table, since most of the work on long text is to ask this for each byte.
+static KEY_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 255;
+    while byte > 0 {
+        let is_mark = byte == b'_' || byte == b'-' || byte == b'.';
+        table[byte as usize] = byte.is_ascii_alphanumeric() || is_mark || !byte.is_ascii();
+        byte -= 1;
+    }
+    table
+};
 
 pub(super) fn is_quote(byte: u8) -> bool {
     b"\"'`".contains(&byte)
@@ -140,11 +152,13 @@ struct UnquotedScan<'a> {
     depth: usize,
     /// Whether the open brackets span several lines.
     multiline: bool,
+    /// Where the line begins.
+    line: usize,
 }
 
 fn unquoted(bytes: &[u8], start: usize, extent: Extent) -> Range<usize> {
     let multiline = bytes.get(start).is_some_and(|&b| is_open(b));
-    let mut scan = UnquotedScan { bytes, start, at: start, extent, depth: 0, multiline };
+    let mut scan = UnquotedScan { bytes, start, at: start, extent, depth: 0, multiline, line: start };
     while scan.step() {}
     start..trimmed(bytes, start, scan.at)
 }
@@ -156,6 +170,8 @@ fn is_open(byte: u8) -> bool {
 impl UnquotedScan<'_> {
     /// Advances by one byte or one quoted part. `false` at the end of the value.
     fn step(&mut self) -> bool {
+        // No byte of a key ends a value.
+        self.at = position(self.bytes, self.at, |b| !is_key_byte(b));
         let Some(&byte) = self.bytes.get(self.at) else { return false };
         if let Some(quote) = Quote::at(self.bytes, self.at) {
             return self.quote(quote);
@@ -207,7 +223,9 @@ impl UnquotedScan<'_> {
 
     /// A value continues on the next line if this one ends with an opening bracket.
     fn line_feed(&mut self) -> bool {
-        let before = self.bytes[self.start..self.at].iter().rev().find(|b| !b.is_ascii_whitespace());
+        // A blank line changes nothing, and no line is read twice.
+        let line = std::mem::replace(&mut self.line, self.at);
+        let before = self.bytes[line..self.at].iter().rev().find(|b| !b.is_ascii_whitespace());
         self.multiline |= before.is_some_and(|&b| is_open(b) || b == b',');
         self.depth > 0 && self.multiline
     }
