@@ -4,18 +4,25 @@
 
 use std::ops::Range;
 
+use super::index::Present;
 use super::quoting::position;
 
 /// Searches a text, given as the finders see it, and adds spans.
 pub(super) type Search<'a> = &'a dyn Fn(&str, &mut Vec<Range<usize>>);
 
 /// Adds the spans of encoded secrets.
-pub(super) fn find(text: &str, search: Search<'_>, spans: &mut Vec<Range<usize>>) {
-    if text.contains("%3") || text.contains("%2") || text.contains("\\u00") {
+pub(super) fn find(text: &str, present: &Present, search: Search<'_>, spans: &mut Vec<Range<usize>>) {
+    let is_in_url = present.all(b"%") && (text.contains("%3") || text.contains("%2"));
+    if is_in_url || (present.all(b"\\u0") && text.contains("\\u00")) {
         escapes(text, search, spans);
     }
-    words(text, search, spans);
+    if text.len() >= MIN_LEN {
+        words(text, search, spans);
+    }
 }
+
+/// The shortest encoded word that is decoded: `password=` has 12 characters in base64.
+const MIN_LEN: usize = 16;
 
 fn hex(digits: &[u8]) -> Option<u8> {
     let digit = |b: u8| (b as char).to_digit(16);
@@ -57,8 +64,6 @@ fn escapes(text: &str, search: Search<'_>, spans: &mut Vec<Range<usize>>) {
 
 /// Decodes words of base64 and of hexadecimal digits.
 fn words(text: &str, search: Search<'_>, spans: &mut Vec<Range<usize>>) {
-    /// `password=` has 12 characters in base64.
-    const MIN_LEN: usize = 16;
     let bytes = text.as_bytes();
     let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/-_".contains(&b);
     let mut at = 0;

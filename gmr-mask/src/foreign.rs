@@ -89,7 +89,6 @@ pub(super) const FOREIGN_EXCEPTIONS: &[&str] =
 
 /// Words that make a name secret if they are whole words of it.
 pub(super) const FOREIGN_WORDS: &[&str] = &[
-    "κωδικοσ", // Greek
     "clave",   // Spanish
     "geslo",   // Slovene
     "haslo",   // Polish
@@ -107,6 +106,7 @@ pub(super) const FOREIGN_WORDS: &[&str] = &[
     "sifresi", // Turkish
     "sifra",   // Croatian, Slovene
     "sleutel", // Dutch
+    "κωδικοσ", // Greek
 ];
 
 /// Phrases of several words, as text has them: the whole phrase without spaces.

@@ -35,7 +35,7 @@ pub fn set_names<'a>(lists: impl IntoIterator<Item = &'a str>) -> Result<(), Str
         };
         match Words::of(name).joined {
             joined if joined.is_empty() => unknown.push(format!("`{name}`")),
-            joined => entries.push(Entry { joined, is_secret }),
+            joined => entries.push(Entry { joined: joined.into_owned(), is_secret }),
         }
     }
     IS_SET.store(!entries.is_empty(), Ordering::Release);

@@ -3,24 +3,41 @@
 
 use std::ops::Range;
 
+use super::index::Present;
 use super::quoting::position;
 
 /// Adds the spans of hashes. Each byte is read once.
-pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
-    let bytes = text.as_bytes();
-    if text.contains('$') {
-        let mut at = 0;
-        while let Some(offset) = text[at..].find('$') {
-            let dollar = at + offset;
-            let end = position(bytes, dollar, |b| !is_part(b));
-            if is_crypt(&bytes[dollar..end]) {
-                let before = |b: &&u8| b.is_ascii_alphanumeric() || b"_-".contains(b);
-                let name = bytes[at..dollar].iter().rev().take(32).take_while(before).count();
-                spans.push(dollar - name..end);
-            }
-            at = end;
-        }
+pub(super) fn find(text: &str, present: &Present, spans: &mut Vec<Range<usize>>) {
+    if present.all(b"$") {
+        crypted(text, spans);
     }
+    if present.all(b"{}") {
+        labelled(text, spans);
+    }
+    if present.all(b":") && text.len() > DUMPED {
+        dumped(text, spans);
+    }
+}
+
+/// `$2y$10$..`, `pbkdf2_sha256$..`
+fn crypted(text: &str, spans: &mut Vec<Range<usize>>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(offset) = text[at..].find('$') {
+        let dollar = at + offset;
+        let end = position(bytes, dollar, |b| !is_part(b));
+        if is_crypt(&bytes[dollar..end]) {
+            let before = |b: &&u8| b.is_ascii_alphanumeric() || b"_-".contains(b);
+            let name = bytes[at..dollar].iter().rev().take(32).take_while(before).count();
+            spans.push(dollar - name..end);
+        }
+        at = end;
+    }
+}
+
+/// `{SSHA}..`
+fn labelled(text: &str, spans: &mut Vec<Range<usize>>) {
+    let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(offset) = text[at..].find('{') {
         let open = at + offset;
@@ -39,7 +56,6 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
             at = end.max(at);
         }
     }
-    dumped(text, spans);
 }
 
 /// What hashes in the modular form of `crypt` consist of.
@@ -62,12 +78,15 @@ fn is_crypt(run: &[u8]) -> bool {
         && last.iter().any(u8::is_ascii_alphabetic)
 }
 
-/// `user:500:LM:NT:::`, with two hashes of 32 hexadecimal digits.
+/// Two hashes of 32 hexadecimal digits with a colon between them.
+const DUMPED: usize = 65;
+
+/// `user:500:LM:NT:::`
 fn dumped(text: &str, spans: &mut Vec<Range<usize>>) {
     let mut at = 0;
     while let Some(offset) = text[at..].find(":::") {
         let end = at + offset;
-        let hashes = end.checked_sub(65).map(|start| (start, &text.as_bytes()[start..end]));
+        let hashes = end.checked_sub(DUMPED).map(|start| (start, &text.as_bytes()[start..end]));
         if let Some((start, hashes)) = hashes
             && hashes[32] == b':'
             && hashes.iter().enumerate().all(|(at, b)| at == 32 || b.is_ascii_hexdigit())

@@ -24,31 +24,88 @@ pub(super) fn beginning<T>(list: &'static [T], index: &Index, first: u8) -> &'st
     &list[usize::from(from)..usize::from(to)]
 }
 
-/// Whether a text contains any string of a list.
-pub(super) fn contains_any(text: &str, list: &'static [&'static str], index: &Index) -> bool {
-    let bytes = text.as_bytes();
-    (0..bytes.len()).any(|at| {
-        beginning(list, index, bytes[at]).iter().any(|known| bytes[at..].starts_with(known.as_bytes()))
-    })
+/// A list of strings with its index.
+pub(super) struct Set {
+    list: &'static [&'static str],
+    index: Index,
+}
+
+impl Set {
+    pub(super) const fn of(list: &'static [&'static str]) -> Self {
+        Self { list, index: by_first_byte(list) }
+    }
+
+    /// Whether this is one of the strings.
+    pub(super) fn has(&self, word: &str) -> bool {
+        word.as_bytes().first().is_some_and(|&first| beginning(self.list, &self.index, first).contains(&word))
+    }
+
+    /// Whether a text contains any of the strings.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let begins = |at: usize| beginning(self.list, &self.index, bytes[at]);
+        (0..bytes.len()).any(|at| begins(at).iter().any(|known| bytes[at..].starts_with(known.as_bytes())))
+    }
+}
+
+/// With which two bytes the strings of some lists begin. Of most texts, no two bytes are among them.
+pub(super) struct Beginnings([u32; 32]);
+
+impl Beginnings {
+    pub(super) const fn of(lists: &[&[&str]]) -> Self {
+        let mut beginnings = Self([0; 32]);
+        let mut list = 0;
+        while list < lists.len() {
+            beginnings = beginnings.and(lists[list]);
+            list += 1;
+        }
+        beginnings
+    }
+
+    pub(super) const fn and(mut self, list: &[&str]) -> Self {
+        let mut at = 0;
+        while at < list.len() {
+            let bytes = list[at].as_bytes();
+            self.0[(bytes[0] & 31) as usize] |= 1 << (bytes[1] & 31);
+            at += 1;
+        }
+        self
+    }
+
+    /// Whether a text of these bytes could begin with any string.
+    pub(super) fn begin(&self, bytes: &[u8]) -> bool {
+        matches!(bytes, &[first, second, ..] if self.has(first, second))
+    }
+
+    /// Whether any string could begin somewhere in the text.
+    pub(super) fn any_in(&self, text: &str) -> bool {
+        text.as_bytes().windows(2).any(|pair| self.has(pair[0], pair[1]))
+    }
+
+    fn has(&self, first: u8, second: u8) -> bool {
+        self.0[usize::from(first & 31)] >> (second & 31) & 1 == 1
+    }
 }
 
 /// Which bytes a text has, so that most searches are not even begun.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Present(u128);
+pub(super) struct Present([bool; 256]);
 
 impl Present {
     pub(super) fn of(text: &str) -> Self {
-        // All bytes beyond ASCII count as DEL, which no rule looks for.
-        Self(text.bytes().fold(0, |present, byte| present | 1 << byte.min(127)))
+        let mut present = [false; 256];
+        for byte in text.bytes() {
+            present[usize::from(byte)] = true;
+        }
+        Self(present)
     }
 
     /// Whether all of these are there.
-    pub(super) fn all(self, bytes: &[u8]) -> bool {
-        bytes.iter().all(|byte| self.0 >> byte & 1 == 1)
+    pub(super) fn all(&self, bytes: &[u8]) -> bool {
+        bytes.iter().all(|&byte| self.0[usize::from(byte)])
     }
 
-    pub(super) fn any(self, bytes: &[u8]) -> bool {
-        bytes.iter().any(|byte| self.0 >> byte & 1 == 1)
+    pub(super) fn any(&self, bytes: &[u8]) -> bool {
+        bytes.iter().any(|&byte| self.0[usize::from(byte)])
     }
 }
 
@@ -58,17 +115,24 @@ mod tests {
 
     #[test]
     fn strings_are_found_by_their_first_bytes() {
-        const LIST: &[&str] = &["ab", "ac", "x", "\u{e9}"];
-        const INDEX: Index = by_first_byte(LIST);
+        static SET: Set = Set::of(&["ab", "ac", "x", "\u{e9}"]);
         for (text, found) in
             [("zab", true), ("za", false), ("acz", true), ("x", true), ("\u{e9}", true), ("", false)]
         {
-            assert_eq!(contains_any(text, LIST, &INDEX), found, "{text}");
+            assert_eq!(SET.is_in(text), found, "{text}");
         }
-        assert!(
-            Present::of("a=b").all(b"=a")
-                && !Present::of("a=b").any(b"xy")
-                && !Present::of("\u{e9}").any(b"a")
-        );
+        for (word, found) in [("ab", true), ("a", false), ("abc", false), ("", false)] {
+            assert_eq!(SET.has(word), found, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_a_text_lacks_is_not_searched() {
+        let beginnings = Beginnings::of(&[&["abc", "xyz"]]);
+        assert!(beginnings.begin(b"abc") && !beginnings.begin(b"a") && !beginnings.begin(b"cab"));
+        assert!(beginnings.any_in("1ab") && beginnings.any_in("xy"));
+        assert!(!beginnings.any_in("ba") && !beginnings.any_in("a") && !beginnings.any_in(""));
+        let present = Present::of("a=b");
+        assert!(present.all(b"=a") && !present.any(b"xy") && !present.all(b"ax"));
     }
 }

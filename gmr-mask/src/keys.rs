@@ -3,7 +3,7 @@
 //! are in `lexicon`; what to mask in text is up to the other files.
 
 use super::foreign::{FOREIGN_EXCEPTIONS, FOREIGN_PHRASES, FOREIGN_STEMS, FOREIGN_WORDS};
-use super::index::{Index, by_first_byte, contains_any};
+use super::index::{Beginnings, Index, Set, beginning, by_first_byte};
 use super::lexicon::{
     ADDRESS_SUFFIXES, KEY_KINDS, MEASURE_PREFIXES, MEASURE_SUFFIXES, PATH_SUFFIXES, PROPERTY_SUFFIXES,
     PUBLIC_ADDRESSES, QUERY_PARAMETERS, STEM_EXCEPTIONS, STEMS, TYPE_SUFFIXES, WORD_PAIRS, WORDS,
@@ -87,7 +87,7 @@ impl Sensitivity {
         let lists = [SHOWN_IN_GROUPS, PROPERTY_SUFFIXES, PATH_SUFFIXES, MEASURE_SUFFIXES, ADDRESS_SUFFIXES];
         let is_user = is(USERS);
         let is_setting = !is_user && last != "name" && lists.into_iter().any(is);
-        let is_shown_user = self == Sensitivity::GroupOfUser && (is_user || words == ["client", "id"]);
+        let is_shown_user = self == Sensitivity::GroupOfUser && (is_user || *words == ["client", "id"]);
         if is_setting || is_shown_user { Sensitivity::Setting } else { self }
     }
 }
@@ -127,7 +127,9 @@ fn is_uninformative(text: &str) -> bool {
         "expired",
         "invalid",
     ];
-    UNINFORMATIVE.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
+    const LONGEST: usize = 10;
+    let text = text.trim();
+    text.len() <= LONGEST && UNINFORMATIVE.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// Whether a text is a number, a duration, a size or a timestamp: `30`, `1h 30m`,
@@ -184,9 +186,10 @@ pub(super) fn classify_parameter(name: &str) -> Sensitivity {
 /// their own names.
 pub(super) fn is_secret_type(name: &str) -> bool {
     let split = Words::of(name);
-    let mut words = split.list();
+    let all = split.list();
+    let mut words = &*all;
     while words.len() > 1 && words.last().is_some_and(|last| TYPE_SUFFIXES.contains(last)) {
-        words.pop();
+        words = &words[..words.len() - 1];
     }
     let noun = &words[words.len().saturating_sub(2)..];
     is_pair(noun) || words.last().is_some_and(|last| is_word(last))
@@ -199,15 +202,23 @@ pub(super) fn is_secret_call(name: &str) -> bool {
 
 /// Whether two words of a text name a secret together, as in `API key`.
 pub(super) fn is_secret_phrase(first: &str, last: &str) -> bool {
-    is_pair(&[&*first.to_lowercase(), &*last.to_lowercase()])
+    // No word of such a pair is longer.
+    const LONGEST: usize = 16;
+    first.len() <= LONGEST
+        && last.len() <= LONGEST
+        && is_pair(&[&*first.to_ascii_lowercase(), &*last.to_ascii_lowercase()])
 }
 
 /// Whether several words of a text name a secret together in another language: `mot de passe`.
 pub(super) fn is_foreign_phrase(before: &str, last: &str) -> bool {
+    // The shortest last word of a phrase is `khau`.
+    if last.len() < 4 {
+        return false;
+    }
     let last = Words::of(last).joined;
-    let can_be = !last.is_empty() && FOREIGN_PHRASES.iter().any(|known| known.ends_with(&last));
+    let can_be = !last.is_empty() && FOREIGN_PHRASES.iter().any(|known| known.ends_with(&*last));
     can_be && {
-        let joined = Words::of(before).joined + &last;
+        let joined = Words::of(before).joined + &*last;
         FOREIGN_PHRASES.iter().any(|known| joined.ends_with(known))
     }
 }
@@ -220,6 +231,11 @@ pub(super) fn is_password(name: &str) -> bool {
 
 /// Whether a name in the plural, such as `tokens`, can stand for a number of secrets.
 pub(super) fn is_plural(name: &str) -> bool {
+    // To split each name of a text would take longer.
+    if !name.bytes().rev().find(u8::is_ascii_alphabetic).is_some_and(|last| last.eq_ignore_ascii_case(&b's'))
+    {
+        return false;
+    }
     let split = Words::of(name);
     split.list().last().is_some_and(|last| last.ends_with('s') && !matches!(*last, "pass" | "sas"))
 }
@@ -231,8 +247,14 @@ pub(super) fn is_pass_or_pin(name: &str) -> bool {
 
 /// Whether a name is that of an HTTP header whose value is secret to the end of its line.
 pub(super) fn is_header(name: &str) -> bool {
-    let split = Words::of(name);
-    split.list().last().is_some_and(|last| ["authorization", "cookie"].contains(last))
+    const NOUNS: [&str; 2] = ["authorization", "cookie"];
+    let bare = name.trim_end_matches(|c: char| !c.is_alphabetic());
+    let ends_with = |noun: &str| {
+        let start = bare.len().checked_sub(noun.len());
+        start.and_then(|start| bare.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(noun))
+    };
+    // To split each name of a text would take longer.
+    NOUNS.into_iter().any(ends_with) && Words::of(name).list().last().is_some_and(|last| NOUNS.contains(last))
 }
 
 fn classify_words(words: &[&str], joined: &str) -> Sensitivity {
@@ -245,7 +267,7 @@ fn classify_words(words: &[&str], joined: &str) -> Sensitivity {
         let is_key = KEY_NAMES.contains(last)
             || (last.len() > 3 && last.ends_with("key") && !NO_KEYS.contains(last))
             || (KEY_NOUNS.contains(last)
-                && kind.is_some_and(|kind| kind != "is" && !HARMLESS_KEYS.contains(&kind)));
+                && kind.is_some_and(|kind| kind != "is" && !KINDS_OF_HARMLESS_KEYS.has(kind)));
         if is_key { Sensitivity::Key } else { Sensitivity::Plain }
     } else if words.len() == 1 {
         Sensitivity::Secret
@@ -290,8 +312,8 @@ fn is_word(word: &str) -> bool {
 }
 
 fn is_known_word(word: &str) -> bool {
-    WORDS.contains(&word)
-        || FOREIGN_WORDS.contains(&word)
+    OUR_WORDS.has(word)
+        || WORDS_OF_OTHERS.has(word)
         || is_token_word(word)
         || is_joined(word)
         || is_joined_key(word)
@@ -308,29 +330,47 @@ fn is_token_word(word: &str) -> bool {
     word.ends_with("token") || word.ends_with("tokens")
 }
 
-static OUR_STEMS: Index = by_first_byte(STEMS);
-static STEMS_OF_OTHERS: Index = by_first_byte(FOREIGN_STEMS);
+static OUR_WORDS: Set = Set::of(WORDS);
+static WORDS_OF_OTHERS: Set = Set::of(FOREIGN_WORDS);
+static OUR_STEMS: Set = Set::of(STEMS);
+static STEMS_OF_OTHERS: Set = Set::of(FOREIGN_STEMS);
+static KINDS_OF_KEYS: Set = Set::of(KEY_KINDS);
+static KINDS_OF_HARMLESS_KEYS: Set = Set::of(HARMLESS_KEYS);
 
 fn contains_stem(word: &str) -> bool {
-    contains_any(word, STEMS, &OUR_STEMS) || contains_any(word, FOREIGN_STEMS, &STEMS_OF_OTHERS)
+    static BEGINNINGS: Beginnings = Beginnings::of(&[STEMS, FOREIGN_STEMS]);
+    BEGINNINGS.any_in(word) && (OUR_STEMS.is_in(word) || STEMS_OF_OTHERS.is_in(word))
 }
 
 fn has_stem(word: &str) -> bool {
     let is_in = |exceptions: &[&str]| exceptions.iter().any(|exception| word.contains(exception));
-    (contains_any(word, STEMS, &OUR_STEMS) && !is_in(STEM_EXCEPTIONS))
-        || (contains_any(word, FOREIGN_STEMS, &STEMS_OF_OTHERS) && !is_in(FOREIGN_EXCEPTIONS))
+    (OUR_STEMS.is_in(word) && !is_in(STEM_EXCEPTIONS))
+        || (STEMS_OF_OTHERS.is_in(word) && !is_in(FOREIGN_EXCEPTIONS))
 }
 
 /// `apikey`, `sslkey`, and any key of Ceph: oslo.utils lists `cephadminkey`, `cephmonkey` and more.
 fn is_joined_key(word: &str) -> bool {
     let key = word.strip_suffix('s').unwrap_or(word).strip_suffix("key");
-    key.is_some_and(|of| of.starts_with("ceph") || KEY_KINDS.iter().any(|kind| of.ends_with(kind)))
+    key.filter(|of| of.len() > 1)
+        .is_some_and(|of| of.starts_with("ceph") || KEY_KINDS.iter().any(|kind| of.ends_with(kind)))
+}
+
+const fn firsts() -> [&'static str; WORD_PAIRS.len()] {
+    let mut firsts = [""; WORD_PAIRS.len()];
+    let mut at = 0;
+    while at < firsts.len() {
+        firsts[at] = WORD_PAIRS[at].0;
+        at += 1;
+    }
+    firsts
 }
 
 fn is_pair(pair: &[&str]) -> bool {
+    static PAIRS: Index = by_first_byte(&firsts());
     let &[first, last] = pair else { return false };
-    let key = matches!(last, "key" | "keys") && KEY_KINDS.contains(&first);
-    key || WORD_PAIRS.contains(&(first, last))
+    let key = matches!(last, "key" | "keys") && KINDS_OF_KEYS.has(first);
+    let pairs = first.as_bytes().first().map_or(&[][..], |&byte| beginning(WORD_PAIRS, &PAIRS, byte));
+    key || pairs.contains(&(first, last))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::index::Present;
 use super::keys::{self, Sensitivity};
 use super::quoting::{is_quote, position, quoted_end};
 use super::{boundary, looks};
@@ -12,7 +13,17 @@ use super::{boundary, looks};
 const MAX_DISTANCE: usize = 256;
 
 /// Adds the spans of such values.
-pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
+pub(super) fn find(text: &str, present: &Present, spans: &mut Vec<Range<usize>>) {
+    if present.any(b"\"'`") && present.all(b" for") {
+        quoted(text, spans);
+    }
+    if present.all(b"(\"") {
+        calls(text, spans);
+    }
+}
+
+/// `invalid value 'x' for '--password'`
+fn quoted(text: &str, spans: &mut Vec<Range<usize>>) {
     let mut at = 0;
     while let Some(offset) = text[at..].find(" for ") {
         let (from, found) = (at, at + offset);
@@ -21,7 +32,6 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
             values_before(text, from, found, spans);
         }
     }
-    calls(text, spans);
 }
 
 /// Whether what begins here names a secret: `--password`, `key db.password`, with quotes or without.

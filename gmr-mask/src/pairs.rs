@@ -18,7 +18,7 @@ use super::{boundary, looks};
 const MAX_SHOWN_LEN: usize = 512;
 
 /// Adds the spans of the values that are secret by their keys.
-pub(super) fn find(text: &str, present: Present, spans: &mut Vec<Range<usize>>) {
+pub(super) fn find(text: &str, present: &Present, spans: &mut Vec<Range<usize>>) {
     let mut scan = Scan {
         text,
         bytes: text.as_bytes(),
@@ -27,6 +27,8 @@ pub(super) fn find(text: &str, present: Present, spans: &mut Vec<Range<usize>>) 
         phrase: 0,
         at_line_start: true,
         named: Sensitivity::Plain,
+        named_end: 0,
+        long_until: 0,
         inner: Sensitivity::Plain,
         is_jwk: present.all(b"\"kty") && text.contains("\"kty\""),
         is_manifest: present.all(b":\n") && text.contains("kind: Secret\n"),
@@ -50,6 +52,10 @@ struct Scan<'a> {
     at_line_start: bool,
     /// The sensitivity of the last `name: x`, for the `value: y` that may follow.
     named: Sensitivity,
+    /// Where that `x` ends.
+    named_end: usize,
+    /// All values that begin before this are too long for a key.
+    long_until: usize,
     /// The sensitivity of the last type whose fields follow: `Password { inner: "x" }`.
     inner: Sensitivity,
     /// Whether the text has a JSON Web Key, whose secret parts have names of one letter.
@@ -125,8 +131,16 @@ impl Scan<'_> {
         let extent = self.extent(&word, separator, at_line_start, query);
         let sensitivity = match self.sensitivity(name, previous, query) {
             Sensitivity::Plain if matches!(name, "name" | "key") => {
-                self.named = self.named_value(start, extent);
-                self.value_of_name(name, separator, start, extent, spans);
+                // Within `name=name=name=`, each would be read again.
+                if word.start < self.named_end && self.byte_before(&word).is_some_and(|b| b"=:".contains(&b))
+                {
+                    return;
+                }
+                let end = boundary::floor(self.text, start + MAX_KEY_LEN);
+                let value = quoting::value(&self.bytes[..end], start, extent);
+                self.named = self.named_by(value.clone());
+                self.named_end = value.end;
+                self.value_of_name(name, separator, value, spans);
                 return;
             }
             Sensitivity::Plain if name == "value" => std::mem::replace(&mut self.named, Sensitivity::Plain),
@@ -138,6 +152,10 @@ impl Scan<'_> {
             sensitivity => sensitivity,
         };
         if sensitivity == Sensitivity::Plain {
+            return;
+        }
+        if sensitivity == Sensitivity::Key && self.is_too_long(start) {
+            self.at = start;
             return;
         }
         // A key whose value is too long is not masked, so no more of the text is read for it.
@@ -158,6 +176,18 @@ impl Scan<'_> {
             self.at = value.end.max(start);
             spans.push(value);
         }
+    }
+
+    /// Whether a value is longer than any key that looks random. In `a_key=a_key=`, each value goes on
+    /// to the end, and it is looked for once.
+    fn is_too_long(&mut self, start: usize) -> bool {
+        if start < self.long_until {
+            return true;
+        }
+        let ends = |b: u8| !b.is_ascii_graphic() || b"\"'`(){}[]<>|;,:\\&#".contains(&b);
+        let length = position(self.bytes, start, ends) - start;
+        self.long_until = start + length.saturating_sub(looks::MAX_LEN);
+        length > looks::MAX_LEN
     }
 
     /// Whether a value under the name of a secret is none: a count, or an expression of a program.
@@ -188,12 +218,9 @@ impl Scan<'_> {
         &mut self,
         name: &str,
         separator: Separator,
-        start: usize,
-        extent: Extent,
+        value: Range<usize>,
         spans: &mut Vec<Range<usize>>,
     ) {
-        let end = boundary::floor(self.text, start + MAX_KEY_LEN);
-        let value = quoting::value(&self.bytes[..end], start, extent);
         if self.named != Sensitivity::Plain && separator == Separator::Equals {
             self.content_of_named(value.end, spans);
         } else if name == "key" && looks::is_random(&self.text[value.clone()]) {
@@ -215,12 +242,11 @@ impl Scan<'_> {
         if !is_known && phrase() { Sensitivity::Secret } else { sensitivity }
     }
 
-    /// The sensitivity of `x` in `name: PASSWORD, value: x`; `start` is that of `PASSWORD`.
-    fn named_value(&self, start: usize, extent: Extent) -> Sensitivity {
-        let end = boundary::floor(self.text, start + MAX_KEY_LEN);
-        let name = &self.text[quoting::value(&self.bytes[..end], start, extent)];
-        // Not `name=name=name=`.
-        if name.contains(['=', '"']) { Sensitivity::Plain } else { keys::classify(name) }
+    /// The sensitivity of `x` in `name: PASSWORD, value: x`, given where `PASSWORD` is.
+    fn named_by(&self, value: Range<usize>) -> Sensitivity {
+        let name = &self.text[value];
+        // Not `name=a=b`.
+        if name.contains(['=', '"', ':']) { Sensitivity::Plain } else { keys::classify(name) }
     }
 
     fn extent(&self, word: &Range<usize>, separator: Separator, at_line_start: bool, query: bool) -> Extent {

@@ -3,6 +3,8 @@
 //! Long flags are judged by their names, so that only short ones are listed, and those whose name
 //! says nothing.
 
+use super::index::Beginnings;
+
 /// What a program's arguments mean.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -199,23 +201,57 @@ pub(super) const OTHER_P: &[&str] = &[
 pub(super) const ORACLE: &[&str] =
     &["exp", "expdp", "imp", "impdp", "rman", "sql", "sqlcl", "sqlldr", "sqlplus"];
 
+/// Which programs have a name that begins with this byte: a bit for each.
+static BY_FIRST_BYTE: [u64; 128] = {
+    let mut table = [0; 128];
+    let mut row = 0;
+    while row < PROGRAMS.len() {
+        let mut at = 0;
+        while at < PROGRAMS[row].names.len() {
+            table[PROGRAMS[row].names[at].as_bytes()[0] as usize] |= 1 << row;
+            at += 1;
+        }
+        row += 1;
+    }
+    table
+};
+
+/// With which two bytes the names of programs begin.
+static BEGINNINGS: Beginnings = {
+    let mut beginnings = Beginnings::of(&[]);
+    let mut row = 0;
+    while row < PROGRAMS.len() {
+        beginnings = beginnings.and(PROGRAMS[row].names);
+        row += 1;
+    }
+    beginnings
+};
+
 /// The program of this name: without its folder, and without what is appended to it
 /// (`mysql-8.0`, `mysql.real`, `mysql.exe`).
 pub(super) fn find(path: &str) -> Option<&'static Program> {
     let name = path.rsplit(['/', '\\']).next().unwrap_or("");
-    let first = name.as_bytes().first();
-    PROGRAMS.iter().find(|program| {
-        program.names.iter().any(|known| {
-            known.as_bytes().first() == first
-                && name.strip_prefix(known).is_some_and(|rest| {
-                    rest.is_empty()
-                        || rest.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-                        || (rest.len() < 12
-                            && rest.starts_with(['.', '-', '_'])
-                            && !rest[1..].is_empty()
-                            && (rest[1..].starts_with(|c: char| c.is_ascii_digit())
-                                || [".real", ".exe", ".bin", ".orig", "-wrapped"].contains(&rest)))
-                })
-        })
-    })
+    if !BEGINNINGS.begin(name.as_bytes()) {
+        return None;
+    }
+    let mut rows = *BY_FIRST_BYTE.get(usize::from(*name.as_bytes().first()?))?;
+    while rows != 0 {
+        let program = &PROGRAMS[rows.trailing_zeros() as usize];
+        if program.names.iter().any(|known| name.strip_prefix(known).is_some_and(is_appended)) {
+            return Some(program);
+        }
+        rows &= rows - 1;
+    }
+    None
+}
+
+/// Whether this can follow the name of a program: nothing, a version, or what wrappers append.
+fn is_appended(rest: &str) -> bool {
+    const ENDS: &[&str] = &[".real", ".exe", ".bin", ".orig", "-wrapped"];
+    let is_version = || {
+        rest.len() < 12
+            && rest.starts_with(['.', '-', '_'])
+            && rest[1..].starts_with(|c: char| c.is_ascii_digit())
+    };
+    rest.bytes().all(|b| b.is_ascii_digit() || b == b'.') || is_version() || ENDS.contains(&rest)
 }

@@ -4,7 +4,7 @@
 //! the rules that need no keyword nearby) and of the issuers' own documentation. Lengths are lower
 //! bounds: a token that was cut off is one, too.
 
-use super::index::{Index, by_first_byte};
+use super::index::{Beginnings, Index, by_first_byte};
 
 /// What must follow a prefix for it to mark a token.
 #[derive(Debug, Clone, Copy)]
@@ -190,6 +190,9 @@ pub(super) const PREFIXES: &[(&str, Form)] = &[
 /// Where the prefixes with each first byte are.
 pub(super) static BY_FIRST_BYTE: Index = by_first_byte(&names());
 
+/// With which two bytes they begin.
+pub(super) static BEGINNINGS: Beginnings = Beginnings::of(&[&names()]);
+
 const fn names() -> [&'static str; PREFIXES.len()] {
     let mut names = [""; PREFIXES.len()];
     let mut at = 0;
@@ -206,8 +209,16 @@ mod tests {
 
     #[test]
     fn the_tables_are_in_the_order_of_first_bytes() {
-        let stems = [crate::lexicon::STEMS, crate::foreign::FOREIGN_STEMS];
-        assert!(stems.iter().all(|stems| stems.is_sorted_by_key(|stem| stem.as_bytes()[0])));
+        let lists = [
+            crate::lexicon::KEY_KINDS,
+            crate::lexicon::STEMS,
+            crate::lexicon::WORDS,
+            crate::nouns::HARMLESS_KEYS,
+            crate::foreign::FOREIGN_STEMS,
+            crate::foreign::FOREIGN_WORDS,
+        ];
+        assert!(lists.iter().all(|list| list.is_sorted_by_key(|word| word.as_bytes()[0])));
+        assert!(crate::lexicon::WORD_PAIRS.is_sorted_by_key(|(first, _)| first.as_bytes()[0]));
         assert!(PREFIXES.len() < 256);
         assert!(PREFIXES.is_sorted_by_key(|(prefix, _)| prefix.as_bytes()[0]));
     }

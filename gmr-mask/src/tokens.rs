@@ -7,11 +7,11 @@ use std::ops::Range;
 use super::boundary;
 use super::index::{Present, beginning};
 use super::looks;
-use super::providers::{BY_FIRST_BYTE, Form, PREFIXES};
+use super::providers::{BEGINNINGS, BY_FIRST_BYTE, Form, PREFIXES};
 use super::quoting::{is_quote, position};
 
 /// Adds the spans of such secrets.
-pub(super) fn find(text: &str, present: Present, spans: &mut Vec<Range<usize>>) {
+pub(super) fn find(text: &str, present: &Present, spans: &mut Vec<Range<usize>>) {
     /// The shortest with a mark.
     const MIN_MARKED: usize = 24;
     if present.all(b"BEGIN PRIVATE") {
@@ -20,31 +20,31 @@ pub(super) fn find(text: &str, present: Present, spans: &mut Vec<Range<usize>>) 
     if present.all(b"Private-Lines:") {
         putty(text, spans);
     }
-    if text.len() >= MIN_MARKED && present.any(b"~_.") {
-        marked(text, spans);
+    if text.len() >= MIN_MARKED {
+        marked(text, present, spans);
     }
     let bytes = text.as_bytes();
-    let mut at = 0;
     // A run of base64 that is not a JSON Web Token is not checked again from its middle.
     let mut no_jwt_before = 0;
-    while at < bytes.len() {
-        let begins = bytes[at].is_ascii_alphanumeric() && (at == 0 || !bytes[at - 1].is_ascii_alphanumeric());
-        if !begins {
-            at += 1;
-            continue;
-        }
-        let found = prefixed(bytes, at)
-            .or_else(|| bot(bytes, at).or_else(|| airtable(bytes, at)))
-            .or_else(|| generic(text, at))
-            .or_else(|| if at < no_jwt_before { None } else { jwt(bytes, at, &mut no_jwt_before) })
-            .or_else(|| credentials(text, at));
-        match found {
+    let mut start = position(bytes, 0, |b| b.is_ascii_alphanumeric());
+    while start < bytes.len() {
+        let run = position(bytes, start, |b| !b.is_ascii_alphanumeric());
+        let found = prefixed(bytes, start).or_else(|| match bytes[start] {
+            b'0'..=b'9' => bot(bytes, start, run),
+            b'p' => airtable(bytes, start),
+            b'e' if start >= no_jwt_before => jwt(bytes, start, &mut no_jwt_before),
+            b'B' | b'b' => credentials(text, start),
+            _ => None,
+        });
+        let end = match found.or_else(|| generic(text, start, run)) {
             Some(span) => {
-                at = span.end;
+                let end = span.end;
                 spans.push(span);
+                position(bytes, end, |b| !b.is_ascii_alphanumeric())
             }
-            None => at += 1,
-        }
+            None => run,
+        };
+        start = position(bytes, end, |b| b.is_ascii_alphanumeric());
     }
 }
 
@@ -118,6 +118,9 @@ fn jwt(bytes: &[u8], start: usize, no_jwt_before: &mut usize) -> Option<Range<us
 
 fn prefixed(bytes: &[u8], start: usize) -> Option<Range<usize>> {
     let rest = &bytes[start..];
+    if !BEGINNINGS.begin(rest) {
+        return None;
+    }
     let rows = beginning(PREFIXES, &BY_FIRST_BYTE, rest[0]);
     let (prefix, _) = rows.iter().find(|(prefix, form)| {
         rest.starts_with(prefix.as_bytes()) && has_form(&rest[prefix.len()..], *form)
@@ -152,7 +155,7 @@ fn has_form(rest: &[u8], form: Form) -> bool {
 
 /// A token of an issuer that is not in the table, by the form that most of them have: words in
 /// lower case, and after a dash or an underscore at least 20 random letters and digits.
-fn generic(text: &str, start: usize) -> Option<Range<usize>> {
+fn generic(text: &str, start: usize, mut end: usize) -> Option<Range<usize>> {
     const MAX_PREFIX: usize = 24;
     const MIN_BODY: usize = 20;
     let bytes = text.as_bytes();
@@ -162,7 +165,6 @@ fn generic(text: &str, start: usize) -> Option<Range<usize>> {
     }
     let mut at = start;
     loop {
-        let end = position(bytes, at, |b| !b.is_ascii_alphanumeric());
         let body = &text[at..end];
         if at > start + 1 && body.len() >= MIN_BODY && looks::is_token_body(body) {
             return Some(start..position(bytes, end, |b| !is_base64url(b)));
@@ -172,22 +174,29 @@ fn generic(text: &str, start: usize) -> Option<Range<usize>> {
             return None;
         }
         at = end + 1;
+        end = position(bytes, at, |b| !b.is_ascii_alphanumeric());
     }
 }
 
 /// Tokens that are known by their middle or their end.
-fn marked(text: &str, spans: &mut Vec<Range<usize>>) {
+fn marked(text: &str, present: &Present, spans: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
     // Terraform; Azure; MaxMind.
     for (mark, before, after) in [(".atlasv1.", 14, 20), ("Q~", 4, 24), ("_mmk", 24, 0)] {
+        if !present.all(mark.as_bytes()) {
+            continue;
+        }
         let mut at = 0;
         while let Some(offset) = text[at..].find(mark) {
             let found = at + offset;
             at = found + mark.len();
             let fits = |b: &&u8| is_base64url(**b) || (mark == "Q~" && b".~".contains(b));
-            let start = found - bytes[..found].iter().rev().take(64).take_while(fits).count();
-            let end = at + bytes[at..].iter().take(512).take_while(|b| fits(b) || **b == b'=').count();
-            if found - start >= before.min(24) && end - at >= after {
+            let run_before = |most: usize| bytes[..found].iter().rev().take(most).take_while(fits).count();
+            let run_after =
+                |most: usize| bytes[at..].iter().take(most).take_while(|b| fits(b) || **b == b'=').count();
+            // Only of a token, all is read.
+            if run_before(before) >= before && run_after(after) >= after {
+                let (start, end) = (found - run_before(64), at + run_after(512));
                 spans.push(start..end);
                 at = end;
             }
@@ -206,9 +215,9 @@ fn airtable(bytes: &[u8], start: usize) -> Option<Range<usize>> {
 }
 
 /// A bot's token of Telegram, after the number of the bot: `123456:AA..`.
-fn bot(bytes: &[u8], start: usize) -> Option<Range<usize>> {
-    let colon = start + bytes[start..].iter().take(17).take_while(|b| b.is_ascii_digit()).count();
-    let is_token = colon - start >= 5
+fn bot(bytes: &[u8], start: usize, colon: usize) -> Option<Range<usize>> {
+    let is_token = (5..=17).contains(&(colon - start))
+        && bytes[start..colon].iter().all(u8::is_ascii_digit)
         && bytes[colon..].starts_with(b":A")
         && bytes.get(colon + 1..colon + 31).is_some_and(|rest| rest.iter().all(|&b| is_base64url(b)));
     is_token.then(|| start..position(bytes, colon + 1, |b| !is_base64url(b)))

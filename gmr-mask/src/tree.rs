@@ -276,7 +276,7 @@ impl Tree {
         };
         // Cut text uses up the limit, so that the notes cannot exceed it.
         self.text_left = if note.is_empty() { self.text_left - fitting.len() } else { 0 };
-        self.put(Value::Text(format!("{judged}{note}")))
+        self.put(Value::Text(judged.into_owned() + note))
     }
 
     /// How many bytes of text still fit.

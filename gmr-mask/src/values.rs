@@ -12,25 +12,34 @@ use super::{MASK, boundary, commands, decoded, hashes, messages, pairs, tokens, 
 /// unless the remains of unusual text form a pair by chance (18 in 100,000 random texts made of
 /// what the rules look for), and then it masks that too.
 pub fn text(text: &str) -> Cow<'_, str> {
+    // `pw=x`
+    const SHORTEST: usize = 4;
+    if text.len() < SHORTEST {
+        return Cow::Borrowed(text);
+    }
     let mut spans = Vec::new();
-    find(text, &mut spans);
-    decoded::find(text, &find, &mut spans);
+    let present = Present::of(text);
+    find_in(text, &present, &mut spans);
+    decoded::find(text, &present, &find, &mut spans);
     spans.retain(|span| !span.is_empty());
     if spans.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(mask(text, spans)) }
 }
 
 /// Adds the spans of secrets. They can overlap.
 fn find(text: &str, spans: &mut Vec<Range<usize>>) {
-    let present = Present::of(text);
+    find_in(text, &Present::of(text), spans);
+}
+
+fn find_in(text: &str, present: &Present, spans: &mut Vec<Range<usize>>) {
     tokens::find(text, present, spans);
-    if present.any(b"${") || present.all(b":") {
-        hashes::find(text, spans);
+    if present.any(b"${:") {
+        hashes::find(text, present, spans);
     }
     if present.any(b"@/") {
         urls::find(text, spans);
     }
     if present.any(b"\"'`(") {
-        messages::find(text, spans);
+        messages::find(text, present, spans);
     }
     if present.all(b"-") && present.any(b" \"'") {
         commands::find(text, spans);
@@ -161,7 +170,7 @@ mod tests {
             "\n",
             "password:\n ",
             "password: |\n",
-            "password \t",
+            "password  ",
             "-",
             "--a ",
             "<password>",
@@ -179,8 +188,17 @@ mod tests {
             "basic basic",
             "password=a{\n,",
             "a:b://c@d\"",
+            // What is before a tab is there once.
+            "password=[\n\t\n",
+            "password=(\t\r\n ",
+            "kind: Secret\n\tdata: x\n",
+            "machine \tx ",
+            "-----BEGIN PRIVATE KEY-----\t\n",
+            "Token(\"\t\u{5bc6}",
+            "%2F\tname=",
         ] {
-            let hostile = unit.repeat(LENGTH / unit.len());
+            let (once, again) = unit.split_once('\t').unwrap_or(("", unit));
+            let hostile = once.to_owned() + &again.repeat(LENGTH / again.len());
             let started = cpu_time();
             let masked = text(&hostile).into_owned();
             let seconds = cpu_time() - started;
