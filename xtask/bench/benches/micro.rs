@@ -70,6 +70,12 @@ fn masking(criterion: &mut Criterion) {
     criterion.bench_function("mask a configuration of 100 values", |bencher| {
         bencher.iter(|| inside::mask(black_box(&configuration)));
     });
+    let line = "/usr/lib/jvm/bin/java -Xmx2g -Dspring.datasource.password=hunter2 -jar /srv/app.jar \
+                --server.port=8080 --spring.profiles.active=prod";
+    let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    criterion.bench_function("mask a command line", |bencher| {
+        bencher.iter(|| gmr_mask::arguments(black_box(&arguments)));
+    });
 }
 
 /// The cost of tracking a task while no report is made.

@@ -61,6 +61,12 @@ pub(crate) fn table(results: &Results) -> Table {
         let found = results.micro.iter().flatten().find_map(|row| row.median_of(&name));
         aim(&name, found, Bound::Most(5e-3), time);
     }
+    for (name, most) in [("mask a configuration of 100 values", 100e-6), ("mask a command line", 10e-6)] {
+        let masked = results.micro.iter().flatten().find_map(|row| row.median_of(name));
+        aim(name, masked, Bound::Most(most), time);
+    }
+    let slowest = results.masking.iter().flatten().find_map(|row| row.took.median());
+    aim("mask the slowest text of 64 KiB", slowest, Bound::Most(5e-3), time);
     let idle = results.throughput.as_ref().and_then(Throughput::idle);
     aim("throughput with gmr idle", idle, Bound::Least(0.99), |ratio| format!("{:.1} %", ratio * 100.0));
     table

@@ -9,6 +9,7 @@ mod contestants;
 mod figures;
 mod handler;
 mod machine;
+mod masking;
 mod memory;
 mod micro;
 mod options;
@@ -38,6 +39,7 @@ struct Results {
     memory: Option<Vec<memory::Row>>,
     handler: Option<Vec<handler::Row>>,
     micro: Option<Vec<micro::Row>>,
+    masking: Option<Vec<masking::Row>>,
     throughput: Option<throughput::Throughput>,
 }
 
@@ -90,6 +92,9 @@ fn measure(setting: &Setting, options: &Options) -> Result<Results, String> {
     if options.wants(Part::Micro) {
         results.micro = Some(micro::measure(setting)?);
     }
+    if options.wants(Part::Masking) {
+        results.masking = Some(masking::measure());
+    }
     if options.wants(Part::Throughput) {
         results.throughput = Some(throughput::measure(setting, options)?);
     }
@@ -118,6 +123,7 @@ fn page(machine: &[String], options: &Options, results: &Results) -> String {
     part("Memory", MEMORY, results.memory.as_deref().map(memory::table));
     part("In the signal handler", HANDLER, results.handler.as_deref().map(handler::table));
     part("Single parts", MICRO, results.micro.as_deref().map(micro::table));
+    part("Masking", MASKING, results.masking.as_deref().map(masking::table));
     part("Throughput", THROUGHPUT, results.throughput.as_ref().map(throughput::table));
     page
 }
@@ -161,6 +167,11 @@ const HANDLER: &str = "\
     asks which pages are in memory (`mincore`), as gmr's does so that no thread waits for a page.";
 
 const MICRO: &str = "Measured by criterion, in one process: `cargo bench -p gmr-bench`.";
+
+const MASKING: &str = "\
+    The slowest of some 160,000 texts to mask: each of the fragments that the rules look for is\n\
+    repeated, alone, together with each of the others, and once before each of the others. Seconds\n\
+    of processor time.";
 
 const THROUGHPUT: &str = "\
     An HTTP server with a thread for each of 16 connections that are always busy, with the clients\n\

@@ -3,9 +3,9 @@
 pub(crate) const USAGE: &str = "usage: cargo xtask bench [OPTION]...
 
 Measures what a report costs, beside what other tools cost on this machine:
-time, memory, time in the signal handler, single parts, throughput.
+time, memory, time in the signal handler, single parts, masking, throughput.
 
-  --only PART,...    some of threads, tasks, memory, handler, micro, throughput
+  --only PART,...    some of threads, tasks, memory, handler, micro, masking, throughput
   --threads N,...    numbers of threads, one for each row [1,100,1000,8000]
   --depth N          frames of each thread [30]
   --runs N           runs of gmr [5]
@@ -23,16 +23,18 @@ pub(crate) enum Part {
     Memory,
     Handler,
     Micro,
+    Masking,
     Throughput,
 }
 
 impl Part {
-    const ALL: [(&str, Part); 6] = [
+    const ALL: [(&str, Part); 7] = [
         ("threads", Part::Threads),
         ("tasks", Part::Tasks),
         ("memory", Part::Memory),
         ("handler", Part::Handler),
         ("micro", Part::Micro),
+        ("masking", Part::Masking),
         ("throughput", Part::Throughput),
     ];
 }
@@ -120,7 +122,7 @@ mod tests {
     fn mistakes_are_named() {
         assert_eq!(
             parse("--only wine").unwrap_err(),
-            "unknown part `wine`; expected one of: threads, tasks, memory, handler, micro, throughput"
+            "unknown part `wine`; expected one of: threads, tasks, memory, handler, micro, masking, throughput"
         );
         assert_eq!(parse("--runs 0").unwrap_err(), "`0` is not a number above 0");
         assert!(parse("--write --only micro").is_err());
