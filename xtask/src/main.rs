@@ -36,8 +36,8 @@ use tools::Tool;
 
 const USAGE: &str = "usage: cargo xtask <task>
 
-  setup          Install the tools that the tests use: Chromium, gdb, Python modules,
-                 cargo-deny, and compilers for musl and aarch64. Tools that are already
+  setup          Install the tools that the tests use: Chromium, axe-core, gdb, Python
+                 modules, cargo-deny, compilers for musl and aarch64. Tools that are already
                  installed are kept.
       --fuzz     Install cargo-fuzz as well.
       --release  Install cargo-hack and cargo-semver-checks as well.

@@ -1,5 +1,5 @@
 //! The tools that tasks use, where each is looked for, and how it is installed: by its package's
-//! name, with the ordinary client of Debian, `PyPI` or crates.io. Each task decides what to do
+//! name, with the ordinary client of Debian, `PyPI`, npm or crates.io. Each task decides what to do
 //! without a tool.
 
 use std::path::PathBuf;
@@ -12,6 +12,8 @@ use crate::targets::Target;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tool {
     Browser,
+    /// Checks pages for what keeps people from reading them.
+    Axe,
     Gdb,
     Python,
     Deny,
@@ -33,6 +35,10 @@ const UNOPTIMIZED: &[&str] = &["--debug", "--config", "profile.dev.debug=false"]
 enum Source {
     Debian(&'static [&'static str]),
     PyPi(&'static [&'static str]),
+    Npm {
+        package: &'static str,
+        version: &'static str,
+    },
     /// The version is a requirement as in `Cargo.toml`.
     CratesIo {
         package: &'static str,
@@ -44,11 +50,12 @@ enum Source {
 
 impl Tool {
     /// What `cargo xtask test` uses.
-    pub(crate) const FOR_TESTS: [Tool; 4] = [Tool::Browser, Tool::Gdb, Tool::Python, Tool::Deny];
+    pub(crate) const FOR_TESTS: [Tool; 5] = [Tool::Browser, Tool::Axe, Tool::Gdb, Tool::Python, Tool::Deny];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Tool::Browser => "Chromium and its driver",
+            Tool::Axe => "axe-core",
             Tool::Gdb => "gdb",
             Tool::Python => "Python's jsonschema and lxml",
             Tool::Deny => "cargo-deny",
@@ -62,6 +69,7 @@ impl Tool {
     fn source(self) -> Source {
         match self {
             Tool::Browser => Source::Debian(&["chromium", "chromium-driver"]),
+            Tool::Axe => Source::Npm { package: "axe-core", version: "4" },
             Tool::Gdb => Source::Debian(&["gdb"]),
             Tool::Python => Source::PyPi(&["jsonschema", "lxml"]),
             Tool::Deny => Source::CratesIo { package: "cargo-deny", version: "0.20" },
@@ -77,6 +85,7 @@ impl Tool {
         match self.source() {
             Source::Debian(packages) => format!("apt-get install {}", packages.join(" ")),
             Source::PyPi(packages) => format!("pip install {} (in target/python)", packages.join(" ")),
+            Source::Npm { package, version } => format!("npm install {package}@{version} (in target/npm)"),
             Source::CratesIo { package, version } => {
                 format!("cargo install --locked {package} --version ^{version}")
             }
@@ -87,6 +96,7 @@ impl Tool {
     fn is_there(self) -> bool {
         match self {
             Tool::Browser => is_in_path("chromium") && is_in_path("chromedriver"),
+            Tool::Axe => root().join("target/npm/node_modules/axe-core/axe.min.js").is_file(),
             Tool::Gdb => is_in_path("gdb"),
             Tool::Python => run(Command::new(python()).args(["-c", "import jsonschema, lxml.etree"])).is_ok(),
             Tool::Deny => cargo::has_subcommand("deny"),
@@ -101,6 +111,7 @@ impl Tool {
         match self.source() {
             Source::Debian(packages) => install_from_debian(packages),
             Source::PyPi(packages) => install_from_pypi(packages),
+            Source::Npm { package, version } => install_from_npm(&format!("{package}@{version}")),
             // Into cargo's own directory, so that another clone finds it.
             Source::CratesIo { package, version } => {
                 let version = format!("^{version}");
@@ -161,6 +172,16 @@ fn install_from_pypi(packages: &[&str]) -> Result<(), String> {
         create()?;
     }
     run(Command::new(python()).args(["-m", "pip", "install", "--quiet"]).args(packages))
+}
+
+/// Without the scripts that a package may bring.
+fn install_from_npm(package: &str) -> Result<(), String> {
+    if !is_in_path("npm") {
+        install_from_debian(&["npm"])?;
+    }
+    let arguments =
+        ["install", "--silent", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"];
+    run(Command::new("npm").args(arguments).arg(root().join("target/npm")).arg(package))
 }
 
 /// Installs packages if that needs neither a password nor an answer.
