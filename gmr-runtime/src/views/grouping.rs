@@ -145,6 +145,12 @@ pub(super) fn shown<'a>(stack: &Stack, cx: Context<'a>) -> Vec<Part<'a>> {
     }
 }
 
+/// The program's innermost function in a stack.
+#[cfg(feature = "html")]
+pub(super) fn own_function<'a>(stack: &Stack, frames: &'a [Known<'a>]) -> Option<&'a Known<'a>> {
+    folding::of_stack(stack, frames).into_iter().find(|known| known.is_own())
+}
+
 /// Frames in a row that are the same are shown as one.
 fn repeated(parts: Vec<Part<'_>>) -> Vec<Part<'_>> {
     let mut shown: Vec<Part<'_>> = Vec::with_capacity(parts.len());

@@ -224,7 +224,7 @@ fn is_programs(file: Option<&str>, function: &str) -> bool {
 
 /// Whether the source file is that of a crate that is not written with the program: in a directory
 /// with a version, as in cargo's registry, or where such crates are copied to.
-fn is_fetched(file: &str) -> bool {
+pub(super) fn is_fetched(file: &str) -> bool {
     const BEGINNINGS: [&str; 5] = ["vendor", "third_party", "third-party", "external", "checkouts"];
     let Some((directories, _)) = file.rsplit_once('/') else { return false };
     let is_fetched = |name: &str| {

@@ -4,6 +4,8 @@ use std::cell::OnceCell;
 use std::ops::Deref;
 
 use crate::model::{Frame, Stack, is_unqualified};
+#[cfg(feature = "html")]
+use crate::views::owner::is_fetched;
 use crate::views::owner::{Owner, in_library, is_call_of_closure, is_telling, owner};
 use crate::views::path::short_path;
 
@@ -29,6 +31,17 @@ impl<'a> Known<'a> {
 
     pub(super) fn kind(&self) -> Kind {
         *self.kind.get_or_init(|| Kind::of(self.frame))
+    }
+
+    /// Whether it is the program's, as far as its name and its file say: of no library, and of nothing
+    /// that starts threads.
+    #[cfg(feature = "html")]
+    pub(in crate::views) fn is_own(&self) -> bool {
+        let kind = self.kind();
+        let is_librarys = kind.is_standard || kind.is_runtime || kind.is_gmr;
+        let is_entry = kind.is_rust_entry || kind.is_c_entry || kind.is_c_entry_of_static_libc;
+        let is_fetched = || self.frame.file.as_deref().is_some_and(is_fetched);
+        self.frame.function.is_some() && !is_librarys && !is_entry && !is_fetched()
     }
 
     pub(super) fn is_telling(&self) -> bool {

@@ -1,99 +1,137 @@
-//! The flame graph: the stacks of all threads and tasks, drawn by inferno as an icicle graph, the
-//! outermost functions on top.
+//! The flame graph: the stacks of all threads and tasks as an icicle graph, the outermost functions
+//! on top.
+//!
+//! Each frame is a button. Its place is given in stacks, of which the page's style makes a share of
+//! the width. So the graph fits any window and any paper, a name is cut where its frame ends, and to
+//! zoom is to set two properties of the whole.
 
 use std::collections::BTreeMap;
 
-use inferno::flamegraph::{self, Direction, Options, Palette, color::MultiPalette};
+use maud::{Markup, PreEscaped, html};
 
 use crate::model::{Content, Frame, Report, is_unqualified};
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::folding::Part;
-use crate::views::{Context, Detail, grouping, words};
+use crate::views::{Context, Detail, Known, grouping, words};
 
-/// Narrower frames are omitted, in percent of the whole width. Otherwise, a thousand distinct
-/// stacks would make a page of many megabytes, with frames too narrow to see.
-const MIN_WIDTH: f64 = 0.25;
+/// Narrower frames are omitted, as a part of the whole width. Otherwise, a thousand distinct stacks
+/// would make a page of many megabytes, with frames too narrow to see.
+const MIN_WIDTH: usize = 400;
 
 /// The most levels of a stack: what is in between is omitted. A deeper drawing would take many
 /// screens, most of them empty.
 const MAX_LEVELS: usize = 100;
 
-/// The most bytes of all stacks in inferno's format, with those of the drawing itself. A document
-/// can refer to a frame any number of times.
+/// The most bytes of all stacks, with those of the drawing itself. A document can refer to a frame
+/// any number of times.
 const MAX_STACKS: usize = 8 << 20;
 const MAX_DRAWING: usize = 1 << 20;
 
 /// The most characters of a name.
 const MAX_NAME: usize = 200;
 
-/// The drawing of all stacks.
-pub(super) struct Drawing {
-    /// An `svg` element.
-    pub(super) svg: String,
-    /// What zooms and searches in it.
-    pub(super) script: String,
-}
+/// Ends a name in a stack. A name has no control characters.
+const END: char = '\n';
+
+/// Precedes the name of a function of the program.
+const OWN: char = '+';
+const LIBRARYS: char = '-';
 
 /// The drawing. `None` if there is no stack.
-pub(super) fn graph(report: &Report, cx: Context<'_>) -> Option<Drawing> {
+pub(super) fn graph(report: &Report, cx: Context<'_>) -> Option<Markup> {
     let stacks = stacks(report, cx);
-    if stacks.is_empty() {
-        return None;
-    }
-    let lines: Vec<String> = stacks.iter().map(|(stack, count)| format!("{stack} {count}")).collect();
-    let mut options = Options::default();
-    options.colors = Palette::Multi(MultiPalette::Rust);
-    options.direction = Direction::Inverted;
-    options.deterministic = true;
-    options.count_name = String::from("stacks");
-    options.title = String::new();
-    options.font_type = String::from("monospace");
+    let boxes = boxes(&stacks);
+    let all = stacks.values().fold(0_usize, |sum, count| sum.saturating_add(*count));
+    let levels = 1 + boxes.iter().map(|one| one.level).max()?;
     // Wider frames are fewer.
-    for min_width in [MIN_WIDTH, 4.0 * MIN_WIDTH, 16.0 * MIN_WIDTH] {
-        options.min_width = min_width;
-        let mut drawing = Vec::new();
-        flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut drawing).ok()?;
-        if drawing.len() <= MAX_DRAWING {
-            return parts(&String::from_utf8(drawing).ok()?);
+    let wide = |part: usize| {
+        let mut drawing = String::new();
+        for one in boxes.iter().filter(|one| one.stacks >= all / part) {
+            drawing.push_str(&one.draw(all).0);
+        }
+        drawing
+    };
+    let parts = [MIN_WIDTH, MIN_WIDTH / 4, MIN_WIDTH / 16];
+    let drawing = parts.into_iter().map(wide).find(|drawing| drawing.len() <= MAX_DRAWING)?;
+    Some(html! {
+        div.flame style={ "--all:" (all) ";--levels:" (levels) } role="group" aria-label="Flame graph of all stacks" {
+            (PreEscaped(drawing))
+        }
+    })
+}
+
+/// A frame of the drawing.
+struct Frames<'a> {
+    /// The outermost is 0.
+    level: usize,
+    /// How many stacks are on its left.
+    left: usize,
+    /// How many stacks have it.
+    stacks: usize,
+    name: &'a str,
+    is_own: bool,
+}
+
+impl Frames<'_> {
+    fn draw(&self, all: usize) -> Markup {
+        let Self { level, left, stacks, name, is_own } = self;
+        let permille = stacks.saturating_mul(1000) / all.max(1);
+        let title = format!("{name}: {}, {}.{} %", counted(*stacks, "stack"), permille / 10, permille % 10);
+        html! {
+            // The outermost ones can be reached by the Tab key, and the others from there by arrows.
+            button type="button" tabindex=[(*level > 0).then_some("-1")] class=[is_own.then_some("own")]
+                style={ "--x:" (left) ";--w:" (stacks) ";--y:" (level) } title=(title) { bdi { (name) } }
         }
     }
-    None
 }
 
-/// Takes the script out of the drawing: in a page, its hash can be given, which a content security
-/// policy needs. For the same reason, it starts itself and not by an attribute.
-fn parts(drawing: &str) -> Option<Drawing> {
-    const SCRIPT: &str = r#"<script type="text/ecmascript">"#;
-    // Without the XML declaration: the element is part of a page.
-    let svg = &drawing[drawing.find("<svg")?..];
-    let (before, rest) = svg.split_once(SCRIPT)?;
-    let (script, after) = rest.split_once("</script>")?;
-    let script = script.replace("<![CDATA[", "").replace("]]>", "");
-    let svg = format!("{before}{after}").replacen(r#" onload="init(evt)""#, "", 1);
-    Some(Drawing { svg, script: format!("{script}\nrequestAnimationFrame(init);\n") })
+/// The frames of sorted stacks, each before those that it calls.
+fn boxes(stacks: &BTreeMap<String, usize>) -> Vec<Frames<'_>> {
+    let mut boxes: Vec<Frames<'_>> = Vec::new();
+    // Those of the stack before, by their places in the list.
+    let mut open: Vec<usize> = Vec::new();
+    let mut left = 0_usize;
+    for (stack, count) in stacks {
+        let mut same = true;
+        for (level, name) in stack.split_terminator(END).enumerate() {
+            let is_own = name.starts_with(OWN);
+            let name = name.strip_prefix([OWN, LIBRARYS]).unwrap_or(name);
+            let before = open.get(level).and_then(|&place| boxes.get_mut(place));
+            let before = before.filter(|before| same && before.name == name && before.is_own == is_own);
+            if let Some(before) = before {
+                before.stacks = before.stacks.saturating_add(*count);
+                continue;
+            }
+            same = false;
+            open.truncate(level);
+            open.push(boxes.len());
+            boxes.push(Frames { level, left, stacks: *count, name, is_own });
+        }
+        left = left.saturating_add(*count);
+    }
+    boxes
 }
 
-/// Each stack in inferno's format, the outermost function first, and the number of threads or tasks
-/// that have it.
+/// Each stack, the outermost function first, and the number of threads or tasks that have it.
 fn stacks(report: &Report, cx: Context<'_>) -> BTreeMap<String, usize> {
     let mut stacks: BTreeMap<String, usize> = BTreeMap::new();
     let mut left = MAX_STACKS;
     let mut add = |root: &str, parts: &[&Part<'_>], times: usize| {
-        let mut line = root.to_owned();
+        let mut line = format!("{root}{END}");
         let outer = parts.len().saturating_sub(MAX_LEVELS / 2);
         for (index, part) in parts.iter().enumerate().rev() {
             let name = if left == 0 {
-                Some("(not drawn: too many stacks)".to_owned())
+                Some("-(not drawn: too many stacks)".to_owned())
             } else if (MAX_LEVELS / 2..outer).contains(&index) {
                 let omitted = outer - MAX_LEVELS / 2;
-                (index + 1 == outer).then(|| format!("({})", counted(omitted, "more frame")))
+                (index + 1 == outer).then(|| format!("-({})", counted(omitted, "more frame")))
             } else {
                 name(part, cx.detail)
             };
             if let Some(name) = name {
-                line.push(';');
                 line.push_str(&name);
+                line.push(END);
             }
             if left == 0 {
                 break;
@@ -130,7 +168,7 @@ fn stacks(report: &Report, cx: Context<'_>) -> BTreeMap<String, usize> {
     stacks
 }
 
-/// A function's name, in a form that inferno takes for nothing else. None of what is omitted.
+/// A function's name, after whose it is. None of what is omitted.
 fn name(part: &Part<'_>, detail: Detail) -> Option<String> {
     let name = match part {
         Part::Frame(frame) if frame.function.is_none() => frame.module.as_deref().unwrap_or("?").to_owned(),
@@ -141,7 +179,8 @@ fn name(part: &Part<'_>, detail: Detail) -> Option<String> {
         Part::OwnBody(frame) => words::own_function(frame),
         Part::Omitted(_) => return None,
     };
-    Some(of_inferno(&clean(&name)))
+    let mark = if part.frame().is_some_and(Known::is_own) { OWN } else { LIBRARYS };
+    Some([mark].into_iter().chain(clean(name.trim()).chars().take(MAX_NAME)).collect())
 }
 
 /// Without its path, as that of an inlined function can be, a name is the same for many functions. Its
@@ -156,23 +195,10 @@ fn placed(frame: &Frame, name: String) -> String {
     }
 }
 
-/// A semicolon ends a name in inferno's format, and a number at the end of the last one is a count.
-fn of_inferno(name: &str) -> String {
-    const NO_BREAK: char = '\u{a0}';
-    let mut name: String = name.trim().chars().take(MAX_NAME).collect::<String>().replace(';', ",");
-    if let Some(blank) = name.rfind(' ')
-        && name[blank + 1..].starts_with(|first: char| first.is_ascii_digit())
-    {
-        name.replace_range(blank..=blank, NO_BREAK.encode_utf8(&mut [0; 4]));
-    }
-    name
-}
-
 #[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
     use crate::model::Stack;
-    use crate::views::Known;
     use crate::views::room::{MAX_PAGE, Room};
 
     /// The names of all rectangles, with how many stacks each stands for.
@@ -180,12 +206,9 @@ mod tests {
         let frames = Known::all(&report.frames);
         let room = Room::new(MAX_PAGE);
         let cx = Context { frames: &frames, detail: Detail::Short, room: &room };
-        let Drawing { svg: drawing, script } = graph(report, cx).expect("there are stacks");
-        assert!(
-            !drawing.contains("script") && !drawing.contains("onload") && script.contains("function init(")
-        );
-        let titles = drawing.split("<title>").skip(1);
-        titles.map(|rest| rest.split("</title>").next().unwrap_or_default().to_owned()).collect()
+        let drawing = graph(report, cx).expect("there are stacks").into_string();
+        let titles = drawing.split(" title=\"").skip(1);
+        titles.map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
     }
 
     fn report(frames: Vec<Frame>, stacks: &[&[u32]]) -> Report {
@@ -222,9 +245,9 @@ mod tests {
         let frames = vec![frame("shop::main", 1), frame("shop:: 17", 2), frame("shop::a;b 3 5.2", 3)];
         let drawn = drawn(&report(frames, &[&[1, 0], &[1, 0], &[2, 0]]));
         for expected in [
-            "shop::main (3 stacks, 100.00%)",
-            "shop::\u{a0}17 (2 stacks, 66.67%)",
-            "shop::a,b 3\u{a0}5.2 (1 stacks, 33.33%)",
+            "shop::main: 3 stacks, 100.0 %",
+            "shop:: 17: 2 stacks, 66.6 %",
+            "shop::a;b 3 5.2: 1 stack, 33.3 %",
         ] {
             assert!(drawn.iter().any(|name| name == expected), "{drawn:?}");
         }
@@ -234,8 +257,8 @@ mod tests {
     fn inlined_functions_without_a_path_are_told_apart() {
         let frames = vec![frame("shop::main", 1), frame("{async_fn#0}", 2), frame("{async_fn#0}", 3)];
         let drawn = drawn(&report(frames, &[&[1, 0], &[2, 0]]));
-        assert!(drawn.iter().any(|name| name.starts_with("{async fn} (main.rs:2) (1 stacks")), "{drawn:?}");
-        assert!(drawn.iter().any(|name| name.starts_with("{async fn} (main.rs:3) (1 stacks")), "{drawn:?}");
+        assert!(drawn.iter().any(|name| name.starts_with("{async fn} (main.rs:2): 1 stack,")), "{drawn:?}");
+        assert!(drawn.iter().any(|name| name.starts_with("{async fn} (main.rs:3): 1 stack,")), "{drawn:?}");
     }
 
     #[test]
@@ -244,8 +267,8 @@ mod tests {
         let all: Vec<u32> = (0..1000).collect();
         let repeated = [vec![1], vec![2; 184], vec![3]].concat();
         let drawn = drawn(&report(frames, &[&all, &repeated]));
-        assert!(drawn.iter().any(|name| name.starts_with("shop::f2 (×184) (1 stacks")), "{drawn:?}");
-        assert!(drawn.iter().any(|name| name.starts_with("(900 more frames) (1 stacks")), "{drawn:?}");
+        assert!(drawn.iter().any(|name| name.starts_with("shop::f2 (×184): 1 stack,")), "{drawn:?}");
+        assert!(drawn.iter().any(|name| name.starts_with("(900 more frames): 1 stack,")), "{drawn:?}");
         assert!(drawn.len() < 110, "{}", drawn.len());
     }
 

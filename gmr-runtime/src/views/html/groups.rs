@@ -2,13 +2,13 @@
 
 use std::io;
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::anchors;
 use super::lists::{notes, rows, spent};
+use super::pieces::{PLACEHOLDER, split_at_placeholder};
 use super::stacks::{Style, VERBOSE_GROUPS, frames_and_end, name, parts};
-use super::{PLACEHOLDER, split_at_placeholder};
-use crate::model::{GreenThreads, Role, Task, Thread, Threads};
+use crate::model::{GreenThreads, Role, Stack, Task, Thread, Threads};
 use crate::sys::sort;
 use crate::units::counted;
 use crate::views::escape::clean;
@@ -40,8 +40,8 @@ pub(super) fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Wri
     let room = style.cx.room;
     for (place, group) in groups.iter().enumerate() {
         if !room.take_row() {
-            let left = groups[place..].iter().map(Vec::len).sum();
-            let note = html! { p.note { (not_shown(left, "thread")) } };
+            let left: Vec<&Thread> = groups[place..].iter().flatten().copied().collect();
+            let note = html! { p.note { (threads_not_shown(&left, style)) } };
             out.write_all(note.into_string().as_bytes())?;
             break;
         }
@@ -53,7 +53,7 @@ pub(super) fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Wri
             let name = if room.take_row() {
                 thread_name(index, thread)
             } else {
-                html! { ", " (not_shown(group.len() - index, "thread")) }
+                html! { ", " (threads_not_shown(&group[index..], style)) }
             };
             room.spend(name.0.len());
             out.write_all(name.0.as_bytes())?;
@@ -66,6 +66,23 @@ pub(super) fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Wri
     out.write_all(after.as_bytes())
 }
 
+/// How many are not shown, with the anchors of those that a link leads to.
+fn threads_not_shown(threads: &[&Thread], style: Style<'_>) -> Markup {
+    let wanted = threads.iter().filter(|thread| style.links.wants_thread(thread.tid));
+    html! {
+        @for thread in wanted { span id=(anchors::thread(thread.tid)) {} }
+        (not_shown(threads.len(), "thread"))
+    }
+}
+
+fn tasks_not_shown(tasks: &[&Task], style: Style<'_>) -> Markup {
+    let wanted = tasks.iter().filter(|task| style.links.wants_task(task.id));
+    html! {
+        @for task in wanted { span id=(anchors::task(task.id)) {} }
+        (not_shown(tasks.len(), "task"))
+    }
+}
+
 /// The most threads of a group that are named at once. If there are more, their names are folded
 /// below a line with the first ranges of them.
 const MAX_NAMED: usize = 12;
@@ -74,6 +91,7 @@ fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
     let pool_thread =
         grouping::pool_thread(group[0], style.cx.frames).filter(|_| style.cx.detail == Detail::Short);
     let is_idle = pool_thread.as_ref().is_some_and(|thread| thread.is_idle);
+    let open = open && !is_idle && group[0].role != Role::Gmr;
     let shown = match &pool_thread {
         Some(thread) => vec![Part::Frame(thread.frame)],
         None => grouping::shown(&group[0].stack, style.cx),
@@ -81,11 +99,11 @@ fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
     let alone = group.len() == 1;
     let states: Vec<_> = group.iter().filter_map(|thread| thread.state.as_deref()).collect();
     html! {
-        details.group id=[alone.then(|| anchors::thread(group[0].tid))] data-states=(states_of(&states)) open[open && !is_idle] {
+        details.group.far[!style.verbose] id=(if alone { anchors::thread(group[0].tid) } else { anchors::threads(group[0].tid) }) data-states=(states_of(&states)) open[open] {
             summary {
-                span.title { (words::threads_title(group)) }
-                @if is_idle { span.badge { "idle" } }
-                @if let Some(name) = shown.iter().find_map(|part| name(part, style)) { " " span.where { (name) } }
+                span.title { (words::threads_summary(group)) }
+                @if is_idle { " " span.badge { "idle" } }
+                (where_is(&group[0].stack, &shown, style))
             }
             @if alone { (PLACEHOLDER) } @else if group.len() <= MAX_NAMED { p.members { (PLACEHOLDER) } } @else {
                 details.members { summary { (first_names(group)) } p { (PLACEHOLDER) } }
@@ -95,6 +113,14 @@ fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
             @if let Some(thread) = &pool_thread { p.note { (words::pool_thread(thread)) } }
         }
     }
+}
+
+/// The function that a group is in: the program's innermost one, or else the first that is shown.
+fn where_is(stack: &Stack, shown: &[Part<'_>], style: Style<'_>) -> Markup {
+    let own =
+        grouping::own_function(stack, style.cx.frames).map(|frame| words::function(frame, style.cx.detail));
+    let function = own.or_else(|| shown.iter().find_map(|part| name(part, style)));
+    html! { @if let Some(function) = function { " in " span.where { (function) } } }
 }
 
 /// The names of the first threads of a group, and how many more there are.
@@ -139,8 +165,8 @@ pub(super) fn green_threads(
     let groups = grouping::of_tasks(&section.tasks, style.cx.frames);
     for (place, group) in groups.iter().enumerate() {
         if !style.cx.room.take_row() {
-            let left = groups[place..].iter().map(Vec::len).sum();
-            let note = html! { p.note { (not_shown(left, "task")) } };
+            let left: Vec<&Task> = groups[place..].iter().flatten().copied().collect();
+            let note = html! { p.note { (tasks_not_shown(&left, style)) } };
             out.write_all(note.into_string().as_bytes())?;
             break;
         }
@@ -151,23 +177,37 @@ pub(super) fn green_threads(
     Ok(())
 }
 
+/// All tasks of a group with their labels, as long as there is room.
+fn task_names(group: &[&Task], style: Style<'_>) -> Markup {
+    let mut names = String::new();
+    for (index, task) in group.iter().enumerate() {
+        if !style.cx.room.take_row() {
+            names.push_str(&html! { ", " (tasks_not_shown(&group[index..], style)) }.0);
+            break;
+        }
+        let name =
+            html! { @if index > 0 { ", " } span id=(anchors::task(task.id)) { (words::member(task)) } };
+        style.cx.room.spend(name.0.len());
+        names.push_str(&name.0);
+    }
+    PreEscaped(names)
+}
+
 fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
     let WaitPoints { branches, common } = grouping::wait_points(group[0], style.cx);
     let alone = group.len() == 1;
-    let waits_at = branches.first().and_then(|branch| branch.first());
+    let waits_at = branches.first().map_or(&[][..], Vec::as_slice);
     html! {
-        details.group id=[alone.then(|| anchors::task(group[0].id))] data-states=(words::task_state(group[0])) open[open] {
+        details.group.far[!style.verbose] id=(if alone { anchors::task(group[0].id) } else { anchors::tasks(group[0].id) }) data-states=(words::task_state(group[0])) open[open] {
             summary {
                 span.title { (words::tasks_title(group, style.cx)) }
                 " " span.badge { (words::task_state(group[0])) }
-                @if let Some(name) = waits_at.and_then(|part| name(part, style)) { " " span.where { (name) } }
+                @if let Some(stack) = group[0].stacks.first() { (where_is(stack, waits_at, style)) }
             }
-            // Tasks that are not named have no anchor. A finding links to its first task.
-            p.members {
-                @for (index, named) in words::tasks_named(group).into_iter().enumerate() {
-                    @if index > 0 { ", " }
-                    @if let Some(task) = group.get(index).filter(|_| !alone) { span id=(anchors::task(task.id)) { (named) } } @else { (named) }
-                }
+            @match group {
+                [_] => p.members { (words::tasks_named(group).concat()) },
+                _ if group.len() <= MAX_NAMED => p.members { (task_names(group, style)) },
+                _ => details.members { summary { (words::tasks_named(group).join(", ")) } p { (task_names(group, style)) } },
             }
             @for line in words::tasks_facts(group) { p { (line) } }
             @match &branches[..] {

@@ -3,12 +3,13 @@
 //!
 //! The template library escapes all data. Invisible characters and bidirectional controls are made
 //! visible before that, as in the text view. The only markup that is not escaped is the page's own
-//! style and script, and the drawing that inferno makes of escaped names.
+//! style and script.
 
 mod anchors;
 mod flame;
 mod groups;
 mod lists;
+mod pieces;
 mod stacks;
 mod tracing;
 
@@ -16,9 +17,10 @@ use std::io;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use self::flame::Drawing;
+use self::anchors::Links;
 use self::groups::{green_threads, threads};
 use self::lists::{fields, listing, notes, pre, processes, rows, shortened, spent, value};
+use self::pieces::{PLACEHOLDER, split_at_placeholder};
 use self::stacks::{Style, frames_and_end, stack};
 use super::escape::clean;
 use super::grouping;
@@ -32,14 +34,15 @@ const SCRIPT: &str = include_str!("page.js");
 
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
     let room = Room::new(MAX_PAGE);
-    let (before, after) = split_at_placeholder(page(report, &room));
+    let links = Links::of(report);
+    let (before, after) = split_at_placeholder(page(report, &links, &room));
     out.write_all(before.as_bytes())?;
     // The package first, then all stacks at a glance, then the other sections.
     let is_package = |(_, section): &(usize, &Section)| matches!(section.content, Content::Package(_));
     let (of_package, others): (Vec<_>, Vec<_>) = report.sections.iter().enumerate().partition(is_package);
     let frames = Known::all(&report.frames);
     let cx = Context { frames: &frames, detail, room: &room };
-    let style = Style { cx, verbose: true };
+    let style = Style { cx, links: &links, verbose: true, brief: false };
     for (index, part) in of_package {
         section(index, part, style, out)?;
     }
@@ -53,19 +56,7 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
     out.write_all(b"\n")
 }
 
-/// Marks the place in a template where long content is written piece by piece, rather than kept in
-/// memory. Data cannot contain it: angle brackets are escaped.
-const PLACEHOLDER: PreEscaped<&str> = PreEscaped("<placeholder>");
-
-/// What a template has before its placeholder, and after it.
-fn split_at_placeholder(template: Markup) -> (String, String) {
-    let mut before = template.into_string();
-    let place = before.find(PLACEHOLDER.0).unwrap_or(before.len());
-    let after = before.split_off(place).split_off(PLACEHOLDER.0.len());
-    (before, after)
-}
-
-fn page(report: &Report, room: &Room) -> Markup {
+fn page(report: &Report, links: &Links, room: &Room) -> Markup {
     let package = report.sections.iter().find_map(|section| match &section.content {
         Content::Package(package) => Some(&**package),
         _ => None,
@@ -82,9 +73,12 @@ fn page(report: &Report, room: &Room) -> Markup {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                (top(report, name, package, room))
+                (top(report, name, package))
                 (contents(report))
-                main { (PLACEHOLDER) }
+                main {
+                    (findings(report, links, room))
+                    (PLACEHOLDER)
+                }
                 footer { p { (words::summary(&report.summary)) } }
                 script { (PreEscaped(SCRIPT)) }
             }
@@ -92,18 +86,18 @@ fn page(report: &Report, room: &Room) -> Markup {
     }
 }
 
-fn graph(drawing: &Drawing) -> Markup {
+fn graph(drawing: &Markup) -> Markup {
     html! {
         section #stacks {
             h2 { "All stacks" }
-            p.note { "Each column is a stack, outermost function on top. Its width is the number of threads and tasks with that stack. Click a function to zoom in." }
-            figure.flame { (PreEscaped(&drawing.svg)) }
-            script { (PreEscaped(&drawing.script)) }
+            p.note { "Each column is a stack, outermost function on top. Its width is the number of threads and tasks with that stack. The program's functions are in colour. Click a function to zoom in." }
+            (drawing)
+            p #frame .note aria-live="polite" {}
         }
     }
 }
 
-fn top(report: &Report, name: &str, package: Option<&Package>, room: &Room) -> Markup {
+fn top(report: &Report, name: &str, package: Option<&Package>) -> Markup {
     let version = package.and_then(|package| package.version.as_deref());
     html! {
         header {
@@ -113,47 +107,52 @@ fn top(report: &Report, name: &str, package: Option<&Package>, room: &Room) -> M
             }
             (fields(&words::heading(&report.heading)))
         }
+    }
+}
+
+fn findings(report: &Report, links: &Links, room: &Room) -> Markup {
+    html! {
         section #findings {
             h2 { "Findings" }
             @if report.findings.is_empty() {
                 p { (words::NO_FINDINGS) }
             } @else {
-                ul.findings { (rows(report.findings.iter(), "finding", room, |finding| self::finding(finding, report, room))) }
+                ul.findings { (rows(report.findings.iter(), "finding", room, |finding| self::finding(finding, report, links, room))) }
             }
         }
     }
 }
 
-fn finding(finding: &Finding, report: &Report, room: &Room) -> Markup {
+fn finding(finding: &Finding, report: &Report, links: &Links, room: &Room) -> Markup {
     let (severity, message) = (words::severity(finding.severity), words::finding(finding));
     html! {
         li class=(severity) {
             span.severity { (severity) } " "
-            @match about(finding, report) {
+            @match about(finding, report, links) {
                 Some(anchor) => { a href={ "#" (anchor) } { (message) } }
                 None => { (message) }
             }
-            (rows(finding.evidence.iter(), "line", room, |evidence| spent(html! { div.evidence { (self::evidence(evidence, report)) } }, room)))
+            (rows(finding.evidence.iter(), "line", room, |evidence| spent(html! { div.evidence { (self::evidence(evidence, report, links)) } }, room)))
             @if let Some(next) = &finding.next { div.evidence { "next: " (clean(next)) } }
         }
     }
 }
 
-fn evidence(evidence: &Evidence, report: &Report) -> Markup {
+fn evidence(evidence: &Evidence, report: &Report, links: &Links) -> Markup {
     let shown = words::evidence(evidence, &report.frames);
-    let thread = evidence.thread.map(anchors::thread);
+    let thread = evidence.thread.and_then(|tid| links.thread(tid));
     html! {
-        @match thread.or_else(|| evidence.task.map(anchors::task)) {
+        @match thread.or_else(|| evidence.task.and_then(|id| links.task(id))) {
             Some(anchor) => { a href={ "#" (anchor) } { (shown) } }
             None => { (shown) }
         }
     }
 }
 
-/// The anchor of the thread, task or section that a finding is about.
-fn about(finding: &Finding, report: &Report) -> Option<String> {
-    let thread = || finding.threads.first().map(|&tid| anchors::thread(tid));
-    let task = || finding.tasks.first().map(|&id| anchors::task(id));
+/// The anchor of the thread, task or section that a finding is about, if the page has it.
+fn about(finding: &Finding, report: &Report, links: &Links) -> Option<String> {
+    let thread = || finding.threads.first().and_then(|&tid| links.thread(tid));
+    let task = || finding.tasks.first().and_then(|&id| links.task(id));
     let section = || {
         let title = finding.section.as_deref()?;
         let index = report.sections.iter().position(|section| section.title == title)?;
@@ -167,18 +166,34 @@ const MAX_LINKS: usize = 200;
 
 fn contents(report: &Report) -> Markup {
     html! {
-        nav {
-            span.tools hidden {
-                select #state aria-label="state" { option value="" { "all states" } }
-                input #filter type="search" placeholder="filter: name, function, file" aria-label="filter" title="names, functions, files and options";
-                button #unfold type="button" { "unfold all" }
-                button #fold type="button" { "fold all" }
+        nav aria-label="Contents and filter" {
+            (tools())
+            details #contents open {
+                summary { "Contents" }
+                @for (index, section) in report.sections.iter().enumerate().take(MAX_LINKS) {
+                    a href={ "#" (anchors::section(index)) } { (clean(&section.title)) @if let Some(count) = size(&section.content) { " " span.count { (count) } } }
+                }
+                @if report.sections.len() > MAX_LINKS { span.note { (not_shown(report.sections.len() - MAX_LINKS, "section")) } }
+            }
+        }
+    }
+}
+
+/// What needs the script, which shows it.
+fn tools() -> Markup {
+    html! {
+        div.tools role="search" hidden {
+            input #filter type="search" placeholder="filter: name, label, function, file" aria-label="filter" title="/: go here. Enter, Shift+Enter: next and previous match. Escape: clear";
+            select #state aria-label="state" { option value="" { "all states" } }
+            span.found hidden {
                 output #matches {}
+                button #previous type="button" aria-label="previous match" { "↑" }
+                button #next type="button" aria-label="next match" { "↓" }
             }
-            @for (index, section) in report.sections.iter().enumerate().take(MAX_LINKS) {
-                a href={ "#" (anchors::section(index)) } { (clean(&section.title)) @if let Some(count) = size(&section.content) { " " span.count { (count) } } }
-            }
-            @if report.sections.len() > MAX_LINKS { span.note { (not_shown(report.sections.len() - MAX_LINKS, "section")) } }
+            button #unfold type="button" { "unfold all" }
+            button #fold type="button" { "fold all" }
+            button #libraries type="button" aria-pressed="false" { "hide library frames" }
+            button #copy type="button" { "copy as text" }
         }
     }
 }
@@ -248,7 +263,13 @@ fn content(content: &Content, style: Style<'_>) -> Markup {
 
 fn stuck(overdue: &Overdue, style: Style<'_>) -> Markup {
     html! {
-        p { "on " a href={ "#" (anchors::thread(overdue.tid)) } { "thread #" (overdue.tid) } }
+        p {
+            "on "
+            @match style.links.thread(overdue.tid) {
+                Some(anchor) => a href={ "#" (anchor) } { "thread #" (overdue.tid) },
+                None => { "thread #" (overdue.tid) }
+            }
+        }
         (frames_and_end(&grouping::of_section(overdue, style.cx), &overdue.stack, style))
     }
 }

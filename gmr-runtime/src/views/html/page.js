@@ -1,73 +1,333 @@
-// Filters and folds groups, and scrolls to the target of a link. Loads and sends nothing.
+// Filters, folds and copies what the page shows, zooms into the flame graph, and scrolls to the target
+// of a link. Loads and sends nothing.
 "use strict";
 (() => {
-  const one = (selector) => document.querySelector(selector);
-  const all = (selector) => [...document.querySelectorAll(selector)];
+  const one = (selector, within = document) => within.querySelector(selector);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const made = (tag, properties) => Object.assign(document.createElement(tag), properties);
+  const nav = one("nav"), filter = one("#filter"), state = one("#state"), libraries = one("#libraries");
   const groups = all("details.group");
-  const filter = one("#filter"), state = one("#state"), matches = one("#matches");
   // The text of each element, collected when a filter first needs it.
   const texts = new Map();
   const text = (element) => {
     if (!texts.has(element)) texts.set(element, element.textContent.toLowerCase());
     return texts.get(element);
   };
+  const states_of = (row) => (row.dataset.states || "").split("|");
 
-  const states = new Set();
-  for (const group of groups) for (const name of (group.dataset.states || "").split("|")) if (name) states.add(name);
+  const states = new Set(groups.flatMap(states_of).filter((name) => name));
   for (const name of [...states].sort()) state.append(new Option(name, name));
 
-  const narrow = () => {
-    const wanted = filter.value.trim().toLowerCase();
-    let shown = 0;
-    for (const group of groups) {
-      const config = group.classList.contains("config");
-      const in_state = !state.value || (!config && (group.dataset.states || "").split("|").includes(state.value));
-      const matching = in_state && (!wanted || text(group).includes(wanted));
-      group.classList.toggle("out", !matching);
-      if (matching) shown += 1;
-      // A configuration group shows the rows that match, or all rows if its title matches.
-      const titled = config && text(group.querySelector("summary")).includes(wanted);
-      for (const row of group.querySelectorAll("tr")) row.classList.toggle("out", !titled && !text(row).includes(wanted));
-    }
-    matches.value = wanted || state.value ? `${shown} of ${groups.length} groups` : "";
-  };
-  filter.addEventListener("input", narrow);
-  state.addEventListener("change", narrow);
+  // What is shown or not as a whole, by section: groups of threads and tasks, and otherwise rows.
+  const GROUP = "details[data-states]", ROWS = ".findings > li, dl > div, tr, pre, .process, .list > li, p";
+  const parts = all("main > section").map((section) => {
+    const rows = all(`${GROUP}, :is(${ROWS}):not(${GROUP} *)`, section).filter((row) => !row.parentElement.closest(ROWS));
+    return { section, title: one("h2", section), rows, folded: all("details.group:not([data-states])", section) };
+  });
 
+  // The places that match, in order: a row, or a line of one that is a text.
+  let hits = [], current = 0;
+  // What was unfolded to show the current one.
+  let unfolded = [];
+  const wanted = () => filter.value.trim().toLowerCase();
+  const narrow = () => {
+    const sought = wanted(), narrows = Boolean(sought || state.value);
+    hits = [];
+    for (const { section, title, rows, folded } of parts) {
+      const titled = sought && !state.value && text(title).includes(sought);
+      if (titled) hits.push({ row: title });
+      let shown = Number(titled);
+      for (const row of rows) {
+        const in_state = !state.value || states_of(row).includes(state.value);
+        const group = row.dataset.states === undefined && sought && row.closest("details.group");
+        const in_titled = titled || (group && text(one("summary", group)).includes(sought));
+        const found = in_state && text(row).includes(sought);
+        if (found && narrows && row.tagName === "PRE") hits.push(...lines(row, sought));
+        else if (found && narrows) hits.push({ row });
+        const matching = found || (in_state && in_titled);
+        row.classList.toggle("out", !matching);
+        if (matching) shown += 1;
+      }
+      for (const group of folded) group.classList.toggle("out", narrows && !one(":is(tr, pre, p):not(.out)", group));
+      section.classList.toggle("out", narrows && !shown && section.id !== "stacks");
+    }
+    for (const frame of frames) frame.classList.toggle("hit", sought && text(frame).includes(sought));
+    nav.classList.toggle("stuck", narrows);
+    one(".found").hidden = !narrows;
+    pad();
+  };
+  const lines = (row, sought) => {
+    const found = [], whole = text(row);
+    for (let at = whole.indexOf(sought); at >= 0 && sought; at = whole.indexOf(sought, whole.indexOf("\n", at))) {
+      found.push({ row, at });
+      if (!whole.includes("\n", at)) break;
+    }
+    return found;
+  };
+
+  // Where a text is in an element, as ranges.
+  const ranges = (row, sought, most) => {
+    const found = [], walker = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
+    while (sought && found.length < most && walker.nextNode()) {
+      const node = walker.currentNode, whole = node.data.toLowerCase();
+      // Some letters are longer in lower case.
+      if (whole.length !== node.data.length) continue;
+      for (let at = whole.indexOf(sought); at >= 0 && found.length < most; at = whole.indexOf(sought, at + sought.length)) {
+        const range = new Range();
+        range.setStart(node, at);
+        range.setEnd(node, at + sought.length);
+        found.push(range);
+      }
+    }
+    return found;
+  };
+  const mark = (name, found) => {
+    if (window.Highlight && CSS.highlights) CSS.highlights.set(name, new Highlight(...found));
+  };
+  const MARKED = 300;
+
+  const unfold = (place) => {
+    for (; place; place = place.parentElement) {
+      if (place.tagName === "DETAILS" && !place.open) {
+        place.open = true;
+        unfolded.push(place);
+      }
+    }
+  };
+  const fold_again = () => {
+    for (const place of unfolded) place.open = false;
+    unfolded = [];
+  };
+  // Goes to a match.
+  const show = (index) => {
+    fold_again();
+    const matches = one("#matches");
+    mark("match", []);
+    mark("current", []);
+    matches.value = hits.length || !nav.classList.contains("stuck") ? "" : "no match";
+    if (!hits.length) return;
+    current = (index + hits.length) % hits.length;
+    matches.value = `${current + 1} of ${hits.length}`;
+    const { row, at } = hits[current], sought = wanted();
+    const found = ranges(row, sought, at === undefined ? 1 : Infinity);
+    const range = at === undefined ? found[0] : found.find((range) => range.startOffset >= at);
+    let others = [];
+    for (const hit of hits.slice(0, MARKED)) others = others.concat(ranges(hit.row, sought, MARKED - others.length));
+    mark("match", others);
+    mark("current", range ? [range] : []);
+    unfold(range ? range.startContainer.parentElement : row);
+    const box = (range || row).getBoundingClientRect();
+    const top = nav_height(), middle = range ? (innerHeight - top) / 3 : 8;
+    scrollBy(0, box.top - top - middle);
+  };
+  const search = () => {
+    narrow();
+    show(0);
+    remember();
+  };
+  const clear = () => {
+    const place = hits[current];
+    filter.value = state.value = "";
+    unfolded = [];
+    search();
+    if (place) place.row.scrollIntoView({ block: "center" });
+  };
+  filter.addEventListener("input", search);
+  state.addEventListener("change", search);
+  one("#next").addEventListener("click", () => show(current + 1));
+  one("#previous").addEventListener("click", () => show(current - 1));
+  one(".tools").addEventListener("keydown", (event) => {
+    if (event.key === "Escape") clear();
+    else if (event.key === "Enter" && event.target === filter) show(current + (event.shiftKey ? -1 : 1));
+    else return;
+    event.preventDefault();
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
+    filter.focus();
+    filter.select();
+    event.preventDefault();
+  });
+
+  // The address is the id of an element, and what is filtered: `#thread-7?q=till&state=sleeping`.
+  const address = () => {
+    const [id, query] = location.hash.slice(1).split("?", 2);
+    let target = null;
+    try {
+      target = id && document.getElementById(decodeURIComponent(id));
+    } catch {
+      // Not an id: it leads nowhere.
+    }
+    return { id, target, query: query === undefined ? null : new URLSearchParams(query) };
+  };
+  const remember = () => {
+    const query = new URLSearchParams();
+    if (filter.value) query.set("q", filter.value);
+    if (state.value) query.set("state", state.value);
+    if (pressed()) query.set("libraries", "off");
+    const asked = query.toString(), hash = `#${address().id}${asked && `?${asked}`}`;
+    // A browser may limit how often.
+    try {
+      if (hash !== (location.hash || "#")) history.replaceState(null, "", hash);
+    } catch {}
+  };
+
+  const pressed = () => libraries.ariaPressed === "true";
+  const press = (is) => {
+    libraries.ariaPressed = String(is);
+    document.body.classList.toggle("own-only", is);
+  };
+  libraries.addEventListener("click", () => {
+    press(!pressed());
+    remember();
+  });
   const set_all = (open) => groups.forEach((group) => { group.open = open; });
   one("#unfold").addEventListener("click", () => set_all(true));
   one("#fold").addEventListener("click", () => set_all(false));
-  // The flame graph's width follows the window's, in pixels. Paper needs a relative width.
-  addEventListener("beforeprint", () => {
-    set_all(true);
-    const drawing = one("#frames");
-    if (drawing) drawing.setAttribute("width", "98%");
-  });
-  addEventListener("afterprint", () => dispatchEvent(new Event("resize")));
+  addEventListener("beforeprint", () => unfold_all());
+  addEventListener("afterprint", () => fold_again());
+  const unfold_all = () => all("details").forEach(unfold);
+
+  // The height of what stays in view above the report.
+  const wide = matchMedia("(min-width: 60rem)");
+  const nav_height = () => (wide.matches || !nav.classList.contains("stuck") ? 0 : nav.offsetHeight);
+  const pad = () => {
+    document.documentElement.style.scrollPaddingTop = `${nav_height() + 16}px`;
+  };
+  new ResizeObserver(pad).observe(nav);
 
   // The target of a link can be in a folded group, or filtered out.
   const reveal = () => {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const { target, query } = address();
+    if (query) {
+      filter.value = query.get("q") || "";
+      state.value = query.get("state") || "";
+      press(query.get("libraries") === "off");
+      narrow();
+      show(0);
+    }
+    remember();
+    all(".target").forEach((old) => old.classList.remove("target"));
     if (!target) return;
+    target.classList.add("target");
     for (let place = target; place; place = place.parentElement) {
       if (place.tagName === "DETAILS") place.open = true;
       place.classList.remove("out");
     }
+    unfolded = [];
     // A section or a group can be taller than the window: scroll to its title. A name in a list is
     // easier to find in the middle of the window.
     target.scrollIntoView({ block: target.tagName === "SPAN" ? "center" : "start" });
   };
   addEventListener("hashchange", reveal);
-  // A second click on the same link does not change the hash.
+  // A second click on the same link does not change the address.
   addEventListener("click", (event) => {
     const link = event.target.closest("a");
-    if (link && link.hash && link.hash === location.hash) setTimeout(reveal);
+    if (link && link.hash && link.hash.slice(1) === address().id) {
+      event.preventDefault();
+      reveal();
+    }
   });
-  // inferno's script binds Ctrl+F and F3 to the search in the flame graph. Leave them to the browser,
-  // which searches the whole page.
-  addEventListener("keydown", (event) => {
-    if (event.key === "F3" || (event.ctrlKey && event.key.toLowerCase() === "f")) event.stopImmediatePropagation();
-  }, true);
+
+  // As text: a line for each row, also of what is folded.
+  const BLOCKS = "h1, h2, p, li, tr, summary, pre, dl > div, section, details, div";
+  const plain = (node) => {
+    if (node.nodeType !== Node.ELEMENT_NODE) return node.data;
+    if (node.matches("nav, script, style, button, .flame, .bar, [hidden]")) return "";
+    const whole = [...node.childNodes].map(plain).join("");
+    if (node.matches("dt, th")) return `${whole}: `;
+    if (node.matches("code")) return `\n    ${whole}`;
+    if (node.matches("h2, .group > summary")) return `\f${whole}\n`;
+    return node.matches(BLOCKS) ? `\n${whole}\n` : whole;
+  };
+  const as_text = (node) => `${plain(node).replace(/\n*\f/g, "\f").replace(/\n{2,}/g, "\n").replace(/\f/g, "\n\n").trim()}\n`;
+  const copy = async (button, whole) => {
+    try {
+      await navigator.clipboard.writeText(whole);
+    } catch {
+      // A page that came over plain HTTP has no clipboard.
+      const area = made("textarea", { value: whole });
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    const label = button.ariaLabel;
+    button.ariaLabel = "copied";
+    setTimeout(() => { button.ariaLabel = label; }, 1500);
+  };
+  const button = (label, act) => {
+    const one = made("button", { type: "button", ariaLabel: label });
+    one.addEventListener("click", () => act(one));
+    return one;
+  };
+  one("#copy").addEventListener("click", (event) => copy(event.target, as_text(document.body)));
+  // An open group has buttons. Their labels are no text of the page, which a filter would find.
+  const equip = (group) => {
+    if (!group.open || group.dataset.states === undefined || one(".bar", group)) return;
+    const bar = made("p", { className: "bar" });
+    bar.append(button("copy", (one) => copy(one, as_text(group))));
+    const stacks = all(".stack", group);
+    if (stacks.length) bar.append(button("copy stack", (one) => copy(one, stacks.map(as_text).join("\n"))));
+    bar.append(made("a", { href: `#${group.id}`, ariaLabel: "link" }));
+    one("summary", group).after(bar);
+  };
+  addEventListener("toggle", (event) => equip(event.target), true);
+  groups.forEach(equip);
+
+  // The flame graph. A frame's place and width are given in stacks.
+  const flame = one(".flame"), frames = all(".flame button"), said = one("#frame");
+  const place_of = (frame) => ["--x", "--w", "--y"].map((name) => Number(frame.style.getPropertyValue(name)));
+  const zoom = (frame) => {
+    const [left, shown] = frame ? place_of(frame) : [0, Number(flame.style.getPropertyValue("--all"))];
+    flame.style.setProperty("--left", left);
+    flame.style.setProperty("--shown", shown);
+    zoomed = frame;
+  };
+  let zoomed = null;
+  const KEYS = { ArrowDown: [0, 1], ArrowUp: [0, -1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
+  // The nearest frame in a direction, of those that are in view.
+  const beside = (frame, [dx, dy]) => {
+    const [x, w, y] = place_of(frame), [from, shown] = zoomed ? place_of(zoomed) : [0, Infinity];
+    const level = frames.filter((other) => {
+      const [left, width, row] = place_of(other);
+      return row === y + dy && left < from + shown && left + width > from;
+    });
+    if (dx) return level[level.indexOf(frame) + dx];
+    return level.find((other) => {
+      const [left, width] = place_of(other);
+      return left < x + w && left + width > x;
+    });
+  };
+  if (flame) {
+    const say = (event) => {
+      const frame = event.target.closest("button");
+      if (frame) said.textContent = frame.title;
+    };
+    // The Tab key leads to one frame, and from there on.
+    const enter = (frame) => {
+      for (const other of frames) if (other.tabIndex === 0) other.tabIndex = -1;
+      frame.tabIndex = 0;
+    };
+    enter(frames[0]);
+    flame.addEventListener("mouseover", say);
+    flame.addEventListener("focusin", say);
+    flame.addEventListener("focusin", (event) => enter(event.target));
+    flame.addEventListener("click", (event) => {
+      const frame = event.target.closest("button");
+      if (frame) zoom(frame === zoomed ? null : frame);
+    });
+    flame.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") return zoom(null);
+      const next = KEYS[event.key] && beside(event.target, KEYS[event.key]);
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
+    });
+  }
+
   one(".tools").hidden = false;
+  one("#contents").open = wide.matches;
+  pad();
   reveal();
 })();

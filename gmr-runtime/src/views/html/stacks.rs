@@ -2,6 +2,8 @@
 
 use maud::{Markup, html};
 
+use super::anchors::Links;
+
 use crate::model::Stack;
 use crate::units::counted;
 use crate::views::escape::clean;
@@ -13,18 +15,27 @@ use crate::views::{Context, grouping, words};
 /// distinct stacks, these would take megabytes.
 pub(super) const VERBOSE_GROUPS: usize = 50;
 
+/// Number of groups whose stacks are shown whole. Of the others, the frames at both ends are shown:
+/// so a page has room for thousands of them.
+const WHOLE_GROUPS: usize = 500;
+const INNER: usize = 8;
+const OUTER: usize = 2;
+
 /// How frames are shown.
 #[derive(Clone, Copy)]
 pub(super) struct Style<'a> {
     pub(super) cx: Context<'a>,
+    pub(super) links: &'a Links,
     /// With full paths and source lines.
     pub(super) verbose: bool,
+    /// Without the frames in the middle of a deep stack.
+    pub(super) brief: bool,
 }
 
 impl Style<'_> {
     /// The style of the group at this index.
     pub(super) fn at(self, index: usize) -> Self {
-        Self { verbose: index < VERBOSE_GROUPS, ..self }
+        Self { verbose: index < VERBOSE_GROUPS, brief: index >= WHOLE_GROUPS, ..self }
     }
 }
 
@@ -46,12 +57,21 @@ pub(super) fn parts(parts: &[Part<'_>], style: Style<'_>) -> Markup {
     if parts.is_empty() {
         return Markup::default();
     }
-    let (inner, between, outer) = grouping::ends(parts, style.cx.detail);
+    let (mut inner, mut between, mut outer) = grouping::ends(parts, style.cx.detail);
+    if style.brief && parts.len() > INNER + OUTER + 1 {
+        (inner, outer) = (&parts[..INNER], &parts[parts.len() - OUTER..]);
+        between = parts[INNER..parts.len() - OUTER].iter().map(Part::frames).sum();
+    }
     let more = (between > 0).then(|| format!("... {} ...", counted(between, "more frame")));
     if !style.verbose {
-        let [inner, outer] = [inner, outer].map(|parts| parts.iter().map(|part| compact(part, style)));
-        let lines: Vec<String> = inner.chain(more).chain(outer).collect();
-        return html! { pre.stack { "\n" (lines.join("\n")) } };
+        return html! {
+            pre.stack {
+                "\n"
+                (compact(inner, style))
+                @if let Some(more) = more { (more) "\n" }
+                (compact(outer, style))
+            }
+        };
     }
     html! {
         ol.stack {
@@ -62,8 +82,24 @@ pub(super) fn parts(parts: &[Part<'_>], style: Style<'_>) -> Markup {
     }
 }
 
+/// One line for each frame. Those of libraries in a row are one element.
+fn compact(parts: &[Part<'_>], style: Style<'_>) -> Markup {
+    let runs = parts.chunk_by(|a, b| is_librarys(a) == is_librarys(b));
+    let lines = |run: &[Part<'_>]| run.iter().map(|part| line(part, style) + "\n").collect::<String>();
+    html! {
+        @for run in runs {
+            @if is_librarys(&run[0]) { i.lib { (lines(run)) } } @else { (lines(run)) }
+        }
+    }
+}
+
+/// Whether a frame is not the program's, nor how many are omitted.
+fn is_librarys(part: &Part<'_>) -> bool {
+    part.frame().is_some_and(|frame| !frame.is_own())
+}
+
 /// A frame on one line: its function and file name.
-fn compact(part: &Part<'_>, style: Style<'_>) -> String {
+fn line(part: &Part<'_>, style: Style<'_>) -> String {
     let Some((frame, function)) = part.frame().zip(name(part, style)) else { return omitted(part) };
     let file = frame.file.as_deref().map(|file| of_frame(file.rsplit('/').next().unwrap_or(file)));
     let place = file.zip(frame.line).map(|(file, line)| format!(" {file}:{line}")).unwrap_or_default();
@@ -75,7 +111,7 @@ fn part(part: &Part<'_>, style: Style<'_>) -> Markup {
         return html! { li.note { (omitted(part)) } };
     };
     html! {
-        li {
+        li.lib[is_librarys(part)] {
             b { (function) }
             @if words::is_inlined(frame, style.cx.detail) { " (inlined)" }
             @if let Some(path) = frame.path() {

@@ -22,10 +22,14 @@ pub(super) use report::{heading, summary};
 pub(super) use resources::resources;
 pub(super) use sections::{depth, failure, package, processes};
 #[cfg(feature = "html")]
+pub(super) use tasks::member;
+#[cfg(feature = "html")]
 pub(super) use tasks::task_state;
 pub(super) use tasks::{
     missing_of_tasks, runtimes, tasks_facts, tasks_named, tasks_title, totals, untracked,
 };
+#[cfg(feature = "html")]
+pub(super) use threads::threads_summary;
 pub(super) use threads::{label, pool_thread, threads_facts, threads_named, threads_title};
 pub(super) use tracing::{
     SpanLine, event, event_place, kept_events, open_spans, span_facts, span_group, span_lines, span_title,

@@ -118,7 +118,7 @@ pub(in crate::views) fn tasks_named(group: &[&Task]) -> Vec<String> {
 }
 
 /// `#12 (request = GET /orders/42) on thread #77 (web)`
-fn member(task: &Task) -> String {
+pub(in crate::views) fn member(task: &Task) -> String {
     let labelled = labelled(task);
     match &task.state {
         TaskState::Polling { tid, thread, .. } => {

@@ -28,6 +28,43 @@ pub(in crate::views) fn threads_title(group: &[&Thread]) -> String {
     format!("Thread {}{role}", label(thread))
 }
 
+/// The title of a group with the names of its threads: `160 threads: order-*, report-*`
+#[cfg(feature = "html")]
+pub(in crate::views) fn threads_summary(group: &[&Thread]) -> String {
+    /// Of a pool whose threads all have other names, these are enough to recognize it.
+    const MAX_NAMES: usize = 4;
+    if group.len() < 2 {
+        return threads_title(group);
+    }
+    let has_stack = group.iter().any(|thread| !thread.stack.frames.is_empty());
+    let without = if has_stack { "" } else { " without a stack" };
+    let mut names: Vec<(&str, &str)> = Vec::new();
+    for name in group.iter().map(|thread| &*thread.name).filter(|name| !name.is_empty()) {
+        let stem = name.trim_end_matches(|last: char| last.is_ascii_digit());
+        match names.iter().position(|(other, _)| *other == stem) {
+            // Several that differ in their numbers.
+            Some(place) if names[place].1 != name => names[place].1 = "",
+            Some(_) => {}
+            None if names.len() > MAX_NAMES => break,
+            None => names.push((stem, name)),
+        }
+    }
+    let mut listed: Vec<String> = names
+        .iter()
+        .take(MAX_NAMES)
+        .map(
+            |(stem, whole)| {
+                if whole.is_empty() { format!("{}*", clean(stem)) } else { clean(whole).into_owned() }
+            },
+        )
+        .collect();
+    if names.len() > MAX_NAMES {
+        listed.push("...".to_owned());
+    }
+    let listed = if listed.is_empty() { listed.concat() } else { format!(": {}", listed.join(", ")) };
+    format!("{}{without}{listed}", counted(group.len(), "thread"))
+}
+
 /// The facts about a thread, or about a group as a whole.
 pub(in crate::views) fn threads_facts(group: &[&Thread]) -> Vec<String> {
     if let [thread] = group {
@@ -258,6 +295,25 @@ mod tests {
         let mixed = [(1, "w-1"), (2, "w-1"), (3, "w-1"), (4, "w-2"), (5, "w-3"), (6, "w-4")];
         assert_eq!(named(&mixed), ["#1–#3 (w-1)", "#4–#6 (w-2 to w-4)"]);
         assert_eq!(named(&[(1, "w"), (2, "w1"), (3, "w4294967295"), (u32::MAX, "w"), (0, "w")]).len(), 5);
+    }
+
+    #[cfg(feature = "html")]
+    #[test]
+    fn a_group_is_summed_up_by_the_names_of_its_threads() {
+        let summary = |names: &[&str]| {
+            let threads: Vec<Thread> =
+                names.iter().map(|name| Thread { name: (*name).into(), ..thread(None) }).collect();
+            threads_summary(&threads.iter().collect::<Vec<_>>())
+        };
+        let without = "threads without a stack";
+        assert_eq!(summary(&["order-1", "order-9", "order-9"]), format!("3 {without}: order-*"));
+        assert_eq!(summary(&["w", "w", "io-7", ""]), format!("4 {without}: w, io-7"));
+        assert_eq!(summary(&["", ""]), format!("2 {without}"));
+        assert_eq!(
+            summary(&["a", "b", "c\u{1b}", "d", "e", "a1"]),
+            format!("6 {without}: a*, b, c\\u{{1b}}, d, ...")
+        );
+        assert_eq!(summary(&["a"]), "Thread #1 (a)");
     }
 
     #[test]
