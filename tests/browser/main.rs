@@ -1,9 +1,10 @@
 //! The page in a real browser: opened, filtered, unfolded, zoomed, clicked all over, read without
-//! JavaScript.
+//! JavaScript; and as somebody on call reads it (`on_call`).
 //!
 //! A test binary of its own, since a browser takes all processors. Without a browser its tests are
 //! skipped, and fail in CI. Screenshots are left in `GMR_TEST_SCREENSHOTS`, if that is set.
 
+mod on_call;
 #[path = "../it/program.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 mod program;
@@ -30,13 +31,18 @@ struct Page {
 impl Page {
     /// The page of a program that has every kind of content; `None` if there is no browser.
     fn open(name: &str, set_up: impl FnOnce(&Browser)) -> Option<Self> {
+        Self::of(program!("views"), name, set_up)
+    }
+
+    /// The page of this program.
+    fn of(program: &str, name: &str, set_up: impl FnOnce(&Browser)) -> Option<Self> {
         if !webdriver::is_installed() {
             return None;
         }
         let folder = std::env::temp_dir().join(format!("gmr-page-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let page = Self { browser: Browser::start(), folder };
-        page.write_report();
+        page.write_report(program);
         set_up(&page.browser);
         page.show("report.html");
         Some(page)
@@ -45,8 +51,8 @@ impl Page {
     /// Has a program write its report in all formats, until it is complete: on a busy machine, the
     /// time that a report takes for its stacks and symbols may be too short. The report says so,
     /// and the next one continues from there.
-    fn write_report(&self) {
-        let mut program = Program::start(program!("views"));
+    fn write_report(&self, program: &str) {
+        let mut program = Program::start(program);
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             assert_eq!(program.ask(&self.folder.display().to_string()), "written");
@@ -65,14 +71,6 @@ impl Page {
 
     fn show(&self, file: &str) {
         self.browser.open(&format!("file://{}/{file}", self.folder.display()));
-    }
-
-    /// Waits until the flame graph fills its container, which happens after the page has loaded.
-    fn wait_for_drawing(&self) {
-        self.browser.wait_until(
-            "Number(document.querySelector('.flame #frames').getAttribute('width'))
-                === document.querySelector('.flame svg').width.baseVal.value - 2 * xpad",
-        );
     }
 
     /// Writes the same report with more sections, as a page in a file of this name.
@@ -109,6 +107,7 @@ impl Page {
 
     fn screenshot(&self, name: &str) {
         let Some(folder) = std::env::var_os("GMR_TEST_SCREENSHOTS").map(PathBuf::from) else { return };
+        self.browser.wait_until("document.readyState === 'complete' && document.body.clientWidth > 0");
         let shot = self.browser.command("Page.captureScreenshot", &json!({"captureBeyondViewport": true}));
         // `base64 -d` makes a picture of it.
         fs::write(folder.join(format!("{name}.png.base64")), shot["data"].as_str().expect("a picture"))
@@ -147,17 +146,16 @@ fn the_page_works() {
     let browser = &page.browser;
     assert_eq!(browser.console(), Vec::<String>::new(), "the page opens without a message on the console");
     assert_eq!(browser.value("document.title.startsWith('Guru Meditation: views, process ')"), true);
-    assert_eq!(browser.value("document.querySelectorAll('script').length"), 2, "nothing from data runs");
+    assert_eq!(browser.value("document.querySelectorAll('script').length"), 1, "nothing from data runs");
     let findings = browser.text("#findings");
     assert!(findings.contains("error Broken panicked at tests/programs/views.rs:"), "{findings}");
     assert!(findings.contains("info 3 threads are waiting for the same lock"), "{findings}");
-    page.wait_for_drawing();
     page.screenshot("light");
 
     filters(&page);
     unfolds(&page);
     zooms(&page);
-    searches(&page);
+    leaves_the_browsers_search(&page);
     assert_eq!(browser.console(), Vec::<String>::new());
 }
 
@@ -167,8 +165,8 @@ fn filters(page: &Page) {
     browser.write("#filter", "wait_for_orders");
     // A thread is found by its function.
     page.wait_for_visible("details.group", 1);
-    assert_eq!(browser.text("details.group:not(.out) .title"), "20 threads with the same stack");
-    assert_eq!(browser.value("document.querySelector('#matches').value"), format!("1 of {all} groups"));
+    assert_eq!(browser.text("details.group:not(.out) .title"), "20 threads: order-*");
+    assert_eq!(browser.value("document.querySelector('#matches').value"), "1 of 1");
     // As a user replaces text: select everything, then type.
     browser.write("#filter", "\u{e009}a\u{e000}<SCRIPT>alert");
     // A thread is found by its name, in any case.
@@ -216,49 +214,32 @@ fn unfolds(page: &Page) {
 /// Whether the target of the address is in view, with nothing in front of it: the heading of a
 /// section, or the summary of a group.
 const TARGET_IS_IN_VIEW: &str = "(() => {
-    const target = document.getElementById(location.hash.slice(1));
+    const target = document.getElementById(location.hash.slice(1).split('?')[0]);
     const title = target.querySelector(':scope > h2, :scope > summary') || target;
     const place = title.getClientRects()[0];
     const front = document.elementFromPoint(place.left + 4, place.top + place.height / 2);
     return place.top >= 0 && place.bottom <= innerHeight && title.contains(front);
 })()";
 
-/// Marks the frame of the threads that wait for orders, so that a selector finds it.
-fn mark_frame(page: &Page) {
-    page.browser.value(
-        "[...document.querySelectorAll('.flame #frames g')]
-            .find((one) => one.querySelector('title').textContent.startsWith('views::wait_for_orders'))
+fn zooms(page: &Page) {
+    let browser = &page.browser;
+    browser.value(
+        "[...document.querySelectorAll('.flame button')]
+            .find((one) => one.title.startsWith('views::wait_for_orders'))
             .setAttribute('data-test', 'orders')",
     );
-}
-
-fn zooms(page: &Page) {
-    mark_frame(page);
-    let browser = &page.browser;
-    // In a fluid drawing the widths of frames are percentages of the whole.
-    let width = "document.querySelector('.flame [data-test=orders] rect').getBoundingClientRect().width";
-    let whole = "Number(document.querySelector('.flame #frames').getAttribute('width'))";
+    let width = "document.querySelector('.flame [data-test=orders]').getBoundingClientRect().width";
+    let whole = "document.querySelector('.flame').clientWidth";
     let [before, whole] = [width, whole].map(|of| browser.value(of).as_f64().expect("a number"));
     assert!(before > 0.0 && before < 0.9 * whole, "{before} of {whole}");
     browser.click(".flame [data-test=orders]");
     browser.wait_until(&format!("{width} > 0.9 * {whole}"));
-    browser.click(".flame #unzoom");
+    browser.click(".flame [data-test=orders]");
     browser.wait_until(&format!("Math.abs({width} - {before}) < 1"));
 }
 
-fn searches(page: &Page) {
+fn leaves_the_browsers_search(page: &Page) {
     let browser = &page.browser;
-    assert_eq!(browser.text(".flame #matched"), "");
-    browser.click(".flame #search");
-    browser.answer("wait_for_orders");
-    browser.wait_until("document.querySelector('.flame #matched').textContent");
-    let share = browser.text(".flame #matched");
-    assert!(share.starts_with("Matched: ") && share != "Matched: 0.0%", "{share}");
-    browser.click(".flame #search");
-    // A second click takes it back.
-    page.wait_for_visible(".flame #matched", 0);
-
-    // The page does not replace the browser's own search.
     browser.press(&['\u{e009}', 'f']);
     browser.press(&['\u{e033}']);
     assert_eq!(browser.prompt(), None);
@@ -277,10 +258,12 @@ fn every_control_can_be_clicked() {
     for (width, height) in SIZES {
         page.browser.resize(width, height);
         page.show("long.html");
-        page.wait_for_drawing();
         page.screenshot(&format!("long-{width}"));
+        page.browser.value("document.querySelector('#contents').open = true");
         assert_eq!(page.visible("nav a"), SECTIONS as u64);
-        let controls = "nav :is(a, button, input, select), .findings a, summary, .flame #search";
+        // Not what is shown only while something is filtered.
+        let controls =
+            "nav :is(a, button:not(.found button), input, select), .findings a, main summary, .flame button";
         let all = page.number(&format!(
             "[...document.querySelectorAll('{controls}')].map((one, place) => one.dataset.test = place).length"
         ));
@@ -300,20 +283,18 @@ fn click(page: &Page, control: &str) {
         "(() => {{
             const one = document.querySelector({control:?}), members = one.closest('.members');
             if (members) members.parentElement.open = true;
-            return {{ tag: one.tagName, id: one.id, hash: one.hash }};
+            return {{ tag: one.tagName, hash: one.hash, zooms: Boolean(one.closest('.flame')) }};
         }})()"
     ));
     browser.click(control);
-    match (facts["tag"].as_str().expect("text"), facts["id"].as_str().expect("text")) {
-        ("A", _) => {
+    match facts["tag"].as_str().expect("text") {
+        "A" => {
             let hash = &facts["hash"];
-            browser.wait_until(&format!("location.hash === {hash} && {TARGET_IS_IN_VIEW}"));
+            let is_there = format!("location.hash.split('?')[0] === {hash}");
+            browser.wait_until(&format!("{is_there} && {TARGET_IS_IN_VIEW}"));
         }
-        ("SELECT", _) => browser.press(&['\u{e00c}']),
-        (_, "search") => {
-            browser.answer("wait_for_orders");
-            browser.click(control);
-        }
+        "SELECT" => browser.press(&['\u{e00c}']),
+        _ if facts["zooms"] == true => browser.press(&['\u{e00c}']),
         _ => {}
     }
 }
@@ -324,8 +305,7 @@ fn nothing_covers_the_report() {
     let browser = &page.browser;
     page.lengthen("long.html", SECTIONS);
     // Parts of the report that are in view, but whose middle is covered by something else.
-    let covered =
-        "[...document.querySelectorAll('main :is(h2, summary, p, dt, dd, th, td), .flame :is(#search, g)')]
+    let covered = "[...document.querySelectorAll('main :is(h2, summary, p, dt, dd, th, td), .flame')]
         .filter((one) => one.checkVisibility())
         .map((one) => {
             const { left, top, width, height } = one.getBoundingClientRect();
@@ -337,7 +317,6 @@ fn nothing_covers_the_report() {
     for (width, height) in SIZES {
         browser.resize(width, height);
         page.show("long.html");
-        page.wait_for_drawing();
         let mut pages = 0;
         while browser.value("scrollY + innerHeight < document.documentElement.scrollHeight - 1") == true {
             assert_eq!(browser.value(covered), json!([]), "{width}x{height}, {pages} pages down");
@@ -379,7 +358,7 @@ fn the_page_can_be_read_without_javascript() {
     let browser = &page.browser;
     let body = browser.text("body");
     assert!(body.contains("views::wait_for_stock") && body.contains("Findings"), "{body}");
-    for control in ["unfold all", "Search"] {
+    for control in ["unfold all", "copy"] {
         assert!(!body.contains(control), "{control} would do nothing, and is shown");
     }
     // The browser itself expands groups.

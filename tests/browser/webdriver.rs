@@ -172,12 +172,6 @@ impl Browser {
         self.post("actions", &json!({"actions": [keyboard]}));
     }
 
-    /// Answers the prompt that is open.
-    pub(crate) fn answer(&self, text: &str) {
-        self.post("alert/text", &json!({"text": text}));
-        self.post("alert/accept", &json!({}));
-    }
-
     /// The text of the prompt that is open, if there is one.
     pub(crate) fn prompt(&self) -> Option<String> {
         let text = get(&format!("{}/alert/text", self.session)).ok()?;

@@ -1,0 +1,311 @@
+//! The page as somebody on call reads it: a program with two hundred threads, a deadlock and three
+//! hundred requests. At the sizes of a laptop and a phone, in light and dark, on paper, and with the
+//! keyboard alone.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::program::program;
+use crate::webdriver::Browser;
+use crate::{Page, SECTIONS, SIZES, TARGET_IS_IN_VIEW};
+
+/// Keys, as `WebDriver` names them.
+const SHIFT: char = '\u{e008}';
+const ENTER: char = '\u{e007}';
+const ESCAPE: char = '\u{e00c}';
+const TAB: char = '\u{e004}';
+const DOWN: char = '\u{e015}';
+const UP: char = '\u{e013}';
+
+fn open(name: &str) -> Option<Page> {
+    Page::of(program!("on_call"), name, |_| ())
+}
+
+fn emulate(browser: &Browser, feature: &str, value: &str) {
+    let features = json!({"features": [{"name": feature, "value": value}]});
+    browser.command("Emulation.setEmulatedMedia", &features);
+}
+
+impl Page {
+    /// Replaces what is filtered.
+    fn filter(&self, text: &str) {
+        self.browser.press(&[ESCAPE]);
+        self.browser.press(&['/']);
+        self.browser.wait_until("document.activeElement.id === 'filter'");
+        self.browser.write("#filter", &format!("\u{e009}a\u{e000}{text}"));
+        self.browser.wait_until(&format!("document.querySelector('#filter').value === {}", json!(text)));
+    }
+
+    fn wait_for_matches(&self, matches: &str) {
+        self.browser.wait_until(&format!("document.querySelector('#matches').value === {}", json!(matches)));
+    }
+}
+
+/// Whether the text of the current match, which is highlighted, is in view and not covered.
+fn match_is_in_view(text: &str) -> String {
+    let text = json!(text);
+    format!(
+        "(() => {{
+            const [range] = CSS.highlights.get('current');
+            if (!range || range.toString().toLowerCase() !== {text}.toLowerCase()) return false;
+            // It can be on two lines.
+            const box = range.getClientRects()[0], parent = range.startContainer.parentElement;
+            const front = document.elementFromPoint(box.left + 2, box.top + box.height / 2);
+            return box.top >= 0 && box.bottom <= innerHeight && parent.contains(front);
+        }})()"
+    )
+}
+
+#[test]
+fn links_lead_to_what_they_name_below_what_stays_in_view() {
+    let Some(page) = open("links") else { return };
+    let browser = &page.browser;
+    page.lengthen("long.html", SECTIONS);
+    for (width, height) in SIZES {
+        browser.resize(width, height);
+        page.show("long.html");
+        let dead = "[...document.links].map((link) => link.hash.slice(1))
+            .filter((id) => !document.getElementById(id))";
+        assert_eq!(browser.value(dead), json!([]));
+        let without_anchor = "document.querySelectorAll('details[data-states]:not([id])').length";
+        assert_eq!(browser.value(without_anchor), 0);
+        // While something is filtered, the filter stays in view, on a phone above the report.
+        page.filter("o");
+        browser.value("document.querySelector('#contents').open = true");
+        for link in
+            ["[...document.querySelectorAll('#contents a')].at(-1)", "document.querySelector('.findings a')"]
+        {
+            browser.value(&format!("{link}.click()"));
+            browser.wait_until(TARGET_IS_IN_VIEW);
+        }
+        browser.wait_until("location.hash.endsWith('?q=o')");
+        // Not in UTF-8, and of nothing.
+        for nothing in ["#%E0%A4%A", "#nothing", "#section-0?%E0%A4%A=%"] {
+            browser.open("about:blank");
+            page.show(&format!("long.html{nothing}"));
+            assert_eq!(browser.console(), Vec::<String>::new(), "{nothing}");
+            assert_eq!(page.visible(".tools"), 1);
+        }
+    }
+}
+
+#[test]
+fn a_filter_goes_to_its_matches() {
+    let Some(page) = open("filter") else { return };
+    let browser = &page.browser;
+    for (width, height) in SIZES {
+        browser.resize(width, height);
+        page.show("report.html");
+        // A label of a task that is not among the first of its group, an option, a value of a
+        // section, a function.
+        for (text, matches) in [
+            ("order = 4299", "1 of 1"),
+            ("pool_size", "1 of 1"),
+            ("warehouse 3", "1 of 1"),
+            ("on_call::close_the_books", "1 of 2"),
+        ] {
+            page.filter(text);
+            page.wait_for_matches(matches);
+            browser.wait_until(&match_is_in_view(text));
+        }
+        page.filter("count_the_till");
+        // A finding names it, and it is in the stacks of the auditor and of those that wait.
+        page.wait_for_matches("1 of 3");
+        for expected in ["2 of 3", "3 of 3", "1 of 3"] {
+            browser.press(&[ENTER]);
+            page.wait_for_matches(expected);
+            browser.wait_until(&match_is_in_view("count_the_till"));
+        }
+        browser.press(&[SHIFT, ENTER]);
+        page.wait_for_matches("3 of 3");
+        browser.click("#previous");
+        page.wait_for_matches("2 of 3");
+        browser.click("#next");
+        page.wait_for_matches("3 of 3");
+        page.screenshot(&format!("filtered-{width}"));
+        // The drawing shows them as well.
+        assert!(page.visible(".flame .hit") > 0);
+        // The address has it, for whoever gets the link.
+        browser.wait_until("location.hash === '#?q=count_the_till'");
+        browser.open("about:blank");
+        page.show("report.html#?q=count_the_till&state=sleeping&libraries=off");
+        page.wait_for_matches("1 of 2");
+        assert_eq!(page.visible(".lib"), 0);
+        page.filter("nowhere to be found");
+        page.wait_for_matches("no match");
+        browser.press(&[ESCAPE]);
+        page.wait_for_matches("");
+        assert_eq!(page.visible(".out"), 0);
+        browser.wait_until("document.querySelector('#filter').value === ''");
+        browser.wait_until("location.hash === '#?libraries=off'");
+        assert_eq!(browser.value("[...document.querySelectorAll('.out')].length"), 0);
+    }
+}
+
+#[test]
+fn groups_are_titled_by_the_programs_function_and_the_names_of_their_threads() {
+    let Some(page) = open("groups") else { return };
+    let browser = &page.browser;
+    let titles = browser.value("[...document.querySelectorAll('summary')].map((one) => one.textContent)");
+    let titles: Vec<&str> = titles.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    for expected in [
+        "160 threads: order-* in on_call::wait_for_an_order",
+        "12 threads: report-* in on_call::count_the_till",
+        "24 threads: bank-* in on_call::ask_the_bank",
+    ] {
+        assert!(titles.contains(&expected), "{expected}: {titles:?}");
+    }
+    assert!(titles.iter().any(|title| title.ends_with(" (cashier) in on_call::book")), "{titles:?}");
+    // A recursion is one line.
+    assert!(browser.text("main").contains("(×184)"));
+    // Frames of libraries are dim, and can be hidden.
+    let colour = |selector: &str| {
+        browser.value(&format!("getComputedStyle(document.querySelector('{selector}')).color"))
+    };
+    assert_ne!(colour(".stack .lib b"), colour(".stack li:not(.lib) b"));
+    let [all, libraries] = [".stack li", ".stack .lib"].map(|selector| page.visible(selector));
+    assert!(libraries > 0);
+    browser.click("#libraries");
+    page.wait_for_visible(".stack li", all - libraries);
+    page.wait_for_visible(".stack .lib", 0);
+    browser.click("#libraries");
+    page.wait_for_visible(".stack li", all);
+}
+
+#[test]
+fn the_drawing_is_read_with_the_keyboard() {
+    let Some(page) = open("drawing") else { return };
+    let browser = &page.browser;
+    browser.value("document.querySelector('.flame button').focus()");
+    let focused = "document.activeElement.title";
+    let level = "Number(document.activeElement.style.getPropertyValue('--y'))";
+    let width = "document.activeElement.getBoundingClientRect().width";
+    assert_eq!(browser.value(level), 0);
+    for depth in 1..=2 {
+        browser.press(&[DOWN]);
+        browser.wait_until(&format!("{level} === {depth}"));
+    }
+    // What has the focus is read out.
+    let title = browser.value(focused);
+    assert!(title.as_str().is_some_and(|title| title.contains(" stacks, ")), "{title}");
+    assert_eq!(browser.value("document.querySelector('#frame').textContent"), title);
+    let before = browser.value(width);
+    browser.press(&[ENTER]);
+    browser.wait_until(&format!("{width} > 1.5 * {before}"));
+    browser.press(&[UP]);
+    browser.wait_until(&format!("{level} === 1"));
+    browser.press(&[DOWN]);
+    browser.press(&[ESCAPE]);
+    browser.wait_until(&format!("{width} === {before}"));
+    // One key leaves it.
+    browser.press(&[TAB]);
+    browser.wait_until("!document.activeElement.closest('.flame')");
+    // Each frame is as wide as its share, whatever its name ends in.
+    let shares = "[...document.querySelectorAll('.flame button')].every((one) => {
+        const share = Number(one.style.getPropertyValue('--w')) / Number(one.parentElement.style.getPropertyValue('--all'));
+        return Math.abs(share * one.parentElement.clientWidth - one.getBoundingClientRect().width) < 1;
+    })";
+    assert_eq!(browser.value(shares), true);
+}
+
+#[test]
+fn what_is_read_can_be_copied_as_text() {
+    let Some(page) = open("copy") else { return };
+    let browser = &page.browser;
+    // What a test can't look into.
+    browser.value("void Object.defineProperty(navigator, 'clipboard', {value: {writeText: async (text) => { window.copied = text; }}})");
+    let copied = |selector: &str| {
+        browser.value("window.copied = undefined");
+        browser.click(selector);
+        browser.wait_until("window.copied !== undefined");
+        browser.value("window.copied").as_str().expect("text").to_owned()
+    };
+    browser.value(
+        "[...document.querySelectorAll('details.group')].find((one) => one.textContent.includes('(cashier)')).dataset.test = 'cashier'",
+    );
+    let stack = copied("[data-test=cashier] .bar button:nth-child(2)");
+    let frames: Vec<&str> = stack.lines().filter(|line| !line.starts_with(' ')).collect();
+    assert!(
+        frames[1].starts_with("on_call::book /") && frames[2].starts_with("on_call::ring_up /"),
+        "{stack}"
+    );
+    assert!(stack.contains("\n    book(*till);\n"), "{stack}");
+    let thread = copied("[data-test=cashier] .bar button:nth-child(1)");
+    assert!(
+        thread.starts_with("Thread #") && thread.contains("(cashier) in on_call::book\nstate = "),
+        "{thread}"
+    );
+    assert!(thread.ends_with(&stack) && !thread.contains("copy"), "{thread}");
+    let whole = copied("#copy");
+    assert!(whole.contains(thread.trim_end()), "{whole}");
+    for part in ["\n\nFindings\nerror deadlock: ", "order = 4299", "password: ***\n", "warehouse 8: 13600"] {
+        assert!(whole.contains(part), "{part}: {whole}");
+    }
+}
+
+#[test]
+fn axe_finds_nothing() {
+    let axe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/npm/node_modules/axe-core/axe.min.js");
+    let Ok(axe) = std::fs::read_to_string(axe) else {
+        let message = "axe-core not found in target/npm; `cargo xtask setup` installs it";
+        assert!(!std::env::var("CI").is_ok_and(|value| value == "true"), "{message}");
+        println!("skipped: {message}");
+        return;
+    };
+    let Some(page) = open("axe") else { return };
+    let browser = &page.browser;
+    for scheme in ["light", "dark"] {
+        emulate(browser, "prefers-color-scheme", scheme);
+        for (width, height) in SIZES {
+            browser.resize(width, height);
+            page.show("report.html");
+            page.screenshot(&format!("on-call-{scheme}-{width}"));
+            page.filter("count_the_till");
+            page.wait_for_matches("1 of 3");
+            browser.command("Runtime.evaluate", &json!({"expression": axe}));
+            browser.value("void axe.run(document).then((found) => { window.found = found; })");
+            browser.wait_until("window.found");
+            let violations = browser.value(
+                "found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(', ')}`)",
+            );
+            assert_eq!(violations, json!([]), "{scheme}, {width}");
+            assert!(browser.value("found.passes.length").as_u64() > Some(20));
+        }
+    }
+}
+
+#[test]
+fn nothing_moves_by_itself() {
+    let Some(page) = open("motion") else { return };
+    let browser = &page.browser;
+    emulate(browser, "prefers-reduced-motion", "reduce");
+    page.show("report.html");
+    let moving = "[...document.querySelectorAll('*')].map((one) => getComputedStyle(one)).filter((style) =>
+        style.animationName !== 'none' || style.transitionDuration !== '0s' || style.scrollBehavior !== 'auto').length";
+    assert_eq!(browser.value(moving), 0);
+}
+
+#[test]
+fn all_of_it_is_on_paper() {
+    let Some(page) = open("paper") else { return };
+    let browser = &page.browser;
+    browser.command("Emulation.setEmulatedMedia", &json!({"media": "print"}));
+    browser.resize(718, 1000);
+    page.show("report.html");
+    browser.value("dispatchEvent(new Event('beforeprint'))");
+    assert_eq!(page.visible("nav, .bar"), 0);
+    assert_eq!(browser.value("[...document.querySelectorAll('main details:not([open])')].length"), 0);
+    browser.wait_until("document.documentElement.scrollWidth <= innerWidth");
+    let fits = "(() => {
+        const all = document.querySelector('.flame'), right = all.getBoundingClientRect().right;
+        return all.scrollHeight <= all.clientHeight
+            && [...all.children].every((one) => one.getBoundingClientRect().right <= right + 1);
+    })()";
+    assert_eq!(browser.value(fits), true);
+    let folded = "[...document.querySelectorAll('main details:not([open])')].length > 0";
+    browser.value("dispatchEvent(new Event('afterprint'))");
+    assert_eq!(browser.value(folded), true);
+    let paper = browser.command("Page.printToPDF", &json!({"printBackground": false}));
+    assert!(paper["data"].as_str().is_some_and(|paper| paper.len() > 10_000));
+}
