@@ -80,6 +80,19 @@ fn the_deep_one_is_whole(report: &Report) {
     assert!(stack.has("stations::station_08"), "{stack}");
 }
 
+#[test]
+fn a_deep_recursion_is_whole_while_a_thread_waits_for_a_lock() {
+    let mut program = Program::start(program!("recursion"));
+    let depth: usize = program.ask("depth").parse().expect("a number");
+    let report = program.report_when("the lock is waited for", |report| {
+        let threads = report.content("Threads");
+        assert_eq!(threads["kind"], "threads", "the section is in time: {threads}");
+        threads["data"]["locks"].as_array().is_some_and(|locks| locks.len() == 1)
+    });
+    let stack = report.thread("deep").stack();
+    assert!(stack.is_whole() && stack.count("recursion::descend") == depth + 1, "{:?}", stack.incomplete);
+}
+
 /// The text of a report in which all threads are where they wait, in this detail.
 fn as_text(backtrace: &str) -> Text {
     let mut command = Command::new(program!("stations"));

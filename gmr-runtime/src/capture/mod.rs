@@ -77,8 +77,8 @@ pub(crate) struct LockUse {
     pub(crate) frames: Arc<[FrameUse]>,
 }
 
-/// The function of a frame, as far as it matters for locks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The function of a frame, as far as it matters for locks: what matters least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FrameUse {
     /// It holds no locks, such as those of std.
     Other,

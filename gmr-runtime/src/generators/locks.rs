@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::capture::{self, Address, FrameUse, Guard, Held, LockUse, Purpose, Trace, Wanted};
 use crate::model::{Certainty, Frame, Holder, Lock, LockKind, Stack, Waiter};
 use crate::symbols;
-use crate::sys::hash::HashMap;
+use crate::sys::hash::{HashMap, NumberMap};
 use crate::sys::{self, Modules};
 use crate::threads::{Access, ThreadInfo};
 
@@ -91,7 +91,7 @@ pub(super) fn find(known: &Known<'_>) -> Vec<Lock> {
         return Vec::new();
     }
     let wanted = wanted(&locks);
-    let held = if wanted.is_empty() { Vec::new() } else { held(known, &waits, &wanted) };
+    let held = if wanted.is_empty() { Vec::new() } else { held(known, &kinds, &waits, &wanted) };
     for Held { thread, lock, frame, is_certain } in held {
         let Some(lock) = locks.get_mut(&lock) else { continue };
         let address = known.traces[thread].frames.get(frame);
@@ -221,7 +221,9 @@ fn record_named_owner(known: &Known<'_>, lock: &mut Lock, waiting: &ThreadInfo) 
 }
 
 /// The locks that threads hold.
-fn held(known: &Known<'_>, waits: &[Option<Waited>], wanted: &[Wanted]) -> Vec<Held> {
+fn held(known: &Known<'_>, kinds: &[Option<Kind>], waits: &[Option<Waited>], wanted: &[Wanted]) -> Vec<Held> {
+    let of_frames: Vec<FrameUse> =
+        known.frames.iter().zip(kinds).map(|(frame, kind)| use_of(frame, *kind)).collect();
     let mut alike: HashMap<*const [Address], (usize, Arc<[FrameUse]>)> = HashMap::default();
     let mut searched = 0;
     let uses: Vec<Option<LockUse>> = (0..known.threads.len())
@@ -230,8 +232,9 @@ fn held(known: &Known<'_>, waits: &[Option<Waited>], wanted: &[Wanted]) -> Vec<H
                 return None;
             }
             let trace = &known.traces[index];
-            let (count, frames) =
-                alike.entry(Arc::as_ptr(&trace.frames)).or_insert_with(|| (0, uses_of(known, index)));
+            let (count, frames) = alike
+                .entry(Arc::as_ptr(&trace.frames))
+                .or_insert_with(|| (0, uses_of(known, &of_frames, index)));
             *count += 1;
             let mut innermost = known.stacks[index].frames.iter().take(INNERMOST);
             let has_given_up_one = innermost.any(|&frame| waits_for_condition(known.frames, frame));
@@ -252,22 +255,31 @@ fn held(known: &Known<'_>, waits: &[Option<Waited>], wanted: &[Wanted]) -> Vec<H
     capture::held_locks(known.threads, known.traces, &uses, wanted, known.modules, &mut purpose_of)
 }
 
-/// What the frames of a thread are in, one for each address.
-fn uses_of(known: &Known<'_>, index: usize) -> Arc<[FrameUse]> {
-    let frames = &known.stacks[index].frames;
-    let use_of = |address: &Address| {
-        let here = frames.iter().filter_map(|&frame| known.frames.get(usize::try_from(frame).ok()?));
-        let mut found = FrameUse::Other;
-        for frame in here.filter(|frame| frame.address == address.value()) {
-            match kind_of(frame) {
-                Some(Kind::Once) => return FrameUse::Once,
-                _ if !frame.is_of_std() => found = FrameUse::Program,
-                _ => {}
-            }
-        }
-        found
-    };
+/// What the frames of a thread are in, one for each address. A recursion has the same address any
+/// number of times, so each frame of the stack is looked at once.
+fn uses_of(known: &Known<'_>, of_frames: &[FrameUse], index: usize) -> Arc<[FrameUse]> {
+    let mut by_address = NumberMap::default();
+    for &frame in known.stacks[index].frames.iter() {
+        let Some((frame, use_of)) =
+            usize::try_from(frame).ok().and_then(|frame| known.frames.get(frame).zip(of_frames.get(frame)))
+        else {
+            continue;
+        };
+        // Of a function and those that are inlined there, the one that matters most.
+        let most = by_address.get(frame.address).map_or(*use_of, |known| *use_of.max(known));
+        by_address.insert(frame.address, most);
+    }
+    let use_of = |address: &Address| by_address.get(address.value()).copied().unwrap_or(FrameUse::Other);
     known.traces[index].frames.iter().map(use_of).collect()
+}
+
+/// What a function is in, as far as it matters for locks.
+fn use_of(frame: &Frame, kind: Option<Kind>) -> FrameUse {
+    match kind {
+        Some(Kind::Once) => FrameUse::Once,
+        _ if !frame.is_of_std() => FrameUse::Program,
+        _ => FrameUse::Other,
+    }
 }
 
 /// What a function is for, by its name.
