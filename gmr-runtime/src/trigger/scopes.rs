@@ -40,13 +40,8 @@ pub struct Deadline {
 /// # checkout();
 /// ```
 pub fn deadline(name: impl Into<Cow<'static, str>>, limit: Duration) -> Deadline {
-    let tid = sys::current_tid();
-    let name = name.into();
-    let current = thread::current();
-    let on = current.name().map(|name| format!(" ({name})")).unwrap_or_default();
-    let time = humantime::format_duration(limit);
-    let begun = format!("{name} takes longer than {time}: thread #{tid}{on} has begun it");
-    let matter = Matter::Scope { option: "deadline", begun, thread: Some(tid) };
+    let (tid, thread) = (sys::current_tid(), thread::current());
+    let matter = Matter::Scope { name: name.into(), limit, tid, thread };
     Deadline { _watched: watch::add(matter, limit) }
 }
 
@@ -117,9 +112,7 @@ pub fn ready() {
 
 /// Makes a report if the program does not say that it is [`ready`] within `limit` from now on.
 pub(crate) fn expect_ready(limit: Duration) {
-    let time = humantime::format_duration(limit);
-    let begun = format!("the program is not ready after {time} (gmr::ready): gmr was installed");
-    let watched = watch::add(Matter::Scope { option: "slow_start", begun, thread: None }, limit);
+    let watched = watch::add(Matter::Start { limit }, limit);
     let mut start = START.lock().unwrap_or_else(PoisonError::into_inner);
     if !IS_READY.load(Ordering::Acquire) {
         *start = watched;

@@ -1,8 +1,10 @@
 //! What is to happen by some time: scopes that are to end, beats that are to come. A list that is
 //! asked what is overdue, without a clock of its own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::Event;
@@ -30,8 +32,11 @@ pub(crate) struct Last {
 /// What is watched.
 #[derive(Debug)]
 pub(crate) enum Matter {
-    /// It is to end by the limit: it is removed then.
-    Scope { option: &'static str, begun: String, thread: Option<u32> },
+    /// It is to end by the limit: it is removed then. The thread has begun it. Most end in time, so
+    /// nothing is formatted before.
+    Scope { name: Cow<'static, str>, limit: Duration, tid: u32, thread: Thread },
+    /// The program is to be ready by the limit: it is removed then.
+    Start { limit: Duration },
     /// The process is to end in this time after it has begun to terminate. `since` tells for how long
     /// it has.
     End { limit: Duration, since: fn() -> Option<Duration> },
@@ -142,7 +147,9 @@ impl Timer {
         }
         let is_admitted = self.pace.admits(now);
         self.due = match &self.matter {
-            Matter::Scope { .. } | Matter::End { .. } => self.pace.quiet_until().unwrap_or(now + NEVER),
+            Matter::Scope { .. } | Matter::Start { .. } | Matter::End { .. } => {
+                self.pace.quiet_until().unwrap_or(now + NEVER)
+            }
             // It may beat again long before the next report.
             Matter::Beats { every, .. } => now + *every * 2,
         };
@@ -151,12 +158,19 @@ impl Timer {
 
     fn event(&self, now: Instant) -> Event {
         match &self.matter {
-            Matter::Scope { option, begun, thread } => {
-                let event = Event::automatic(option, format!("{begun} {} ago", seconds(now - self.added)));
-                match thread {
-                    Some(thread) => event.about(*thread),
-                    None => event,
-                }
+            Matter::Scope { name, limit, tid, thread } => {
+                let on = thread.name().map(|name| format!(" ({name})")).unwrap_or_default();
+                let limit = humantime::format_duration(*limit);
+                let begun = format!("thread #{tid}{on} has begun it {} ago", seconds(now - self.added));
+                Event::automatic("deadline", format!("{name} takes longer than {limit}: {begun}")).about(*tid)
+            }
+            Matter::Start { limit } => {
+                let limit = humantime::format_duration(*limit);
+                let since = seconds(now - self.added);
+                let cause = format!(
+                    "the program is not ready after {limit} (gmr::ready): gmr was installed {since} ago"
+                );
+                Event::automatic("slow_start", cause)
             }
             Matter::End { since, .. } => {
                 let since = seconds(since().unwrap_or_default());

@@ -4,8 +4,9 @@ use crate::model::Trigger;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn scope(timers: &mut Timers, now: Instant) -> u64 {
-    let matter = Matter::Scope { option: "deadline", begun: "it began".to_owned(), thread: Some(7) };
-    timers.add(matter, 5 * SECOND, now)
+    let limit = 5 * SECOND;
+    let matter = Matter::Scope { name: "it".into(), limit, tid: 7, thread: std::thread::current() };
+    timers.add(matter, limit, now)
 }
 
 /// Looks whenever the list says so, until `end`. Returns after how many seconds there were events.
@@ -37,11 +38,7 @@ fn a_scope_that_ends_makes_none() {
     timers.remove(second);
     timers.remove(second);
     assert_eq!(timers.next(), None);
-    timers.add(
-        Matter::Scope { option: "deadline", begun: String::new(), thread: None },
-        Duration::MAX,
-        start,
-    );
+    timers.add(Matter::Start { limit: Duration::MAX }, Duration::MAX, start);
     assert!(timers.next() > Some(start + 1_000_000 * SECOND), "it never ends");
 }
 
@@ -52,7 +49,10 @@ fn an_event_says_what_and_since_when_and_which_thread() {
     let now = start + 5 * SECOND;
     let [event] = &timers.overdue(now, now)[..] else { panic!("one event") };
     let Trigger::Automatic { name, cause, .. } = &event.trigger else { panic!("{event:?}") };
-    assert_eq!((name.as_str(), cause.as_str(), event.thread), ("deadline", "it began 5.0 s ago", Some(7)));
+    let this = std::thread::current();
+    let this = this.name().expect("tests have names");
+    let expected = format!("it takes longer than 5s: thread #7 ({this}) has begun it 5.0 s ago");
+    assert_eq!((name.as_str(), cause, event.thread), ("deadline", &expected, Some(7)));
 }
 
 fn beats(timers: &mut Timers, now: Instant) -> Arc<Last> {
