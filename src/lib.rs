@@ -220,6 +220,9 @@
 //! | `GMR_SLOW_SHUTDOWN=25s` | a report if the process has not ended by then, after SIGTERM |
 //! | `GMR_WATCHDOG=5s` | a report if a runtime of tokio polls no new task for so long |
 //! | `GMR_ON_MEMORY=90%` | a report if a cgroup uses more than this share of its memory |
+//! | `GMR_ON_DESCRIPTORS=90%` | a report if this share of the process's descriptors is open |
+//! | `GMR_ON_THREADS=90%` | a report if this share of a cgroup's threads exists; `500`: so many threads |
+//! | `GMR_SLOW_TASK=60s` | a report if a task takes longer than this, and others of its kind do not |
 //! | `GMR_SECTIONS=-modules,+environment` | leaves out or adds built-in sections |
 //! | `GMR_BACKTRACE=full` | shows all frames and all names of a group |
 //!
@@ -281,7 +284,9 @@ pub use gmr_runtime::axum;
 pub use gmr_runtime::model;
 #[cfg(feature = "tracing")]
 pub use gmr_runtime::tracing;
-pub use gmr_runtime::{Builder, Error, ErrorKind, Format, Generator, Guard, OnPanic, Report, Secret};
+pub use gmr_runtime::{
+    Builder, Error, ErrorKind, Format, Generator, Guard, OnPanic, OnThreads, Report, Secret,
+};
 pub use gmr_runtime::{Deadline, Heartbeat, deadline, heartbeat, ready, shutting_down};
 // Both the function and the macro of this name.
 pub use gmr_runtime::{after_fork, display, masked};

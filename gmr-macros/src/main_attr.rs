@@ -2,7 +2,7 @@
 //!
 //! The statement is a call with plain data: everything else happens in the runtime.
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Path, ReturnType, Token, Type, parse_quote};
 
@@ -33,7 +33,10 @@ const OPTIONS: &[Known] = &[
     Known { name: "slow_start", example: "slow_start = \"30s\"" },
     Known { name: "slow_shutdown", example: "slow_shutdown = \"25s\"" },
     Known { name: "watchdog", example: "watchdog = \"5s\"" },
+    Known { name: "slow_task", example: "slow_task = \"60s\"" },
     Known { name: "on_memory", example: "on_memory = \"90%\"" },
+    Known { name: "on_descriptors", example: "on_descriptors = \"90%\"" },
+    Known { name: "on_threads", example: "on_threads = \"90%\"" },
     Known { name: "sections", example: "sections = \"-modules, +environment\"" },
     Known { name: "log_dir", example: "log_dir = \"/var/log/shop\"" },
     Known { name: "log_to_stderr", example: "log_to_stderr = true" },
@@ -59,7 +62,10 @@ struct Options {
     slow_start: Option<TokenStream>,
     slow_shutdown: Option<TokenStream>,
     watchdog: Option<TokenStream>,
+    slow_task: Option<TokenStream>,
     on_memory: Option<u8>,
+    on_descriptors: Option<u8>,
+    on_threads: Option<(&'static str, u32)>,
     sections: Option<String>,
     log_dir: Option<String>,
     log_to_stderr: Option<bool>,
@@ -187,6 +193,9 @@ impl Options {
                 "slow_start" => options.slow_start = given.duration_or_off(errors),
                 "slow_shutdown" => options.slow_shutdown = given.duration_or_off(errors),
                 "watchdog" => options.watchdog = given.duration_or_off(errors),
+                "slow_task" => options.slow_task = given.duration_or_off(errors),
+                "on_descriptors" => options.on_descriptors = given.percentage(errors),
+                "on_threads" => options.on_threads = given.threads(errors),
                 "on_memory" => options.on_memory = given.percentage(errors),
                 "sections" => options.sections = given.sections(errors),
                 "log_dir" => options.log_dir = given.plain_text(errors),
@@ -235,6 +244,13 @@ impl Options {
         let slow_shutdown = values::optional(self.slow_shutdown.clone());
         let watchdog = values::optional(self.watchdog.clone());
         let on_memory = values::optional(self.on_memory.as_ref().map(ToTokens::to_token_stream));
+        let slow_task = values::optional(self.slow_task.clone());
+        let on_descriptors = values::optional(self.on_descriptors.as_ref().map(ToTokens::to_token_stream));
+        let on_threads = values::optional(self.on_threads.map(|(variant, number)| {
+            let variant = Ident::new(variant, Span::mixed_site());
+            let number = Literal::u32_unsuffixed(number);
+            quote!(#krate::__private::OnThreads::#variant(#number))
+        }));
         let sections = values::optional(self.sections.as_ref().map(ToTokens::to_token_stream));
         let log_dir = values::optional(self.log_dir.as_ref().map(ToTokens::to_token_stream));
         let log_to_stderr = values::optional(self.log_to_stderr.as_ref().map(ToTokens::to_token_stream));
@@ -260,7 +276,10 @@ impl Options {
                 slow_start: #slow_start,
                 slow_shutdown: #slow_shutdown,
                 watchdog: #watchdog,
+                slow_task: #slow_task,
                 on_memory: #on_memory,
+                on_descriptors: #on_descriptors,
+                on_threads: #on_threads,
                 sections: #sections,
                 log_dir: #log_dir,
                 log_to_stderr: #log_to_stderr,

@@ -97,6 +97,35 @@ impl Given {
         }
     }
 
+    /// A number of threads, or a percentage: the runtime's name for which of them it is, and the
+    /// number. `false` is zero threads.
+    pub(crate) fn threads(&self, errors: &mut Errors) -> Option<(&'static str, u32)> {
+        let value = self.assigned(errors)?;
+        let limit = match literal(value) {
+            Some(Lit::Bool(switch)) if !switch.value => return Some(("Count", 0)),
+            Some(Lit::Int(count)) => count.base10_parse().ok().map(|count| ("Count", count)),
+            Some(Lit::Str(text)) => {
+                let text = text.value();
+                match text.trim().strip_suffix('%') {
+                    Some(percent) => {
+                        let percent = percent.trim().parse().ok().filter(|percent| *percent <= 100);
+                        percent.map(|percent| ("Percent", percent))
+                    }
+                    None => text.trim().parse().ok().map(|count| ("Count", count)),
+                }
+            }
+            _ => None,
+        };
+        match limit {
+            Some((_, 1..)) => limit,
+            _ => self.reject(
+                value,
+                "must be a number of threads, or a percentage from 1 to 100 as a string literal, such as",
+                errors,
+            ),
+        }
+    }
+
     /// Which panics make a report: the runtime's name for them.
     pub(crate) fn panics(&self, errors: &mut Errors) -> Option<&'static str> {
         let value = self.assigned(errors)?;

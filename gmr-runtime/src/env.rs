@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::section::panics::on_panic::OnPanic;
+use crate::trigger::conditions::OnThreads;
 use crate::views::{Detail, Format};
 
 /// `GMR_SIGNAL`: the report signal. It overrides the program's.
@@ -165,18 +166,68 @@ pub(crate) fn watchdog() -> Result<Option<Duration>, String> {
 /// # Errors
 /// It has another value.
 pub(crate) fn on_memory() -> Result<Option<u8>, String> {
-    let value = std::env::var("GMR_ON_MEMORY").unwrap_or_default();
+    percentage("GMR_ON_MEMORY")
+}
+
+/// `GMR_ON_DESCRIPTORS`: how many of its descriptors the process may have open without a report, as
+/// `GMR_ON_MEMORY` has it. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn on_descriptors() -> Result<Option<u8>, String> {
+    percentage("GMR_ON_DESCRIPTORS")
+}
+
+/// `GMR_ON_THREADS`: how many threads the process may have without a report, as in `500`, or which
+/// share of its cgroup's, as in `90%`, or `off`. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn on_threads() -> Result<Option<OnThreads>, String> {
+    let name = "GMR_ON_THREADS";
+    let value = std::env::var(name).unwrap_or_default();
     let value = value.trim();
-    if value.is_empty() {
-        return Ok(None);
+    if is_off(value) {
+        return Ok(Some(OnThreads::Off));
     }
-    if ["0", "off", "false", "no"].iter().any(|off| value.eq_ignore_ascii_case(off)) {
-        return Ok(Some(0));
+    match value.parse() {
+        _ if value.is_empty() => Ok(None),
+        Ok(count) => Ok(Some(OnThreads::Count(count))),
+        Err(_) => percent_of(value).map(OnThreads::Percent).map(Some).ok_or_else(|| {
+            let expected =
+                "expected a number of threads, such as `500`, a share of the limit, such as `90%`, or `off`";
+            format!("{name}: unknown value `{value}`; {expected}")
+        }),
     }
-    let percent = value.strip_suffix('%').unwrap_or(value).trim().parse().ok();
-    let percent = percent.filter(|percent| (1..=100).contains(percent));
+}
+
+/// A share, or zero for `off`.
+fn percentage(name: &str) -> Result<Option<u8>, String> {
+    let value = std::env::var(name).unwrap_or_default();
+    let value = value.trim();
+    if value.is_empty() || is_off(value) {
+        return Ok((!value.is_empty()).then_some(0));
+    }
     let expected = "expected a share of the limit, such as `90%`, or `off`";
-    percent.map(Some).ok_or_else(|| format!("GMR_ON_MEMORY: unknown value `{value}`; {expected}"))
+    percent_of(value).map(Some).ok_or_else(|| format!("{name}: unknown value `{value}`; {expected}"))
+}
+
+fn is_off(value: &str) -> bool {
+    ["0", "off", "false", "no"].iter().any(|off| value.eq_ignore_ascii_case(off))
+}
+
+fn percent_of(value: &str) -> Option<u8> {
+    let percent = value.strip_suffix('%').unwrap_or(value).trim().parse().ok();
+    percent.filter(|percent| (1..=100).contains(percent))
+}
+
+/// `GMR_SLOW_TASK`: how long a task may take without a report, if others of its kind do not take so
+/// long, as in `60s`, or `off`. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn slow_task() -> Result<Option<Duration>, String> {
+    time_or_off("GMR_SLOW_TASK", "60s")
 }
 
 /// `GMR_MIN_INTERVAL`: the least time between two reports for signals, as in `5s`, or `off`. It

@@ -128,8 +128,7 @@ pub struct Builder {
     on_panic: OnPanic,
     slow_start: Option<Duration>,
     slow_shutdown: Option<Duration>,
-    watchdog: Option<Duration>,
-    on_memory: Option<u8>,
+    conditions: Conditions,
     min_interval: Option<Duration>,
     selection: Option<Cow<'static, str>>,
     log_dir: Option<PathBuf>,
@@ -318,10 +317,7 @@ impl Builder {
         let trigger_file = env::trigger_file(self.trigger_file);
         let identity = self.identity.clone();
         let plan = Plan::new(self.identity, &selection, self.sections, self.groups, second_look);
-        let conditions = Conditions {
-            watchdog: operators(env::watchdog()).or(self.watchdog).unwrap_or_default(),
-            on_memory: operators(env::on_memory()).or(self.on_memory).unwrap_or_default(),
-        };
+        let conditions = self.conditions.or_operators();
         let settings = Settings { signal, style, identity, plan, target, trigger_file, conditions };
         let settings = Arc::new(settings);
         let outbox = settings.start(outbox, inbox)?;

@@ -79,6 +79,7 @@ pub use install::{Builder, Guard, after_fork};
 pub use model::Report;
 pub use section::added::{Generator, display};
 pub use section::panics::on_panic::OnPanic;
+pub use trigger::conditions::OnThreads;
 pub use trigger::scopes::{Deadline, Heartbeat, deadline, heartbeat, ready, shutting_down};
 pub use views::Format;
 
@@ -109,6 +110,7 @@ pub mod __private {
     pub use crate::section::registry::{Kind, SectionEntry};
     pub use crate::section_must_be_a_free_function;
     pub use crate::testing::run_test;
+    pub use crate::trigger::conditions::OnThreads;
     pub use crate::trigger::signals_by_name::{Signal, find as find_signal};
     pub use crate::views::Format;
     pub use crate::{before_main, requires_html, requires_json, requires_xml};

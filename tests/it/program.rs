@@ -38,18 +38,21 @@ pub(crate) fn scaled(times: usize) -> usize {
 
 /// The variables that an operator can set. Only the tests set them, regardless of the environment
 /// they run in.
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 16] = [
     "GMR_BACKTRACE",
     "GMR_FORMAT",
     "GMR_LOG_DIR",
     "GMR_LOG_TO_STDERR",
     "GMR_MIN_INTERVAL",
+    "GMR_ON_DESCRIPTORS",
     "GMR_ON_MEMORY",
     "GMR_ON_PANIC",
+    "GMR_ON_THREADS",
     "GMR_SECTIONS",
     "GMR_SIGNAL",
     "GMR_SLOW_SHUTDOWN",
     "GMR_SLOW_START",
+    "GMR_SLOW_TASK",
     "GMR_TRIGGER_FILE",
     "GMR_WATCHDOG",
 ];

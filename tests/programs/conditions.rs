@@ -1,14 +1,16 @@
-//! What the options `watchdog` and `on_memory` watch: a runtime of tokio, whose tasks block it when
-//! they are told to, and memory that is allocated and freed.
+//! What options watch: a runtime of tokio, whose tasks block it or hang when they are told to, and
+//! memory, descriptors and threads, which come and go.
 //!
 //! `conditions one|many|apart`: a runtime of one thread, which runs `main`; one with two workers; or
 //! one of one thread that polls nothing, as nobody waits for it.
 
+use std::fs::File;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use gmr::task::TrackExt as _;
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 
 #[gmr::main]
 fn main() {
@@ -23,6 +25,7 @@ fn main() {
     let handle = runtime.handle().clone();
     let workers = if mode == "many" { 2 } else { 1 };
     let (mut ends, mut memory): (Vec<Sender<()>>, _) = (Vec::new(), Vec::new());
+    let (mut files, mut orders): (Vec<File>, Vec<oneshot::Sender<()>>) = (Vec::new(), Vec::new());
     let mut converse = move || {
         gmr_tests::converse(|what| {
             match what {
@@ -38,12 +41,29 @@ fn main() {
                 "work" => drop((0..4).map(|_| handle.spawn(work())).collect::<Vec<_>>()),
                 "allocate" => memory = vec![1_u8; 48 << 20],
                 "free" => memory = Vec::new(),
+                "open" => files.extend((0..180).map(|_| File::open("/dev/null").expect("it is there"))),
+                "close" => files.clear(),
+                "start threads" => {
+                    for _ in 0..100 {
+                        let (end, ended) = channel();
+                        gmr_tests::start_named("many", move || hang(&ended));
+                        ends.push(end);
+                    }
+                }
+                // Tasks of a kind that ends soon, one that does not end, and another that never does.
+                "order" => {
+                    let (end, ended) = oneshot::channel();
+                    handle.spawn(order(ended).tracked_as("order"));
+                    orders.push(end);
+                }
+                "deliver" => orders.clear(),
+                "accept" => drop(handle.spawn(std::future::pending::<()>().tracked_as("accept"))),
                 _ => {}
             }
             format!("done with {} bytes", memory.len())
         });
     };
-    let (ended, is_ended) = tokio::sync::oneshot::channel();
+    let (ended, is_ended) = oneshot::channel();
     thread::spawn(move || {
         converse();
         let _ = ended.send(());
@@ -54,6 +74,10 @@ fn main() {
 
 fn hang(ended: &std::sync::mpsc::Receiver<()>) {
     assert!(ended.recv().is_err());
+}
+
+async fn order(ended: oneshot::Receiver<()>) {
+    assert!(ended.await.is_err());
 }
 
 async fn work() {

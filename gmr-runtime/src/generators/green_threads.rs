@@ -33,7 +33,11 @@ pub(super) fn generate() -> Output {
         // Waking them runs code of the program's, and the program may have set a hook of its own.
         panics::install_hook();
     }
-    let survey = task::survey(TIMEOUT);
+    let mut survey = task::survey(TIMEOUT);
+    // Otherwise in the order in which they were started.
+    if let Some(place) = survey.tasks.iter().position(|task| Some(task.id) == task::first()) {
+        survey.tasks[..=place].rotate_right(1);
+    }
     let runtimes = runtimes(survey.tasks.iter().any(|task| !task.is_blocking() && task.is_inside_for(LONG)));
     describe(&survey, runtimes)
 }

@@ -36,7 +36,7 @@ use crate::symbols;
 
 pub(crate) use package::Identity;
 #[cfg(target_os = "linux")]
-pub(crate) use resources::limited_memory;
+pub(crate) use resources::{limited_memory, limited_tasks};
 pub(crate) use selection::Selection;
 pub(crate) use uncounted::complete;
 

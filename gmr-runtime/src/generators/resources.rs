@@ -187,25 +187,51 @@ fn reclaimable(cgroup: &Cgroup, files: &mut Files, caches: &[&str]) -> Option<u6
 /// The memory in use of the cgroup that is nearest to its limit, without what the kernel can take
 /// back, and the limit. `None` if there is no limit.
 pub(crate) fn limited_memory() -> Option<(u64, u64)> {
-    let cgroups = Cgroups::read().ok()?;
-    let below = |mounts: &[&str], path: Option<&str>| -> Vec<(String, PathBuf)> {
-        path.map(|path| mounts.iter().flat_map(|mount| existing(mount, path)).collect()).unwrap_or_default()
-    };
-    let in_use = |directory: PathBuf, used: &str, limit: &str, caches: &[&str]| {
-        let mut files = Files::new(directory);
+    let in_use = |files: &mut Files, used: &str, limit: &str, caches: &[&str]| {
         let (used, limit) = (files.number(used)?, files.number(limit).filter(|limit| is_limit(*limit))?);
         let stat = files.text("memory.stat")?;
         let cached: u64 = caches.iter().filter_map(|cache| procfs::number_of(&stat, cache)).sum();
         Some((used.saturating_sub(cached), limit))
     };
-    let unified = below(&UNIFIED, cgroups.unified()).into_iter();
-    let unified = unified.filter_map(|(_, at)| in_use(at, "memory.current", "memory.max", V2_CACHES));
     let (controller, mounts) = CONTROLLERS[0];
-    let version_1 = below(mounts, cgroups.with_controller(controller)).into_iter();
-    let version_1 = version_1
-        .filter_map(|(_, at)| in_use(at, "memory.usage_in_bytes", "memory.limit_in_bytes", V1_CACHES));
-    let share = |(used, limit): &(u64, u64)| u128::from(*used) * 1_000 / u128::from((*limit).max(1));
-    unified.chain(version_1).max_by_key(share)
+    nearest_to_limit(
+        controller,
+        mounts,
+        &|files| in_use(files, "memory.current", "memory.max", V2_CACHES),
+        &|files| in_use(files, "memory.usage_in_bytes", "memory.limit_in_bytes", V1_CACHES),
+    )
+}
+
+/// The processes and threads of the cgroup that is nearest to its limit of them, and the limit. `None`
+/// if there is no limit.
+pub(crate) fn limited_tasks() -> Option<(u64, u64)> {
+    let in_use = |files: &mut Files| Some((files.number("pids.current")?, files.number("pids.max")?));
+    let (controller, mounts) = CONTROLLERS[2];
+    nearest_to_limit(controller, mounts, &in_use, &in_use)
+}
+
+/// What a cgroup uses, and its limit.
+type InUse<'a> = &'a dyn Fn(&mut Files) -> Option<(u64, u64)>;
+
+/// Those of the cgroup that is nearest to its limit, among all that the process is in. `v2` and `v1`
+/// read them in the cgroups of each version.
+fn nearest_to_limit(controller: &str, mounts: &[&str], v2: InUse<'_>, v1: InUse<'_>) -> Option<(u64, u64)> {
+    let cgroups = Cgroups::read().ok()?;
+    let mut nearest: Option<(u64, u64)> = None;
+    let versions = [(&UNIFIED[..], cgroups.unified(), v2), (mounts, cgroups.with_controller(controller), v1)];
+    for (mounts, path, in_use) in versions {
+        let Some(path) = path else { continue };
+        for (_, directory) in mounts.iter().flat_map(|mount| existing(mount, path)) {
+            let Some((used, limit)) = in_use(&mut Files::new(directory)) else { continue };
+            let is_nearer = |(other, others): (u64, u64)| {
+                u128::from(used) * u128::from(others) > u128::from(other) * u128::from(limit)
+            };
+            if nearest.is_none_or(is_nearer) {
+                nearest = Some((used, limit));
+            }
+        }
+    }
+    nearest
 }
 
 /// In version 1, the largest multiple of a page stands for no limit.

@@ -1,5 +1,5 @@
-//! The settings of what is in reports, where these go, and which file requests them. They only keep
-//! what they are given.
+//! The settings of what is in reports, where these go, and what requests them. They only keep what
+//! they are given.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Builder;
 use crate::section::panics::on_panic::OnPanic;
+use crate::trigger::conditions::OnThreads;
 
 impl Builder {
     /// Whether reports poll async tasks. The default is `true`; `GMR_POLL_TASKS` overrides both.
@@ -135,7 +136,7 @@ impl Builder {
     /// ```
     #[must_use]
     pub fn watchdog(mut self, limit: Duration) -> Self {
-        self.watchdog = Some(limit);
+        self.conditions.watchdog = Some(limit);
         self
     }
 
@@ -151,7 +152,56 @@ impl Builder {
     /// ```
     #[must_use]
     pub fn on_memory(mut self, percent: u8) -> Self {
-        self.on_memory = Some(percent);
+        self.conditions.on_memory = Some(percent);
+        self
+    }
+
+    /// Makes a report if so many percent of the descriptors that the process may have open
+    /// (`RLIMIT_NOFILE`) are open. By default, and with zero, there is none. `GMR_ON_DESCRIPTORS`
+    /// overrides both. How often, is as for [`on_memory`](Self::on_memory).
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().on_descriptors(90);
+    /// ```
+    #[must_use]
+    pub fn on_descriptors(mut self, percent: u8) -> Self {
+        self.conditions.on_descriptors = Some(percent);
+        self
+    }
+
+    /// Makes a report if the process has many threads: so many, or so many percent of what its cgroup
+    /// may have. By default there is none. `GMR_ON_THREADS` overrides both. How often, is as for
+    /// [`on_memory`](Self::on_memory).
+    ///
+    /// ```
+    /// use gmr_runtime::{Builder, OnThreads};
+    ///
+    /// let builder = Builder::new().on_threads(OnThreads::Count(500));
+    /// let builder = Builder::new().on_threads(OnThreads::Percent(90));
+    /// ```
+    #[must_use]
+    pub fn on_threads(mut self, limit: OnThreads) -> Self {
+        self.conditions.on_threads = Some(limit);
+        self
+    }
+
+    /// Makes a report if a tracked task takes longer than this, and others of its kind do not: at
+    /// least one of the same name, spawned at the same place, has completed in this time. So tasks
+    /// that are to last as long as the program make none. By default, and with zero, there is none.
+    /// `GMR_SLOW_TASK` overrides both.
+    ///
+    /// The report begins its tasks with the slow one. While there are such tasks, there are more
+    /// reports, one, two, four minutes later and so on, and at most six in an hour. If the process was
+    /// stopped or got no processor, the limit is extended by as much.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = gmr_runtime::Builder::new().slow_task(Duration::from_secs(60));
+    /// ```
+    #[must_use]
+    pub fn slow_task(mut self, limit: Duration) -> Self {
+        self.conditions.slow_task = Some(limit);
         self
     }
 

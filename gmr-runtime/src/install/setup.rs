@@ -5,12 +5,14 @@ use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
 use super::warning::warn;
+use super::watched::Conditions;
 use super::{Builder, DEFAULT_SIGNAL, Guard, early};
 use crate::env;
 use crate::error::{self, ErrorKind};
 use crate::generators::Identity;
 use crate::section::panics::on_panic::OnPanic;
 use crate::trigger;
+use crate::trigger::conditions::OnThreads;
 use crate::views::Format;
 
 /// What `#[gmr::main]` passes on about the program: its options, and values that only the user's
@@ -47,8 +49,14 @@ pub struct Setup {
     pub slow_shutdown: Option<Duration>,
     /// The option `watchdog`.
     pub watchdog: Option<Duration>,
+    /// The option `slow_task`.
+    pub slow_task: Option<Duration>,
     /// The option `on_memory`.
     pub on_memory: Option<u8>,
+    /// The option `on_descriptors`.
+    pub on_descriptors: Option<u8>,
+    /// The option `on_threads`.
+    pub on_threads: Option<OnThreads>,
     /// The option `sections`.
     pub sections: Option<&'static str>,
     /// The option `log_dir`.
@@ -118,8 +126,13 @@ impl Setup {
             on_panic: self.on_panic,
             slow_start: self.slow_start,
             slow_shutdown: self.slow_shutdown,
-            watchdog: self.watchdog,
-            on_memory: self.on_memory,
+            conditions: Conditions {
+                watchdog: self.watchdog,
+                slow_task: self.slow_task,
+                on_memory: self.on_memory,
+                on_descriptors: self.on_descriptors,
+                on_threads: self.on_threads,
+            },
             selection: self.sections.map(Cow::Borrowed),
             log_dir: self.log_dir.map(Into::into),
             min_interval: self.min_interval,

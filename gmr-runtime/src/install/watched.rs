@@ -5,14 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::warning::warn;
-use crate::capture;
-#[cfg(target_os = "linux")]
-use crate::generators::limited_memory;
+use super::warning::{operators, warn};
 use crate::sys::channel::Sender;
 use crate::sys::own_threads;
-use crate::trigger::conditions::{self, Condition};
+use crate::trigger::conditions::{self, Condition, OnThreads};
 use crate::trigger::{Outbox, file};
+use crate::{capture, env, task};
 
 /// Starts the thread that notices when the file is touched. It says when it is `ready`.
 pub(super) fn watch_file(file: &Path, outbox: &Arc<Outbox>, ready: &Sender<()>) {
@@ -32,106 +30,92 @@ pub(super) fn watch_file(file: &Path, outbox: &Arc<Outbox>, ready: &Sender<()>) 
 /// The conditions that make a report. Zero stands for none.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Conditions {
-    pub(super) watchdog: Duration,
-    pub(super) on_memory: u8,
+    pub(super) watchdog: Option<Duration>,
+    pub(super) slow_task: Option<Duration>,
+    pub(super) on_memory: Option<u8>,
+    pub(super) on_descriptors: Option<u8>,
+    pub(super) on_threads: Option<OnThreads>,
 }
 
 impl Conditions {
-    /// Starts the thread that looks at them, if there are any.
+    /// Those that the operator has chosen, or else these.
+    pub(super) fn or_operators(self) -> Self {
+        Self {
+            watchdog: operators(env::watchdog()).or(self.watchdog),
+            slow_task: operators(env::slow_task()).or(self.slow_task),
+            on_memory: operators(env::on_memory()).or(self.on_memory),
+            on_descriptors: operators(env::on_descriptors()).or(self.on_descriptors),
+            on_threads: operators(env::on_threads()).or(self.on_threads),
+        }
+    }
+
+    /// Starts the threads that look at them, if there are any.
     pub(super) fn watch(self) {
-        let conditions: Vec<Condition> = [self.watchdog(), self.memory()].into_iter().flatten().collect();
-        if conditions.is_empty() {
-            return;
-        }
-        let watch = move || {
-            capture::shield_thread(None);
-            conditions::watch(conditions);
-        };
-        if let Err(error) = own_threads::spawn("gmr conditions", watch) {
-            warn(&format!("could not start the thread for `watchdog` and `on_memory`: {error}"));
-        }
+        // It wakes workers of runtimes, through descriptors of the program's.
+        start("gmr watchdog", self.watchdog().into_iter().collect(), || ());
+        let mut conditions: Vec<Condition> = self.slow_task().into_iter().collect();
+        #[cfg(target_os = "linux")]
+        conditions.extend(levels::conditions(self.on_memory, self.on_descriptors, self.on_threads));
+        #[cfg(not(target_os = "linux"))]
+        self.warn_of_levels();
+        // Its files must not take up the program's descriptors, nor need one that is free.
+        start("gmr conditions", conditions, || {
+            #[cfg(target_os = "linux")]
+            crate::sys::leave_files();
+        });
+    }
+
+    fn slow_task(self) -> Option<Condition> {
+        let limit = self.slow_task.filter(|limit| !limit.is_zero())?;
+        let mut slow = task::slow::SlowTasks::new(limit);
+        let every = slow.every();
+        Some(Condition { option: "slow_task", every, check: Box::new(move |late| slow.look(late)) })
     }
 
     #[cfg(feature = "tokio")]
     fn watchdog(self) -> Option<Condition> {
-        if self.watchdog.is_zero() {
-            return None;
-        }
-        let mut watchdog = crate::task::watchdog::Watchdog::new(self.watchdog);
+        let limit = self.watchdog.filter(|limit| !limit.is_zero())?;
+        let mut watchdog = task::watchdog::Watchdog::new(limit);
         let every = watchdog.every();
-        let check = Box::new(move |late| watchdog.look(late));
+        let check = Box::new(move |late| watchdog.look(late).map(Into::into));
         Some(Condition { option: "watchdog", every, check })
     }
 
     #[cfg(not(feature = "tokio"))]
     fn watchdog(self) -> Option<Condition> {
-        if !self.watchdog.is_zero() {
+        if self.watchdog.is_some_and(|limit| !limit.is_zero()) {
             warn("`watchdog` has no effect: it watches runtimes of tokio, with gmr's feature `tokio`");
         }
         None
     }
 
-    #[cfg(target_os = "linux")]
-    fn memory(self) -> Option<Condition> {
-        if self.on_memory == 0 {
-            return None;
-        }
-        if limited_memory().is_none() {
-            warn("`on_memory` has no effect: no cgroup of this process has a limit of memory");
-            return None;
-        }
-        let mut memory = Memory { percent: self.on_memory, is_above: false };
-        let check = Box::new(move |_| memory.look(limited_memory()?));
-        Some(Condition { option: "on_memory", every: Duration::from_secs(1), check })
-    }
-
     #[cfg(not(target_os = "linux"))]
-    fn memory(self) -> Option<Condition> {
-        if self.on_memory > 0 {
-            warn("`on_memory` has no effect on this platform");
+    fn warn_of_levels(self) {
+        let percents = [("on_memory", self.on_memory), ("on_descriptors", self.on_descriptors)];
+        let chosen = percents.into_iter().filter(|(_, percent)| percent.is_some_and(|percent| percent > 0));
+        let threads = self.on_threads.filter(|limit| *limit != OnThreads::Off).map(|_| "on_threads");
+        for option in chosen.map(|(option, _)| option).chain(threads) {
+            warn(&format!("`{option}` has no effect on this platform"));
         }
-        None
     }
 }
 
-/// Whether too much of a cgroup's memory is in use.
+/// Starts a thread that looks at these conditions, if there are any.
+fn start(name: &'static str, conditions: Vec<Condition>, prepare: fn()) {
+    let options: Vec<&str> = conditions.iter().map(|condition| condition.option).collect();
+    if options.is_empty() {
+        return;
+    }
+    let options = options.join("`, `");
+    let watch = move || {
+        capture::shield_thread(None);
+        prepare();
+        conditions::watch(conditions);
+    };
+    if let Err(error) = own_threads::spawn(name, watch) {
+        warn(&format!("could not start the thread for `{options}`: {error}"));
+    }
+}
+
 #[cfg(target_os = "linux")]
-#[derive(Debug)]
-struct Memory {
-    percent: u8,
-    is_above: bool,
-}
-
-#[cfg(target_os = "linux")]
-impl Memory {
-    /// What is wrong with so many bytes in use, of so many. Once above the share, it stays so until a
-    /// tenth less is in use: memory goes up and down all the time.
-    fn look(&mut self, (used, limit): (u64, u64)) -> Option<String> {
-        use crate::units::bytes;
-
-        let tenths = u128::from(self.percent) * if self.is_above { 9 } else { 10 };
-        self.is_above = u128::from(used) * 1_000 >= u128::from(limit) * tenths;
-        self.is_above.then(|| {
-            let (used, limit, percent) = (bytes(used), bytes(limit), self.percent);
-            format!(
-                "the cgroup uses {used} of at most {limit} of memory, without caches: more than {percent} %"
-            )
-        })
-    }
-}
-
-#[cfg(all(test, target_os = "linux", not(gmr_units)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_above_its_share_until_a_tenth_less_is_in_use() {
-        let mut memory = Memory { percent: 90, is_above: false };
-        let mut is_above = |used| memory.look((used, 1_000)).is_some();
-        let looks = [(899, false), (900, true), (850, true), (809, false), (850, false), (1_000, true)];
-        for (used, expected) in looks {
-            assert_eq!(is_above(used), expected, "{used}");
-        }
-        assert!(Memory { percent: 100, is_above: false }.look((999, 1_000)).is_none());
-    }
-}
+mod levels;

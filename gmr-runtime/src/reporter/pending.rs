@@ -164,6 +164,11 @@ impl Batch {
         self.events.iter().find_map(|event| event.thread)
     }
 
+    /// The task that the report is about, if an event is about one.
+    pub(super) fn task(&self) -> Option<u64> {
+        self.events.iter().find_map(|event| event.task)
+    }
+
     /// Those who wait for the report to be written.
     pub(super) fn waiting(&mut self) -> Vec<Reply<()>> {
         self.events.iter_mut().flat_map(|event| std::mem::take(&mut event.written)).collect()

@@ -18,6 +18,7 @@ use crate::emergency;
 use crate::model::Report;
 use crate::sinks::Stderr;
 use crate::sys::{self, Purpose, own_threads};
+use crate::task;
 use crate::threads;
 use crate::trigger::reply::Reply;
 use crate::trigger::{self, Deferred, Inbox, Outbox, Request};
@@ -82,6 +83,7 @@ pub(crate) fn serve(
             let signals = batch.signals;
             let making = sys::claim(Purpose::Report, OTHERS_WITHIN, || inbox.waits_for_others());
             threads::set_first(batch.thread());
+            task::set_first(batch.task());
             let report = make(plan, trigger, notes, |piece| {
                 if matches!(piece, Piece::Heading(_)) {
                     inbox.begun(signals);

@@ -384,6 +384,11 @@ impl Entry {
         self.polls() > 0 && self.polled_by.load(Ordering::Acquire) == 0
     }
 
+    /// The thread that is inside the task's poll, if one is.
+    pub(super) fn polled_on(&self) -> Option<u32> {
+        Some(self.polled_by.load(Ordering::Relaxed)).filter(|tid| *tid != 0)
+    }
+
     /// Whether a thread has been inside the same poll of the task for this long.
     pub(crate) fn is_inside_for(&self, time: Duration) -> bool {
         let since = self.since.load(Ordering::Relaxed);

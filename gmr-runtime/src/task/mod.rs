@@ -17,6 +17,7 @@ mod counting;
 mod counts;
 mod current;
 mod entry;
+mod kinds;
 #[cfg(all(test, gmr_loom))]
 mod loom_tests;
 #[cfg(feature = "tokio")]
@@ -26,6 +27,7 @@ mod registered;
 mod registry;
 #[cfg(feature = "tokio")]
 pub(crate) mod runtimes;
+pub(crate) mod slow;
 mod sync;
 #[cfg(all(test, not(gmr_loom)))]
 mod tests;
@@ -42,6 +44,9 @@ mod waking;
 #[cfg(feature = "tokio")]
 pub(crate) mod watchdog;
 
+/// The name of the tasks by which the option `watchdog` tells whether runtimes poll.
+const WATCHDOG: &str = "gmr watchdog";
+
 #[cfg(test)]
 pub(crate) use branch::Leaf;
 pub(crate) use branch::{Branch, Branches};
@@ -52,5 +57,6 @@ pub use current::label;
 pub(crate) use entry::{Condition, Entry, LeftOut, Poll};
 #[cfg(feature = "tracing")]
 pub(crate) use registered::full_id;
+pub(crate) use slow::{first, set_first};
 pub(crate) use trace::{Panicked, Survey, has_tasks, poll_tasks, survey};
 pub use tracked::{TrackExt, Tracked, track};

@@ -31,7 +31,6 @@ pub(crate) fn full_id(lower_half: u32) -> Option<u64> {
 }
 
 /// How many tasks have started so far.
-#[cfg(feature = "tokio")]
 pub(super) fn started() -> u64 {
     NEXT.load(Ordering::SeqCst)
 }

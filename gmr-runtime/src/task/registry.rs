@@ -106,7 +106,6 @@ impl Registry {
     }
 
     /// Calls the function with each task. False if a shard could not be read.
-    #[cfg(feature = "tokio")]
     pub(super) fn for_each(&self, mut function: impl FnMut(&Entry)) -> bool {
         self.shards.iter().all(|shard| {
             let shard = try_lock(shard);

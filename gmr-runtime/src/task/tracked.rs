@@ -13,6 +13,7 @@ use super::branch::Branch;
 use super::counts::{Number, UNKNOWN, uncounted};
 use super::current;
 use super::entry::Entry;
+use super::kinds;
 use super::registered::{Registered, TASKS};
 #[cfg(feature = "tokio")]
 use super::runtimes;
@@ -208,6 +209,7 @@ impl<F: Future> Future for Tracked<F> {
         drop(polling);
         drop(inside);
         if result.is_ready() {
+            kinds::completed(entry);
             *this.task = None;
         }
         result

@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
+use super::WATCHDOG;
 use super::counts::{Number, uncounted};
 use super::registered::TASKS;
 use super::runtimes::{self, Watched};
 use super::tracked::named;
-
-/// The name of these tasks in reports.
-const NAME: &str = "gmr watchdog";
 
 /// The tasks that are to be polled.
 pub(crate) struct Watchdog {
@@ -80,7 +78,7 @@ fn spawn(handle: &Handle, number: Number) -> Arc<AtomicBool> {
     if !is_over.load(Ordering::Relaxed) {
         let over = Over(Arc::clone(&is_over));
         // Dropped at its first poll, or with the runtime.
-        handle.spawn(named(NAME, async move { drop(over) }).on(number));
+        handle.spawn(named(WATCHDOG, async move { drop(over) }).on(number));
     }
     is_over
 }

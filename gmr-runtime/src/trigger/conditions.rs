@@ -17,7 +17,37 @@ pub(crate) struct Condition {
     pub(crate) check: Check,
 }
 
-pub(crate) type Check = Box<dyn FnMut(Duration) -> Option<String> + Send>;
+pub(crate) type Check = Box<dyn FnMut(Duration) -> Option<Problem> + Send>;
+
+/// How many threads make a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnThreads {
+    /// No number of them.
+    #[default]
+    Off,
+    /// This many threads of the process, gmr's own included.
+    Count(u32),
+    /// This share, in percent, of the processes and threads that a cgroup may have (`pids.max`), used
+    /// by all that are in it.
+    Percent(u8),
+}
+
+/// What is wrong.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) cause: String,
+    /// The thread that it is about, if it is about one.
+    pub(crate) thread: Option<u32>,
+    /// The task.
+    pub(crate) task: Option<u64>,
+}
+
+impl From<String> for Problem {
+    fn from(cause: String) -> Self {
+        Self { cause, thread: None, task: None }
+    }
+}
 
 /// Looks at these conditions until gmr is uninstalled.
 pub(crate) fn watch(conditions: Vec<Condition>) {
@@ -40,8 +70,9 @@ pub(crate) fn watch(conditions: Vec<Condition>) {
             *due = now + condition.every;
             match problem {
                 None => pace.reset(),
-                Some(cause) if pace.admits(now) => {
-                    automatic::request(Event::automatic(condition.option, cause));
+                Some(Problem { cause, thread, task }) if pace.admits(now) => {
+                    let event = Event::automatic(condition.option, cause);
+                    automatic::request(Event { thread, task, ..event });
                 }
                 Some(_) => {}
             }

@@ -49,7 +49,8 @@ pub(crate) fn watch(path: &Path, outbox: &Outbox, ready: impl FnOnce()) {
             // What has changed meanwhile belongs to the same touch.
             last = state(path);
             let trigger = Trigger::File { path: path.to_string_lossy().into_owned(), coalesced: 0 };
-            if !outbox.send(Request::Event(Event { trigger, written: Vec::new(), thread: None })) {
+            if !outbox.send(Request::Event(Event { trigger, written: Vec::new(), thread: None, task: None }))
+            {
                 return;
             }
         }

@@ -57,6 +57,8 @@ pub(crate) struct Event {
     pub(crate) written: Vec<Reply<()>>,
     /// The thread that it is about. The report begins its threads with this one.
     pub(crate) thread: Option<u32>,
+    /// The task that it is about. The report begins its tasks with this one.
+    pub(crate) task: Option<u64>,
 }
 
 impl Event {
@@ -64,7 +66,7 @@ impl Event {
     /// others are counted in the next report.
     pub(crate) fn automatic(name: &str, cause: String) -> Self {
         let trigger = model::Trigger::Automatic { name: name.to_owned(), cause, coalesced: 0 };
-        Self { trigger, written: Vec::new(), thread: None }
+        Self { trigger, written: Vec::new(), thread: None, task: None }
     }
 
     /// The same, about this thread.

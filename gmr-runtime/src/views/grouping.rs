@@ -214,7 +214,7 @@ pub(super) fn time_in_state(task: &Task) -> u64 {
 }
 
 /// Groups tasks with the same name, spawn location, state and stacks, the longest in its state
-/// first.
+/// first. The group of a task that is before an earlier one comes first: the report is about it.
 pub(super) fn of_tasks<'a>(tasks: &'a [Task], frames: &'a [Known<'a>]) -> Vec<Vec<&'a Task>> {
     let mut places: HashMap<_, usize> = HashMap::default();
     let mut stacks = StackNumbers::new(frames);
@@ -230,9 +230,9 @@ pub(super) fn of_tasks<'a>(tasks: &'a [Task], frames: &'a [Known<'a>]) -> Vec<Ve
     for group in &mut groups {
         group.sort_by_key(|task| std::cmp::Reverse(time_in_state(task)));
     }
-    sort::by_key(&mut groups, |group| {
-        (state_rank(&group[0].state), std::cmp::Reverse(time_in_state(group[0])))
-    });
+    let is_about_first = tasks.get(1).is_some_and(|second| second.id < tasks[0].id);
+    let sorted = if is_about_first { &mut groups[1..] } else { &mut groups[..] };
+    sort::by_key(sorted, |group| (state_rank(&group[0].state), std::cmp::Reverse(time_in_state(group[0]))));
     groups
 }
 

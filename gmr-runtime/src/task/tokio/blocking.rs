@@ -4,6 +4,7 @@ use std::panic::Location;
 
 use crate::task::counts::{Number, uncounted};
 use crate::task::current;
+use crate::task::kinds;
 use crate::task::registered::Registered;
 
 /// A task on the runtime with this number. While the closure runs, its task is shown as being polled
@@ -37,6 +38,10 @@ pub(super) fn labelled<R, F: FnOnce() -> R>(
             task.entry.begin(tid, false);
             inside
         });
-        function()
+        let result = function();
+        if let Some(task) = &task {
+            kinds::completed(&task.entry);
+        }
+        result
     }
 }

@@ -76,6 +76,10 @@ pub(crate) struct Space {
 /// # Errors
 /// If they cannot be counted, or if there are too many for that.
 pub(crate) fn open_descriptors() -> io::Result<u64> {
+    // Those of the main thread. Without it, the others have to be listed.
+    if let Some(count) = counted("self/fd") {
+        return Ok(count);
+    }
     let directory = directory_of_program()?;
     if let Some(count) = counted(&directory) {
         return Ok(count);
