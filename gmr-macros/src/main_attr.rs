@@ -40,6 +40,9 @@ const OPTIONS: &[Known] = &[
     Known { name: "sections", example: "sections = \"-modules, +environment\"" },
     Known { name: "log_dir", example: "log_dir = \"/var/log/shop\"" },
     Known { name: "log_to_stderr", example: "log_to_stderr = true" },
+    Known { name: "log_max_files", example: "log_max_files = 20" },
+    Known { name: "log_max_bytes", example: "log_max_bytes = \"20MiB\"" },
+    Known { name: "max_per_hour", example: "max_per_hour = 6" },
     Known { name: "min_interval", example: "min_interval = \"1s\"" },
     Known { name: "trigger_file", example: "trigger_file = \"/run/shop/report\"" },
     Known { name: "mask", example: "mask(keys(\"internal_code\"), show(\"session_color\"))" },
@@ -69,6 +72,9 @@ struct Options {
     sections: Option<String>,
     log_dir: Option<String>,
     log_to_stderr: Option<bool>,
+    log_max_files: Option<u32>,
+    log_max_bytes: Option<u64>,
+    max_per_hour: Option<u32>,
     min_interval: Option<TokenStream>,
     trigger_file: Option<String>,
     mask: Option<String>,
@@ -200,6 +206,9 @@ impl Options {
                 "sections" => options.sections = given.sections(errors),
                 "log_dir" => options.log_dir = given.plain_text(errors),
                 "log_to_stderr" => options.log_to_stderr = given.switch(errors),
+                "log_max_files" => options.log_max_files = given.count(errors),
+                "log_max_bytes" => options.log_max_bytes = given.bytes(errors),
+                "max_per_hour" => options.max_per_hour = given.count(errors),
                 "min_interval" => options.min_interval = given.duration_or_off(errors),
                 "trigger_file" => options.trigger_file = given.plain_text(errors),
                 "mask" => options.mask = given.names_to_mask(errors),
@@ -254,6 +263,9 @@ impl Options {
         let sections = values::optional(self.sections.as_ref().map(ToTokens::to_token_stream));
         let log_dir = values::optional(self.log_dir.as_ref().map(ToTokens::to_token_stream));
         let log_to_stderr = values::optional(self.log_to_stderr.as_ref().map(ToTokens::to_token_stream));
+        let log_max_files = values::optional(self.log_max_files.as_ref().map(ToTokens::to_token_stream));
+        let log_max_bytes = values::optional(self.log_max_bytes.as_ref().map(ToTokens::to_token_stream));
+        let max_per_hour = values::optional(self.max_per_hour.as_ref().map(ToTokens::to_token_stream));
         let min_interval = values::optional(self.min_interval.clone());
         let trigger_file = values::optional(self.trigger_file.as_ref().map(ToTokens::to_token_stream));
         let mask = values::optional(self.mask.as_ref().map(ToTokens::to_token_stream));
@@ -283,6 +295,9 @@ impl Options {
                 sections: #sections,
                 log_dir: #log_dir,
                 log_to_stderr: #log_to_stderr,
+                log_max_files: #log_max_files,
+                log_max_bytes: #log_max_bytes,
+                max_per_hour: #max_per_hour,
                 min_interval: #min_interval,
                 trigger_file: #trigger_file,
                 mask: #mask,

@@ -97,6 +97,40 @@ impl Given {
         }
     }
 
+    /// A number from one on, or `false`, which is zero.
+    pub(crate) fn count(&self, errors: &mut Errors) -> Option<u32> {
+        let value = self.assigned(errors)?;
+        let count = match literal(value) {
+            Some(Lit::Bool(switch)) if !switch.value => return Some(0),
+            Some(Lit::Int(count)) => count.base10_parse().ok(),
+            _ => None,
+        };
+        match count {
+            Some(1..) => count,
+            _ => self.reject(value, "must be a number from 1 on, or `false` for no limit, such as", errors),
+        }
+    }
+
+    /// A number of bytes, or `false`, which is zero.
+    pub(crate) fn bytes(&self, errors: &mut Errors) -> Option<u64> {
+        let value = self.assigned(errors)?;
+        let bytes = match literal(value) {
+            Some(Lit::Bool(switch)) if !switch.value => return Some(0),
+            Some(Lit::Int(bytes)) => bytes.base10_parse().ok(),
+            Some(Lit::Str(text)) => parse_bytes(&text.value()),
+            _ => None,
+        };
+        match bytes {
+            Some(1..) => bytes,
+            _ => self.reject(
+                value,
+                "must be a number of bytes, as a string with the unit KiB, MiB or GiB, or `false` for no \
+                 limit, such as",
+                errors,
+            ),
+        }
+    }
+
     /// A number of threads, or a percentage: the runtime's name for which of them it is, and the
     /// number. `false` is zero threads.
     pub(crate) fn threads(&self, errors: &mut Errors) -> Option<(&'static str, u32)> {
@@ -224,6 +258,15 @@ impl Given {
     }
 }
 
+/// A number of bytes, as in `20MiB`. The environment variables have the same form.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
+    let (number, shift) =
+        units.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)))?;
+    number.trim().parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
 /// The literal, if the expression is one.
 pub(crate) fn literal(value: &Expr) -> Option<&Lit> {
     match ungrouped(value) {
@@ -347,6 +390,15 @@ mod tests {
         for text in ["it = \"usr1\"", "it = 12"] {
             assert_eq!(error(text, Given::signal), None);
         }
+        for text in ["it = 5", "it = false"] {
+            assert_eq!(error(text, Given::count), None);
+        }
+        for text in ["it = 5", "it = \"5\"", "it = \"20MiB\"", "it = \"1 KiB\"", "it = false"] {
+            assert_eq!(error(text, Given::bytes), None);
+        }
+        for text in ["it = 5", "it = \"5\"", "it = \"90%\"", "it = false"] {
+            assert_eq!(error(text, Given::threads), None);
+        }
         for text in ["it = a", "it = ::a::b", "it = crate::a", "it = r#type"] {
             assert_eq!(error(text, Given::path), None);
         }
@@ -373,6 +425,15 @@ mod tests {
             "it = \"99999999999999y\"",
         ] {
             assert!(error(text, Given::duration).is_some(), "{text}");
+        }
+        for text in ["it = 0", "it = true", "it = \"5\"", "it = -1", "it = 5000000000"] {
+            assert!(error(text, Given::count).is_some(), "{text}");
+        }
+        for text in ["it = 0", "it = \"5MB\"", "it = \"0KiB\"", "it = true", "it = \"99999999999GiB\""] {
+            assert!(error(text, Given::bytes).is_some(), "{text}");
+        }
+        for text in ["it = 0", "it = \"101%\"", "it = \"0%\"", "it = true", "it = -5", "it = \"x\""] {
+            assert!(error(text, Given::threads).is_some(), "{text}");
         }
         for text in ["it", "it = -1", "it = 99999999999", "it = \"SIGKILL\"", "it = SIGNAL", "it = 1.0"] {
             assert!(error(text, Given::signal).is_some(), "{text}");

@@ -99,6 +99,56 @@ pub(crate) fn log_to_stderr() -> Result<Option<bool>, String> {
     switch("GMR_LOG_TO_STDERR")
 }
 
+/// `GMR_LOG_MAX_FILES`: how many files of the service are kept in the directory of reports; `off` for
+/// any number, which is zero. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn log_max_files() -> Result<Option<u32>, String> {
+    number_or_off("GMR_LOG_MAX_FILES", "20", |text| text.parse().ok())
+}
+
+/// `GMR_LOG_MAX_BYTES`: how many bytes they may have together, as in `20MiB`; `off` for any number,
+/// which is zero. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn log_max_bytes() -> Result<Option<u64>, String> {
+    number_or_off("GMR_LOG_MAX_BYTES", "20MiB", parse_bytes)
+}
+
+/// `GMR_MAX_PER_HOUR`: how many reports an option may request by itself in an hour; `off` for any
+/// number, which is zero. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn max_per_hour() -> Result<Option<u32>, String> {
+    number_or_off("GMR_MAX_PER_HOUR", "6", |text| text.parse().ok())
+}
+
+/// A number, or zero for `off`.
+fn number_or_off<T: From<u8>>(
+    name: &str,
+    example: &str,
+    parse: fn(&str) -> Option<T>,
+) -> Result<Option<T>, String> {
+    let value = std::env::var(name).unwrap_or_default();
+    let value = value.trim();
+    if value.is_empty() || is_off(value) {
+        return Ok((!value.is_empty()).then(|| T::from(0)));
+    }
+    let expected = format!("expected a number such as `{example}`, or `off` for any number");
+    parse(value).map(Some).ok_or_else(|| format!("{name}: unknown value `{value}`; {expected}"))
+}
+
+/// A number of bytes, as in `20MiB`. The attribute has the same form.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
+    let (number, shift) =
+        units.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)))?;
+    number.trim().parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
 fn switch(name: &str) -> Result<Option<bool>, String> {
     let value = std::env::var(name).unwrap_or_default();
     match value.trim().to_ascii_lowercase().as_str() {
@@ -264,4 +314,16 @@ fn time_or_off(name: &str, example: &str) -> Result<Option<Duration>, String> {
 /// list.
 pub(crate) fn sections() -> String {
     std::env::var("GMR_SECTIONS").unwrap_or_default()
+}
+
+#[cfg(all(test, not(gmr_units)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_binary_units() {
+        let parsed = ["4096", "4KiB", "20 MiB", "1GiB", "1KB", "x", "KiB", "99999999999GiB"].map(parse_bytes);
+        let expected = [Some(4_096), Some(4_096), Some(20 << 20), Some(1 << 30), None, None, None, None];
+        assert_eq!(parsed, expected);
+    }
 }

@@ -32,6 +32,7 @@ use crate::trigger::{Inbox, Outbox, Request};
 use crate::views::{Detail, Format};
 use crate::{capture, emergency, env, task};
 use signal::{Parents, handle, open};
+use target::Logs;
 use warning::operators;
 pub(crate) use warning::warn;
 use watched::{Conditions, watch_file};
@@ -131,8 +132,8 @@ pub struct Builder {
     conditions: Conditions,
     min_interval: Option<Duration>,
     selection: Option<Cow<'static, str>>,
-    log_dir: Option<PathBuf>,
-    log_to_stderr: bool,
+    max_per_hour: Option<u32>,
+    logs: Logs,
     trigger_file: Option<PathBuf>,
     mask: String,
     sections: Vec<Generator>,
@@ -309,10 +310,11 @@ impl Builder {
         task::runtimes::notice();
         let product = self.identity.product.as_deref();
         let format = format.unwrap_or(self.format);
-        let target = target::find(self.log_dir, self.log_to_stderr, product, format);
+        let target = self.logs.target(product, format);
         let min_interval = operators(env::min_interval()).or(self.min_interval);
         let min_interval = min_interval.unwrap_or(reporter::MIN_INTERVAL);
-        let style = Style { format, detail, min_interval };
+        let max_per_hour = operators(env::max_per_hour()).or(self.max_per_hour);
+        let style = Style { format, detail, min_interval, max_per_hour };
         let (signal, outbox, inbox) = open(wanted, programs, installed.as_ref().map(Installed::as_parents))?;
         let trigger_file = env::trigger_file(self.trigger_file);
         let identity = self.identity.clone();

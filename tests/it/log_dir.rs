@@ -208,6 +208,67 @@ fn the_last_reports_are_kept_and_other_files_are_not_touched() {
     assert!(program.end().0.success());
 }
 
+/// Of a thousand reports, as many are left as the operator says, and none has replaced another file.
+#[test]
+fn of_a_thousand_reports_as_many_are_kept_as_was_chosen() {
+    const KEPT: usize = 20;
+    let written = scaled(1_000);
+    let directory = Directory::new();
+    let others =
+        ["notes.txt", "shop_gurumeditation_notes.json", "bookshop_gurumeditation_20200102T030405Z_1_1.json"]
+            .map(|name| directory.0.join(name));
+    for path in &others {
+        fs::write(path, "mine").unwrap();
+    }
+    let mut command = command(&directory.0);
+    command.env("GMR_LOG_MAX_FILES", KEPT.to_string()).env("GMR_SECTIONS", "-all,+package");
+    let mut program = Program::start_with(command);
+    let paths: Vec<PathBuf> = (0..written).map(|_| file_of_signal(&mut program)).collect();
+    assert_eq!(paths.iter().collect::<BTreeSet<_>>().len(), written, "each has a name of its own");
+    let expected = paths[written - KEPT..].iter().chain(&others).cloned().collect();
+    wait_until("the older ones are removed", || directory.files() == expected);
+    for (path, number) in paths[written - KEPT..].iter().zip(written - KEPT + 1..) {
+        assert_eq!((read(path).number(), parts(path).2), (number as u64, number as u64));
+    }
+    assert!(others.iter().all(|path| fs::read_to_string(path).unwrap() == "mine"));
+    let (status, rest) = program.end();
+    assert!(status.success() && rest.is_empty(), "{status}: {rest}");
+}
+
+#[test]
+fn the_last_reports_are_kept_that_have_so_many_bytes_together() {
+    let directory = Directory::new();
+    let mut command = command(&directory.0);
+    command.env("GMR_LOG_MAX_BYTES", "64KiB").env("GMR_SECTIONS", "-all,+package");
+    let mut program = Program::start_with(command);
+    let first = file_of_signal(&mut program);
+    let mut last = first.clone();
+    let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let reports = 2 * (64 << 10) / size(&first);
+    for _ in 0..reports {
+        last = file_of_signal(&mut program);
+    }
+    let fits = || directory.files().iter().map(size).sum::<u64>() <= 64 << 10;
+    wait_until("the older ones are removed", || fits() && !first.exists());
+    assert!(last.exists() && directory.files().len() > 2);
+}
+
+#[test]
+fn a_number_that_is_none_is_said() {
+    let directory = Directory::new();
+    let mut command = command(&directory.0);
+    command.env("GMR_LOG_MAX_FILES", "few").env("GMR_LOG_MAX_BYTES", "5MB").env("GMR_MAX_PER_HOUR", "-1");
+    let mut program = Program::start_with(command);
+    let mut said = [(); 3].map(|()| program.next_error_line());
+    said.sort_unstable();
+    let names = ["GMR_LOG_MAX_BYTES", "GMR_LOG_MAX_FILES", "GMR_MAX_PER_HOUR"];
+    assert!(
+        said.iter().zip(names).all(|(line, name)| line.contains(name) && line.contains("`off`")),
+        "{said:?}"
+    );
+    assert!(file_of_signal(&mut program).exists());
+}
+
 /// More processes than files are kept can be asked at the same time.
 #[test]
 fn a_report_that_was_announced_a_moment_ago_is_kept() {

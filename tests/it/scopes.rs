@@ -48,6 +48,28 @@ fn a_scope_that_is_not_left_in_time_makes_a_report_that_begins_with_it() {
 }
 
 #[test]
+fn scopes_make_as_many_reports_as_was_chosen_and_the_others_are_counted() {
+    let mut program = start_with("GMR_MAX_PER_HOUR", Some("1"));
+    program.tell("slow");
+    cause(&program.next_report(), "deadline");
+    assert_eq!((program.hear(), program.ask("slow")), ("done".to_owned(), "done".to_owned()));
+    let suppressed = "1 event of deadline has had no report: it requests at most 1 in an hour";
+    program.report_when("the second one is counted", |report| {
+        let notes = report.heading()["notes"].as_array().expect("notes");
+        notes.iter().any(|note| note == suppressed)
+    });
+    expect_silence(program);
+    // By default, there is a report about each of them.
+    let mut program = start(None);
+    for _ in 0..2 {
+        program.tell("slow");
+        cause(&program.next_report(), "deadline");
+        assert_eq!(program.hear(), "done");
+    }
+    expect_silence(program);
+}
+
+#[test]
 fn scopes_that_are_left_in_time_make_no_report() {
     let mut program = start(None);
     assert_eq!(program.ask("fast"), "done");

@@ -231,7 +231,8 @@ impl Builder {
     /// The names are `SERVICE_gurumeditation_YYYYMMDDThhmmssZ_PID_NUMBER.EXTENSION`, where `SERVICE` is
     /// the [product](Self::product), and only the user of the process can read the files. A file gets
     /// its name when it is whole, and replaces no other one. The last 100 of a service are kept, and
-    /// all of the last ten minutes, together at most 100 MiB. The directory must exist. No part of its path may be a symbolic link. If a
+    /// all of the last ten minutes, together at most 100 MiB
+    /// ([`log_max_files`](Self::log_max_files), [`log_max_bytes`](Self::log_max_bytes)). The directory must exist. No part of its path may be a symbolic link. If a
     /// file cannot be written, the report goes to standard error, after the reason.
     ///
     /// ```
@@ -239,7 +240,47 @@ impl Builder {
     /// ```
     #[must_use]
     pub fn log_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.log_dir = Some(directory.into());
+        self.logs.dir = Some(directory.into());
+        self
+    }
+
+    /// How many files of the service are kept in [the directory](Self::log_dir): the last ones, also
+    /// if they are young. Zero is any number. By default, the last 100 are kept, and all of the last
+    /// ten minutes. `GMR_LOG_MAX_FILES` overrides both.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().log_dir("/var/log/shop").log_max_files(20);
+    /// ```
+    #[must_use]
+    pub fn log_max_files(mut self, files: u32) -> Self {
+        self.logs.max_files = Some(files);
+        self
+    }
+
+    /// How many bytes the files of the service may have together in [the directory](Self::log_dir):
+    /// the oldest ones are removed. The last one stays, whatever its size. Zero is any number; the
+    /// default is 100 MiB. `GMR_LOG_MAX_BYTES` overrides both.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().log_dir("/var/log/shop").log_max_bytes(20 << 20);
+    /// ```
+    #[must_use]
+    pub fn log_max_bytes(mut self, bytes: u64) -> Self {
+        self.logs.max_bytes = Some(bytes);
+        self
+    }
+
+    /// How many reports an hour has at most for each option that requests them by itself, such as
+    /// [`watchdog`](Self::watchdog) or [`on_panic`](Self::on_panic), and for all deadlines and all
+    /// heartbeats: six by default, and with zero any number. What has no report is counted in the next
+    /// heading. `GMR_MAX_PER_HOUR` overrides both.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().max_per_hour(20);
+    /// ```
+    #[must_use]
+    pub fn max_per_hour(mut self, reports: u32) -> Self {
+        self.max_per_hour = Some(reports);
         self
     }
 
@@ -284,7 +325,7 @@ impl Builder {
     /// ```
     #[must_use]
     pub fn log_to_stderr(mut self, also: bool) -> Self {
-        self.log_to_stderr = also;
+        self.logs.to_stderr = also;
         self
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
+use super::target::Logs;
 use super::warning::warn;
 use super::watched::Conditions;
 use super::{Builder, DEFAULT_SIGNAL, Guard, early};
@@ -63,6 +64,12 @@ pub struct Setup {
     pub log_dir: Option<&'static str>,
     /// The option `log_to_stderr`.
     pub log_to_stderr: Option<bool>,
+    /// The option `log_max_files`.
+    pub log_max_files: Option<u32>,
+    /// The option `log_max_bytes`.
+    pub log_max_bytes: Option<u64>,
+    /// The option `max_per_hour`.
+    pub max_per_hour: Option<u32>,
     /// The option `min_interval`.
     pub min_interval: Option<Duration>,
     /// The option `trigger_file`.
@@ -134,11 +141,16 @@ impl Setup {
                 on_threads: self.on_threads,
             },
             selection: self.sections.map(Cow::Borrowed),
-            log_dir: self.log_dir.map(Into::into),
+            logs: Logs {
+                dir: self.log_dir.map(Into::into),
+                to_stderr: self.log_to_stderr.unwrap_or_default(),
+                max_files: self.log_max_files,
+                max_bytes: self.log_max_bytes,
+            },
+            max_per_hour: self.max_per_hour,
             min_interval: self.min_interval,
             trigger_file: self.trigger_file.map(Into::into),
             mask: self.mask.unwrap_or_default().to_owned(),
-            log_to_stderr: self.log_to_stderr.unwrap_or_default(),
             ..Builder::default()
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::model::Trigger;
 use crate::units::counted;
 
-/// How many reports an option may request by itself in an hour. Six are one every ten minutes: what
+/// How many reports an option may request by itself in an hour, by default. Six are one every ten minutes: what
 /// is going on does not change faster than that, and the first ones tell most.
 const PER_HOUR: usize = 6;
 
@@ -17,6 +17,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 /// What each option has requested.
 #[derive(Debug)]
 pub(super) struct Rates {
+    /// 0 if there is no limit.
     per_hour: usize,
     options: Vec<Requests>,
     /// The same for events of any kind that have had no report because too little memory was left.
@@ -44,9 +45,18 @@ impl Default for Rates {
 }
 
 impl Rates {
+    /// With so many reports in an hour, if that is not the default. 0 stands for no limit.
+    pub(super) fn new(per_hour: Option<u32>) -> Self {
+        let chosen = per_hour.map(|per_hour| usize::try_from(per_hour).unwrap_or(usize::MAX));
+        Self { per_hour: chosen.unwrap_or(PER_HOUR), ..Self::default() }
+    }
+
     /// Whether a report may begin `now` for this trigger. If not, its events are counted.
     pub(super) fn admit(&mut self, trigger: &Trigger, now: Instant) -> bool {
         let limit = self.per_hour;
+        if limit == 0 {
+            return true;
+        }
         let Some(requests) = self.requests(trigger) else { return true };
         requests.begun.retain(|begun| now.saturating_duration_since(*begun) < HOUR);
         if requests.begun.len() < limit {
@@ -147,6 +157,19 @@ mod tests {
         rates.settle(true);
         let notes: Vec<_> = rates.notes().collect();
         assert!(notes.len() == 1 && notes[0].starts_with("1 event without"), "only the last one: {notes:?}");
+    }
+
+    #[test]
+    fn how_many_they_are_can_be_chosen() {
+        let now = Instant::now();
+        let admitted = |per_hour| {
+            let mut rates = Rates::new(per_hour);
+            (0..100).filter(|_| rates.admit(&automatic("watchdog", 0), now)).count()
+        };
+        assert_eq!([None, Some(1), Some(20), Some(0)].map(admitted), [6, 1, 20, 100]);
+        let mut rates = Rates::new(Some(1));
+        assert!(rates.admit(&automatic("watchdog", 0), now) && !rates.admit(&automatic("watchdog", 0), now));
+        assert!(rates.notes().next().unwrap().ends_with("at most 1 in an hour"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::losses::Losses;
 use super::output::{Output, Target};
 use super::pending::Pending;
+use super::rates::Rates;
 use super::{Plan, make};
 use crate::emergency;
 use crate::model::Report;
@@ -35,6 +36,9 @@ pub(crate) struct Style {
     pub(crate) detail: Detail,
     /// The least time from the beginning of a report for signals to that of the next one.
     pub(crate) min_interval: Duration,
+    /// How many reports each option may request by itself in an hour; 0 for no limit. By default a
+    /// few.
+    pub(crate) max_per_hour: Option<u32>,
 }
 
 /// The reporter's loop. It returns after [`Request::Stop`].
@@ -52,7 +56,8 @@ pub(crate) fn serve(
     let mut losses = Losses::default();
     // Whether a warning has said that the signal was taken away.
     let mut has_warned = false;
-    let mut pending = Pending { interval: style.min_interval, ..Pending::default() };
+    let rates = Rates::new(style.max_per_hour);
+    let mut pending = Pending { interval: style.min_interval, rates, ..Pending::default() };
     loop {
         pending.is_writing = output.is_writing();
         // What arrived during the last report has been taken from the inbox, and would not end a

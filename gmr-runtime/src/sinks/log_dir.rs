@@ -25,13 +25,14 @@ use rustix::io::Errno;
 use self::names::Names;
 use crate::sys::sort;
 
-/// How many reports of a service are kept in a directory. Who looks for one has been told its name,
+/// How many reports of a service are kept in a directory, by default. Who looks for one has been told its name,
 /// or wants the last ones.
 const MAX_FILES: usize = 100;
 /// How much they may take together. A report of a thousand threads takes a megabyte.
 const MAX_BYTES: u64 = 100 << 20;
 
-/// How long a file is kept in any case, unless they take too much. Many processes can be asked at the
+/// How long a file is kept in any case, unless they take too much, or it was chosen how many are kept.
+/// Many processes can be asked at the
 /// same time, and each has said where its report is.
 const YOUNG: Duration = Duration::from_secs(10 * 60);
 
@@ -43,11 +44,20 @@ const ATTEMPTS: u64 = 1_000;
 /// minutes at most.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Which files are kept.
+#[derive(Debug)]
+struct Kept {
+    files: usize,
+    bytes: u64,
+    young: Duration,
+}
+
 /// The directory, and how its files are named.
 #[derive(Debug)]
 pub(crate) struct LogDir {
     path: PathBuf,
     names: Names,
+    kept: Kept,
     /// The number of the next file of this process.
     next: AtomicU64,
 }
@@ -56,7 +66,22 @@ impl LogDir {
     /// Nothing is opened yet. A path that is not absolute begins at the current directory.
     pub(crate) fn new(path: &Path, service: &str, extension: &'static str) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Self { path, names: Names::new(service, extension), next: AtomicU64::new(1) }
+        let kept = Kept { files: MAX_FILES, bytes: MAX_BYTES, young: YOUNG };
+        Self { path, names: Names::new(service, extension), kept, next: AtomicU64::new(1) }
+    }
+
+    /// Sets how many files of the service are kept, and how many bytes they may have together. 0
+    /// stands for any number, and `None` for the default.
+    pub(crate) fn keeping(mut self, files: Option<u32>, bytes: Option<u64>) -> Self {
+        if let Some(files) = files {
+            let files = usize::try_from(files).unwrap_or(usize::MAX);
+            self.kept.files = if files == 0 { usize::MAX } else { files };
+            self.kept.young = Duration::ZERO;
+        }
+        if let Some(bytes) = bytes {
+            self.kept.bytes = if bytes == 0 { u64::MAX } else { bytes };
+        }
+        self
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -159,7 +184,8 @@ impl LogFile<'_> {
     pub(crate) fn remove_others(&self) {
         let Ok(directory) = Dir::read_from(&self.directory) else { return };
         let now = SystemTime::now();
-        let young = names::stamp(now - YOUNG);
+        let kept = &self.of.kept;
+        let young = names::stamp(now - kept.young);
         let (now, abandoned) = (names::stamp(now), names::stamp(now - ABANDONED));
         let mut found = Vec::new();
         for entry in directory.flatten() {
@@ -184,7 +210,7 @@ impl LogFile<'_> {
             files += 1;
             bytes = bytes.saturating_add(*size);
             let is_young = *is_past && key.0 > young;
-            if ((files > MAX_FILES && !is_young) || bytes > MAX_BYTES) && *key != this {
+            if ((files > kept.files && !is_young) || bytes > kept.bytes) && *key != this {
                 // Another process of the service may have removed it.
                 let _ = unlinkat(&self.directory, name.as_str(), AtFlags::empty());
             }

@@ -11,6 +11,11 @@ impl LogDir {
         Self(path.to_owned())
     }
 
+    /// Keeps nothing.
+    pub(crate) fn keeping(self, _files: Option<u32>, _bytes: Option<u64>) -> Self {
+        self
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
