@@ -382,6 +382,20 @@ fn a_report_for_which_the_disk_has_no_space_is_on_standard_error() {
     assert!(program.end().0.success());
 }
 
+#[test]
+fn a_report_that_exceeds_a_quota_is_on_standard_error() {
+    let directory = Directory::new();
+    let mut program = start(&directory.0);
+    assert_eq!(read(&file_of_signal(&mut program)).number(), 1);
+    let before = directory.files();
+    assert_eq!(program.ask("use up the quota"), "alive");
+    for number in 2..=3 {
+        assert_eq!(unwritten(&mut program, "quota exceeded").number(), number);
+    }
+    assert_eq!(directory.files(), before, "no part of a report is left");
+    assert!(program.end().0.success());
+}
+
 /// The first file that is there once the program has been signalled.
 fn first_file(program: &Program, directory: &Directory) -> PathBuf {
     let before = directory.files();

@@ -3,6 +3,8 @@
 
 #![allow(unsafe_code)]
 
+mod filter;
+
 use std::fs::File;
 use std::thread;
 
@@ -26,41 +28,9 @@ fn leak_descriptors() -> Vec<File> {
     std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
 }
 
-/// Has the kernel refuse new threads, as it does at the limit of a user or a cgroup. Such limits do
-/// not apply to root, so this uses a seccomp filter.
+/// Has the kernel refuse new threads, as it does at the limit of a user or a cgroup.
 fn refuse_threads() {
-    let instruction = |code: u32, jump_if_equal: u8, k: u32| libc::sock_filter {
-        code: u16::try_from(code).expect("a code has 16 bits"),
-        jt: jump_if_equal,
-        jf: 0,
-        k,
-    };
-    let number = |number: libc::c_long| u32::try_from(number).expect("it is small");
-    let is = |call, skipped| instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skipped, number(call));
-    let answer = |answer| instruction(libc::BPF_RET | libc::BPF_K, 0, answer);
-    let eagain = u32::try_from(libc::EAGAIN).expect("it is small");
-    let mut filter = [
-        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
-        is(libc::SYS_clone, 2),
-        is(libc::SYS_clone3, 1),
-        answer(libc::SECCOMP_RET_ALLOW),
-        answer(libc::SECCOMP_RET_ERRNO | eagain),
-    ];
-    let program = libc::sock_fprog {
-        len: u16::try_from(filter.len()).expect("it is short"),
-        filter: filter.as_mut_ptr(),
-    };
-    // SAFETY: the program is valid, and is copied. The filter is for all threads.
-    let filtered = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_TSYNC,
-            &raw const program,
-        )
-    };
-    assert_eq!(filtered, 0, "{}", std::io::Error::last_os_error());
+    filter::refuse(&[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN);
     assert!(thread::Builder::new().spawn(park_here).is_err(), "there are no more threads");
 }
 
