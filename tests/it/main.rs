@@ -10,6 +10,7 @@ mod builds;
 mod captured;
 mod closing;
 mod conditions;
+mod contained;
 mod copies;
 mod deadlock;
 mod demo;
