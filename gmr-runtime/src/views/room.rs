@@ -47,12 +47,6 @@ impl Room {
         rows > 0 && has_bytes
     }
 
-    /// Whether [`take_row`](Self::take_row) would succeed.
-    #[cfg(feature = "html")]
-    pub(super) fn has_row(&self) -> bool {
-        self.rows.get() > 0 && self.bytes.get() > 0
-    }
-
     /// So many bytes were written.
     pub(super) fn spend(&self, bytes: usize) {
         self.bytes.set(self.bytes.get().saturating_sub(bytes));

@@ -41,8 +41,8 @@ const LIBRARYS: char = '-';
 /// The drawing. `None` if there is no stack.
 pub(super) fn graph(report: &Report, cx: Context<'_>) -> Option<Markup> {
     let stacks = stacks(report, cx);
-    let boxes = boxes(&stacks);
     let all = stacks.values().fold(0_usize, |sum, count| sum.saturating_add(*count));
+    let boxes = boxes(&stacks, all / MIN_WIDTH);
     let levels = 1 + boxes.iter().map(|one| one.level).max()?;
     // Wider frames are fewer.
     let wide = |part: usize| {
@@ -86,8 +86,9 @@ impl Frames<'_> {
     }
 }
 
-/// The frames of sorted stacks, each before those that it calls.
-fn boxes(stacks: &BTreeMap<String, usize>) -> Vec<Frames<'_>> {
+/// The frames of sorted stacks, each before those that it calls. Those of fewer stacks than `least`
+/// are dropped as soon as that is known: a thousand different stacks have ten thousands.
+fn boxes(stacks: &BTreeMap<String, usize>, least: usize) -> Vec<Frames<'_>> {
     let mut boxes: Vec<Frames<'_>> = Vec::new();
     // Those of the stack before, by their places in the list.
     let mut open: Vec<usize> = Vec::new();
@@ -104,13 +105,23 @@ fn boxes(stacks: &BTreeMap<String, usize>) -> Vec<Frames<'_>> {
                 continue;
             }
             same = false;
-            open.truncate(level);
+            close(&mut boxes, open.drain(level..), least);
             open.push(boxes.len());
             boxes.push(Frames { level, left, stacks: *count, name, is_own });
         }
         left = left.saturating_add(*count);
     }
+    close(&mut boxes, open.drain(..), least);
     boxes
+}
+
+/// Drops narrow frames, which are the last of the list with all that they call.
+fn close(boxes: &mut Vec<Frames<'_>>, closed: std::vec::Drain<'_, usize>, least: usize) {
+    for place in closed.rev() {
+        if boxes[place].stacks < least {
+            boxes.truncate(place);
+        }
+    }
 }
 
 /// Each stack, the outermost function first, and the number of threads or tasks that have it.

@@ -48,16 +48,17 @@ pub(super) fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Wri
         let (before, after) = split_at_placeholder(thread_group(group, place < OPEN_GROUPS, style.at(place)));
         room.spend(before.len() + after.len());
         out.write_all(before.as_bytes())?;
-        // A pool can have thousands of threads.
+        // A pool can have thousands of threads. Those of a small group take no rows.
         for (index, thread) in group.iter().enumerate().filter(|_| group.len() > 1) {
-            let name = if room.take_row() {
+            let is_shown = group.len() <= MAX_NAMED || room.take_row();
+            let name = if is_shown {
                 thread_name(index, thread)
             } else {
                 html! { ", " (threads_not_shown(&group[index..], style)) }
             };
             room.spend(name.0.len());
             out.write_all(name.0.as_bytes())?;
-            if !room.has_row() {
+            if !is_shown {
                 break;
             }
         }

@@ -17,9 +17,9 @@ pub(super) const VERBOSE_GROUPS: usize = 50;
 
 /// Number of groups whose stacks are shown whole. Of the others, the frames at both ends are shown:
 /// so a page has room for thousands of them.
-const WHOLE_GROUPS: usize = 500;
-const INNER: usize = 8;
-const OUTER: usize = 2;
+const WHOLE_GROUPS: usize = 100;
+const INNER: usize = 5;
+const OUTER: usize = 1;
 
 /// How frames are shown.
 #[derive(Clone, Copy)]
