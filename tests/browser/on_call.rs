@@ -290,9 +290,10 @@ fn nothing_moves_by_itself() {
 fn all_of_it_is_on_paper() {
     let Some(page) = open("paper") else { return };
     let browser = &page.browser;
-    browser.command("Emulation.setEmulatedMedia", &json!({"media": "print"}));
     browser.resize(718, 1000);
     page.show("report.html");
+    browser.command("Emulation.setEmulatedMedia", &json!({"media": "print"}));
+    browser.wait_until("matchMedia('print').matches");
     browser.value("dispatchEvent(new Event('beforeprint'))");
     assert_eq!(page.visible("nav, .bar"), 0);
     assert_eq!(browser.value("[...document.querySelectorAll('main details:not([open])')].length"), 0);

@@ -17,7 +17,7 @@ const PROGRAMS: [&str; 2] = ["chromedriver", "chromium"];
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// How an element is named in an answer: a constant of the protocol.
-const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+pub(crate) const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Whether there is a browser to test with. Without one a test is skipped and says so, except in
 /// CI, where it fails.
@@ -48,6 +48,11 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts Chromium without a window on the screen.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with these arguments.
+    pub(crate) fn start_with(more: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut driver = Command::new(PROGRAMS[0])
@@ -80,7 +85,7 @@ impl Browser {
         // next command.
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
-            "goog:chromeOptions": {"args": arguments},
+            "goog:chromeOptions": {"args": arguments.iter().chain(more).collect::<Vec<_>>()},
             "goog:loggingPrefs": {"browser": "ALL"},
             "unhandledPromptBehavior": "ignore",
             "timeouts": {"script": 2 * DEADLINE.as_millis()},
@@ -160,6 +165,11 @@ impl Browser {
     /// Types into an element.
     pub(crate) fn write(&self, selector: &str, text: &str) {
         let id = self.element(selector);
+        self.post(&format!("element/{id}/value"), &json!({"text": text}));
+    }
+
+    /// The same into an element with this name of the browser's, which need not be visible.
+    pub(crate) fn type_into(&self, id: &str, text: &str) {
         self.post(&format!("element/{id}/value"), &json!({"text": text}));
     }
 

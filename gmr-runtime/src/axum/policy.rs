@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn the_page_has_one_script() {
         let page = crate::Report::capture().to_html();
-        assert_eq!(scripts(&page).count(), page.matches("<script").count());
+        assert_eq!(1 + scripts(&page).count(), page.matches("<script").count(), "and its data");
         assert_eq!(scripts(&page).count(), 1);
     }
 }

@@ -6,6 +6,8 @@
 //! style and script.
 
 mod anchors;
+#[cfg(feature = "json")]
+mod data;
 mod flame;
 mod groups;
 mod lists;
@@ -13,7 +15,7 @@ mod pieces;
 mod stacks;
 mod tracing;
 
-use std::io;
+use std::io::{self, Write as _};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -33,6 +35,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
+    let out = &mut Counted { out, written: 0 };
     let room = Room::new(MAX_PAGE);
     let links = Links::of(report);
     let (before, after) = split_at_placeholder(page(report, &links, &room));
@@ -52,8 +55,29 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
     for (index, part) in others {
         section(index, part, style, out)?;
     }
+    #[cfg(feature = "json")]
+    data::write(report, out.written + after.len(), out)?;
     out.write_all(after.as_bytes())?;
     out.write_all(b"\n")
+}
+
+/// Counts what is written.
+struct Counted<'a> {
+    out: &'a mut dyn io::Write,
+    #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "without JSON, nothing needs it"))]
+    written: usize,
+}
+
+impl io::Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.written += written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 fn page(report: &Report, links: &Links, room: &Room) -> Markup {
@@ -194,6 +218,12 @@ fn tools() -> Markup {
             button #fold type="button" { "fold all" }
             button #libraries type="button" aria-pressed="false" { "hide library frames" }
             button #copy type="button" { "copy as text" }
+            // Shown if the report itself is in the page.
+            span.data hidden {
+                button #download type="button" { "save as JSON" }
+                button #compare type="button" title="a report of the same process, as JSON or as a page; or drop the file here" { "compare with a file" }
+                input #other type="file" aria-label="the other report" hidden;
+            }
         }
     }
 }

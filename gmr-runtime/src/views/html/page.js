@@ -1,5 +1,5 @@
-// Filters, folds and copies what the page shows, zooms into the flame graph, and scrolls to the target
-// of a link. Loads and sends nothing.
+// Filters, folds and copies what the page shows, zooms into the flame graph, compares the report with
+// another, and scrolls to the target of a link. Loads and sends nothing.
 "use strict";
 (() => {
   const one = (selector, within = document) => within.querySelector(selector);
@@ -252,9 +252,9 @@
       document.execCommand("copy");
       area.remove();
     }
-    const label = button.ariaLabel;
-    button.ariaLabel = "copied";
-    setTimeout(() => { button.ariaLabel = label; }, 1500);
+    const name = button.textContent ? "textContent" : "ariaLabel", label = button[name];
+    button[name] = "copied";
+    setTimeout(() => { button[name] = label; }, 1500);
   };
   const button = (label, act) => {
     const one = made("button", { type: "button", ariaLabel: label });
@@ -326,6 +326,103 @@
     });
   }
 
+  // The report itself is in the page, unless it is large: to save it, and to compare it with another.
+  const whole = one("#report"), other_file = one("#other");
+  if (whole) one(".data").hidden = false;
+  one("#download").addEventListener("click", () => {
+    const href = URL.createObjectURL(new Blob([whole.textContent], { type: "application/json" }));
+    made("a", { href, download: "report.json" }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 60_000);
+  });
+  one("#compare").addEventListener("click", () => other_file.click());
+  other_file.addEventListener("change", () => {
+    compare(other_file.files[0]);
+    // The same file can be chosen again.
+    other_file.value = "";
+  });
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    if (whole && event.dataTransfer.files.length) compare(event.dataTransfer.files[0]);
+  });
+
+  // What is read here may be anybody's: it is shown as text, and nothing is expected of it.
+  const list = (value) => (Array.isArray(value) ? value.filter((one) => one && typeof one === "object") : []);
+  const fields = (value) => (value && typeof value === "object" ? value : {});
+  const cleaned = (value) => String(value).slice(0, 200).replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu,
+    (one) => `\\u{${one.codePointAt(0).toString(16)}}`);
+  const read = (text) => {
+    // In a page. JSON has no such quotes.
+    const mark = 'id="report">', start = text.indexOf(mark);
+    const json = start < 0 ? text : text.slice(start + mark.length, text.indexOf("<", start + mark.length));
+    const report = fields(JSON.parse(json));
+    const content = (kind) => fields(list(report.sections).map((one) => fields(one.content)).find((one) => one.kind === kind)).data;
+    const frames = list(report.frames).map((one) => [one.function || one.address, one.file, one.line].join());
+    const stacks = (of) => of.map((one) => list([one]).map(() => (Array.isArray(one.frames) ? one.frames : []).map((at) => frames[at]).join("\n"))).sort().join("\n\n");
+    const { pid, made_at } = fields(report.heading), { host, started_at } = fields(content("package"));
+    if (!pid) throw new Error("no report");
+    const threads = new Map(list(fields(content("threads")).threads).map((one) => [`${one.tid} ${one.started_at}`, {
+      id: `thread-${one.tid}`, name: `#${one.tid} (${one.name})`,
+      same: [stacks([one.stack]), one.cpu_user_ms, one.cpu_system_ms].join(),
+    }]));
+    const tasks = new Map(list(fields(content("green_threads")).tasks).map((one) => [String(one.id), {
+      id: `task-${one.id}`, name: `#${one.id} (${one.name})`, same: [stacks(list(one.stacks)), one.polls].join(),
+    }]));
+    return { process: [pid, host, started_at].join(), made: Date.parse(made_at), kinds: [["thread", threads], ["task", tasks]] };
+  };
+  const LISTED = 100;
+  const compare = async (file) => {
+    const section = made("section", { id: "comparison" }), say = (text) => section.append(made("p", { textContent: text }));
+    section.append(made("h2", { textContent: "Comparison", tabIndex: -1 }));
+    one("#comparison")?.remove();
+    one("main").prepend(section);
+    try {
+      const here = read(whole.textContent), there = read(await file.text());
+      const seconds = (here.made - there.made) / 1000;
+      say(`${cleaned(file.name)}: made ${Math.abs(seconds).toFixed(1)} s ${seconds < 0 ? "after" : "before"} this report.`);
+      const [before, after] = seconds < 0 ? [here, there] : [there, here];
+      if (here.process === there.process) {
+        before.kinds.forEach(([noun, old], index) => section.append(...compared(noun, old, after.kinds[index][1])));
+      } else {
+        say("It is of another process, or of an earlier run: its threads and tasks are not those of this report.");
+      }
+    } catch {
+      say(`${cleaned(file.name)} is neither a report in JSON nor a page with one.`);
+    }
+    section.firstChild.focus();
+    section.scrollIntoView();
+  };
+  const compared = (noun, before, after) => {
+    const both = [...after].filter(([key]) => before.has(key));
+    const same = both.filter(([key, one]) => before.get(key).same === one.same);
+    // In the groups of the page.
+    const counts = new Map();
+    for (const [, one] of same) {
+      const group = document.getElementById(one.id)?.closest("details.group");
+      if (group) counts.set(group, (counts.get(group) || 0) + 1);
+    }
+    const unchanged = [...counts].map(([group, count]) => [`#${group.id}`, `${count} of: ${one("summary", group).textContent}`]);
+    const named = (of) => of.map(([, one]) => [document.getElementById(one.id) && `#${one.id}`, cleaned(one.name)]);
+    const only = (of, others) => named([...of].filter(([key]) => !others.has(key)));
+    const ran = noun === "thread" ? "CPU time" : "number of polls";
+    return [
+      [same.length, `unchanged: the same stack and ${ran} in both`, unchanged],
+      [both.length - same.length, "changed", named(both.filter((one) => !same.includes(one)))],
+      ...[["new", only(after, before)], ["gone", only(before, after)]].map(([what, of]) => [of.length, what, of]),
+    ].filter(([count]) => count).flatMap(([count, what, lines]) => {
+      const items = made("ul", { className: "list" });
+      for (const [href, textContent] of lines.slice(0, LISTED)) {
+        const item = made("li");
+        item.append(made(href ? "a" : "span", { textContent, ...(href && { href }) }));
+        items.append(item);
+      }
+      if (lines.length > LISTED) items.append(made("li", { className: "note", textContent: `and ${lines.length - LISTED} more` }));
+      return [made("h3", { textContent: `${count} ${noun}${count === 1 ? "" : "s"} ${what}` }), items];
+    });
+  };
+
+  // Before somebody types.
+  (window.requestIdleCallback || setTimeout)(() => parts.forEach(({ rows }) => rows.forEach(text)));
   one(".tools").hidden = false;
   one("#contents").open = wide.matches;
   pad();
