@@ -7,6 +7,7 @@
 mod compare;
 mod large;
 mod on_call;
+mod origins;
 #[path = "../it/program.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 mod program;
