@@ -104,6 +104,16 @@ fn entries_that_name_others_decide() {
 }
 
 #[test]
+fn a_key_that_is_masked_in_part_still_names_its_value() {
+    for (given, expected) in [
+        (json!({ "-----BEGIN RSA PRIVATE KEY-----\nMIIE_password": "a" }), json!({ "***": "***" })),
+        (json!({ "ghp_0123456789ab": "a" }), json!({ "***": "a" })),
+    ] {
+        assert_eq!(shown(&given), expected);
+    }
+}
+
+#[test]
 fn groups_of_settings_are_judged_by_their_fields() {
     let given = json!({
         "auth": { "enabled": true, "provider": "oidc", "user": "joe", "x": "a" },

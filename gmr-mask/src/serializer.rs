@@ -31,7 +31,7 @@ pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, MaskError> {
 
 /// The same without masking, to be compared with what is masked.
 pub(super) fn to_raw_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, MaskError> {
-    let mut tree = Tree::raw();
+    let mut tree = Tree::new().into_raw();
     let result = nested(&mut tree, value, Sensitivity::Plain);
     if !tree.is_cut() {
         result?;
@@ -67,8 +67,7 @@ fn nested<T: Serialize + ?Sized>(
 }
 
 /// Serializes the key of a map to text.
-fn key_text<T: Serialize + ?Sized>(tree: &Tree, key: &T) -> Result<String, MaskError> {
-    let mut tree = tree.for_key();
+fn key_text<T: Serialize + ?Sized>(mut tree: Tree, key: &T) -> Result<String, MaskError> {
     let result = nested(&mut tree, key, Sensitivity::Plain);
     if !tree.is_cut() {
         result?;
@@ -399,8 +398,13 @@ impl SerializeMap for Compound<'_> {
         if self.hidden {
             return self.tree.skip();
         }
-        let name = key_text(self.tree, key)?;
-        self.key_sensitivity = self.sensitivity.of_part(&name);
+        let name = key_text(self.tree.for_key(), key)?;
+        self.key_sensitivity = if name.contains(MASK) {
+            // What is masked of a key can say what its value is.
+            self.sensitivity.of_part(&key_text(self.tree.for_key().into_raw(), key)?)
+        } else {
+            self.sensitivity.of_part(&name)
+        };
         self.tree.key(name)
     }
 

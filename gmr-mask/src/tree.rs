@@ -155,9 +155,9 @@ impl Tree {
         }
     }
 
-    /// A tree that masks nothing.
-    pub(super) fn raw() -> Self {
-        Self { is_raw: true, ..Self::new() }
+    /// The same tree, which masks nothing.
+    pub(super) fn into_raw(self) -> Self {
+        Self { is_raw: true, ..self }
     }
 
     pub(super) fn is_raw(&self) -> bool {
