@@ -37,6 +37,7 @@ mod imports;
 mod isolation;
 mod linking;
 mod log_dir;
+mod masked;
 mod namespaces;
 mod on_panic;
 mod ordinary;

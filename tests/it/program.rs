@@ -38,13 +38,14 @@ pub(crate) fn scaled(times: usize) -> usize {
 
 /// The variables that an operator can set. Only the tests set them, regardless of the environment
 /// they run in.
-const SETTINGS: [&str; 19] = [
+const SETTINGS: [&str; 20] = [
     "GMR_BACKTRACE",
     "GMR_FORMAT",
     "GMR_LOG_DIR",
     "GMR_LOG_MAX_BYTES",
     "GMR_LOG_MAX_FILES",
     "GMR_LOG_TO_STDERR",
+    "GMR_MASK",
     "GMR_MAX_PER_HOUR",
     "GMR_MIN_INTERVAL",
     "GMR_ON_DESCRIPTORS",
