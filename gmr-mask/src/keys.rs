@@ -9,8 +9,8 @@ use super::lexicon::{
     PUBLIC_ADDRESSES, QUERY_PARAMETERS, STEM_EXCEPTIONS, STEMS, TYPE_SUFFIXES, WORD_PAIRS, WORDS,
 };
 use super::nouns::{
-    GROUPS, GROUPS_OF_USERS, HARMLESS_KEYS, JOINED_SUFFIXES, KEY_NAMES, KEY_NOUNS, NO_KEYS, NOT_JOINED,
-    SHOWN_IN_GROUPS, USERS,
+    ENDS_OF_KEYS, GROUPS, GROUPS_OF_USERS, HARMLESS_KEYS, IDENTITIES, JOINED_SUFFIXES, KEY_NAMES, KEY_NOUNS,
+    NO_KEYS, NOT_JOINED, SHOWN_IN_GROUPS, USERS,
 };
 use super::words::Words;
 use super::{hand, looks};
@@ -26,6 +26,8 @@ pub(super) enum Sensitivity {
     Path,
     /// Some key: it is shown unless it looks random.
     Key,
+    /// Who somebody is: it is shown unless it is random, as the number of a key is.
+    Identity,
     /// A group of settings about secrets, `auth` or `credentials`: a map is judged by its fields, and
     /// anything else is secret.
     Group,
@@ -45,7 +47,7 @@ impl Sensitivity {
             (Sensitivity::Secret, _) => Sensitivity::Secret,
             (
                 Sensitivity::Group | Sensitivity::GroupOfUser | Sensitivity::Setting,
-                Sensitivity::Plain | Sensitivity::Key,
+                Sensitivity::Plain | Sensitivity::Key | Sensitivity::Identity,
             ) => self,
             (container, Sensitivity::Plain) => container,
             (_, part) => part,
@@ -59,6 +61,7 @@ impl Sensitivity {
             _ if is_uninformative(text) => true,
             Sensitivity::Measure => is_measure(text),
             Sensitivity::Path => is_path(text),
+            Sensitivity::Identity => !looks::is_random(text),
             Sensitivity::Key => !looks::is_opaque(text) && !looks::is_random(text),
             Sensitivity::Secret | Sensitivity::Group | Sensitivity::GroupOfUser => false,
         }
@@ -66,7 +69,10 @@ impl Sensitivity {
 
     /// Whether numbers are shown under such a name.
     pub(super) fn allows_numbers(self) -> bool {
-        matches!(self, Sensitivity::Plain | Sensitivity::Measure | Sensitivity::Key | Sensitivity::Setting)
+        !matches!(
+            self,
+            Sensitivity::Path | Sensitivity::Group | Sensitivity::GroupOfUser | Sensitivity::Secret
+        )
     }
 
     /// Whether a map under such a name is judged by its fields.
@@ -79,7 +85,8 @@ impl Sensitivity {
         let split = Words::of(name);
         let words = split.list();
         let part = as_group(classify_words(&words, &split.joined), &words);
-        if !self.is_group() || !matches!(part, Sensitivity::Plain | Sensitivity::Key) {
+        if !self.is_group() || !matches!(part, Sensitivity::Plain | Sensitivity::Key | Sensitivity::Identity)
+        {
             return self.nest(part);
         }
         let last = words.last().copied().unwrap_or("");
@@ -115,8 +122,7 @@ fn is_uninformative(text: &str) -> bool {
         "set",
         "not set",
         "redacted",
-        "[redacted]",
-        "<redacted>",
+        "unchanged",
         "hidden",
         "masked",
         "disabled",
@@ -128,7 +134,8 @@ fn is_uninformative(text: &str) -> bool {
         "invalid",
     ];
     const LONGEST: usize = 10;
-    let text = text.trim();
+    // `[redacted]`, `(unchanged)`
+    let text = text.trim_matches(|c: char| c.is_whitespace() || "()[]<>".contains(c));
     text.len() <= LONGEST && UNINFORMATIVE.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
@@ -204,6 +211,8 @@ pub(super) fn is_secret_call(name: &str) -> bool {
 pub(super) fn is_secret_phrase(first: &str, last: &str) -> bool {
     // No word of such a pair is longer.
     const LONGEST: usize = 16;
+    // `radius-server key`
+    let first = first.rsplit(['-', '_']).next().unwrap_or("");
     first.len() <= LONGEST
         && last.len() <= LONGEST
         && is_pair(&[&*first.to_ascii_lowercase(), &*last.to_ascii_lowercase()])
@@ -268,7 +277,16 @@ fn classify_words(words: &[&str], joined: &str) -> Sensitivity {
             || (last.len() > 3 && last.ends_with("key") && !NO_KEYS.contains(last))
             || (KEY_NOUNS.contains(last)
                 && kind.is_some_and(|kind| kind != "is" && !KINDS_OF_HARMLESS_KEYS.has(kind)));
-        if is_key { Sensitivity::Key } else { Sensitivity::Plain }
+        let is_identity = IDENTITIES.contains(last) || *words == ["code"];
+        // A certificate is in a file that has a name with a period.
+        let is_role_or_file = ENDS_OF_KEYS.iter().any(|end| words.ends_with(end));
+        if is_key || is_role_or_file {
+            Sensitivity::Key
+        } else if is_identity {
+            Sensitivity::Identity
+        } else {
+            Sensitivity::Plain
+        }
     } else if words.len() == 1 {
         Sensitivity::Secret
     } else if MEASURE_SUFFIXES.contains(last) || (MEASURE_PREFIXES.contains(first) && last.ends_with('s')) {
@@ -407,9 +425,9 @@ mod tests {
         for name in names(
             "author authority passenger passengers compass bypass tokenizer_model tokenize keyboard key \
              primary_key sort_key cache_key public_key sshPublicKey routing_key monkey secretary pinned pine \
-             opinion shipping spin dashboard session user username auth_url auth_type auth_strategy token_url \
+             opinion shipping spin dashboard session auth_url auth_type auth_strategy token_url \
              token_endpoint token_type cookie_name cookie_domain secret_name credentials_provider \
-             password_policy signature code assault basalt hook url key_path keyspace 12 ___ schluesselbund \
+             password_policy signature assault basalt hook url key_path keyspace 12 ___ schluesselbund \
              parole claves passord_policy compass multipass token_bucket secret_store auth_manager",
         ) {
             assert_eq!(classify(name), Sensitivity::Plain, "{name}");

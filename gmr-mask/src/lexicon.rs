@@ -79,6 +79,7 @@ pub(super) const STEMS: &[&str] = &[
     "connstr",
     "credential",
     "cryptokek",
+    "dockerconfigjson",
     "passcode",
     "passord",
     "passphrase",
@@ -195,6 +196,7 @@ pub(super) const WORD_PAIRS: &[(&str, &str)] = &[
     ("safe", "code"),
     ("security", "code"),
     ("seed", "phrase"),
+    ("server", "community"),
     ("session", "id"),
     ("session", "ids"),
     ("shadow", "hash"),
@@ -317,6 +319,8 @@ pub(super) const PATH_SUFFIXES: &[&str] = &[
     "path",
     "paths",
     "repository",
+    "sock",
+    "socket",
 ];
 
 /// Last words that make a name that of a property which is not secret, whatever it belongs to.
@@ -375,6 +379,8 @@ pub(super) const PROPERTY_SUFFIXES: &[&str] = &[
     "provider",
     "providers",
     "realm",
+    "ref",
+    "refs",
     "regex",
     "region",
     "required",

@@ -83,7 +83,7 @@ pub(super) fn is_token_body(word: &str) -> bool {
     digits > 0 && beyond_hex && changes > 2 && mixed
 }
 
-fn is_uuid(word: &str) -> bool {
+pub(super) fn is_uuid(word: &str) -> bool {
     let groups = [8, 4, 4, 4, 12];
     word.len() == 36
         && word.split('-').map(str::len).eq(groups)

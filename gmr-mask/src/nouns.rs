@@ -78,6 +78,13 @@ pub(super) const KEY_NOUNS: &[&str] = &["key", "private", "signature", "serial",
 /// Words that are such names alone.
 pub(super) const KEY_NAMES: &[&str] = &["authentication", "sid"];
 
+/// Ends of other names whose value is shown unless it looks random.
+pub(super) const ENDS_OF_KEYS: &[&[&str]] =
+    &[&["role", "id"], &["cert", "file"], &["certificate", "file"], &["certificate", "path"]];
+
+/// Last words of names that say who somebody is. What is random there is the number of a key.
+pub(super) const IDENTITIES: &[&str] = &["user", "userid", "username"];
+
 /// Words that end in `key` and are no keys, or harmless ones.
 pub(super) const NO_KEYS: &[&str] = &[
     "cachekey",

@@ -3,6 +3,7 @@
 //! classifies the value by its key. It returns spans and masks nothing itself. `spoken` has the forms
 //! without a separator, `markup` those of XML.
 
+mod code;
 mod markup;
 mod spoken;
 
@@ -143,6 +144,11 @@ impl Scan<'_> {
                 self.value_of_name(name, separator, value, spans);
                 return;
             }
+            // `<input type="password" value="x">`
+            Sensitivity::Plain if name == "type" && self.text[start..].starts_with("\"password\"") => {
+                self.named = Sensitivity::Secret;
+                return;
+            }
             Sensitivity::Plain if name == "value" => std::mem::replace(&mut self.named, Sensitivity::Plain),
             Sensitivity::Plain if name == "stringData" || (name == "data" && self.is_manifest) => {
                 Sensitivity::Secret
@@ -154,23 +160,24 @@ impl Scan<'_> {
         if sensitivity == Sensitivity::Plain {
             return;
         }
-        if sensitivity == Sensitivity::Key && self.is_too_long(start) {
+        let is_random = matches!(sensitivity, Sensitivity::Key | Sensitivity::Identity);
+        if is_random && self.is_too_long(start) {
             self.at = start;
             return;
         }
         // A key whose value is too long is not masked, so no more of the text is read for it.
-        let end = if sensitivity == Sensitivity::Key {
-            boundary::floor(self.text, start + looks::MAX_LEN + 2)
-        } else {
-            self.bytes.len()
-        };
+        let end =
+            if is_random { boundary::floor(self.text, start + looks::MAX_LEN + 2) } else { self.bytes.len() };
         let value = match self.block(&word, separator, start, at_line_start) {
             Some(block) => block,
             None => quoting::value(&self.bytes[..end], start, extent),
         };
         let is_long = value.len() > MAX_SHOWN_LEN;
         let text = &self.text[value.clone()];
-        if !is_long && (sensitivity.allows(text) || self.is_no_secret(name, &word, at_line_start, text)) {
+        if !is_long
+            && (sensitivity.allows(text)
+                || self.is_no_secret(name, &word, at_line_start, text, value.start > start))
+        {
             self.at = start;
         } else {
             self.at = value.end.max(start);
@@ -191,25 +198,36 @@ impl Scan<'_> {
     }
 
     /// Whether a value under the name of a secret is none: a count, or an expression of a program.
-    fn is_no_secret(&self, name: &str, word: &Range<usize>, at_line_start: bool, value: &str) -> bool {
+    fn is_no_secret(
+        &self,
+        name: &str,
+        word: &Range<usize>,
+        at_line_start: bool,
+        value: &str,
+        is_quoted: bool,
+    ) -> bool {
         let digits = |text: &str, most: usize| {
             (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
         };
-        let identifier = || {
+        let is_identifier = |value: &str| {
             value.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
                 && value.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_')
         };
         let first = value.split(' ').next().unwrap_or("");
         let rest = &self.bytes[word.end..];
-        // `tokens: 42`, `pass: 3`
-        (keys::is_plural(name) && digits(value, 9))
+        let are_numbers = || value.split(", ").all(|number| digits(number, 9));
+        // `tokens: 42`, `pins: 3, 4`, `pass: 3`
+        (keys::is_plural(name) && are_numbers())
             || (keys::is_pass_or_pin(name) && digits(first, 3))
             // `password == other`
-            || (rest.trim_ascii_start().starts_with(b"==") && identifier())
+            || (rest.trim_ascii_start().starts_with(b"==") && is_identifier(first))
+            // `src/auth.rs:42:13`, `token = parse(input)?`, `token: Option<String>`
+            || code::is_place(name, rest)
+            || (!is_quoted && (code::is_call(value) || code::is_type(value)))
             // `login(password: password)`
             || (rest.starts_with(b": ") && value == name && self.byte_before(word) == Some(b'('))
             // `INFO auth: session opened`, of a log
-            || (name == "auth" && rest.starts_with(b": ") && !at_line_start && identifier())
+            || (name == "auth" && rest.starts_with(b": ") && !at_line_start && is_identifier(value))
     }
 
     /// Masks what belongs to a name in the value of `name=` or `key=`, or that value itself if it looks
@@ -238,7 +256,7 @@ impl Scan<'_> {
                     || keys::is_foreign_phrase(&self.text[start..previous.end], name)
             })
         };
-        let is_known = !matches!(sensitivity, Sensitivity::Plain | Sensitivity::Key);
+        let is_known = !matches!(sensitivity, Sensitivity::Plain | Sensitivity::Key | Sensitivity::Identity);
         if !is_known && phrase() { Sensitivity::Secret } else { sensitivity }
     }
 
@@ -283,7 +301,11 @@ impl Scan<'_> {
             b':' if next(1) == Some(b':') || self.bytes[at..].starts_with(b"://") || self.is_user(word) => {
                 return None;
             }
-            b':' => (Separator::Colon, at + 1),
+            // `const API_KEY: &str = "x"`
+            b':' => match code::typed(self.bytes, at + 1) {
+                Some(value) => (Separator::Equals, value),
+                None => (Separator::Colon, at + 1),
+            },
             b'-' if next(1) == Some(b'>') => (Separator::Colon, at + 2),
             // A pair of Lisp, and a key of YAML on a line of its own.
             b'.' if next(1) == Some(b' ') && self.is_quoted(at + 2) => (Separator::Colon, at + 1),
@@ -292,6 +314,15 @@ impl Scan<'_> {
             }
             // The value includes the tag's attributes, one of which may hold the secret.
             _ if self.is_element(word) => (Separator::Element, at + usize::from(self.bytes[at] == b'>')),
+            // `{:password, "x"}`, `{password, <<"x">>}`
+            b',' if matches!(self.bytes[..word.start], [.., b'{'] | [.., b'{', b':']) => {
+                let value = self.after_spaces(at + 1);
+                let value = value + 2 * usize::from(self.bytes[value..].starts_with(b"<<"));
+                if !self.is_item(value) {
+                    return None;
+                }
+                (Separator::Space, value)
+            }
             b'(' if self.is_quoted(at + 1) => (Separator::Call, at + 1),
             // `("password", "x")`, and `"--password" "x"` from the `Debug` of a `Command`.
             b',' if is_closed && self.is_item(self.after_spaces(at + 1)) => (Separator::Space, at + 1),

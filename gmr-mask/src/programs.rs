@@ -97,12 +97,12 @@ pub(super) const PROGRAMS: &[Program] = &[
     program(&["lftp", "ncftp", "ncftpget", "ncftpput"], &["-p"], &["-u"], &[]),
     program(&["coap-client"], &["-k"], &[], &[]),
     // Remote access
-    program(&["sshpass", "plink", "pscp", "psftp"], &["-p", "-pw"], &[], &[]),
+    program(&["sshpass", "plink", "pscp", "psftp", "twine"], &["-p", "-pw"], &[], &[]),
     program(
         &["smbclient", "rpcclient", "net", "smbget", "smbmap", "winexe", "wmic"],
         &["-p"],
         &["-U", "-u"],
-        &[],
+        &[("use", 3)],
     ),
     program(
         &["ldapsearch", "ldapmodify", "ldapadd", "ldapdelete", "ldappasswd", "ldapwhoami", "ldapcompare"],
@@ -125,7 +125,8 @@ pub(super) const PROGRAMS: &[Program] = &[
         &[],
         &[],
     ),
-    program(&["xfreerdp", "rdesktop", "vncviewer", "remmina", "x11vnc"], &["-p"], &[], &[]),
+    program(&["xfreerdp", "rdesktop", "vncviewer", "remmina", "x11vnc"], &["-p", "/p:"], &[], &[]),
+    program(&["ssh-keygen"], &["-N", "-P"], &[], &[]),
     program(&["ipmitool", "ipmi-power", "fence_ipmilan"], &["-P", "-p"], &[], &[]),
     program(
         &["hydra", "medusa", "ncrack", "crackmapexec", "evil-winrm", "kinit", "adcli"],

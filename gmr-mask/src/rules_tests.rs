@@ -114,6 +114,53 @@ fn a_key_that_is_masked_in_part_still_names_its_value() {
 }
 
 #[test]
+fn who_somebody_is_is_shown_unless_it_is_random() {
+    for (name, value) in [
+        ("user", "kQ7pZx20LmWd"),
+        ("code", "Plnt5080AV29"),
+        ("role_id", "walnut5018hazel"),
+        ("cert_file", "a1b2c3d4"),
+    ] {
+        assert_eq!(field(name, value), "***", "{name}");
+    }
+    for (name, value) in [
+        ("user", "svc-orders-01"),
+        ("username", "walnut5018hazel"),
+        ("code", "ORA-00942"),
+        ("role_id", "52175300-cf89-cae8-df6a-e600d438d7ac"),
+        ("cert_file", "server2024.pem"),
+        ("ssh_auth_sock", "/tmp/ssh/agent.42"),
+    ] {
+        assert_eq!(field(name, value), value, "{name}");
+    }
+}
+
+#[test]
+fn source_code_and_its_values_are_told_apart() {
+    check(&[
+        ("const API_KEY: &str = \"zebra\";", "const API_KEY: &str = \"***\";"),
+        ("{:password, \"zebra\"}", "{:password, \"***\"}"),
+        ("{password, <<\"zebra\">>}", "{password, <<\"***\">>}"),
+        ("<input type=\"password\" value=\"zebra\">", "<input type=\"password\" value=\"***\">"),
+        ("your password is zebra7412kilo", "your password is ***"),
+        ("radius-server key zebra7412kilo", "radius-server key ***"),
+    ]);
+    for given in [
+        "thread 'x' panicked at src/auth.rs:42:13",
+        "let token = parse_token(input)?;",
+        "self.password_hash = hash(password, &salt);",
+        "fn login(user: &str, password: &str)",
+        "pub password: Secret<String>",
+        "if password == confirm { login(user, password) }",
+        "pins: 3, 4, 7",
+        "password: (unchanged)",
+        "the password is wrong",
+    ] {
+        assert_eq!(text(given), given);
+    }
+}
+
+#[test]
 fn groups_of_settings_are_judged_by_their_fields() {
     let given = json!({
         "auth": { "enabled": true, "provider": "oidc", "user": "joe", "x": "a" },
@@ -208,6 +255,10 @@ fn tokens_of_issuers_are_known_by_their_forms() {
         "123456789:AAabcdefghij0123456789abcdefghijk",
         "abcdef0123abcd.atlasv1.abcdefghij0123456789",
         "acme_live_8c4jdop79q22xh1b89ub",
+        "MTAqbJmaKqdLltTIr6uqpq1C.fHOF2f.zq2LVf4WUfL03GTEXqyViAQjk5W",
+        "2b5b52a0f94833734f83ae7518b69c64-us12",
+        "sdk-52175300-cf89-cae8-df6a-e600d438d7ac",
+        "33ec56f24b1c71b106e934d263b5ba0837bbFFFFNRAL",
     ] {
         assert_eq!(text(&format!("got {token}, retrying")), "got ***, retrying", "{token}");
     }

@@ -31,11 +31,13 @@ pub(super) fn find(text: &str, present: &Present, spans: &mut Vec<Range<usize>>)
         let run = position(bytes, start, |b| !b.is_ascii_alphanumeric());
         let found = prefixed(bytes, start).or_else(|| match bytes[start] {
             b'0'..=b'9' => bot(bytes, start, run),
+            b'M' | b'N' | b'O' => discord(bytes, start, run),
             b'p' => airtable(bytes, start),
             b'e' if start >= no_jwt_before => jwt(bytes, start, &mut no_jwt_before),
             b'B' | b'b' => credentials(text, start),
             _ => None,
         });
+        let found = found.or_else(|| mail(bytes, start, run));
         let end = match found.or_else(|| generic(text, start, run)) {
             Some(span) => {
                 let end = span.end;
@@ -150,6 +152,9 @@ fn has_form(rest: &[u8], form: Form) -> bool {
         Form::Hex(shortest) => all(shortest, |b| b.is_ascii_hexdigit()).is_some(),
         Form::Letters(shortest) => numbered(shortest, |b| b.is_ascii_alphanumeric()),
         Form::Words(shortest) => numbered(shortest, is_base64url),
+        Form::Uuid => {
+            rest.get(..36).and_then(|rest| std::str::from_utf8(rest).ok()).is_some_and(looks::is_uuid)
+        }
     }
 }
 
@@ -181,8 +186,9 @@ fn generic(text: &str, start: usize, mut end: usize) -> Option<Range<usize>> {
 /// Tokens that are known by their middle or their end.
 fn marked(text: &str, present: &Present, spans: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
-    // Terraform; Azure; MaxMind.
-    for (mark, before, after) in [(".atlasv1.", 14, 20), ("Q~", 4, 24), ("_mmk", 24, 0)] {
+    // Terraform; Azure; MaxMind; New Relic.
+    for (mark, before, after) in [(".atlasv1.", 14, 20), ("Q~", 4, 24), ("_mmk", 24, 0), ("FFFFNRAL", 32, 0)]
+    {
         if !present.all(mark.as_bytes()) {
             continue;
         }
@@ -212,6 +218,34 @@ fn airtable(bytes: &[u8], start: usize) -> Option<Range<usize>> {
         && name.iter().all(u8::is_ascii_alphanumeric)
         && secret.iter().all(u8::is_ascii_hexdigit);
     is_token.then(|| start..position(bytes, start + 18, |b| !b.is_ascii_hexdigit()))
+}
+
+/// A bot's token of Discord: its number in base64, six characters of a time, and the signature.
+fn discord(bytes: &[u8], start: usize, run: usize) -> Option<Range<usize>> {
+    let length = |from: usize, most: usize| {
+        bytes.get(from..).map_or(0, |rest| rest.iter().take(most).take_while(|b| is_base64url(**b)).count())
+    };
+    let is_token = (23..=28).contains(&(run - start))
+        && bytes.get(run) == Some(&b'.')
+        && length(run + 1, 7) == 6
+        && bytes.get(run + 7) == Some(&b'.')
+        && length(run + 8, 27) == 27;
+    is_token.then(|| start..position(bytes, run + 8, |b| !is_base64url(b)))
+}
+
+/// A key for sending mail: 32 hexadecimal digits and a data center (Mailchimp), or 8 and 8 more of them
+/// (Mailgun).
+fn mail(bytes: &[u8], start: usize, run: usize) -> Option<Range<usize>> {
+    let is_hex = |from: usize, to: usize| {
+        bytes.get(from..to).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if run - start != 32 || bytes.get(run) != Some(&b'-') || !is_hex(start, run) {
+        return None;
+    }
+    let is_place = bytes[run + 1..].starts_with(b"us") && bytes.get(run + 3).is_some_and(u8::is_ascii_digit);
+    let is_mailgun =
+        is_hex(run + 1, run + 9) && bytes.get(run + 9) == Some(&b'-') && is_hex(run + 10, run + 18);
+    (is_place || is_mailgun).then(|| start..position(bytes, run, |b| !b.is_ascii_alphanumeric() && b != b'-'))
 }
 
 /// A bot's token of Telegram, after the number of the bot: `123456:AA..`.

@@ -122,7 +122,7 @@ impl Segment {
 fn webhook(word: &str, authority: usize, budget: &mut usize) -> Option<Range<usize>> {
     /// A segment of a path that is as long as a key, and as unlike a word.
     fn is_key(segment: &str) -> bool {
-        segment.len() >= 8 && looks::is_opaque(segment)
+        segment.len() >= 7 && (looks::is_opaque(segment) || looks::is_uuid(segment))
     }
     const MAX_LEN: usize = 512;
     *budget = budget.checked_sub(MAX_LEN.min(word.len() - authority))?;

@@ -38,6 +38,13 @@ impl Scan<'_> {
         if within[start].is_ascii_digit() && within.get(start + 1) == Some(&b' ') {
             start += 2;
         }
+        // `password is x`, `pre-shared-key ascii-text "x"`
+        for between in [&b"is "[..], b"is: ", b"was ", b"ascii-text "] {
+            start += if within[start..].starts_with(between) { between.len() } else { 0 };
+        }
+        if start >= limit {
+            return;
+        }
         let is_quoted = within.get(start).is_some_and(|&b| is_quote(b));
         start += usize::from(is_quoted);
         let stops = |b: u8| b.is_ascii_whitespace() || is_quote(b) || b",;|()[]{}<>".contains(&b);
