@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::boundary;
 use super::index::Present;
 use super::quoting::position;
 
@@ -14,7 +15,7 @@ pub(super) type Search<'a> = &'a dyn Fn(&str, &mut Vec<Range<usize>>);
 pub(super) fn find(text: &str, present: &Present, search: Search<'_>, spans: &mut Vec<Range<usize>>) {
     let is_in_url = present.all(b"%") && (text.contains("%3") || text.contains("%2"));
     if is_in_url || (present.all(b"\\u0") && text.contains("\\u00")) {
-        escapes(text, search, spans);
+        around_escapes(text, search, spans);
     }
     if text.len() >= MIN_LEN {
         words(text, search, spans);
@@ -27,6 +28,37 @@ const MIN_LEN: usize = 16;
 fn hex(digits: &[u8]) -> Option<u8> {
     let digit = |b: u8| (b as char).to_digit(16);
     u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()
+}
+
+/// Searches what is around escapes, so that a single one in a long text does not cost another search of
+/// all of it.
+fn around_escapes(text: &str, search: Search<'_>, spans: &mut Vec<Range<usize>>) {
+    /// As far as a name can be before its value, and more than a secret is long.
+    const BEFORE: usize = 512;
+    const AFTER: usize = 2048;
+    let bytes = text.as_bytes();
+    let is_escape = |b: u8| b == b'%' || b == b'\\';
+    let mut at = position(bytes, 0, is_escape);
+    let mut searched = 0;
+    while at < bytes.len() {
+        let start = boundary::ceil(text, at.saturating_sub(BEFORE).max(searched));
+        // To the first stretch of text without any.
+        let mut last = at;
+        let end = loop {
+            let next = position(bytes, last + 1, is_escape);
+            if next >= bytes.len() || next - last > AFTER {
+                break boundary::floor(text, last + AFTER);
+            }
+            last = next;
+        };
+        let known = spans.len();
+        escapes(&text[start..end], search, spans);
+        for span in &mut spans[known..] {
+            *span = span.start + start..span.end + start;
+        }
+        searched = end;
+        at = position(bytes, end, is_escape);
+    }
 }
 
 /// Decodes `%XX` and `\\u00XX` to ASCII, and maps what is found back.
@@ -122,6 +154,10 @@ mod tests {
         for (given, expected) in [
             ("cb=https%3A%2F%2Fh%2F%3Ftoken%3Dzebra9%26x%3D1", "cb=https%3A%2F%2Fh%2F%3Ftoken%3D***%26x%3D1"),
             ("p\\u0061ssword=zebra9", "p\\u0061ssword=***"),
+            (
+                &format!("{} password%3Dzebra9 {}", "\u{e9} ".repeat(2000), "x ".repeat(3000)),
+                &format!("{} password%3D*** {}", "\u{e9} ".repeat(2000), "x ".repeat(3000)),
+            ),
             // `{"password":"zebra9"}`
             ("x eyJwYXNzd29yZCI6InplYnJhOSJ9 y", "x *** y"),
             // `password=zebra9`

@@ -132,9 +132,9 @@ impl Scan<'_> {
         let extent = self.extent(&word, separator, at_line_start, query);
         let sensitivity = match self.sensitivity(name, previous, query) {
             Sensitivity::Plain if matches!(name, "name" | "key") => {
-                // Within `name=name=name=`, each would be read again.
-                if word.start < self.named_end && self.byte_before(&word).is_some_and(|b| b"=:".contains(&b))
-                {
+                // Within `name=name=~name=`, each would be read again.
+                let is_apart = |b: u8| b.is_ascii_whitespace() || b"\"'`,;&{([<".contains(&b);
+                if word.start < self.named_end && !self.byte_before(&word).is_some_and(is_apart) {
                     return;
                 }
                 let end = boundary::floor(self.text, start + MAX_KEY_LEN);
