@@ -267,7 +267,7 @@ fn every_control_can_be_clicked() {
         page.show("long.html");
         page.screenshot(&format!("long-{width}"));
         page.browser.value("document.querySelector('#contents').open = true");
-        assert_eq!(page.visible("nav a"), SECTIONS as u64);
+        page.wait_for_visible("nav a", SECTIONS as u64);
         // Not what is shown only while something is filtered.
         let controls = "nav :is(a, button:not(.found button, #compare), input:not([type=file]), select), .findings a, main summary, .flame button";
         let all = page.number(&format!(
