@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crate::model::Trigger;
 use crate::units::counted;
 
-/// How many reports an option may request by itself in an hour, by default. Six are one every ten minutes: what
-/// is going on does not change faster than that, and the first ones tell most.
+/// How many reports an option may request by itself in an hour, by default. Six are one every ten
+/// minutes: what is going on does not change faster than that, and the first ones tell most.
 const PER_HOUR: usize = 6;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -25,15 +25,14 @@ use rustix::io::Errno;
 use self::names::Names;
 use crate::sys::sort;
 
-/// How many reports of a service are kept in a directory, by default. Who looks for one has been told its name,
-/// or wants the last ones.
+/// How many reports of a service are kept in a directory, by default. Who looks for one has been
+/// told its name, or wants the last ones.
 const MAX_FILES: usize = 100;
 /// How much they may take together. A report of a thousand threads takes a megabyte.
 const MAX_BYTES: u64 = 100 << 20;
 
-/// How long a file is kept in any case, unless they take too much, or it was chosen how many are kept.
-/// Many processes can be asked at the
-/// same time, and each has said where its report is.
+/// How long a file is kept in any case, unless they take too much, or it was chosen how many are
+/// kept. Many processes can be asked at the same time, and each has said where its report is.
 const YOUNG: Duration = Duration::from_secs(10 * 60);
 
 /// How many names are tried. A name is in use if a process in another container has the same id, or
