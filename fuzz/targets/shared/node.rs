@@ -22,7 +22,8 @@ pub enum Node {
 }
 
 /// Names of types and variants have to be in the program.
-const NAMES: [&str; 8] = ["Password", "SecretString", "Config", "Basic", "Login", "Tcp", "Token", "AuthConfig"];
+const NAMES: [&str; 8] =
+    ["Password", "SecretString", "Config", "Basic", "Login", "Tcp", "Token", "AuthConfig"];
 
 impl Node {
     /// The first character of a line says what it adds: `{`, `[` and `(` open a map, a list and a tuple,
