@@ -24,6 +24,17 @@ pub(super) fn beginning<T>(list: &'static [T], index: &Index, first: u8) -> &'st
     &list[usize::from(from)..usize::from(to)]
 }
 
+/// The first of each pair of a list, whose length is `N`.
+pub(super) const fn firsts<T, const N: usize>(pairs: &[(&'static str, T)]) -> [&'static str; N] {
+    let mut firsts = [""; N];
+    let mut at = 0;
+    while at < N {
+        firsts[at] = pairs[at].0;
+        at += 1;
+    }
+    firsts
+}
+
 /// A list of strings with its index.
 pub(super) struct Set {
     list: &'static [&'static str],

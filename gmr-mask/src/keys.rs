@@ -3,7 +3,7 @@
 //! are in `lexicon`; what to mask in text is up to the other files.
 
 use super::foreign::{FOREIGN_EXCEPTIONS, FOREIGN_PHRASES, FOREIGN_STEMS, FOREIGN_WORDS};
-use super::index::{Beginnings, Index, Set, beginning, by_first_byte};
+use super::index::{Beginnings, Index, Set, beginning, by_first_byte, firsts};
 use super::lexicon::{
     ADDRESS_SUFFIXES, KEY_KINDS, MEASURE_PREFIXES, MEASURE_SUFFIXES, PATH_SUFFIXES, PROPERTY_SUFFIXES,
     PUBLIC_ADDRESSES, QUERY_PARAMETERS, STEM_EXCEPTIONS, STEMS, TYPE_SUFFIXES, WORD_PAIRS, WORDS,
@@ -373,18 +373,8 @@ fn is_joined_key(word: &str) -> bool {
         .is_some_and(|of| of.starts_with("ceph") || KEY_KINDS.iter().any(|kind| of.ends_with(kind)))
 }
 
-const fn firsts() -> [&'static str; WORD_PAIRS.len()] {
-    let mut firsts = [""; WORD_PAIRS.len()];
-    let mut at = 0;
-    while at < firsts.len() {
-        firsts[at] = WORD_PAIRS[at].0;
-        at += 1;
-    }
-    firsts
-}
-
 fn is_pair(pair: &[&str]) -> bool {
-    static PAIRS: Index = by_first_byte(&firsts());
+    static PAIRS: Index = by_first_byte(&firsts::<_, { WORD_PAIRS.len() }>(WORD_PAIRS));
     let &[first, last] = pair else { return false };
     let key = matches!(last, "key" | "keys") && KINDS_OF_KEYS.has(first);
     let pairs = first.as_bytes().first().map_or(&[][..], |&byte| beginning(WORD_PAIRS, &PAIRS, byte));

@@ -4,7 +4,7 @@
 //! the rules that need no keyword nearby) and of the issuers' own documentation. Lengths are lower
 //! bounds: a token that was cut off is one, too.
 
-use super::index::{Beginnings, Index, by_first_byte};
+use super::index::{Beginnings, Index, by_first_byte, firsts};
 
 /// What must follow a prefix for it to mark a token.
 #[derive(Debug, Clone, Copy)]
@@ -217,20 +217,12 @@ pub(super) const PREFIXES: &[(&str, Form)] = &[
 ];
 
 /// Where the prefixes with each first byte are.
-pub(super) static BY_FIRST_BYTE: Index = by_first_byte(&names());
+pub(super) static BY_FIRST_BYTE: Index = by_first_byte(&NAMES);
 
 /// With which two bytes they begin.
-pub(super) static BEGINNINGS: Beginnings = Beginnings::of(&[&names()]);
+pub(super) static BEGINNINGS: Beginnings = Beginnings::of(&[&NAMES]);
 
-const fn names() -> [&'static str; PREFIXES.len()] {
-    let mut names = [""; PREFIXES.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = PREFIXES[at].0;
-        at += 1;
-    }
-    names
-}
+const NAMES: [&str; PREFIXES.len()] = firsts(PREFIXES);
 
 #[cfg(test)]
 mod tests {
