@@ -48,7 +48,8 @@ fn note(task: &Entry, limit: Duration) {
 /// A number that tasks of the same name and place have in common. Not 0.
 fn kind(task: &Entry) -> usize {
     let (name, place) = (task.name.as_ptr().addr(), std::ptr::from_ref(task.spawned_at).addr());
-    // Addresses in one module differ by less than 2^32, so no two pairs have the same sum.
+    // In one module, addresses differ by less than `SPREAD`, and places are aligned to more than a
+    // byte: no two pairs have the same number.
     name.wrapping_mul(SPREAD).wrapping_add(place) | 1
 }
 
