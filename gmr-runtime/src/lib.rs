@@ -42,6 +42,9 @@
 ))]
 #[doc(hidden)]
 pub mod __bench;
+#[cfg(feature = "__cli")]
+#[doc(hidden)]
+pub mod __cli;
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]
 pub mod __fuzz;

@@ -8,7 +8,7 @@ use crate::cargo::{cargo, with_arguments};
 use crate::metadata::{self, text};
 
 /// Features of gmr-runtime that are not for users.
-const HIDDEN: [&str; 4] = ["__bench", "__fuzz", "__tokio_tracing", "schema"];
+const HIDDEN: [&str; 5] = ["__bench", "__cli", "__fuzz", "__tokio_tracing", "schema"];
 
 /// Compiles sets of features in which each two features occur in each combination: neither, both,
 /// and one of them, either way. All features together have a step of their own.

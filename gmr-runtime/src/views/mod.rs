@@ -12,6 +12,8 @@ mod grouping;
 mod html;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "__cli")]
+mod lines;
 mod outline;
 mod owner;
 mod path;
@@ -27,6 +29,8 @@ mod xml;
 pub(crate) use folding::Known;
 pub use format::Format;
 pub(crate) use format::render;
+#[cfg(feature = "__cli")]
+pub use lines::{Line, Lines};
 pub(crate) use outline::{outline, printable};
 pub(crate) use stream::{Piece, Stream};
 

@@ -1,0 +1,28 @@
+//! Private functions for the command `gmr`, compiled with the feature `__cli` only. Not part of the
+//! public interface.
+
+use std::borrow::Cow;
+use std::time::UNIX_EPOCH;
+
+pub use crate::views::{Line, Lines};
+
+/// A number of bytes, as in `84.1 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    crate::units::bytes(bytes)
+}
+
+/// Milliseconds, as in `999 ms` or `9.3 s`.
+pub fn duration(ms: u64) -> String {
+    crate::units::duration(ms)
+}
+
+/// A time in a report, in seconds since 1970.
+pub fn seconds(time: &str) -> Option<u64> {
+    let time = humantime::parse_rfc3339(time).ok()?;
+    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+/// Text on one line, without anything that a terminal would interpret.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    crate::views::printable(text)
+}
