@@ -1,4 +1,4 @@
-//! The imports of gmr-runtime and gmr-mask: no cycle, and in gmr-runtime none from a module to one
+//! The imports of gmr-runtime, gmr-mask and gmr-cli: no cycle, and in gmr-runtime none from a module to one
 //! above it, in the order of the table in `docs/architecture.md`. Computed from the sources.
 
 mod graph;
@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use graph::Graph;
 
-/// Modules that show private functions to the benchmarks and the fuzz targets. They may use
-/// anything, and nothing uses them.
-const HIDDEN: [&str; 2] = ["__bench", "__fuzz"];
+/// Modules that show private functions to the benchmarks, the command `gmr` and the fuzz targets. They
+/// may use anything, and nothing uses them.
+const HIDDEN: [&str; 3] = ["__bench", "__cli", "__fuzz"];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -63,6 +63,10 @@ fn the_runtime_has_no_circle_and_no_upward_import() {
     assert!(gate.len() > 10, "the sources were not found: {:?}", gate.keys());
     let circles = graph::circles(&gate);
     assert!(circles.is_empty(), "these files of gmr-mask import each other: {circles:#?}");
+    let command = graph::read(&repository().join("gmr-cli/src"));
+    assert!(command.len() > 8, "the sources were not found: {:?}", command.keys());
+    let circles = graph::circles(&command);
+    assert!(circles.is_empty(), "these files of gmr-cli import each other: {circles:#?}");
     let upward = upward(&graph, &order);
     assert!(upward.is_empty(), "not in the order of docs/architecture.md: {upward:#?}");
 }

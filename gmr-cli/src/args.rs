@@ -1,0 +1,104 @@
+//! The command line: its arguments, and their help.
+
+use std::path::PathBuf;
+
+use clap::{Args as Arguments, Parser, Subcommand};
+use clap_complete::Shell;
+use gmr_runtime::Format;
+
+/// Shows, compares and merges Guru Meditation Reports.
+///
+/// A report is read from its JSON: a file with one or several reports, or a log with lines of
+/// `json-lines` between other lines. `-` is standard input.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gmr",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 if it was done, 1 if it could not be done, 2 for wrong arguments.\n\
+                  Text on a terminal is shown by $PAGER, or else by `less`. With NO_COLOR, it has no colours."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Prints long text at once, also on a terminal.
+    #[arg(long, global = true)]
+    pub(crate) no_pager: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    View(View),
+    Diff(Diff),
+    Merge(Merge),
+    /// Prints a script that completes arguments in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Writes the manual pages to a folder.
+    Man {
+        /// The folder, which must exist.
+        folder: PathBuf,
+    },
+}
+
+/// Shows a saved report, or converts it to another format.
+#[derive(Debug, Arguments)]
+pub(crate) struct View {
+    /// A report as JSON, or a log with reports.
+    pub(crate) file: PathBuf,
+    /// The format: text, json, json-lines, xml or html.
+    #[arg(short, long, default_value = "text", value_parser = format)]
+    pub(crate) format: Format,
+    /// Writes to this file, which is overwritten.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Of several reports, shows the one at this place, from 1. By default, the latest.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) report: Option<u64>,
+    /// Lists the reports instead: place, time, program, process and what requested it.
+    #[arg(short, long, conflicts_with_all = ["report", "output", "format"])]
+    pub(crate) list: bool,
+    /// Lists as JSON.
+    #[arg(long, requires = "list")]
+    pub(crate) json: bool,
+}
+
+/// Compares two reports: what is at the same place, what is new, gone, or has grown.
+///
+/// Threads and tasks are compared one by one if both reports are of the same process. Of different
+/// processes, only how many are at each place.
+#[derive(Debug, Arguments)]
+pub(crate) struct Diff {
+    /// The earlier report. Of several in a file, the latest.
+    pub(crate) older: PathBuf,
+    /// The later report.
+    pub(crate) newer: PathBuf,
+    /// The most places of each list.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) top: usize,
+    /// Prints JSON, with all places.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Groups what many processes do: how many are at each place, by version and host.
+///
+/// Of each process, the latest report counts. Stacks are the same if they show the same functions.
+#[derive(Debug, Arguments)]
+pub(crate) struct Merge {
+    /// Files and folders with reports. Of a folder, all files in it.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The most places and findings.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) top: usize,
+    /// Prints JSON, with all places and findings.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn format(name: &str) -> Result<Format, String> {
+    name.parse().map_err(|error: gmr_runtime::Error| error.to_string())
+}

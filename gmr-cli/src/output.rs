@@ -1,0 +1,208 @@
+//! What a subcommand prints: text or JSON on standard output, and text through a pager if that is a
+//! terminal. A reader that stops reading, such as `head`, is no error.
+
+use std::env;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::{Command, Stdio};
+
+use gmr_runtime::__cli::printable;
+use serde::Serialize;
+
+/// Writes to standard output.
+pub(crate) fn write(bytes: &[u8]) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    written(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
+fn written(done: io::Result<()>) -> Result<(), String> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(|error| format!("could not write to standard output: {error}")),
+    }
+}
+
+/// Writes text, by a pager if standard output is a terminal.
+pub(crate) fn show(text: &[u8], pager: bool) -> Result<(), String> {
+    if pager && io::stdout().is_terminal() && page(text).is_some() {
+        return Ok(());
+    }
+    write(text)
+}
+
+/// Has the pager show it. `None` if there is none.
+fn page(text: &[u8]) -> Option<()> {
+    let chosen = env::var("PAGER").ok();
+    if chosen.as_deref().is_some_and(|chosen| chosen.is_empty() || chosen == "cat") {
+        return None;
+    }
+    let mut command = match chosen {
+        // It can have arguments.
+        Some(chosen) => {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(chosen);
+            shell
+        }
+        None => Command::new("less"),
+    };
+    if env::var_os("LESS").is_none() {
+        // Ends by itself if it all fits, shows colours, and leaves the text on the terminal.
+        command.env("LESS", "FRX");
+    }
+    let mut child = command.stdin(Stdio::piped()).spawn().ok()?;
+    let mut input = child.stdin.take()?;
+    // Who leaves the pager before the end has seen enough.
+    let _ = input.write_all(text);
+    drop(input);
+    let status = child.wait().ok()?;
+    // The shell's code for a command that it does not find.
+    (status.code() != Some(127)).then_some(())
+}
+
+/// Writes JSON, for programs.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), String> {
+    let mut text = serde_json::to_string_pretty(value).expect("it has names and numbers only");
+    text.push('\n');
+    write(text.as_bytes())
+}
+
+/// Writes a line to standard error. It can quote a file.
+pub(crate) fn warn(line: &str) {
+    let _ = writeln!(io::stderr(), "gmr: {}", printable(line));
+}
+
+/// Says on standard error what could not be read.
+pub(crate) fn left_out(reasons: &[String]) {
+    for reason in reasons {
+        warn(&format!("left out: {reason}"));
+    }
+}
+
+/// `1,940`
+pub(crate) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 thread`, `1,940 threads`, `3 processes`
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let ending = match (count, noun.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{} {noun}{ending}", number(count))
+}
+
+pub(crate) fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// How a piece of a line looks on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    Heading,
+    Error,
+    Warning,
+}
+
+impl Style {
+    /// That of a finding, by its severity.
+    pub(crate) fn of_severity(severity: &str) -> Option<Self> {
+        match severity {
+            "error" => Some(Self::Error),
+            "warning" => Some(Self::Warning),
+            _ => None,
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Heading => "\x1b[1m",
+            Self::Error => "\x1b[1;31m",
+            Self::Warning => "\x1b[33m",
+        }
+    }
+}
+
+/// Lines of text below headings. Data of reports is shown without anything that a terminal
+/// interprets.
+pub(crate) struct Page {
+    text: String,
+    is_coloured: bool,
+}
+
+impl Page {
+    /// With colours on a terminal that has them, unless `NO_COLOR` is set.
+    pub(crate) fn new() -> Self {
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+        Self::with_colours(io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb)
+    }
+
+    fn with_colours(is_coloured: bool) -> Self {
+        Self { text: String::new(), is_coloured }
+    }
+
+    /// A heading, after an empty line.
+    pub(crate) fn heading(&mut self, heading: &str) {
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+        self.styled(0, Some(Style::Heading), heading, "");
+    }
+
+    pub(crate) fn line(&mut self, indent: usize, line: &str) {
+        self.styled(indent, None, "", line);
+    }
+
+    /// A line that begins with a piece in this style.
+    pub(crate) fn styled(&mut self, indent: usize, style: Option<Style>, piece: &str, rest: &str) {
+        let (piece, rest) = (printable(piece), printable(rest));
+        let style = style.filter(|_| self.is_coloured);
+        let (begin, end) = style.map_or(("", ""), |style| (style.code(), "\x1b[0m"));
+        let _ = writeln!(self.text, "{:indent$}{begin}{piece}{end}{rest}", "");
+    }
+
+    /// How many entries of a list are left out.
+    pub(crate) fn more(&mut self, left_out: usize, noun: &str) {
+        if left_out > 0 {
+            let count = counted(as_u64(left_out), noun);
+            let _ = writeln!(self.text, "  ... {count}; --top shows more");
+        }
+    }
+
+    pub(crate) fn print(self, pager: bool) -> Result<(), String> {
+        show(self.text.as_bytes(), pager)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_separators() {
+        let shown = [0, 999, 1_000, 1_234_567].map(number);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([counted(1, "process"), counted(2, "process")], ["1 process", "2 processes"]);
+        assert_eq!(counted(1_940, "thread"), "1,940 threads");
+    }
+
+    #[test]
+    fn data_cannot_control_the_terminal() {
+        for (is_coloured, shown) in [(false, "  error: "), (true, "  \x1b[1;31merror: \x1b[0m")] {
+            let mut page = Page::with_colours(is_coloured);
+            page.styled(2, Some(Style::Error), "error: ", "\x1b[2J\rfine");
+            let rest = page.text.strip_prefix(shown).expect(shown);
+            assert!(!rest.trim_end().contains(char::is_control) && rest.contains("fine"), "{rest:?}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Reads reports: from a file with JSON, from a log, from standard input, or from a folder. It knows
+//! nothing of what is in a report.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use gmr_runtime::Report;
+use serde_json::Value;
+
+use crate::output;
+
+/// The reports of a file.
+pub(crate) struct Found {
+    /// In the order of their times. At least one.
+    pub(crate) reports: Vec<Report>,
+    /// Why others can't be read, such as one that a rotated log has the end of.
+    pub(crate) broken: Vec<String>,
+}
+
+/// All reports of a file. `-` is standard input.
+///
+/// # Errors
+/// The file can't be read, or no report in it.
+pub(crate) fn read(path: &Path) -> Result<Found, String> {
+    let shown = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    let bytes = bytes(path).map_err(|error| format!("could not read {shown}: {error}"))?;
+    // A log may have anything in other lines.
+    let text = String::from_utf8_lossy(&bytes);
+    let mut found = reports(&text).map_err(|error| format!("{shown}: {error}"))?;
+    for error in &mut found.broken {
+        *error = format!("{shown}: {error}");
+    }
+    Ok(found)
+}
+
+/// The latest report of a file.
+pub(crate) fn latest(path: &Path) -> Result<Report, String> {
+    let Found { mut reports, broken } = read(path)?;
+    output::left_out(&broken);
+    Ok(reports.pop().expect("there is at least one"))
+}
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    fs::read(path)
+}
+
+/// The files that are named, and those in the folders that are named, sorted by name.
+pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let failed = |error: io::Error| format!("could not list {}: {error}", path.display());
+        let entries: Vec<fs::DirEntry> = fs::read_dir(path).and_then(Iterator::collect).map_err(failed)?;
+        let mut inside: Vec<PathBuf> =
+            entries.iter().map(fs::DirEntry::path).filter(|path| path.is_file()).collect();
+        inside.sort_unstable();
+        files.extend(inside);
+    }
+    Ok(files)
+}
+
+const LINE: &str = r#"{"gmr_report""#;
+/// The same in a log whose lines are JSON themselves, such as Docker's.
+const QUOTED_LINE: &str = r#"{\"gmr_report\""#;
+
+fn reports(text: &str) -> Result<Found, String> {
+    let (mut reports, mut broken) = (Vec::new(), Vec::new());
+    // Pieces of reports by the id of the report, in the order of their first lines.
+    let mut pieces: Vec<(String, String)> = Vec::new();
+    for (line, number) in text.lines().zip(1..) {
+        let unquoted = line.contains(QUOTED_LINE).then(|| unquoted(line)).flatten();
+        let line = unquoted.as_deref().unwrap_or(line);
+        if let Some(piece) = line.find(LINE).map(|start| line[start..].trim_end()) {
+            let Some(id) = id(piece) else { continue };
+            // Nearly always that of the line before.
+            let place = pieces.iter().rposition(|(known, _)| *known == id).unwrap_or_else(|| {
+                pieces.push((id, String::new()));
+                pieces.len() - 1
+            });
+            pieces[place].1.push_str(piece);
+            pieces[place].1.push('\n');
+        } else if let Some(json) = whole(line) {
+            match Report::from_json(json) {
+                Ok(report) => reports.push(report),
+                Err(error) => broken.push(format!("line {number}: {error}")),
+            }
+        }
+    }
+    for (id, lines) in &pieces {
+        match Report::from_json_lines(lines) {
+            Ok(report) => reports.push(report),
+            Err(error) => broken.push(format!("report {id}: {error}")),
+        }
+    }
+    if reports.is_empty() && broken.is_empty() && text.trim_start().starts_with('{') {
+        // One that something has reformatted over several lines.
+        match Report::from_json(text) {
+            Ok(report) => reports.push(report),
+            Err(error) => broken.push(error.to_string()),
+        }
+    }
+    // Two processes can write to a log, and pieces can arrive late. The times are text of the same
+    // length, all in UTC.
+    reports.sort_by(|a, b| a.heading.made_at.cmp(&b.heading.made_at));
+    match (reports.is_empty(), broken.first()) {
+        (true, Some(error)) => Err(error.clone()),
+        (true, None) => Err(nothing(text).to_owned()),
+        (false, _) => Ok(Found { reports, broken }),
+    }
+}
+
+/// What a line of a log that is JSON has of a report.
+fn unquoted(line: &str) -> Option<String> {
+    let line: HashMap<String, Value> = serde_json::from_str(line).ok()?;
+    line.into_values().find_map(|value| match value {
+        Value::String(text) if text.contains(LINE) => Some(text),
+        _ => None,
+    })
+}
+
+/// A report that is whole on this line, perhaps after what a logger puts before it.
+fn whole(line: &str) -> Option<&str> {
+    const BEGINNING: &str = r#"{"schema_version""#;
+    let start = line.find(BEGINNING)?;
+    line.ends_with('}').then(|| &line[start..])
+}
+
+fn id(piece: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(piece).ok()?;
+    Some(line.get("gmr_report")?.as_str()?.to_owned())
+}
+
+fn nothing(text: &str) -> &'static str {
+    let start = text.trim_start();
+    let is_other = ["<?xml", "<!DOCTYPE html", "======"].iter().any(|other| start.starts_with(other))
+        || text.contains("Guru Meditation Report");
+    if text.trim().is_empty() {
+        "it is empty"
+    } else if is_other {
+        "only reports in JSON can be read back; have the process write them with GMR_FORMAT=json, or \
+         json-lines for logs"
+    } else {
+        "no report found; expected a report as JSON, or lines that begin with {\"gmr_report\""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(text: &str) -> Vec<Report> {
+        let found = reports(text).expect("a report");
+        assert_eq!(found.broken, [] as [String; 0]);
+        found.reports
+    }
+
+    #[test]
+    fn reports_are_found_between_other_lines_however_they_are_written() {
+        let (first, second) = (Report::capture(), Report::capture());
+        let pretty: Value = serde_json::from_str(&first.to_json()).expect("JSON");
+        assert_eq!(
+            found(&serde_json::to_string_pretty(&pretty).expect("JSON")),
+            std::slice::from_ref(&first)
+        );
+        // Two processes write their lines at the same time, behind a logger's prefix, or as Docker
+        // has them.
+        let (a, b) = (first.to_json_lines(), second.to_json_lines());
+        let (mut log, mut docker) = (String::from("GET / 200\n"), String::new());
+        for index in 0..a.lines().count().max(b.lines().count()) {
+            for line in [&a, &b].into_iter().filter_map(|lines| lines.lines().nth(index)) {
+                let _ = writeln!(log, "2026-01-01 shop[7]: {line}");
+                docker.push_str(&json!({ "log": format!("{line}\n"), "stream": "stderr" }).to_string());
+                docker.push('\n');
+            }
+        }
+        assert_eq!(found(&log), [first.clone(), second.clone()]);
+        assert_eq!(found(&docker), [first.clone(), second.clone()]);
+        let log = format!("started\n{}INFO {}", first.to_json(), second.to_json());
+        assert_eq!(found(&log), [first.clone(), second]);
+        // A page has its report in it.
+        assert_eq!(found(&first.to_html()), [first]);
+    }
+
+    #[test]
+    fn a_broken_report_does_not_hide_the_others() {
+        let (cut, whole) = (Report::capture(), Report::capture());
+        let cut: Vec<String> = cut.to_json_lines().lines().skip(1).map(str::to_owned).collect();
+        assert!(!cut.is_empty(), "it has one line only");
+        let log = format!("{}\n{}{{\"schema_version\":\"9.0\"}}\n", cut.join("\n"), whole.to_json());
+        let found = reports(&log).expect("a report");
+        assert_eq!(found.reports, [whole]);
+        let [version, missing] = &found.broken[..] else { panic!("{:?}", found.broken) };
+        assert!(version.contains("line ") && version.contains("9.0"), "{version}");
+        assert!(missing.contains("part 1 ") && missing.contains("is missing"), "{missing}");
+    }
+
+    #[test]
+    fn what_is_no_report_is_said() {
+        let report = Report::capture();
+        for (text, said) in [
+            ("  \n".to_owned(), "it is empty"),
+            (report.to_text(), "GMR_FORMAT=json"),
+            (report.to_xml(), "GMR_FORMAT=json"),
+            ("GET / 200\n".to_owned(), "no report found"),
+            (report.to_json_lines().lines().skip(1).collect::<Vec<_>>().join("\n"), "is missing"),
+            ("{\"schema_version\":\"9.0\"}".to_owned(), "line 1"),
+        ] {
+            let Err(error) = reports(&text) else { panic!("a report in {text}") };
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

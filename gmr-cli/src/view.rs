@@ -1,0 +1,90 @@
+//! `gmr view`: a saved report in any format.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+
+use gmr_runtime::{Format, Report};
+use serde::Serialize;
+
+use crate::args::View;
+use crate::output::{self, Page, as_u64, counted};
+use crate::places::Identity;
+use crate::sources::{self, Found};
+
+/// A report of a file.
+#[derive(Serialize)]
+struct Row {
+    place: usize,
+    number: u64,
+    made_at: String,
+    process: Identity,
+    trigger: String,
+    findings: usize,
+}
+
+pub(crate) fn run(args: &View, pager: bool) -> Result<(), String> {
+    let Found { reports, broken } = sources::read(&args.file)?;
+    output::left_out(&broken);
+    if args.list {
+        return list(&reports, args.json, pager);
+    }
+    let report = match args.report {
+        None => {
+            if reports.len() > 1 {
+                output::warn(&format!("the latest of {} reports; --list lists them", reports.len()));
+            }
+            reports.last()
+        }
+        Some(place) => usize::try_from(place - 1).ok().and_then(|index| reports.get(index)),
+    };
+    let count = counted(as_u64(reports.len()), "report");
+    let report = report.ok_or_else(|| format!("the file has {count}; --list lists them"))?;
+    match &args.output {
+        None => {
+            let mut bytes = Vec::new();
+            report.write_to(&mut bytes, args.format).map_err(|error| error.to_string())?;
+            output::show(&bytes, pager && args.format == Format::Text)
+        }
+        Some(path) => {
+            let written = File::create(path).and_then(|file| {
+                let mut file = BufWriter::new(file);
+                report.write_to(&mut file, args.format)?;
+                file.flush()
+            });
+            written.map_err(|error| format!("could not write {}: {error}", path.display()))
+        }
+    }
+}
+
+fn list(reports: &[Report], as_json: bool, pager: bool) -> Result<(), String> {
+    let rows = reports.iter().zip(1..).map(|(report, place)| Row {
+        place,
+        number: report.heading.number,
+        made_at: report.heading.made_at.clone(),
+        process: Identity::of(report),
+        trigger: trigger(report),
+        findings: report.findings.len(),
+    });
+    let rows: Vec<Row> = rows.collect();
+    if as_json {
+        return output::json(&rows);
+    }
+    let mut page = Page::new();
+    for row in rows {
+        let Row { place, number, made_at, process, trigger, findings } = row;
+        let findings = counted(as_u64(findings), "finding");
+        page.line(0, &format!("{place}: {made_at}, report {number} of {process}, {trigger}, {findings}"));
+    }
+    page.print(pager)
+}
+
+/// What requested a report, as its JSON has it.
+fn trigger(report: &Report) -> String {
+    let trigger = serde_json::to_value(&report.heading.trigger).unwrap_or_default();
+    let of = |key: &str| trigger.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+    let kind = of("kind").unwrap_or_default();
+    match of("name").or_else(|| of("path")) {
+        Some(name) => format!("{kind} {name}"),
+        None => kind,
+    }
+}

@@ -1,0 +1,9 @@
+//! The command as an operator runs it: the built program, its output and exit code, on reports of real
+//! processes. What it prints as JSON is read by `serde_json`.
+
+mod command;
+mod diff;
+mod merge;
+mod service;
+mod terminal;
+mod view;

@@ -1,0 +1,264 @@
+//! A process that has gmr: this test program once more, in a test that runs a small service. It does
+//! what it reads from its standard input.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+
+use gmr_runtime::task::TrackExt as _;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// Runs if another test has started it.
+#[test]
+fn service() {
+    let Ok(version) = std::env::var("SHOP") else { return };
+    gmr_runtime::Builder::new().product("shop").version(version).install().expect("installed").keep();
+    println!("\nready");
+    let (mut held, mut task) = (Vec::new(), None);
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        match &*line {
+            "pay" => held.push(waiting(pay)),
+            "ship" => held.push(waiting(ship)),
+            "spin" => drop(thread::spawn(spin)),
+            "release" => held.clear(),
+            "task" => task = Some(polled()),
+            "poll" => task.as_ref().expect("a task").poll(),
+            other => panic!("{other}"),
+        }
+        println!("done");
+    }
+}
+
+/// Starts a thread that waits in this function until the sender is dropped.
+fn waiting(wait: fn(&mut dyn FnMut())) -> Sender<()> {
+    let (sender, receiver) = channel();
+    let (arrived, has_arrived) = channel();
+    thread::spawn(move || {
+        wait(&mut || {
+            let _ = arrived.send(());
+            let _ = receiver.recv();
+        });
+    });
+    has_arrived.recv().expect("it starts");
+    sender
+}
+
+#[inline(never)]
+fn pay(wait: &mut dyn FnMut()) {
+    wait();
+    std::hint::black_box(1);
+}
+
+#[inline(never)]
+fn ship(wait: &mut dyn FnMut()) {
+    wait();
+    std::hint::black_box(2);
+}
+
+#[inline(never)]
+fn spin() {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    thread::Builder::new()
+        .name("spinning".to_owned())
+        .spawn(|| {
+            loop {
+                COUNT.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+        .expect("a thread");
+}
+
+/// A task that waits for ever, on a thread that polls it when it is told to, or when a report wakes it.
+struct Task {
+    waker: Waker,
+    polls: std::sync::Arc<Unparks>,
+}
+
+struct Unparks(thread::Thread, AtomicBool, AtomicU32);
+
+impl Wake for Unparks {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.1.store(true, Ordering::SeqCst);
+        self.0.unpark();
+    }
+}
+
+fn polled() -> Task {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let polls = std::sync::Arc::new(Unparks(thread::current(), AtomicBool::new(true), AtomicU32::new(0)));
+        let mut task = pin!(orders().tracked_as("orders"));
+        let waker = Waker::from(std::sync::Arc::clone(&polls));
+        loop {
+            if polls.1.swap(false, Ordering::SeqCst) {
+                assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+                polls.2.fetch_add(1, Ordering::SeqCst);
+                let _ = sender.send(Task { waker: waker.clone(), polls: std::sync::Arc::clone(&polls) });
+            }
+            thread::park();
+        }
+    });
+    receiver.recv().expect("it is polled")
+}
+
+impl Task {
+    /// Has it polled, and waits until it has been.
+    fn poll(&self) {
+        let before = self.polls.2.load(Ordering::SeqCst);
+        self.waker.wake_by_ref();
+        while self.polls.2.load(Ordering::SeqCst) == before {
+            thread::yield_now();
+        }
+    }
+}
+
+async fn orders() {
+    let mut kept = None;
+    std::future::poll_fn(|context| {
+        kept = Some(context.waker().clone());
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+pub(crate) struct Service {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+    errors: Lines<BufReader<ChildStderr>>,
+}
+
+impl Service {
+    pub(crate) fn start() -> Self {
+        Self::start_version("1.0")
+    }
+
+    pub(crate) fn start_version(version: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("a path"));
+        command.args(["--exact", "service::service", "--nocapture"]);
+        // Not those of whoever runs the tests.
+        command.env_clear().env("SHOP", version).env("GMR_FORMAT", "json").env("GMR_MIN_INTERVAL", "off");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let input = child.stdin.take().expect("it is piped");
+        let output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let errors = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let mut service = Self { child, input, output, errors };
+        service.hear("ready");
+        service
+    }
+
+    fn hear(&mut self, expected: &str) {
+        let mut lines = self.output.by_ref().map_while(Result::ok);
+        assert!(lines.any(|line| line == expected), "it has ended");
+    }
+
+    pub(crate) fn tell(&mut self, line: &str) {
+        writeln!(self.input, "{line}").expect("it lives");
+        self.hear("done");
+    }
+
+    pub(crate) fn tell_all(&mut self, lines: &[&str]) {
+        for line in lines {
+            self.tell(line);
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends SIGUSR2, and returns the report.
+    pub(crate) fn report(&mut self) -> String {
+        kill_process(Pid::from_child(&self.child), Signal::USR2).expect("it lives");
+        self.errors.next().expect("it writes a report").expect("text")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder of a test, empty at first.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("command-{name}"));
+    // Left by an earlier run.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// Writes a file, and returns its path.
+pub(crate) fn file(folder: &std::path::Path, name: &str, text: impl AsRef<[u8]>) -> String {
+    let path = folder.join(name);
+    fs::write(&path, text).expect("written");
+    path.display().to_string()
+}
+
+/// What the command has printed.
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) output: String,
+    pub(crate) errors: String,
+}
+
+pub(crate) fn gmr(arguments: &[&str]) -> Done {
+    gmr_on(arguments, "")
+}
+
+/// The same, with this on standard input.
+pub(crate) fn gmr_on(arguments: &[&str], input: &str) -> Done {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gmr"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    let mut standard_input = child.stdin.take().expect("it is piped");
+    let input = input.to_owned();
+    // It can end without reading all.
+    let writer = thread::spawn(move || drop(standard_input.write_all(input.as_bytes())));
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("written");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Done { code: output.status.code(), output: text(output.stdout), errors: text(output.stderr) }
+}
+
+impl Done {
+    /// What it has printed, if it has done what it should.
+    #[track_caller]
+    pub(crate) fn well(self) -> String {
+        assert_eq!((self.code, &*self.errors), (Some(0), ""), "{}", self.output);
+        self.output
+    }
+
+    #[track_caller]
+    pub(crate) fn json(self) -> Value {
+        serde_json::from_str(&self.well()).expect("JSON")
+    }
+
+    /// What it says, if it has failed with this code.
+    #[track_caller]
+    pub(crate) fn failed(self, code: i32) -> String {
+        assert_eq!((self.code, &*self.output), (Some(code), ""), "{}", self.errors);
+        self.errors
+    }
+}
+
+/// The elements of a JSON array.
+#[track_caller]
+pub(crate) fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("no list: {value}"))
+}
+
+/// Whether a frame of this stack names the function.
+pub(crate) fn has(place: &Value, function: &str) -> bool {
+    list(&place["stack"]).iter().any(|frame| frame.as_str().is_some_and(|frame| frame.contains(function)))
+}

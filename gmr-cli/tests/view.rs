@@ -1,0 +1,114 @@
+//! `gmr view`.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use gmr_runtime::{Format, Report};
+use serde_json::Value;
+
+use crate::service::{Service, file, folder, gmr, gmr_on, list};
+
+#[test]
+fn a_saved_report_is_shown_in_each_format() {
+    let mut service = Service::start();
+    service.tell("pay");
+    let text = service.report();
+    let report = Report::from_json(&text).expect("a report");
+    let path = file(&folder("formats"), "report.json", &text);
+    for (name, format) in [
+        ("text", Format::Text),
+        ("json", Format::Json),
+        ("json-lines", Format::JsonLines),
+        ("xml", Format::Xml),
+        ("html", Format::Html),
+    ] {
+        let mut expected = Vec::new();
+        report.write_to(&mut expected, format).expect("written");
+        let shown = gmr(&["view", &path, "--format", name]).well();
+        if format == Format::JsonLines {
+            // Each writing has an id of its own.
+            assert_eq!(Report::from_json_lines(&shown).as_ref(), Ok(&report));
+        } else {
+            assert!(shown.as_bytes() == expected, "{name}: {shown}");
+        }
+    }
+    let shown = gmr(&["view", &path]).well();
+    assert!(shown.contains("service::pay"), "{shown}");
+    let shown = gmr(&["view", &path, "-f", "json"]).well();
+    assert_eq!(serde_json::from_str::<Value>(&shown).ok(), serde_json::from_str(&text).ok());
+    roxmltree::Document::parse(&gmr(&["view", &path, "-f", "xml"]).well()).expect("XML");
+    let written = folder("written").join("report.html").display().to_string();
+    assert_eq!(gmr(&["view", &path, "-f", "html", "-o", &written]).well(), "");
+    assert_eq!(fs::read_to_string(&written).expect("a file"), gmr(&["view", &path, "-f", "html"]).well());
+}
+
+#[test]
+fn a_log_has_several_reports() {
+    let mut service = Service::start();
+    let reports: Vec<Report> =
+        (0..3).map(|_| Report::from_json(&service.report()).expect("a report")).collect();
+    let lines = |report: &Report| {
+        let lines = report.to_json_lines();
+        lines.lines().flat_map(|line| ["shop-1 | ", line, "\nGET / 200\n"]).collect::<String>()
+    };
+    let log = format!("starting\n{}{}{}", lines(&reports[0]), reports[1].to_json(), lines(&reports[2]));
+    let rows = gmr_on(&["view", "-", "--list", "--json"], &log).json();
+    let rows: Vec<_> =
+        list(&rows).iter().map(|row| (&row["place"], &row["number"], &row["trigger"])).collect();
+    let row = |number: u64| (Value::from(number), Value::from("signal SIGUSR2"));
+    let expected = [row(1), row(2), row(3)];
+    assert_eq!(rows, expected.each_ref().map(|(number, trigger)| (number, number, trigger)));
+    let listed = gmr_on(&["view", "-", "--list"], &log).well();
+    let process = format!("report 2 of shop 1.0, process {}", service.pid());
+    assert!(
+        listed.lines().nth(1).is_some_and(|line| line.starts_with("2: ") && line.contains(&process)),
+        "{listed}"
+    );
+    for (place, report) in (1..).zip(&reports) {
+        let shown = gmr_on(&["view", "-", "-f", "json", "--report", &format!("{place}")], &log).well();
+        assert_eq!(Report::from_json(&shown).as_ref(), Ok(report));
+    }
+    let latest = gmr_on(&["view", "-", "-f", "json"], &log);
+    assert!(latest.code == Some(0) && latest.errors.contains("the latest of 3"), "{}", latest.errors);
+    assert_eq!(Report::from_json(&latest.output).as_ref(), Ok(&reports[2]));
+    let said = gmr_on(&["view", "-", "--report", "4"], &log).failed(1);
+    assert!(said.contains("3 reports") && said.contains("--list"), "{said}");
+    // One of which the log has the end only.
+    let cut = log.replacen("\"part\":1,", "\"part\":99,", 1);
+    let shown = gmr_on(&["view", "-", "--list"], &cut);
+    assert!(shown.code == Some(0) && shown.output.lines().count() == 2, "{}", shown.output);
+    assert!(shown.errors.contains("left out") && shown.errors.contains("is missing"), "{}", shown.errors);
+}
+
+#[test]
+fn what_cannot_be_shown_is_said() {
+    let folder = folder("unreadable");
+    for (name, text, said) in [
+        ("empty", "", "it is empty"),
+        ("other", "GET / 200\n", "no report found"),
+        ("later", "{\"schema_version\":\"9.0\"}\n", "9.0"),
+    ] {
+        let path = file(&folder, name, text);
+        let errors = gmr(&["view", &path]).failed(1);
+        assert!(errors.starts_with(&format!("gmr: {path}: ")) && errors.contains(said), "{errors}");
+    }
+    let text = file(&folder, "text", Report::capture().to_text());
+    let errors = gmr(&["view", &text]).failed(1);
+    assert!(errors.contains("GMR_FORMAT=json"), "{errors}");
+    let errors = gmr(&["view", &folder.join("none").display().to_string()]).failed(1);
+    assert!(errors.contains("could not read ") && errors.contains("No such file"), "{errors}");
+    let report = file(&folder, "report", Report::capture().to_json());
+    let errors = gmr(&["view", &report, "-o", &folder.display().to_string()]).failed(1);
+    assert!(errors.contains("could not write "), "{errors}");
+}
+
+#[test]
+fn a_reader_that_stops_is_no_error() {
+    let report = file(&folder("stops"), "report", Report::capture().to_json());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gmr"));
+    command.args(["view", &report, "-f", "html"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    drop(child.stdout.take());
+    let done = child.wait_with_output().expect("it ends");
+    assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
+}
