@@ -24,7 +24,16 @@ pub(crate) fn run() -> Result<(), String> {
         return Ok(());
     }
     // A target directory of its own: another compiler's artifacts would replace those of this one.
-    let arguments = ["check", "--package", "gmr", "--all-features", "--target-dir", "target/msrv"];
+    let arguments = [
+        "check",
+        "--package",
+        "gmr",
+        "--package",
+        "gmr-cli",
+        "--all-features",
+        "--target-dir",
+        "target/msrv",
+    ];
     let shown = format!("cargo +{version} {}", arguments.join(" "));
     println!("\n$ {shown}");
     let status = Command::new("rustup")

@@ -37,14 +37,20 @@ pub(crate) fn check(uncommitted: Uncommitted) -> Result<(), String> {
         let unpacked = unpack(&archives, text(package, "name"), text(package, "version"))?;
         patches.push(format!("patch.crates-io.{}.path='{}'", text(package, "name"), unpacked.display()));
     }
-    let version = published.iter().find(|package| text(package, "name") == "gmr");
-    let version = version.map(|package| text(package, "version")).ok_or("gmr is not published")?;
-    let manifest = archives.join(format!("gmr-{version}/Cargo.toml")).display().to_string();
     let target = text(&metadata, "target_directory");
-    let build = ["check", "--all-features", "--manifest-path", &manifest, "--target-dir", target];
-    let others = patches.iter().filter(|patch| !patch.starts_with("patch.crates-io.gmr."));
-    let patches: Vec<_> = others.flat_map(|patch| ["--config", patch]).collect();
-    cargo(&[&build[..], &patches].concat(), &[])
+    // What nothing else depends on.
+    for name in ["gmr", "gmr-cli"] {
+        let package = published.iter().find(|package| text(package, "name") == name);
+        let version = package.map(|package| text(package, "version"));
+        let version = version.ok_or_else(|| format!("{name} is not published"))?;
+        let manifest = archives.join(format!("{name}-{version}/Cargo.toml")).display().to_string();
+        let build = ["check", "--all-features", "--manifest-path", &manifest, "--target-dir", target];
+        let own = format!("patch.crates-io.{name}.");
+        let others = patches.iter().filter(|patch| !patch.starts_with(&own));
+        let patches: Vec<_> = others.flat_map(|patch| ["--config", patch]).collect();
+        cargo(&[&build[..], &patches].concat(), &[])?;
+    }
+    Ok(())
 }
 
 /// Unpacks an archive in its own directory, and checks that it contains the licences.
