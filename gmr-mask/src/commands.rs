@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::index::has;
 use super::judge::{Judge, Judgement};
 use super::programs;
 use super::quoting::{is_quote, position, quoted_end};
@@ -14,7 +15,7 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
         return;
     }
     let bytes = text.as_bytes();
-    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || has(b"-_./", b);
     let mut at = 0;
     while at < bytes.len() {
         let start = position(bytes, at, is_part);
@@ -32,13 +33,12 @@ fn line(text: &str, start: usize, end: usize, spans: &mut Vec<Range<usize>>) -> 
     // In a list, each argument is in quotes of its own.
     let around = start.checked_sub(1).map(|before| bytes[before]).filter(|&b| is_quote(b));
     let is_list = around.is_some_and(|quote| bytes.get(end) == Some(&quote));
-    let stops =
-        |b: u8| b == b'\n' || if is_list { b == b']' } else { b"|;`".contains(&b) || Some(b) == around };
+    let stops = |b: u8| b == b'\n' || if is_list { b == b']' } else { has(b"|;`", b) || Some(b) == around };
     let mut judge = Judge::default();
     judge.judge(&text[start..end]);
     let mut at = end + usize::from(is_list);
     while at < bytes.len() && !stops(bytes[at]) {
-        if b" \t,".contains(&bytes[at]) {
+        if has(b" \t,", bytes[at]) {
             at += 1;
             continue;
         }

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::boundary;
-use super::index::Present;
+use super::index::{Present, has};
 use super::quoting::position;
 
 /// Searches a text, given as the finders see it, and adds spans.
@@ -97,7 +97,7 @@ fn escapes(text: &str, search: Search<'_>, spans: &mut Vec<Range<usize>>) {
 /// Decodes words of base64 and of hexadecimal digits.
 fn words(text: &str, search: Search<'_>, spans: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
-    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/-_".contains(&b);
+    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || has(b"+/-_", b);
     let mut at = 0;
     while at < bytes.len() {
         let start = position(bytes, at, is_base64);

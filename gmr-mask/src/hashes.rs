@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::index::Present;
+use super::index::{Present, has};
 use super::quoting::position;
 
 /// Adds the spans of hashes. Each byte is read once.
@@ -27,7 +27,7 @@ fn crypted(text: &str, spans: &mut Vec<Range<usize>>) {
         let dollar = at + offset;
         let end = position(bytes, dollar, |b| !is_part(b));
         if is_crypt(&bytes[dollar..end]) {
-            let before = |b: &&u8| b.is_ascii_alphanumeric() || b"_-".contains(b);
+            let before = |b: &&u8| b.is_ascii_alphanumeric() || has(b"_-", **b);
             let name = bytes[at..dollar].iter().rev().take(32).take_while(before).count();
             spans.push(dollar - name..end);
         }
@@ -49,7 +49,7 @@ fn labelled(text: &str, spans: &mut Vec<Range<usize>>) {
             .count();
         let close = at + name;
         if name >= 3 && bytes.get(close) == Some(&b'}') {
-            let end = position(bytes, close + 1, |b| !b.is_ascii_alphanumeric() && !b"+/=$.".contains(&b));
+            let end = position(bytes, close + 1, |b| !b.is_ascii_alphanumeric() && !has(b"+/=$.", b));
             if end - close > 16 {
                 spans.push(close + 1..end);
             }
@@ -60,7 +60,7 @@ fn labelled(text: &str, spans: &mut Vec<Range<usize>>) {
 
 /// What hashes in the modular form of `crypt` consist of.
 fn is_part(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"$./+=,-_*~".contains(&b)
+    b.is_ascii_alphanumeric() || has(b"$./+=,-_*~", b)
 }
 
 /// Whether this is `$` and fields with `$` between them, the last of which is as long as a hash. Two
@@ -72,7 +72,7 @@ fn is_crypt(run: &[u8]) -> bool {
     let first = run[1..].split(|&b| b == b'$').next().unwrap_or(&[]);
     (2..=8).contains(&fields)
         && (1..=20).contains(&first.len())
-        && first.iter().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b))
+        && first.iter().all(|b| b.is_ascii_alphanumeric() || has(b"-_", *b))
         && last.len() >= MIN_HASH
         && last.iter().any(u8::is_ascii_digit)
         && last.iter().any(u8::is_ascii_alphabetic)

@@ -59,6 +59,13 @@ impl Set {
     }
 }
 
+/// Whether a byte is one of a few. `contains` begins a search that is made for long lists.
+#[inline]
+#[expect(clippy::manual_contains, reason = "it is slower here")]
+pub(super) fn has<const N: usize>(list: &[u8; N], byte: u8) -> bool {
+    list.iter().any(|&one| one == byte)
+}
+
 /// With which two bytes the strings of some lists begin. Of most texts, no two bytes are among them.
 pub(super) struct Beginnings([u32; 32]);
 

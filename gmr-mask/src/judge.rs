@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::index::has;
 use super::keys::{self, Sensitivity};
 use super::looks;
 use super::programs::{self, ORACLE, OTHER_P, Program};
@@ -119,28 +120,24 @@ impl Judge {
         {
             return Some(user(rest, 2));
         }
-        let program = self.program.filter(|_| !NAMES.contains(&arg))?;
-        program
-            .secrets
-            .iter()
-            .find_map(|flag| {
+        let secrets = self.program.filter(|_| !NAMES.contains(&arg))?.secrets;
+        let bundle = arg.strip_prefix('-').filter(|rest| !rest.starts_with('-') && !arg.contains("://"));
+        let bundled = bundle.and_then(|bundle| {
+            secrets.iter().find_map(|flag| {
                 let letter = flag.strip_prefix('-').filter(|name| name.len() == 1)?;
                 // Flags without a value can precede it: `-vvpPASSWORD`.
-                let bundle =
-                    arg.strip_prefix('-').filter(|rest| !rest.starts_with('-') && !arg.contains("://"))?;
                 let at = bundle.find(letter)?;
                 let before = &bundle[..at];
-                let is_bundle = before.bytes().all(|b| b"vVsqfNBtnE".contains(&b)) && before.len() < 5;
+                let is_bundle = before.bytes().all(|b| has(b"vVsqfNBtnE", b)) && before.len() < 5;
                 let start = 1 + at + 1;
                 (is_bundle && start < arg.len()).then_some(Judgement::Secret(start..arg.len()))
             })
-            .or_else(|| {
-                let long = program
-                    .secrets
-                    .iter()
-                    .find(|flag| flag.len() > 2 && arg.starts_with(**flag) && arg.len() > flag.len())?;
-                (!arg.starts_with("--")).then_some(Judgement::Secret(long.len()..arg.len()))
-            })
+        });
+        bundled.or_else(|| {
+            let mut flags = secrets.iter().filter(|flag| flag.len() > 2 && arg.len() > flag.len());
+            let long = flags.find(|flag| arg.starts_with(**flag))?;
+            (!arg.starts_with("--")).then_some(Judgement::Secret(long.len()..arg.len()))
+        })
     }
 
     /// Notes what an argument says about the following ones.
@@ -264,7 +261,7 @@ fn user(text: &str, start: usize) -> Judgement {
 
 /// Whether the argument after `-p` of an unknown program can only be a port, a process or a path.
 fn is_port_or_path(arg: &str) -> bool {
-    let is_port = arg.bytes().all(|b| b.is_ascii_digit() || b".:-,".contains(&b)) && arg.len() > 1;
+    let is_port = arg.bytes().all(|b| b.is_ascii_digit() || has(b".:-,", b)) && arg.len() > 1;
     let bare = arg.trim_end_matches("/tcp").trim_end_matches("/udp");
     is_port
         || bare.bytes().all(|b| b.is_ascii_digit() || b == b':')

@@ -2,8 +2,10 @@
 //! [`Sensitivity::allows`] looks at a value, to decide whether it can be a secret at all. The words
 //! are in `lexicon`; what to mask in text is up to the other files.
 
+use std::borrow::Cow;
+
 use super::foreign::{FOREIGN_EXCEPTIONS, FOREIGN_PHRASES, FOREIGN_STEMS, FOREIGN_WORDS};
-use super::index::{Beginnings, Index, Set, beginning, by_first_byte, firsts};
+use super::index::{Beginnings, Index, Set, beginning, by_first_byte, firsts, has};
 use super::lexicon::{
     ADDRESS_SUFFIXES, KEY_KINDS, MEASURE_PREFIXES, MEASURE_SUFFIXES, PATH_SUFFIXES, PROPERTY_SUFFIXES,
     PUBLIC_ADDRESSES, QUERY_PARAMETERS, STEM_EXCEPTIONS, STEMS, TYPE_SUFFIXES, WORD_PAIRS, WORDS,
@@ -213,15 +215,22 @@ pub(super) fn is_secret_phrase(first: &str, last: &str) -> bool {
     const LONGEST: usize = 16;
     // `radius-server key`
     let first = first.rsplit(['-', '_']).next().unwrap_or("");
-    first.len() <= LONGEST
-        && last.len() <= LONGEST
-        && is_pair(&[&*first.to_ascii_lowercase(), &*last.to_ascii_lowercase()])
+    first.len() <= LONGEST && last.len() <= LONGEST && is_pair(&[&*lower(first), &*lower(last)])
 }
+
+fn lower(word: &str) -> Cow<'_, str> {
+    let is_lower = !word.bytes().any(|b| b.is_ascii_uppercase());
+    if is_lower { Cow::Borrowed(word) } else { Cow::Owned(word.to_ascii_lowercase()) }
+}
+
+/// With which letters the phrases of ASCII end.
+const LAST_BYTES: &[u8; 5] = b"einou";
 
 /// Whether several words of a text name a secret together in another language: `mot de passe`.
 pub(super) fn is_foreign_phrase(before: &str, last: &str) -> bool {
-    // The shortest last word of a phrase is `khau`.
-    if last.len() < 4 {
+    // The shortest last word of a phrase is `khau`. To split each word of a text would take longer.
+    let can_end = |byte: u8| !byte.is_ascii() || has(LAST_BYTES, byte.to_ascii_lowercase());
+    if last.len() < 4 || !last.bytes().last().is_some_and(can_end) {
         return false;
     }
     let last = Words::of(last).joined;
@@ -480,6 +489,15 @@ mod tests {
         for name in ["q", "page", "keyword", "codec"] {
             assert_eq!(classify_parameter(name), Sensitivity::Plain, "{name}");
         }
+    }
+
+    #[test]
+    fn each_phrase_ends_as_is_asked_first() {
+        for phrase in FOREIGN_PHRASES {
+            let last = phrase.bytes().last().unwrap();
+            assert!(!last.is_ascii() || LAST_BYTES.contains(&last), "{phrase}");
+        }
+        assert!(is_foreign_phrase("Mot de ", "Passe") && is_foreign_phrase("palavra-", "passe"));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! place already suggests a secret: reports are full of hashes, build ids and trace ids, which look
 //! as random as keys.
 
+use super::index::has;
+
 /// Longer text is no single key or password.
 pub(super) const MAX_LEN: usize = 128;
 
@@ -39,7 +41,7 @@ pub(super) fn is_opaque(word: &str) -> bool {
     if !(MIN_LEN..=MAX_LEN).contains(&word.len()) {
         return false;
     }
-    let plain = |b: u8| b.is_ascii_graphic() && !b"\"'`(){}[]<>|;,:\\".contains(&b);
+    let plain = |b: u8| b.is_ascii_graphic() && !has(b"\"'`(){}[]<>|;,:\\", b);
     if !word.bytes().all(plain) || word.starts_with(['/', '.', '~', '-']) {
         return false;
     }
@@ -64,7 +66,7 @@ pub(super) fn is_opaque(word: &str) -> bool {
 pub(super) fn is_random(word: &str) -> bool {
     const MIN_LEN: usize = 12;
     if !(MIN_LEN..=MAX_LEN).contains(&word.len())
-        || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-~!".contains(&b))
+        || !word.bytes().all(|b| b.is_ascii_alphanumeric() || has(b"+/=_-~!", b))
     {
         return false;
     }

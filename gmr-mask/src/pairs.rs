@@ -5,11 +5,13 @@
 
 mod code;
 mod markup;
+mod memo;
 mod spoken;
 
 use std::ops::Range;
 
-use super::index::Present;
+use self::memo::Memo;
+use super::index::{Present, has};
 use super::keys::{self, Sensitivity};
 use super::quoting::{self, Extent, MAX_KEY_LEN, is_key_byte, is_quote, position};
 use super::{boundary, looks};
@@ -31,6 +33,7 @@ pub(super) fn find(text: &str, present: &Present, spans: &mut Vec<Range<usize>>)
         named_end: 0,
         long_until: 0,
         inner: Sensitivity::Plain,
+        memo: Memo::of(text),
         is_jwk: present.all(b"\"kty") && text.contains("\"kty\""),
         is_manifest: present.all(b":\n") && text.contains("kind: Secret\n"),
         is_netrc: present.any(b" ") && (text.contains("machine ") || text.contains("setenv ")),
@@ -59,6 +62,7 @@ struct Scan<'a> {
     long_until: usize,
     /// The sensitivity of the last type whose fields follow: `Password { inner: "x" }`.
     inner: Sensitivity,
+    memo: Memo<'a>,
     /// Whether the text has a JSON Web Key, whose secret parts have names of one letter.
     is_jwk: bool,
     /// Whether names and values are separated by a space: netrc, the C shell.
@@ -127,13 +131,12 @@ impl Scan<'_> {
             }
             return self.spoken(&word, previous, at_line_start, spans);
         };
-        let query =
-            separator == Separator::Equals && self.byte_before(&word).is_some_and(|b| b"?&".contains(&b));
+        let query = separator == Separator::Equals && self.byte_before(&word).is_some_and(|b| has(b"?&", b));
         let extent = self.extent(&word, separator, at_line_start, query);
-        let sensitivity = match self.sensitivity(name, previous, query) {
+        let sensitivity = match self.sensitivity(&word, previous, query) {
             Sensitivity::Plain if matches!(name, "name" | "key") => {
                 // Within `name=name=~name=`, each would be read again.
-                let is_apart = |b: u8| b.is_ascii_whitespace() || b"\"'`,;&{([<".contains(&b);
+                let is_apart = |b: u8| b.is_ascii_whitespace() || has(b"\"'`,;&{([<", b);
                 if word.start < self.named_end && !self.byte_before(&word).is_some_and(is_apart) {
                     return;
                 }
@@ -161,7 +164,8 @@ impl Scan<'_> {
             return;
         }
         let is_random = matches!(sensitivity, Sensitivity::Key | Sensitivity::Identity);
-        if is_random && self.is_too_long(start) {
+        let is_compound = || self.bytes.get(start).is_some_and(|b| has(b"{[(<", *b));
+        if is_random && (is_compound() || self.is_too_long(start)) {
             self.at = start;
             return;
         }
@@ -191,7 +195,7 @@ impl Scan<'_> {
         if start < self.long_until {
             return true;
         }
-        let ends = |b: u8| !b.is_ascii_graphic() || b"\"'`(){}[]<>|;,:\\&#".contains(&b);
+        let ends = |b: u8| b.is_ascii() && (!b.is_ascii_graphic() || has(b"\"'`(){}[]<>|;,:\\&#", b));
         let length = position(self.bytes, start, ends) - start;
         self.long_until = start + length.saturating_sub(looks::MAX_LEN);
         length > looks::MAX_LEN
@@ -247,8 +251,15 @@ impl Scan<'_> {
         }
     }
 
-    fn sensitivity(&self, name: &str, previous: Option<Range<usize>>, query: bool) -> Sensitivity {
-        let sensitivity = if query { keys::classify_parameter(name) } else { keys::classify(name) };
+    fn sensitivity(
+        &mut self,
+        word: &Range<usize>,
+        previous: Option<Range<usize>>,
+        query: bool,
+    ) -> Sensitivity {
+        let name = &self.text[word.clone()];
+        let sensitivity =
+            if query { keys::classify_parameter(name) } else { self.memo.classify(word.clone()) };
         let phrase = || {
             previous.is_some_and(|previous| {
                 let start = boundary::ceil(self.text, self.phrase.max(previous.end.saturating_sub(40)));
@@ -288,14 +299,13 @@ impl Scan<'_> {
 
     /// The separator after the word, and where the value begins.
     fn separator(&self, word: &Range<usize>) -> Option<(Separator, usize)> {
-        let closed =
-            position(self.bytes, self.after_index(word.end), |b| !is_quote(b) && !b"\\]*".contains(&b));
+        let closed = position(self.bytes, self.after_index(word.end), |b| !is_quote(b) && !has(b"\\]*", b));
         let at = self.after_spaces(closed);
         let is_closed = self.bytes[word.end..closed].iter().any(|&b| is_quote(b));
         let next = |offset: usize| self.bytes.get(at + offset).copied();
         let (separator, end) = match next(0)? {
             // Also `==`, `=>` and `=~`.
-            b'=' => (Separator::Equals, position(self.bytes, at, |b| !b"=>~".contains(&b))),
+            b'=' => (Separator::Equals, position(self.bytes, at, |b| !has(b"=>~", b))),
             b':' if next(1) == Some(b'=') => (Separator::Equals, at + 2),
             // Not `Token::new`, not `https://`, and not `user:password` in a URL.
             b':' if next(1) == Some(b':') || self.bytes[at..].starts_with(b"://") || self.is_user(word) => {
@@ -383,7 +393,7 @@ impl Scan<'_> {
             return None;
         }
         let line_end = position(self.bytes, start, |b| b == b'\n');
-        let is_block = || self.bytes[start..line_end].iter().all(|b| b"|>+-0123456789 \r".contains(b));
+        let is_block = || self.bytes[start..line_end].iter().all(|b| has(b"|>+-0123456789 \r", *b));
         let opens = line_end == start || b"|>\r".contains(&self.bytes[start]);
         if !(opens && is_block()) {
             return None;

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use super::index::has;
+
 /// How far an unquoted value extends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
@@ -82,7 +84,7 @@ static KEY_BYTES: [bool; 256] = {
 };
 
 pub(super) fn is_quote(byte: u8) -> bool {
-    b"\"'`".contains(&byte)
+    has(b"\"'`", byte)
 }
 
 /// A quotation mark with the backslashes before it.
@@ -139,7 +141,7 @@ fn quoted(bytes: &[u8], start: usize) -> Option<Range<usize>> {
 
 /// Whether a value that ended just before this position is complete.
 fn ends_here(bytes: &[u8], at: usize) -> bool {
-    bytes.get(at).is_none_or(|&b| b.is_ascii_whitespace() || b",;&|)]}<>:\\".contains(&b) || is_quote(b))
+    bytes.get(at).is_none_or(|&b| b.is_ascii_whitespace() || has(b",;&|)]}<>:\\", b) || is_quote(b))
 }
 
 /// Finds the end of a value that is not entirely quoted.
@@ -164,7 +166,7 @@ fn unquoted(bytes: &[u8], start: usize, extent: Extent) -> Range<usize> {
 }
 
 fn is_open(byte: u8) -> bool {
-    b"([{".contains(&byte)
+    has(b"([{", byte)
 }
 
 impl UnquotedScan<'_> {
@@ -185,7 +187,7 @@ impl UnquotedScan<'_> {
             b'\n' => self.line_feed(),
             _ if self.depth > 0 => {
                 self.depth += usize::from(is_open(byte));
-                self.depth -= usize::from(b")]}".contains(&byte));
+                self.depth -= usize::from(has(b")]}", byte));
                 true
             }
             b if is_open(b) => {
@@ -208,8 +210,8 @@ impl UnquotedScan<'_> {
         let after = self.at + quote.len();
         let prefix = &self.bytes[self.start..self.at];
         // `b"..."`, `r#"..."#`, `'a'"b"`, `x="..."`
-        let opens = prefix.iter().all(|b| b"bBcCfFrRuU$".contains(b))
-            || prefix.last().is_some_and(|&b| b"=#,:".contains(&b) || is_quote(b));
+        let opens = prefix.iter().all(|b| has(b"bBcCfFrRuU$", *b))
+            || prefix.last().is_some_and(|&b| has(b"=#,:", b) || is_quote(b));
         if self.depth > 0 || opens {
             self.at = quote.closing(self.bytes, after).1;
             return true;
@@ -249,7 +251,7 @@ impl UnquotedScan<'_> {
         let blank = next > self.at + 1;
         let last = self.bytes.get(next).is_none_or(u8::is_ascii_whitespace);
         let ends = is_pair(self.bytes, next, b"=:") || last || (blank && self.extent != Extent::Line);
-        !ends && !self.bytes.get(next).is_some_and(|&b| b")]}".contains(&b))
+        !ends && !self.bytes.get(next).is_some_and(|&b| has(b")]}", b))
     }
 }
 
@@ -258,7 +260,7 @@ pub(super) fn is_pair(bytes: &[u8], start: usize, separators: &[u8]) -> bool {
     let window = &bytes[start..bytes.len().min(start + MAX_KEY_LEN)];
     let decoration = |b: u8| is_quote(b) || b == b'\\';
     let key = position(window, 0, |b| !decoration(b));
-    let end = position(window, key, |b| !is_key_byte(b) && !b"[]".contains(&b));
+    let end = position(window, key, |b| !is_key_byte(b) && !has(b"[]", b));
     let separator = position(window, end, |b| !decoration(b) && b != b' ');
     end > key && window.get(separator).is_some_and(|b| separators.contains(b))
 }

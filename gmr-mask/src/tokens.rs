@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::boundary;
-use super::index::{Present, beginning};
+use super::index::{Present, beginning, has};
 use super::looks;
 use super::providers::{BEGINNINGS, BY_FIRST_BYTE, Form, PREFIXES};
 use super::quoting::{is_quote, position};
@@ -127,7 +127,7 @@ fn prefixed(bytes: &[u8], start: usize) -> Option<Range<usize>> {
     let (prefix, _) = rows.iter().find(|(prefix, form)| {
         rest.starts_with(prefix.as_bytes()) && has_form(&rest[prefix.len()..], *form)
     })?;
-    let end = position(bytes, start + prefix.len(), |b| !is_base64url(b) && !b".=+/~%".contains(&b));
+    let end = position(bytes, start + prefix.len(), |b| !is_base64url(b) && !has(b".=+/~%", b));
     Some(start..end)
 }
 
@@ -146,7 +146,7 @@ fn has_form(rest: &[u8], form: Form) -> bool {
     };
     match form {
         Form::Any => all(4, |b| is_base64url(b) || b == b'.').is_some(),
-        Form::Mixed => mixed(16, |b| is_base64url(b) || b".=".contains(&b)),
+        Form::Mixed => mixed(16, |b| is_base64url(b) || has(b".=", b)),
         Form::Alphanumeric => mixed(20, |b| b.is_ascii_alphanumeric()),
         Form::Uppercase => mixed(12, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-'),
         Form::Hex(shortest) => all(shortest, |b| b.is_ascii_hexdigit()).is_some(),
@@ -165,7 +165,7 @@ fn generic(text: &str, start: usize, mut end: usize) -> Option<Range<usize>> {
     const MIN_BODY: usize = 20;
     let bytes = text.as_bytes();
     // Once for each run of words.
-    if start > 0 && b"-_".contains(&bytes[start - 1]) {
+    if start > 0 && has(b"-_", bytes[start - 1]) {
         return None;
     }
     let mut at = start;
@@ -175,7 +175,7 @@ fn generic(text: &str, start: usize, mut end: usize) -> Option<Range<usize>> {
             return Some(start..position(bytes, end, |b| !is_base64url(b)));
         }
         let is_word = at > start || body.bytes().all(|b| b.is_ascii_lowercase());
-        if !is_word || end - start > MAX_PREFIX || !bytes.get(end).is_some_and(|b| b"-_".contains(b)) {
+        if !is_word || end - start > MAX_PREFIX || !bytes.get(end).is_some_and(|b| has(b"-_", *b)) {
             return None;
         }
         at = end + 1;
@@ -196,7 +196,7 @@ fn marked(text: &str, present: &Present, spans: &mut Vec<Range<usize>>) {
         while let Some(offset) = text[at..].find(mark) {
             let found = at + offset;
             at = found + mark.len();
-            let fits = |b: &&u8| is_base64url(**b) || (mark == "Q~" && b".~".contains(b));
+            let fits = |b: &&u8| is_base64url(**b) || (mark == "Q~" && has(b".~", **b));
             let run_before = |most: usize| bytes[..found].iter().rev().take(most).take_while(fits).count();
             let run_after =
                 |most: usize| bytes[at..].iter().take(most).take_while(|b| fits(b) || **b == b'=').count();
@@ -271,7 +271,7 @@ fn credentials(text: &str, start: usize) -> Option<Range<usize>> {
         return None;
     };
     let from = position(bytes, start + name.len(), |b| b != b' ');
-    let to = position(bytes, from, |b| b.is_ascii_whitespace() || is_quote(b) || b"\\<>,".contains(&b));
+    let to = position(bytes, from, |b| b.is_ascii_whitespace() || is_quote(b) || has(b"\\<>,", b));
     is_secret(&text[from..to]).then_some(from..to)
 }
 
@@ -311,7 +311,7 @@ fn is_bearer(word: &str) -> bool {
 /// Whether a word after "Basic" can be a user and a password in base64. Those have capitals or
 /// digits.
 fn is_basic(word: &str) -> bool {
-    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=-_".contains(&b);
+    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || has(b"+/=-_", b);
     let is_mixed = |b: u8| b.is_ascii_digit() || b.is_ascii_uppercase() || b == b'=';
     word.len() >= 4 && word.bytes().all(is_base64) && word.bytes().skip(1).any(is_mixed)
 }

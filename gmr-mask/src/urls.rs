@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::index::has;
 use super::quoting::position;
 use super::{boundary, looks};
 
@@ -179,7 +180,7 @@ fn is_port(text: &str) -> bool {
 
 /// The start of the scheme that ends here. No scheme in use is longer than 32 bytes.
 fn scheme_start(word: &str, end: usize) -> usize {
-    let is_scheme = |b: &u8| b.is_ascii_alphanumeric() || b"+-.".contains(b);
+    let is_scheme = |b: &u8| b.is_ascii_alphanumeric() || has(b"+-.", *b);
     end - word.as_bytes()[..end].iter().rev().take(32).take_while(|b| is_scheme(b)).count()
 }
 

@@ -43,7 +43,13 @@ impl<'a> Words<'a> {
         let mut before = '_';
         let mut rest = name.chars().peekable();
         while let Some(c) = rest.next() {
-            // To ask a table of Unicode takes long, so that each is asked once.
+            // To ask a table of Unicode takes long, so that each is asked once, and only of others
+            // than ASCII.
+            if c.is_ascii_lowercase() {
+                joined.push(c);
+                before = c;
+                continue;
+            }
             let lower = c.to_lowercase();
             let is_letter = c.is_alphabetic();
             let is_hump = !lower.clone().eq([c])

@@ -1,7 +1,7 @@
 //! What stands after a name in the source code of a program, and is no secret: a line in a file, the
 //! call of a function, a type. Lines of source are in reports, and so are messages of compilers.
 
-use super::{is_quote, position};
+use super::{has, is_quote, position};
 
 /// Ends of the names of source files.
 const EXTENSIONS: &[&str] =
@@ -16,7 +16,7 @@ pub(super) fn is_place(name: &str, rest: &[u8]) -> bool {
 /// Whether this is a call without any text in it: `parse(input)?`, `hash(password, &salt)`.
 pub(super) fn is_call(value: &str) -> bool {
     let Some((function, rest)) = value.split_once('(') else { return false };
-    let is_path = |text: &str| text.bytes().all(|b| b.is_ascii_alphabetic() || b"_:.&*".contains(&b));
+    let is_path = |text: &str| text.bytes().all(|b| b.is_ascii_alphabetic() || has(b"_:.&*", b));
     function.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && is_path(function)
         && rest.trim_end_matches([')', '?', ';', ',']).split([',', ' ', '(', ')']).all(is_path)
@@ -28,7 +28,7 @@ pub(super) fn is_type(value: &str) -> bool {
     const TYPES: &[&str] = &["&[u8]", "&str", "&String", "SecretString", "String", "Vec<u8>", "bool", "str"];
     let value = value.trim_end_matches([',', ';', ')']);
     let is_generic = || {
-        let part = |b: u8| b.is_ascii_alphanumeric() || b"_:&<>, []".contains(&b);
+        let part = |b: u8| b.is_ascii_alphanumeric() || has(b"_:&<>, []", b);
         let name = value.trim_start_matches('&');
         name.starts_with(|c: char| c.is_ascii_uppercase())
             && name.split_once('<').is_some_and(|(outer, _)| outer.bytes().all(|b| b.is_ascii_alphabetic()))
@@ -42,7 +42,7 @@ pub(super) fn is_type(value: &str) -> bool {
 pub(super) fn typed(bytes: &[u8], start: usize) -> Option<usize> {
     const LONGEST: usize = 32;
     let within = &bytes[..bytes.len().min(start + LONGEST)];
-    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"_:&<>' ".contains(&b);
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || has(b"_:&<>' ", b);
     let equals = position(within, start, |b| !is_part(b));
     let value = position(bytes, equals.min(bytes.len()) + 1.min(bytes.len() - equals), |b| b != b' ');
     let is_typed = equals > start + 1

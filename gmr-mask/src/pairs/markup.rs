@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{Scan, Sensitivity, keys, position};
+use super::{Scan, Sensitivity, has, keys, position};
 
 /// The longest part of a tag, or between two of them, that is read for a name.
 const MAX_TAG: usize = 128;
@@ -13,8 +13,7 @@ impl Scan<'_> {
     pub(super) fn is_element(&self, word: &Range<usize>) -> bool {
         let before = &self.bytes[word.start.saturating_sub(MAX_TAG)..word.start];
         let prefix = before.strip_suffix(b":").unwrap_or(before);
-        let name =
-            prefix.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || b"_-.".contains(b)).count();
+        let name = prefix.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || has(b"_-.", **b)).count();
         let is_prefixed = prefix.len() < before.len() && name > 0;
         let name = if is_prefixed { name } else { 0 };
         prefix.len() > name
@@ -25,7 +24,7 @@ impl Scan<'_> {
     /// Masks the content of `<entry key="password">x</entry>`, given the end of the attribute's value.
     pub(super) fn content_of_named(&mut self, end: usize, spans: &mut Vec<Range<usize>>) {
         let limit = self.bytes.len().min(end + MAX_TAG);
-        let close = position(&self.bytes[..limit], end, |b| b"<>\n".contains(&b));
+        let close = position(&self.bytes[..limit], end, |b| has(b"<>\n", b));
         let is_tag = self.bytes.get(end).is_some_and(|&b| super::is_quote(b))
             && close < limit
             && self.bytes[close] == b'>'

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::{Scan, Sensitivity, is_quote, keys, looks, position, quoting};
+use super::{Scan, Sensitivity, has, is_quote, keys, looks, position, quoting};
 
 /// The longest value that is read.
 const MAX_VALUE: usize = 200;
@@ -27,7 +27,7 @@ impl Scan<'_> {
         let limit = self.bytes.len().min(word.end + MAX_VALUE);
         let within = &self.bytes[..limit];
         let closed = position(within, word.end, |b| !is_quote(b) && b != b'*');
-        let start = position(within, closed, |b| !b" \t.|".contains(&b));
+        let start = position(within, closed, |b| !has(b" \t.|", b));
         let gap = &within[closed..start];
         if gap.is_empty() || gap.starts_with(b".") || start == limit {
             return;
@@ -47,9 +47,9 @@ impl Scan<'_> {
         }
         let is_quoted = within.get(start).is_some_and(|&b| is_quote(b));
         start += usize::from(is_quoted);
-        let stops = |b: u8| b.is_ascii_whitespace() || is_quote(b) || b",;|()[]{}<>".contains(&b);
+        let stops = |b: u8| b.is_ascii_whitespace() || is_quote(b) || has(b",;|()[]{}<>", b);
         let end = position(within, start, stops);
-        let end = end - within[start..end].iter().rev().take_while(|b| b".:".contains(b)).count();
+        let end = end - within[start..end].iter().rev().take_while(|b| has(b".:", **b)).count();
         // A pair of its own.
         if quoting::is_pair(within, start, b"=") {
             return;
@@ -82,7 +82,7 @@ impl Scan<'_> {
         }
         let is_scheme = secret.len() >= 20 && SCHEMES.iter().any(|scheme| name.eq_ignore_ascii_case(scheme));
         let is_secret = || {
-            let sensitivity = self.sensitivity(name, previous, false);
+            let sensitivity = self.sensitivity(word, previous, false);
             sensitivity == Sensitivity::Secret
                 && !sensitivity.allows(secret)
                 && !(is_alone && keys::is_plural(name))
