@@ -1,8 +1,13 @@
 //! Formats numbers with their units for people. Nothing here knows what a number means.
 
-/// `1 thread`, `2 threads`.
+/// `1 thread`, `2 threads`, `2 processes`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    let ending = match count {
+        1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{count} {noun}{ending}")
 }
 
 /// Milliseconds as `999 ms`; from one second on, as `9.3 s`.
