@@ -214,6 +214,7 @@
 //! | `GMR_LOG_TO_STDERR=on` | reports in a directory also go to stderr |
 //! | `GMR_LOG_MAX_FILES=20` | how many files of the service are kept in the directory |
 //! | `GMR_LOG_MAX_BYTES=20MiB` | how many bytes they may have together |
+//! | `GMR_MAX_BYTES=1MiB` | how large a report may be; what tells least is left out; any size by default |
 //! | `GMR_MAX_PER_HOUR=20` | how many reports an option requests by itself in an hour, 6 by default |
 //! | `GMR_MIN_INTERVAL=10s` | the least time between two reports for signals, 1 s by default |
 //! | `GMR_TRIGGER_FILE=/run/shop/report` | a file that requests a report when it is touched |

@@ -43,6 +43,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "log_max_files", example: "log_max_files = 20" },
     Known { name: "log_max_bytes", example: "log_max_bytes = \"20MiB\"" },
     Known { name: "max_per_hour", example: "max_per_hour = 6" },
+    Known { name: "max_bytes", example: "max_bytes = \"1MiB\"" },
     Known { name: "min_interval", example: "min_interval = \"1s\"" },
     Known { name: "trigger_file", example: "trigger_file = \"/run/shop/report\"" },
     Known { name: "mask", example: "mask(keys(\"internal_code\"), show(\"session_color\"))" },
@@ -75,6 +76,7 @@ struct Options {
     log_max_files: Option<u32>,
     log_max_bytes: Option<u64>,
     max_per_hour: Option<u32>,
+    max_bytes: Option<u64>,
     min_interval: Option<TokenStream>,
     trigger_file: Option<String>,
     mask: Option<String>,
@@ -209,6 +211,7 @@ impl Options {
                 "log_max_files" => options.log_max_files = given.count(errors),
                 "log_max_bytes" => options.log_max_bytes = given.bytes(errors),
                 "max_per_hour" => options.max_per_hour = given.count(errors),
+                "max_bytes" => options.max_bytes = given.bytes(errors),
                 "min_interval" => options.min_interval = given.duration_or_off(errors),
                 "trigger_file" => options.trigger_file = given.plain_text(errors),
                 "mask" => options.mask = given.names_to_mask(errors),
@@ -266,6 +269,7 @@ impl Options {
         let log_max_files = values::optional(self.log_max_files.as_ref().map(ToTokens::to_token_stream));
         let log_max_bytes = values::optional(self.log_max_bytes.as_ref().map(ToTokens::to_token_stream));
         let max_per_hour = values::optional(self.max_per_hour.as_ref().map(ToTokens::to_token_stream));
+        let max_bytes = values::optional(self.max_bytes.as_ref().map(ToTokens::to_token_stream));
         let min_interval = values::optional(self.min_interval.clone());
         let trigger_file = values::optional(self.trigger_file.as_ref().map(ToTokens::to_token_stream));
         let mask = values::optional(self.mask.as_ref().map(ToTokens::to_token_stream));
@@ -298,6 +302,7 @@ impl Options {
                 log_max_files: #log_max_files,
                 log_max_bytes: #log_max_bytes,
                 max_per_hour: #max_per_hour,
+                max_bytes: #max_bytes,
                 min_interval: #min_interval,
                 trigger_file: #trigger_file,
                 mask: #mask,

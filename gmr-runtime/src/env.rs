@@ -126,6 +126,15 @@ pub(crate) fn max_per_hour() -> Result<Option<u32>, String> {
     number_or_off("GMR_MAX_PER_HOUR", "6", |text| text.parse().ok())
 }
 
+/// `GMR_MAX_BYTES`: how many bytes a report may have, as in `1MiB`; `off` for any number, which is zero.
+/// It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn max_bytes() -> Result<Option<u64>, String> {
+    number_or_off("GMR_MAX_BYTES", "1MiB", parse_bytes)
+}
+
 /// A number, or zero for `off`.
 fn number_or_off<T: From<u8>>(
     name: &str,

@@ -133,6 +133,7 @@ pub struct Builder {
     min_interval: Option<Duration>,
     selection: Option<Cow<'static, str>>,
     max_per_hour: Option<u32>,
+    max_bytes: Option<u64>,
     logs: Logs,
     trigger_file: Option<PathBuf>,
     mask: String,
@@ -314,7 +315,8 @@ impl Builder {
         let min_interval = operators(env::min_interval()).or(self.min_interval);
         let min_interval = min_interval.unwrap_or(reporter::MIN_INTERVAL);
         let max_per_hour = operators(env::max_per_hour()).or(self.max_per_hour);
-        let style = Style { format, detail, min_interval, max_per_hour };
+        let max_bytes = operators(env::max_bytes()).or(self.max_bytes).and_then(reporter::max_bytes);
+        let style = Style { format, detail, min_interval, max_per_hour, max_bytes };
         let (signal, outbox, inbox) = open(wanted, programs, installed.as_ref().map(Installed::as_parents))?;
         let trigger_file = env::trigger_file(self.trigger_file);
         let identity = self.identity.clone();

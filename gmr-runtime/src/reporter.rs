@@ -42,6 +42,14 @@ pub(crate) const SECOND_LOOK: Duration = Duration::from_millis(50);
 /// milliseconds of processor time, and who sends signals in a loop must not cost the program more.
 pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The least limit of a report's size: room for the heading, the findings and the Package section.
+const LEAST_MAX_BYTES: u64 = 16 << 10;
+
+/// The limit of a report's size that a user has chosen. `None` for zero, which is none.
+pub(crate) fn max_bytes(chosen: u64) -> Option<usize> {
+    (chosen > 0).then(|| usize::try_from(chosen.max(LEAST_MAX_BYTES)).unwrap_or(usize::MAX))
+}
+
 /// How long all generators of a report may take together.
 const TOTAL: Duration = Duration::from_secs(10);
 

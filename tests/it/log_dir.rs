@@ -258,10 +258,11 @@ fn a_number_that_is_none_is_said() {
     let directory = Directory::new();
     let mut command = command(&directory.0);
     command.env("GMR_LOG_MAX_FILES", "few").env("GMR_LOG_MAX_BYTES", "5MB").env("GMR_MAX_PER_HOUR", "-1");
+    command.env("GMR_MAX_BYTES", "1 MB");
     let mut program = Program::start_with(command);
-    let mut said = [(); 3].map(|()| program.next_error_line());
+    let mut said = [(); 4].map(|()| program.next_error_line());
     said.sort_unstable();
-    let names = ["GMR_LOG_MAX_BYTES", "GMR_LOG_MAX_FILES", "GMR_MAX_PER_HOUR"];
+    let names = ["GMR_LOG_MAX_BYTES", "GMR_LOG_MAX_FILES", "GMR_MAX_BYTES", "GMR_MAX_PER_HOUR"];
     assert!(
         said.iter().zip(names).all(|(line, name)| line.contains(name) && line.contains("`off`")),
         "{said:?}"

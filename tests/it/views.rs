@@ -136,3 +136,40 @@ fn an_unknown_format_costs_a_warning_and_text_is_written() {
     program.signal(Signal::USR2);
     assert_eq!(Text::parse(&Text::read(&mut program)).number(), 1);
 }
+
+/// A report in at most so many bytes.
+fn limited(format: &str, limit: &str) -> String {
+    let mut command = Command::new(program!("views"));
+    command.env("GMR_FORMAT", format).env("GMR_MAX_BYTES", limit);
+    let mut program = Program::start_with(command);
+    program.signal(Signal::USR2);
+    match format {
+        "text" => Text::read(&mut program),
+        _ => program.next_error_line(),
+    }
+}
+
+#[test]
+fn a_report_is_as_small_as_the_operator_wants_and_says_what_it_lacks() {
+    let limit = 24 << 10;
+    let whole = limited("json", "100MiB");
+    let report = Report::parse(&whole);
+    assert!(whole.len() > limit, "{} bytes", whole.len());
+    assert_eq!(list(&report.heading()["notes"]).len(), 0, "{report}");
+    assert_eq!(
+        list(&report.heading()["notes"]),
+        list(&Report::parse(&limited("json", "off")).heading()["notes"])
+    );
+
+    let short = limited("json", "24KiB");
+    assert!(short.len() <= limit, "{} bytes", short.len());
+    let report = Report::parse(&short);
+    let [note] = list(&report.heading()["notes"]) else { panic!("{report}") };
+    let note = note.as_str().expect("text");
+    assert!(note.contains("24.0 KiB") && note.contains("left out"), "{note}");
+    assert_eq!(report.package()["product"], "views");
+
+    let text = limited("text", "24KiB");
+    assert!(text.len() <= limit, "{} bytes", text.len());
+    assert_eq!(Text::parse(&text).number(), 1);
+}

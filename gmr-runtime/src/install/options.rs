@@ -284,6 +284,27 @@ impl Builder {
         self
     }
 
+    /// How many bytes a report may have that is written to standard error or to
+    /// [a file](Self::log_dir): if it is larger, what tells least is left out, and its heading says
+    /// what. Left out are, one after the other until it fits: stacks of idle threads, the rarest first;
+    /// source lines; stacks of other blocked threads; the ends of long lists; whole sections, the
+    /// largest first. Threads and tasks that a finding is about stay, as do the findings.
+    ///
+    /// By default, and with zero, a report may have any size. At least 16 KiB are used.
+    /// `GMR_MAX_BYTES` overrides both.
+    ///
+    /// With a limit, nothing of a report is written before it is complete, or before it has taken a
+    /// second.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().max_bytes(1 << 20);
+    /// ```
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
     /// The least time from the beginning of a report for signals, or for [a file](Self::trigger_file),
     /// to that of the next one: one second by default. Signals that arrive earlier share one report at
     /// the end of this time, whose heading counts them. With [`Duration::ZERO`] they wait

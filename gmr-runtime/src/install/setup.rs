@@ -70,6 +70,8 @@ pub struct Setup {
     pub log_max_bytes: Option<u64>,
     /// The option `max_per_hour`.
     pub max_per_hour: Option<u32>,
+    /// The option `max_bytes`.
+    pub max_bytes: Option<u64>,
     /// The option `min_interval`.
     pub min_interval: Option<Duration>,
     /// The option `trigger_file`.
@@ -148,6 +150,7 @@ impl Setup {
                 max_bytes: self.log_max_bytes,
             },
             max_per_hour: self.max_per_hour,
+            max_bytes: self.max_bytes,
             min_interval: self.min_interval,
             trigger_file: self.trigger_file.map(Into::into),
             mask: self.mask.unwrap_or_default().to_owned(),

@@ -39,6 +39,8 @@ pub(crate) struct Style {
     /// How many reports each option may request by itself in an hour; 0 for no limit. By default a
     /// few.
     pub(crate) max_per_hour: Option<u32>,
+    /// How many bytes a report may have. `None` for any number.
+    pub(crate) max_bytes: Option<usize>,
 }
 
 /// The reporter's loop. It returns after [`Request::Stop`].
@@ -77,7 +79,7 @@ pub(crate) fn serve(
                 losses.begin(loss.take());
                 pending.last = Some(Instant::now());
                 output.begin(batch.waiting());
-                Stream::new(style.format, style.detail)
+                Stream::new(style.format, style.detail, style.max_bytes)
             });
             let mut notes = losses.notes();
             notes.extend(loss.into_iter().chain(batch.own_during.map(own_signal_note)));

@@ -5,6 +5,7 @@
 //! (`words`).
 
 mod escape;
+mod fit;
 mod folding;
 mod format;
 mod grouping;

@@ -1,6 +1,9 @@
 //! Writes a report while it is being made. Text is written piece by piece, so that a later failure
 //! does not lose what is known already. The other formats are written when the report is complete.
 //!
+//! If the report has a limit, it is written when it is complete, or when it takes too long. In the one
+//! case it is made smaller as a whole, in the other it lacks the sections that are too large.
+//!
 //! In the text, the findings come before the sections, which are held back until the findings are
 //! known. If the sections take too long, they are written first, after a line that announces the
 //! findings at the end.
@@ -9,6 +12,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
+use super::fit::fit;
 use super::room::{MAX_TEXT, Room};
 use super::{Context, Detail, Format, Known, render, text};
 use crate::model::{Finding, Frame, Heading, Report, Section, Summary};
@@ -30,16 +34,28 @@ pub(crate) enum Piece<'a> {
 pub(crate) struct Stream {
     format: Format,
     detail: Detail,
-    /// The text of the sections held back until the findings are known. `None` once released.
-    held: Option<Vec<u8>>,
+    /// How many bytes the report may have. `None` for any number.
+    limit: Option<usize>,
+    /// The text held back until the findings are known. `None` once released.
+    held: Option<Held>,
+    /// How many bytes may follow those that are held or written.
+    left: usize,
     room: Room,
     /// A field, so that a test can replace it.
     render: fn(&Report, Format, Detail) -> Vec<u8>,
 }
 
+#[derive(Debug, Default)]
+struct Held {
+    /// It is only held if the report has a limit: then it says what is left out.
+    heading: Vec<u8>,
+    sections: Vec<u8>,
+}
+
 impl Stream {
-    pub(crate) fn new(format: Format, detail: Detail) -> Self {
-        Self { format, detail, held: Some(Vec::new()), room: Room::new(MAX_TEXT), render }
+    pub(crate) fn new(format: Format, detail: Detail, limit: Option<usize>) -> Self {
+        let left = limit.unwrap_or(usize::MAX);
+        Self { format, detail, limit, held: Some(Held::default()), left, room: Room::new(MAX_TEXT), render }
     }
 
     /// The bytes that can be written now that this piece is known.
@@ -47,6 +63,27 @@ impl Stream {
         if self.format != Format::Text {
             return Vec::new();
         }
+        let mut bytes = self.text(piece).into_bytes();
+        match (piece, &mut self.held) {
+            (Piece::Heading(_), Some(held)) if self.limit.is_some() => {
+                held.heading = bytes;
+                Vec::new()
+            }
+            (Piece::Section(..), Some(held)) => {
+                held.sections.append(&mut bytes);
+                Vec::new()
+            }
+            // It is written when it is complete.
+            (Piece::Findings(..) | Piece::Summary(_), Some(_)) if self.limit.is_some() => Vec::new(),
+            (Piece::Slow | Piece::Findings(..), held) => {
+                let held = held.take().unwrap_or_default();
+                [held.heading, bytes, held.sections].concat()
+            }
+            _ => bytes,
+        }
+    }
+
+    fn text(&mut self, piece: &Piece<'_>) -> String {
         let (detail, room) = (self.detail, &self.room);
         let text = panic::catch_unwind(AssertUnwindSafe(|| match piece {
             Piece::Heading(heading) => text::heading(heading),
@@ -67,32 +104,34 @@ impl Stream {
             };
             format!("gmr: warning: could not write {part}: the view panicked\n")
         });
-        let mut bytes = text.into_bytes();
-        match (piece, &mut self.held) {
-            (Piece::Section(..), Some(held)) => {
-                held.append(&mut bytes);
-                Vec::new()
+        let text = match (piece, self.limit) {
+            (Piece::Section(section, _), Some(limit)) if text.len() > self.left => {
+                text::too_large(section, text.len(), limit)
             }
-            (Piece::Slow | Piece::Findings(..), held) => {
-                bytes.extend(held.take().unwrap_or_default());
-                bytes
-            }
-            _ => bytes,
-        }
+            _ => text,
+        };
+        self.left = self.left.saturating_sub(text.len());
+        text
     }
 
     /// The remaining bytes, once the report is complete. If the format's view panics, these are a
     /// warning and the report as text.
     pub(crate) fn finish(self, report: &Report) -> Vec<u8> {
-        let Self { format, detail, render, .. } = self;
-        if format == Format::Text {
+        let Self { format, detail, render, limit, held, .. } = self;
+        let is_written = format == Format::Text && (limit.is_none() || held.is_none());
+        if is_written {
             return Vec::new();
         }
-        panic::catch_unwind(AssertUnwindSafe(|| render(report, format, detail))).unwrap_or_else(|_| {
+        let render = |report: &Report| render(report, format, detail);
+        let rendered = panic::catch_unwind(AssertUnwindSafe(|| match limit {
+            Some(limit) => fit(report, limit, render),
+            None => render(report),
+        }));
+        rendered.unwrap_or_else(|_| {
             let warning = format!(
                 "gmr: warning: could not write the report as {format}: the view panicked; as text:\n"
             );
-            let mut text = Self::new(Format::Text, detail);
+            let mut text = Self::new(Format::Text, detail, None);
             let mut bytes = warning.into_bytes();
             bytes.extend(text.piece(&Piece::Heading(&report.heading)));
             bytes.extend(text.piece(&Piece::Findings(&report.findings, &report.frames)));
@@ -118,7 +157,7 @@ mod tests {
     #[test]
     fn the_pieces_of_the_text_are_the_report() {
         let report = Report::capture();
-        let mut stream = Stream::new(Format::Text, Detail::Short);
+        let mut stream = Stream::new(Format::Text, Detail::Short, None);
         let mut bytes: Vec<u8> = pieces(&report).flat_map(|piece| stream.piece(&piece)).collect();
         bytes.extend(stream.finish(&report));
         assert_eq!(String::from_utf8(bytes).unwrap(), report.to_text());
@@ -127,7 +166,7 @@ mod tests {
     #[test]
     fn sections_are_held_until_the_findings_are_known_or_it_takes_too_long() {
         let report = Report::capture();
-        let mut stream = Stream::new(Format::Text, Detail::Short);
+        let mut stream = Stream::new(Format::Text, Detail::Short, None);
         let section = Piece::Section(&report.sections[0], &report.frames);
         assert!(!stream.piece(&Piece::Heading(&report.heading)).is_empty());
         assert!(stream.piece(&section).is_empty());
@@ -142,11 +181,41 @@ mod tests {
         assert!(findings.contains("no problems detected\n"), "{findings}");
     }
 
+    #[test]
+    fn a_report_with_a_limit_is_written_when_it_is_complete() {
+        let report = Report::capture();
+        let mut stream = Stream::new(Format::Text, Detail::Short, Some(1 << 20));
+        assert!(pieces(&report).all(|piece| stream.piece(&piece).is_empty()));
+        assert_eq!(String::from_utf8(stream.finish(&report)).unwrap(), report.to_text());
+    }
+
+    #[test]
+    fn if_it_takes_too_long_only_sections_beyond_the_limit_are_missing() {
+        let report = Report::capture();
+        let room = Room::new(MAX_TEXT);
+        let cx = Context { frames: &[], detail: Detail::Short, room: &room };
+        let package = text::section(&report.sections[0], cx);
+        let limit = text::heading(&report.heading).len() + package.len();
+        let mut stream = Stream::new(Format::Text, Detail::Short, Some(limit));
+        let mut bytes = Vec::new();
+        for (number, piece) in pieces(&report).enumerate() {
+            bytes.extend(stream.piece(&piece));
+            if number == 1 {
+                bytes.extend(stream.piece(&Piece::Slow));
+            }
+        }
+        bytes.extend(stream.finish(&report));
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains(&package), "{text}");
+        assert_eq!(text.matches("of text are left out").count(), report.sections.len() - 1, "{text}");
+        assert!(text.ends_with(&text::summary(&report.summary)), "{text}");
+    }
+
     #[cfg(feature = "json")]
     #[test]
     fn a_format_that_needs_the_whole_report_waits_for_it() {
         let report = Report::capture();
-        let mut stream = Stream::new(Format::Json, Detail::Short);
+        let mut stream = Stream::new(Format::Json, Detail::Short, None);
         assert!(pieces(&report).all(|piece| stream.piece(&piece).is_empty()));
         assert_eq!(String::from_utf8(stream.finish(&report)).unwrap(), report.to_json());
     }
@@ -155,7 +224,7 @@ mod tests {
     #[test]
     fn a_view_that_panics_leaves_the_report_as_text() {
         let report = Report::capture();
-        let mut stream = Stream::new(Format::Json, Detail::Short);
+        let mut stream = Stream::new(Format::Json, Detail::Short, None);
         stream.render = |_, _, _| panic!("a fault of the view");
         let written = String::from_utf8(stream.finish(&report)).unwrap();
         let (warning, text) = written.split_once('\n').unwrap();

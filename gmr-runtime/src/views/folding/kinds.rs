@@ -4,7 +4,6 @@ use std::cell::OnceCell;
 use std::ops::Deref;
 
 use crate::model::{Frame, Stack, is_unqualified};
-#[cfg(feature = "html")]
 use crate::views::owner::is_fetched;
 use crate::views::owner::{Owner, in_library, is_call_of_closure, is_telling, owner};
 use crate::views::path::short_path;
@@ -35,7 +34,6 @@ impl<'a> Known<'a> {
 
     /// Whether it is the program's, as far as its name and its file say: of no library, and of nothing
     /// that starts threads.
-    #[cfg(feature = "html")]
     pub(in crate::views) fn is_own(&self) -> bool {
         let kind = self.kind();
         let is_librarys = kind.is_standard || kind.is_runtime || kind.is_gmr;

@@ -17,6 +17,7 @@ use self::layout::{Flush, WIDTH, framed, title};
 use super::room::{MAX_TEXT, Room, not_shown};
 use super::{Context, Detail, Known, words};
 use crate::model::{Finding, Frame, Heading, Report, Section, Summary};
+use crate::units;
 
 /// The whole report.
 ///
@@ -102,6 +103,12 @@ pub(in crate::views) fn section(section: &Section, cx: Context<'_>) -> String {
     let mut text = String::new();
     section_to(&mut text, section, cx, &mut |_| ());
     text
+}
+
+/// What stands in place of a section of so many bytes in a report that is limited.
+pub(in crate::views) fn too_large(section: &Section, bytes: usize, limit: usize) -> String {
+    let (bytes, limit) = (units::bytes(bytes as u64), units::bytes(limit as u64));
+    format!("{}{bytes} of text are left out: the report is limited to {limit}\n\n", title(&section.title))
 }
 
 fn section_to(text: &mut String, section: &Section, cx: Context<'_>, flush: &mut Flush<'_>) {
