@@ -1,13 +1,12 @@
 //! The report formats that `format = ".."` accepts.
 //!
-//! Whether a format's feature is enabled is not known here: features belong to `gmr`, which the
-//! user's crate depends on, and the generated code asks it.
+//! Whether a format's feature is enabled is not known here: the generated code asks `gmr` (`required`).
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens as _, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote_spanned;
 use syn::Path;
 
-use crate::suggest;
+use crate::{required, suggest};
 
 /// Each format's name, its variant of the runtime's `Format`, and the macro of the runtime that
 /// reports its feature as disabled.
@@ -45,34 +44,20 @@ impl Format {
 
     /// An expression of the runtime's `Format`, or an error if the format's feature is disabled.
     pub(crate) fn expression(&self, krate: &Path) -> TokenStream {
-        let krate = self.located(krate);
-        let variant = Ident::new(self.variant, self.mixed_site());
-        let value = quote_spanned!(self.mixed_site()=> #krate::__private::Format::#variant);
-        self.requires(&krate, &value).unwrap_or(value)
+        let mixed_site = self.span.resolved_at(Span::mixed_site());
+        let located = required::located(krate, self.span);
+        let variant = Ident::new(self.variant, mixed_site);
+        let value = quote_spanned!(mixed_site=> #located::__private::Format::#variant);
+        self.requires(krate, &value).unwrap_or(value)
     }
 
     /// An item that expands to nothing, or to an error if the format's feature is disabled.
     pub(crate) fn check(&self, krate: &Path) -> Option<TokenStream> {
-        self.requires(&self.located(krate), &TokenStream::new())
+        self.requires(krate, &TokenStream::new())
     }
 
-    fn requires(&self, krate: &TokenStream, value: &TokenStream) -> Option<TokenStream> {
-        let name = Ident::new(self.requires?, self.mixed_site());
-        Some(quote_spanned!(self.mixed_site()=> #krate::__private::#name! { #value }))
-    }
-
-    /// The path, located at the user's literal, so that the compiler reports the error there. Each
-    /// token keeps its hygiene: the path may contain `$crate`.
-    fn located(&self, krate: &Path) -> TokenStream {
-        let locate = |mut tree: TokenTree| {
-            tree.set_span(self.span.resolved_at(tree.span()));
-            tree
-        };
-        krate.to_token_stream().into_iter().map(locate).collect()
-    }
-
-    fn mixed_site(&self) -> Span {
-        self.span.resolved_at(Span::mixed_site())
+    fn requires(&self, krate: &Path, value: &TokenStream) -> Option<TokenStream> {
+        Some(required::requires(self.requires?, self.span, krate, value))
     }
 }
 

@@ -28,6 +28,7 @@ mod formats;
 mod item;
 mod main_attr;
 mod marks;
+mod required;
 mod runtime;
 mod section_attr;
 mod sections;
