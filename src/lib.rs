@@ -211,6 +211,7 @@
 //! | `GMR_SIGNAL=USR1` | the signal that triggers a report; `none`: there is none |
 //! | `GMR_FORMAT=json` | the format of reports on stderr |
 //! | `GMR_LOG_DIR=/var/log/shop` | a directory for reports, instead of stderr |
+//! | `GMR_LOG_GZIP=on` | files in that directory are compressed; feature `gzip` |
 //! | `GMR_LOG_TO_STDERR=on` | reports in a directory also go to stderr |
 //! | `GMR_LOG_MAX_FILES=20` | how many files of the service are kept in the directory |
 //! | `GMR_LOG_MAX_BYTES=20MiB` | how many bytes they may have together |
@@ -244,6 +245,7 @@
 //! | `html` | reports as an HTML page |
 //! | `axum` | reports over HTTP; enables `html` and `json` |
 //! | `cpp` | C++ function names as in the source |
+//! | `gzip` | compressed files of reports |
 //!
 //! # Safety
 //!

@@ -13,7 +13,7 @@ use crate::formats::Format;
 use crate::item::Function;
 use crate::runtime::TRACKED_MAIN;
 use crate::tracking::{pinned, tracked_block, tracking_call};
-use crate::{runtime, values};
+use crate::{required, runtime, values};
 
 const ATTRIBUTE: &str = "gmr::main";
 
@@ -42,6 +42,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "log_to_stderr", example: "log_to_stderr = true" },
     Known { name: "log_max_files", example: "log_max_files = 20" },
     Known { name: "log_max_bytes", example: "log_max_bytes = \"20MiB\"" },
+    Known { name: "log_gzip", example: "log_gzip = true" },
     Known { name: "max_per_hour", example: "max_per_hour = 6" },
     Known { name: "max_bytes", example: "max_bytes = \"1MiB\"" },
     Known { name: "min_interval", example: "min_interval = \"1s\"" },
@@ -75,6 +76,8 @@ struct Options {
     log_to_stderr: Option<bool>,
     log_max_files: Option<u32>,
     log_max_bytes: Option<u64>,
+    /// And where that is.
+    log_gzip: Option<(bool, Span)>,
     max_per_hour: Option<u32>,
     max_bytes: Option<u64>,
     min_interval: Option<TokenStream>,
@@ -210,6 +213,9 @@ impl Options {
                 "log_to_stderr" => options.log_to_stderr = given.switch(errors),
                 "log_max_files" => options.log_max_files = given.count(errors),
                 "log_max_bytes" => options.log_max_bytes = given.bytes(errors),
+                "log_gzip" => {
+                    options.log_gzip = given.switch(errors).map(|on| (on, given.value_span()));
+                }
                 "max_per_hour" => options.max_per_hour = given.count(errors),
                 "max_bytes" => options.max_bytes = given.bytes(errors),
                 "min_interval" => options.min_interval = given.duration_or_off(errors),
@@ -268,6 +274,10 @@ impl Options {
         let log_to_stderr = values::optional(self.log_to_stderr.as_ref().map(ToTokens::to_token_stream));
         let log_max_files = values::optional(self.log_max_files.as_ref().map(ToTokens::to_token_stream));
         let log_max_bytes = values::optional(self.log_max_bytes.as_ref().map(ToTokens::to_token_stream));
+        let gzip = |(on, span)| {
+            if on { required::requires("requires_gzip", span, &krate, &quote!(true)) } else { quote!(false) }
+        };
+        let log_gzip = values::optional(self.log_gzip.map(gzip));
         let max_per_hour = values::optional(self.max_per_hour.as_ref().map(ToTokens::to_token_stream));
         let max_bytes = values::optional(self.max_bytes.as_ref().map(ToTokens::to_token_stream));
         let min_interval = values::optional(self.min_interval.clone());
@@ -301,6 +311,7 @@ impl Options {
                 log_to_stderr: #log_to_stderr,
                 log_max_files: #log_max_files,
                 log_max_bytes: #log_max_bytes,
+                log_gzip: #log_gzip,
                 max_per_hour: #max_per_hour,
                 max_bytes: #max_bytes,
                 min_interval: #min_interval,

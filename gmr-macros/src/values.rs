@@ -3,11 +3,12 @@
 //! Rejects only what is wrong whatever the types are, such as a literal of the wrong kind. The
 //! compiler checks the rest, on the user's own tokens. `None` means that an error was added.
 
-use proc_macro2::{Group, Ident, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
+use syn::spanned::Spanned as _;
 use syn::{Expr, ExprLit, Lit, LitStr, Path, PathArguments, Token};
 
 use crate::args::{Given, Value};
@@ -242,6 +243,14 @@ impl Given {
             return None;
         }
         crate_names(list).map_err(|error| errors.add(error)).ok()
+    }
+
+    /// Where the value is.
+    pub(crate) fn value_span(&self) -> Span {
+        match &self.value {
+            Value::Assigned(value) => value.span(),
+            _ => self.name.span(),
+        }
     }
 
     fn assigned(&self, errors: &mut Errors) -> Option<&Expr> {

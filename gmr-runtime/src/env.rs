@@ -99,6 +99,19 @@ pub(crate) fn log_to_stderr() -> Result<Option<bool>, String> {
     switch("GMR_LOG_TO_STDERR")
 }
 
+/// `GMR_LOG_GZIP`: whether the files of reports are compressed. It overrides the program.
+///
+/// # Errors
+/// It has another value, or this build cannot compress.
+pub(crate) fn log_gzip() -> Result<Option<bool>, String> {
+    match switch("GMR_LOG_GZIP") {
+        Ok(Some(true)) if !cfg!(feature = "gzip") => {
+            Err("GMR_LOG_GZIP: gmr cannot compress reports: the feature `gzip` is disabled".to_owned())
+        }
+        other => other,
+    }
+}
+
 /// `GMR_LOG_MAX_FILES`: how many files of the service are kept in the directory of reports; `off` for
 /// any number, which is zero. It overrides the program.
 ///

@@ -116,7 +116,7 @@ pub mod __private {
     pub use crate::trigger::conditions::OnThreads;
     pub use crate::trigger::signals_by_name::{Signal, find as find_signal};
     pub use crate::views::Format;
-    pub use crate::{before_main, requires_html, requires_json, requires_xml};
+    pub use crate::{before_main, requires_gzip, requires_html, requires_json, requires_xml};
     pub mod task {
         //! For the attributes that track a function's future.
         pub use crate::task::tracked::{__gmr_tracked_main, named, track_body};

@@ -38,6 +38,23 @@ macro_rules! requires_xml {
     };
 }
 
+#[cfg(feature = "gzip")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! requires_gzip {
+    ($($value:tt)*) => { $($value)* };
+}
+#[cfg(not(feature = "gzip"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! requires_gzip {
+    ($($value:tt)*) => {
+        ::core::compile_error! {
+            "the feature `gzip` of `gmr` is disabled: enable it with `cargo add gmr --features gzip`"
+        }
+    };
+}
+
 #[cfg(feature = "html")]
 #[doc(hidden)]
 #[macro_export]

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::program::{Program, program, scaled, wait_until};
 use crate::report::{Report, text};
+use crate::tools;
 
 /// A directory of the test's own, which it removes.
 struct Directory(PathBuf);
@@ -251,6 +252,33 @@ fn the_last_reports_are_kept_that_have_so_many_bytes_together() {
     let fits = || directory.files().iter().map(size).sum::<u64>() <= 64 << 10;
     wait_until("the older ones are removed", || fits() && !first.exists());
     assert!(last.exists() && directory.files().len() > 2);
+}
+
+/// What another program than gmr reads from a compressed file.
+fn decompressed(path: &Path) -> Option<Report> {
+    let output = Command::new("gzip").arg("-dc").arg(path).output().ok()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(Report::parse(&String::from_utf8(output.stdout).unwrap()))
+}
+
+#[test]
+fn files_can_be_compressed_and_are_kept_with_those_that_are_not() {
+    let directory = Directory::new();
+    let plain = file_of_signal(&mut start(&directory.0));
+    let size = fs::metadata(&plain).unwrap().len();
+    let mut command = command(&directory.0);
+    command.env("GMR_LOG_GZIP", "on").env("GMR_LOG_MAX_FILES", "2");
+    let mut program = Program::start_with(command);
+    let first = file_of_signal(&mut program);
+    assert!(first.to_str().unwrap().ends_with(".json.gz"), "{}", first.display());
+    assert_eq!(fs::metadata(&first).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(fs::metadata(&first).unwrap().len() < size / 2, "of {size} bytes");
+    let Some(report) = decompressed(&first) else { return tools::missing("gzip") };
+    assert_eq!(report.number(), 1);
+    let last = file_of_signal(&mut program);
+    let two = BTreeSet::from([first, last]);
+    wait_until("the plain one, which is the oldest, is removed", || directory.files() == two);
+    assert!(program.end().0.success());
 }
 
 #[test]

@@ -79,9 +79,10 @@ pub(super) fn generate(identity: &Identity) -> Content {
 }
 
 /// The features of this build.
-const FEATURES: [(&str, bool); 8] = [
+const FEATURES: [(&str, bool); 9] = [
     ("axum", cfg!(feature = "axum")),
     ("cpp", cfg!(feature = "cpp")),
+    ("gzip", cfg!(feature = "gzip")),
     ("html", cfg!(feature = "html")),
     ("json", cfg!(feature = "json")),
     ("tokio", cfg!(feature = "tokio")),

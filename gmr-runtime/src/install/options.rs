@@ -270,6 +270,19 @@ impl Builder {
         self
     }
 
+    /// Whether the files of reports in [the directory](Self::log_dir) are compressed: their names end in
+    /// `.gz`, and `zcat` reads them. The default is `false`; `GMR_LOG_GZIP` overrides both.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().log_dir("/var/log/shop").log_gzip(true);
+    /// ```
+    #[cfg(feature = "gzip")]
+    #[must_use]
+    pub fn log_gzip(mut self, compressed: bool) -> Self {
+        self.logs.gzip = compressed;
+        self
+    }
+
     /// How many reports an hour has at most for each option that requests them by itself, such as
     /// [`watchdog`](Self::watchdog) or [`on_panic`](Self::on_panic), and for all deadlines and all
     /// heartbeats: six by default, and with zero any number. What has no report is counted in the next

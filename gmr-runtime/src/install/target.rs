@@ -18,6 +18,7 @@ pub(super) struct Logs {
     pub(super) max_files: Option<u32>,
     /// How many bytes they may have together; 0 for any number.
     pub(super) max_bytes: Option<u64>,
+    pub(super) gzip: bool,
 }
 
 impl Logs {
@@ -27,11 +28,12 @@ impl Logs {
         let also_stderr = operators(env::log_to_stderr()).unwrap_or(self.to_stderr);
         let max_files = operators(env::log_max_files()).or(self.max_files);
         let max_bytes = operators(env::log_max_bytes()).or(self.max_bytes);
+        let gzip = operators(env::log_gzip()).unwrap_or(self.gzip);
         let files = env::log_dir(self.dir).map(|path| {
             let executable = || std::env::current_exe().ok()?.file_name()?.to_str().map(str::to_owned);
             let service = product.map(str::to_owned).or_else(executable).unwrap_or_default();
             let dir = LogDir::new(&path, &service, format.extension());
-            Files::new(dir.keeping(max_files, max_bytes))
+            Files::new(dir.keeping(max_files, max_bytes).compressing(gzip))
         });
         if let Some(files) = &files
             && let Err(reason) = files.check()

@@ -8,9 +8,10 @@
 //! Each call can take as long as the disk does. A thread calls them that nothing has to wait for.
 
 mod names;
+mod output;
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use self::names::Names;
+use self::output::Output;
 use crate::sys::sort;
 
 /// How many reports of a service are kept in a directory, by default. Who looks for one has been
@@ -83,6 +85,12 @@ impl LogDir {
         self
     }
 
+    /// Sets whether files are compressed.
+    pub(crate) fn compressing(mut self, gzip: bool) -> Self {
+        self.names.gzip = gzip;
+        self
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -121,7 +129,7 @@ impl LogDir {
             let temporary = names::temporary(&name);
             match openat(&directory, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR) {
                 Ok(file) => {
-                    let file = File::from(file);
+                    let file = Output::new(File::from(file), self.names.gzip);
                     let log_file =
                         LogFile { of: self, directory, file, stamp, number, temporary, is_whole: false };
                     return Ok(log_file);
@@ -138,7 +146,7 @@ impl LogDir {
 pub(crate) struct LogFile<'a> {
     of: &'a LogDir,
     directory: OwnedFd,
-    file: File,
+    file: Output,
     stamp: String,
     number: u64,
     temporary: String,
@@ -151,7 +159,7 @@ impl LogFile<'_> {
     /// # Errors
     /// Why it cannot be written.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.file.write_all(bytes).map_err(|error| format!("could not write a file in it: {error}"))
+        self.file.write(bytes).map_err(|error| format!("could not write a file in it: {error}"))
     }
 
     /// Has the file written to the disk, and gives it its name. Returns its path.
@@ -159,7 +167,7 @@ impl LogFile<'_> {
     /// # Errors
     /// Why it is not there.
     pub(crate) fn finish(&mut self) -> Result<PathBuf, String> {
-        self.file.sync_all().map_err(|error| format!("could not write a file in it to the disk: {error}"))?;
+        self.file.finish().map_err(|error| format!("could not write a file in it to the disk: {error}"))?;
         let Self { of, directory, stamp, temporary, .. } = self;
         for number in self.number..self.number + ATTEMPTS {
             let name = of.names.name(stamp, number);

@@ -1,5 +1,6 @@
 //! The names of the files in a directory of reports:
-//! `SERVICE_gurumeditation_YYYYMMDDThhmmssZ_PID_NUMBER.EXTENSION`, as oslo.reports begins them.
+//! `SERVICE_gurumeditation_YYYYMMDDThhmmssZ_PID_NUMBER.EXTENSION`, as oslo.reports begins them, and `.gz` if
+//! they are compressed.
 
 use std::time::SystemTime;
 
@@ -17,6 +18,8 @@ const FORM: &str = "00000000T000000Z";
 pub(super) struct Names {
     prefix: String,
     extension: &'static str,
+    /// Whether new files are compressed.
+    pub(super) gzip: bool,
 }
 
 /// What the files of a service are ordered by: time, number, process.
@@ -30,11 +33,12 @@ impl Names {
         // Not hidden, and not a path.
         let plain = plain.trim_start_matches('.');
         let service = if plain.is_empty() { "gmr" } else { plain };
-        Self { prefix: format!("{service}_gurumeditation_"), extension }
+        Self { prefix: format!("{service}_gurumeditation_"), extension, gzip: false }
     }
 
     pub(super) fn name(&self, stamp: &str, number: u64) -> String {
-        format!("{}{stamp}_{}_{number}.{}", self.prefix, std::process::id(), self.extension)
+        let gz = if self.gzip { ".gz" } else { "" };
+        format!("{}{stamp}_{}_{number}.{}{gz}", self.prefix, std::process::id(), self.extension)
     }
 
     /// The key of a file of this process.
@@ -44,6 +48,9 @@ impl Names {
 
     /// The key of the file of this name, if it is one of the service's.
     pub(super) fn key(&self, name: &str) -> Option<Key> {
+        // Those from before the service began to compress are its files, too. If it does not compress,
+        // somebody else has compressed them, to keep them.
+        let name = name.strip_suffix(".gz").filter(|_| self.gzip).unwrap_or(name);
         let (rest, extension) = name.strip_prefix(&self.prefix)?.rsplit_once('.')?;
         let mut parts = rest.split('_');
         let (stamp, pid, number) = (parts.next()?, parts.next()?, parts.next()?);

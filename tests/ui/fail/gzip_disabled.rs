@@ -1,0 +1,2 @@
+#[gmr::main(log_dir = "/var/log/shop", log_gzip = true)]
+fn main() {}
