@@ -14,12 +14,13 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 
 use self::code::{CodeMap, Memory};
-use self::output::{Output, Short};
+use self::output::Output;
 use crate::capture;
 use crate::sinks::Stderr;
 use crate::sys::linux::mappings_are_left;
 use crate::sys::linux::pages::Pagemap;
 use crate::sys::report_signal::Arrivals;
+use crate::sys::short::Short;
 use crate::sys::{self, Modules, Purpose, own_threads};
 use crate::threads::linux::call_name;
 use crate::trigger::Outbox;

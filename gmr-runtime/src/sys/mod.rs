@@ -53,6 +53,8 @@ pub(crate) mod report_signal;
 pub(crate) mod seccomp;
 #[cfg(target_os = "linux")]
 pub(crate) mod secure;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop)))]
+pub(crate) mod short;
 pub(crate) mod sort;
 pub(crate) mod sorted_map;
 #[cfg(target_os = "linux")]

@@ -4,11 +4,11 @@ use std::fmt::{self, Write as _};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use super::output::Short;
 use crate::sys::Modules;
 use crate::sys::linux::maps::Region;
 use crate::sys::linux::memory;
 use crate::sys::linux::pages::Pagemap;
+use crate::sys::short::Short;
 
 /// How many regions are kept. A program has one for each library.
 const MAX_REGIONS: usize = 512;
