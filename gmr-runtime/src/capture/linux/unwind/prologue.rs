@@ -68,14 +68,22 @@ pub(super) fn call_at(function: (u64, u64), address: u64) -> Option<Target> {
     None
 }
 
+/// From `call rax` to `call [rax + 8 * rbx + distance]`. A longer call ends with the bytes of one of
+/// these. On aarch64, all instructions have the same length.
+const LENGTHS: std::ops::RangeInclusive<usize> = if cfg!(target_arch = "x86_64") { 2..=7 } else { 4..=4 };
+
+/// How long a call can be.
+pub(super) const LONGEST_CALL: usize = *LENGTHS.end();
+
 /// Whether the bytes before this address can be those of a call, wherever its instruction begins.
 /// `is_code` returns whether a call can lead to an address.
-pub(super) fn follows_call(address: u64, mut is_code: impl FnMut(u64) -> bool) -> bool {
-    /// From `call rax` to `call [rax + 8 * rbx + distance]`. A longer call ends with the bytes of
-    /// one of these. On aarch64, all instructions have the same length.
-    const LENGTHS: std::ops::RangeInclusive<usize> = if cfg!(target_arch = "x86_64") { 2..=7 } else { 4..=4 };
-    let mut buffer = [0; *LENGTHS.end()];
-    let before = bytes_before(address, &mut buffer);
+pub(super) fn follows_call(address: u64, is_code: impl FnMut(u64) -> bool) -> bool {
+    let mut buffer = [0; LONGEST_CALL];
+    ends_with_call(address, bytes_before(address, &mut buffer), is_code)
+}
+
+/// The same for the bytes `before` the address, which have been read. It allocates nothing.
+pub(super) fn ends_with_call(address: u64, before: &[u8], mut is_code: impl FnMut(u64) -> bool) -> bool {
     LENGTHS.into_iter().any(|length| {
         let Some(start) = before.len().checked_sub(length) else { return false };
         let bytes = &before[start..];

@@ -169,10 +169,7 @@ impl Table {
     }
 
     fn eh_frame(&self) -> EhFrame<Reader<'_>> {
-        let mut section = EhFrame::new(&self.bytes, NativeEndian);
-        section.set_address_size(8);
-        section.set_vendor(VENDOR);
-        section
+        eh_frame(&self.bytes)
     }
 
     fn debug_frame(&self) -> DebugFrame<Reader<'_>> {
@@ -205,17 +202,7 @@ impl Table {
     /// The offset of the last entry that begins at or below this address.
     fn entry_before(&self, address: u64) -> Option<usize> {
         match &self.index {
-            Index::Header(header, start) => {
-                let entries = sorted_by_header(header)?;
-                let position = |entry: &[u8; 8]| {
-                    let [code, frame] = [&entry[..4], &entry[4..]]
-                        .map(|half| i32::from_ne_bytes(half.try_into().expect("half of eight bytes")));
-                    [code, frame].map(|offset| start.wrapping_add_signed(offset.into()))
-                };
-                let after = entries.partition_point(|entry| position(entry)[0] <= address);
-                let [_, frame] = position(entries[..after].last()?);
-                usize::try_from(frame.checked_sub(self.address)?).ok()
-            }
+            Index::Header(header, start) => entry_by_header((header, *start), self.address, address),
             Index::Sorted(entries) => {
                 let after = entries.partition_point(|(start, _)| *start <= address);
                 Some(entries[..after].last()?.1)
@@ -228,6 +215,14 @@ impl Table {
 const VENDOR: gimli::Vendor = gimli::Vendor::AArch64;
 #[cfg(not(target_arch = "aarch64"))]
 const VENDOR: gimli::Vendor = gimli::Vendor::Default;
+
+/// The section of these bytes.
+pub(super) fn eh_frame(bytes: &[u8]) -> EhFrame<Reader<'_>> {
+    let mut section = EhFrame::new(bytes, NativeEndian);
+    section.set_address_size(8);
+    section.set_vendor(VENDOR);
+    section
+}
 
 /// The first address and the offset of each entry that can be read.
 fn entries_of<'a, S>(section: &S, bases: &BaseAddresses) -> Vec<(u64, usize)>
@@ -256,13 +251,27 @@ const ENCODINGS: [u8; 3] = [0x1b, 0x03, 0x3b];
 ///
 /// Every linker in use writes it as a signed 32-bit offset from its own address (`DW_EH_PE_pcrel |
 /// DW_EH_PE_sdata4`); see "Exception Frames" in the Linux Standard Base.
-fn eh_frame_start(header: &[u8], address: u64) -> Option<u64> {
+pub(super) fn eh_frame_start(header: &[u8], address: u64) -> Option<u64> {
     let (&[1, encoding, _, _], rest) = header.split_first_chunk::<4>()? else { return None };
     if encoding != ENCODINGS[0] {
         return None;
     }
     let offset = i32::from_ne_bytes(*rest.first_chunk::<4>()?);
     address.checked_add(4)?.checked_add_signed(offset.into())
+}
+
+/// The offset of the last entry that begins at or below an address, by the header of a section that
+/// begins at `section`. All addresses count from the start of the file. It allocates nothing.
+pub(super) fn entry_by_header((header, start): (&[u8], u64), section: u64, address: u64) -> Option<usize> {
+    let entries = sorted_by_header(header)?;
+    let position = |entry: &[u8; 8]| {
+        let [code, frame] = [&entry[..4], &entry[4..]]
+            .map(|half| i32::from_ne_bytes(half.try_into().expect("half of eight bytes")));
+        [code, frame].map(|offset| start.wrapping_add_signed(offset.into()))
+    };
+    let after = entries.partition_point(|entry| position(entry)[0] <= address);
+    let [_, frame] = position(entries[..after].last()?);
+    usize::try_from(frame.checked_sub(section)?).ok()
 }
 
 /// The search table of `.eh_frame_hdr`, in the encodings that every linker in use writes: pairs of
