@@ -221,6 +221,7 @@
 //! | `GMR_TRIGGER_FILE=/run/shop/report` | a file that requests a report when it is touched |
 //! | `GMR_POLL_TASKS=off` | reports do not poll async tasks, and show them without stacks |
 //! | `GMR_ON_PANIC=1` | a panic that is about to end the process makes a report; `any`: any panic |
+//! | `GMR_ON_FATAL=1` | a fatal signal makes a short report |
 //! | `GMR_SLOW_START=30s` | a report if the program is not [`ready`] by then |
 //! | `GMR_SLOW_SHUTDOWN=25s` | a report if the process has not ended by then, after SIGTERM |
 //! | `GMR_WATCHDOG=5s` | a report if a runtime of tokio polls no new task for so long |

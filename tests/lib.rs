@@ -70,6 +70,12 @@ pub fn arrive() {
     ARRIVED.fetch_add(1, Ordering::Release);
 }
 
+/// How many threads have arrived.
+#[must_use]
+pub fn arrived() -> usize {
+    ARRIVED.load(Ordering::Acquire)
+}
+
 /// Waits until this many threads have arrived, and all but the calling one are asleep: then they
 /// are where they wait.
 ///

@@ -30,6 +30,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "poll_tasks", example: "poll_tasks = false" },
     Known { name: "second_look", example: "second_look = \"50ms\"" },
     Known { name: "on_panic", example: "on_panic = true" },
+    Known { name: "on_fatal", example: "on_fatal = true" },
     Known { name: "slow_start", example: "slow_start = \"30s\"" },
     Known { name: "slow_shutdown", example: "slow_shutdown = \"25s\"" },
     Known { name: "watchdog", example: "watchdog = \"5s\"" },
@@ -64,6 +65,7 @@ struct Options {
     poll_tasks: Option<bool>,
     second_look: Option<TokenStream>,
     on_panic: Option<&'static str>,
+    on_fatal: Option<bool>,
     slow_start: Option<TokenStream>,
     slow_shutdown: Option<TokenStream>,
     watchdog: Option<TokenStream>,
@@ -201,6 +203,7 @@ impl Options {
                 "poll_tasks" => options.poll_tasks = given.switch(errors),
                 "second_look" => options.second_look = given.duration_or_off(errors),
                 "on_panic" => options.on_panic = given.panics(errors),
+                "on_fatal" => options.on_fatal = given.switch(errors),
                 "slow_start" => options.slow_start = given.duration_or_off(errors),
                 "slow_shutdown" => options.slow_shutdown = given.duration_or_off(errors),
                 "watchdog" => options.watchdog = given.duration_or_off(errors),
@@ -258,6 +261,7 @@ impl Options {
         let poll_tasks = values::optional(self.poll_tasks.as_ref().map(ToTokens::to_token_stream));
         let second_look = values::optional(self.second_look.clone());
         let on_panic = Ident::new(self.on_panic.unwrap_or("Off"), Span::mixed_site());
+        let on_fatal = values::optional(self.on_fatal.as_ref().map(ToTokens::to_token_stream));
         let slow_start = values::optional(self.slow_start.clone());
         let slow_shutdown = values::optional(self.slow_shutdown.clone());
         let watchdog = values::optional(self.watchdog.clone());
@@ -299,6 +303,7 @@ impl Options {
                 poll_tasks: #poll_tasks,
                 second_look: #second_look,
                 on_panic: #krate::__private::OnPanic::#on_panic,
+                on_fatal: #on_fatal,
                 slow_start: #slow_start,
                 slow_shutdown: #slow_shutdown,
                 watchdog: #watchdog,

@@ -196,6 +196,19 @@ pub(crate) fn on_panic() -> Result<Option<OnPanic>, String> {
     }
 }
 
+/// `GMR_ON_FATAL`: whether fatal signals are reported. It overrides the program. In a program with more
+/// rights than whoever started it, it does not count: that one would see addresses and registers.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn on_fatal() -> Result<Option<bool>, String> {
+    #[cfg(target_os = "linux")]
+    if crate::sys::secure::is_privileged() {
+        return Ok(None);
+    }
+    switch("GMR_ON_FATAL")
+}
+
 /// `GMR_SECOND_LOOK`: after what time a report takes its second look, as in `50ms`, or `off`. It
 /// overrides the program.
 ///

@@ -30,7 +30,7 @@ use crate::trigger::scopes;
 use crate::trigger::signals_by_name::Signal;
 use crate::trigger::{Inbox, Outbox, Request};
 use crate::views::{Detail, Format};
-use crate::{capture, emergency, env, task};
+use crate::{capture, emergency, env, fatal, task};
 use signal::{Parents, handle, open};
 use target::Logs;
 use warning::operators;
@@ -293,7 +293,7 @@ impl Builder {
             warn(&problem);
             Detail::default()
         });
-        let format = operators(env::format());
+        let format = operators(env::format()).unwrap_or(self.format);
         task::poll_tasks(operators(env::poll_tasks()).unwrap_or(!self.skip_polls));
         if let Err(names) = gmr_mask::set_names([&*self.mask, &*env::mask()]) {
             warn(&format!("GMR_MASK, or the option `mask`: {names} is no name; expected `code, -color`"));
@@ -310,7 +310,6 @@ impl Builder {
         #[cfg(feature = "tokio")]
         task::runtimes::notice();
         let product = self.identity.product.as_deref();
-        let format = format.unwrap_or(self.format);
         let target = self.logs.target(product, format);
         let min_interval = operators(env::min_interval()).or(self.min_interval);
         let min_interval = min_interval.unwrap_or(reporter::MIN_INTERVAL);
@@ -325,6 +324,7 @@ impl Builder {
         let settings = Settings { signal, style, identity, plan, target, trigger_file, conditions };
         let settings = Arc::new(settings);
         let outbox = settings.start(outbox, inbox)?;
+        conditions.report_fatal(format, &settings.target);
         let (guards, pid) = (Arc::clone(&outbox), std::process::id());
         *installed = Some(Installed { pid, outbox: Arc::clone(&outbox), guards, settings });
         automatic::connect(Installation { send, is_here, prepare_thread });
@@ -492,7 +492,8 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(outbox) = self.outbox.take() {
             let is_this = |installed: &mut Installed| Arc::ptr_eq(&installed.guards, &outbox);
-            let installed = lock().ok().and_then(|mut installed| installed.take_if(is_this));
+            let installed =
+                lock().ok().and_then(|mut one| one.take_if(is_this)).inspect(|_| fatal::uninstall());
             installed.map_or(outbox, |installed| installed.outbox).send(Request::Stop);
         }
     }

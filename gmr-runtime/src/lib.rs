@@ -54,6 +54,7 @@ mod capture;
 mod emergency;
 mod env;
 mod error;
+mod fatal;
 mod findings;
 mod generators;
 mod install;

@@ -24,6 +24,7 @@ mod expansion;
 mod facade;
 // The calls of a report depend on the architecture and the C library.
 #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+mod fatal;
 mod faults;
 mod folding;
 mod forked;

@@ -38,7 +38,7 @@ pub(crate) fn scaled(times: usize) -> usize {
 
 /// The variables that an operator can set. Only the tests set them, regardless of the environment
 /// they run in.
-const SETTINGS: [&str; 22] = [
+const SETTINGS: [&str; 23] = [
     "GMR_BACKTRACE",
     "GMR_FORMAT",
     "GMR_LOG_DIR",
@@ -51,6 +51,7 @@ const SETTINGS: [&str; 22] = [
     "GMR_MAX_PER_HOUR",
     "GMR_MIN_INTERVAL",
     "GMR_ON_DESCRIPTORS",
+    "GMR_ON_FATAL",
     "GMR_ON_MEMORY",
     "GMR_ON_PANIC",
     "GMR_ON_THREADS",

@@ -35,6 +35,8 @@ pub(crate) use held_noop::held_locks;
     not(gmr_noop)
 ))]
 pub(crate) use platform::bench;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop)))]
+pub(crate) use platform::crash;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(gmr_noop)))]
 pub(crate) use platform::held_locks;
 #[cfg(feature = "__fuzz")]

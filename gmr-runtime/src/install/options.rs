@@ -88,6 +88,25 @@ impl Builder {
         self
     }
 
+    /// Whether a fatal signal (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS) is reported on standard
+    /// error, and in the directory of reports if there is one. The default is `false`; `GMR_ON_FATAL`
+    /// overrides both. Linux on `x86_64` and `aarch64` only.
+    ///
+    /// The report is a short one: the signal, the address, the registers, and the stacks of all threads
+    /// as addresses in their modules. After it, the action from before takes place, so that the exit
+    /// status, a core dump, std's message about a stack overflow, and crash reporters are as without
+    /// gmr. There is one in a process. Install gmr before a library that handles such a signal to go on
+    /// after it, as runtimes of WebAssembly do; otherwise the first such signal is reported.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().on_fatal(true);
+    /// ```
+    #[must_use]
+    pub fn on_fatal(mut self, reported: bool) -> Self {
+        self.conditions.on_fatal = Some(reported);
+        self
+    }
+
     /// Makes a report if the program has not called [`ready`](crate::ready) in this time after gmr
     /// was installed. By default, and with zero, there is none. `GMR_SLOW_START` overrides both.
     ///

@@ -44,6 +44,8 @@ pub struct Setup {
     pub second_look: Option<Duration>,
     /// The option `on_panic`.
     pub on_panic: OnPanic,
+    /// The option `on_fatal`.
+    pub on_fatal: Option<bool>,
     /// The option `slow_start`.
     pub slow_start: Option<Duration>,
     /// The option `slow_shutdown`.
@@ -143,6 +145,7 @@ impl Setup {
                 on_memory: self.on_memory,
                 on_descriptors: self.on_descriptors,
                 on_threads: self.on_threads,
+                on_fatal: self.on_fatal,
             },
             selection: self.sections.map(Cow::Borrowed),
             logs: Logs {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::warning::{operators, warn};
+use crate::reporter::{Files, Target};
 use crate::sys::channel::Sender;
 use crate::sys::own_threads;
 use crate::trigger::conditions::{self, Condition, OnThreads};
 use crate::trigger::{Outbox, file};
-use crate::{capture, env, task};
+use crate::views::Format;
+use crate::{capture, env, fatal, task};
 
 /// Starts the thread that notices when the file is touched. It says when it is `ready`.
 pub(super) fn watch_file(file: &Path, outbox: &Arc<Outbox>, ready: &Sender<()>) {
@@ -35,6 +37,7 @@ pub(super) struct Conditions {
     pub(super) on_memory: Option<u8>,
     pub(super) on_descriptors: Option<u8>,
     pub(super) on_threads: Option<OnThreads>,
+    pub(super) on_fatal: Option<bool>,
 }
 
 impl Conditions {
@@ -46,6 +49,7 @@ impl Conditions {
             on_memory: operators(env::on_memory()).or(self.on_memory),
             on_descriptors: operators(env::on_descriptors()).or(self.on_descriptors),
             on_threads: operators(env::on_threads()).or(self.on_threads),
+            on_fatal: operators(env::on_fatal()).or(self.on_fatal),
         }
     }
 
@@ -63,6 +67,16 @@ impl Conditions {
             #[cfg(target_os = "linux")]
             crate::sys::leave_files();
         });
+    }
+
+    /// Has fatal signals reported, if they are to be.
+    pub(super) fn report_fatal(self, format: Format, target: &Target) {
+        let log_dir = || target.files.as_ref().map(Files::dir);
+        if self.on_fatal == Some(true)
+            && let Err(reason) = fatal::install(format, log_dir())
+        {
+            warn(&format!("`on_fatal` has no effect: {reason}"));
+        }
     }
 
     fn slow_task(self) -> Option<Condition> {

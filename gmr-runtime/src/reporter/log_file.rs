@@ -73,6 +73,11 @@ impl Files {
         writer
     }
 
+    /// The directory.
+    pub(crate) fn dir(&self) -> Arc<LogDir> {
+        Arc::clone(&self.dir)
+    }
+
     pub(crate) fn path(&self) -> String {
         self.dir.path().display().to_string()
     }

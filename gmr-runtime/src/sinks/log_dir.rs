@@ -7,6 +7,8 @@
 //!
 //! Each call can take as long as the disk does. A thread calls them that nothing has to wait for.
 
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(gmr_noop)))]
+mod in_handler;
 mod names;
 mod output;
 

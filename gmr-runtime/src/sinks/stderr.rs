@@ -80,6 +80,18 @@ impl Stderr {
         self.write_to(rustix::stdio::stderr(), bytes);
     }
 
+    /// Like [`write`](Self::write), but gives up when no byte goes out for this long, and at this time.
+    /// Returns whether all was written. It does only what a signal handler may do.
+    pub(crate) fn write_within(&mut self, bytes: &[u8], timeout: Duration, until: Instant) -> bool {
+        let is_own = || is_programs_own(rustix::stdio::stderr(), self.origin);
+        if self.closed.is_none()
+            && let Err(stopped) = write_all(rustix::stdio::stderr(), bytes, Limits { timeout, until }, is_own)
+        {
+            self.closed = Some(stopped.reason);
+        }
+        self.closed.is_none()
+    }
+
     /// The same sink for a thread with a descriptor table of its own.
     pub(crate) fn attach(&mut self) -> Attached<'_> {
         Attached { reopened: reopened::reopen(rustix::stdio::stderr()), sink: self }

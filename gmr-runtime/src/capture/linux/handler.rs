@@ -30,6 +30,11 @@ pub(super) const SLOTS: usize = 128;
 
 pub(super) static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
 
+/// The slot for the report of a fatal signal, and its number. It is apart from the others, which the
+/// reporter may be using at that moment.
+pub(super) static CRASH: Slot = Slot::new();
+pub(super) const CRASH_SLOT: u8 = 255;
+
 const FREE: u64 = 0;
 const REQUESTED: u64 = 1;
 const WRITING: u64 = 2;
@@ -257,7 +262,8 @@ fn answer(Envelope { ticket, slot }: Envelope, registers: Registers) -> Option<u
     // function for it only since 2.30.)
     #[allow(clippy::cast_possible_truncation, reason = "a thread id is an int")]
     let tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
-    TABLE.get(usize::from(slot))?.answer(ticket, tid, registers)
+    let slot = if slot == CRASH_SLOT { &CRASH } else { TABLE.get(usize::from(slot))? };
+    slot.answer(ticket, tid, registers)
 }
 
 /// How much stack [`respond`] needs. A release build needs less.

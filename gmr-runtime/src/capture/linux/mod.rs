@@ -11,6 +11,7 @@ mod at_rest;
 pub(crate) mod bench;
 mod by_signal;
 mod copies;
+pub(crate) mod crash;
 mod handler;
 #[cfg(target_arch = "x86_64")]
 mod held;

@@ -40,6 +40,7 @@ fn prepare_within(timeout: Duration, avoid: Option<i32>) -> io::Result<()> {
     if copy::PID.swap(pid, Ordering::Relaxed) != pid {
         // After a fork, the threads that slots were lent to do not exist in this process.
         handler::TABLE.iter().for_each(handler::Slot::release);
+        handler::CRASH.release();
     }
     if capture_signal().is_none_or(|signal| Some(signal) == avoid || !is_ours(signal)) {
         CAPTURE_SIGNAL.store(claim(avoid)?, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 //! `SERVICE_gurumeditation_YYYYMMDDThhmmssZ_PID_NUMBER.EXTENSION`, as oslo.reports begins them, and `.gz` if
 //! they are compressed.
 
+use std::fmt;
 use std::time::SystemTime;
 
 /// The extensions of all formats: a service can change its own.
@@ -39,6 +40,15 @@ impl Names {
     pub(super) fn name(&self, stamp: &str, number: u64) -> String {
         let gz = if self.gzip { ".gz" } else { "" };
         format!("{}{stamp}_{}_{number}.{}{gz}", self.prefix, std::process::id(), self.extension)
+    }
+
+    /// Writes a name for a time as RFC 3339 has it. It allocates nothing.
+    pub(super) fn write_name(&self, name: &mut dyn fmt::Write, time: &str, number: u64, extension: &str) {
+        let _ = name.write_str(&self.prefix);
+        for c in time.chars().filter(|c| !matches!(c, '-' | ':')) {
+            let _ = name.write_char(c);
+        }
+        let _ = write!(name, "_{}_{number}.{extension}", std::process::id());
     }
 
     /// The key of a file of this process.
@@ -99,6 +109,9 @@ mod tests {
         let name = names.name(&stamp, 7);
         assert_eq!(name, format!("shop_gurumeditation_20260102T030405Z_{}_7.txt", std::process::id()));
         assert_eq!(names.key(&name), Some(Names::key_of(&stamp, 7)));
+        let mut written = String::new();
+        names.write_name(&mut written, "2026-01-02T03:04:05Z", 7, "txt");
+        assert_eq!(written, name);
         assert!(names.key("shop_gurumeditation_20260102T030405Z_1_7.html").is_some(), "an earlier format");
         for other in [
             "other_gurumeditation_20260102T030405Z_1_7.txt",

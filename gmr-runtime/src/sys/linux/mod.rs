@@ -3,8 +3,10 @@
 pub(crate) mod claims;
 pub(crate) mod compressed;
 pub(crate) mod copy;
+pub(crate) mod crash_modules;
 pub(crate) mod debug_paths;
 pub(crate) mod descriptor_table;
+pub(crate) mod fatal_signal;
 pub(crate) mod fetcher;
 pub(crate) mod forks;
 mod limits;

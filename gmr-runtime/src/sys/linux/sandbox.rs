@@ -44,6 +44,11 @@ pub(crate) fn has_others(status: &Status) -> bool {
     status.seccomp.is_none_or(|seccomp| seccomp.has_others(OWN.load(Ordering::Relaxed)))
 }
 
+/// The same for the text of a status, in a signal handler.
+pub(crate) fn has_others_by(status: &str) -> bool {
+    Seccomp::parse(status).is_none_or(|seccomp| seccomp.has_others(OWN.load(Ordering::Relaxed)))
+}
+
 /// Whether a thread of the program has such filters.
 pub(crate) fn program_has_filters_of_its_own() -> bool {
     look();

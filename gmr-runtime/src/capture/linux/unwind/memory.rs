@@ -2,7 +2,7 @@
 
 /// Why a rule could not be applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// It needs the memory at this address, which was not copied.
     Missing(u64),
     /// It needs this register, whose value is unknown.

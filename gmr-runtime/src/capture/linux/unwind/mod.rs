@@ -6,6 +6,7 @@
 
 #[cfg(any(target_arch = "aarch64", test))]
 mod aarch64;
+mod at_crash;
 mod expression;
 mod instruction;
 #[cfg(target_arch = "x86_64")]
@@ -25,6 +26,7 @@ mod x86_64;
 use crate::sys::hash::HashSet;
 use std::sync::{Arc, Mutex};
 
+pub(super) use self::at_crash::{CrashUnwinder, Stacks, follows_call};
 use self::instruction::Target;
 #[cfg(target_arch = "x86_64")]
 pub(super) use self::locks::LockSearch;
@@ -127,7 +129,7 @@ impl Unwound {
 }
 
 /// Why a stack ends before the thread's first function.
-enum End {
+pub(crate) enum End {
     NoRule(NoRule),
     Failed(Failure),
     /// It leads to this address, at which there is no code.

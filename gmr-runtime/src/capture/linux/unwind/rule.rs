@@ -19,7 +19,7 @@ const RED_ZONE: u64 = 256;
 
 /// Why there is no rule for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoRule {
+pub(crate) enum NoRule {
     /// The address is in no module.
     NoModule,
     /// The address is in a module, but in no entry of its tables.
@@ -93,9 +93,17 @@ pub(super) struct Step {
 pub(super) struct Store {
     changes: Vec<(u8, How)>,
     expressions: Vec<Expression>,
+    /// Whether it is for one rule at a time, and may not allocate.
+    is_fixed: bool,
 }
 
 impl Store {
+    /// For one rule at a time, without any expression. It allocates nothing from here on.
+    pub(super) fn fixed() -> Self {
+        // A rule has one change for each register at most.
+        Self { changes: Vec::with_capacity(COUNT + 1), expressions: Vec::new(), is_fixed: true }
+    }
+
     /// Compiles the rule for `address`, which counts from the start of the file, from the entry at
     /// this offset. `None` if the entry is for other addresses.
     pub(super) fn compile<'a, S: UnwindSection<Reader<'a>>>(
@@ -115,7 +123,14 @@ impl Store {
         let return_register = entry.cie().return_address_register();
         let row =
             entry.unwind_info_for_address(section, bases, context, address).map_err(|_| NoRule::Damaged)?;
+        let (is_fixed, capacity) = (self.is_fixed, self.changes.capacity());
+        if is_fixed {
+            self.changes.clear();
+        }
         let mut expression = |expression: &gimli::UnwindExpression<usize>| {
+            if is_fixed {
+                return None;
+            }
             let end = expression.offset.checked_add(expression.length)?;
             let bytes = bytes.get(expression.offset..end)?.into();
             self.expressions.push(Expression { bytes, encoding, bias });
@@ -142,6 +157,9 @@ impl Store {
         .ok_or(NoRule::Damaged)?;
         let first_change = self.changes.len();
         for (register, rule) in row.registers() {
+            if is_fixed && self.changes.len() == capacity {
+                return Err(NoRule::Damaged);
+            }
             if let (Some(register), true) = (followed(*register), *register != return_register) {
                 // A register whose rule cannot be followed is lost.
                 self.changes.push((register, how(rule).unwrap_or(How::Undefined)));
