@@ -4,11 +4,27 @@
 use std::borrow::Cow;
 use std::time::UNIX_EPOCH;
 
+pub use crate::sys::mark::Mark;
 pub use crate::views::{Line, Lines};
 
 /// A number of bytes, as in `84.1 MiB`.
 pub fn bytes(bytes: u64) -> String {
     crate::units::bytes(bytes)
+}
+
+/// The mark of a process, from the name of a mapping in `/proc/PID/maps`.
+pub fn mark(name: &str) -> Option<Mark> {
+    Mark::parse(name)
+}
+
+/// The name of a signal, as in `SIGUSR2`.
+pub fn signal_name(number: i32) -> String {
+    crate::trigger::signals_by_name::name_of(number)
+}
+
+/// How long a process has been running, in milliseconds, as in `3 h 4 min 6 s`.
+pub fn uptime(ms: u64) -> String {
+    crate::units::uptime(ms)
 }
 
 /// Milliseconds, as in `999 ms` or `9.3 s`.

@@ -1,6 +1,7 @@
 //! Installing gmr in a process: the settings, the reporter's start, and the guard that ends it.
 
 pub(crate) mod early;
+mod mark;
 mod options;
 pub(crate) mod setup;
 mod signal;
@@ -52,14 +53,13 @@ static INSTALLED: Mutex<Option<Installed>> = Mutex::new(None);
 
 #[derive(Debug)]
 struct Installed {
-    /// The process whose thread the reporter is. A forked child has a copy of this memory, but not
-    /// that thread.
+    /// The process that has the reporter. A forked child has this memory, but not that thread.
     pid: u32,
     outbox: Arc<Outbox>,
-    /// The outbox that the guard holds. In a forked child, gmr may have been started again since,
-    /// with another one.
+    /// That of the guard. In a forked child, gmr may have been started again, with another one.
     guards: Arc<Outbox>,
     settings: Arc<Settings>,
+    mark: Option<sys::Marking>,
 }
 
 impl Installed {
@@ -309,8 +309,7 @@ impl Builder {
         // The runtime of an `async fn main`.
         #[cfg(feature = "tokio")]
         task::runtimes::notice();
-        let product = self.identity.product.as_deref();
-        let target = self.logs.target(product, format);
+        let target = self.logs.target(self.identity.product.as_deref(), format);
         let min_interval = operators(env::min_interval()).or(self.min_interval);
         let min_interval = min_interval.unwrap_or(reporter::MIN_INTERVAL);
         let max_per_hour = operators(env::max_per_hour()).or(self.max_per_hour);
@@ -321,12 +320,12 @@ impl Builder {
         let identity = self.identity.clone();
         let plan = Plan::new(self.identity, &selection, self.sections, self.groups, second_look);
         let conditions = self.conditions.or_operators();
-        let settings = Settings { signal, style, identity, plan, target, trigger_file, conditions };
-        let settings = Arc::new(settings);
+        let settings = Arc::new(Settings { signal, style, identity, plan, target, trigger_file, conditions });
         let outbox = settings.start(outbox, inbox)?;
         conditions.report_fatal(format, &settings.target);
         let (guards, pid) = (Arc::clone(&outbox), std::process::id());
-        *installed = Some(Installed { pid, outbox: Arc::clone(&outbox), guards, settings });
+        let mark = mark::mark(settings.signal.as_ref(), &settings.identity);
+        *installed = Some(Installed { pid, outbox: Arc::clone(&outbox), guards, settings, mark });
         automatic::connect(Installation { send, is_here, prepare_thread });
         conditions.watch();
         on_panic::set(panics_reported.unwrap_or(self.on_panic));
@@ -438,6 +437,7 @@ pub fn after_fork() -> Result<(), Error> {
     parents.settings.plan.forget_runs();
     parents.outbox = parents.settings.start(outbox, inbox)?;
     parents.pid = std::process::id();
+    parents.mark = mark::mark(parents.settings.signal.as_ref(), &parents.settings.identity);
     parents.settings.conditions.watch();
     Ok(())
 }

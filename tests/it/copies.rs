@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::mark::marks;
 use crate::program::{Program, program, wait_until};
 use crate::report::text;
 
@@ -36,6 +37,7 @@ fn threads_that_capture_at_once_get_whole_reports_without_an_installation() {
 #[test]
 fn two_copies_answer_a_signal_one_after_the_other() {
     let mut program = start(&[plugin().to_str().expect("UTF-8")]);
+    assert_eq!(marks(program.pid()).len(), 2);
     for _ in 0..3 {
         program.signal(Signal::USR2);
         let mut since = Instant::now();

@@ -113,6 +113,7 @@ const AT_TIMES: &[c_long] = &[
     libc::SYS_getrandom,
     libc::SYS_readlink,
     libc::SYS_signalfd4,
+    libc::SYS_memfd_create,
     libc::SYS_msync,
     libc::SYS_rt_sigpending,
     libc::SYS_restart_syscall,

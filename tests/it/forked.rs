@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::mark::marks;
 use crate::program::{Program, program, wait_until};
 
 fn start(how: &str) -> Program {
@@ -40,7 +41,9 @@ fn a_daemon_answers_once_it_has_started_gmr_again() {
     let child = program.ask("who are you?").parse().expect("a process id");
     assert_ne!(child, program.pid().cast_signed());
     let child = Pid::from_raw(child).expect("not 0");
-    // It lives, but has no thread that makes reports. One that it captures says so.
+    // It lives, but has no thread that makes reports. One that it captures says so, and nothing takes it
+    // for a process that answers.
+    assert_eq!(marks(child.as_raw_nonzero().get().unsigned_abs()).len(), 0);
     kill_process(child, Signal::USR2).unwrap();
     let notes = program.ask("capture");
     assert!(notes.contains("forked from process") && notes.contains("gmr::after_fork()"), "{notes}");
@@ -49,6 +52,7 @@ fn a_daemon_answers_once_it_has_started_gmr_again() {
         assert_eq!(program.ask("after fork"), "Ok(())");
     }
     assert_eq!(program.ask("capture"), "[]");
+    assert_eq!(marks(child.as_raw_nonzero().get().unsigned_abs()).len(), 1);
     for _ in 0..2 {
         kill_process(child, Signal::USR2).unwrap();
         let report = program.next_report();

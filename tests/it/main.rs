@@ -38,6 +38,7 @@ mod imports;
 mod isolation;
 mod linking;
 mod log_dir;
+mod mark;
 mod masked;
 mod namespaces;
 mod on_panic;

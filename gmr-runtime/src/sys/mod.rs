@@ -36,6 +36,7 @@ pub(crate) mod elf_sections;
 pub(crate) mod filtered_layer;
 pub(crate) mod forked_lock;
 pub(crate) mod hash;
+pub(crate) mod mark;
 #[cfg(target_os = "linux")]
 pub(crate) mod mounts;
 #[cfg(test)]
@@ -69,9 +70,9 @@ pub(crate) mod users;
 
 #[cfg(unix)]
 pub(crate) use platform::sender;
-pub(crate) use platform::{Claim, Module, Modules, ProgramAttributes, Purpose};
+pub(crate) use platform::{Claim, Marking, Module, Modules, ProgramAttributes, Purpose};
 pub(crate) use platform::{
-    claim, current_tid, find_word, has_embassy, in_children, memory_is_left, name_thread,
+    claim, current_tid, find_word, has_embassy, in_children, mark, memory_is_left, name_thread,
     program_has_filters_of_its_own, remember_mask, separate_files, sleep, with_files, word_at,
 };
 #[cfg(target_os = "linux")]

@@ -26,6 +26,15 @@ pub(crate) fn claim(
     None
 }
 
+/// A mark; never constructed on this platform.
+#[derive(Debug)]
+pub(crate) struct Marking;
+
+/// Always `None`: the command `gmr` does not look for processes on this platform.
+pub(crate) fn mark(_mark: &super::mark::Mark) -> Option<Marking> {
+    None
+}
+
 /// Does nothing: thread ids are not known, and nothing else changes in a child.
 pub(crate) fn in_children(_prepare: extern "C" fn(), _run: extern "C" fn()) {}
 

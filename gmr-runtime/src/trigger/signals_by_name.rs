@@ -66,7 +66,7 @@ fn is_forbidden(number: i32) -> bool {
 }
 
 /// The name of a signal, or `signal 40` if it has none.
-pub(super) fn name_of(number: i32) -> String {
+pub(crate) fn name_of(number: i32) -> String {
     named(number).map_or_else(|| format!("signal {number}"), str::to_owned)
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod linked;
 pub(crate) mod map_query;
 pub(crate) mod mapping;
 pub(crate) mod maps;
+mod marking;
 pub(crate) mod memory;
 pub(crate) mod module_files;
 pub(crate) mod modules;
@@ -35,6 +36,7 @@ pub(crate) use descriptor_table::{leave_files, leave_or_copy_files, separate_fil
 pub(crate) use forks::in_children;
 pub(crate) use limits::{mappings_are_left, memory_is_left};
 pub(crate) use linked::has_embassy;
+pub(crate) use marking::{Marking, mark};
 pub(crate) use modules::{Module, Modules};
 pub(crate) use program_attributes::{ProgramAttributes, name_thread, remember_mask};
 pub(crate) use sandbox::program_has_filters_of_its_own;
