@@ -6,7 +6,7 @@ use clap::{Args as Arguments, Parser, Subcommand};
 use clap_complete::Shell;
 use gmr_runtime::Format;
 
-/// Shows, compares and merges Guru Meditation Reports.
+/// Shows, compares and merges Guru Meditation Reports, and finds processes that can make them.
 ///
 /// A report is read from its JSON: a file with one or several reports, or a log with lines of
 /// `json-lines` between other lines. `-` is standard input.
@@ -15,7 +15,8 @@ use gmr_runtime::Format;
     name = "gmr",
     version,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 if it was done, 1 if it could not be done, 2 for wrong arguments.\n\
+    after_help = "Exit codes: 0 if it was done, 1 if it could not be done, 2 for wrong arguments, 3 if `doctor` \
+                  has found a problem.\n\
                   Text on a terminal is shown by $PAGER, or else by `less`. With NO_COLOR, it has no colours."
 )]
 pub(crate) struct Args {
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     View(View),
     Diff(Diff),
     Merge(Merge),
+    List(List),
+    Doctor(Doctor),
     /// Prints a script that completes arguments in a shell.
     Completions {
         /// The shell.
@@ -95,6 +98,29 @@ pub(crate) struct Merge {
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub(crate) top: usize,
     /// Prints JSON, with all places and findings.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Lists the processes of this machine that have gmr, in containers as well.
+///
+/// They are recognized by a mark in their address maps. Nothing is sent to any process.
+#[derive(Debug, Arguments)]
+pub(crate) struct List {
+    /// Lists as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Says why a report of a process does not come, or lacks stacks.
+///
+/// It only looks at the process, and sends nothing to it. Exit code 3: a problem was found.
+#[derive(Debug, Arguments)]
+pub(crate) struct Doctor {
+    /// The id of the process.
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pid: u32,
+    /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

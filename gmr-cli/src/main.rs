@@ -1,7 +1,8 @@
-//! `gmr`: shows, compares and merges saved Guru Meditation Reports.
+//! `gmr`: shows, compares and merges saved Guru Meditation Reports, and looks at processes that can
+//! make them.
 //!
-//! It reads files and standard input, and writes to standard output or to a file that is named. It
-//! sends nothing to any process, and makes no connection.
+//! It reads files, standard input and `/proc`, and writes to standard output or to a file that is named.
+//! It sends nothing to any process, and makes no connection.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -10,16 +11,20 @@
 //! | `sources` | reports in files, folders and logs |
 //! | `findings` | the findings of reports, and which say the same |
 //! | `places` | where the threads and tasks of a report are |
-//! | `view`, `diff`, `merge` | the subcommands |
+//! | `processes` | processes of this machine, from `/proc` |
+//! | `view`, `diff`, `merge`, `list`, `doctor` | the subcommands |
 //! | `output` | text or JSON on standard output, and the pager |
 
 mod args;
 mod diff;
+mod doctor;
 mod findings;
 mod generated;
+mod list;
 mod merge;
 mod output;
 mod places;
+mod processes;
 mod sources;
 mod view;
 
@@ -33,15 +38,18 @@ fn main() -> ExitCode {
     // Wrong arguments end the process here, with exit code 2.
     let Args { command, no_pager } = Args::parse();
     let pager = !no_pager;
-    let done = match command {
-        Command::View(args) => view::run(&args, pager),
-        Command::Diff(args) => diff::run(&args, pager),
-        Command::Merge(args) => merge::run(&args, pager),
-        Command::Completions { shell } => generated::completions(shell),
-        Command::Man { folder } => generated::manual(&folder),
+    let done = |done: Result<(), String>| done.map(|()| ExitCode::SUCCESS);
+    let code = match command {
+        Command::View(args) => done(view::run(&args, pager)),
+        Command::Diff(args) => done(diff::run(&args, pager)),
+        Command::Merge(args) => done(merge::run(&args, pager)),
+        Command::List(args) => done(list::run(&args, pager)),
+        Command::Doctor(args) => doctor::run(&args, pager),
+        Command::Completions { shell } => done(generated::completions(shell)),
+        Command::Man { folder } => done(generated::manual(&folder)),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match code {
+        Ok(code) => code,
         Err(error) => {
             output::warn(&error);
             ExitCode::FAILURE

@@ -171,6 +171,23 @@ impl Page {
         let _ = writeln!(self.text, "{:indent$}{begin}{piece}{end}{rest}", "");
     }
 
+    /// Columns, as wide as their widest cell.
+    pub(crate) fn table<const N: usize>(&mut self, headings: &[&str; N], rows: &[[String; N]]) {
+        let width = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].chars().count());
+            cells.chain([headings[column].len()]).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..N).map(width).collect();
+        let line = |cells: [&str; N]| {
+            let cells = cells.into_iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        self.styled(0, Some(Style::Heading), &line(*headings), "");
+        for row in rows {
+            self.line(0, &line(row.each_ref().map(String::as_str)));
+        }
+    }
+
     /// How many entries of a list are left out.
     pub(crate) fn more(&mut self, left_out: usize, noun: &str) {
         if left_out > 0 {

@@ -15,6 +15,9 @@ fn wrong_arguments_have_an_exit_code_of_their_own() {
         &["view", "x", "--json"],
         &["diff", "x"],
         &["merge"],
+        &["doctor"],
+        &["doctor", "0"],
+        &["doctor", "shop"],
     ] {
         let errors = gmr(arguments).failed(2);
         assert!(errors.starts_with("error: ") && errors.contains("--help"), "{errors}");
@@ -26,7 +29,7 @@ fn wrong_arguments_have_an_exit_code_of_their_own() {
 #[test]
 fn the_help_names_each_subcommand_and_the_exit_codes() {
     let help = gmr(&["--help"]).well();
-    for word in ["view", "diff", "merge", "completions", "man", "Exit codes: 0 "] {
+    for word in ["view", "diff", "merge", "list", "doctor", "completions", "man", "Exit codes: 0 "] {
         assert!(help.contains(word), "{help}");
     }
 }

@@ -3,6 +3,8 @@
 
 mod command;
 mod diff;
+mod doctor;
+mod list;
 mod merge;
 mod service;
 mod terminal;

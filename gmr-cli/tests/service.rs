@@ -19,7 +19,8 @@ use serde_json::Value;
 #[test]
 fn service() {
     let Ok(version) = std::env::var("SHOP") else { return };
-    gmr_runtime::Builder::new().product("shop").version(version).install().expect("installed").keep();
+    let guard = gmr_runtime::Builder::new().product("shop").version(version).install().expect("installed");
+    let mut guard = vec![guard];
     println!("\nready");
     let (mut held, mut task) = (Vec::new(), None);
     for line in std::io::stdin().lines().map_while(Result::ok) {
@@ -28,6 +29,7 @@ fn service() {
             "ship" => held.push(waiting(ship)),
             "spin" => drop(thread::spawn(spin)),
             "release" => held.clear(),
+            "uninstall" => guard.clear(),
             "task" => task = Some(polled()),
             "poll" => task.as_ref().expect("a task").poll(),
             other => panic!("{other}"),
@@ -132,7 +134,7 @@ pub(crate) struct Service {
     child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
-    errors: Lines<BufReader<ChildStderr>>,
+    errors: Option<Lines<BufReader<ChildStderr>>>,
 }
 
 impl Service {
@@ -141,28 +143,41 @@ impl Service {
     }
 
     pub(crate) fn start_version(version: &str) -> Self {
-        let mut command = Command::new(std::env::current_exe().expect("a path"));
-        command.args(["--exact", "service::service", "--nocapture"]);
-        // Not those of whoever runs the tests.
-        command.env_clear().env("SHOP", version).env("GMR_FORMAT", "json").env("GMR_MIN_INTERVAL", "off");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it starts");
-        let input = child.stdin.take().expect("it is piped");
-        let output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let errors = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let mut service = Self { child, input, output, errors };
-        service.hear("ready");
-        service
+        let mut command = Self::command(&[]);
+        command.env("SHOP", version).stderr(Stdio::piped());
+        Self::start_with(command).expect("it starts")
     }
 
-    fn hear(&mut self, expected: &str) {
-        let mut lines = self.output.by_ref().map_while(Result::ok);
-        assert!(lines.any(|line| line == expected), "it has ended");
+    /// How to start it, by these arguments of another command if there are any.
+    pub(crate) fn command(before: &[&str]) -> Command {
+        let this = std::env::current_exe().expect("a path").display().to_string();
+        let all = [before, &[&this, "--exact", "service::service", "--nocapture"]].concat();
+        let mut command = Command::new(all[0]);
+        command.args(&all[1..]);
+        // Not those of whoever runs the tests.
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("SHOP", "1.0").env("GMR_FORMAT", "json").env("GMR_MIN_INTERVAL", "off");
+        command
+    }
+
+    /// Starts it, and waits until it is ready. `None` if it ends.
+    pub(crate) fn start_with(mut command: Command) -> Option<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().ok()?;
+        let input = child.stdin.take().expect("it is piped");
+        let output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let errors = child.stderr.take().map(|errors| BufReader::new(errors).lines());
+        let mut service = Self { child, input, output, errors };
+        service.hears("ready").then_some(service)
+    }
+
+    fn hears(&mut self, expected: &str) -> bool {
+        self.output.by_ref().map_while(Result::ok).any(|line| line == expected)
     }
 
     pub(crate) fn tell(&mut self, line: &str) {
         writeln!(self.input, "{line}").expect("it lives");
-        self.hear("done");
+        assert!(self.hears("done"), "it has ended");
     }
 
     pub(crate) fn tell_all(&mut self, lines: &[&str]) {
@@ -177,8 +192,21 @@ impl Service {
 
     /// Sends SIGUSR2, and returns the report.
     pub(crate) fn report(&mut self) -> String {
-        kill_process(Pid::from_child(&self.child), Signal::USR2).expect("it lives");
-        self.errors.next().expect("it writes a report").expect("text")
+        self.signal(Signal::USR2);
+        let errors = self.errors.as_mut().expect("it is piped");
+        errors.next().expect("it writes a report").expect("text")
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it lives");
+    }
+
+    /// The process that it has started.
+    pub(crate) fn child(&self) -> u32 {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("it lives");
+        children.split_ascii_whitespace().next().expect("a child").parse().expect("a number")
     }
 }
 
