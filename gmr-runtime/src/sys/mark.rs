@@ -18,6 +18,7 @@ const MAX_VERSION: usize = 64;
 
 /// What the mark says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(not(feature = "__cli"), expect(unreachable_pub, reason = "the command `gmr` reads it"))]
 pub struct Mark {
     /// The number of the report signal. `None` if gmr handles none.
     pub signal: Option<i32>,
