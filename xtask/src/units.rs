@@ -33,11 +33,12 @@ const OTHER_REGISTERS: &str = "in the kernel's files, threads have the registers
 
 /// The tests that fail in qemu's user mode. It replaces files of `/proc` by its own only if they
 /// are opened by their full paths, and gmr opens them below a descriptor of `/proc`.
-const NOT_IN_QEMU: [(&str, &str); 11] = [
+const NOT_IN_QEMU: [(&str, &str); 12] = [
     ("capture::linux::kept::tests::a_stack_is_kept_while", OTHER_MAP),
     ("capture::linux::session::tests::stacks_read_at_rest_are_those", OTHER_REGISTERS),
     ("capture::linux::unwind::tests::what_is_no_code_is_no_frame", OTHER_MAP),
     ("emergency::raw::code::tests::code_is_found_though_the_map_is_read", OTHER_MAP),
+    ("sys::linux::crash_modules::tests::they_are_those_of_reports", OTHER_MAP),
     ("sys::linux::mapping::tests::a_file_is_mapped_as_it_is", "qemu's /proc/self/stat has a length"),
     ("sys::linux::maps::tests::code_is_told_from_data", OTHER_MAP),
     ("sys::linux::modules::tests::a_file_that_is_mapped_to_be_read", OTHER_MAP),
