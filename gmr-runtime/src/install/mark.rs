@@ -6,7 +6,8 @@ use crate::sys::mark::Mark;
 use crate::sys::{self, Marking};
 use crate::trigger::signals_by_name::Signal;
 
-/// Marks this process until the value is dropped. Called once the process answers. A service without a name is named after its executable.
+/// Marks this process until the value is dropped. It is called once the process answers. A service
+/// without a name is named after its executable.
 pub(super) fn mark(signal: Option<&Signal>, identity: &Identity) -> Option<Marking> {
     let Identity { product, version, .. } = identity;
     let executable = || Some(std::env::current_exe().ok()?.file_name()?.to_str()?.to_owned());
