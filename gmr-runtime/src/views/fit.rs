@@ -18,6 +18,9 @@ const ROWS: [usize; 4] = [10_000, 1_000, 100, 10];
 /// How many bytes of a section's own text are kept for each row of a list.
 const BYTES_OF_ROW: usize = 100;
 
+/// In place of the end of such a text.
+const MORE: &str = "\n... (the end is left out)";
+
 /// Renders the report, without what tells least if it is larger than this many bytes otherwise.
 pub(super) fn fit(report: &Report, limit: usize, render: impl Fn(&Report) -> Vec<u8>) -> Vec<u8> {
     let mut bytes = render(report);
@@ -244,7 +247,6 @@ fn shorten(
             notes.push(note.to_owned());
         }
     };
-    let cut = |length: usize| length.saturating_sub(rows);
     match content {
         Content::Threads(value) => {
             let left_out = retain(&mut value.threads, rows, |thread| names_thread(findings, thread.tid));
@@ -255,8 +257,7 @@ fn shorten(
             count(left_out, "task", Some(&mut value.notes));
         }
         Content::Processes(value) => {
-            let left_out = cut(value.processes.len());
-            value.processes.truncate(rows);
+            let left_out = truncate(&mut value.processes, rows);
             count(left_out, "process", Some(&mut value.notes));
         }
         Content::Descriptors(value) => {
@@ -269,23 +270,20 @@ fn shorten(
             count(left_out, "descriptor", Some(&mut value.notes));
         }
         Content::Modules(value) => {
-            let left_out = cut(value.modules.len());
-            value.modules.truncate(rows);
+            let left_out = truncate(&mut value.modules, rows);
             count(left_out, "module", Some(&mut value.notes));
         }
         Content::Environment(value) => {
-            let left_out = cut(value.variables.len());
-            value.variables.truncate(rows);
+            let left_out = truncate(&mut value.variables, rows);
             count(left_out, "variable", Some(&mut value.notes));
         }
         Content::Spans(value) => {
-            let left_out = cut(value.spans.len());
-            value.spans.truncate(rows);
+            let left_out = truncate(&mut value.spans, rows);
             count(left_out, "span", Some(&mut value.notes));
         }
         Content::Events(value) => {
             // The last ones tell most.
-            let left_out = cut(value.events.len());
+            let left_out = value.events.len().saturating_sub(rows);
             value.events.drain(..left_out);
             count(left_out, "event", Some(&mut value.notes));
         }
@@ -297,16 +295,25 @@ fn shorten(
             }
         }
         Content::Text(text) => {
-            let end = (0..=rows * BYTES_OF_ROW).rev().find(|&end| text.is_char_boundary(end));
-            let end = end.unwrap_or_default();
-            if end < text.len() {
-                count(text.len() - end, "byte", None);
+            // A step before may have shortened it.
+            let length = text.strip_suffix(MORE).map_or(text.len(), str::len);
+            let most = length.min(rows * BYTES_OF_ROW);
+            let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+            if end < length {
+                count(length - end, "byte", None);
                 text.truncate(end);
-                text.push_str("...");
+                text.push_str(MORE);
             }
         }
         _ => {}
     }
+}
+
+/// Keeps the first items. Returns how many are left out.
+fn truncate<T>(items: &mut Vec<T>, most: usize) -> usize {
+    let left_out = items.len().saturating_sub(most);
+    items.truncate(most);
+    left_out
 }
 
 /// Keeps the first items, and those that are named. Returns how many are left out.
