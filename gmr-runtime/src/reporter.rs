@@ -4,8 +4,8 @@
 //! under deadlines, unless no thread can be started. Each piece of a report is handed over as soon
 //! as it is known, so that later pieces can't delay it.
 
+mod delivery;
 mod gate;
-mod log_file;
 mod losses;
 mod output;
 mod past;
@@ -30,7 +30,7 @@ use crate::sys::{self, own_threads};
 use crate::threads;
 use crate::views::Piece;
 
-pub(crate) use log_file::Files;
+pub(crate) use delivery::Files;
 pub(crate) use output::Target;
 pub(crate) use serve::{Style, serve, serve_once};
 

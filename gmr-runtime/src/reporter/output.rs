@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::log_file::{Files, Unwritten};
+use super::delivery::{Files, Unwritten};
 use crate::sinks::Stderr;
 use crate::sys::channel::{self, Sender};
 use crate::sys::{Claim, Purpose, own_threads};
