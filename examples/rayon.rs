@@ -4,8 +4,8 @@
 //! `cargo run --release --example rayon-cli -- 1000000`. It prints the number below the limit whose
 //! Collatz sequence is the longest.
 //!
-//! The report signal is SIGQUIT, so Ctrl-\ in the terminal requests a report, which goes to standard
-//! error. The result goes to standard output. Ctrl-C ends the program.
+//! The report signal is SIGQUIT, so Ctrl-\ in the terminal requests a report, which goes to
+//! standard error. The result goes to standard output. Ctrl-C ends the program.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};

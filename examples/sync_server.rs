@@ -1,8 +1,8 @@
 //! A synchronous server: a thread for each connection.
 //!
 //! Run it with `cargo run --example sync-server`. It prints its address and its process id. Connect
-//! with `nc` and send `count` or `list`, one command a line; request a report with `kill -USR2 PID`.
-//! The report goes to standard error. Ctrl-C ends the program.
+//! with `nc` and send `count` or `list`, one command a line; request a report with
+//! `kill -USR2 PID`. The report goes to standard error. Ctrl-C ends the program.
 //!
 //! It has a defect that a report shows: see `list`.
 

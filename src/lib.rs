@@ -58,8 +58,8 @@
 //! ```
 //!
 //! The option `sections` chooses among the built-in sections: Package, Resources, Threads, Green
-//! Threads, Processes, Descriptors, Modules, Environment and Configuration. Reports have all of them
-//! but Environment, which can contain secrets that masking does not recognize.
+//! Threads, Processes, Descriptors, Modules, Environment and Configuration. Reports have all of
+//! them but Environment, which can contain secrets that masking does not recognize.
 //!
 //! ```no_run
 //! #[gmr::main(sections = "-modules, +environment")]

@@ -3,7 +3,8 @@
 use gmr::model::{Content, Task};
 use gmr::{Builder, ErrorKind, Report};
 
-/// Fails unless gmr is installed, and the future that this is called in is the only task. Returns it.
+/// Fails unless gmr is installed, and the future that this is called in is the only task. Returns
+/// it.
 ///
 /// # Panics
 /// If one of these does not hold.

@@ -1,5 +1,5 @@
-//! Masking of any command line, one argument a line, and of the same line as text: it neither panics
-//! nor takes long, and a planted secret does not survive it.
+//! Masking of any command line, one argument a line, and of the same line as text: it neither
+//! panics nor takes long, and a planted secret does not survive it.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! The dry run on values of any shape: it does not panic, it lists a planted secret, and it never says
-//! what that is.
+//! The dry run on values of any shape: it does not panic, it lists a planted secret, and it never
+//! says what that is.
 
 #![no_main]
 

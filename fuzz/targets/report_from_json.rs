@@ -11,8 +11,8 @@ fuzz_target!(|json: &str| {
     for format in [Format::Text, Format::Json, Format::JsonLines, Format::Xml, Format::Html] {
         let mut bytes = Vec::new();
         report.write_to(&mut bytes, format).expect("a vector takes all bytes");
-        // A frame can be shown any number of times, as 2 KiB. The page has its style and script, and
-        // the drawing of the stacks.
+        // A frame can be shown any number of times, as 2 KiB. The page has its style and script,
+        // and the drawing of the stacks.
         let most = match format {
             Format::Text => (16 << 10) * (json.len() + 1),
             Format::Html => 8 << 20,

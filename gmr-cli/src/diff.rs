@@ -1,6 +1,6 @@
-//! `gmr diff`: two reports beside each other. A thread is at the same place only if both reports show
-//! the same stack, and no processor time was counted between them. It does not say that a thread is
-//! stuck: one that waits for work is at the same place, too.
+//! `gmr diff`: two reports beside each other. A thread is at the same place only if both reports
+//! show the same stack, and no processor time was counted between them. It does not say that a
+//! thread is stuck: one that waits for work is at the same place, too.
 
 mod compare;
 mod shown;

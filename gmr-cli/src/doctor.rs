@@ -1,6 +1,6 @@
-//! `gmr doctor`: why a report of a process does not come, or lacks stacks. It reads files of the kernel,
-//! and sends nothing to the process. What it can't look at, it says; it does not conclude anything from
-//! that.
+//! `gmr doctor`: why a report of a process does not come, or lacks stacks. It reads files of the
+//! kernel, and sends nothing to the process. What it can't look at, it says; it does not conclude
+//! anything from that.
 
 mod check;
 mod debug_information;

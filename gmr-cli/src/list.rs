@@ -1,5 +1,5 @@
-//! `gmr list`: the processes of this machine that have gmr, in containers as well. They are recognized
-//! by their mark, and notice nothing.
+//! `gmr list`: the processes of this machine that have gmr, in containers as well. They are
+//! recognized by their mark, and notice nothing.
 
 use gmr_runtime::__cli::{bytes, signal_name, uptime};
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! `gmr`: shows, compares and merges saved Guru Meditation Reports, and looks at processes that can
 //! make them.
 //!
-//! It reads files, standard input and `/proc`, and writes to standard output or to a file that is named.
-//! It sends nothing to any process, and makes no connection.
+//! It reads files, standard input and `/proc`, and writes to standard output or to a file that is
+//! named. It sends nothing to any process, and makes no connection.
 //!
 //! | module | what it is for |
 //! |---|---|

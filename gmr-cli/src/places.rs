@@ -20,8 +20,8 @@ pub(crate) struct Identity {
     pub(crate) started_at: Option<String>,
 }
 
-/// What reports of the same process have in common for certain. Others can have the same: ids are used
-/// again.
+/// What reports of the same process have in common for certain. Others can have the same: ids are
+/// used again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub(crate) struct Names {
     pub(crate) program: String,
@@ -62,8 +62,9 @@ impl Identity {
         seconds(self.started_at.as_deref()?)
     }
 
-    /// Whether two reports are of the same process for certain. The later one has the greater number:
-    /// a process that was restarted at once, as process 1 of the same container, begins with 1.
+    /// Whether two reports are of the same process for certain. The later one has the greater
+    /// number: a process that was restarted at once, as process 1 of the same container, begins
+    /// with 1.
     pub(crate) fn is_same(older: &Report, newer: &Report) -> bool {
         let (process, other) = (Self::of(older), Self::of(newer));
         process.names == other.names
@@ -73,8 +74,8 @@ impl Identity {
     }
 }
 
-/// Whether two reports state the same start of a process or a thread. Each report computes it anew, and
-/// the second before can be the same one.
+/// Whether two reports state the same start of a process or a thread. Each report computes it anew,
+/// and the second before can be the same one.
 pub(crate) fn is_same_start(one: Option<&str>, other: Option<&str>) -> bool {
     let seconds = one.and_then(seconds).zip(other.and_then(seconds));
     seconds.is_some_and(|(one, other)| one.abs_diff(other) <= SAME_START)

@@ -1,5 +1,5 @@
-//! Processes of this machine, from `/proc`. It only reads: nothing is sent to a process, and no file of
-//! one is opened for more than reading.
+//! Processes of this machine, from `/proc`. It only reads: nothing is sent to a process, and no
+//! file of one is opened for more than reading.
 
 use std::fs;
 use std::io;

@@ -1,5 +1,5 @@
-//! Reads reports: from a file with JSON, from a log, from standard input, or from a folder. It knows
-//! nothing of what is in a report.
+//! Reads reports: from a file with JSON, from a log, from standard input, or from a folder. It
+//! knows nothing of what is in a report.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! `gmr doctor`: each planted obstacle is named with a remedy, a healthy process has none, and no process
-//! notices that it is looked at.
+//! `gmr doctor`: each planted obstacle is named with a remedy, a healthy process has none, and no
+//! process notices that it is looked at.
 
 use std::fs::{self, File};
 use std::process::{Command, Stdio};

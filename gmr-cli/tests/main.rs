@@ -1,5 +1,5 @@
-//! The command as an operator runs it: the built program, its output and exit code, on reports of real
-//! processes. What it prints as JSON is read by `serde_json`.
+//! The command as an operator runs it: the built program, its output and exit code, on reports of
+//! real processes. What it prints as JSON is read by `serde_json`.
 
 mod command;
 mod diff;

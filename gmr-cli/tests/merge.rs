@@ -193,7 +193,8 @@ fn thousand(folder: &Path) {
     }
 }
 
-/// `cargo test --release -p gmr-cli --test command -- --ignored --nocapture`: a debug build takes longer.
+/// `cargo test --release -p gmr-cli --test command -- --ignored --nocapture`: a debug build takes
+/// longer.
 #[test]
 #[ignore = "a measurement of the release build"]
 fn a_thousand_reports_are_merged_within_200_mib() {

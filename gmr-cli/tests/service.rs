@@ -1,5 +1,5 @@
-//! A process that has gmr: this test program once more, in a test that runs a small service. It does
-//! what it reads from its standard input.
+//! A process that has gmr: this test program once more, in a test that runs a small service. It
+//! does what it reads from its standard input.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
@@ -77,7 +77,8 @@ fn spin() {
         .expect("a thread");
 }
 
-/// A task that waits for ever, on a thread that polls it when it is told to, or when a report wakes it.
+/// A task that waits for ever, on a thread that polls it when it is told to, or when a report wakes
+/// it.
 struct Task {
     waker: Waker,
     polls: std::sync::Arc<Unparks>,

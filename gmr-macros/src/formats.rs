@@ -1,6 +1,7 @@
 //! The report formats that `format = ".."` accepts.
 //!
-//! Whether a format's feature is enabled is not known here: the generated code asks `gmr` (`required`).
+//! Whether a format's feature is enabled is not known here: the generated code asks `gmr`
+//! (`required`).
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;

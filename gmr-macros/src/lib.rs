@@ -7,17 +7,18 @@
 //! - `values` converts an option's value to what the option needs. `signals`, `formats` and
 //!   `sections` know the valid names; `suggest` finds what a misspelled one was meant to be.
 //! - `item` parses the function's head and keeps its body as raw tokens.
-//! - `main_attr`, `section_attr`, `task_attr` and `test_attr` validate and expand. `tokio_attr` expands the
-//!   attributes of gmr-tokio. `runtime` detects whether an async runtime runs `main`, and
-//!   `source` what is above an attribute. `marks` remembers which functions were expanded before, so that a report can name entries that the
-//!   linker has dropped.
+//! - `main_attr`, `section_attr`, `task_attr` and `test_attr` validate and expand. `tokio_attr`
+//!   expands the attributes of gmr-tokio. `runtime` detects whether an async runtime runs `main`,
+//!   and `source` what is above an attribute. `marks` remembers which functions were expanded
+//!   before, so that a report can name entries that the linker has dropped.
 //! - `errors` collects all mistakes, each with its span. `fallback` emits them with the user's
 //!   item.
 //!
 //! Generated code names only `::gmr::__private` (or the path given by `crate = path`), `::core` and
 //! `::std`. It consists of data and calls; all logic is in `gmr-runtime`.
 
-// The documentation of the attributes has examples. `gmr-tests` runs them: here, they would need gmr.
+// The documentation of the attributes has examples. `gmr-tests` runs them: here, they would need
+// gmr.
 
 use proc_macro::TokenStream;
 

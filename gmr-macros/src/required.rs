@@ -1,5 +1,5 @@
-//! Has the compiler check that a feature of `gmr` is enabled, which a macro crate can't see: a macro of
-//! `gmr` expands to a value, or to an error at the user's literal.
+//! Has the compiler check that a feature of `gmr` is enabled, which a macro crate can't see: a
+//! macro of `gmr` expands to a value, or to an error at the user's literal.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
@@ -12,8 +12,8 @@ pub(crate) fn requires(name: &str, span: Span, krate: &Path, value: &TokenStream
     quote_spanned!(span.resolved_at(Span::mixed_site())=> #krate::__private::#name! { #value })
 }
 
-/// The path, located at the user's literal, so that the compiler reports the error there. Each token
-/// keeps its hygiene: the path may contain `$crate`.
+/// The path, located at the user's literal, so that the compiler reports the error there. Each
+/// token keeps its hygiene: the path may contain `$crate`.
 pub(crate) fn located(krate: &Path, span: Span) -> TokenStream {
     let locate = |mut tree: TokenTree| {
         tree.set_span(span.resolved_at(tree.span()));

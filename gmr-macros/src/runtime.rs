@@ -79,14 +79,15 @@ pub(crate) fn tracks_main(code: TokenStream) -> bool {
     })
 }
 
-/// The function of `__private::task` that tracks the future of `main`. No other code uses this name.
+/// The function of `__private::task` that tracks the future of `main`. No other code uses this
+/// name.
 pub(crate) const TRACKED_MAIN: &str = "__gmr_tracked_main";
 
 /// The body that another attribute has generated for `main`, with the argument of its `block_on`
 /// changed by `track`. Unchanged if there is no such call, or the user wrote it.
 ///
-/// `#[tokio::main]` generates a `fn main` that ends with `..block_on(body)`, and leaves our attribute on
-/// it.
+/// `#[tokio::main]` generates a `fn main` that ends with `..block_on(body)`, and leaves our
+/// attribute on it.
 pub(crate) fn with_tracked_future(
     body: TokenStream,
     track: &mut impl FnMut(TokenStream) -> TokenStream,

@@ -1,4 +1,5 @@
-//! `#[gmr::test]`: moves the body of a test into a closure that the runtime calls under a time limit.
+//! `#[gmr::test]`: moves the body of a test into a closure that the runtime calls under a time
+//! limit.
 //!
 //! Other attributes make tests, too, and expand an `async fn` to a plain one: they go first. An
 //! attribute above has already expanded. If one is below, this attribute moves below it.
@@ -74,8 +75,8 @@ fn is_test(attribute: &Attribute) -> bool {
     attribute.path().segments.last().is_some_and(|last| last.ident == "test")
 }
 
-/// The function with this attribute as its last one. An `async fn` is tracked, so that a report shows
-/// where it waits.
+/// The function with this attribute as its last one. An `async fn` is tracked, so that a report
+/// shows where it waits.
 fn moved_below(registered: Registered, args: &TokenStream, function: &Function, krate: &Path) -> TokenStream {
     let Function { attributes, body, .. } = function;
     let is_test = registered == Registered::Before || attributes.iter().any(is_test);

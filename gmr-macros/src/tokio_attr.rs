@@ -1,8 +1,8 @@
 //! The attributes of gmr-tokio: `#[tokio::main]` and `#[tokio::test]`.
 //!
 //! They hand the unchanged item on to tokio's own attribute, so that all of its errors are those of
-//! tokio, with their spans. Below it, they put an attribute that sees what tokio's has expanded to, and
-//! tracks the future in it.
+//! tokio, with their spans. Below it, they put an attribute that sees what tokio's has expanded to,
+//! and tracks the future in it.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
@@ -27,8 +27,8 @@ pub(crate) fn expand(attribute: &str, args: &TokenStream, item: &TokenStream) ->
     }
 }
 
-/// Where the crate is: as for tokio's own, what the option `crate` says, or else `tokio` in the scope
-/// of the function.
+/// Where the crate is: as for tokio's own, what the option `crate` says, or else `tokio` in the
+/// scope of the function.
 fn krate(args: &TokenStream) -> TokenStream {
     let options = syn::punctuated::Punctuated::<Meta, Token![,]>::parse_terminated.parse2(args.clone());
     let path = options.ok().into_iter().flatten().find_map(|option| match option {
@@ -41,9 +41,9 @@ fn krate(args: &TokenStream) -> TokenStream {
     path.map_or_else(|| quote!(tokio), |path| quote!(#path))
 }
 
-/// The function that tokio's attribute has generated, with its future tracked: as `main`, or under the
-/// path of the function. Unchanged if it is not of the form that is known: then tokio has reported
-/// a mistake.
+/// The function that tokio's attribute has generated, with its future tracked: as `main`, or under
+/// the path of the function. Unchanged if it is not of the form that is known: then tokio has
+/// reported a mistake.
 pub(crate) fn track(krate: TokenStream, item: TokenStream) -> TokenStream {
     let function = Function::parse(item.clone(), "tokio::main", &mut Errors::default());
     let (Some(function), Ok(krate)) = (function, syn::parse2::<Path>(krate)) else { return item };
@@ -63,8 +63,8 @@ pub(crate) fn track(krate: TokenStream, item: TokenStream) -> TokenStream {
     quote!(#head #changed)
 }
 
-/// The code with the argument of the last call of `block_on` in it changed. tokio's attribute ends the
-/// function with a block that contains this call. `None` if there is none.
+/// The code with the argument of the last call of `block_on` in it changed. tokio's attribute ends
+/// the function with a block that contains this call. `None` if there is none.
 fn with_last_argument(
     code: TokenStream,
     change: &impl Fn(TokenStream) -> TokenStream,

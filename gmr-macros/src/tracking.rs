@@ -12,7 +12,8 @@ pub(crate) fn tracked_block(function: &Function, body: &TokenStream) -> TokenStr
     quote_spanned!(Span::mixed_site()=> async move { #hint #body })
 }
 
-/// The future, pinned in place: it may be large, and each move is a copy on the stack in debug builds.
+/// The future, pinned in place: it may be large, and each move is a copy on the stack in debug
+/// builds.
 pub(crate) fn pinned(future: &TokenStream) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> ::core::pin::pin!(#future))
 }
@@ -20,8 +21,8 @@ pub(crate) fn pinned(future: &TokenStream) -> TokenStream {
 /// A call of this function of the runtime's.
 ///
 /// The location that the report shows for the task is that of the call. With the span of the
-/// function's name, it is the line of the function. With a span of the expansion, it would be that of
-/// the attribute.
+/// function's name, it is the line of the function. With a span of the expansion, it would be that
+/// of the attribute.
 pub(crate) fn tracking_call(
     function: &Function,
     called: &str,

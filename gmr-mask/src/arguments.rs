@@ -1,5 +1,5 @@
-//! Masks command lines, and the commands for a shell in them. `judge` says what is secret; this masks
-//! it, and the secrets in the content of the rest.
+//! Masks command lines, and the commands for a shell in them. `judge` says what is secret; this
+//! masks it, and the secrets in the content of the rest.
 
 use std::borrow::Cow;
 

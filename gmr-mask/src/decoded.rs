@@ -1,6 +1,6 @@
 //! Finds secrets in text that is encoded once: percent-encoding, escapes of JSON, base64 and
-//! hexadecimal digits. The decoded text is searched like any other; an encoded word with a secret in
-//! it is masked as a whole, since its parts cannot be told apart.
+//! hexadecimal digits. The decoded text is searched like any other; an encoded word with a secret
+//! in it is masked as a whole, since its parts cannot be told apart.
 
 use std::ops::Range;
 
@@ -30,8 +30,8 @@ fn hex(digits: &[u8]) -> Option<u8> {
     u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()
 }
 
-/// Searches what is around escapes, so that a single one in a long text does not cost another search of
-/// all of it.
+/// Searches what is around escapes, so that a single one in a long text does not cost another
+/// search of all of it.
 fn around_escapes(text: &str, search: Search<'_>, spans: &mut Vec<Range<usize>>) {
     /// As far as a name can be before its value, and more than a secret is long.
     const BEFORE: usize = 512;

@@ -1,5 +1,5 @@
-//! The dry run: which parts of a value would be masked, and by which rule. It compares the value as a
-//! report shows it with the value as it is, and never returns anything of what is masked.
+//! The dry run: which parts of a value would be masked, and by which rule. It compares the value as
+//! a report shows it with the value as it is, and never returns anything of what is masked.
 
 use serde::Serialize;
 

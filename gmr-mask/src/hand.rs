@@ -19,8 +19,8 @@ struct Entry {
 }
 
 /// Has names masked, and names after a dash shown: `internal_code, -session_color`. A name also
-/// counts at the end of a longer one: `SHOP_INTERNAL_CODE`. Of several that fit, the last counts. This
-/// replaces what was said before.
+/// counts at the end of a longer one: `SHOP_INTERNAL_CODE`. Of several that fit, the last counts.
+/// This replaces what was said before.
 ///
 /// # Errors
 /// The names that have no letters, and so cannot be recognized. The others count.

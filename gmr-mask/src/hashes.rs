@@ -1,5 +1,6 @@
 //! Finds hashes of passwords by their form: `$2y$10$..`, `$argon2id$v=19$..`, `pbkdf2_sha256$..`,
-//! `{SSHA}..`, and lines of Windows' password dumps. Whoever has one can guess the password offline.
+//! `{SSHA}..`, and lines of Windows' password dumps. Whoever has one can guess the password
+//! offline.
 
 use std::ops::Range;
 
@@ -63,8 +64,8 @@ fn is_part(b: u8) -> bool {
     b.is_ascii_alphanumeric() || has(b"$./+=,-_*~", b)
 }
 
-/// Whether this is `$` and fields with `$` between them, the last of which is as long as a hash. Two
-/// variables of a shell, `$HOME/$USER`, are not.
+/// Whether this is `$` and fields with `$` between them, the last of which is as long as a hash.
+/// Two variables of a shell, `$HOME/$USER`, are not.
 fn is_crypt(run: &[u8]) -> bool {
     const MIN_HASH: usize = 20;
     let fields = run.split(|&b| b == b'$').count() - 1;

@@ -1,5 +1,6 @@
-//! Searches for many strings at once: by their first bytes, from a table that is made when the crate
-//! is compiled. A search of std's for each string would cost more than all else that masking does.
+//! Searches for many strings at once: by their first bytes, from a table that is made when the
+//! crate is compiled. A search of std's for each string would cost more than all else that masking
+//! does.
 
 /// Where the strings with each first byte are, in a list in the order of first bytes.
 pub(super) type Index = [(u8, u8); 256];
@@ -66,7 +67,8 @@ pub(super) fn has<const N: usize>(list: &[u8; N], byte: u8) -> bool {
     list.iter().any(|&one| one == byte)
 }
 
-/// With which two bytes the strings of some lists begin. Of most texts, no two bytes are among them.
+/// With which two bytes the strings of some lists begin. Of most texts, no two bytes are among
+/// them.
 pub(super) struct Beginnings([u32; 32]);
 
 impl Beginnings {

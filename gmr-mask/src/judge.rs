@@ -1,6 +1,6 @@
-//! Judges the arguments of a command line, one after the other. The meaning of an argument depends on
-//! the program, so long flags are classified by name, and short flags by what `programs` knows. It
-//! knows nothing about a program but its arguments, and masks nothing itself.
+//! Judges the arguments of a command line, one after the other. The meaning of an argument depends
+//! on the program, so long flags are classified by name, and short flags by what `programs` knows.
+//! It knows nothing about a program but its arguments, and masks nothing itself.
 
 use std::ops::Range;
 
@@ -244,8 +244,8 @@ fn variable(key: &str, value: &str) -> Sensitivity {
     }
 }
 
-/// Judges curl's `user:password`, Samba's `user%password` and lftp's `user,password`, which begins at
-/// `start` of the argument. `1000:1000` is a user and a group.
+/// Judges curl's `user:password`, Samba's `user%password` and lftp's `user,password`, which begins
+/// at `start` of the argument. `1000:1000` is a user and a group.
 fn user(text: &str, start: usize) -> Judgement {
     let is_id = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let are_ids = |user, group| is_id(user) && is_id(group);

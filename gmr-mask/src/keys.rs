@@ -30,8 +30,8 @@ pub(super) enum Sensitivity {
     Key,
     /// Who somebody is: it is shown unless it is random, as the number of a key is.
     Identity,
-    /// A group of settings about secrets, `auth` or `credentials`: a map is judged by its fields, and
-    /// anything else is secret.
+    /// A group of settings about secrets, `auth` or `credentials`: a map is judged by its fields,
+    /// and anything else is secret.
     Group,
     /// The same, with the name of a user that is not secret.
     GroupOfUser,

@@ -2,7 +2,8 @@
 //! text and command lines. In doubt it masks: under a sensitive name, a value is shown only if it
 //! cannot be a secret, and a value whose end is unclear is masked to the farthest one. The mask is
 //! always `***`. It works only on its arguments, does no I/O, and leaves layout to the views.
-//! `docs/secrets.md` lists the rules. Depend on the `gmr` crate, which re-exports what programs use.
+//! `docs/secrets.md` lists the rules. Depend on the `gmr` crate, which re-exports what programs
+//! use.
 //!
 //! | file | what it does |
 //! |---|---|

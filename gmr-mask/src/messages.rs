@@ -34,7 +34,8 @@ fn quoted(text: &str, spans: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Whether what begins here names a secret: `--password`, `key db.password`, with quotes or without.
+/// Whether what begins here names a secret: `--password`, `key db.password`, with quotes or
+/// without.
 fn is_secret_named(text: &str, start: usize) -> bool {
     const NOUNS: &[&str] =
         &["argument", "field", "flag", "key", "option", "parameter", "setting", "variable"];

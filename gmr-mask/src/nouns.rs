@@ -1,5 +1,5 @@
-//! More words by which `keys` classifies names: keys of other kinds, groups of settings, and ends of
-//! words. It only holds data.
+//! More words by which `keys` classifies names: keys of other kinds, groups of settings, and ends
+//! of words. It only holds data.
 
 /// Words that make the word `key` after them harmless, whatever its value looks like: such a key
 /// finds something. Other keys are shown if their value does not look random.

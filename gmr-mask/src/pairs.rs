@@ -1,7 +1,7 @@
 //! Finds `key=value` in text, in all its forms (`key: value`, `"key": "value"`, `<key>value</key>`,
 //! `--key value`, `Key("value")`, `?key=value`, and what is nested below `key:` in YAML), and
-//! classifies the value by its key. It returns spans and masks nothing itself. `spoken` has the forms
-//! without a separator, `markup` those of XML.
+//! classifies the value by its key. It returns spans and masks nothing itself. `spoken` has the
+//! forms without a separator, `markup` those of XML.
 
 mod code;
 mod markup;
@@ -189,8 +189,8 @@ impl Scan<'_> {
         }
     }
 
-    /// Whether a value is longer than any key that looks random. In `a_key=a_key=`, each value goes on
-    /// to the end, and it is looked for once.
+    /// Whether a value is longer than any key that looks random. In `a_key=a_key=`, each value goes
+    /// on to the end, and it is looked for once.
     fn is_too_long(&mut self, start: usize) -> bool {
         if start < self.long_until {
             return true;
@@ -234,8 +234,8 @@ impl Scan<'_> {
             || (name == "auth" && rest.starts_with(b": ") && !at_line_start && is_identifier(value))
     }
 
-    /// Masks what belongs to a name in the value of `name=` or `key=`, or that value itself if it looks
-    /// like a key.
+    /// Masks what belongs to a name in the value of `name=` or `key=`, or that value itself if it
+    /// looks like a key.
     fn value_of_name(
         &mut self,
         name: &str,

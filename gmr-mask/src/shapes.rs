@@ -30,8 +30,8 @@ const NAMES: &[&str] = &[
     "variable",
 ];
 
-/// Keys of the entry that says what kind of thing another is: `{ type: "Password", value: "x" }`, as
-/// serde writes enums that are not externally tagged.
+/// Keys of the entry that says what kind of thing another is: `{ type: "Password", value: "x" }`,
+/// as serde writes enums that are not externally tagged.
 const KINDS: &[&str] = &["kind", "mechanism", "method", "scheme", "t", "tag", "type", "variant"];
 
 /// Keys of the entry that is named.

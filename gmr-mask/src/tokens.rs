@@ -233,8 +233,8 @@ fn discord(bytes: &[u8], start: usize, run: usize) -> Option<Range<usize>> {
     is_token.then(|| start..position(bytes, run + 8, |b| !is_base64url(b)))
 }
 
-/// A key for sending mail: 32 hexadecimal digits and a data center (Mailchimp), or 8 and 8 more of them
-/// (Mailgun).
+/// A key for sending mail: 32 hexadecimal digits and a data center (Mailchimp), or 8 and 8 more of
+/// them (Mailgun).
 fn mail(bytes: &[u8], start: usize, run: usize) -> Option<Range<usize>> {
     let is_hex = |from: usize, to: usize| {
         bytes.get(from..to).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))

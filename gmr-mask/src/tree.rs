@@ -61,8 +61,8 @@ impl Container {
         Self::Map { entries: Vec::new(), key: None, is_group: false }
     }
 
-    /// A map under the name of secrets, whose fields have been judged one by one. If none of them is
-    /// shown, it is masked as a whole.
+    /// A map under the name of secrets, whose fields have been judged one by one. If none of them
+    /// is shown, it is masked as a whole.
     pub(super) fn into_group(self) -> Self {
         match self {
             Self::Map { entries, key, .. } => Self::Map { entries, key, is_group: true },

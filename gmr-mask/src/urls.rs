@@ -119,7 +119,8 @@ impl Segment {
     }
 }
 
-/// The secret part of the URL of a webhook: anyone who has it can post there. `None` for other URLs.
+/// The secret part of the URL of a webhook: anyone who has it can post there. `None` for other
+/// URLs.
 fn webhook(word: &str, authority: usize, budget: &mut usize) -> Option<Range<usize>> {
     /// A segment of a path that is as long as a key, and as unlike a word.
     fn is_key(segment: &str) -> bool {

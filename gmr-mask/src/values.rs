@@ -128,7 +128,8 @@ mod tests {
         rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).tv_sec
     }
 
-    /// Quadratic work on 64 KiB takes seconds of CPU time, linear work less than a tenth of a second.
+    /// Quadratic work on 64 KiB takes seconds of CPU time, linear work less than a tenth of a
+    /// second.
     #[cfg(unix)]
     #[test]
     fn masking_hostile_text_takes_linear_time() {

@@ -76,8 +76,8 @@ pub fn mask(configuration: &impl Serialize) -> Value {
     gmr_mask::to_value(configuration).expect("it can be serialized")
 }
 
-/// Has all threads of a report wait for so many locks, each of which one of them holds: in a row, or
-/// in a circle.
+/// Has all threads of a report wait for so many locks, each of which one of them holds: in a row,
+/// or in a circle.
 ///
 /// # Panics
 /// If the report has no Threads section, or not more threads than locks.
@@ -119,8 +119,8 @@ pub fn wait_for_locks(report: &mut Report, locks: usize, in_circle: bool) {
     }
 }
 
-/// Looks for findings in a report, as if no thread had run until the second look, and returns how many
-/// threads are suspected and how many findings there are.
+/// Looks for findings in a report, as if no thread had run until the second look, and returns how
+/// many threads are suspected and how many findings there are.
 pub fn find(report: &Report) -> (usize, usize) {
     let suspects = findings::suspects(&report.sections, &report.frames);
     let count = suspects.at_rest.len();

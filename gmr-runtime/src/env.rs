@@ -54,9 +54,9 @@ pub(crate) fn poll_tasks() -> Result<Option<bool>, String> {
     switch("GMR_POLL_TASKS")
 }
 
-/// `GMR_MASK`: names whose values are masked, and names after a dash whose values are shown. They are
-/// added to the program's, and override it. In a program with more rights than whoever started it, they
-/// do not count: that one could have its secrets shown.
+/// `GMR_MASK`: names whose values are masked, and names after a dash whose values are shown. They
+/// are added to the program's, and override it. In a program with more rights than whoever started
+/// it, they do not count: that one could have its secrets shown.
 pub(crate) fn mask() -> String {
     #[cfg(target_os = "linux")]
     if crate::sys::secure::is_privileged() {
@@ -112,8 +112,8 @@ pub(crate) fn log_gzip() -> Result<Option<bool>, String> {
     }
 }
 
-/// `GMR_LOG_MAX_FILES`: how many files of the service are kept in the directory of reports; `off` for
-/// any number, which is zero. It overrides the program.
+/// `GMR_LOG_MAX_FILES`: how many files of the service are kept in the directory of reports; `off`
+/// for any number, which is zero. It overrides the program.
 ///
 /// # Errors
 /// It has another value.
@@ -139,8 +139,8 @@ pub(crate) fn max_per_hour() -> Result<Option<u32>, String> {
     number_or_off("GMR_MAX_PER_HOUR", "6", |text| text.parse().ok())
 }
 
-/// `GMR_MAX_BYTES`: how many bytes a report may have, as in `1MiB`; `off` for any number, which is zero.
-/// It overrides the program.
+/// `GMR_MAX_BYTES`: how many bytes a report may have, as in `1MiB`; `off` for any number, which is
+/// zero. It overrides the program.
 ///
 /// # Errors
 /// It has another value.
@@ -196,8 +196,9 @@ pub(crate) fn on_panic() -> Result<Option<OnPanic>, String> {
     }
 }
 
-/// `GMR_ON_FATAL`: whether fatal signals are reported. It overrides the program. In a program with more
-/// rights than whoever started it, it does not count: that one would see addresses and registers.
+/// `GMR_ON_FATAL`: whether fatal signals are reported. It overrides the program. In a program with
+/// more rights than whoever started it, it does not count: that one would see addresses and
+/// registers.
 ///
 /// # Errors
 /// It has another value.
@@ -245,8 +246,8 @@ pub(crate) fn watchdog() -> Result<Option<Duration>, String> {
     time_or_off("GMR_WATCHDOG", "5s")
 }
 
-/// `GMR_ON_MEMORY`: how much of its memory a cgroup may use without a report, as in `90%`, or `off`,
-/// which is zero. It overrides the program.
+/// `GMR_ON_MEMORY`: how much of its memory a cgroup may use without a report, as in `90%`, or
+/// `off`, which is zero. It overrides the program.
 ///
 /// # Errors
 /// It has another value.

@@ -193,8 +193,8 @@ pub(crate) fn make(
     Report { heading, findings, sections, frames, summary }
 }
 
-/// Looks once more at threads, `after` some time. If that makes the report slow, what is known of it
-/// is written first.
+/// Looks once more at threads, `after` some time. If that makes the report slow, what is known of
+/// it is written first.
 fn second_look(
     after: Duration,
     suspects: &Suspects,

@@ -23,8 +23,9 @@ use crate::trigger::{Deferred, Request};
 use crate::{capture, emergency, install};
 
 impl Report {
-    /// What a report would mask of a value, such as a configuration, and why: one line for each part,
-    /// without anything of the secret. For a test of the program, or a look before production.
+    /// What a report would mask of a value, such as a configuration, and why: one line for each
+    /// part, without anything of the secret. For a test of the program, or a look before
+    /// production.
     ///
     /// It takes names from [`Builder::mask_keys`](crate::Builder::mask_keys) into account if gmr is
     /// installed. If the value cannot be serialized, the only line says why.
@@ -46,8 +47,8 @@ impl Report {
     /// installed.
     ///
     /// A section's function can't capture a report, since that report would wait for the section.
-    /// It gets a report whose only section says so. So does a caller in a process that has too little
-    /// memory left.
+    /// It gets a report whose only section says so. So does a caller in a process that has too
+    /// little memory left.
     ///
     /// ```
     /// let report = gmr_runtime::Report::capture();

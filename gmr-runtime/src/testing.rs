@@ -121,8 +121,8 @@ impl Drop for Running {
     }
 }
 
-/// SIGTERM has arrived, as from a test runner that waits no longer. Reports, and ends the process as
-/// SIGTERM does. The lock lets one thread do so.
+/// SIGTERM has arrived, as from a test runner that waits no longer. Reports, and ends the process
+/// as SIGTERM does. The lock lets one thread do so.
 #[cfg(target_os = "linux")]
 fn last_words() {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -162,7 +162,8 @@ impl Test {
         (report.to_text(), place)
     }
 
-    /// Where the test is: where its future waits, if it has one that is tracked, or else its thread.
+    /// Where the test is: where its future waits, if it has one that is tracked, or else its
+    /// thread.
     fn place(&self, report: &Report) -> String {
         let contents = || report.sections.iter().map(|section| &section.content);
         let of_task = contents().find_map(|content| match content {

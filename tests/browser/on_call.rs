@@ -1,6 +1,6 @@
 //! The page as somebody on call reads it: a program with two hundred threads, a deadlock and three
-//! hundred requests. At the sizes of a laptop and a phone, in light and dark, on paper, and with the
-//! keyboard alone.
+//! hundred requests. At the sizes of a laptop and a phone, in light and dark, on paper, and with
+//! the keyboard alone.
 
 use std::path::Path;
 

@@ -112,8 +112,8 @@ impl Browser {
     pub(crate) fn open(&self, url: &str) {
         self.value("window.isOfBefore = true");
         self.post("url", &json!({"url": url}));
-        // The driver can return while the page is the one before, or is still being read. To another
-        // place of a page, no other one is loaded.
+        // The driver can return while the page is the one before, or is still being read. To
+        // another place of a page, no other one is loaded.
         let is_loaded = if url.contains('#') { "true" } else { "!window.isOfBefore" };
         self.wait_until(&format!("{is_loaded} && document.readyState === 'complete'"));
     }

@@ -1,5 +1,5 @@
-//! Conditions that make a report by themselves: runtimes of tokio that poll nothing, tasks that take
-//! too long, and little that is left of memory, descriptors or threads.
+//! Conditions that make a report by themselves: runtimes of tokio that poll nothing, tasks that
+//! take too long, and little that is left of memory, descriptors or threads.
 
 use std::fs;
 use std::path::PathBuf;
@@ -112,8 +112,8 @@ impl Drop for Limited {
     }
 }
 
-/// What is in use goes above the limit by one request, and below it by the other. Returns the cause of
-/// the only report.
+/// What is in use goes above the limit by one request, and below it by the other. Returns the cause
+/// of the only report.
 fn above_once(command: Command, option: &str, [above, below]: [&str; 2]) -> String {
     let mut program = Program::start_with(command);
     wait_for_looks(&program, CONDITIONS, 2);

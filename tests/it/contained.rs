@@ -1,5 +1,6 @@
-//! A program in a container: process 1 of namespaces of its own, with a root directory that cannot be
-//! written, without capabilities, and with a volume for reports. Each trigger makes a file there.
+//! A program in a container: process 1 of namespaces of its own, with a root directory that cannot
+//! be written, without capabilities, and with a volume for reports. Each trigger makes a file
+//! there.
 
 use std::fs::{self, File};
 use std::path::PathBuf;

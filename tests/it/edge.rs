@@ -1,5 +1,5 @@
-//! Threads with little space for a signal handler, threads with memory that nothing provides, and one
-//! of the kernel's.
+//! Threads with little space for a signal handler, threads with memory that nothing provides, and
+//! one of the kernel's.
 
 use std::process::Command;
 

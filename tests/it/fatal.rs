@@ -1,5 +1,5 @@
-//! Reports of fatal signals: there is one for each crash, it says what is known and nothing else, and
-//! the process ends as it does without gmr.
+//! Reports of fatal signals: there is one for each crash, it says what is known and nothing else,
+//! and the process ends as it does without gmr.
 
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
@@ -149,7 +149,8 @@ fn a_report_says_where_it_is() {
     for (how, code, address, function) in cases {
         let report = End::of(how, "1", |_| {}).report();
         let thread = &report["threads"][0];
-        // Kernels differ in what they say of an illegal instruction, and of the end of main's stack.
+        // Kernels differ in what they say of an illegal instruction, and of the end of main's
+        // stack.
         if !["instruction", "overflow"].contains(&how) {
             assert_eq!(report["signal"]["code_name"], code, "{how}: {report}");
         }

@@ -1,13 +1,14 @@
 //! System calls that fail in gmr's threads and handlers: the process keeps working, and a report
 //! says what it lacks.
 //!
-//! [`CALLS`] has each call that a report makes, and the errors that it can return. A trace of reports
-//! fails a test if they make a call that is not in there. What is missing when a call fails is in the
-//! table of docs/no-harm.md, which `cargo xtask faults --write` writes: it tries each error in a
-//! process of its own. The ordinary test tries each call with one error, in one process.
+//! [`CALLS`] has each call that a report makes, and the errors that it can return. A trace of
+//! reports fails a test if they make a call that is not in there. What is missing when a call fails
+//! is in the table of docs/no-harm.md, which `cargo xtask faults --write` writes: it tries each
+//! error in a process of its own. The ordinary test tries each call with one error, in one process.
 //!
-//! Errors of a sandbox (`EPERM`, `ENOSYS`) and of a shortage are returned by each call. `EINTR`, and
-//! `EAGAIN` where a call is to be repeated at once, are returned by every other call of a thread.
+//! Errors of a sandbox (`EPERM`, `ENOSYS`) and of a shortage are returned by each call. `EINTR`,
+//! and `EAGAIN` where a call is to be repeated at once, are returned by every other call of a
+//! thread.
 
 mod judging;
 mod subject;
@@ -106,9 +107,10 @@ const CALLS: &[Call] = calls! {
     getuid SYS_getuid: ;
 };
 
-/// Calls that are not made by each report: they belong to the installation, to other copies of gmr, or
-/// to signals that stay pending; a call with a timeout is continued; an allocator or a lock makes
-/// them; a file is open for writing. The last ones are what other versions of glibc make in place of those in the table.
+/// Calls that are not made by each report: they belong to the installation, to other copies of gmr,
+/// or to signals that stay pending; a call with a timeout is continued; an allocator or a lock
+/// makes them; a file is open for writing. The last ones are what other versions of glibc make in
+/// place of those in the table.
 const AT_TIMES: &[c_long] = &[
     libc::SYS_getrandom,
     libc::SYS_readlink,
@@ -249,8 +251,8 @@ fn lack_with(call: Call, error: Error, suffices: impl FnMut(&Lack) -> bool) -> O
     Some(Cell { has_failed, lack })
 }
 
-/// A call fails while gmr is installed, and no longer afterwards: then reports are whole. Returns why it
-/// is not installed, if it is not.
+/// A call fails while gmr is installed, and no longer afterwards: then reports are whole. Returns
+/// why it is not installed, if it is not.
 fn install_with(call: Call, error: Error) -> Option<Result<(), String>> {
     let what = format!("{} with {} during installation", call.name, error.name);
     let mut subject = Subject::install(call, error)?;

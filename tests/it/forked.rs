@@ -41,8 +41,8 @@ fn a_daemon_answers_once_it_has_started_gmr_again() {
     let child = program.ask("who are you?").parse().expect("a process id");
     assert_ne!(child, program.pid().cast_signed());
     let child = Pid::from_raw(child).expect("not 0");
-    // It lives, but has no thread that makes reports. One that it captures says so, and nothing takes it
-    // for a process that answers.
+    // It lives, but has no thread that makes reports. One that it captures says so, and nothing
+    // takes it for a process that answers.
     assert_eq!(marks(child.as_raw_nonzero().get().unsigned_abs()).len(), 0);
     kill_process(child, Signal::USR2).unwrap();
     let notes = program.ask("capture");

@@ -33,8 +33,8 @@ fn start<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Program {
     Program::start_with(command)
 }
 
-/// The findings that a healthy program must not have. What the whole machine or the whole cgroup has
-/// nearly used up is not its fault.
+/// The findings that a healthy program must not have. What the whole machine or the whole cgroup
+/// has nearly used up is not its fault.
 fn alarms(report: &Report) -> Vec<&Value> {
     const OF_OTHERS: [&str; 3] = ["limit.disk", "limit.memory", "limit.threads"];
     let is_alarm =
@@ -42,8 +42,8 @@ fn alarms(report: &Report) -> Vec<&Value> {
     report.findings().iter().filter(is_alarm).collect()
 }
 
-/// A few reports of each mode. The modes share processes, and those that would run all the time pause,
-/// because this is to cost little; `table` is thorough.
+/// A few reports of each mode. The modes share processes, and those that would run all the time
+/// pause, because this is to cost little; `table` is thorough.
 #[test]
 fn healthy_programs_have_no_finding_above_info() {
     const REPORTS: usize = 2;
@@ -63,9 +63,9 @@ fn healthy_programs_have_no_finding_above_info() {
 const REPORTS: usize = 1_000;
 const REPORTS_OF_BUSY: usize = 200;
 
-/// Makes reports of each mode, in a process of its own, prints a table of what is found, and writes it
-/// into `docs/findings.md` if `GMR_TEST_WRITE_FINDINGS` is set. `GMR_TEST_HEALTHY` selects a mode, of
-/// which nothing is written.
+/// Makes reports of each mode, in a process of its own, prints a table of what is found, and writes
+/// it into `docs/findings.md` if `GMR_TEST_WRITE_FINDINGS` is set. `GMR_TEST_HEALTHY` selects a
+/// mode, of which nothing is written.
 #[test]
 #[ignore = "it takes half an hour; `cargo xtask findings` runs it"]
 fn table() {

@@ -209,7 +209,8 @@ fn the_last_reports_are_kept_and_other_files_are_not_touched() {
     assert!(program.end().0.success());
 }
 
-/// Of a thousand reports, as many are left as the operator says, and none has replaced another file.
+/// Of a thousand reports, as many are left as the operator says, and none has replaced another
+/// file.
 #[test]
 fn of_a_thousand_reports_as_many_are_kept_as_was_chosen() {
     const KEPT: usize = 20;

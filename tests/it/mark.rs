@@ -1,5 +1,5 @@
-//! The mark of a process with gmr, in its address map. The command `gmr` finds processes by it, so a
-//! process without a reporter must not have one.
+//! The mark of a process with gmr, in its address map. The command `gmr` finds processes by it, so
+//! a process without a reporter must not have one.
 
 use std::fs;
 use std::process::Command;

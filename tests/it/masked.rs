@@ -55,8 +55,8 @@ fn of_a_name_without_letters_the_operator_is_warned() {
     assert_eq!(values(&report)["internal_code"], "***");
 }
 
-/// Whoever starts a program with more rights than their own must not see its secrets. The test needs
-/// the rights to make such a program, and a file system that allows it.
+/// Whoever starts a program with more rights than their own must not see its secrets. The test
+/// needs the rights to make such a program, and a file system that allows it.
 #[test]
 fn a_program_with_more_rights_than_its_caller_ignores_its_environment() {
     /// No user's own number.

@@ -45,8 +45,8 @@ fn a_guard_lives_until_the_end_of_a_match() {
     assert_eq!(functions, ["price", "price"]);
 }
 
-/// rayon-rs/rayon#592. Before the guard is dropped, the code calls functions that are not known, so the
-/// lock's holder is not, either: the report has the thread that waits, and where.
+/// rayon-rs/rayon#592. Before the guard is dropped, the code calls functions that are not known, so
+/// the lock's holder is not, either: the report has the thread that waits, and where.
 #[test]
 #[cfg_attr(not(target_arch = "x86_64"), ignore = "the kernel does not show where threads wait")]
 fn a_thread_of_a_pool_takes_the_next_job_with_a_lock_held() {

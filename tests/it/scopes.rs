@@ -1,4 +1,5 @@
-//! What a program says about its progress: scopes with a deadline, heartbeats, and that it is ready.
+//! What a program says about its progress: scopes with a deadline, heartbeats, and that it is
+//! ready.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;

@@ -1,6 +1,6 @@
-//! The built-in sections about the process: what it uses, what it has open, what it has loaded and was
-//! started with; and which of them a report has. Each is compared with facts that the program has
-//! planted, or that another process sees.
+//! The built-in sections about the process: what it uses, what it has open, what it has loaded and
+//! was started with; and which of them a report has. Each is compared with facts that the program
+//! has planted, or that another process sees.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,7 @@
-//! A service with an admin port that serves its reports at `/gmr`, and at `/guarded` with all options
-//! set. `port` answers with the port; `hold` and `release` control whether its section keeps a report
-//! waiting; `asked` and `made` answer with how many reports were requested and made; `capture` makes
-//! one on a runtime of one thread.
+//! A service with an admin port that serves its reports at `/gmr`, and at `/guarded` with all
+//! options set. `port` answers with the port; `hold` and `release` control whether its section
+//! keeps a report waiting; `asked` and `made` answer with how many reports were requested and made;
+//! `capture` makes one on a runtime of one thread.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

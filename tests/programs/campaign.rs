@@ -251,8 +251,8 @@ fn threads() -> Vec<c_int> {
     tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether the thread lasts as long as the program. Another one, such as a thread of gmr's that made
-/// the last report, may be ending: the kernel accepts a signal to it and drops it.
+/// Whether the thread lasts as long as the program. Another one, such as a thread of gmr's that
+/// made the last report, may be ending: the kernel accepts a signal to it and drops it.
 fn lasts(tid: c_int) -> bool {
     let name = std::fs::read_to_string(format!("/proc/self/task/{tid}/comm")).unwrap_or_default();
     THREADS.iter().any(|(lasting, _)| *lasting == name.trim_end())

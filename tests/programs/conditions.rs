@@ -1,8 +1,8 @@
 //! What options watch: a runtime of tokio, whose tasks block it or hang when they are told to, and
 //! memory, descriptors and threads, which come and go.
 //!
-//! `conditions one|many|apart`: a runtime of one thread, which runs `main`; one with two workers; or
-//! one of one thread that polls nothing, as nobody waits for it.
+//! `conditions one|many|apart`: a runtime of one thread, which runs `main`; one with two workers;
+//! or one of one thread that polls nothing, as nobody waits for it.
 
 use std::fs::File;
 use std::sync::mpsc::{Sender, channel};
@@ -50,7 +50,8 @@ fn main() {
                         ends.push(end);
                     }
                 }
-                // Tasks of a kind that ends soon, one that does not end, and another that never does.
+                // Tasks of a kind that ends soon, one that does not end, and another that never
+                // does.
                 "order" => {
                     let (end, ended) = oneshot::channel();
                     handle.spawn(order(ended).tracked_as("order"));

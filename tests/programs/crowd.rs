@@ -4,10 +4,10 @@
 //!
 //! `DEPTH` is the depth of the whole stack of each thread but the main one, as a debugger counts
 //! it. All these stacks are the same; with `different`, no two of the first thousand are. With
-//! `running`, the threads do not wait, so that a report has to signal them. With `locked`, they wait
-//! for a lock that the first one holds; with `deadlocked`, the first two wait for each other's locks.
-//! Each line on standard input is answered with what the handler has cost since the last one, in the
-//! build that measures it.
+//! `running`, the threads do not wait, so that a report has to signal them. With `locked`, they
+//! wait for a lock that the first one holds; with `deadlocked`, the first two wait for each other's
+//! locks. Each line on standard input is answered with what the handler has cost since the last
+//! one, in the build that measures it.
 
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,8 @@
 //! A program with a thread on which there is little space for a signal handler: `stack` has an
 //! alternate stack and is near the end of its own, and `alternate` has the smallest alternate stack
-//! that the kernel accepts. `large` has two threads with large arrays on their stacks, `ring` one that
-//! the kernel has started, and `unserved` has threads with [memory that does not arrive](unserved).
+//! that the kernel accepts. `large` has two threads with large arrays on their stacks, `ring` one
+//! that the kernel has started, and `unserved` has threads with [memory that does not
+//! arrive](unserved).
 
 #![allow(unsafe_code)]
 
@@ -127,8 +128,8 @@ fn start_large() {
     }
 }
 
-/// An `io_uring` whose requests a thread of the kernel's takes (`IORING_SETUP_SQPOLL`). Where there can
-/// be none, says so.
+/// An `io_uring` whose requests a thread of the kernel's takes (`IORING_SETUP_SQPOLL`). Where there
+/// can be none, says so.
 fn start_ring() -> bool {
     const FLAGS: usize = 2;
     const SQPOLL: u32 = 2;

@@ -1,4 +1,5 @@
-//! A program with gmr-tokio in place of tokio: `facade above|below|alone`, by where `#[gmr::main]` is.
+//! A program with gmr-tokio in place of tokio: `facade above|below|alone`, by where `#[gmr::main]`
+//! is.
 
 use gmr_test_facade::program::{above, alone, below};
 

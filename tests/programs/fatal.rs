@@ -142,8 +142,8 @@ extern "C" fn foreign() {
     panic!("in a callback");
 }
 
-/// Makes the inside of the index of the unwind tables inaccessible: whoever looks something up there
-/// crashes.
+/// Makes the inside of the index of the unwind tables inaccessible: whoever looks something up
+/// there crashes.
 fn hide_tables() {
     #[allow(clippy::cast_possible_truncation, reason = "addresses of this process")]
     unsafe extern "C" fn hide(

@@ -1,5 +1,6 @@
-//! A program that says of a name that its values are secret, and of another one that they are not. The
-//! answer to any line is whether it has the rights of another user than the one that started it.
+//! A program that says of a name that its values are secret, and of another one that they are not.
+//! The answer to any line is whether it has the rights of another user than the one that started
+//! it.
 
 use std::collections::BTreeMap;
 

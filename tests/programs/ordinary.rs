@@ -45,8 +45,8 @@ struct Facts {
 }
 
 impl Facts {
-    /// Two files, one of them deleted, with a secret in its path; 50 connections to one address and 3
-    /// to another, none accepted; a limit of 200 descriptors.
+    /// Two files, one of them deleted, with a secret in its path; 50 connections to one address and
+    /// 3 to another, none accepted; a limit of 200 descriptors.
     fn plant() -> Self {
         let folder = PathBuf::from(std::env::var_os("FOLDER").expect("a folder"));
         let deleted = folder.join("password=hunter2");

@@ -1,5 +1,5 @@
-//! Deadlocks and hangs that were published as issues of Rust programs, each reduced to its cause. The
-//! argument names the one to reproduce.
+//! Deadlocks and hangs that were published as issues of Rust programs, each reduced to its cause.
+//! The argument names the one to reproduce.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -38,8 +38,8 @@ fn wait_for(flag: &AtomicBool) {
     }
 }
 
-/// rayon-rs/rayon#592: a lock is held across `join`. While the thread waits for the half that another
-/// one has stolen, it begins the next order, which needs the lock.
+/// rayon-rs/rayon#592: a lock is held across `join`. While the thread waits for the half that
+/// another one has stolen, it begins the next order, which needs the lock.
 #[inline(never)]
 fn settle(scope: &rayon::Scope<'_>, order: u64) {
     if order > 0 {
@@ -58,8 +58,8 @@ fn settle(scope: &rayon::Scope<'_>, order: u64) {
     orders.push(order);
 }
 
-/// zubanls/zuban#314: a function that reads calls another one that reads, and in between a writer has
-/// begun to wait, which has precedence over new readers.
+/// zubanls/zuban#314: a function that reads calls another one that reads, and in between a writer
+/// has begun to wait, which has precedence over new readers.
 #[inline(never)]
 fn check(workspaces: &RwLock<Vec<u64>>) {
     let all = workspaces.read().unwrap();
@@ -83,8 +83,8 @@ fn join_other(other: &mpsc::Receiver<JoinHandle<()>>) {
     other.join().expect("it never ends");
 }
 
-/// lightningdevkit/rapid-gossip-sync-server#32: tasks that block their workers until there is space in
-/// a channel, whose reader is a task that no worker is left for.
+/// lightningdevkit/rapid-gossip-sync-server#32: tasks that block their workers until there is space
+/// in a channel, whose reader is a task that no worker is left for.
 #[allow(clippy::unused_async, reason = "that it never waits is the fault it shows")]
 async fn announce(messages: tasks::Sender<u64>) {
     loop {

@@ -1,5 +1,5 @@
-//! A thread far down in a recursion, beside one that waits for a lock. It answers each line when both
-//! are there.
+//! A thread far down in a recursion, beside one that waits for a lock. It answers each line when
+//! both are there.
 
 use std::sync::{Barrier, Mutex};
 use std::thread;

@@ -1,6 +1,6 @@
 //! An axum server whose handlers have `#[instrument]`. Only the layer of the subscriber concerns
-//! gmr; the argument `none` leaves it out, and `silent` sets no subscriber. It answers `trace?` with
-//! whether anything at that level is enabled, and any other line with its address.
+//! gmr; the argument `none` leaves it out, and `silent` sets no subscriber. It answers `trace?`
+//! with whether anything at that level is enabled, and any other line with its address.
 
 use std::future::pending;
 

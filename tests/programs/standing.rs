@@ -1,7 +1,7 @@
 //! Threads and children that do not go on, or the healthy counterpart, by the argument:
 //!
-//! - `standing`: a thread writes to a pipe that nobody reads, another waits for a lock that the first
-//!   one holds, and children that have ended are not waited for;
+//! - `standing`: a thread writes to a pipe that nobody reads, another waits for a lock that the
+//!   first one holds, and children that have ended are not waited for;
 //! - `going`: threads write to a pipe that is read, pass a lock around, wait for work, and start
 //!   children and wait for them.
 

@@ -1,6 +1,6 @@
-//! `cargo xtask adoption`: real programs that know nothing of gmr take it by one line of Rust and one
-//! of `Cargo.toml`, and are reported on under load. Their source packages come from the registry and
-//! are unpacked into `target/`; nothing of them is in this repository.
+//! `cargo xtask adoption`: real programs that know nothing of gmr take it by one line of Rust and
+//! one of `Cargo.toml`, and are reported on under load. Their source packages come from the
+//! registry and are unpacked into `target/`; nothing of them is in this repository.
 
 mod load;
 mod programs;
@@ -54,7 +54,8 @@ enum Form {
     Adopted,
 }
 
-/// Adopts the programs whose names contain one of these words, or all: compares its own tests with those of the unchanged one, and checks the reports.
+/// Adopts the programs whose names contain one of these words, or all: compares its own tests with
+/// those of the unchanged one, and checks the reports.
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let sources = sources()?;
     let wanted =
@@ -129,7 +130,8 @@ impl Program {
         // As its authors wrote it, and not as cargo has normalized it.
         let mut manifest = read(&folder.join("Cargo.toml.orig"))?;
         if form == Form::Adopted {
-            // A package that has tokio among its dev-dependencies, too, names it there in the same way.
+            // A package that has tokio among its dev-dependencies, too, names it there in the same
+            // way.
             let tokio = format!("tokio = {{ package = \"gmr-tokio\", path = '{}', ", path_of("gmr-tokio"));
             manifest = replaced(&manifest, "tokio = { ", &tokio)?;
             let gmr =

@@ -30,8 +30,8 @@ use crate::tools::{self, Tool};
 /// Line tables are what the tests look at, and make the archive a third as large.
 const VARIABLES: [(&str, &str); 1] = [("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")];
 
-/// What takes most of the time in debug builds. Optimized in this way, a report takes a fifth of the
-/// instructions.
+/// What takes most of the time in debug builds. Optimized in this way, a report takes a fifth of
+/// the instructions.
 const OPTIMIZED: [&str; 6] = ["gmr-mask", "gmr-runtime", "proptest", "serde", "serde_core", "serde_json"];
 
 /// Each machine keeps one processor busy, and takes 6 GiB of memory: all of its files, and the

@@ -54,9 +54,9 @@ fn public(metadata: &Value) -> Result<Vec<&str>, String> {
     }
 }
 
-/// As few sets as possible in which no feature occurs only where another one does. A feature is told
-/// by the sets that it is in: half of them, and another half for each feature. So of two features,
-/// each one is in a set without the other.
+/// As few sets as possible in which no feature occurs only where another one does. A feature is
+/// told by the sets that it is in: half of them, and another half for each feature. So of two
+/// features, each one is in a set without the other.
 fn sets<'a>(features: &[&'a str]) -> Vec<Vec<&'a str>> {
     let halves = |count: u32| (0..1_u32 << count).filter(move |half| half.count_ones() == count / 2);
     let count = (2..u32::BITS).find(|count| halves(*count).count() >= features.len()).expect("there are few");

@@ -191,8 +191,8 @@ fn faults(write: bool) -> Result<(), String> {
     cargo(&[&test[..], &only].concat(), if write { &[("GMR_TEST_WRITE_FAULTS", "1")] } else { &[] })
 }
 
-/// The test that plants deadlocks compares the table in the documentation, or writes it; and so does
-/// the one with healthy programs.
+/// The test that plants deadlocks compares the table in the documentation, or writes it; and so
+/// does the one with healthy programs.
 fn findings(write: bool) -> Result<(), String> {
     let test = ["test", "--package", "gmr-tests", "--test", "it", "--"];
     // One after the other: each counts on the processors.

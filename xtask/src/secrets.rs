@@ -162,8 +162,8 @@ fn others(cases: &[Case]) -> Result<Vec<[String; 2]>, String> {
 mod tests {
     use super::*;
 
-    /// A word with a number at its end, such as `correct-horse-42`, looks like the name of something,
-    /// and is shown where nothing but its look could tell.
+    /// A word with a number at its end, such as `correct-horse-42`, looks like the name of
+    /// something, and is shown where nothing but its look could tell.
     #[test]
     fn few_lines_are_judged_wrongly() {
         let cases = cases();

@@ -1,5 +1,5 @@
-//! `cargo xtask tokio-api`: compares the interface of the locked tokio with that of gmr-tokio, by what
-//! rustdoc writes as JSON, and keeps the list of its items that `tests/facade` compiles.
+//! `cargo xtask tokio-api`: compares the interface of the locked tokio with that of gmr-tokio, by
+//! what rustdoc writes as JSON, and keeps the list of its items that `tests/facade` compiles.
 //!
 //! rustdoc writes JSON only where unstable options are allowed, so the task sets `RUSTC_BOOTSTRAP`
 //! for a target directory of its own. What it compares is read from the JSON alone.
@@ -206,8 +206,8 @@ fn last(path: &str) -> &str {
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// The signature of a function, without the names of its parameters, and whether it has its caller's
-/// location.
+/// The signature of a function, without the names of its parameters, and whether it has its
+/// caller's location.
 fn signature(item: &Value) -> Value {
     let function = &item["inner"]["function"];
     let mut signature = plain(function);

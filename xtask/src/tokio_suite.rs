@@ -1,5 +1,6 @@
-//! `cargo xtask tokio-suite`: runs the tests that come with tokio's package, with gmr-tokio in place of
-//! tokio. cargo has the package, as it builds tokio from it; the tests are copied into `target/`.
+//! `cargo xtask tokio-suite`: runs the tests that come with tokio's package, with gmr-tokio in
+//! place of tokio. cargo has the package, as it builds tokio from it; the tests are copied into
+//! `target/`.
 //!
 //! They are integration tests, so that they use the public interface alone. Those that need
 //! `--cfg tokio_unstable` compile to nothing.
@@ -15,7 +16,8 @@ use crate::cargo::{command, root};
 use crate::metadata::{self, text};
 use crate::process::on;
 
-/// What the tests need for other platforms and for the cfgs that are not set, and tokio's own macros.
+/// What the tests need for other platforms and for the cfgs that are not set, and tokio's own
+/// macros.
 const NOT_NEEDED: [&str; 7] =
     ["loom", "mio-aio", "mockall", "tokio-macros", "tracing-mock", "wasm-bindgen-test", "windows-sys"];
 
@@ -23,8 +25,8 @@ const NOT_NEEDED: [&str; 7] =
 const FAIL: [(&str, &str); 1] =
     [("fs_try_exists::try_exists", "root, as which these tests may run, can look into every folder")];
 
-/// Runs the tests whose file contains one of these words, or all; with tokio itself if `plain` is set,
-/// to see which fail on this machine anyway.
+/// Runs the tests whose file contains one of these words, or all; with tokio itself if `plain` is
+/// set, to see which fail on this machine anyway.
 pub(crate) fn run(plain: bool, words: &[&str]) -> Result<(), String> {
     let metadata = metadata::load()?;
     let tokio = metadata::packages(&metadata).find(|package| text(package, "name") == "tokio");
@@ -70,8 +72,8 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A package whose tests have the dependencies of tokio's, but for `tokio`. Some of them use the crates
-/// that tokio itself depends on.
+/// A package whose tests have the dependencies of tokio's, but for `tokio`. Some of them use the
+/// crates that tokio itself depends on.
 fn manifest(tokio: &Value, plain: bool) -> String {
     let of_tokio = if plain {
         format!("version = \"={}\"", text(tokio, "version"))

@@ -1,5 +1,5 @@
-//! A value of any shape, read from text so that a fuzzer can change it line by line. It is no format
-//! for anyone else.
+//! A value of any shape, read from text so that a fuzzer can change it line by line. It is no
+//! format for anyone else.
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeTuple, Serializer};
 
@@ -26,8 +26,8 @@ const NAMES: [&str; 8] =
     ["Password", "SecretString", "Config", "Basic", "Login", "Tcp", "Token", "AuthConfig"];
 
 impl Node {
-    /// The first character of a line says what it adds: `{`, `[` and `(` open a map, a list and a tuple,
-    /// and `)` closes it; the others are values, with a name before the first `=`.
+    /// The first character of a line says what it adds: `{`, `[` and `(` open a map, a list and a
+    /// tuple, and `)` closes it; the others are values, with a name before the first `=`.
     pub fn parse(text: &str) -> Self {
         let mut lines = text.lines();
         Self::within(&mut lines, '{')

@@ -14,11 +14,12 @@ use crate::places::{self, Identity, Key, Kind, Place, Places, line};
 pub(super) struct Comparison {
     pub(super) older: Side,
     pub(super) newer: Side,
-    /// Whether both are of the same process, so that its threads and tasks were compared one by one.
+    /// Whether both are of the same process, so that its threads and tasks were compared one by
+    /// one.
     pub(super) same_process: bool,
     pub(super) findings: Findings,
-    /// Those that have the same stack in both reports. For threads, the kernel has counted no processor
-    /// time between them, in units of 10 ms; tasks have not been polled. By stack.
+    /// Those that have the same stack in both reports. For threads, the kernel has counted no
+    /// processor time between them, in units of 10 ms; tasks have not been polled. By stack.
     pub(super) same_place: Vec<SamePlace>,
     /// By place, how many there are in each report, where that differs.
     pub(super) places: Vec<Changed>,

@@ -1,6 +1,6 @@
-//! Where standard error of a process goes, which is where its reports go unless it has a directory for
-//! them. A pipe is opened for writing, and nothing is written: that tells whether it has a reader and
-//! space. Nothing else is opened.
+//! Where standard error of a process goes, which is where its reports go unless it has a directory
+//! for them. A pipe is opened for writing, and nothing is written: that tells whether it has a
+//! reader and space. Nothing else is opened.
 
 use std::fs;
 use std::io;

@@ -93,8 +93,9 @@ impl Kept {
     }
 }
 
-/// The latest report of each process, and how many there are whose process is not known for certain.
-/// These count as of different processes: ids are used again, and are the same in each container.
+/// The latest report of each process, and how many there are whose process is not known for
+/// certain. These count as of different processes: ids are used again, and are the same in each
+/// container.
 fn latest(mut reports: Vec<Kept>) -> (Vec<Kept>, u64) {
     // The order of files must not decide which message and line stand for the others.
     reports.sort_by_cached_key(|kept| {

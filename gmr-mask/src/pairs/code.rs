@@ -1,5 +1,6 @@
-//! What stands after a name in the source code of a program, and is no secret: a line in a file, the
-//! call of a function, a type. Lines of source are in reports, and so are messages of compilers.
+//! What stands after a name in the source code of a program, and is no secret: a line in a file,
+//! the call of a function, a type. Lines of source are in reports, and so are messages of
+//! compilers.
 
 use super::{has, is_quote, position};
 

@@ -1,5 +1,5 @@
-//! XML: elements with a prefix, elements whose name is in an attribute, and elements whose name is the
-//! content of the one before.
+//! XML: elements with a prefix, elements whose name is in an attribute, and elements whose name is
+//! the content of the one before.
 
 use std::ops::Range;
 
@@ -9,7 +9,8 @@ use super::{Scan, Sensitivity, has, keys, position};
 const MAX_TAG: usize = 128;
 
 impl Scan<'_> {
-    /// Whether this is the name of an element, with a prefix or without: `<password>`, `<ns:password>`.
+    /// Whether this is the name of an element, with a prefix or without: `<password>`,
+    /// `<ns:password>`.
     pub(super) fn is_element(&self, word: &Range<usize>) -> bool {
         let before = &self.bytes[word.start.saturating_sub(MAX_TAG)..word.start];
         let prefix = before.strip_suffix(b":").unwrap_or(before);
@@ -21,7 +22,8 @@ impl Scan<'_> {
             && (is_prefixed || before.ends_with(b"<"))
     }
 
-    /// Masks the content of `<entry key="password">x</entry>`, given the end of the attribute's value.
+    /// Masks the content of `<entry key="password">x</entry>`, given the end of the attribute's
+    /// value.
     pub(super) fn content_of_named(&mut self, end: usize, spans: &mut Vec<Range<usize>>) {
         let limit = self.bytes.len().min(end + MAX_TAG);
         let close = position(&self.bytes[..limit], end, |b| has(b"<>\n", b));

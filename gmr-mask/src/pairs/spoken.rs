@@ -1,6 +1,6 @@
-//! Names and values without a separator, as sentences, tables and some configuration files have them:
-//! `token x has expired`, `password    x`, `requirepass x`. Here a value is masked only if it looks
-//! like a password, or if it stands alone in a table: most words after `token` are words.
+//! Names and values without a separator, as sentences, tables and some configuration files have
+//! them: `token x has expired`, `password    x`, `requirepass x`. Here a value is masked only if it
+//! looks like a password, or if it stands alone in a table: most words after `token` are words.
 
 use std::ops::Range;
 

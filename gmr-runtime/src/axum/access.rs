@@ -1,5 +1,5 @@
-//! Who may request a report. A page that an operator has open in a browser must not: a browser sends
-//! its requests from inside the network, where the admin port is.
+//! Who may request a report. A page that an operator has open in a browser must not: a browser
+//! sends its requests from inside the network, where the admin port is.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -103,8 +103,8 @@ impl Access {
         Err(refusal.with(header::RETRY_AFTER, seconds.to_string()))
     }
 
-    /// With DNS rebinding, a page's own host name leads to the admin port, so that the browser takes
-    /// both for the same origin. No page can choose an IP address or `localhost` as its name.
+    /// With DNS rebinding, a page's own host name leads to the admin port, so that the browser
+    /// takes both for the same origin. No page can choose an IP address or `localhost` as its name.
     fn check_host(&self, own: &Authority) -> Result<(), Refusal> {
         let host = own.host().trim_end_matches('.').to_ascii_lowercase();
         let is_address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
@@ -155,8 +155,8 @@ fn has_token(headers: &HeaderMap, token: &str) -> bool {
     scheme.eq_ignore_ascii_case(b"Bearer ") && are_same(given.trim_ascii(), token.as_bytes())
 }
 
-/// Takes as long for any `given` of the same length, so that the time does not tell how much of it is
-/// right.
+/// Takes as long for any `given` of the same length, so that the time does not tell how much of it
+/// is right.
 fn are_same(given: &[u8], secret: &[u8]) -> bool {
     let mut difference = u8::from(given.len() != secret.len());
     for (index, byte) in given.iter().enumerate() {

@@ -50,8 +50,8 @@ use crate::views::Format;
 /// How many bytes are handed to the connection at a time.
 const CHUNK: usize = 64 << 10;
 
-/// A router with one route, `/`: `GET` answers with a report of this process. **Never expose it to the
-/// public.** It is that of [`Admin`] without options.
+/// A router with one route, `/`: `GET` answers with a report of this process. **Never expose it to
+/// the public.** It is that of [`Admin`] without options.
 ///
 /// `?format=` selects the format, by the names that [`Format`] parses. Without it, the `Accept`
 /// header does; without either, the report is an HTML page, or text for curl and Wget.
@@ -65,9 +65,9 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
 
 /// What the route for reports asks of requests.
 ///
-/// Requests of pages of another origin get no report (`Sec-Fetch-Site`, `Origin`), nor do those for a
-/// host name that could be a page's own by DNS rebinding (`Host`): IP addresses, `localhost` and the
-/// names given to [`host`](Self::host) are served. Each refusal says what to do.
+/// Requests of pages of another origin get no report (`Sec-Fetch-Site`, `Origin`), nor do those for
+/// a host name that could be a page's own by DNS rebinding (`Host`): IP addresses, `localhost` and
+/// the names given to [`host`](Self::host) are served. Each refusal says what to do.
 ///
 /// ```
 /// use std::time::Duration;
@@ -123,8 +123,8 @@ impl Admin {
 
     /// A router with one route, `/`.
     ///
-    /// Mounted with `nest_service("/gmr", ..)`, it answers `/gmr` and `/gmr/`; with `nest`, the first
-    /// one only.
+    /// Mounted with `nest_service("/gmr", ..)`, it answers `/gmr` and `/gmr/`; with `nest`, the
+    /// first one only.
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         Router::new().route("/", any(move |request: Request| answer(self.access.clone(), request)))
     }

@@ -36,8 +36,8 @@ const BEGIN_WITHIN: u32 = 15;
 /// has deadlines of its own, which together are less, even where the kernel withholds the CPU.
 const MAKE_WITHIN: u32 = 300;
 /// How long the output of a report may take before a signal that arrived meanwhile is answered. It
-/// has a deadline of 60 seconds, after 10 for a file, and this one would be in the middle of it. But the thread that
-/// writes it can be stuck forever, between two pieces or after the last one.
+/// has a deadline of 60 seconds, after 10 for a file, and this one would be in the middle of it.
+/// But the thread that writes it can be stuck forever, between two pieces or after the last one.
 const WRITE_WITHIN: u32 = 375;
 /// The same when the reporter is known to be stuck.
 const STUCK: u32 = 1;

@@ -1,5 +1,5 @@
-//! The report of a fatal signal, for the option `on_fatal`: which signal, where, and the stacks of all
-//! threads as addresses. `gmr symbolize` and `addr2line` tell their names later.
+//! The report of a fatal signal, for the option `on_fatal`: which signal, where, and the stacks of
+//! all threads as addresses. `gmr symbolize` and `addr2line` tell their names later.
 //!
 //! It is made inside the signal handler (see `sys::linux::fatal_signal`), so it is short, and is no
 //! [`Report`](crate::Report): it has no sections, tasks, findings or names of functions. From the

@@ -28,8 +28,8 @@ use crate::views::Format;
 /// How long all writes may take.
 const WRITE: Duration = Duration::from_millis(200);
 
-/// Has fatal signals reported from now on, in this format if there is a short report in it, and else
-/// as text; also to a file in the directory.
+/// Has fatal signals reported from now on, in this format if there is a short report in it, and
+/// else as text; also to a file in the directory.
 ///
 /// # Errors
 /// Why they are not reported.

@@ -1,5 +1,5 @@
-//! `deadlock.std-lock`, `deadlock.pthread-mutex`, `deadlock.join`, `deadlock.self`: threads of which
-//! each waits for the next one: for a lock that it holds, or for its end.
+//! `deadlock.std-lock`, `deadlock.pthread-mutex`, `deadlock.join`, `deadlock.self`: threads of
+//! which each waits for the next one: for a lock that it holds, or for its end.
 //!
 //! It fires only if none of the threads has moved between the report's first look and the second.
 

@@ -4,8 +4,8 @@ use super::facts::{Facts, MAX_EVIDENCE, fact, finding};
 use crate::model::{Finding, OpenFile, Severity};
 use crate::units::bytes;
 
-/// The share that is left, as a divisor: two percent. ext4 reserves five for root, and those are not
-/// counted as left.
+/// The share that is left, as a divisor: two percent. ext4 reserves five for root, and those are
+/// not counted as left.
 const SHARE: u64 = 50;
 
 /// With more than this left, a large disk is far from its end even if that is a small share.

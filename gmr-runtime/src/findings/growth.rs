@@ -1,5 +1,5 @@
-//! `process.growth`: what there is more of than in earlier reports of this process. It may be a leak,
-//! or more work to do: counts do not tell, so this is never more than an info.
+//! `process.growth`: what there is more of than in earlier reports of this process. It may be a
+//! leak, or more work to do: counts do not tell, so this is never more than an info.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::units::{bytes, uptime};
 const WITHIN: Duration = Duration::from_secs(60 * 60);
 /// By what factor a number has grown at least. With the load of a day, numbers vary by less.
 const FACTOR: u64 = 2;
-/// How many more threads with the same stack are reported: more than a pool for a small machine has.
+/// How many more threads with the same stack are reported: more than a pool for a small machine
+/// has.
 const MORE_THREADS: u64 = 50;
 
 /// Something that is counted in each report.

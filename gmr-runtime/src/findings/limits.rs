@@ -1,5 +1,5 @@
-//! `limit.*`: what the process, or a cgroup that it is in, has nearly used up: descriptors, threads,
-//! memory, addresses, the stack of the main thread.
+//! `limit.*`: what the process, or a cgroup that it is in, has nearly used up: descriptors,
+//! threads, memory, addresses, the stack of the main thread.
 //!
 //! What has no limit has no finding, and neither has a figure that does not tell how much is left.
 
@@ -39,8 +39,8 @@ fn descriptors(facts: &Facts<'_>) -> Option<Finding> {
     let allowed = || resources.and_then(|resources| limit_of(resources, "open files"));
     let limit = listed.and_then(|listed| listed.limit).or_else(allowed)?;
     let highest = listed.and_then(|listed| listed.highest).and_then(|highest| u64::try_from(highest).ok());
-    // The limit is one of numbers: some were opened before it was lowered, and what is open does not
-    // tell which numbers are left.
+    // The limit is one of numbers: some were opened before it was lowered, and what is open does
+    // not tell which numbers are left.
     let was_lowered = open > limit || highest.is_some_and(|highest| highest >= limit);
     if limit < MIN_DESCRIPTORS || was_lowered || !is_near(open, limit) {
         return None;
@@ -64,8 +64,8 @@ fn limit_of(resources: &Resources, name: &str) -> Option<u64> {
     resources.limits.iter().find(|limit| limit.name == name)?.soft
 }
 
-/// The lowest limit of threads and processes that is judged. Around a program that starts no more, a
-/// sandbox sets a limit near what it has.
+/// The lowest limit of threads and processes that is judged. Around a program that starts no more,
+/// a sandbox sets a limit near what it has.
 const MIN_TASKS: u64 = 64;
 
 fn threads(facts: &Facts<'_>, resources: &Resources, cgroup: &Cgroup) -> Option<Finding> {
@@ -96,8 +96,8 @@ fn threads(facts: &Facts<'_>, resources: &Resources, cgroup: &Cgroup) -> Option<
 
 const SECTION: &str = "Resources";
 
-/// Memory that can be taken back is not in use: a program that reads many files uses up every limit,
-/// because the kernel keeps what it has read.
+/// Memory that can be taken back is not in use: a program that reads many files uses up every
+/// limit, because the kernel keeps what it has read.
 fn memory(resources: &Resources, cgroup: &Cgroup) -> Option<Finding> {
     let used = cgroup.memory_bytes?.checked_sub(cgroup.memory_reclaimable_bytes?)?;
     let path = &cgroup.path;

@@ -1,6 +1,6 @@
-//! `thread.no-stack`: threads whose stack could not be captured. That is no fault of the program's: a
-//! healthy thread blocks signals for a moment, or gets no processor in time. Those that ended before
-//! that are not counted.
+//! `thread.no-stack`: threads whose stack could not be captured. That is no fault of the program's:
+//! a healthy thread blocks signals for a moment, or gets no processor in time. Those that ended
+//! before that are not counted.
 
 use super::facts::{Facts, about_threads};
 use crate::model::{Finding, Severity, Stack};

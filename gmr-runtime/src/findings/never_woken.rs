@@ -1,4 +1,5 @@
-//! `task.never-woken`: tasks that may never be woken: in their last poll, no future has kept a waker.
+//! `task.never-woken`: tasks that may never be woken: in their last poll, no future has kept a
+//! waker.
 
 use super::facts::{Facts, MAX_EVIDENCE, count, finding};
 use crate::model::{Certainty, Evidence, Finding, Severity, TaskState};

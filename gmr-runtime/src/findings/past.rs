@@ -13,7 +13,8 @@ pub(crate) struct Counts {
     /// Child processes.
     pub(super) children: Option<u64>,
     pub(super) resident_bytes: Option<u64>,
-    /// How many of the program's threads have the same stack, by a hash of it: the most frequent ones.
+    /// How many of the program's threads have the same stack, by a hash of it: the most frequent
+    /// ones.
     pub(super) stacks: Vec<(u64, u64)>,
     /// Whether there are more stacks than these.
     pub(super) has_more_stacks: bool,

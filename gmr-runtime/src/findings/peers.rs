@@ -35,7 +35,8 @@ fn peer(waiting: &Waiting) -> Option<Peer<'_>> {
     target.and_then(peer_of).or_else(|| Some((waiting.peer.as_deref()?, None)))
 }
 
-/// The peer in a description of a socket, such as `TCP 10.0.0.1:40112 -> 10.0.0.7:5432, established`.
+/// The peer in a description of a socket, such as
+/// `TCP 10.0.0.1:40112 -> 10.0.0.7:5432, established`.
 fn peer_of(target: &str) -> Option<Peer<'_>> {
     if let Some(target) = target.strip_prefix("TCP ") {
         let (peer, state) = target.split_once(" -> ")?.1.split_once(", ")?;

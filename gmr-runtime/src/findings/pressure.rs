@@ -51,9 +51,9 @@ fn throttled(cgroup: &Cgroup) -> Option<Finding> {
 /// A resource, whether all threads have to wait at the same time, and for what percentage of the
 /// last 10 seconds.
 ///
-/// All threads wait for memory or input only if nothing else gets done: a tenth of the time is lost.
-/// Some thread waits for a processor in any program that computes on as many threads as there are
-/// processors, so only nearly all of the time says that there are too few.
+/// All threads wait for memory or input only if nothing else gets done: a tenth of the time is
+/// lost. Some thread waits for a processor in any program that computes on as many threads as there
+/// are processors, so only nearly all of the time says that there are too few.
 const THRESHOLDS: [(&str, bool, f64); 3] = [("memory", true, 10.0), ("io", true, 10.0), ("cpu", false, 90.0)];
 
 fn under_pressure(pressure: &Pressure, place: &str) -> Option<Finding> {

@@ -1,5 +1,5 @@
-//! `thread.running`: threads that were running, or ready to run, when the report was made. Those that
-//! used a whole core are in `thread.spinning`.
+//! `thread.running`: threads that were running, or ready to run, when the report was made. Those
+//! that used a whole core are in `thread.spinning`.
 
 use super::facts::{Facts, about_threads};
 use super::spinning;

@@ -1,5 +1,5 @@
-//! What a second look at some threads has shown, shortly after the first one, and which threads that
-//! are.
+//! What a second look at some threads has shown, shortly after the first one, and which threads
+//! that are.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! `thread.spinning`: threads that used a whole core between the report's first look and the second.
+//! `thread.spinning`: threads that used a whole core between the report's first look and the
+//! second.
 //!
 //! Those that were running at the first look are looked at again. Any other thread may have run by
 //! then as well, and is not seen.

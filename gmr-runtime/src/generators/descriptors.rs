@@ -1,5 +1,5 @@
-//! Descriptors: what the process has open, counted by kind, with its sockets in groups and its files
-//! in a list of limited length. What is read is in `threads`.
+//! Descriptors: what the process has open, counted by kind, with its sockets in groups and its
+//! files in a list of limited length. What is read is in `threads`.
 
 use std::cmp::Reverse;
 

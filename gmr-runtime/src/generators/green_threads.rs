@@ -24,8 +24,8 @@ const MOST_POLLED: usize = 16;
 /// How long the report waits until all tasks have been polled once.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a poll takes, at least, for the workers that are stuck to be counted. `findings` takes no
-/// notice of shorter ones.
+/// How long a poll takes, at least, for the workers that are stuck to be counted. `findings` takes
+/// no notice of shorter ones.
 const LONG: Duration = Duration::from_millis(100);
 
 pub(super) fn generate() -> Output {

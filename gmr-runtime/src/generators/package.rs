@@ -233,8 +233,8 @@ mod linux {
         ("container", &["CONTAINER_NAME", "K8S_CONTAINER_NAME", "MY_CONTAINER_NAME"]),
     ];
 
-    /// The pod that the process runs in, from the environment that it was started with. Empty outside
-    /// of Kubernetes.
+    /// The pod that the process runs in, from the environment that it was started with. Empty
+    /// outside of Kubernetes.
     fn kubernetes() -> io::Result<Vec<Stated>> {
         Ok(in_pod(&procfs::environment()?))
     }

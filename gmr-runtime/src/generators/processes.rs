@@ -86,8 +86,8 @@ impl AllEnded {
         Self { before, now: Instant::now(), seen: Vec::new() }
     }
 
-    /// For how long it has been known that a process has ended. `None` if it has not: where only the
-    /// main thread has, there are others.
+    /// For how long it has been known that a process has ended. `None` if it has not: where only
+    /// the main thread has, there are others.
     fn ended_for_ms(&mut self, pid: u32, stat: &Stat) -> Option<u64> {
         if stat.state != 'Z' || stat.threads > 1 {
             return None;

@@ -164,13 +164,13 @@ fn add_usage(cgroup: &mut Cgroup, files: &mut Files) {
     }
 }
 
-/// What the kernel can take back, in `memory.stat` of versions 2 and 1: files that are not in use, or
-/// have not been for long, and caches such as of directory entries.
+/// What the kernel can take back, in `memory.stat` of versions 2 and 1: files that are not in use,
+/// or have not been for long, and caches such as of directory entries.
 const V2_CACHES: &[&str] = &["active_file", "inactive_file", "slab_reclaimable"];
 const V1_CACHES: &[&str] = &["total_active_file", "total_inactive_file"];
 
-/// How much of a cgroup's memory the kernel can take back. It is only read near a limit: there, much
-/// of the memory can be files that were read once.
+/// How much of a cgroup's memory the kernel can take back. It is only read near a limit: there,
+/// much of the memory can be files that were read once.
 fn reclaimable(cgroup: &Cgroup, files: &mut Files, caches: &[&str]) -> Option<u64> {
     let used = cgroup.memory_bytes?;
     let limits = [cgroup.memory_max_bytes, cgroup.memory_high_bytes];
@@ -202,8 +202,8 @@ pub(crate) fn limited_memory() -> Option<(u64, u64)> {
     )
 }
 
-/// The processes and threads of the cgroup that is nearest to its limit of them, and the limit. `None`
-/// if there is no limit.
+/// The processes and threads of the cgroup that is nearest to its limit of them, and the limit.
+/// `None` if there is no limit.
 pub(crate) fn limited_tasks() -> Option<(u64, u64)> {
     let in_use = |files: &mut Files| Some((files.number("pids.current")?, files.number("pids.max")?));
     let (controller, mounts) = CONTROLLERS[2];
@@ -213,8 +213,8 @@ pub(crate) fn limited_tasks() -> Option<(u64, u64)> {
 /// What a cgroup uses, and its limit.
 type InUse<'a> = &'a dyn Fn(&mut Files) -> Option<(u64, u64)>;
 
-/// Those of the cgroup that is nearest to its limit, among all that the process is in. `v2` and `v1`
-/// read them in the cgroups of each version.
+/// Those of the cgroup that is nearest to its limit, among all that the process is in. `v2` and
+/// `v1` read them in the cgroups of each version.
 fn nearest_to_limit(controller: &str, mounts: &[&str], v2: InUse<'_>, v1: InUse<'_>) -> Option<(u64, u64)> {
     let cgroups = Cgroups::read().ok()?;
     let mut nearest: Option<(u64, u64)> = None;

@@ -3,8 +3,8 @@
 
 use crate::error::{Error, ErrorKind};
 
-/// The built-in sections in display order: each by its name in such a list, and whether reports have
-/// it unless a list says otherwise.
+/// The built-in sections in display order: each by its name in such a list, and whether reports
+/// have it unless a list says otherwise.
 const SECTIONS: [(&str, bool); 11] = [
     ("package", true),
     ("resources", true),

@@ -134,8 +134,9 @@ fn role(info: &ThreadInfo, pid: u32, own_name: Option<&str>) -> Role {
     }
 }
 
-/// The order in which threads are shown, after the one that the report is about: the main thread first, then the program's and the kernel's. gmr's own come
-/// next, because one may be stuck in a section; those that make this report come last.
+/// The order in which threads are shown, after the one that the report is about: the main thread
+/// first, then the program's and the kernel's. gmr's own come next, because one may be stuck in a
+/// section; those that make this report come last.
 fn rank(role: Role) -> u8 {
     match role {
         Role::Main => 0,

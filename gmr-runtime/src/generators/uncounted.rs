@@ -1,5 +1,5 @@
-//! Runtimes that gmr has no handle of, recognized by the stacks of their threads. Reads the sections
-//! of the report that is being made, and nothing else.
+//! Runtimes that gmr has no handle of, recognized by the stacks of their threads. Reads the
+//! sections of the report that is being made, and nothing else.
 
 use crate::model::{Content, Frame, Section, Thread, UncountedRuntime};
 
@@ -48,7 +48,8 @@ mod tests {
         Section { title: String::new(), took_us: 0, content }
     }
 
-    /// What is found if the threads are in these functions, by the libraries and numbers of threads.
+    /// What is found if the threads are in these functions, by the libraries and numbers of
+    /// threads.
     fn found(functions: &[(&str, Role)], runtimes: Vec<Runtime>) -> Vec<(String, usize)> {
         let frame =
             |(function, _): &(&str, Role)| Frame { function: Some((*function).into()), ..Frame::default() };

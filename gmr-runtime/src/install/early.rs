@@ -65,8 +65,8 @@ pub(super) fn disarm() -> u64 {
 /// An initializer of the program that calls [`arm_before_main`].
 ///
 /// An attribute can't expand to this itself: a program may forbid what the compiler counts as
-/// unsafe code, such as the section of a static. For the expansion of a macro of another crate, that
-/// is not reported.
+/// unsafe code, such as the section of a static. For the expansion of a macro of another crate,
+/// that is not reported.
 ///
 /// The number is the initializer's priority. This is the first one after those that are reserved
 /// for the compiler and the C library. Test binaries have a `main` of their own.

@@ -27,8 +27,8 @@ impl Builder {
     }
 
     /// Names whose values are masked, besides those that gmr knows: of fields, keys, flags and
-    /// variables. All spellings of a name count (`internal_code`, `InternalCode`), also at the end of a
-    /// longer one (`SHOP_INTERNAL_CODE`). Names in `GMR_MASK` are added, and override these.
+    /// variables. All spellings of a name count (`internal_code`, `InternalCode`), also at the end
+    /// of a longer one (`SHOP_INTERNAL_CODE`). Names in `GMR_MASK` are added, and override these.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().mask_keys(["internal_code"]);
@@ -56,8 +56,8 @@ impl Builder {
     /// `GMR_SECOND_LOOK` overrides both.
     ///
     /// Reports without such threads take no second look. It sends no signal: it compares the CPU
-    /// clocks and the system calls of these threads with what they were. Without it, no deadlock and
-    /// no thread that uses a whole core is reported.
+    /// clocks and the system calls of these threads with what they were. Without it, no deadlock
+    /// and no thread that uses a whole core is reported.
     ///
     /// ```
     /// use std::time::Duration;
@@ -88,15 +88,16 @@ impl Builder {
         self
     }
 
-    /// Whether a fatal signal (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS) is reported on standard
-    /// error, and in the directory of reports if there is one. The default is `false`; `GMR_ON_FATAL`
-    /// overrides both. Linux on `x86_64` and `aarch64` only.
+    /// Whether a fatal signal (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS) is reported on
+    /// standard error, and in the directory of reports if there is one. The default is `false`;
+    /// `GMR_ON_FATAL` overrides both. Linux on `x86_64` and `aarch64` only.
     ///
-    /// The report is a short one: the signal, the address, the registers, and the stacks of all threads
-    /// as addresses in their modules. After it, the action from before takes place, so that the exit
-    /// status, a core dump, std's message about a stack overflow, and crash reporters are as without
-    /// gmr. There is one in a process. Install gmr before a library that handles such a signal to go on
-    /// after it, as runtimes of WebAssembly do; otherwise the first such signal is reported.
+    /// The report is a short one: the signal, the address, the registers, and the stacks of all
+    /// threads as addresses in their modules. After it, the action from before takes place, so that
+    /// the exit status, a core dump, std's message about a stack overflow, and crash reporters are
+    /// as without gmr. There is one in a process. Install gmr before a library that handles such a
+    /// signal to go on after it, as runtimes of WebAssembly do; otherwise the first such signal is
+    /// reported.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().on_fatal(true);
@@ -121,9 +122,9 @@ impl Builder {
         self
     }
 
-    /// Makes a report if the process has not ended in this time after SIGTERM: the last words before
-    /// a supervisor kills it. Choose a few seconds less than what the supervisor waits for. By
-    /// default, and with zero, there is none. `GMR_SLOW_SHUTDOWN` overrides both.
+    /// Makes a report if the process has not ended in this time after SIGTERM: the last words
+    /// before a supervisor kills it. Choose a few seconds less than what the supervisor waits for.
+    /// By default, and with zero, there is none. `GMR_SLOW_SHUTDOWN` overrides both.
     ///
     /// gmr notices SIGTERM where signal-hook or tokio handles it, and sets no handler of its own,
     /// which would keep SIGTERM from ending a process that has none. A program with another handler
@@ -140,13 +141,14 @@ impl Builder {
         self
     }
 
-    /// Makes a report if a runtime of tokio has polled no new task in this time: all its workers are
-    /// blocked, or compute. Needs the feature `tokio`. By default, and with zero, there is none.
-    /// `GMR_WATCHDOG` overrides both.
+    /// Makes a report if a runtime of tokio has polled no new task in this time: all its workers
+    /// are blocked, or compute. Needs the feature `tokio`. By default, and with zero, there is
+    /// none. `GMR_WATCHDOG` overrides both.
     ///
     /// gmr watches the runtimes that tracked tasks run on, and those that the program adds with
-    /// `watch_runtime`. On each, it spawns a task that does nothing, at most once a second, and only
-    /// after the last one has been polled. A runtime of one thread is watched while it runs `main`.
+    /// `watch_runtime`. On each, it spawns a task that does nothing, at most once a second, and
+    /// only after the last one has been polled. A runtime of one thread is watched while it runs
+    /// `main`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -188,9 +190,9 @@ impl Builder {
         self
     }
 
-    /// Makes a report if the process has many threads: so many, or so many percent of what its cgroup
-    /// may have. By default there is none. `GMR_ON_THREADS` overrides both. How often, is as for
-    /// [`on_memory`](Self::on_memory).
+    /// Makes a report if the process has many threads: so many, or so many percent of what its
+    /// cgroup may have. By default there is none. `GMR_ON_THREADS` overrides both. How often, is as
+    /// for [`on_memory`](Self::on_memory).
     ///
     /// ```
     /// use gmr_runtime::{Builder, OnThreads};
@@ -210,8 +212,8 @@ impl Builder {
     /// `GMR_SLOW_TASK` overrides both.
     ///
     /// The report begins its tasks with the slow one. While there are such tasks, there are more
-    /// reports, one, two, four minutes later and so on, and at most six in an hour. If the process was
-    /// stopped or got no processor, the limit is extended by as much.
+    /// reports, one, two, four minutes later and so on, and at most six in an hour. If the process
+    /// was stopped or got no processor, the limit is extended by as much.
     ///
     /// ```
     /// use std::time::Duration;
@@ -243,16 +245,17 @@ impl Builder {
         self
     }
 
-    /// A directory for reports: each becomes a file there, instead of going to standard error, which
-    /// gets one line that says where the file is. `GMR_LOG_DIR` overrides it;
-    /// `off` switches it off.
+    /// A directory for reports: each becomes a file there, instead of going to standard error,
+    /// which gets one line that says where the file is. `GMR_LOG_DIR` overrides it; `off` switches
+    /// it off.
     ///
-    /// The names are `SERVICE_gurumeditation_YYYYMMDDThhmmssZ_PID_NUMBER.EXTENSION`, where `SERVICE` is
-    /// the [product](Self::product), and only the user of the process can read the files. A file gets
-    /// its name when it is whole, and replaces no other one. The last 100 of a service are kept, and
-    /// all of the last ten minutes, together at most 100 MiB
-    /// ([`log_max_files`](Self::log_max_files), [`log_max_bytes`](Self::log_max_bytes)). The directory must exist. No part of its path may be a symbolic link. If a
-    /// file cannot be written, the report goes to standard error, after the reason.
+    /// The names are `SERVICE_gurumeditation_YYYYMMDDThhmmssZ_PID_NUMBER.EXTENSION`, where
+    /// `SERVICE` is the [product](Self::product), and only the user of the process can read the
+    /// files. A file gets its name when it is whole, and replaces no other one. The last 100 of a
+    /// service are kept, and all of the last ten minutes, together at most 100 MiB
+    /// ([`log_max_files`](Self::log_max_files), [`log_max_bytes`](Self::log_max_bytes)). The
+    /// directory must exist. No part of its path may be a symbolic link. If a file cannot be
+    /// written, the report goes to standard error, after the reason.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().product("shop").log_dir("/var/log/shop");
@@ -263,9 +266,9 @@ impl Builder {
         self
     }
 
-    /// How many files of the service are kept in [the directory](Self::log_dir): the last ones, also
-    /// if they are young. Zero is any number. By default, the last 100 are kept, and all of the last
-    /// ten minutes. `GMR_LOG_MAX_FILES` overrides both.
+    /// How many files of the service are kept in [the directory](Self::log_dir): the last ones,
+    /// also if they are young. Zero is any number. By default, the last 100 are kept, and all of
+    /// the last ten minutes. `GMR_LOG_MAX_FILES` overrides both.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().log_dir("/var/log/shop").log_max_files(20);
@@ -289,8 +292,8 @@ impl Builder {
         self
     }
 
-    /// Whether the files of reports in [the directory](Self::log_dir) are compressed: their names end in
-    /// `.gz`, and `zcat` reads them. The default is `false`; `GMR_LOG_GZIP` overrides both.
+    /// Whether the files of reports in [the directory](Self::log_dir) are compressed: their names
+    /// end in `.gz`, and `zcat` reads them. The default is `false`; `GMR_LOG_GZIP` overrides both.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().log_dir("/var/log/shop").log_gzip(true);
@@ -304,8 +307,8 @@ impl Builder {
 
     /// How many reports an hour has at most for each option that requests them by itself, such as
     /// [`watchdog`](Self::watchdog) or [`on_panic`](Self::on_panic), and for all deadlines and all
-    /// heartbeats: six by default, and with zero any number. What has no report is counted in the next
-    /// heading. `GMR_MAX_PER_HOUR` overrides both.
+    /// heartbeats: six by default, and with zero any number. What has no report is counted in the
+    /// next heading. `GMR_MAX_PER_HOUR` overrides both.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().max_per_hour(20);
@@ -316,11 +319,12 @@ impl Builder {
         self
     }
 
-    /// How many bytes a report may have that is written to standard error or to
-    /// [a file](Self::log_dir): if it is larger, what tells least is left out, and its heading says
-    /// what. Left out are, one after the other until it fits: stacks of idle threads, the rarest first;
-    /// source lines; stacks of other blocked threads; the ends of long lists; whole sections, the
-    /// largest first. Threads and tasks that a finding is about stay, as do the findings.
+    /// How many bytes a report may have that is written to standard error or to [a
+    /// file](Self::log_dir): if it is larger, what tells least is left out, and its heading says
+    /// what. Left out are, one after the other until it fits: stacks of idle threads, the rarest
+    /// first; source lines; stacks of other blocked threads; the ends of long lists; whole
+    /// sections, the largest first. Threads and tasks that a finding is about stay, as do the
+    /// findings.
     ///
     /// By default, and with zero, a report may have any size. At least 16 KiB are used.
     /// `GMR_MAX_BYTES` overrides both.
@@ -337,10 +341,11 @@ impl Builder {
         self
     }
 
-    /// The least time from the beginning of a report for signals, or for [a file](Self::trigger_file),
-    /// to that of the next one: one second by default. Signals that arrive earlier share one report at
-    /// the end of this time, whose heading counts them. With [`Duration::ZERO`] they wait
-    /// only until the report before has been written. `GMR_MIN_INTERVAL` overrides both; `off` is zero.
+    /// The least time from the beginning of a report for signals, or for [a
+    /// file](Self::trigger_file), to that of the next one: one second by default. Signals that
+    /// arrive earlier share one report at the end of this time, whose heading counts them. With
+    /// [`Duration::ZERO`] they wait only until the report before has been written.
+    /// `GMR_MIN_INTERVAL` overrides both; `off` is zero.
     ///
     /// ```
     /// use std::time::Duration;
@@ -370,8 +375,8 @@ impl Builder {
         self
     }
 
-    /// Whether reports also go to standard error, if there is [a directory](Self::log_dir) for them.
-    /// The default is `false`; `GMR_LOG_TO_STDERR` overrides both.
+    /// Whether reports also go to standard error, if there is [a directory](Self::log_dir) for
+    /// them. The default is `false`; `GMR_LOG_TO_STDERR` overrides both.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().log_dir("/var/log/shop").log_to_stderr(true);

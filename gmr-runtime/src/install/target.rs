@@ -1,5 +1,5 @@
-//! Where the reports of an installation go: what the program and the operator say, and whether it can
-//! be done. It writes no report.
+//! Where the reports of an installation go: what the program and the operator say, and whether it
+//! can be done. It writes no report.
 
 use std::path::PathBuf;
 
@@ -22,8 +22,8 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    /// Where reports go. Warns if they cannot be written to the directory now. Files are named after
-    /// the product, or else after the executable.
+    /// Where reports go. Warns if they cannot be written to the directory now. Files are named
+    /// after the product, or else after the executable.
     pub(super) fn target(self, product: Option<&str>, format: Format) -> Target {
         let also_stderr = operators(env::log_to_stderr()).unwrap_or(self.to_stderr);
         let max_files = operators(env::log_max_files()).or(self.max_files);

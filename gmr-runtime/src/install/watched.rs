@@ -1,5 +1,5 @@
-//! Starts the threads that watch what an option names. Each is a thread of its own, so that what one
-//! waits for cannot delay another.
+//! Starts the threads that watch what an option names. Each is a thread of its own, so that what
+//! one waits for cannot delay another.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -75,8 +75,8 @@ pub struct SocketGroup {
     pub accept_queue: Option<u64>,
     /// The lowest of the descriptors.
     pub descriptor: i32,
-    /// For a TCP socket that listens: how many connections may wait to be accepted. If one more does,
-    /// the kernel drops new ones. `None` where the kernel does not say. Added in version 1.3.
+    /// For a TCP socket that listens: how many connections may wait to be accepted. If one more
+    /// does, the kernel drops new ones. `None` where the kernel does not say. Added in version 1.3.
     pub accept_queue_max: Option<u64>,
 }
 
@@ -102,8 +102,8 @@ pub struct OpenFile {
     pub size_bytes: Option<u64>,
     /// What the lowest descriptor is open for: `read`, `write`, `read and write`, `append`.
     pub access: Option<String>,
-    /// The size of the disk, or other file system, that the file is on. Only for a file that is open
-    /// for writing, and not for a network file system. Added in version 1.3.
+    /// The size of the disk, or other file system, that the file is on. Only for a file that is
+    /// open for writing, and not for a network file system. Added in version 1.3.
     pub disk_bytes: Option<u64>,
     /// What is left of it, without what is reserved for privileged users. Added in version 1.3.
     pub disk_free_bytes: Option<u64>,

@@ -41,18 +41,19 @@ pub struct Task {
     pub polls: u64,
     /// The task's labels, secrets masked.
     pub labels: Vec<Label>,
-    /// Whether it is a function on one of the threads for blocking calls, and not a future. While it
-    /// runs, its state is `polling`. Added in version 1.3.
+    /// Whether it is a function on one of the threads for blocking calls, and not a future. While
+    /// it runs, its state is `polling`. Added in version 1.3.
     #[serde(default)]
     pub blocking: bool,
-    /// The runtime whose workers poll it, as an index into `runtimes`. Absent if it is not known, and
-    /// for what no worker of a runtime polls: the future of a `block_on`, a task of a `LocalSet` on a
-    /// runtime with several workers, a function on a thread for blocking calls. Added in version 1.3.
+    /// The runtime whose workers poll it, as an index into `runtimes`. Absent if it is not known,
+    /// and for what no worker of a runtime polls: the future of a `block_on`, a task of a
+    /// `LocalSet` on a runtime with several workers, a function on a thread for blocking calls.
+    /// Added in version 1.3.
     #[serde(default)]
     pub runtime: Option<usize>,
-    /// Number of places at which its futures have kept a waker in the poll for this report. If it is
-    /// 0, nothing wakes the task, unless a future has kept a waker of an earlier poll. Absent if the
-    /// task was not polled for the report. Added in version 1.3.
+    /// Number of places at which its futures have kept a waker in the poll for this report. If it
+    /// is 0, nothing wakes the task, unless a future has kept a waker of an earlier poll. Absent if
+    /// the task was not polled for the report. Added in version 1.3.
     #[serde(default)]
     pub wakers: Option<usize>,
     /// What the task is doing.
@@ -126,16 +127,16 @@ pub struct Runtime {
     /// known. Added in version 1.3.
     #[serde(default)]
     pub untracked_tasks: Option<usize>,
-    /// Whether there is no task, and no worker that waits for one: the runtime may have been dropped.
-    /// Otherwise it is between two calls of `block_on`, or runs the future of one that is not
-    /// tracked. Added in version 1.3.
+    /// Whether there is no task, and no worker that waits for one: the runtime may have been
+    /// dropped. Otherwise it is between two calls of `block_on`, or runs the future of one that is
+    /// not tracked. Added in version 1.3.
     #[serde(default)]
     pub may_be_dropped: bool,
     /// Number of tasks in the queue that all workers share.
     pub queued_tasks: usize,
     /// Number of workers that have neither slept nor finished a round of polls for 20 ms while the
-    /// section was made: each was inside a poll, or did not get a processor. Absent unless a task has
-    /// been inside one poll for at least 100 ms. Added in version 1.3.
+    /// section was made: each was inside a poll, or did not get a processor. Absent unless a task
+    /// has been inside one poll for at least 100 ms. Added in version 1.3.
     #[serde(default)]
     pub stuck_workers: Option<usize>,
     /// Busy time of each worker since the runtime was started, in milliseconds. Empty if the

@@ -32,12 +32,13 @@ pub enum LockKind {
     Mutex,
     /// std's `RwLock`.
     RwLock,
-    /// std's `Once`, which is in `OnceLock` and `LazyLock`. The thread that initializes it holds it.
+    /// std's `Once`, which is in `OnceLock` and `LazyLock`. The thread that initializes it holds
+    /// it.
     Once,
     /// A mutex of the C library (`pthread_mutex_t`). It records the thread that holds it.
     PthreadMutex,
-    /// A lock whose word is the id of the thread that holds it, as the kernel defines it: a mutex of
-    /// the C library that is robust or has priority inheritance.
+    /// A lock whose word is the id of the thread that holds it, as the kernel defines it: a mutex
+    /// of the C library that is robust or has priority inheritance.
     Owned,
 }
 

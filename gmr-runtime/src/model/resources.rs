@@ -129,8 +129,9 @@ pub struct Cgroup {
     pub tasks_max: Option<u64>,
     /// For how long tasks of this cgroup have waited for a resource.
     pub pressure: Vec<Pressure>,
-    /// The part of the memory in use that the kernel can take back: page cache and caches of its own.
-    /// It is read only if the memory in use is at least nine tenths of a limit. Added in version 1.3.
+    /// The part of the memory in use that the kernel can take back: page cache and caches of its
+    /// own. It is read only if the memory in use is at least nine tenths of a limit. Added in
+    /// version 1.3.
     pub memory_reclaimable_bytes: Option<u64>,
 }
 

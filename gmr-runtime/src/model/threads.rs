@@ -77,8 +77,8 @@ pub struct Thread {
     pub last_cpu: Option<u32>,
     /// The system call that the thread is blocked in. Absent if it was running.
     pub waiting: Option<Waiting>,
-    /// For how long it has not run, at least, in milliseconds: since the first report that saw it as
-    /// this one does. Absent if it has run since the last report. Added in version 1.3.
+    /// For how long it has not run, at least, in milliseconds: since the first report that saw it
+    /// as this one does. Absent if it has run since the last report. Added in version 1.3.
     pub at_rest_ms: Option<u64>,
     /// The stack, or the reason why there is none.
     pub stack: Stack,

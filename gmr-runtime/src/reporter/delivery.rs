@@ -1,5 +1,5 @@
-//! Has a report written to a file by a thread of its own: a disk that does not respond must not hold
-//! up the report, which goes to standard error then.
+//! Has a report written to a file by a thread of its own: a disk that does not respond must not
+//! hold up the report, which goes to standard error then.
 //!
 //! The thread has an empty descriptor table, so that the program cannot close its files, and its
 //! children do not inherit them.

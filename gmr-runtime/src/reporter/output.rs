@@ -143,8 +143,8 @@ impl Output {
             capture::shield_thread(None);
             let claim = claim();
             sys::separate_files();
-            // The last piece is freed after the output has ended. A thread can be stuck while it holds
-            // a lock of the allocator, and the end of the output must not wait for it.
+            // The last piece is freed after the output has ended. A thread can be stuck while it
+            // holds a lock of the allocator, and the end of the output must not wait for it.
             let mut last = Vec::new();
             let mut sink = writing.0.lock();
             let mut stderr = sink.attach();

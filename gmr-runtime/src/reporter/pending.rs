@@ -115,8 +115,8 @@ impl Pending {
         [replied, ended].into_iter().flatten().min()
     }
 
-    /// Whether signals and events wait. Automatic reports have a limit of their own, and do not wait
-    /// for the end of the interval: what they are about may be over by then.
+    /// Whether signals and events wait. Automatic reports have a limit of their own, and do not
+    /// wait for the end of the interval: what they are about may be over by then.
     fn is_held(&self) -> bool {
         let is_automatic = |event: &Event| matches!(event.trigger, Trigger::Automatic { .. });
         let is_too_early = || self.last.is_some_and(|last| last.elapsed() < self.interval);
@@ -132,9 +132,9 @@ impl Pending {
             || (!batch.deferred.is_empty() && !is_replying)
     }
 
-    /// All requests, except signals and events while a report is being written or until the interval
-    /// has ended, and except the deferred ones while replies to an earlier report are being sent, for
-    /// [`REPLIES_WITHIN`] at most.
+    /// All requests, except signals and events while a report is being written or until the
+    /// interval has ended, and except the deferred ones while replies to an earlier report are
+    /// being sent, for [`REPLIES_WITHIN`] at most.
     pub(super) fn next_batch(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
         if self.is_held() {

@@ -7,10 +7,10 @@
 //!
 //! A hook that the program sets later takes the place of this one, and may end the process. So the
 //! place where std keeps the hook is remembered. It is checked before a report runs functions of
-//! the program or wakes tasks, and gmr's hook is set again around another one. If a program links two versions of
-//! gmr, they share std's hook, and each would wrap the other's again and again. So the data of
-//! gmr's hooks begins with a mark, by which a copy recognizes that another copy's hook leads to its
-//! own.
+//! the program or wakes tasks, and gmr's hook is set again around another one. If a program links
+//! two versions of gmr, they share std's hook, and each would wrap the other's again and again. So
+//! the data of gmr's hooks begins with a mark, by which a copy recognizes that another copy's hook
+//! leads to its own.
 
 pub(crate) mod on_panic;
 

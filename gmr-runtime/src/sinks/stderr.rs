@@ -80,8 +80,8 @@ impl Stderr {
         self.write_to(rustix::stdio::stderr(), bytes);
     }
 
-    /// Like [`write`](Self::write), but gives up when no byte goes out for this long, and at this time.
-    /// Returns whether all was written. It does only what a signal handler may do.
+    /// Like [`write`](Self::write), but gives up when no byte goes out for this long, and at this
+    /// time. Returns whether all was written. It does only what a signal handler may do.
     pub(crate) fn write_within(&mut self, bytes: &[u8], timeout: Duration, until: Instant) -> bool {
         let is_own = || is_programs_own(rustix::stdio::stderr(), self.origin);
         if self.closed.is_none()

@@ -188,8 +188,9 @@ enum Event {
     Missing(String, String),
 }
 
-/// Resolves the addresses that are not known: adds to `found` what is known of each by the deadline,
-/// and to `missing` what is missing of modules. Returns a note if some addresses are late.
+/// Resolves the addresses that are not known: adds to `found` what is known of each by the
+/// deadline, and to `missing` what is missing of modules. Returns a note if some addresses are
+/// late.
 fn resolve_all(
     modules: &Modules,
     timeout: Duration,

@@ -1,10 +1,10 @@
 //! A layer of `tracing` with a filter of its own, which is not asked again for each span that is
 //! entered and left.
 //!
-//! `Filtered` looks each span up in the registry before it passes a call on, which takes longer than
-//! recording the call. Here, only what opens spans and what logs passes through it; the rest is
-//! recorded directly. The subscriber must still see a filtered layer, or it would enable everything
-//! for it, and it asks for that by `downcast_raw`, which is unsafe.
+//! `Filtered` looks each span up in the registry before it passes a call on, which takes longer
+//! than recording the call. Here, only what opens spans and what logs passes through it; the rest
+//! is recorded directly. The subscriber must still see a filtered layer, or it would enable
+//! everything for it, and it asks for that by `downcast_raw`, which is unsafe.
 #![allow(unsafe_code)]
 
 use std::any::TypeId;
@@ -84,8 +84,8 @@ impl<S: Subscriber, L: Layer<S>, R: Record> Layer<S> for FilteredLayer<L, R> {
 
     unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
         // SAFETY: the caller expects a pointer to a value of the type `id`, valid for as long as
-        // `self`, or `None`. The filtered layer returns one that is valid for as long as itself, and
-        // it is a part of `self`.
+        // `self`, or `None`. The filtered layer returns one that is valid for as long as itself,
+        // and it is a part of `self`.
         unsafe { self.filtered.downcast_raw(id) }
     }
 }

@@ -1,5 +1,5 @@
-//! The mark of a process that has gmr, as text: what is in the name of a mapping. The process writes
-//! it, and the command `gmr` reads it. Both must understand each other's versions.
+//! The mark of a process that has gmr, as text: what is in the name of a mapping. The process
+//! writes it, and the command `gmr` reads it. Both must understand each other's versions.
 //!
 //! `gmr-mark:1 signal=12 gmr=0.1.0 schema=1.3 version=1.2.3 service=order service`
 //!

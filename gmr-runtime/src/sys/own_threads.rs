@@ -55,8 +55,8 @@ impl OwnThreads {
     }
 
     /// The name of the thread with this id, if it is one of gmr's own. `kernels` is the name that
-    /// the kernel has for it: a thread of the program can have the id of one that has ended. One that
-    /// has not run yet still has the name of the thread that started it.
+    /// the kernel has for it: a thread of the program can have the id of one that has ended. One
+    /// that has not run yet still has the name of the thread that started it.
     pub(crate) fn name_of(&self, tid: u32, kernels: &str) -> Option<&'static str> {
         let running = self.running.iter().find(|(other, _)| *other == tid);
         let ended = || self.ended.iter().find(|(other, name)| *other == tid && *name == kernels);

@@ -14,8 +14,8 @@
 //!   not be asked for a report.
 //! - To check from time to time whether a signal is pending would wake an idle process.
 //!
-//! The descriptor is in a table of the thread's own, which has no other one ([`leave_files`]). Before
-//! Linux 5.9 there is no such table, and nothing is noticed.
+//! The descriptor is in a table of the thread's own, which has no other one ([`leave_files`]).
+//! Before Linux 5.9 there is no such table, and nothing is noticed.
 
 #![allow(unsafe_code)]
 

@@ -65,7 +65,8 @@ pub(crate) struct Stat {
     pub(crate) name: String,
     pub(crate) state: char,
     pub(crate) parent_pid: u32,
-    /// Whether it is a thread that the kernel has started in this process, such as one of `io_uring`.
+    /// Whether it is a thread that the kernel has started in this process, such as one of
+    /// `io_uring`.
     pub(crate) is_kernels: bool,
     pub(crate) user_ticks: u64,
     pub(crate) system_ticks: u64,
@@ -254,7 +255,8 @@ pub(crate) fn limits() -> io::Result<Vec<Limit>> {
     if limits.is_empty() { Err(malformed()) } else { Ok(limits) }
 }
 
-/// Parses columns of fixed width: `Max open files            1024                 4096                 files`.
+/// Parses columns of fixed width:
+/// `Max open files            1024                 4096                 files`.
 fn parse_limits(text: &str) -> Vec<Limit> {
     let limit = |line: &str| {
         let (name, values) = line.strip_prefix("Max ")?.split_at_checked(22)?;
@@ -269,8 +271,8 @@ fn parse_limits(text: &str) -> Vec<Limit> {
     text.lines().filter_map(limit).collect()
 }
 
-/// The environment that this process was started with, by name. What the program has changed since is
-/// elsewhere in its memory. What is no variable is left out: a program may have overwritten this
+/// The environment that this process was started with, by name. What the program has changed since
+/// is elsewhere in its memory. What is no variable is left out: a program may have overwritten this
 /// memory.
 ///
 /// # Errors

@@ -146,8 +146,8 @@ impl Arrivals {
         self.next_step();
     }
 
-    /// Begins anew, in a forked child: what was going on in the parent is not going on here. Signals
-    /// that have arrived by now are dropped. They may be the parent's.
+    /// Begins anew, in a forked child: what was going on in the parent is not going on here.
+    /// Signals that have arrived by now are dropped. They may be the parent's.
     pub(crate) fn restart(&self) {
         let flags =
             [&self.is_writing, &self.is_watched, &self.is_declined, &self.is_closed, &self.is_pending];
@@ -472,7 +472,8 @@ pub(super) fn is_signal_hooks(signal: i32) -> bool {
 /// Makes signal-hook's handler run on the alternate stack of the thread that receives the signal,
 /// if it has one: a thread near the end of its stack, or on the small stack of a fibre, has no
 /// space for a signal frame. signal-hook does not set that flag. No other handler interrupts this
-/// one: the alternate stack may have space for one signal frame only, that of the program's handler.
+/// one: the alternate stack may have space for one signal frame only, that of the program's
+/// handler.
 ///
 /// `before` is the handler of the signal from before the registration. A handler that is not
 /// signal-hook's is not changed.

@@ -1,5 +1,5 @@
-//! A text of limited length that needs no allocation: for signal handlers, and for processes in which
-//! nothing can be allocated.
+//! A text of limited length that needs no allocation: for signal handlers, and for processes in
+//! which nothing can be allocated.
 
 use std::fmt;
 

@@ -1,10 +1,10 @@
-//! Notices that the process has received SIGTERM, without changing what SIGTERM does; in tests, holds
-//! it back for a report.
+//! Notices that the process has received SIGTERM, without changing what SIGTERM does; in tests,
+//! holds it back for a report.
 //!
 //! With the default action, SIGTERM ends the process at once, and a handler of gmr's would prevent
 //! that. So there is none: an action is added to signal-hook's handler, once the program or its
-//! runtime has that one set. signal-hook keeps a handler forever, so this changes nothing. A handler
-//! of any other kind is left alone.
+//! runtime has that one set. signal-hook keeps a handler forever, so this changes nothing. A
+//! handler of any other kind is left alone.
 
 #![allow(unsafe_code)]
 
@@ -61,8 +61,8 @@ pub(crate) fn hold_back() {
     if disposition::handler(libc::SIGTERM) != Some(libc::SIG_DFL) {
         return;
     }
-    // SAFETY: the handler takes the signal's number, and is async-signal-safe: it changes atomics and
-    // reads a clock. `#[gmr::test]` is part of the executable.
+    // SAFETY: the handler takes the signal's number, and is async-signal-safe: it changes atomics
+    // and reads a clock. `#[gmr::test]` is part of the executable.
     let is_set = unsafe { disposition::set(libc::SIGTERM, address(), libc::SA_RESTART | libc::SA_ONSTACK) };
     IS_HELD.store(is_set, Ordering::Relaxed);
 }

@@ -296,7 +296,8 @@ impl Entry {
         self.traced.load(Ordering::Acquire) == trace
     }
 
-    /// The kind of the runtime's waker, by which a trace can wake the task. `None` if there is none.
+    /// The kind of the runtime's waker, by which a trace can wake the task. `None` if there is
+    /// none.
     pub(super) fn kind_of_waker(&self) -> Option<Kind> {
         self.try_locked()?.waker.as_ref().and_then(Kept::kind)
     }

@@ -1,5 +1,5 @@
-//! The kinds of which a task has completed in time, for the option `slow_task`. A kind is a name and
-//! the place where tasks of it are spawned. It looks at no task that is running.
+//! The kinds of which a task has completed in time, for the option `slow_task`. A kind is a name
+//! and the place where tasks of it are spawned. It looks at no task that is running.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What tokio says about the runtimes that reports describe, and how many of their tasks are tracked.
-//! Nothing here adds a runtime.
+//! What tokio says about the runtimes that reports describe, and how many of their tasks are
+//! tracked. Nothing here adds a runtime.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ const LOOKS: usize = 4;
 /// The time between two counts, in which a thread that was stopped in between may go on.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How long a worker has to stay in the same round of polls to count as stuck. tokio counts the time
-/// of a worker's polls whenever the worker has made 61 of them: those of a busy worker, which take
-/// microseconds each, end well within this time.
+/// How long a worker has to stay in the same round of polls to count as stuck. tokio counts the
+/// time of a worker's polls whenever the worker has made 61 of them: those of a busy worker, which
+/// take microseconds each, end well within this time.
 const STUCK: Duration = Duration::from_millis(20);
 
 /// What tokio says about the runtimes, each with its number, in the order in which they were added.
@@ -60,8 +60,8 @@ pub(crate) fn all(count_stuck: bool) -> Option<Vec<(u8, Runtime)>> {
             if runtime.untracked_tasks.is_none_or(|least| untracked < least) {
                 (runtime.alive_tasks, runtime.untracked_tasks) = (alive, Some(untracked));
             }
-            // A task is no longer tracked from when its future is dropped, and alive a moment longer:
-            // as many as there are threads that can be in that moment.
+            // A task is no longer tracked from when its future is dropped, and alive a moment
+            // longer: as many as there are threads that can be in that moment.
             is_settled &=
                 !runtime.untracked_tasks.is_some_and(|least| (1..=2 * runtime.workers).contains(&least));
             // Looked at twice: a worker may be about to park.

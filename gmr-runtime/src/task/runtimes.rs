@@ -2,9 +2,9 @@
 //! that the program added. Nothing here spawns a task or stops a runtime.
 //!
 //! Each has a number, which is found without a lock: starting a task on a runtime that is known
-//! takes none. A handle keeps the descriptors of its runtime's driver open. So whenever a runtime is
-//! added, gmr lets go of those that may have been dropped. One that was only idle between two calls
-//! of `block_on` is added again with the next task that is tracked on it.
+//! takes none. A handle keeps the descriptors of its runtime's driver open. So whenever a runtime
+//! is added, gmr lets go of those that may have been dropped. One that was only idle between two
+//! calls of `block_on` is added again with the next task that is tracked on it.
 
 use std::hash::{Hash as _, Hasher};
 use std::sync::Mutex;
@@ -164,7 +164,8 @@ pub(crate) fn notice() -> Number {
 }
 
 /// Adds the calling thread's runtime, and returns the number for a task that is spawned by
-/// `spawn_local` there. It is one of a `LocalSet`, or of a `LocalRuntime`, which has a single thread.
+/// `spawn_local` there. It is one of a `LocalSet`, or of a `LocalRuntime`, which has a single
+/// thread.
 pub(super) fn number_of_local() -> Number {
     let Ok(handle) = Handle::try_current() else { return UNKNOWN };
     let number = number(&handle);

@@ -1,9 +1,9 @@
-//! The option `slow_task`: tasks that take longer than others of their kind. It polls no task, starts
-//! no thread, and decides nothing about reports.
+//! The option `slow_task`: tasks that take longer than others of their kind. It polls no task,
+//! starts no thread, and decides nothing about reports.
 //!
 //! Many tasks are to last as long as the program: those that accept connections, for example. So a
-//! task counts as slow only if another one of the same name, spawned at the same place, has completed
-//! within the limit.
+//! task counts as slow only if another one of the same name, spawned at the same place, has
+//! completed within the limit.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -38,8 +38,8 @@ pub(crate) struct SlowTasks {
     limit: Duration,
     /// Tasks with lower ids were started before. In a forked child, they are the parent's.
     lowest: u64,
-    /// When it has looked, and the id that the next task was to have then. The clock that tasks know
-    /// their age by can be set.
+    /// When it has looked, and the id that the next task was to have then. The clock that tasks
+    /// know their age by can be set.
     looks: VecDeque<(Instant, u64)>,
 }
 
@@ -54,8 +54,8 @@ impl SlowTasks {
         (self.limit / 16).clamp(Duration::from_millis(10), Duration::from_secs(60))
     }
 
-    /// What is wrong. `late` is how much later this is called than it should be: then the process had
-    /// no processor, or was stopped, and its tasks are given as much time again.
+    /// What is wrong. `late` is how much later this is called than it should be: then the process
+    /// had no processor, or was stopped, and its tasks are given as much time again.
     pub(crate) fn look(&mut self, late: Duration) -> Option<Problem> {
         self.look_at(Instant::now(), late)
     }

@@ -130,8 +130,8 @@ fn functions(waker: &Waker) -> Option<[usize; 4]> {
     if size_of::<RawWakerVTable>() != size_of::<Functions>() {
         return None;
     }
-    // SAFETY: the table is borrowed. `RawWakerVTable::new` takes four function pointers, and a table
-    // of their size has space for nothing else, so that any four words of it are initialized.
+    // SAFETY: the table is borrowed. `RawWakerVTable::new` takes four function pointers, and a
+    // table of their size has space for nothing else, so that any four words of it are initialized.
     // Nothing is done with them but to compare their addresses.
     let functions = unsafe { std::ptr::from_ref(waker.vtable()).cast::<Functions>().read() };
     Some(functions.map(<*const ()>::addr))
@@ -150,9 +150,9 @@ fn has_equal_functions(waker: &Waker) -> Option<bool> {
     Some(equal_functions(waker)? > 1)
 }
 
-/// Whether waking does nothing: it is `Waker::noop()`, or to wake, by value and by reference, is the
-/// same function as to drop the waker. An executor with such wakers polls its tasks all the time, or
-/// whenever it likes.
+/// Whether waking does nothing: it is `Waker::noop()`, or to wake, by value and by reference, is
+/// the same function as to drop the waker. An executor with such wakers polls its tasks all the
+/// time, or whenever it likes.
 pub(super) fn ignores_wakes(waker: &Waker) -> bool {
     is_noop(waker) || equal_functions(waker).is_some_and(|equal| equal > 2)
 }

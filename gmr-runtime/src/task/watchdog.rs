@@ -36,8 +36,8 @@ impl Watchdog {
         (self.limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 
-    /// What is wrong. `late` is how much later this is called than it should be: then the process had
-    /// no processor, or was stopped, and its workers are given as much time again.
+    /// What is wrong. `late` is how much later this is called than it should be: then the process
+    /// had no processor, or was stopped, and its workers are given as much time again.
     pub(crate) fn look(&mut self, late: Duration) -> Option<String> {
         let runtimes = runtimes::watched()?;
         self.probes.retain(|probe| runtimes.iter().any(|watched| watched.handle.id() == probe.runtime));
@@ -66,7 +66,8 @@ impl Watchdog {
     }
 }
 
-/// Spawns the task, unless nobody may poll it: a runtime of one thread polls only inside `block_on`.
+/// Spawns the task, unless nobody may poll it: a runtime of one thread polls only inside
+/// `block_on`.
 fn spawn(handle: &Handle, number: Number) -> Arc<AtomicBool> {
     struct Over(Arc<AtomicBool>);
     impl Drop for Over {
@@ -83,7 +84,8 @@ fn spawn(handle: &Handle, number: Number) -> Arc<AtomicBool> {
     is_over
 }
 
-/// Whether the runtime has threads that poll its tasks: workers, or the one that polls `main` on it.
+/// Whether the runtime has threads that poll its tasks: workers, or the one that polls `main` on
+/// it.
 fn is_driven(handle: &Handle, number: Number) -> bool {
     if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
         return true;

@@ -57,8 +57,8 @@ pub(crate) struct ThreadInfo {
     pub(crate) is_kernels: bool,
     /// The number of the error, if most fields are missing because of one.
     pub(crate) unread: Option<i32>,
-    /// The number of the error, if it is not known, or not in full, what a descriptor that the thread
-    /// waits for refers to.
+    /// The number of the error, if it is not known, or not in full, what a descriptor that the
+    /// thread waits for refers to.
     pub(crate) target_unread: Option<i32>,
 }
 

@@ -12,8 +12,8 @@ pub(crate) struct Condition {
     /// The option that asks for it.
     pub(crate) option: &'static str,
     pub(crate) every: Duration,
-    /// What is wrong, if the condition holds. It is passed by how much the look is late: the process
-    /// may have been stopped. It must not wait for anything.
+    /// What is wrong, if the condition holds. It is passed by how much the look is late: the
+    /// process may have been stopped. It must not wait for anything.
     pub(crate) check: Check,
 }
 
@@ -28,8 +28,8 @@ pub enum OnThreads {
     Off,
     /// This many threads of the process, gmr's own included.
     Count(u32),
-    /// This share, in percent, of the processes and threads that a cgroup may have (`pids.max`), used
-    /// by all that are in it.
+    /// This share, in percent, of the processes and threads that a cgroup may have (`pids.max`),
+    /// used by all that are in it.
     Percent(u8),
 }
 

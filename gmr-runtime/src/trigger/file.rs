@@ -1,5 +1,5 @@
-//! A file whose touch requests a report: for operators who can write to a volume of the process, and
-//! cannot send it a signal.
+//! A file whose touch requests a report: for operators who can write to a volume of the process,
+//! and cannot send it a signal.
 //!
 //! The file is not opened, and need not exist. Changes are noticed in the directory that it is in
 //! (inotify), and where that is not to be had, by looking once a second.
@@ -91,7 +91,8 @@ impl Watch {
         Self { directory: path.parent().unwrap_or(path).to_owned(), inotify }
     }
 
-    /// Watches the directory that has the path now. If it is the same as before, this changes nothing.
+    /// Watches the directory that has the path now. If it is the same as before, this changes
+    /// nothing.
     fn renew(&self) {
         use rustix::fs::inotify::{WatchFlags, add_watch};
         let Some(inotify) = &self.inotify else { return };

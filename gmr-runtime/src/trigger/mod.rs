@@ -53,7 +53,8 @@ pub(crate) enum Request {
 pub(crate) struct Event {
     /// What the report's heading says: [`model::Trigger::File`] or [`model::Trigger::Automatic`].
     pub(crate) trigger: model::Trigger,
-    /// Those who wait. Dropped when the report has been written, or when it is known that none will be.
+    /// Those who wait. Dropped when the report has been written, or when it is known that none will
+    /// be.
     pub(crate) written: Vec<Reply<()>>,
     /// The thread that it is about. The report begins its threads with this one.
     pub(crate) thread: Option<u32>,

@@ -1,5 +1,5 @@
-//! How soon there is another report about the same thing: what hangs does not change within seconds.
-//! It has no clock of its own.
+//! How soon there is another report about the same thing: what hangs does not change within
+//! seconds. It has no clock of its own.
 
 use std::time::{Duration, Instant};
 

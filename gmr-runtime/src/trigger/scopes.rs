@@ -24,9 +24,9 @@ pub struct Deadline {
 /// takes too long.
 ///
 /// The heading says which deadline it is, and the threads begin with the one that called this
-/// function. As long as the value lives, there are more reports, one, two, four minutes later and so
-/// on. An hour has at most six for all deadlines. Without gmr [installed](crate::Builder), nothing is
-/// watched.
+/// function. As long as the value lives, there are more reports, one, two, four minutes later and
+/// so on. An hour has at most six for all deadlines. Without gmr [installed](crate::Builder),
+/// nothing is watched.
 ///
 /// If the process was stopped or got no processor, the limit is extended by as much.
 ///

@@ -37,8 +37,8 @@ pub(crate) enum Matter {
     Scope { name: Cow<'static, str>, limit: Duration, tid: u32, thread: Thread },
     /// The program is to be ready by the limit: it is removed then.
     Start { limit: Duration },
-    /// The process is to end in this time after it has begun to terminate. `since` tells for how long
-    /// it has.
+    /// The process is to end in this time after it has begun to terminate. `since` tells for how
+    /// long it has.
     End { limit: Duration, since: fn() -> Option<Duration> },
     /// It is to beat once in this time. It is overdue after twice the time: a loop that beats
     /// exactly on time would otherwise be late whenever the machine is busy.

@@ -1,6 +1,6 @@
 //! Makes a report smaller until a view of it fits into a number of bytes: what tells least is left
-//! out first, and the heading and the sections say so. It never changes the findings and the Package
-//! section, so that a report with many findings can be larger than a small limit.
+//! out first, and the heading and the sections say so. It never changes the findings and the
+//! Package section, so that a report with many findings can be larger than a small limit.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::sys::sort;
 use crate::sys::sorted_map::SortedMap;
 use crate::units;
 
-/// How many entries each list of a section keeps, if it is shortened. The first of them is more than
-/// a person reads, the last is enough to see what there is.
+/// How many entries each list of a section keeps, if it is shortened. The first of them is more
+/// than a person reads, the last is enough to see what there is.
 const ROWS: [usize; 4] = [10_000, 1_000, 100, 10];
 
 /// How many bytes of a section's own text are kept for each row of a list.
@@ -161,7 +161,8 @@ impl Short {
         }
         let mut different: Vec<(usize, Arc<[u32]>)> =
             counts.iter().map(|(frames, count)| (*count, Arc::clone(frames))).collect();
-        // The most frequent first; otherwise in the order of their frames, which is that of the report.
+        // The most frequent first; otherwise in the order of their frames, which is that of the
+        // report.
         sort::by_key(&mut different, |(count, _)| usize::MAX - *count);
         different.truncate(different.len() / 2);
         let mut kept: SortedMap<Arc<[u32]>, ()> = SortedMap::new();
@@ -228,8 +229,8 @@ fn names_task(findings: &[Finding], id: u64) -> bool {
     })
 }
 
-/// Shortens the lists of a section to so many entries, the ends of the lists first. What a finding is
-/// about stays. `count` gets how many entries were left out, and their noun.
+/// Shortens the lists of a section to so many entries, the ends of the lists first. What a finding
+/// is about stays. `count` gets how many entries were left out, and their noun.
 fn shorten(
     content: &mut Content,
     rows: usize,
@@ -350,8 +351,8 @@ fn remove_unused_frames(report: &mut Report) {
     let mut old = places.iter();
     frames.retain(|_| old.next().is_some_and(|place| *place != UNUSED));
     let place = |index: u32| places.get(index as usize).copied().unwrap_or(UNUSED);
-    // Stacks that are the same list stay one. A list that is freed meanwhile is of no stack that follows,
-    // so that its address can only be that of a new list, which is not looked up.
+    // Stacks that are the same list stay one. A list that is freed meanwhile is of no stack that
+    // follows, so that its address can only be that of a new list, which is not looked up.
     let mut known: SortedMap<usize, Arc<[u32]>> = SortedMap::new();
     let mut renumber = |indices: &mut Arc<[u32]>| {
         let list = indices.as_ptr() as usize;

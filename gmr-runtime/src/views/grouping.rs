@@ -11,8 +11,8 @@ use super::words::Body;
 use super::{Context, Detail};
 use crate::model::{Frame, Overdue, Role, Stack, Task, TaskState, Thread};
 
-/// For each frame, the number of the first one that is the same. A frame that can't be compared has its
-/// own. Stacks are then compared by numbers: a frame is in any number of stacks.
+/// For each frame, the number of the first one that is the same. A frame that can't be compared has
+/// its own. Stacks are then compared by numbers: a frame is in any number of stacks.
 fn numbered<'a, K: Hash + PartialEq>(
     frames: &'a [Known<'_>],
     identity: impl Fn(&'a Frame) -> Option<K>,
@@ -27,8 +27,8 @@ fn numbered<'a, K: Hash + PartialEq>(
     frames.iter().zip(0..).map(number).collect()
 }
 
-/// Groups threads with the same stack and role, or without a stack for the same reason. The group of
-/// a thread that is before the main one comes first: the report is about it. Then come the main
+/// Groups threads with the same stack and role, or without a stack for the same reason. The group
+/// of a thread that is before the main one comes first: the report is about it. Then come the main
 /// thread's, the others by size, idle pool threads after them, and gmr's own last.
 pub(super) fn of_threads<'a, 'f>(
     threads: impl IntoIterator<Item = &'a Thread>,
@@ -244,8 +244,8 @@ type Lines<'a> = Vec<(Vec<u32>, Option<&'a str>)>;
 /// Stacks are the same if their lines are. The compiler can put a line at several addresses: it
 /// unrolls the loop of a `select!`, which begins at a random branch.
 struct StackNumbers<'a> {
-    /// For each frame, the first one with the same function, file and line. A frame whose line is not
-    /// known has its own.
+    /// For each frame, the first one with the same function, file and line. A frame whose line is
+    /// not known has its own.
     lines: Vec<u32>,
     /// By address: a hundred thousand tasks of this process share a few lists.
     by_address: NumberMap<usize>,
@@ -320,8 +320,8 @@ pub(super) fn wait_points<'a>(task: &Task, cx: Context<'a>) -> WaitPoints<'a> {
     WaitPoints { branches, common }
 }
 
-/// Whether this is an async block that an attribute, such as `#[gmr::task]`, has made of the body of
-/// the function that the task is named after.
+/// Whether this is an async block that an attribute, such as `#[gmr::task]`, has made of the body
+/// of the function that the task is named after.
 fn is_own_body(frame: &Frame, task: &Task) -> bool {
     let Some(body) = frame.function.as_deref().and_then(Body::of).filter(Body::is_block) else {
         return false;

@@ -1,5 +1,5 @@
-//! Stacks as the text shows them, line by line and in short form, for the command `gmr`, which groups
-//! those of many reports. It writes nothing.
+//! Stacks as the text shows them, line by line and in short form, for the command `gmr`, which
+//! groups those of many reports. It writes nothing.
 
 use super::folding::{Known, Part};
 use super::room::{MAX_TEXT, Room};
@@ -40,7 +40,8 @@ impl<'a> Lines<'a> {
         grouping::shown(stack, self.context()).iter().filter_map(line).collect()
     }
 
-    /// The frames of a task, innermost first: of each branch, then what the branches have in common.
+    /// The frames of a task, innermost first: of each branch, then what the branches have in
+    /// common.
     pub fn of_task(&'a self, task: &Task) -> Vec<Line> {
         let points = grouping::wait_points(task, self.context());
         points.branches.iter().flatten().chain(&points.common).filter_map(line).collect()

@@ -12,8 +12,8 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     clean(text)
 }
 
-/// `report 3 (1 error, 2 infos; deadlock: ..)`: a report in a few words, for the line that says where
-/// it is.
+/// `report 3 (1 error, 2 infos; deadlock: ..)`: a report in a few words, for the line that says
+/// where it is.
 pub(crate) fn outline(report: &Report) -> String {
     let number = report.heading.number;
     let Some(first) = report.findings.first() else {

@@ -1,8 +1,8 @@
 //! How much of a report a text or a page shows. What is beyond that is counted, never left out in
 //! silence. JSON and XML have all of it.
 //!
-//! The limits are far above what a person reads. They bound what a document costs that somebody else
-//! has made: a frame is in a document once, but is shown in every stack that refers to it.
+//! The limits are far above what a person reads. They bound what a document costs that somebody
+//! else has made: a frame is in a document once, but is shown in every stack that refers to it.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -70,8 +70,8 @@ pub(super) fn not_shown(count: usize, noun: &str) -> String {
     format!("({count} more {noun}{ending} {verb} not shown)")
 }
 
-/// Data of a frame on one line, and without its end if it is very long: thousands of stacks can have
-/// the frame.
+/// Data of a frame on one line, and without its end if it is very long: thousands of stacks can
+/// have the frame.
 pub(super) fn of_frame(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_OF_FRAME {
         return clean(text);

@@ -1,8 +1,8 @@
 //! Writes a report while it is being made. Text is written piece by piece, so that a later failure
 //! does not lose what is known already. The other formats are written when the report is complete.
 //!
-//! If the report has a limit, it is written when it is complete, or when it takes too long. In the one
-//! case it is made smaller as a whole, in the other it lacks the sections that are too large.
+//! If the report has a limit, it is written when it is complete, or when it takes too long. In the
+//! one case it is made smaller as a whole, in the other it lacks the sections that are too large.
 //!
 //! In the text, the findings come before the sections, which are held back until the findings are
 //! known. If the sections take too long, they are written first, after a line that announces the

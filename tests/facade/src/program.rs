@@ -1,7 +1,7 @@
 //! A program that starts a task in each way that tokio has, and two forms of `main`.
 //!
-//! Each task that a test has to find is started in a line with the comment `spawn: NAME`, and waits in
-//! a line with the comment `wait: NAME`.
+//! Each task that a test has to find is started in a line with the comment `spawn: NAME`, and waits
+//! in a line with the comment `wait: NAME`.
 
 use std::io::stdin;
 use std::sync::Arc;

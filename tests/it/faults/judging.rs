@@ -153,7 +153,8 @@ fn says_why(content: &Value) -> bool {
         && !content["data"].is_null()
 }
 
-/// The threads of the program that do not depend on when the report is made, with a function of each.
+/// The threads of the program that do not depend on when the report is made, with a function of
+/// each.
 const THREADS: [(&str, &str); 5] = [
     ("faults", "faults::main"),
     ("parked", "faults::park_here"),

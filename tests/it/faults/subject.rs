@@ -101,9 +101,9 @@ impl Subject {
         next
     }
 
-    /// What each report lacks while this call fails. `suffices` is whether that is little enough. On
-    /// a machine that does other work, a report may lack more, because a deadline has passed: then
-    /// what the next one has does not count as missing.
+    /// What each report lacks while this call fails. `suffices` is whether that is little enough.
+    /// On a machine that does other work, a report may lack more, because a deadline has passed:
+    /// then what the next one has does not count as missing.
     pub(super) fn lacks(
         &mut self,
         call: Call,
@@ -141,8 +141,8 @@ impl Subject {
     fn loses_report(&mut self, call: Call, error: Error) {
         self.fail(call, error);
         assert_eq!(self.ask("report"), "sent");
-        // The call may fail first in the thread that notices pending signals. The one that writes is
-        // a new one.
+        // The call may fail first in the thread that notices pending signals. The one that writes
+        // is a new one.
         wait_until("the report is given up", || {
             self.ask("failed in a new thread") == "yes" && !self.program.is_writing()
         });

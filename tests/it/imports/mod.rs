@@ -1,5 +1,6 @@
-//! The imports of gmr-runtime, gmr-mask and gmr-cli: no cycle, and in gmr-runtime none from a module to one
-//! above it, in the order of the table in `docs/architecture.md`. Computed from the sources.
+//! The imports of gmr-runtime, gmr-mask and gmr-cli: no cycle, and in gmr-runtime none from a
+//! module to one above it, in the order of the table in `docs/architecture.md`. Computed from the
+//! sources.
 
 mod graph;
 
@@ -9,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use graph::Graph;
 
-/// Modules that show private functions to the benchmarks, the command `gmr` and the fuzz targets. They
-/// may use anything, and nothing uses them.
+/// Modules that show private functions to the benchmarks, the command `gmr` and the fuzz targets.
+/// They may use anything, and nothing uses them.
 const HIDDEN: [&str; 3] = ["__bench", "__cli", "__fuzz"];
 
 fn repository() -> PathBuf {

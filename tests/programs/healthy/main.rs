@@ -2,8 +2,8 @@
 //! of them at the same time.
 //!
 //! Nothing in it is stuck, spins or leaks, so no finding may be above `info`. Modes whose threads
-//! run all the time say so. With `gently` as the first argument, these threads pause now and then, so
-//! that they leave the processors to the others.
+//! run all the time say so. With `gently` as the first argument, these threads pause now and then,
+//! so that they leave the processors to the others.
 
 mod channels;
 mod inputs;

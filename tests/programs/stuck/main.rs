@@ -1,5 +1,5 @@
-//! Threads that wait for locks, in the ways that the arguments name: in deadlocks, or in the ways of
-//! healthy programs that look like one.
+//! Threads that wait for locks, in the ways that the arguments name: in deadlocks, or in the ways
+//! of healthy programs that look like one.
 //!
 //! It says that it is ready before it starts them: one of the deadlocks is about standard output.
 

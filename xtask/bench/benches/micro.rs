@@ -103,8 +103,8 @@ fn polls(criterion: &mut Criterion) {
 /// A way to spawn a task that ends at once.
 type Spawn = fn() -> JoinHandle<()>;
 
-/// The cost of spawning a task on tokio and of waiting for its end, by one worker, and by two at the
-/// same time.
+/// The cost of spawning a task on tokio and of waiting for its end, by one worker, and by two at
+/// the same time.
 fn spawns(criterion: &mut Criterion) {
     let ways: [(&str, Spawn); 2] = [
         ("tokio::spawn", || tokio::spawn(async {})),
@@ -176,8 +176,8 @@ fn labels(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The cost of the layer for `tracing`: what it adds to the registry alone, while no report is made.
-/// The layer is measured with its filter, as programs use it.
+/// The cost of the layer for `tracing`: what it adds to the registry alone, while no report is
+/// made. The layer is measured with its filter, as programs use it.
 fn spans(criterion: &mut Criterion) {
     let registry = || Dispatch::new(Registry::default());
     let layer = || Dispatch::new(Registry::default().with(gmr_runtime::tracing::layer()));
@@ -240,8 +240,8 @@ fn whole_reports(criterion: &mut Criterion) {
     findings(criterion, &report);
 }
 
-/// The cost of findings in a report of a thousand threads: without a lock, with threads that wait for
-/// the same lock, with as many locks as are listed, and with a deadlock over all of these.
+/// The cost of findings in a report of a thousand threads: without a lock, with threads that wait
+/// for the same lock, with as many locks as are listed, and with a deadlock over all of these.
 fn findings(criterion: &mut Criterion, report: &Report) {
     /// The most locks that a report lists.
     const LOCKS: usize = 64;

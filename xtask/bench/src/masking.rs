@@ -1,6 +1,7 @@
 //! The slowest text to mask. Each of the fragments that the rules look for is repeated to 64 KiB,
-//! alone, with each of the others, and once before each of the others, and the slowest of these texts
-//! are measured again. Masking is linear, so that what is slow in a short text is slow in a long one.
+//! alone, with each of the others, and once before each of the others, and the slowest of these
+//! texts are measured again. Masking is linear, so that what is slow in a short text is slow in a
+//! long one.
 
 use std::fmt;
 use std::hint::black_box;

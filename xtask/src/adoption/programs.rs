@@ -62,8 +62,8 @@ impl Load {
     }
 }
 
-/// Makes reports under load. In each, there are as many tasks of this function as connections, and each
-/// that waits shows a line of the program's sources.
+/// Makes reports under load. In each, there are as many tasks of this function as connections, and
+/// each that waits shows a line of the program's sources.
 fn check_under_load(process: &Process, name: &str, connections: usize, main: &str) -> Result<(), String> {
     let (mut waiting, mut in_poll) = (0, 0);
     // The first report reads the debug information.

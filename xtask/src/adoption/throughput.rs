@@ -1,5 +1,5 @@
-//! Two builds of a server compared: the processor time that it takes for the same requests, in pairs of
-//! runs, so that what else the machine does is the same for both.
+//! Two builds of a server compared: the processor time that it takes for the same requests, in
+//! pairs of runs, so that what else the machine does is the same for both.
 
 use std::fs;
 use std::path::Path;

@@ -3,8 +3,9 @@
 //!
 //! It does what a signal handler may do, and nothing else. All memory is mapped beforehand. The one
 //! exception to the rule that images are only copied is the unwind tables: they are used where they
-//! are, because nothing that is large can be copied now. If another thread unloads the module at this
-//! moment, the handler crashes, and [`fatal_signal`](crate::sys::linux::fatal_signal) ends the report.
+//! are, because nothing that is large can be copied now. If another thread unloads the module at
+//! this moment, the handler crashes, and [`fatal_signal`](crate::sys::linux::fatal_signal) ends the
+//! report.
 
 #![allow(unsafe_code)]
 
@@ -29,13 +30,13 @@ const STACK: usize = 64 << 10;
 /// How much is copied further out, where a frame needs it.
 const FURTHER: usize = 4 << 10;
 
-/// How long a thread may take to answer. One that has a CPU does within 100 microseconds; one that waits
-/// for a CPU gets it within a few milliseconds.
+/// How long a thread may take to answer. One that has a CPU does within 100 microseconds; one that
+/// waits for a CPU gets it within a few milliseconds.
 const ANSWER: Duration = Duration::from_millis(5);
 /// How long it may take once it has begun.
 const WRITING: Duration = Duration::from_millis(5);
-/// How long to sleep between two looks, and the most that this counts: if it takes longer, this thread
-/// was waiting for a CPU, and so may the other one be.
+/// How long to sleep between two looks, and the most that this counts: if it takes longer, this
+/// thread was waiting for a CPU, and so may the other one be.
 const NAP: Duration = Duration::from_micros(20);
 const LONGEST_NAP: Duration = Duration::from_micros(100);
 
@@ -203,8 +204,8 @@ impl CrashStacks {
         unwinder.walk(&mut registers, modules, &mut stacks, each)
     }
 
-    /// Calls `each` with the words of the stack that calls have left there, until that returns false:
-    /// some of them are of calls that have returned. The first `length` bytes are searched.
+    /// Calls `each` with the words of the stack that calls have left there, until that returns
+    /// false: some of them are of calls that have returned. The first `length` bytes are searched.
     pub(crate) fn left_by_calls(
         &self,
         modules: &CrashModules,

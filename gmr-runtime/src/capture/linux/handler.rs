@@ -30,8 +30,8 @@ pub(super) const SLOTS: usize = 128;
 
 pub(super) static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
 
-/// The slot for the report of a fatal signal, and its number. It is apart from the others, which the
-/// reporter may be using at that moment.
+/// The slot for the report of a fatal signal, and its number. It is apart from the others, which
+/// the reporter may be using at that moment.
 pub(super) static CRASH: Slot = Slot::new();
 pub(super) const CRASH_SLOT: u8 = 255;
 

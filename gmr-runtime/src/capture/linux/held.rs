@@ -1,8 +1,8 @@
 //! Which threads hold which locks: those whose code will release them. See
 //! [`releases`](super::unwind::releases).
 //!
-//! It reads the stacks of blocked threads once more, with the registers of each frame. What it finds
-//! counts only if the thread has not run since its stack was taken for the report.
+//! It reads the stacks of blocked threads once more, with the registers of each frame. What it
+//! finds counts only if the thread has not run since its stack was taken for the report.
 
 use super::at_rest;
 use super::unwind::{LockSearch, Shared, Unwinder};

@@ -1,4 +1,5 @@
-//! The names of signals and of their codes, as the C library's headers have them, and what they mean.
+//! The names of signals and of their codes, as the C library's headers have them, and what they
+//! mean.
 
 use crate::sys::linux::fatal_signal::Crash;
 
@@ -15,7 +16,8 @@ pub(super) fn signal_name(signal: i32) -> &'static str {
     }
 }
 
-/// The name of its code, and what that means. The numbers are the kernel's (`asm-generic/siginfo.h`).
+/// The name of its code, and what that means. The numbers are the kernel's
+/// (`asm-generic/siginfo.h`).
 pub(super) fn code_name(crash: &Crash) -> Option<(&'static str, &'static str)> {
     Some(match (crash.signal, crash.code) {
         (_, 0) => ("SI_USER", "it was sent by kill"),

@@ -1,5 +1,5 @@
-//! The report as one line of JSON, with the members that `docs/fatal-signals.md` lists. It is written
-//! by hand: a serializer allocates.
+//! The report as one line of JSON, with the members that `docs/fatal-signals.md` lists. It is
+//! written by hand: a serializer allocates.
 
 use std::fmt::{self, Write as _};
 

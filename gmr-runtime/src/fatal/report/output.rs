@@ -11,7 +11,8 @@ use crate::sys::linux::fatal_signal;
 const STALLED: Duration = Duration::from_millis(50);
 /// How much memory there is. The stack of a thread takes 2 KiB on average.
 pub(super) const SIZE: usize = 1 << 20;
-/// What has to be left for a thread to be shown: more than one thread, and all modules after it, take.
+/// What has to be left for a thread to be shown: more than one thread, and all modules after it,
+/// take.
 const ROOM: usize = 256 << 10;
 
 /// The text. It is kept, so that it can also be written to a file.

@@ -1,5 +1,5 @@
-//! The other threads: each is asked for its registers and its stack, or else what the kernel shows of
-//! it is taken.
+//! The other threads: each is asked for its registers and its stack, or else what the kernel shows
+//! of it is taken.
 
 use std::ffi::CStr;
 use std::fmt::{self, Write as _};
@@ -18,8 +18,8 @@ use crate::sys::linux::crash_modules::CrashModules;
 use crate::sys::linux::sandbox;
 use crate::sys::short::Short;
 
-/// How long the other threads may take in all, and how much of that may be spent on waiting for answers
-/// and on what comes with it. A hundred threads take a tenth of it.
+/// How long the other threads may take in all, and how much of that may be spent on waiting for
+/// answers and on what comes with it. A hundred threads take a tenth of it.
 const COLLECT: Duration = Duration::from_millis(50);
 const ASK: Duration = Duration::from_millis(35);
 const DIRECTORY: &CStr = c"/proc/self/task";

@@ -58,7 +58,8 @@ pub(super) trait View {
     fn head(&mut self, output: &mut Output<'_>, head: &Head<'_>) -> fmt::Result;
     fn thread(&mut self, output: &mut Output<'_>, thread: &ThreadHead<'_>) -> fmt::Result;
     fn frame(&mut self, output: &mut Output<'_>, kind: &str, place: &Place<'_>) -> fmt::Result;
-    /// The frames have ended, and why, if that is not because the thread's first function was reached.
+    /// The frames have ended, and why, if that is not because the thread's first function was
+    /// reached.
     fn frames_end(&mut self, output: &mut Output<'_>, end: Option<&End>) -> fmt::Result;
     /// What a call has left on the stack.
     fn left(&mut self, output: &mut Output<'_>, place: &Place<'_>) -> fmt::Result;

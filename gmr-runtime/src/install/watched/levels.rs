@@ -1,5 +1,5 @@
-//! How much of what is limited is in use: memory and threads of a cgroup, descriptors and threads of
-//! the process. It reads, and makes no report.
+//! How much of what is limited is in use: memory and threads of a cgroup, descriptors and threads
+//! of the process. It reads, and makes no report.
 
 use std::time::Duration;
 
@@ -71,8 +71,8 @@ fn threads(most: u32) -> Option<Condition> {
     Some(Condition { option: "on_threads", every: EVERY, check: Box::new(check) })
 }
 
-/// A condition on a share of a limit. `read` has what is in use, and the limit; if it has nothing now,
-/// a warning says what is `missing`.
+/// A condition on a share of a limit. `read` has what is in use, and the limit; if it has nothing
+/// now, a warning says what is `missing`.
 fn condition(
     option: &'static str,
     percent: u8,
@@ -94,8 +94,8 @@ fn condition(
     Some(Condition { option, every: EVERY, check: Box::new(check) })
 }
 
-/// Whether too much of something is in use. Once above the share, it stays so until a tenth less is in
-/// use: what is in use goes up and down all the time.
+/// Whether too much of something is in use. Once above the share, it stays so until a tenth less is
+/// in use: what is in use goes up and down all the time.
 #[derive(Debug)]
 struct Level {
     percent: u8,

@@ -1,5 +1,5 @@
-//! The gate against all types of the model: in generated reports, each text is replaced by a secret,
-//! one at a time, and must be masked, or be listed here with the reason.
+//! The gate against all types of the model: in generated reports, each text is replaced by a
+//! secret, one at a time, and must be masked, or be listed here with the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -76,8 +76,9 @@ impl Drop for Inside {
     }
 }
 
-/// Makes a report for a panic of the calling thread, if it is to have one. `aborts` says whether the
-/// process aborts after it. Until the returned value is dropped, there is no other report for it.
+/// Makes a report for a panic of the calling thread, if it is to have one. `aborts` says whether
+/// the process aborts after it. Until the returned value is dropped, there is no other report for
+/// it.
 pub(super) fn report(info: &PanicHookInfo<'_>, aborts: impl FnOnce() -> bool) -> Option<Inside> {
     let which = REPORTED.load(Ordering::Relaxed);
     if which == OFF {

@@ -22,7 +22,8 @@ const ATTEMPTS: u64 = 16;
 type Name = Short<255>;
 
 impl LogDir {
-    /// Writes a file of this extension, and returns its name. The file is not there before it is whole.
+    /// Writes a file of this extension, and returns its name. The file is not there before it is
+    /// whole.
     ///
     /// # Errors
     /// What could not be done, and why.

@@ -1,6 +1,6 @@
 //! The names of the files in a directory of reports:
-//! `SERVICE_gurumeditation_YYYYMMDDThhmmssZ_PID_NUMBER.EXTENSION`, as oslo.reports begins them, and `.gz` if
-//! they are compressed.
+//! `SERVICE_gurumeditation_YYYYMMDDThhmmssZ_PID_NUMBER.EXTENSION`, as oslo.reports begins them, and
+//! `.gz` if they are compressed.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -58,8 +58,8 @@ impl Names {
 
     /// The key of the file of this name, if it is one of the service's.
     pub(super) fn key(&self, name: &str) -> Option<Key> {
-        // Those from before the service began to compress are its files, too. If it does not compress,
-        // somebody else has compressed them, to keep them.
+        // Those from before the service began to compress are its files, too. If it does not
+        // compress, somebody else has compressed them, to keep them.
         let name = name.strip_suffix(".gz").filter(|_| self.gzip).unwrap_or(name);
         let (rest, extension) = name.strip_prefix(&self.prefix)?.rsplit_once('.')?;
         let mut parts = rest.split('_');

@@ -1,4 +1,5 @@
-//! Writes the bytes of a file as they are, or compressed. It knows nothing of names and directories.
+//! Writes the bytes of a file as they are, or compressed. It knows nothing of names and
+//! directories.
 
 use std::fs::File;
 use std::io::{self, Write};

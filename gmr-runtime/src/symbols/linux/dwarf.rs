@@ -443,8 +443,9 @@ impl<'a> Function<'a> {
     }
 }
 
-/// The maximum number of address ranges, except for those in `.debug_ranges`. A range in a list takes
-/// three bytes or more, and a list belongs to one entry; a unit without a list counts as one range.
+/// The maximum number of address ranges, except for those in `.debug_ranges`. A range in a list
+/// takes three bytes or more, and a list belongs to one entry; a unit without a list counts as one
+/// range.
 fn most_ranges(dwarf: &Dwarf<'_>) -> usize {
     dwarf.ranges.debug_rnglists().reader().len() + dwarf.debug_info.reader().len()
 }

@@ -186,10 +186,10 @@ static LEFT: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // SAFETY: this is a page that this copy has mapped, or that `why_taken` knows as a claim. An
-        // owner that was stuck for so long that it lost its claim removes the next one's, which costs
-        // the order of reports: claims are all that is mapped there.
-        // Nothing refers to its contents: there are none.
+        // SAFETY: this is a page that this copy has mapped, or that `why_taken` knows as a claim.
+        // An owner that was stuck for so long that it lost its claim removes the next one's, which
+        // costs the order of reports: claims are all that is mapped there. Nothing refers to its
+        // contents: there are none.
         if unsafe { libc::munmap(self.0 as *mut _, LENGTH) } != 0 {
             let _ = LEFT
                 .iter()

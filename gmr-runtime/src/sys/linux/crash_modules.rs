@@ -298,8 +298,8 @@ fn read_exact(address: u64, buffer: &mut [u8]) -> Option<()> {
     (read(address, buffer) == buffer.len()).then_some(())
 }
 
-/// Copies bytes of this process, up to the first page that is not in memory. A signal handler may call
-/// it.
+/// Copies bytes of this process, up to the first page that is not in memory. A signal handler may
+/// call it.
 pub(crate) fn read(address: u64, buffer: &mut [u8]) -> usize {
     let ready = pages::resident(address, buffer.len());
     copy::read(address, &mut buffer[..ready])

@@ -75,8 +75,8 @@ pub(crate) fn separate_files() {
     SEPARATED.set(Some(separated));
 }
 
-/// Gives the calling thread, which must be one of gmr's own and own no descriptor, an empty table of
-/// its own. For threads that last: with a copy of a standard file, they would keep it open after
+/// Gives the calling thread, which must be one of gmr's own and own no descriptor, an empty table
+/// of its own. For threads that last: with a copy of a standard file, they would keep it open after
 /// the program has closed it, and whoever reads the other end would wait for its end. False if the
 /// kernel cannot separate the tables.
 pub(crate) fn leave_files() -> bool {
@@ -86,11 +86,11 @@ pub(crate) fn leave_files() -> bool {
 }
 
 /// Gives the calling thread a table of its own, with copies of all descriptors of the program where
-/// the kernel cannot leave them out. For threads that end soon: a file that the program closes stays
-/// open until then. False if the kernel cannot separate the tables.
+/// the kernel cannot leave them out. For threads that end soon: a file that the program closes
+/// stays open until then. False if the kernel cannot separate the tables.
 pub(crate) fn leave_or_copy_files() -> bool {
-    // SAFETY: the calling thread gets a copy of the table, in which it closes only what it has opened
-    // itself.
+    // SAFETY: the calling thread gets a copy of the table, in which it closes only what it has
+    // opened itself.
     leave_files() || unsafe { libc::unshare(libc::CLONE_FILES) } == 0
 }
 

@@ -3,9 +3,9 @@
 //!
 //! All other signal handlers of gmr copy and count, and leave the rest to a thread. This one makes
 //! the whole report itself, because nobody else can: when it returns, the process ends, and until
-//! then every other thread may be waiting for a lock of the one that crashes. So it may do only what
-//! an async-signal-safe function may. It does not allocate (the signal may come from inside the
-//! allocator), takes no lock, uses no thread-local variable but `errno`, and asks no loader.
+//! then every other thread may be waiting for a lock of the one that crashes. So it may do only
+//! what an async-signal-safe function may. It does not allocate (the signal may come from inside
+//! the allocator), takes no lock, uses no thread-local variable but `errno`, and asks no loader.
 //!
 //! # Stacks
 //! The kernel starts the handler on the thread's alternate stack, if it has one. std's have room for
@@ -47,8 +47,9 @@ use timer::Timer;
 pub(crate) const SIGNALS: [i32; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGSYS];
 
-/// How long a report may take before it is abandoned. It takes a few milliseconds, and its parts have
-/// limits of 50 ms each; this one is for what does not keep to them, such as a write that blocks.
+/// How long a report may take before it is abandoned. It takes a few milliseconds, and its parts
+/// have limits of 50 ms each; this one is for what does not keep to them, such as a write that
+/// blocks.
 const WITHIN: Duration = Duration::from_millis(500);
 
 /// How long another thread that crashes waits for the report: a little longer than that may take.
@@ -144,8 +145,8 @@ fn address() -> libc::sighandler_t {
     on_signal as *const () as usize
 }
 
-/// Handles the fatal signals from now on, in a process in which nobody else has called this. A signal
-/// that is ignored stays so.
+/// Handles the fatal signals from now on, in a process in which nobody else has called this. A
+/// signal that is ignored stays so.
 ///
 /// # Errors
 /// There is no memory for the stacks, or a signal cannot be handled.
@@ -165,8 +166,8 @@ fn handle(signal: i32) -> io::Result<()> {
         return Ok(());
     }
     if former.is_set.load(Ordering::Acquire) {
-        // It was uninstalled. If the program has set another handler since, that one stays: which one
-        // was there before cannot be changed while somebody may be reading it.
+        // It was uninstalled. If the program has set another handler since, that one stays: which
+        // one was there before cannot be changed while somebody may be reading it.
         if former.get().is_none_or(|former| former.sa_sigaction != current.sa_sigaction) {
             return Ok(());
         }
@@ -225,15 +226,15 @@ extern "C" fn on_signal(signal: libc::c_int, info: *mut libc::siginfo_t, context
             ERRNO.store(errno, Ordering::Relaxed);
             let stacks = STACKS.load(Ordering::Acquire);
             if !stacks.is_null() && may_report() {
-                // SAFETY: the stacks stay mapped, and this thread alone uses them, because it is the
-                // owner. The function does not unwind.
+                // SAFETY: the stacks stay mapped, and this thread alone uses them, because it is
+                // the owner. The function does not unwind.
                 unsafe { (*stacks).run(on_own_stack) };
             }
             OWNER.store(ENDED, Ordering::Release);
         }
         Err(owner) if owner == tid => {
-            // SAFETY: these are the arguments of this handler. The owner is this thread, so the first
-            // signal's handler is still running further out on it.
+            // SAFETY: these are the arguments of this handler. The owner is this thread, so the
+            // first signal's handler is still running further out on it.
             unsafe { abandon(info, context) };
             return;
         }
@@ -250,7 +251,8 @@ extern "C" fn on_signal(signal: libc::c_int, info: *mut libc::siginfo_t, context
 /// Whether the system calls of a report do not end the process instead of the signal: not if this
 /// thread has set a filter for itself after gmr was installed.
 fn may_report() -> bool {
-    // SAFETY: it has no further arguments, and changes nothing. It fails where there are no filters.
+    // SAFETY: it has no further arguments, and changes nothing. It fails where there are no
+    // filters.
     sandbox::may_end_the_process() || unsafe { libc::prctl(libc::PR_GET_SECCOMP) } <= 0
 }
 
@@ -287,8 +289,8 @@ fn other_signal(signal: i32) -> Option<i32> {
         .find(|other| *other != signal && disposition::handler(*other) == Some(address()))
 }
 
-/// The sender's codes are in `siginfo`; this one says that the kernel has sent the signal, for a reason
-/// that it does not tell.
+/// The sender's codes are in `siginfo`; this one says that the kernel has sent the signal, for a
+/// reason that it does not tell.
 const SI_KERNEL: i32 = 0x80;
 
 /// What the kernel says.
@@ -302,8 +304,8 @@ unsafe fn described(signal: i32, info: &libc::siginfo_t, context: *const libc::c
     // SAFETY: for a fault, the kernel has filled in the address.
     let address = (is_fault && has_address).then(|| unsafe { info.si_addr() } as u64);
     let system_call = (is_fault && signal == libc::SIGSYS).then(|| {
-        // SAFETY: the kernel's layout for SIGSYS: behind three numbers and four bytes for alignment are
-        // the address of the call, and its number.
+        // SAFETY: the kernel's layout for SIGSYS: behind three numbers and four bytes for alignment
+        // are the address of the call, and its number.
         unsafe { (&raw const *info).cast::<i32>().add(6).read() }
     });
     let former = Former::of(signal).and_then(Former::get).map(|former| former.sa_sigaction);
@@ -340,16 +342,17 @@ fn wait_for_end() {
     }
 }
 
-/// How much of a context belongs to the thread: what the kernel reads from it when a handler returns.
-/// On x86-64, the C library's type is longer than the kernel's, which ends with the mask of eight bytes.
+/// How much of a context belongs to the thread: what the kernel reads from it when a handler
+/// returns. On x86-64, the C library's type is longer than the kernel's, which ends with the mask
+/// of eight bytes.
 const CONTEXT_LENGTH: usize = if cfg!(target_arch = "x86_64") {
     std::mem::offset_of!(libc::ucontext_t, uc_sigmask) + 8
 } else {
     size_of::<libc::ucontext_t>()
 };
 
-/// Ends the report, and passes the first signal on. When the handler returns after this, it returns to
-/// where the first signal has arrived.
+/// Ends the report, and passes the first signal on. When the handler returns after this, it returns
+/// to where the first signal has arrived.
 ///
 /// # Safety
 /// The arguments are those of a running handler, and the first signal's handler is running further out
@@ -365,9 +368,9 @@ unsafe fn abandon(info: *const libc::siginfo_t, context: *mut libc::c_void) {
         b"\ngmr: the report of the fatal signal ends here: it crashed\n"
     });
     let first = CONTEXT.load(Ordering::Relaxed);
-    // SAFETY: the first signal's frame is further out, and was not overwritten: the handler's stacks
-    // are others. Both contexts are the kernel's, which do not overlap; what they point to is in the
-    // first one's frame.
+    // SAFETY: the first signal's frame is further out, and was not overwritten: the handler's
+    // stacks are others. Both contexts are the kernel's, which do not overlap; what they point to
+    // is in the first one's frame.
     unsafe {
         pass_on(SIGNAL.load(Ordering::Relaxed), INFO.load(Ordering::Relaxed), first);
         first.cast::<u8>().copy_to_nonoverlapping(context.cast(), CONTEXT_LENGTH);
@@ -416,8 +419,8 @@ unsafe fn pass_on(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c
     unsafe { libc::sigaction(signal, &raw const former, null_mut()) };
     // The mask from before the signal is set again when the handler returns.
     change_mask(libc::SIG_BLOCK, [signal]);
-    // SAFETY: the kernel copies the siginfo, which it has made. For the own process, it accepts every
-    // code. Sending a signal touches no memory.
+    // SAFETY: the kernel copies the siginfo, which it has made. For the own process, it accepts
+    // every code. Sending a signal touches no memory.
     unsafe {
         let (pid, tid) = (libc::getpid(), tid());
         let queued = libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signal, info);

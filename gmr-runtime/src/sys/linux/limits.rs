@@ -20,8 +20,8 @@ pub(crate) fn memory_is_left(bytes: usize) -> bool {
         let result = unsafe { libc::getrlimit(resource, &raw mut limit) };
         result != 0 || limit.rlim_cur != libc::RLIM_INFINITY
     };
-    // Without a limit, Linux grants any length, and memory would cost a process that keeps all of it
-    // in RAM (`mlockall`) what is mapped.
+    // Without a limit, Linux grants any length, and memory would cost a process that keeps all of
+    // it in RAM (`mlockall`) what is mapped.
     mappings_are_left(1)
         && (!may_be_limited(libc::RLIMIT_AS) || can_map(bytes + RESERVED_BY_THREADS, libc::PROT_NONE))
         && (!may_be_limited(libc::RLIMIT_DATA) || can_map(bytes, libc::PROT_READ | libc::PROT_WRITE))

@@ -1,25 +1,27 @@
-//! Marks this process as one that has gmr, for the command `gmr`, which must not send a signal to any
-//! other process: SIGUSR2 ends a process that has no handler for it.
+//! Marks this process as one that has gmr, for the command `gmr`, which must not send a signal to
+//! any other process: SIGUSR2 ends a process that has no handler for it.
 //!
-//! The mark is the name of a mapping: a memory file of no length that is mapped without access, whose
-//! descriptor is closed at once. `/proc/PID/maps` shows the name.
+//! The mark is the name of a mapping: a memory file of no length that is mapped without access,
+//! whose descriptor is closed at once. `/proc/PID/maps` shows the name.
 //!
-//! - It states what is true of this process now, which a note in the image or a static variable could
-//!   not: that gmr is installed, for which signal, and the service's name and version, which the program
-//!   may know at run time only. When gmr is uninstalled it is unmapped, and a forked child, which has no
-//!   reporter, does not inherit it (`MADV_DONTFORK`). The kernel removes it however the process ends.
-//! - To read it, one needs no more than to see the process's mappings: the same user or root. To read
-//!   memory, or the target of a mapping, one needs the right to trace the process, which many systems
-//!   refuse to the same user (Yama). It can be read through any mount and PID namespace, from a static
-//!   executable as well, and where the process can write no file.
+//! - It states what is true of this process now, which a note in the image or a static variable
+//!   could not: that gmr is installed, for which signal, and the service's name and version, which
+//!   the program may know at run time only. When gmr is uninstalled it is unmapped, and a forked
+//!   child, which has no reporter, does not inherit it (`MADV_DONTFORK`). The kernel removes it
+//!   however the process ends.
+//! - To read it, one needs no more than to see the process's mappings: the same user or root. To
+//!   read memory, or the target of a mapping, one needs the right to trace the process, which many
+//!   systems refuse to the same user (Yama). It can be read through any mount and PID namespace,
+//!   from a static executable as well, and where the process can write no file.
 //! - It takes no memory: no page is ever there, and the address is of no use to an attacker. No
 //!   descriptor stays open, and no thread or lock is needed.
 //! - Each copy of gmr in a process makes its own.
-//! - `memfd_create` is allowed where `process_vm_readv` is, without which there are no reports: both
-//!   are in systemd's `@ipc`, and in Docker's profile. If it is refused, the process has no mark, and
-//!   everything else works.
+//! - `memfd_create` is allowed where `process_vm_readv` is, without which there are no reports:
+//!   both are in systemd's `@ipc`, and in Docker's profile. If it is refused, the process has no
+//!   mark, and everything else works.
 //!
-//! Naming anonymous memory (`PR_SET_VMA_ANON_NAME`) would need no file, but many kernels can't do it.
+//! Naming anonymous memory (`PR_SET_VMA_ANON_NAME`) would need no file, but many kernels can't do
+//! it.
 //!
 //! Anybody can make such a mapping. It is a hint for an operator, and proves nothing.
 

@@ -124,9 +124,9 @@ pub(crate) fn resident(address: u64, length: usize) -> usize {
     bytes(address, at, length)
 }
 
-/// Whether there is memory at this address, even if it can't be read. Where the kernel does not say,
-/// there may be: then the thread that fetches pages finds out. `msync` would say, but a filter that
-/// does not allow `mincore` may not allow that either.
+/// Whether there is memory at this address, even if it can't be read. Where the kernel does not
+/// say, there may be: then the thread that fetches pages finds out. `msync` would say, but a filter
+/// that does not allow `mincore` may not allow that either.
 pub(crate) fn is_mapped(address: u64) -> bool {
     let mut states = [UNMAPPED; CHUNK];
     !look(address - address % size(), 1, &mut states) || states[0] != UNMAPPED

@@ -1,5 +1,5 @@
-//! Signal masks of the calling thread. Sets begin as zeros: musl's functions fill in only the part that
-//! the kernel has signals for.
+//! Signal masks of the calling thread. Sets begin as zeros: musl's functions fill in only the part
+//! that the kernel has signals for.
 
 #![allow(unsafe_code)]
 

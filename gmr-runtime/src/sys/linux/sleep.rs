@@ -1,5 +1,5 @@
-//! Sleeps on a futex word, as locks do. std's sleep panics where a sandbox refuses `clock_nanosleep`;
-//! a program that may not wait for a futex word does not run at all.
+//! Sleeps on a futex word, as locks do. std's sleep panics where a sandbox refuses
+//! `clock_nanosleep`; a program that may not wait for a futex word does not run at all.
 
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};

@@ -15,8 +15,8 @@ pub(crate) struct Throttling {
     pub(crate) slowdown: u32,
 }
 
-/// The mount points of the CPU controller, and whose path in `/proc/self/cgroup` belongs to each: of
-/// version 2, and of version 1 by the names that distributions give it.
+/// The mount points of the CPU controller, and whose path in `/proc/self/cgroup` belongs to each:
+/// of version 2, and of version 1 by the names that distributions give it.
 const CONTROLLERS: [(&str, PathOf); 3] = [
     ("/sys/fs/cgroup", Cgroups::unified),
     ("/sys/fs/cgroup/cpu", |cgroups| cgroups.with_controller("cpu")),

@@ -7,8 +7,8 @@ use crate::task::current;
 use crate::task::kinds;
 use crate::task::registered::Registered;
 
-/// A task on the runtime with this number. While the closure runs, its task is shown as being polled
-/// by the thread that runs it.
+/// A task on the runtime with this number. While the closure runs, its task is shown as being
+/// polled by the thread that runs it.
 pub(super) fn tracked<R>(
     spawned_at: &'static Location<'static>,
     runtime: Number,

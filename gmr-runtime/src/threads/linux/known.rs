@@ -1,5 +1,5 @@
-//! What the last list of threads has read of each, for the next list and for a second look: a thread
-//! that has not run since is what it was.
+//! What the last list of threads has read of each, for the next list and for a second look: a
+//! thread that has not run since is what it was.
 
 use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, Instant};

@@ -122,8 +122,8 @@ pub(crate) fn open_list() -> io::Result<OpenDescriptors> {
     Ok(open)
 }
 
-/// The directory of the program's descriptors: that of its main thread, or of another one if that has
-/// ended. Threads of gmr's have other tables.
+/// The directory of the program's descriptors: that of its main thread, or of another one if that
+/// has ended. Threads of gmr's have other tables.
 fn directory_of_program() -> io::Result<String> {
     let (threads, own) = own_threads::during(thread_ids::list);
     let main = std::process::id();

@@ -32,8 +32,8 @@ impl<'a> Known<'a> {
         *self.kind.get_or_init(|| Kind::of(self.frame))
     }
 
-    /// Whether it is the program's, as far as its name and its file say: of no library, and of nothing
-    /// that starts threads.
+    /// Whether it is the program's, as far as its name and its file say: of no library, and of
+    /// nothing that starts threads.
     pub(in crate::views) fn is_own(&self) -> bool {
         let kind = self.kind();
         let is_librarys = kind.is_standard || kind.is_runtime || kind.is_gmr;

@@ -155,7 +155,8 @@ fn is_foreign(plumbing: Plumbing, frames: &[&Known<'_>], index: usize) -> bool {
     let function = frame.function.as_deref();
     // `main` of a program in C is the program's; that of one in Rust calls std at once.
     let is_main = || function == Some("main") && index > 0 && frames[index - 1].kind().is_rust_entry;
-    // glibc's first function of a thread on aarch64. A program's function of this name has a caller.
+    // glibc's first function of a thread on aarch64. A program's function of this name has a
+    // caller.
     let is_first = || index + 1 == frames.len() && function == Some("thread_start") && frame.file.is_none();
     plumbing.has(frames[index]) || is_main() || is_first()
 }

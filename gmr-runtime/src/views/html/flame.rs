@@ -2,8 +2,8 @@
 //! on top.
 //!
 //! Each frame is a button. Its place is given in stacks, of which the page's style makes a share of
-//! the width. So the graph fits any window and any paper, a name is cut where its frame ends, and to
-//! zoom is to set two properties of the whole.
+//! the width. So the graph fits any window and any paper, a name is cut where its frame ends, and
+//! to zoom is to set two properties of the whole.
 
 use std::collections::BTreeMap;
 
@@ -79,7 +79,8 @@ impl Frames<'_> {
         let permille = stacks.saturating_mul(1000) / all.max(1);
         let title = format!("{name}: {}, {}.{} %", counted(*stacks, "stack"), permille / 10, permille % 10);
         html! {
-            // The outermost ones can be reached by the Tab key, and the others from there by arrows.
+            // The outermost ones can be reached by the Tab key, and the others from there by
+            // arrows.
             button type="button" tabindex=[(*level > 0).then_some("-1")] class=[is_own.then_some("own")]
                 style={ "--x:" (left) ";--w:" (stacks) ";--y:" (level) } title=(title) { bdi { (name) } }
         }
@@ -194,8 +195,8 @@ fn name(part: &Part<'_>, detail: Detail) -> Option<String> {
     Some([mark].into_iter().chain(clean(name.trim()).chars().take(MAX_NAME)).collect())
 }
 
-/// Without its path, as that of an inlined function can be, a name is the same for many functions. Its
-/// file and line tell them apart.
+/// Without its path, as that of an inlined function can be, a name is the same for many functions.
+/// Its file and line tell them apart.
 fn placed(frame: &Frame, name: String) -> String {
     let function = frame.function.as_deref().unwrap_or_default();
     match (&frame.file, frame.line) {

@@ -1,5 +1,5 @@
-//! Documents that somebody else has made to be expensive: what is read is bounded, and so is what is
-//! written. Work is counted, not timed.
+//! Documents that somebody else has made to be expensive: what is read is bounded, and so is what
+//! is written. Work is counted, not timed.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,6 @@
-//! Recorded stacks of threads, of builds that cargo's tests do not make: optimized, with and without
-//! debug information, and with panics that abort. How they are folded in the text and in the page.
+//! Recorded stacks of threads, of builds that cargo's tests do not make: optimized, with and
+//! without debug information, and with panics that abort. How they are folded in the text and in
+//! the page.
 
 use scraper::Html;
 

@@ -184,8 +184,8 @@ fn parts(text: &mut String, parts: &[Part<'_>], depth: usize, cx: Context<'_>) {
     cx.room.spend(text.len() - before);
 }
 
-/// `FILE:LINE in FUNCTION`, and the source line below it. If it is so many times in a row, this is said
-/// once.
+/// `FILE:LINE in FUNCTION`, and the source line below it. If it is so many times in a row, this is
+/// said once.
 fn frame(text: &mut String, frame: &Known<'_>, function: &str, times: usize, depth: usize, detail: Detail) {
     match frame.path() {
         Some(path) if frame.function.is_some() => {

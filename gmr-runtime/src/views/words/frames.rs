@@ -26,8 +26,8 @@ pub(in crate::views) fn omitted(Omitted { frames, crates }: &Omitted<'_>) -> Str
     format!("{} of {} omitted", counted(*frames, "frame"), names.join(", "))
 }
 
-/// A frame's function, or its address if the function is not known. In short form, an `async fn` has
-/// the name from its source, and an async block that of the function it is in.
+/// A frame's function, or its address if the function is not known. In short form, an `async fn`
+/// has the name from its source, and an async block that of the function it is in.
 pub(in crate::views) fn function(frame: &Frame, detail: Detail) -> String {
     let Some(name) = frame.function.as_deref() else { return place(frame) };
     match (detail, Body::of(name)) {
@@ -49,8 +49,8 @@ pub(in crate::views) fn is_inlined(frame: &Frame, detail: Detail) -> bool {
     frame.inlined && !(detail == Detail::Short && is_body())
 }
 
-/// The body of an `async fn` or of an async block or closure, by the name that debug information has
-/// for it.
+/// The body of an `async fn` or of an async block or closure, by the name that debug information
+/// has for it.
 pub(in crate::views) struct Body<'a> {
     kind: &'a str,
     /// The path of what it is in.

@@ -64,8 +64,8 @@ pub(in crate::views) fn processes(value: &Processes) -> Vec<(usize, Vec<Field>)>
     value.processes.iter().map(process).collect()
 }
 
-/// How far a process or a span is indented below the first one. It can have any depth, in particular
-/// in a foreign document, and one level takes memory in each line.
+/// How far a process or a span is indented below the first one. It can have any depth, in
+/// particular in a foreign document, and one level takes memory in each line.
 pub(in crate::views) fn depth(depth: usize) -> usize {
     const MAX_DEPTH: usize = 32;
     depth.min(MAX_DEPTH)

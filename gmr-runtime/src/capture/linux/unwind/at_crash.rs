@@ -1,8 +1,8 @@
-//! Unwinds a stack inside the handler of a fatal signal: by the same rules as [`Unwinder`], but with
-//! the tables where they are in memory, one rule at a time, and without allocating.
+//! Unwinds a stack inside the handler of a fatal signal: by the same rules as [`Unwinder`], but
+//! with the tables where they are in memory, one rule at a time, and without allocating.
 //!
-//! It looks nothing up in files, recovers no register, and evaluates no expression. So a stack may end
-//! earlier than in a report, and says why. A frame is never guessed.
+//! It looks nothing up in files, recovers no register, and evaluates no expression. So a stack may
+//! end earlier than in a report, and says why. A frame is never guessed.
 //!
 //! [`Unwinder`]: super::Unwinder
 
@@ -43,8 +43,8 @@ impl CrashUnwinder {
         Self { context: Context::new(), store: Store::fixed() }
     }
 
-    /// Calls `each` with every frame, until that returns false. Returns why the stack ends before the
-    /// thread's first function; `None` if it does not, or `each` has ended it.
+    /// Calls `each` with every frame, until that returns false. Returns why the stack ends before
+    /// the thread's first function; `None` if it does not, or `each` has ended it.
     pub(crate) fn walk(
         &mut self,
         registers: &mut Registers,

@@ -80,8 +80,8 @@ fn part((start, bytes): Piece<'_>, from: u64, to: u64) -> &[u8] {
     bytes.get(offset(from)..offset(to).min(bytes.len())).unwrap_or_default()
 }
 
-/// Whether a frame has this word, in a register that it preserves or on its stack, and has not saved
-/// it for its caller.
+/// Whether a frame has this word, in a register that it preserves or on its stack, and has not
+/// saved it for its caller.
 fn refers_to(registers: &Registers, caller: &Registers, stack: &[u8], word: u64) -> bool {
     let has = |registers: &Registers, register| registers.get(register) == Some(word);
     let is_own =

@@ -68,8 +68,8 @@ pub(super) fn call_at(function: (u64, u64), address: u64) -> Option<Target> {
     None
 }
 
-/// From `call rax` to `call [rax + 8 * rbx + distance]`. A longer call ends with the bytes of one of
-/// these. On aarch64, all instructions have the same length.
+/// From `call rax` to `call [rax + 8 * rbx + distance]`. A longer call ends with the bytes of one
+/// of these. On aarch64, all instructions have the same length.
 const LENGTHS: std::ops::RangeInclusive<usize> = if cfg!(target_arch = "x86_64") { 2..=7 } else { 4..=4 };
 
 /// How long a call can be.

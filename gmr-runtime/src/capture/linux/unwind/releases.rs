@@ -38,8 +38,8 @@ const MAX_OBJECT: u64 = 16;
 /// How deep objects with guards may be nested.
 const MAX_DEPTH: usize = 3;
 
-/// The registers that arguments are passed in, as far as the address of an object is among them that
-/// the function returns or writes to.
+/// The registers that arguments are passed in, as far as the address of an object is among them
+/// that the function returns or writes to.
 const ARGUMENTS: [u8; 3] = [RDI, RSI, RDX];
 
 /// A release that lies on a path.
@@ -419,8 +419,8 @@ impl Search<'_, '_, '_, '_> {
     }
 }
 
-/// What may have been passed in [`ARGUMENTS`] to the call that returns to this offset. `None` if the
-/// code before it cannot be read.
+/// What may have been passed in [`ARGUMENTS`] to the call that returns to this offset. `None` if
+/// the code before it cannot be read.
 fn arguments_before(code: &Code<'_>, end: usize) -> Option<Vec<Source>> {
     let mut sources = Vec::new();
     let mut offset = 0;

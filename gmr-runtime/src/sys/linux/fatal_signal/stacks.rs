@@ -65,8 +65,8 @@ impl Stacks {
     pub(super) fn begin_nested(&self) -> Option<libc::stack_t> {
         let second = libc::stack_t { ss_sp: self.second.cast(), ss_flags: 0, ss_size: SIZE };
         let mut former = MaybeUninit::<libc::stack_t>::zeroed();
-        // SAFETY: the stack is mapped for as long as the process lives, and only the thread that makes
-        // the report uses it.
+        // SAFETY: the stack is mapped for as long as the process lives, and only the thread that
+        // makes the report uses it.
         let result = unsafe { libc::sigaltstack(&raw const second, former.as_mut_ptr()) };
         // SAFETY: all-zero is a valid value, too.
         (result == 0).then(|| unsafe { former.assume_init() })
@@ -90,7 +90,8 @@ fn map() -> io::Result<*mut u8> {
     if base == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it is the first page of the mapping, which nothing uses. If it fails, there is no guard.
+    // SAFETY: it is the first page of the mapping, which nothing uses. If it fails, there is no
+    // guard.
     unsafe {
         libc::mprotect(base, guard, libc::PROT_NONE);
         Ok(base.cast::<u8>().add(guard))

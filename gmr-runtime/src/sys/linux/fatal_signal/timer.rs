@@ -17,8 +17,8 @@ impl Timer {
         Self(AtomicI32::new(NONE))
     }
 
-    /// Sends the calling thread, `tid`, this signal after a time. Where the kernel has no timer for it, it
-    /// is not sent.
+    /// Sends the calling thread, `tid`, this signal after a time. Where the kernel has no timer for
+    /// it, it is not sent.
     pub(super) fn start(&self, after: Duration, signal: Option<i32>, tid: i32) {
         let Some(signal) = signal else { return };
         let mut event = MaybeUninit::<libc::sigevent>::zeroed();

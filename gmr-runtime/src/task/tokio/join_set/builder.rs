@@ -12,8 +12,8 @@ use crate::task::counts::uncounted;
 use crate::task::runtimes;
 use crate::task::tokio::builder::labelled;
 
-/// tokio's [`Builder`](join_set::Builder) of a `JoinSet`'s task, which is tracked. A report shows the
-/// builder's name as the label `name`.
+/// tokio's [`Builder`](join_set::Builder) of a `JoinSet`'s task, which is tracked. A report shows
+/// the builder's name as the label `name`.
 #[must_use = "builders do nothing unless used to spawn a task"]
 pub struct Builder<'a, T> {
     builder: join_set::Builder<'a, T>,

@@ -1,5 +1,5 @@
-//! The values of registers and memory along a path through the code of a function, as far as they are
-//! known. It knows nothing of locks.
+//! The values of registers and memory along a path through the code of a function, as far as they
+//! are known. It knows nothing of locks.
 
 use super::super::instruction::Effect;
 use super::super::memory::Memory;
