@@ -212,7 +212,8 @@
 //! | `GMR_FORMAT=json` | the format of reports on stderr |
 //! | `GMR_LOG_DIR=/var/log/shop` | a directory for reports, instead of stderr |
 //! | `GMR_LOG_GZIP=on` | files in that directory are compressed; feature `gzip` |
-//! | `GMR_LOG_TO_STDERR=on` | reports in a directory also go to stderr |
+//! | `GMR_LOG_JOURNAL=on` | reports go to systemd's journal, instead of stderr |
+//! | `GMR_LOG_TO_STDERR=on` | reports in a directory or the journal also go to stderr |
 //! | `GMR_LOG_MAX_FILES=20` | how many files of the service are kept in the directory |
 //! | `GMR_LOG_MAX_BYTES=20MiB` | how many bytes they may have together |
 //! | `GMR_MAX_BYTES=1MiB` | how large a report may be; what tells least is left out; any size by default |

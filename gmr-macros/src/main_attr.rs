@@ -44,6 +44,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "log_max_files", example: "log_max_files = 20" },
     Known { name: "log_max_bytes", example: "log_max_bytes = \"20MiB\"" },
     Known { name: "log_gzip", example: "log_gzip = true" },
+    Known { name: "log_journal", example: "log_journal = true" },
     Known { name: "max_per_hour", example: "max_per_hour = 6" },
     Known { name: "max_bytes", example: "max_bytes = \"1MiB\"" },
     Known { name: "min_interval", example: "min_interval = \"1s\"" },
@@ -80,6 +81,7 @@ struct Options {
     log_max_bytes: Option<u64>,
     /// And where that is.
     log_gzip: Option<(bool, Span)>,
+    log_journal: Option<bool>,
     max_per_hour: Option<u32>,
     max_bytes: Option<u64>,
     min_interval: Option<TokenStream>,
@@ -219,6 +221,7 @@ impl Options {
                 "log_gzip" => {
                     options.log_gzip = given.switch(errors).map(|on| (on, given.value_span()));
                 }
+                "log_journal" => options.log_journal = given.switch(errors),
                 "max_per_hour" => options.max_per_hour = given.count(errors),
                 "max_bytes" => options.max_bytes = given.bytes(errors),
                 "min_interval" => options.min_interval = given.duration_or_off(errors),
@@ -282,6 +285,7 @@ impl Options {
             if on { required::requires("requires_gzip", span, &krate, &quote!(true)) } else { quote!(false) }
         };
         let log_gzip = values::optional(self.log_gzip.map(gzip));
+        let log_journal = values::optional(self.log_journal.as_ref().map(ToTokens::to_token_stream));
         let max_per_hour = values::optional(self.max_per_hour.as_ref().map(ToTokens::to_token_stream));
         let max_bytes = values::optional(self.max_bytes.as_ref().map(ToTokens::to_token_stream));
         let min_interval = values::optional(self.min_interval.clone());
@@ -317,6 +321,7 @@ impl Options {
                 log_max_files: #log_max_files,
                 log_max_bytes: #log_max_bytes,
                 log_gzip: #log_gzip,
+                log_journal: #log_journal,
                 max_per_hour: #max_per_hour,
                 max_bytes: #max_bytes,
                 min_interval: #min_interval,

@@ -112,6 +112,14 @@ pub(crate) fn log_gzip() -> Result<Option<bool>, String> {
     }
 }
 
+/// `GMR_LOG_JOURNAL`: whether reports go to systemd's journal. It overrides the program.
+///
+/// # Errors
+/// It has another value.
+pub(crate) fn log_journal() -> Result<Option<bool>, String> {
+    switch("GMR_LOG_JOURNAL")
+}
+
 /// `GMR_LOG_MAX_FILES`: how many files of the service are kept in the directory of reports; `off`
 /// for any number, which is zero. It overrides the program.
 ///

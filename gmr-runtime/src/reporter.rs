@@ -30,7 +30,7 @@ use crate::sys::{self, own_threads};
 use crate::threads;
 use crate::views::Piece;
 
-pub(crate) use delivery::Files;
+pub(crate) use delivery::Destination;
 pub(crate) use output::Target;
 pub(crate) use serve::{Style, serve, serve_once};
 

@@ -36,6 +36,7 @@ mod healthy;
 mod http;
 mod imports;
 mod isolation;
+mod journal;
 mod linking;
 mod log_dir;
 mod mark;

@@ -38,11 +38,12 @@ pub(crate) fn scaled(times: usize) -> usize {
 
 /// The variables that an operator can set. Only the tests set them, regardless of the environment
 /// they run in.
-const SETTINGS: [&str; 23] = [
+const SETTINGS: [&str; 24] = [
     "GMR_BACKTRACE",
     "GMR_FORMAT",
     "GMR_LOG_DIR",
     "GMR_LOG_GZIP",
+    "GMR_LOG_JOURNAL",
     "GMR_LOG_MAX_BYTES",
     "GMR_LOG_MAX_FILES",
     "GMR_LOG_TO_STDERR",

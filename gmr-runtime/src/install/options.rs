@@ -305,6 +305,22 @@ impl Builder {
         self
     }
 
+    /// Whether reports go to systemd's journal, each as one entry, instead of standard error, which
+    /// gets a line that says so. The default is `false`; `GMR_LOG_JOURNAL` overrides both.
+    ///
+    /// The message of the entry is the report, after a line with its findings; its priority is that
+    /// of the most severe finding. If the format is not text, the field `GMR_DOCUMENT` has the
+    /// report. A report that the journal does not take goes to standard error.
+    ///
+    /// ```
+    /// let builder = gmr_runtime::Builder::new().log_journal(true);
+    /// ```
+    #[must_use]
+    pub fn log_journal(mut self, journal: bool) -> Self {
+        self.logs.journal = journal;
+        self
+    }
+
     /// How many reports an hour has at most for each option that requests them by itself, such as
     /// [`watchdog`](Self::watchdog) or [`on_panic`](Self::on_panic), and for all deadlines and all
     /// heartbeats: six by default, and with zero any number. What has no report is counted in the
@@ -375,8 +391,9 @@ impl Builder {
         self
     }
 
-    /// Whether reports also go to standard error, if there is [a directory](Self::log_dir) for
-    /// them. The default is `false`; `GMR_LOG_TO_STDERR` overrides both.
+    /// Whether reports also go to standard error, if they go to [a directory](Self::log_dir) or to
+    /// [the journal](Self::log_journal). The default is `false`; `GMR_LOG_TO_STDERR` overrides
+    /// both.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().log_dir("/var/log/shop").log_to_stderr(true);

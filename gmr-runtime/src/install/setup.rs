@@ -72,6 +72,8 @@ pub struct Setup {
     pub log_max_bytes: Option<u64>,
     /// The option `log_gzip`.
     pub log_gzip: Option<bool>,
+    /// The option `log_journal`.
+    pub log_journal: Option<bool>,
     /// The option `max_per_hour`.
     pub max_per_hour: Option<u32>,
     /// The option `max_bytes`.
@@ -154,6 +156,7 @@ impl Setup {
                 max_files: self.log_max_files,
                 max_bytes: self.log_max_bytes,
                 gzip: self.log_gzip.unwrap_or_default(),
+                journal: self.log_journal.unwrap_or_default(),
             },
             max_per_hour: self.max_per_hour,
             max_bytes: self.max_bytes,

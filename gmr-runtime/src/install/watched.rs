@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::warning::{operators, warn};
-use crate::reporter::{Files, Target};
+use crate::reporter::{Destination, Target};
 use crate::sys::channel::Sender;
 use crate::sys::own_threads;
 use crate::trigger::conditions::{self, Condition, OnThreads};
@@ -71,7 +71,7 @@ impl Conditions {
 
     /// Has fatal signals reported, if they are to be.
     pub(super) fn report_fatal(self, format: Format, target: &Target) {
-        let log_dir = || target.files.as_ref().map(Files::dir);
+        let log_dir = || target.destinations.iter().find_map(Destination::as_dir);
         if self.on_fatal == Some(true)
             && let Err(reason) = fatal::install(format, log_dir())
         {

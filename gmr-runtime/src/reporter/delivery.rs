@@ -1,85 +1,225 @@
-//! Has a report written to a file by a thread of its own: a disk that does not respond must not
-//! hold up the report, which goes to standard error then.
+//! Has reports delivered to places beside standard error, by threads of their own: a disk or a
+//! service that does not respond must not hold up the report, which goes to standard error then.
 //!
-//! The thread has an empty descriptor table, so that the program cannot close its files, and its
+//! Each thread has an empty descriptor table, so that the program cannot close its files, and its
 //! children do not inherit them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use crate::capture;
-use crate::sinks::LogDir;
+use crate::model::Severity;
+use crate::sinks::{Journal, LogDir};
 use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::own_threads;
+use crate::views::Format;
 
-/// How long a complete report may take to get to the disk. A busy disk takes seconds.
+/// How long a complete report may take to arrive. A busy disk takes seconds.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// How long the directory may take to be checked while gmr is installed, which `main` waits for.
+/// How long a place may take to be checked while gmr is installed, which `main` waits for.
 const CHECKED_WITHIN: Duration = Duration::from_secs(1);
 
-/// How many threads may be waiting for the disk. Each costs one report the time above.
+/// How many threads may be waiting for one place. Each costs one report the time above.
 const MAX_THREADS: usize = 3;
 
-/// Where the files of reports go.
+/// A place for reports.
 #[derive(Debug, Clone)]
-pub(crate) struct Files {
-    dir: Arc<LogDir>,
-    /// How many threads are writing files.
+pub(crate) struct Destination {
+    place: Arc<Place>,
+    /// How many threads are delivering to it.
     running: Arc<AtomicUsize>,
 }
 
-impl Files {
-    pub(crate) fn new(dir: LogDir) -> Self {
-        Self { dir: Arc::new(dir), running: Arc::default() }
+#[derive(Debug)]
+enum Place {
+    /// A file for each report.
+    Dir(Arc<LogDir>),
+    /// An entry for each report.
+    Journal { service: String, format: Format },
+}
+
+/// What is known of a report at its end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outline {
+    pub(super) number: u64,
+    /// The report in one line.
+    pub(super) text: String,
+    /// The highest of its findings.
+    pub(super) severity: Option<Severity>,
+}
+
+impl Destination {
+    pub(crate) fn dir(dir: LogDir) -> Self {
+        Self::new(Place::Dir(Arc::new(dir)))
     }
 
-    /// Checks the directory.
+    /// The journal, whose entries of this service are made in this format.
+    pub(crate) fn journal(service: String, format: Format) -> Self {
+        Self::new(Place::Journal { service, format })
+    }
+
+    fn new(place: Place) -> Self {
+        Self { place: Arc::new(place), running: Arc::default() }
+    }
+
+    /// Whether reports could be delivered now.
     ///
     /// # Errors
-    /// Why reports cannot be written to it.
+    /// Why not.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let dir = Arc::clone(&self.dir);
+        let place = Arc::clone(&self.place);
         let (send, checked) = channel::channel();
-        let started = own_threads::spawn("gmr file", move || {
-            let _ = send.send(prepare().and_then(|()| dir.check()));
+        let started = own_threads::spawn(self.thread_name(), move || {
+            let _ = send.send(prepare().and_then(|()| place.check()));
         });
         started.map_err(|error| format!("no thread can be started to check it: {error}"))?;
         let within = format!("it did not respond within {} s", CHECKED_WITHIN.as_secs());
         checked.recv_timeout(CHECKED_WITHIN).unwrap_or(Err(within))
     }
 
-    /// Begins a file.
-    pub(super) fn begin(&self) -> Writer {
-        let (pieces, received) = channel::channel::<Arc<Vec<u8>>>();
+    /// Begins a report.
+    pub(super) fn begin(&self) -> Delivery {
+        let (pieces, received) = channel::channel();
         let (send, result) = channel::channel();
-        let mut writer = Writer { pieces: Some(pieces), result, kept: Vec::new(), missing: "" };
+        let mut delivery = Delivery { name: self.to_string(), pieces: Some(pieces), result, missing: "" };
         let running = Running::new(&self.running);
         if self.running.load(Ordering::Acquire) > MAX_THREADS {
-            writer.missing = "earlier reports are still being written there";
-            return writer;
+            delivery.missing = "earlier reports are still being written there";
+            return delivery;
         }
-        let dir = Arc::clone(&self.dir);
-        let write = move || {
-            write(&dir, &received, &send);
+        let place = Arc::clone(&self.place);
+        let deliver = move || {
+            match prepare() {
+                Ok(()) => place.deliver(&received, &send),
+                Err(reason) => drop(send.send(Err(reason))),
+            }
             drop(running);
         };
-        if own_threads::spawn("gmr file", write).is_err() {
-            writer.missing = "no thread can be started to write it";
+        if own_threads::spawn(self.thread_name(), deliver).is_err() {
+            delivery.missing = "no thread can be started to write it";
         }
-        writer
+        delivery
     }
 
-    /// The directory.
-    pub(crate) fn dir(&self) -> Arc<LogDir> {
-        Arc::clone(&self.dir)
+    /// The directory, if it is one.
+    pub(crate) fn as_dir(&self) -> Option<Arc<LogDir>> {
+        match &*self.place {
+            Place::Dir(dir) => Some(Arc::clone(dir)),
+            Place::Journal { .. } => None,
+        }
     }
 
-    pub(crate) fn path(&self) -> String {
-        self.dir.path().display().to_string()
+    fn thread_name(&self) -> &'static str {
+        match &*self.place {
+            Place::Dir(_) => "gmr file",
+            Place::Journal { .. } => "gmr journal",
+        }
+    }
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &*self.place {
+            Place::Dir(dir) => dir.path().display().fmt(f),
+            Place::Journal { .. } => f.write_str("the journal"),
+        }
+    }
+}
+
+/// A part of a report that is being delivered.
+enum Piece {
+    Bytes(Arc<Vec<u8>>),
+    /// It is complete.
+    End(Outline),
+}
+
+/// Where the report is, or why it is not there.
+type Delivered = Result<String, String>;
+
+impl Place {
+    fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Dir(dir) => dir.check(),
+            Self::Journal { .. } => Journal::connect().map(drop),
+        }
+    }
+
+    /// What the thread does.
+    fn deliver(&self, pieces: &Receiver<Piece>, result: &Sender<Delivered>) {
+        match self {
+            Self::Dir(dir) => to_file(dir, pieces, result),
+            Self::Journal { service, format } => {
+                // This fails if it took too long: then the report has gone elsewhere, too.
+                let _ = result.send(to_journal(service, *format, pieces));
+            }
+        }
+    }
+}
+
+fn to_file(dir: &LogDir, pieces: &Receiver<Piece>, result: &Sender<Delivered>) {
+    let mut file = match dir.create() {
+        Ok(file) => file,
+        Err(reason) => return drop(result.send(Err(reason))),
+    };
+    for piece in pieces.iter() {
+        if let Piece::Bytes(bytes) = piece
+            && let Err(reason) = file.write(&bytes)
+        {
+            return drop(result.send(Err(reason)));
+        }
+    }
+    let finished = file.finish();
+    let is_finished = finished.is_ok();
+    // This fails if it took too long: then the report has gone elsewhere, too.
+    let _ = result.send(finished.map(|path| path.display().to_string()));
+    if is_finished {
+        file.remove_others();
+    }
+}
+
+/// Text is the entry's message, after a line that says what is in it: `systemctl status` shows no
+/// more. Other formats have a field of their own.
+fn to_journal(service: &str, format: Format, pieces: &Receiver<Piece>) -> Delivered {
+    /// Identifies entries that are reports: `journalctl MESSAGE_ID=…`.
+    const MESSAGE_ID: &str = "6b1f8a5c2d934be7a0f4c9d1e85237ab";
+    let journal = Journal::connect()?;
+    let mut report = Vec::new();
+    let mut outline = None;
+    for piece in pieces.iter() {
+        match piece {
+            Piece::Bytes(bytes) => report.extend_from_slice(&bytes),
+            Piece::End(end) => outline = Some(end),
+        }
+    }
+    let outline = outline.unwrap_or_default();
+    let number = outline.number.to_string();
+    let mut fields = vec![
+        ("MESSAGE_ID", MESSAGE_ID.as_bytes()),
+        ("PRIORITY", priority(outline.severity).as_bytes()),
+        ("SYSLOG_IDENTIFIER", service.as_bytes()),
+        ("GMR_REPORT", number.as_bytes()),
+        ("GMR_OUTLINE", outline.text.as_bytes()),
+    ];
+    let message;
+    if format == Format::Text {
+        message = [outline.text.as_bytes(), b"\n", &report].concat();
+        fields.push(("MESSAGE", &message));
+    } else {
+        fields.extend([("MESSAGE", outline.text.as_bytes()), ("GMR_DOCUMENT", &report)]);
+    }
+    journal.send(&fields)?;
+    Ok("in the journal".to_owned())
+}
+
+/// The level of syslog: error, warning, or informational.
+fn priority(severity: Option<Severity>) -> &'static str {
+    match severity {
+        Some(Severity::Error) => "3",
+        Some(Severity::Warning) => "4",
+        _ => "6",
     }
 }
 
@@ -113,71 +253,48 @@ fn prepare() -> Result<(), String> {
     Ok(())
 }
 
-/// What the thread does.
-fn write(dir: &LogDir, pieces: &Receiver<Arc<Vec<u8>>>, result: &Sender<Result<PathBuf, String>>) {
-    let mut file = match prepare().and_then(|()| dir.create()) {
-        Ok(file) => file,
-        Err(reason) => return drop(result.send(Err(reason))),
-    };
-    for piece in pieces.iter() {
-        if let Err(reason) = file.write(&piece) {
-            return drop(result.send(Err(reason)));
-        }
-    }
-    let finished = file.finish();
-    let is_finished = finished.is_ok();
-    // This fails if it took too long: then the report has gone elsewhere, too.
-    let _ = result.send(finished);
-    if is_finished {
-        file.remove_others();
-    }
-}
-
-/// A report that is being written to a file.
-pub(super) struct Writer {
+/// A report that is being delivered.
+pub(super) struct Delivery {
+    /// What the place is called.
+    pub(super) name: String,
     /// Leads to the thread; `None` at the end.
-    pieces: Option<Sender<Arc<Vec<u8>>>>,
-    result: Receiver<Result<PathBuf, String>>,
-    /// All bytes, until it is known that they are in the file.
-    kept: Vec<Arc<Vec<u8>>>,
+    pieces: Option<Sender<Piece>>,
+    result: Receiver<Delivered>,
     /// Why there is no thread; empty if there is one.
     missing: &'static str,
 }
 
-/// A report that is in no file.
-pub(super) struct Unwritten {
-    pub(super) reason: String,
-    pub(super) pieces: Vec<Arc<Vec<u8>>>,
-}
-
-impl Writer {
-    pub(super) fn write(&mut self, bytes: Vec<u8>) -> Arc<Vec<u8>> {
-        let bytes = Arc::new(bytes);
-        if let Some(pieces) = &self.pieces {
-            // This fails if the thread has ended. It has said why.
-            let _ = pieces.send(Arc::clone(&bytes));
-        }
-        self.kept.push(Arc::clone(&bytes));
-        bytes
+impl Delivery {
+    pub(super) fn write(&self, bytes: &Arc<Vec<u8>>) {
+        self.pass(Piece::Bytes(Arc::clone(bytes)));
     }
 
-    /// Waits until the file is there, and returns its path.
+    pub(super) fn end(&mut self, outline: &Outline) {
+        self.pass(Piece::End(outline.clone()));
+        self.pieces = None;
+    }
+
+    fn pass(&self, piece: Piece) {
+        if let Some(pieces) = &self.pieces {
+            // This fails if the thread has ended. It has said why.
+            let _ = pieces.send(piece);
+        }
+    }
+
+    /// Waits until the report has arrived, and says where it is.
     ///
     /// # Errors
-    /// Why it is not, and all of the report.
-    pub(super) fn finish(mut self) -> Result<PathBuf, Unwritten> {
+    /// Why it has not.
+    pub(super) fn finish(mut self) -> Delivered {
         self.pieces = None;
-        let result = match self.missing {
-            "" => self.result.recv_timeout(WITHIN).unwrap_or_else(|error| {
-                Err(match error {
-                    RecvTimeoutError::Timeout => {
-                        format!("the disk did not respond within {} s", WITHIN.as_secs())
-                    }
-                    RecvTimeoutError::Disconnected => "the thread that writes it panicked".to_owned(),
-                })
-            }),
-            reason => Err(reason.to_owned()),
-        };
-        result.map_err(|reason| Unwritten { reason, pieces: self.kept })
+        if !self.missing.is_empty() {
+            return Err(self.missing.to_owned());
+        }
+        self.result.recv_timeout(WITHIN).unwrap_or_else(|error| {
+            Err(match error {
+                RecvTimeoutError::Timeout => format!("no response within {} s", WITHIN.as_secs()),
+                RecvTimeoutError::Disconnected => "the thread that writes it panicked".to_owned(),
+            })
+        })
     }
 }

@@ -1,8 +1,9 @@
-//! Writes reports for signals to standard error or to a file, on a separate thread for each report,
-//! so that neither the reporter nor a caller of `Report::capture` waits for whoever reads them.
+//! Writes reports for signals to standard error or to other places, on a separate thread for each
+//! report, so that neither the reporter nor a caller of `Report::capture` waits for whoever reads
+//! them.
 //!
-//! With a file, standard error gets one line, which says where the report is. If the file cannot be
-//! written, it gets the report, after the reason.
+//! With other places, standard error gets one line for each, which says where the report is. If it
+//! arrives at none, standard error gets the report, after the reasons.
 //!
 //! The thread has its own descriptor table. So the whole report goes to the file that descriptor 2
 //! was when the output began. One report is written at a time.
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::delivery::{Files, Unwritten};
+use super::delivery::{Delivery, Destination, Outline};
 use crate::sinks::Stderr;
 use crate::sys::channel::{self, Sender};
 use crate::sys::{Claim, Purpose, own_threads};
@@ -25,9 +26,9 @@ const OTHERS_WITHIN: Duration = Duration::from_secs(70);
 /// Where reports go.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Target {
-    /// A file for each report.
-    pub(crate) files: Option<Files>,
-    /// Whether they also go to standard error if there is a file.
+    /// Other places than standard error.
+    pub(crate) destinations: Vec<Destination>,
+    /// Whether they also go to standard error if there are other places.
     pub(crate) also_stderr: bool,
 }
 
@@ -50,8 +51,8 @@ pub(super) struct Output {
 enum Piece {
     /// Bytes of the report.
     Bytes(Vec<u8>),
-    /// The report is complete. What to say of it on standard error.
-    End(String),
+    /// The report is complete.
+    End(Outline),
 }
 
 struct Shared {
@@ -60,8 +61,8 @@ struct Shared {
     is_writing: AtomicBool,
     /// Those who wait for the end of the report.
     waiting: Mutex<Vec<Reply<()>>>,
-    /// Whether the last report is complete in a file.
-    is_in_file: AtomicBool,
+    /// Whether the last report has arrived at another place than standard error.
+    is_delivered: AtomicBool,
     outbox: Arc<Outbox>,
 }
 
@@ -71,7 +72,7 @@ impl Output {
             sink: Mutex::new(sink),
             is_writing: AtomicBool::new(false),
             waiting: Mutex::default(),
-            is_in_file: AtomicBool::new(false),
+            is_delivered: AtomicBool::new(false),
             outbox,
         };
         Self { shared: Arc::new(shared), target, is_report: false, pieces: None }
@@ -85,21 +86,21 @@ impl Output {
 
     /// How many bytes of the last report were lost, and why, if it has ended.
     pub(super) fn loss(&self) -> Option<(u64, String)> {
-        if self.is_writing() || self.shared.is_in_file.load(Ordering::Acquire) {
+        if self.is_writing() || self.shared.is_delivered.load(Ordering::Acquire) {
             return None;
         }
         self.shared.lock().loss()
     }
 
-    /// Whether reports go to files.
-    pub(super) fn has_files(&self) -> bool {
-        self.target.files.is_some()
+    /// Whether reports go to other places than standard error.
+    pub(super) fn has_destinations(&self) -> bool {
+        !self.target.destinations.is_empty()
     }
 
     /// Begins a report. `waiting` is dropped when it ends.
     pub(super) fn begin(&mut self, waiting: Vec<Reply<()>>) {
         self.shared.lock().begin();
-        self.shared.is_in_file.store(false, Ordering::Release);
+        self.shared.is_delivered.store(false, Ordering::Release);
         self.is_report = true;
         drop(self.shared.replace_waiting(waiting));
     }
@@ -125,11 +126,12 @@ impl Output {
         }
     }
 
-    /// Ends the report. If it is in a file, `about` is what standard error has on it.
-    pub(super) fn end(&mut self, about: String) {
+    /// Ends the report. If it has gone to another place, `outline` is what standard error has on
+    /// it.
+    pub(super) fn end(&mut self, outline: Outline) {
         self.is_report = false;
         match self.pieces.take() {
-            Some(pieces) => drop(pieces.send(Piece::End(about))),
+            Some(pieces) => drop(pieces.send(Piece::End(outline))),
             None => drop(self.shared.replace_waiting(Vec::new())),
         }
     }
@@ -137,8 +139,8 @@ impl Output {
     fn start_thread(&self) -> Option<Sender<Piece>> {
         let (sender, pieces) = channel::channel::<Piece>();
         let writing = Writing::new(&self.shared);
-        let Target { files, also_stderr } = self.target.clone();
-        let files = files.filter(|_| self.is_report);
+        let Target { destinations, also_stderr } = self.target.clone();
+        let destinations = if self.is_report { destinations } else { Vec::new() };
         own_threads::spawn("gmr stderr", move || {
             capture::shield_thread(None);
             let claim = claim();
@@ -148,43 +150,50 @@ impl Output {
             let mut last = Vec::new();
             let mut sink = writing.0.lock();
             let mut stderr = sink.attach();
-            let mut file = files.as_ref().map(Files::begin);
-            let mut about = String::new();
+            let mut deliveries: Vec<Delivery> = destinations.iter().map(Destination::begin).collect();
+            // All of the report, until it is known where it is.
+            let mut kept = Vec::new();
+            let mut outline = Outline::default();
             for piece in pieces.iter() {
-                match (piece, &mut file) {
-                    (Piece::Bytes(bytes), None) => {
+                match piece {
+                    Piece::Bytes(bytes) if deliveries.is_empty() => {
                         stderr.write(&bytes);
                         last = bytes;
                     }
-                    (Piece::Bytes(bytes), Some(file)) => {
-                        let bytes = file.write(bytes);
+                    Piece::Bytes(bytes) => {
+                        let bytes = Arc::new(bytes);
+                        deliveries.iter().for_each(|delivery| delivery.write(&bytes));
                         if also_stderr {
                             stderr.write(&bytes);
+                        } else {
+                            kept.push(bytes);
                         }
                     }
-                    (Piece::End(text), _) => about = text,
+                    Piece::End(end) => outline = end,
                 }
             }
-            if let (Some(file), Some(files)) = (file, &files) {
-                match file.finish() {
-                    Ok(path) => {
-                        let line = format!("gmr: {about}: {}\n", views::printable(&path.to_string_lossy()));
-                        stderr.write(line.as_bytes());
-                        writing.0.is_in_file.store(!also_stderr, Ordering::Release);
+            deliveries.iter_mut().for_each(|delivery| delivery.end(&outline));
+            let is_elsewhere = !deliveries.is_empty();
+            let mut has_arrived = false;
+            for delivery in deliveries {
+                let name = delivery.name.clone();
+                let line = match delivery.finish() {
+                    Ok(place) => {
+                        has_arrived = true;
+                        format!("gmr: {}: {}\n", outline.text, views::printable(&place))
                     }
-                    Err(Unwritten { reason, pieces }) => {
-                        let dir = files.path();
-                        let dir = views::printable(&dir);
-                        let line = format!("gmr: warning: no report is written to {dir}: {reason}\n");
-                        stderr.write(line.as_bytes());
-                        if !also_stderr {
-                            for bytes in &pieces {
-                                stderr.write(bytes);
-                            }
-                        }
+                    Err(reason) => {
+                        let name = views::printable(&name);
+                        format!("gmr: warning: no report is written to {name}: {reason}\n")
                     }
-                }
+                };
+                stderr.write(line.as_bytes());
             }
+            writing.0.is_delivered.store(has_arrived && !also_stderr, Ordering::Release);
+            if is_elsewhere && !has_arrived {
+                kept.iter().for_each(|bytes| stderr.write(bytes));
+            }
+            drop(kept);
             drop(stderr);
             drop(sink);
             drop(claim);

@@ -10,6 +10,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::delivery::Outline;
 use super::losses::Losses;
 use super::output::{Output, Target};
 use super::pending::Pending;
@@ -115,8 +116,7 @@ pub(crate) fn serve(
                 Some(stream) => {
                     answer(batch.captures, Arc::clone(&report));
                     output.write(stream.finish(&report));
-                    let about = output.has_files().then(|| guarded(|| views::outline(&report)));
-                    output.end(about.flatten().unwrap_or_else(|| format!("report {number}")));
+                    output.end(outline(&report, output.has_destinations()));
                 }
                 None => answer(batch.captures, report),
             }
@@ -127,7 +127,7 @@ pub(crate) fn serve(
                 && let Some(problem) = trigger::signal_taken_away()
             {
                 output.write(format!("gmr: warning: {problem}\n").into_bytes());
-                output.end(String::new());
+                output.end(Outline::default());
                 has_warned = true;
             }
         }
@@ -218,6 +218,17 @@ fn send_rendered(deferred: Vec<Deferred>, report: &Arc<Report>, render: impl Fn(
 /// Runs a view or a waker. If it panics, other replies are not affected.
 fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
     panic::catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+/// What is said of a report that goes to another place than standard error.
+fn outline(report: &Report, is_wanted: bool) -> Outline {
+    let number = report.heading.number;
+    let text = is_wanted.then(|| guarded(|| views::outline(report))).flatten();
+    Outline {
+        number,
+        text: text.unwrap_or_else(|| format!("report {number}")),
+        severity: report.findings.first().map(|finding| finding.severity),
+    }
 }
 
 fn own_signal_note(number: u64) -> String {
