@@ -39,22 +39,25 @@ impl Watchdog {
     /// What is wrong. `late` is how much later this is called than it should be: then the process
     /// had no processor, or was stopped, and its workers are given as much time again.
     pub(crate) fn look(&mut self, late: Duration) -> Option<String> {
-        let runtimes = runtimes::watched()?;
+        self.look_at(&runtimes::watched()?, late, Instant::now())
+    }
+
+    fn look_at(&mut self, runtimes: &[Watched], late: Duration, now: Instant) -> Option<String> {
         self.probes.retain(|probe| runtimes.iter().any(|watched| watched.handle.id() == probe.runtime));
         let mut problems = Vec::new();
-        for Watched { handle, number, .. } in &runtimes {
+        for Watched { handle, number, .. } in runtimes {
             let runtime = handle.id();
             match self.probes.iter_mut().find(|probe| probe.runtime == runtime) {
                 Some(probe) if !probe.is_over.load(Ordering::Relaxed) => {
                     probe.since += late;
-                    let since = probe.since.elapsed();
+                    let since = now.saturating_duration_since(probe.since);
                     if since > self.limit && is_driven(handle, *number) {
                         problems.push(problem(handle, since));
                     }
                 }
                 known => {
                     let is_over = spawn(handle, *number);
-                    let probe = Probe { runtime, since: Instant::now(), is_over };
+                    let probe = Probe { runtime, since: now, is_over };
                     match known {
                         Some(known) => *known = probe,
                         None => self.probes.push(probe),
@@ -147,5 +150,54 @@ mod tests {
         let handle = gone.handle().clone();
         drop(gone);
         assert!(spawn(&handle, 0).load(Ordering::Relaxed), "the task was dropped");
+    }
+    /// A process that gets half of a processor, in one piece at any time of each period, and that is
+    /// stopped now and then. Its runtime polls what it has to whenever the process runs, unless it is
+    /// blocked. Returns how often something was wrong within so much time.
+    fn simulated(time: Duration, blocked: impl Fn(Duration) -> bool) -> usize {
+        const PERIOD: Duration = Duration::from_millis(100);
+        const STOPPED_EVERY: u64 = 36_000;
+        const STOPPED_FOR: u64 = 200;
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let number = runtimes::number(runtime.handle());
+        let main = named("main", std::future::pending::<()>()).on(number);
+        let mut watchdog = Watchdog::new(Duration::from_secs(5));
+        let start = Instant::now();
+        let (mut due, mut random, mut found) = (Duration::ZERO, 1_u64, 0);
+        let mut period = 0;
+        while PERIOD * period < time {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let now = PERIOD * period + Duration::from_millis((random >> 33) % 50);
+            period += 1;
+            if u64::from(period) % STOPPED_EVERY < STOPPED_FOR {
+                continue;
+            }
+            // Both are ready, and either may be first.
+            let looks_first = random >> 63 == 0;
+            if looks_first && !blocked(now) {
+                runtime.block_on(tokio::task::yield_now());
+            }
+            if due <= now {
+                let all = runtimes::watched().unwrap();
+                let own: Vec<_> = all.into_iter().filter(|watched| watched.number == number).collect();
+                found += usize::from(watchdog.look_at(&own, now.saturating_sub(due), start + now).is_some());
+                due = now + watchdog.every();
+            }
+            if !looks_first && !blocked(now) {
+                runtime.block_on(tokio::task::yield_now());
+            }
+        }
+        drop(main);
+        found
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "a day takes too long")]
+    fn a_runtime_with_half_of_a_processor_is_not_blocked_in_a_day() {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        assert_eq!(simulated(DAY, |_| false), 0);
+        // Its twin is blocked for a little longer than the limit, once.
+        let blocked = |now: Duration| (50_000.0..50_008.0).contains(&now.as_secs_f64());
+        assert!(simulated(DAY, blocked) > 0);
     }
 }
