@@ -202,5 +202,7 @@ fn findings(write: bool) -> Result<(), String> {
 
 /// A package of its own, so that `test` does not build it.
 fn bench(options: &[&str]) -> Result<(), String> {
-    cargo(&[&["run", "--quiet", "--package", "gmr-bench", "--"], options].concat(), &[])
+    // Optimized like the programs: it masks texts itself.
+    let bench = ["run", "--quiet", "--profile", "bench-program", "--package", "gmr-bench", "--"];
+    cargo(&[&bench, options].concat(), &[])
 }
