@@ -1,6 +1,6 @@
 //! A program in a container: process 1 of namespaces of its own, with a root directory that cannot
-//! be written, without capabilities, and with a volume for reports. Each trigger makes a file
-//! there.
+//! be written, without capabilities, with the system calls that Docker allows, and with a volume for
+//! reports. Each trigger makes a file there.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::report::{Report, text};
 
 /// The volume is `/mnt`. If the root can be written, this fails.
 const SCRIPT: &str = r#"mount -t tmpfs -o size=32m none /mnt && mount -o remount,bind,ro / && ! touch /x 2> /dev/null &&
-    exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$0""#;
+    exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$1" "$0""#;
 
 struct Contained {
     program: Program,
@@ -32,7 +32,7 @@ impl Contained {
             "--kill-child",
             "--mount-proc",
         ]);
-        command.args(["sh", "-c", SCRIPT, program!("scopes")]);
+        command.args(["sh", "-c", SCRIPT, program!("scopes"), program!("docker_profile")]);
         command.env("GMR_LOG_DIR", "/mnt").env("GMR_TRIGGER_FILE", "/mnt/now").env("GMR_SLOW_START", "100ms");
         command.env("GMR_SLOW_SHUTDOWN", "100ms");
         let program = Program::try_start(command)?;
@@ -68,6 +68,7 @@ fn each_trigger_makes_a_file_in_a_container() {
     let status = fs::read_to_string(contained.path("status")).expect("it lives");
     let has = |line: &str| status.lines().any(|other| other == line);
     assert!(has("CapEff:\t0000000000000000") && has("NoNewPrivs:\t1"), "{status}");
+    assert!(has("Seccomp:\t2"), "{status}");
     assert_eq!(contained.next().1, "slow_start");
     assert_eq!(contained.program.ask("ready"), "done");
     kill_process(contained.id, Signal::USR2).expect("it lives");
