@@ -213,6 +213,7 @@
 //! | `GMR_LOG_DIR=/var/log/shop` | a directory for reports, instead of stderr |
 //! | `GMR_LOG_GZIP=on` | files in that directory are compressed; feature `gzip` |
 //! | `GMR_LOG_JOURNAL=on` | reports go to systemd's journal, instead of stderr |
+//! | `GMR_LOG_TRACING=summary` | an event of `tracing` for each report; `full`: with all of it; feature `tracing` |
 //! | `GMR_LOG_TO_STDERR=on` | reports in a directory or the journal also go to stderr |
 //! | `GMR_LOG_MAX_FILES=20` | how many files of the service are kept in the directory |
 //! | `GMR_LOG_MAX_BYTES=20MiB` | how many bytes they may have together |
@@ -293,7 +294,7 @@ pub use gmr_runtime::model;
 #[cfg(feature = "tracing")]
 pub use gmr_runtime::tracing;
 pub use gmr_runtime::{
-    Builder, Error, ErrorKind, Format, Generator, Guard, OnPanic, OnThreads, Report, Secret,
+    Builder, Error, ErrorKind, Format, Generator, Guard, LogTracing, OnPanic, OnThreads, Report, Secret,
 };
 pub use gmr_runtime::{Deadline, Heartbeat, deadline, heartbeat, ready, shutting_down};
 // Both the function and the macro of this name.

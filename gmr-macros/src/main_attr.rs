@@ -45,6 +45,7 @@ const OPTIONS: &[Known] = &[
     Known { name: "log_max_bytes", example: "log_max_bytes = \"20MiB\"" },
     Known { name: "log_gzip", example: "log_gzip = true" },
     Known { name: "log_journal", example: "log_journal = true" },
+    Known { name: "log_tracing", example: "log_tracing = \"summary\"" },
     Known { name: "max_per_hour", example: "max_per_hour = 6" },
     Known { name: "max_bytes", example: "max_bytes = \"1MiB\"" },
     Known { name: "min_interval", example: "min_interval = \"1s\"" },
@@ -82,6 +83,7 @@ struct Options {
     /// And where that is.
     log_gzip: Option<(bool, Span)>,
     log_journal: Option<bool>,
+    log_tracing: Option<(&'static str, Span)>,
     max_per_hour: Option<u32>,
     max_bytes: Option<u64>,
     min_interval: Option<TokenStream>,
@@ -222,6 +224,9 @@ impl Options {
                     options.log_gzip = given.switch(errors).map(|on| (on, given.value_span()));
                 }
                 "log_journal" => options.log_journal = given.switch(errors),
+                "log_tracing" => {
+                    options.log_tracing = given.events(errors).map(|what| (what, given.value_span()));
+                }
                 "max_per_hour" => options.max_per_hour = given.count(errors),
                 "max_bytes" => options.max_bytes = given.bytes(errors),
                 "min_interval" => options.min_interval = given.duration_or_off(errors),
@@ -286,6 +291,13 @@ impl Options {
         };
         let log_gzip = values::optional(self.log_gzip.map(gzip));
         let log_journal = values::optional(self.log_journal.as_ref().map(ToTokens::to_token_stream));
+        let (what, span) = self.log_tracing.unwrap_or(("Off", Span::mixed_site()));
+        let what = Ident::new(what, Span::mixed_site());
+        let what = quote!(#krate::__private::LogTracing::#what);
+        let log_tracing = match self.log_tracing {
+            Some(("Summary" | "Full", _)) => required::requires("requires_tracing", span, &krate, &what),
+            _ => what,
+        };
         let max_per_hour = values::optional(self.max_per_hour.as_ref().map(ToTokens::to_token_stream));
         let max_bytes = values::optional(self.max_bytes.as_ref().map(ToTokens::to_token_stream));
         let min_interval = values::optional(self.min_interval.clone());
@@ -322,6 +334,7 @@ impl Options {
                 log_max_bytes: #log_max_bytes,
                 log_gzip: #log_gzip,
                 log_journal: #log_journal,
+                log_tracing: #log_tracing,
                 max_per_hour: #max_per_hour,
                 max_bytes: #max_bytes,
                 min_interval: #min_interval,

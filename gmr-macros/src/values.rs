@@ -171,6 +171,20 @@ impl Given {
         }
     }
 
+    /// What events say of reports: the runtime's name for it.
+    pub(crate) fn events(&self, errors: &mut Errors) -> Option<&'static str> {
+        let value = self.assigned(errors)?;
+        match literal(value) {
+            Some(Lit::Bool(switch)) if !switch.value => Some("Off"),
+            Some(Lit::Str(what)) if what.value() == "summary" => Some("Summary"),
+            Some(Lit::Str(what)) if what.value() == "full" => Some("Full"),
+            _ => {
+                let expected = "must be `\"summary\"`, `\"full\"` or `false`, as a literal, such as";
+                self.reject(value, expected, errors)
+            }
+        }
+    }
+
     /// The name or number of a signal, as the runtime expects it.
     pub(crate) fn signal(&self, errors: &mut Errors) -> Option<String> {
         let value = self.assigned(errors)?;

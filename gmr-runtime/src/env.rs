@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::reporter::LogTracing;
 use crate::section::panics::on_panic::OnPanic;
 use crate::trigger::conditions::OnThreads;
 use crate::views::{Detail, Format};
@@ -118,6 +119,25 @@ pub(crate) fn log_gzip() -> Result<Option<bool>, String> {
 /// It has another value.
 pub(crate) fn log_journal() -> Result<Option<bool>, String> {
     switch("GMR_LOG_JOURNAL")
+}
+
+/// `GMR_LOG_TRACING`: what events of `tracing` say of reports. It overrides the program.
+///
+/// # Errors
+/// It has another value, or this build cannot make events.
+pub(crate) fn log_tracing() -> Result<Option<LogTracing>, String> {
+    let value = std::env::var("GMR_LOG_TRACING").unwrap_or_default();
+    let is_off = matches!(value.trim(), "" | "off");
+    if !cfg!(feature = "tracing") && !is_off {
+        return Err("GMR_LOG_TRACING: gmr makes no events: the feature `tracing` is disabled".to_owned());
+    }
+    match value.trim() {
+        "" => Ok(None),
+        "off" => Ok(Some(LogTracing::Off)),
+        "summary" => Ok(Some(LogTracing::Summary)),
+        "full" => Ok(Some(LogTracing::Full)),
+        _ => Err(format!("GMR_LOG_TRACING: unknown value `{value}`; expected `summary`, `full` or `off`")),
+    }
 }
 
 /// `GMR_LOG_MAX_FILES`: how many files of the service are kept in the directory of reports; `off`

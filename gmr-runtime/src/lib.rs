@@ -81,6 +81,7 @@ pub use error::{Error, ErrorKind};
 pub use gmr_mask::{Secret, masked};
 pub use install::{Builder, Guard, after_fork};
 pub use model::Report;
+pub use reporter::LogTracing;
 pub use section::added::{Generator, display};
 pub use section::panics::on_panic::OnPanic;
 pub use trigger::conditions::OnThreads;
@@ -109,6 +110,7 @@ pub mod __private {
     pub use crate::install::early::{Place, arm_before_main};
     pub use crate::install::setup::{Setup, arm, package_text};
     pub use crate::model::Content;
+    pub use crate::reporter::LogTracing;
     pub use crate::section::convert;
     pub use crate::section::panics::on_panic::OnPanic;
     pub use crate::section::registry::{Kind, SectionEntry};
@@ -117,7 +119,8 @@ pub mod __private {
     pub use crate::trigger::conditions::OnThreads;
     pub use crate::trigger::signals_by_name::{Signal, find as find_signal};
     pub use crate::views::Format;
-    pub use crate::{before_main, requires_gzip, requires_html, requires_json, requires_xml};
+    pub use crate::{before_main, requires_gzip, requires_html, requires_json};
+    pub use crate::{requires_tracing, requires_xml};
     pub mod task {
         //! For the attributes that track a function's future.
         pub use crate::task::tracked::{__gmr_tracked_main, named, track_body};

@@ -31,6 +31,7 @@ use crate::threads;
 use crate::views::Piece;
 
 pub(crate) use delivery::Destination;
+pub use delivery::LogTracing;
 pub(crate) use output::Target;
 pub(crate) use serve::{Style, serve, serve_once};
 

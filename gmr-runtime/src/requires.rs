@@ -55,6 +55,23 @@ macro_rules! requires_gzip {
     };
 }
 
+#[cfg(feature = "tracing")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! requires_tracing {
+    ($($value:tt)*) => { $($value)* };
+}
+#[cfg(not(feature = "tracing"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! requires_tracing {
+    ($($value:tt)*) => {
+        ::core::compile_error! {
+            "the feature `tracing` of `gmr` is disabled: enable it with `cargo add gmr --features tracing`"
+        }
+    };
+}
+
 #[cfg(feature = "html")]
 #[doc(hidden)]
 #[macro_export]

@@ -39,6 +39,7 @@ mod isolation;
 mod journal;
 mod linking;
 mod log_dir;
+mod logged;
 mod mark;
 mod masked;
 mod namespaces;

@@ -38,7 +38,7 @@ pub(crate) fn scaled(times: usize) -> usize {
 
 /// The variables that an operator can set. Only the tests set them, regardless of the environment
 /// they run in.
-const SETTINGS: [&str; 24] = [
+const SETTINGS: [&str; 25] = [
     "GMR_BACKTRACE",
     "GMR_FORMAT",
     "GMR_LOG_DIR",
@@ -47,6 +47,7 @@ const SETTINGS: [&str; 24] = [
     "GMR_LOG_MAX_BYTES",
     "GMR_LOG_MAX_FILES",
     "GMR_LOG_TO_STDERR",
+    "GMR_LOG_TRACING",
     "GMR_MASK",
     "GMR_MAX_BYTES",
     "GMR_MAX_PER_HOUR",

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Builder;
+#[cfg(feature = "tracing")]
+use crate::reporter::LogTracing;
 use crate::section::panics::on_panic::OnPanic;
 use crate::trigger::conditions::OnThreads;
 
@@ -318,6 +320,26 @@ impl Builder {
     #[must_use]
     pub fn log_journal(mut self, journal: bool) -> Self {
         self.logs.journal = journal;
+        self
+    }
+
+    /// Whether each report is also an event of `tracing`, for the program's subscriber: one with the
+    /// heading and the findings, or with all of the report. The default is [`LogTracing::Off`];
+    /// `GMR_LOG_TRACING` overrides both.
+    ///
+    /// The event has the target `gmr` and the level of the most severe finding: error, warn, or
+    /// else info. Its fields are `message`, `report` (the number), `findings` and, if it is
+    /// [`LogTracing::Full`], `document`. It is emitted on a thread of gmr's, within ten seconds.
+    ///
+    /// ```
+    /// use gmr_runtime::{Builder, LogTracing};
+    ///
+    /// let builder = Builder::new().log_tracing(LogTracing::Summary);
+    /// ```
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub fn log_tracing(mut self, what: LogTracing) -> Self {
+        self.logs.tracing = what;
         self
     }
 

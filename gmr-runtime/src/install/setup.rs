@@ -11,6 +11,7 @@ use super::{Builder, DEFAULT_SIGNAL, Guard, early};
 use crate::env;
 use crate::error::{self, ErrorKind};
 use crate::generators::Identity;
+use crate::reporter::LogTracing;
 use crate::section::panics::on_panic::OnPanic;
 use crate::trigger;
 use crate::trigger::conditions::OnThreads;
@@ -74,6 +75,8 @@ pub struct Setup {
     pub log_gzip: Option<bool>,
     /// The option `log_journal`.
     pub log_journal: Option<bool>,
+    /// The option `log_tracing`.
+    pub log_tracing: LogTracing,
     /// The option `max_per_hour`.
     pub max_per_hour: Option<u32>,
     /// The option `max_bytes`.
@@ -157,6 +160,7 @@ impl Setup {
                 max_bytes: self.log_max_bytes,
                 gzip: self.log_gzip.unwrap_or_default(),
                 journal: self.log_journal.unwrap_or_default(),
+                tracing: self.log_tracing,
             },
             max_per_hour: self.max_per_hour,
             max_bytes: self.max_bytes,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::warning::{operators, warn};
 use crate::env;
-use crate::reporter::{Destination, Target};
+use crate::reporter::{Destination, LogTracing, Target};
 use crate::sinks::LogDir;
 use crate::views::Format;
 
@@ -20,6 +20,7 @@ pub(super) struct Logs {
     pub(super) max_bytes: Option<u64>,
     pub(super) gzip: bool,
     pub(super) journal: bool,
+    pub(super) tracing: LogTracing,
 }
 
 impl Logs {
@@ -40,7 +41,9 @@ impl Logs {
         });
         let has_journal = operators(env::log_journal()).unwrap_or(self.journal);
         let journal = has_journal.then(|| Destination::journal(service(), format));
-        let destinations: Vec<Destination> = dir.into_iter().chain(journal).collect();
+        let tracing = operators(env::log_tracing()).unwrap_or(self.tracing);
+        let destinations = dir.into_iter().chain(journal).chain(subscriber(tracing));
+        let destinations: Vec<Destination> = destinations.collect();
         for destination in &destinations {
             if let Err(reason) = destination.check() {
                 warn(&format!(
@@ -50,4 +53,15 @@ impl Logs {
         }
         Target { destinations, also_stderr }
     }
+}
+
+#[cfg(feature = "tracing")]
+fn subscriber(what: LogTracing) -> Option<Destination> {
+    (what != LogTracing::Off).then(|| Destination::subscriber(what))
+}
+
+/// Nothing asks for what the build cannot do.
+#[cfg(not(feature = "tracing"))]
+fn subscriber(_: LogTracing) -> Option<Destination> {
+    None
 }

@@ -2,7 +2,8 @@
 //! service that does not respond must not hold up the report, which goes to standard error then.
 //!
 //! Each thread has an empty descriptor table, so that the program cannot close its files, and its
-//! children do not inherit them.
+//! children do not inherit them. Only the one that calls the program's subscriber is like a thread of
+//! the program.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,9 +12,14 @@ use std::time::Duration;
 
 use crate::capture;
 use crate::model::Severity;
+#[cfg(feature = "tracing")]
+use crate::section::panics;
 use crate::sinks::{Journal, LogDir};
+use crate::sys;
 use crate::sys::channel::{self, Receiver, Sender};
 use crate::sys::own_threads;
+#[cfg(feature = "tracing")]
+use crate::tracing::report::ReportEvent;
 use crate::views::Format;
 
 /// How long a complete report may take to arrive. A busy disk takes seconds.
@@ -39,6 +45,24 @@ enum Place {
     Dir(Arc<LogDir>),
     /// An entry for each report.
     Journal { service: String, format: Format },
+    /// An event for each report, for the program's subscriber.
+    #[cfg(feature = "tracing")]
+    Subscriber(LogTracing),
+}
+
+/// What the events say of reports that go to the program's subscriber of `tracing`
+/// ([`Builder::log_tracing`](crate::Builder::log_tracing)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogTracing {
+    /// There are no events.
+    #[default]
+    Off,
+    /// The heading and the findings. The report also goes to where it would go without.
+    Summary,
+    /// The whole report as well, in a field. It goes to standard error only if the subscriber does
+    /// not take it.
+    Full,
 }
 
 /// What is known of a report at its end.
@@ -49,6 +73,9 @@ pub(super) struct Outline {
     pub(super) text: String,
     /// The highest of its findings.
     pub(super) severity: Option<Severity>,
+    /// A line for each finding.
+    #[cfg(feature = "tracing")]
+    pub(super) findings: String,
 }
 
 impl Destination {
@@ -59,6 +86,12 @@ impl Destination {
     /// The journal, whose entries of this service are made in this format.
     pub(crate) fn journal(service: String, format: Format) -> Self {
         Self::new(Place::Journal { service, format })
+    }
+
+    /// The program's subscriber.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn subscriber(what: LogTracing) -> Self {
+        Self::new(Place::Subscriber(what))
     }
 
     fn new(place: Place) -> Self {
@@ -73,7 +106,7 @@ impl Destination {
         let place = Arc::clone(&self.place);
         let (send, checked) = channel::channel();
         let started = own_threads::spawn(self.thread_name(), move || {
-            let _ = send.send(prepare().and_then(|()| place.check()));
+            let _ = send.send(place.prepare().and_then(|()| place.check()));
         });
         started.map_err(|error| format!("no thread can be started to check it: {error}"))?;
         let within = format!("it did not respond within {} s", CHECKED_WITHIN.as_secs());
@@ -84,7 +117,13 @@ impl Destination {
     pub(super) fn begin(&self) -> Delivery {
         let (pieces, received) = channel::channel();
         let (send, result) = channel::channel();
-        let mut delivery = Delivery { name: self.to_string(), pieces: Some(pieces), result, missing: "" };
+        let mut delivery = Delivery {
+            name: self.to_string(),
+            is_whole: self.takes_all(),
+            pieces: Some(pieces),
+            result,
+            missing: "",
+        };
         let running = Running::new(&self.running);
         if self.running.load(Ordering::Acquire) > MAX_THREADS {
             delivery.missing = "earlier reports are still being written there";
@@ -92,7 +131,7 @@ impl Destination {
         }
         let place = Arc::clone(&self.place);
         let deliver = move || {
-            match prepare() {
+            match place.prepare() {
                 Ok(()) => place.deliver(&received, &send),
                 Err(reason) => drop(send.send(Err(reason))),
             }
@@ -108,7 +147,16 @@ impl Destination {
     pub(crate) fn as_dir(&self) -> Option<Arc<LogDir>> {
         match &*self.place {
             Place::Dir(dir) => Some(Arc::clone(dir)),
-            Place::Journal { .. } => None,
+            _ => None,
+        }
+    }
+
+    /// Whether it takes whole reports.
+    fn takes_all(&self) -> bool {
+        match &*self.place {
+            Place::Dir(_) | Place::Journal { .. } => true,
+            #[cfg(feature = "tracing")]
+            Place::Subscriber(what) => *what == LogTracing::Full,
         }
     }
 
@@ -116,6 +164,8 @@ impl Destination {
         match &*self.place {
             Place::Dir(_) => "gmr file",
             Place::Journal { .. } => "gmr journal",
+            #[cfg(feature = "tracing")]
+            Place::Subscriber(_) => "gmr tracing",
         }
     }
 }
@@ -125,6 +175,8 @@ impl std::fmt::Display for Destination {
         match &*self.place {
             Place::Dir(dir) => dir.path().display().fmt(f),
             Place::Journal { .. } => f.write_str("the journal"),
+            #[cfg(feature = "tracing")]
+            Place::Subscriber(_) => f.write_str("the subscriber of `tracing`"),
         }
     }
 }
@@ -136,14 +188,38 @@ enum Piece {
     End(Outline),
 }
 
-/// Where the report is, or why it is not there.
-type Delivered = Result<String, String>;
+/// Where the report is, or why it is not there. `None` if the place takes no whole reports.
+type Delivered = Result<Option<String>, String>;
 
 impl Place {
+    /// Prepares the calling thread.
+    ///
+    /// # Errors
+    /// Its files would be in the program's descriptor table, where the program can close them, and
+    /// open others under their numbers.
+    fn prepare(&self) -> Result<(), String> {
+        capture::shield_thread(None);
+        #[cfg(feature = "tracing")]
+        if let Self::Subscriber(_) = self {
+            // What the subscriber starts or opens is the program's.
+            panics::install_hook();
+            sys::with_files(sys::ProgramAttributes::read).adopt();
+            return Ok(());
+        }
+        #[cfg(target_os = "linux")]
+        if !sys::leave_or_copy_files() {
+            return Err("the kernel cannot give a thread a descriptor table of its own".to_owned());
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), String> {
         match self {
             Self::Dir(dir) => dir.check(),
             Self::Journal { .. } => Journal::connect().map(drop),
+            // The program may set its subscriber later.
+            #[cfg(feature = "tracing")]
+            Self::Subscriber(_) => Ok(()),
         }
     }
 
@@ -154,6 +230,13 @@ impl Place {
             Self::Journal { service, format } => {
                 // This fails if it took too long: then the report has gone elsewhere, too.
                 let _ = result.send(to_journal(service, *format, pieces));
+            }
+            #[cfg(feature = "tracing")]
+            Self::Subscriber(what) => {
+                let mut delivered = Ok(None);
+                let panicked = own_threads::catch(|| delivered = to_subscriber(*what, pieces));
+                let panicked = panicked.map_err(|message| format!("it panicked: {message}"));
+                let _ = result.send(panicked.and(delivered));
             }
         }
     }
@@ -174,7 +257,7 @@ fn to_file(dir: &LogDir, pieces: &Receiver<Piece>, result: &Sender<Delivered>) {
     let finished = file.finish();
     let is_finished = finished.is_ok();
     // This fails if it took too long: then the report has gone elsewhere, too.
-    let _ = result.send(finished.map(|path| path.display().to_string()));
+    let _ = result.send(finished.map(|path| Some(path.display().to_string())));
     if is_finished {
         file.remove_others();
     }
@@ -186,15 +269,7 @@ fn to_journal(service: &str, format: Format, pieces: &Receiver<Piece>) -> Delive
     /// Identifies entries that are reports: `journalctl MESSAGE_ID=…`.
     const MESSAGE_ID: &str = "6b1f8a5c2d934be7a0f4c9d1e85237ab";
     let journal = Journal::connect()?;
-    let mut report = Vec::new();
-    let mut outline = None;
-    for piece in pieces.iter() {
-        match piece {
-            Piece::Bytes(bytes) => report.extend_from_slice(&bytes),
-            Piece::End(end) => outline = Some(end),
-        }
-    }
-    let outline = outline.unwrap_or_default();
+    let (report, outline) = received(pieces);
     let number = outline.number.to_string();
     let mut fields = vec![
         ("MESSAGE_ID", MESSAGE_ID.as_bytes()),
@@ -211,7 +286,40 @@ fn to_journal(service: &str, format: Format, pieces: &Receiver<Piece>) -> Delive
         fields.extend([("MESSAGE", outline.text.as_bytes()), ("GMR_DOCUMENT", &report)]);
     }
     journal.send(&fields)?;
-    Ok("in the journal".to_owned())
+    Ok(Some("in the journal".to_owned()))
+}
+
+/// An event of the report. A filter of the program's can leave it out.
+#[cfg(feature = "tracing")]
+fn to_subscriber(what: LogTracing, pieces: &Receiver<Piece>) -> Delivered {
+    let (report, outline) = received(pieces);
+    let is_full = what == LogTracing::Full;
+    let event = ReportEvent {
+        number: outline.number,
+        outline: &outline.text,
+        findings: &outline.findings,
+        severity: outline.severity,
+        document: is_full.then_some(str::from_utf8(&report).unwrap_or_default()),
+    };
+    match event.emit() {
+        Ok(true) => Ok(is_full.then(|| "an event of `tracing`".to_owned())),
+        Ok(false) if is_full => Err("it takes no event of the target `gmr` at this level".to_owned()),
+        Ok(false) => Ok(None),
+        Err(reason) => Err(reason),
+    }
+}
+
+/// All of a report.
+fn received(pieces: &Receiver<Piece>) -> (Vec<u8>, Outline) {
+    let mut report = Vec::new();
+    let mut outline = Outline::default();
+    for piece in pieces.iter() {
+        match piece {
+            Piece::Bytes(bytes) => report.extend_from_slice(&bytes),
+            Piece::End(end) => outline = end,
+        }
+    }
+    (report, outline)
 }
 
 /// The level of syslog: error, warning, or informational.
@@ -239,24 +347,12 @@ impl Drop for Running {
     }
 }
 
-/// Prepares the calling thread.
-///
-/// # Errors
-/// Its files would be in the program's descriptor table, where the program can close them, and open
-/// others under their numbers.
-fn prepare() -> Result<(), String> {
-    capture::shield_thread(None);
-    #[cfg(target_os = "linux")]
-    if !crate::sys::leave_or_copy_files() {
-        return Err("the kernel cannot give a thread a descriptor table of its own".to_owned());
-    }
-    Ok(())
-}
-
 /// A report that is being delivered.
 pub(super) struct Delivery {
     /// What the place is called.
     pub(super) name: String,
+    /// Whether all of the report goes there.
+    pub(super) is_whole: bool,
     /// Leads to the thread; `None` at the end.
     pieces: Option<Sender<Piece>>,
     result: Receiver<Delivered>,

@@ -151,6 +151,8 @@ impl Output {
             let mut sink = writing.0.lock();
             let mut stderr = sink.attach();
             let mut deliveries: Vec<Delivery> = destinations.iter().map(Destination::begin).collect();
+            let is_elsewhere = deliveries.iter().any(|delivery| delivery.is_whole);
+            let at_once = also_stderr || !is_elsewhere;
             // All of the report, until it is known where it is.
             let mut kept = Vec::new();
             let mut outline = Outline::default();
@@ -162,8 +164,10 @@ impl Output {
                     }
                     Piece::Bytes(bytes) => {
                         let bytes = Arc::new(bytes);
-                        deliveries.iter().for_each(|delivery| delivery.write(&bytes));
-                        if also_stderr {
+                        for delivery in &deliveries {
+                            delivery.write(&bytes);
+                        }
+                        if at_once {
                             stderr.write(&bytes);
                         } else {
                             kept.push(bytes);
@@ -172,16 +176,18 @@ impl Output {
                     Piece::End(end) => outline = end,
                 }
             }
-            deliveries.iter_mut().for_each(|delivery| delivery.end(&outline));
-            let is_elsewhere = !deliveries.is_empty();
+            for delivery in &mut deliveries {
+                delivery.end(&outline);
+            }
             let mut has_arrived = false;
             for delivery in deliveries {
                 let name = delivery.name.clone();
                 let line = match delivery.finish() {
-                    Ok(place) => {
+                    Ok(Some(place)) => {
                         has_arrived = true;
                         format!("gmr: {}: {}\n", outline.text, views::printable(&place))
                     }
+                    Ok(None) => continue,
                     Err(reason) => {
                         let name = views::printable(&name);
                         format!("gmr: warning: no report is written to {name}: {reason}\n")
@@ -190,8 +196,10 @@ impl Output {
                 stderr.write(line.as_bytes());
             }
             writing.0.is_delivered.store(has_arrived && !also_stderr, Ordering::Release);
-            if is_elsewhere && !has_arrived {
-                kept.iter().for_each(|bytes| stderr.write(bytes));
+            if !has_arrived {
+                for bytes in &kept {
+                    stderr.write(bytes);
+                }
             }
             drop(kept);
             drop(stderr);

@@ -228,6 +228,8 @@ fn outline(report: &Report, is_wanted: bool) -> Outline {
         number,
         text: text.unwrap_or_else(|| format!("report {number}")),
         severity: report.findings.first().map(|finding| finding.severity),
+        #[cfg(feature = "tracing")]
+        findings: is_wanted.then(|| guarded(|| views::findings(report))).flatten().unwrap_or_default(),
     }
 }
 

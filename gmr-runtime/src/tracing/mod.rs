@@ -74,6 +74,7 @@ mod loom_tests;
 mod open_spans;
 mod recent;
 mod recorder;
+pub(crate) mod report;
 mod seqlock;
 mod set_once;
 mod sync;

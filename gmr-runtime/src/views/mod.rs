@@ -32,6 +32,8 @@ pub use format::Format;
 pub(crate) use format::render;
 #[cfg(feature = "__cli")]
 pub use lines::{Line, Lines};
+#[cfg(feature = "tracing")]
+pub(crate) use outline::findings;
 pub(crate) use outline::{outline, printable};
 pub(crate) use stream::{Piece, Stream};
 

@@ -12,6 +12,14 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     clean(text)
 }
 
+/// `error: deadlock: ..`: the findings, a line for each.
+#[cfg(feature = "tracing")]
+pub(crate) fn findings(report: &Report) -> String {
+    let lines =
+        report.findings.iter().map(|found| format!("{}: {}", severity(found.severity), finding(found)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// `report 3 (1 error, 2 infos; deadlock: ..)`: a report in a few words, for the line that says
 /// where it is.
 pub(crate) fn outline(report: &Report) -> String {

@@ -1,0 +1,2 @@
+#[gmr::main(log_tracing = "summary")]
+fn main() {}
