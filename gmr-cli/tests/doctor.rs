@@ -1,6 +1,7 @@
 //! `gmr doctor`: each planted obstacle is named with a remedy, a healthy process has none, and no
 //! process notices that it is looked at.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
@@ -140,11 +141,19 @@ fn a_standard_error_that_nobody_gets_is_named() {
     );
     fs::remove_file(&path).expect("it is there");
     assert!(only_problem(&doctor(service.pid()), "standard error").contains("deleted"));
-    // It does not matter where there is a directory.
-    let mut command = Service::command(&[]);
-    command.stderr(Stdio::null()).env("GMR_LOG_DIR", &folder);
-    let service = Service::start_with(command).expect("it starts");
-    let diagnosis = doctor(service.pid());
-    assert!(problems(&diagnosis, "standard error").is_empty(), "{diagnosis}");
-    assert!(diagnosis.to_string().contains("GMR_LOG_DIR has reports written"), "{diagnosis}");
+    // It does not matter where there is a directory, or the journal.
+    let lost = |variable: &str, value: &OsStr| {
+        let mut command = Service::command(&[]);
+        command.stderr(Stdio::null()).env(variable, value);
+        let service = Service::start_with(command).expect("it starts");
+        doctor(service.pid())
+    };
+    for (variable, value) in [("GMR_LOG_DIR", folder.as_os_str()), ("GMR_LOG_JOURNAL", "on".as_ref())] {
+        let diagnosis = lost(variable, value);
+        assert!(problems(&diagnosis, "standard error").is_empty(), "{diagnosis}");
+        assert!(diagnosis.to_string().contains(&format!("{variable} has reports written")), "{diagnosis}");
+    }
+    for variable in ["GMR_LOG_DIR", "GMR_LOG_JOURNAL"] {
+        assert!(only_problem(&lost(variable, "off".as_ref()), "standard error").contains("/dev/null"));
+    }
 }

@@ -23,10 +23,17 @@ pub(super) fn check(process: Process) -> Check {
         environment.split('\0').find_map(value).filter(|value| !value.is_empty())
     };
     let check = destination(process, variable("JOURNAL_STREAM").as_deref());
-    match variable("GMR_LOG_DIR") {
-        Some(directory) if check.result == Result::Problem => {
-            let fact = format!("{}; GMR_LOG_DIR has reports written to {directory}", check.fact);
-            Check::note(ABOUT, fact)
+    let is_on = |value: &String| ["1", "on", "true", "yes"].contains(&value.to_ascii_lowercase().trim());
+    let directory = variable("GMR_LOG_DIR").filter(|directory| directory != "off");
+    let elsewhere =
+        directory.map(|directory| format!("GMR_LOG_DIR has reports written to {directory}")).or_else(|| {
+            variable("GMR_LOG_JOURNAL")
+                .filter(is_on)
+                .map(|_| "GMR_LOG_JOURNAL has reports written to the journal".to_owned())
+        });
+    match elsewhere {
+        Some(elsewhere) if check.result == Result::Problem => {
+            Check::note(ABOUT, format!("{}; {elsewhere}", check.fact))
         }
         _ => check,
     }
