@@ -16,7 +16,6 @@ mod serve;
 use crate::sys::sort;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::capture;
@@ -26,7 +25,7 @@ use crate::model::{Content, Frame, Group, Heading, Report, Section, Summary, Tri
 use crate::section::generator::Generator;
 use crate::section::registry::{self, Kind};
 use crate::section::run::{self, Outcome, Update};
-use crate::sys::{self, own_threads};
+use crate::sys::{self, channel, own_threads};
 use crate::threads;
 use crate::views::Piece;
 
@@ -229,7 +228,7 @@ fn moved(threads: Vec<u32>) -> Option<Vec<u32>> {
     if threads.is_empty() || threads.len() > MAX_THREADS {
         return None;
     }
-    let (send, received) = mpsc::channel();
+    let (send, received) = channel::channel();
     let look = move || {
         capture::shield_thread(None);
         sys::separate_files();
