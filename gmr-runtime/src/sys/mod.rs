@@ -38,6 +38,8 @@ pub(crate) mod forked_lock;
 pub(crate) mod hash;
 pub(crate) mod mark;
 #[cfg(target_os = "linux")]
+pub(crate) mod memory_file;
+#[cfg(target_os = "linux")]
 pub(crate) mod mounts;
 #[cfg(test)]
 pub(crate) mod mutation;

@@ -30,10 +30,8 @@
 use std::os::fd::AsRawFd;
 use std::ptr::null_mut;
 
-use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::io::Errno;
-
 use super::super::mark::Mark;
+use super::super::memory_file;
 use super::with_files;
 
 /// The kernel rounds it up to a page.
@@ -55,13 +53,7 @@ pub(crate) fn mark(mark: &Mark) -> Option<Marking> {
 }
 
 fn create(name: &str) -> Option<Marking> {
-    let flags = MemfdFlags::CLOEXEC;
-    let file = match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
-        // Before Linux 6.3. Since then, a system can require it.
-        Err(Errno::INVAL) => memfd_create(name, flags),
-        file => file,
-    };
-    let file = file.ok()?;
+    let file = memory_file::create(name).ok()?;
     let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
     // SAFETY: a new mapping at an address of the kernel's choice affects no other memory.
     let base = unsafe { libc::mmap(null_mut(), LENGTH, libc::PROT_NONE, flags, file.as_raw_fd(), 0) };
