@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::time::UNIX_EPOCH;
 
+pub use crate::sys::attach::Attach;
 pub use crate::sys::mark::Mark;
 pub use crate::views::{Line, Lines};
 
@@ -15,6 +16,20 @@ pub fn bytes(bytes: u64) -> String {
 /// The mark of a process, from the name of a mapping in `/proc/PID/maps`.
 pub fn mark(name: &str) -> Option<Mark> {
     Mark::parse(name)
+}
+
+/// The layout of the requests that [`send`] sends.
+pub const ATTACH: u32 = crate::sys::attach::LAYOUT;
+
+/// Sends the report signal with a request to the process of this pidfd.
+#[cfg(unix)]
+pub fn send(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32, attach: Attach) -> std::io::Result<()> {
+    crate::sys::queue(pidfd, signal, attach.encode())
+}
+
+/// What the name of the file for a request begins with. Its format follows.
+pub fn file_begin(token: u32) -> String {
+    Attach::file_begin(token)
 }
 
 /// The name of a signal, as in `SIGUSR2`.

@@ -4,6 +4,7 @@
 //! under deadlines, unless no thread can be started. Each piece of a report is handed over as soon
 //! as it is known, so that later pieces can't delay it.
 
+mod attached;
 mod delivery;
 mod gate;
 mod losses;
@@ -61,7 +62,7 @@ pub(crate) struct Plan {
     second_look: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Part {
     /// A separate section.
     Section(Arc<Generator>),
@@ -93,6 +94,13 @@ impl Plan {
         parts.extend(generators::after_configuration(selection).into_iter().map(optional));
         parts.extend(in_order(Kind::Section, sections).into_iter().map(section));
         Self { parts, second_look }
+    }
+
+    /// The same without the section that polls tasks.
+    pub(crate) fn without_tasks(&self) -> Self {
+        let polls = |part: &Part| matches!(part, Part::Section(generator) if generator.title == generators::GREEN_THREADS);
+        let parts = self.parts.iter().filter(|part| !polls(part)).cloned().collect();
+        Self { parts, second_look: self.second_look }
     }
 
     /// Forgets runs that are in progress. In a forked child, these are runs of the parent.

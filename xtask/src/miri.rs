@@ -7,10 +7,11 @@ use crate::cargo::cargo;
 
 /// The modules with unsafe code whose tests Miri can run. The other tests check what the kernel
 /// does, and Miri has no kernel.
-const MODULES: [&str; 5] = [
+const MODULES: [&str; 6] = [
     "task::",
     "capture::linux::arch::",
     "capture::linux::handler::",
+    "sys::attach::",
     "sys::linux::mapping::",
     "capture::linux::unwind::",
 ];

@@ -45,6 +45,9 @@ pub(crate) use uncounted::complete;
 /// everything else that may hang.
 const WITH_STACKS: Duration = symbols::DEADLINE.saturating_add(Duration::from_secs(5));
 
+/// The title of the section that polls tasks.
+pub(crate) const GREEN_THREADS: &str = "Green Threads";
+
 /// The selected sections before Configuration, in the order in which they are shown: first what the
 /// process is and uses, which takes few lines; then what it does; then what it has.
 pub(crate) fn before_configuration(identity: Identity, selection: &Selection) -> Vec<Generator> {
@@ -53,7 +56,7 @@ pub(crate) fn before_configuration(identity: Identity, selection: &Selection) ->
         ("resources", Generator::new("Resources", resources::generate).with_own_files()),
         ("threads", Generator::new("Threads", threads::generate).with_own_files().with_timeout(WITH_STACKS)),
         // It polls tasks, which may use the program's descriptors.
-        ("green-threads", Generator::new("Green Threads", green_threads::generate).with_timeout(WITH_STACKS)),
+        ("green-threads", Generator::new(GREEN_THREADS, green_threads::generate).with_timeout(WITH_STACKS)),
         ("processes", Generator::new("Processes", processes::generate).with_own_files()),
         ("descriptors", Generator::new("Descriptors", descriptors::generate).with_own_files()),
         ("modules", Generator::new("Modules", modules::generate).with_own_files()),

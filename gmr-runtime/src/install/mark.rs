@@ -3,7 +3,7 @@
 use crate::generators::Identity;
 use crate::model::SCHEMA_VERSION;
 use crate::sys::mark::Mark;
-use crate::sys::{self, Marking};
+use crate::sys::{self, Marking, attach};
 use crate::trigger::signals_by_name::Signal;
 
 /// Marks this process until the value is dropped. It is called once the process answers. A service
@@ -15,6 +15,7 @@ pub(super) fn mark(signal: Option<&Signal>, identity: &Identity) -> Option<Marki
         signal: signal.map(|signal| signal.number),
         gmr: env!("CARGO_PKG_VERSION").to_owned(),
         schema: SCHEMA_VERSION.to_owned(),
+        attach: signal.map(|_| attach::LAYOUT),
         version: version.as_deref().map(str::to_owned),
         service: product.as_deref().map(str::to_owned).or_else(executable),
     })

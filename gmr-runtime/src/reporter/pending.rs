@@ -7,7 +7,7 @@ use super::rates::Rates;
 use crate::emergency;
 use crate::model::{Report, Sender, Trigger};
 use crate::trigger::reply::Reply;
-use crate::trigger::{Client, Deferred, Event, Request};
+use crate::trigger::{Attached, Client, Deferred, Event, Request};
 
 /// How long requests wait for the replies to an earlier report. They are sent within milliseconds,
 /// unless the waker of a task blocks, which must not cost all later tasks their report.
@@ -40,6 +40,10 @@ pub(super) struct Batch {
     events: Vec<Event>,
     pub(super) captures: Vec<Reply<Arc<Report>>>,
     pub(super) deferred: Vec<Deferred>,
+    /// Those of `gmr report`.
+    pub(super) attached: Vec<Attached>,
+    /// Why such requests are answered on standard error, and are among the signals here.
+    unattached: Option<String>,
 }
 
 impl Pending {
@@ -51,6 +55,7 @@ impl Pending {
                     self.batch.sender = sender;
                 }
                 Request::Event(event) => self.add_event(event),
+                Request::Attached(attached) => self.batch.attached.push(attached),
                 Request::Capture(reply) => self.batch.captures.push(reply),
                 Request::Deferred(deferred) => self.batch.deferred.push(deferred),
                 Request::Replied => self.replying = None,
@@ -77,6 +82,13 @@ impl Pending {
             }
         }
         self.batch.events.push(event);
+    }
+
+    /// Has a request of `gmr report` answered like another signal, for this reason.
+    pub(super) fn answer_on_stderr(&mut self, attached: Attached, reason: String) {
+        self.batch.signals += 1;
+        self.batch.sender = attached.sender;
+        self.batch.unattached = Some(reason);
     }
 
     /// Adds what has arrived while report `number` was made. If the process has sent signals
@@ -129,6 +141,7 @@ impl Pending {
         let is_replying = self.replying.is_some_and(|since| since.elapsed() < REPLIES_WITHIN);
         (batch.is_written() && !self.is_held())
             || !batch.captures.is_empty()
+            || !batch.attached.is_empty()
             || (!batch.deferred.is_empty() && !is_replying)
     }
 
@@ -141,6 +154,7 @@ impl Pending {
             self.batch.signals = std::mem::take(&mut batch.signals);
             self.batch.sender = batch.sender.take();
             self.batch.own_during = batch.own_during.take();
+            self.batch.unattached = batch.unattached.take();
             self.batch.events = std::mem::take(&mut batch.events);
         }
         batch.events.retain(|event| self.rates.admit(&event.trigger, Instant::now()));
@@ -157,6 +171,12 @@ impl Batch {
     /// Whether the report is to be written, and not only returned.
     pub(super) fn is_written(&self) -> bool {
         self.signals > 0 || !self.events.is_empty()
+    }
+
+    /// Whether nobody wants the section that polls tasks.
+    pub(super) fn leaves_tasks_alone(&self) -> bool {
+        let is_only_attached = !self.is_written() && self.captures.is_empty() && self.deferred.is_empty();
+        is_only_attached && self.attached.iter().all(|attached| attached.attach.without_tasks)
     }
 
     /// The thread that the report is about, if an event is about one.
@@ -177,7 +197,14 @@ impl Batch {
     /// What else has requested the report, beside [the trigger](Self::trigger).
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         let others = self.events.iter().skip(usize::from(self.signals == 0));
-        let is_by_http = self.signals == 0 && self.events.is_empty();
+        let is_by_attached = !self.is_written() && !self.attached.is_empty();
+        let is_by_http = !self.is_written() && self.attached.is_empty();
+        let attached = (!self.attached.is_empty())
+            .then(|| format!("requested by `gmr report`{}", if is_by_attached { "" } else { ", too" }));
+        let unattached = self
+            .unattached
+            .as_ref()
+            .map(|reason| format!("`gmr report` has requested it, and finds no report elsewhere: {reason}"));
         let client = self.clients().next().filter(|_| !is_by_http).map(|client| {
             let peer = client.peer.as_ref().map(|peer| format!(" from {peer}")).unwrap_or_default();
             format!("an HTTP request for {}{peer}, too", client.path)
@@ -187,7 +214,7 @@ impl Batch {
             Trigger::Automatic { name, cause, .. } => Some(format!("automatic ({name}), too: {cause}")),
             _ => None,
         });
-        others.chain(client)
+        others.chain(client).chain(attached).chain(unattached)
     }
 
     /// Those who have requested the report over HTTP.
@@ -199,13 +226,19 @@ impl Batch {
     }
 
     /// The trigger to write into the heading: the last signal, if there is any, or else the first
-    /// event, or else the first HTTP request. `None` if no report is wanted.
+    /// event, the last request of `gmr report`, or the first HTTP request. `None` if no report is
+    /// wanted.
     pub(super) fn trigger(&self, signal_name: &str) -> Option<Trigger> {
         let by_signal = self.signals.checked_sub(1).map(|coalesced| Trigger::Signal {
             name: signal_name.to_owned(),
             sender: self.sender.clone(),
             coalesced,
         });
+        let by_attached = || {
+            let last = self.attached.last()?;
+            let (name, sender) = (signal_name.to_owned(), last.sender.clone());
+            Some(Trigger::Signal { name, sender, coalesced: self.attached.len() as u64 - 1 })
+        };
         let by_call = !self.captures.is_empty() || !self.deferred.is_empty();
         let by_event = || self.events.first().map(|event| event.trigger.clone());
         let by_http = || {
@@ -214,7 +247,7 @@ impl Batch {
             Some(Trigger::Http { peer, path, coalesced })
         };
         let by_call = || by_call.then_some(Trigger::Api);
-        by_signal.or_else(by_event).or_else(by_http).or_else(by_call)
+        by_signal.or_else(by_event).or_else(by_attached).or_else(by_http).or_else(by_call)
     }
 }
 

@@ -10,6 +10,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::attached::Attachments;
 use super::delivery::Outline;
 use super::losses::Losses;
 use super::output::{Output, Target};
@@ -70,6 +71,13 @@ pub(crate) fn serve(
             pending.is_writing = output.is_writing();
         }
         let mut batch = pending.next_batch();
+        let mut files = Attachments::new(style.detail, style.max_bytes);
+        for request in std::mem::take(&mut batch.attached) {
+            match files.begin(request.attach) {
+                Ok(()) => batch.attached.push(request),
+                Err(reason) => pending.answer_on_stderr(request, reason),
+            }
+        }
         if let Some(trigger) = batch.trigger(signal_name) {
             let is_idle = !output.is_writing();
             let mut loss = output.loss().map(|loss| loss_note(last, &loss));
@@ -88,7 +96,9 @@ pub(crate) fn serve(
             if stream.is_some() {
                 pending.rates.show();
             }
-            let signals = batch.signals;
+            let signals = batch.signals + batch.attached.len() as u64;
+            let without_tasks = batch.leaves_tasks_alone().then(|| plan.without_tasks());
+            let plan = without_tasks.as_ref().unwrap_or(plan);
             let making = sys::claim(Purpose::Report, OTHERS_WITHIN, || inbox.waits_for_others());
             threads::set_first(batch.thread());
             task::set_first(batch.task());
@@ -96,6 +106,7 @@ pub(crate) fn serve(
                 if matches!(piece, Piece::Heading(_)) {
                     inbox.begun(signals);
                 }
+                files.write(&piece);
                 if let Some(stream) = &mut stream {
                     output.write(stream.piece(&piece));
                 }
@@ -109,6 +120,7 @@ pub(crate) fn serve(
             let dismissed = pending.add_meanwhile(arrived, number, batch.own_during);
             inbox.dismissed(dismissed);
             let report = Arc::new(report);
+            files.end(&report);
             if send_apart(batch.deferred, &report, outbox) {
                 pending.replying = Some(Instant::now());
             }

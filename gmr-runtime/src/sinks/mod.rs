@@ -5,6 +5,8 @@
 mod journal;
 #[cfg_attr(not(target_os = "linux"), path = "log_dir_noop.rs")]
 mod log_dir;
+#[cfg_attr(not(target_os = "linux"), path = "offered_noop.rs")]
+mod offered;
 #[cfg(unix)]
 #[cfg_attr(not(target_os = "linux"), path = "reopened_noop.rs")]
 mod reopened;
@@ -13,4 +15,5 @@ mod stderr;
 
 pub(crate) use journal::Journal;
 pub(crate) use log_dir::LogDir;
+pub(crate) use offered::Offered;
 pub(crate) use stderr::Stderr;

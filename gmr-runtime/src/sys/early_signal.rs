@@ -112,7 +112,13 @@ fn is_in_program(address: usize) -> bool {
 /// anywhere: each signal is passed on once, by whoever takes the count.
 extern "C" fn note(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: the kernel, or the handler that calls this one, passes a valid siginfo.
-    let sender = super::sender(unsafe { &*info });
+    let info = unsafe { &*info };
+    // signal-hook's action, which runs next, records a request of `gmr report`. It is sent to no
+    // process that has not installed gmr.
+    if IS_HANDED_OVER.load(Ordering::SeqCst) && super::attach::of_signal(info).is_some() {
+        return;
+    }
+    let sender = super::sender(info);
     let sender = sender.map_or(0, |(pid, uid)| (u64::from(pid.wrapping_add(1)) << 32) | u64::from(uid));
     let pid = std::process::id();
     if PROCESS.swap(pid, Ordering::SeqCst) != pid {

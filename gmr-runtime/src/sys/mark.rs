@@ -1,7 +1,7 @@
 //! The mark of a process that has gmr, as text: what is in the name of a mapping. The process
 //! writes it, and the command `gmr` reads it. Both must understand each other's versions.
 //!
-//! `gmr-mark:1 signal=12 gmr=0.1.0 schema=1.3 version=1.2.3 service=order service`
+//! `gmr-mark:1 signal=12 gmr=0.1.0 schema=1.3 attach=1 version=1.2.3 service=order service`
 //!
 //! A later release may add fields before `service`, which is the last one and can have spaces.
 
@@ -26,6 +26,8 @@ pub struct Mark {
     pub gmr: String,
     /// The version of the JSON form of its reports.
     pub schema: String,
+    /// The layout of requests of `gmr report` that it understands. `None` if it understands none.
+    pub attach: Option<u32>,
     /// The version of the service.
     pub version: Option<String>,
     /// The name of the service.
@@ -38,6 +40,9 @@ impl Mark {
     pub(crate) fn text(&self) -> String {
         let mut text =
             format!("{BEGIN}signal={} gmr={} schema={}", self.signal.unwrap_or(0), self.gmr, self.schema);
+        if let Some(layout) = self.attach {
+            let _ = write!(text, " attach={layout}");
+        }
         if let Some(version) = &self.version {
             let version: String = version.chars().map(|c| if c.is_whitespace() { '_' } else { c }).collect();
             let _ = write!(text, " version={}", shortened(&version, MAX_VERSION));
@@ -73,6 +78,7 @@ impl Mark {
                 "signal" => mark.signal = value.parse().ok().filter(|number| *number > 0),
                 "gmr" => value.clone_into(&mut mark.gmr),
                 "schema" => value.clone_into(&mut mark.schema),
+                "attach" => mark.attach = value.parse().ok(),
                 "version" => mark.version = Some(value.to_owned()),
                 // Of a later release.
                 _ => {}
@@ -97,11 +103,12 @@ mod tests {
             signal: Some(12),
             gmr: "0.1.0".to_owned(),
             schema: "1.3".to_owned(),
+            attach: Some(1),
             version: Some("1.2.3".to_owned()),
             service: Some("order service = 7 (deleted)".to_owned()),
         };
         assert_eq!(read(&full).as_ref(), Some(&full));
-        let bare = Mark { signal: None, version: None, service: None, ..full.clone() };
+        let bare = Mark { signal: None, attach: None, version: None, service: None, ..full.clone() };
         assert_eq!(read(&bare), Some(bare));
         let later = "/memfd:gmr-mark:1 signal=10 flags=a,b gmr=9.0 schema=2.0 service=x";
         let later = Mark::parse(later).unwrap();

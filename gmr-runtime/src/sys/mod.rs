@@ -20,6 +20,7 @@ mod noop;
 )))]
 use noop as platform;
 
+pub(crate) mod attach;
 #[cfg(target_os = "linux")]
 pub(crate) mod c_library;
 #[cfg(target_os = "linux")]
@@ -70,6 +71,8 @@ pub(crate) mod usage;
 #[cfg(target_os = "linux")]
 pub(crate) mod users;
 
+#[cfg(all(feature = "__cli", unix))]
+pub(crate) use platform::queue;
 #[cfg(unix)]
 pub(crate) use platform::sender;
 pub(crate) use platform::{Claim, Marking, Module, Modules, ProgramAttributes, Purpose};
@@ -78,4 +81,4 @@ pub(crate) use platform::{
     program_has_filters_of_its_own, remember_mask, separate_files, sleep, with_files, word_at,
 };
 #[cfg(target_os = "linux")]
-pub(crate) use platform::{leave_files, leave_or_copy_files};
+pub(crate) use platform::{leave_files, leave_or_copy_files, queued_value};

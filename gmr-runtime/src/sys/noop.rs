@@ -126,6 +126,18 @@ pub(crate) fn sender(_info: &libc::siginfo_t) -> Option<(u32, u32)> {
     None
 }
 
+/// Always `None`: values of signals are not read.
+#[cfg(target_os = "linux")]
+pub(crate) fn queued_value(_info: &libc::siginfo_t) -> Option<u64> {
+    None
+}
+
+/// Always fails: no process on this platform has the mark.
+#[cfg(all(feature = "__cli", unix))]
+pub(crate) fn queue(_pidfd: std::os::fd::BorrowedFd<'_>, _signal: i32, _value: u64) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
 /// An empty list of modules.
 #[derive(Debug, Default)]
 pub(crate) struct Modules;

@@ -179,6 +179,11 @@ pub(crate) fn is_current() -> bool {
     threads().is_some_and(|threads| threads.running.iter().any(|(other, _)| *other == tid))
 }
 
+/// How many of gmr's own threads have this name.
+pub(crate) fn count(name: &str) -> usize {
+    threads().map_or(0, |threads| threads.running.iter().filter(|(_, other)| *other == name).count())
+}
+
 /// The message of a panic.
 pub(crate) fn message_of(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);

@@ -19,6 +19,7 @@ use rustix::thread::futex;
 use signal_hook::low_level::channel::Channel;
 use signal_hook_registry::SigId;
 
+use super::attach::{self, Attach, Noted, Requests};
 use super::{disposition, early_signal, pending_signal};
 
 /// What the action and the reporter share.
@@ -32,6 +33,8 @@ pub(crate) struct Arrivals {
     /// The senders of the first of them: process and user, if the kernel knows them. A signal that
     /// finds no space is only counted.
     senders: Channel<Option<(u32, u32)>>,
+    /// The requests of `gmr report`, which are no signals in the counts above.
+    attached: Requests,
     /// How many signals have arrived since the start, and how many of them have a report that has
     /// begun.
     all: AtomicU64,
@@ -94,6 +97,7 @@ impl Arrivals {
             signals: AtomicU64::new(0),
             own: AtomicU64::new(0),
             senders: Channel::new(),
+            attached: Requests::new(),
             all: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             step: AtomicU32::new(0),
@@ -130,9 +134,11 @@ impl Arrivals {
         wake_all(&self.events);
     }
 
-    /// Whether signals have arrived since they were last taken.
+    /// Whether signals have arrived since they were last taken, those of `gmr report` included.
     pub(crate) fn has_signals(&self) -> bool {
-        self.signals.load(Ordering::Acquire) > 0 || self.own.load(Ordering::Acquire) > 0
+        self.signals.load(Ordering::Acquire) > 0
+            || self.own.load(Ordering::Acquire) > 0
+            || !self.attached.is_empty()
     }
 
     /// A report for this many signals begins.
@@ -158,7 +164,7 @@ impl Arrivals {
         self.step.store(0, Ordering::Relaxed);
         // First: one that arrives meanwhile is not answered, and must not seem to be.
         let all = self.all.load(Ordering::Acquire);
-        self.take();
+        self.take_every();
         self.begun.store(all, Ordering::Release);
     }
 
@@ -226,7 +232,7 @@ impl Arrivals {
 
     /// Leaves the signals that have arrived to the thread that watches.
     pub(crate) fn decline(&self) {
-        let count = self.take().count();
+        let count = self.take_every();
         self.is_declined.store(true, Ordering::Release);
         // As if their report had begun and ended.
         self.begun(count);
@@ -283,6 +289,16 @@ impl Arrivals {
         AllSignals { others, own }
     }
 
+    /// The requests of `gmr report` since the last call.
+    pub(crate) fn take_attached(&self) -> impl Iterator<Item = (Attach, Option<(u32, u32)>)> {
+        self.attached.take_all().filter_map(|(value, sender)| Some((Attach::decode(value)?, sender)))
+    }
+
+    /// Takes all that has arrived, and returns how much that is. It does not allocate.
+    fn take_every(&self) -> u64 {
+        self.take().count() + self.attached.take_all().map(|_| 1).sum::<u64>()
+    }
+
     /// Notes that this many signals are not answered.
     pub(crate) fn dismissed(&self, signals: u64) {
         self.begun.fetch_add(signals, Ordering::Relaxed);
@@ -315,6 +331,22 @@ impl Arrivals {
         let signals = if is_this_process(sender) { &self.own } else { &self.signals };
         signals.fetch_add(count, Ordering::Release);
         self.announce();
+    }
+
+    /// Records a request of `gmr report`: runs in the signal handler, as [`record`](Self::record)
+    /// does.
+    fn record_attach(&self, value: u64, sender: Option<(u32, u32)>) {
+        match self.attached.note(value, sender) {
+            Noted::New => {
+                self.all.fetch_add(1, Ordering::Release);
+                self.is_called.store(true, Ordering::Release);
+                self.announce();
+            }
+            // The command has sent it once more.
+            Noted::Known => {}
+            // The report goes to standard error.
+            Noted::Full => self.record_sender(sender),
+        }
     }
 
     /// Whether the handler has been called since the last call of this.
@@ -378,9 +410,11 @@ pub(crate) fn register(signal: i32, arrivals: &Arc<Arrivals>) -> io::Result<Regi
     let recording = Arc::clone(arrivals);
     let is_recorded = early_signal::records(signal);
     let action = move |info: &libc::siginfo_t| {
-        // The handler from before `main` has done so, which signal-hook's calls first.
-        if !is_recorded {
-            recording.record(info);
+        match attach::of_signal(info) {
+            Some(value) => recording.record_attach(value, super::sender(info)),
+            // The handler from before `main` has done so, which signal-hook's calls first.
+            None if is_recorded => {}
+            None => recording.record(info),
         }
     };
     // SAFETY: the action is async-signal-safe. It copies into a slot of a channel that is made for

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use reply::Reply;
 
 use crate::model::{self, Report};
+use crate::sys::attach::Attach;
 use crate::views::Format;
 
 pub(crate) use signal::{
@@ -36,6 +37,8 @@ pub(crate) enum Request {
     },
     /// Something has happened for which an option requests a report.
     Event(Event),
+    /// The command `gmr report` waits for one.
+    Attached(Attached),
     /// A thread of the program waits for a report.
     Capture(Reply<Arc<Report>>),
     /// An async task waits for a report.
@@ -74,6 +77,15 @@ impl Event {
     pub(crate) fn about(self, thread: u32) -> Self {
         Self { thread: Some(thread), ..self }
     }
+}
+
+/// A request of the command `gmr report`, which has come with a signal. Its report is written to a
+/// file for the command, and nowhere else.
+#[derive(Debug, Clone)]
+pub(crate) struct Attached {
+    pub(crate) attach: Attach,
+    /// The command, if the kernel knows it.
+    pub(crate) sender: Option<model::Sender>,
 }
 
 /// A request whose reply takes time or wakes an async task, which runs code of the program's

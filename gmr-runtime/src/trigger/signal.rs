@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
-use super::{Request, signals_by_name};
+use super::{Attached, Request, signals_by_name};
 use crate::model;
 use crate::sys;
 use crate::sys::channel::{self, Receiver, Sender};
@@ -173,6 +173,12 @@ impl Inbox {
                 requests.push(Request::Signals { count, sender: sender.map(described) });
             }
         }
+        let attached = self.arrivals.take_attached();
+        requests.extend(
+            attached.map(|(attach, sender)| {
+                Request::Attached(Attached { attach, sender: sender.map(described) })
+            }),
+        );
         loop {
             match self.requests.try_recv() {
                 Ok(request) => requests.push(request),

@@ -7,8 +7,9 @@ use std::task::{Context, Wake, Waker};
 use super::*;
 use crate::model::{Sender, Trigger};
 use crate::reporter::pending::REPLIES_WITHIN;
+use crate::sys::attach::Attach;
 use crate::trigger::reply::{Answer, block_on, channel};
-use crate::trigger::{Client, Event};
+use crate::trigger::{Attached, Client, Event};
 
 fn rendered(format: Format) -> (Deferred, Answer<Option<Arc<Vec<u8>>>>) {
     let (reply, answer) = channel();
@@ -272,4 +273,60 @@ fn signals_wait_for_the_end_of_the_interval_and_others_do_not() {
     pending.interval = Duration::ZERO;
     assert!(pending.can_begin());
     assert_eq!(pending.next_batch().signals, 3);
+}
+
+fn attached(token: u32, without_tasks: bool) -> Attached {
+    let sender = Sender { pid: 7, uid: 0, user: None, command: Some("gmr".into()) };
+    Attached { attach: Attach { is_json: false, without_tasks, token }, sender: Some(sender) }
+}
+
+#[test]
+fn a_request_of_the_command_waits_for_nothing() {
+    let interval = Duration::from_secs(60 * 60);
+    let mut pending =
+        Pending { interval, last: Some(Instant::now()), is_writing: true, ..Pending::default() };
+    pending.add(vec![
+        Request::Attached(attached(1, true)),
+        Request::Signals { count: 1, sender: None },
+        Request::Attached(attached(2, true)),
+    ]);
+    assert!(pending.can_begin());
+    let batch = pending.next_batch();
+    assert!(!batch.is_written() && batch.leaves_tasks_alone());
+    let sender = attached(2, true).sender;
+    assert_eq!(batch.trigger("USR2"), Some(Trigger::Signal { name: "USR2".into(), sender, coalesced: 1 }));
+    assert!(batch.notes().eq(["requested by `gmr report`"]));
+    assert!(!pending.can_begin(), "the signal waits");
+}
+
+#[test]
+fn a_request_of_the_command_shares_the_report_of_others_and_their_tasks() {
+    let mut pending = Pending::default();
+    pending.add(vec![Request::Attached(attached(1, true)), Request::Attached(attached(2, false))]);
+    assert!(!pending.next_batch().leaves_tasks_alone());
+    let (reply, _capture) = channel();
+    pending.add(vec![
+        Request::Signals { count: 1, sender: None },
+        Request::Attached(attached(3, true)),
+        Request::Capture(reply),
+    ]);
+    let batch = pending.next_batch();
+    assert!(!batch.leaves_tasks_alone());
+    let expected = Trigger::Signal { name: "USR2".into(), sender: None, coalesced: 0 };
+    assert_eq!(batch.trigger("USR2"), Some(expected));
+    assert!(batch.notes().eq(["requested by `gmr report`, too"]));
+}
+
+#[test]
+fn a_request_of_the_command_without_a_file_is_answered_like_a_signal() {
+    let mut pending = Pending { is_writing: true, ..Pending::default() };
+    pending.answer_on_stderr(attached(1, false), "no memory".to_owned());
+    assert!(!pending.can_begin(), "it is one of those that wait");
+    assert_eq!(pending.next_batch().trigger("USR2"), None);
+    pending.is_writing = false;
+    let batch = pending.next_batch();
+    let sender = attached(1, false).sender;
+    assert_eq!(batch.trigger("USR2"), Some(Trigger::Signal { name: "USR2".into(), sender, coalesced: 0 }));
+    let notes: Vec<_> = batch.notes().collect();
+    assert!(notes.len() == 1 && notes[0].ends_with(": no memory"), "{notes:?}");
 }

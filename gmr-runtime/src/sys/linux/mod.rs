@@ -21,6 +21,8 @@ pub(crate) mod modules;
 pub(crate) mod pages;
 pub(crate) mod parallel;
 pub(crate) mod program_attributes;
+#[cfg(feature = "__cli")]
+mod queue_signal;
 pub(crate) mod sandbox;
 pub(crate) mod scheduler;
 pub(crate) mod siginfo;
@@ -39,8 +41,10 @@ pub(crate) use linked::has_embassy;
 pub(crate) use marking::{Marking, mark};
 pub(crate) use modules::{Module, Modules};
 pub(crate) use program_attributes::{ProgramAttributes, name_thread, remember_mask};
+#[cfg(feature = "__cli")]
+pub(crate) use queue_signal::queue;
 pub(crate) use sandbox::program_has_filters_of_its_own;
-pub(crate) use siginfo::sender;
+pub(crate) use siginfo::{queued_value, sender};
 pub(crate) use sleep::sleep;
 pub(crate) use throttling::Throttling;
 pub(crate) use variables::{find_word, word_at};

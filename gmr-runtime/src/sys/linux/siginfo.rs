@@ -1,4 +1,4 @@
-//! The sender of a signal, from its siginfo.
+//! The sender of a signal, and the value that was sent with it, from its siginfo.
 
 #![allow(unsafe_code)]
 
@@ -22,4 +22,15 @@ pub(crate) fn sender(info: &libc::siginfo_t) -> Option<(u32, u32)> {
     // SAFETY: for these three codes the kernel fills in pid and uid.
     let (pid, uid) = unsafe { (info.si_pid(), info.si_uid()) };
     Some((pid.unsigned_abs(), uid))
+}
+
+/// The value that a signal was sent with by `sigqueue`. It may be called in a signal handler.
+pub(crate) fn queued_value(info: &libc::siginfo_t) -> Option<u64> {
+    if info.si_code != SI_QUEUE {
+        return None;
+    }
+    // SAFETY: for this code the kernel has copied the value from the sender, and all of its bits
+    // are initialized.
+    let value = unsafe { info.si_value() };
+    Some(value.sival_ptr.addr() as u64)
 }
