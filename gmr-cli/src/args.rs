@@ -6,9 +6,9 @@ use clap::{Args as Arguments, Parser, Subcommand};
 use clap_complete::Shell;
 use gmr_runtime::Format;
 
-/// Shows, compares and merges Guru Meditation Reports, and finds processes that can make them.
+/// Shows Guru Meditation Reports of running processes, and shows, compares and merges saved ones.
 ///
-/// A report is read from its JSON: a file with one or several reports, or a log with lines of
+/// A saved report is read from its JSON: a file with one or several reports, or a log with lines of
 /// `json-lines` between other lines. `-` is standard input.
 #[derive(Debug, Parser)]
 #[command(
@@ -29,6 +29,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Report(Report),
     View(View),
     Diff(Diff),
     Merge(Merge),
@@ -44,6 +45,32 @@ pub(crate) enum Command {
         /// The folder, which must exist.
         folder: PathBuf,
     },
+}
+
+/// Shows the report of a running process here.
+///
+/// It is sent the report signal only if it has gmr, and a handler for the signal. Its own standard
+/// error gets nothing. You must be its user or root.
+#[derive(Debug, Arguments)]
+pub(crate) struct Report {
+    /// The id of the process, or the name of its service or executable.
+    #[arg(value_name = "PID|NAME")]
+    pub(crate) process: String,
+    /// The format: text, json, json-lines, xml or html.
+    #[arg(short, long, default_value = "text", value_parser = format)]
+    pub(crate) format: Format,
+    /// Writes to this file, which must not exist. Only you can read it.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Shows it as a page in your browser: $BROWSER, or else by `xdg-open`.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) browser: bool,
+    /// Shows these sections only, by their titles: `threads,green-threads`.
+    #[arg(long, value_delimiter = ',', value_name = "SECTIONS")]
+    pub(crate) sections: Vec<String>,
+    /// Leaves async tasks alone: they are not polled, and not in the report.
+    #[arg(long)]
+    pub(crate) no_tasks: bool,
 }
 
 /// Shows a saved report, or converts it to another format.

@@ -1,8 +1,9 @@
-//! `gmr`: shows, compares and merges saved Guru Meditation Reports, and looks at processes that can
-//! make them.
+//! `gmr`: asks processes for Guru Meditation Reports, shows, compares and merges saved ones, and
+//! looks at processes that can make them.
 //!
 //! It reads files, standard input and `/proc`, and writes to standard output or to a file that is
-//! named. It sends nothing to any process, and makes no connection.
+//! named. It makes no connection. `report` alone sends something to a process: the report signal,
+//! if the process handles it.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -12,7 +13,7 @@
 //! | `findings` | the findings of reports, and which say the same |
 //! | `places` | where the threads and tasks of a report are |
 //! | `processes` | processes of this machine, from `/proc` |
-//! | `view`, `diff`, `merge`, `list`, `doctor` | the subcommands |
+//! | `report`, `view`, `diff`, `merge`, `list`, `doctor` | the subcommands |
 //! | `output` | text or JSON on standard output, and the pager |
 
 mod args;
@@ -25,6 +26,7 @@ mod merge;
 mod output;
 mod places;
 mod processes;
+mod report;
 mod sources;
 mod view;
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let pager = !no_pager;
     let done = |done: Result<(), String>| done.map(|()| ExitCode::SUCCESS);
     let code = match command {
+        Command::Report(args) => done(report::run(&args, pager)),
         Command::View(args) => done(view::run(&args, pager)),
         Command::Diff(args) => done(diff::run(&args, pager)),
         Command::Merge(args) => done(merge::run(&args, pager)),

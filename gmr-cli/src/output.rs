@@ -4,7 +4,7 @@
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use gmr_runtime::__cli::printable;
 use serde::Serialize;
@@ -24,14 +24,84 @@ fn written(done: io::Result<()>) -> Result<(), String> {
 
 /// Writes text, by a pager if standard output is a terminal.
 pub(crate) fn show(text: &[u8], pager: bool) -> Result<(), String> {
-    if pager && io::stdout().is_terminal() && page(text).is_some() {
-        return Ok(());
-    }
-    write(text)
+    let mut stream = Stream::new(pager);
+    stream.write(text)?;
+    stream.end()
 }
 
-/// Has the pager show it. `None` if there is none.
-fn page(text: &[u8]) -> Option<()> {
+/// Text that comes in pieces, on standard output or in the pager.
+pub(crate) struct Stream {
+    /// Whether the first piece starts a pager.
+    wants_pager: bool,
+    pager: Option<Pager>,
+    is_closed: bool,
+}
+
+struct Pager {
+    child: Child,
+    input: ChildStdin,
+    /// What it has got, which is lost if there is no such command.
+    given: Vec<u8>,
+}
+
+impl Stream {
+    /// With a pager only if standard output is a terminal.
+    pub(crate) fn new(pager: bool) -> Self {
+        Self { wants_pager: pager && io::stdout().is_terminal(), pager: None, is_closed: false }
+    }
+
+    /// Whether nobody reads any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+        if self.is_closed || bytes.is_empty() {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.wants_pager) {
+            self.pager = start_pager();
+        }
+        match &mut self.pager {
+            Some(pager) => {
+                pager.given.extend_from_slice(bytes);
+                if pager.input.write_all(bytes).is_err() { self.end_pager() } else { Ok(()) }
+            }
+            None => self.write_here(bytes),
+        }
+    }
+
+    fn write_here(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let mut out = io::stdout().lock();
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.is_closed = true;
+                Ok(())
+            }
+            done => written(done),
+        }
+    }
+
+    /// No text follows. Waits for the pager.
+    pub(crate) fn end(mut self) -> Result<(), String> {
+        self.end_pager()
+    }
+
+    fn end_pager(&mut self) -> Result<(), String> {
+        let Some(Pager { mut child, input, given }) = self.pager.take() else { return Ok(()) };
+        drop(input);
+        // The shell's code for a command that it does not find.
+        if child.wait().is_ok_and(|status| status.code() == Some(127)) {
+            return self.write_here(&given);
+        }
+        // Who leaves the pager before the end has seen enough.
+        self.is_closed = true;
+        Ok(())
+    }
+}
+
+/// `None` if there is none.
+fn start_pager() -> Option<Pager> {
     let chosen = env::var("PAGER").ok();
     if chosen.as_deref().is_some_and(|chosen| chosen.is_empty() || chosen == "cat") {
         return None;
@@ -50,13 +120,8 @@ fn page(text: &[u8]) -> Option<()> {
         command.env("LESS", "FRX");
     }
     let mut child = command.stdin(Stdio::piped()).spawn().ok()?;
-    let mut input = child.stdin.take()?;
-    // Who leaves the pager before the end has seen enough.
-    let _ = input.write_all(text);
-    drop(input);
-    let status = child.wait().ok()?;
-    // The shell's code for a command that it does not find.
-    (status.code() != Some(127)).then_some(())
+    let input = child.stdin.take()?;
+    Some(Pager { child, input, given: Vec::new() })
 }
 
 /// Writes JSON, for programs.

@@ -66,7 +66,13 @@ impl Process {
 
     /// The marks of the copies of gmr in the process.
     pub(crate) fn marks(self) -> io::Result<Vec<Mark>> {
-        let maps = self.read("maps")?;
+        let mut maps = self.read("maps")?;
+        if maps.is_empty() {
+            // The main thread has ended, and others may go on.
+            let of_thread = |tid: u32| self.read(&format!("task/{tid}/maps")).ok();
+            let all = self.threads().unwrap_or_default().into_iter().filter_map(of_thread);
+            maps = all.max_by_key(String::len).unwrap_or_default();
+        }
         // Address, access, offset, device, inode, name.
         let name = |line: &str| line.find("/memfd:").map(|start| line[start..].to_owned());
         Ok(maps.lines().filter_map(name).filter_map(|name| mark(&name)).collect())

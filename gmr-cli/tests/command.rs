@@ -18,6 +18,8 @@ fn wrong_arguments_have_an_exit_code_of_their_own() {
         &["doctor"],
         &["doctor", "0"],
         &["doctor", "shop"],
+        &["report"],
+        &["report", "1", "--browser", "-f", "xml"],
     ] {
         let errors = gmr(arguments).failed(2);
         assert!(errors.starts_with("error: ") && errors.contains("--help"), "{errors}");
@@ -29,7 +31,8 @@ fn wrong_arguments_have_an_exit_code_of_their_own() {
 #[test]
 fn the_help_names_each_subcommand_and_the_exit_codes() {
     let help = gmr(&["--help"]).well();
-    for word in ["view", "diff", "merge", "list", "doctor", "completions", "man", "Exit codes: 0 "] {
+    for word in ["report", "view", "diff", "merge", "list", "doctor", "completions", "man", "Exit codes: 0 "]
+    {
         assert!(help.contains(word), "{help}");
     }
 }

@@ -1,11 +1,14 @@
 //! The command as an operator runs it: the built program, its output and exit code, on reports of
 //! real processes. What it prints as JSON is read by `serde_json`.
 
+mod allocator;
 mod command;
 mod diff;
 mod doctor;
+mod impostor;
 mod list;
 mod merge;
+mod report;
 mod service;
 mod terminal;
 mod view;

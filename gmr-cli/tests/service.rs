@@ -15,12 +15,18 @@ use gmr_runtime::task::TrackExt as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::allocator;
+
 /// Runs if another test has started it.
 #[test]
 fn service() {
     let Ok(version) = std::env::var("SHOP") else { return };
-    let guard = gmr_runtime::Builder::new().product("shop").version(version).install().expect("installed");
-    let mut guard = vec![guard];
+    let name = std::env::var("SHOP_NAME").unwrap_or_else(|_| "shop".to_owned());
+    let mut builder = gmr_runtime::Builder::new().product(name).version(version);
+    if std::env::var_os("SHOP_SLOW").is_some() {
+        builder = builder.section("Deliveries", deliveries);
+    }
+    let mut guard = vec![builder.install().expect("installed")];
     println!("\nready");
     let (mut held, mut task) = (Vec::new(), None);
     for line in std::io::stdin().lines().map_while(Result::ok) {
@@ -29,6 +35,13 @@ fn service() {
             "ship" => held.push(waiting(ship)),
             "spin" => drop(thread::spawn(spin)),
             "release" => held.clear(),
+            "crowd" => held.extend((0..1_000).map(|_| waiting(pay))),
+            "late" => IS_LATE.store(true, Ordering::SeqCst),
+            "on time" => IS_LATE.store(false, Ordering::SeqCst),
+            "wedge" => {
+                println!("done");
+                allocator::hold();
+            }
             "uninstall" => guard.clear(),
             "task" => task = Some(polled()),
             "poll" => task.as_ref().expect("a task").poll(),
@@ -36,6 +49,16 @@ fn service() {
         }
         println!("done");
     }
+}
+
+static IS_LATE: AtomicBool = AtomicBool::new(false);
+
+/// A section that takes longer than its deadline while it is told to.
+fn deliveries() -> u32 {
+    while IS_LATE.load(Ordering::SeqCst) {
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
+    7
 }
 
 /// Starts a thread that waits in this function until the sender is dropped.
@@ -151,8 +174,13 @@ impl Service {
 
     /// How to start it, by these arguments of another command if there are any.
     pub(crate) fn command(before: &[&str]) -> Command {
+        Self::command_of("service::service", before)
+    }
+
+    /// The same for the program in another test.
+    pub(crate) fn command_of(test: &str, before: &[&str]) -> Command {
         let this = std::env::current_exe().expect("a path").display().to_string();
-        let all = [before, &[&this, "--exact", "service::service", "--nocapture"]].concat();
+        let all = [before, &[&this, "--exact", test, "--nocapture"]].concat();
         let mut command = Command::new(all[0]);
         command.args(&all[1..]);
         // Not those of whoever runs the tests.
@@ -191,11 +219,21 @@ impl Service {
         self.child.id()
     }
 
+    /// Whether it has been told to end, or has ended by itself.
+    pub(crate) fn lives(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_none()
+    }
+
     /// Sends SIGUSR2, and returns the report.
     pub(crate) fn report(&mut self) -> String {
         self.signal(Signal::USR2);
+        self.error_line()
+    }
+
+    /// The next line of its standard error.
+    pub(crate) fn error_line(&mut self) -> String {
         let errors = self.errors.as_mut().expect("it is piped");
-        errors.next().expect("it writes a report").expect("text")
+        errors.next().expect("it writes a line").expect("text")
     }
 
     /// Sends it a signal.
@@ -245,10 +283,16 @@ pub(crate) fn gmr(arguments: &[&str]) -> Done {
     gmr_on(arguments, "")
 }
 
+pub(crate) fn gmr_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gmr"));
+    command.args(arguments);
+    command
+}
+
 /// The same, with this on standard input.
 pub(crate) fn gmr_on(arguments: &[&str], input: &str) -> Done {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gmr"));
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = gmr_command(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it starts");
     let mut standard_input = child.stdin.take().expect("it is piped");
     let input = input.to_owned();

@@ -8,7 +8,7 @@ use gmr_runtime::Report;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::service::{file, folder};
+use crate::service::{Service, file, folder};
 
 /// Runs the command on a new terminal, and returns what that shows.
 fn on_terminal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
@@ -46,4 +46,21 @@ fn text_on_a_terminal_is_shown_by_the_pager_and_has_colours() {
     // Other formats are for programs.
     let shown = on_terminal(&["view", &report, "-f", "json"], &[pager]);
     assert!(shown.starts_with("{\"schema_version\""), "{shown:?}");
+}
+
+#[test]
+fn a_report_is_shown_by_the_pager_as_it_comes() {
+    let service = Service::start();
+    let pid = service.pid().to_string();
+    let pager = ("PAGER", "sed -e s/^/paged:/");
+    let shown = on_terminal(&["report", &pid], &[pager]);
+    assert!(shown.lines().all(|line| line.starts_with("paged:")), "{shown}");
+    assert!(shown.contains("Guru Meditation") && shown.trim_end().ends_with("===="), "{shown}");
+    for variables in [&[("PAGER", "")][..], &[("PAGER", "gmr-has-no-such-pager")]] {
+        let shown = on_terminal(&["report", &pid], variables);
+        assert!(shown.contains("Guru Meditation") && shown.trim_end().ends_with("===="), "{shown:?}");
+    }
+    // Who leaves the pager has seen enough.
+    let shown = on_terminal(&["report", &pid], &[("PAGER", "head -n 1")]);
+    assert!(shown.lines().count() == 1, "{shown:?}");
 }

@@ -1,0 +1,122 @@
+//! Asks a process for a report: sends it the signal, and finds the file that the process offers.
+//!
+//! Between the last look and the signal, the process can become another program (`exec`) without a
+//! handler, which the signal would end. The looks are a few microseconds before it. No other
+//! process can get the signal: the pidfd stays with the process, whatever becomes of its id.
+
+use std::collections::HashSet;
+use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use gmr_runtime::__cli::{Attach, file_begin, send};
+use rustix::io::Errno;
+
+use super::offered::Offered;
+use super::target::Target;
+
+/// The thread of a process that has the file.
+const THREAD: &str = "gmr attach";
+
+/// How long a process may take to offer the file. It takes about a millisecond.
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// The same for one whose threads show that it makes another report, which takes about ten seconds
+/// if sections hang.
+const WITHIN_IF_BUSY: Duration = Duration::from_secs(20);
+
+/// After what time the signal is sent once more. Another report signal that was pending at that
+/// moment makes the kernel drop it. The process knows by the token that it is the same request.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// A random number.
+pub(super) fn token() -> u32 {
+    // Seeded by the system. It only has to differ from those of others.
+    let random = RandomState::new().hash_one(std::process::id());
+    u32::try_from(random >> 32).expect("the upper half")
+}
+
+/// Asks for a report, and returns the file that the process offers.
+pub(super) fn request(target: &Target, attach: Attach) -> Result<Offered, String> {
+    let before: HashSet<u32> = target.process().threads().unwrap_or_default().into_iter().collect();
+    let begin = format!("/memfd:{}", file_begin(attach.token));
+    let started = Instant::now();
+    let mut sent: Option<Instant> = None;
+    for round in 0_u32.. {
+        if sent.is_none_or(|at| at.elapsed() > AGAIN_AFTER && !target.is_pending()) {
+            target.check()?;
+            ask(target, attach)?;
+            sent = Some(Instant::now());
+        }
+        // The thread is a new one. Now and then, look at all: ids are used again.
+        let is_new = |tid: &u32| round % 64 == 63 || !before.contains(tid);
+        if let Some(offered) = find(target, &begin, is_new)? {
+            return Ok(offered);
+        }
+        if target.has_ended() {
+            return Err(format!("process {} has ended", target.pid()));
+        }
+        let waited = started.elapsed();
+        if waited > WITHIN_IF_BUSY || waited > WITHIN && !is_busy(target) {
+            return Err(no_file(target));
+        }
+        // Most have it within a millisecond.
+        target.wait(Duration::from_micros(if round < 40 { 250 } else { 5_000 }));
+    }
+    unreachable!("the time is up before")
+}
+
+fn ask(target: &Target, attach: Attach) -> Result<(), String> {
+    send(target.pidfd.as_fd(), target.signal, attach).map_err(|error| {
+        let reason = match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::PERM) => {
+                "you may not send it signals; run this command as its user or as root".to_owned()
+            }
+            Some(Errno::SRCH) => "it has ended".to_owned(),
+            _ => error.to_string(),
+        };
+        format!("could not ask process {}: {reason}", target.pid())
+    })
+}
+
+/// The file with this beginning of a name, among those of the threads that have it.
+fn find(target: &Target, begin: &str, is_wanted: impl Fn(&u32) -> bool) -> Result<Option<Offered>, String> {
+    let mut threads = target.process().threads().unwrap_or_default();
+    threads.retain(is_wanted);
+    // The latest usually has the highest id.
+    threads.sort_unstable_by(|a, b| b.cmp(a));
+    for tid in threads {
+        if target.name_of(tid).as_deref() != Some(THREAD) {
+            continue;
+        }
+        let Ok(entries) = fs::read_dir(target.process().path(&format!("task/{tid}/fd"))) else { continue };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let Ok(link) = fs::read_link(&path) else { continue };
+            if let Some(format) = link.to_str().and_then(|link| link.strip_prefix(begin)) {
+                let format = format.split(' ').next().unwrap_or_default();
+                return Offered::open(target, tid, &path, format).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether it makes or writes another report.
+fn is_busy(target: &Target) -> bool {
+    let mut names = target.process().threads().unwrap_or_default().into_iter();
+    names.any(|tid| target.name_of(tid).is_some_and(|name| [THREAD, "gmr stderr"].contains(&&*name)))
+}
+
+/// Why there is no file in time.
+fn no_file(target: &Target) -> String {
+    let pid = target.pid();
+    if target.is_pending() {
+        return target.not_taken("was sent");
+    }
+    format!(
+        "process {pid} has taken the signal, but offers no report within {} s: its reporter is stuck, or may not \
+         make files. Its standard error may have a report; `gmr doctor {pid}` says more",
+        WITHIN.as_secs()
+    )
+}

@@ -1,0 +1,210 @@
+//! A process that can be asked for a report: looks whether it is safe to send it the signal.
+//! Nothing is sent here.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use gmr_runtime::__cli::{ATTACH, Mark, signal_name};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::processes::{Process, Signals, Status};
+
+/// For how long to wait while another report signal is pending. A thread takes it within
+/// microseconds, or gmr's own within 200 ms.
+const PENDING_FOR: Duration = Duration::from_secs(1);
+
+/// A process that can be asked.
+pub(super) struct Target {
+    process: Process,
+    /// Stays with the process when its id is used again.
+    pub(super) pidfd: OwnedFd,
+    pub(super) signal: i32,
+}
+
+impl Target {
+    /// Looks at the process. Nothing is sent to it.
+    ///
+    /// # Errors
+    /// It can't be asked, for this reason.
+    pub(super) fn new(process: Process) -> Result<Self, String> {
+        let pid = process.pid();
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let raw = raw.ok_or_else(|| format!("{pid} is no id of a process"))?;
+        let pidfd = pidfd_open(raw, PidfdFlags::empty()).map_err(|error| match error {
+            Errno::SRCH | Errno::INVAL => {
+                format!("there is no process {pid}; `gmr list` lists those with gmr")
+            }
+            Errno::NOSYS => "this kernel has no pidfds: `gmr report` needs Linux 5.3".to_owned(),
+            error => format!("could not open process {pid}: {}", io::Error::from(error)),
+        })?;
+        let status = status(process)?;
+        if status.state() == 'Z' && !has_living_threads(process) {
+            return Err(format!("process {pid} has ended, and its parent has not waited for it"));
+        }
+        let marks = process.marks().map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => format!(
+                "process {pid} belongs to another user, or hides its memory; run this command as its user or as \
+                 root. Nothing was sent to it"
+            ),
+            _ => format!("could not look at process {pid}: {error}"),
+        })?;
+        let signal = signal(pid, &marks)?;
+        let target = Self { process, pidfd, signal };
+        target.check()?;
+        target.wait_for_pending()?;
+        Ok(target)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    pub(super) fn process(&self) -> Process {
+        self.process
+    }
+
+    /// Whether the process can be sent the signal now.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let (pid, name) = (self.pid(), signal_name(self.signal));
+        let status = status(self.process)?;
+        if self.has_ended() {
+            return Err(format!("process {pid} has ended"));
+        }
+        if let 'T' | 't' = status.state() {
+            return Err(format!(
+                "process {pid} is stopped, and takes no signal until it continues: `kill -CONT {pid}`, or leave the \
+                 debugger. Nothing was sent to it"
+            ));
+        }
+        if status.has(Signals::Caught, self.signal) != Some(true) {
+            return Err(format!(
+                "process {pid} has no handler for {name} any more; `gmr doctor {pid}` says more. Nothing was sent \
+                 to it"
+            ));
+        }
+        let queue = status.value("SigQ").and_then(|queue| queue.split_once('/'));
+        let queue = queue.and_then(|(length, limit)| Some((length.parse().ok()?, limit.parse().ok()?)));
+        if queue.is_some_and(|(length, limit): (u64, u64)| length >= limit) {
+            return Err(format!(
+                "the queue of signals of the user of process {pid} is full, so that the request would be lost; \
+                 `{}` has the report written to its standard error",
+                kill(pid, self.signal)
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        status(self.process).is_ok_and(|status| status.has(Signals::Pending, self.signal) == Some(true))
+    }
+
+    fn wait_for_pending(&self) -> Result<(), String> {
+        let until = Instant::now() + PENDING_FOR;
+        while self.is_pending() {
+            if Instant::now() > until {
+                return Err(self.not_taken("was pending before"));
+            }
+            self.wait(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    pub(super) fn name_of(&self, tid: u32) -> Option<String> {
+        let name = self.process.read(&format!("task/{tid}/comm")).ok()?;
+        Some(name.trim_end().to_owned())
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Waits this long, or until the process ends.
+    pub(super) fn wait(&self, time: Duration) {
+        let time = Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() };
+        // Interrupted or not, the caller looks again.
+        let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&time));
+    }
+
+    pub(super) fn not_taken(&self, when: &str) -> String {
+        let pid = self.pid();
+        let state = self.process.read(&format!("task/{pid}/status")).ok();
+        let state = state.and_then(|status| {
+            let line = status.lines().find_map(|line| line.strip_prefix("State:"))?;
+            Some(format!("; its main thread: {}", line.trim()))
+        });
+        format!(
+            "process {pid} has not taken {}, which {when}{}. `gmr doctor {pid}` says more",
+            signal_name(self.signal),
+            state.unwrap_or_default()
+        )
+    }
+}
+
+fn status(process: Process) -> Result<Status, String> {
+    process.status().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("there is no process {}; `gmr list` lists those with gmr", process.pid())
+        }
+        _ => format!("could not look at process {}: {error}", process.pid()),
+    })
+}
+
+/// The signal by which a process with these marks can be asked.
+fn signal(pid: u32, marks: &[Mark]) -> Result<i32, String> {
+    let Some(first) = marks.first() else {
+        return Err(format!(
+            "process {pid} has no mark of gmr, and the report signal might end it; `gmr doctor {pid}` says more. \
+             Nothing was sent to it"
+        ));
+    };
+    if let Some(mark) = marks.iter().find(|mark| mark.attach == Some(ATTACH))
+        && let Some(signal) = mark.signal
+    {
+        return Ok(signal);
+    }
+    Err(match first.signal {
+        None => format!("process {pid} handles no report signal: the program or GMR_SIGNAL has it so"),
+        Some(signal) => format!(
+            "gmr {} in process {pid} does not understand this command's requests (gmr {}); `{}` has the report \
+             written to its standard error",
+            first.gmr,
+            env!("CARGO_PKG_VERSION"),
+            kill(pid, signal)
+        ),
+    })
+}
+
+/// How to send the signal without this command.
+fn kill(pid: u32, signal: i32) -> String {
+    // Real-time signals have numbers only.
+    let name = signal_name(signal);
+    format!("kill -{} {pid}", name.trim_start_matches("SIG").trim_start_matches("signal "))
+}
+
+/// The main thread can end before the others.
+fn has_living_threads(process: Process) -> bool {
+    let threads = process.threads().unwrap_or_default();
+    threads.into_iter().any(|tid| Status::of_thread(process, tid).is_ok_and(|status| status.state() != 'Z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_process_that_says_so_is_asked() {
+        let mark = |signal, attach| Mark { signal, attach, gmr: "0.9".to_owned(), ..Mark::default() };
+        assert_eq!(signal(7, &[mark(Some(12), Some(ATTACH))]), Ok(12));
+        // Another copy of gmr in it does.
+        assert_eq!(signal(7, &[mark(Some(10), None), mark(Some(12), Some(ATTACH))]), Ok(12));
+        let refused = |marks: &[Mark]| signal(7, marks).expect_err("it is not asked");
+        assert!(refused(&[]).contains("no mark of gmr"));
+        assert!(refused(&[mark(Some(12), None)]).contains("`kill -USR2 7`"));
+        assert!(refused(&[mark(Some(12), Some(ATTACH + 1))]).contains("gmr 0.9"));
+        assert!(refused(&[mark(None, None)]).contains("handles no report signal"));
+    }
+}
