@@ -1,13 +1,13 @@
 //! The command as an operator runs it: the built program, its output and exit code, on reports of
 //! real processes. What it prints as JSON is read by `serde_json`.
 
-mod allocator;
 mod command;
 mod diff;
 mod doctor;
 mod impostor;
 mod list;
 mod merge;
+mod obstacles;
 mod report;
 mod service;
 mod terminal;

@@ -11,7 +11,7 @@ use gmr_runtime::Report;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::service::{Done, Service, folder, gmr, gmr_command};
+use crate::service::{Done, Service, file, folder, gmr, gmr_command};
 
 fn report(pid: u32, arguments: &[&str]) -> Done {
     gmr(&[&["report", &pid.to_string()], arguments].concat())
@@ -257,6 +257,25 @@ fn a_reporter_that_is_stuck_is_said_within_five_seconds() {
 }
 
 #[test]
+fn a_process_that_can_make_no_file_writes_the_report_to_its_standard_error_and_says_why() {
+    let mut service = Service::start();
+    service.tell("no files");
+    let mut command = gmr_command(&["report", &service.pid().to_string()]);
+    let command = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    // It is longer than a pipe, and must be read while it is written.
+    let written: Value = serde_json::from_str(&service.error_line()).expect("JSON");
+    assert_eq!(written["heading"]["number"], 1);
+    let notes = written["heading"]["notes"].to_string();
+    assert!(notes.contains("could not make a memory file"), "{notes}");
+    let done = command.wait_with_output().expect("it ends");
+    let errors = String::from_utf8(done.stderr).expect("text");
+    assert_eq!(done.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("has taken the signal") && errors.contains("standard error"), "{errors}");
+    // The command has sent the request again meanwhile.
+    assert_eq!(next_plain(&mut service), (2, 0));
+}
+
+#[test]
 fn a_process_in_a_container_that_cannot_write_anything_has_a_report() {
     let unshare = [
         "unshare",
@@ -347,39 +366,69 @@ fn several_at_once_get_what_each_has_asked_for() {
     assert_eq!(next_plain(&mut service).1, 0);
 }
 
-/// Prints how long it takes with 1,000 threads. `cargo test --release -p gmr-cli -- --ignored
-/// --nocapture thousand`
+/// Prints how long it takes with 1,000 threads, and beside it how long `jcmd` takes for as many of
+/// Java. `cargo test --release -p gmr-cli --test command -- --ignored --nocapture
+/// report::a_thousand`
 #[test]
 #[ignore = "it prints figures, which need a release build and an idle machine"]
 fn a_thousand_threads() {
     let mut service = Service::start();
     service.tell("crowd");
-    let mut times: Vec<[f64; 2]> = Vec::new();
-    for _ in 0..12 {
-        let started = Instant::now();
-        let mut command = gmr_command(&["report", &service.pid().to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let mut output = BufReader::new(command.stdout.take().expect("it is piped"));
-        let mut text = String::new();
-        output.read_line(&mut text).expect("text");
-        let first = started.elapsed();
-        output.read_to_string(&mut text).expect("text");
-        assert!(
-            command.wait().expect("it ends").success() && text.contains("1006 threads")
-                || text.len() > 10_000
-        );
-        times.push([first, started.elapsed()].map(|time| time.as_secs_f64() * 1e3));
+    let pid = service.pid().to_string();
+    let first = timed(gmr_command(&["report", &pid]));
+    println!("the first report: first line {:.1} ms, whole {:.1} ms", first[0], first[1]);
+    print_figures("gmr report", || gmr_command(&["report", &pid]));
+    let source = file(&folder("java"), "Crowd.java", JAVA);
+    let java = Command::new("java").arg(&source).stdout(Stdio::piped()).spawn();
+    let Ok(mut java) = java else { return println!("there is no java") };
+    let mut output = BufReader::new(java.stdout.take().expect("it is piped"));
+    let has_started = output.read_line(&mut String::new()).is_ok_and(|length| length > 0);
+    let pid = java.id().to_string();
+    if has_started {
+        print_figures("jcmd Thread.print", || {
+            let mut command = Command::new("jcmd");
+            command.args([&*pid, "Thread.print"]);
+            command
+        });
     }
-    println!("the first report: first line {:.1} ms, whole {:.1} ms", times[0][0], times[0][1]);
+    java.kill().and_then(|()| java.wait()).expect("it ends");
+}
+
+const JAVA: &str = r#"
+class Crowd {
+    public static void main(String[] arguments) throws Exception {
+        Object never = new Object();
+        for (int number = 0; number < 1000; number++) {
+            new Thread(() -> {
+                synchronized (never) { try { never.wait(); } catch (InterruptedException e) { } }
+            }).start();
+        }
+        Thread.sleep(500);
+        System.out.println("ready");
+        Thread.sleep(600000);
+    }
+}
+"#;
+
+/// Milliseconds until the first line and until the end of what a command prints.
+fn timed(mut command: Command) -> [f64; 2] {
+    let started = Instant::now();
+    let mut command = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut output = BufReader::new(command.stdout.take().expect("it is piped"));
+    let mut text = String::new();
+    output.read_line(&mut text).expect("text");
+    let first = started.elapsed();
+    output.read_to_string(&mut text).expect("text");
+    assert!(command.wait().expect("it ends").success() && text.len() > 1_000, "{text}");
+    [first, started.elapsed()].map(|time| time.as_secs_f64() * 1e3)
+}
+
+fn print_figures(name: &str, command: impl Fn() -> Command) {
+    let times: Vec<[f64; 2]> = (0..12).map(|_| timed(command())).collect();
     for (what, index) in [("first line", 0), ("whole", 1)] {
-        let mut sorted: Vec<f64> = times[1..].iter().map(|times| times[index]).collect();
+        let mut sorted: Vec<f64> = times.iter().map(|times| times[index]).collect();
         sorted.sort_by(f64::total_cmp);
-        println!(
-            "{what}: {:.1} ms at the median, {:.1} at most",
-            sorted[sorted.len() / 2],
-            sorted[sorted.len() - 1]
-        );
+        let (median, most) = (sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
+        println!("{name}, {what}: {median:.1} ms at the median, {most:.1} at most");
     }
 }

@@ -15,7 +15,7 @@ use gmr_runtime::task::TrackExt as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::allocator;
+use crate::obstacles;
 
 /// Runs if another test has started it.
 #[test]
@@ -38,9 +38,10 @@ fn service() {
             "crowd" => held.extend((0..1_000).map(|_| waiting(pay))),
             "late" => IS_LATE.store(true, Ordering::SeqCst),
             "on time" => IS_LATE.store(false, Ordering::SeqCst),
+            "no files" => obstacles::refuse_memory_files(),
             "wedge" => {
                 println!("done");
-                allocator::hold();
+                obstacles::hold_the_allocator();
             }
             "uninstall" => guard.clear(),
             "task" => task = Some(polled()),
