@@ -12,6 +12,7 @@
 //! | `sources` | reports in files, folders and logs |
 //! | `findings` | the findings of reports, and which say the same |
 //! | `places` | where the threads and tasks of a report are |
+//! | `image` | what an executable has for names and lines |
 //! | `processes` | processes of this machine, from `/proc` |
 //! | `report`, `view`, `diff`, `merge`, `list`, `doctor` | the subcommands |
 //! | `output` | text or JSON on standard output, and the pager |
@@ -21,6 +22,7 @@ mod diff;
 mod doctor;
 mod findings;
 mod generated;
+mod image;
 mod list;
 mod merge;
 mod output;

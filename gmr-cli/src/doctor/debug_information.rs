@@ -1,26 +1,13 @@
 //! What the executable of a process has for the names and lines of its stacks. It reads the running
 //! file, which `/proc/PID/exe` refers to even if it was deleted.
 
-use std::fmt::Write as _;
 use std::fs::File;
 
-use object::read::elf::{FileHeader as _, SectionHeader as _};
-use object::{Endianness, ReadCache, elf};
-
 use super::check::Check;
+use crate::image::{Image, image};
 use crate::processes::Process;
 
 const ABOUT: &str = "debug information";
-
-/// What an image has.
-#[derive(Debug, Default)]
-struct Image {
-    has_lines: bool,
-    has_symbols: bool,
-    /// Another file has it.
-    has_link: bool,
-    build_id: Option<String>,
-}
 
 pub(super) fn check(process: Process) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -31,8 +18,7 @@ pub(super) fn check(process: Process) -> Vec<Check> {
         ));
     }
     let image = match File::open(process.path("exe")) {
-        // It can be large, and a few pieces of it are needed.
-        Ok(file) => image(&ReadCache::new(file)),
+        Ok(file) => image(file),
         Err(error) => return vec![Check::unknown(ABOUT, &error)],
     };
     let Some(image) = image else {
@@ -67,36 +53,4 @@ fn judge(process: Process, image: &Image) -> Check {
         );
     }
     Check::problem(ABOUT, format!("the executable is stripped: stacks have addresses only{id}"), REMEDY)
-}
-
-fn image(file: &ReadCache<File>) -> Option<Image> {
-    // Other classes have no gmr.
-    let header = elf::FileHeader64::<Endianness>::parse(file).ok()?;
-    let endian = header.endian().ok()?;
-    let sections = header.sections(endian, file).ok()?;
-    let mut image = Image::default();
-    for section in sections.iter() {
-        match sections.section_name(endian, section).unwrap_or_default() {
-            b".debug_line" | b".zdebug_line" => image.has_lines = true,
-            b".symtab" => image.has_symbols = true,
-            b".gnu_debuglink" => image.has_link = true,
-            _ => {}
-        }
-        let notes = section.notes(endian, file).ok().flatten();
-        let mut notes =
-            notes.into_iter().flat_map(|mut notes| std::iter::from_fn(move || notes.next().ok().flatten()));
-        let id = notes
-            .find(|note| note.name() == elf::ELF_NOTE_GNU && note.n_type(endian) == elf::NT_GNU_BUILD_ID);
-        if let Some(id) = id {
-            image.build_id = Some(hexadecimal(id.desc()));
-        }
-    }
-    Some(image)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
