@@ -154,11 +154,18 @@ impl Report {
         struct Versioned {
             schema_version: String,
         }
-        limits::check(json)?;
-        // Checked first, for a clear error about a later major version.
-        let versioned: Versioned = serde_json::from_str(json)?;
-        model::check_version(&versioned.schema_version).map_err(ParseReportError::new)?;
-        Ok(serde_json::from_str(json)?)
+        if limits::may_be_exceeded(json) {
+            limits::check(json)?;
+        }
+        serde_json::from_str(json).map_err(|error| {
+            // What is no JSON is said first. Whatever is wrong with a report of a later major version,
+            // its version is the reason.
+            let version = || {
+                let Versioned { schema_version } = serde_json::from_str(json).ok()?;
+                model::check_version(&schema_version).err().map(ParseReportError::new)
+            };
+            limits::check(json).err().or_else(version).unwrap_or_else(|| error.into())
+        })
     }
 
     /// Reads a report from its JSON lines in a log. Other lines and prefixes are skipped, and the

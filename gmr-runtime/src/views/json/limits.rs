@@ -21,6 +21,36 @@ const MAX_STRING: usize = 64 << 20;
 /// The most values of a document. One takes up to 64 bytes while it is read.
 const MAX_VALUES: usize = 50_000_000;
 
+/// Whether a document may exceed a limit. Most can't, by their length and nesting: to check them
+/// takes as long as to read them.
+pub(super) fn may_be_exceeded(json: &str) -> bool {
+    // An item takes at least two bytes, with what is between it and the next one.
+    json.len() / 2 >= MAX_ITEMS || nesting(json) > MAX_NESTING
+}
+
+/// How deep lists and objects are in one another, if it is JSON.
+fn nesting(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for byte in json.bytes() {
+        if in_string {
+            in_string = is_escaped || byte != b'"';
+            is_escaped = !is_escaped && byte == b'\\';
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// Checks a document.
 ///
 /// # Errors
@@ -255,6 +285,22 @@ mod tests {
         ] {
             assert_eq!(checked(json), format!("not a report: {error}"), "{json}");
         }
+    }
+
+    #[test]
+    fn only_what_is_long_or_deep_may_exceed_a_limit() {
+        for (json, expected) in [
+            ("0", 0),
+            (r#"{"a":[{},[1,[]]],"b":[]}"#, 4),
+            (r#"["[[[\"[[","\\",["]]]\\\"]"],[[]]]"#, 3),
+            ("]]]][", 1),
+        ] {
+            assert_eq!(nesting(json), expected, "{json}");
+        }
+        let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(!may_be_exceeded(&deep(MAX_NESTING)) && may_be_exceeded(&deep(MAX_NESTING + 1)));
+        let long = |items: usize| format!("[{}]", vec!["0"; items].join(","));
+        assert!(!may_be_exceeded(&long(MAX_ITEMS - 10)) && may_be_exceeded(&long(MAX_ITEMS)));
     }
 
     #[test]
