@@ -6,10 +6,11 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use flate2::read::MultiGzDecoder;
 use gmr_runtime::Report;
 use serde_json::Value;
 
-use crate::output;
+use crate::output::{self, as_u64};
 
 /// The reports of a file.
 pub(crate) struct Found {
@@ -43,12 +44,29 @@ pub(crate) fn latest(path: &Path) -> Result<Report, String> {
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
     if path == Path::new("-") {
-        let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes)?;
-        return Ok(bytes);
+    } else {
+        bytes = fs::read(path)?;
     }
-    fs::read(path)
+    if bytes.starts_with(GZIP) { decompressed(&bytes, MAX_DECOMPRESSED) } else { Ok(bytes) }
+}
+
+/// How a compressed file begins, such as those of `log_gzip`.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// A few bytes can stand for very many.
+const MAX_DECOMPRESSED: u64 = 1 << 30;
+
+fn decompressed(bytes: &[u8], limit: u64) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    // Logs that are rotated can have several parts.
+    MultiGzDecoder::new(bytes).take(limit + 1).read_to_end(&mut text)?;
+    if as_u64(text.len()) > limit {
+        return Err(io::Error::other(format!("it has more than {limit} bytes when it is decompressed")));
+    }
+    Ok(text)
 }
 
 /// The files that are named, and those in the folders that are named, sorted by name.
@@ -69,6 +87,8 @@ pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
+/// How a whole report begins.
+const BEGINNING: &str = r#"{"schema_version""#;
 const LINE: &str = r#"{"gmr_report""#;
 /// The same in a log whose lines are JSON themselves, such as Docker's.
 const QUOTED_LINE: &str = r#"{\"gmr_report\""#;
@@ -78,9 +98,12 @@ fn reports(text: &str) -> Result<Found, String> {
     // Pieces of reports by the id of the report, in the order of their first lines.
     let mut pieces: Vec<(String, String)> = Vec::new();
     for (line, number) in text.lines().zip(1..) {
-        let unquoted = line.contains(QUOTED_LINE).then(|| unquoted(line)).flatten();
+        // Most files are one report, which takes long to search.
+        let is_report = line.starts_with(BEGINNING);
+        let unquoted = (!is_report && line.contains(QUOTED_LINE)).then(|| unquoted(line)).flatten();
         let line = unquoted.as_deref().unwrap_or(line);
-        if let Some(piece) = line.find(LINE).map(|start| line[start..].trim_end()) {
+        let piece = if is_report { None } else { line.find(LINE) };
+        if let Some(piece) = piece.map(|start| line[start..].trim_end()) {
             let Some(id) = id(piece) else { continue };
             // Nearly always that of the line before.
             let place = pieces.iter().rposition(|(known, _)| *known == id).unwrap_or_else(|| {
@@ -130,7 +153,6 @@ fn unquoted(line: &str) -> Option<String> {
 
 /// A report that is whole on this line, perhaps after what a logger puts before it.
 fn whole(line: &str) -> Option<&str> {
-    const BEGINNING: &str = r#"{"schema_version""#;
     let start = line.find(BEGINNING)?;
     line.ends_with('}').then(|| &line[start..])
 }
@@ -157,7 +179,10 @@ fn nothing(text: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
+    use std::io::Write as _;
 
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
     use serde_json::json;
 
     use super::*;
@@ -193,6 +218,20 @@ mod tests {
         assert_eq!(found(&log), [first.clone(), second]);
         // A page has its report in it.
         assert_eq!(found(&first.to_html()), [first]);
+    }
+
+    #[test]
+    fn what_is_compressed_is_read_in_all_its_parts_up_to_a_limit() {
+        let compressed = |text: &str| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(text.as_bytes()).expect("memory");
+            encoder.finish().expect("memory")
+        };
+        let both = [compressed("one\n"), compressed("two\n")].concat();
+        assert_eq!(decompressed(&both, 8).expect("text"), b"one\ntwo\n");
+        let error = decompressed(&both, 7).expect_err("it is longer").to_string();
+        assert!(error.contains("more than 7 bytes"), "{error}");
+        assert!(decompressed(&both[..both.len() - 3], 8).is_err(), "its end is missing");
     }
 
     #[test]

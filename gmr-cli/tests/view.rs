@@ -42,6 +42,22 @@ fn a_saved_report_is_shown_in_each_format() {
     assert_eq!(fs::read_to_string(&written).expect("a file"), gmr(&["view", &path, "-f", "html"]).well());
 }
 
+/// As `gzip` has made it, which every system has.
+#[test]
+fn a_compressed_file_is_read_as_it_is() {
+    let text = Service::start().report();
+    let path = file(&folder("compressed"), "report.json", &text);
+    assert!(Command::new("gzip").arg(&path).status().expect("gzip starts").success());
+    let compressed = format!("{path}.gz");
+    assert!(!fs::exists(&path).expect("a folder") && fs::exists(&compressed).expect("a folder"));
+    let shown = gmr(&["view", &compressed, "-f", "json"]).well();
+    assert_eq!(Report::from_json(&shown), Report::from_json(&text));
+    let cut = fs::read(&compressed).expect("a file");
+    fs::write(&compressed, &cut[..cut.len() / 2]).expect("a file");
+    let error = gmr(&["view", &compressed]);
+    assert!(error.errors.contains("could not read"), "{}", error.errors);
+}
+
 #[test]
 fn a_log_has_several_reports() {
     let mut service = Service::start();
