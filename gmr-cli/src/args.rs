@@ -33,6 +33,7 @@ pub(crate) enum Command {
     View(View),
     Diff(Diff),
     Merge(Merge),
+    Symbolize(Symbolize),
     List(List),
     Doctor(Doctor),
     /// Prints a script that completes arguments in a shell.
@@ -127,6 +128,25 @@ pub(crate) struct Merge {
     /// Prints JSON, with all places and findings.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Adds functions and lines to a report of a stripped executable.
+///
+/// They are read from files with debug information, such as the executable before it was stripped. A
+/// file counts only if it has the build-id that the report has.
+#[derive(Debug, Arguments)]
+pub(crate) struct Symbolize {
+    /// A report as JSON, or a log with reports, of which the latest counts.
+    pub(crate) file: PathBuf,
+    /// Files with debug information, or folders that have some.
+    #[arg(short, long, required = true, value_name = "PATH")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+    /// The format: text, json, json-lines, xml or html.
+    #[arg(short, long, default_value = "text", value_parser = format)]
+    pub(crate) format: Format,
+    /// Writes to this file, which is overwritten.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Lists the processes of this machine that have gmr, in containers as well.

@@ -14,7 +14,7 @@
 //! | `places` | where the threads and tasks of a report are |
 //! | `image` | what an executable has for names and lines |
 //! | `processes` | processes of this machine, from `/proc` |
-//! | `report`, `view`, `diff`, `merge`, `list`, `doctor` | the subcommands |
+//! | `report`, `view`, `diff`, `merge`, `symbolize`, `list`, `doctor` | the subcommands |
 //! | `output` | text or JSON on standard output, and the pager |
 
 mod args;
@@ -30,6 +30,7 @@ mod places;
 mod processes;
 mod report;
 mod sources;
+mod symbolize;
 mod view;
 
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::View(args) => done(view::run(&args, pager)),
         Command::Diff(args) => done(diff::run(&args, pager)),
         Command::Merge(args) => done(merge::run(&args, pager)),
+        Command::Symbolize(args) => done(symbolize::run(&args, pager)),
         Command::List(args) => done(list::run(&args, pager)),
         Command::Doctor(args) => doctor::run(&args, pager),
         Command::Completions { shell } => done(generated::completions(shell)),

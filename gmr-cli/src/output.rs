@@ -212,6 +212,15 @@ impl Page {
         Self::with_colours(io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb)
     }
 
+    /// Without colours.
+    pub(crate) fn plain() -> Self {
+        Self::with_colours(false)
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
     fn with_colours(is_coloured: bool) -> Self {
         Self { text: String::new(), is_coloured }
     }

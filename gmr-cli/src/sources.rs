@@ -25,15 +25,28 @@ pub(crate) struct Found {
 /// # Errors
 /// The file can't be read, or no report in it.
 pub(crate) fn read(path: &Path) -> Result<Found, String> {
-    let shown = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let bytes = bytes(path).map_err(|error| format!("could not read {shown}: {error}"))?;
-    // A log may have anything in other lines.
-    let text = String::from_utf8_lossy(&bytes);
+    let shown = shown(path);
+    let text = text(path)?;
     let mut found = reports(&text).map_err(|error| format!("{shown}: {error}"))?;
     for error in &mut found.broken {
         *error = format!("{shown}: {error}");
     }
     Ok(found)
+}
+
+/// All of a file, as text.
+///
+/// # Errors
+/// It can't be read.
+pub(crate) fn text(path: &Path) -> Result<String, String> {
+    let bytes = bytes(path).map_err(|error| format!("could not read {}: {error}", shown(path)))?;
+    // A log may have anything in other lines.
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 /// The latest report of a file.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::path::Path;
 
 use gmr_runtime::{Format, Report};
 use serde::Serialize;
@@ -39,21 +40,22 @@ pub(crate) fn run(args: &View, pager: bool) -> Result<(), String> {
     };
     let count = counted(as_u64(reports.len()), "report");
     let report = report.ok_or_else(|| format!("the file has {count}; --list lists them"))?;
-    match &args.output {
-        None => {
-            let mut bytes = Vec::new();
-            report.write_to(&mut bytes, args.format).map_err(|error| error.to_string())?;
-            output::show(&bytes, pager && args.format == Format::Text)
-        }
-        Some(path) => {
-            let written = File::create(path).and_then(|file| {
-                let mut file = BufWriter::new(file);
-                report.write_to(&mut file, args.format)?;
-                file.flush()
-            });
-            written.map_err(|error| format!("could not write {}: {error}", path.display()))
-        }
-    }
+    write(report, args.format, args.output.as_deref(), pager)
+}
+
+/// Writes a report to a file, or else to standard output.
+pub(crate) fn write(report: &Report, format: Format, path: Option<&Path>, pager: bool) -> Result<(), String> {
+    let Some(path) = path else {
+        let mut bytes = Vec::new();
+        report.write_to(&mut bytes, format).map_err(|error| error.to_string())?;
+        return output::show(&bytes, pager && format == Format::Text);
+    };
+    let written = File::create(path).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        report.write_to(&mut file, format)?;
+        file.flush()
+    });
+    written.map_err(|error| format!("could not write {}: {error}", path.display()))
 }
 
 fn list(reports: &[Report], as_json: bool, pager: bool) -> Result<(), String> {

@@ -10,5 +10,6 @@ mod merge;
 mod obstacles;
 mod report;
 mod service;
+mod symbolize;
 mod terminal;
 mod view;

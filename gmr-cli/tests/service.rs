@@ -34,6 +34,7 @@ fn service() {
             "pay" => held.push(waiting(pay)),
             "ship" => held.push(waiting(ship)),
             "spin" => drop(thread::spawn(spin)),
+            "crash" => crash(),
             "release" => held.clear(),
             "crowd" => held.extend((0..1_000).map(|_| waiting(pay))),
             "late" => IS_LATE.store(true, Ordering::SeqCst),
@@ -86,6 +87,11 @@ fn pay(wait: &mut dyn FnMut()) {
 fn ship(wait: &mut dyn FnMut()) {
     wait();
     std::hint::black_box(2);
+}
+
+#[inline(never)]
+fn crash() {
+    std::process::abort();
 }
 
 #[inline(never)]
@@ -235,6 +241,13 @@ impl Service {
     pub(crate) fn error_line(&mut self) -> String {
         let errors = self.errors.as_mut().expect("it is piped");
         errors.next().expect("it writes a line").expect("text")
+    }
+
+    /// Tells it to crash, and returns what it has written to standard error since.
+    pub(crate) fn crash(mut self) -> String {
+        writeln!(self.input, "crash").expect("it lives");
+        let errors = self.errors.take().expect("it is piped");
+        errors.map_while(Result::ok).map(|line| line + "\n").collect()
     }
 
     /// Sends it a signal.

@@ -2,8 +2,12 @@
 //! public interface.
 
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use crate::model::Report;
+
+pub use crate::symbols::offline::{Function, Place, Symbolized};
 pub use crate::sys::attach::Attach;
 pub use crate::sys::mark::Mark;
 pub use crate::views::{Line, Lines};
@@ -51,6 +55,26 @@ pub fn duration(ms: u64) -> String {
 pub fn seconds(time: &str) -> Option<u64> {
     let time = humantime::parse_rfc3339(time).ok()?;
     Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+/// Adds names and lines to the frames of a report that lack them. `find` leads to a file of this
+/// build-id.
+pub fn symbolize(report: &mut Report, find: &mut dyn FnMut(&str) -> Option<PathBuf>) -> Vec<Symbolized> {
+    let symbolized = crate::symbols::offline::symbolize(report, find);
+    crate::generators::complete_tasks(report);
+    symbolized
+}
+
+/// The functions at each of these places in a file, innermost first, and what is missing.
+///
+/// # Errors
+/// The file cannot be read, or is not that of the build-id.
+pub fn resolve(
+    file: &Path,
+    build_id: &str,
+    places: &[Place],
+) -> Result<(Vec<Vec<Function>>, Option<String>), String> {
+    crate::symbols::offline::functions(file, build_id, places)
 }
 
 /// Text on one line, without anything that a terminal would interpret.

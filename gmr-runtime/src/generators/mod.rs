@@ -38,6 +38,8 @@ pub(crate) use package::Identity;
 #[cfg(target_os = "linux")]
 pub(crate) use resources::{limited_memory, limited_tasks};
 pub(crate) use selection::Selection;
+#[cfg(feature = "__cli")]
+pub(crate) use task_stacks::complete as complete_tasks;
 pub(crate) use uncounted::complete;
 
 /// The deadline of sections that show stacks. Taking stacks has its own of a second, polling tasks

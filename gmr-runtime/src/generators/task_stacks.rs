@@ -6,6 +6,8 @@ use crate::sys::sort;
 use std::sync::Arc;
 
 use crate::capture::Trace;
+#[cfg(feature = "__cli")]
+use crate::model::{Content, Report};
 use crate::model::{Frame, Stack};
 use crate::symbols::{self, Symbolized};
 use crate::sys::{self, Modules};
@@ -112,6 +114,18 @@ fn of_task(mut stack: Stack, frames: &[Frame]) -> Stack {
         stack.incomplete = polled.and_then(hides_its_futures).map(str::to_owned);
     }
     stack
+}
+
+/// Removes from the stacks of tasks what is not theirs, once their frames have names: those of a
+/// stripped executable get them later.
+#[cfg(feature = "__cli")]
+pub(crate) fn complete(report: &mut Report) {
+    for section in &mut report.sections {
+        let Content::GreenThreads(all) = &mut section.content else { continue };
+        for task in &mut all.tasks {
+            task.stacks = task.stacks.iter().map(|stack| of_task(stack.clone(), &report.frames)).collect();
+        }
+    }
 }
 
 /// The part of a thread's stack that is further in than gmr's outermost frame, which is that of the

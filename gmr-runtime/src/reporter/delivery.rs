@@ -147,7 +147,9 @@ impl Destination {
     pub(crate) fn as_dir(&self) -> Option<Arc<LogDir>> {
         match &*self.place {
             Place::Dir(dir) => Some(Arc::clone(dir)),
-            _ => None,
+            Place::Journal { .. } => None,
+            #[cfg(feature = "tracing")]
+            Place::Subscriber(_) => None,
         }
     }
 

@@ -20,6 +20,8 @@ mod noop;
 use noop as platform;
 
 mod cache;
+#[cfg(feature = "__cli")]
+pub(crate) mod offline;
 mod symbolize;
 
 #[cfg(all(

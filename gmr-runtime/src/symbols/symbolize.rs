@@ -30,7 +30,7 @@ use crate::sys::{Module, Modules, own_threads};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 
 /// The frame between a signal handler and the code that it interrupted, as gdb shows it.
-const SIGNAL: &str = "<signal handler called>";
+pub(super) const SIGNAL: &str = "<signal handler called>";
 
 /// Reading symbol tables, for names.
 static NAMES: Stage = Stage::new();
