@@ -14,9 +14,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fs::{SealFlags, fcntl_add_seals};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use crate::sys::memory_file;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 
@@ -57,13 +59,7 @@ impl Journal {
     /// Passes a memory file with the entry. Once it is sealed, the journal need not copy it to be
     /// sure that nobody changes it.
     fn pass(&self, entry: &[u8]) -> io::Result<()> {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let file = match memfd_create("gmr-report", flags | MemfdFlags::NOEXEC_SEAL) {
-            // Before Linux 6.3. Since then, a system can require it.
-            Err(Errno::INVAL) => memfd_create("gmr-report", flags),
-            file => file,
-        };
-        let mut file = File::from(file?);
+        let mut file = File::from(memory_file::create("gmr-report")?);
         file.write_all(entry)?;
         fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
         let files: [BorrowedFd<'_>; 1] = [file.as_fd()];
