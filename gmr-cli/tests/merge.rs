@@ -185,7 +185,7 @@ fn thousand(folder: &Path) {
     let all = template["frames"].as_array_mut().expect("frames");
     for index in 0..200 {
         let mut frame = pay.clone();
-        frame["function"] = format!("shop::step_{index}").into();
+        frame["function"] = format!("shop::step_{index:03}").into();
         all.push(frame);
     }
     for index in 0..1_000 {
@@ -218,7 +218,7 @@ fn a_thousand_reports_are_merged_within_200_mib() {
     let took = since.elapsed();
     let merged = json(&text);
     assert_eq!(merged["processes"], 1_000);
-    assert_eq!(place(&merged, "shop::step_7")["count"], 1_000);
+    assert_eq!(place(&merged, "shop::step_007")["count"], 1_000);
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
     eprintln!("{} MB of JSON in {took:?}, at most {peak} KiB", size / 1_000_000);
