@@ -289,7 +289,7 @@ pub use gmr_macros::{config, main, section, task, test};
 #[cfg(feature = "json")]
 pub use gmr_runtime::ParseReportError;
 #[cfg(feature = "axum")]
-pub use gmr_runtime::axum;
+pub use gmr_runtime::http as axum;
 pub use gmr_runtime::model;
 #[cfg(feature = "tracing")]
 pub use gmr_runtime::tracing;

@@ -4,7 +4,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `axum` (feature) | serves reports on an admin port |
+//! | `http` (feature) | serves reports on an admin port |
 //! | `testing` | runs a test under a time limit, and reports on one that hangs |
 //! | `request` | requests a report and waits for it: [`Report::capture`], HTTP |
 //! | `install` | installs gmr in a process: [`Builder`], [`Guard`] |
@@ -48,8 +48,6 @@ pub mod __cli;
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]
 pub mod __fuzz;
-#[cfg(feature = "axum")]
-pub mod axum;
 mod capture;
 mod emergency;
 mod env;
@@ -57,6 +55,8 @@ mod error;
 mod fatal;
 mod findings;
 mod generators;
+#[cfg(feature = "axum")]
+pub mod http;
 mod install;
 pub mod model;
 mod reporter;

@@ -8,7 +8,7 @@
 //!
 //! ```
 //! # async fn serve() -> std::io::Result<()> {
-//! let admin = axum::Router::new().nest_service("/gmr", gmr_runtime::axum::router::<()>());
+//! let admin = axum::Router::new().nest_service("/gmr", gmr_runtime::http::router::<()>());
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:9901").await?;
 //! axum::serve(listener, admin).await
 //! # }
@@ -57,7 +57,7 @@ const CHUNK: usize = 64 << 10;
 /// header does; without either, the report is an HTML page, or text for curl and Wget.
 ///
 /// ```
-/// let admin: axum::Router = axum::Router::new().merge(gmr_runtime::axum::router());
+/// let admin: axum::Router = axum::Router::new().merge(gmr_runtime::http::router());
 /// ```
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Admin::new().router()
@@ -72,7 +72,7 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
 /// ```
 /// use std::time::Duration;
 ///
-/// let reports = gmr_runtime::axum::Admin::new()
+/// let reports = gmr_runtime::http::Admin::new()
 ///     .host("shop-admin.internal")
 ///     .bearer_token(std::env::var("ADMIN_TOKEN").unwrap_or_default())
 ///     .min_interval(Duration::from_secs(1))
