@@ -167,14 +167,13 @@
 //!
 //! ## Serve reports over HTTP
 //!
-//! With the feature `axum`, `gmr::axum::router()` answers `GET /` with a report. Mount it only
-//! where operators can reach it, never on a public port. A runtime whose workers are all stuck
-//! can't answer; the signal works even then.
+//! The crate [`gmr-axum`](https://docs.rs/gmr-axum) has a router for axum, and the feature `http` has
+//! `gmr::http::Admin`, which other servers can mount. Mount it only where operators can reach it, never
+//! on a public port. A runtime whose workers are all stuck can't answer; the signal works even then.
 //!
 //! ```
-//! # #[cfg(feature = "axum")]
 //! fn admin_pages() -> axum::Router {
-//!     axum::Router::new().nest_service("/gmr", gmr::axum::router())
+//!     axum::Router::new().nest_service("/gmr", gmr_axum::router())
 //! }
 //! ```
 //!
@@ -246,7 +245,7 @@
 //! | `json` | reports as JSON and JSON lines, and reading them back |
 //! | `xml` | reports as XML |
 //! | `html` | reports as an HTML page |
-//! | `axum` | reports over HTTP; enables `html` and `json` |
+//! | `http` | reports over HTTP; enables `html` and `json` |
 //! | `cpp` | C++ function names as in the source |
 //! | `gzip` | compressed files of reports |
 //!
@@ -288,8 +287,8 @@
 pub use gmr_macros::{config, main, section, task, test};
 #[cfg(feature = "json")]
 pub use gmr_runtime::ParseReportError;
-#[cfg(feature = "axum")]
-pub use gmr_runtime::http as axum;
+#[cfg(feature = "http")]
+pub use gmr_runtime::http;
 pub use gmr_runtime::model;
 #[cfg(feature = "tracing")]
 pub use gmr_runtime::tracing;

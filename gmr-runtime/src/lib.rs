@@ -55,7 +55,7 @@ mod error;
 mod fatal;
 mod findings;
 mod generators;
-#[cfg(feature = "axum")]
+#[cfg(feature = "http")]
 pub mod http;
 mod install;
 pub mod model;

@@ -16,7 +16,7 @@ use crate::reporter::{self, Plan};
 use crate::section::panics;
 use crate::sys::forked_lock::lock_within;
 use crate::sys::own_threads;
-#[cfg(feature = "axum")]
+#[cfg(feature = "http")]
 use crate::trigger::Client;
 use crate::trigger::reply::{self, Reply, block_on};
 use crate::trigger::{Deferred, Request};
@@ -77,7 +77,7 @@ impl Report {
 }
 
 /// The next report in this format, rendered on a thread of gmr's own. `None` if it cannot be made.
-#[cfg(feature = "axum")]
+#[cfg(feature = "http")]
 pub(crate) async fn rendered(format: crate::views::Format, client: Client) -> Option<Arc<Vec<u8>>> {
     ask(|reply| Request::Deferred(Deferred::Rendered(format, client.clone(), reply))).await.ok().flatten()
 }

@@ -24,6 +24,18 @@ impl Admin {
         Self { program, url }
     }
 
+    /// A server that has nothing but hyper.
+    fn start_without_framework() -> Self {
+        let mut program = Program::start(program!("hyper-admin"));
+        let said = program.hear();
+        let url = said.strip_prefix("reports: ").expect("its URL").to_owned();
+        Self { program, url }
+    }
+
+    fn address(&self) -> &str {
+        self.url.strip_prefix("http://").and_then(|url| url.strip_suffix("/gmr")).expect("its URL")
+    }
+
     fn get(&self, query: &str, accept: Option<&str>) -> (Response<()>, String) {
         get(&format!("{}{query}", self.url), accept)
     }
@@ -90,8 +102,7 @@ fn what_cannot_be_had_is_refused_with_a_reason() {
 
 /// The answer to a request with these headers, read to its end.
 fn ask(admin: &Admin, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
-    let address =
-        admin.url.strip_prefix("http://").and_then(|url| url.strip_suffix("/gmr")).expect("its URL");
+    let address = admin.address();
     let mut stream = TcpStream::connect(address).expect("it listens");
     let host = if headers.iter().any(|(name, _)| *name == "host") { "" } else { "host: localhost\r\n" };
     write!(stream, "{method} {path} HTTP/1.1\r\n{host}").expect("it reads");
@@ -163,6 +174,34 @@ fn a_report_says_which_request_it_is_for() {
     assert_eq!((&trigger["kind"], &trigger["coalesced"]), (&"http".into(), &0.into()), "{trigger}");
     assert!(trigger["path"].as_str().is_some_and(|path| path.starts_with("/gmr")), "{trigger}");
     assert!(trigger["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{trigger}");
+}
+
+#[test]
+fn a_server_without_a_framework_serves_reports() {
+    let admin = Admin::start_without_framework();
+    let (answer, page) = admin.get("", None);
+    assert_eq!(
+        (answer.status().as_u16(), header(&answer, "content-type")),
+        (200, "text/html; charset=utf-8")
+    );
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+    assert_eq!(header(&answer, "content-length"), page.len().to_string());
+    let (_, json) = admin.get("/?format=json", None);
+    let report = Report::parse(&json);
+    let trigger = report.trigger();
+    assert_eq!((report.number(), &trigger["path"]), (2, &"/gmr/".into()), "{trigger}");
+    assert!(trigger["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{trigger}");
+
+    let (answered, said) = ask(&admin, "HEAD", "/gmr", &[]);
+    assert!(answered == 200 && said.ends_with("\r\n\r\n"), "{said}");
+    assert!(!said.contains("content-length: 0"), "that of the report is not known: {said}");
+    for path in ["/", "/favicon.ico", "/gmr/other", "/gmrs"] {
+        assert_eq!(ask(&admin, "GET", path, &[]).0, 404, "{path}");
+    }
+    assert_eq!(ask(&admin, "GET", "/gmr", &[("host", "evil.example")]).0, 421);
+    assert_eq!(ask(&admin, "POST", "/gmr", &[("content-length", "0")]).0, 405);
+    let (_, json) = admin.get("?format=json", None);
+    assert_eq!(Report::parse(&json).number(), 3, "none of them has made a report");
 }
 
 const CLIENTS: u64 = 24;

@@ -57,14 +57,14 @@ fn main() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let port = listener.local_addr()?.port();
-    let guarded = gmr::axum::Admin::new()
+    let guarded = gmr_axum::Admin::new()
         .host("admin.example")
         .bearer_token("t0ken")
         .min_interval(Duration::from_hours(1))
         .authorize(|request| !request.headers.contains_key("x-stranger"));
     let admin = Router::new()
-        .nest_service("/gmr", gmr::axum::router())
-        .nest_service("/guarded", guarded.router())
+        .nest_service("/gmr", gmr_axum::router())
+        .nest_service("/guarded", gmr_axum::router_with(guarded))
         .layer(middleware::from_fn(count))
         .into_make_service_with_connect_info::<SocketAddr>();
     drop(runtime.spawn(async { axum::serve(listener, admin).await }));

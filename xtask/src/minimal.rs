@@ -10,7 +10,7 @@ use crate::process::on;
 
 /// The crates, by their directories. Not gmr-tokio: it has the items of one release of tokio, and a
 /// test compares them.
-const CRATES: [&str; 4] = ["", "gmr-macros", "gmr-mask", "gmr-runtime"];
+const CRATES: [&str; 5] = ["", "gmr-axum", "gmr-macros", "gmr-mask", "gmr-runtime"];
 
 /// Compiles gmr with the lowest version of each of their dependencies, without and
 /// with all features. What these depend on themselves has the newest version.
@@ -60,7 +60,7 @@ fn for_users(manifest: &str) -> String {
         // `schemars` is for our own documentation, and needs later versions of others.
         let not_for_users = ["default-members =", "exclude =", "schemars =", "schema ="];
         if line.starts_with("members =") {
-            kept.push_str("members = [\"gmr-macros\", \"gmr-mask\", \"gmr-runtime\"]\n");
+            kept.push_str("members = [\"gmr-axum\", \"gmr-macros\", \"gmr-mask\", \"gmr-runtime\"]\n");
         } else if in_kept && !not_for_users.iter().any(|key| line.starts_with(key)) {
             kept.push_str(line);
             kept.push('\n');
@@ -78,7 +78,7 @@ mod tests {
         let manifest = "[workspace]\nmembers = [\"tests\"]\nexclude = [\"fuzz\"]\n\n[dependencies]\nlibc = \"1\"\n\n\
                         [dev-dependencies]\ntokio = \"1\"\n\n[target.'cfg(unix)'.dev-dependencies]\nproptest = \"1\"\n\n\
                         [[example]]\nname = \"one\"\n\n[lints]\nworkspace = true\n";
-        let expected = "[workspace]\nmembers = [\"gmr-macros\", \"gmr-mask\", \"gmr-runtime\"]\n\n[dependencies]\nlibc = \"1\"\n\n\
+        let expected = "[workspace]\nmembers = [\"gmr-axum\", \"gmr-macros\", \"gmr-mask\", \"gmr-runtime\"]\n\n[dependencies]\nlibc = \"1\"\n\n\
                         [lints]\nworkspace = true\n";
         assert_eq!(for_users(manifest), expected);
     }

@@ -29,6 +29,8 @@ pub(crate) fn run() -> Result<(), String> {
         "--package",
         "gmr",
         "--package",
+        "gmr-axum",
+        "--package",
         "gmr-cli",
         "--all-features",
         "--target-dir",

@@ -38,8 +38,8 @@ pub(crate) fn check(uncommitted: Uncommitted) -> Result<(), String> {
         patches.push(format!("patch.crates-io.{}.path='{}'", text(package, "name"), unpacked.display()));
     }
     let target = text(&metadata, "target_directory");
-    // What nothing else depends on.
-    for name in ["gmr", "gmr-cli"] {
+    // What no other package builds with all features.
+    for name in ["gmr", "gmr-axum", "gmr-cli"] {
         let package = published.iter().find(|package| text(package, "name") == name);
         let version = package.map(|package| text(package, "version"));
         let version = version.ok_or_else(|| format!("{name} is not published"))?;

@@ -80,10 +80,10 @@ pub(super) fn generate(identity: &Identity) -> Content {
 
 /// The features of this build.
 const FEATURES: [(&str, bool); 9] = [
-    ("axum", cfg!(feature = "axum")),
     ("cpp", cfg!(feature = "cpp")),
     ("gzip", cfg!(feature = "gzip")),
     ("html", cfg!(feature = "html")),
+    ("http", cfg!(feature = "http")),
     ("json", cfg!(feature = "json")),
     ("tokio", cfg!(feature = "tokio")),
     ("tower", cfg!(feature = "tower")),

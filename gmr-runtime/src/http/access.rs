@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ::axum::http::request::Parts;
-use ::axum::http::uri::Authority;
-use ::axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use ::http::request::Parts;
+use ::http::uri::Authority;
+use ::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 /// Why a request gets no report, and what to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl Access {
         let text = format!(
             "reports are not served for the host `{host}`, which a page of another site could have led \
              here: use the IP address or `localhost`, or name the host in the program: \
-             gmr::axum::Admin::new().host(\"{host}\").router()"
+             gmr::http::Admin::new().host(\"{host}\")"
         );
         Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, text))
     }
@@ -169,7 +169,7 @@ fn are_same(given: &[u8], secret: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use ::axum::http::Request;
+    use ::http::Request;
 
     use super::*;
 

@@ -2,15 +2,29 @@
 //! and configuration of the process to everyone who can reach it. Mount it on an admin port that
 //! only operators can reach.
 //!
-//! [`router`] is a router for [axum](https://docs.rs/axum). `GET /` answers with a report, as an
-//! HTML page, or in the format given by `?format=` or the `Accept` header. Nothing is served until
-//! you mount it.
+//! [`Admin`] answers a request with a report, as an HTML page, or in the format given by `?format=` or
+//! the `Accept` header. Nothing is served until you mount it. For
+//! [axum](https://docs.rs/axum), the crate `gmr-axum` has a router. Elsewhere, mount it in what calls
+//! tower's services, or call it yourself, as here with [hyper](https://docs.rs/hyper):
 //!
 //! ```
+//! use gmr_runtime::http::{Admin, Peer};
+//! use hyper::server::conn::http1;
+//! use hyper::service::service_fn;
+//! use hyper_util::rt::TokioIo;
+//!
 //! # async fn serve() -> std::io::Result<()> {
-//! let admin = axum::Router::new().nest_service("/gmr", gmr_runtime::http::router::<()>());
+//! let reports = Admin::new().path("/gmr");
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:9901").await?;
-//! axum::serve(listener, admin).await
+//! loop {
+//!     let (stream, peer) = listener.accept().await?;
+//!     let reports = reports.clone();
+//!     let service = service_fn(move |mut request| {
+//!         request.extensions_mut().insert(Peer(peer)); // optional: the report's heading names it
+//!         reports.answer(request)
+//!     });
+//!     tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+//! }
 //! # }
 //! ```
 //!
@@ -18,56 +32,43 @@
 //! rendered on gmr's own threads, so no worker of the runtime is blocked. If all workers of the
 //! runtime are blocked by something else, it can't answer any request; send the report signal
 //! instead.
+//!
+//! The types here are those of `http`, `http-body` and `tower-service`, which servers agree on, and
+//! none of a server's.
 
 mod access;
+mod body;
 mod negotiation;
 mod policy;
 
-use std::io;
+use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ::axum::Router;
-use ::axum::body::Body;
-use ::axum::extract::{ConnectInfo, OriginalUri, Request};
-use ::axum::http::request::Parts;
-use ::axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use ::axum::response::{IntoResponse, Response};
-use ::axum::routing::any;
-use ::bytes::Bytes;
-use futures_core::Stream;
+use ::http::request::Parts;
+use ::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use self::access::{Access, Refusal};
+pub use self::body::Body;
 use self::negotiation::{OFFERS, accepted, queried};
 use self::policy::POLICY;
 use crate::request;
 use crate::trigger::Client;
 use crate::views::Format;
 
-/// How many bytes are handed to the connection at a time.
-const CHUNK: usize = 64 << 10;
-
-/// A router with one route, `/`: `GET` answers with a report of this process. **Never expose it to
-/// the public.** It is that of [`Admin`] without options.
+/// Answers requests with reports of this process. **Never expose it to the public.**
 ///
-/// `?format=` selects the format, by the names that [`Format`] parses. Without it, the `Accept`
-/// header does; without either, the report is an HTML page, or text for curl and Wget.
+/// It is a [`Service`](tower_service::Service) of tower; [`answer`](Self::answer) is the same without
+/// that trait. `?format=` selects the format, by the names that [`Format`] parses. Without it, the
+/// `Accept` header does; without either, the report is an HTML page, or text for curl and Wget.
 ///
-/// ```
-/// let admin: axum::Router = axum::Router::new().merge(gmr_runtime::http::router());
-/// ```
-pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Admin::new().router()
-}
-
-/// What the route for reports asks of requests.
-///
-/// Requests of pages of another origin get no report (`Sec-Fetch-Site`, `Origin`), nor do those for
-/// a host name that could be a page's own by DNS rebinding (`Host`): IP addresses, `localhost` and
-/// the names given to [`host`](Self::host) are served. Each refusal says what to do.
+/// Requests of pages of another origin get no report (`Sec-Fetch-Site`, `Origin`), nor do those for a
+/// host name that could be a page's own by DNS rebinding (`Host`): IP addresses, `localhost` and the
+/// names given to [`host`](Self::host) are served. Each refusal says what to do.
 ///
 /// ```
 /// use std::time::Duration;
@@ -77,17 +78,26 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
 ///     .bearer_token(std::env::var("ADMIN_TOKEN").unwrap_or_default())
 ///     .min_interval(Duration::from_secs(1))
 ///     .authorize(|request| request.headers.contains_key("x-operator"));
-/// let admin: axum::Router = axum::Router::new().nest_service("/gmr", reports.router::<()>());
+/// # drop(reports);
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Admin {
     access: Access,
+    path: Option<String>,
 }
 
 impl Admin {
     /// No options.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Answers at this path only, with and without a slash at its end; other paths get 404. For a
+    /// server that has no router: without it, every path is answered.
+    #[must_use]
+    pub fn path(mut self, path: impl AsRef<str>) -> Self {
+        self.path = Some(path.as_ref().trim_end_matches('/').to_owned());
+        self
     }
 
     /// Also serves this host, without a port: the name by which operators reach the admin port.
@@ -121,39 +131,89 @@ impl Admin {
         self
     }
 
-    /// A router with one route, `/`.
+    /// Answers a request. Its body is not read. The future works on any runtime, and it is cancel-safe.
+    pub fn answer<B>(&self, request: Request<B>) -> ResponseFuture {
+        let (parts, _) = request.into_parts();
+        let admin = self.clone();
+        ResponseFuture(Box::pin(async move { admin.respond(&parts).await }))
+    }
+
+    async fn respond(&self, parts: &Parts) -> Response<Body> {
+        let answered = match self.admit(parts) {
+            Ok(format) if parts.method == Method::HEAD => Ok(head(format)),
+            Ok(format) => report(format, parts).await,
+            Err(refusal) => Err(refusal),
+        };
+        let mut response = answered.unwrap_or_else(refused);
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::CACHE_CONTROL, "no-store"),
+            (header::VARY, "accept, user-agent"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
+        response
+    }
+
+    /// The format of a request that is allowed. A report is counted, unless it is not made.
     ///
-    /// Mounted with `nest_service("/gmr", ..)`, it answers `/gmr` and `/gmr/`; with `nest`, the
-    /// first one only.
-    pub fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
-        Router::new().route("/", any(move |request: Request| answer(self.access.clone(), request)))
+    /// # Errors
+    /// The request gets no report.
+    fn admit(&self, parts: &Parts) -> Result<Format, Refusal> {
+        self.access.check(parts)?;
+        if let Some(path) = &self.path
+            && parts.uri.path().trim_end_matches('/') != path
+        {
+            return Err(Refusal::new(StatusCode::NOT_FOUND, format!("reports are served at `{path}/`")));
+        }
+        let format = format(parts)?;
+        if parts.method != Method::HEAD {
+            self.access.admit()?;
+        }
+        Ok(format)
     }
 }
 
-async fn answer(access: Access, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    let answered = match access.check(&parts).and_then(|()| format(&parts)) {
-        Ok(format) if parts.method == Method::HEAD => Ok(head(format)),
-        Ok(format) => match access.admit() {
-            Ok(()) => report(format, &parts).await,
-            Err(refusal) => Err(refusal),
-        },
-        Err(refusal) => Err(refusal),
-    };
-    let mut response = answered.unwrap_or_else(refused);
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::VARY, "accept, user-agent"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
+impl<B> tower_service::Service<Request<B>> for Admin {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
-    response
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        self.answer(request)
+    }
 }
+
+/// The response of an [`Admin`], which never fails.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response<Body>> + Send>>);
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context).map(Ok)
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture")
+    }
+}
+
+/// An extension of a request: the address that it comes from. A server that inserts it has it named in
+/// the report's heading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
 
 /// The format that is asked for.
 ///
@@ -171,64 +231,42 @@ fn format(parts: &Parts) -> Result<Format, Refusal> {
     })
 }
 
-fn refused(Refusal { status, text, header }: Refusal) -> Response {
-    let mut response = (status, text + "\n").into_response();
+fn refused(Refusal { status, text, header }: Refusal) -> Response<Body> {
+    let mut response = Response::new(Body::text(text + "\n"));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Format::Text.media_type()));
     if let Some((name, value)) = header
         && let Ok(value) = HeaderValue::from_str(&value)
     {
-        response.headers_mut().insert(name, value);
+        headers.insert(name, value);
     }
     response
 }
 
 /// What `HEAD` gets: a report is not made for it.
-fn head(format: Format) -> Response {
-    [(header::CONTENT_TYPE, format.media_type())].into_response()
+fn head(format: Format) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    response
 }
 
 /// Makes a report.
 ///
 /// # Errors
 /// It could not be made.
-async fn report(format: Format, parts: &Parts) -> Result<Response, Refusal> {
-    let path = parts.extensions.get::<OriginalUri>().map_or(parts.uri.path(), |uri| uri.0.path());
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let client = Client { peer: peer.map(|peer| peer.0.to_string()), path: path.to_owned() };
+async fn report(format: Format, parts: &Parts) -> Result<Response<Body>, Refusal> {
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.to_string());
+    let client = Client { peer, path: parts.uri.path().to_owned() };
     let Some(bytes) = request::rendered(format, client).await else {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "could not make a report"));
     };
-    let policy = (format == Format::Html).then(|| policy::of_page(&bytes)).flatten();
-    let bytes = Bytes::from_owner(Shared(bytes));
-    let length = HeaderValue::from(bytes.len());
     let mut response = head(format);
-    *response.body_mut() = Body::from_stream(Chunks(bytes));
-    response.headers_mut().insert(header::CONTENT_LENGTH, length);
-    if let Some(policy) = policy {
+    if format == Format::Html
+        && let Some(policy) = policy::of_page(&bytes)
+    {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
+    *response.body_mut() = Body::shared(bytes);
     Ok(response)
-}
-
-/// A rendered report, which all its receivers share.
-struct Shared(Arc<Vec<u8>>);
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// Bytes in pieces, so that a connection buffers no more than it can send.
-struct Chunks(Bytes);
-
-impl Stream for Chunks {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.0.is_empty() {
-            return Poll::Ready(None);
-        }
-        let length = self.0.len().min(CHUNK);
-        Poll::Ready(Some(Ok(self.0.split_to(length))))
-    }
 }

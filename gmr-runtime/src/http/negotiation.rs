@@ -1,6 +1,6 @@
 //! Which format a request asks for.
 
-use ::axum::http::{HeaderMap, header};
+use ::http::{HeaderMap, header};
 
 use crate::views::Format;
 

@@ -1,6 +1,6 @@
 //! The content security policy of the page: its own script runs, by its hash, and nothing else.
 
-use ::axum::http::HeaderValue;
+use ::http::HeaderValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};

@@ -95,7 +95,7 @@ pub(crate) enum Deferred {
     /// The report as a value.
     Report(Reply<Arc<Report>>),
     /// The report in a format, for an HTTP request.
-    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "HTTP alone requests it"))]
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "HTTP alone requests it"))]
     Rendered(Format, Client, Reply<Rendered>),
 }
 

@@ -26,7 +26,7 @@ async fn main() -> std::io::Result<()> {
         .with_state(Arc::clone(&database))
         .layer(RequestLayer::new());
     // Only operators may reach this one.
-    let admin = Router::new().nest_service("/gmr", gmr::axum::router());
+    let admin = Router::new().nest_service("/gmr", gmr_axum::router());
 
     let service_port = TcpListener::bind("127.0.0.1:0").await?;
     let admin_port = TcpListener::bind("127.0.0.1:0").await?;

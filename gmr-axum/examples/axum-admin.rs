@@ -1,6 +1,6 @@
 //! Reports over HTTP, on an admin port in addition to the service's own.
 //!
-//! Run it with `cargo run --example axum-admin --features axum`. It prints the addresses of both
+//! Run it with `cargo run --package gmr-axum --example axum-admin`. It prints the addresses of both
 //! ports. Open the admin one in a browser, or request a format: `curl "ADDRESS?format=text"`. The
 //! signal works as well: `kill -USR2 PID`. Ctrl-C ends the program.
 //!
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let service = Router::new().route("/", get(|| async { "hello\n" }));
-    let admin = Router::new().nest_service("/gmr", gmr::axum::router());
+    let admin = Router::new().nest_service("/gmr", gmr_axum::router());
 
     // Port 0: the kernel chooses one that is free.
     let service_port = TcpListener::bind("127.0.0.1:0").await?;
