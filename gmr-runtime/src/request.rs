@@ -16,9 +16,9 @@ use crate::reporter::{self, Plan};
 use crate::section::panics;
 use crate::sys::forked_lock::lock_within;
 use crate::sys::own_threads;
-#[cfg(feature = "http")]
-use crate::trigger::Client;
 use crate::trigger::reply::{self, Reply, block_on};
+#[cfg(feature = "http")]
+use crate::trigger::{Client, Rendered};
 use crate::trigger::{Deferred, Request};
 use crate::{capture, emergency, install};
 
@@ -78,7 +78,7 @@ impl Report {
 
 /// The next report in this format, rendered on a thread of gmr's own. `None` if it cannot be made.
 #[cfg(feature = "http")]
-pub(crate) async fn rendered(format: crate::views::Format, client: Client) -> Option<Arc<Vec<u8>>> {
+pub(crate) async fn rendered(format: crate::views::Format, client: Client) -> Rendered {
     ask(|reply| Request::Deferred(Deferred::Rendered(format, client.clone(), reply))).await.ok().flatten()
 }
 

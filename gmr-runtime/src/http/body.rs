@@ -3,11 +3,12 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ::bytes::Bytes;
 use ::http_body::{Frame, SizeHint};
+
+use crate::sys::Lasting;
 
 /// How many bytes are handed to the connection at a time, so that it buffers no more than it can send.
 const CHUNK: usize = 64 << 10;
@@ -24,7 +25,7 @@ impl Body {
         Self(text.into())
     }
 
-    pub(super) fn shared(report: Arc<Vec<u8>>) -> Self {
+    pub(super) fn shared(report: Lasting) -> Self {
         Self(Bytes::from_owner(Shared(report)))
     }
 }
@@ -61,7 +62,7 @@ impl ::http_body::Body for Body {
 }
 
 /// A rendered report.
-struct Shared(Arc<Vec<u8>>);
+struct Shared(Lasting);
 
 impl AsRef<[u8]> for Shared {
     fn as_ref(&self) -> &[u8] {
@@ -71,6 +72,7 @@ impl AsRef<[u8]> for Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::task::Waker;
 
     use ::http_body::Body as _;

@@ -218,7 +218,7 @@ fn send_rendered(deferred: Vec<Deferred>, report: &Arc<Report>, render: impl Fn(
                 let known = rendered.iter().find(|(known, _)| *known == format);
                 let bytes = match known {
                     Some((_, bytes)) => Option::clone(bytes),
-                    None => guarded(|| render(report, format)).map(Arc::new),
+                    None => guarded(|| sys::lasting(render(report, format))),
                 };
                 rendered.push((format, bytes.clone()));
                 guarded(|| reply.send(bytes))

@@ -71,13 +71,16 @@ pub(crate) mod usage;
 #[cfg(target_os = "linux")]
 pub(crate) mod users;
 
+/// Bytes that several readers share.
+pub(crate) type Lasting = std::sync::Arc<dyn std::ops::Deref<Target = [u8]> + Send + Sync>;
+
 #[cfg(all(feature = "__cli", unix))]
 pub(crate) use platform::queue;
 #[cfg(unix)]
 pub(crate) use platform::sender;
 pub(crate) use platform::{Claim, Marking, Module, Modules, ProgramAttributes, Purpose};
 pub(crate) use platform::{
-    claim, current_tid, find_word, has_embassy, in_children, mark, memory_is_left, name_thread,
+    claim, current_tid, find_word, has_embassy, in_children, lasting, mark, memory_is_left, name_thread,
     program_has_filters_of_its_own, remember_mask, separate_files, sleep, with_files, word_at,
 };
 #[cfg(target_os = "linux")]

@@ -100,6 +100,11 @@ impl ProgramAttributes {
 /// Does nothing.
 pub(crate) fn remember_mask() {}
 
+/// The same bytes, for readers who may take their time.
+pub(crate) fn lasting(bytes: Vec<u8>) -> super::Lasting {
+    std::sync::Arc::new(bytes)
+}
+
 /// Sleeps for this long.
 pub(crate) fn sleep(duration: std::time::Duration) {
     std::thread::sleep(duration);

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use reply::Reply;
 
 use crate::model::{self, Report};
+use crate::sys::Lasting;
 use crate::sys::attach::Attach;
 use crate::views::Format;
 
@@ -109,7 +110,7 @@ pub(crate) struct Client {
 }
 
 /// A report in a format; `None` if its view panicked.
-pub(crate) type Rendered = Option<Arc<Vec<u8>>>;
+pub(crate) type Rendered = Option<Lasting>;
 
 impl Deferred {
     /// Whether the task still waits.

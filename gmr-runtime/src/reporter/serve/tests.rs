@@ -9,9 +9,9 @@ use crate::model::{Sender, Trigger};
 use crate::reporter::pending::REPLIES_WITHIN;
 use crate::sys::attach::Attach;
 use crate::trigger::reply::{Answer, block_on, channel};
-use crate::trigger::{Attached, Client, Event};
+use crate::trigger::{Attached, Client, Event, Rendered};
 
-fn rendered(format: Format) -> (Deferred, Answer<Option<Arc<Vec<u8>>>>) {
+fn rendered(format: Format) -> (Deferred, Answer<Rendered>) {
     let (reply, answer) = channel();
     (Deferred::Rendered(format, Client::default(), reply), answer)
 }
@@ -32,7 +32,7 @@ fn each_format_is_rendered_once_and_a_view_that_panics_fails_its_own_replies() {
     });
     assert_eq!(calls.into_inner(), [Format::Text, Format::Json, Format::JsonLines]);
     let answers: Vec<_> = answers.into_iter().map(|answer| block_on(answer).unwrap()).collect();
-    let texts: Vec<_> = answers.iter().map(|bytes| bytes.as_ref().map(|bytes| bytes.as_slice())).collect();
+    let texts: Vec<_> = answers.iter().map(|bytes| bytes.as_ref().map(|bytes| &***bytes)).collect();
     assert_eq!(texts, [Some(&b"text"[..]), None, Some(b"text"), Some(b"json-lines"), None]);
 }
 

@@ -12,6 +12,9 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
 use std::ptr::null_mut;
+use std::sync::Arc;
+
+use crate::sys::Lasting;
 
 /// A mapping as raw memory, unmapped when it is dropped. It gives out no reference to its contents:
 /// signal handlers may be writing to them.
@@ -97,6 +100,22 @@ impl Deref for MappedBytes {
         // another process makes to the file in place show through; readers check every offset and
         // length that they take from it.
         unsafe { std::slice::from_raw_parts(self.0.base, self.0.length) }
+    }
+}
+
+/// A smaller piece is left to the allocator: it does not keep the memory around it for long.
+const LARGE: usize = 128 << 10;
+
+/// The same bytes, for readers who may take their time. When they are dropped, the kernel has the
+/// memory again, whatever the allocator does with what made them.
+pub(crate) fn lasting(bytes: Vec<u8>) -> Lasting {
+    let copy = |to: &mut [u8]| {
+        to.copy_from_slice(&bytes);
+        true
+    };
+    match (bytes.len() >= LARGE).then(|| MappedBytes::filled(bytes.len(), copy)).flatten() {
+        Some(mapped) => Arc::new(mapped),
+        None => Arc::new(bytes),
     }
 }
 

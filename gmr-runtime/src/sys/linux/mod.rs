@@ -38,6 +38,7 @@ pub(crate) use descriptor_table::{leave_files, leave_or_copy_files, separate_fil
 pub(crate) use forks::in_children;
 pub(crate) use limits::{mappings_are_left, memory_is_left};
 pub(crate) use linked::has_embassy;
+pub(crate) use mapping::lasting;
 pub(crate) use marking::{Marking, mark};
 pub(crate) use modules::{Module, Modules};
 pub(crate) use program_attributes::{ProgramAttributes, name_thread, remember_mask};
