@@ -1,8 +1,8 @@
 //! Reports over HTTP on an admin port, in a service without a web framework: with hyper alone.
 //!
-//! Run it with `cargo run --example hyper-admin`. It prints the address of the admin
-//! port. Open it in a browser, or request a format: `curl "ADDRESS?format=text"`. The signal works as
-//! well: `kill -USR2 PID`. Ctrl-C ends the program.
+//! Run it with `cargo run --example hyper-admin`. It prints the address of the admin port. Open it
+//! in a browser, or request a format: `curl "ADDRESS?format=text"`. The signal works as well:
+//! `kill -USR2 PID`. Ctrl-C ends the program.
 //!
 //! A report shows the stacks and the configuration of the process, so make sure that only operators
 //! can reach the admin port.

@@ -167,9 +167,10 @@
 //!
 //! ## Serve reports over HTTP
 //!
-//! The crate [`gmr-axum`](https://docs.rs/gmr-axum) has a router for axum, and the feature `http` has
-//! `gmr::http::Admin`, which other servers can mount. Mount it only where operators can reach it, never
-//! on a public port. A runtime whose workers are all stuck can't answer; the signal works even then.
+//! The crate [`gmr-axum`](https://docs.rs/gmr-axum) has a router for axum, and the feature `http`
+//! has `gmr::http::Admin`, which other servers can mount. Mount it only where operators can reach
+//! it, never on a public port. A runtime whose workers are all stuck can't answer; the signal works
+//! even then.
 //!
 //! ```
 //! fn admin_pages() -> axum::Router {

@@ -1,6 +1,6 @@
-//! Reports of [gmr](https://docs.rs/gmr) over HTTP, as a router for axum. **Never expose this to the
-//! public**: a report shows the stacks, command lines and configuration of the process to everyone
-//! who can reach it. Mount it on an admin port that only operators can reach.
+//! Reports of [gmr](https://docs.rs/gmr) over HTTP, as a router for axum. **Never expose this to
+//! the public**: a report shows the stacks, command lines and configuration of the process to
+//! everyone who can reach it. Mount it on an admin port that only operators can reach.
 //!
 //! ```
 //! # async fn serve() -> std::io::Result<()> {
@@ -11,9 +11,9 @@
 //! ```
 //!
 //! `GET /gmr` answers with a report, as an HTML page, or in the format given by `?format=` or the
-//! `Accept` header. What it does with a request is [`Admin`]'s; this crate only translates what axum
-//! knows of the request: the path before it was nested, and the peer's address, if the service passes
-//! it on (`into_make_service_with_connect_info::<SocketAddr>()`).
+//! `Accept` header. What it does with a request is [`Admin`]'s; this crate only translates what
+//! axum knows of the request: the path before it was nested, and the peer's address, if the service
+//! passes it on (`into_make_service_with_connect_info::<SocketAddr>()`).
 //!
 //! The crate is one of its own so that a new axum is no breaking release of gmr.
 
@@ -25,11 +25,11 @@ use axum::routing::any;
 pub use gmr::http::Admin;
 use gmr::http::{Peer, ResponseFuture};
 
-/// A router with one route, `/`: `GET` answers with a report of this process. **Never expose it to the
-/// public.** It is that of an [`Admin`] without options.
+/// A router with one route, `/`: `GET` answers with a report of this process. **Never expose it to
+/// the public.** It is that of an [`Admin`] without options.
 ///
-/// Mounted with `nest_service("/gmr", ..)`, it answers `/gmr` and `/gmr/`; with `nest`, the first one
-/// only.
+/// Mounted with `nest_service("/gmr", ..)`, it answers `/gmr` and `/gmr/`; with `nest`, the first
+/// one only.
 ///
 /// ```
 /// let admin: axum::Router = axum::Router::new().merge(gmr_axum::router());

@@ -237,6 +237,77 @@ fn clients_share_two_reports() -> bool {
     true
 }
 
+/// How many clients do not read.
+const STALLED: u64 = 50;
+
+/// More than what is kept of 50 reports of 4 MB: 64 MiB, the newest, a quarter of a megabyte for
+/// each connection, and what one report takes to make.
+const KEPT: u64 = 128 << 20;
+
+/// A client that requests a report in JSON. It waits for the answer, and reads nothing of it.
+fn stalled(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let request = b"GET /gmr?format=json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).expect("it reads");
+    assert_ne!(stream.peek(&mut [0]).expect("it answers"), 0);
+    stream
+}
+
+/// What a client gets in the end, without the headers, and how much it should be.
+fn rest(mut stream: TcpStream) -> (String, usize) {
+    let mut answer = Vec::new();
+    // An answer that is cut short may end with an error.
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").expect("the headers");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    (body.to_owned(), length.and_then(|length| length.parse().ok()).expect("a length"))
+}
+
+/// The memory of a process in bytes, without that of files.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib: Option<u64> = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+    kib.expect("a number") << 10
+}
+
+#[test]
+fn clients_that_do_not_read_cost_little_and_nothing_when_they_are_gone() {
+    let mut admin = Admin::start();
+    admin.program.ask("load");
+    let (pid, address) = (admin.program.pid(), admin.address().to_owned());
+    // The first report has costs of its own.
+    let (body, length) = rest(stalled(&address));
+    assert!(body.len() == length && length > 4_000_000, "{} of {length}", body.len());
+    let before = resident(pid);
+
+    let together: Vec<TcpStream> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..STALLED).map(|_| scope.spawn(|| stalled(&address))).collect();
+        clients.into_iter().map(|client| client.join().expect("it is answered")).collect()
+    });
+    let made: u64 = admin.program.ask("made").parse().expect("a number");
+    let grown = resident(pid).saturating_sub(before);
+    println!("{made} reports for all clients together: {} MiB", grown >> 20);
+    assert!(grown < KEPT, "{grown} bytes for {made} reports");
+    drop(together);
+
+    let mut one_by_one: Vec<TcpStream> = (0..STALLED).map(|_| stalled(&address)).collect();
+    let grown = resident(pid).saturating_sub(before);
+    println!("{STALLED} reports for as many clients: {} MiB", grown >> 20);
+    assert!(grown < KEPT, "{grown} bytes for {STALLED} reports");
+    // Who came last has all, and who came first an error instead of the rest.
+    let (body, length) = rest(one_by_one.pop().expect("there are some"));
+    assert!(body.len() == length && Report::parse(&body).number() > STALLED, "{} of {length}", body.len());
+    let (body, length) = rest(one_by_one.remove(0));
+    assert!(body.len() < length, "{} of {length}", body.len());
+
+    drop(one_by_one);
+    let returned = || resident(pid).saturating_sub(before) < KEPT * 3 / 8;
+    wait_until("the memory is free again", returned);
+    println!("and {} MiB when they are gone", resident(pid).saturating_sub(before) >> 20);
+}
+
 /// Whether no thread of a process has run between two looks at all of them.
 fn is_at_rest(pid: u32) -> bool {
     let first = threads_asleep(pid);

@@ -1,10 +1,10 @@
 //! A service with an admin port that serves its reports at `/gmr`, and at `/guarded` with all
 //! options set. `port` answers with the port; `hold` and `release` control whether its section
-//! keeps a report waiting; `asked` and `made` answer with how many reports were requested and made;
-//! `capture` makes one on a runtime of one thread.
+//! keeps a report waiting; `load` makes reports large; `asked` and `made` answer with how many
+//! reports were requested and made; `capture` makes one on a runtime of one thread.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,20 @@ fn held() -> u64 {
     let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     drop(RELEASED.wait_while(held, |held| *held));
     MADE.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+static IS_LOADED: AtomicBool = AtomicBool::new(false);
+
+/// Two megabytes, if wanted: as many values as a section can have, in which no secret is looked
+/// for.
+#[gmr::section("Load", timeout = "10s")]
+fn load() -> Option<Vec<u64>> {
+    IS_LOADED.load(Ordering::Relaxed).then(|| vec![u64::MAX; 99_000])
+}
+
+#[gmr::section("More load", timeout = "10s")]
+fn more_load() -> Option<Vec<u64>> {
+    load()
 }
 
 fn hold(on: bool) -> String {
@@ -72,6 +86,7 @@ fn main() -> std::io::Result<()> {
         "port" => port.to_string(),
         "hold" => hold(true),
         "release" => hold(false),
+        "load" => (!IS_LOADED.swap(true, Ordering::Relaxed)).to_string(),
         "capture" => capture_on_one_thread(),
         "asked" => ASKED.load(Ordering::Relaxed).to_string(),
         _ => MADE.load(Ordering::Relaxed).to_string(),

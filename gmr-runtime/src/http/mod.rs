@@ -2,10 +2,10 @@
 //! and configuration of the process to everyone who can reach it. Mount it on an admin port that
 //! only operators can reach.
 //!
-//! [`Admin`] answers a request with a report, as an HTML page, or in the format given by `?format=` or
-//! the `Accept` header. Nothing is served until you mount it. For
-//! [axum](https://docs.rs/axum), the crate `gmr-axum` has a router. Elsewhere, mount it in what calls
-//! tower's services, or call it yourself, as here with [hyper](https://docs.rs/hyper):
+//! [`Admin`] answers a request with a report, as an HTML page, or in the format given by `?format=`
+//! or the `Accept` header. Nothing is served until you mount it. For [axum](https://docs.rs/axum),
+//! the crate `gmr-axum` has a router. Elsewhere, mount it in what calls tower's services, or call
+//! it yourself, as here with [hyper](https://docs.rs/hyper):
 //!
 //! ```
 //! use gmr_runtime::http::{Admin, Peer};
@@ -28,10 +28,13 @@
 //! # }
 //! ```
 //!
-//! Requests that arrive while a report is being made share the next one. Reports are made and
-//! rendered on gmr's own threads, so no worker of the runtime is blocked. If all workers of the
-//! runtime are blocked by something else, it can't answer any request; send the report signal
-//! instead.
+//! Requests that arrive while a report is being made share the next one. Of reports that clients do
+//! not read to their end, 64 MiB are kept; beyond that, those who came first get an error instead
+//! of the rest.
+//!
+//! Reports are made and rendered on gmr's own threads, so no worker of the runtime is blocked. If
+//! all workers of the runtime are blocked by something else, it can't answer any request; send the
+//! report signal instead.
 //!
 //! The types here are those of `http`, `http-body` and `tower-service`, which servers agree on, and
 //! none of a server's.
@@ -62,13 +65,14 @@ use crate::views::Format;
 
 /// Answers requests with reports of this process. **Never expose it to the public.**
 ///
-/// It is a [`Service`](tower_service::Service) of tower; [`answer`](Self::answer) is the same without
-/// that trait. `?format=` selects the format, by the names that [`Format`] parses. Without it, the
-/// `Accept` header does; without either, the report is an HTML page, or text for curl and Wget.
+/// It is a [`Service`](tower_service::Service) of tower; [`answer`](Self::answer) is the same
+/// without that trait. `?format=` selects the format, by the names that [`Format`] parses. Without
+/// it, the `Accept` header does; without either, the report is an HTML page, or text for curl and
+/// Wget.
 ///
-/// Requests of pages of another origin get no report (`Sec-Fetch-Site`, `Origin`), nor do those for a
-/// host name that could be a page's own by DNS rebinding (`Host`): IP addresses, `localhost` and the
-/// names given to [`host`](Self::host) are served. Each refusal says what to do.
+/// Requests of pages of another origin get no report (`Sec-Fetch-Site`, `Origin`), nor do those for
+/// a host name that could be a page's own by DNS rebinding (`Host`): IP addresses, `localhost` and
+/// the names given to [`host`](Self::host) are served. Each refusal says what to do.
 ///
 /// ```
 /// use std::time::Duration;
@@ -131,7 +135,8 @@ impl Admin {
         self
     }
 
-    /// Answers a request. Its body is not read. The future works on any runtime, and it is cancel-safe.
+    /// Answers a request. Its body is not read. The future works on any runtime, and it is
+    /// cancel-safe.
     pub fn answer<B>(&self, request: Request<B>) -> ResponseFuture {
         let (parts, _) = request.into_parts();
         let admin = self.clone();
@@ -210,8 +215,8 @@ impl fmt::Debug for ResponseFuture {
     }
 }
 
-/// An extension of a request: the address that it comes from. A server that inserts it has it named in
-/// the report's heading.
+/// An extension of a request: the address that it comes from. A server that inserts it has it named
+/// in the report's heading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
@@ -246,7 +251,7 @@ fn refused(Refusal { status, text, header }: Refusal) -> Response<Body> {
 
 /// What `HEAD` gets: a report is not made for it.
 fn head(format: Format) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+    let mut response = Response::new(Body::text(String::new()));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     response
 }
@@ -267,6 +272,6 @@ async fn report(format: Format, parts: &Parts) -> Result<Response<Body>, Refusal
     {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    *response.body_mut() = Body::shared(bytes);
+    *response.body_mut() = Body::report(bytes);
     Ok(response)
 }
