@@ -148,7 +148,7 @@ pub(crate) fn queue(_pidfd: std::os::fd::BorrowedFd<'_>, _signal: i32, _value: u
 pub(crate) struct Modules;
 
 /// A module; never constructed on this platform.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Module {
     pub(crate) path: String,
     pub(crate) bias: u64,
