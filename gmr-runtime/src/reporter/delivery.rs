@@ -209,7 +209,7 @@ impl Place {
             return Ok(());
         }
         #[cfg(target_os = "linux")]
-        if !sys::leave_or_copy_files() {
+        if !sys::leave_or_close_files() {
             return Err("the kernel cannot give a thread a descriptor table of its own".to_owned());
         }
         Ok(())

@@ -29,7 +29,7 @@ impl Offered {
     /// The reason why there is none.
     pub(crate) fn create(name: &str) -> Result<Self, String> {
         let failed = |error: Errno| format!("could not make a memory file: {}", io::Error::from(error));
-        if !sys::leave_or_copy_files() {
+        if !sys::leave_or_close_files() {
             return Err("the kernel gives a thread no descriptor table of its own".to_owned());
         }
         let file = memory_file::create(name).map_err(failed)?;

@@ -84,4 +84,4 @@ pub(crate) use platform::{
     program_has_filters_of_its_own, remember_mask, separate_files, sleep, with_files, word_at,
 };
 #[cfg(target_os = "linux")]
-pub(crate) use platform::{leave_files, leave_or_copy_files, queued_value};
+pub(crate) use platform::{leave_files, leave_or_close_files, queued_value};

@@ -81,7 +81,7 @@ pub(crate) fn leave_files() -> bool {
 
 /// Always false, as above.
 #[cfg(target_os = "linux")]
-pub(crate) fn leave_or_copy_files() -> bool {
+pub(crate) fn leave_or_close_files() -> bool {
     false
 }
 

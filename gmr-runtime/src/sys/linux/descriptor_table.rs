@@ -85,13 +85,27 @@ pub(crate) fn leave_files() -> bool {
     separated
 }
 
-/// Gives the calling thread a table of its own, with copies of all descriptors of the program where
-/// the kernel cannot leave them out. For threads that end soon: a file that the program closes
-/// stays open until then. False if the kernel cannot separate the tables.
-pub(crate) fn leave_or_copy_files() -> bool {
-    // SAFETY: the calling thread gets a copy of the table, in which it closes only what it has
-    // opened itself.
-    leave_files() || unsafe { libc::unshare(libc::CLONE_FILES) } == 0
+/// Like [`leave_files`], also where the kernel has no `close_range`: there, the thread has copies of
+/// the program's descriptors for as long as it takes to close them one by one. False if the kernel
+/// cannot separate the tables, or does not list the descriptors.
+pub(crate) fn leave_or_close_files() -> bool {
+    leave_files() || close_one_by_one()
+}
+
+fn close_one_by_one() -> bool {
+    // SAFETY: the calling thread gets a copy of the table, and the program keeps its own.
+    if unsafe { libc::unshare(libc::CLONE_FILES) } != 0 {
+        return false;
+    }
+    let Ok(listed) = std::fs::read_dir("/proc/thread-self/fd") else { return false };
+    let numbers: Vec<libc::c_int> =
+        listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers {
+        // SAFETY: the table is that of the calling thread alone, which owns no descriptor in it any
+        // more: the list's own was closed above.
+        unsafe { libc::close(number) };
+    }
+    true
 }
 
 /// Closes the descriptors from the first to the last in a table of the calling thread's own.
@@ -107,6 +121,20 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     use super::*;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the kernel is asked")]
+    fn without_close_range_no_descriptor_of_the_program_is_kept() {
+        let programs = File::open("/dev/null").unwrap();
+        let path = format!("/proc/thread-self/fd/{}", programs.as_raw_fd());
+        let left = thread::spawn(|| {
+            assert!(close_one_by_one());
+            // The list itself is open.
+            std::fs::read_dir("/proc/thread-self/fd").unwrap().count()
+        });
+        assert_eq!(left.join().unwrap(), 1);
+        assert!(std::fs::read_link(&path).is_ok(), "it is still open here");
+    }
 
     #[test]
     #[cfg_attr(miri, ignore = "the kernel is asked")]

@@ -34,7 +34,7 @@ mod throttling;
 pub(crate) mod variables;
 
 pub(crate) use claims::{Claim, Purpose, claim};
-pub(crate) use descriptor_table::{leave_files, leave_or_copy_files, separate_files, with_files};
+pub(crate) use descriptor_table::{leave_files, leave_or_close_files, separate_files, with_files};
 pub(crate) use forks::in_children;
 pub(crate) use limits::{mappings_are_left, memory_is_left};
 pub(crate) use linked::has_embassy;

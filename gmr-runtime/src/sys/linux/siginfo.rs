@@ -14,12 +14,13 @@ pub(crate) const SI_QUEUE: i32 = -1;
 const SI_TKILL: i32 = -6;
 
 /// The process and user that sent a signal with `kill`, `sigqueue` or `tgkill`; `None` where the
-/// kernel itself raised it.
+/// kernel itself raised it. With `sigqueue`, they are what the sender says of itself: the kernel only
+/// checks that it may send the signal.
 pub(crate) fn sender(info: &libc::siginfo_t) -> Option<(u32, u32)> {
     if !matches!(info.si_code, SI_USER | SI_QUEUE | SI_TKILL) {
         return None;
     }
-    // SAFETY: for these three codes the kernel fills in pid and uid.
+    // SAFETY: for these three codes, pid and uid are filled in, by the kernel or by the sender.
     let (pid, uid) = unsafe { (info.si_pid(), info.si_uid()) };
     Some((pid.unsigned_abs(), uid))
 }
