@@ -149,8 +149,10 @@ impl Pending {
     /// interval has ended, and except the deferred ones while replies to an earlier report are
     /// being sent, for [`REPLIES_WITHIN`] at most.
     pub(super) fn next_batch(&mut self) -> Batch {
+        // Before the batch is taken: an automatic event in it holds nothing up.
+        let is_held = self.is_held();
         let mut batch = std::mem::take(&mut self.batch);
-        if self.is_held() {
+        if is_held {
             self.batch.signals = std::mem::take(&mut batch.signals);
             self.batch.sender = batch.sender.take();
             self.batch.own_during = batch.own_during.take();
@@ -266,4 +268,59 @@ fn counts(trigger: &mut Trigger, other: &Trigger) -> bool {
     };
     *coalesced += 1;
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn within_the_interval() -> Pending {
+        Pending {
+            interval: Duration::from_secs(3_600),
+            last: Some(Instant::now()),
+            rates: Rates::new(None),
+            ..Pending::default()
+        }
+    }
+
+    fn signal() -> Request {
+        Request::Signals { count: 1, sender: None }
+    }
+
+    #[test]
+    fn an_automatic_event_does_not_wait_for_the_end_of_the_interval() {
+        let mut pending = within_the_interval();
+        pending.add(vec![signal(), Request::Event(Event::automatic("deadline", "late".to_owned()))]);
+        assert!(pending.can_begin());
+        assert!(pending.next_batch().is_written());
+        assert!(!pending.can_begin(), "nothing is left, so that the reporter sleeps");
+        // Its twin does.
+        let mut pending = within_the_interval();
+        pending.add(vec![signal()]);
+        assert!(!pending.can_begin());
+        assert!(!pending.next_batch().is_written());
+        assert_eq!(pending.batch.signals, 1, "it is kept");
+    }
+
+    #[test]
+    fn whatever_can_begin_is_taken() {
+        let requests: [fn() -> Request; 3] = [
+            signal,
+            || Request::Event(Event::automatic("deadline", "late".to_owned())),
+            || Request::Capture(crate::trigger::reply::channel().0),
+        ];
+        for chosen in 1..1_u32 << requests.len() {
+            for is_writing in [false, true] {
+                let mut pending = Pending { is_writing, ..within_the_interval() };
+                let chosen = requests.iter().enumerate().filter(|(index, _)| chosen >> index & 1 == 1);
+                pending.add(chosen.map(|(_, request)| request()).collect());
+                let mut rounds = 0;
+                while pending.can_begin() {
+                    pending.next_batch();
+                    rounds += 1;
+                    assert!(rounds < 10, "the reporter would never sleep");
+                }
+            }
+        }
+    }
 }

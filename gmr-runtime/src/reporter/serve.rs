@@ -143,7 +143,8 @@ pub(crate) fn serve(
                 has_warned = true;
             }
         }
-        if pending.stop {
+        // What has arrived together with the end has its report.
+        if pending.stop && !pending.can_begin() {
             inbox.close();
             return;
         }
