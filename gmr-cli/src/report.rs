@@ -12,7 +12,10 @@ mod offered;
 mod out;
 mod target;
 
-use gmr_runtime::__cli::Attach;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use gmr_runtime::__cli::{Attach, printable};
 use gmr_runtime::model::Content;
 use gmr_runtime::{Format, Report};
 
@@ -33,7 +36,7 @@ pub(crate) fn run(args: &args::Report, pager: bool) -> Result<(), String> {
     } else {
         json(&target, attach)
             .and_then(|report| selected(report, &args.sections, args.no_tasks))
-            .and_then(|report| out.write(&rendered(&report, format)?))
+            .and_then(|report| out.write(&harmless(rendered(&report, format)?, format)))
     };
     out.end(written, args.browser)
 }
@@ -73,10 +76,18 @@ fn json(target: &Target, attach: Attach) -> Result<Report, String> {
     Report::from_json(&text).map_err(|error| format!("process {}: {error}", target.pid()))
 }
 
+/// The longest JSON that is read, which takes several times as much memory. That of ten thousand
+/// threads has some tens of MiB.
+const MAX_JSON: usize = 128 << 20;
+
 fn all(offered: &mut Offered, target: &Target) -> Result<Vec<u8>, String> {
     let mut all = Vec::new();
     while let Some(bytes) = offered.next(target)? {
         all.extend_from_slice(bytes);
+        if all.len() > MAX_JSON {
+            let limit = MAX_JSON >> 20;
+            return Err(format!("the report of process {} is longer than {limit} MiB", target.pid()));
+        }
     }
     Ok(all)
 }
@@ -106,9 +117,51 @@ fn rendered(report: &Report, format: Format) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// Without what a terminal would interpret. The views escape what their formats require, and a
+/// terminal interprets more.
+fn harmless(bytes: Vec<u8>, format: Format) -> Vec<u8> {
+    let text = match String::from_utf8(bytes) {
+        Ok(text) if text.chars().any(is_harmful) => text,
+        Ok(text) => return text.into_bytes(),
+        Err(error) => return error.into_bytes(),
+    };
+    let is_json = matches!(format, Format::Json | Format::JsonLines);
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if !is_harmful(c) {
+            shown.push(c);
+        } else if is_json {
+            // Only strings have any.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    shown.into_bytes()
+}
+
+/// Other than line breaks and tabs, which documents have between their parts.
+fn is_harmful(c: char) -> bool {
+    !c.is_ascii_graphic()
+        && !matches!(c, ' ' | '\n' | '\t' | '\r')
+        && matches!(printable(c.encode_utf8(&mut [0; 4])), Cow::Owned(_))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_format_has_what_a_terminal_interprets() {
+        let text = "{\"größe\":\"a\u{9b}31m\u{7f}\u{202e}b\"}\n";
+        let shown = |format| String::from_utf8(harmless(text.into(), format)).expect("text");
+        assert_eq!(shown(Format::Json), "{\"größe\":\"a\\u009b31m\\u007f\\u202eb\"}\n");
+        assert_eq!(shown(Format::Html), "{\"größe\":\"a\u{fffd}31m\u{fffd}\u{fffd}b\"}\n");
+        let read: serde_json::Value = serde_json::from_str(&shown(Format::Json)).expect("JSON");
+        assert_eq!(read["größe"], "a\u{9b}31m\u{7f}\u{202e}b");
+    }
 
     #[test]
     fn sections_are_chosen_by_their_titles() {

@@ -61,6 +61,20 @@ fn wait_for_state(pid: u32, state: char) {
     }
 }
 
+/// In the namespace of the command, process 1 is the command itself, and `/proc` has another one.
+#[test]
+fn behind_the_proc_of_another_pid_namespace_nothing_is_sent() {
+    let gmr = env!("CARGO_BIN_EXE_gmr");
+    let arguments = ["--user", "--map-root-user", "--pid", "--fork", gmr, "report", "1"];
+    let output = Command::new("unshare").args(arguments).output().expect("it starts");
+    let error = String::from_utf8_lossy(&output.stderr);
+    if error.contains("unshare failed") {
+        return eprintln!("skipped: no namespace can be made here: {error}");
+    }
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("another PID namespace") && error.contains("Nothing was sent"), "{error}");
+}
+
 #[test]
 fn a_report_comes_here_and_an_ordinary_signals_report_goes_to_standard_error() {
     let mut service = Service::start();

@@ -14,7 +14,7 @@ use gmr_runtime::__cli::{Attach, file_begin, send};
 use rustix::io::Errno;
 
 use super::offered::Offered;
-use super::target::Target;
+use super::target::{Target, UNSENT};
 
 /// The thread of a process that has the file.
 const THREAD: &str = "gmr attach";
@@ -45,13 +45,14 @@ pub(super) fn request(target: &Target, attach: Attach) -> Result<Offered, String
     let mut sent: Option<Instant> = None;
     for round in 0_u32.. {
         if sent.is_none_or(|at| at.elapsed() > AGAIN_AFTER && !target.is_pending()) {
-            target.check()?;
+            let unsent = if sent.is_none() { UNSENT } else { "" };
+            target.check().map_err(|reason| format!("{reason}{unsent}"))?;
             ask(target, attach)?;
             sent = Some(Instant::now());
         }
         // The thread is a new one. Now and then, look at all: ids are used again.
         let is_new = |tid: &u32| round % 64 == 63 || !before.contains(tid);
-        if let Some(offered) = find(target, &begin, is_new)? {
+        if let Some(offered) = find(target, &begin, started + WITHIN_IF_BUSY, is_new)? {
             return Ok(offered);
         }
         if target.has_ended() {
@@ -80,8 +81,14 @@ fn ask(target: &Target, attach: Attach) -> Result<(), String> {
     })
 }
 
-/// The file with this beginning of a name, among those of the threads that have it.
-fn find(target: &Target, begin: &str, is_wanted: impl Fn(&u32) -> bool) -> Result<Option<Offered>, String> {
+/// The file with this beginning of a name, among those of the threads that have it. A hostile process
+/// can have very many, so it looks until a time.
+fn find(
+    target: &Target,
+    begin: &str,
+    until: Instant,
+    is_wanted: impl Fn(&u32) -> bool,
+) -> Result<Option<Offered>, String> {
     let mut threads = target.process().threads().unwrap_or_default();
     threads.retain(is_wanted);
     // The latest usually has the highest id.
@@ -92,6 +99,9 @@ fn find(target: &Target, begin: &str, is_wanted: impl Fn(&u32) -> bool) -> Resul
         }
         let Ok(entries) = fs::read_dir(target.process().path(&format!("task/{tid}/fd"))) else { continue };
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            if Instant::now() > until {
+                return Ok(None);
+            }
             let Ok(link) = fs::read_link(&path) else { continue };
             if let Some(format) = link.to_str().and_then(|link| link.strip_prefix(begin)) {
                 let format = format.split(' ').next().unwrap_or_default();
@@ -105,7 +115,9 @@ fn find(target: &Target, begin: &str, is_wanted: impl Fn(&u32) -> bool) -> Resul
 /// Whether it makes or writes another report.
 fn is_busy(target: &Target) -> bool {
     let mut names = target.process().threads().unwrap_or_default().into_iter();
-    names.any(|tid| target.name_of(tid).is_some_and(|name| [THREAD, "gmr stderr"].contains(&&*name)))
+    // Those that are there only while a report is made or written.
+    let of_report = [THREAD, "gmr stderr", "gmr section", "gmr symbols", "gmr reply"];
+    names.any(|tid| target.name_of(tid).is_some_and(|name| of_report.contains(&&*name)))
 }
 
 /// Why there is no file in time.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,13 +15,17 @@ use crate::output::{self, Stream};
 
 pub(super) enum Out {
     Standard(Stream),
-    File { file: File, path: PathBuf, is_empty: bool },
+    /// `None` until there is something to write.
+    File {
+        file: Option<File>,
+        path: PathBuf,
+    },
 }
 
 impl Out {
-    /// Makes the file, if there is to be one. It is new, and its user's only: a report can have
-    /// what others are not to read, and root must not write into what somebody has put in its
-    /// place.
+    /// A file, if there is to be one, is made once there is something to write. It is new, and its
+    /// user's only: a report can have what others are not to read, and root must not write into what
+    /// somebody has put in its place.
     pub(super) fn new(args: &args::Report, token: u32, pager: bool) -> Result<Self, String> {
         let of_browser = || {
             let name = format!("gmr-report-{token:08x}.html");
@@ -30,21 +34,24 @@ impl Out {
         let Some(path) = args.output.clone().or_else(of_browser) else {
             return Ok(Self::Standard(Stream::new(pager)));
         };
-        let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                format!("{} exists; remove it, or name another file", path.display())
-            }
-            _ => format!("could not create {}: {error}", path.display()),
-        })?;
-        Ok(Self::File { file, path, is_empty: true })
+        // Before the process is asked. A link that leads nowhere counts.
+        match fs::symlink_metadata(&path) {
+            Ok(_) => return Err(exists(&path)),
+            Err(error) if error.kind() == ErrorKind::NotFound && folder(&path).is_dir() => {}
+            Err(error) => return Err(format!("could not create {}: {error}", path.display())),
+        }
+        Ok(Self::File { file: None, path })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
         match self {
             Self::Standard(stream) => stream.write(bytes),
-            Self::File { file, path, is_empty } => {
-                *is_empty &= bytes.is_empty();
+            Self::File { .. } if bytes.is_empty() => Ok(()),
+            Self::File { file, path } => {
+                let file = match file {
+                    Some(file) => file,
+                    None => file.insert(create(path)?),
+                };
                 file.write_all(bytes).map_err(|error| format!("could not write {}: {error}", path.display()))
             }
         }
@@ -55,20 +62,33 @@ impl Out {
         matches!(self, Self::Standard(stream) if stream.is_closed())
     }
 
-    /// Ends it. A file in which nothing was `written` is removed.
+    /// Ends it, whether all was `written` or not.
     pub(super) fn end(self, written: Result<(), String>, browser: bool) -> Result<(), String> {
         match self {
             Self::Standard(stream) => stream.end().and(written),
-            Self::File { path, is_empty: true, .. } => {
-                let _ = fs::remove_file(path);
-                written
-            }
-            Self::File { path, .. } => {
+            Self::File { file, path } => {
                 written?;
-                if browser { browse(&path) } else { Ok(()) }
+                if browser && file.is_some() { browse(&path) } else { Ok(()) }
             }
         }
     }
+}
+
+fn create(path: &Path) -> Result<File, String> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+    file.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => exists(path),
+        _ => format!("could not create {}: {error}", path.display()),
+    })
+}
+
+fn exists(path: &Path) -> String {
+    format!("{} exists; remove it, or name another file", path.display())
+}
+
+/// Where the file will be.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Has the operator's browser show a file.

@@ -2,7 +2,7 @@
 //! Nothing is sent here.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use gmr_runtime::__cli::{ATTACH, Mark, signal_name};
@@ -15,6 +15,9 @@ use crate::processes::{Process, Signals, Status};
 /// For how long to wait while another report signal is pending. A thread takes it within
 /// microseconds, or gmr's own within 200 ms.
 const PENDING_FOR: Duration = Duration::from_secs(1);
+
+/// The end of an error before the process was sent anything.
+pub(super) const UNSENT: &str = ". Nothing was sent to it";
 
 /// A process that can be asked.
 pub(super) struct Target {
@@ -40,6 +43,7 @@ impl Target {
             Errno::NOSYS => "this kernel has no pidfds: `gmr report` needs Linux 5.3".to_owned(),
             error => format!("could not open process {pid}: {}", io::Error::from(error)),
         })?;
+        is_same(&pidfd, pid)?;
         let status = status(process)?;
         if status.state() == 'Z' && !has_living_threads(process) {
             return Err(format!("process {pid} has ended, and its parent has not waited for it"));
@@ -47,13 +51,13 @@ impl Target {
         let marks = process.marks().map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => format!(
                 "process {pid} belongs to another user, or hides its memory; run this command as its user or as \
-                 root. Nothing was sent to it"
+                 root{UNSENT}"
             ),
             _ => format!("could not look at process {pid}: {error}"),
         })?;
-        let signal = signal(pid, &marks)?;
+        let signal = signal(pid, &marks).map_err(|reason| format!("{reason}{UNSENT}"))?;
         let target = Self { process, pidfd, signal };
-        target.check()?;
+        target.look().map_err(|reason| format!("{reason}{UNSENT}"))?;
         target.wait_for_pending()?;
         Ok(target)
     }
@@ -66,8 +70,22 @@ impl Target {
         self.process
     }
 
-    /// Whether the process can be sent the signal now.
+    /// Whether the process can be sent the signal now: it may have become another program.
+    ///
+    /// # Errors
+    /// It can't, for this reason. Whether anything has been sent before is not said.
     pub(super) fn check(&self) -> Result<(), String> {
+        let pid = self.pid();
+        let marks =
+            self.process.marks().map_err(|error| format!("could not look at process {pid}: {error}"))?;
+        if signal(pid, &marks)? != self.signal {
+            return Err(format!("process {pid} has changed its report signal; try again"));
+        }
+        self.look()
+    }
+
+    /// The same, as far as the state of the process is concerned.
+    fn look(&self) -> Result<(), String> {
         let (pid, name) = (self.pid(), signal_name(self.signal));
         let status = status(self.process)?;
         if self.has_ended() {
@@ -76,13 +94,12 @@ impl Target {
         if let 'T' | 't' = status.state() {
             return Err(format!(
                 "process {pid} is stopped, and takes no signal until it continues: `kill -CONT {pid}`, or leave the \
-                 debugger. Nothing was sent to it"
+                 debugger"
             ));
         }
         if status.has(Signals::Caught, self.signal) != Some(true) {
             return Err(format!(
-                "process {pid} has no handler for {name} any more; `gmr doctor {pid}` says more. Nothing was sent \
-                 to it"
+                "process {pid} has no handler for {name} any more; `gmr doctor {pid}` says more"
             ));
         }
         let queue = status.value("SigQ").and_then(|queue| queue.split_once('/'));
@@ -144,6 +161,23 @@ impl Target {
     }
 }
 
+/// Checks that the pidfd is that of the process with this id in `/proc`, which can be that of another
+/// PID namespace than this command's: there, the id is another process's.
+fn is_same(pidfd: &OwnedFd, pid: u32) -> Result<(), String> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok();
+    let shown = info.as_deref().and_then(|info| {
+        let line = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+        line.trim().parse::<u32>().ok()
+    });
+    if shown == Some(pid) {
+        return Ok(());
+    }
+    Err(format!(
+        "/proc is that of another PID namespace than this command's, so {pid} can be another process here; run \
+         the command outside of the container, or with a /proc of its own{UNSENT}"
+    ))
+}
+
 fn status(process: Process) -> Result<Status, String> {
     process.status().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
@@ -157,8 +191,7 @@ fn status(process: Process) -> Result<Status, String> {
 fn signal(pid: u32, marks: &[Mark]) -> Result<i32, String> {
     let Some(first) = marks.first() else {
         return Err(format!(
-            "process {pid} has no mark of gmr, and the report signal might end it; `gmr doctor {pid}` says more. \
-             Nothing was sent to it"
+            "process {pid} has no mark of gmr, and the report signal might end it; `gmr doctor {pid}` says more"
         ));
     };
     if let Some(mark) = marks.iter().find(|mark| mark.attach == Some(ATTACH))
@@ -194,6 +227,15 @@ fn has_living_threads(process: Process) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pidfd_is_compared_with_proc() {
+        let this = rustix::process::getpid();
+        let pidfd = pidfd_open(this, PidfdFlags::empty()).expect("this process");
+        let pid = std::process::id();
+        assert_eq!(is_same(&pidfd, pid), Ok(()));
+        assert!(is_same(&pidfd, pid + 1).expect_err("another one").contains("another PID namespace"));
+    }
 
     #[test]
     fn only_a_process_that_says_so_is_asked() {
