@@ -5,6 +5,7 @@ mod adoption;
 mod agreement;
 mod beside;
 mod cargo;
+mod dependencies;
 mod emulated;
 mod examples;
 mod features;

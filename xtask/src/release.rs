@@ -4,7 +4,9 @@
 use std::process::{Command, Stdio};
 
 use crate::cargo::{cargo, root};
+use crate::dependencies;
 use crate::features;
+use crate::metadata;
 use crate::minimal;
 use crate::msrv;
 use crate::package::{self, Uncommitted};
@@ -43,7 +45,7 @@ fn all(steps: &mut Steps) -> Result<(), String> {
         cargo(&[&test[..], &["link_time_optimization"]].concat(), &[])
     })?;
     steps.run("packages", || package::check(Uncommitted::Refused))?;
-    steps.run("advisories", || cargo(&["deny", "check", "advisories"], &[]))
+    steps.run("advisories", || dependencies::check(&metadata::load()?, &["advisories"]))
 }
 
 /// The tag of the last release that this commit contains.

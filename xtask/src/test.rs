@@ -3,6 +3,7 @@
 
 use crate::beside::Beside;
 use crate::cargo::{cargo, is_ci, with_arguments};
+use crate::dependencies;
 use crate::features;
 use crate::metadata::{self, text};
 use crate::msrv;
@@ -33,14 +34,14 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     let mut targets =
         Beside::start(if install { &["test-targets"] } else { &["test-targets", "--no-setup"] })?;
     steps.run("formatting", || cargo(&["fmt", "--all", "--check"], &[]))?;
-    with(Tool::Deny, &missing, steps, "licences and sources", || {
-        // Advisories need a database from the network, and a result can change from one day to the
-        // next: `cargo xtask release-check` checks them.
-        cargo(&["deny", "check", "bans", "licenses", "sources"], &[])
-    })?;
     let metadata = steps.run("minimum Rust version", || {
         let metadata = metadata::load()?;
         msrv::check(&metadata).map(|()| metadata)
+    })?;
+    with(Tool::Deny, &missing, steps, "licences and sources", || {
+        // Advisories need a database from the network, and a result can change from one day to the
+        // next: `cargo xtask release-check` checks them.
+        dependencies::check(&metadata, &["bans", "licenses", "sources"])
     })?;
     // With all features; the next step has fewer. The workspace includes the benchmark,
     // which no other step compiles.
