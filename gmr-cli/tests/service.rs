@@ -207,6 +207,21 @@ impl Service {
         service.hears("ready").then_some(service)
     }
 
+    /// Starts it as process 1 of namespaces of its own, with a root directory that can't be written.
+    /// `None` if there is no container to be had, which is said.
+    pub(crate) fn start_in_container() -> Option<Self> {
+        let unshare = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--net"];
+        let options = ["--fork", "--kill-child", "--mount-proc", "sh", "-c"];
+        let script = "mount -o remount,bind,ro / && ! touch /x 2> /dev/null && exec \"$0\" \"$@\"";
+        let mut command = Self::command(&[&unshare[..], &options, &[script]].concat());
+        command.stderr(Stdio::piped());
+        let service = Self::start_with(command);
+        if service.is_none() {
+            eprintln!("skipped: no container can be made here");
+        }
+        service
+    }
+
     fn hears(&mut self, expected: &str) -> bool {
         self.output.by_ref().map_while(Result::ok).any(|line| line == expected)
     }
