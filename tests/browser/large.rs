@@ -67,9 +67,13 @@ fn a_large_page_is_complete_and_can_be_filtered() {
     assert_eq!(page.visible("#download"), 0);
     let loaded = browser.value("Math.round(performance.getEntriesByType('navigation')[0].loadEventEnd)");
     println!("{bytes} bytes, loaded in {loaded} ms");
-    for (text, matches) in
-        [("worker-9999", "1 of 1"), ("function_77::", "no match"), ("worker", "1 of 5000"), ("", "")]
-    {
+    for (text, matches) in [
+        ("worker-9999", "1 of 1"),
+        ("function_77::", "no match"),
+        ("worker-7", "1 of 1111"),
+        ("worker", "1 of 5000"),
+        ("", ""),
+    ] {
         let took = browser.value(&format!(
             "(() => {{
                 const filter = document.querySelector('#filter'), before = performance.now();

@@ -21,6 +21,26 @@ use crate::views::{Detail, words};
 /// short.
 const OPEN_GROUPS: usize = 12;
 
+/// Number of groups in a block. A browser lays out only the blocks near the window, and the filter
+/// hides a block as a whole: it is a few windows high, and thousands of groups are a hundred
+/// blocks.
+const BLOCK: usize = 50;
+
+/// What comes before the group at this index: from the first that is not verbose on, groups are in
+/// blocks.
+fn block_before(place: usize) -> &'static str {
+    match place.checked_sub(VERBOSE_GROUPS) {
+        Some(0) => "<div class=\"block\">",
+        Some(place) if place.is_multiple_of(BLOCK) => "</div><div class=\"block\">",
+        _ => "",
+    }
+}
+
+/// What comes after the last of so many groups.
+fn block_end(groups: usize) -> PreEscaped<&'static str> {
+    PreEscaped(if groups > VERBOSE_GROUPS { "</div>" } else { "" })
+}
+
 pub(super) fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let (reporting, others): (Vec<&Thread>, Vec<&Thread>) = section
         .threads
@@ -38,13 +58,16 @@ pub(super) fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Wri
     });
     out.write_all(before.as_bytes())?;
     let room = style.cx.room;
+    let mut in_blocks = groups.len();
     for (place, group) in groups.iter().enumerate() {
         if !room.take_row() {
             let left: Vec<&Thread> = groups[place..].iter().flatten().copied().collect();
-            let note = html! { p.note { (threads_not_shown(&left, style)) } };
+            let note = html! { (block_end(place)) p.note { (threads_not_shown(&left, style)) } };
             out.write_all(note.into_string().as_bytes())?;
+            in_blocks = 0;
             break;
         }
+        out.write_all(block_before(place).as_bytes())?;
         let (before, after) = split_at_placeholder(thread_group(group, place < OPEN_GROUPS, style.at(place)));
         room.spend(before.len() + after.len());
         out.write_all(before.as_bytes())?;
@@ -64,6 +87,7 @@ pub(super) fn threads(section: &Threads, style: Style<'_>, out: &mut dyn io::Wri
         }
         out.write_all(after.as_bytes())?;
     }
+    out.write_all(block_end(in_blocks).0.as_bytes())?;
     out.write_all(after.as_bytes())
 }
 
@@ -164,18 +188,21 @@ pub(super) fn green_threads(
     };
     out.write_all(heading.into_string().as_bytes())?;
     let groups = grouping::of_tasks(&section.tasks, style.cx.frames);
+    let mut in_blocks = groups.len();
     for (place, group) in groups.iter().enumerate() {
         if !style.cx.room.take_row() {
             let left: Vec<&Task> = groups[place..].iter().flatten().copied().collect();
-            let note = html! { p.note { (tasks_not_shown(&left, style)) } };
+            let note = html! { (block_end(place)) p.note { (tasks_not_shown(&left, style)) } };
             out.write_all(note.into_string().as_bytes())?;
+            in_blocks = 0;
             break;
         }
-        let shown = task_group(group, place < OPEN_GROUPS, style.at(place)).into_string();
-        style.cx.room.spend(shown.len());
-        out.write_all(shown.as_bytes())?;
+        out.write_all(block_before(place).as_bytes())?;
+        let group = task_group(group, place < OPEN_GROUPS, style.at(place)).into_string();
+        style.cx.room.spend(group.len());
+        out.write_all(group.as_bytes())?;
     }
-    Ok(())
+    out.write_all(block_end(in_blocks).0.as_bytes())
 }
 
 /// All tasks of a group with their labels, as long as there is room.

@@ -22,7 +22,8 @@
   const GROUP = "details[data-states]", ROWS = ".findings > li, dl > div, tr, pre, .process, .list > li, p";
   const parts = all("main > section").map((section) => {
     const rows = all(`${GROUP}, :is(${ROWS}):not(${GROUP} *)`, section).filter((row) => !row.parentElement.closest(ROWS));
-    return { section, title: one("h2", section), rows, folded: all("details.group:not([data-states])", section) };
+    const folded = all("details.group:not([data-states])", section), blocks = all(".block", section);
+    return { section, title: one("h2", section), rows, folded, blocks };
   });
 
   // The places that match, in order: a row, or a line of one that is a text.
@@ -33,7 +34,7 @@
   const narrow = () => {
     const sought = wanted(), narrows = Boolean(sought || state.value);
     hits = [];
-    for (const { section, title, rows, folded } of parts) {
+    for (const { section, title, rows, folded, blocks } of parts) {
       const titled = sought && !state.value && text(title).includes(sought);
       if (titled) hits.push({ row: title });
       let shown = Number(titled);
@@ -49,6 +50,8 @@
         if (matching) shown += 1;
       }
       for (const group of folded) group.classList.toggle("out", narrows && !one(":is(tr, pre, p):not(.out)", group));
+      // What is in a block that is out is not styled at all.
+      for (const block of blocks) block.classList.toggle("out", narrows && !one(":scope > details:not(.out)", block));
       section.classList.toggle("out", narrows && !shown && section.id !== "stacks");
     }
     for (const frame of frames) frame.classList.toggle("hit", sought && text(frame).includes(sought));

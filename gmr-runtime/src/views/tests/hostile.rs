@@ -1,6 +1,7 @@
 //! Documents that somebody else has made to be expensive: what is read is bounded, and so is what
 //! is written. Work is counted, not timed.
 
+use scraper::{Html, Selector};
 use serde_json::{Value, json};
 
 use crate::model::{Content, Report, Task, TaskState};
@@ -220,6 +221,34 @@ fn a_section_of_a_million_rows_is_cut_with_a_count() {
     let report = read(&json!({ "kind": "text", "data": text }), &json!([]));
     let note = format!("({} more lines are not shown)", ROWS - MAX_ROWS);
     assert!(report.to_text().contains(&note) && report.to_html().contains(&note));
+}
+
+#[test]
+fn groups_are_in_blocks_which_end_with_them() {
+    let count = |page: &str, selector: &str| {
+        Html::parse_document(page).select(&Selector::parse(selector).unwrap()).count()
+    };
+    for (groups, blocks) in [(50, 0), (51, 1), (100, 1), (101, 2), (170, 3)] {
+        let frames: Vec<Value> = (0..groups).map(|number| frame(number, &format!("f{number}"))).collect();
+        let stacks = || (0..usize::try_from(groups).unwrap()).map(|number| (number + 1, [number]));
+        let threads: Vec<Value> = stacks().map(|(tid, stack)| thread(tid, &stack)).collect();
+        let tasks = tasks(&stacks().map(|(id, stack)| task(id, &waiting(), &[&stack])).collect::<Vec<_>>());
+        for content in [json!({ "kind": "threads", "data": { "threads": threads, "notes": [] } }), tasks] {
+            let page = read(&content, &json!(frames)).to_html();
+            assert_eq!(count(&page, "section > .block"), blocks, "{groups}");
+            assert_eq!(count(&page, "section > details"), 50, "{groups}");
+            assert_eq!(count(&page, "section > .block > details"), usize::try_from(groups).unwrap() - 50);
+            assert_eq!(count(&page, "footer"), count(&page, "body > footer"));
+        }
+    }
+    let threads: Vec<Value> = (0..MAX_ROWS + 7).map(|tid| thread(tid, &[tid])).collect();
+    let frames: Vec<Value> = (0..).take(MAX_ROWS + 7).map(|number| frame(number, "f")).collect();
+    let content = json!({ "kind": "threads", "data": { "threads": threads, "notes": [] } });
+    let page = read(&content, &json!(frames)).to_html();
+    assert!(count(&page, "section > .block") > 100);
+    let (page, note) = (Html::parse_document(&page), Selector::parse("section > .note").unwrap());
+    let notes: Vec<String> = page.select(&note).map(|note| note.text().collect()).collect();
+    assert!(notes.iter().any(|note| note.ends_with("more threads are not shown)")), "{notes:?}");
 }
 
 #[test]
