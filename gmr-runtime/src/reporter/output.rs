@@ -164,7 +164,7 @@ impl Output {
                     }
                     Piece::Bytes(bytes) => {
                         let bytes = Arc::new(bytes);
-                        for delivery in &deliveries {
+                        for delivery in deliveries.iter().filter(|delivery| delivery.is_whole) {
                             delivery.write(&bytes);
                         }
                         if at_once {
