@@ -413,9 +413,9 @@ impl Builder {
         self
     }
 
-    /// Whether reports also go to standard error, if they go to [a directory](Self::log_dir) or to
-    /// [the journal](Self::log_journal). The default is `false`; `GMR_LOG_TO_STDERR` overrides
-    /// both.
+    /// Whether reports also go to standard error, if they go to [a directory](Self::log_dir), to
+    /// [the journal](Self::log_journal), or to the subscriber of `tracing`. The default is `false`;
+    /// `GMR_LOG_TO_STDERR` overrides both.
     ///
     /// ```
     /// let builder = gmr_runtime::Builder::new().log_dir("/var/log/shop").log_to_stderr(true);
