@@ -61,16 +61,15 @@ impl Found {
     /// Adds `error: ..` to the page, after `before`.
     pub(crate) fn show(&self, page: &mut Page, before: &str) {
         let style = Style::of_severity(&self.severity);
-        let certainty = match &*self.certainty {
-            "certain" => String::new(),
-            certainty => format!(" ({certainty})"),
-        };
-        page.styled(
-            2,
-            style,
-            &format!("{before}{}: ", self.severity),
-            &format!("{}{certainty}", self.message),
-        );
+        page.styled(2, style, &format!("{before}{}: ", self.severity), &self.text());
+    }
+
+    /// What it says, and how certain that is.
+    pub(crate) fn text(&self) -> String {
+        match &*self.certainty {
+            "certain" => self.message.clone(),
+            certainty => format!("{} ({certainty})", self.message),
+        }
     }
 }
 

@@ -170,6 +170,13 @@ pub(crate) fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
+/// Whether standard output is a terminal that has colours, and `NO_COLOR` is not set.
+pub(crate) fn has_colours() -> bool {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+}
+
 /// How a piece of a line looks on a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -207,9 +214,7 @@ pub(crate) struct Page {
 impl Page {
     /// With colours on a terminal that has them, unless `NO_COLOR` is set.
     pub(crate) fn new() -> Self {
-        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-        Self::with_colours(io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb)
+        Self::with_colours(has_colours())
     }
 
     /// Without colours.
