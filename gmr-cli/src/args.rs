@@ -1,6 +1,7 @@
 //! The command line: its arguments, and their help.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as Arguments, Parser, Subcommand};
 use clap_complete::Shell;
@@ -30,6 +31,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Report(Report),
+    Watch(Watch),
     View(View),
     Diff(Diff),
     Merge(Merge),
@@ -70,6 +72,23 @@ pub(crate) struct Report {
     #[arg(long, value_delimiter = ',', value_name = "SECTIONS")]
     pub(crate) sections: Vec<String>,
     /// Leaves async tasks alone: they are not polled, and not in the report.
+    #[arg(long)]
+    pub(crate) no_tasks: bool,
+}
+
+/// Shows live what the threads and tasks of a running process do.
+///
+/// It asks for a report again and again, as `gmr report` does, and groups threads and tasks by their
+/// stacks. The key `?` lists the keys.
+#[derive(Debug, Arguments)]
+pub(crate) struct Watch {
+    /// The id of the process, or the name of its service or executable.
+    #[arg(value_name = "PID|NAME")]
+    pub(crate) process: String,
+    /// The time from one look to the next, at least 100ms: `500ms`, `2s`, `1min`.
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = interval)]
+    pub(crate) interval: Duration,
+    /// Leaves async tasks alone: they are not polled, and not shown.
     #[arg(long)]
     pub(crate) no_tasks: bool,
 }
@@ -170,6 +189,17 @@ pub(crate) struct Doctor {
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// More often, the process would be busy with little else than reports.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if interval < MIN_INTERVAL {
+        return Err("it has to be 100ms at least".to_owned());
+    }
+    Ok(interval)
 }
 
 fn format(name: &str) -> Result<Format, String> {

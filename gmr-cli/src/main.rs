@@ -2,8 +2,8 @@
 //! looks at processes that can make them.
 //!
 //! It reads files, standard input and `/proc`, and writes to standard output or to a file that is
-//! named. It makes no connection. `report` alone sends something to a process: the report signal,
-//! if the process handles it.
+//! named. It makes no connection. `report` and `watch` alone send something to a process: the report
+//! signal, if the process handles it.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -14,7 +14,7 @@
 //! | `places` | where the threads and tasks of a report are |
 //! | `image` | what an executable has for names and lines |
 //! | `processes` | processes of this machine, from `/proc` |
-//! | `report`, `view`, `diff`, `merge`, `symbolize`, `list`, `doctor` | the subcommands |
+//! | `report`, `watch`, `view`, `diff`, `merge`, `symbolize`, `list`, `doctor` | the subcommands |
 //! | `output` | text or JSON on standard output, and the pager |
 
 mod args;
@@ -32,6 +32,7 @@ mod report;
 mod sources;
 mod symbolize;
 mod view;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     let done = |done: Result<(), String>| done.map(|()| ExitCode::SUCCESS);
     let code = match command {
         Command::Report(args) => done(report::run(&args, pager)),
+        Command::Watch(args) => done(watch::run(&args)),
         Command::View(args) => done(view::run(&args, pager)),
         Command::Diff(args) => done(diff::run(&args, pager)),
         Command::Merge(args) => done(merge::run(&args, pager)),

@@ -22,10 +22,21 @@ use gmr_runtime::{Format, Report};
 use crate::args;
 use offered::Offered;
 use out::Out;
-use target::Target;
+pub(crate) use target::Target;
+
+/// The process that an argument names, if it can be asked.
+pub(crate) fn target(argument: &str) -> Result<Target, String> {
+    Target::new(named::find(argument)?)
+}
+
+/// A report of this process.
+pub(crate) fn ask(target: &Target, without_tasks: bool) -> Result<Report, String> {
+    let report = json(target, Attach { is_json: true, without_tasks, token: attach::token() })?;
+    selected(report, &[], without_tasks)
+}
 
 pub(crate) fn run(args: &args::Report, pager: bool) -> Result<(), String> {
-    let target = Target::new(named::find(&args.process)?)?;
+    let target = target(&args.process)?;
     let format = if args.browser { Format::Html } else { args.format };
     let is_text = format == Format::Text && args.sections.is_empty();
     let attach = Attach { is_json: !is_text, without_tasks: args.no_tasks, token: attach::token() };

@@ -1,10 +1,14 @@
 //! What a service can be made to lack: its allocator, which it can hold, so that its reporter is stuck
-//! as behind a thread that is stuck there; and memory files, which a filter of system calls refuses.
+//! as behind a thread that is stuck there; memory files, which a filter of system calls refuses; and two
+//! threads, which can be made to wait for each other.
 
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::Duration;
 
 struct Held;
@@ -18,7 +22,7 @@ pub(crate) fn hold_the_allocator() {
 
 fn wait() {
     while IS_HELD.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -61,4 +65,37 @@ pub(crate) fn refuse_memory_files() {
         let set = libc::syscall(libc::SYS_seccomp, SET_FILTER, FOR_ALL_THREADS, &raw const program);
         assert_eq!(set, 0);
     }
+}
+
+/// One that says who holds it, also in a program without debug information.
+struct Lock(UnsafeCell<libc::pthread_mutex_t>);
+
+// SAFETY: locks are for several threads.
+unsafe impl Sync for Lock {}
+
+static TILL: Lock = Lock(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER));
+static STOCK: Lock = Lock(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER));
+
+impl Lock {
+    fn lock(&self) {
+        // SAFETY: it is initialized, and stays where it is.
+        assert_eq!(unsafe { libc::pthread_mutex_lock(self.0.get()) }, 0);
+    }
+}
+
+/// Two threads wait for each other for ever.
+pub(crate) fn lock_crosswise() {
+    let both = Arc::new(Barrier::new(2));
+    for (name, locks) in [("sale-世界", [&TILL, &STOCK]), ("delivery", [&STOCK, &TILL])] {
+        let (thread, both) = (thread::Builder::new().name(name.to_owned()), Arc::clone(&both));
+        thread.spawn(move || hold_both(locks, &both)).expect("a thread");
+    }
+}
+
+#[inline(never)]
+fn hold_both([one, other]: [&Lock; 2], both: &Barrier) {
+    one.lock();
+    both.wait();
+    other.lock();
+    std::hint::black_box(1);
 }

@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
@@ -33,6 +35,11 @@ fn service() {
         match &*line {
             "pay" => held.push(waiting(pay)),
             "ship" => held.push(waiting(ship)),
+            "lock" => obstacles::lock_crosswise(),
+            "become" => {
+                println!("done");
+                become_another_program();
+            }
             "spin" => drop(thread::spawn(spin)),
             "crash" => crash(),
             "release" => held.clear(),
@@ -89,6 +96,12 @@ fn ship(wait: &mut dyn FnMut()) {
     std::hint::black_box(2);
 }
 
+/// Has this process run a program without gmr.
+fn become_another_program() {
+    let error = Command::new("sleep").arg("600").exec();
+    panic!("{error}");
+}
+
 #[inline(never)]
 fn crash() {
     std::process::abort();
@@ -111,13 +124,13 @@ fn spin() {
 /// it.
 struct Task {
     waker: Waker,
-    polls: std::sync::Arc<Unparks>,
+    polls: Arc<Unparks>,
 }
 
 struct Unparks(thread::Thread, AtomicBool, AtomicU32);
 
 impl Wake for Unparks {
-    fn wake(self: std::sync::Arc<Self>) {
+    fn wake(self: Arc<Self>) {
         self.1.store(true, Ordering::SeqCst);
         self.0.unpark();
     }
@@ -126,14 +139,14 @@ impl Wake for Unparks {
 fn polled() -> Task {
     let (sender, receiver) = channel();
     thread::spawn(move || {
-        let polls = std::sync::Arc::new(Unparks(thread::current(), AtomicBool::new(true), AtomicU32::new(0)));
+        let polls = Arc::new(Unparks(thread::current(), AtomicBool::new(true), AtomicU32::new(0)));
         let mut task = pin!(orders().tracked_as("orders"));
-        let waker = Waker::from(std::sync::Arc::clone(&polls));
+        let waker = Waker::from(Arc::clone(&polls));
         loop {
             if polls.1.swap(false, Ordering::SeqCst) {
                 assert!(task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
                 polls.2.fetch_add(1, Ordering::SeqCst);
-                let _ = sender.send(Task { waker: waker.clone(), polls: std::sync::Arc::clone(&polls) });
+                let _ = sender.send(Task { waker: waker.clone(), polls: Arc::clone(&polls) });
             }
             thread::park();
         }

@@ -20,7 +20,7 @@ const PENDING_FOR: Duration = Duration::from_secs(1);
 pub(super) const UNSENT: &str = ". Nothing was sent to it";
 
 /// A process that can be asked.
-pub(super) struct Target {
+pub(crate) struct Target {
     process: Process,
     /// Stays with the process when its id is used again.
     pub(super) pidfd: OwnedFd,
@@ -62,7 +62,7 @@ impl Target {
         Ok(target)
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }
 
@@ -134,7 +134,7 @@ impl Target {
         Some(name.trim_end().to_owned())
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
     }
