@@ -1,8 +1,8 @@
 //! The findings of reports, and which of two reports say the same: by their code and what they say,
 //! but for the numbers in it. It makes none.
 
-use gmr_runtime::Report;
 use gmr_runtime::model::Finding;
+use gmr_runtime::{__cli, Report};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,22 +20,10 @@ pub(crate) struct Found {
 /// What two findings that say the same have in common.
 pub(crate) type Key = (String, String);
 
-/// An id, an address or a time is not what a finding says.
+/// Without numbers: an id, an address or a time is not what a finding says.
 pub(crate) fn key(finding: &Finding) -> Key {
-    let mut said = String::new();
-    let mut rest = &*finding.message;
-    while let Some(c) = rest.chars().next() {
-        if let Some(address) = rest.strip_prefix("0x") {
-            rest = address.trim_start_matches(|c: char| c.is_ascii_hexdigit());
-            continue;
-        }
-        if !(c.is_ascii_digit() || ".,".contains(c)) {
-            said.push(c);
-        }
-        rest = &rest[c.len_utf8()..];
-    }
     // One that is only possible is not the same as one that is certain.
-    (format!("{} {:?}", finding.code, finding.certainty), said)
+    (format!("{} {:?}", finding.code, finding.certainty), __cli::said(&finding.message))
 }
 
 /// The keys of all findings of a report.

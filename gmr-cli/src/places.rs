@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use gmr_runtime::__cli::{Line, Lines, seconds};
+use gmr_runtime::__cli::{Line, Lines, host, program, seconds};
 use gmr_runtime::Report;
-use gmr_runtime::model::{Content, GreenThreads, Package, Role, Task, Thread, Threads};
+use gmr_runtime::model::{Content, GreenThreads, Role, Task, Thread, Threads};
 use serde::Serialize;
 
 use crate::output::{Page, as_u64, counted};
@@ -38,19 +38,10 @@ impl Identity {
             Content::Package(package) => Some(&**package),
             _ => None,
         });
-        let executable = |package: &Package| {
-            let path = package.executable.as_deref()?;
-            Some(path.rsplit('/').next().unwrap_or(path).to_owned())
-        };
-        let pod = |package: &Package| {
-            let pod = package.kubernetes.iter().find(|stated| stated.name == "pod");
-            pod.map(|pod| pod.value.clone())
-        };
-        let program = package.and_then(|package| package.product.clone().or_else(|| executable(package)));
         let names = Names {
-            program: program.unwrap_or_else(|| "?".to_owned()),
+            program: package.and_then(program).unwrap_or("?").to_owned(),
             version: package.and_then(|package| package.version.clone()),
-            host: package.and_then(|package| pod(package).or_else(|| package.host.clone())),
+            host: package.and_then(host).map(str::to_owned),
             container: package.and_then(|package| package.container_id.clone()),
             pid: report.heading.pid,
         };

@@ -1,14 +1,13 @@
 //! Reads reports: from a file with JSON, from a log, from standard input, or from a folder. It
 //! knows nothing of what is in a report.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use gmr_runtime::__cli::Finder;
 use gmr_runtime::Report;
-use serde_json::Value;
 
 use crate::output::{self, as_u64};
 
@@ -45,7 +44,8 @@ pub(crate) fn text(path: &Path) -> Result<String, String> {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
-fn shown(path: &Path) -> String {
+/// A file, for a message.
+pub(crate) fn shown(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
@@ -100,44 +100,16 @@ pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// How a whole report begins.
-const BEGINNING: &str = r#"{"schema_version""#;
-const LINE: &str = r#"{"gmr_report""#;
-/// The same in a log whose lines are JSON themselves, such as Docker's.
-const QUOTED_LINE: &str = r#"{\"gmr_report\""#;
-
 fn reports(text: &str) -> Result<Found, String> {
     let (mut reports, mut broken) = (Vec::new(), Vec::new());
-    // Pieces of reports by the id of the report, in the order of their first lines.
-    let mut pieces: Vec<(String, String)> = Vec::new();
-    for (line, number) in text.lines().zip(1..) {
-        // Most files are one report, which takes long to search.
-        let is_report = line.starts_with(BEGINNING);
-        let unquoted = (!is_report && line.contains(QUOTED_LINE)).then(|| unquoted(line)).flatten();
-        let line = unquoted.as_deref().unwrap_or(line);
-        let piece = if is_report { None } else { line.find(LINE) };
-        if let Some(piece) = piece.map(|start| line[start..].trim_end()) {
-            let Some(id) = id(piece) else { continue };
-            // Nearly always that of the line before.
-            let place = pieces.iter().rposition(|(known, _)| *known == id).unwrap_or_else(|| {
-                pieces.push((id, String::new()));
-                pieces.len() - 1
-            });
-            pieces[place].1.push_str(piece);
-            pieces[place].1.push('\n');
-        } else if let Some(json) = whole(line) {
-            match Report::from_json(json) {
-                Ok(report) => reports.push(report),
-                Err(error) => broken.push(format!("line {number}: {error}")),
-            }
+    let mut finder = Finder::default();
+    for found in text.lines().filter_map(|line| finder.line(line)) {
+        match found {
+            Ok(found) => reports.push(found.report),
+            Err(error) => broken.push(error),
         }
     }
-    for (id, lines) in &pieces {
-        match Report::from_json_lines(lines) {
-            Ok(report) => reports.push(report),
-            Err(error) => broken.push(format!("report {id}: {error}")),
-        }
-    }
+    broken.extend(finder.end());
     if reports.is_empty() && broken.is_empty() && text.trim_start().starts_with('{') {
         // One that something has reformatted over several lines.
         match Report::from_json(text) {
@@ -153,26 +125,6 @@ fn reports(text: &str) -> Result<Found, String> {
         (true, None) => Err(nothing(text).to_owned()),
         (false, _) => Ok(Found { reports, broken }),
     }
-}
-
-/// What a line of a log that is JSON has of a report.
-fn unquoted(line: &str) -> Option<String> {
-    let line: HashMap<String, Value> = serde_json::from_str(line).ok()?;
-    line.into_values().find_map(|value| match value {
-        Value::String(text) if text.contains(LINE) => Some(text),
-        _ => None,
-    })
-}
-
-/// A report that is whole on this line, perhaps after what a logger puts before it.
-fn whole(line: &str) -> Option<&str> {
-    let start = line.find(BEGINNING)?;
-    line.ends_with('}').then(|| &line[start..])
-}
-
-fn id(piece: &str) -> Option<String> {
-    let line: Value = serde_json::from_str(piece).ok()?;
-    Some(line.get("gmr_report")?.as_str()?.to_owned())
 }
 
 fn nothing(text: &str) -> &'static str {
@@ -196,7 +148,7 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -1,12 +1,15 @@
-//! Private functions for the command `gmr`, compiled with the feature `__cli` only. Not part of the
-//! public interface.
+//! Private functions for the commands `gmr` and `gmr-fleet`, compiled with the feature `__cli`
+//! only. Not part of the public interface.
+
+mod found;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use crate::model::Report;
+use crate::model::{Package, Report};
 
+pub use self::found::{Finder, Found};
 pub use crate::symbols::offline::{Function, Place, Symbolized};
 pub use crate::sys::attach::Attach;
 pub use crate::sys::mark::Mark;
@@ -80,4 +83,33 @@ pub fn resolve(
 /// Text on one line, without anything that a terminal would interpret.
 pub fn printable(text: &str) -> Cow<'_, str> {
     crate::views::printable(text)
+}
+
+/// The name of the program: its product, or else its executable.
+pub fn program(package: &Package) -> Option<&str> {
+    let executable = || package.executable.as_deref().map(|path| path.rsplit('/').next().unwrap_or(path));
+    package.product.as_deref().or_else(executable)
+}
+
+/// Where the program runs: its pod, or else its host.
+pub fn host(package: &Package) -> Option<&str> {
+    let pod = package.kubernetes.iter().find(|stated| stated.name == "pod");
+    pod.map(|pod| &*pod.value).or(package.host.as_deref())
+}
+
+/// What the message of a finding says, without the numbers in it: an id, an address or a time.
+pub fn said(message: &str) -> String {
+    let mut said = String::new();
+    let mut rest = message;
+    while let Some(c) = rest.chars().next() {
+        if let Some(address) = rest.strip_prefix("0x") {
+            rest = address.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+            continue;
+        }
+        if !(c.is_ascii_digit() || ".,".contains(c)) {
+            said.push(c);
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    said
 }
