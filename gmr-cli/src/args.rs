@@ -7,6 +7,8 @@ use clap::{Args as Arguments, Parser, Subcommand};
 use clap_complete::Shell;
 use gmr_runtime::Format;
 
+use crate::collect::AtMost;
+
 /// Shows Guru Meditation Reports of running processes, and shows, compares and merges saved ones.
 ///
 /// A saved report is read from its JSON: a file with one or several reports, or a log with lines of
@@ -17,7 +19,7 @@ use gmr_runtime::Format;
     version,
     disable_help_subcommand = true,
     after_help = "Exit codes: 0 if it was done, 1 if it could not be done, 2 for wrong arguments, 3 if `doctor` \
-                  has found a problem.\n\
+                  has found a problem, 4 if `collect` has got some of the reports.\n\
                   Text on a terminal is shown by $PAGER, or else by `less`. With NO_COLOR, it has no colours."
 )]
 pub(crate) struct Args {
@@ -36,6 +38,7 @@ pub(crate) enum Command {
     Diff(Diff),
     Merge(Merge),
     Symbolize(Symbolize),
+    Collect(Collect),
     List(List),
     Doctor(Doctor),
     /// Prints a script that completes arguments in a shell.
@@ -149,10 +152,52 @@ pub(crate) struct Merge {
     pub(crate) json: bool,
 }
 
+/// Asks many processes for their reports at once, over HTTP.
+///
+/// Prints each report on a line of its own, or writes it to a file. Whoever does not answer in time
+/// is named on standard error, with the reason. Exit code 4: some reports are there, others are
+/// not.
+///
+/// A token for them is read from `--token-file`, or else from `GMR_COLLECT_TOKEN`.
+#[derive(Debug, Arguments)]
+pub(crate) struct Collect {
+    /// Where to ask, as in `http://10.0.0.7:9901/gmr`.
+    #[arg(value_name = "URL", required_unless_present_any = ["from", "dns"])]
+    pub(crate) urls: Vec<String>,
+    /// A file with more URLs, one a line. `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Vec<PathBuf>,
+    /// Asks at all addresses of a name, such as that of a headless service. Without a path, at
+    /// `/gmr`.
+    #[arg(long, value_name = "NAME:PORT[/PATH]")]
+    pub(crate) dns: Vec<String>,
+    /// A file that has the bearer token. It is sent to all who are asked.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Asks so many, or such a part of all, chosen at random: `20`, `5%`.
+    #[arg(long, value_name = "N|N%")]
+    pub(crate) at_most: Option<AtMost>,
+    /// Asks so many at a time.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) concurrency: u16,
+    /// For each answer to be complete.
+    #[arg(long, default_value = "20s", value_name = "TIME", value_parser = time)]
+    pub(crate) timeout: Duration,
+    /// For all answers.
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = time)]
+    pub(crate) deadline: Duration,
+    /// The most that is read of an answer, in MiB.
+    #[arg(long, default_value_t = 64, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) max_mib: u32,
+    /// Writes each report to a new file in this folder. Only you can read them.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// Adds functions and lines to a report of a stripped executable.
 ///
-/// They are read from files with debug information, such as the executable before it was stripped. A
-/// file counts only if it has the build-id that the report has.
+/// They are read from files with debug information, such as the executable before it was stripped.
+/// A file counts only if it has the build-id that the report has.
 #[derive(Debug, Arguments)]
 pub(crate) struct Symbolize {
     /// A report as JSON, or a log with reports, of which the latest counts.
@@ -204,4 +249,9 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 fn format(name: &str) -> Result<Format, String> {
     name.parse().map_err(|error: gmr_runtime::Error| error.to_string())
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).ok().filter(|time| !time.is_zero());
+    time.ok_or_else(|| "expected a time, as in `500ms` or `10s`".to_owned())
 }

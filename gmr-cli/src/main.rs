@@ -1,9 +1,9 @@
 //! `gmr`: asks processes for Guru Meditation Reports, shows, compares and merges saved ones, and
 //! looks at processes that can make them.
 //!
-//! It reads files, standard input and `/proc`, and writes to standard output or to a file that is
-//! named. It makes no connection. `report` and `watch` alone send something to a process: the report
-//! signal, if the process handles it.
+//! It reads files, standard input and `/proc`, and writes to standard output or to files that are
+//! named. `report` and `watch` alone send something to a process of this machine: the report signal,
+//! if the process handles it. `collect` alone makes connections: to the URLs that it is given.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -14,10 +14,11 @@
 //! | `places` | where the threads and tasks of a report are |
 //! | `image` | what an executable has for names and lines |
 //! | `processes` | processes of this machine, from `/proc` |
-//! | `report`, `watch`, `view`, `diff`, `merge`, `symbolize`, `list`, `doctor` | the subcommands |
+//! | `report`, `watch`, `view`, `diff`, `merge`, `symbolize`, `collect`, `list`, `doctor` | the subcommands |
 //! | `output` | text or JSON on standard output, and the pager |
 
 mod args;
+mod collect;
 mod diff;
 mod doctor;
 mod findings;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => done(diff::run(&args, pager)),
         Command::Merge(args) => done(merge::run(&args, pager)),
         Command::Symbolize(args) => done(symbolize::run(&args, pager)),
+        Command::Collect(args) => collect::run(&args),
         Command::List(args) => done(list::run(&args, pager)),
         Command::Doctor(args) => doctor::run(&args, pager),
         Command::Completions { shell } => done(generated::completions(shell)),

@@ -15,6 +15,10 @@ fn wrong_arguments_have_an_exit_code_of_their_own() {
         &["view", "x", "--json"],
         &["diff", "x"],
         &["merge"],
+        &["collect"],
+        &["collect", "http://127.0.0.1:1", "--timeout", "0s"],
+        &["collect", "http://127.0.0.1:1", "--at-most", "0%"],
+        &["collect", "http://127.0.0.1:1", "--concurrency", "0"],
         &["doctor"],
         &["doctor", "0"],
         &["doctor", "shop"],
@@ -31,8 +35,18 @@ fn wrong_arguments_have_an_exit_code_of_their_own() {
 #[test]
 fn the_help_names_each_subcommand_and_the_exit_codes() {
     let help = gmr(&["--help"]).well();
-    for word in ["report", "view", "diff", "merge", "list", "doctor", "completions", "man", "Exit codes: 0 "]
-    {
+    for word in [
+        "report",
+        "view",
+        "diff",
+        "merge",
+        "collect",
+        "list",
+        "doctor",
+        "completions",
+        "man",
+        "Exit codes: 0 ",
+    ] {
         assert!(help.contains(word), "{help}");
     }
 }

@@ -1,6 +1,7 @@
 //! The command as an operator runs it: the built program, its output and exit code, on reports of
 //! real processes. What it prints as JSON is read by `serde_json`.
 
+mod collect;
 mod command;
 mod diff;
 mod doctor;

@@ -53,6 +53,7 @@ fn service() {
             }
             "uninstall" => guard.clear(),
             "task" => task = Some(polled()),
+            "serve" => println!("{}", crate::collect::serve()),
             "poll" => task.as_ref().expect("a task").poll(),
             other => panic!("{other}"),
         }
@@ -220,8 +221,8 @@ impl Service {
         service.hears("ready").then_some(service)
     }
 
-    /// Starts it as process 1 of namespaces of its own, with a root directory that can't be written.
-    /// `None` if there is no container to be had, which is said.
+    /// Starts it as process 1 of namespaces of its own, with a root directory that can't be
+    /// written. `None` if there is no container to be had, which is said.
     pub(crate) fn start_in_container() -> Option<Self> {
         let unshare = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--net"];
         let options = ["--fork", "--kill-child", "--mount-proc", "sh", "-c"];
@@ -242,6 +243,14 @@ impl Service {
     pub(crate) fn tell(&mut self, line: &str) {
         writeln!(self.input, "{line}").expect("it lives");
         assert!(self.hears("done"), "it has ended");
+    }
+
+    /// Tells it something, and returns the line that it answers.
+    pub(crate) fn ask(&mut self, line: &str) -> String {
+        writeln!(self.input, "{line}").expect("it lives");
+        let answer = self.output.next().expect("it lives").expect("text");
+        assert!(self.hears("done"), "it has ended");
+        answer
     }
 
     pub(crate) fn tell_all(&mut self, lines: &[&str]) {

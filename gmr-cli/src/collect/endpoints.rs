@@ -1,0 +1,232 @@
+//! Whom `gmr collect` asks: URLs from the command line, from files, and from the addresses of
+//! names. It asks nobody but the resolver.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use ureq::http::Uri;
+
+use crate::args::Collect;
+use crate::sources;
+
+/// Where a process is asked for its report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    pub(super) uri: Uri,
+    /// Its place in the list, from 1.
+    pub(super) place: usize,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.uri.fmt(f)
+    }
+}
+
+/// Part of the endpoints, for `--at-most`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum AtMost {
+    Number(usize),
+    Percent(f64),
+}
+
+impl FromStr for AtMost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = match text.strip_suffix('%') {
+            Some(percent) => {
+                percent.parse().ok().filter(|percent| *percent > 0.0 && *percent <= 100.0).map(Self::Percent)
+            }
+            None => text.parse().ok().filter(|number| *number > 0).map(Self::Number),
+        };
+        parsed.ok_or_else(|| "expected a number, or a percentage as in `5%`".to_owned())
+    }
+}
+
+impl AtMost {
+    /// At least one, if there is one.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a percentage of a list in memory"
+    )]
+    fn of(self, all: usize) -> usize {
+        match self {
+            Self::Number(number) => number.min(all),
+            Self::Percent(percent) => ((all as f64 * percent / 100.0).round() as usize).max(1).min(all),
+        }
+    }
+}
+
+/// All endpoints, each once, and the names that have no address, with the reason. A URL that can't
+/// be asked is an error at once: nobody is asked by a list that is not what was meant.
+pub(super) fn of(args: &Collect, timeout: Duration) -> Result<(Vec<Endpoint>, Vec<String>), String> {
+    let (mut uris, mut failed) = (Vec::new(), Vec::new());
+    for url in &args.urls {
+        uris.push(uri(url).map_err(|error| format!("{url}: {error}"))?);
+    }
+    for path in &args.from {
+        uris.extend(listed(path)?);
+    }
+    for (name, addresses) in args.dns.iter().zip(resolved(&args.dns, timeout)) {
+        match addresses {
+            Ok(addresses) => uris.extend(addresses),
+            Err(error) => failed.push(format!("{name}: {error}")),
+        }
+    }
+    let mut known = HashSet::new();
+    uris.retain(|uri| known.insert(uri.clone()));
+    if uris.is_empty() && failed.is_empty() {
+        return Err("there is no URL in what was given".to_owned());
+    }
+    let endpoints = uris.into_iter().zip(1..).map(|(uri, place)| Endpoint { uri, place });
+    Ok((endpoints.collect(), failed))
+}
+
+/// So many of them, chosen at random, in the order of the list.
+pub(super) fn chosen(mut endpoints: Vec<Endpoint>, at_most: Option<AtMost>) -> Vec<Endpoint> {
+    let Some(at_most) = at_most else { return endpoints };
+    let count = at_most.of(endpoints.len());
+    let random = RandomState::new();
+    endpoints.sort_by_cached_key(|endpoint| random.hash_one(endpoint.place));
+    endpoints.truncate(count);
+    endpoints.sort_unstable_by_key(|endpoint| endpoint.place);
+    endpoints
+}
+
+/// A URL that can be asked.
+fn uri(url: &str) -> Result<Uri, String> {
+    let uri: Uri = url.parse().map_err(|error| format!("it is not a URL: {error}"))?;
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    match uri.scheme_str() {
+        // Everyone on the machine can read the command line, and messages name the URL.
+        _ if authority.contains('@') => {
+            Err("a URL must not have a password in it; use --token-file, or GMR_COLLECT_TOKEN".to_owned())
+        }
+        Some("http") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(uri),
+        Some("https") => {
+            Err("`gmr` has no TLS; ask on the admin port itself, or by a tunnel to it, such as `kubectl \
+                 port-forward` or `ssh -L`"
+                .to_owned())
+        }
+        _ => Err("expected a URL as in `http://10.0.0.7:9901/gmr`".to_owned()),
+    }
+}
+
+/// The URLs of a file, one a line. Empty lines and those that begin with `#` are left out.
+fn listed(path: &Path) -> Result<Vec<Uri>, String> {
+    let text = sources::text(path)?;
+    let lines =
+        text.lines().map(str::trim).zip(1..).filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    let uris = lines.map(|(line, number)| {
+        uri(line).map_err(|error| format!("{}, line {number}: {line}: {error}", sources::shown(path)))
+    });
+    uris.collect()
+}
+
+/// The URLs of all addresses of each `NAME:PORT[/PATH]`.
+///
+/// By address, and not by name: each address is another process, and gmr's own router answers to
+/// addresses, but only to names that it is told.
+fn resolved(names: &[String], timeout: Duration) -> Vec<Result<Vec<Uri>, String>> {
+    // The resolver of the C library has no deadline.
+    let lookups = names.iter().map(|name| {
+        let (sender, addresses) = channel();
+        let host = name.split('/').next().unwrap_or_default().to_owned();
+        let look = move || drop(sender.send(host.to_socket_addrs().map(Iterator::collect::<Vec<_>>)));
+        let _ = thread::Builder::new().name("resolve".to_owned()).spawn(look);
+        addresses
+    });
+    let lookups: Vec<_> = lookups.collect();
+    let found = names.iter().zip(lookups).map(|(name, addresses)| match addresses.recv_timeout(timeout) {
+        Ok(Ok(addresses)) => at(name, addresses),
+        Ok(Err(error)) => Err(format!("could not find its addresses: {error}")),
+        Err(_) => Err(format!("could not find its addresses within {}", super::shown(timeout))),
+    });
+    found.collect()
+}
+
+fn at(name: &str, mut addresses: Vec<SocketAddr>) -> Result<Vec<Uri>, String> {
+    // Where most services mount the router.
+    let path = name.find('/').map_or("/gmr", |start| &name[start..]);
+    addresses.sort_unstable();
+    addresses.iter().map(|address| uri(&format!("http://{address}{path}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_urls_that_can_be_asked_are_taken() {
+        for url in ["http://10.0.0.7:9901/gmr", "http://[::1]:9901/", "http://shop"] {
+            assert!(uri(url).is_ok(), "{url}");
+        }
+        for (url, said) in [
+            ("https://shop/gmr", "no TLS"),
+            ("http://me:secret@shop/gmr", "--token-file"),
+            ("ftp://shop", "expected a URL"),
+            ("shop:9901", "expected a URL"),
+            ("/gmr", "expected a URL"),
+            ("", "not a URL"),
+            ("http://sh op/", "not a URL"),
+        ] {
+            let error = uri(url).expect_err(url);
+            assert!(error.contains(said), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_a_number_or_a_percentage() {
+        let of = |text: &str, all| text.parse::<AtMost>().map(|at_most| at_most.of(all));
+        assert_eq!(of("5%", 1_000), Ok(50));
+        assert_eq!(of("0.1%", 100), Ok(1), "at least one");
+        assert_eq!(of("100%", 7), Ok(7));
+        assert_eq!(of("3", 1_000), Ok(3));
+        assert_eq!(of("3", 2), Ok(2));
+        assert_eq!(of("3", 0), Ok(0));
+        for wrong in ["", "%", "0", "0%", "-1", "101%", "NaN%", "inf%", "five"] {
+            assert!(of(wrong, 10).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_chosen_at_random_and_stays_in_order() {
+        let all: Vec<Endpoint> = (1..=1_000)
+            .map(|place| Endpoint { uri: format!("http://shop/{place}").parse().expect("a URL"), place })
+            .collect();
+        let places = |at_most| {
+            let chosen = chosen(all.clone(), at_most);
+            chosen.iter().map(|endpoint| endpoint.place).collect::<Vec<_>>()
+        };
+        let some = || places(Some(AtMost::Number(20)));
+        let (one, other) = (some(), some());
+        assert!(one.len() == 20 && one.is_sorted() && one.windows(2).all(|pair| pair[0] < pair[1]));
+        // By chance, they are the same once in 10^41 runs.
+        assert_ne!(one, other);
+        assert_eq!(places(None).len(), 1_000);
+    }
+
+    #[test]
+    fn a_name_stands_for_all_its_addresses() {
+        let addresses = ["[::1]:80", "10.0.0.7:80"].map(|address| address.parse().expect("an address"));
+        let shown = |name| -> Vec<String> {
+            at(name, addresses.to_vec()).expect("URLs").iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(shown("shop:80"), ["http://10.0.0.7:80/gmr", "http://[::1]:80/gmr"]);
+        assert_eq!(shown("shop:80/x/y?z=1"), ["http://10.0.0.7:80/x/y?z=1", "http://[::1]:80/x/y?z=1"]);
+        let names = ["127.0.0.1:9901", "127.0.0.1", "no such name:1"].map(str::to_owned);
+        let found = resolved(&names, Duration::from_secs(10));
+        assert_eq!(found[0].as_ref().expect("an address").len(), 1);
+        assert!(found[1].is_err() && found[2].is_err(), "{found:?}");
+    }
+}
