@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::service::{Done, Service, file, folder, gmr, list};
 
 /// What is found about this, if it is a problem.
-fn problems<'a>(diagnosis: &'a Value, about: &str) -> Vec<&'a str> {
+pub(crate) fn problems<'a>(diagnosis: &'a Value, about: &str) -> Vec<&'a str> {
     let checks = list(&diagnosis["checks"]).iter();
     let checks = checks.filter(|check| check["result"] == "problem" && check["about"] == about);
     checks
@@ -20,7 +20,7 @@ fn problems<'a>(diagnosis: &'a Value, about: &str) -> Vec<&'a str> {
         .collect()
 }
 
-fn doctor(pid: u32) -> Value {
+pub(crate) fn doctor(pid: u32) -> Value {
     let Done { code, output, errors } = gmr(&["doctor", &pid.to_string(), "--json"]);
     let diagnosis: Value =
         serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}{errors}"));
@@ -31,7 +31,7 @@ fn doctor(pid: u32) -> Value {
 
 /// The one problem that a process has.
 #[track_caller]
-fn only_problem(diagnosis: &Value, about: &str) -> String {
+pub(crate) fn only_problem(diagnosis: &Value, about: &str) -> String {
     let all = list(&diagnosis["checks"]).iter().filter(|check| check["result"] == "problem").count();
     let [problem] = problems(diagnosis, about)[..] else { panic!("{diagnosis}") };
     assert_eq!(all, 1, "{diagnosis}");

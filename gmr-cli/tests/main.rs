@@ -6,6 +6,7 @@ mod command;
 mod diff;
 mod doctor;
 mod impostor;
+mod limits;
 mod list;
 mod merge;
 mod obstacles;

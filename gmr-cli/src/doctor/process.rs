@@ -130,11 +130,17 @@ pub(super) fn restrictions(process: Process, status: &Status) -> Vec<Check> {
             ));
         }
     }
-    let threads = status.number("Threads").zip(soft_limit(process, "Max processes"));
-    if let Some((threads, limit)) = threads.filter(|(threads, limit)| threads >= limit) {
+    let limit = soft_limit(process, "Max processes").filter(|_| is_limited_in_threads(status));
+    if let Some(limit) = limit
+        && let Some(threads) = threads_of_user(process, status)
+        && threads >= limit
+    {
         checks.push(Check::problem(
             "limits",
-            format!("it has {threads} threads and may have {limit}: sections run one after the other without deadlines"),
+            format!(
+                "its user has {threads} threads and may have {limit}: sections run one after the other without \
+                 deadlines"
+            ),
             "raise `ulimit -u`",
         ));
     }
@@ -151,6 +157,32 @@ pub(super) fn restrictions(process: Process, status: &Status) -> Vec<Check> {
     }
     checks.extend(namespaces(process, status));
     checks
+}
+
+/// Whether `RLIMIT_NPROC` holds for it: not for root, nor with one of two capabilities, as `fork` of the
+/// kernel has it.
+fn is_limited_in_threads(status: &Status) -> bool {
+    const SYS_ADMIN: u64 = 1 << 21;
+    const SYS_RESOURCE: u64 = 1 << 24;
+    let has = status.value("CapEff").and_then(|mask| u64::from_str_radix(mask, 16).ok());
+    real_user(status).is_some_and(|user| user != "0")
+        && has.is_some_and(|has| has & (SYS_ADMIN | SYS_RESOURCE) == 0)
+}
+
+/// How many threads the user of this process has in its user namespace, as far as they can be seen. The
+/// kernel counts them so, for the limit of each.
+fn threads_of_user(process: Process, status: &Status) -> Option<u64> {
+    let namespace = |process: Process| process.link("ns/user").ok();
+    let (user, its) = (real_user(status)?, namespace(process)?);
+    let count = |other: Process| {
+        let status = other.status().ok().filter(|status| real_user(status) == Some(user))?;
+        status.number("Threads").filter(|_| namespace(other).as_ref() == Some(&its))
+    };
+    Some(Process::all().ok()?.into_iter().filter_map(count).sum())
+}
+
+fn real_user(status: &Status) -> Option<&str> {
+    status.value("Uid")?.split_ascii_whitespace().next()
 }
 
 fn soft_limit(process: Process, name: &str) -> Option<u64> {
