@@ -5,6 +5,7 @@ mod collect;
 mod command;
 mod diff;
 mod doctor;
+mod exec;
 mod impostor;
 mod limits;
 mod list;

@@ -38,7 +38,14 @@ fn service() {
             "lock" => obstacles::lock_crosswise(),
             "become" => {
                 println!("done");
-                become_another_program();
+                become_another_program("exec sleep 600");
+            }
+            // One with a handler of its own.
+            "become trapping" => {
+                println!("done");
+                become_another_program(
+                    "trap 'echo harmed' USR2; echo trapped; read line; echo \"$line\"; read line",
+                );
             }
             "spin" => drop(thread::spawn(spin)),
             "crash" => crash(),
@@ -97,9 +104,9 @@ fn ship(wait: &mut dyn FnMut()) {
     std::hint::black_box(2);
 }
 
-/// Has this process run a program without gmr.
-fn become_another_program() {
-    let error = Command::new("sleep").arg("600").exec();
+/// Has this process run a shell with this script, and without gmr.
+fn become_another_program(script: &str) {
+    let error = Command::new("sh").args(["-c", script]).exec();
     panic!("{error}");
 }
 
@@ -240,8 +247,18 @@ impl Service {
         self.output.by_ref().map_while(Result::ok).any(|line| line == expected)
     }
 
-    pub(crate) fn tell(&mut self, line: &str) {
+    /// The next line of its standard output.
+    pub(crate) fn line(&mut self) -> String {
+        self.output.next().expect("it writes a line").expect("text")
+    }
+
+    /// Writes a line to its standard input.
+    pub(crate) fn write(&mut self, line: &str) {
         writeln!(self.input, "{line}").expect("it lives");
+    }
+
+    pub(crate) fn tell(&mut self, line: &str) {
+        self.write(line);
         assert!(self.hears("done"), "it has ended");
     }
 
