@@ -15,6 +15,7 @@
 //! | `image` | what an executable has for names and lines |
 //! | `processes` | processes of this machine, from `/proc` |
 //! | `report`, `watch`, `view`, `diff`, `merge`, `symbolize`, `collect`, `list`, `doctor` | the subcommands |
+//! | `progress` | what takes long, on a line of standard error |
 //! | `output` | text or JSON on standard output, and the pager |
 
 mod args;
@@ -29,6 +30,7 @@ mod merge;
 mod output;
 mod places;
 mod processes;
+mod progress;
 mod report;
 mod sources;
 mod symbolize;

@@ -14,16 +14,21 @@ use groups::{Kept, merge};
 use stacks::Stacks;
 
 use crate::args::Merge;
+use crate::output::{as_u64, counted, number};
+use crate::progress::Progress;
 use crate::{output, sources};
 
 pub(crate) fn run(args: &Merge, pager: bool) -> Result<(), String> {
     let stacks = Stacks::default();
-    let (reports, left_out) = read(&sources::files(&args.files)?, &stacks);
+    let progress = Progress::new("listing the files");
+    let (reports, left_out) = read(&sources::files(&args.files)?, &stacks, &progress);
     if reports.is_empty() {
         let reason = left_out.first().map_or("the folder is empty", |reason| reason);
         return Err(format!("there is no report that can be read: {reason}"));
     }
+    progress.say(|| format!("grouping {}", counted(as_u64(reports.len()), "report")));
     let merged = merge(reports, &stacks, left_out);
+    drop(progress);
     output::left_out(&merged.left_out);
     if args.json {
         return output::json(&merged);
@@ -32,7 +37,7 @@ pub(crate) fn run(args: &Merge, pager: bool) -> Result<(), String> {
 }
 
 /// What is kept of the reports of all files, and why others can't be read.
-fn read(files: &[PathBuf], stacks: &Stacks) -> (Vec<Kept>, Vec<String>) {
+fn read(files: &[PathBuf], stacks: &Stacks, progress: &Progress) -> (Vec<Kept>, Vec<String>) {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     let work = || {
@@ -41,7 +46,10 @@ fn read(files: &[PathBuf], stacks: &Stacks) -> (Vec<Kept>, Vec<String>) {
                 Ok(found) => (found.reports.iter().map(|it| Kept::of(it, stacks)).collect(), found.broken),
                 Err(error) => (Vec::new(), vec![error]),
             };
-            results.lock().expect("no worker panics").push((index, kept));
+            let mut results = results.lock().expect("no worker panics");
+            results.push((index, kept));
+            let (read, all) = (as_u64(results.len()), as_u64(files.len()));
+            progress.say(|| format!("read {} of {}", number(read), counted(all, "file")));
         }
     };
     let workers = thread::available_parallelism().map_or(1, std::num::NonZero::get).min(files.len());

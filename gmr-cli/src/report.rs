@@ -20,6 +20,7 @@ use gmr_runtime::model::Content;
 use gmr_runtime::{Format, Report};
 
 use crate::args;
+use crate::progress::Progress;
 use offered::Offered;
 use out::Out;
 pub(crate) use target::Target;
@@ -42,23 +43,30 @@ pub(crate) fn run(args: &args::Report, pager: bool) -> Result<(), String> {
     let attach = Attach { is_json: !is_text, without_tasks: args.no_tasks, token: attach::token() };
     // Before the process is asked: what can't be written costs it nothing.
     let mut out = Out::new(args, attach.token, pager && format == Format::Text)?;
+    let progress = Progress::new(format!("waiting for the report of process {}", target.pid()));
     let written = if is_text {
-        text(&target, attach, &mut out)
+        text(&target, attach, &mut out, progress)
     } else {
-        json(&target, attach)
+        let shown = json(&target, attach)
             .and_then(|report| selected(report, &args.sections, args.no_tasks))
-            .and_then(|report| out.write(&harmless(rendered(&report, format)?, format)))
+            .and_then(|report| Ok(harmless(rendered(&report, format)?, format)));
+        drop(progress);
+        shown.and_then(|shown| out.write(&shown))
     };
     out.end(written, args.browser)
 }
 
 /// Passes text on as it comes.
-fn text(target: &Target, attach: Attach, out: &mut Out) -> Result<(), String> {
+fn text(target: &Target, attach: Attach, out: &mut Out, progress: Progress) -> Result<(), String> {
     let mut offered = attach::request(target, attach)?;
+    let mut progress = Some(progress);
     let mut lines = out::Lines::default();
     loop {
         match offered.next(target) {
             Ok(Some(bytes)) => {
+                if out.is_on_terminal() {
+                    drop(progress.take());
+                }
                 out.write(&lines.add(bytes))?;
                 if out.is_closed() {
                     return Ok(());

@@ -10,6 +10,7 @@ use gmr_runtime::__cli::Finder;
 use gmr_runtime::Report;
 
 use crate::output::{self, as_u64};
+use crate::progress::Progress;
 
 /// The reports of a file.
 pub(crate) struct Found {
@@ -33,6 +34,12 @@ pub(crate) fn read(path: &Path) -> Result<Found, String> {
     Ok(found)
 }
 
+/// The same, and says so if it takes long.
+pub(crate) fn read_slowly(path: &Path) -> Result<Found, String> {
+    let _progress = Progress::new(format!("reading {}", shown(path)));
+    read(path)
+}
+
 /// All of a file, as text.
 ///
 /// # Errors
@@ -51,7 +58,7 @@ pub(crate) fn shown(path: &Path) -> String {
 
 /// The latest report of a file.
 pub(crate) fn latest(path: &Path) -> Result<Report, String> {
-    let Found { mut reports, broken } = read(path)?;
+    let Found { mut reports, broken } = read_slowly(path)?;
     output::left_out(&broken);
     Ok(reports.pop().expect("there is at least one"))
 }

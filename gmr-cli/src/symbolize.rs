@@ -11,24 +11,34 @@ use std::collections::HashSet;
 use gmr_runtime::__cli::symbolize;
 
 use crate::args::Symbolize;
-use crate::output;
-use crate::{sources, view};
+use crate::progress::Progress;
+use crate::{output, sources, view};
 
 use debug_files::DebugFiles;
 use outcome::tell;
 
 pub(crate) fn run(args: &Symbolize, pager: bool) -> Result<(), String> {
     let mut files = DebugFiles::default();
+    let progress = Progress::new("looking for debug information");
     for path in &args.debug_dir {
         files.add(path)?;
     }
+    drop(progress);
     if let Some(crash) = crash::read(&args.file)? {
         return crash::run(crash, &files, args, pager);
     }
     let mut report = sources::latest(&args.file)?;
     let ids: HashSet<&str> = report.frames.iter().filter_map(|frame| frame.build_id.as_deref()).collect();
     files.refuse_others(&ids)?;
-    let modules = symbolize(&mut report, &mut |build_id| files.find(build_id));
+    let progress = Progress::new("reading debug information");
+    let modules = symbolize(&mut report, &mut |build_id| {
+        let found = files.find(build_id);
+        if let Some(path) = &found {
+            progress.say(|| format!("reading {}", path.display()));
+        }
+        found
+    });
+    drop(progress);
     if modules.is_empty() {
         output::warn("no frame lacks a function or a line");
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::args::View;
 use crate::output::{self, Page, as_u64, counted};
 use crate::places::Identity;
+use crate::progress::Progress;
 use crate::sources::{self, Found};
 
 /// A report of a file.
@@ -24,7 +25,7 @@ struct Row {
 }
 
 pub(crate) fn run(args: &View, pager: bool) -> Result<(), String> {
-    let Found { reports, broken } = sources::read(&args.file)?;
+    let Found { reports, broken } = sources::read_slowly(&args.file)?;
     output::left_out(&broken);
     if args.list {
         return list(&reports, args.json, pager);
@@ -47,9 +48,12 @@ pub(crate) fn run(args: &View, pager: bool) -> Result<(), String> {
 pub(crate) fn write(report: &Report, format: Format, path: Option<&Path>, pager: bool) -> Result<(), String> {
     let Some(path) = path else {
         let mut bytes = Vec::new();
+        let progress = Progress::new("making the text");
         report.write_to(&mut bytes, format).map_err(|error| error.to_string())?;
+        drop(progress);
         return output::show(&bytes, pager && format == Format::Text);
     };
+    let _progress = Progress::new(format!("writing {}", path.display()));
     let written = File::create(path).and_then(|file| {
         let mut file = BufWriter::new(file);
         report.write_to(&mut file, format)?;

@@ -11,6 +11,7 @@ mod limits;
 mod list;
 mod merge;
 mod obstacles;
+mod progress;
 mod report;
 mod screen;
 mod service;

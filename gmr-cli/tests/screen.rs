@@ -56,10 +56,10 @@ impl OnTerminal {
     /// Runs `gmr watch` on a new terminal of this size, as a shell does: the terminal sends it signals,
     /// and no other terminal does.
     pub(crate) fn watch(arguments: &[&str], size: (u16, u16), variables: &[(&str, &str)]) -> Self {
-        Self::start(&["--ctty"], arguments, size, variables)
+        Self::start(&["--ctty"], &[&["watch"], arguments].concat(), size, variables)
     }
 
-    /// The same with these options of `setsid`.
+    /// Runs the command with these options of `setsid`.
     pub(crate) fn start(
         options: &[&str],
         arguments: &[&str],
@@ -75,7 +75,7 @@ impl OnTerminal {
         tcsetwinsize(&side, size(columns, rows)).expect("its size");
         let before = tcgetattr(&side).expect("its mode");
         let mut command = Command::new("setsid");
-        command.args(options).args([env!("CARGO_BIN_EXE_gmr"), "watch"]).args(arguments);
+        command.args(options).arg(env!("CARGO_BIN_EXE_gmr")).args(arguments);
         command.current_dir(env!("CARGO_TARGET_TMPDIR"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("TERM", "xterm").envs(variables.iter().copied());

@@ -181,7 +181,7 @@ fn without_its_terminal_it_ends_at_once() {
     let service = Service::start();
     for options in [&["--ctty"][..], &[]] {
         let pid = service.pid().to_string();
-        let watch = OnTerminal::start(options, &[&pid], (80, 24), &[]);
+        let watch = OnTerminal::start(options, &["watch", &pid], (80, 24), &[]);
         watch.shows("every 1.0 s");
         let started = Instant::now();
         let status = watch.ends_without_terminal();

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -60,6 +60,11 @@ impl Out {
     /// Whether nobody reads any more.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self, Self::Standard(stream) if stream.is_closed())
+    }
+
+    /// Whether what is written is seen at once.
+    pub(super) fn is_on_terminal(&self) -> bool {
+        matches!(self, Self::Standard(_)) && io::stdout().is_terminal()
     }
 
     /// Ends it, whether all was `written` or not.

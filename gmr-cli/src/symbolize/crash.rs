@@ -13,6 +13,7 @@ use super::debug_files::DebugFiles;
 use super::outcome::tell;
 use crate::args::Symbolize;
 use crate::output::{self, Page};
+use crate::progress::Progress;
 use crate::sources;
 
 /// How such a report begins.
@@ -36,7 +37,9 @@ pub(super) fn read(path: &Path) -> Result<Option<Value>, String> {
 }
 
 pub(super) fn run(mut crash: Value, files: &DebugFiles, args: &Symbolize, pager: bool) -> Result<(), String> {
+    let progress = Progress::new("reading debug information");
     let modules = add_functions(&mut crash, files)?;
+    drop(progress);
     tell(&modules)?;
     let text = match args.format {
         Format::Json | Format::JsonLines => format!("{crash}\n").into_bytes(),
