@@ -7,7 +7,7 @@ use clap::{Args as Arguments, Parser, Subcommand};
 use clap_complete::Shell;
 use gmr_runtime::Format;
 
-use crate::collect::AtMost;
+use crate::at_most::AtMost;
 
 /// Shows Guru Meditation Reports of running processes, and shows, compares and merges saved ones.
 ///

@@ -14,12 +14,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gmr_runtime::__cli::duration;
-
 use crate::args::Collect;
 use crate::output::{self, as_u64, counted, number};
 use ask::Asker;
-pub(crate) use endpoints::AtMost;
 use endpoints::Endpoint;
 use kept::Kept;
 
@@ -93,7 +90,7 @@ fn ask_all(work: &Work, sender: &SyncSender<Answer>) {
         let Some(endpoint) = work.endpoints.get(index) else { return };
         let left = work.limits.left();
         let answer = if left.is_zero() {
-            Err(format!("not asked: the deadline of {} for all had passed", shown(work.limits.all)))
+            Err(format!("not asked: the deadline of {} for all had passed", output::time(work.limits.all)))
         } else {
             work.asker.ask(endpoint, work.limits.each.min(left))
         };
@@ -130,10 +127,6 @@ fn take(work: &Work, answers: &Receiver<Answer>, kept: &mut Kept, failed: &mut V
     reasons.sort_unstable();
     failed.extend(reasons.into_iter().map(|(index, reason)| format!("{}: {reason}", work.endpoints[index])));
     collected
-}
-
-fn shown(time: Duration) -> String {
-    duration(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// How many have answered, on a terminal that shows nothing else meanwhile.

@@ -5,8 +5,9 @@ use std::env;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
-use gmr_runtime::__cli::printable;
+use gmr_runtime::__cli::{duration, printable};
 use serde::Serialize;
 
 /// Writes to standard output.
@@ -168,6 +169,11 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
 
 pub(crate) fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// `999 ms`, `9.3 s`
+pub(crate) fn time(time: Duration) -> String {
+    duration(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Whether standard output is a terminal that has colours, and `NO_COLOR` is not set.

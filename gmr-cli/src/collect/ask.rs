@@ -13,9 +13,8 @@ use ureq::http::{Response, Uri};
 use ureq::{Agent, Body, Error};
 
 use super::endpoints::Endpoint;
-use super::shown;
 use crate::args::Collect;
-use crate::output::{as_u64, counted};
+use crate::output::{self, as_u64, counted};
 
 /// The token, for who does not want a file.
 const VARIABLE: &str = "GMR_COLLECT_TOKEN";
@@ -81,7 +80,7 @@ impl Asker {
 
     fn reason(&self, error: Error, timeout: Duration) -> String {
         match error {
-            Error::Timeout(_) => format!("no complete answer within {}", shown(timeout)),
+            Error::Timeout(_) => format!("no complete answer within {}", output::time(timeout)),
             Error::BodyExceedsLimit(_) => {
                 format!("its answer has more than {} MiB; --max-mib allows more", self.max_mib)
             }

@@ -6,7 +6,6 @@ use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -14,7 +13,8 @@ use std::time::Duration;
 use ureq::http::Uri;
 
 use crate::args::Collect;
-use crate::sources;
+use crate::at_most::AtMost;
+use crate::{output, sources};
 
 /// Where a process is asked for its report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,43 +27,6 @@ pub(super) struct Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.uri.fmt(f)
-    }
-}
-
-/// Part of the endpoints, for `--at-most`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum AtMost {
-    Number(usize),
-    Percent(f64),
-}
-
-impl FromStr for AtMost {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = match text.strip_suffix('%') {
-            Some(percent) => {
-                percent.parse().ok().filter(|percent| *percent > 0.0 && *percent <= 100.0).map(Self::Percent)
-            }
-            None => text.parse().ok().filter(|number| *number > 0).map(Self::Number),
-        };
-        parsed.ok_or_else(|| "expected a number, or a percentage as in `5%`".to_owned())
-    }
-}
-
-impl AtMost {
-    /// At least one, if there is one.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "a percentage of a list in memory"
-    )]
-    fn of(self, all: usize) -> usize {
-        match self {
-            Self::Number(number) => number.min(all),
-            Self::Percent(percent) => ((all as f64 * percent / 100.0).round() as usize).max(1).min(all),
-        }
     }
 }
 
@@ -150,7 +113,7 @@ fn resolved(names: &[String], timeout: Duration) -> Vec<Result<Vec<Uri>, String>
     let found = names.iter().zip(lookups).map(|(name, addresses)| match addresses.recv_timeout(timeout) {
         Ok(Ok(addresses)) => at(name, addresses),
         Ok(Err(error)) => Err(format!("could not find its addresses: {error}")),
-        Err(_) => Err(format!("could not find its addresses within {}", super::shown(timeout))),
+        Err(_) => Err(format!("could not find its addresses within {}", output::time(timeout))),
     });
     found.collect()
 }
@@ -182,20 +145,6 @@ mod tests {
         ] {
             let error = uri(url).expect_err(url);
             assert!(error.contains(said), "{url}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_part_is_a_number_or_a_percentage() {
-        let of = |text: &str, all| text.parse::<AtMost>().map(|at_most| at_most.of(all));
-        assert_eq!(of("5%", 1_000), Ok(50));
-        assert_eq!(of("0.1%", 100), Ok(1), "at least one");
-        assert_eq!(of("100%", 7), Ok(7));
-        assert_eq!(of("3", 1_000), Ok(3));
-        assert_eq!(of("3", 2), Ok(2));
-        assert_eq!(of("3", 0), Ok(0));
-        for wrong in ["", "%", "0", "0%", "-1", "101%", "NaN%", "inf%", "five"] {
-            assert!(of(wrong, 10).is_err(), "{wrong}");
         }
     }
 
