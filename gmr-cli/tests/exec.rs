@@ -44,8 +44,14 @@ fn a_program_without_a_handler_lives() {
     let errors = failed(command);
     // It has the file, or is still looking for it.
     assert!(errors.contains("the report is not whole") || errors.contains("no mark of gmr"), "{errors}");
-    let name = fs::read_to_string(format!("/proc/{}/comm", service.pid())).expect("it lives");
-    assert!(service.lives() && name.trim_end() == "sleep", "{name}");
+    // It says so before it does it.
+    let name = || fs::read_to_string(format!("/proc/{}/comm", service.pid())).expect("it lives");
+    let started = Instant::now();
+    while name().trim_end() != "sleep" {
+        assert!(started.elapsed() < DEADLINE, "it is {}", name());
+        std::thread::yield_now();
+    }
+    assert!(service.lives());
 }
 
 #[test]
