@@ -9,6 +9,7 @@ mod dependencies;
 mod emulated;
 mod examples;
 mod features;
+mod fleet;
 mod fuzz;
 mod metadata;
 mod minimal;
@@ -94,6 +95,9 @@ const USAGE: &str = "usage: cargo xtask <task>
                  which the Python of the variable PYTHON has.
       --write    Write the table in docs/secrets.md.
   schema         Write docs/report.schema.json and docs/report.rng from the model.
+  fleet          Check and test gmr-fleet, which writes the reports of many processes to tables.
+                 Its dependencies take minutes to compile.
+      --write    Write what is generated from its tables into docs/fleet.
   examples       Compile the programs of the guides that `test` does not build: those on
                  axum, actix-web and tonic, and a library with sections.
   bench          Measure the cost of a report and of other tools on this machine.
@@ -134,6 +138,8 @@ fn main() -> ExitCode {
         ["secrets"] => secrets::run(false),
         ["secrets", "--write"] => secrets::run(true),
         ["schema"] => schema(),
+        ["fleet"] => fleet::run(false),
+        ["fleet", "--write"] => fleet::run(true),
         ["examples"] => examples::run(),
         ["bench", ref options @ ..] => bench(options),
         ["release-check"] => release::run(),

@@ -1,0 +1,10 @@
+-- In which versions is each place? `of` is the number of all processes of that version.
+WITH of_version AS (SELECT program, version, count(*) AS of FROM latest GROUP BY program, version)
+SELECT place_id, here.program, here.version, processes, of, count
+FROM (
+    SELECT place_id, program, version, count(DISTINCT report_id) AS processes, count(*) AS count
+    FROM at_places GROUP BY place_id, program, version
+) AS here
+JOIN of_version ON here.program = of_version.program
+    AND here.version IS NOT DISTINCT FROM of_version.version
+ORDER BY place_id, processes DESC, here.program, here.version;

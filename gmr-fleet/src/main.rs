@@ -1,0 +1,51 @@
+//! `gmr ship` and `gmr fleet`: the reports of many processes as tables in an open format, and
+//! questions about them.
+//!
+//! It reads reports and tables, and writes below the folder that it is given. It makes no
+//! connection, and sends nothing to any process. What is in a report is data: it never becomes SQL,
+//! the name of a file, or something that a terminal interprets.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `args` | the command line |
+//! | `sources` | reports in files, folders and on standard input |
+//! | `tables` | the tables, their columns, and rows on their way into files |
+//! | `split` | from a report to rows |
+//! | `join` | from rows back to a report |
+//! | `store` | the folder with the tables: what is in it is whole |
+//! | `ship` | from sources to the store |
+//! | `output` | text on standard output and standard error |
+
+mod args;
+mod join;
+mod output;
+mod ship;
+mod sources;
+mod split;
+mod store;
+mod tables;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command};
+
+fn main() -> ExitCode {
+    // Wrong arguments end the process here, with exit code 2.
+    let Args { command } = Args::parse();
+    let done = match command {
+        Command::Ship(args) => ship::run(&args),
+        Command::Fleet { question } => match question {
+            args::Question::Report(args) => join::run(&args),
+            args::Question::Tables => output::write(tables::described().as_bytes()),
+        },
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::warn(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Tables in files of Parquet: how they are written, and read back. It knows nothing of reports.
+
+use std::fs::File;
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_writer::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::{Kind, Table, VERSION};
+
+/// The key of the tables' version in a file's metadata.
+pub(crate) const VERSION_KEY: &str = "gmr_tables_version";
+
+/// Above it, files get hardly smaller, and take much longer.
+const LEVEL: i32 = 6;
+
+/// Sections of processes of one service are nearly the same. The compressor finds that within a
+/// page.
+const PAGE: usize = 8 << 20;
+
+/// Writes the rows of a table to this file, all of them at once.
+pub(crate) fn write(table: &Table, rows: &RecordBatch, file: File) -> Result<File, String> {
+    let version = KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_owned());
+    let level = ZstdLevel::try_new(LEVEL).expect("it has this level");
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_created_by(concat!("gmr-fleet ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_key_value_metadata(Some(vec![version]))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_data_page_size_limit(PAGE)
+        .set_data_page_row_count_limit(1 << 20);
+    for column in table.columns {
+        // Numbers that grow from row to row, which a dictionary would list once each.
+        let is_growing = matches!(column.name, "tid" | "position") || (column.kind == Kind::Time);
+        if is_growing {
+            let path = ColumnPath::from(column.name);
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        }
+    }
+    let failed = |error: parquet::errors::ParquetError| error.to_string();
+    let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties.build())).map_err(failed)?;
+    writer.write(rows).map_err(failed)?;
+    writer.into_inner().map_err(failed)
+}
+
+/// Reads these columns of a file, batch by batch, or all columns.
+pub(crate) fn read(
+    path: &Path,
+    columns: Option<&[&str]>,
+    mut each: impl FnMut(&RecordBatch),
+) -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| format!("could not read {}: {error}", path.display());
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&error))?;
+    let entries = builder.metadata().file_metadata().key_value_metadata();
+    let version = entries.into_iter().flatten().find(|entry| entry.key == VERSION_KEY);
+    let version = version.and_then(|entry| entry.value.as_deref()).unwrap_or_default();
+    if !version.starts_with("1.") {
+        return Err(failed(&format!("its tables are of version `{version}`, and not 1.x")));
+    }
+    let mask = match columns {
+        Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
+        None => ProjectionMask::all(),
+    };
+    let reader = builder.with_projection(mask).build().map_err(|error| failed(&error))?;
+    for batch in reader {
+        each(&batch.map_err(|error| failed(&error))?);
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! The command as an operator runs it: the built program, on reports of real processes, and on
+//! documents with everything that the schema of reports allows. What is in the tables is read by
+//! the crates `arrow` and `parquet`.
+
+mod documents;
+mod duckdb;
+mod killed;
+mod lossless;
+mod program;
+mod service;
+mod ship;
+mod size;
