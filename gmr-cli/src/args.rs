@@ -1,5 +1,6 @@
 //! The command line: its arguments, and their help.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +42,12 @@ pub(crate) enum Command {
     Collect(Collect),
     List(List),
     Doctor(Doctor),
+    /// Writes the reports of many processes to tables. Needs the program `gmr-fleet`.
+    #[command(disable_help_flag = true)]
+    Ship(External),
+    /// Reads tables of many reports. Needs the program `gmr-fleet`.
+    #[command(disable_help_flag = true)]
+    Fleet(External),
     /// Prints a script that completes arguments in a shell.
     Completions {
         /// The shell.
@@ -81,8 +88,8 @@ pub(crate) struct Report {
 
 /// Shows live what the threads and tasks of a running process do.
 ///
-/// It asks for a report again and again, as `gmr report` does, and groups threads and tasks by their
-/// stacks. The key `?` lists the keys.
+/// It asks for a report again and again, as `gmr report` does, and groups threads and tasks by
+/// their stacks. The key `?` lists the keys.
 #[derive(Debug, Arguments)]
 pub(crate) struct Watch {
     /// The id of the process, or the name of its service or executable.
@@ -192,6 +199,14 @@ pub(crate) struct Collect {
     /// Writes each report to a new file in this folder. Only you can read them.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Arguments of another program.
+#[derive(Debug, Arguments)]
+pub(crate) struct External {
+    /// See `--help` of it.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub(crate) arguments: Vec<OsString>,
 }
 
 /// Adds functions and lines to a report of a stripped executable.

@@ -2,8 +2,9 @@
 //! looks at processes that can make them.
 //!
 //! It reads files, standard input and `/proc`, and writes to standard output or to files that are
-//! named. `report` and `watch` alone send something to a process of this machine: the report signal,
-//! if the process handles it. `collect` alone makes connections: to the URLs that it is given.
+//! named. `report` and `watch` alone send something to a process of this machine: the report
+//! signal, if the process handles it. `collect` alone makes connections: to the URLs that it is
+//! given.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -17,6 +18,7 @@
 //! | `processes` | processes of this machine, from `/proc` |
 //! | `report`, `watch`, `view`, `diff`, `merge`, `symbolize`, `collect`, `list`, `doctor` | the subcommands |
 //! | `progress` | what takes long, on a line of standard error |
+//! | `external` | subcommands in a program of their own |
 //! | `output` | text or JSON on standard output, and the pager |
 
 mod args;
@@ -24,6 +26,7 @@ mod at_most;
 mod collect;
 mod diff;
 mod doctor;
+mod external;
 mod findings;
 mod generated;
 mod image;
@@ -60,6 +63,8 @@ fn main() -> ExitCode {
         Command::Collect(args) => collect::run(&args),
         Command::List(args) => done(list::run(&args, pager)),
         Command::Doctor(args) => doctor::run(&args, pager),
+        Command::Ship(args) => done(external::run("ship", &args.arguments)),
+        Command::Fleet(args) => done(external::run("fleet", &args.arguments)),
         Command::Completions { shell } => done(generated::completions(shell)),
         Command::Man { folder } => done(generated::manual(&folder)),
     };

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -348,4 +348,32 @@ fn a_thousand_endpoints_take_at_most_ten_seconds() {
     assert_eq!(pids(&lines), vec![service.pid(); 1_000]);
     eprintln!("1,000 endpoints: {took:?}, {} bytes", lines.len());
     assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn another_program_has_the_subcommands_for_tables() {
+    let folder = folder("external");
+    // A copy, because the other program may be beside the original.
+    let gmr = folder.join("gmr");
+    fs::copy(env!("CARGO_BIN_EXE_gmr"), &gmr).expect("copied");
+    let run = |path: &str| {
+        let arguments = ["fleet", "stacks", "--help", "--no-pager", "-", "$(touch x)"];
+        let output = Command::new(&gmr).args(arguments).env("PATH", path).output().expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, _, errors) = run("/nowhere");
+    assert!(code == Some(1) && errors.contains("cargo install gmr-fleet"), "{errors}");
+    let others = folder.join("others");
+    fs::create_dir(&others).expect("a folder");
+    for (place, code) in [(&others, 7), (&folder, 8)] {
+        let program = place.join("gmr-fleet");
+        let script = format!("#!/bin/sh\nfor argument; do echo \"$argument\"; done\nexit {code}\n");
+        fs::write(&program, script).expect("written");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made executable");
+        let path = others.display().to_string();
+        let said = "fleet\nstacks\n--help\n--no-pager\n-\n$(touch x)\n".to_owned();
+        // The one beside it comes first.
+        assert_eq!(run(&path), (Some(code), said, String::new()));
+    }
 }
