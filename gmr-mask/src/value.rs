@@ -108,6 +108,11 @@ impl<'de> Deserialize<'de> for Value {
 
 struct ValueVisitor;
 
+/// A list of so many values is a few megabytes. From here on, it grows by a quarter at a time: a
+/// number of a document can be two bytes, of which each value makes 32, and a list that doubles up
+/// to 64.
+const LONG: usize = 1 << 16;
+
 impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value;
 
@@ -154,7 +159,13 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = sequence.next_element()? {
+            if items.len() == items.capacity() && items.len() >= LONG {
+                items.reserve_exact(items.len() / 4);
+            }
             items.push(item);
+        }
+        if items.len() >= LONG {
+            items.shrink_to_fit();
         }
         Ok(Value::List(items))
     }
