@@ -202,11 +202,14 @@ fn other_builds_note_the_signal_before_main() {
     }
 }
 
-/// The optimizer sees the whole program here, and that nothing calls the initializer.
+/// The optimizer sees the whole program in one of them, and that nothing calls the initializer. In
+/// the other, which is linked statically, there is no loader that calls it.
 #[test]
-#[ignore = "it builds everything once more, with link-time optimization; `cargo xtask release-check` runs it"]
-fn link_time_optimization_keeps_the_initializer() {
-    expect_report_of_build("lto");
+#[ignore = "it builds everything twice more, optimized; `cargo xtask release-check` runs it"]
+fn link_time_optimization_and_static_linking_keep_the_initializer() {
+    for build in ["lto", "static"] {
+        expect_report_of_build(build);
+    }
 }
 
 fn expect_report_of_build(build: &str) {
