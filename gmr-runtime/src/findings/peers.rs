@@ -56,7 +56,11 @@ fn about(facts: &Facts<'_>, (peer, state): Peer<'_>, threads: &[&Thread]) -> Fin
     for waiting in threads.iter().filter_map(|thread| thread.waiting.as_ref()) {
         *calls.entry(waiting.call.as_str()) += 1;
     }
-    let calls = calls.into_iter().map(|(call, count)| fact(format!("{count} of them in {call}")));
+    let calls: Vec<(&str, u64)> = calls.into_iter().collect();
+    let is_one = calls.len() == 1;
+    let calls = calls.into_iter().map(|(call, count)| {
+        fact(if is_one { format!("waiting in {call}") } else { format!("{count} of them in {call}") })
+    });
     let longest = threads.iter().max_by_key(|thread| thread.at_rest_ms);
     let longest = longest.and_then(|thread| {
         let time = duration(thread.at_rest_ms.filter(|time| *time > 0)?);
@@ -64,22 +68,33 @@ fn about(facts: &Facts<'_>, (peer, state): Peer<'_>, threads: &[&Thread]) -> Fin
         Some(Evidence { thread: Some(thread.tid), ..fact(message) })
     });
     let calls = calls.take(MAX_EVIDENCE);
+    let here = listens(facts, peer);
+    let next = match here {
+        Some(descriptor) => {
+            format!(
+                "why this process does not accept or answer at descriptor #{descriptor}, if it is the peer"
+            )
+        }
+        None => "the peer, and the network on the way to it".to_owned(),
+    };
+    let here = here.map(|descriptor| {
+        fact(format!("this process listens at {peer} itself, with descriptor #{descriptor}"))
+    });
     Finding {
         threads: ids(threads),
-        evidence: calls.chain(longest).chain(listens(facts, peer)).collect(),
-        next: Some("the peer, and the network on the way to it".to_owned()),
+        evidence: calls.chain(longest).chain(here).collect(),
+        next: Some(next),
         ..finding("peer.waits", Severity::Info, message)
     }
 }
 
-/// Whether this process itself listens at that address. Others can do so, too.
-fn listens(facts: &Facts<'_>, peer: &str) -> Option<Evidence> {
+/// The descriptor with which this process itself listens at that address. Others can do so, too.
+fn listens(facts: &Facts<'_>, peer: &str) -> Option<i32> {
     let sockets = &facts.descriptors()?.sockets;
     let here = |group: &&crate::model::SocketGroup| {
         group.state.as_deref() == Some("listening") && group.local.as_deref() == Some(peer)
     };
-    let group = sockets.iter().find(here)?;
-    Some(fact(format!("this process listens at {peer} itself, with descriptor #{}", group.descriptor)))
+    sockets.iter().find(here).map(|group| group.descriptor)
 }
 
 #[cfg(all(test, not(gmr_units)))]
@@ -118,7 +133,7 @@ mod tests {
         assert_eq!((found.code.as_str(), found.severity), ("peer.waits", Severity::Info));
         assert!(found.message.starts_with("3 threads wait for 10.0.0.7:5432 (established): #1"), "{found:?}");
         assert_eq!(found.threads, [1, 3, 4]);
-        assert_eq!(found.evidence[0].message, "3 of them in recvfrom");
+        assert_eq!(found.evidence[0].message, "waiting in recvfrom");
         assert_eq!(found.evidence[1].message, "#4 (client) has not run for at least 4 ms");
     }
 
