@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::deadlock;
-use super::facts::{Facts, MAX_EVIDENCE, count, finding, ids, names, place, thread_name};
+use super::facts::{Facts, MAX_EVIDENCE, count, fact, finding, ids, names, place, thread_name};
 use crate::model::{Certainty, Evidence, Finding, Frame, FutexOwner, Holder, Lock, Severity, Thread};
 use crate::sys::sorted_map::SortedMap;
 
@@ -33,7 +33,10 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         // The lock can have changed hands while the threads were listed.
         let owner = if let [owner] = owners[..] { held_by(owner) } else { String::new() };
         let message = format!("{threads} (futex {futex:#x}{owner}): {}", names(&waiting));
-        let evidence = known.map(|lock| evidence(lock, facts)).unwrap_or_default();
+        let mut evidence = known.map(|lock| evidence(lock, facts)).unwrap_or_default();
+        if owner.is_empty() && known.is_none_or(|lock| lock.holders.is_empty()) {
+            evidence.push(fact("who holds it is not known".to_owned()));
+        }
         Some(Finding {
             threads: ids(&waiting),
             evidence,
