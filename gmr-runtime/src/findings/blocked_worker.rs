@@ -33,7 +33,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
                 tasks: vec![id],
                 certainty: poll.certainty,
                 evidence: poll.evidence(facts).into_iter().collect(),
-                next: Some("the task's stack: the call in it that takes long".to_owned()),
+                next: Some("the slow or blocking call in the task's stack".to_owned()),
                 ..finding("task.blocks-worker", severity, message)
             })
         })

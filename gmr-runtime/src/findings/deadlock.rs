@@ -158,8 +158,14 @@ fn describe(cycle: &[Edge<'_>], facts: &Facts<'_>) -> Finding {
     let (code, next) = match (cycle.len(), joins, is_of_std) {
         (_, true, _) => ("deadlock.join", "what each thread holds while it waits for another one to end"),
         (1, ..) => ("deadlock.self", "what locks it the second time"),
-        (_, _, true) => ("deadlock.std-lock", "the order in which these functions lock"),
-        (_, _, false) => ("deadlock.pthread-mutex", "the order in which these functions lock"),
+        (_, _, true) => (
+            "deadlock.std-lock",
+            "the order in which these functions take the locks: it must be the same in all",
+        ),
+        (_, _, false) => (
+            "deadlock.pthread-mutex",
+            "the order in which these functions take the locks: it must be the same in all",
+        ),
     };
     let evidence = cycle.iter().take(MAX_EVIDENCE).flat_map(|edge| of_edge(edge, facts)).collect();
     let next = Some(next.to_owned());

@@ -63,13 +63,13 @@ fn under_pressure(pressure: &Pressure, place: &str) -> Option<Finding> {
     if percent < threshold {
         return None;
     }
-    let who = if all { "all runnable threads" } else { "threads" };
+    let who = if all { "all runnable threads" } else { "some thread" };
     let what = match resource {
         "memory" => "memory",
         "io" => "input and output",
         _ => "a processor",
     };
-    let message = format!("{place}, {who} waited for {what} for {percent:.0} % of the last 10 s");
+    let message = format!("{place}, {who} waited for {what} in {percent:.0} % of the last 10 s");
     let section = Some("Resources".to_owned());
     Some(Finding { section, ..finding("pressure", Severity::Info, message) })
 }
@@ -123,9 +123,9 @@ mod tests {
         };
         let on_machine = of(&[], &strained);
         assert_eq!(codes(&on_machine), [("pressure", Severity::Info); 3]);
-        let expected = "on the machine, all runnable threads waited for memory for 12 % of the last 10 s";
+        let expected = "on the machine, all runnable threads waited for memory in 12 % of the last 10 s";
         assert_eq!(on_machine[1].message, expected);
-        assert!(of(&strained, &calm)[0].message.starts_with("in the cgroup /shop, threads waited"));
+        assert!(of(&strained, &calm)[0].message.starts_with("in the cgroup /shop, some thread waited"));
         assert_eq!(of(&calm, &strained), []);
     }
 }

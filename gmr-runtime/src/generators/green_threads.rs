@@ -207,7 +207,7 @@ impl Interner {
 
 const NO_WAKER: &str = "in the task's last poll, no future kept a waker, as with `future::pending`";
 const NO_ROOM: &str = "too many tasks wait at different places: there was no room for a copy of its stack";
-const NOT_POLLED: &str = "it was not polled in time for this report";
+const NOT_POLLED: &str = "not polled in time for this report";
 
 fn why_left_out(why: LeftOut) -> &'static str {
     match why {
@@ -216,8 +216,8 @@ fn why_left_out(why: LeftOut) -> &'static str {
             "reports do not poll it: its executor, such as embassy's, may accept no wakers but its own"
         }
         LeftOut::IgnoresWakes => {
-            "it was not polled in time for this report, which could not wake it: its executor's waker does \
-             nothing, as `Waker::noop()`"
+            "not polled in time for this report, which could not wake it: its executor's waker does nothing, \
+             as `Waker::noop()`"
         }
         LeftOut::WakerBlocks => {
             "it was not woken for this report: in an earlier one, waking a task of its executor blocked, and \

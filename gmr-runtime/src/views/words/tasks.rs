@@ -144,8 +144,9 @@ pub(in crate::views) fn untracked(section: &GreenThreads) -> Option<String> {
             )
         } else {
             format!(
-                "another crate has spawned {them}, or your code has by a method of Runtime or Handle, or \
-                 without gmr-tokio"
+                "another crate has spawned {them}, as axum and hyper do for each connection (gmr's feature \
+                 `tower` shows the requests), or your code has by a method of Runtime or Handle, or without \
+                 gmr-tokio"
             )
         };
         let least = least(untracked, alive);
