@@ -7,6 +7,7 @@
 //! than one of that process's memory, nor passes on what a terminal would interpret.
 
 mod attach;
+mod looker;
 mod named;
 mod offered;
 mod out;
@@ -21,8 +22,8 @@ use gmr_runtime::{Format, Report};
 
 use crate::args;
 use crate::progress::Progress;
-use offered::Offered;
-use out::Out;
+pub(crate) use looker::Looker;
+pub(crate) use out::Out;
 pub(crate) use target::Target;
 
 /// The process that an argument names, if it can be asked.
@@ -32,7 +33,8 @@ pub(crate) fn target(argument: &str) -> Result<Target, String> {
 
 /// A report of this process.
 pub(crate) fn ask(target: &Target, without_tasks: bool) -> Result<Report, String> {
-    let report = json(target, Attach { is_json: true, without_tasks, token: attach::token() })?;
+    let attach = Attach { is_json: true, without_tasks, is_look: false, token: attach::token() };
+    let report = attach::request(target, attach)?.report(target)?;
     selected(report, &[], without_tasks)
 }
 
@@ -40,14 +42,16 @@ pub(crate) fn run(args: &args::Report, pager: bool) -> Result<(), String> {
     let target = target(&args.process)?;
     let format = if args.browser { Format::Html } else { args.format };
     let is_text = format == Format::Text && args.sections.is_empty();
-    let attach = Attach { is_json: !is_text, without_tasks: args.no_tasks, token: attach::token() };
+    let without_tasks = args.no_tasks;
+    let attach = Attach { is_json: !is_text, without_tasks, is_look: false, token: attach::token() };
     // Before the process is asked: what can't be written costs it nothing.
     let mut out = Out::new(args, attach.token, pager && format == Format::Text)?;
     let progress = Progress::new(format!("waiting for the report of process {}", target.pid()));
     let written = if is_text {
         text(&target, attach, &mut out, progress)
     } else {
-        let shown = json(&target, attach)
+        let shown = attach::request(&target, attach)
+            .and_then(|offered| offered.report(&target))
             .and_then(|report| selected(report, &args.sections, args.no_tasks))
             .and_then(|report| Ok(harmless(rendered(&report, format)?, format)));
         drop(progress);
@@ -79,36 +83,6 @@ fn text(target: &Target, attach: Attach, out: &mut Out, progress: Progress) -> R
             }
         }
     }
-}
-
-fn json(target: &Target, attach: Attach) -> Result<Report, String> {
-    let mut offered = attach::request(target, attach)?;
-    if offered.format != "json" {
-        return Err(format!(
-            "process {} writes text only: its gmr has no feature `json`, which other formats and --sections need; \
-             `gmr report {0}` shows the text",
-            target.pid()
-        ));
-    }
-    let all = all(&mut offered, target)?;
-    let text = String::from_utf8(all).map_err(|_| "the report is not text".to_owned())?;
-    Report::from_json(&text).map_err(|error| format!("process {}: {error}", target.pid()))
-}
-
-/// The longest JSON that is read, which takes several times as much memory. That of ten thousand
-/// threads has some tens of MiB.
-const MAX_JSON: usize = 128 << 20;
-
-fn all(offered: &mut Offered, target: &Target) -> Result<Vec<u8>, String> {
-    let mut all = Vec::new();
-    while let Some(bytes) = offered.next(target)? {
-        all.extend_from_slice(bytes);
-        if all.len() > MAX_JSON {
-            let limit = MAX_JSON >> 20;
-            return Err(format!("the report of process {} is longer than {limit} MiB", target.pid()));
-        }
-    }
-    Ok(all)
 }
 
 /// The report with these sections only, or with all if none is named.

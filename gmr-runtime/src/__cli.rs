@@ -25,8 +25,9 @@ pub fn mark(name: &str) -> Option<Mark> {
     Mark::parse(name)
 }
 
-/// The layout of the requests that [`send`] sends.
-pub const ATTACH: u32 = crate::sys::attach::LAYOUT;
+/// The first layout of requests for reports, and the first for looks.
+pub const REPORTS_SINCE: u32 = 1;
+pub const LOOKS_SINCE: u32 = 2;
 
 /// Sends the report signal with a request to the process of this pidfd.
 #[cfg(unix)]

@@ -58,9 +58,18 @@ const TOTAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Plan {
     parts: Vec<Part>,
+    /// Those of a look.
+    of_look: Vec<Part>,
     /// After what time a second look is taken if one is needed. Zero if none is taken.
     second_look: Duration,
+    /// Whether its reports are looks: without numbers, source text and findings.
+    is_look: bool,
 }
+
+/// What the heading of a look says.
+const LOOK: &str = "a look of the command `gmr`: without findings, locks, source text and what descriptors refer \
+                    to; a thread that has not run since the look before counts as blocked where it was, also if it \
+                    waits for a processor by now";
 
 #[derive(Debug, Clone)]
 enum Part {
@@ -93,19 +102,27 @@ impl Plan {
         let optional = |generator| Part::Optional(Arc::new(generator));
         parts.extend(generators::after_configuration(selection).into_iter().map(optional));
         parts.extend(in_order(Kind::Section, sections).into_iter().map(section));
-        Self { parts, second_look }
+        let of_look = generators::of_look(selection).into_iter().map(section).collect();
+        Self { parts, of_look, second_look, is_look: false }
     }
 
     /// The same without the section that polls tasks.
     pub(crate) fn without_tasks(&self) -> Self {
         let polls = |part: &Part| matches!(part, Part::Section(generator) if generator.title == generators::GREEN_THREADS);
         let parts = self.parts.iter().filter(|part| !polls(part)).cloned().collect();
-        Self { parts, second_look: self.second_look }
+        Self { parts, of_look: Vec::new(), ..*self }
+    }
+
+    /// That of looks.
+    fn of_look(&self) -> Self {
+        let parts = self.of_look.clone();
+        Self { parts, of_look: Vec::new(), second_look: Duration::ZERO, is_look: true }
     }
 
     /// Forgets runs that are in progress. In a forked child, these are runs of the parent.
     pub(crate) fn forget_runs(&self) {
-        self.generators().iter().for_each(|generator| generator.forget_run());
+        let all = self.parts.iter().chain(&self.of_look).flat_map(Part::generators);
+        all.for_each(|generator| generator.forget_run());
     }
 
     fn generators(&self) -> Vec<Arc<Generator>> {
@@ -159,7 +176,8 @@ pub(crate) fn make(
     mut emit: impl FnMut(Piece<'_>),
 ) -> Report {
     let started = Instant::now();
-    let mut heading = heading(trigger, notes);
+    let number = if plan.is_look { 0 } else { next_number() };
+    let mut heading = heading(number, trigger, notes);
     gate::heading(&mut heading);
     emit(Piece::Heading(&heading));
 
@@ -173,6 +191,9 @@ pub(crate) fn make(
         while let Some(part) = parts.next_if(|part| part.generators().len() == outcomes.len()) {
             let known = frames.len();
             if let Some(mut section) = part.section(std::mem::take(outcomes), &mut frames) {
+                if plan.is_look {
+                    frames[known..].iter_mut().for_each(|frame| frame.source = None);
+                }
                 generators::complete(&mut section, &sections, &frames);
                 gate::section(&mut section);
                 gate::frames(&mut frames[known..]);
@@ -190,10 +211,14 @@ pub(crate) fn make(
         }
         Update::Slow => emit(Piece::Slow),
     });
-    let suspects = findings::suspects(&sections, &frames);
-    let second = second_look(plan.second_look, &suspects, started, &mut emit);
-    let past = past::add(findings::count_all(&sections, &frames));
-    let findings = findings::find(&sections, &frames, &second, &past);
+    let findings = if plan.is_look {
+        Vec::new()
+    } else {
+        let suspects = findings::suspects(&sections, &frames);
+        let second = second_look(plan.second_look, &suspects, started, &mut emit);
+        let past = past::add(findings::count_all(&sections, &frames));
+        findings::find(&sections, &frames, &second, &past)
+    };
     emit(Piece::Findings(&findings, &frames));
 
     let summary = summary(heading.number, &sections, started.elapsed());
@@ -253,9 +278,9 @@ pub(crate) fn next_number() -> u64 {
 }
 
 /// The heading of a report that begins now.
-fn heading(trigger: Trigger, notes: Vec<String>) -> Heading {
+fn heading(number: u64, trigger: Trigger, notes: Vec<String>) -> Heading {
     Heading {
-        number: next_number(),
+        number,
         made_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
         pid: std::process::id(),
         trigger,

@@ -33,7 +33,7 @@ fn of(path: impl AsRef<std::ffi::OsStr>, signal: Option<&str>) -> String {
 fn a_process_with_gmr_has_one_mark_that_says_what_it_is() {
     let version = env!("CARGO_PKG_VERSION");
     let said = |signal: u32| {
-        let attach = if signal == 0 { "" } else { "attach=1 " };
+        let attach = if signal == 0 { "" } else { "attach=2 " };
         format!("1 signal={signal} gmr={version} schema=1.3 {attach}version=")
     };
     for (chosen, signal) in [(None, 12), (Some("USR1"), 10), (Some("none"), 0)] {

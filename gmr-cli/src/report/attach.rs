@@ -30,6 +30,9 @@ const WITHIN_IF_BUSY: Duration = Duration::from_secs(20);
 /// moment makes the kernel drop it. The process knows by the token that it is the same request.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// The same for a look, the next of which is due soon.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 /// A random number.
 pub(super) fn token() -> u32 {
     // Seeded by the system. It only has to differ from those of others.
@@ -39,20 +42,34 @@ pub(super) fn token() -> u32 {
 
 /// Asks for a report, and returns the file that the process offers.
 pub(super) fn request(target: &Target, attach: Attach) -> Result<Offered, String> {
-    let before: HashSet<u32> = target.process().threads().unwrap_or_default().into_iter().collect();
+    request_from(target, attach, None)
+}
+
+/// The same for a look, which this thread of the process is likely to have: it had the one before.
+pub(super) fn request_from(target: &Target, attach: Attach, thread: Option<u32>) -> Result<Offered, String> {
+    let thread = thread.filter(|tid| target.name_of(*tid).as_deref() == Some(THREAD));
+    let again_after = if attach.is_look { LOOK_AGAIN_AFTER } else { AGAIN_AFTER };
+    let before = if thread.is_none() { target.process().threads().unwrap_or_default() } else { Vec::new() };
+    let before: HashSet<u32> = before.into_iter().collect();
     let begin = format!("/memfd:{}", file_begin(attach.token));
     let started = Instant::now();
     let mut sent: Option<Instant> = None;
     for round in 0_u32.. {
-        if sent.is_none_or(|at| at.elapsed() > AGAIN_AFTER && !target.is_pending()) {
+        if sent.is_none_or(|at| at.elapsed() > again_after && !target.is_pending()) {
             let unsent = if sent.is_none() { UNSENT } else { "" };
-            target.check().map_err(|reason| format!("{reason}{unsent}"))?;
+            let checked = if thread.is_some() { target.check_again() } else { target.check() };
+            checked.map_err(|reason| format!("{reason}{unsent}"))?;
             ask(target, attach)?;
             sent = Some(Instant::now());
         }
-        // The thread is a new one. Now and then, look at all: ids are used again.
-        let is_new = |tid: &u32| round % 64 == 63 || !before.contains(tid);
-        if let Some(offered) = find(target, &begin, started + WITHIN_IF_BUSY, is_new)? {
+        let until = started + WITHIN_IF_BUSY;
+        // The thread is a new one, or the one of the look before. Now and then, look at all: ids are
+        // used again, and that one may have ended.
+        let found = match thread {
+            Some(tid) if round % 64 != 63 => find_at(target, tid, &begin, until)?,
+            _ => find(target, &begin, until, |tid| round % 64 == 63 || !before.contains(tid))?,
+        };
+        if let Some(offered) = found {
             return Ok(offered);
         }
         if target.has_ended() {
@@ -94,19 +111,26 @@ fn find(
     // The latest usually has the highest id.
     threads.sort_unstable_by(|a, b| b.cmp(a));
     for tid in threads {
-        if target.name_of(tid).as_deref() != Some(THREAD) {
-            continue;
+        if target.name_of(tid).as_deref() == Some(THREAD)
+            && let Some(offered) = find_at(target, tid, begin, until)?
+        {
+            return Ok(Some(offered));
         }
-        let Ok(entries) = fs::read_dir(target.process().path(&format!("task/{tid}/fd"))) else { continue };
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if Instant::now() > until {
-                return Ok(None);
-            }
-            let Ok(link) = fs::read_link(&path) else { continue };
-            if let Some(format) = link.to_str().and_then(|link| link.strip_prefix(begin)) {
-                let format = format.split(' ').next().unwrap_or_default();
-                return Offered::open(target, tid, &path, format).map(Some);
-            }
+    }
+    Ok(None)
+}
+
+/// The same, among the files of this thread.
+fn find_at(target: &Target, tid: u32, begin: &str, until: Instant) -> Result<Option<Offered>, String> {
+    let Ok(entries) = fs::read_dir(target.process().path(&format!("task/{tid}/fd"))) else { return Ok(None) };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if Instant::now() > until {
+            return Ok(None);
+        }
+        let Ok(link) = fs::read_link(&path) else { continue };
+        if let Some(format) = link.to_str().and_then(|link| link.strip_prefix(begin)) {
+            let format = format.split(' ').next().unwrap_or_default();
+            return Offered::open(target, tid, &path, format).map(Some);
         }
     }
     Ok(None)

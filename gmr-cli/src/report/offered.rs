@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use gmr_runtime::Report;
 use rustix::fs::{FileType, Mode, OFlags, SealFlags, fcntl_get_seals, fstat, fstatfs, open};
 use rustix::io::pread;
 
@@ -15,6 +16,10 @@ use crate::processes::Status;
 
 /// The longest report that is read. One of ten thousand threads has some tens of MiB.
 const MAX_LENGTH: u64 = 1 << 30;
+
+/// The longest JSON that is read, which takes several times as much memory. That of ten thousand
+/// threads has some tens of MiB.
+const MAX_JSON: usize = 128 << 20;
 
 /// How long nothing may come. All deadlines of a report together are less.
 const SILENT_FOR: Duration = Duration::from_secs(60);
@@ -34,7 +39,7 @@ pub(super) struct Offered {
     pub(super) format: String,
     file: OwnedFd,
     /// The thread that has it.
-    tid: u32,
+    pub(super) tid: u32,
     read: u64,
     opened: Instant,
     last: Instant,
@@ -105,6 +110,29 @@ impl Offered {
             return Err(format!("the report is not whole: {reason}"));
         }
         unreachable!("the time is up before")
+    }
+
+    /// All of it, as the JSON of a report.
+    ///
+    /// # Errors
+    /// It is none, or not whole.
+    pub(super) fn report(mut self, target: &Target) -> Result<Report, String> {
+        let pid = target.pid();
+        if self.format != "json" {
+            return Err(format!(
+                "process {pid} writes text only: its gmr has no feature `json`, which other formats, --sections and \
+                 looks need; `gmr report {pid}` shows the text"
+            ));
+        }
+        let mut all = Vec::new();
+        while let Some(bytes) = self.next(target)? {
+            all.extend_from_slice(bytes);
+            if all.len() > MAX_JSON {
+                return Err(format!("the report of process {pid} is longer than {} MiB", MAX_JSON >> 20));
+            }
+        }
+        let text = String::from_utf8(all).map_err(|_| "the report is not text".to_owned())?;
+        Report::from_json(&text).map_err(|error| format!("process {pid}: {error}"))
     }
 }
 

@@ -13,7 +13,7 @@ use gmr_runtime::__cli::printable;
 use crate::args;
 use crate::output::{self, Stream};
 
-pub(super) enum Out {
+pub(crate) enum Out {
     Standard(Stream),
     /// `None` until there is something to write.
     File {
@@ -31,9 +31,12 @@ impl Out {
             let name = format!("gmr-report-{token:08x}.html");
             args.browser.then(|| std::env::temp_dir().join(name))
         };
-        let Some(path) = args.output.clone().or_else(of_browser) else {
-            return Ok(Self::Standard(Stream::new(pager)));
-        };
+        Self::to(args.output.clone().or_else(of_browser), pager)
+    }
+
+    /// To this file, or to standard output.
+    pub(crate) fn to(path: Option<PathBuf>, pager: bool) -> Result<Self, String> {
+        let Some(path) = path else { return Ok(Self::Standard(Stream::new(pager))) };
         // Before the process is asked. A link that leads nowhere counts.
         match fs::symlink_metadata(&path) {
             Ok(_) => return Err(exists(&path)),
@@ -43,7 +46,7 @@ impl Out {
         Ok(Self::File { file: None, path })
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
         match self {
             Self::Standard(stream) => stream.write(bytes),
             Self::File { .. } if bytes.is_empty() => Ok(()),
@@ -68,7 +71,7 @@ impl Out {
     }
 
     /// Ends it, whether all was `written` or not.
-    pub(super) fn end(self, written: Result<(), String>, browser: bool) -> Result<(), String> {
+    pub(crate) fn end(self, written: Result<(), String>, browser: bool) -> Result<(), String> {
         match self {
             Self::Standard(stream) => stream.end().and(written),
             Self::File { file, path } => {

@@ -1,11 +1,13 @@
 //! A process that can be asked for a report: looks whether it is safe to send it the signal.
 //! Nothing is sent here.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
-use gmr_runtime::__cli::{ATTACH, Mark, signal_name};
+use gmr_runtime::__cli::{LOOKS_SINCE, Mark, REPORTS_SINCE, signal_name};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -25,6 +27,11 @@ pub(crate) struct Target {
     /// Stays with the process when its id is used again.
     pub(super) pidfd: OwnedFd,
     pub(super) signal: i32,
+    /// What it must understand.
+    layout: u32,
+    /// Its address map, open: there is nothing to read in it once another program has replaced this
+    /// one.
+    maps: Option<File>,
 }
 
 impl Target {
@@ -33,6 +40,15 @@ impl Target {
     /// # Errors
     /// It can't be asked, for this reason.
     pub(super) fn new(process: Process) -> Result<Self, String> {
+        Self::that_understands(process, REPORTS_SINCE)
+    }
+
+    /// The same for a process that can be looked at many times.
+    pub(super) fn for_looks(process: Process) -> Result<Self, String> {
+        Self::that_understands(process, LOOKS_SINCE)
+    }
+
+    fn that_understands(process: Process, layout: u32) -> Result<Self, String> {
         let pid = process.pid();
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let raw = raw.ok_or_else(|| format!("{pid} is no id of a process"))?;
@@ -55,8 +71,10 @@ impl Target {
             ),
             _ => format!("could not look at process {pid}: {error}"),
         })?;
-        let signal = signal(pid, &marks).map_err(|reason| format!("{reason}{UNSENT}"))?;
-        let target = Self { process, pidfd, signal };
+        // Before the marks: they are those of this program.
+        let maps = File::open(process.path("maps")).ok();
+        let signal = signal(pid, &marks, layout).map_err(|reason| format!("{reason}{UNSENT}"))?;
+        let target = Self { process, pidfd, signal, layout, maps };
         target.look().map_err(|reason| format!("{reason}{UNSENT}"))?;
         target.wait_for_pending()?;
         Ok(target)
@@ -78,10 +96,20 @@ impl Target {
         let pid = self.pid();
         let marks =
             self.process.marks().map_err(|error| format!("could not look at process {pid}: {error}"))?;
-        if signal(pid, &marks)? != self.signal {
+        if signal(pid, &marks, self.layout)? != self.signal {
             return Err(format!("process {pid} has changed its report signal; try again"));
         }
         self.look()
+    }
+
+    /// The same, soon after a check. Its address map is not read again: this takes microseconds, also
+    /// for a process with thousands of threads, whose map is not locked for longer.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn check_again(&self) -> Result<(), String> {
+        let is_same_program = |maps: &File| maps.read_at(&mut [0], 0).is_ok_and(|length| length > 0);
+        if self.maps.as_ref().is_some_and(is_same_program) { self.look() } else { self.check() }
     }
 
     /// The same, as far as the state of the process is concerned.
@@ -140,7 +168,7 @@ impl Target {
     }
 
     /// Waits this long, or until the process ends.
-    pub(super) fn wait(&self, time: Duration) {
+    pub(crate) fn wait(&self, time: Duration) {
         let time = Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() };
         // Interrupted or not, the caller looks again.
         let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&time));
@@ -187,20 +215,26 @@ fn status(process: Process) -> Result<Status, String> {
     })
 }
 
-/// The signal by which a process with these marks can be asked.
-fn signal(pid: u32, marks: &[Mark]) -> Result<i32, String> {
+/// The signal by which a process with these marks can be asked for what this layout has.
+fn signal(pid: u32, marks: &[Mark], layout: u32) -> Result<i32, String> {
     let Some(first) = marks.first() else {
         return Err(format!(
             "process {pid} has no mark of gmr, and the report signal might end it; `gmr doctor {pid}` says more"
         ));
     };
-    if let Some(mark) = marks.iter().find(|mark| mark.attach == Some(ATTACH))
+    if let Some(mark) = marks.iter().find(|mark| mark.attach >= Some(layout))
         && let Some(signal) = mark.signal
     {
         return Ok(signal);
     }
     Err(match first.signal {
         None => format!("process {pid} handles no report signal: the program or GMR_SIGNAL has it so"),
+        Some(_) if marks.iter().any(|mark| mark.attach.is_some()) => format!(
+            "gmr {} in process {pid} understands no requests for looks, which this command (gmr {}) makes; \
+             `gmr report {pid}` shows one report",
+            first.gmr,
+            env!("CARGO_PKG_VERSION"),
+        ),
         Some(signal) => format!(
             "gmr {} in process {pid} does not understand this command's requests (gmr {}); `{}` has the report \
              written to its standard error",
@@ -237,16 +271,40 @@ mod tests {
         assert!(is_same(&pidfd, pid + 1).expect_err("another one").contains("another PID namespace"));
     }
 
+    /// What `check_again` relies on.
+    #[test]
+    fn the_open_address_map_of_a_program_is_empty_once_another_one_has_replaced_it() {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let mut command = Command::new("sh");
+        let command = command.args(["-c", "read line; exec sleep 600"]).stdin(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let maps = File::open(format!("/proc/{}/maps", child.id())).expect("it lives");
+        let has_lines = || maps.read_at(&mut [0], 0).is_ok_and(|length| length > 0);
+        assert!(has_lines());
+        child.stdin.take().expect("it is piped").write_all(b"\n").expect("it reads");
+        while has_lines() {
+            std::thread::yield_now();
+        }
+        child.kill().and_then(|()| child.wait()).expect("it ends");
+    }
+
     #[test]
     fn only_a_process_that_says_so_is_asked() {
         let mark = |signal, attach| Mark { signal, attach, gmr: "0.9".to_owned(), ..Mark::default() };
-        assert_eq!(signal(7, &[mark(Some(12), Some(ATTACH))]), Ok(12));
-        // Another copy of gmr in it does.
-        assert_eq!(signal(7, &[mark(Some(10), None), mark(Some(12), Some(ATTACH))]), Ok(12));
-        let refused = |marks: &[Mark]| signal(7, marks).expect_err("it is not asked");
+        for later in 0..3 {
+            let understands = mark(Some(12), Some(REPORTS_SINCE + later));
+            assert_eq!(signal(7, std::slice::from_ref(&understands), REPORTS_SINCE), Ok(12));
+            // Another copy of gmr in it does.
+            assert_eq!(signal(7, &[mark(Some(10), None), understands], REPORTS_SINCE), Ok(12));
+        }
+        let refused = |marks: &[Mark]| signal(7, marks, REPORTS_SINCE).expect_err("it is not asked");
         assert!(refused(&[]).contains("no mark of gmr"));
         assert!(refused(&[mark(Some(12), None)]).contains("`kill -USR2 7`"));
-        assert!(refused(&[mark(Some(12), Some(ATTACH + 1))]).contains("gmr 0.9"));
         assert!(refused(&[mark(None, None)]).contains("handles no report signal"));
+        let before_looks = [mark(Some(12), Some(REPORTS_SINCE))];
+        let error = signal(7, &before_looks, LOOKS_SINCE).expect_err("it would write a report");
+        assert!(error.contains("gmr 0.9") && error.contains("`gmr report 7`"), "{error}");
+        assert_eq!(signal(7, &[mark(Some(12), Some(LOOKS_SINCE))], LOOKS_SINCE), Ok(12));
     }
 }

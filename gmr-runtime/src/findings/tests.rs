@@ -19,6 +19,7 @@ pub(super) fn thread(tid: u32, name: &str) -> Thread {
         state: Some("sleeping".to_owned()),
         cpu_user_ms: None,
         cpu_system_ms: None,
+        cpu_us: None,
         started_at: None,
         policy: None,
         last_cpu: None,

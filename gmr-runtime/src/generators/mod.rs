@@ -32,6 +32,7 @@ mod unread;
 use std::time::Duration;
 
 use crate::section::generator::Generator;
+use crate::section::output::Output;
 use crate::symbols;
 
 pub(crate) use package::Identity;
@@ -56,15 +57,28 @@ pub(crate) fn before_configuration(identity: Identity, selection: &Selection) ->
     let all = [
         ("package", Generator::new("Package", move || package::generate(&identity)).with_own_files()),
         ("resources", Generator::new("Resources", resources::generate).with_own_files()),
-        ("threads", Generator::new("Threads", threads::generate).with_own_files().with_timeout(WITH_STACKS)),
+        ("threads", with_stacks("Threads", threads::generate).with_own_files()),
         // It polls tasks, which may use the program's descriptors.
-        ("green-threads", Generator::new(GREEN_THREADS, green_threads::generate).with_timeout(WITH_STACKS)),
+        ("green-threads", with_stacks(GREEN_THREADS, green_threads::generate)),
         ("processes", Generator::new("Processes", processes::generate).with_own_files()),
         ("descriptors", Generator::new("Descriptors", descriptors::generate).with_own_files()),
         ("modules", Generator::new("Modules", modules::generate).with_own_files()),
         ("environment", Generator::new("Environment", environment::generate).with_own_files()),
     ];
     all.into_iter().filter(|(name, _)| selection.has(name)).map(|(_, generator)| generator).collect()
+}
+
+/// The selected sections of a look.
+pub(crate) fn of_look(selection: &Selection) -> Vec<Generator> {
+    let all = [
+        ("threads", with_stacks("Threads", threads::look).with_own_files()),
+        ("green-threads", with_stacks(GREEN_THREADS, green_threads::generate)),
+    ];
+    all.into_iter().filter(|(name, _)| selection.has(name)).map(|(_, generator)| generator).collect()
+}
+
+fn with_stacks(title: &str, generate: fn() -> Output) -> Generator {
+    Generator::new(title, generate).with_timeout(WITH_STACKS)
 }
 
 /// The selected sections after Configuration, in the order in which they are shown. One that has

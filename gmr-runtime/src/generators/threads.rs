@@ -17,15 +17,24 @@ use crate::threads::{self, ThreadInfo};
 use crate::{capture, symbols};
 
 pub(super) fn generate() -> Output {
+    list(threads::list, true)
+}
+
+/// The same for a look, without the locks that threads wait for, whose holders take time to find.
+pub(super) fn look() -> Output {
+    list(threads::look, false)
+}
+
+fn list(list: fn(Option<i32>) -> io::Result<threads::List>, with_locks: bool) -> Output {
     // A thread of an earlier report that ends right now is not one of the program's.
-    let (threads, own) = own_threads::during(|| threads::list(capture::signal()));
+    let (threads, own) = own_threads::during(|| list(capture::signal()));
     match threads {
-        Ok(threads) => describe(threads, &own),
+        Ok(threads) => describe(threads, &own, with_locks),
         Err(error) => Content::Error(format!("could not list threads: {error}")).into(),
     }
 }
 
-fn describe(listed: threads::List, own: &OwnThreads) -> Output {
+fn describe(listed: threads::List, own: &OwnThreads, with_locks: bool) -> Output {
     let pid = std::process::id();
     let modules = Modules::load();
     let traces = capture::trace_all(&listed, &modules);
@@ -44,7 +53,7 @@ fn describe(listed: threads::List, own: &OwnThreads) -> Output {
         modules: &modules,
         is_program: &|info| own.name_of(info.tid, &info.name).is_none() && !info.is_kernels,
     };
-    let locks = locks::find(&known);
+    let locks = if with_locks { locks::find(&known) } else { Vec::new() };
     let described = listed.into_iter().zip(stacks).map(|(mut info, stack)| {
         let own_name = own.name_of(info.tid, &info.name);
         let role = role(&info, pid, own_name);
@@ -111,6 +120,7 @@ fn thread(role: Role, info: ThreadInfo, stack: Stack) -> Thread {
         state: info.state,
         cpu_user_ms: info.cpu_user_ms,
         cpu_system_ms: info.cpu_system_ms,
+        cpu_us: info.cpu_us,
         started_at: info.started_at,
         policy: info.policy,
         last_cpu: info.last_cpu,

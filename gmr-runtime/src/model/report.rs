@@ -64,7 +64,7 @@ impl Report {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Heading {
-    /// The report's number within this process, from 1.
+    /// The report's number within this process, from 1. 0 for a look of the command `gmr`.
     pub number: u64,
     /// When the report was started: RFC 3339, UTC.
     pub made_at: String,

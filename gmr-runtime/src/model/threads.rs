@@ -69,6 +69,9 @@ pub struct Thread {
     pub cpu_user_ms: Option<u64>,
     /// CPU time spent in the kernel, in milliseconds.
     pub cpu_system_ms: Option<u64>,
+    /// All CPU time, in microseconds, by the clock of the thread. Absent where that counts ticks, as
+    /// the two above do. Added in version 1.3.
+    pub cpu_us: Option<u64>,
     /// When the thread was started: RFC 3339, UTC.
     pub started_at: Option<String>,
     /// The scheduling policy: `other`, `fifo`, `rr`, `batch`, `idle`, `deadline`.

@@ -177,8 +177,19 @@ impl Batch {
 
     /// Whether nobody wants the section that polls tasks.
     pub(super) fn leaves_tasks_alone(&self) -> bool {
-        let is_only_attached = !self.is_written() && self.captures.is_empty() && self.deferred.is_empty();
-        is_only_attached && self.attached.iter().all(|attached| attached.attach.without_tasks)
+        self.is_only_attached() && self.attached.iter().all(|attached| attached.attach.without_tasks)
+    }
+
+    /// Whether nobody wants more than a look. Who does gets a whole report, and so do they who look.
+    pub(super) fn is_look(&self) -> bool {
+        let mut attached = self.attached.iter();
+        self.is_only_attached()
+            && !self.attached.is_empty()
+            && attached.all(|attached| attached.attach.is_look)
+    }
+
+    fn is_only_attached(&self) -> bool {
+        !self.is_written() && self.captures.is_empty() && self.deferred.is_empty()
     }
 
     /// The thread that the report is about, if an event is about one.
@@ -201,7 +212,7 @@ impl Batch {
         let others = self.events.iter().skip(usize::from(self.signals == 0));
         let is_by_attached = !self.is_written() && !self.attached.is_empty();
         let is_by_http = !self.is_written() && self.attached.is_empty();
-        let attached = (!self.attached.is_empty())
+        let attached = (self.attached.iter().any(|attached| !attached.attach.is_look))
             .then(|| format!("requested by `gmr report`{}", if is_by_attached { "" } else { ", too" }));
         let unattached = self
             .unattached

@@ -10,13 +10,13 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::attached::Attachments;
+use super::attached::{Attachments, Lookers};
 use super::delivery::Outline;
 use super::losses::Losses;
 use super::output::{Output, Target};
-use super::pending::Pending;
+use super::pending::{Batch, Pending};
 use super::rates::Rates;
-use super::{Plan, make};
+use super::{LOOK, Plan, make};
 use crate::emergency;
 use crate::model::Report;
 use crate::sinks::Stderr;
@@ -62,6 +62,7 @@ pub(crate) fn serve(
     let mut has_warned = false;
     let rates = Rates::new(style.max_per_hour);
     let mut pending = Pending { interval: style.min_interval, rates, ..Pending::default() };
+    let mut lookers = Lookers::default();
     loop {
         pending.is_writing = output.is_writing();
         // What arrived during the last report has been taken from the inbox, and would not end a
@@ -73,12 +74,18 @@ pub(crate) fn serve(
         let mut batch = pending.next_batch();
         let mut files = Attachments::new(style.detail, style.max_bytes);
         for request in std::mem::take(&mut batch.attached) {
-            match files.begin(request.attach) {
+            match files.begin(request.attach, &mut lookers) {
                 Ok(()) => batch.attached.push(request),
+                // The command asks again, or says that it has missed one.
+                Err(_) if request.attach.is_look => inbox.dismissed(1),
                 Err(reason) => pending.answer_on_stderr(request, reason),
             }
         }
-        if let Some(trigger) = batch.trigger(signal_name) {
+        if batch.is_look() {
+            look(plan, &batch, signal_name, &mut inbox, files);
+            pending.add(inbox.arrived_by_now());
+            inbox.ended();
+        } else if let Some(trigger) = batch.trigger(signal_name) {
             let is_idle = !output.is_writing();
             let mut loss = output.loss().map(|loss| loss_note(last, &loss));
             if is_idle {
@@ -149,6 +156,22 @@ pub(crate) fn serve(
             return;
         }
     }
+}
+
+/// Makes a look for those who want nothing else.
+fn look(plan: &Plan, batch: &Batch, signal_name: &str, inbox: &mut Inbox, files: Attachments) {
+    let Some(trigger) = batch.trigger(signal_name) else { return };
+    let of_look = plan.of_look();
+    let plan = if batch.leaves_tasks_alone() { of_look.without_tasks() } else { of_look };
+    let _making = sys::claim(Purpose::Report, OTHERS_WITHIN, || inbox.waits_for_others());
+    threads::set_first(None);
+    task::set_first(None);
+    let report = make(&plan, trigger, vec![LOOK.to_owned()], |piece| {
+        if matches!(piece, Piece::Heading(_)) {
+            inbox.begun(batch.attached.len() as u64);
+        }
+    });
+    files.end(&Arc::new(report));
 }
 
 /// Answers the requests of a process without a reporter, on the calling thread, with one report.

@@ -7,17 +7,22 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// The layout. The mark of a process says which one it understands.
-pub(crate) const LAYOUT: u32 = 1;
+/// The layout. The mark of a process says which one it understands, and with it all before: reports
+/// since 1, looks since 2.
+pub(crate) const LAYOUT: u32 = 2;
 
 /// The first 24 bits: "gmr". A program that queues signals with values of its own uses pointers or
 /// small numbers, which these are not: addresses of user space have 56 bits at most, and begin with
 /// zeros.
 const MAGIC: u64 = 0x67_6d72;
-/// Of the next 8 bits, 4 have the layout, 2 the format, and 1 is a flag. The last one is 0.
+/// Of the next 8 bits, 4 have the layout of the value, which is 1 as well in the values of layout 2,
+/// 2 have the format, and 2 are flags.
+const OF_VALUES: u32 = 1;
 const FORMAT_JSON: u64 = 1 << 34;
 const FORMATS: u64 = 0b11 << 34;
-const RESERVED: u64 = 1 << 33;
+/// Since layout 2. To a process of layout 1, a value with it is no request: it would write a report to
+/// its standard error. So the command reads the mark first.
+const LOOK: u64 = 1 << 33;
 const WITHOUT_TASKS: u64 = 1 << 32;
 
 /// A request.
@@ -28,7 +33,10 @@ pub struct Attach {
     pub is_json: bool,
     /// The report is to leave tasks alone.
     pub without_tasks: bool,
-    /// A random number, by which the command finds its file. The same number is the same request.
+    /// One of many looks, and no whole report: threads and tasks only, and those as JSON.
+    pub is_look: bool,
+    /// A random number, by which the command finds its file. The same number is the same request. All
+    /// looks of a command have the same upper half.
     pub token: u32,
 }
 
@@ -36,30 +44,37 @@ impl Attach {
     /// The value of the signal.
     #[cfg_attr(not(any(test, feature = "__cli")), allow(dead_code, reason = "the command `gmr` sends it"))]
     pub(crate) fn encode(self) -> u64 {
-        let flags = [(self.is_json, FORMAT_JSON), (self.without_tasks, WITHOUT_TASKS)];
+        let flags = [(self.is_json, FORMAT_JSON), (self.is_look, LOOK), (self.without_tasks, WITHOUT_TASKS)];
         let flags = flags.into_iter().filter(|(is_set, _)| *is_set).fold(0, |all, (_, flag)| all | flag);
-        MAGIC << 40 | u64::from(LAYOUT) << 36 | flags | u64::from(self.token)
+        MAGIC << 40 | u64::from(OF_VALUES) << 36 | flags | u64::from(self.token)
     }
 
     /// From the value of a signal. `None` if it is none of `gmr report`, or of a layout that is not
     /// known here. It may be called in a signal handler.
     pub(crate) fn decode(value: u64) -> Option<Self> {
         let (magic, layout, format) = (value >> 40, value >> 36 & 0xf, value & FORMATS);
+        let is_look = value & LOOK != 0;
         let is_known = magic == MAGIC
-            && layout == u64::from(LAYOUT)
-            && matches!(format, 0 | FORMAT_JSON)
-            && value & RESERVED == 0;
+            && layout == u64::from(OF_VALUES)
+            && (format == FORMAT_JSON || format == 0 && !is_look);
         #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
         is_known.then_some(Self {
             is_json: format == FORMAT_JSON,
             without_tasks: value & WITHOUT_TASKS != 0,
+            is_look,
             token: value as u32,
         })
     }
 
-    /// What the names of all files with this token begin with, also those of other layouts.
+    /// The command that looks, by what all of its looks have in common.
+    pub(crate) fn looker(self) -> Option<u32> {
+        self.is_look.then_some(self.token >> 16)
+    }
+
+    /// What the names of all files with this token begin with. The number is that of the files'
+    /// layout.
     pub(crate) fn file_begin(token: u32) -> String {
-        format!("gmr-report:{LAYOUT} token={token:08x} format=")
+        format!("gmr-report:1 token={token:08x} format=")
     }
 }
 
@@ -165,20 +180,23 @@ mod tests {
 
     #[test]
     fn a_request_is_read_as_it_was_written() {
-        for (is_json, without_tasks) in [(false, false), (false, true), (true, false), (true, true)] {
+        for flags in 0..8_u32 {
+            let [is_json, without_tasks, is_look] = [0, 1, 2].map(|bit| flags >> bit & 1 == 1);
             for token in [0, 1, 0x8000_0000, u32::MAX] {
-                let attach = Attach { is_json, without_tasks, token };
-                assert_eq!(Attach::decode(attach.encode()), Some(attach), "{:#x}", attach.encode());
+                let attach = Attach { is_json, without_tasks, is_look, token };
+                let read = Some(attach).filter(|_| is_json || !is_look);
+                assert_eq!(Attach::decode(attach.encode()), read, "{:#x}", attach.encode());
             }
         }
     }
 
     #[test]
     fn other_values_are_no_requests() {
-        let one = Attach { is_json: true, without_tasks: false, token: 7 }.encode();
+        let one = Attach { is_json: true, without_tasks: false, is_look: false, token: 7 }.encode();
+        // What a process of layout 1 understands.
         assert_eq!(one, 0x676d_7214_0000_0007);
-        // Another magic, layout or format, and a flag that is not known.
-        for bit in (40..64).chain(36..40).chain([33, 35]) {
+        // Another magic, layout or format.
+        for bit in (40..64).chain(36..40).chain([35]) {
             assert_eq!(Attach::decode(one ^ 1 << bit), None, "bit {bit}");
         }
         for other in [0, 1, 42, u64::MAX, u64::MAX >> 1, 0x7fff_ffff_f000, 0x0067_6d72, 0x676d_7200_0000_0000]

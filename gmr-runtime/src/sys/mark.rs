@@ -1,7 +1,7 @@
 //! The mark of a process that has gmr, as text: what is in the name of a mapping. The process
 //! writes it, and the command `gmr` reads it. Both must understand each other's versions.
 //!
-//! `gmr-mark:1 signal=12 gmr=0.1.0 schema=1.3 attach=1 version=1.2.3 service=order service`
+//! `gmr-mark:1 signal=12 gmr=0.1.0 schema=1.3 attach=2 version=1.2.3 service=order service`
 //!
 //! A later release may add fields before `service`, which is the last one and can have spaces.
 

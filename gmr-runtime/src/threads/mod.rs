@@ -23,7 +23,7 @@ use noop as platform;
 
 #[cfg(target_os = "linux")]
 pub(crate) use platform::open_descriptors;
-pub(crate) use platform::{List, Rest, info, list, moved, processor_times};
+pub(crate) use platform::{List, Rest, info, list, look, moved, processor_times};
 
 /// The thread that the report is about that is being made; 0 if there is none.
 static FIRST: AtomicU32 = AtomicU32::new(0);
@@ -46,6 +46,8 @@ pub(crate) struct ThreadInfo {
     pub(crate) state: Option<String>,
     pub(crate) cpu_user_ms: Option<u64>,
     pub(crate) cpu_system_ms: Option<u64>,
+    /// Where clocks are precise.
+    pub(crate) cpu_us: Option<u64>,
     pub(crate) started_at: Option<String>,
     pub(crate) policy: Option<String>,
     pub(crate) last_cpu: Option<u32>,

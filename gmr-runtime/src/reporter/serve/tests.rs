@@ -114,7 +114,8 @@ fn a_report_without_deferred_requests_does_not_end_the_wait_for_earlier_replies(
     };
     let reporters = Arc::clone(&outbox);
     let reporter = std::thread::spawn(move || {
-        let plan = Plan { parts: Vec::new(), second_look: Duration::ZERO };
+        let plan =
+            Plan { parts: Vec::new(), of_look: Vec::new(), second_look: Duration::ZERO, is_look: false };
         serve(inbox, &reporters, &plan, (Stderr::new(), Target::default()), "SIGUSR2", Style::default());
     });
 
@@ -277,7 +278,7 @@ fn signals_wait_for_the_end_of_the_interval_and_others_do_not() {
 
 fn attached(token: u32, without_tasks: bool) -> Attached {
     let sender = Sender { pid: 7, uid: 0, user: None, command: Some("gmr".into()) };
-    Attached { attach: Attach { is_json: false, without_tasks, token }, sender: Some(sender) }
+    Attached { attach: Attach { is_json: false, without_tasks, is_look: false, token }, sender: Some(sender) }
 }
 
 #[test]
@@ -315,6 +316,30 @@ fn a_request_of_the_command_shares_the_report_of_others_and_their_tasks() {
     let expected = Trigger::Signal { name: "USR2".into(), sender: None, coalesced: 0 };
     assert_eq!(batch.trigger("USR2"), Some(expected));
     assert!(batch.notes().eq(["requested by `gmr report`, too"]));
+}
+
+#[test]
+fn a_look_is_made_unless_somebody_wants_a_report() {
+    let look = |token| {
+        let Attached { attach, sender } = attached(token, true);
+        Request::Attached(Attached { attach: Attach { is_json: true, is_look: true, ..attach }, sender })
+    };
+    let mut pending = Pending::default();
+    assert!(!pending.next_batch().is_look(), "nobody wants anything");
+    pending.add(vec![look(1), look(2)]);
+    assert!(pending.next_batch().is_look());
+    let (reply, _capture) = channel();
+    let others = [
+        Request::Attached(attached(4, true)),
+        Request::Signals { count: 1, sender: None },
+        Request::Capture(reply),
+    ];
+    for other in others {
+        pending.add(vec![look(3), other]);
+        assert!(!pending.next_batch().is_look());
+    }
+    pending.add(vec![look(5), Request::Signals { count: 1, sender: None }]);
+    assert_eq!(pending.next_batch().notes().count(), 0, "a look is no reason for the report");
 }
 
 #[test]

@@ -52,7 +52,7 @@ mod tests {
         let signal = libc::SIGRTMIN() + 6;
         let _registration = register(signal, &arrivals).unwrap();
         let this = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
-        let attach = Attach { is_json: true, without_tasks: true, token: 0xdead_beef };
+        let attach = Attach { is_json: true, without_tasks: true, is_look: false, token: 0xdead_beef };
         let values = [attach.encode(), 0, 0xdead_beef, attach.encode(), attach.encode() ^ 1 << 63];
         for value in values {
             queue(std::os::fd::AsFd::as_fd(&this), signal, value).unwrap();

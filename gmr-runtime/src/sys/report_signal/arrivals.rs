@@ -336,6 +336,8 @@ impl Arrivals {
             }
             // The command has sent it once more.
             Noted::Known => {}
+            // The command asks again.
+            Noted::Full if Attach::decode(value).is_some_and(|attach| attach.is_look) => {}
             // The report goes to standard error.
             Noted::Full => self.record_sender(sender),
         }

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::rest::{Moment, Observer};
+use super::rest::{Observer, Rest};
 use crate::sys::linux::mapping::MappedList;
 use crate::sys::linux::scheduler;
 use crate::sys::procfs::Stat;
@@ -13,7 +13,7 @@ use crate::sys::procfs::Stat;
 #[derive(Clone, Copy)]
 pub(super) struct Known {
     pub(super) tid: u32,
-    pub(super) moment: Moment,
+    pub(super) rest: Rest,
     pub(super) facts: Facts,
     pub(super) name: Name,
     /// When the first list saw it at this moment.
@@ -88,7 +88,7 @@ impl Known {
 pub(crate) fn moved(tids: &[u32]) -> Vec<u32> {
     let (Ok(known), Ok(mut observer)) = (KNOWN.try_lock(), Observer::new()) else { return tids.to_vec() };
     let mut is_still = |tid: u32| {
-        let before = find(&known, tid)?.moment;
+        let before = find(&known, tid)?.rest.moment();
         let now = observer.observe(tid, before.inode()).ok()??;
         (now.moment() == before).then_some(())
     };

@@ -24,11 +24,21 @@ pub(crate) type List = MappedList<ThreadInfo>;
 /// All threads, in ascending order of their ids. A thread that exits while it is being read is left
 /// out. `capture_signal` is the signal that stacks are captured with.
 pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<List> {
+    list_for(capture_signal, false)
+}
+
+/// The same for a look. Of a thread that has not run since the last list, nothing is read: it is where
+/// it was, but may have been woken meanwhile. What descriptors refer to is not looked up.
+pub(crate) fn look(capture_signal: Option<i32>) -> io::Result<List> {
+    list_for(capture_signal, true)
+}
+
+fn list_for(capture_signal: Option<i32>, is_look: bool) -> io::Result<List> {
     let ids = thread_ids::list()?;
     let known = Known::take();
     let boot = boot();
     let read = parallel::divide(&ids, |chunks| {
-        let mut reader = Reader::new(boot, capture_signal)?;
+        let mut reader = Reader { is_look, ..Reader::new(boot, capture_signal)? };
         let threads = chunks.flatten().filter_map(|&id| reader.read(id, find(&known, id.0)));
         MappedList::new(ids.len(), threads)
     });
@@ -41,7 +51,11 @@ pub(crate) fn list(capture_signal: Option<i32>) -> io::Result<List> {
     // Without memory for it, everything is read again.
     let kept = MappedList::new(kept.len().min(MAX_KNOWN), kept.into_iter());
     Known::keep(kept.unwrap_or(MappedList::empty()));
-    objects::describe(&mut threads);
+    if is_look {
+        objects::compare(&mut threads);
+    } else {
+        objects::describe(&mut threads);
+    }
     Ok(threads)
 }
 
@@ -89,13 +103,15 @@ struct Reader {
     capture_signal: Option<i32>,
     /// When it began to read threads.
     began: Instant,
+    is_look: bool,
 }
 
 impl Reader {
     fn new(boot: Option<SystemTime>, capture_signal: Option<i32>) -> io::Result<Self> {
         let clocks_are_precise = scheduler::is_precise();
         let began = Instant::now();
-        Ok(Self { observer: Observer::new()?, clocks_are_precise, boot, capture_signal, began })
+        let observer = Observer::new()?;
+        Ok(Self { observer, clocks_are_precise, boot, capture_signal, began, is_look: false })
     }
 
     fn directory(&mut self) -> &mut Directory {
@@ -103,12 +119,20 @@ impl Reader {
     }
 
     fn read(&mut self, (tid, inode): (u32, u64), known: Option<&Known>) -> Option<Read> {
+        let is_still =
+            |known: &&Known| known.rest.moment().inode() == inode && Observer::has_not_run(tid, &known.rest);
+        if self.is_look
+            && self.clocks_are_precise
+            && let Some(known) = known.filter(is_still)
+        {
+            return Some((self.unchanged(known.rest, known), Some(*known)));
+        }
         let rest = self.observer.observe(tid, inode);
         let target_unread = rest.as_ref().err().filter(|error| !has_ended(error));
         let target_unread = target_unread.map(|error| error.raw_os_error().unwrap_or(libc::EIO));
         let at_rest = rest.as_ref().ok().copied().flatten().filter(|_| self.clocks_are_precise);
         if let Some(rest) = at_rest
-            && let Some(known) = known.filter(|known| known.moment == rest.moment())
+            && let Some(known) = known.filter(|known| known.rest.moment() == rest.moment())
         {
             return Some((self.unchanged(rest, known), Some(*known)));
         }
@@ -129,6 +153,11 @@ impl Reader {
         let call = blocked.and_then(|rest| rest.call);
         let facts = Facts::from(&stat);
         let mut thread = self.describe(tid, facts, blocked.filter(|_| !is_running));
+        if self.clocks_are_precise {
+            // Of one that is not blocked, the clock has not been read.
+            let time = blocked.map(|rest| rest.moment().cpu_time()).or_else(|| scheduler::cpu_time(tid).ok());
+            thread.cpu_us = time.map(|time| time / 1_000);
+        }
         thread.policy = stat.policy.map(procfs::policy_in_words);
         thread.is_kernels = stat.is_kernels;
         thread.target_unread = target_unread.filter(|_| !is_running);
@@ -138,16 +167,7 @@ impl Reader {
         };
         let known = at_rest.zip(Name::new(&stat.name));
         thread.name = stat.name;
-        Some((
-            thread,
-            known.map(|(rest, name)| Known {
-                tid,
-                moment: rest.moment(),
-                facts,
-                name,
-                since: Instant::now(),
-            }),
-        ))
+        Some((thread, known.map(|(rest, name)| Known { tid, rest, facts, name, since: Instant::now() })))
     }
 
     /// A thread that has not run since it was read. Its scheduling policy is read again: an
@@ -161,7 +181,8 @@ impl Reader {
         let policy = policy.map(procfs::policy_in_words);
         let (name, access) = (name.as_str().to_owned(), Access::AtRest(rest));
         let at_rest_ms = u64::try_from(self.began.duration_since(since).as_millis()).ok();
-        ThreadInfo { name, policy, at_rest_ms, access, ..self.describe(tid, facts, Some(rest)) }
+        let cpu_us = Some(rest.moment().cpu_time() / 1_000);
+        ThreadInfo { name, cpu_us, policy, at_rest_ms, access, ..self.describe(tid, facts, Some(rest)) }
     }
 
     /// What does not change while the thread does not run, and what it waits for.
@@ -382,7 +403,7 @@ mod tests {
         };
         let (name, known) = loop {
             let (first, second) = (read(7, None), read(7, None));
-            if first.1.moment == second.1.moment {
+            if first.1.rest.moment() == second.1.rest.moment() {
                 break second;
             }
         };

@@ -23,7 +23,7 @@ pub(crate) fn call_name(number: i64) -> Option<&'static str> {
 }
 
 pub(crate) use known::{moved, processor_times};
-pub(crate) use list::{List, info, list, skip_reason};
+pub(crate) use list::{List, info, list, look, skip_reason};
 pub(crate) use open::{Open, OpenDescriptors, OpenFile, OpenSocket, open_descriptors, open_list};
 #[cfg(test)]
 pub(crate) use rest::parse as rest_of_line;

@@ -11,9 +11,7 @@ use crate::threads::ThreadInfo;
 
 /// Completes what each thread waits for.
 pub(super) fn describe(threads: &mut [ThreadInfo]) {
-    count_others(threads);
-    name_owners(threads);
-    check_joins(threads);
+    compare(threads);
     let descriptors = threads.iter().flat_map(|thread| {
         let descriptors = thread.waiting.iter().flat_map(descriptors_of);
         descriptors.map(|descriptor| (thread.tid, descriptor))
@@ -34,6 +32,13 @@ pub(super) fn describe(threads: &mut [ThreadInfo]) {
         }
         name_child(tid, waiting);
     }
+}
+
+/// Completes as much of it as the list itself tells.
+pub(super) fn compare(threads: &mut [ThreadInfo]) {
+    count_others(threads);
+    name_owners(threads);
+    check_joins(threads);
 }
 
 fn waiting(threads: &[ThreadInfo]) -> impl Iterator<Item = &Waiting> {

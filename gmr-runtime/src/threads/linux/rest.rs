@@ -29,6 +29,11 @@ impl Moment {
     pub(super) fn inode(self) -> u64 {
         self.inode
     }
+
+    /// The CPU time that the thread had used, in nanoseconds.
+    pub(super) fn cpu_time(self) -> u64 {
+        self.cpu_time
+    }
 }
 
 /// The position of a thread that is not running.

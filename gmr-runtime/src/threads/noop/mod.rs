@@ -18,6 +18,9 @@ pub(crate) fn list(_capture_signal: Option<i32>) -> io::Result<List> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "threads can be listed on Linux (x86_64, aarch64) only"))
 }
 
+/// The same.
+pub(crate) use list as look;
+
 /// A thread with nothing but its id.
 pub(crate) fn info(tid: u32, _capture_signal: Option<i32>) -> ThreadInfo {
     ThreadInfo { tid, ..ThreadInfo::default() }

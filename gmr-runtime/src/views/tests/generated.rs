@@ -123,14 +123,14 @@ fn waiting() -> impl Strategy<Value = Waiting> {
 fn thread() -> impl Strategy<Value = Thread> {
     let role = proptest::sample::select(vec![Role::Main, Role::Program, Role::Gmr, Role::Reporter]);
     let times = (of(0..u64::MAX / 1_000_000), of(0..u64::MAX / 1_000_000), text(), of(any::<u32>()));
-    let waits = (of(waiting()), of(any::<u64>()));
+    let waits = (of(waiting()), of(any::<u64>()), of(any::<u64>()));
     (hostile(), role, (text(), text()), times, waits, stack()).prop_map(
         |(
             name,
             role,
             (state, policy),
             (cpu_user_ms, cpu_system_ms, started_at, last_cpu),
-            (waiting, at_rest_ms),
+            (waiting, at_rest_ms, cpu_us),
             stack,
         )| Thread {
             // Numbered below.
@@ -140,6 +140,7 @@ fn thread() -> impl Strategy<Value = Thread> {
             state,
             cpu_user_ms,
             cpu_system_ms,
+            cpu_us,
             started_at,
             policy,
             last_cpu,

@@ -228,6 +228,7 @@ mod tests {
                 state: Some("sleeping".into()),
                 cpu_user_ms: Some(1_500),
                 cpu_system_ms: Some(50),
+                cpu_us: None,
                 started_at: None,
                 policy: Some("other".into()),
                 last_cpu: Some(1),

@@ -364,6 +364,7 @@ mod tests {
             state: None,
             cpu_user_ms: None,
             cpu_system_ms: None,
+            cpu_us: None,
             started_at: None,
             policy: None,
             last_cpu: None,
