@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as Arguments, Parser, Subcommand};
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gmr_runtime::Format;
 
@@ -35,6 +35,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     Report(Report),
     Watch(Watch),
+    Top(Top),
     View(View),
     Diff(Diff),
     Merge(Merge),
@@ -101,6 +102,49 @@ pub(crate) struct Watch {
     /// Leaves async tasks alone: they are not polled, and not shown.
     #[arg(long)]
     pub(crate) no_tasks: bool,
+}
+
+/// Profiles a running process: which functions use its processor time, and what its threads wait for.
+///
+/// It looks at the process many times a second; threads that wait notice nothing. Ctrl-C ends it early,
+/// and shows what was seen.
+#[derive(Debug, Arguments)]
+pub(crate) struct Top {
+    /// The id of the process, or the name of its service or executable.
+    #[arg(value_name = "PID|NAME")]
+    pub(crate) process: String,
+    /// How long to look, in seconds.
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) seconds: u64,
+    /// How many looks a second, on average.
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) hz: u32,
+    /// The format.
+    #[arg(short, long, default_value = "text")]
+    pub(crate) format: ProfileFormat,
+    /// Writes to this file, which must not exist. Only you can read it.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Formats other than text: what threads wait for, and not what they run.
+    #[arg(long)]
+    pub(crate) off_cpu: bool,
+    /// Async tasks instead of threads. Each look wakes all of them.
+    #[arg(long, conflicts_with = "off_cpu")]
+    pub(crate) tasks: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileFormat {
+    /// The functions that run most, and where threads wait
+    Text,
+    /// A line for each stack, for other tools that draw flame graphs
+    Folded,
+    /// A flame graph
+    Svg,
+    /// A page with the flame graph
+    Html,
+    /// For `go tool pprof` and what else reads its format
+    Pprof,
 }
 
 /// Shows a saved report, or converts it to another format.

@@ -2,9 +2,8 @@
 //! looks at processes that can make them.
 //!
 //! It reads files, standard input and `/proc`, and writes to standard output or to files that are
-//! named. `report` and `watch` alone send something to a process of this machine: the report
-//! signal, if the process handles it. `collect` alone makes connections: to the URLs that it is
-//! given.
+//! named. `report`, `watch` and `top` alone send something to a process of this machine: the report
+//! signal, if the process handles it. `collect` alone makes connections: to the URLs that it is given.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -16,7 +15,7 @@
 //! | `places` | where the threads and tasks of a report are |
 //! | `image` | what an executable has for names and lines |
 //! | `processes` | processes of this machine, from `/proc` |
-//! | `report`, `watch`, `view`, `diff`, `merge`, `symbolize`, `collect`, `list`, `doctor` | the subcommands |
+//! | `report`, `watch`, `top`, `view`, `diff`, `merge`, `symbolize`, `collect`, `list`, `doctor` | the subcommands |
 //! | `progress` | what takes long, on a line of standard error |
 //! | `external` | subcommands in a program of their own |
 //! | `output` | text or JSON on standard output, and the pager |
@@ -39,6 +38,7 @@ mod progress;
 mod report;
 mod sources;
 mod symbolize;
+mod top;
 mod view;
 mod watch;
 
@@ -56,6 +56,7 @@ fn main() -> ExitCode {
     let code = match command {
         Command::Report(args) => done(report::run(&args, pager)),
         Command::Watch(args) => done(watch::run(&args)),
+        Command::Top(args) => top::run(&args, pager),
         Command::View(args) => done(view::run(&args, pager)),
         Command::Diff(args) => done(diff::run(&args, pager)),
         Command::Merge(args) => done(merge::run(&args, pager)),

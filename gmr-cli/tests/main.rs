@@ -18,5 +18,6 @@ mod service;
 mod symbolize;
 mod terminal;
 mod tmux;
+mod top;
 mod view;
 mod watch;

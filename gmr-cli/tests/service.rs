@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 use gmr_runtime::task::TrackExt as _;
 use rustix::process::{Pid, Signal, kill_process};
@@ -48,6 +49,7 @@ fn service() {
                 );
             }
             "spin" => drop(thread::spawn(spin)),
+            "share" => (0..2).for_each(|_| drop(thread::spawn(share))),
             "crash" => crash(),
             "release" => held.clear(),
             "crowd" => held.extend((0..1_000).map(|_| waiting(pay))),
@@ -73,7 +75,7 @@ static IS_LATE: AtomicBool = AtomicBool::new(false);
 /// A section that takes longer than its deadline while it is told to.
 fn deliveries() -> u32 {
     while IS_LATE.load(Ordering::SeqCst) {
-        thread::sleep(std::time::Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
     7
 }
@@ -126,6 +128,44 @@ fn spin() {
             }
         })
         .expect("a thread");
+}
+
+/// Spends its processor time in three functions: half in the first. The rounds are not of the same
+/// length: the kernel takes the processor away at regular times.
+fn share() {
+    let (mut until, mut random) = (used(), 1_u32);
+    loop {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let tenth = Duration::from_micros(u64::from(50 + (random >> 16) % 100));
+        for (spend, part) in [(half_of_the_time as fn(Duration), 5), (three_tenths, 3), (a_fifth, 2)] {
+            until += tenth * part;
+            spend(until);
+        }
+    }
+}
+
+/// The processor time of this thread.
+fn used() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).expect("less than a second"))
+}
+
+#[inline(never)]
+fn half_of_the_time(until: Duration) {
+    while used() < until {}
+    std::hint::black_box(5);
+}
+
+#[inline(never)]
+fn three_tenths(until: Duration) {
+    while used() < until {}
+    std::hint::black_box(3);
+}
+
+#[inline(never)]
+fn a_fifth(until: Duration) {
+    while used() < until {}
+    std::hint::black_box(2);
 }
 
 /// A task that waits for ever, on a thread that polls it when it is told to, or when a report wakes

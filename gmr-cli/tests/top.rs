@@ -1,0 +1,294 @@
+//! `gmr top`: what it says of programs whose proportions are known, and of those that end or wait.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::Read as _;
+use std::process::Stdio;
+
+use flate2::read::GzDecoder;
+use prost::Message as _;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::service::{Service, folder, gmr, gmr_command};
+
+/// Microseconds by stack, from lines as other tools read them.
+fn folded(text: &str) -> Vec<(Vec<&str>, u64)> {
+    text.lines()
+        .map(|line| {
+            let (stack, time) = line.rsplit_once(' ').expect("a time");
+            (stack.split(';').collect(), time.parse().expect("microseconds"))
+        })
+        .collect()
+}
+
+/// The time of the stacks that have this function.
+fn time_in(stacks: &[(Vec<&str>, u64)], function: &str) -> u64 {
+    let has = |stack: &&(Vec<&str>, u64)| stack.0.iter().any(|name| name.contains(function));
+    stacks.iter().filter(has).map(|(_, time)| time).sum()
+}
+
+fn top(pid: u32, arguments: &[&str]) -> crate::service::Done {
+    gmr(&[&["top", &pid.to_string()], arguments].concat())
+}
+
+/// How many looks a report of the command is of.
+fn looks(text: &str) -> u64 {
+    let before = text.split(" looks").next().expect("how many");
+    before.rsplit(' ').next().expect("a number").replace(',', "").parse().expect("a number")
+}
+
+/// Two threads spend 50, 30 and 20 % of their processor time in three functions, by their clocks, a
+/// slice of each within a millisecond.
+///
+/// Of `n` samples, a share of `p` has a standard deviation of `sqrt(p * (1 - p) / n)`. With 4,500, three
+/// points are four of that for 50 %, and more for the others: less than one test in 15,000 fails by
+/// chance. The slices are shorter than the time between two looks, which varies, so that samples do not
+/// depend on each other.
+#[test]
+#[ignore = "it needs minutes where the processors have other work"]
+fn known_proportions_are_found_within_three_points() {
+    const SAMPLES: u64 = 4_500;
+    let mut service = Service::start();
+    service.tell("share");
+    let mut times: HashMap<&str, u64> = HashMap::new();
+    let (mut samples, mut all) = (0, 0);
+    while samples < SAMPLES {
+        let folder = folder("top-share");
+        let path = folder.join("profile.pb.gz");
+        let arguments =
+            ["--seconds", "6", "--hz", "100", "--format", "pprof", "-o", &path.display().to_string()];
+        assert_eq!(top(service.pid(), &arguments).well(), "");
+        let profile = Profile::read(&fs::read(&path).expect("a file"));
+        for (stack, [count, time]) in profile.stacks() {
+            for part in ["half_of_the_time", "three_tenths", "a_fifth"] {
+                if stack.iter().any(|name| name.contains(part)) {
+                    *times.entry(part).or_default() += time;
+                    samples += count;
+                    all += time;
+                }
+            }
+        }
+    }
+    #[allow(clippy::cast_precision_loss, reason = "they are seconds")]
+    let share = |part: &str| 100.0 * times[part] as f64 / all as f64;
+    let shares = [share("half_of_the_time"), share("three_tenths"), share("a_fifth")];
+    println!("{samples} samples: {shares:.1?}");
+    for (share, expected) in shares.into_iter().zip([50.0, 30.0, 20.0]) {
+        assert!((share - expected).abs() < 3.0, "{shares:?}");
+    }
+}
+
+#[test]
+fn a_program_that_waits_uses_no_processor_and_waits_where_it_waits() {
+    let mut service = Service::start();
+    service.tell_all(&["pay", "pay", "pay", "ship"]);
+    let pid = service.pid();
+    let ran = top(pid, &["--seconds", "1", "--format", "folded"]).well();
+    // It may have been on its way to where it waits.
+    assert!(ran.lines().all(|line| line.starts_with("[ran between two looks")), "{ran}");
+    let waits = top(pid, &["--seconds", "1", "--format", "folded", "--off-cpu"]).well();
+    let stacks = folded(&waits);
+    let (pay, ship) = (time_in(&stacks, "::pay"), time_in(&stacks, "::ship"));
+    assert!(ship > 100_000 && pay.abs_diff(3 * ship) < ship / 10, "{waits}");
+    assert!(stacks.iter().filter(|(stack, _)| stack.iter().any(|name| name.contains("::pay"))).all(
+        |(stack, _)| {
+            stack.last() == Some(&"[futex]") && stack.iter().any(|name| name.contains("waiting"))
+        }
+    ));
+    let text = top(pid, &["--seconds", "1"]).well();
+    for expected in ["none was seen", "threads at a time in [futex]", " % of it without running", "::pay"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(looks(&text) > 2, "{text}");
+}
+
+#[test]
+fn graphs_are_whole_documents_that_do_nothing() {
+    let mut service = Service::start();
+    service.tell("pay");
+    let pid = service.pid();
+    let svg = top(pid, &["--seconds", "1", "--format", "svg", "--off-cpu"]).well();
+    let document = roxmltree::Document::parse(&svg).expect("XML");
+    let titles = document.descendants().filter(|node| node.has_tag_name("title"));
+    let titles: Vec<&str> = titles.filter_map(|node| node.text()).collect();
+    assert!(titles.iter().any(|title| title.contains("::pay")), "{titles:?}");
+    let page = top(pid, &["--seconds", "1", "--format", "html", "--off-cpu"]).well();
+    assert!(page.contains("content=\"default-src 'none'\"") && !page.contains("<script"), "{page}");
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"), "{page}");
+}
+
+#[test]
+fn a_process_that_ends_leaves_what_was_seen() {
+    let service = Service::start();
+    let pid = service.pid();
+    let arguments = ["top", &pid.to_string(), "--seconds", "600"];
+    let command =
+        gmr_command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    wait_for_looks(pid);
+    drop(service);
+    let done = command.wait_with_output().expect("it ends");
+    let errors = String::from_utf8(done.stderr).expect("text");
+    assert_eq!(done.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("has ended after") && errors.contains("what was seen"), "{errors}");
+    assert!(String::from_utf8(done.stdout).expect("text").contains("Where threads waited"));
+    let errors = top(pid, &[]).failed(1);
+    assert!(errors.contains("there is no process"), "{errors}");
+}
+
+#[test]
+fn an_interrupt_ends_it_early() {
+    let service = Service::start();
+    let arguments = ["top", &service.pid().to_string(), "--seconds", "600"];
+    let command =
+        gmr_command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    wait_for_looks(service.pid());
+    kill_process(Pid::from_child(&command), Signal::INT).expect("it lives");
+    let done = command.wait_with_output().expect("it ends");
+    assert_eq!((done.status.code(), String::from_utf8_lossy(&done.stderr).as_ref()), (Some(0), ""));
+    assert!(String::from_utf8(done.stdout).expect("text").contains("Where threads waited"));
+}
+
+/// Waits until the command has had some looks.
+fn wait_for_looks(pid: u32) {
+    let mut files = HashSet::new();
+    while files.len() < 3 {
+        for task in fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten() {
+            let descriptors = fs::read_dir(task.path().join("fd")).into_iter().flatten().flatten();
+            let links = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+            files.extend(links.filter(|link| link.to_string_lossy().contains("gmr-report")));
+        }
+    }
+}
+
+#[test]
+fn tasks_are_profiled_by_where_they_wait() {
+    let mut service = Service::start();
+    service.tell("task");
+    let text = top(service.pid(), &["--seconds", "1", "--tasks", "--format", "folded"]).well();
+    let stacks = folded(&text);
+    assert!(stacks.iter().all(|(stack, _)| stack[0] == "orders"), "{text}");
+    assert!(time_in(&stacks, "[waiting]") > 0, "{text}");
+}
+
+#[test]
+fn wrong_arguments_are_refused_before_the_process_is_asked() {
+    for arguments in [&["--hz", "0"][..], &["--hz", "101"], &["--seconds", "0"], &["--format", "gif"]] {
+        top(1, arguments).failed(2);
+    }
+    let path = crate::service::file(&folder("top-there"), "there", "");
+    assert!(top(1, &["-o", &path]).failed(1).contains("exists"));
+}
+
+/// What the test reads of a profile, by the numbers of `profile.proto`, with a reader of protocol buffers
+/// that the command does not use.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Profile {
+    #[prost(message, repeated, tag = "1")]
+    sample_type: Vec<ValueType>,
+    #[prost(message, repeated, tag = "2")]
+    sample: Vec<Sample>,
+    #[prost(message, repeated, tag = "4")]
+    location: Vec<Location>,
+    #[prost(message, repeated, tag = "5")]
+    function: Vec<Function>,
+    #[prost(string, repeated, tag = "6")]
+    string_table: Vec<String>,
+    #[prost(int64, tag = "10")]
+    duration_nanos: i64,
+    #[prost(int64, tag = "14")]
+    default_sample_type: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ValueType {
+    #[prost(int64, tag = "1")]
+    r#type: i64,
+    #[prost(int64, tag = "2")]
+    unit: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Sample {
+    #[prost(uint64, repeated, tag = "1")]
+    location_id: Vec<u64>,
+    #[prost(int64, repeated, tag = "2")]
+    value: Vec<i64>,
+    #[prost(message, repeated, tag = "3")]
+    label: Vec<Label>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Label {
+    #[prost(int64, tag = "1")]
+    key: i64,
+    #[prost(int64, tag = "2")]
+    str: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Location {
+    #[prost(uint64, tag = "1")]
+    id: u64,
+    #[prost(message, repeated, tag = "4")]
+    line: Vec<Line>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Line {
+    #[prost(uint64, tag = "1")]
+    function_id: u64,
+    #[prost(int64, tag = "2")]
+    line: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Function {
+    #[prost(uint64, tag = "1")]
+    id: u64,
+    #[prost(int64, tag = "2")]
+    name: i64,
+    #[prost(int64, tag = "4")]
+    filename: i64,
+}
+
+impl Profile {
+    /// Reads it, and checks that all that it refers to is there.
+    fn read(compressed: &[u8]) -> Self {
+        let mut bytes = Vec::new();
+        GzDecoder::new(compressed).read_to_end(&mut bytes).expect("gzip");
+        let profile = Self::decode(&*bytes).expect("a profile");
+        assert_eq!(profile.string_table[0], "");
+        let types = profile.sample_type.iter().map(|of| (profile.text(of.r#type), profile.text(of.unit)));
+        assert!(types.eq([("samples", "count"), ("cpu", "nanoseconds")]));
+        assert_eq!(profile.text(profile.default_sample_type), "cpu");
+        assert!(profile.duration_nanos > 1_000_000_000);
+        for sample in &profile.sample {
+            assert!(sample.label.iter().all(|label| profile.text(label.key) == "thread"));
+            assert!(sample.label.iter().all(|label| !profile.text(label.str).is_empty()));
+        }
+        assert!(profile.location.iter().any(|location| location.line[0].line > 0));
+        assert!(
+            profile.function.iter().any(|function| profile.text(function.filename).ends_with("service.rs"))
+        );
+        profile
+    }
+
+    fn text(&self, index: i64) -> &str {
+        &self.string_table[usize::try_from(index).expect("an index")]
+    }
+
+    /// Functions, innermost first, and values.
+    fn stacks(&self) -> impl Iterator<Item = (Vec<&str>, [u64; 2])> {
+        let function =
+            |id: u64| self.function.iter().find(|function| function.id == id).expect("it is there");
+        let name = move |id: &u64| {
+            let location = self.location.iter().find(|location| location.id == *id).expect("it is there");
+            self.text(function(location.line[0].function_id).name)
+        };
+        self.sample.iter().map(move |sample| {
+            let [count, time] = sample.value[..] else { panic!("{sample:?}") };
+            let number = |value| u64::try_from(value).expect("no less than 0");
+            (sample.location_id.iter().map(name).collect(), [number(count), number(time)])
+        })
+    }
+}
