@@ -97,7 +97,7 @@ impl Offered {
             }
             let reason = match () {
                 () if is_whole => return Ok(None),
-                () if has_ended => format!("process {pid} has ended"),
+                () if has_ended || is_gone && ends(target) => format!("process {pid} has ended"),
                 () if is_gone => format!("process {pid} could not write all of it"),
                 () if self.last.elapsed() > SILENT_FOR => {
                     format!("nothing has come from process {pid} for {} s", SILENT_FOR.as_secs())
@@ -134,6 +134,12 @@ impl Offered {
         let text = String::from_utf8(all).map_err(|_| "the report is not text".to_owned())?;
         Report::from_json(&text).map_err(|error| format!("process {pid}: {error}"))
     }
+}
+
+/// Whether the process ends. Its threads are gone a moment before it has ended.
+fn ends(target: &Target) -> bool {
+    target.wait(Duration::from_millis(200));
+    target.has_ended()
 }
 
 /// The file at this place, opened for reading, if it is a memory file of this user's that can be
