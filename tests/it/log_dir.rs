@@ -426,6 +426,39 @@ fn a_report_that_exceeds_a_quota_is_on_standard_error() {
     assert!(program.end().0.success());
 }
 
+/// The kernel refuses the write itself here; above it refuses to sync what was written.
+#[test]
+fn a_report_that_a_file_system_refuses_to_write_is_on_standard_error() {
+    if Command::new("mkfs.btrfs").arg("--version").output().is_err() {
+        return tools::missing("mkfs.btrfs");
+    }
+    let image = Directory::new();
+    let script = r#"cd "$1" && truncate -s 128M image && mkfs.btrfs -q image >/dev/null 2>&1 &&
+        mount -o loop image /mnt && btrfs quota enable /mnt &&
+        btrfs subvolume create /mnt/reports >/dev/null && btrfs qgroup limit 256K /mnt/reports || exit
+        # Ends when nothing more fits.
+        cat /dev/zero >/mnt/reports/other 2>/dev/null
+        cd / && GMR_LOG_DIR=/mnt/reports exec "$0""#;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, program!("log_dir")]).arg(&image.0);
+    let mut program = match Program::try_start(command) {
+        Ok(program) => program,
+        Err(said) => return eprintln!("skipped: no file system with a quota can be mounted: {said}"),
+    };
+    let reports = PathBuf::from(format!("/proc/{}/root/mnt/reports", program.pid()));
+    let other = reports.join("other");
+    assert!(fs::metadata(&other).unwrap().len() > 0);
+    for number in 1..=3 {
+        assert_eq!(unwritten(&mut program, "quota exceeded").number(), number);
+    }
+    assert_eq!(files(&reports), BTreeSet::from([other.clone()]), "no part of a report is left");
+    fs::remove_file(other).unwrap();
+    rustix::fs::syncfs(fs::File::open(&reports).unwrap()).unwrap();
+    program.signal(Signal::USR2);
+    wait_until("there is space", || !files(&reports).is_empty());
+    assert!(program.end().0.success());
+}
+
 /// The first file that is there once the program has been signalled.
 fn first_file(program: &Program, directory: &Directory) -> PathBuf {
     let before = directory.files();

@@ -15,6 +15,8 @@ pub(crate) enum Tool {
     /// Checks pages for what keeps people from reading them.
     Axe,
     Gdb,
+    /// Makes a file system that has quotas.
+    Btrfs,
     Python,
     /// The engine, in Python's environment.
     DuckDb,
@@ -52,13 +54,15 @@ enum Source {
 
 impl Tool {
     /// What `cargo xtask test` uses.
-    pub(crate) const FOR_TESTS: [Tool; 5] = [Tool::Browser, Tool::Axe, Tool::Gdb, Tool::Python, Tool::Deny];
+    pub(crate) const FOR_TESTS: [Tool; 6] =
+        [Tool::Browser, Tool::Axe, Tool::Gdb, Tool::Btrfs, Tool::Python, Tool::Deny];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Tool::Browser => "Chromium and its driver",
             Tool::Axe => "axe-core",
             Tool::Gdb => "gdb",
+            Tool::Btrfs => "mkfs.btrfs",
             Tool::Python => "Python's jsonschema and lxml",
             Tool::DuckDb => "Python's duckdb",
             Tool::Deny => "cargo-deny",
@@ -74,6 +78,7 @@ impl Tool {
             Tool::Browser => Source::Debian(&["chromium", "chromium-driver"]),
             Tool::Axe => Source::Npm { package: "axe-core", version: "4" },
             Tool::Gdb => Source::Debian(&["gdb"]),
+            Tool::Btrfs => Source::Debian(&["btrfs-progs"]),
             Tool::Python => Source::PyPi(&["jsonschema", "lxml"]),
             Tool::DuckDb => Source::PyPi(&["duckdb"]),
             Tool::Deny => Source::CratesIo { package: "cargo-deny", version: "0.20" },
@@ -102,6 +107,7 @@ impl Tool {
             Tool::Browser => is_in_path("chromium") && is_in_path("chromedriver"),
             Tool::Axe => root().join("target/npm/node_modules/axe-core/axe.min.js").is_file(),
             Tool::Gdb => is_in_path("gdb"),
+            Tool::Btrfs => is_in_path("mkfs.btrfs"),
             Tool::Python => run(Command::new(python()).args(["-c", "import jsonschema, lxml.etree"])).is_ok(),
             Tool::DuckDb => run(Command::new(python()).args(["-c", "import duckdb"])).is_ok(),
             Tool::Deny => cargo::has_subcommand("deny"),
