@@ -18,6 +18,7 @@
 //! | `report`, `watch`, `top`, `view`, `diff`, `merge`, `symbolize`, `collect`, `list`, `doctor` | the subcommands |
 //! | `progress` | what takes long, on a line of standard error |
 //! | `external` | subcommands in a program of their own |
+//! | `out` | where a report or a profile goes |
 //! | `output` | text or JSON on standard output, and the pager |
 
 mod args;
@@ -31,6 +32,7 @@ mod generated;
 mod image;
 mod list;
 mod merge;
+mod out;
 mod output;
 mod places;
 mod processes;

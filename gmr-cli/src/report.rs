@@ -7,10 +7,10 @@
 //! than one of that process's memory, nor passes on what a terminal would interpret.
 
 mod attach;
+mod lines;
 mod looker;
 mod named;
 mod offered;
-mod out;
 mod target;
 
 use std::borrow::Cow;
@@ -21,9 +21,10 @@ use gmr_runtime::model::Content;
 use gmr_runtime::{Format, Report};
 
 use crate::args;
+use crate::out::Out;
 use crate::progress::Progress;
+use lines::Lines;
 pub(crate) use looker::Looker;
-pub(crate) use out::Out;
 pub(crate) use target::Target;
 
 /// The process that an argument names, if it can be asked.
@@ -45,7 +46,9 @@ pub(crate) fn run(args: &args::Report, pager: bool) -> Result<(), String> {
     let without_tasks = args.no_tasks;
     let attach = Attach { is_json: !is_text, without_tasks, is_look: false, token: attach::token() };
     // Before the process is asked: what can't be written costs it nothing.
-    let mut out = Out::new(args, attach.token, pager && format == Format::Text)?;
+    let page = || std::env::temp_dir().join(format!("gmr-report-{:08x}.html", attach.token));
+    let path = args.output.clone().or_else(|| args.browser.then(page));
+    let mut out = Out::new(path, pager && format == Format::Text)?;
     let progress = Progress::new(format!("waiting for the report of process {}", target.pid()));
     let written = if is_text {
         text(&target, attach, &mut out, progress)
@@ -64,7 +67,7 @@ pub(crate) fn run(args: &args::Report, pager: bool) -> Result<(), String> {
 fn text(target: &Target, attach: Attach, out: &mut Out, progress: Progress) -> Result<(), String> {
     let mut offered = attach::request(target, attach)?;
     let mut progress = Some(progress);
-    let mut lines = out::Lines::default();
+    let mut lines = Lines::default();
     loop {
         match offered.next(target) {
             Ok(Some(bytes)) => {

@@ -22,8 +22,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::args::{self, ProfileFormat};
+use crate::out::Out;
 use crate::output::{counted, warn};
-use crate::report::{Looker, Out};
+use crate::report::Looker;
 use samples::{Profile, Weights};
 
 /// How long no look may come, before there is no more to wait for.
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &args::Top, pager: bool) -> Result<ExitCode, String> {
     if args.format == ProfileFormat::Pprof && args.output.is_none() && io::stdout().is_terminal() {
         return Err("pprof's format is not text: name a file, by `-o FILE`".to_owned());
     }
-    let mut out = Out::to(args.output.clone(), pager && is_text)?;
+    let mut out = Out::new(args.output.clone(), pager && is_text)?;
     let looker = Looker::new(&args.process, !args.tasks)?;
     let pid = looker.target().pid();
     let period = Duration::from_secs(1) / args.hz;

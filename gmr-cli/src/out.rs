@@ -1,16 +1,11 @@
-//! Where a report of `gmr report` goes: to standard output, to the pager, to a new file, or to a
-//! browser.
+//! Where a report or a profile goes: to standard output, to the pager, to a new file, or to a browser.
 
-use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use gmr_runtime::__cli::printable;
-
-use crate::args;
 use crate::output::{self, Stream};
 
 pub(crate) enum Out {
@@ -23,21 +18,12 @@ pub(crate) enum Out {
 }
 
 impl Out {
-    /// A file, if there is to be one, is made once there is something to write. It is new, and its
-    /// user's only: a report can have what others are not to read, and root must not write into what
-    /// somebody has put in its place.
-    pub(super) fn new(args: &args::Report, token: u32, pager: bool) -> Result<Self, String> {
-        let of_browser = || {
-            let name = format!("gmr-report-{token:08x}.html");
-            args.browser.then(|| std::env::temp_dir().join(name))
-        };
-        Self::to(args.output.clone().or_else(of_browser), pager)
-    }
-
-    /// To this file, or to standard output.
-    pub(crate) fn to(path: Option<PathBuf>, pager: bool) -> Result<Self, String> {
+    /// To this file, or to standard output. The file is made once there is something to write. It is
+    /// new, and its user's only: a report can have what others are not to read, and root must not
+    /// write into what somebody has put in its place.
+    pub(crate) fn new(path: Option<PathBuf>, pager: bool) -> Result<Self, String> {
         let Some(path) = path else { return Ok(Self::Standard(Stream::new(pager))) };
-        // Before the process is asked. A link that leads nowhere counts.
+        // Before any work is done. A link that leads nowhere counts.
         match fs::symlink_metadata(&path) {
             Ok(_) => return Err(exists(&path)),
             Err(error) if error.kind() == ErrorKind::NotFound && folder(&path).is_dir() => {}
@@ -61,12 +47,12 @@ impl Out {
     }
 
     /// Whether nobody reads any more.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         matches!(self, Self::Standard(stream) if stream.is_closed())
     }
 
     /// Whether what is written is seen at once.
-    pub(super) fn is_on_terminal(&self) -> bool {
+    pub(crate) fn is_on_terminal(&self) -> bool {
         matches!(self, Self::Standard(_)) && io::stdout().is_terminal()
     }
 
@@ -112,62 +98,4 @@ fn browse(path: &Path) -> Result<(), String> {
     started.map_err(|error| format!("could not start a browser: {error}; the page is in {shown}"))?;
     output::warn(&format!("the page is in {shown}"));
     Ok(())
-}
-
-/// Text that comes in pieces, without anything that a terminal would interpret.
-#[derive(Default)]
-pub(super) struct Lines {
-    /// The beginning of a line.
-    open: Vec<u8>,
-}
-
-/// Where a line without end is cut. Those of gmr are shorter.
-const MAX_LINE: usize = 1 << 20;
-
-impl Lines {
-    /// The lines that are complete with these bytes.
-    pub(super) fn add(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut shown = Vec::with_capacity(bytes.len());
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.open.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.open.len() > MAX_LINE {
-                shown.append(&mut self.end());
-            }
-        }
-        shown
-    }
-
-    /// What is left.
-    pub(super) fn end(&mut self) -> Vec<u8> {
-        let line = std::mem::take(&mut self.open);
-        let (text, end) = match line.strip_suffix(b"\n") {
-            Some(text) => (text, "\n"),
-            None => (&*line, ""),
-        };
-        let text = String::from_utf8_lossy(text);
-        let shown: Cow<'_, str> = printable(&text);
-        [shown.as_bytes(), end.as_bytes()].concat()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_the_same_however_they_come() {
-        let text = "one\n\u{1b}[31mtwo\u{9b}\n\ngröße\nlast";
-        let expected = "one\n\\u{1b}[31mtwo\\u{9b}\n\ngröße\nlast";
-        for size in 1..text.len() {
-            let mut lines = Lines::default();
-            let mut shown: Vec<u8> =
-                text.as_bytes().chunks(size).flat_map(|piece| lines.add(piece)).collect();
-            shown.extend(lines.end());
-            assert_eq!(String::from_utf8(shown).expect("text"), expected, "{size}");
-        }
-        let mut lines = Lines::default();
-        assert_eq!(lines.add(b"a\xff\x1b\n"), "a\u{fffd}\\u{1b}\n".as_bytes());
-        let shown = lines.add(&vec![b'x'; MAX_LINE + 2]);
-        assert!(shown.len() == MAX_LINE + 2 && lines.open.is_empty(), "a line without end");
-    }
 }
