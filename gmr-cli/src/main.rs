@@ -14,6 +14,7 @@
 //! | `findings` | the findings of reports, and which say the same |
 //! | `places` | where the threads and tasks of a report are |
 //! | `image` | what an executable has for names and lines |
+//! | `named` | the process that an argument names |
 //! | `processes` | processes of this machine, from `/proc` |
 //! | `report`, `watch`, `top`, `view`, `diff`, `merge`, `symbolize`, `collect`, `list`, `doctor` | the subcommands |
 //! | `progress` | what takes long, on a line of standard error |
@@ -32,6 +33,7 @@ mod generated;
 mod image;
 mod list;
 mod merge;
+mod named;
 mod out;
 mod output;
 mod places;

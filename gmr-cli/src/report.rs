@@ -9,7 +9,6 @@
 mod attach;
 mod lines;
 mod looker;
-mod named;
 mod offered;
 mod target;
 
@@ -21,6 +20,7 @@ use gmr_runtime::model::Content;
 use gmr_runtime::{Format, Report};
 
 use crate::args;
+use crate::named;
 use crate::out::Out;
 use crate::progress::Progress;
 use lines::Lines;

@@ -12,7 +12,7 @@ struct Found {
     executable: Option<String>,
 }
 
-pub(super) fn find(argument: &str) -> Result<Process, String> {
+pub(crate) fn find(argument: &str) -> Result<Process, String> {
     if !argument.is_empty() && argument.bytes().all(|byte| byte.is_ascii_digit()) {
         return match argument.parse() {
             Ok(pid @ 1..) => Ok(Process::new(pid)),
