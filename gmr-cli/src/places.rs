@@ -172,6 +172,21 @@ impl<'a> Places<'a> {
         places
     }
 
+    /// How many of the program's threads, or of its tasks, have no stack.
+    pub(crate) fn without_stack(&self, kind: Kind) -> u64 {
+        let count = match kind {
+            Kind::Thread => {
+                let all = threads(self.report).into_iter().flat_map(|section| &section.threads);
+                all.filter(|thread| is_programs(thread) && thread.stack.frames.is_empty()).count()
+            }
+            Kind::Task => {
+                let all = tasks(self.report).into_iter().flat_map(|section| &section.tasks);
+                all.filter(|task| self.of_task(task).is_empty()).count()
+            }
+        };
+        as_u64(count)
+    }
+
     pub(crate) fn of_thread(&self, thread: &Thread) -> Vec<Line> {
         self.lines.of_thread(thread)
     }

@@ -83,6 +83,29 @@ fn of_two_processes_only_counts_are_compared() {
     assert!(shown.contains("not known to be of the same process"), "{shown}");
 }
 
+/// As many are at no place as have no stack. Without any, nothing is said of it.
+#[test]
+fn what_has_no_stack_is_counted() {
+    let folder = folder("diff-without");
+    let mut service = Service::start();
+    service.tell("task");
+    let report = service.report();
+    let mut without: Value = serde_json::from_str(&report).expect("JSON");
+    for section in without["sections"].as_array_mut().expect("sections") {
+        if section["content"]["kind"] == "green_threads" {
+            section["content"]["data"]["tasks"][0]["stacks"] = json!([]);
+        }
+    }
+    let (a, b) = (file(&folder, "a", &report), file(&folder, "b", without.to_string()));
+    let comparison = gmr(&["diff", &a, &b, "--json"]).json();
+    assert_eq!(comparison["without_stack"], json!([{ "kind": "task", "older": 0, "newer": 1 }]));
+    let shown = gmr(&["diff", &a, &b]).well();
+    assert!(shown.contains("  without a stack, and so not compared: 0 -> 1 task\n"), "{shown}");
+    let comparison = gmr(&["diff", &a, &a, "--json"]).json();
+    assert_eq!(comparison["without_stack"], json!([]));
+    assert!(!gmr(&["diff", &a, &a]).well().contains("without a stack"));
+}
+
 /// A report of process 1 of a container, changed.
 fn restarted(report: &str, number: u64, made_at: &str, started_at: &str) -> String {
     let mut report: Value = serde_json::from_str(report).expect("JSON");

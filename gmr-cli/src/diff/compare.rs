@@ -23,6 +23,8 @@ pub(super) struct Comparison {
     pub(super) same_place: Vec<SamePlace>,
     /// By place, how many there are in each report, where that differs.
     pub(super) places: Vec<Changed>,
+    /// How many have no stack, and so are at no place. By kind, if there are any.
+    pub(super) without_stack: Vec<WithoutStack>,
     pub(super) figures: Vec<Figure>,
 }
 
@@ -59,6 +61,13 @@ pub(super) struct Changed {
 }
 
 #[derive(Serialize)]
+pub(super) struct WithoutStack {
+    pub(super) kind: Kind,
+    pub(super) older: u64,
+    pub(super) newer: u64,
+}
+
+#[derive(Serialize)]
 pub(super) struct Figure {
     pub(super) name: &'static str,
     pub(super) older: u64,
@@ -87,6 +96,7 @@ pub(super) fn compare(older: &Report, newer: &Report) -> Comparison {
         findings: findings(older, newer),
         same_place,
         places: changed(&before.all(), &after.all()),
+        without_stack: without_stack(&before, &after),
         figures,
     }
 }
@@ -188,6 +198,13 @@ fn changed(before: &HashMap<Key, Place>, after: &HashMap<Key, Place>) -> Vec<Cha
         Changed { kind: key.kind, older: count(before, key), newer: count(after, key), stack }
     };
     keys.iter().map(row).collect()
+}
+
+fn without_stack(before: &Places<'_>, after: &Places<'_>) -> Vec<WithoutStack> {
+    let row =
+        |kind| WithoutStack { kind, older: before.without_stack(kind), newer: after.without_stack(kind) };
+    let rows = [Kind::Thread, Kind::Task].map(row).into_iter();
+    rows.filter(|row| row.older + row.newer > 0).collect()
 }
 
 /// A figure of a report.

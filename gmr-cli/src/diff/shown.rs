@@ -2,7 +2,7 @@
 
 use gmr_runtime::__cli::{bytes, duration};
 
-use super::compare::{Changed, Comparison, Figure, Findings, RESIDENT, SWAPPED};
+use super::compare::{Changed, Comparison, Figure, Findings, RESIDENT, SWAPPED, WithoutStack};
 use crate::output::{Page, as_u64, counted, number};
 use crate::places::stack;
 
@@ -21,6 +21,7 @@ pub(super) fn page(comparison: &Comparison, top: usize) -> Page {
         same_place(&mut page, comparison, top);
     }
     changed(&mut page, &comparison.places, top);
+    without_stack(&mut page, &comparison.without_stack);
     figures(&mut page, &comparison.figures);
     page
 }
@@ -67,6 +68,13 @@ fn changed(page: &mut Page, places: &[Changed], top: usize) {
     page.more(places.len().saturating_sub(top), "more place");
     if places.is_empty() {
         page.line(2, "none");
+    }
+}
+
+fn without_stack(page: &mut Page, rows: &[WithoutStack]) {
+    for WithoutStack { kind, older, newer } in rows {
+        let count = counted(*newer, kind.noun());
+        page.line(2, &format!("without a stack, and so not compared: {} -> {count}", number(*older)));
     }
 }
 
