@@ -1,7 +1,7 @@
 //! The command line: its arguments, and their help.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
@@ -20,7 +20,8 @@ use crate::at_most::AtMost;
     version,
     disable_help_subcommand = true,
     after_help = "Exit codes: 0 if it was done, 1 if it could not be done, 2 for wrong arguments, 3 if `doctor` \
-                  has found a problem, 4 if `collect` has got some of the reports.\n\
+                  has found a problem, 4 if only a part was done: `collect` got some of the reports, `doctor` \
+                  could not look at everything.\n\
                   Text on a terminal is shown by $PAGER, or else by `less`. With NO_COLOR, it has no colours."
 )]
 pub(crate) struct Args {
@@ -70,9 +71,10 @@ pub(crate) struct Report {
     /// The id of the process, or the name of its service or executable.
     #[arg(value_name = "PID|NAME")]
     pub(crate) process: String,
-    /// The format: text, json, json-lines, xml or html.
-    #[arg(short, long, default_value = "text", value_parser = format)]
-    pub(crate) format: Format,
+    /// The format: text, json, json-lines, xml or html. By default, what the file's name ends with,
+    /// or else text.
+    #[arg(short, long, value_parser = format)]
+    pub(crate) format: Option<Format>,
     /// Writes to this file, which must not exist. Only you can read it.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -119,9 +121,9 @@ pub(crate) struct Top {
     /// How many looks a second, on average.
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) hz: u32,
-    /// The format.
-    #[arg(short, long, default_value = "text")]
-    pub(crate) format: ProfileFormat,
+    /// The format. By default, what the file's name ends with, or else text.
+    #[arg(short, long)]
+    pub(crate) format: Option<ProfileFormat>,
     /// Writes to this file, which must not exist. Only you can read it.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -152,10 +154,11 @@ pub(crate) enum ProfileFormat {
 pub(crate) struct View {
     /// A report as JSON, or a log with reports.
     pub(crate) file: PathBuf,
-    /// The format: text, json, json-lines, xml or html.
-    #[arg(short, long, default_value = "text", value_parser = format)]
-    pub(crate) format: Format,
-    /// Writes to this file, which is overwritten.
+    /// The format: text, json, json-lines, xml or html. By default, what the file's name ends with,
+    /// or else text.
+    #[arg(short, long, value_parser = format)]
+    pub(crate) format: Option<Format>,
+    /// Writes to this file, which must not exist. Only you can read it.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Of several reports, shows the one at this place, from 1. By default, the latest.
@@ -264,10 +267,11 @@ pub(crate) struct Symbolize {
     /// Files with debug information, or folders that have some.
     #[arg(short, long, required = true, value_name = "PATH")]
     pub(crate) debug_dir: Vec<PathBuf>,
-    /// The format: text, json, json-lines, xml or html.
-    #[arg(short, long, default_value = "text", value_parser = format)]
-    pub(crate) format: Format,
-    /// Writes to this file, which is overwritten.
+    /// The format: text, json, json-lines, xml or html. By default, what the file's name ends with,
+    /// or else text.
+    #[arg(short, long, value_parser = format)]
+    pub(crate) format: Option<Format>,
+    /// Writes to this file, which must not exist. Only you can read it.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -284,12 +288,13 @@ pub(crate) struct List {
 
 /// Says why a report of a process does not come, or lacks stacks.
 ///
-/// It only looks at the process, and sends nothing to it. Exit code 3: a problem was found.
+/// It only looks at the process, and sends nothing to it. Exit code 3: a problem was found. Exit
+/// code 4: none was found, but not everything could be looked at.
 #[derive(Debug, Arguments)]
 pub(crate) struct Doctor {
-    /// The id of the process.
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) pid: u32,
+    /// The id of the process, or the name of its service or executable.
+    #[arg(value_name = "PID|NAME")]
+    pub(crate) process: String,
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -308,6 +313,35 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 fn format(name: &str) -> Result<Format, String> {
     name.parse().map_err(|error: gmr_runtime::Error| error.to_string())
+}
+
+/// The format of a report that was chosen, or else that of the file that it goes to.
+pub(crate) fn format_of(chosen: Option<Format>, file: Option<&Path>) -> Format {
+    let of_file = || match ending(file)? {
+        "json" => Some(Format::Json),
+        "jsonl" | "ndjson" => Some(Format::JsonLines),
+        "xml" => Some(Format::Xml),
+        "html" | "htm" => Some(Format::Html),
+        _ => None,
+    };
+    chosen.or_else(of_file).unwrap_or(Format::Text)
+}
+
+/// The same for a profile.
+pub(crate) fn profile_format_of(chosen: Option<ProfileFormat>, file: Option<&Path>) -> ProfileFormat {
+    let of_file = || match ending(file)? {
+        "folded" => Some(ProfileFormat::Folded),
+        "svg" => Some(ProfileFormat::Svg),
+        "html" | "htm" => Some(ProfileFormat::Html),
+        // `profile.pb.gz`
+        "pprof" | "pb" | "gz" => Some(ProfileFormat::Pprof),
+        _ => None,
+    };
+    chosen.or_else(of_file).unwrap_or(ProfileFormat::Text)
+}
+
+fn ending(file: Option<&Path>) -> Option<&str> {
+    file?.extension()?.to_str()
 }
 
 fn time(text: &str) -> Result<Duration, String> {

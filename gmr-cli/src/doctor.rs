@@ -12,12 +12,16 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::args::Doctor;
+use crate::named;
 use crate::output::{self, Page, Style};
 use crate::processes::Process;
 use check::{Check, Result};
 
 /// The exit code if a problem was found.
 const FOUND: u8 = 3;
+
+/// The exit code if none was found, and not everything could be looked at.
+const PARTLY: u8 = 4;
 
 #[derive(Serialize)]
 struct Diagnosis {
@@ -29,14 +33,19 @@ struct Diagnosis {
 }
 
 pub(crate) fn run(args: &Doctor, pager: bool) -> std::result::Result<ExitCode, String> {
-    let diagnosis = diagnose(Process::new(args.pid))?;
-    let has_found = diagnosis.checks.iter().any(|check| check.result == Result::Problem);
+    let diagnosis = diagnose(named::find(&args.process)?)?;
+    let has = |result| diagnosis.checks.iter().any(|check| check.result == result);
+    let code = match (has(Result::Problem), has(Result::Unknown)) {
+        (true, _) => ExitCode::from(FOUND),
+        (false, true) => ExitCode::from(PARTLY),
+        (false, false) => ExitCode::SUCCESS,
+    };
     if args.json {
         output::json(&diagnosis)?;
     } else {
         page(&diagnosis).print(pager)?;
     }
-    Ok(if has_found { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
+    Ok(code)
 }
 
 fn diagnose(process: Process) -> std::result::Result<Diagnosis, String> {

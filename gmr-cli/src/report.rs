@@ -41,7 +41,8 @@ pub(crate) fn ask(target: &Target, without_tasks: bool) -> Result<Report, String
 
 pub(crate) fn run(args: &args::Report, pager: bool) -> Result<(), String> {
     let target = target(&args.process)?;
-    let format = if args.browser { Format::Html } else { args.format };
+    let chosen = if args.browser { Some(Format::Html) } else { args.format };
+    let format = args::format_of(chosen, args.output.as_deref());
     let is_text = format == Format::Text && args.sections.is_empty();
     let without_tasks = args.no_tasks;
     let attach = Attach { is_json: !is_text, without_tasks, is_look: false, token: attach::token() };

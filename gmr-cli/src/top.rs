@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::args::{self, ProfileFormat};
+use crate::args::{self, ProfileFormat, profile_format_of};
 use crate::out::Out;
 use crate::output::{counted, warn};
 use crate::report::Looker;
@@ -40,8 +40,9 @@ struct Taken {
 }
 
 pub(crate) fn run(args: &args::Top, pager: bool) -> Result<ExitCode, String> {
-    let is_text = args.format == ProfileFormat::Text;
-    if args.format == ProfileFormat::Pprof && args.output.is_none() && io::stdout().is_terminal() {
+    let format = profile_format_of(args.format, args.output.as_deref());
+    let is_text = format == ProfileFormat::Text;
+    if format == ProfileFormat::Pprof && args.output.is_none() && io::stdout().is_terminal() {
         return Err("pprof's format is not text: name a file, by `-o FILE`".to_owned());
     }
     let mut out = Out::new(args.output.clone(), pager && is_text)?;
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &args::Top, pager: bool) -> Result<ExitCode, String> {
     let pid = looker.target().pid();
     let period = Duration::from_secs(1) / args.hz;
     let taken = take(looker, Duration::from_secs(args.seconds), period)?;
-    let written = rendered(&taken, args, pid, period).and_then(|bytes| out.write(&bytes));
+    let written = rendered(&taken, args, format, pid, period).and_then(|bytes| out.write(&bytes));
     out.end(written, false)?;
     let Some(reason) = taken.ended else { return Ok(ExitCode::SUCCESS) };
     warn(&format!("{reason}; the profile has what was seen before"));
@@ -138,7 +139,13 @@ impl Jitter {
     }
 }
 
-fn rendered(taken: &Taken, args: &args::Top, pid: u32, period: Duration) -> Result<Vec<u8>, String> {
+fn rendered(
+    taken: &Taken,
+    args: &args::Top,
+    format: ProfileFormat,
+    pid: u32,
+    period: Duration,
+) -> Result<Vec<u8>, String> {
     let profile = &taken.profile;
     let title = format!("gmr top: {}, process {pid}", args.process);
     let mut notes = vec![about(taken)];
@@ -148,7 +155,7 @@ fn rendered(taken: &Taken, args: &args::Top, pid: u32, period: Duration) -> Resu
     }
     let tree = || tree::tree(profile, weights, &others);
     let drawn = || svg::svg(&tree(), &format!("{title}: {}", kind.name), &notes);
-    Ok(match args.format {
+    Ok(match format {
         ProfileFormat::Text => page::page(profile, &title, &notes).into_text().into_bytes(),
         ProfileFormat::Folded => tree::folded(&tree()).into_bytes(),
         ProfileFormat::Svg => drawn().into_bytes(),

@@ -1,13 +1,12 @@
 //! `gmr view`: a saved report in any format.
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use gmr_runtime::{Format, Report};
 use serde::Serialize;
 
-use crate::args::View;
+use crate::args::{View, format_of};
+use crate::out::Out;
 use crate::output::{self, Page, as_u64, counted};
 use crate::places::Identity;
 use crate::progress::Progress;
@@ -44,22 +43,21 @@ pub(crate) fn run(args: &View, pager: bool) -> Result<(), String> {
     write(report, args.format, args.output.as_deref(), pager)
 }
 
-/// Writes a report to a file, or else to standard output.
-pub(crate) fn write(report: &Report, format: Format, path: Option<&Path>, pager: bool) -> Result<(), String> {
-    let Some(path) = path else {
-        let mut bytes = Vec::new();
-        let progress = Progress::new("making the text");
-        report.write_to(&mut bytes, format).map_err(|error| error.to_string())?;
-        drop(progress);
-        return output::show(&bytes, pager && format == Format::Text);
-    };
-    let _progress = Progress::new(format!("writing {}", path.display()));
-    let written = File::create(path).and_then(|file| {
-        let mut file = BufWriter::new(file);
-        report.write_to(&mut file, format)?;
-        file.flush()
-    });
-    written.map_err(|error| format!("could not write {}: {error}", path.display()))
+/// Writes a report to a new file, or else to standard output.
+pub(crate) fn write(
+    report: &Report,
+    chosen: Option<Format>,
+    path: Option<&Path>,
+    pager: bool,
+) -> Result<(), String> {
+    let format = format_of(chosen, path);
+    let mut out = Out::new(path.map(Path::to_owned), pager && format == Format::Text)?;
+    let mut bytes = Vec::new();
+    let progress = Progress::new("making the text");
+    let made = report.write_to(&mut bytes, format).map_err(|error| error.to_string());
+    drop(progress);
+    let written = made.and_then(|()| out.write(&bytes));
+    out.end(written, false)
 }
 
 fn list(reports: &[Report], as_json: bool, pager: bool) -> Result<(), String> {

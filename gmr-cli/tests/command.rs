@@ -20,8 +20,6 @@ fn wrong_arguments_have_an_exit_code_of_their_own() {
         &["collect", "http://127.0.0.1:1", "--at-most", "0%"],
         &["collect", "http://127.0.0.1:1", "--concurrency", "0"],
         &["doctor"],
-        &["doctor", "0"],
-        &["doctor", "shop"],
         &["report"],
         &["report", "1", "--browser", "-f", "xml"],
     ] {

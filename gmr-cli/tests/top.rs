@@ -179,6 +179,17 @@ fn wrong_arguments_are_refused_before_the_process_is_asked() {
     assert!(top(1, &["-o", &path]).failed(1).contains("exists"));
 }
 
+#[test]
+fn the_name_of_the_file_says_the_format() {
+    let (service, folder) = (Service::start(), folder("top-named"));
+    for (name, begins) in [("a.svg", "<svg"), ("a.html", "<!DOCTYPE html>"), ("a.txt", "gmr top: ")] {
+        let path = folder.join(name).display().to_string();
+        top(service.pid(), &["--seconds", "1", "--hz", "1", "-o", &path]).well();
+        let written = fs::read_to_string(&path).expect("a file");
+        assert!(written.starts_with(begins), "{name}: {written}");
+    }
+}
+
 /// What the test reads of a profile, by the numbers of `profile.proto`, with a reader of protocol buffers
 /// that the command does not use.
 #[derive(Clone, PartialEq, prost::Message)]

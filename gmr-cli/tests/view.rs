@@ -1,6 +1,7 @@
 //! `gmr view`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use gmr_runtime::{Format, Report};
@@ -37,9 +38,35 @@ fn a_saved_report_is_shown_in_each_format() {
     let shown = gmr(&["view", &path, "-f", "json"]).well();
     assert_eq!(serde_json::from_str::<Value>(&shown).ok(), serde_json::from_str(&text).ok());
     roxmltree::Document::parse(&gmr(&["view", &path, "-f", "xml"]).well()).expect("XML");
-    let written = folder("written").join("report.html").display().to_string();
-    assert_eq!(gmr(&["view", &path, "-f", "html", "-o", &written]).well(), "");
-    assert_eq!(fs::read_to_string(&written).expect("a file"), gmr(&["view", &path, "-f", "html"]).well());
+}
+
+#[test]
+fn a_file_is_new_and_private_and_its_name_says_the_format() {
+    let report = Report::capture();
+    let (folder, path) = (folder("written"), file(&folder("given"), "report", report.to_json()));
+    for (name, more, format) in [
+        ("a.json", &[][..], "json"),
+        ("a.xml", &[], "xml"),
+        ("a.html", &[], "html"),
+        ("a.txt", &[], "text"),
+        ("a", &[], "text"),
+        ("b.html", &["-f", "xml"], "xml"),
+    ] {
+        let written = folder.join(name).display().to_string();
+        let arguments = [&["view", &path, "-o", &written], more].concat();
+        assert_eq!(gmr(&arguments).well(), "");
+        let expected = gmr(&["view", &path, "-f", format]).well();
+        assert_eq!(fs::read_to_string(&written).expect("a file"), expected, "{name}");
+        let mode = fs::metadata(&written).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+        // What is there stays as it is.
+        assert!(gmr(&arguments).failed(1).contains("exists"));
+        assert_eq!(fs::read_to_string(&written).expect("a file"), expected, "{name}");
+    }
+    let written = folder.join("a.jsonl").display().to_string();
+    gmr(&["view", &path, "-o", &written]).well();
+    let lines = fs::read_to_string(&written).expect("a file");
+    assert_eq!(Report::from_json_lines(&lines).as_ref(), Ok(&report));
 }
 
 /// As `gzip` has made it, which every system has.
@@ -115,7 +142,9 @@ fn what_cannot_be_shown_is_said() {
     assert!(errors.contains("could not read ") && errors.contains("No such file"), "{errors}");
     let report = file(&folder, "report", Report::capture().to_json());
     let errors = gmr(&["view", &report, "-o", &folder.display().to_string()]).failed(1);
-    assert!(errors.contains("could not write "), "{errors}");
+    assert!(errors.contains("exists"), "{errors}");
+    let errors = gmr(&["view", &report, "-o", &folder.join("none/x").display().to_string()]).failed(1);
+    assert!(errors.contains("could not create "), "{errors}");
 }
 
 #[test]

@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::debug_files::DebugFiles;
 use super::outcome::tell;
-use crate::args::Symbolize;
-use crate::output::{self, Page};
+use crate::args::{Symbolize, format_of};
+use crate::out::Out;
+use crate::output::Page;
 use crate::progress::Progress;
 use crate::sources;
 
@@ -41,7 +42,9 @@ pub(super) fn run(mut crash: Value, files: &DebugFiles, args: &Symbolize, pager:
     let modules = add_functions(&mut crash, files)?;
     drop(progress);
     tell(&modules)?;
-    let text = match args.format {
+    let format = format_of(args.format, args.output.as_deref());
+    let mut out = Out::new(args.output.clone(), pager && format == Format::Text)?;
+    let text = match format {
         Format::Json | Format::JsonLines => format!("{crash}\n").into_bytes(),
         Format::Text => {
             let empty = if args.output.is_some() { Page::plain() } else { Page::new() };
@@ -49,12 +52,8 @@ pub(super) fn run(mut crash: Value, files: &DebugFiles, args: &Symbolize, pager:
         }
         other => return Err(format!("a crash report can be shown as text or json, not as {other}")),
     };
-    match &args.output {
-        None => output::show(&text, pager && args.format == Format::Text),
-        Some(path) => {
-            std::fs::write(path, text).map_err(|error| format!("could not write {}: {error}", path.display()))
-        }
-    }
+    let written = out.write(&text);
+    out.end(written, false)
 }
 
 /// The places of a module, by how they are in the report.
