@@ -28,12 +28,12 @@ pub(crate) use looker::Looker;
 pub(crate) use target::Target;
 
 /// The process that an argument names, if it can be asked.
-pub(crate) fn target(argument: &str) -> Result<Target, String> {
+fn target(argument: &str) -> Result<Target, String> {
     Target::new(named::find(argument)?)
 }
 
-/// A report of this process.
-pub(crate) fn ask(target: &Target, without_tasks: bool) -> Result<Report, String> {
+/// A whole report of this process.
+fn ask(target: &Target, without_tasks: bool) -> Result<Report, String> {
     let attach = Attach { is_json: true, without_tasks, is_look: false, token: attach::token() };
     let report = attach::request(target, attach)?.report(target)?;
     selected(report, &[], without_tasks)

@@ -1,6 +1,6 @@
-//! `gmr watch`: what the threads and tasks of a process do, live in the terminal. It asks for a report
-//! again and again, as `gmr report` does: one at a time, and not before the process has had as much
-//! time without a report as the last one took.
+//! `gmr watch`: what the threads and tasks of a process do, live in the terminal. It looks at the process
+//! again and again: one look at a time, and not before the process has had as much time without one as
+//! the last one took.
 //!
 //! However it ends, the terminal is as it was before.
 
@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -24,11 +25,11 @@ use ratatui::backend::TermionBackend;
 
 use crate::args;
 use crate::output::has_colours;
-use crate::report::target;
-use asking::{Asked, Came};
+use crate::report::Looker;
+use asking::{Asked, Asker, Came};
 use events::Event;
 use keys::Key;
-use looks::{Earlier, Look};
+use looks::{Earlier, Look, Whole};
 use screen::{Action, Screen};
 
 /// How often the times on the screen go on if nothing else changes.
@@ -41,23 +42,26 @@ pub(crate) fn run(args: &args::Watch) -> Result<(), String> {
             args.process
         )
     })?;
-    let target = target(&args.process)?;
-    let pid = target.pid();
+    let looker = Looker::new(&args.process, args.no_tasks)?;
+    let pid = looker.target().pid();
     // Before the screen is taken: an error is easier to read there.
     let began = Instant::now();
-    let first = Came::ask(&target, args.no_tasks)?;
+    let (asker, Came { report, at, .. }) = Asker::new(looker)?;
+    let first = Rc::new(report);
     let (sender, events) = channel();
     events::send_signals(sender.clone()).map_err(|error| format!("could not handle signals: {error}"))?;
     terminal::give_back_on_panic();
     let answers = sender.clone();
+    let (look, whole) = (Look::of(&first, None), Whole::of(&first, None));
     let mut watch = Watch {
-        screen: Screen::new(Look::of(&first.report, None), first.at, args.interval, has_colours()),
-        last: first,
+        screen: Screen::new(look, whole, at, args.interval, has_colours()),
+        last: (Rc::clone(&first), at),
+        whole: first,
         pid,
         interval: args.interval,
         next: Some(began + args.interval.max(began.elapsed() * 2)),
         began,
-        requests: asking::start(target, args.no_tasks, move |asked| {
+        requests: asker.start(move |asked| {
             let _ = answers.send(Event::Asked(asked));
         }),
     };
@@ -99,8 +103,10 @@ enum End {
 
 struct Watch {
     screen: Screen,
-    /// What is on the screen.
-    last: Came,
+    /// Whose threads and tasks are on the screen, and when it came.
+    last: (Rc<Report>, Instant),
+    /// Whose findings are on the screen.
+    whole: Rc<Report>,
     pid: u32,
     interval: Duration,
     /// When to ask. `None` while it is asked, or has ended.
@@ -154,7 +160,7 @@ impl Watch {
     fn press(&mut self, key: Key) -> Action {
         let action = self.screen.press(key);
         if action == Action::Save {
-            self.screen.say(save(&self.last.report, self.pid));
+            self.screen.say(save(&self.whole, self.pid));
         }
         action
     }
@@ -179,11 +185,17 @@ impl Watch {
             // It was asked for before the screen was frozen.
             Asked::Came(_) if self.screen.is_frozen() => {}
             Asked::Came(came) => {
-                let between = came.at.saturating_duration_since(self.last.at);
-                let earlier = Earlier { report: &self.last.report, look: self.screen.look(), between };
-                let look = Look::of(&came.report, Some(earlier));
-                self.screen.show(look, came.at);
-                self.last = *came;
+                let Came { report, at, is_whole } = *came;
+                let (earlier, earlier_at) = &self.last;
+                let between = at.saturating_duration_since(*earlier_at);
+                let earlier = Earlier { report: earlier, look: self.screen.look(), between };
+                self.screen.show(Look::of(&report, Some(earlier)), at);
+                let report = Rc::new(report);
+                if is_whole {
+                    self.screen.show_whole(Whole::of(&report, Some(&self.whole)), at);
+                    self.whole = Rc::clone(&report);
+                }
+                self.last = (report, at);
             }
             Asked::Failed(reason) => self.screen.fail(reason),
             Asked::Ended(reason) => {
@@ -200,7 +212,7 @@ fn redraw<W: io::Write>(terminal: &mut Terminal<TermionBackend<W>>) -> io::Resul
     terminal.resize(size.into())
 }
 
-/// Saves the report that is shown. Returns what to say of it.
+/// Saves the report whose findings are shown. Returns what to say of it.
 fn save(report: &Report, pid: u32) -> String {
     let path = format!("gmr-{pid}-{}.json", report.heading.number);
     let file = File::options().write(true).create_new(true).mode(0o600).open(&path);

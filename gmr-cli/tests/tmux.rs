@@ -104,7 +104,7 @@ fn its_screen_is_in_tmux_what_it_is_meant_to_be() {
     let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
     let expected = [
         "shop #.#, process # on ",
-        "# threads, # tasks; report # at #:#:#.#Z, made in ",
+        "# threads, # tasks at #:#:#Z; every # ms; findings of report #, ",
         "  error: deadlock: # threads wait for each other's locks: # (sale-世界),",
         "CHANGE COUNT CPU% STILL STATE        PLACE, by count; with \"hold_both\"",
         "q quit  ? keys  Enter stack  / filter  s sort  p freeze  w save  i idle  a all",

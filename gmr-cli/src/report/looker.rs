@@ -1,5 +1,6 @@
 //! Looks at a process again and again: small reports of its threads and tasks. A look costs the process
-//! little: it reads no thread again that has not run, and makes no findings.
+//! little: it reads no thread again that has not run, and makes no findings. A whole report can be had in
+//! between.
 //!
 //! One look at a time. The process keeps the file of a look until the next one, for two seconds at
 //! most.
@@ -35,6 +36,14 @@ impl Looker {
 
     pub(crate) fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// A report with all that `gmr report` has.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look).
+    pub(crate) fn whole(&self) -> Result<Report, String> {
+        super::ask(&self.target, self.without_tasks)
     }
 
     /// A report that has the sections Threads and Green Threads only, unless the program has left

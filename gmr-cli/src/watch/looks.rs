@@ -10,14 +10,30 @@ use gmr_runtime::model::{Task, TaskState, Thread};
 use crate::findings::{self, Found};
 use crate::places::{self, Identity, Key, Kind, Places, key, line};
 
-/// A look.
-pub(super) struct Look {
+/// What a whole report says beyond its threads and tasks.
+pub(super) struct Whole {
     pub(super) process: String,
     pub(super) number: u64,
-    pub(super) made_at: String,
-    pub(super) took_ms: u64,
-    /// Each with whether the look before did not have it.
+    /// Each with whether the whole report before did not have it.
     pub(super) findings: Vec<(Found, bool)>,
+}
+
+impl Whole {
+    /// This report, compared with the whole one before.
+    pub(super) fn of(report: &Report, earlier: Option<&Report>) -> Self {
+        let said = earlier.map(findings::said);
+        let is_new = |finding| said.as_ref().is_some_and(|said| !said.contains(&findings::key(finding)));
+        Self {
+            process: Identity::of(report).to_string(),
+            number: report.heading.number,
+            findings: report.findings.iter().map(|finding| (Found::of(finding), is_new(finding))).collect(),
+        }
+    }
+}
+
+/// The threads and tasks of a report.
+pub(super) struct Look {
+    pub(super) made_at: String,
     pub(super) groups: Vec<Group>,
 }
 
@@ -72,16 +88,7 @@ pub(super) struct Earlier<'a> {
 impl Look {
     /// This report, compared with that of the look before and the time between them.
     pub(super) fn of(report: &Report, earlier: Option<Earlier<'_>>) -> Self {
-        let said = earlier.as_ref().map(|earlier| findings::said(earlier.report));
-        let is_new = |finding| said.as_ref().is_some_and(|said| !said.contains(&findings::key(finding)));
-        Self {
-            process: Identity::of(report).to_string(),
-            number: report.heading.number,
-            made_at: report.heading.made_at.clone(),
-            took_ms: report.summary.took_us / 1_000,
-            findings: report.findings.iter().map(|finding| (Found::of(finding), is_new(finding))).collect(),
-            groups: groups(report, earlier),
-        }
+        Self { made_at: report.heading.made_at.clone(), groups: groups(report, earlier) }
     }
 }
 
@@ -181,18 +188,19 @@ fn compare(groups: &mut Vec<Group>, earlier: &Look) {
     }));
 }
 
-/// The processor time of each thread, in milliseconds, and its start, by which it is told from another
+/// The processor time of each thread, in microseconds, and its start, by which it is told from another
 /// one that gets its id.
 fn used_by_thread(report: &Report) -> HashMap<u32, (u64, Option<&str>)> {
     let threads = places::threads(report).into_iter().flat_map(|section| &section.threads);
     threads.filter_map(|thread| Some((thread.tid, (used(thread)?, thread.started_at.as_deref())))).collect()
 }
 
+/// By the clock of the thread, or else by what the kernel counts in units of 10 ms.
 fn used(thread: &Thread) -> Option<u64> {
-    Some(thread.cpu_user_ms? + thread.cpu_system_ms?)
+    thread.cpu_us.or_else(|| Some((thread.cpu_user_ms? + thread.cpu_system_ms?) * 1_000))
 }
 
-/// How much of a core it has used. The kernel counts in units of 10 ms.
+/// How much of a core it has used.
 fn percent(thread: &Thread, before: &HashMap<u32, (u64, Option<&str>)>, between: Duration) -> Option<f64> {
     let now = used(thread)?;
     let (before, started) = before.get(&thread.tid)?;
@@ -201,8 +209,8 @@ fn percent(thread: &Thread, before: &HashMap<u32, (u64, Option<&str>)>, between:
         _ => false,
     };
     let used = now.checked_sub(*before).filter(|_| is_same)?;
-    let between = between.as_secs_f64() * 1_000.0;
-    #[allow(clippy::cast_precision_loss, reason = "milliseconds of processor time")]
+    let between = between.as_secs_f64() * 1e6;
+    #[allow(clippy::cast_precision_loss, reason = "microseconds of processor time")]
     (between > 0.0).then(|| used as f64 / between * 100.0)
 }
 

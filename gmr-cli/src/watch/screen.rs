@@ -16,7 +16,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::keys::Key as Pressed;
-use super::looks::{Group, Look, total};
+use super::looks::{Group, Look, Whole, total};
 use crate::output::{as_u64, counted};
 use crate::places::{Key, Kind};
 use lines::{KEYS, columns, fitting, row, short, wrapped};
@@ -84,6 +84,9 @@ pub(super) struct Screen {
     look: Look,
     /// When it came.
     at: Instant,
+    whole: Whole,
+    /// When that came.
+    whole_at: Instant,
     interval: Duration,
     has_colours: bool,
     sort: Sort,
@@ -107,10 +110,13 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(look: Look, at: Instant, interval: Duration, has_colours: bool) -> Self {
+    /// With the first report, which came `at` that time.
+    pub(super) fn new(look: Look, whole: Whole, at: Instant, interval: Duration, has_colours: bool) -> Self {
         Self {
             look,
             at,
+            whole,
+            whole_at: at,
             interval,
             has_colours,
             sort: Sort::Count,
@@ -140,6 +146,11 @@ impl Screen {
         self.look = look;
         self.at = at;
         self.trouble = None;
+    }
+
+    pub(super) fn show_whole(&mut self, whole: Whole, at: Instant) {
+        self.whole = whole;
+        self.whole_at = at;
     }
 
     /// Says something until the next key.
@@ -339,20 +350,24 @@ impl Screen {
     }
 
     fn title(&self, now: Instant) -> Vec<Line<'static>> {
-        let Look { process, number, made_at, took_ms, groups, .. } = &self.look;
+        let Look { made_at, groups } = &self.look;
+        let Whole { process, number, .. } = &self.whole;
         let [threads, tasks] =
             [Kind::Thread, Kind::Task].map(|kind| counted(total(groups, kind), kind.noun()));
-        let ago = short(as_ms(now.saturating_duration_since(self.at)));
+        let ago = |at| short(as_ms(now.saturating_duration_since(at)));
         let (state, style) = match (&self.trouble, self.is_frozen) {
-            (Some(_), _) => (format!("last look, {ago} ago: "), self.colour(Color::Red)),
-            (None, true) => (format!("frozen, {ago} ago: "), self.colour(Color::Yellow)),
+            (Some(_), _) => (format!("last look, {} ago: ", ago(self.at)), self.colour(Color::Red)),
+            (None, true) => (format!("frozen, {} ago: ", ago(self.at)), self.colour(Color::Yellow)),
             (None, false) => (String::new(), Style::new()),
         };
-        // The day is in the report. Here, there are only seconds.
+        // The day is in the report, and nobody reads as fast as fractions of seconds change.
         let clock = made_at.split_once('T').map_or(&**made_at, |(_, time)| time);
+        let clock = clock.split('.').next().unwrap_or(clock).trim_end_matches('Z');
         let every = duration(as_ms(self.interval));
+        // In fractions of a second, it would only flicker.
+        let age = short(as_ms(now.saturating_duration_since(self.whole_at)).max(1_000));
         let text =
-            format!("{threads}, {tasks}; report {number} at {clock}, made in {took_ms} ms; every {every}");
+            format!("{threads}, {tasks} at {clock}Z; every {every}; findings of report {number}, {age} ago");
         vec![
             Line::styled(printable(process).into_owned(), Style::new().add_modifier(Modifier::BOLD)),
             Line::from(vec![Span::styled(state, style), Span::raw(printable(&text).into_owned())]),
@@ -368,7 +383,7 @@ impl Screen {
     /// As many findings as there are lines for, two at most for each. The others are counted.
     fn findings(&self, most: usize) -> Vec<Line<'static>> {
         let (mut lines, mut shown) = (Vec::new(), 0);
-        for (finding, is_new) in &self.look.findings {
+        for (finding, is_new) in &self.whole.findings {
             let style = match &*finding.severity {
                 "error" => self.colour(Color::Red),
                 "warning" => self.colour(Color::Yellow),
@@ -376,7 +391,7 @@ impl Screen {
             };
             let severity = format!("{}: ", printable(&finding.severity));
             let text = wrapped(&format!("{severity}{}", finding.text()), self.width.saturating_sub(2), 2);
-            let is_last = shown + 1 == self.look.findings.len();
+            let is_last = shown + 1 == self.whole.findings.len();
             if lines.len() + text.len() + usize::from(!is_last) > most {
                 break;
             }
@@ -389,7 +404,7 @@ impl Screen {
                 lines.push(Line::from(vec![Span::raw(mark), Span::styled(severity, style), Span::raw(text)]));
             }
         }
-        let more = self.look.findings.len() - shown;
+        let more = self.whole.findings.len() - shown;
         if more > 0 {
             let noun = if shown == 0 { "finding" } else { "more finding" };
             lines.push(Line::raw(format!("  {}; w saves the report", counted(as_u64(more), noun))));

@@ -16,7 +16,7 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
     ("/", "filter", "only places with a text; Esc: all of them"),
     ("s", "sort", "sort by count, changes, CPU, time still"),
     ("p", "freeze", "look no more, or go on; so does Space"),
-    ("w", "save", "save the report in this folder, as JSON"),
+    ("w", "save", "save the report with the findings in this folder, as JSON"),
     ("i", "idle", "show or hide idle threads of pools"),
     ("a", "all", "show all stacks, or none"),
     ("j k", "", "down, up; as do arrows, PgDn, PgUp; g G: ends"),

@@ -27,22 +27,23 @@ fn group(name: &str, count: u64, before: Option<u64>) -> Group {
 }
 
 fn look(groups: Vec<Group>) -> Look {
+    Look { made_at: "2026-01-01T12:30:00.500Z".to_owned(), groups }
+}
+
+fn whole() -> Whole {
     let found = |severity: &str, message: &str, certainty: &str| Found {
         code: "x".to_owned(),
         severity: severity.to_owned(),
         certainty: certainty.to_owned(),
         message: message.to_owned(),
     };
-    Look {
+    Whole {
         process: "shop 1.0, process 7\x1b[2J".to_owned(),
         number: 3,
-        made_at: "2026-01-01T12:30:00Z".to_owned(),
-        took_ms: 4,
         findings: vec![
             (found("error", "a deadlock", "certain"), false),
             (found("info", "a wait", "possible"), true),
         ],
-        groups,
     }
 }
 
@@ -55,7 +56,7 @@ fn new() -> Screen {
         group("gone", 0, Some(2)),
         group("fresh", 1, Some(0)),
     ];
-    Screen::new(look(groups), Instant::now(), Duration::from_secs(1), true)
+    Screen::new(look(groups), whole(), Instant::now(), Duration::from_secs(1), true)
 }
 
 fn drawn_as(screen: &mut Screen, width: u16, height: u16) -> Vec<String> {
@@ -89,7 +90,7 @@ fn order(screen: &mut Screen) -> Vec<String> {
 fn findings_are_on_top_and_changes_are_marked() {
     let rows = drawn(&mut new());
     assert_eq!(rows[0], "shop 1.0, process 7\\u{1b}[2J");
-    assert_eq!(rows[1], "53 threads, 0 tasks; report 3 at 12:30:00Z, made in 4 ms; every 1.0 s");
+    assert_eq!(rows[1], "53 threads, 0 tasks at 12:30:00Z; every 1.0 s; findings of report 3, 12s ago");
     assert_eq!(rows[2..5], ["  error: a deadlock", "+ info: a wait (possible)", ""]);
     assert_eq!(rows[5], "CHANGE COUNT CPU% STILL STATE        PLACE, by count; 9 idle threads hidden");
     assert_eq!(rows[6], "          40    0  2min sleeping     shop::ship, src/ship.rs:8 < shop::main");
@@ -200,7 +201,10 @@ fn it_freezes_and_says_what_was_saved() {
     assert!(!screen.is_frozen() && drawn(&mut screen)[23].starts_with("q quit"));
     press(&mut screen, "?");
     let rows = drawn(&mut screen);
-    assert!(rows.iter().any(|row| row == "     w  save the report in this folder, as JSON"), "{rows:?}");
+    assert!(
+        rows.iter().any(|row| row == "     w  save the report with the findings in this folder, as JSON"),
+        "{rows:?}"
+    );
     press(&mut screen, "x");
     assert_eq!(order(&mut screen).len(), 4);
     assert_eq!(screen.press(Pressed::Char('q')), Action::Quit);
@@ -215,8 +219,12 @@ fn when_no_report_comes_the_last_look_stays() {
     assert!(rows[1].starts_with("last look, 12s ago: 53 threads"), "{rows:?}");
     assert_eq!(rows[2], "process 7 has ended");
     assert_eq!(order(&mut screen).len(), 4);
-    // It has gone on.
+    // It has gone on. The findings are as old as they are.
     screen.show(look(Vec::new()), Instant::now());
+    assert!(drawn(&mut screen)[1].ends_with("findings of report 3, 12s ago"));
+    let at = screen.at;
+    screen.show_whole(Whole { number: 4, ..whole() }, at);
+    assert!(drawn(&mut screen)[1].contains("findings of report 4, 12s ago"));
     assert!(drawn(&mut screen)[1].starts_with("0 threads"));
 }
 
@@ -227,7 +235,7 @@ fn a_small_terminal_has_the_essentials() {
     let rows = drawn_as(&mut screen, 40, 12);
     let expected = [
         "shop 1.0, process 7\\u{1b}[2J",
-        "last look, 12s ago: 53 threads, 0 tasks;",
+        "last look, 12s ago: 53 threads, 0 tasks",
         "process 7 is stopped, and takes no",
         "signal until it continues: `kill -CONT",
         "7`",
@@ -248,8 +256,8 @@ fn a_small_terminal_has_the_essentials() {
 #[test]
 fn findings_leave_room_for_the_list() {
     let mut screen = new();
-    let (finding, _) = screen.look.findings[0].clone();
-    screen.look.findings = (0..30).map(|_| (finding.clone(), false)).collect();
+    let (finding, _) = screen.whole.findings[0].clone();
+    screen.whole.findings = (0..30).map(|_| (finding.clone(), false)).collect();
     let rows = drawn(&mut screen);
     assert_eq!(rows[7], "  25 more findings; w saves the report");
     assert!(rows[10].contains("shop::ship"), "{rows:?}");
