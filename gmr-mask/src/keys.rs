@@ -28,7 +28,8 @@ pub(super) enum Sensitivity {
     Path,
     /// Some key: it is shown unless it looks random.
     Key,
-    /// Who somebody is: it is shown unless it is random, as the number of a key is.
+    /// Who somebody is: it is shown unless it is random, as the number of a key is, or follows the
+    /// rules for passwords: some put both into one setting.
     Identity,
     /// A group of settings about secrets, `auth` or `credentials`: a map is judged by its fields,
     /// and anything else is secret.
@@ -63,7 +64,7 @@ impl Sensitivity {
             _ if is_uninformative(text) => true,
             Sensitivity::Measure => is_measure(text),
             Sensitivity::Path => is_path(text),
-            Sensitivity::Identity => !looks::is_random(text),
+            Sensitivity::Identity => !looks::is_random(text) && !looks::is_by_password_rules(text),
             Sensitivity::Key => !looks::is_opaque(text) && !looks::is_random(text),
             Sensitivity::Secret | Sensitivity::Group | Sensitivity::GroupOfUser => false,
         }
@@ -460,6 +461,9 @@ mod tests {
             (Sensitivity::Measure, "2024-01-01T00:00:00.123Z", true),
             (Sensitivity::Measure, "12abcdef", false),
             (Sensitivity::Measure, "hunter2", false),
+            (Sensitivity::Identity, "Shop7Admin", true),
+            (Sensitivity::Identity, "kQ7pZx20LmWd", false),
+            (Sensitivity::Identity, "Winter2024!", false),
             (Sensitivity::Path, "/run/secrets/db", true),
             (Sensitivity::Path, "db.pem", true),
             (Sensitivity::Path, "hunter2", false),

@@ -76,6 +76,19 @@ pub(super) fn is_random(word: &str) -> bool {
     lower > 0 && upper > 0 && digits > 1 && changes > 1 && short_runs && !is_uuid(word)
 }
 
+/// Whether this has all that rules for passwords ask for: letters of both kinds, digits, and a mark
+/// that names of accounts do not have. Those of machines end with `$`, those of guests have `#`.
+pub(super) fn is_by_password_rules(word: &str) -> bool {
+    const MIN_LEN: usize = 8;
+    let Look { lower, upper, digits, .. } = look(word);
+    (MIN_LEN..=MAX_LEN).contains(&word.len())
+        && word.bytes().all(|b| b.is_ascii_graphic())
+        && word.bytes().any(|b| has(b"!%^&*?~=", b))
+        && lower > 0
+        && upper > 0
+        && digits > 0
+}
+
 /// Whether a run of letters and digits is as random as a token. Lower-case hexadecimal digits alone
 /// are more often a hash of something public.
 pub(super) fn is_token_body(word: &str) -> bool {
@@ -120,6 +133,24 @@ mod tests {
             "a1",
         ] {
             assert!(!is_opaque(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_rules_for_passwords_is_no_name_of_an_account() {
+        for word in ["Winter2024!", "zEbra_7412?", "a1B2=c3d"] {
+            assert!(is_by_password_rules(word), "{word}");
+        }
+        for word in [
+            "Shop7Admin",
+            "CORP\\Web01$",
+            "jo_example.org#EXT#@Corp1.example",
+            "Jo.Doe+7@example.org",
+            "winter2024!",
+            "Wi2!",
+            "Who is 7?",
+        ] {
+            assert!(!is_by_password_rules(word), "{word}");
         }
     }
 
