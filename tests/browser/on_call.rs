@@ -174,6 +174,43 @@ fn groups_are_titled_by_the_programs_function_and_the_names_of_their_threads() {
 }
 
 #[test]
+fn a_card_shows_the_stack_before_the_tasks_that_have_it() {
+    let Some(page) = open("members") else { return };
+    let browser = &page.browser;
+    for (width, height) in SIZES {
+        browser.resize(width, height);
+        page.show("report.html");
+        // The task that has waited longest, which a finding names.
+        let longest = "[...document.querySelectorAll('.findings a')]
+            .find((one) => one.textContent.includes('waiting longest'))";
+        browser.value(&format!("{longest}.click()"));
+        browser.wait_until("document.querySelector('.target')");
+        let card = "document.querySelector('.target').closest('details.group')";
+        // Its labels are in view, below the stack, without those of a hundred others.
+        let target = browser.value("document.querySelector('.target').textContent");
+        assert!(target.as_str().is_some_and(|target| target.contains("order = 4")), "{target}");
+        assert_eq!(browser.value(&format!("{card}.querySelector('.members').open")), false);
+        browser.wait_until(&format!(
+            "(() => {{
+                const top = {card}.querySelector('.stack').getBoundingClientRect();
+                const labels = document.querySelector('.target').getBoundingClientRect();
+                return top.top >= 0 && top.bottom <= labels.top && labels.bottom <= innerHeight;
+            }})()"
+        ));
+        // Another one of them is found in the list, which then opens.
+        browser.value(&format!("location.hash = {card}.querySelector('.members p > span').id"));
+        browser.wait_until(&format!("{card}.querySelector('.members').open"));
+        browser.wait_until(TARGET_IS_IN_VIEW);
+    }
+    // So it is with threads.
+    let above = "[...document.querySelectorAll('details.group:is([id^=threads-], [id^=tasks-])')].map((one) =>
+        one.querySelector('.stack').compareDocumentPosition(one.querySelector('.members')))";
+    let order = browser.value(above);
+    let order = order.as_array().expect("a list");
+    assert!(order.len() > 3 && order.iter().all(|place| *place == 4), "{order:?}");
+}
+
+#[test]
 fn the_drawing_is_read_with_the_keyboard() {
     let Some(page) = open("drawing") else { return };
     let browser = &page.browser;

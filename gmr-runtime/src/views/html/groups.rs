@@ -130,12 +130,12 @@ fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
                 @if is_idle { " " span.badge { "idle" } }
                 (where_is(&group[0].stack, &shown, style))
             }
-            @if alone { (PLACEHOLDER) } @else if group.len() <= MAX_NAMED { p.members { (PLACEHOLDER) } } @else {
-                details.members { summary { (first_names(group)) } p { (PLACEHOLDER) } }
-            }
             @for line in words::threads_facts(group) { p { (line) } }
             (frames_and_end(&shown, &group[0].stack, style))
             @if let Some(thread) = &pool_thread { p.note { (words::pool_thread(thread)) } }
+            @if alone { (PLACEHOLDER) } @else if group.len() <= MAX_NAMED { p.members { (PLACEHOLDER) } } @else {
+                details.members { summary { (first_names(group)) } p { (PLACEHOLDER) } }
+            }
         }
     }
 }
@@ -205,20 +205,30 @@ pub(super) fn green_threads(
     out.write_all(block_end(in_blocks).0.as_bytes())
 }
 
-/// All tasks of a group with their labels, as long as there is room.
+/// The tasks of a group of several with their labels, as long as there is room. All but the one
+/// that is longest in its state are folded: labels are long, and the stack is what the page is read
+/// for.
 fn task_names(group: &[&Task], style: Style<'_>) -> Markup {
     let mut names = String::new();
-    for (index, task) in group.iter().enumerate() {
+    for (index, task) in group.iter().enumerate().skip(1) {
         if !style.cx.room.take_row() {
-            names.push_str(&html! { ", " (tasks_not_shown(&group[index..], style)) }.0);
+            names.push_str(&html! { @if index > 1 { ", " } (tasks_not_shown(&group[index..], style)) }.0);
             break;
         }
-        let name =
-            html! { @if index > 0 { ", " } span id=(anchors::task(task.id)) { (words::member(task)) } };
+        let name = html! { @if index > 1 { ", " } (task_name(task)) };
         style.cx.room.spend(name.0.len());
         names.push_str(&name.0);
     }
-    PreEscaped(names)
+    html! {
+        details.members {
+            summary { "longest in this state: " (task_name(group[0])) ", and " (group.len() - 1) " more" }
+            p { (PreEscaped(names)) }
+        }
+    }
+}
+
+fn task_name(task: &Task) -> Markup {
+    html! { span id=(anchors::task(task.id)) { (words::member(task)) } }
 }
 
 fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
@@ -232,11 +242,7 @@ fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
                 " " span.badge { (words::task_state(group[0])) }
                 @if let Some(stack) = group[0].stacks.first() { (where_is(stack, waits_at, style)) }
             }
-            @match group {
-                [_] => p.members { (words::tasks_named(group).concat()) },
-                _ if group.len() <= MAX_NAMED => p.members { (task_names(group, style)) },
-                _ => details.members { summary { (words::tasks_named(group).join(", ")) } p { (task_names(group, style)) } },
-            }
+            @if alone { p.members { (words::tasks_named(group).concat()) } }
             @for line in words::tasks_facts(group) { p { (line) } }
             @match &branches[..] {
                 [] => {}
@@ -250,6 +256,7 @@ fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
                 }
             }
             @for reason in words::missing_of_tasks(&group[0].stacks) { p.note { (reason) } }
+            @if !alone { (task_names(group, style)) }
         }
     }
 }

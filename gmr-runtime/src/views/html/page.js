@@ -213,14 +213,18 @@
     all(".target").forEach((old) => old.classList.remove("target"));
     if (!target) return;
     target.classList.add("target");
+    // A name in the summary of a list is in view without the list.
+    const summed_up = target.closest("summary")?.parentElement;
     for (let place = target; place; place = place.parentElement) {
-      if (place.tagName === "DETAILS") place.open = true;
+      if (place.tagName === "DETAILS" && place !== summed_up) place.open = true;
       place.classList.remove("out");
     }
     unfolded = [];
-    // A section or a group can be taller than the window: scroll to its title. A name in a list is
-    // easier to find in the middle of the window.
-    target.scrollIntoView({ block: target.tagName === "SPAN" ? "center" : "start" });
+    // A section or a group can be taller than the window: scroll to its title. A name is shown with
+    // the stack above it if both fit, and otherwise in the middle of the window.
+    const group = target.tagName === "SPAN" && target.closest("details.group");
+    const fits = group && target.getBoundingClientRect().bottom - group.getBoundingClientRect().top < innerHeight - nav_height() - 32;
+    (fits ? group : target).scrollIntoView({ block: target.tagName === "SPAN" && !fits ? "center" : "start" });
   };
   addEventListener("hashchange", reveal);
   // A second click on the same link does not change the address.
