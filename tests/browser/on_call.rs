@@ -203,11 +203,62 @@ fn a_card_shows_the_stack_before_the_tasks_that_have_it() {
         browser.wait_until(TARGET_IS_IN_VIEW);
     }
     // So it is with threads.
-    let above = "[...document.querySelectorAll('details.group:is([id^=threads-], [id^=tasks-])')].map((one) =>
+    let above =
+        "[...document.querySelectorAll('details.group:is([id^=threads-], [id^=tasks-])')].map((one) =>
         one.querySelector('.stack').compareDocumentPosition(one.querySelector('.members')))";
     let order = browser.value(above);
     let order = order.as_array().expect("a list");
     assert!(order.len() > 3 && order.iter().all(|place| *place == 4), "{order:?}");
+}
+
+/// The group with this in its title.
+fn card(title: &str) -> String {
+    format!(
+        "[...document.querySelectorAll('details.group')]
+            .find((one) => one.querySelector('.title').textContent.includes({}))",
+        json!(title)
+    )
+}
+
+#[test]
+fn cards_name_the_findings_about_a_thread_and_the_locks_between_threads() {
+    let Some(page) = open("locks") else { return };
+    let browser = &page.browser;
+    let about = |title: &str| {
+        let lines = format!("[...{}.querySelectorAll('.about')].map((one) => one.textContent)", card(title));
+        let lines = browser.value(&lines);
+        let lines = lines.as_array().expect("a list").iter().filter_map(Value::as_str);
+        lines.map(str::to_owned).collect::<Vec<String>>()
+    };
+    let deadlock = browser.value("document.querySelector('.findings .error > a').textContent");
+    let deadlock = format!("error: {}", deadlock.as_str().expect("the deadlock is found"));
+    // Of those in the deadlock, and of those that wait for one of them.
+    for title in ["(cashier)", "(auditor)", "report-*"] {
+        assert!(about(title).contains(&deadlock), "{title}: {:?}", about(title));
+    }
+    assert_eq!(about("order-*"), Vec::<String>::new());
+    let said = |title: &str, parts: &[&str]| {
+        let lines = about(title);
+        assert!(lines.iter().any(|line| parts.iter().all(|part| line.contains(part))), "{title}: {lines:?}");
+    };
+    said("(cashier)", &["waits for the Mutex 0x", "which #", "(auditor) holds"]);
+    said("(cashier)", &["holds the Mutex 0x", "for which 13 threads wait: #", " more"]);
+    said("(auditor)", &["holds the Mutex 0x", "for which #", "(cashier) waits"]);
+    said("report-*", &["all wait for the Mutex 0x", "which #", "(cashier) holds"]);
+    // The links lead there.
+    let links = format!("[...{}.querySelectorAll('.about:not(.error) a')]", card("report-*"));
+    browser.value(&format!("{links}.find((one) => one.textContent.includes('(cashier)')).click()"));
+    browser.wait_until(TARGET_IS_IN_VIEW);
+    browser.wait_until(&format!("document.querySelector('.target') === {}", card("(cashier)")));
+    browser.value(&format!("{}.querySelector('.about.error a').click()", card("(cashier)")));
+    browser.wait_until("document.querySelector('.target')?.matches('.findings > .error')");
+    browser.wait_until(TARGET_IS_IN_VIEW);
+    // Who looks for a thread finds it, and not those that wait for it.
+    page.filter("(cashier)");
+    browser.wait_until("document.querySelector('#matches').value.startsWith('1 of ')");
+    let found = "[...document.querySelectorAll('details[data-states]:not(.out)')]";
+    assert_eq!(browser.value(&format!("{found}.length")), 1);
+    assert_eq!(browser.value(&format!("{found}[0] === {}", card("(cashier)"))), true);
 }
 
 #[test]

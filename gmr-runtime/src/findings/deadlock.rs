@@ -181,22 +181,12 @@ fn of_edge(&Edge { from, to, cause }: &Edge<'_>, facts: &Facts<'_>) -> Vec<Evide
     match cause {
         Cause::Join { frame } => vec![about(from, frame, format!("{waits} waits for {next} to end"))],
         Cause::Lock { lock, waiter, holder } => {
-            let (kind, address) = (kind(lock.kind), lock.address);
+            let (kind, address) = (lock.kind.name(), lock.address);
             let verb = if lock.kind == LockKind::Once { "initializes" } else { "holds" };
             vec![
                 about(from, waiter.frame, format!("{waits} waits for the {kind} {address:#x}")),
                 about(to, holder.frame, format!("{next} {verb} it")),
             ]
         }
-    }
-}
-
-fn kind(kind: LockKind) -> &'static str {
-    match kind {
-        LockKind::Mutex => "Mutex",
-        LockKind::RwLock => "RwLock",
-        LockKind::Once => "Once",
-        LockKind::PthreadMutex => "pthread mutex",
-        LockKind::Owned => "lock",
     }
 }

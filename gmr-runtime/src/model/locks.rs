@@ -42,6 +42,19 @@ pub enum LockKind {
     Owned,
 }
 
+impl LockKind {
+    /// What it is called in a sentence.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Mutex => "Mutex",
+            Self::RwLock => "RwLock",
+            Self::Once => "Once",
+            Self::PthreadMutex => "pthread mutex",
+            Self::Owned => "lock",
+        }
+    }
+}
+
 /// A thread that waits for a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

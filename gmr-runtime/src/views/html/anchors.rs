@@ -15,6 +15,11 @@ pub(super) fn task(id: u64) -> String {
     format!("task-{id}")
 }
 
+/// A finding, by its place among all.
+pub(super) fn finding(index: usize) -> String {
+    format!("finding-{index}")
+}
+
 /// A group of several, by its first one.
 pub(super) fn threads(first: u32) -> String {
     format!("threads-{first}")
@@ -23,6 +28,9 @@ pub(super) fn threads(first: u32) -> String {
 pub(super) fn tasks(first: u64) -> String {
     format!("tasks-{first}")
 }
+
+/// The most threads that wait for a lock, and that hold it, to which a card has a link.
+pub(super) const MAX_OF_LOCK: usize = 3;
 
 /// Which threads and tasks the report has, and which of them others refer to: a link is made only
 /// if it leads somewhere, and what it leads to has an anchor even if it is not shown.
@@ -49,6 +57,11 @@ impl Links {
             match &section.content {
                 Content::Threads(section) => {
                     links.threads.extend(section.threads.iter().map(|thread| u64::from(thread.tid)));
+                    for lock in &section.locks {
+                        let holders = lock.holders.iter().take(MAX_OF_LOCK).map(|holder| holder.tid);
+                        let waiters = lock.waiters.iter().take(MAX_OF_LOCK).map(|waiter| waiter.tid);
+                        links.wanted_threads.extend(holders.chain(waiters).map(u64::from));
+                    }
                 }
                 Content::GreenThreads(section) => {
                     links.tasks.extend(section.tasks.iter().map(|task| task.id));

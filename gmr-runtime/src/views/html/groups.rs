@@ -131,6 +131,7 @@ fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
                 (where_is(&group[0].stack, &shown, style))
             }
             @for line in words::threads_facts(group) { p { (line) } }
+            (style.related.to_threads(group, style.links))
             (frames_and_end(&shown, &group[0].stack, style))
             @if let Some(thread) = &pool_thread { p.note { (words::pool_thread(thread)) } }
             @if alone { (PLACEHOLDER) } @else if group.len() <= MAX_NAMED { p.members { (PLACEHOLDER) } } @else {
@@ -244,6 +245,7 @@ fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
             }
             @if alone { p.members { (words::tasks_named(group).concat()) } }
             @for line in words::tasks_facts(group) { p { (line) } }
+            (style.related.to_tasks(group))
             @match &branches[..] {
                 [] => {}
                 [only] => { (parts(only, style)) }

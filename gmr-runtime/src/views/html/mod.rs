@@ -12,6 +12,7 @@ mod flame;
 mod groups;
 mod lists;
 mod pieces;
+mod related;
 mod stacks;
 mod tracing;
 
@@ -23,6 +24,7 @@ use self::anchors::Links;
 use self::groups::{green_threads, threads};
 use self::lists::{fields, listing, notes, pre, processes, rows, shortened, spent, value};
 use self::pieces::{PLACEHOLDER, split_at_placeholder};
+use self::related::Related;
 use self::stacks::{Style, frames_and_end, stack};
 use super::escape::clean;
 use super::grouping;
@@ -37,15 +39,15 @@ const SCRIPT: &str = include_str!("page.js");
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
     let out = &mut Counted { out, written: 0 };
     let room = Room::new(MAX_PAGE);
-    let links = Links::of(report);
-    let (before, after) = split_at_placeholder(page(report, &links, &room));
+    let (links, related) = (Links::of(report), Related::of(report));
+    let (before, after) = split_at_placeholder(page(report, &links, &related, &room));
     out.write_all(before.as_bytes())?;
     // The package first, then all stacks at a glance, then the other sections.
     let is_package = |(_, section): &(usize, &Section)| matches!(section.content, Content::Package(_));
     let (of_package, others): (Vec<_>, Vec<_>) = report.sections.iter().enumerate().partition(is_package);
     let frames = Known::all(&report.frames);
     let cx = Context { frames: &frames, detail, room: &room };
-    let style = Style { cx, links: &links, verbose: true, brief: false };
+    let style = Style { cx, links: &links, related: &related, verbose: true, brief: false };
     for (index, part) in of_package {
         section(index, part, style, out)?;
     }
@@ -80,7 +82,7 @@ impl io::Write for Counted<'_> {
     }
 }
 
-fn page(report: &Report, links: &Links, room: &Room) -> Markup {
+fn page(report: &Report, links: &Links, related: &Related<'_>, room: &Room) -> Markup {
     let package = report.sections.iter().find_map(|section| match &section.content {
         Content::Package(package) => Some(&**package),
         _ => None,
@@ -100,7 +102,7 @@ fn page(report: &Report, links: &Links, room: &Room) -> Markup {
                 (top(report, name, package))
                 (contents(report))
                 main {
-                    (findings(report, links, room))
+                    (findings(report, links, related, room))
                     (PLACEHOLDER)
                 }
                 footer { p { (words::summary(&report.summary)) } }
@@ -134,23 +136,28 @@ fn top(report: &Report, name: &str, package: Option<&Package>) -> Markup {
     }
 }
 
-fn findings(report: &Report, links: &Links, room: &Room) -> Markup {
+fn findings(report: &Report, links: &Links, related: &Related<'_>, room: &Room) -> Markup {
     html! {
         section #findings {
             h2 { "Findings" }
             @if report.findings.is_empty() {
                 p { (words::NO_FINDINGS) }
             } @else {
-                ul.findings { (rows(report.findings.iter(), "finding", room, |finding| self::finding(finding, report, links, room))) }
+                ul.findings {
+                    (rows(report.findings.iter().enumerate(), "finding", room, |(index, finding)| {
+                        related.shows(index);
+                        self::finding(index, finding, report, links, room)
+                    }))
+                }
             }
         }
     }
 }
 
-fn finding(finding: &Finding, report: &Report, links: &Links, room: &Room) -> Markup {
+fn finding(index: usize, finding: &Finding, report: &Report, links: &Links, room: &Room) -> Markup {
     let (severity, message) = (words::severity(finding.severity), words::finding(finding));
     html! {
-        li class=(severity) {
+        li id=(anchors::finding(index)) class=(severity) {
             span.severity { (severity) } " "
             @match about(finding, report, links) {
                 Some(anchor) => { a href={ "#" (anchor) } { (message) } }

@@ -7,10 +7,17 @@
   const made = (tag, properties) => Object.assign(document.createElement(tag), properties);
   const nav = one("nav"), filter = one("#filter"), state = one("#state"), libraries = one("#libraries");
   const groups = all("details.group");
-  // The text of each element, collected when a filter first needs it.
+  // The text of each element, collected when a filter first needs it, without what cards say of
+  // other threads: a thread is found by its own name, not by the card of one that waits for it.
   const texts = new Map();
+  const own_text = (element) => {
+    if (!one(".about", element)) return element.textContent;
+    const own = element.cloneNode(true);
+    for (const about of all(".about", own)) about.remove();
+    return own.textContent;
+  };
   const text = (element) => {
-    if (!texts.has(element)) texts.set(element, element.textContent.toLowerCase());
+    if (!texts.has(element)) texts.set(element, own_text(element).toLowerCase());
     return texts.get(element);
   };
   const states_of = (row) => (row.dataset.states || "").split("|");
@@ -74,7 +81,7 @@
     while (sought && found.length < most && walker.nextNode()) {
       const node = walker.currentNode, whole = node.data.toLowerCase();
       // Some letters are longer in lower case.
-      if (whole.length !== node.data.length) continue;
+      if (whole.length !== node.data.length || node.parentElement.closest(".about")) continue;
       for (let at = whole.indexOf(sought); at >= 0 && found.length < most; at = whole.indexOf(sought, at + sought.length)) {
         const range = new Range();
         range.setStart(node, at);

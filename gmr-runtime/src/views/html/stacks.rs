@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::anchors::Links;
-
+use super::related::Related;
 use crate::model::Stack;
 use crate::units::counted;
 use crate::views::escape::clean;
@@ -26,6 +26,7 @@ const OUTER: usize = 1;
 pub(super) struct Style<'a> {
     pub(super) cx: Context<'a>,
     pub(super) links: &'a Links,
+    pub(super) related: &'a Related<'a>,
     /// With full paths and source lines.
     pub(super) verbose: bool,
     /// Without the frames in the middle of a deep stack.

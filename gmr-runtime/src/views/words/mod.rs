@@ -4,6 +4,8 @@
 mod findings;
 mod frames;
 mod listings;
+#[cfg(feature = "html")]
+mod locks;
 mod report;
 mod resources;
 mod sections;
@@ -18,6 +20,8 @@ pub(super) use findings::evidence;
 pub(super) use findings::{NO_FINDINGS, finding, finding_details, severity};
 pub(super) use frames::{Body, function, is_inlined, omitted, own_function, place};
 pub(super) use listings::{Listing, descriptors, environment, modules};
+#[cfg(feature = "html")]
+pub(super) use locks::{holds, lock};
 pub(super) use report::{heading, summary};
 pub(super) use resources::resources;
 pub(super) use sections::{depth, failure, package, processes};
