@@ -144,6 +144,55 @@ fn a_filter_goes_to_its_matches() {
 }
 
 #[test]
+fn a_link_leads_to_its_target_whatever_is_filtered() {
+    let Some(page) = open("unfiltered") else { return };
+    let browser = &page.browser;
+    let follow = |text: &str| {
+        let link = format!("[...document.links].find((one) => one.textContent.includes({}))", json!(text));
+        browser.value(&format!("{link}.click()"));
+        browser.wait_until(TARGET_IS_IN_VIEW);
+    };
+    for (width, height) in SIZES {
+        browser.resize(width, height);
+        page.show("report.html");
+        let threads = "[...document.querySelectorAll('section')]
+            .find((one) => one.querySelector('h2').textContent === 'Threads')
+            .querySelectorAll('details[data-states]:not(.out)').length";
+        let all = page.number(threads);
+        page.filter("pool_size");
+        page.wait_for_matches("1 of 1");
+        assert_eq!(page.number(threads), 0);
+        // A section is shown with all that is in it.
+        follow("Threads");
+        page.wait_for_matches("1 of 1; “Threads” is shown unfiltered");
+        assert_eq!(page.number(threads), all);
+        browser.wait_until("location.hash.endsWith('?q=pool_size')");
+        // The filter is as it was.
+        browser.press(&['/']);
+        browser.press(&[ENTER]);
+        browser.wait_until(&match_is_in_view("pool_size"));
+        page.filter("pool_siz");
+        page.wait_for_matches("1 of 1");
+        assert_eq!(page.number(threads), 0);
+        // So is a thread that a finding names.
+        follow("deadlock: ");
+        browser.wait_until("document.querySelector('#matches').value.includes('” is shown unfiltered')");
+        assert_eq!(page.number(threads), 1);
+        page.filter("nowhere to be found");
+        page.wait_for_matches("no match");
+        follow("Stock Levels");
+        page.wait_for_matches("no match; “Stock Levels” is shown unfiltered");
+        assert!(browser.text("main").contains("warehouse 8"));
+        // What matches anyhow needs no remark.
+        page.filter("(cashier)");
+        browser.wait_until("document.querySelector('#matches').value.startsWith('1 of ')");
+        browser.value(&format!("location.hash = {}.id", card("(cashier)")));
+        browser.wait_until(&format!("document.querySelector('.target') === {}", card("(cashier)")));
+        assert_eq!(browser.value("document.querySelector('#matches').value.includes('unfiltered')"), false);
+    }
+}
+
+#[test]
 fn groups_are_titled_by_the_programs_function_and_the_names_of_their_threads() {
     let Some(page) = open("groups") else { return };
     let browser = &page.browser;

@@ -35,12 +35,15 @@
 
   // The places that match, in order: a row, or a line of one that is a text.
   let hits = [], current = 0;
+  // What a link has led to although it is filtered out, for the line that counts the matches.
+  let unfiltered = "";
   // What was unfolded to show the current one.
   let unfolded = [];
   const wanted = () => filter.value.trim().toLowerCase();
   const narrow = () => {
     const sought = wanted(), narrows = Boolean(sought || state.value);
     hits = [];
+    unfiltered = "";
     for (const { section, title, rows, folded, blocks } of parts) {
       const titled = sought && !state.value && text(title).includes(sought);
       if (titled) hits.push({ row: title });
@@ -108,16 +111,18 @@
     for (const place of unfolded) place.open = false;
     unfolded = [];
   };
+  const count = () => {
+    const matches = hits.length ? `${current + 1} of ${hits.length}` : "no match";
+    one("#matches").value = nav.classList.contains("stuck") ? matches + unfiltered : "";
+  };
   // Goes to a match.
   const show = (index) => {
     fold_again();
-    const matches = one("#matches");
     mark("match", []);
     mark("current", []);
-    matches.value = hits.length || !nav.classList.contains("stuck") ? "" : "no match";
+    current = hits.length && (index + hits.length) % hits.length;
+    count();
     if (!hits.length) return;
-    current = (index + hits.length) % hits.length;
-    matches.value = `${current + 1} of ${hits.length}`;
     const { row, at } = hits[current], sought = wanted();
     const found = ranges(row, sought, at === undefined ? 1 : Infinity);
     const range = at === undefined ? found[0] : found.find((range) => range.startOffset >= at);
@@ -206,6 +211,20 @@
   };
   new ResizeObserver(pad).observe(nav);
 
+  // Shows the target of a link whole, and says so. The filter stays for everything else: whoever
+  // looks something up between two matches wants to go on with them.
+  const show_unfiltered = (target) => {
+    const hidden = all(".out", target);
+    for (let place = target; place; place = place.parentElement) {
+      if (place.classList.contains("out")) hidden.push(place);
+    }
+    if (!hidden.length) return;
+    for (const place of hidden) place.classList.remove("out");
+    const title = one(":scope > h2, :scope > summary > .title", target);
+    unfiltered = `; ${title ? `“${title.textContent}”` : "the link's target"} is shown unfiltered`;
+    count();
+  };
+
   // The target of a link can be in a folded group, or filtered out.
   const reveal = () => {
     const { target, query } = address();
@@ -224,8 +243,8 @@
     const summed_up = target.closest("summary")?.parentElement;
     for (let place = target; place; place = place.parentElement) {
       if (place.tagName === "DETAILS" && place !== summed_up) place.open = true;
-      place.classList.remove("out");
     }
+    show_unfiltered(target);
     unfolded = [];
     // A section or a group can be taller than the window: scroll to its title. A name is shown with
     // the stack above it if both fit, and otherwise in the middle of the window.
