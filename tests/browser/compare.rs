@@ -51,8 +51,8 @@ fn two_reports_of_a_process_are_compared() {
     let said = page.compare(&earlier);
     for expected in [
         "s before this report",
-        "160 of: 160 threads: order-* in on_call::wait_for_an_order",
-        "23 of: 24 threads: bank-* in on_call::ask_the_bank",
+        "160 of: 160 threads: order-* waiting in on_call::wait_for_an_order",
+        "23 of: 24 threads: bank-* waiting in on_call::ask_the_bank",
         "300 tasks unchanged: the same stack and number of polls in both",
         "(bank-7)",
         "(\\u{202e}<img src=x onerror=alert(1)>)",

@@ -185,11 +185,33 @@ fn filters(page: &Page) {
     page.wait_for_visible("details.config tr", 1);
     browser.write("#filter", "\u{e009}a\u{e000}\u{e003}");
     page.wait_for_visible("details.group", all);
+    // The words that groups have for what they do are those that find them, of threads and tasks.
+    let words = browser.value("[...document.querySelector('#state').options].map((one) => one.value)");
+    let words: Vec<&str> = words.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    for expected in ["", "idle", "sleeping", "waiting"] {
+        assert!(words.contains(&expected), "{expected}: {words:?}");
+    }
     browser.click("#state");
-    browser.write("#state", "waiting\u{e007}");
-    browser.wait_until("document.querySelector('#state').value === 'waiting'");
-    // Two groups of tasks wait.
-    page.wait_for_visible("details.group", 2);
+    for word in words.iter().filter(|word| !word.is_empty()) {
+        let with = |places: &str| {
+            page.number(&format!(
+                "[...document.querySelectorAll('details[data-states]')].filter((one) => [...one.querySelectorAll('{places}')]
+                    .some((place) => place.textContent.match(/\\b{word}\\b/))).length"
+            ))
+        };
+        browser.value(&format!(
+            "(() => {{
+                const state = document.querySelector('#state');
+                state.value = {};
+                state.dispatchEvent(new Event('change'));
+            }})()",
+            json!(word)
+        ));
+        let shown = page.number("document.querySelectorAll('details[data-states]:not(.out)').length");
+        let (titled, mentioned) =
+            (with(":scope > summary > .badge"), with(":scope > summary > .badge, :scope > p"));
+        assert!(titled <= shown && shown <= mentioned && shown > 0, "{word}: {titled}, {shown}, {mentioned}");
+    }
     browser.write("#state", "all\u{e007}");
     browser.wait_until("document.querySelector('#state').value === ''");
     page.wait_for_visible("details.group", all);

@@ -199,13 +199,13 @@ fn groups_are_titled_by_the_programs_function_and_the_names_of_their_threads() {
     let titles = browser.value("[...document.querySelectorAll('summary')].map((one) => one.textContent)");
     let titles: Vec<&str> = titles.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     for expected in [
-        "160 threads: order-* in on_call::wait_for_an_order",
-        "12 threads: report-* in on_call::count_the_till",
-        "24 threads: bank-* in on_call::ask_the_bank",
+        "160 threads: order-* waiting in on_call::wait_for_an_order",
+        "12 threads: report-* waiting in on_call::count_the_till",
+        "24 threads: bank-* waiting in on_call::ask_the_bank",
     ] {
         assert!(titles.contains(&expected), "{expected}: {titles:?}");
     }
-    assert!(titles.iter().any(|title| title.ends_with(" (cashier) in on_call::book")), "{titles:?}");
+    assert!(titles.iter().any(|title| title.ends_with(" (cashier) waiting in on_call::book")), "{titles:?}");
     // A recursion is one line.
     assert!(browser.text("main").contains("(×184)"));
     // Frames of libraries are dim, and can be hidden.
@@ -370,7 +370,7 @@ fn what_is_read_can_be_copied_as_text() {
     assert!(stack.contains("\n    book(*till);\n"), "{stack}");
     let thread = copied("[data-test=cashier] .bar button:nth-child(1)");
     assert!(
-        thread.starts_with("Thread #") && thread.contains("(cashier) in on_call::book\nstate = "),
+        thread.starts_with("Thread #") && thread.contains("(cashier) waiting in on_call::book\nstate = "),
         "{thread}"
     );
     assert!(thread.ends_with(&stack) && !thread.contains("copy"), "{thread}");

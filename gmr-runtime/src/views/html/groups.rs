@@ -112,6 +112,9 @@ fn tasks_not_shown(tasks: &[&Task], style: Style<'_>) -> Markup {
 /// below a line with the first ranges of them.
 const MAX_NAMED: usize = 12;
 
+/// The most states in the title of a group. Threads with the same stack hardly have as many.
+const MAX_BADGES: usize = 3;
+
 fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
     let pool_thread =
         grouping::pool_thread(group[0], style.cx.frames).filter(|_| style.cx.detail == Detail::Short);
@@ -122,12 +125,12 @@ fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
         None => grouping::shown(&group[0].stack, style.cx),
     };
     let alone = group.len() == 1;
-    let states: Vec<_> = group.iter().filter_map(|thread| thread.state.as_deref()).collect();
+    let doing = words::thread_states(group, is_idle);
     html! {
-        details.group.far[!style.verbose] id=(if alone { anchors::thread(group[0].tid) } else { anchors::threads(group[0].tid) }) data-states=(states_of(&states)) open[open] {
+        details.group.far[!style.verbose] id=(if alone { anchors::thread(group[0].tid) } else { anchors::threads(group[0].tid) }) data-states=(states_of(group, &doing)) open[open] {
             summary {
                 span.title { (words::threads_summary(group)) }
-                @if is_idle { " " span.badge { "idle" } }
+                @for state in doing.iter().take(MAX_BADGES) { " " span.badge { (state) } }
                 (where_is(&group[0].stack, &shown, style))
             }
             @for line in words::threads_facts(group) { p { (line) } }
@@ -159,9 +162,10 @@ fn first_names(group: &[&Thread]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// The distinct states, for the filter.
-fn states_of(states: &[&str]) -> String {
-    let mut states: Vec<String> = states.iter().map(|state| clean(state).into_owned()).collect();
+/// What the filter finds the group by: each word that its card has for what its threads do.
+fn states_of(group: &[&Thread], doing: &[String]) -> String {
+    let of_kernel = group.iter().filter_map(|thread| Some(clean(thread.state.as_deref()?).into_owned()));
+    let mut states: Vec<String> = of_kernel.chain(doing.iter().cloned()).collect();
     sort::all(&mut states);
     states.dedup();
     states.join("|")

@@ -65,6 +65,23 @@ pub(in crate::views) fn threads_summary(group: &[&Thread]) -> String {
     format!("{}{without}{listed}", counted(group.len(), "thread"))
 }
 
+/// What the threads of a group are doing, each word once: `waiting` if it is known what for, as for
+/// tasks, and otherwise the kernel's word.
+#[cfg(feature = "html")]
+pub(in crate::views) fn thread_states(group: &[&Thread], is_idle: bool) -> Vec<String> {
+    if is_idle {
+        return vec!["idle".to_owned()];
+    }
+    let state = |thread: &&Thread| match thread.waiting {
+        Some(_) => Some("waiting".to_owned()),
+        None => thread.state.as_deref().map(|state| clean(state).into_owned()),
+    };
+    let mut states: Vec<String> = group.iter().filter_map(state).collect();
+    sort::all(&mut states);
+    states.dedup();
+    states
+}
+
 /// The facts about a thread, or about a group as a whole.
 pub(in crate::views) fn threads_facts(group: &[&Thread]) -> Vec<String> {
     if let [thread] = group {
@@ -314,6 +331,22 @@ mod tests {
             format!("6 {without}: a*, b, c\\u{{1b}}, d, ...")
         );
         assert_eq!(summary(&["a"]), "Thread #1 (a)");
+    }
+
+    #[cfg(feature = "html")]
+    #[test]
+    fn a_thread_waits_as_a_task_does_if_it_is_known_what_for() {
+        let waits = Some(Waiting { call: "pause".into(), ..Waiting::default() });
+        let in_state = |waiting: &Option<Waiting>, state: &str| Thread {
+            state: Some(state.into()),
+            ..thread(waiting.clone())
+        };
+        let [waits, sleeps, runs] = [(&waits, "sleeping"), (&None, "sleeping"), (&None, "run\u{1b}")]
+            .map(|(waiting, state)| in_state(waiting, state));
+        assert_eq!(thread_states(&[&waits, &waits], false), ["waiting"]);
+        assert_eq!(thread_states(&[&waits, &sleeps, &runs], false), ["run\\u{1b}", "sleeping", "waiting"]);
+        assert_eq!(thread_states(&[&waits], true), ["idle"]);
+        assert_eq!(thread_states(&[&thread(None)], false), Vec::<String>::new());
     }
 
     #[test]
