@@ -265,6 +265,20 @@ fn zooms(page: &Page) {
     browser.wait_until(&format!("{width} > 0.9 * {whole}"));
     browser.click(".flame [data-test=orders]");
     browser.wait_until(&format!("Math.abs({width} - {before}) < 1"));
+    // What else leads back is in view, and says what is shown.
+    let shown = "document.querySelector('#zoomed').value";
+    let all = browser.value(shown);
+    assert!(all.as_str().is_some_and(|all| all.starts_with("shown: all ")), "{all}");
+    assert_eq!(browser.value("document.querySelector('#whole').disabled"), true);
+    browser.click(".flame [data-test=orders]");
+    browser.wait_until(&format!("{shown}.startsWith('shown: views::wait_for_orders: 20 stacks, ')"));
+    browser.click("#whole");
+    browser.wait_until(&format!("Math.abs({width} - {before}) < 1 && {shown} === {all}"));
+    browser.click(".flame [data-test=orders]");
+    browser.wait_until("!document.querySelector('#whole').disabled");
+    browser.click("#stacks h2");
+    browser.press(&['\u{e00c}']);
+    browser.wait_until(&format!("Math.abs({width} - {before}) < 1 && {shown} === {all}"));
 }
 
 fn leaves_the_browsers_search(page: &Page) {
@@ -386,7 +400,7 @@ fn the_page_can_be_read_without_javascript() {
     let browser = &page.browser;
     let body = browser.text("body");
     assert!(body.contains("views::wait_for_stock") && body.contains("Findings"), "{body}");
-    for control in ["unfold all", "copy"] {
+    for control in ["unfold all", "copy", "zoom out"] {
         assert!(!body.contains(control), "{control} would do nothing, and is shown");
     }
     // The browser itself expands groups.

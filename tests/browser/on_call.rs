@@ -323,6 +323,16 @@ fn the_drawing_is_read_with_the_keyboard() {
         browser.press(&[DOWN]);
         browser.wait_until(&format!("{level} === {depth}"));
     }
+    // What the width means, and how to zoom out, is read out with the drawing.
+    let described = browser.value(
+        "document.querySelector('.flame').getAttribute('aria-describedby').split(' ')
+            .map((id) => document.getElementById(id).textContent).join(' ')",
+    );
+    let described = described.as_str().expect("text");
+    for part in ["as wide as the number of threads and tasks", "The whole width is 5", "To zoom out, "] {
+        assert!(described.contains(part), "{part}: {described}");
+        assert!(browser.text("#stacks").contains(part), "{part} cannot be seen");
+    }
     // What has the focus is read out.
     let title = browser.value(focused);
     assert!(title.as_str().is_some_and(|title| title.contains(" stacks, ")), "{title}");

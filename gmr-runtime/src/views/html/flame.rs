@@ -38,7 +38,8 @@ const END: char = '\n';
 const OWN: char = '+';
 const LIBRARYS: char = '-';
 
-/// The drawing. `None` if there is no stack.
+/// The drawing, below what it means. What needs the script is hidden until the script shows it.
+/// `None` if there is no stack.
 pub(super) fn graph(report: &Report, cx: Context<'_>) -> Option<Markup> {
     let stacks = stacks(report, cx);
     let all = stacks.values().fold(0_usize, |sum, count| sum.saturating_add(*count));
@@ -54,10 +55,20 @@ pub(super) fn graph(report: &Report, cx: Context<'_>) -> Option<Markup> {
     };
     let parts = [MIN_WIDTH, MIN_WIDTH / 4, MIN_WIDTH / 16];
     let drawing = parts.into_iter().map(wide).find(|drawing| drawing.len() <= MAX_DRAWING)?;
+    let all_stacks = counted(all, "stack");
     Some(html! {
-        div.flame style={ "--all:" (all) ";--levels:" (levels) } role="group" aria-label="Flame graph of all stacks" {
+        p #width .note {
+            "Each column is a stack, the outermost function on top. A function is as wide as the number of threads and tasks that have it at this place of their stacks; it is not about time. The whole width is " (all_stacks) ". The program's functions are in colour."
+        }
+        p #how .note hidden { "To zoom in, click a function, or press Enter on it; the arrow keys lead from one to the next. To zoom out, click it again, or press Escape." }
+        p.zoom hidden {
+            button #whole type="button" disabled { "zoom out" }
+            output #zoomed { "shown: all " (all_stacks) }
+        }
+        div.flame style={ "--all:" (all) ";--levels:" (levels) } role="group" aria-label="Flame graph of all stacks" aria-describedby="width" {
             (PreEscaped(drawing))
         }
+        p #frame .note aria-live="polite" {}
     })
 }
 

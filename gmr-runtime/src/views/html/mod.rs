@@ -116,9 +116,7 @@ fn graph(drawing: &Markup) -> Markup {
     html! {
         section #stacks {
             h2 { "All stacks" }
-            p.note { "Each column is a stack, outermost function on top. Its width is the number of threads and tasks with that stack. The program's functions are in colour. Click a function to zoom in." }
             (drawing)
-            p #frame .note aria-live="polite" {}
         }
     }
 }

@@ -28,7 +28,8 @@
   // What is shown or not as a whole, by section: groups of threads and tasks, and otherwise rows.
   const GROUP = "details[data-states]", ROWS = ".findings > li, dl > div, tr, pre, .process, .list > li, p";
   const parts = all("main > section").map((section) => {
-    const rows = all(`${GROUP}, :is(${ROWS}):not(${GROUP} *)`, section).filter((row) => !row.parentElement.closest(ROWS));
+    // What is written about the drawing is not data.
+    const rows = section.id === "stacks" ? [] : all(`${GROUP}, :is(${ROWS}):not(${GROUP} *)`, section).filter((row) => !row.parentElement.closest(ROWS));
     const folded = all("details.group:not([data-states])", section), blocks = all(".block", section);
     return { section, title: one("h2", section), rows, folded, blocks };
   });
@@ -266,7 +267,7 @@
   const BLOCKS = "h1, h2, p, li, tr, summary, pre, dl > div, section, details, div";
   const plain = (node) => {
     if (node.nodeType !== Node.ELEMENT_NODE) return node.data;
-    if (node.matches("nav, script, style, button, .flame, .bar, [hidden]")) return "";
+    if (node.matches("nav, script, style, button, .flame, .zoom, #how, .bar, [hidden]")) return "";
     const whole = [...node.childNodes].map(plain).join("");
     if (node.matches("dt, th")) return `${whole}: `;
     if (node.matches("code")) return `\n    ${whole}`;
@@ -312,12 +313,14 @@
   const flame = one(".flame"), frames = all(".flame button"), said = one("#frame");
   const place_of = (frame) => ["--x", "--w", "--y"].map((name) => Number(frame.style.getPropertyValue(name)));
   const zoom = (frame) => {
+    one("#whole").disabled = !frame;
+    one("#zoomed").value = `shown: ${frame ? frame.title : all_stacks}`;
     const [left, shown] = frame ? place_of(frame) : [0, Number(flame.style.getPropertyValue("--all"))];
     flame.style.setProperty("--left", left);
     flame.style.setProperty("--shown", shown);
     zoomed = frame;
   };
-  let zoomed = null;
+  let zoomed = null, all_stacks = "";
   const KEYS = { ArrowDown: [0, 1], ArrowUp: [0, -1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
   // The nearest frame in a direction, of those that are in view.
   const beside = (frame, [dx, dy]) => {
@@ -333,6 +336,14 @@
     });
   };
   if (flame) {
+    for (const id of ["#how", ".zoom"]) one(id).hidden = false;
+    flame.setAttribute("aria-describedby", "width how");
+    all_stacks = one("#zoomed").value.replace("shown: ", "");
+    one("#whole").addEventListener("click", () => {
+      // A button that is disabled loses the focus.
+      zoomed?.focus();
+      zoom(null);
+    });
     const say = (event) => {
       const frame = event.target.closest("button");
       if (frame) said.textContent = frame.title;
@@ -351,11 +362,14 @@
       if (frame) zoom(frame === zoomed ? null : frame);
     });
     flame.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") return zoom(null);
       const next = KEYS[event.key] && beside(event.target, KEYS[event.key]);
       if (!next) return;
       event.preventDefault();
       next.focus();
+    });
+    // Wherever the focus is, unless the filter is cleared by it.
+    addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && zoomed && !event.defaultPrevented) zoom(null);
     });
   }
 
