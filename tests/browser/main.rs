@@ -303,7 +303,14 @@ fn every_control_can_be_clicked() {
         page.show("long.html");
         page.screenshot(&format!("long-{width}"));
         page.browser.value("document.querySelector('#contents').open = true");
-        page.wait_for_visible("nav a", SECTIONS as u64);
+        // With the findings and the drawing.
+        page.wait_for_visible("nav a", SECTIONS as u64 + 2);
+        let in_order = "(() => {
+            const targets = [...document.querySelectorAll('nav a')].map((link) => document.querySelector(link.hash));
+            const sections = [...document.querySelectorAll('main section')];
+            return targets.length === sections.length && targets.every((target, index) => target === sections[index]);
+        })()";
+        assert_eq!(page.browser.value(in_order), true, "the contents are those of the page");
         // Not what is shown only while something is filtered.
         let controls = "nav :is(a, button:not(.found button, #compare), input:not([type=file]), select), .findings a, main summary, .flame button";
         let all = page.number(&format!(

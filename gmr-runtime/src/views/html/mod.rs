@@ -40,18 +40,20 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
     let out = &mut Counted { out, written: 0 };
     let room = Room::new(MAX_PAGE);
     let (links, related) = (Links::of(report), Related::of(report));
-    let (before, after) = split_at_placeholder(page(report, &links, &related, &room));
-    out.write_all(before.as_bytes())?;
+    let frames = Known::all(&report.frames);
+    let cx = Context { frames: &frames, detail, room: &room };
     // The package first, then all stacks at a glance, then the other sections.
     let is_package = |(_, section): &(usize, &Section)| matches!(section.content, Content::Package(_));
     let (of_package, others): (Vec<_>, Vec<_>) = report.sections.iter().enumerate().partition(is_package);
-    let frames = Known::all(&report.frames);
-    let cx = Context { frames: &frames, detail, room: &room };
+    let drawing = flame::graph(report, cx);
+    let contents = contents(&of_package, drawing.is_some(), &others, report.findings.len());
+    let (before, after) = split_at_placeholder(page(report, &contents, &links, &related, &room));
+    out.write_all(before.as_bytes())?;
     let style = Style { cx, links: &links, related: &related, verbose: true, brief: false };
     for (index, part) in of_package {
         section(index, part, style, out)?;
     }
-    if let Some(drawing) = flame::graph(report, cx) {
+    if let Some(drawing) = drawing {
         out.write_all(graph(&drawing).into_string().as_bytes())?;
     }
     for (index, part) in others {
@@ -82,7 +84,7 @@ impl io::Write for Counted<'_> {
     }
 }
 
-fn page(report: &Report, links: &Links, related: &Related<'_>, room: &Room) -> Markup {
+fn page(report: &Report, contents: &Markup, links: &Links, related: &Related<'_>, room: &Room) -> Markup {
     let package = report.sections.iter().find_map(|section| match &section.content {
         Content::Package(package) => Some(&**package),
         _ => None,
@@ -100,7 +102,7 @@ fn page(report: &Report, links: &Links, related: &Related<'_>, room: &Room) -> M
             }
             body {
                 (top(report, name, package))
-                (contents(report))
+                (contents)
                 main {
                     (findings(report, links, related, room))
                     (PLACEHOLDER)
@@ -193,16 +195,30 @@ fn about(finding: &Finding, report: &Report, links: &Links) -> Option<String> {
 /// The most sections that the contents link to.
 const MAX_LINKS: usize = 200;
 
-fn contents(report: &Report) -> Markup {
+/// Links to all parts of the page, in the order of the page.
+fn contents(
+    of_package: &[(usize, &Section)],
+    has_drawing: bool,
+    others: &[(usize, &Section)],
+    findings: usize,
+) -> Markup {
+    let link = |(index, section): &(usize, &Section)| {
+        html! {
+            a href={ "#" (anchors::section(*index)) } { (clean(&section.title)) @if let Some(count) = size(&section.content) { " " span.count { (count) } } }
+        }
+    };
+    let shown = MAX_LINKS.saturating_sub(of_package.len());
     html! {
         nav aria-label="Contents and filter" {
             (tools())
             details #contents open {
                 summary { "Contents" }
-                @for (index, section) in report.sections.iter().enumerate().take(MAX_LINKS) {
-                    a href={ "#" (anchors::section(index)) } { (clean(&section.title)) @if let Some(count) = size(&section.content) { " " span.count { (count) } } }
-                }
-                @if report.sections.len() > MAX_LINKS { span.note { (not_shown(report.sections.len() - MAX_LINKS, "section")) } }
+                a href="#findings" { "Findings " span.count { (findings) } }
+                @for section in of_package.iter().take(MAX_LINKS) { (link(section)) }
+                @if has_drawing { a href="#stacks" { "All stacks" } }
+                @for section in others.iter().take(shown) { (link(section)) }
+                @let left = (of_package.len() + others.len()).saturating_sub(MAX_LINKS);
+                @if left > 0 { span.note { (not_shown(left, "section")) } }
             }
         }
     }
