@@ -357,6 +357,39 @@ fn the_drawing_is_read_with_the_keyboard() {
 }
 
 #[test]
+fn the_findings_are_what_the_keyboard_reaches_first() {
+    let Some(page) = open("keyboard") else { return };
+    let browser = &page.browser;
+    let is_in_view = "(() => {
+        const box = document.activeElement.getBoundingClientRect();
+        return box.width > 20 && box.top >= 0 && box.bottom <= innerHeight;
+    })()";
+    let first = "document.activeElement === document.querySelector('.findings a')";
+    for (width, height) in SIZES {
+        browser.resize(width, height);
+        page.show("report.html");
+        browser.press(&[TAB]);
+        browser.wait_until(&format!("document.activeElement.matches('.skip') && {is_in_view}"));
+        browser.press(&[TAB]);
+        browser.wait_until(&format!("{first} && {is_in_view}"));
+        // A link is out of view while it does not have the focus.
+        assert_eq!(browser.value("document.querySelector('.skip').getBoundingClientRect().width <= 1"), true);
+        browser.open("about:blank");
+        page.show("report.html");
+        browser.press(&[TAB]);
+        browser.press(&[ENTER]);
+        browser.wait_until("location.hash === '#findings'");
+        browser.wait_until(TARGET_IS_IN_VIEW);
+        browser.press(&[TAB]);
+        browser.wait_until(&format!("{first} && {is_in_view}"));
+        // From the last of them, it goes on to the filter.
+        browser.value("[...document.querySelectorAll('.findings a')].at(-1).focus()");
+        browser.press(&[TAB]);
+        browser.wait_until("document.activeElement.id === 'filter'");
+    }
+}
+
+#[test]
 fn what_is_read_can_be_copied_as_text() {
     let Some(page) = open("copy") else { return };
     let browser = &page.browser;

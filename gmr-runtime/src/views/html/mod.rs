@@ -101,11 +101,13 @@ fn page(report: &Report, contents: &Markup, links: &Links, related: &Related<'_>
                 style { (PreEscaped(STYLE)) }
             }
             body {
+                a.skip href="#findings" { "skip to the findings" }
                 (top(report, name, package))
-                (contents)
+                // The keyboard reaches the findings before the contents and the filter.
                 main {
                     (findings(report, links, related, room))
-                    (PLACEHOLDER)
+                    (contents)
+                    div #sections { (PLACEHOLDER) }
                 }
                 footer { p { (words::summary(&report.summary)) } }
                 script { (PreEscaped(SCRIPT)) }

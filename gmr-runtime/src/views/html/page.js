@@ -27,7 +27,7 @@
 
   // What is shown or not as a whole, by section: groups of threads and tasks, and otherwise rows.
   const GROUP = "details[data-states]", ROWS = ".findings > li, dl > div, tr, pre, .process, .list > li, p";
-  const parts = all("main > section").map((section) => {
+  const parts = all("main section").map((section) => {
     // What is written about the drawing is not data.
     const rows = section.id === "stacks" ? [] : all(`${GROUP}, :is(${ROWS}):not(${GROUP} *)`, section).filter((row) => !row.parentElement.closest(ROWS));
     const folded = all("details.group:not([data-states])", section), blocks = all(".block", section);
@@ -267,7 +267,7 @@
   const BLOCKS = "h1, h2, p, li, tr, summary, pre, dl > div, section, details, div";
   const plain = (node) => {
     if (node.nodeType !== Node.ELEMENT_NODE) return node.data;
-    if (node.matches("nav, script, style, button, .flame, .zoom, #how, .bar, [hidden]")) return "";
+    if (node.matches("nav, .skip, script, style, button, .flame, .zoom, #how, .bar, [hidden]")) return "";
     const whole = [...node.childNodes].map(plain).join("");
     if (node.matches("dt, th")) return `${whole}: `;
     if (node.matches("code")) return `\n    ${whole}`;
