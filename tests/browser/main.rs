@@ -17,7 +17,7 @@ mod report;
 mod webdriver;
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -45,31 +45,14 @@ impl Page {
         let folder = std::env::temp_dir().join(format!("gmr-page-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let page = Self { browser: Browser::start(), folder };
-        page.write_report(program);
+        write_report(program, &page.folder);
         set_up(&page.browser);
         page.show("report.html");
         Some(page)
     }
 
-    /// Has a program write its report in all formats, until it is complete: on a busy machine, the
-    /// time that a report takes for its stacks and symbols may be too short. The report says so,
-    /// and the next one continues from there.
-    fn write_report(&self, program: &str) {
-        let mut program = Program::start(program);
-        let deadline = Instant::now() + Duration::from_mins(1);
-        loop {
-            assert_eq!(program.ask(&self.folder.display().to_string()), "written");
-            let report = self.report();
-            if is_complete(&report) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "no report was complete within a minute: {report}");
-        }
-    }
-
     fn report(&self) -> Value {
-        let json = fs::read(self.folder.join("report.json")).expect("the program wrote it");
-        serde_json::from_slice(&json).expect("a report is JSON")
+        report_in(&self.folder)
     }
 
     fn show(&self, file: &str) {
@@ -122,6 +105,27 @@ impl Drop for Page {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Has a program write its report in all formats into a folder, until it is complete: on a busy
+/// machine, the time that a report takes for its stacks and symbols may be too short. The report
+/// says so, and the next one continues from there.
+fn write_report(program: &str, folder: &Path) {
+    let mut program = Program::start(program);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        assert_eq!(program.ask(&folder.display().to_string()), "written");
+        let report = report_in(folder);
+        if is_complete(&report) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "no report was complete within a minute: {report}");
+    }
+}
+
+fn report_in(folder: &Path) -> Value {
+    let json = fs::read(folder.join("report.json")).expect("the program wrote it");
+    serde_json::from_slice(&json).expect("a report is JSON")
 }
 
 /// Whether a report has the whole stack of each thread and task of the program, with all functions.
