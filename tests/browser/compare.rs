@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::Page;
 use crate::program::{Program, program};
 use crate::webdriver::ELEMENT;
+use crate::{Page, report_in, write_report};
 
 impl Page {
     /// Chooses this file to compare with, and returns what the page says.
@@ -70,8 +70,6 @@ fn two_reports_of_a_process_are_compared() {
     page.show("earlier/report.html");
     let said = page.compare(&later.with_extension("html"));
     assert!(said.contains("s after this report") && said.contains("300 tasks unchanged"), "{said}");
-    let other = page.compare(&page.folder.join("report.json"));
-    assert!(other.contains("of another process") && !other.contains("unchanged"), "{other}");
     // What is saved is the report.
     browser.value("void (URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text; }); return '#'; })");
     browser.click("#download");
@@ -79,6 +77,48 @@ fn two_reports_of_a_process_are_compared() {
     let saved = browser.value("window.saved");
     let saved = gmr::Report::from_json(saved.as_str().expect("text")).expect("a report");
     assert_eq!(saved.heading.number, 1);
+    assert_eq!(browser.console(), Vec::<String>::new());
+}
+
+#[test]
+fn a_report_of_another_process_is_compared_by_names_and_stacks() {
+    let Some(page) = Page::of(program!("on_call"), "another", |_| ()) else { return };
+    let another = page.folder.join("another");
+    fs::create_dir_all(&another).expect("a folder");
+    write_report(program!("on_call"), &another);
+    let file = another.join("report.json");
+    let said = page.compare(&file);
+    for expected in [
+        "It is of another process, or of an earlier run: shop 4.2.0 process ",
+        "Compared are names, without the number at their end, and the functions of stacks, without lines.",
+        "160 here, 160 there: order-* in on_call::wait_for_an_order",
+        "1 here, 1 there: cashier in on_call::book",
+        "200 here, 200 there: shop::checkout in on_call::charge_card",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert!(!said.contains("unchanged"), "{said}");
+    // gmr's own threads tell nothing of the program.
+    assert!(!said.contains("gmr "), "{said}");
+    // One of a process with fewer threads, and with another one.
+    let mut changed = report_in(&another);
+    let mut sections = changed["sections"].as_array_mut().expect("sections").iter_mut();
+    let threads = sections.find(|section| section["content"]["kind"] == "threads").expect("Threads");
+    let threads = threads["content"]["data"]["threads"].as_array_mut().expect("threads");
+    threads.retain(|thread| !thread["name"].as_str().expect("text").starts_with("order-1"));
+    let pricing = threads.iter_mut().find(|thread| thread["name"] == "pricing").expect("a thread");
+    pricing["name"] = json!("\u{202e}<b>discounts");
+    fs::write(&file, changed.to_string()).unwrap();
+    let said = page.compare(&file);
+    assert!(said.contains("160 here, 89 there: order-* in on_call::wait_for_an_order"), "{said}");
+    let (both, alone) = said.split_once(" in this report alone\n").expect("some are here alone");
+    let (here, there) = alone.split_once(" in the other report alone\n").expect("and some there");
+    assert!(here.contains("1: pricing in on_call::price_of_a_bundle"), "{said}");
+    assert!(there.contains("1: \\u{202e}<b>discounts in on_call::price_of_a_bundle"), "{said}");
+    assert!(!both.contains("price_of_a_bundle"), "{said}");
+    let browser = &page.browser;
+    let dead = "[...document.links].filter((link) => !document.getElementById(link.hash.slice(1))).length";
+    assert_eq!(browser.value(dead), 0);
     assert_eq!(browser.console(), Vec::<String>::new());
 }
 

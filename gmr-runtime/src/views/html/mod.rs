@@ -244,7 +244,7 @@ fn tools() -> Markup {
             // Shown if the report itself is in the page.
             span.data hidden {
                 button #download type="button" { "save as JSON" }
-                button #compare type="button" title="a report of the same process, as JSON or as a page; or drop the file here" { "compare with a file" }
+                button #compare type="button" title="another report of this process or of another one, as JSON or as a page; or drop the file here" { "compare with a file" }
                 input #other type="file" aria-label="the other report" hidden;
             }
         }

@@ -398,6 +398,8 @@
   const fields = (value) => (value && typeof value === "object" ? value : {});
   const cleaned = (value) => String(value).slice(0, 200).replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu,
     (one) => `\\u{${one.codePointAt(0).toString(16)}}`);
+  const indexes = (stack) => (Array.isArray(stack.frames) ? stack.frames : []);
+  const OF_LIBRARIES = /^library\/|\/(rustc|rustlib|registry\/src|git\/checkouts)\//;
   const read = (text) => {
     // In a page. JSON has no such quotes.
     const mark = 'id="report">', start = text.indexOf(mark);
@@ -405,17 +407,32 @@
     const report = fields(JSON.parse(json));
     const content = (kind) => fields(list(report.sections).map((one) => fields(one.content)).find((one) => one.kind === kind)).data;
     const frames = list(report.frames).map((one) => [one.function || one.address, one.file, one.line].join());
-    const stacks = (of) => of.map((one) => list([one]).map(() => (Array.isArray(one.frames) ? one.frames : []).map((at) => frames[at]).join("\n"))).sort().join("\n\n");
-    const { pid, made_at } = fields(report.heading), { host, started_at } = fields(content("package"));
+    const stacks = (of) => of.map((one) => indexes(one).map((at) => frames[at]).join("\n")).sort().join("\n\n");
+    const { pid, made_at } = fields(report.heading), { host, started_at, product, version } = fields(content("package"));
     if (!pid) throw new Error("no report");
+    // What another process of the program has in common with this one. Addresses differ, and lines do
+    // if it is another build.
+    const functions = list(report.frames).map((one) => String(one.function || one.module || "?"));
+    const is_own = list(report.frames).map((one) => Boolean(one.function && one.file && !OF_LIBRARIES.test(one.file)));
+    const alike = (name, of) => {
+      const called = String(name).replace(/\d+$/, "*"), all = of.map(indexes);
+      const inner = all.flat(), own = inner.find((at) => is_own[at]) ?? inner[0];
+      const where = own === undefined ? "without a stack" : `in ${cleaned(functions[own]).replace(/::\{async_fn#\d+\}$/, "")}`;
+      return {
+        title: `${cleaned(called)} ${where}`,
+        alike: [called, ...all.map((one) => one.map((at) => functions[at]).join("\n")).sort()].join("\n\n"),
+      };
+    };
     const threads = new Map(list(fields(content("threads")).threads).map((one) => [`${one.tid} ${one.started_at}`, {
-      id: `thread-${one.tid}`, name: `#${one.tid} (${one.name})`,
-      same: [stacks([one.stack]), one.cpu_user_ms, one.cpu_system_ms].join(),
+      id: `thread-${one.tid}`, name: `#${one.tid} (${one.name})`, is_own: one.role !== "gmr" && one.role !== "reporter",
+      same: [stacks(list([one.stack])), one.cpu_user_ms, one.cpu_system_ms].join(), ...alike(one.name, list([one.stack])),
     }]));
     const tasks = new Map(list(fields(content("green_threads")).tasks).map((one) => [String(one.id), {
-      id: `task-${one.id}`, name: `#${one.id} (${one.name})`, same: [stacks(list(one.stacks)), one.polls].join(),
+      id: `task-${one.id}`, name: `#${one.id} (${one.name})`, is_own: true,
+      same: [stacks(list(one.stacks)), one.polls].join(), ...alike(one.name, list(one.stacks)),
     }]));
-    return { process: [pid, host, started_at].join(), made: Date.parse(made_at), kinds: [["thread", threads], ["task", tasks]] };
+    const name = [product, version, `process ${pid}`, host && `on ${host}`].filter((part) => part).map(cleaned).join(" ");
+    return { name, process: [pid, host, started_at].join(), made: Date.parse(made_at), kinds: [["thread", threads], ["task", tasks]] };
   };
   const LISTED = 100;
   const compare = async (file) => {
@@ -431,13 +448,54 @@
       if (here.process === there.process) {
         before.kinds.forEach(([noun, old], index) => section.append(...compared(noun, old, after.kinds[index][1])));
       } else {
-        say("It is of another process, or of an earlier run: its threads and tasks are not those of this report.");
+        say(`It is of another process, or of an earlier run: ${there.name}.`);
+        say("Compared are names, without the number at their end, and the functions of stacks, without lines. gmr's threads are left out.");
+        here.kinds.forEach(([noun, own], index) => section.append(...likened(noun, own, there.kinds[index][1])));
       }
     } catch {
       say(`${cleaned(file.name)} is neither a report in JSON nor a page with one.`);
     }
     section.firstChild.focus();
     section.scrollIntoView();
+  };
+  const listed = (heading, lines) => {
+    const items = made("ul", { className: "list" });
+    for (const [href, textContent] of lines.slice(0, LISTED)) {
+      const item = made("li");
+      item.append(made(href ? "a" : "span", { textContent, ...(href && { href }) }));
+      items.append(item);
+    }
+    if (lines.length > LISTED) items.append(made("li", { className: "note", textContent: `and ${lines.length - LISTED} more` }));
+    return [made("h3", { textContent: heading }), items];
+  };
+  const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+  // Two processes: how many of each have the same name and stack, the largest difference first.
+  const likened = (noun, here, there) => {
+    const groups = new Map();
+    [here, there].forEach((all, side) => {
+      for (const one of all.values()) {
+        if (!one.is_own) continue;
+        if (!groups.has(one.alike)) groups.set(one.alike, { counts: [0, 0], title: one.title, id: null });
+        const group = groups.get(one.alike);
+        group.counts[side] += 1;
+        if (side === 0) group.id ||= one.id;
+      }
+    });
+    const difference = ({ counts: [a, b] }) => Math.abs(a - b);
+    const sorted = [...groups.values()].sort((a, b) => difference(b) - difference(a));
+    const link = (id) => {
+      const group = id && document.getElementById(id)?.closest("details.group");
+      return group && `#${group.id}`;
+    };
+    const both = sorted.filter(({ counts: [a, b] }) => a && b);
+    const alone = (side) => sorted.filter(({ counts }) => counts[side] && !counts[1 - side]);
+    const sum = (of, side) => of.reduce((sum, { counts }) => sum + counts[side], 0);
+    return [
+      [`${counted(sum(both, 0), noun)} here, ${sum(both, 1)} there, with the same name and stack in both`,
+        both.map(({ counts: [a, b], title, id }) => [link(id), `${a} here, ${b} there: ${title}`])],
+      ...[["this", 0], ["the other", 1]].map(([which, side]) => [`${counted(sum(alone(side), side), noun)} in ${which} report alone`,
+        alone(side).map(({ counts, title, id }) => [link(id), `${counts[side]}: ${title}`])]),
+    ].filter(([, lines]) => lines.length).flatMap(([heading, lines]) => listed(heading, lines));
   };
   const compared = (noun, before, after) => {
     const both = [...after].filter(([key]) => before.has(key));
@@ -456,16 +514,7 @@
       [same.length, `unchanged: the same stack and ${ran} in both`, unchanged],
       [both.length - same.length, "changed", named(both.filter((one) => !same.includes(one)))],
       ...[["new", only(after, before)], ["gone", only(before, after)]].map(([what, of]) => [of.length, what, of]),
-    ].filter(([count]) => count).flatMap(([count, what, lines]) => {
-      const items = made("ul", { className: "list" });
-      for (const [href, textContent] of lines.slice(0, LISTED)) {
-        const item = made("li");
-        item.append(made(href ? "a" : "span", { textContent, ...(href && { href }) }));
-        items.append(item);
-      }
-      if (lines.length > LISTED) items.append(made("li", { className: "note", textContent: `and ${lines.length - LISTED} more` }));
-      return [made("h3", { textContent: `${count} ${noun}${count === 1 ? "" : "s"} ${what}` }), items];
-    });
+    ].filter(([count]) => count).flatMap(([count, what, lines]) => listed(`${counted(count, noun)} ${what}`, lines));
   };
 
   // Before somebody types.
