@@ -112,7 +112,8 @@ class Page(html.parser.HTMLParser):
         self.scripts += tag == "script" and "type" not in attributes
         # The names of a large group are folded, too.
         if tag == "details" and attributes.get("class") != "members":
-            self.groups.append({"title": "", "frames": [], "states": attributes.get("data-states")})
+            group = {"title": "", "frames": [], "states": attributes.get("data-states"), "id": attributes.get("id")}
+            self.groups.append(group)
         if tag == "b":
             self.groups[-1]["frames"].append("") if self.groups else None
         if tag == "h2":
@@ -140,11 +141,12 @@ assert page.scripts == 1, f"{page.scripts} scripts, and not only the page's own"
 text = (folder / "report.text").read_text()
 lines_of_text = text.split("\n")
 places = [n for n, line in enumerate(lines_of_text) if re.fullmatch(r"------ .* ------", line)]
-# The threads that make the report are named in the text, and have no group on the page.
-own = [f"#{thread['tid']}" for thread in content("Threads")["threads"] if thread["role"] == "reporter"]
-places = [n for n in places if not any(tid in line for tid in own for line in lines_of_text[n : n + 2])]
+# gmr's own threads are named in the text. Those that make the report have no group on the page.
+own = [thread["tid"] for thread in content("Threads")["threads"] if thread["role"] in ("reporter", "gmr")]
+places = [n for n in places if not any(f"#{tid} " in line for tid in own for line in lines_of_text[n : n + 2])]
 titles = [lines_of_text[n][6:-6].strip() for n in places]
-shown = [group for group in page.groups if group["states"]]
+ids = [f"{of}-{tid}" for of in ("thread", "threads") for tid in own]
+shown = [group for group in page.groups if group["states"] and group["id"] not in ids]
 alike = [
     group["title"].startswith(title.removesuffix(" with the same stack")) for group, title in zip(shown, titles)
 ]

@@ -146,7 +146,6 @@ pub(super) fn shown<'a>(stack: &Stack, cx: Context<'a>) -> Vec<Part<'a>> {
 }
 
 /// The program's innermost function in a stack.
-#[cfg(feature = "html")]
 pub(super) fn own_function<'a>(stack: &Stack, frames: &'a [Known<'a>]) -> Option<&'a Known<'a>> {
     folding::of_stack(stack, frames).into_iter().find(|known| known.is_own())
 }

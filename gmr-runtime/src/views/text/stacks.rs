@@ -2,7 +2,8 @@
 //! with the source line below it, innermost frame first.
 //!
 //! Threads with the same stack are shown once, and after threads with a stack of their own, which
-//! are more likely to show a problem.
+//! are more likely to show a problem. gmr's own threads take one line each, unless one of them runs
+//! a function of the program, as of a section that is stuck.
 
 use std::fmt::Write as _;
 
@@ -23,13 +24,16 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
     for note in &threads.notes {
         let _ = writeln!(text, "note = {}", clean(note));
     }
-    if cx.detail == Detail::Short
-        && threads.threads.iter().any(|thread| !grouping::shows_all(&thread.stack, cx))
-    {
+    let is_folded = |thread: &&Thread| {
+        let is_short = cx.detail == Detail::Short && thread.role == Role::Gmr;
+        is_short && grouping::own_function(&thread.stack, cx.frames).is_none()
+    };
+    let is_cut = |thread: &Thread| is_folded(&thread) || !grouping::shows_all(&thread.stack, cx);
+    if cx.detail == Detail::Short && threads.threads.iter().any(is_cut) {
         text.push_str("note = runtime frames are omitted; set GMR_BACKTRACE=full to include them\n");
     }
     let is_reporting = |thread: &&Thread| cx.detail == Detail::Short && thread.role == Role::Reporter;
-    let others = threads.threads.iter().filter(|thread| !is_reporting(thread));
+    let others = threads.threads.iter().filter(|thread| !is_reporting(thread) && !is_folded(thread));
     let groups = grouping::of_threads(others, cx.frames);
     for (index, group) in groups.iter().enumerate() {
         text.push('\n');
@@ -56,11 +60,29 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
         }
         flush(text);
     }
+    own(text, &threads.threads.iter().filter(is_folded).collect::<Vec<_>>(), cx);
     let reporting: Vec<&Thread> = threads.threads.iter().filter(is_reporting).collect();
     if !reporting.is_empty() {
         text.push('\n');
         title(text, &format!("{} making this report", counted(reporting.len(), "thread")));
         wrapped(text, reporting.iter().map(|thread| words::label(thread)), flush);
+    }
+}
+
+/// gmr's threads that are not making this report, a line for each.
+fn own(text: &mut String, threads: &[&Thread], cx: Context<'_>) {
+    if threads.is_empty() {
+        return;
+    }
+    text.push('\n');
+    title(text, &format!("{} of gmr", counted(threads.len(), "thread")));
+    for (index, thread) in threads.iter().enumerate() {
+        let line = words::in_one_line(thread);
+        if !cx.room.take(line.len()) {
+            let _ = writeln!(text, "{}", not_shown(threads.len() - index, "thread"));
+            break;
+        }
+        let _ = writeln!(text, "{line}");
     }
 }
 
@@ -404,6 +426,40 @@ mod tests {
         threads(&mut text, &all, Context { frames, detail: Detail::Full, room }, &mut |_| ());
         assert!(names.iter().all(|(name, _)| text.contains(&format!("({name})"))), "{text}");
         assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn a_thread_of_gmrs_takes_one_line_unless_it_runs_the_program() {
+        let frame = |function: String, file: Option<&str>| Frame {
+            function: Some(function),
+            file: file.map(str::to_owned),
+            ..Frame::default()
+        };
+        let frames = [
+            frame(format!("{}::emergency::sleep", module_path!().split("::").next().unwrap()), None),
+            frame("shop::levels".into(), Some("src/main.rs")),
+        ];
+        let mut all = thread(Stack::default());
+        let one = Thread { role: Role::Gmr, ..all.threads.remove(0) };
+        let stack = |frames: &[u32]| Stack { frames: frames.into(), ..Stack::default() };
+        let asleep = Thread { tid: 7, name: "gmr emergency".into(), stack: stack(&[0]), ..one.clone() };
+        let running = Thread { tid: 8, name: "gmr section".into(), stack: stack(&[1, 0]), ..one.clone() };
+        let gone = Thread { tid: 9, name: "gmr\n====".into(), stack: Stack::missing("it exited"), ..one };
+        all.threads = vec![asleep, running, gone];
+        let text = shown(&all, &frames);
+        let lines = "------                      2 threads of gmr                      ------\n\
+                     #7 (gmr emergency): sleeping\n\
+                     #9 (gmr\\n====): sleeping; no stack: it exited\n";
+        assert!(text.ends_with(lines) && text.contains("set GMR_BACKTRACE=full"), "{text}");
+        assert!(
+            text.contains(" Thread #8 (gmr section), of gmr ") && text.contains(" in shop::levels\n"),
+            "{text}"
+        );
+        let mut text = String::new();
+        let (frames, room) = (&Known::all(&frames), &Room::new(MAX_TEXT));
+        threads(&mut text, &all, Context { frames, detail: Detail::Full, room }, &mut |_| ());
+        assert!(text.contains(" in shop::levels\n") && text.contains("::emergency::sleep\n"), "{text}");
+        assert!(!text.contains("threads of gmr"), "{text}");
     }
 
     #[test]

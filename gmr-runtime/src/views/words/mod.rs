@@ -32,9 +32,9 @@ pub(super) use tasks::task_state;
 pub(super) use tasks::{
     missing_of_tasks, runtimes, tasks_facts, tasks_named, tasks_title, totals, untracked,
 };
+pub(super) use threads::{in_one_line, label, pool_thread, threads_facts, threads_named, threads_title};
 #[cfg(feature = "html")]
 pub(super) use threads::{thread_states, threads_summary};
-pub(super) use threads::{label, pool_thread, threads_facts, threads_named, threads_title};
 pub(super) use tracing::{
     SpanLine, event, event_place, kept_events, open_spans, span_facts, span_group, span_lines, span_title,
 };

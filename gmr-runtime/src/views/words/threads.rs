@@ -182,6 +182,17 @@ pub(in crate::views) fn label(thread: &Thread) -> String {
     }
 }
 
+/// `#42 (worker): waiting on futex 0x7f01`
+pub(in crate::views) fn in_one_line(thread: &Thread) -> String {
+    let state = || thread.state.as_deref().map(|state| clean(state).into_owned());
+    let doing = thread.waiting.as_ref().map(wait).or_else(state);
+    let missing = thread.stack.incomplete.as_deref().filter(|_| thread.stack.frames.is_empty());
+    let missing = missing.map(|reason| format!("no stack: {}", clean(reason)));
+    let facts: Vec<String> = doing.into_iter().chain(missing).collect();
+    let colon = if facts.is_empty() { "" } else { ": " };
+    format!("{}{colon}{}", label(thread), facts.join("; "))
+}
+
 /// What the threads of a group wait for, the most frequent first. A count precedes each, unless it
 /// is the same for all.
 fn waits(threads: &[&Thread]) -> Vec<String> {
