@@ -389,6 +389,15 @@ fn polls_can_be_switched_off_for_the_program_and_for_a_task() {
         assert!(reason.contains("GMR_POLL_TASKS"), "{reason}");
         assert!(fields["polls"].as_u64().is_some_and(|polls| polls > 0), "{fields}");
     }
+    // So does a finding about all of them.
+    let missing = |report: &Report| -> Option<Value> {
+        report.findings().iter().find(|finding| finding["code"] == "report.task-stacks-missing").cloned()
+    };
+    let finding = missing(&report).expect("no task has a stack");
+    assert!(
+        finding["evidence"][0]["message"].as_str().is_some_and(|why| why.contains("GMR_POLL_TASKS")),
+        "{finding}"
+    );
 
     let mut program = start(&["unpolled"]);
     let report = program.report_when("both wait", |report| {
@@ -396,6 +405,7 @@ fn polls_can_be_switched_off_for_the_program_and_for_a_task() {
     });
     let unpolled = task(&report, "tasks::unpolled").stack();
     assert!(unpolled.incomplete.is_some_and(|reason| reason.contains("poll = false")), "{unpolled}");
+    assert_eq!(missing(&report), None);
 }
 
 #[test]

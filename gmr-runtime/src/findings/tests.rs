@@ -29,7 +29,7 @@ pub(super) fn thread(tid: u32, name: &str) -> Thread {
     }
 }
 
-fn task(id: u64, state: TaskState) -> Task {
+pub(super) fn task(id: u64, state: TaskState) -> Task {
     Task {
         id,
         name: "shop::checkout".into(),
