@@ -207,10 +207,14 @@
   // The height of what stays in view above the report.
   const wide = matchMedia("(min-width: 60rem)");
   const nav_height = () => (wide.matches || !nav.classList.contains("stuck") ? 0 : nav.offsetHeight);
-  const pad = () => {
-    document.documentElement.style.scrollPaddingTop = `${nav_height() + 16}px`;
+  // What gets the focus must not be below it. What has the focus in it is in view: a browser that
+  // scrolls to where somebody types would leave the match.
+  const pad = (is_inside = nav.contains(document.activeElement)) => {
+    document.documentElement.style.scrollPaddingTop = `${is_inside ? 0 : nav_height() + 16}px`;
   };
-  new ResizeObserver(pad).observe(nav);
+  new ResizeObserver(() => pad()).observe(nav);
+  nav.addEventListener("focusin", () => pad(true));
+  nav.addEventListener("focusout", (event) => pad(nav.contains(event.relatedTarget)));
 
   // Shows the target of a link whole, and says so. The filter stays for everything else: whoever
   // looks something up between two matches wants to go on with them.
@@ -251,7 +255,9 @@
     // the stack above it if both fit, and otherwise in the middle of the window.
     const group = target.tagName === "SPAN" && target.closest("details.group");
     const fits = group && target.getBoundingClientRect().bottom - group.getBoundingClientRect().top < innerHeight - nav_height() - 32;
+    pad(false);
     (fits ? group : target).scrollIntoView({ block: target.tagName === "SPAN" && !fits ? "center" : "start" });
+    pad();
   };
   addEventListener("hashchange", reveal);
   // A second click on the same link does not change the address.
