@@ -123,7 +123,7 @@ pub(crate) struct Guard {
 }
 
 /// What the function that begins at an address is for.
-pub(crate) type PurposeOf<'a> = dyn FnMut(u64) -> Purpose + 'a;
+pub(crate) type PurposeOf<'a> = dyn FnMut(u64) -> Purpose + Send + 'a;
 
 /// A lock that a thread holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

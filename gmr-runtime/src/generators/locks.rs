@@ -222,8 +222,13 @@ fn record_named_owner(known: &Known<'_>, lock: &mut Lock, waiting: &ThreadInfo) 
 
 /// The locks that threads hold.
 fn held(known: &Known<'_>, kinds: &[Option<Kind>], waits: &[Option<Waited>], wanted: &[Wanted]) -> Vec<Held> {
-    let of_frames: Vec<FrameUse> =
-        known.frames.iter().zip(kinds).map(|(frame, kind)| use_of(frame, *kind)).collect();
+    let of_frames = known.frames.iter().zip(kinds).map(|(frame, kind)| use_of(frame, *kind));
+    let mut by_address: NumberMap<FrameUse> = NumberMap::default();
+    for (frame, use_of) in known.frames.iter().zip(of_frames) {
+        // Of a function and those that are inlined there, the one that matters most.
+        let most = by_address.get(frame.address).map_or(use_of, |known| use_of.max(*known));
+        by_address.insert(frame.address, most);
+    }
     let mut alike: HashMap<*const [Address], (usize, Arc<[FrameUse]>)> = HashMap::default();
     let mut searched = 0;
     let uses: Vec<Option<LockUse>> = (0..known.threads.len())
@@ -234,15 +239,14 @@ fn held(known: &Known<'_>, kinds: &[Option<Kind>], waits: &[Option<Waited>], wan
             let trace = &known.traces[index];
             let (count, frames) = alike
                 .entry(Arc::as_ptr(&trace.frames))
-                .or_insert_with(|| (0, uses_of(known, &of_frames, index)));
+                .or_insert_with(|| (0, uses_of(&trace.frames, &by_address)));
             *count += 1;
-            let mut innermost = known.stacks[index].frames.iter().take(INNERMOST);
-            let has_given_up_one = innermost.any(|&frame| waits_for_condition(known.frames, frame));
             (*count <= MAX_ALIKE).then(|| {
                 searched += 1;
+                let mut innermost = known.stacks[index].frames.iter().take(INNERMOST);
                 LockUse {
                     waits_for: waits[index].map(|waited| waited.address),
-                    has_given_up_one,
+                    has_given_up_one: innermost.any(|&frame| waits_for_condition(known.frames, frame)),
                     frames: Arc::clone(frames),
                 }
             })
@@ -255,22 +259,10 @@ fn held(known: &Known<'_>, kinds: &[Option<Kind>], waits: &[Option<Waited>], wan
     capture::held_locks(known.threads, known.traces, &uses, wanted, known.modules, &mut purpose_of)
 }
 
-/// What the frames of a thread are in, one for each address. A recursion has the same address any
-/// number of times, so each frame of the stack is looked at once.
-fn uses_of(known: &Known<'_>, of_frames: &[FrameUse], index: usize) -> Arc<[FrameUse]> {
-    let mut by_address = NumberMap::default();
-    for &frame in known.stacks[index].frames.iter() {
-        let Some((frame, use_of)) =
-            usize::try_from(frame).ok().and_then(|frame| known.frames.get(frame).zip(of_frames.get(frame)))
-        else {
-            continue;
-        };
-        // Of a function and those that are inlined there, the one that matters most.
-        let most = by_address.get(frame.address).map_or(*use_of, |known| *use_of.max(known));
-        by_address.insert(frame.address, most);
-    }
+/// What the frames at these addresses are in.
+fn uses_of(addresses: &[Address], by_address: &NumberMap<FrameUse>) -> Arc<[FrameUse]> {
     let use_of = |address: &Address| by_address.get(address.value()).copied().unwrap_or(FrameUse::Other);
-    known.traces[index].frames.iter().map(use_of).collect()
+    addresses.iter().map(use_of).collect()
 }
 
 /// What a function is in, as far as it matters for locks.

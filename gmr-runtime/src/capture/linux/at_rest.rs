@@ -235,7 +235,7 @@ pub(super) fn registers(rest: &Rest) -> Registers {
 
 /// The length of the first copy of a stack. It ends with a page: the next page may not be mapped,
 /// and looking it up takes time.
-fn initial_length(sp: u64) -> usize {
+pub(super) fn initial_length(sp: u64) -> usize {
     let end = sp.saturating_add(INITIAL_COPY as u64).div_ceil(PAGE as u64).saturating_mul(PAGE as u64);
     usize::try_from(end.saturating_sub(sp)).unwrap_or(0)
 }

@@ -4,17 +4,23 @@
 //! It reads the stacks of blocked threads once more, with the registers of each frame. What it
 //! finds counts only if the thread has not run since its stack was taken for the report.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::at_rest;
 use super::unwind::{LockSearch, Shared, Unwinder};
 use crate::capture::{Held, LockUse, PurposeOf, Trace, Wanted};
-use crate::sys::Modules;
 use crate::sys::linux::mapping::MappedBuffer;
-use crate::sys::linux::memory;
-use crate::threads::linux::Observer;
+use crate::sys::linux::{memory, parallel};
+use crate::sys::{Modules, sort};
+use crate::threads::linux::{Observer, Rest};
 use crate::threads::{Access, ThreadInfo};
 
-/// How much of a stack is searched, at first and if that is not all of it.
-const COPIES: [usize; 2] = [16 << 10, 512 << 10];
+/// How much of a stack is copied if the frames to be searched are not in its first pages.
+const COPIES: [usize; 2] = [32 << 10, 512 << 10];
+
+/// A thread to be searched: its index in the list, its id, the moment at which its stack was taken,
+/// its stack, and what is known of it.
+type Searched<'a> = (usize, u32, &'a Rest, &'a Trace, &'a LockUse);
 
 /// Which of these locks each thread holds. `traces` has the stacks of the threads, and `uses` what
 /// is known of those that are to be searched.
@@ -26,30 +32,69 @@ pub(crate) fn held_locks(
     modules: &Modules,
     purpose_of: &mut PurposeOf<'_>,
 ) -> Vec<Held> {
-    let (Ok(mut observer), Ok(mut buffer)) = (Observer::new(), MappedBuffer::new(COPIES[1])) else {
-        return Vec::new();
-    };
+    let all = threads.iter().zip(traces).zip(uses).enumerate();
+    let searched = all.filter_map(|(index, ((thread, trace), known))| match &thread.access {
+        Access::AtRest(rest) => Some((index, thread.tid, rest, trace, known.as_ref()?)),
+        _ => None,
+    });
+    let searched: Vec<Searched<'_>> = searched.collect();
     let shared = Shared::new(modules.all());
-    let mut unwinder = Unwinder::new(&shared);
-    let mut search = LockSearch::new();
-    let mut held = Vec::new();
-    for (index, ((thread, trace), known)) in threads.iter().zip(traces).zip(uses).enumerate() {
-        let Access::AtRest(rest) = &thread.access else { continue };
-        let Some(known) = known else { continue };
-        for length in COPIES {
-            let copied = memory::read_ready(rest.sp(), &mut buffer[..length], None);
-            let stack = (rest.sp(), &buffer[..copied]);
-            let registers = unwinder.registers_of_frames(at_rest::registers(rest), stack, &trace.frames);
-            if registers.len() < trace.frames.len() && copied == length && length < COPIES[1] {
+    let purpose_of = Mutex::new(purpose_of);
+    let purpose_of = |function| purpose_of.lock().unwrap_or_else(PoisonError::into_inner)(function);
+    let held = parallel::divide(&searched, |chunks| {
+        let Some(mut reader) = Reader::new(&shared) else { return Vec::new() };
+        let mut purpose_of = purpose_of;
+        chunks.flatten().flat_map(|thread| reader.search(thread, locks, &mut purpose_of)).collect()
+    });
+    let mut held: Vec<Held> = held.concat();
+    sort::by_key(&mut held, |held| held.thread);
+    held
+}
+
+/// Searches threads, one after the other.
+struct Reader {
+    observer: Observer,
+    copy: MappedBuffer,
+    unwinder: Unwinder,
+    search: LockSearch,
+}
+
+impl Reader {
+    /// None if there is no free descriptor, or no memory.
+    fn new(shared: &Arc<Shared>) -> Option<Self> {
+        let copy = MappedBuffer::new(COPIES[1]).ok()?;
+        let observer = Observer::new().ok()?;
+        Some(Self { observer, copy, unwinder: Unwinder::new(shared), search: LockSearch::new() })
+    }
+
+    fn search(
+        &mut self,
+        &(index, tid, rest, trace, known): &Searched<'_>,
+        locks: &[Wanted],
+        purpose_of: &mut PurposeOf<'_>,
+    ) -> Vec<Held> {
+        let suspects = self.search.frames(&mut self.unwinder, &trace.frames, known, locks);
+        let Some(last) = suspects.last() else { return Vec::new() };
+        // With the registers of its caller, the frame itself is in the copy. Of a stack that ends
+        // early, the last frame has no caller.
+        let needed = trace.frames.len().min(last.frame + 2);
+        let ends_early = trace.incomplete.is_some() && needed == trace.frames.len();
+        let first = at_rest::initial_length(rest.sp());
+        for length in std::iter::once(first).filter(|_| !ends_early).chain(COPIES) {
+            let copied = memory::read_ready(rest.sp(), &mut self.copy[..length], None);
+            let stack = (rest.sp(), &self.copy[..copied]);
+            let registers = at_rest::registers(rest);
+            let registers = self.unwinder.registers_of_frames(registers, stack, &trace.frames, needed);
+            if registers.len() < needed && copied == length && length < self.copy.len() {
                 continue;
             }
-            let frames = (&*trace.frames, &*registers);
-            let found = search.run(&mut unwinder, frames, stack, (known, locks), purpose_of);
-            if !found.is_empty() && observer.is_unchanged(thread.tid, rest) {
-                held.extend(found.into_iter().map(|found| Held { thread: index, ..found }));
+            let frames = (&*suspects, &*registers);
+            let found = self.search.run(&mut self.unwinder, frames, stack, (known, locks), purpose_of);
+            if found.is_empty() || !self.observer.is_unchanged(tid, rest) {
+                break;
             }
-            break;
+            return found.into_iter().map(|found| Held { thread: index, ..found }).collect();
         }
+        Vec::new()
     }
-    held
 }

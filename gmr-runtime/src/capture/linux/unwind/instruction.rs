@@ -7,6 +7,15 @@ pub(super) struct Code<'a> {
     pub(super) bytes: &'a [u8],
 }
 
+#[cfg(target_arch = "x86_64")]
+impl Code<'_> {
+    /// How far from its start an address in it is.
+    pub(super) fn offset_of(&self, address: u64) -> Option<usize> {
+        let offset = usize::try_from(address.checked_sub(self.start)?).ok()?;
+        (offset < self.bytes.len()).then_some(offset)
+    }
+}
+
 /// Where a call or a jump goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {

@@ -16,24 +16,53 @@ impl LockSearch {
         Self { releases: Releases::new() }
     }
 
-    /// The wanted locks that a thread holds. `registers` has those of its first frames, and
-    /// `stack` a copy of its stack.
+    /// The frames with these addresses that can hold one of the wanted locks, innermost first.
+    pub(crate) fn frames(
+        &mut self,
+        unwinder: &mut Unwinder,
+        addresses: &[Address],
+        used: &LockUse,
+        wanted: &[Wanted],
+    ) -> Vec<Suspect> {
+        let [are_once, are_other] =
+            [true, false].map(|is_once| wanted.iter().any(|lock| lock.is_once == is_once));
+        // The innermost frame is in the system call.
+        let all = addresses.iter().zip(&*used.frames).enumerate().skip(1);
+        let suspects = all.filter_map(|(frame, (&at, use_of))| {
+            let Address::Return(address) = at else { return None };
+            let code = match use_of {
+                FrameUse::Once if are_once => Some(None),
+                FrameUse::Program if are_other => {
+                    let function = unwinder.rule(at).ok()?.function;
+                    let is_possible =
+                        self.releases.are_possible(address, function, &mut function_of(unwinder));
+                    is_possible.then_some(Some((function, address)))
+                }
+                _ => None,
+            };
+            code.map(|code| Suspect { frame, code })
+        });
+        suspects.collect()
+    }
+
+    /// The wanted locks that a thread holds in these frames. `registers` has those of its first
+    /// frames, and `stack` a copy of its stack.
     pub(crate) fn run(
         &mut self,
         unwinder: &mut Unwinder,
-        (addresses, registers): (&[Address], &[Registers]),
+        (suspects, registers): (&[Suspect], &[Registers]),
         stack: Piece<'_>,
         (used, wanted): (&LockUse, &[Wanted]),
         purpose_of: &mut PurposeOf<'_>,
     ) -> Vec<Held> {
         let mut held = Vec::new();
-        for &lock in wanted {
-            let is_mentioned = contains(stack.1, lock.address);
+        let memory = Memory::new(std::slice::from_ref(&stack));
+        for (&lock, is_mentioned) in wanted.iter().zip(mentioned(stack.1, wanted)) {
             let mut pending = used.has_given_up_one || used.waits_for == Some(lock.address);
-            for (frame, registers_here) in registers.iter().enumerate().skip(1) {
-                let Some(&at @ Address::Return(address)) = addresses.get(frame) else { continue };
-                let found = match used.frames.get(frame) {
-                    Some(FrameUse::Once) if lock.is_once => {
+            for &Suspect { frame, code } in suspects {
+                let Some(registers_here) = registers.get(frame) else { break };
+                let found = match code {
+                    None if lock.is_once => {
                         let is_this = registers.get(frame + 1).is_some_and(|caller| {
                             let own = part(stack, registers_here.sp(), caller.sp());
                             refers_to(registers_here, caller, own, lock.address)
@@ -42,18 +71,11 @@ impl LockSearch {
                         let waits = std::mem::take(&mut pending);
                         (is_this && !waits).then_some(true)
                     }
-                    Some(FrameUse::Program) if !lock.is_once => {
-                        let Ok(rule) = unwinder.rule(at) else { continue };
-                        if !is_mentioned && !self.releases.are_in(rule.function) {
-                            continue;
-                        }
-                        let frame = Frame { function: rule.function, address, registers: registers_here };
-                        let mut function_of = |start: u64| {
-                            let rule = unwinder.rule(Address::Exact(start)).ok()?;
-                            Some(rule.function).filter(|function| function.0 == start)
-                        };
-                        let memory = Memory::new(std::slice::from_ref(&stack));
-                        let calls = (&mut function_of as &mut _, &mut *purpose_of);
+                    Some((function, address))
+                        if !lock.is_once && (is_mentioned || self.releases.are_in(function)) =>
+                    {
+                        let frame = Frame { function, address, registers: registers_here };
+                        let calls = (&mut function_of(unwinder) as &mut _, &mut *purpose_of);
                         let release = self.releases.search(&frame, lock, &mut pending, &memory, calls);
                         release.map(|release| release.on_all_paths)
                     }
@@ -67,6 +89,40 @@ impl LockSearch {
         }
         held
     }
+}
+
+/// A frame that can hold a lock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Suspect {
+    /// Its index among all frames of its stack.
+    pub(crate) frame: usize,
+    /// The function of the program that it is in, and the address at which it goes on. `None` if it
+    /// initializes a value.
+    code: Option<((u64, u64), u64)>,
+}
+
+/// The function that begins at an address.
+fn function_of(unwinder: &mut Unwinder) -> impl FnMut(u64) -> Option<(u64, u64)> {
+    |start| {
+        let rule = unwinder.rule(Address::Exact(start)).ok()?;
+        Some(rule.function).filter(|function| function.0 == start)
+    }
+}
+
+/// Whether the address of each lock is one of these words.
+fn mentioned(bytes: &[u8], wanted: &[Wanted]) -> Vec<bool> {
+    let mut mentioned = vec![false; wanted.len()];
+    let addresses = || wanted.iter().map(|lock| lock.address);
+    let (Some(first), Some(last)) = (addresses().min(), addresses().max()) else { return mentioned };
+    for word in bytes.chunks_exact(8).filter_map(|word| word.first_chunk()) {
+        let word = u64::from_ne_bytes(*word);
+        if (first..=last).contains(&word)
+            && let Some(lock) = addresses().position(|address| address == word)
+        {
+            mentioned[lock] = true;
+        }
+    }
+    mentioned
 }
 
 /// Whether one of the words is this one.

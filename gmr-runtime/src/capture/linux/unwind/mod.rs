@@ -102,8 +102,8 @@ pub(super) struct Unwinder {
     seen: HashSet<Arc<[Address]>>,
     /// The stack that is being unwound.
     frames: Vec<Address>,
-    /// The registers of its frames, if they are wanted.
-    registers: Option<Vec<Registers>>,
+    /// The registers of its frames, if they are wanted, and of how many of them.
+    registers: Option<(Vec<Registers>, usize)>,
 }
 
 /// The result of unwinding.
@@ -153,19 +153,21 @@ impl Unwinder {
         }
     }
 
-    /// The registers of each frame of a stack that is known to have these frames. Those of the
-    /// outer frames are missing if the copy ends before them, or has other ones.
+    /// The registers of each frame of a stack that is known to have these frames, or of the first
+    /// `enough` ones. Those of the outer frames are missing if the copy ends before them, or has
+    /// other ones.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn registers_of_frames(
         &mut self,
         registers: Registers,
         stack: Piece<'_>,
         frames: &[Address],
+        enough: usize,
     ) -> Vec<Registers> {
-        self.registers = Some(Vec::new());
-        let trace = self.unwind(registers, &[stack]).into_trace();
-        let mut registers = self.registers.take().unwrap_or_default();
-        registers.truncate(trace.frames.iter().zip(frames).take_while(|(one, other)| one == other).count());
+        self.registers = Some((Vec::new(), enough));
+        self.unwind(registers, &[stack]);
+        let (mut registers, _) = self.registers.take().unwrap_or_default();
+        registers.truncate(self.frames.iter().zip(frames).take_while(|(one, other)| one == other).count());
         registers
     }
 
@@ -183,8 +185,12 @@ impl Unwinder {
         };
         let end = loop {
             self.frames.push(walk.at);
-            if let Some(registers) = &mut self.registers {
+            if let Some((registers, enough)) = &mut self.registers {
                 registers.push(walk.registers);
+                // Recovered registers count only if the stack leads to its thread's first function.
+                if registers.len() >= *enough && walk.recovered.is_empty() {
+                    return Unwound::Ended(self.trace(None));
+                }
             }
             match self.next(&mut walk) {
                 Ok(true) if self.frames.len() < MAX_FRAMES => {}
@@ -429,6 +435,10 @@ impl Unwinder {
 
     /// The frames found so far, as a trace.
     fn trace(&mut self, incomplete: Option<String>) -> Trace {
+        if self.registers.is_some() {
+            // Its caller knows the frames.
+            return Trace::default();
+        }
         let frames = if let Some(seen) = self.seen.get(&self.frames[..]) {
             Arc::clone(seen)
         } else {

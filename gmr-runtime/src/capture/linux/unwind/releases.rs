@@ -12,16 +12,18 @@
 
 mod path;
 
+use std::cell::RefCell;
 use std::ops::Range;
+use std::rc::Rc;
 
-use self::path::Path;
+use self::path::{Elsewhere, Path, Seen};
 use super::instruction::{Code, Effect, Target};
 use super::memory::Memory;
 use super::operands::{self, Atomic, Operation, Place, RDI, RDX, RSI, RSP, SCRATCH, Source};
 use super::prologue;
 use crate::capture::linux::arch::Registers;
 use crate::capture::{Guard, Purpose, PurposeOf, Wanted};
-use crate::sys::hash::{HashMap, HashSet};
+use crate::sys::hash::NumberMap;
 use crate::sys::linux::memory;
 
 /// The DWARF numbers of the registers, by their numbers in instructions.
@@ -31,6 +33,8 @@ const DWARF: [usize; 16] = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15
 const MAX_STEPS: usize = 4_000;
 /// How many instructions are followed in all, for one report.
 const MAX_ALL_STEPS: usize = 500_000;
+/// How many instructions are kept: two megabytes.
+const MAX_INSTRUCTIONS: usize = 16 << 10;
 /// A function with more code is not followed.
 const MAX_CODE: u64 = 64 << 10;
 /// How many words of an object that is dropped are searched for a guard.
@@ -57,9 +61,21 @@ pub(super) struct Frame<'a> {
     pub(super) registers: &'a Registers,
 }
 
-/// What is known of code, and how much more may be followed.
+/// What is known of code, and how much more may be followed. Threads of a pool have the same frames,
+/// so what does not depend on their registers is found once.
 pub(super) struct Releases {
-    code: HashMap<u64, Option<Summary>>,
+    /// Instructions by their addresses, as far as they are kept.
+    instructions: NumberMap<Option<Instruction>>,
+    /// The code of functions, by their first address. `None` if it cannot be read.
+    code: NumberMap<Option<Rc<[u8]>>>,
+    summaries: NumberMap<Option<Summary>>,
+    /// What may have been passed to the call before a return address. `None` if that is not known.
+    arguments: NumberMap<Option<Rc<[Source]>>>,
+    /// Whether a release can follow a return address, whatever the registers are.
+    possible: NumberMap<bool>,
+    /// Where calls and jumps end up, by the address of the code or of the slot that they name.
+    destinations: NumberMap<Target>,
+    elsewhere: Rc<RefCell<Elsewhere>>,
     steps_left: usize,
 }
 
@@ -72,12 +88,24 @@ struct Summary {
     releases: bool,
 }
 
+/// The length of an instruction, what it does to the stack and the flow of control, and what else.
+type Instruction = (usize, Effect, Operation);
+
 /// The function that an address is in.
 pub(super) type FunctionOf<'a> = dyn FnMut(u64) -> Option<(u64, u64)> + 'a;
 
 impl Releases {
     pub(super) fn new() -> Self {
-        Self { code: HashMap::default(), steps_left: MAX_ALL_STEPS }
+        Self {
+            instructions: NumberMap::default(),
+            code: NumberMap::default(),
+            summaries: NumberMap::default(),
+            arguments: NumberMap::default(),
+            possible: NumberMap::default(),
+            destinations: NumberMap::default(),
+            elsewhere: Rc::default(),
+            steps_left: MAX_ALL_STEPS,
+        }
     }
 
     /// Whether the function that begins at `start` has an instruction that releases a lock.
@@ -85,15 +113,31 @@ impl Releases {
         self.summary(function).is_some_and(|summary| summary.releases)
     }
 
-    fn summary(&mut self, function: (u64, u64)) -> Option<Summary> {
-        if let Some(known) = self.code.get(&function.0) {
+    /// The instruction at an offset of this code.
+    fn instruction(&mut self, code: &Code<'_>, offset: usize) -> Option<Instruction> {
+        let address = code.start.wrapping_add(offset as u64);
+        if let Some(known) = self.instructions.get(address) {
             return *known;
         }
-        let summary = read(function).and_then(|bytes| {
-            let code = Code { start: function.0, bytes: &bytes };
-            self.summarize(&code)
-        });
-        self.code.insert(function.0, summary);
+        let instruction = operands::operation(code, offset);
+        if self.instructions.values().len() < MAX_INSTRUCTIONS {
+            self.instructions.insert(address, instruction);
+        }
+        instruction
+    }
+
+    /// The code of a function.
+    fn code_of(&mut self, function: (u64, u64)) -> Option<Rc<[u8]>> {
+        self.code.entry(function.0, || read(function).map(Rc::from)).clone()
+    }
+
+    fn summary(&mut self, function: (u64, u64)) -> Option<Summary> {
+        if let Some(known) = self.summaries.get(function.0) {
+            return *known;
+        }
+        let bytes = self.code_of(function);
+        let summary = bytes.and_then(|bytes| self.summarize(&Code { start: function.0, bytes: &bytes }));
+        self.summaries.insert(function.0, summary);
         summary
     }
 
@@ -122,6 +166,82 @@ impl Releases {
         Some(summary)
     }
 
+    fn destination(&mut self, target: Target) -> Target {
+        match target {
+            Target::Code(address) | Target::Slot(address) => {
+                *self.destinations.entry(address, || prologue::destination(target))
+            }
+            Target::Unknown => target,
+        }
+    }
+
+    /// Whether the code that goes on at this return address, in this function, may release a lock at
+    /// all: whether a search can find something, with some registers.
+    pub(super) fn are_possible(
+        &mut self,
+        address: u64,
+        function: (u64, u64),
+        function_of: &mut FunctionOf<'_>,
+    ) -> bool {
+        if let Some(known) = self.possible.get(address) {
+            return *known;
+        }
+        let is_possible = self.leads_to_release(address, function, function_of);
+        self.possible.insert(address, is_possible);
+        is_possible
+    }
+
+    fn leads_to_release(
+        &mut self,
+        address: u64,
+        function: (u64, u64),
+        function_of: &mut FunctionOf<'_>,
+    ) -> bool {
+        let Some(bytes) = self.code_of(function) else { return false };
+        let code = Code { start: function.0, bytes: &bytes };
+        let mut paths: Vec<usize> = code.offset_of(address).into_iter().collect();
+        let mut visited = Visited::none(code.bytes.len());
+        while let Some(mut offset) = paths.pop() {
+            while visited.insert(offset, false) {
+                let Some(steps_left) = self.steps_left.checked_sub(1) else { return true };
+                self.steps_left = steps_left;
+                let Some((length, effect, operation)) = operands::operation(&code, offset) else { break };
+                if matches!(operation.atomic, Some(Atomic::Exchange(_) | Atomic::Add(_))) {
+                    return true;
+                }
+                let (Effect::Call(target) | Effect::Jump(target)) = effect else {
+                    match effect {
+                        Effect::End => break,
+                        Effect::Branch(to) => paths.extend(code.offset_of(to)),
+                        _ => {}
+                    }
+                    offset += length;
+                    continue;
+                };
+                if let (Effect::Jump(_), Target::Code(to)) = (effect, target)
+                    && let Some(there) = code.offset_of(to)
+                {
+                    offset = there;
+                    continue;
+                }
+                match self.destination(target) {
+                    // After one that does not return, nothing follows.
+                    Target::Code(called) => {
+                        let summary = function_of(called).and_then(|called| self.summary(called));
+                        if summary.is_none_or(|summary| summary.returns) {
+                            return true;
+                        }
+                    }
+                    // Of other calls it is not known whether they acquire the lock.
+                    _ if register_called(&code, offset).is_some() => return true,
+                    _ => {}
+                }
+                break;
+            }
+        }
+        false
+    }
+
     /// Searches for a release of the lock. `pending` is set if the thread waits for this very lock:
     /// the first release that is found then belongs to that, and it is cleared.
     pub(super) fn search(
@@ -132,9 +252,10 @@ impl Releases {
         stack: &Memory<'_>,
         (function_of, purpose_of): (&mut FunctionOf<'_>, &mut PurposeOf<'_>),
     ) -> Option<Release> {
-        let bytes = read(frame.function)?;
+        let bytes = self.code_of(frame.function)?;
         let code = Code { start: frame.function.0, bytes: &bytes };
         let start = usize::try_from(frame.address.checked_sub(code.start)?).ok()?;
+        let arguments = self.arguments.entry(frame.address, || arguments_before(&code, start)).clone()?;
         let registers = DWARF.map(|register| frame.registers.get(register));
         let mut path = Path {
             offset: start,
@@ -144,8 +265,10 @@ impl Releases {
             has_released_pending: false,
             given: Vec::new(),
         };
-        for source in arguments_before(&code, start)? {
-            if let Some(address) = path.value(source, stack).filter(|address| *address != wanted.address) {
+        let elsewhere = Rc::clone(&self.elsewhere);
+        let memory = Seen { stack, elsewhere: &elsewhere };
+        for &source in &*arguments {
+            if let Some(address) = path.value(source, &memory).filter(|address| *address != wanted.address) {
                 path.give(address);
             }
         }
@@ -153,11 +276,11 @@ impl Releases {
             releases: self,
             code: &code,
             wanted,
-            stack,
+            memory: &memory,
             function_of,
             purpose_of,
             paths: vec![path],
-            visited: HashSet::default(),
+            visited: Visited::none(code.bytes.len()),
             depth: 0,
             is_found: false,
             has_other_end: false,
@@ -187,12 +310,12 @@ struct Search<'a, 's, 'f, 'p> {
     releases: &'a mut Releases,
     code: &'a Code<'a>,
     wanted: Wanted,
-    stack: &'a Memory<'s>,
+    memory: &'a Seen<'s>,
     function_of: &'a mut FunctionOf<'f>,
     purpose_of: &'a mut PurposeOf<'p>,
     /// Those that are still to be followed.
     paths: Vec<Path>,
-    visited: HashSet<(usize, bool)>,
+    visited: Visited,
     /// How many functions that drop objects it is in.
     depth: usize,
     is_found: bool,
@@ -201,11 +324,26 @@ struct Search<'a, 's, 'f, 'p> {
     has_met_pending: bool,
 }
 
+/// Where paths have been, one place for each byte of the code: with a release pending, and without.
+struct Visited(Vec<[bool; 2]>);
+
+impl Visited {
+    fn none(length: usize) -> Self {
+        Self(vec![[false; 2]; length + 1])
+    }
+
+    /// False if a path has been there, or if it is beyond the code.
+    fn insert(&mut self, offset: usize, pending: bool) -> bool {
+        let place = self.0.get_mut(offset).map(|place| &mut place[usize::from(pending)]);
+        place.is_some_and(|was_there| !std::mem::replace(was_there, true))
+    }
+}
+
 impl Search<'_, '_, '_, '_> {
     fn run(&mut self) {
         let mut steps = 0;
         while let Some(mut path) = self.paths.pop() {
-            while self.visited.insert((path.offset, path.pending)) {
+            while self.visited.insert(path.offset, path.pending) {
                 steps += 1;
                 let is_over = steps > MAX_STEPS || self.releases.steps_left == 0;
                 if is_over || !self.follow(&mut path) {
@@ -219,7 +357,7 @@ impl Search<'_, '_, '_, '_> {
 
     /// Follows a path by one instruction. False if it ends.
     fn follow(&mut self, path: &mut Path) -> bool {
-        let Some((length, effect, operation)) = operands::operation(self.code, path.offset) else {
+        let Some((length, effect, operation)) = self.releases.instruction(self.code, path.offset) else {
             self.has_other_end = true;
             return false;
         };
@@ -247,7 +385,7 @@ impl Search<'_, '_, '_, '_> {
             Met::Nothing => {}
         }
         let offset = path.offset;
-        if !path.step(&operation, effect, self.stack) {
+        if !path.step(&operation, effect, self.memory) {
             self.has_other_end = true;
             return false;
         }
@@ -258,12 +396,12 @@ impl Search<'_, '_, '_, '_> {
                     path.set(register, None);
                 }
             }
-            Effect::Branch(to) => match self.offset_of(to) {
+            Effect::Branch(to) => match self.code.offset_of(to) {
                 Some(there) => self.paths.push(Path { offset: there, ..path.clone() }),
                 None => self.has_other_end = true,
             },
             Effect::Jump(Target::Code(to)) if self.is_within(Target::Code(to)) => {
-                path.offset = self.offset_of(to).unwrap_or(path.offset);
+                path.offset = self.code.offset_of(to).unwrap_or(path.offset);
             }
             Effect::Jump(_) => {
                 self.has_other_end = true;
@@ -278,11 +416,6 @@ impl Search<'_, '_, '_, '_> {
         true
     }
 
-    fn offset_of(&self, address: u64) -> Option<usize> {
-        let offset = usize::try_from(address.checked_sub(self.code.start)?).ok()?;
-        (offset < self.code.bytes.len()).then_some(offset)
-    }
-
     fn is_within(&self, target: Target) -> bool {
         matches!(target, Target::Code(to) if range(self.code).contains(&to))
     }
@@ -294,7 +427,7 @@ impl Search<'_, '_, '_, '_> {
         const OPERATION: u64 = 0x7f;
         const WAKE: u64 = 1;
         // A function that is not known may acquire the lock.
-        let target = match prologue::destination(target) {
+        let target = match self.releases.destination(target) {
             Target::Code(target) => target,
             // Debug builds load the addresses of functions in other crates before they call them.
             _ => match register_called(self.code, path.offset).and_then(|register| path.register(register)) {
@@ -313,11 +446,11 @@ impl Search<'_, '_, '_, '_> {
         }
         let is_known = object.is_none_or(|object| !path.given.contains(&object));
         let is_lock = object == Some(lock) || path.register(RSI) == Some(lock);
-        let word = |address: u64| path.word(address, self.stack);
+        let word = |address: u64| path.word(address, self.memory);
         // What is dropped: a guard, a box with a guard, or a struct with one.
         let has_guard = object.filter(|_| is_known).is_some_and(|object| {
             let mut words = (0..MAX_OBJECT).map_while(|index| object.checked_add(8 * index));
-            words.any(|address| path.word_on_stack(address, self.stack) == Some(lock))
+            words.any(|address| path.word_on_stack(address, self.memory) == Some(lock))
                 || [Some(object), object.checked_add(8)]
                     .into_iter()
                     .flatten()
@@ -367,7 +500,7 @@ impl Search<'_, '_, '_, '_> {
         } else {
             let object = path.register(RDI);
             let at = object.and_then(|object| object.checked_add(8 * u64::from(guard.word)));
-            at.and_then(|at| path.word(at, self.stack))
+            at.and_then(|at| path.word(at, self.memory))
         };
         found == Some(self.wanted.address)
     }
@@ -375,7 +508,7 @@ impl Search<'_, '_, '_, '_> {
     /// Whether the code that drops an object drops a guard of the lock in it.
     fn drops_guard(&mut self, path: &Path, target: u64) -> bool {
         let function = (self.function_of)(target).filter(|_| self.depth < MAX_DEPTH);
-        let Some(bytes) = function.and_then(read) else { return false };
+        let Some(bytes) = function.and_then(|function| self.releases.code_of(function)) else { return false };
         let code = Code { start: target, bytes: &bytes };
         let mut registers = path.registers;
         if let Some(rsp) = registers.get_mut(usize::from(RSP)) {
@@ -386,11 +519,11 @@ impl Search<'_, '_, '_, '_> {
             releases: &mut *self.releases,
             code: &code,
             wanted: self.wanted,
-            stack: self.stack,
+            memory: self.memory,
             function_of: &mut *self.function_of,
             purpose_of: &mut *self.purpose_of,
             paths: vec![path],
-            visited: HashSet::default(),
+            visited: Visited::none(code.bytes.len()),
             depth: self.depth + 1,
             is_found: false,
             has_other_end: false,
@@ -421,7 +554,7 @@ impl Search<'_, '_, '_, '_> {
 
 /// What may have been passed in [`ARGUMENTS`] to the call that returns to this offset. `None` if
 /// the code before it cannot be read.
-fn arguments_before(code: &Code<'_>, end: usize) -> Option<Vec<Source>> {
+fn arguments_before(code: &Code<'_>, end: usize) -> Option<Rc<[Source]>> {
     let mut sources = Vec::new();
     let mut offset = 0;
     while offset < end {
@@ -436,7 +569,7 @@ fn arguments_before(code: &Code<'_>, end: usize) -> Option<Vec<Source>> {
             _ => {}
         }
     }
-    (offset == end).then_some(sources)
+    (offset == end).then(|| sources.into())
 }
 
 /// The register with the address that the instruction at this offset calls or jumps to.

@@ -1,13 +1,46 @@
 //! The values of registers and memory along a path through the code of a function, as far as they
 //! are known. It knows nothing of locks.
 
+use std::cell::RefCell;
+
 use super::super::instruction::Effect;
 use super::super::memory::Memory;
 use super::super::operands::{Operation, Place, RBP, RSP, Source};
+use crate::sys::hash::NumberMap;
 use crate::sys::linux::memory;
 
 /// How many places in memory a path may write to.
 const MAX_WRITES: usize = 256;
+
+/// The memory that a path reads: a copy of the thread's stack, and words elsewhere. What the code
+/// of different threads refers to is often the same, and is read once.
+pub(super) struct Seen<'a> {
+    pub(super) stack: &'a Memory<'a>,
+    pub(super) elsewhere: &'a RefCell<Elsewhere>,
+}
+
+/// Words by their addresses. `None` if they cannot be read.
+pub(super) type Elsewhere = NumberMap<Option<u64>>;
+
+impl Seen<'_> {
+    fn is_on_stack(&self, address: u64) -> bool {
+        self.stack.word(address).is_ok()
+    }
+
+    fn word(&self, address: u64) -> Option<u64> {
+        if let Ok(word) = self.stack.word(address) {
+            return Some(word);
+        }
+        if !address.is_multiple_of(8) {
+            return None;
+        }
+        *self.elsewhere.borrow_mut().entry(address, || {
+            let mut word = [0; 8];
+            let is_read = memory::read_ready(address, &mut word, None) == 8;
+            is_read.then(|| u64::from_ne_bytes(word))
+        })
+    }
+}
 
 /// One path through a function.
 #[derive(Clone)]
@@ -45,10 +78,10 @@ impl Path {
     }
 
     /// The value that an instruction writes, if it is known.
-    pub(super) fn value(&self, source: Source, stack: &Memory<'_>) -> Option<u64> {
+    pub(super) fn value(&self, source: Source, memory: &Seen<'_>) -> Option<u64> {
         match source {
             Source::Word(Place::Register(from)) => self.register(from),
-            Source::Word(from) => self.address(from).and_then(|from| self.word(from, stack)),
+            Source::Word(from) => self.address(from).and_then(|from| self.word(from, memory)),
             Source::AddressOf(of) => self.address(of),
             Source::Constant(value) => Some(value),
             Source::Plus(_) | Source::Unknown => None,
@@ -74,34 +107,29 @@ impl Path {
     }
 
     /// The eight bytes at this address, if they are known and on the stack.
-    pub(super) fn word_on_stack(&self, address: u64, stack: &Memory<'_>) -> Option<u64> {
-        stack.word(address).ok().and_then(|_| self.word(address, stack))
+    pub(super) fn word_on_stack(&self, address: u64, memory: &Seen<'_>) -> Option<u64> {
+        if memory.is_on_stack(address) { self.word(address, memory) } else { None }
     }
 
     /// The eight bytes at this address, if they are known.
-    pub(super) fn word(&self, address: u64, stack: &Memory<'_>) -> Option<u64> {
+    pub(super) fn word(&self, address: u64, memory: &Seen<'_>) -> Option<u64> {
         let end = address.checked_add(8)?;
         let mut written = self.written.iter().rev();
         if let Some(last) = written.find(|written| written.start < end && address < written.end) {
             return last.word.filter(|_| (last.start, last.end) == (address, end));
         }
-        if let Ok(word) = stack.word(address) {
-            return Some(word);
-        }
-        let mut word = [0; 8];
-        let is_read = address.is_multiple_of(8) && memory::read_ready(address, &mut word, None) == 8;
-        is_read.then(|| u64::from_ne_bytes(word))
+        memory.word(address)
     }
 
     /// Carries out an instruction. False if the path cannot be followed any further.
-    pub(super) fn step(&mut self, operation: &Operation, effect: Effect, stack: &Memory<'_>) -> bool {
+    pub(super) fn step(&mut self, operation: &Operation, effect: Effect, memory: &Seen<'_>) -> bool {
         let (rsp, rbp) = (self.register(RSP), self.register(RBP));
         if let Some((place, size, source)) = operation.write {
             let value = match (source, place) {
                 (Source::Plus(distance), Place::Register(own)) => {
                     self.register(own).map(|value| value.wrapping_add_signed(distance))
                 }
-                _ => self.value(source, stack),
+                _ => self.value(source, memory),
             };
             if let Place::Register(register) = place {
                 self.set(register, value);
