@@ -1,13 +1,13 @@
 //! Many threads, deep in calls, that wait or run: the benchmarks take reports of this program.
 //!
-//! `crowd THREADS DEPTH [different | running | locked | deadlocked]`
+//! `crowd THREADS DEPTH [different | running | locked | locked-different | deadlocked]`
 //!
 //! `DEPTH` is the depth of the whole stack of each thread but the main one, as a debugger counts
 //! it. All these stacks are the same; with `different`, no two of the first thousand are. With
 //! `running`, the threads do not wait, so that a report has to signal them. With `locked`, they
-//! wait for a lock that the first one holds; with `deadlocked`, the first two wait for each other's
-//! locks. Each line on standard input is answered with what the handler has cost since the last
-//! one, in the build that measures it.
+//! wait for a lock that the first one holds, and with `locked-different` their stacks differ as
+//! well. With `deadlocked`, the first two wait for each other's locks. Each line on standard input
+//! is answered with what the handler has cost since the last one, in the build that measures it.
 
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,7 +50,7 @@ fn main() {
     let argument = arguments.next().unwrap_or_default();
     let mode = match argument.as_str() {
         "running" => Mode::Running,
-        "locked" => Mode::Locked,
+        "locked" | "locked-different" => Mode::Locked,
         "deadlocked" => Mode::Deadlocked,
         _ => Mode::Parked,
     };
@@ -62,7 +62,7 @@ fn main() {
     };
     let crowd: &'static Crowd = Box::leak(Box::new(crowd));
     for number in 1..threads {
-        let way = if argument == "different" { number } else { 0 };
+        let way = if argument.ends_with("different") { number } else { 0 };
         thread::Builder::new()
             .name(format!("crowd-{number}"))
             .stack_size(256 << 10)

@@ -43,7 +43,8 @@ type Other = fn(&Setting) -> Result<Contestant, String>;
 
 /// The tools that can be measured here, and a line for each of the others that says why not.
 pub(crate) fn all(setting: &Setting) -> (Vec<Contestant>, Vec<String>) {
-    let mut available = vec![gmr(), gmr_full(), gmr_different(), gmr_locked(), gmr_deadlocked()];
+    let mut available =
+        vec![gmr(), gmr_full(), gmr_different(), gmr_locked(), gmr_locked_different(), gmr_deadlocked()];
     let mut missing = Vec::new();
     let others: [Other; 6] = [gdb, eu_stack, oslo, jstack, go, node];
     for other in others {
@@ -104,6 +105,19 @@ fn gmr_locked() -> Contestant {
     let subject =
         |setting: &Setting, threads: usize, depth| setting.program("crowd", &[&threads, &depth, &"locked"]);
     Contestant { name: LOCKED, subject: Box::new(subject), least: 100, ..gmr() }
+}
+
+/// Each stack is searched for the lock, and not only some of those that are the same.
+fn gmr_locked_different() -> Contestant {
+    let subject = |setting: &Setting, threads: usize, depth: usize| {
+        setting.program("crowd", &[&threads, &depth, &"locked-different"])
+    };
+    Contestant {
+        name: "gmr, all wait for one lock, stacks that differ",
+        subject: Box::new(subject),
+        least: 100,
+        ..gmr()
+    }
 }
 
 fn gmr_deadlocked() -> Contestant {
