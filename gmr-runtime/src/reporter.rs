@@ -7,6 +7,7 @@
 mod attached;
 mod delivery;
 mod gate;
+mod judging;
 mod losses;
 mod output;
 mod past;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::capture;
-use crate::findings::{self, SecondLook, Suspects};
+use crate::findings::{SecondLook, Suspects};
 use crate::generators::{self, Identity, Selection};
 use crate::model::{Content, Frame, Group, Heading, Report, Section, Summary, Trigger};
 use crate::section::generator::Generator;
@@ -211,14 +212,11 @@ pub(crate) fn make(
         }
         Update::Slow => emit(Piece::Slow),
     });
-    let findings = if plan.is_look {
-        Vec::new()
-    } else {
-        let suspects = findings::suspects(&sections, &frames);
-        let second = second_look(plan.second_look, &suspects, started, &mut emit);
-        let past = past::add(findings::count_all(&sections, &frames));
-        findings::find(&sections, &frames, &second, &past)
-    };
+    let mut findings = Vec::new();
+    if !plan.is_look {
+        let look = |suspects: &Suspects| second_look(plan.second_look, suspects, started, &mut emit);
+        ((sections, frames), findings) = judging::judge((sections, frames), look);
+    }
     emit(Piece::Findings(&findings, &frames));
 
     let summary = summary(heading.number, &sections, started.elapsed());

@@ -66,6 +66,39 @@ pub(crate) fn count_all(sections: &[Section], frames: &[Frame]) -> Counts {
     counts
 }
 
+const RULES: [Rule; 25] = [
+    deadlock::find,
+    failed_section::find,
+    blocked_runtime::find,
+    blocked_worker::find,
+    block_on::find,
+    blocking_pool::find,
+    not_polled::find,
+    backlog::find,
+    limits::find,
+    disk::find,
+    lock_wait::find,
+    same_wait::find,
+    never_woken::find,
+    uninterruptible::find,
+    stuck::find,
+    zombies::find,
+    missing_stack::find,
+    cut_stack::find,
+    spinning::find,
+    running::find,
+    longest_wait::find,
+    growth::find,
+    peers::find,
+    pressure::find,
+    about_report::find,
+];
+
+type Rule = fn(&Facts<'_>) -> Vec<Finding>;
+
+/// How many rules there are.
+pub(crate) const COUNT: usize = RULES.len();
+
 /// The findings in these sections, the most severe first. `past` has the counts of earlier reports
 /// of this process, and of this one as the last.
 pub(crate) fn find(
@@ -74,53 +107,42 @@ pub(crate) fn find(
     second: &SecondLook,
     past: &[Counts],
 ) -> Vec<Finding> {
-    const RULES: [Rule; 25] = [
-        deadlock::find,
-        failed_section::find,
-        blocked_runtime::find,
-        blocked_worker::find,
-        block_on::find,
-        blocking_pool::find,
-        not_polled::find,
-        backlog::find,
-        limits::find,
-        disk::find,
-        lock_wait::find,
-        same_wait::find,
-        never_woken::find,
-        uninterruptible::find,
-        stuck::find,
-        zombies::find,
-        missing_stack::find,
-        cut_stack::find,
-        spinning::find,
-        running::find,
-        longest_wait::find,
-        growth::find,
-        peers::find,
-        pressure::find,
-        about_report::find,
-    ];
+    in_order((0..COUNT).flat_map(|rule| find_by(rule, sections, frames, (second, past))).collect())
+}
+
+/// The findings by the rule with this number. One that panics takes neither the report nor other
+/// findings with it, unless panics abort.
+pub(crate) fn find_by(
+    rule: usize,
+    sections: &[Section],
+    frames: &[Frame],
+    (second, past): (&SecondLook, &[Counts]),
+) -> Vec<Finding> {
     let facts = Facts { sections, frames, second, past };
-    let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| apply(*rule, &facts)).collect();
+    RULES.get(rule).map(|rule| apply(*rule, &facts)).unwrap_or_default()
+}
+
+/// Sorts the findings by all rules, the most severe first.
+pub(crate) fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
     // Stable: findings of the same severity keep the order of the rules.
     sort::by_key(&mut findings, |finding| finding.severity);
     findings
 }
 
-type Rule = fn(&Facts<'_>) -> Vec<Finding>;
-
-/// Applies a rule. One that panics takes neither the report nor other findings with it.
 fn apply(rule: Rule, facts: &Facts<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     match own_threads::catch(|| found = rule(facts)) {
         Ok(()) => found,
         Err(message) => {
-            let message = format!("a rule panicked, and finds nothing in this report: {message}");
-            let next = Some("a fault of gmr: please report it".to_owned());
-            vec![Finding { next, ..facts::finding("report.rule-failed", Severity::Info, message) }]
+            vec![failed(&format!("a rule panicked, and finds nothing in this report: {message}"))]
         }
     }
+}
+
+/// That a rule finds nothing, because of a fault of its own.
+pub(crate) fn failed(message: &str) -> Finding {
+    let next = Some("a fault of gmr: please report it".to_owned());
+    Finding { next, ..facts::finding("report.rule-failed", Severity::Info, message.to_owned()) }
 }
 
 #[cfg(all(test, not(gmr_units)))]

@@ -22,7 +22,7 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// Those of a report that is being made now and has no sections.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self {
             at: Instant::now(),
             threads: None,
