@@ -115,9 +115,24 @@ fn a_task_without_a_waker_is_found() {
     assert_eq!(alarms(&report), Vec::<&Value>::new(), "{report}");
 }
 
+#[test]
+fn a_select_loop_that_never_waits_is_found() {
+    let report = report_with(&mut start("spins"), "task.polled-often", "info", "spins");
+    let finding = find(&report, "task.polled-often", "info", "spins").expect("it is there");
+    let [evidence] = list(&finding["evidence"]) else { panic!("{finding}") };
+    assert_eq!(evidence["task"], finding["tasks"][0], "{finding}");
+    assert_eq!(alarms(&report), Vec::<&Value>::new(), "{report}");
+    // One that waits, once its average counts.
+    let mut program = start("ticks");
+    let report = program.report_when("a task that is old enough", |report| {
+        report.tasks().iter().any(|task| task["age_ms"].as_u64().is_some_and(|age| age > 1_500))
+    });
+    assert!(report.findings().iter().all(|finding| finding["code"] != "task.polled-often"), "{report}");
+}
+
 /// The healthy ways.
-const HEALTHY: [&str; 7] =
-    ["main", "in-place", "block-on-in-place", "blocking", "computes", "rests", "serves"];
+const HEALTHY: [&str; 8] =
+    ["main", "in-place", "block-on-in-place", "blocking", "computes", "rests", "serves", "ticks"];
 
 #[test]
 fn healthy_programs_have_no_alarm_about_tasks() {

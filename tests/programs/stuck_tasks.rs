@@ -81,6 +81,28 @@ async fn waits_in_place() {
     });
 }
 
+/// A branch of its loop is always ready: nobody can send any more.
+async fn spins(mut closed: mpsc::Receiver<u64>, mut open: mpsc::Receiver<u64>) {
+    loop {
+        let message = tokio::select! {
+            message = closed.recv() => message,
+            message = open.recv() => message,
+        };
+        black_box(message);
+    }
+}
+
+/// The same loop, which waits: nobody sends, and it wakes up a thousand times a second.
+async fn ticks(mut open: mpsc::Receiver<u64>) {
+    let mut interval = tokio::time::interval(Duration::from_millis(1));
+    loop {
+        tokio::select! {
+            message = open.recv() => drop(black_box(message)),
+            _ = interval.tick() => {}
+        }
+    }
+}
+
 async fn shuts_down() {
     pending::<()>().await;
 }
@@ -135,6 +157,17 @@ fn begin(mode: &str) {
             drop(gmr::task::spawn(fills(sender)));
         }
         "lost" => drop(gmr::task::spawn(is_lost())),
+        "spins" => {
+            let ((closed, no_more), (open, messages)) = (mpsc::channel(1), mpsc::channel(1));
+            drop(closed);
+            std::mem::forget(open);
+            drop(gmr::task::spawn(spins(no_more, messages)));
+        }
+        "ticks" => {
+            let (open, messages) = mpsc::channel(1);
+            std::mem::forget(open);
+            drop(gmr::task::spawn(ticks(messages)));
+        }
         "main" => {
             let handle = runtime.handle().clone();
             gmr_tests::start_named("main future", move || handle.block_on(reads_in_its_poll().tracked()));

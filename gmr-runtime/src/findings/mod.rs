@@ -27,6 +27,7 @@ mod not_polled;
 mod past;
 mod peers;
 mod places;
+mod polled_often;
 mod polls;
 mod pressure;
 mod running;
@@ -66,7 +67,7 @@ pub(crate) fn count_all(sections: &[Section], frames: &[Frame]) -> Counts {
     counts
 }
 
-const RULES: [Rule; 25] = [
+const RULES: [Rule; 26] = [
     deadlock::find,
     failed_section::find,
     blocked_runtime::find,
@@ -80,6 +81,7 @@ const RULES: [Rule; 25] = [
     lock_wait::find,
     same_wait::find,
     never_woken::find,
+    polled_often::find,
     uninterruptible::find,
     stuck::find,
     zombies::find,

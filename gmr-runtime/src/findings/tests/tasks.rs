@@ -238,3 +238,26 @@ fn tasks_without_a_waker_may_never_be_woken() {
     assert_eq!((findings[0].severity, &*findings[0].tasks), (Severity::Info, &[1][..]));
     assert_eq!(findings[0].certainty, Certainty::Possible);
 }
+
+#[test]
+fn tasks_that_are_polled_all_the_time_are_found() {
+    let of = |id, polls, age_ms| Task {
+        polls,
+        age_ms,
+        stacks: stack(&[0]),
+        ..task(id, TaskState::Waiting { waiting_ms: 0 })
+    };
+    let found = |tasks: &[Task]| {
+        let findings = about(tasks, &[], runtime(2, None), &nobody_moved());
+        findings.into_iter().find(|finding| finding.code == "task.polled-often")
+    };
+    let finding = found(&[of(1, 1_999, 1_000), of(2, 20_000, 1_000), of(3, 90_000, 2_000)]).expect("two are");
+    assert_eq!((finding.severity, finding.tasks), (Severity::Info, vec![3, 2]));
+    assert_eq!(finding.message, "2 tasks were polled at least 2000 times a second on average");
+    let evidence = &finding.evidence[0];
+    assert_eq!(evidence.message, "#3 (shop::checkout) was polled 90000 times in 2.0 s");
+    assert_eq!((evidence.task, evidence.frame), (Some(3), Some(0)));
+    // One that has just begun, and one that has been there for longer.
+    assert_eq!(found(&[of(1, 90_000, 900), of(2, 90_000, 60_000)]), None);
+    assert_eq!(found(&[of(1, 7, 0)]), None);
+}
