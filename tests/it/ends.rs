@@ -1,6 +1,9 @@
 //! What is near an end, and peers that do not answer, are found; healthy programs that look alike
 //! are not.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use serde_json::Value;
@@ -9,8 +12,14 @@ use crate::program::{Program, program};
 use crate::report::{Report, list, text};
 
 /// The codes of the rules that these programs are about.
-const RULES: [&str; 5] =
-    ["limit.descriptors", "limit.address-space", "limit.disk", "socket.backlog", "peer.waits"];
+const RULES: [&str; 6] = [
+    "limit.descriptors",
+    "limit.user-threads",
+    "limit.address-space",
+    "limit.disk",
+    "socket.backlog",
+    "peer.waits",
+];
 
 fn start(arguments: &[&str]) -> Program {
     let mut command = Command::new(program!("ends"));
@@ -21,6 +30,43 @@ fn start(arguments: &[&str]) -> Program {
 fn found(report: &Report) -> Vec<&Value> {
     let is_of_these = |finding: &&Value| RULES.contains(&text(&finding["code"]));
     report.findings().iter().filter(is_of_these).collect()
+}
+
+/// The program, to be started as another user if this is root, to whom some limits do not apply.
+fn without_rights(mode: &str) -> Program {
+    /// No user's own number.
+    const NOBODY: u32 = 65_534;
+    let folder = std::env::temp_dir().join(format!("gmr-ends-{mode}-{}", std::process::id()));
+    let copy = folder.join("ends");
+    fs::create_dir(&folder).expect("there is space");
+    fs::copy(program!("ends"), &copy).expect("there is space");
+    let mut command = Command::new(&copy);
+    command.arg(mode).current_dir("/");
+    if rustix::process::geteuid().is_root() {
+        for path in [&folder, &copy] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        }
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let program = Program::start_with(command);
+    fs::remove_dir_all(&folder).expect("it is ours");
+    program
+}
+
+#[test]
+fn threads_that_run_out_are_found() {
+    let mut program = without_rights("threads-near");
+    let report = program.report();
+    let [finding] = found(&report)[..] else { panic!("{report}") };
+    let said = (text(&finding["code"]), text(&finding["severity"]), text(&finding["certainty"]));
+    assert_eq!(said, ("limit.user-threads", "info", "certain"), "{finding}");
+    assert!(text(&finding["message"]).contains("112 together"), "{finding}");
+    let report = without_rights("threads-few").report();
+    assert_eq!(found(&report), Vec::<&Value>::new(), "{report}");
+    // There is no limit for root.
+    if rustix::process::geteuid().is_root() {
+        nothing(&["threads-near"]);
+    }
 }
 
 /// Starts the program in this mode, and returns the one finding that it is to have.

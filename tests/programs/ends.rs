@@ -12,6 +12,8 @@ use std::path::PathBuf;
 /// The limit of descriptors, and of addresses.
 const DESCRIPTORS: u64 = 256;
 const ADDRESSES: u64 = 16 << 30;
+/// How many threads it starts beside gmr's to come near a limit of threads.
+const THREADS: usize = 100;
 
 fn limit(resource: libc::__rlimit_resource_t, soft: u64) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -132,6 +134,19 @@ fn main() {
         "descriptors-lowered" => {
             files = open_files(DESCRIPTORS);
             limit(libc::RLIMIT_NOFILE, DESCRIPTORS - 8);
+        }
+        "threads-near" | "threads-few" => {
+            threads = THREADS;
+            for number in 0..threads {
+                gmr_tests::start_named(&format!("idle {number}"), || {
+                    gmr_tests::arrive();
+                    loop {
+                        std::thread::park();
+                    }
+                });
+            }
+            // With space for those that make the report.
+            limit(libc::RLIMIT_NPROC, if mode == "threads-near" { 112 } else { 224 });
         }
         "addresses-near" => {
             limit(libc::RLIMIT_AS, ADDRESSES);

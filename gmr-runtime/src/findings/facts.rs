@@ -63,6 +63,15 @@ impl<'a> Facts<'a> {
         })
     }
 
+    /// The real user of this process.
+    pub(super) fn user_id(&self) -> Option<u32> {
+        let mut processes = self.sections.iter().filter_map(|section| match &section.content {
+            Content::Processes(processes) => processes.processes.iter().find(|process| process.depth == 0),
+            _ => None,
+        });
+        Some(processes.next()?.uids?.real)
+    }
+
     pub(super) fn descriptors(&self) -> Option<&'a Descriptors> {
         self.sections.iter().find_map(|section| match &section.content {
             Content::Descriptors(descriptors) => Some(&**descriptors),

@@ -14,6 +14,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
             findings.extend(threads(facts, resources, cgroup));
             findings.extend(memory(resources, cgroup));
         }
+        findings.extend(threads_of_user(facts, resources));
         findings.extend(addresses(resources));
         findings.extend(stack(resources));
         findings.extend(resources.cgroups.iter().filter_map(kills));
@@ -91,6 +92,27 @@ fn threads(facts: &Facts<'_>, resources: &Resources, cgroup: &Cgroup) -> Option<
         next: Some("what starts threads, or the cgroup's limit (pids.max)".to_owned()),
         section: Some(SECTION.to_owned()),
         ..finding("limit.threads", severity, message)
+    })
+}
+
+/// The kernel counts all processes and threads of the user, which no file shows. Those of this
+/// process are among them, so there is no more left than these leave.
+fn threads_of_user(facts: &Facts<'_>, resources: &Resources) -> Option<Finding> {
+    let (threads, limit) = (resources.threads?, limit_of(resources, "processes")?);
+    // With more than the limit, it does not apply: to root, for example.
+    let is_exempt = facts.user_id() == Some(0) || threads > limit;
+    let transient = facts.own_threads().saturating_sub(1) as u64;
+    if limit < MIN_TASKS || is_exempt || !is_near(threads.saturating_sub(transient), limit) {
+        return None;
+    }
+    let message = format!(
+        "this process has {threads} threads, and all processes of its user may have {limit} together"
+    );
+    Some(Finding {
+        evidence: vec![fact("a process with CAP_SYS_RESOURCE or CAP_SYS_ADMIN may start more".to_owned())],
+        next: Some("what starts threads, or the user's limit (ulimit -u)".to_owned()),
+        section: Some(SECTION.to_owned()),
+        ..finding("limit.user-threads", Severity::Info, message)
     })
 }
 

@@ -2,7 +2,10 @@
 
 use super::super::tests::{find_in, with_descriptors, with_resources};
 use super::*;
-use crate::model::{Content, DescriptorKind, Descriptors, EventCount, Memory, ResourceLimit, Role, Threads};
+use crate::model::{
+    Content, DescriptorKind, Descriptors, EventCount, Ids, Memory, Process, Processes, ResourceLimit, Role,
+    Threads,
+};
 
 fn codes(findings: &[Finding]) -> Vec<(&str, Severity)> {
     findings.iter().map(|finding| (finding.code.as_str(), finding.severity)).collect()
@@ -128,4 +131,28 @@ fn addresses_and_the_main_stack_have_limits() {
         [("limit.stack", Severity::Info)]
     );
     assert_eq!(limited("stack size", Some(8 << 20), stack(132 << 10)), []);
+}
+
+#[test]
+fn threads_are_counted_against_the_limit_of_the_user() {
+    let found = |threads: u64, limit: u64, user: Option<u32>| {
+        let limit = ResourceLimit { name: "processes".into(), soft: Some(limit), ..ResourceLimit::default() };
+        let resources = Resources { threads: Some(threads), limits: vec![limit], ..Resources::default() };
+        let ids = |real| Ids { real, ..Ids::default() };
+        let own = Process { uids: user.map(ids), ..Process::default() };
+        let processes = Processes { processes: vec![own], ..Processes::default() };
+        find_in(vec![
+            ("Processes", Content::Processes(processes)),
+            ("Resources", Content::Resources(Box::new(resources))),
+        ])
+    };
+    let near = found(95, 100, Some(1_000));
+    assert_eq!(codes(&near), [("limit.user-threads", Severity::Info)]);
+    let message = "this process has 95 threads, and all processes of its user may have 100 together";
+    assert_eq!(near[0].message, message);
+    assert_eq!(codes(&found(100, 100, None)), [("limit.user-threads", Severity::Info)]);
+    assert_eq!(found(89, 100, Some(1_000)), []);
+    assert_eq!(found(95, 100, Some(0)), [], "there is no limit for root");
+    assert_eq!(found(101, 100, Some(1_000)), [], "the limit does not apply");
+    assert_eq!(found(8, 8, Some(1_000)), [], "a sandbox");
 }
