@@ -212,8 +212,7 @@ fn filters(page: &Page) {
             json!(word)
         ));
         let shown = page.number("document.querySelectorAll('details[data-states]:not(.out)').length");
-        let (titled, mentioned) =
-            (with(":scope > summary > .badge"), with(":scope > summary > .badge, :scope > p"));
+        let (titled, mentioned) = (with(":scope > summary > i"), with(":scope > summary > i, :scope > p"));
         assert!(titled <= shown && shown <= mentioned && shown > 0, "{word}: {titled}, {shown}, {mentioned}");
     }
     browser.write("#state", "all\u{e007}");

@@ -130,7 +130,7 @@ fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
         details.group.far[!style.verbose] id=(if alone { anchors::thread(group[0].tid) } else { anchors::threads(group[0].tid) }) data-states=(states_of(group, &doing)) open[open] {
             summary {
                 span.title { (words::threads_summary(group)) }
-                @for state in doing.iter().take(MAX_BADGES) { " " span.badge { (state) } }
+                @for state in doing.iter().take(MAX_BADGES) { " " i { (state) } }
                 (where_is(&group[0].stack, &shown, style))
             }
             @for line in words::threads_facts(group) { p { (line) } }
@@ -244,7 +244,7 @@ fn task_group(group: &[&Task], open: bool, style: Style<'_>) -> Markup {
         details.group.far[!style.verbose] id=(if alone { anchors::task(group[0].id) } else { anchors::tasks(group[0].id) }) data-states=(words::task_state(group[0])) open[open] {
             summary {
                 span.title { (words::tasks_title(group, style.cx)) }
-                " " span.badge { (words::task_state(group[0])) }
+                " " i { (words::task_state(group[0])) }
                 @if let Some(stack) = group[0].stacks.first() { (where_is(stack, waits_at, style)) }
             }
             @if alone { p.members { (words::tasks_named(group).concat()) } }
