@@ -16,7 +16,7 @@ use super::losses::Losses;
 use super::output::{Output, Target};
 use super::pending::{Batch, Pending};
 use super::rates::Rates;
-use super::{LOOK, Plan, make};
+use super::{Plan, look, make};
 use crate::emergency;
 use crate::model::Report;
 use crate::sinks::Stderr;
@@ -82,7 +82,7 @@ pub(crate) fn serve(
             }
         }
         if batch.is_look() {
-            look(plan, &batch, signal_name, &mut inbox, files);
+            serve_look(plan, &batch, signal_name, &mut inbox, files);
             pending.add(inbox.arrived_by_now());
             inbox.ended();
         } else if let Some(trigger) = batch.trigger(signal_name) {
@@ -159,19 +159,14 @@ pub(crate) fn serve(
 }
 
 /// Makes a look for those who want nothing else.
-fn look(plan: &Plan, batch: &Batch, signal_name: &str, inbox: &mut Inbox, files: Attachments) {
+fn serve_look(plan: &Plan, batch: &Batch, signal_name: &str, inbox: &mut Inbox, files: Attachments) {
     let Some(trigger) = batch.trigger(signal_name) else { return };
-    let of_look = plan.of_look();
-    let plan = if batch.leaves_tasks_alone() { of_look.without_tasks() } else { of_look };
+    let without_tasks = batch.leaves_tasks_alone().then(|| plan.without_tasks());
     let _making = sys::claim(Purpose::Report, OTHERS_WITHIN, || inbox.waits_for_others());
     threads::set_first(None);
     task::set_first(None);
-    let report = make(&plan, trigger, vec![LOOK.to_owned()], |piece| {
-        if matches!(piece, Piece::Heading(_)) {
-            inbox.begun(batch.attached.len() as u64);
-        }
-    });
-    files.end(&Arc::new(report));
+    inbox.begun(batch.attached.len() as u64);
+    files.end(&Arc::new(look(without_tasks.as_ref().unwrap_or(plan), trigger)));
 }
 
 /// Answers the requests of a process without a reporter, on the calling thread, with one report.

@@ -6,6 +6,7 @@ use std::task::{Context, Wake, Waker};
 
 use super::*;
 use crate::model::{Sender, Trigger};
+use crate::reporter::parts::Parts;
 use crate::reporter::pending::REPLIES_WITHIN;
 use crate::sys::attach::Attach;
 use crate::trigger::reply::{Answer, block_on, channel};
@@ -114,8 +115,7 @@ fn a_report_without_deferred_requests_does_not_end_the_wait_for_earlier_replies(
     };
     let reporters = Arc::clone(&outbox);
     let reporter = std::thread::spawn(move || {
-        let plan =
-            Plan { parts: Vec::new(), of_look: Vec::new(), second_look: Duration::ZERO, is_look: false };
+        let plan = Plan { of_report: Parts::none(), of_look: Parts::none(), second_look: Duration::ZERO };
         serve(inbox, &reporters, &plan, (Stderr::new(), Target::default()), "SIGUSR2", Style::default());
     });
 
