@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
@@ -159,8 +160,8 @@ impl OnTerminal {
     fn status(&mut self) -> ExitStatus {
         let pidfd = pidfd_open(self.pid(), PidfdFlags::empty()).expect("nobody has waited for it");
         let time = Timespec { tv_sec: DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
-        let ready =
-            poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&time)).expect("it can be waited for");
+        let ready = retry_on_intr(|| poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&time)))
+            .expect("it can be waited for");
         if ready == 0 {
             let screen = self.shown.state().parser.screen().contents();
             panic!("it does not end:\n{screen}");
@@ -217,7 +218,8 @@ fn read(mut terminal: File, mut control: &PipeReader, shown: &Shown) {
     loop {
         let mut ready = [PollFd::new(control, PollFlags::IN), PollFd::new(&terminal, PollFlags::IN)];
         let watched = if is_held_up { &mut ready[..1] } else { &mut ready[..] };
-        poll(watched, None).expect("they can be waited for");
+        // A report of this process can interrupt it.
+        retry_on_intr(|| poll(watched, None)).expect("they can be waited for");
         if ready[0].revents().is_empty() {
             // The end is an error on a terminal.
             let length = terminal.read(&mut bytes).unwrap_or(0);
