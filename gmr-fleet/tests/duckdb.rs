@@ -1,4 +1,4 @@
-//! The questions in `docs/fleet/duckdb`, asked of the real engine, on reports with planted
+//! The questions in `src/sql`, asked of the real engine, on reports with planted
 //! differences. `GMR_TEST_PYTHON` is a Python that has the module `duckdb`.
 
 use std::fs;
@@ -34,13 +34,14 @@ fn asked(tables: &Path, variables: &Value, questions: &[PathBuf]) -> Option<Vec<
     };
     let mut command = Command::new(python);
     command.arg("-c").arg(SCRIPT).arg(tables).arg(variables.to_string());
-    let output = command.arg(question("tables")).args(questions).output().expect("it runs");
+    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/fleet/duckdb/tables.sql");
+    let output = command.arg(tables).args(questions).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(serde_json::from_slice(&output.stdout).expect("JSON"))
 }
 
 fn question(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/fleet/duckdb/{name}.sql"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/sql/{name}.sql"))
 }
 
 /// The data of a section.
