@@ -1,9 +1,9 @@
 //! The command line: its arguments, and their help.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use clap::{Args as Arguments, Parser, Subcommand};
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
 /// Keeps the reports of many processes in tables.
 #[derive(Debug, Parser)]
@@ -59,6 +59,143 @@ pub(crate) enum Question {
     Report(One),
     /// Lists the tables and their columns.
     Tables,
+    Stacks(Stacks),
+    Findings(Plain),
+    Diff(Diff),
+    Outliers(Plain),
+    Trend(Trend),
+    Sql(Sql),
+}
+
+/// Which tables are asked.
+#[derive(Debug, Arguments)]
+pub(crate) struct From {
+    /// The folder with the tables.
+    pub(crate) tables: PathBuf,
+    /// Only of this service, as its folder is named. Others are not read.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// Only of this date or these, in UTC, as in `2026-01-02` or `2026-01-02..2026-01-05`. Others are
+    /// not read.
+    #[arg(long, value_name = "DATE", value_parser = dates)]
+    pub(crate) date: Option<Dates>,
+    /// The most memory for the rows of a question, before they go to a temporary folder; at
+    /// least 64.
+    #[arg(long, default_value_t = 1_024, value_name = "N", value_parser = clap::value_parser!(u32).range(64..))]
+    pub(crate) max_mib: u32,
+}
+
+/// How the answer is shown.
+#[derive(Debug, Clone, Copy, Arguments)]
+pub(crate) struct Shown {
+    /// The most rows.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) top: usize,
+    /// Prints JSON, with all rows.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Shows where threads and tasks wait, and in how many processes.
+///
+/// Of each process, its latest report counts. Stacks are the same if they show the same functions.
+#[derive(Debug, Arguments)]
+pub(crate) struct Stacks {
+    #[command(flatten)]
+    pub(crate) from: From,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+    /// Shows in which versions or on which hosts each place is, if there are several.
+    #[arg(long, value_enum)]
+    pub(crate) by: Option<By>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Version,
+    Host,
+}
+
+/// A question without arguments of its own.
+#[derive(Debug, Arguments)]
+pub(crate) struct Plain {
+    #[command(flatten)]
+    pub(crate) from: From,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// Shows at which places are more or fewer of the processes of two versions, hosts or times.
+#[derive(Debug, Arguments)]
+pub(crate) struct Diff {
+    #[command(flatten)]
+    pub(crate) from: From,
+    /// The older side: `version=1.1`, `host=shop-1`, `time=2026-01-02`, `time=2026-01-02T14` for an
+    /// hour, or `time=2026-01-02T14:30..2026-01-02T14:45`, in UTC.
+    #[arg(value_parser = side)]
+    pub(crate) older: Side,
+    /// The newer side.
+    #[arg(value_parser = side)]
+    pub(crate) newer: Side,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// Shows how the number of processes, findings and threads changes over time.
+#[derive(Debug, Arguments)]
+pub(crate) struct Trend {
+    #[command(flatten)]
+    pub(crate) from: From,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+    /// The length of a step. Of each process, its latest report of a step counts.
+    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = step)]
+    pub(crate) every: Duration,
+    /// Counts the processes at a place: with what its id begins, as `stacks` shows it.
+    #[arg(long, value_name = "ID", value_parser = place)]
+    pub(crate) place: Option<String>,
+}
+
+/// Answers a query in SQL. It can't change anything.
+#[derive(Debug, Arguments)]
+pub(crate) struct Sql {
+    #[command(flatten)]
+    pub(crate) from: From,
+    /// The query. `gmr fleet tables` lists the tables and their columns.
+    // It can begin with a comment.
+    #[arg(value_name = "SELECT ..", allow_hyphen_values = true)]
+    pub(crate) query: String,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// From a date to another one, both of which count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dates {
+    pub(crate) first: String,
+    pub(crate) last: String,
+}
+
+impl Dates {
+    pub(crate) fn have(&self, date: &str) -> bool {
+        (&*self.first..=&*self.last).contains(&date)
+    }
+}
+
+/// A side of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Side {
+    /// As it was given.
+    pub(crate) text: String,
+    pub(crate) of: Of,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Of {
+    Version(String),
+    Host(String),
+    /// From one time to before another one, as in RFC 3339.
+    Time(String, String),
 }
 
 /// Prints a report as JSON, which `gmr view -` shows.
@@ -79,4 +216,101 @@ fn id(text: &str) -> Result<String, String> {
 fn time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).ok().filter(|time| !time.is_zero());
     time.ok_or_else(|| "expected a time, as in `500ms` or `10s`".to_owned())
+}
+
+fn dates(text: &str) -> Result<Dates, String> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let is_date = |text: &str| text.len() == 10 && span(text).is_some();
+    if is_date(first) && is_date(last) && first <= last {
+        Ok(Dates { first: first.to_owned(), last: last.to_owned() })
+    } else {
+        Err("expected a date as in `2026-01-02`, or `2026-01-02..2026-01-05`".to_owned())
+    }
+}
+
+fn side(text: &str) -> Result<Side, String> {
+    let of = match text.split_once('=') {
+        Some(("version", version)) => Some(Of::Version(version.to_owned())),
+        Some(("host", host)) => Some(Of::Host(host.to_owned())),
+        Some(("time", times)) => of_times(times),
+        _ => None,
+    };
+    let expected = "expected `version=1.1`, `host=shop-1`, or `time=2026-01-02T14` and the like";
+    of.map(|of| Side { text: text.to_owned(), of }).ok_or_else(|| expected.to_owned())
+}
+
+fn of_times(text: &str) -> Option<Of> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let ((first, _), (_, last)) = (span(first)?, span(last)?);
+    let shown = |time| humantime::format_rfc3339_seconds(time).to_string();
+    (first < last).then(|| Of::Time(shown(first), shown(last)))
+}
+
+/// The day, hour, minute or second that begins like this, in UTC: when it begins and ends.
+fn span(text: &str) -> Option<(SystemTime, SystemTime)> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (rest, seconds) = match text.len() {
+        10 => ("T00:00:00Z", 86_400),
+        13 => (":00:00Z", 3_600),
+        16 => (":00Z", 60),
+        19 => ("Z", 1),
+        _ => return None,
+    };
+    let begin = humantime::parse_rfc3339(&format!("{text}{rest}")).ok()?;
+    Some((begin, begin + Duration::from_secs(seconds)))
+}
+
+fn step(text: &str) -> Result<Duration, String> {
+    let whole = time(text).ok().filter(|time| time.subsec_nanos() == 0);
+    whole.ok_or_else(|| "expected whole seconds, as in `10m` or `1h`".to_owned())
+}
+
+fn place(text: &str) -> Result<String, String> {
+    let is_id =
+        matches!(text.len(), 8..=32) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if is_id { Ok(text.to_owned()) } else { Err("expected 8 to 32 digits of a `place_id`".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_as_clap_wants_them() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn sides_are_a_version_a_host_or_a_time() {
+        let of = |text: &str| side(text).map(|side| side.of);
+        assert_eq!(of("version='; DROP"), Ok(Of::Version("'; DROP".to_owned())));
+        assert_eq!(of("host=a=b"), Ok(Of::Host("a=b".to_owned())));
+        for (text, first, last) in [
+            ("2026-01-02", "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"),
+            ("2026-12-31T23", "2026-12-31T23:00:00Z", "2027-01-01T00:00:00Z"),
+            ("2026-01-02T14:30..2026-01-02T14:44Z", "2026-01-02T14:30:00Z", "2026-01-02T14:45:00Z"),
+            ("2026-01-02T14:30:59Z", "2026-01-02T14:30:59Z", "2026-01-02T14:31:00Z"),
+        ] {
+            assert_eq!(of(&format!("time={text}")), Ok(Of::Time(first.to_owned(), last.to_owned())));
+        }
+        for text in
+            ["1.0", "time=", "time=2026-13-01", "time=2026-01-02..2026-01-01", "time=2026-01-02 14", "pid=1"]
+        {
+            assert!(side(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_are_one_or_several() {
+        let given = |text| {
+            dates(text).map(|dates| {
+                ["2026-01-01", "2026-01-02", "2026-01-03", "unknown"].map(|date| dates.have(date))
+            })
+        };
+        assert_eq!(given("2026-01-02"), Ok([false, true, false, false]));
+        assert_eq!(given("2026-01-02..2026-01-03"), Ok([false, true, true, false]));
+        for text in ["2026-01", "2026-01-02T14", "2026-01-03..2026-01-02", "' OR 1=1 --"] {
+            assert!(dates(text).is_err(), "{text}");
+        }
+    }
 }

@@ -14,12 +14,22 @@
 //! | `join` | from rows back to a report |
 //! | `store` | the folder with the tables: what is in it is whole |
 //! | `ship` | from sources to the store |
+//! | `engine` | the tables, as an SQL engine sees them |
+//! | `questions` | the questions, and the SQL that answers them |
+//! | `shown` | answers as text |
+//! | `rows` | answers as JSON |
+//! | `page` | lines and columns of text |
 //! | `output` | text on standard output and standard error |
 
 mod args;
+mod engine;
 mod join;
 mod output;
+mod page;
+mod questions;
+mod rows;
 mod ship;
+mod shown;
 mod sources;
 mod split;
 mod store;
@@ -39,6 +49,12 @@ fn main() -> ExitCode {
         Command::Fleet { question } => match question {
             args::Question::Report(args) => join::run(&args),
             args::Question::Tables => output::write(tables::described().as_bytes()),
+            args::Question::Stacks(args) => questions::stacks(&args),
+            args::Question::Findings(args) => questions::findings(&args),
+            args::Question::Diff(args) => questions::diff(&args),
+            args::Question::Outliers(args) => questions::outliers(&args),
+            args::Question::Trend(args) => questions::trend(args),
+            args::Question::Sql(args) => questions::sql(&args),
         },
     };
     match done {

@@ -21,7 +21,7 @@ pub(crate) fn warn(line: &str) {
 
 /// `1 report`, `1,940 reports`, `3 batches`
 pub(crate) fn counted(count: usize, noun: &str) -> String {
-    let ending = match (count, noun.ends_with("ch")) {
+    let ending = match (count, noun.ends_with("ch") || noun.ends_with('s')) {
         (1, _) => "",
         (_, true) => "es",
         (_, false) => "s",

@@ -1,16 +1,12 @@
-//! The questions in `src/sql`, asked of the real engine, on reports with planted
-//! differences. `GMR_TEST_PYTHON` is a Python that has the module `duckdb`.
+//! `DuckDB`, which is asked the same questions as `gmr fleet`. `GMR_TEST_PYTHON` is a Python that has
+//! the module `duckdb`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::program::{file, folder, reports, ship};
-use crate::service::reports_of;
-
-/// Runs the files in one session, and prints the rows of all but the first as JSON.
+/// Runs the files in one session, and prints the rows of all but the first two as JSON.
 const SCRIPT: &str = r#"
 import duckdb, json, sys
 session = duckdb.connect()
@@ -21,12 +17,13 @@ def rows(path):
     result = session.execute(open(path).read())
     names = [column[0] for column in result.description]
     return [dict(zip(names, row)) for row in result.fetchall()]
-session.execute(open(files[0]).read())
-json.dump([rows(path) for path in files[1:]], sys.stdout, default=str)
+for path in files[:2]:
+    session.execute(open(path).read())
+json.dump([rows(path) for path in files[2:]], sys.stdout)
 "#;
 
 /// `None` where there is no engine, which is said.
-fn asked(tables: &Path, variables: &Value, questions: &[PathBuf]) -> Option<Vec<Vec<Value>>> {
+pub(crate) fn asked(tables: &Path, variables: &Value, questions: &[&str]) -> Option<Vec<Vec<Value>>> {
     let Some(python) = std::env::var_os("GMR_TEST_PYTHON") else {
         assert!(std::env::var_os("CI").is_none(), "`CI` is set, and GMR_TEST_PYTHON is not");
         eprintln!("skipped: GMR_TEST_PYTHON is not set");
@@ -34,136 +31,18 @@ fn asked(tables: &Path, variables: &Value, questions: &[PathBuf]) -> Option<Vec<
     };
     let mut command = Command::new(python);
     command.arg("-c").arg(SCRIPT).arg(tables).arg(variables.to_string());
-    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/fleet/duckdb/tables.sql");
-    let output = command.arg(tables).args(questions).output().expect("it runs");
+    let beginning = [repository("docs/fleet/duckdb/tables.sql"), question("views")];
+    let questions = questions.iter().map(|name| question(name));
+    let output = command.args(beginning).args(questions).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(serde_json::from_slice(&output.stdout).expect("JSON"))
 }
 
-fn question(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/sql/{name}.sql"))
+/// The SQL of a question.
+pub(crate) fn question(name: &str) -> PathBuf {
+    repository(&format!("gmr-fleet/src/sql/{name}.sql"))
 }
 
-/// The data of a section.
-fn section<'a>(report: &'a mut Value, kind: &str) -> &'a mut Value {
-    let sections = report["sections"].as_array_mut().expect("sections");
-    let section = sections.iter_mut().find(|section| section["content"]["kind"] == kind);
-    &mut section.expect("the section")["content"]["data"]
-}
-
-/// The report as one of another process, on a host of its own.
-fn of_process(report: &Value, index: u32, version: &str) -> Value {
-    let mut report = report.clone();
-    report["heading"]["pid"] = (100 + index).into();
-    report["heading"]["number"] = 2.into();
-    report["findings"] = json!([]);
-    let package = section(&mut report, "package");
-    package["host"] = format!("host{index}").into();
-    package["kubernetes"] = json!([]);
-    package["version"] = version.into();
-    report
-}
-
-/// Whether a thread has this function in its stack.
-fn is_at(thread: &Value, frames: &Value, function: &str) -> bool {
-    let frame = |index: &Value| &frames[usize::try_from(index.as_u64().expect("an index")).expect("small")];
-    thread["stack"]["frames"]
-        .as_array()
-        .expect("frames")
-        .iter()
-        .any(|index| frame(index)["function"].as_str().is_some_and(|name| name.ends_with(function)))
-}
-
-/// Whether a row is of a place with this function.
-fn has(row: &Value, function: &str) -> bool {
-    let functions = row["functions"].as_array().expect("functions").iter();
-    functions.filter_map(Value::as_str).any(|name| name.ends_with(function))
-}
-
-/// The values of these columns.
-fn figures(row: &Value, columns: &[&str]) -> Value {
-    columns.iter().map(|column| row[*column].clone()).collect()
-}
-
-#[test]
-fn the_questions_have_the_answers_that_were_planted() {
-    let folder = folder("duckdb");
-    let (from, to) = (folder.join("in"), folder.join("out ' and \" more"));
-    fs::create_dir(&from).expect("a folder");
-    let report: Value = serde_json::from_str(&reports_of("1.0", 1, 24)[0]).expect("JSON");
-    let frames = report["frames"].clone();
-    for index in 0..40 {
-        let mut report = of_process(&report, index, if index < 20 { "1.0" } else { "1.1" });
-        if index >= 30 {
-            // Nobody packs there.
-            let threads = section(&mut report, "threads")["threads"].as_array_mut().expect("threads");
-            threads.retain(|thread| {
-                !is_at(thread, &frames, "service::pack") || is_at(thread, &frames, "service::deliver")
-            });
-        }
-        if index % 4 == 0 {
-            let message = format!("{index} orders are lost; DROP TABLE reports");
-            report["findings"] = json!([
-                { "code": "planted", "severity": "error", "message": message, "threads": [], "tasks": [] }
-            ]);
-        }
-        if index == 7 {
-            // One is where no other is, and has more threads.
-            let frames = report["frames"].as_array_mut().expect("frames");
-            let mut frame = frames[0].clone();
-            frame["function"] = "shop::'; SELECT 1; --".into();
-            frames.push(frame);
-            let rare = frames.len() - 1;
-            let threads = section(&mut report, "threads")["threads"].as_array_mut().expect("threads");
-            let paying = threads.iter().position(|thread| thread["name"] == "worker-0").expect("it pays");
-            let mut thread = threads[paying].clone();
-            thread["stack"]["frames"].as_array_mut().expect("frames").insert(0, rare.into());
-            threads.push(thread);
-            report["summary"]["threads"] = 100.into();
-        }
-        file(&from, &format!("{index:02}.json"), report.to_string());
-        if index == 3 {
-            // An earlier one of the same process does not count.
-            let mut earlier = report.clone();
-            earlier["heading"]["number"] = 1.into();
-            earlier["heading"]["made_at"] = "2026-01-01T00:00:00.000Z".into();
-            earlier["findings"] =
-                json!([{ "code": "old", "severity": "error", "message": "", "threads": [], "tasks": [] }]);
-            file(&from, "earlier.json", earlier.to_string());
-        }
-    }
-    ship(&from, &to);
-    assert_eq!(reports(&to).len(), 41);
-    let names = ["stacks", "stacks-by-version", "stacks-by-host", "findings", "diff", "outliers"];
-    let variables = json!({ "older": "1.0", "newer": "1.1" });
-    let Some(answers) = asked(&to, &variables, &names.map(question)) else { return };
-    let [stacks, versions, hosts, findings, diff, outliers] = &answers[..] else { panic!("{answers:?}") };
-
-    let pay: Vec<_> = stacks.iter().filter(|row| has(row, "service::pay")).collect();
-    // The other one is that of the rare place.
-    assert_eq!(pay.len(), 2, "{stacks:?}");
-    assert_eq!(figures(pay[0], &["processes", "hosts", "count"]), json!([40, 40, 240]));
-    let is_pack = |row: &&Value| has(row, "service::pack") && !has(row, "service::deliver");
-    let pack = stacks.iter().find(is_pack).expect("the place");
-    assert_eq!(figures(pack, &["processes", "count"]), json!([30, 180]), "{pack}");
-    let of_pack = |rows: &[Value], columns: &[&str]| -> Vec<Value> {
-        let rows = rows.iter().filter(|row| row["place_id"] == pack["place_id"]);
-        rows.map(|row| figures(row, columns)).collect()
-    };
-    let shares = of_pack(versions, &["version", "processes", "of", "count"]);
-    assert_eq!(shares, [json!(["1.0", 20, 20, 120]), json!(["1.1", 10, 20, 60])]);
-    assert_eq!(of_pack(hosts, &["host"]).len(), 30);
-
-    let [finding] = &findings[..] else { panic!("{findings:?}") };
-    let columns = ["code", "severity", "certainty", "processes", "numbers_differ"];
-    assert_eq!(figures(finding, &columns), json!(["planted", "error", "certain", 10, true]));
-
-    let shares = of_pack(diff, &["older", "of_older", "newer", "of_newer"]);
-    assert_eq!(shares, [json!([20, 20, 10, 20])]);
-    // The rare place is in one version only as well.
-    assert_eq!(diff.len(), 2, "{diff:?}");
-
-    let said: Vec<_> = outliers.iter().map(|row| figures(row, &["differs", "host"])).collect();
-    assert_eq!(said, [json!(["place", "host7"]), json!(["threads", "host7"])], "{outliers:?}");
-    assert!(outliers[0]["what"].as_str().is_some_and(|what| what.contains("shop::'; SELECT 1; --")));
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }

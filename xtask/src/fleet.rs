@@ -1,5 +1,5 @@
-//! `cargo xtask fleet`: the crate that writes the reports of many processes to tables. It is
-//! outside of the workspace, because what it is built with takes minutes to compile, and
+//! `cargo xtask fleet`: the crate that writes the reports of many processes to tables, and answers
+//! questions about them. It is outside of the workspace, because what it is built with takes minutes to compile, and
 //! `cargo xtask test` does not build it.
 
 use crate::cargo::{cargo, root};

@@ -1,18 +1,15 @@
--- What is new? The places of two versions with the share of processes that are at each, the greatest
--- differences first.
---   SET VARIABLE older = '1.1'; SET VARIABLE newer = '1.2';
-WITH chosen AS (
-    SELECT report_id, version = getvariable('newer') AS is_newer FROM latest
-    WHERE version IN (getvariable('older'), getvariable('newer'))
-), sizes AS (
-    SELECT count(*) FILTER (NOT is_newer) AS of_older, count(*) FILTER (is_newer) AS of_newer FROM chosen
+-- What is new? The places with the share of processes of each side that are at them, the greatest
+-- differences first. `views.sql` says what a side is. Two versions:
+--   SET VARIABLE older_version = '1.1'; SET VARIABLE newer_version = '1.2';
+WITH sizes AS (
+    SELECT count(*) FILTER (WHERE NOT is_newer) AS of_older, count(*) FILTER (WHERE is_newer) AS of_newer
+    FROM sides
 ), here AS (
     SELECT place_id, bool_and(idle) AS idle,
-        count(DISTINCT report_id) FILTER (NOT is_newer) AS older,
-        count(DISTINCT report_id) FILTER (is_newer) AS newer
-    FROM at_places JOIN chosen USING (report_id) GROUP BY place_id
+        count(*) FILTER (WHERE NOT is_newer) AS older, count(*) FILTER (WHERE is_newer) AS newer
+    FROM at_places JOIN sides USING (report_id) GROUP BY place_id
 )
-SELECT kind, functions, idle, older, of_older, newer, of_newer, place_id
-FROM here JOIN places USING (place_id), sizes
+SELECT kind, functions, lines, idle, older, of_older, newer, of_newer, place_id
+FROM here JOIN places USING (place_id) CROSS JOIN sizes
 WHERE older * of_newer <> newer * of_older
-ORDER BY abs(newer / of_newer - older / of_older) DESC, place_id;
+ORDER BY abs(CAST(newer AS DOUBLE) / of_newer - CAST(older AS DOUBLE) / of_older) DESC, place_id;

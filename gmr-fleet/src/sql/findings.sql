@@ -5,4 +5,5 @@ SELECT code, severity, coalesce(certainty, 'certain') AS certainty, min(message)
     count(DISTINCT host) AS hosts
 FROM findings JOIN latest USING (report_id)
 GROUP BY code, severity, coalesce(certainty, 'certain'), said
-ORDER BY CASE severity WHEN 'error' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, processes DESC, code, message;
+ORDER BY CASE severity WHEN 'error' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, processes DESC, code, message,
+    certainty, said;

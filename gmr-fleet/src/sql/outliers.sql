@@ -2,29 +2,27 @@
 -- (at most one in 20, of at least 20), and those with at least twice as many threads as half of the
 -- others, and 20 more. It says how they differ, and not that something is wrong with them.
 WITH kinds AS (
-    SELECT program, version, count(*) AS of FROM latest GROUP BY program, version HAVING count(*) >= 20
+    SELECT latest.program, latest.version, count(*) AS of, median(CAST(threads AS DOUBLE)) AS median
+    FROM latest JOIN reports USING (report_id)
+    GROUP BY latest.program, latest.version HAVING count(*) >= 20
+), here AS (
+    SELECT report_id, program, version, host, place_id, idle FROM at_places JOIN latest USING (report_id)
 ), rare AS (
-    SELECT place_id, at_places.program, at_places.version, any_value(of) AS of,
-        count(DISTINCT report_id) AS processes
-    FROM at_places JOIN kinds ON at_places.program = kinds.program
-        AND at_places.version IS NOT DISTINCT FROM kinds.version
+    SELECT place_id, here.program, here.version, min(of) AS of, count(*) AS processes
+    FROM here JOIN kinds ON here.program = kinds.program AND here.version IS NOT DISTINCT FROM kinds.version
     WHERE NOT idle
-    GROUP BY place_id, at_places.program, at_places.version
-    HAVING count(DISTINCT report_id) * 20 <= any_value(of)
-), sizes AS (
-    SELECT latest.report_id, latest.program, latest.version, latest.host, latest.pid, reports.threads,
-        median(reports.threads) OVER (PARTITION BY latest.program, latest.version) AS median, kinds.of
-    FROM latest JOIN reports USING (report_id) JOIN kinds ON latest.program = kinds.program
-        AND latest.version IS NOT DISTINCT FROM kinds.version
+    GROUP BY place_id, here.program, here.version
+    HAVING count(*) * 20 <= min(of)
 )
 SELECT 'place' AS differs, here.program, here.version, here.host, here.report_id, processes, of,
     array_to_string(functions[1:3], ' < ') AS what
-FROM rare JOIN (SELECT DISTINCT report_id, program, version, host, place_id FROM at_places) AS here
-    ON here.place_id = rare.place_id AND here.program = rare.program
+FROM rare JOIN here ON here.place_id = rare.place_id AND here.program = rare.program
     AND here.version IS NOT DISTINCT FROM rare.version
 JOIN places ON places.place_id = rare.place_id
 UNION ALL
-SELECT 'threads', program, version, host, report_id, 1, of,
-    threads || ' threads; the median is ' || CAST(median AS BIGINT)
-FROM sizes WHERE threads >= 2 * median AND threads >= median + 20
+SELECT 'threads', latest.program, latest.version, latest.host, latest.report_id, 1, of,
+    CAST(threads AS VARCHAR) || ' threads; the median is ' || CAST(CAST(round(median) AS BIGINT) AS VARCHAR)
+FROM latest JOIN reports USING (report_id)
+JOIN kinds ON latest.program = kinds.program AND latest.version IS NOT DISTINCT FROM kinds.version
+WHERE threads >= 2 * median AND threads >= median + 20
 ORDER BY differs, processes, program, version, host, report_id, what;

@@ -2,8 +2,8 @@
 WITH of_version AS (SELECT program, version, count(*) AS of FROM latest GROUP BY program, version)
 SELECT place_id, here.program, here.version, processes, of, count
 FROM (
-    SELECT place_id, program, version, count(DISTINCT report_id) AS processes, count(*) AS count
-    FROM at_places GROUP BY place_id, program, version
+    SELECT place_id, program, version, count(*) AS processes, sum(count) AS count
+    FROM at_places JOIN latest USING (report_id) GROUP BY place_id, program, version
 ) AS here
 JOIN of_version ON here.program = of_version.program
     AND here.version IS NOT DISTINCT FROM of_version.version

@@ -1,6 +1,7 @@
 //! Tables in files of Parquet: how they are written, and read back. It knows nothing of reports.
 
 use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use arrow::array::RecordBatch;
@@ -51,6 +52,16 @@ pub(crate) fn write(table: &Table, rows: &RecordBatch, file: File) -> Result<Fil
     writer.into_inner().map_err(failed)
 }
 
+/// Whether the file is there and has an end.
+pub(crate) fn check_end(path: &Path) -> Result<(), String> {
+    ended(path).map(drop)
+}
+
+/// Whether the file is of tables that can be read.
+pub(crate) fn check(path: &Path) -> Result<(), String> {
+    opened(path).map(drop)
+}
+
 /// Reads these columns of a file, batch by batch, or all columns.
 pub(crate) fn read(
     path: &Path,
@@ -58,14 +69,7 @@ pub(crate) fn read(
     mut each: impl FnMut(&RecordBatch),
 ) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| format!("could not read {}: {error}", path.display());
-    let file = File::open(path).map_err(|error| failed(&error))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&error))?;
-    let entries = builder.metadata().file_metadata().key_value_metadata();
-    let version = entries.into_iter().flatten().find(|entry| entry.key == VERSION_KEY);
-    let version = version.and_then(|entry| entry.value.as_deref()).unwrap_or_default();
-    if !version.starts_with("1.") {
-        return Err(failed(&format!("its tables are of version `{version}`, and not 1.x")));
-    }
+    let builder = opened(path)?;
     let mask = match columns {
         Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
         None => ProjectionMask::all(),
@@ -75,4 +79,42 @@ pub(crate) fn read(
         each(&batch.map_err(|error| failed(&error))?);
     }
     Ok(())
+}
+
+fn opened(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("could not read {}: {error}", path.display());
+    let builder = ParquetRecordBatchReaderBuilder::try_new(ended(path)?).map_err(|error| failed(&error))?;
+    let entries = builder.metadata().file_metadata().key_value_metadata();
+    let version = entries.into_iter().flatten().find(|entry| entry.key == VERSION_KEY);
+    let version = version.and_then(|entry| entry.value.as_deref()).unwrap_or_default();
+    if !version.starts_with("1.") {
+        return Err(failed(&format!("its tables are of version `{version}`, and not 1.x")));
+    }
+    Ok(builder)
+}
+
+/// Opens a file. Readers of Parquet can panic if it has no end.
+fn ended(path: &Path) -> Result<File, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("could not read {}: {error}", path.display());
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    if is_ended(&file).map_err(|error| failed(&error))? {
+        Ok(file)
+    } else {
+        Err(failed(&"it is not whole, or not Parquet"))
+    }
+}
+
+/// Whether the file ends as one of Parquet: with the length of what describes it, which is in the
+/// file.
+fn is_ended(mut file: &File) -> io::Result<bool> {
+    const END: u64 = 8;
+    let length = file.metadata()?.len();
+    if length < END {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::Start(length - END))?;
+    let mut end = [0; 8];
+    file.read_exact(&mut end)?;
+    let [a, b, c, d, magic @ ..] = end;
+    Ok(&magic == b"PAR1" && u64::from(u32::from_le_bytes([a, b, c, d])) <= length - END)
 }
