@@ -84,8 +84,10 @@ fn a_program_that_waits_uses_no_processor_and_waits_where_it_waits() {
     service.tell_all(&["pay", "pay", "pay", "ship"]);
     let pid = service.pid();
     let ran = top(pid, &["--seconds", "1", "--format", "folded"]).well();
-    // It may have been on its way to where it waits.
-    assert!(ran.lines().all(|line| line.starts_with("[ran between two looks")), "{ran}");
+    // It may have been on its way to where it waits. The main thread is woken by the signal of a look,
+    // and the next one can see it on its way back.
+    let is_expected = |line: &str| line.starts_with("[ran ") || line.contains("service::service");
+    assert!(ran.lines().all(is_expected), "{ran}");
     let waits = top(pid, &["--seconds", "1", "--format", "folded", "--off-cpu"]).well();
     let stacks = folded(&waits);
     let (pay, ship) = (time_in(&stacks, "::pay"), time_in(&stacks, "::ship"));
@@ -96,7 +98,7 @@ fn a_program_that_waits_uses_no_processor_and_waits_where_it_waits() {
         }
     ));
     let text = top(pid, &["--seconds", "1"]).well();
-    for expected in ["none was seen", "threads at a time in [futex]", " % of it without running", "::pay"] {
+    for expected in ["threads at a time in [futex]", " % of it without running", "::pay"] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     assert!(looks(&text) > 2, "{text}");
