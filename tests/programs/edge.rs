@@ -77,13 +77,21 @@ fn start_near_the_end() -> libc::pthread_t {
     }
 }
 
+/// How many bytes of a frame are for the tiles of AMX, which a process may use if it has asked for
+/// that (`arch/x86/xstate.rst` of the kernel's documentation).
+fn tiles() -> libc::c_ulong {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if cpus.split_whitespace().any(|flag| flag == "amx_tile") { 8 << 10 } else { 0 }
+}
+
 /// Starts a thread, and returns what is below its alternate stack.
 fn start_with_smallest() -> &'static [u8] {
     // SAFETY: it reads a value that the kernel gave the process at its start.
     let frame = unsafe { libc::getauxval(51) };
-    // On aarch64, this is for a thread that uses all vector registers that the processor has. The
-    // frame of this one is smaller, and would leave space for the handler.
-    let frame = if cfg!(target_arch = "aarch64") { 0 } else { frame };
+    // On aarch64, this is for a thread that uses all vector registers that the processor has, and with
+    // AMX, for one that may use its tiles. The frame of this one is smaller, and would leave space for
+    // the handler.
+    let frame = if cfg!(target_arch = "aarch64") { 0 } else { frame.saturating_sub(tiles()) };
     let size = usize::try_from(frame).expect("a size").max(libc::MINSIGSTKSZ);
     let (below, stack) = vec![UNTOUCHED; BELOW + size].leak().split_at_mut(BELOW);
     std::thread::Builder::new()

@@ -171,10 +171,12 @@ pub(super) fn is_signal_hooks(signal: i32) -> bool {
 /// signal-hook's is not changed.
 fn use_alternate_stack(signal: i32, before: libc::sighandler_t) -> io::Result<()> {
     let mut now = disposition::current(signal)?;
-    if now.sa_sigaction != before {
+    let is_new = now.sa_sigaction != before;
+    if is_new {
         SIGNAL_HOOKS.store(now.sa_sigaction, Ordering::Relaxed);
     }
-    if now.sa_sigaction != SIGNAL_HOOKS.load(Ordering::Relaxed) || now.sa_flags & libc::SA_ONSTACK != 0 {
+    let is_signal_hooks = is_new || now.sa_sigaction == SIGNAL_HOOKS.load(Ordering::Relaxed);
+    if !is_signal_hooks || now.sa_flags & libc::SA_ONSTACK != 0 {
         return Ok(());
     }
     if !alternate_stack_is_large_enough() {
@@ -200,12 +202,17 @@ fn use_alternate_stack(signal: i32, before: libc::sighandler_t) -> io::Result<()
 pub(crate) fn stack_for_handler() -> usize {
     /// Without the frame.
     const NEEDED: usize = 4096;
+    longest_frame() + NEEDED
+}
+
+/// How long a signal frame can be.
+fn longest_frame() -> usize {
     /// The key under which the kernel says how long a frame can be (`uapi/linux/auxvec.h`). With
     /// large registers, it is several KiB.
     const AT_MINSIGSTKSZ: libc::c_ulong = 51;
     // SAFETY: it reads a value that the kernel gave the process at its start; 0 if there is none.
     let frame = unsafe { libc::getauxval(AT_MINSIGSTKSZ) };
-    usize::try_from(frame).unwrap_or(0).max(libc::MINSIGSTKSZ) + NEEDED
+    usize::try_from(frame).unwrap_or(0).max(libc::MINSIGSTKSZ)
 }
 
 /// Whether the calling thread, usually the main one, has no alternate stack, or one on which there
@@ -219,7 +226,45 @@ fn alternate_stack_is_large_enough() -> bool {
     }
     // SAFETY: the call succeeded, so the structure is filled in.
     let stack = unsafe { stack.assume_init() };
-    stack.ss_flags & libc::SS_DISABLE != 0 || stack.ss_size >= stack_for_handler()
+    stack.ss_flags & libc::SS_DISABLE != 0 || stack.ss_size >= stack_for_handler() - unused_in_frame()
+}
+
+/// How much of the longest frame is for the tiles of AMX, if the process may not use them. std's
+/// alternate stacks are as long as that frame, so that they have space for this handler only if there
+/// are none in it.
+fn unused_in_frame() -> usize {
+    /// The options of `arch_prctl` and the bit (`arch/x86/xstate.rst` of the kernel's documentation).
+    const ARCH_GET_XCOMP_SUPP: libc::c_int = 0x1021;
+    const ARCH_GET_XCOMP_PERM: libc::c_int = 0x1022;
+    const XTILE_DATA: u64 = 1 << 18;
+    const TILES: usize = 8 << 10;
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || longest_frame() < TILES {
+        return 0;
+    }
+    let has_tiles = |option| {
+        let mut features = 0_u64;
+        // SAFETY: the kernel writes 64 bits there, or refuses the option.
+        let done = unsafe { arch_prctl(option, &raw mut features) };
+        (done == 0).then_some(features & XTILE_DATA != 0)
+    };
+    let is_unused =
+        has_tiles(ARCH_GET_XCOMP_SUPP) == Some(true) && has_tiles(ARCH_GET_XCOMP_PERM) == Some(false);
+    if is_unused { TILES } else { 0 }
+}
+
+/// # Safety
+/// The option is one that writes 64 bits.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+unsafe fn arch_prctl(option: libc::c_int, features: *mut u64) -> libc::c_long {
+    // SAFETY: as the caller says.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, option, features) }
+}
+
+/// # Safety
+/// None is needed: there is no such call.
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+unsafe fn arch_prctl(_option: libc::c_int, _features: *mut u64) -> libc::c_long {
+    -1
 }
 
 impl Registration {

@@ -7,18 +7,49 @@ fn raise(signal: i32) {
     assert_eq!(unsafe { libc::raise(signal) }, 0);
 }
 
+/// Calls it on a thread with an alternate stack of this size.
+fn with_alternate_stack<T: Send + 'static>(size: usize, call: impl FnOnce() -> T + Send + 'static) -> T {
+    let thread = std::thread::spawn(move || {
+        // It may be in use as long as the thread lives.
+        let memory = vec![0_u8; size].leak();
+        let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: size };
+        // SAFETY: the memory is never freed.
+        assert_eq!(unsafe { libc::sigaltstack(&raw const stack, null_mut()) }, 0);
+        call()
+    });
+    thread.join().unwrap()
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "it handles a signal")]
+fn the_handler_uses_an_alternate_stack_that_is_large_enough() {
+    // Each signal is registered once: signal-hook's handler stays.
+    let needed = stack_for_handler() - unused_in_frame();
+    for (offset, size, is_used) in [(7, needed, true), (8, needed - 1, false)] {
+        let signal = libc::SIGRTMIN() + offset;
+        let action = with_alternate_stack(size, move || {
+            let _registration = register(signal, &Arc::new(Arrivals::new())).unwrap();
+            disposition::current(signal).unwrap()
+        });
+        assert_eq!(action.sa_flags & libc::SA_ONSTACK != 0, is_used, "{size}");
+        // SAFETY: the set is initialised.
+        let masks = |other| unsafe { libc::sigismember(&raw const action.sa_mask, other) } == 1;
+        assert!(!is_used || masks(libc::SIGALRM), "one signal frame at a time");
+        assert!(!masks(libc::SIGSEGV));
+    }
+    // std's own are.
+    let signal = libc::SIGRTMIN() + 9;
+    let _registration = register(signal, &Arc::new(Arrivals::new())).unwrap();
+    assert_ne!(disposition::current(signal).unwrap().sa_flags & libc::SA_ONSTACK, 0);
+}
+
 #[test]
 #[cfg_attr(miri, ignore = "it handles a signal")]
 fn signals_are_counted_and_their_sender_is_known() {
     let arrivals = Arc::new(Arrivals::new());
     let signal = libc::SIGRTMIN() + 3;
     let registration = register(signal, &arrivals).unwrap();
-    let action = disposition::current(signal).unwrap();
-    let flags = libc::SA_ONSTACK | libc::SA_RESTART;
-    assert_eq!(action.sa_flags & flags, flags);
-    // SAFETY: the set is initialised.
-    let masks = |other| unsafe { libc::sigismember(&raw const action.sa_mask, other) } == 1;
-    assert!(masks(libc::SIGALRM) && !masks(libc::SIGSEGV), "one signal frame at a time");
+    assert_ne!(disposition::current(signal).unwrap().sa_flags & libc::SA_RESTART, 0);
     for _ in 0..9 {
         raise(signal);
     }
