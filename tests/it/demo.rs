@@ -6,14 +6,16 @@ use crate::program::{program, wait_until};
 use crate::text::{Text, has_names};
 
 /// What it prints. It makes one report in each run, in which names may be missing if the machine is
-/// too busy, and the stack of the thread that runs.
+/// too busy, and the stack of the thread that runs; and a courier may not have come to rest.
 fn output_with_names() -> String {
     let mut text = String::new();
     wait_until("the demo's report has all stacks and names", || {
         let (output, success) = run_the_demo();
         assert!(success, "{output}");
         text = output;
-        has_names(&text, "demo") && text.contains(" in demo::calculate_prices\n")
+        has_names(&text, "demo")
+            && text.contains(" in demo::calculate_prices\n")
+            && text.contains("(courier-1 to courier-3)")
     });
     text
 }
