@@ -126,6 +126,8 @@ const AT_TIMES: &[c_long] = &[
     libc::SYS_newfstatat,
     libc::SYS_statfs,
     libc::SYS_poll,
+    // Of a processor with AMX.
+    libc::SYS_arch_prctl,
 ];
 
 /// The rows of the table in docs/no-harm.md: a call, and what is missing without it.
