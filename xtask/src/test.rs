@@ -76,17 +76,28 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     steps.run("compilers for other targets", || {
         targets.wait_until(|| tools::TARGETS.into_iter().all(Target::is_set_up))
     })?;
+    // All targets but those without tests: `--all-targets` would build each program twice.
+    steps.run("programs of the tests", || cargo(&["test", "--tests", "--no-run"], &[]))?;
+    // They compile, while the tests mostly wait.
+    let packages = Beside::start(&["test-packages"])?;
     steps.run("tests", || {
         let python = tools::python().display().to_string();
         let threads = test_threads();
         let variables = [("RUST_TEST_THREADS", threads.as_str()), ("GMR_TEST_PYTHON", python.as_str())];
         let is_there = !missing.contains(&Tool::Python);
-        // All targets but those without tests: `--all-targets` would build each program twice.
         cargo(&["test", "--tests"], if is_there { &variables } else { &variables[..1] })
     })?;
-    steps.run("documentation tests", || cargo(&["test", "--doc"], &[]))?;
-    steps.run("packages", || package::check(Uncommitted::Allowed))?;
+    steps.run("documentation tests and packages", || packages.wait())?;
     steps.run("other targets", || targets.wait())
+}
+
+/// `cargo xtask test-packages`: the examples of the documentation, and the packages as they would be
+/// published.
+pub(crate) fn run_packages() -> Result<(), String> {
+    with_table(|steps| {
+        steps.run("documentation tests", || cargo(&["test", "--doc"], &[]))?;
+        steps.run("packages", || package::check(Uncommitted::Allowed))
+    })
 }
 
 /// The number of tests that run at a time, unless the environment says. Most of them wait, for what
