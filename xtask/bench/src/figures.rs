@@ -55,11 +55,12 @@ impl FromIterator<f64> for Figures {
 
 /// Seconds, in the unit that leaves one to three digits before the point.
 pub(crate) fn time(seconds: f64) -> String {
-    let (figure, unit) = match seconds {
-        seconds if seconds < 1e-6 => (seconds * 1e9, "ns"),
-        seconds if seconds < 1e-3 => (seconds * 1e6, "µs"),
-        seconds if seconds < 1.0 => (seconds * 1e3, "ms"),
-        seconds => (seconds, "s"),
+    // A difference of two times can be below zero.
+    let (figure, unit) = match seconds.abs() {
+        size if size < 1e-6 => (seconds * 1e9, "ns"),
+        size if size < 1e-3 => (seconds * 1e6, "µs"),
+        size if size < 1.0 => (seconds * 1e3, "ms"),
+        _ => (seconds, "s"),
     };
     format!("{} {unit}", digits(figure))
 }
@@ -105,6 +106,7 @@ mod tests {
         assert_eq!(time(0.001_234_5), "1.23 ms");
         assert_eq!(time(0.000_034_56), "34.6 µs");
         assert_eq!(time(12.345), "12.3 s");
+        assert_eq!(time(-0.000_189_5), "-190 µs");
         let mut figures: Figures = [0.2, 0.1].into_iter().collect();
         figures.add(0.3);
         assert_eq!(figures.show(time), "200 ms (100 ms – 300 ms)");

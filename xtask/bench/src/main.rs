@@ -175,7 +175,7 @@ const MASKING: &str = "\
 
 const THROUGHPUT: &str = "\
     An HTTP server with a thread for each of 16 connections that are always busy, with the clients\n\
-    on the same machine. In each round, four fresh processes are loaded in turns of half a second,\n\
-    and the ratio is that of the requests answered in the same second. The second server equals the\n\
+    on the same machine. In each round, four fresh processes are loaded in turns of a tenth of a\n\
+    second, and the ratio is that of the requests answered in ten of them. The second server equals the\n\
     first: its difference is chance. The reports find the busy threads at ever new places, whose\n\
     symbols are not cached yet.";

@@ -5,8 +5,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::mem::take;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::figures::Figures;
@@ -17,11 +18,12 @@ use super::table::Table;
 
 /// Enough to keep the server busy.
 const CONNECTIONS: usize = 16;
-/// The time to make the connections.
-const WARM_UP: Duration = Duration::from_millis(100);
-/// Long enough for a report to end within it.
-const SLICE: Duration = Duration::from_millis(500);
-const SLICES_A_SECOND: usize = 2;
+/// The time for all connections to be in use.
+const WARM_UP: Duration = Duration::from_millis(5);
+/// Long enough for a report to end within it. Short, because where the scheduler puts the threads of
+/// a turn changes what is answered by half: many turns average this.
+const SLICE: Duration = Duration::from_millis(100);
+const SLICES_A_SECOND: usize = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -85,8 +87,9 @@ fn round(setting: &Setting, seconds: usize, throughput: &mut Throughput) -> Resu
 
 /// A process under load, and the requests that it answered in this second.
 struct Server {
+    // The clients end first: the program does not answer once it is killed.
+    clients: Clients,
     program: Program,
-    port: u16,
     requests: u32,
     time: Duration,
 }
@@ -101,27 +104,20 @@ impl Server {
             // The first report of a process is slower, and is not what repeats each second.
             program.report()?;
         }
-        Ok(Self { program, port, requests: 0, time: Duration::ZERO })
+        Ok(Self { clients: Clients::connect(port), program, requests: 0, time: Duration::ZERO })
     }
 
     /// Loads it for one slice, with a report soon after the start if `report` is set.
     fn load(&mut self, report: bool) -> Result<(), String> {
-        let (counting, ended) = (AtomicBool::new(false), AtomicBool::new(false));
-        thread::scope(|scope| {
-            let clients = (0..CONNECTIONS).map(|_| scope.spawn(|| request(self.port, &counting, &ended)));
-            let clients: Vec<_> = clients.collect();
-            thread::sleep(WARM_UP);
-            counting.store(true, Ordering::Relaxed);
-            let begun = Instant::now();
-            let signalled = if report { self.program.signal() } else { Ok(()) };
-            thread::sleep(SLICE);
-            self.time += begun.elapsed();
-            ended.store(true, Ordering::Relaxed);
-            for client in clients {
-                self.requests += client.join().map_err(|_| "a client panicked")??;
-            }
-            signalled
-        })
+        self.clients.switch(Gate::Open);
+        thread::sleep(WARM_UP);
+        let (answered, begun) = (self.clients.answered(), Instant::now());
+        let signalled = if report { self.program.signal() } else { Ok(()) };
+        thread::sleep(SLICE);
+        self.requests += self.clients.answered() - answered;
+        self.time += begun.elapsed();
+        self.clients.switch(Gate::Closed);
+        self.clients.check().and(signalled)
     }
 
     /// Requests per second since the last call.
@@ -131,36 +127,101 @@ impl Server {
     }
 }
 
-/// Sends one request after the other over one connection. Returns how many were answered while
-/// `counting` was set.
-fn request(port: u16, counting: &AtomicBool, ended: &AtomicBool) -> Result<u32, String> {
-    exchange(port, counting, ended).map_err(|error| format!("a request failed: {error}"))
+/// Connections that send one request after the other while it is their server's turn.
+struct Clients {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<std::io::Result<()>>>,
 }
 
-fn exchange(port: u16, counting: &AtomicBool, ended: &AtomicBool) -> std::io::Result<u32> {
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_nodelay(true)?;
-    let mut answers = BufReader::with_capacity(16 << 10, &stream);
-    let mut answered = 0;
-    let mut body = Vec::new();
-    let mut line = String::new();
-    while !ended.load(Ordering::Relaxed) {
-        (&stream).write_all(b"GET /orders?page=7 HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-        let mut length = 0;
-        loop {
-            line.clear();
-            answers.read_line(&mut line)?;
-            match line.trim_end().strip_prefix("Content-Length: ") {
-                Some(number) => length = number.parse().unwrap_or(0),
-                None if line.trim_end().is_empty() => break,
-                None => (),
-            }
-        }
-        body.resize(length, 0);
-        answers.read_exact(&mut body)?;
-        answered += u32::from(counting.load(Ordering::Relaxed));
+#[derive(Default)]
+struct Shared {
+    gate: Mutex<Gate>,
+    changed: Condvar,
+    answered: AtomicU32,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Gate {
+    #[default]
+    Closed,
+    Open,
+    Ended,
+}
+
+impl Clients {
+    fn connect(port: u16) -> Self {
+        let shared = Arc::new(Shared::default());
+        let client = |_| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.exchange(port))
+        };
+        let threads = (0..CONNECTIONS).map(client).collect();
+        Self { shared, threads }
     }
-    Ok(answered)
+
+    fn switch(&self, gate: Gate) {
+        *self.shared.gate.lock().unwrap_or_else(PoisonError::into_inner) = gate;
+        self.shared.changed.notify_all();
+    }
+
+    /// The requests that were answered up to now.
+    fn answered(&self) -> u32 {
+        self.shared.answered.load(Ordering::Relaxed)
+    }
+
+    /// A client ends before it is told to if one of its requests fails.
+    fn check(&mut self) -> Result<(), String> {
+        let Some(failed) = self.threads.iter().position(JoinHandle::is_finished) else {
+            return Ok(());
+        };
+        match self.threads.remove(failed).join() {
+            Ok(result) => result.map_err(|error| format!("a request failed: {error}")),
+            Err(_) => Err("a client panicked".to_owned()),
+        }
+    }
+}
+
+impl Drop for Clients {
+    fn drop(&mut self) {
+        self.switch(Gate::Ended);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// Waits while it is another server's turn. Returns whether there is more to send.
+    fn wait_for_the_turn(&self) -> bool {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = self.changed.wait_while(gate, |gate| *gate == Gate::Closed);
+        *gate.unwrap_or_else(PoisonError::into_inner) == Gate::Open
+    }
+
+    fn exchange(&self, port: u16) -> std::io::Result<()> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        let mut answers = BufReader::with_capacity(16 << 10, &stream);
+        let mut body = Vec::new();
+        let mut line = String::new();
+        while self.wait_for_the_turn() {
+            (&stream).write_all(b"GET /orders?page=7 HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+            let mut length = 0;
+            loop {
+                line.clear();
+                answers.read_line(&mut line)?;
+                match line.trim_end().strip_prefix("Content-Length: ") {
+                    Some(number) => length = number.parse().unwrap_or(0),
+                    None if line.trim_end().is_empty() => break,
+                    None => (),
+                }
+            }
+            body.resize(length, 0);
+            answers.read_exact(&mut body)?;
+            self.answered.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
 }
 
 pub(crate) fn table(throughput: &Throughput) -> Table {
