@@ -17,10 +17,14 @@ fn threads(report: &Report) -> &[Thread] {
 #[inline(never)]
 fn waits_to_be_told() -> impl FnOnce() {
     let (sender, receiver) = channel::<()>();
+    let (starts, started) = channel::<()>();
     let thread = thread::Builder::new().name("told".to_owned()).spawn(move || {
+        // It has its name only now.
+        drop(starts);
         let _ = receiver.recv();
         std::hint::black_box(0);
     });
+    let _ = started.recv();
     move || {
         drop(sender);
         thread.expect("it starts").join().expect("it ends");
