@@ -126,6 +126,16 @@ fn a_child_polls_tasks_whatever_other_threads_did_as_it_was_forked() {
     assert!(program.end().0.success());
 }
 
+/// Before a thread first holds a lock of gmr's, children have to know that they are such.
+#[test]
+fn a_child_polls_tasks_if_the_first_one_was_starting_as_it_was_forked() {
+    let mut program = start("first");
+    let answer: Value = serde_json::from_str(&program.ask("how many?")).expect("JSON");
+    assert_ne!(answer["children"], 0);
+    assert_eq!(answer["polled"], answer["children"]);
+    assert!(program.end().0.success());
+}
+
 /// The handler that the thread was running never ends in the child.
 #[test]
 fn a_child_can_stop_gmr_whatever_signal_another_thread_was_handling_as_it_was_forked() {

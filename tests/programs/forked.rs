@@ -9,6 +9,8 @@
 //! - `spans`: it forks inside a span of `tracing`, while another thread is inside others;
 //! - `coming`: it forks while other threads start and end tasks, and answers with how many of the
 //!   children have polled tasks of their own;
+//! - `first`: it forks at each allocation of another thread that starts its first task, and answers
+//!   in the same way;
 //! - `handling`: it forks while another thread runs a handler of the report signal, and answers
 //!   with how many of the children have stopped gmr.
 //!
@@ -17,6 +19,8 @@
 
 #![allow(unsafe_code)]
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::os::unix::thread::JoinHandleExt as _;
 use std::pin::pin;
@@ -34,6 +38,7 @@ fn main() {
         #[cfg(feature = "services")]
         Some("spans") => fork_inside_a_span(),
         Some("coming") => fork_while_tasks_come_and_go(),
+        Some("first") => fork_while_the_first_task_starts(),
         Some("daemon") => become_a_daemon(),
         Some("handling") => fork_while_a_thread_handles_the_signal(),
         _ => install_in_a_child(),
@@ -224,42 +229,98 @@ fn fork_inside_a_span() {
 /// How many children are forked.
 const CHILDREN: usize = 10;
 
+fn poll_a_task(name: &'static str) {
+    let mut task = pin!(async {}.tracked_as(name));
+    assert!(task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+}
+
+/// Forks a child that polls tasks. Returns whether it has done so.
+fn a_child_polls() -> bool {
+    // SAFETY: another thread holds locks of gmr's, and perhaps of the allocator's, and the C
+    // library makes the latter usable in the child. The child ends without running anything else of
+    // this program's.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: a child that hangs is ended by a signal.
+        unsafe { libc::alarm(20) };
+        (0..32).for_each(|_| poll_a_task("of the child"));
+        // SAFETY: it ends this process.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child made above.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    status == 0
+}
+
 fn fork_while_tasks_come_and_go() {
-    let poll = |name: &'static str| {
-        let mut task = pin!(async {}.tracked_as(name));
-        assert!(task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
-    };
     let over = &AtomicBool::new(false);
     let polled = thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
-                    poll("coming and going");
+                    poll_a_task("coming and going");
                 }
             });
         }
-        let has_polled = |_: &usize| {
-            // SAFETY: the other threads hold locks of gmr's and of the allocator's, and the C
-            // library makes the latter usable in the child. The child ends without running
-            // anything else of this program's.
-            let child = unsafe { libc::fork() };
-            if child == 0 {
-                // SAFETY: a child that hangs is ended by a signal.
-                unsafe { libc::alarm(20) };
-                (0..32).for_each(|_| poll("of the child"));
-                // SAFETY: it ends this process.
-                unsafe { libc::_exit(0) };
-            }
-            let mut status = 0;
-            // SAFETY: waits for the child made above.
-            unsafe { libc::waitpid(child, &raw mut status, 0) };
-            status == 0
-        };
-        let polled = (0..CHILDREN).take_while(has_polled).count();
+        let polled = (0..CHILDREN).take_while(|_| a_child_polls()).count();
         over.store(true, Ordering::Relaxed);
         polled
     });
     gmr_tests::converse(|_| json!({"polled": polled, "children": CHILDREN}).to_string());
+}
+
+/// The system's allocator. A thread can have each of its allocations wait.
+struct Waiting;
+
+#[global_allocator]
+static ALLOCATOR: Waiting = Waiting;
+
+/// The number of the allocation that waits, and of the last one that may go on.
+static ASKED: AtomicU32 = AtomicU32::new(0);
+static ANSWERED: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static WAITS: Cell<bool> = const { Cell::new(false) };
+}
+
+// SAFETY: it is the system's.
+unsafe impl GlobalAlloc for Waiting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if WAITS.get() {
+            let number = ASKED.fetch_add(1, Ordering::Release) + 1;
+            while ANSWERED.load(Ordering::Acquire) < number {
+                thread::yield_now();
+            }
+        }
+        // SAFETY: as the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+fn fork_while_the_first_task_starts() {
+    let (mut polled, mut children) = (0, 0);
+    thread::scope(|scope| {
+        let starting = scope.spawn(|| {
+            WAITS.set(true);
+            poll_a_task("first");
+            WAITS.set(false);
+        });
+        while !starting.is_finished() {
+            if ASKED.load(Ordering::Acquire) > children {
+                children += 1;
+                polled += usize::from(a_child_polls());
+                ANSWERED.store(children, Ordering::Release);
+            }
+            thread::yield_now();
+        }
+    });
+    gmr_tests::converse(|_| json!({"polled": polled, "children": children}).to_string());
 }
 
 static HANDLING: AtomicBool = AtomicBool::new(false);

@@ -38,13 +38,25 @@ extern "C" fn forked() {
     });
 }
 
+/// Has forked children run [`forked`]. Needed before a thread first locks a part of the registry: a
+/// child that does not know that it is one would wait without end for what another thread had
+/// locked.
+#[inline]
+pub(super) fn notice_forks() {
+    static NOTICED: AtomicBool = AtomicBool::new(false);
+    if NOTICED.load(Ordering::Acquire) {
+        return;
+    }
+    // Several threads may do this. What runs twice in a child changes nothing the second time; a
+    // thread that waited for another one here could find itself alone in a child.
+    sys::in_children(forks, forked);
+    NOTICED.store(true, Ordering::Release);
+}
+
 /// Notes the thread's id for this poll and the next ones.
 #[cold]
 fn note_id(tid: &Cell<u32>) {
-    static NOTED_IN_CHILDREN: AtomicBool = AtomicBool::new(false);
-    if !NOTED_IN_CHILDREN.swap(true, Ordering::Relaxed) {
-        sys::in_children(forks, forked);
-    }
+    notice_forks();
     tid.set(sys::current_tid());
 }
 

@@ -93,6 +93,7 @@ impl<F: Future> TrackExt for F {}
 /// The expansion of `#[gmr::task]` calls this.
 #[track_caller]
 pub fn named<F: Future>(name: &'static str, future: F) -> Tracked<F> {
+    current::notice_forks();
     Tracked { future, task: Registered::new(name, Location::caller()), waker: (0, 0), passing: None }
 }
 

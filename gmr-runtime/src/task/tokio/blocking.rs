@@ -24,6 +24,7 @@ pub(super) fn labelled<R, F: FnOnce() -> R>(
     name: Option<&str>,
     function: F,
 ) -> impl FnOnce() -> R + use<R, F> {
+    current::notice_forks();
     let task = Registered::new(std::any::type_name::<F>(), spawned_at);
     if let Some(task) = &task {
         task.entry.set_blocking();
