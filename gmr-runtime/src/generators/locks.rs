@@ -1,7 +1,6 @@
 //! The locks that threads wait for, and who holds them, for the Threads section. It does nothing
 //! unless a thread waits in a function that is known to lock.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,24 +61,18 @@ pub(super) fn find(known: &Known<'_>) -> Vec<Lock> {
     }
     let waits: Vec<Option<Waited>> =
         (0..known.threads.len()).map(|index| waited(known, &kinds, index)).collect();
-    let mut locks = BTreeMap::<u64, Lock>::new();
+    let mut locks = Vec::<Lock>::new();
     for (index, waited) in waits.iter().enumerate() {
         let Some(Waited { address, kind }) = *waited else { continue };
-        if !locks.contains_key(&address) && (locks.len() == MAX_LOCKS || !is_locked(address, kind)) {
-            continue;
-        }
-        let lock = locks.entry(address).or_insert_with(|| Lock {
-            address,
-            kind: match kind {
-                Kind::Mutex => LockKind::Mutex,
-                Kind::Read | Kind::Write => LockKind::RwLock,
-                Kind::Once => LockKind::Once,
-                Kind::Pthread => LockKind::PthreadMutex,
-                Kind::Owned => LockKind::Owned,
-            },
-            waiters: Vec::new(),
-            holders: Vec::new(),
-        });
+        let place = match place(&locks, address) {
+            Ok(place) => place,
+            Err(_) if locks.len() == MAX_LOCKS || !is_locked(address, kind) => continue,
+            Err(place) => {
+                locks.insert(place, new(address, kind));
+                place
+            }
+        };
+        let lock = &mut locks[place];
         let frame =
             known.stacks[index].frames.iter().copied().find(|&frame| is_programs(known.frames, frame));
         lock.waiters.push(Waiter { tid: known.threads[index].tid, frame });
@@ -93,13 +86,14 @@ pub(super) fn find(known: &Known<'_>) -> Vec<Lock> {
     let wanted = wanted(&locks);
     let held = if wanted.is_empty() { Vec::new() } else { held(known, &kinds, &waits, &wanted) };
     for Held { thread, lock, frame, is_certain } in held {
-        let Some(lock) = locks.get_mut(&lock) else { continue };
+        let Ok(place) = place(&locks, lock) else { continue };
+        let lock = &mut locks[place];
         let address = known.traces[thread].frames.get(frame);
         let frame = address.and_then(|address| frame_at(known, thread, *address));
         let certainty = if is_certain { Certainty::Certain } else { Certainty::Probable };
         lock.holders.push(Holder { tid: known.threads[thread].tid, frame, certainty });
     }
-    for lock in locks.values_mut() {
+    for lock in &mut locks {
         record_owner(known, lock);
         let most = most_holders(lock);
         if lock.holders.iter().any(|holder| holder.certainty == Certainty::Certain) {
@@ -110,7 +104,23 @@ pub(super) fn find(known: &Known<'_>) -> Vec<Lock> {
             lock.holders.clear();
         }
     }
-    locks.into_values().collect()
+    locks
+}
+
+/// Where the lock at this address is among those in order of their addresses, or where it belongs.
+fn place(locks: &[Lock], address: u64) -> Result<usize, usize> {
+    locks.binary_search_by_key(&address, |lock| lock.address)
+}
+
+fn new(address: u64, kind: Kind) -> Lock {
+    let kind = match kind {
+        Kind::Mutex => LockKind::Mutex,
+        Kind::Read | Kind::Write => LockKind::RwLock,
+        Kind::Once => LockKind::Once,
+        Kind::Pthread => LockKind::PthreadMutex,
+        Kind::Owned => LockKind::Owned,
+    };
+    Lock { address, kind, waiters: Vec::new(), holders: Vec::new() }
 }
 
 /// The lock that a function waits for, by its name.
@@ -184,9 +194,8 @@ fn most_holders(lock: &Lock) -> usize {
     }
 }
 
-fn wanted(locks: &BTreeMap<u64, Lock>) -> Vec<Wanted> {
-    let of_std = locks.values();
-    let of_std = of_std.filter(|lock| !matches!(lock.kind, LockKind::PthreadMutex | LockKind::Owned));
+fn wanted(locks: &[Lock]) -> Vec<Wanted> {
+    let of_std = locks.iter().filter(|lock| !matches!(lock.kind, LockKind::PthreadMutex | LockKind::Owned));
     let wanted = of_std.map(|lock| Wanted {
         address: lock.address,
         is_shared: lock.kind == LockKind::RwLock,

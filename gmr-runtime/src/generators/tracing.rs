@@ -9,6 +9,7 @@ use crate::model::{
     Callsite, Content, EventSpan, Events, Level, LogEvent, Span, SpanGroup, SpanThread, Spans, Value,
 };
 use crate::sys::hash::HashMap;
+use crate::sys::sort;
 use crate::tracing::{self, Fields, OpenSpan, RecentEvent};
 
 /// How many spans of one callsite and one parent are listed. The others are counted.
@@ -75,7 +76,7 @@ fn notes_on_spans(seen: &tracing::Spans) -> Vec<String> {
 }
 
 fn describe(mut open: Vec<OpenSpan>, mut notes: Vec<String>) -> Spans {
-    open.sort_by_key(|span| (std::cmp::Reverse(span.age), span.id));
+    sort::by_key(&mut open, |span| (std::cmp::Reverse(span.age), span.id));
     let mut listing = Listing::new(&open);
     listing.list();
     let Listing { listed, more, left_out, .. } = listing;
@@ -286,7 +287,7 @@ impl<'a> Listing<'a> {
             chosen.extend_from_slice(listed);
             others.extend_from_slice(rest);
         }
-        chosen.sort_unstable();
+        sort::all(&mut chosen);
         self.count(parent, &others, depth);
         chosen
     }
@@ -328,7 +329,7 @@ impl<'a> Listing<'a> {
             let ids: Vec<u64> = spans().map(|span| span.id).collect();
             let mut children: Vec<usize> =
                 ids.iter().filter_map(|id| self.children.remove(&Some(*id))).flatten().collect();
-            children.sort_unstable();
+            sort::all(&mut children);
             let groups = self.by_callsite(&children).into_iter().rev();
             next.extend(groups.map(|group| (group, depth + 1)));
         }

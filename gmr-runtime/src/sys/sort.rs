@@ -8,13 +8,14 @@ use std::cmp::Ordering;
 /// Sorts in ascending order.
 pub(crate) fn all<T: Ord>(items: &mut [T]) {
     let order = order(items.len(), &mut |a, b| items[a].cmp(&items[b]));
-    permute(items, order);
+    permute(order, &mut |a, b| items.swap(a, b));
 }
 
 /// Sorts by a key, which is computed once for each item. Items with the same key keep their order.
 pub(crate) fn by_key<T, K: Ord>(items: &mut [T], key: impl FnMut(&T) -> K) {
     let keys: Vec<K> = items.iter().map(key).collect();
-    permute(items, order(items.len(), &mut |a, b| keys[a].cmp(&keys[b])));
+    let order = order(items.len(), &mut |a, b| keys[a].cmp(&keys[b]));
+    permute(order, &mut |a, b| items.swap(a, b));
 }
 
 /// For each position, that of the item which belongs there.
@@ -25,8 +26,9 @@ fn order(length: usize, compare: &mut dyn FnMut(usize, usize) -> Ordering) -> Ve
     order
 }
 
-fn permute<T>(items: &mut [T], mut order: Vec<usize>) {
-    for start in 0..items.len() {
+#[inline(never)]
+fn permute(mut order: Vec<usize>, swap: &mut dyn FnMut(usize, usize)) {
+    for start in 0..order.len() {
         let mut at = start;
         // Along the cycle of positions that ends here.
         loop {
@@ -34,7 +36,7 @@ fn permute<T>(items: &mut [T], mut order: Vec<usize>) {
             if from == start {
                 break;
             }
-            items.swap(at, from);
+            swap(at, from);
             at = from;
         }
     }

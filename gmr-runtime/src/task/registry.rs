@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::entry::{Entry, Shared};
 use super::place::Place;
 use super::sync::{Mutex, MutexGuard, lock_within, yield_now};
+use crate::sys::sort;
 
 /// Enough that threads which start tasks at full speed rarely compete for a shard.
 pub(super) const SHARDS: usize = 16;
@@ -101,7 +102,7 @@ impl Registry {
                 None => unread += 1,
             }
         }
-        tasks.sort_unstable_by_key(|task: &Shared| task.id);
+        sort::by_key(&mut tasks, |task: &Shared| task.id);
         (tasks, unread)
     }
 

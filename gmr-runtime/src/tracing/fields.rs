@@ -12,6 +12,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use tracing_core::Field;
 use tracing_core::field::{FieldSet, Visit};
 
+use crate::sys::sort;
+
 /// Bytes before each value.
 const HEAD: usize = 4;
 
@@ -272,7 +274,7 @@ impl Fields {
         }
         // Earlier fields are kept behind those that were recorded later.
         let place = |name: &str| names.iter().position(|field| field.name() == name);
-        decoded.fields.sort_by_key(|(name, _)| place(name));
+        sort::by_key(&mut decoded.fields, |(name, _)| place(name));
         decoded
     }
 

@@ -3,6 +3,7 @@
 //! waiting for another one.
 
 use super::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::sys::sort;
 
 /// How many threads are kept. Others are only counted.
 pub(super) const KEPT: usize = 4;
@@ -219,7 +220,7 @@ impl Inside {
         let others = usize::try_from(count).unwrap_or_default().saturating_sub(all.len());
         // A thread that is inside several times is shown once, with the first time.
         let mut threads = all;
-        threads.sort_unstable_by_key(|thread| (thread.tid, thread.since));
+        sort::by_key(&mut threads, |thread| (thread.tid, thread.since));
         threads.dedup_by_key(|thread| thread.tid);
         let left = self.left.load(Ordering::Relaxed);
         Seen {

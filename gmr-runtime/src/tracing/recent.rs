@@ -6,6 +6,7 @@ use super::callsites::Callsite;
 use super::open_spans::{Number, OpenSpans};
 use super::seqlock::{Version, WORD, Words};
 use super::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::sort;
 
 /// Bytes for the message and the fields of an event.
 pub(super) const EVENT_BYTES: usize = 384;
@@ -205,7 +206,7 @@ impl Ring {
                 None => unread += 1,
             }
         }
-        all.sort_unstable_by_key(|event| event.number);
+        sort::by_key(&mut all, |event| event.number);
         (all, unread)
     }
 

@@ -14,6 +14,7 @@ use super::open_spans::{self, Number, OpenSpans, Opening};
 use super::recent::{self, Happening, Ring};
 use super::{clock, entered};
 use crate::sys::forked_lock::lock_within;
+use crate::sys::sort;
 use crate::{sys, task};
 
 /// The recorders of the layers that exist.
@@ -303,7 +304,7 @@ pub(crate) fn events() -> Result<Option<Events>, Locked> {
 
 /// Sorts events of several layers by time. Those of one layer stay in the order in which they came.
 fn sort(events: &mut [RecentEvent]) {
-    events.sort_by_key(|event| event.order);
+    sort::by_key(events, |event| event.order);
 }
 
 impl Recorder {
@@ -329,7 +330,7 @@ impl Recorder {
             all.lost += ring.lost();
             all.unread += unread;
         }
-        events.sort_unstable_by_key(|(key, ..)| *key);
+        sort::by_key(&mut events, |(key, ..)| *key);
         // They stay in this order also if the clock was set back meanwhile.
         let mut latest = 0;
         for (_, is_parents, event) in events {

@@ -227,7 +227,7 @@ pub(super) fn of_tasks<'a>(tasks: &'a [Task], frames: &'a [Known<'a>]) -> Vec<Ve
         }
     }
     for group in &mut groups {
-        group.sort_by_key(|task| std::cmp::Reverse(time_in_state(task)));
+        sort::by_key(group, |task| std::cmp::Reverse(time_in_state(task)));
     }
     let is_about_first = tasks.get(1).is_some_and(|second| second.id < tasks[0].id);
     let sorted = if is_about_first { &mut groups[1..] } else { &mut groups[..] };
