@@ -97,6 +97,26 @@ fn requests_in_flight_are_spans() {
     drop((waiting, blocked));
 }
 
+/// The task of this name.
+fn task<'a>(report: &'a Report, name: &str) -> &'a Value {
+    let tasks = list(&report.data("Green Threads", "green_threads")["tasks"]);
+    tasks.iter().find(|task| task["name"] == name).unwrap_or_else(|| panic!("no task {name} in {report}"))
+}
+
+#[test]
+fn tasks_name_the_span_that_they_wait_in() {
+    let mut program = Program::start(program!("spans"));
+    let report = program.report_when("both tasks wait for good", |report| {
+        !named(report, "restock").is_empty() && task(report, "idle")["polls"] == 2
+    });
+    let restock = named(&report, "restock")[0];
+    assert_eq!(task(&report, "restock")["span"], json!({"id": restock["id"], "name": "restock"}));
+    // It has left the span in an earlier poll.
+    let begin = named(&report, "begin")[0];
+    assert_eq!(begin["left_by"], task(&report, "idle")["id"], "{begin}");
+    assert_eq!(task(&report, "idle")["span"], Value::Null);
+}
+
 /// Starts the program, and reads a report as text.
 fn report_of(arguments: &[&str], sections: &str) -> Text {
     let mut command = Command::new(program!("spans"));

@@ -7,6 +7,7 @@ use std::future::pending;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
+use gmr::task::TrackExt as _;
 use tracing::instrument;
 use tracing_subscriber::prelude::*;
 
@@ -42,6 +43,21 @@ async fn blocked() {
     }
 }
 
+/// Waits inside a span.
+#[instrument]
+async fn restock() {
+    pending::<()>().await;
+}
+
+/// Waits after it has left one that stays open.
+async fn idle() {
+    let span = tracing::info_span!("begin");
+    span.in_scope(|| ());
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    pending::<()>().await;
+    drop(span);
+}
+
 #[instrument(skip_all)]
 async fn health() -> &'static str {
     std::future::ready("well").await
@@ -69,5 +85,7 @@ async fn main() {
         });
         std::process::exit(0);
     });
+    tokio::spawn(restock().tracked_as("restock"));
+    tokio::spawn(idle().tracked_as("idle"));
     axum::serve(listener, routes).await.expect("it serves");
 }

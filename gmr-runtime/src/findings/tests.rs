@@ -38,6 +38,7 @@ pub(super) fn task(id: u64, state: TaskState) -> Task {
         blocking: false,
         runtime: None,
         wakers: None,
+        span: None,
         polls: 3,
         labels: Vec::new(),
         state,

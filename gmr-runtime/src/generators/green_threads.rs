@@ -6,6 +6,7 @@ use crate::sys::sort;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::task_spans::TaskSpans;
 use super::task_stacks::TaskStacks;
 use crate::capture::{self, Trace};
 use crate::model::{Content, GreenThreads, Label, Runtime, Stack, Task, TaskState};
@@ -85,6 +86,8 @@ fn describe(survey: &Survey, runtimes: Option<Vec<(u8, Runtime)>>) -> Output {
         .filter(|task| !task.has_ended())
         .filter_map(|task| Some((task, task.polls(), task.snapshot(survey.trace)?)))
         .collect();
+    // Afterwards, so that a span seems to have been left earlier, and rather none is shown.
+    let spans = TaskSpans::read();
     let waiting = live.iter().filter_map(|(_, _, (condition, _))| condition.branches());
     let polled = polled(live.iter().map(|(task, _, (condition, _))| (&***task, condition)), &survey.modules);
     let (mut stacks, stack_notes) = TaskStacks::new(waiting, polled.values().iter(), &survey.modules);
@@ -107,6 +110,13 @@ fn describe(survey: &Survey, runtimes: Option<Vec<(u8, Runtime)>>) -> Output {
             wakers: match condition {
                 Condition::Waiting { since, .. } => task.wakers(survey.trace, *since),
                 _ => None,
+            },
+            span: match condition {
+                Condition::Polling { .. } => spans.of_polled(task.id),
+                Condition::Waiting { since, .. } | Condition::Woken { waiting: since, .. } => {
+                    spans.of_waiting(task.id, *since)
+                }
+                Condition::New => None,
             },
             state: state(condition),
             stacks: match condition {

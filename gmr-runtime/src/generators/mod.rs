@@ -21,6 +21,7 @@ mod processes;
 #[cfg_attr(not(target_os = "linux"), path = "resources_noop.rs")]
 mod resources;
 pub(crate) mod selection;
+mod task_spans;
 mod task_stacks;
 mod threads;
 #[cfg(feature = "tracing")]

@@ -56,12 +56,28 @@ pub struct Task {
     /// the task was not polled for the report. Added in version 1.3.
     #[serde(default)]
     pub wakers: Option<usize>,
+    /// The innermost open span of `tracing` that the thread which polls the task is inside or, of a
+    /// task that waits, that its last poll was in. Absent if there is none, and without gmr's layer
+    /// for `tracing`. Added in version 1.3.
+    #[serde(default)]
+    pub span: Option<TaskSpan>,
     /// What the task is doing.
     pub state: TaskState,
     /// Where the task waits: one stack per pending future that can wake it, each from the innermost
     /// frame out to the task's own. Of a task that is being polled, the part of its thread's stack
     /// that is inside the poll. A stack without frames has a reason. Empty if not known.
     pub stacks: Arc<[Stack]>,
+}
+
+/// The span of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct TaskSpan {
+    /// Identifies the span, as in Spans in Flight.
+    pub id: u64,
+    /// Its name.
+    pub name: Arc<str>,
 }
 
 /// A label of a task.

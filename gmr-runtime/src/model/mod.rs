@@ -34,7 +34,7 @@ pub use finding::{Certainty, Evidence, Finding, Severity};
 pub(crate) use gmr_mask::NEWTYPE;
 #[doc(inline)]
 pub use gmr_mask::Value;
-pub use green_threads::{GreenThreads, Label, Runtime, Task, TaskState, UncountedRuntime};
+pub use green_threads::{GreenThreads, Label, Runtime, Task, TaskSpan, TaskState, UncountedRuntime};
 pub use locks::{Holder, Lock, LockKind, Waiter};
 pub use modules::{Module, ModuleState, Modules};
 pub(crate) use origin::is_unqualified;

@@ -161,6 +161,9 @@ fn green_threads(all: &mut GreenThreads) {
     for task in &mut all.tasks {
         shared.mask(&mut task.name);
         shared.mask(&mut task.spawned_at);
+        if let Some(span) = &mut task.span {
+            shared.mask(&mut span.name);
+        }
         texts(task.labels.iter_mut().flat_map(|label| [&mut label.key, &mut label.value]));
         if let TaskState::Polling { thread, .. } = &mut task.state {
             texts(thread);

@@ -21,6 +21,9 @@
 //! - **Recent Events**: the last 128 events at warn and above, and the last 128 others, with the
 //!   span that each one was in.
 //!
+//! Green Threads says in which span a task waits: the innermost one that it has left in its last
+//! poll, as instrumented futures do.
+//!
 //! Without the layer, these sections are missing. In a program that sets a subscriber without it,
 //! Spans in Flight is one line that says how to add it. Add it once: a report shows the spans and
 //! events of every layer, so those of a subscriber with two are shown twice.

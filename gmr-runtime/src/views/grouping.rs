@@ -383,6 +383,7 @@ mod tests {
             blocking: false,
             runtime: None,
             wakers: None,
+            span: None,
             polls: 1,
             labels: Vec::new(),
             state: TaskState::Waiting { waiting_ms: 0 },

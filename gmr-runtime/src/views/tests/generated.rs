@@ -15,8 +15,8 @@ use crate::model::{
     Callsite, Certainty, Children, Content, Coverage, CutStacks, Event, EventSpan, Events, Evidence, Finding,
     Frame, FutexOwner, GreenThreads, Group, Heading, Holder, Label, Level, Lock, LockKind, LogEvent, Overdue,
     Panicked, Report, Role, Runtime, Section, Sender, Severity, Span, SpanGroup, SpanThread, Spans, Stack,
-    Summary, Taken, Task, TaskState, Thread, Threads, TimedOut, Trigger, UncountedRuntime, Value, Waiter,
-    Waiting, Watched,
+    Summary, Taken, Task, TaskSpan, TaskState, Thread, Threads, TimedOut, Trigger, UncountedRuntime, Value,
+    Waiter, Waiting, Watched,
 };
 
 fn value() -> impl Strategy<Value = Value> {
@@ -188,21 +188,25 @@ fn task() -> impl Strategy<Value = Task> {
     ];
     let label = (hostile(), hostile()).prop_map(|(key, value)| Label { key, value });
     let names = (hostile(), hostile());
-    let kind = (any::<bool>(), of(0..9_usize), of(0..9_usize));
+    let span = (any::<u64>(), hostile()).prop_map(|(id, name)| TaskSpan { id, name: name.into() });
+    let kind = (any::<bool>(), of(0..9_usize), of(0..9_usize), of(span));
     (names, ms(), any::<u64>(), vec(label, 0..3), kind, state, vec(stack(), 0..3)).prop_map(
-        |((name, spawned_at), age_ms, polls, labels, (blocking, runtime, wakers), state, stacks)| Task {
-            // Numbered below.
-            id: 0,
-            name: name.into(),
-            spawned_at: spawned_at.into(),
-            age_ms,
-            polls,
-            labels,
-            blocking,
-            runtime,
-            wakers,
-            state,
-            stacks: stacks.into(),
+        |((name, spawned_at), age_ms, polls, labels, (blocking, runtime, wakers, span), state, stacks)| {
+            Task {
+                // Numbered below.
+                id: 0,
+                name: name.into(),
+                spawned_at: spawned_at.into(),
+                age_ms,
+                polls,
+                labels,
+                blocking,
+                runtime,
+                wakers,
+                span,
+                state,
+                stacks: stacks.into(),
+            }
         },
     )
 }

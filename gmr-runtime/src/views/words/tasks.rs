@@ -1,9 +1,11 @@
 //! The wording of tasks and runtimes.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use super::Body;
 use crate::model::{GreenThreads, Runtime, Stack, Task, TaskState};
+use crate::sys::sort;
 use crate::units::{counted, duration};
 use crate::views::Context;
 use crate::views::escape::clean;
@@ -70,7 +72,43 @@ pub(in crate::views) fn tasks_facts(group: &[&Task]) -> Vec<String> {
         (TaskState::New, false) => format!("spawned {time} ago, not polled yet"),
     };
     lines.push(doing);
+    lines.extend(spans(group));
     lines
+}
+
+/// The most spans of a group that are named, those of most tasks first.
+const MAX_SPANS: usize = 4;
+
+/// `last polled in span query`, `inside spans order (12), query (3) and 2 others`. `None` if no
+/// task of the group is in one.
+fn spans(group: &[&Task]) -> Option<String> {
+    let mut counts: Vec<(usize, &str)> = Vec::new();
+    for span in group.iter().filter_map(|task| task.span.as_ref()) {
+        match counts.iter_mut().find(|(_, name)| *name == &*span.name) {
+            Some((count, _)) => *count += 1,
+            None => counts.push((1, &span.name)),
+        }
+    }
+    sort::by_key(&mut counts, |(count, _)| Reverse(*count));
+    let inside = match group[0].state {
+        TaskState::Polling { .. } => "inside",
+        _ => "last polled in",
+    };
+    match &counts[..] {
+        [] => None,
+        [(count, name)] if *count == group.len() => Some(format!("{inside} span {}", clean(name))),
+        all => {
+            let named = all.iter().take(MAX_SPANS).map(|(count, name)| format!("{} ({count})", clean(name)));
+            let named: Vec<String> = named.collect();
+            let others = match all.len().saturating_sub(MAX_SPANS) {
+                0 => String::new(),
+                1 => " and 1 other".to_owned(),
+                others => format!(" and {others} others"),
+            };
+            let spans = if all.len() == 1 { "span" } else { "spans" };
+            Some(format!("{inside} {spans} {}{others}", named.join(", ")))
+        }
+    }
 }
 
 /// `#42 (worker)`
@@ -260,8 +298,40 @@ fn labels(task: &Task) -> String {
 
 #[cfg(all(test, not(gmr_units)))]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::model::UncountedRuntime;
+    use crate::model::{TaskSpan, UncountedRuntime};
+
+    #[test]
+    fn the_spans_of_a_group_are_counted() {
+        let in_spans = |names: &[Option<&str>]| {
+            let with = |(id, name): (u64, Option<&str>)| Task {
+                id,
+                name: "shop::work".into(),
+                spawned_at: "shop.rs:1:1".into(),
+                age_ms: 0,
+                polls: 1,
+                labels: Vec::new(),
+                blocking: false,
+                runtime: None,
+                wakers: None,
+                span: name.map(|name| TaskSpan { id, name: name.into() }),
+                state: TaskState::Waiting { waiting_ms: 0 },
+                stacks: Arc::default(),
+            };
+            let tasks: Vec<Task> = (1..).zip(names.iter().copied()).map(with).collect();
+            spans(&tasks.iter().collect::<Vec<_>>()).unwrap_or_default()
+        };
+        assert_eq!(in_spans(&[None, None]), "");
+        assert_eq!(in_spans(&[Some("a\u{7}")]), "last polled in span a\\u{7}");
+        assert_eq!(in_spans(&[Some("a"), Some("a")]), "last polled in span a");
+        assert_eq!(in_spans(&[Some("a"), None]), "last polled in span a (1)");
+        assert_eq!(in_spans(&[Some("b"), Some("a"), Some("a")]), "last polled in spans a (2), b (1)");
+        let many = ["f", "e", "d", "c", "b", "a"].map(Some);
+        assert_eq!(in_spans(&many[1..]), "last polled in spans e (1), d (1), c (1), b (1) and 1 other");
+        assert_eq!(in_spans(&many), "last polled in spans f (1), e (1), d (1), c (1) and 2 others");
+    }
 
     fn section(alive_and_untracked: &[(usize, Option<usize>)], uncounted: &[&str]) -> GreenThreads {
         let runtime = |(alive_tasks, untracked_tasks): &(usize, Option<usize>)| Runtime {
