@@ -5,6 +5,7 @@
 mod load;
 mod programs;
 mod throughput;
+mod weight;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,9 @@ const PROGRAMS: [Program; 2] = [
 const SMALL: [(&str, &str); 2] =
     [("CARGO_PROFILE_DEV_DEBUG", "line-tables-only"), ("CARGO_INCREMENTAL", "0")];
 
+/// What the checks of reports need.
+const AS_JSON: [&str; 2] = ["--features", "gmr/json"];
+
 /// How a copy of a program is changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -64,8 +68,8 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         println!("\n=== {} {} ===", program.package, program.version);
         let plain = program.copy(source, Form::Plain)?;
         let adopted = program.copy(source, Form::Adopted)?;
-        (program.check)(&program.build(&adopted, false)?)?;
-        let (before, after) = (tests(&plain)?, tests(&adopted)?);
+        (program.check)(&program.build(&adopted, &AS_JSON, &SMALL)?)?;
+        let (before, after) = (tests(&plain, &[])?, tests(&adopted, &AS_JSON)?);
         if before != after {
             return Err(format!("its tests had {before:?} passed and failed, and have {after:?} with gmr"));
         }
@@ -77,8 +81,13 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
 /// Compares mini-redis with gmr-tokio and with tokio, in pairs of runs.
 pub(crate) fn throughput(pairs: usize) -> Result<(), String> {
     let sources = sources()?;
-    let build = |form| PROGRAMS[0].build(&PROGRAMS[0].copy(&sources[0], form)?, true);
+    let build = |form| PROGRAMS[0].build(&PROGRAMS[0].copy(&sources[0], form)?, &["--release"], &[]);
     throughput::compare(&build(Form::Plain)?, &build(Form::Adopted)?, pairs)
+}
+
+/// Prints what gmr adds to the release build of mini-redis.
+pub(crate) fn weight() -> Result<(), String> {
+    weight::weigh(&PROGRAMS[0], &sources()?[0])
 }
 
 fn folder() -> PathBuf {
@@ -134,8 +143,7 @@ impl Program {
             // way.
             let tokio = format!("tokio = {{ package = \"gmr-tokio\", path = '{}', ", path_of("gmr-tokio"));
             manifest = replaced(&manifest, "tokio = { ", &tokio)?;
-            let gmr =
-                format!("[dependencies]\ngmr = {{ path = '{}', features = [\"json\"] }}\n", path_of(""));
+            let gmr = format!("[dependencies]\ngmr = {{ path = '{}' }}\n", path_of(""));
             manifest = replaced(&manifest, "[dependencies]\n", &gmr)?;
             let (file, line) = self.main;
             let path = folder.join(file);
@@ -146,16 +154,13 @@ impl Program {
         Ok(folder)
     }
 
-    /// Builds the program, and returns its path.
-    fn build(&self, folder: &Path, release: bool) -> Result<PathBuf, String> {
+    /// Builds the program with these options and variables, and returns its path.
+    fn build(&self, folder: &Path, options: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf, String> {
         let (manifest, target) = (manifest(folder), target(folder));
-        let mut arguments =
-            vec!["build", "--bin", self.binary, "--manifest-path", &manifest, "--target-dir", &target];
-        if release {
-            arguments.push("--release");
-        }
-        cargo(&arguments, &SMALL)?;
-        let profile = if release { "release" } else { "debug" };
+        let arguments =
+            ["build", "--bin", self.binary, "--manifest-path", &manifest, "--target-dir", &target];
+        cargo(&[&arguments, options].concat(), variables)?;
+        let profile = if options.contains(&"--release") { "release" } else { "debug" };
         Ok(Path::new(&target).join(profile).join(self.binary))
     }
 }
@@ -185,11 +190,11 @@ fn replaced_once(text: &str, from: &str, to: &str) -> Result<String, String> {
 }
 
 /// How many of the package's own tests pass and fail.
-fn tests(folder: &Path) -> Result<(usize, usize), String> {
+fn tests(folder: &Path, options: &[&str]) -> Result<(usize, usize), String> {
     let (manifest, target) = (manifest(folder), target(folder));
     let arguments = ["test", "--no-fail-fast", "--manifest-path", &manifest, "--target-dir", &target];
     // Its tests of the same ports can't run at the same time.
-    let arguments = [&arguments[..], &["--tests", "--", "--test-threads", "1"]].concat();
+    let arguments = [&arguments[..], options, &["--tests", "--", "--test-threads", "1"]].concat();
     // Some of mini-redis's fail on their own.
     let output = command().args(&arguments).envs(SMALL).stderr(Stdio::inherit()).output();
     let printed = output.map_err(|error| format!("cannot start cargo: {error}"))?.stdout;

@@ -93,6 +93,8 @@ const USAGE: &str = "usage: cargo xtask <task>
                  load, their reports.
       --throughput PAIRS
                  Compare mini-redis with gmr-tokio and with tokio under redis-benchmark.
+      --weight   Print what gmr adds to the release build of mini-redis, by what the code is of,
+                 and with other features and profiles.
   secrets        Count how many planted secrets gmr shows, beside oslo.utils and detect-secrets,
                  which the Python of the variable PYTHON has.
       --write    Write the table in docs/secrets.md.
@@ -137,6 +139,7 @@ fn main() -> ExitCode {
             Ok(pairs) => adoption::throughput(pairs),
             Err(_) => Err(format!("`{pairs}` is not a number of pairs")),
         },
+        ["adoption", "--weight"] => adoption::weight(),
         ["adoption", ref words @ ..] => adoption::run(words),
         ["secrets"] => secrets::run(false),
         ["secrets", "--write"] => secrets::run(true),
