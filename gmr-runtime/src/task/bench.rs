@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use super::branch::Branch;
 use super::trace::{self, Collector, Unwinding};
@@ -26,15 +26,13 @@ impl Tracing {
 
     /// Polls the future as a trace does, and returns in how many places it waits. Copies that the
     /// poll makes are unwound afterwards.
-    pub(crate) fn poll<F: Future>(&mut self, future: Pin<&mut F>, context: &Context<'_>) -> usize {
+    pub(crate) fn poll<F: Future>(&mut self, mut future: Pin<&mut F>, context: &Context<'_>) -> usize {
         let collector = Arc::clone(&self.collector);
-        let traced = traced(future, context.waker(), &*collector);
+        let mut poll = |context: &mut Context<'_>| future.as_mut().poll(context).is_ready();
+        let traced = traced(&mut poll, context.waker(), &*collector);
         for (copy, leaf) in self.copies.try_iter() {
             self.unwinding.unwind(&collector, &copy, &leaf);
         }
-        match traced.result {
-            Poll::Ready(_) => 0,
-            Poll::Pending => traced.branches.map_or(0, |leaves| leaves.len()),
-        }
+        if traced.is_ready { 0 } else { traced.branches.map_or(0, |leaves| leaves.len()) }
     }
 }

@@ -31,15 +31,25 @@ pin_project! {
     pub struct Tracked<F> {
         #[pin]
         future: F,
-        // None once it has completed, and where tasks cannot be registered.
-        task: Option<Registered>,
-        // The runtime's waker, as data and table, when it last changed.
-        waker: (usize, usize),
-        // What the future gets in place of that waker, if the waker may own its task. It is made
-        // again if no future has kept it.
-        passing: Option<Weak<Passing>>,
+        state: State,
     }
 }
+
+/// What is known of the task, for which no type of a future matters: a program has the code that
+/// uses it once, and not for each of its futures.
+#[derive(Debug)]
+struct State {
+    /// None once it has completed, and where tasks cannot be registered.
+    task: Option<Registered>,
+    /// The runtime's waker, as data and table, when it last changed.
+    waker: (usize, usize),
+    /// What the future gets in place of that waker, if the waker may own its task. It is made again
+    /// if no future has kept it.
+    passing: Option<Weak<Passing>>,
+}
+
+/// Polls the future inside, and returns whether it has completed.
+type PollInside<'a> = dyn FnMut(&mut Context<'_>) -> bool + 'a;
 
 /// Tracks a future as a task of its own, named after its type. [`TrackExt::tracked_as`] sets
 /// another name.
@@ -94,7 +104,8 @@ impl<F: Future> TrackExt for F {}
 #[track_caller]
 pub fn named<F: Future>(name: &'static str, future: F) -> Tracked<F> {
     current::notice_forks();
-    Tracked { future, task: Registered::new(name, Location::caller()), waker: (0, 0), passing: None }
+    let task = Registered::new(name, Location::caller());
+    Tracked { future, state: State { task, waker: (0, 0), passing: None } }
 }
 
 /// The expansions of `#[gmr::main]` and of gmr-tokio's `#[tokio::main]` call this. Each recognizes
@@ -108,7 +119,7 @@ impl<F> Tracked<F> {
     /// Notes that the task is spawned on the runtime with this number.
     #[cfg(feature = "tokio")]
     pub(super) fn on(self, runtime: Number) -> Self {
-        if let Some(Registered { entry, .. }) = &self.task {
+        if let Some(Registered { entry, .. }) = &self.state.task {
             entry.set_runtime(runtime);
         }
         self
@@ -123,7 +134,7 @@ impl<F> Tracked<F> {
     /// # drop(task);
     /// ```
     pub fn labelled(self, key: &'static str, value: impl std::fmt::Display) -> Self {
-        if let Some(Registered { entry, .. }) = &self.task {
+        if let Some(Registered { entry, .. }) = &self.state.task {
             entry.label(key, value.to_string());
         }
         self
@@ -145,7 +156,7 @@ impl<F> Tracked<F> {
     /// # drop(task);
     /// ```
     pub fn poll_for_reports(self, poll: bool) -> Self {
-        if let Some(Registered { entry, .. }) = &self.task
+        if let Some(Registered { entry, .. }) = &self.state.task
             && !poll
         {
             entry.opt_out();
@@ -158,18 +169,33 @@ impl<F: Future> Future for Tracked<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
+        let mut this = self.project();
+        let mut result = Poll::Pending;
+        // The only place where the future is polled: its code is often inlined here.
+        this.state.poll(context, &mut |context| {
+            result = this.future.as_mut().poll(context);
+            result.is_ready()
+        });
+        result
+    }
+}
+
+impl State {
+    fn poll(&mut self, context: &mut Context<'_>, poll: &mut PollInside<'_>) {
         // If it is polled after completion, what happens is up to the future inside.
-        let Some(Registered { entry, place }) = this.task else { return this.future.poll(context) };
+        let Some(Registered { entry, place }) = &self.task else {
+            poll(context);
+            return;
+        };
         let waker = context.waker();
         let same = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
         // A capturing waker is an outer task's, and valid for this poll only.
         let is_capturing = is_capturing(waker);
-        if *this.waker != same && !is_capturing {
-            *this.passing = meet(entry, waker);
-            *this.waker = same;
+        if self.waker != same && !is_capturing {
+            self.passing = meet(entry, waker);
+            self.waker = same;
         }
-        let passing = this.passing.as_mut().filter(|_| !is_capturing);
+        let passing = self.passing.as_mut().filter(|_| !is_capturing);
         let passing = passing.and_then(|passing| lend(passing, entry, waker));
         let waker = passing.as_ref().unwrap_or(waker);
         let (inside, tid) = current::enter(*place);
@@ -181,39 +207,38 @@ impl<F: Future> Future for Tracked<F> {
         let may_replace = || !entry.is_lent() && trace::may_replace(waker);
         let takes_part =
             |collector: &Collector| may_replace() && !entry.has_opted_out() && entry.claim(collector.trace());
-        let result = match trace::current() {
+        let is_ready = match trace::current() {
             Some(collector) if takes_part(&collector) => {
-                let Traced { result, branches, woken } = traced(this.future, waker, &*collector);
+                let Traced { is_ready, branches, woken } = traced(poll, waker, &*collector);
                 if for_trace && woken {
                     entry.expect_poll();
                 }
                 match branches {
-                    _ if result.is_ready() => {}
+                    _ if is_ready => {}
                     Some(branches) => entry.record(collector.trace(), branches.into(), woken),
                     None => {
                         entry.miss(collector.trace());
                         collector.note_missed();
                     }
                 }
-                result
+                is_ready
             }
             _ if for_trace && may_replace() => {
-                let Traced { result, woken, .. } = traced(this.future, waker, &Nothing);
+                let Traced { is_ready, woken, .. } = traced(poll, waker, &Nothing);
                 if woken {
                     entry.expect_poll();
                 }
-                result
+                is_ready
             }
-            _ if passing.is_some() => this.future.poll(&mut Context::from_waker(waker)),
-            _ => this.future.poll(context),
+            _ if passing.is_some() => poll(&mut Context::from_waker(waker)),
+            _ => poll(context),
         };
         drop(polling);
         drop(inside);
-        if result.is_ready() {
+        if is_ready {
             kinds::completed(entry);
-            *this.task = None;
+            self.task = None;
         }
-        result
     }
 }
 
@@ -339,8 +364,8 @@ impl Drop for Polling<'_> {
 }
 
 /// A poll for a trace.
-pub(super) struct Traced<T> {
-    pub(super) result: Poll<T>,
+pub(super) struct Traced {
+    pub(super) is_ready: bool,
     /// Where the future keeps a waker; `None` if not all stacks were taken.
     pub(super) branches: Option<Vec<Branch>>,
     /// Whether the future has woken its task.
@@ -350,11 +375,11 @@ pub(super) struct Traced<T> {
 /// Polls with a waker that takes the stack of each function that clones it. The branches are those
 /// of the clones that are still kept at the end.
 #[inline(never)]
-pub(super) fn traced<F: Future>(future: Pin<&mut F>, runtimes: &Waker, take: &dyn Take) -> Traced<F::Output> {
+pub(super) fn traced(poll: &mut PollInside<'_>, runtimes: &Waker, take: &dyn Take) -> Traced {
     let capture = Capture::new(runtimes, take);
-    let result = capture.with(|waker| future.poll(&mut Context::from_waker(waker)));
+    let is_ready = capture.with(|waker| poll(&mut Context::from_waker(waker)));
     let woken = capture.was_woken();
-    Traced { result, branches: capture.leaves(), woken }
+    Traced { is_ready, branches: capture.leaves(), woken }
 }
 
 /// Takes no stacks: for a poll after the one that took part in the trace.
