@@ -11,6 +11,7 @@ mod limits;
 mod list;
 mod merge;
 mod obstacles;
+mod profile;
 mod progress;
 mod report;
 mod screen;

@@ -1,0 +1,120 @@
+//! A profile in pprof's format, by the numbers of `profile.proto`, with a reader of protocol buffers
+//! that the command does not use.
+
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
+use prost::Message as _;
+
+/// What tests read of it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Profile {
+    #[prost(message, repeated, tag = "1")]
+    sample_type: Vec<ValueType>,
+    #[prost(message, repeated, tag = "2")]
+    sample: Vec<Sample>,
+    #[prost(message, repeated, tag = "4")]
+    location: Vec<Location>,
+    #[prost(message, repeated, tag = "5")]
+    function: Vec<Function>,
+    #[prost(string, repeated, tag = "6")]
+    string_table: Vec<String>,
+    #[prost(int64, tag = "10")]
+    duration_nanos: i64,
+    #[prost(int64, tag = "14")]
+    default_sample_type: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ValueType {
+    #[prost(int64, tag = "1")]
+    r#type: i64,
+    #[prost(int64, tag = "2")]
+    unit: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Sample {
+    #[prost(uint64, repeated, tag = "1")]
+    location_id: Vec<u64>,
+    #[prost(int64, repeated, tag = "2")]
+    value: Vec<i64>,
+    #[prost(message, repeated, tag = "3")]
+    label: Vec<Label>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Label {
+    #[prost(int64, tag = "1")]
+    key: i64,
+    #[prost(int64, tag = "2")]
+    str: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Location {
+    #[prost(uint64, tag = "1")]
+    id: u64,
+    #[prost(message, repeated, tag = "4")]
+    line: Vec<Line>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Line {
+    #[prost(uint64, tag = "1")]
+    function_id: u64,
+    #[prost(int64, tag = "2")]
+    line: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Function {
+    #[prost(uint64, tag = "1")]
+    id: u64,
+    #[prost(int64, tag = "2")]
+    name: i64,
+    #[prost(int64, tag = "4")]
+    filename: i64,
+}
+
+impl Profile {
+    /// Reads it, and checks that all that it refers to is there.
+    pub(crate) fn read(compressed: &[u8]) -> Self {
+        let mut bytes = Vec::new();
+        GzDecoder::new(compressed).read_to_end(&mut bytes).expect("gzip");
+        let profile = Self::decode(&*bytes).expect("a profile");
+        assert_eq!(profile.string_table[0], "");
+        let types = profile.sample_type.iter().map(|of| (profile.text(of.r#type), profile.text(of.unit)));
+        assert!(types.eq([("samples", "count"), ("cpu", "nanoseconds")]));
+        assert_eq!(profile.text(profile.default_sample_type), "cpu");
+        assert!(profile.duration_nanos > 1_000_000_000);
+        for sample in &profile.sample {
+            assert!(sample.label.iter().all(|label| profile.text(label.key) == "thread"));
+            assert!(sample.label.iter().all(|label| !profile.text(label.str).is_empty()));
+        }
+        assert!(profile.location.iter().any(|location| location.line[0].line > 0));
+        assert!(
+            profile.function.iter().any(|function| profile.text(function.filename).ends_with("service.rs"))
+        );
+        profile
+    }
+
+    fn text(&self, index: i64) -> &str {
+        &self.string_table[usize::try_from(index).expect("an index")]
+    }
+
+    /// Functions, innermost first, and values.
+    pub(crate) fn stacks(&self) -> impl Iterator<Item = (Vec<&str>, [u64; 2])> {
+        let function =
+            |id: u64| self.function.iter().find(|function| function.id == id).expect("it is there");
+        let name = move |id: &u64| {
+            let location = self.location.iter().find(|location| location.id == *id).expect("it is there");
+            self.text(function(location.line[0].function_id).name)
+        };
+        self.sample.iter().map(move |sample| {
+            let [count, time] = sample.value[..] else { panic!("{sample:?}") };
+            let number = |value| u64::try_from(value).expect("no less than 0");
+            (sample.location_id.iter().map(name).collect(), [number(count), number(time)])
+        })
+    }
+}
