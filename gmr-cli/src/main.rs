@@ -13,6 +13,7 @@
 //! | `sources` | reports in files, folders and logs |
 //! | `findings` | the findings of reports, and which say the same |
 //! | `places` | where the threads and tasks of a report are |
+//! | `http` | what requests over HTTP have in common |
 //! | `image` | what an executable has for names and lines |
 //! | `named` | the process that an argument names |
 //! | `processes` | processes of this machine, from `/proc` |
@@ -30,6 +31,7 @@ mod doctor;
 mod external;
 mod findings;
 mod generated;
+mod http;
 mod image;
 mod list;
 mod merge;

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::env;
 use std::fs;
-use std::io;
 use std::time::Duration;
 
 use gmr_runtime::Report;
@@ -14,13 +13,11 @@ use ureq::{Agent, Body, Error};
 
 use super::endpoints::Endpoint;
 use crate::args::Collect;
-use crate::output::{self, as_u64, counted};
+use crate::http;
+use crate::output::{as_u64, counted};
 
 /// The token, for who does not want a file.
 const VARIABLE: &str = "GMR_COLLECT_TOKEN";
-
-/// What is read of an answer that is not a report, for its first line.
-const MAX_REFUSAL: u64 = 4 << 10;
 
 /// A path can redirect to the one with a slash at its end, and that to another.
 const MAX_REDIRECTS: u32 = 3;
@@ -34,19 +31,11 @@ pub(super) struct Asker {
 
 impl Asker {
     pub(super) fn new(args: &Collect) -> Result<Self, String> {
-        let config = Agent::config_builder()
-            // The answers to them have the reason.
-            .http_status_as_error(false)
-            // They are looked at here.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            // The token is for the process.
-            .proxy(None)
-            .max_idle_connections(0)
-            .accept("application/json")
-            .user_agent(concat!("gmr/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Ok(Self { agent: config.into(), authorization: authorization(args)?, max_mib: args.max_mib })
+        Ok(Self {
+            agent: http::agent("application/json"),
+            authorization: authorization(args)?,
+            max_mib: args.max_mib,
+        })
     }
 
     /// The report of a process, as JSON on one line.
@@ -72,7 +61,7 @@ impl Asker {
                 let bytes = answer.into_body().into_with_config().limit(limit).read_to_vec();
                 return report(bytes.map_err(reason)?);
             } else {
-                return Err(refusal(answer));
+                return Err(http::refusal(answer));
             }
         }
         Err(format!("it redirects more than {MAX_REDIRECTS} times"))
@@ -80,16 +69,10 @@ impl Asker {
 
     fn reason(&self, error: Error, timeout: Duration) -> String {
         match error {
-            Error::Timeout(_) => format!("no complete answer within {}", output::time(timeout)),
             Error::BodyExceedsLimit(_) => {
                 format!("its answer has more than {} MiB; --max-mib allows more", self.max_mib)
             }
-            Error::HostNotFound => "there is no host of that name".to_owned(),
-            Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                "its answer is not complete".to_owned()
-            }
-            Error::Io(error) => error.to_string(),
-            error => format!("it has not answered as HTTP: {error}"),
+            error => http::reason(error, timeout),
         }
     }
 }
@@ -120,7 +103,7 @@ fn redirected(uri: &Uri, answer: &Response<Body>) -> Result<Uri, String> {
     let Some(location) = location else {
         return Err(format!("HTTP {}, without saying where to", answer.status().as_u16()));
     };
-    let other = || format!("it redirects to `{}`, and is not followed there", cut(location));
+    let other = || format!("it redirects to `{}`, and is not followed there", http::cut(location));
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let to = if location.starts_with('/') && !location.starts_with("//") {
         Cow::Owned(format!("http://{authority}{location}"))
@@ -130,24 +113,6 @@ fn redirected(uri: &Uri, answer: &Response<Body>) -> Result<Uri, String> {
     let to: Uri = to.parse().map_err(|_| other())?;
     let is_same = to.scheme() == uri.scheme() && to.authority() == uri.authority();
     if is_same { Ok(to) } else { Err(other()) }
-}
-
-/// `HTTP 401: a report needs ..`
-fn refusal(answer: Response<Body>) -> String {
-    let status = answer.status();
-    let text = answer.into_body().into_with_config().limit(MAX_REFUSAL).lossy_utf8(true).read_to_string();
-    let text = text.unwrap_or_default();
-    let said = text.lines().map(str::trim).find(|line| !line.is_empty());
-    match said {
-        Some(said) => format!("HTTP {}: {}", status.as_u16(), cut(said)),
-        None => format!("HTTP {}", status.as_u16()),
-    }
-}
-
-/// The beginning of a text, for a message.
-fn cut(text: &str) -> &str {
-    let end = text.char_indices().nth(200).map_or(text.len(), |(end, _)| end);
-    &text[..end]
 }
 
 /// Checks that it is a report, and puts it on one line. It stays as it is otherwise, also what this
