@@ -19,6 +19,7 @@ mod service;
 mod symbolize;
 mod terminal;
 mod tmux;
+mod tools;
 mod top;
 mod view;
 mod watch;

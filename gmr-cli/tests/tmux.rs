@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::service::Service;
+use crate::tools;
 
 /// Far more than a debug build takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -88,9 +89,7 @@ fn its_screen_is_in_tmux_what_it_is_meant_to_be() {
         env!("CARGO_BIN_EXE_gmr"),
         service.pid()
     );
-    let Some(tmux) = Tmux::start("watch", 80, 24, &line) else {
-        return eprintln!("skipped: there is no tmux");
-    };
+    let Some(tmux) = Tmux::start("watch", 80, 24, &line) else { return tools::missing("tmux") };
     tmux.waits("its screen", |screen| screen.last().is_some_and(|line| line.starts_with("q quit")));
     tmux.press(&["/hold_both", "Enter"]);
     // As in the second look, which knows for how long they have waited.

@@ -38,9 +38,9 @@ use tools::Tool;
 
 const USAGE: &str = "usage: cargo xtask <task>
 
-  setup          Install the tools that the tests use: Chromium, axe-core, gdb, Python
-                 modules, cargo-deny, compilers for musl and aarch64. Tools that are already
-                 installed are kept.
+  setup          Install the tools that the tests use: Chromium, axe-core, gdb, tmux, Go,
+                 debuginfod, Python modules, cargo-deny, compilers for musl and aarch64. Tools
+                 that are already installed are kept.
       --fuzz     Install cargo-fuzz as well.
       --release  Install cargo-hack and cargo-semver-checks as well.
       --target TRIPLE

@@ -15,6 +15,12 @@ pub(crate) enum Tool {
     /// Checks pages for what keeps people from reading them.
     Axe,
     Gdb,
+    /// A terminal, for `gmr watch`.
+    Tmux,
+    /// Its `pprof` reads the profiles of `gmr top`.
+    Go,
+    /// A server of debug information, for `gmr symbolize`.
+    Debuginfod,
     /// Makes a file system that has quotas.
     Btrfs,
     Python,
@@ -54,14 +60,26 @@ enum Source {
 
 impl Tool {
     /// What `cargo xtask test` uses.
-    pub(crate) const FOR_TESTS: [Tool; 6] =
-        [Tool::Browser, Tool::Axe, Tool::Gdb, Tool::Btrfs, Tool::Python, Tool::Deny];
+    pub(crate) const FOR_TESTS: [Tool; 9] = [
+        Tool::Browser,
+        Tool::Axe,
+        Tool::Gdb,
+        Tool::Tmux,
+        Tool::Go,
+        Tool::Debuginfod,
+        Tool::Btrfs,
+        Tool::Python,
+        Tool::Deny,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Tool::Browser => "Chromium and its driver",
             Tool::Axe => "axe-core",
             Tool::Gdb => "gdb",
+            Tool::Tmux => "tmux",
+            Tool::Go => "Go",
+            Tool::Debuginfod => "debuginfod",
             Tool::Btrfs => "mkfs.btrfs",
             Tool::Python => "Python's jsonschema and lxml",
             Tool::DuckDb => "Python's duckdb",
@@ -78,6 +96,9 @@ impl Tool {
             Tool::Browser => Source::Debian(&["chromium", "chromium-driver"]),
             Tool::Axe => Source::Npm { package: "axe-core", version: "4" },
             Tool::Gdb => Source::Debian(&["gdb"]),
+            Tool::Tmux => Source::Debian(&["tmux"]),
+            Tool::Go => Source::Debian(&["golang-go"]),
+            Tool::Debuginfod => Source::Debian(&["debuginfod"]),
             Tool::Btrfs => Source::Debian(&["btrfs-progs"]),
             Tool::Python => Source::PyPi(&["jsonschema", "lxml"]),
             Tool::DuckDb => Source::PyPi(&["duckdb"]),
@@ -107,6 +128,9 @@ impl Tool {
             Tool::Browser => is_in_path("chromium") && is_in_path("chromedriver"),
             Tool::Axe => root().join("target/npm/node_modules/axe-core/axe.min.js").is_file(),
             Tool::Gdb => is_in_path("gdb"),
+            Tool::Tmux => is_in_path("tmux"),
+            Tool::Go => is_in_path("go"),
+            Tool::Debuginfod => is_in_path("debuginfod"),
             Tool::Btrfs => is_in_path("mkfs.btrfs"),
             Tool::Python => run(Command::new(python()).args(["-c", "import jsonschema, lxml.etree"])).is_ok(),
             Tool::DuckDb => run(Command::new(python()).args(["-c", "import duckdb"])).is_ok(),
