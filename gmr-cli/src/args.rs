@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gmr_runtime::Format;
+use ureq::http::Uri;
 
 use crate::at_most::AtMost;
 
@@ -258,15 +259,22 @@ pub(crate) struct External {
 
 /// Adds functions and lines to a report of a stripped executable.
 ///
-/// They are read from files with debug information, such as the executable before it was stripped.
-/// A file counts only if it has the build-id that the report has.
+/// They are read from files with debug information, such as the executable before it was stripped, or
+/// from servers of such files. A file counts only if it has the build-id that the report has.
 #[derive(Debug, Arguments)]
 pub(crate) struct Symbolize {
     /// A report as JSON, or a log with reports, of which the latest counts.
     pub(crate) file: PathBuf,
-    /// Files with debug information, or folders that have some.
-    #[arg(short, long, required = true, value_name = "PATH")]
+    /// Files with debug information, also split (`.dwp`, `.dwo`), or folders that have some.
+    #[arg(short, long, required_unless_present = "debuginfod", value_name = "PATH")]
     pub(crate) debug_dir: Vec<PathBuf>,
+    /// Asks a debuginfod server for what is not there, as in `http://debug.example:8002`. What it sends
+    /// is kept in the folder for that, `~/.cache/debuginfod_client`.
+    #[arg(long, value_name = "URL", value_parser = server)]
+    pub(crate) debuginfod: Vec<String>,
+    /// For each file of a server to be complete.
+    #[arg(long, default_value = "2min", value_name = "TIME", value_parser = time)]
+    pub(crate) timeout: Duration,
     /// The format: text, json, json-lines, xml or html. By default, what the file's name ends with,
     /// or else text.
     #[arg(short, long, value_parser = format)]
@@ -338,6 +346,22 @@ pub(crate) fn profile_format_of(chosen: Option<ProfileFormat>, file: Option<&Pat
         _ => None,
     };
     chosen.or_else(of_file).unwrap_or(ProfileFormat::Text)
+}
+
+/// The URL of a server, without a slash at its end.
+fn server(text: &str) -> Result<String, String> {
+    let uri: Uri = text.parse().map_err(|_| "it is no URL".to_owned())?;
+    match uri.scheme_str() {
+        Some("http") if uri.authority().is_some() && uri.query().is_none() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        Some("https") => {
+            Err("there is no TLS here: `debuginfod-find debuginfo BUILD-ID` gets the file, and \
+                              `--debug-dir` takes the folder in which it is then"
+                .to_owned())
+        }
+        _ => Err("expected a URL, as in `http://debug.example:8002`".to_owned()),
+    }
 }
 
 fn ending(file: Option<&Path>) -> Option<&str> {

@@ -3,7 +3,8 @@
 //!
 //! It reads files, standard input and `/proc`, and writes to standard output or to files that are
 //! named. `report`, `watch` and `top` alone send something to a process of this machine: the report
-//! signal, if the process handles it. `collect` alone makes connections: to the URLs that it is given.
+//! signal, if the process handles it. `collect` and `symbolize` alone make connections: to the URLs that
+//! they are given. What `symbolize` gets is kept where other programs keep such files.
 //!
 //! | module | what it is for |
 //! |---|---|

@@ -3,6 +3,7 @@
 
 mod collect;
 mod command;
+mod debuginfod;
 mod diff;
 mod doctor;
 mod exec;
@@ -16,6 +17,7 @@ mod progress;
 mod report;
 mod screen;
 mod service;
+mod split;
 mod symbolize;
 mod terminal;
 mod tmux;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::service::{Service, file, folder, gmr, list};
 
 /// A report of the service from this executable, whose threads and tasks wait in some functions.
-fn report_of(executable: &Path) -> String {
+pub(crate) fn report_of(executable: &Path) -> String {
     let script = format!("exec '{}' \"$@\"", executable.display());
     let mut command = Service::command(&["sh", "-c", &script]);
     command.stderr(Stdio::piped());
@@ -20,7 +20,7 @@ fn report_of(executable: &Path) -> String {
 }
 
 /// A copy of this program without symbols.
-fn stripped(folder: &Path) -> std::path::PathBuf {
+pub(crate) fn stripped(folder: &Path) -> std::path::PathBuf {
     let (this, copy) = (std::env::current_exe().expect("a path"), folder.join("stripped"));
     let status = Command::new("strip").arg("-o").args([&copy, &this]).status();
     assert!(status.expect("strip is where the linker is").success());
@@ -45,7 +45,7 @@ fn shown(report: &Value, stack: &Value) -> Vec<String> {
 }
 
 /// All stacks of the program's threads and of its tasks, sorted.
-fn stacks(report: &str) -> Vec<Vec<String>> {
+pub(crate) fn stacks(report: &str) -> Vec<Vec<String>> {
     let report: Value = serde_json::from_str(report).expect("JSON");
     let threads = list(&section(&report, "Threads")["threads"]).iter();
     let threads = threads.filter(|thread| thread["role"] == "main" || thread["role"] == "program");
@@ -56,7 +56,7 @@ fn stacks(report: &str) -> Vec<Vec<String>> {
     stacks
 }
 
-fn has(stacks: &[Vec<String>], function: &str) -> bool {
+pub(crate) fn has(stacks: &[Vec<String>], function: &str) -> bool {
     stacks.iter().flatten().any(|frame| frame.contains(function))
 }
 
@@ -98,7 +98,7 @@ fn a_report_of_a_stripped_executable_becomes_that_of_the_whole_one() {
     assert!(fs::read_to_string(&written).expect("a file").contains("service::pay"));
 }
 
-fn whole_build_id(report: &str) -> String {
+pub(crate) fn whole_build_id(report: &str) -> String {
     let report: Value = serde_json::from_str(report).expect("JSON");
     section(&report, "Package")["build_id"].as_str().expect("it has one").to_owned()
 }

@@ -11,6 +11,7 @@ use crate::model::{Package, Report};
 
 pub use self::found::{Finder, Found};
 pub use crate::symbols::offline::{Function, Place, Symbolized};
+pub use crate::symbols::split_files::SplitFiles;
 pub use crate::sys::attach::Attach;
 pub use crate::sys::mark::Mark;
 pub use crate::views::{Line, Lines};
@@ -62,9 +63,13 @@ pub fn seconds(time: &str) -> Option<u64> {
 }
 
 /// Adds names and lines to the frames of a report that lack them. `find` leads to a file of this
-/// build-id.
-pub fn symbolize(report: &mut Report, find: &mut dyn FnMut(&str) -> Option<PathBuf>) -> Vec<Symbolized> {
-    let symbolized = crate::symbols::offline::symbolize(report, find);
+/// build-id, or says why there is none. `split` is where split debug information may be.
+pub fn symbolize(
+    report: &mut Report,
+    find: &mut dyn FnMut(&str) -> Result<PathBuf, String>,
+    split: &SplitFiles,
+) -> Vec<Symbolized> {
+    let symbolized = crate::symbols::offline::symbolize(report, find, split);
     crate::generators::complete_tasks(report);
     symbolized
 }
@@ -77,8 +82,9 @@ pub fn resolve(
     file: &Path,
     build_id: &str,
     places: &[Place],
+    split: &SplitFiles,
 ) -> Result<(Vec<Vec<Function>>, Option<String>), String> {
-    crate::symbols::offline::functions(file, build_id, places)
+    crate::symbols::offline::functions(file, build_id, places, split)
 }
 
 /// Text on one line, without anything that a terminal would interpret.

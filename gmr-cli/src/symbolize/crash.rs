@@ -9,8 +9,8 @@ use gmr_runtime::__cli::{Place, Symbolized, resolve};
 use gmr_runtime::Format;
 use serde_json::{Map, Value, json};
 
-use super::debug_files::DebugFiles;
 use super::outcome::tell;
+use super::search::Search;
 use crate::args::{Symbolize, format_of};
 use crate::out::Out;
 use crate::output::Page;
@@ -37,9 +37,9 @@ pub(super) fn read(path: &Path) -> Result<Option<Value>, String> {
         .map_err(|error| format!("{}: the crash report is not whole: {error}", path.display()))
 }
 
-pub(super) fn run(mut crash: Value, files: &DebugFiles, args: &Symbolize, pager: bool) -> Result<(), String> {
+pub(super) fn run(mut crash: Value, search: Search, args: &Symbolize, pager: bool) -> Result<(), String> {
     let progress = Progress::new("reading debug information");
-    let modules = add_functions(&mut crash, files)?;
+    let modules = add_functions(&mut crash, search, &progress)?;
     drop(progress);
     tell(&modules)?;
     let format = format_of(args.format, args.output.as_deref());
@@ -61,27 +61,34 @@ type Places<'a> = BTreeMap<(String, String), Vec<(Place, &'a mut Map<String, Val
 
 /// # Errors
 /// A file that is named has none of the build-ids.
-fn add_functions(crash: &mut Value, files: &DebugFiles) -> Result<Vec<Symbolized>, String> {
+fn add_functions(
+    crash: &mut Value,
+    mut search: Search,
+    progress: &Progress,
+) -> Result<Vec<Symbolized>, String> {
     let mut places = Places::new();
     collect(crash, false, &mut places);
-    files.refuse_others(&places.keys().map(|(_, id)| &**id).collect())?;
+    search.refuse_others(&places.keys().map(|(_, id)| &**id).collect())?;
     let mut modules = Vec::new();
     for ((module, build_id), mut of_module) in places {
-        let file = files.find(&build_id);
         let addresses: Vec<Place> = of_module.iter().map(|(place, _)| *place).collect();
         let mut symbolized = Symbolized {
             module,
             build_id: Some(build_id.clone()),
-            file,
+            file: None,
             addresses: addresses.len(),
             nameless: addresses.len(),
             resolved: 0,
             missing: None,
         };
-        match symbolized.file.as_deref().map(|file| resolve(file, &build_id, &addresses)) {
-            None => symbolized.missing = Some("no file with its build-id was found".to_owned()),
-            Some(Err(reason)) => symbolized.missing = Some(reason),
-            Some(Ok((found, missing))) => {
+        let found = search.find(&build_id, progress).and_then(|file| {
+            let found = resolve(&file, &build_id, &addresses, search.split());
+            symbolized.file = Some(file);
+            found
+        });
+        match found {
+            Err(reason) => symbolized.missing = Some(reason),
+            Ok((found, missing)) => {
                 symbolized.missing = missing;
                 for ((_, place), functions) in of_module.iter_mut().zip(found) {
                     symbolized.resolved += usize::from(!functions.is_empty());

@@ -1,9 +1,12 @@
-//! Where debug information is: files by their build-ids. Whoever asks gets a file of that build-id, or
-//! none.
+//! Where debug information is on this machine: files by their build-ids. Whoever asks gets a file of
+//! that build-id, or none. Split debug information has no build-id, but an id for each unit: it is only
+//! listed here.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+use gmr_runtime::__cli::SplitFiles;
 
 use crate::image::{Image, image};
 
@@ -18,6 +21,7 @@ pub(super) struct DebugFiles {
     by_build_id: HashMap<String, Candidate>,
     /// Those that are named themselves.
     named: Vec<(PathBuf, Option<String>)>,
+    split: SplitFiles,
 }
 
 struct Candidate {
@@ -33,7 +37,11 @@ impl DebugFiles {
     pub(super) fn add(&mut self, path: &Path) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("could not read {}: {error}", path.display());
         if !fs::metadata(path).map_err(failed)?.is_dir() {
-            let found = image(File::open(path).map_err(failed)?);
+            let file = File::open(path).map_err(failed)?;
+            if self.split.add(path.to_owned()) {
+                return Ok(());
+            }
+            let found = image(file);
             self.named.push((path.to_owned(), found.as_ref().and_then(|found| found.build_id.clone())));
             self.keep(path, found);
             return Ok(());
@@ -57,6 +65,9 @@ impl DebugFiles {
                     // Opening a pipe would wait for its writer.
                     Ok(kind) if kind.is_file() => {
                         let path = entry.path();
+                        if self.split.add(path.clone()) {
+                            continue;
+                        }
                         let found = File::open(&path).ok().and_then(image);
                         self.keep(&path, found);
                     }
@@ -91,6 +102,11 @@ impl DebugFiles {
         if better && quality > 0 {
             self.by_build_id.insert(id, Candidate { path: path.to_owned(), quality });
         }
+    }
+
+    /// Where split debug information may be.
+    pub(super) fn split(&self) -> &SplitFiles {
+        &self.split
     }
 
     pub(super) fn find(&self, build_id: &str) -> Option<PathBuf> {

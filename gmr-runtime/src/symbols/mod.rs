@@ -22,6 +22,7 @@ use noop as platform;
 mod cache;
 #[cfg(feature = "__cli")]
 pub(crate) mod offline;
+pub(crate) mod split_files;
 mod symbolize;
 
 #[cfg(all(

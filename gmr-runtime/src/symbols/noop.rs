@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use super::Symbol;
+use super::split_files::SplitFiles;
 use crate::capture::Address;
 use crate::sys::Module;
 use crate::sys::sorted_map::SortedMap;
@@ -30,6 +31,7 @@ impl ModuleFiles {
     pub(crate) fn resolve(
         &self,
         _module: &Module,
+        _elsewhere: &SplitFiles,
         _addresses: &[Address],
         _names: &SortedMap<u64, String>,
         _each: &(impl Fn(Address, Vec<Symbol>) + Sync),

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Symbol;
 use super::platform::ModuleFiles;
+use super::split_files::SplitFiles;
 use super::symbolize::SIGNAL;
 use crate::capture::Address;
 use crate::model::{Content, Frame, Report, Stack};
@@ -61,13 +62,14 @@ pub(crate) fn functions(
     path: &Path,
     build_id: &str,
     places: &[Place],
+    split: &SplitFiles,
 ) -> Result<(Vec<Vec<Function>>, Option<String>), String> {
     let address = |place: &Place| {
         let read_as = if place.is_return { Address::Return } else { Address::Exact };
         read_as(place.address)
     };
     let frames: Vec<(usize, Address)> = places.iter().map(address).enumerate().collect();
-    let (found, missing) = resolve(path, build_id, &frames)?;
+    let (found, missing) = resolve(path, build_id, &frames, split)?;
     let mut functions = vec![Vec::new(); places.len()];
     for (index, symbols) in found {
         let function = |Symbol { function, file, line, .. }| Function { function, file, line };
@@ -83,10 +85,12 @@ enum Kind {
     Return,
 }
 
-/// Adds names and lines to the frames that lack them. `find` leads to a file of this build-id.
+/// Adds names and lines to the frames that lack them. `find` leads to a file of this build-id, or says
+/// why there is none. `split` is where split debug information may be.
 pub(crate) fn symbolize(
     report: &mut Report,
-    find: &mut dyn FnMut(&str) -> Option<PathBuf>,
+    find: &mut dyn FnMut(&str) -> Result<PathBuf, String>,
+    split: &SplitFiles,
 ) -> Vec<Symbolized> {
     let kinds = kinds(report);
     // By path and build-id, which are of the same module.
@@ -107,30 +111,35 @@ pub(crate) fn symbolize(
     let mut known: Vec<Option<Vec<Symbol>>> = vec![None; report.frames.len()];
     let mut all = Vec::new();
     for ((module, build_id), frames) in modules {
-        let file = build_id.as_deref().and_then(&mut *find);
+        let found = build_id.as_deref().map(&mut *find);
         let is_nameless = |(index, _): &&(usize, Address)| report.frames[*index].function.is_none();
         let mut symbolized = Symbolized {
             module,
-            build_id,
-            file,
+            build_id: build_id.clone(),
+            file: None,
             addresses: frames.len(),
             nameless: frames.iter().filter(is_nameless).count(),
             resolved: 0,
             missing: None,
         };
-        match (&symbolized.file, &symbolized.build_id) {
-            (Some(file), Some(id)) => match resolve(file, id, &frames) {
-                Ok((found, missing)) => {
-                    symbolized.missing = missing;
-                    for (index, symbols) in found {
-                        symbolized.resolved += usize::from(tells_more(&report.frames[index], &symbols));
-                        known[index] = Some(symbols);
+        match (found, &build_id) {
+            (Some(Ok(file)), Some(id)) => {
+                match resolve(&file, id, &frames, split) {
+                    Ok((found, missing)) => {
+                        symbolized.missing = missing;
+                        for (index, symbols) in found {
+                            symbolized.resolved += usize::from(tells_more(&report.frames[index], &symbols));
+                            known[index] = Some(symbols);
+                        }
                     }
+                    Err(reason) => symbolized.missing = Some(reason),
                 }
-                Err(reason) => symbolized.missing = Some(reason),
-            },
-            (None, Some(_)) => symbolized.missing = Some("no file with its build-id was found".to_owned()),
-            (_, None) => symbolized.missing = Some("it has no build-id, so no file is certain".to_owned()),
+                symbolized.file = Some(file);
+            }
+            (Some(Err(reason)), _) => symbolized.missing = Some(reason),
+            (None, _) | (_, None) => {
+                symbolized.missing = Some("it has no build-id, so no file is certain".to_owned());
+            }
         }
         all.push(symbolized);
     }
@@ -156,6 +165,7 @@ fn resolve(
     path: &Path,
     build_id: &str,
     frames: &[(usize, Address)],
+    split: &SplitFiles,
 ) -> Result<(Found, Option<String>), String> {
     let path = std::path::absolute(path).map_err(|error| error.to_string())?;
     let path = path.to_str().ok_or("its path is not UTF-8")?.to_owned();
@@ -171,7 +181,7 @@ fn resolve(
         found.lock().unwrap_or_else(PoisonError::into_inner).insert(address, symbols);
     };
     let missing = if files.has_lines(&module) {
-        files.resolve(&module, &addresses, &names, &put)
+        files.resolve(&module, split, &addresses, &names, &put)
     } else {
         for address in &addresses {
             if let Some(name) = names.get(&address.lookup()) {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::cache::{self, Symbols};
 use super::platform::ModuleFiles;
+use super::split_files::SplitFiles;
 use super::{Symbol, Symbolized};
 use crate::capture::{Address, Trace};
 use crate::model::{Frame, Stack};
@@ -321,9 +322,10 @@ fn resolve(work: Vec<(Module, Vec<Address>)>, names_turn: Turn, until: Instant, 
             }
             None => true,
         });
-        let missing = files.resolve(&module, &addresses, &names, &|address, symbols| {
-            resolved(address, &module, symbols.into());
-        });
+        let missing =
+            files.resolve(&module, &SplitFiles::default(), &addresses, &names, &|address, symbols| {
+                resolved(address, &module, symbols.into());
+            });
         if let Some(missing) = missing {
             cache::put_note(&module, &missing);
             send(Event::Missing(module.path, missing));

@@ -473,18 +473,23 @@ fn read_at<'a>(unit: &Unit<Reader<'a>>, offset: UnitOffset) -> Option<Function<'
 
 #[cfg(all(test, not(gmr_units)))]
 mod tests {
+    use std::path::PathBuf;
+
     use object::{Object, ObjectSymbol, SymbolKind};
 
     use super::super::debug_files::{Elf, own_file};
     use super::super::sections::Sections;
     use super::*;
+    use crate::symbols::split_files::SplitFiles;
     use crate::sys::Modules;
     use crate::sys::hash::HashMap;
 
     /// What is found at these addresses.
     fn found(dwarf: &Dwarf<'_>, addresses: &[u64]) -> HashMap<u64, Vec<Symbol>> {
         let found = Mutex::new(HashMap::default());
-        let damaged = find(dwarf, &[], &Split::default(), addresses, &|address, symbols| {
+        let nowhere = SplitFiles::default();
+        let split = Split::new(PathBuf::new(), &[], &nowhere);
+        let damaged = find(dwarf, &[], &split, addresses, &|address, symbols| {
             found.lock().unwrap().insert(address, symbols);
         });
         assert_eq!(damaged, 0);

@@ -16,6 +16,7 @@ use super::source::{Compiled, Sources};
 use super::split::{self, Split};
 use crate::capture::Address;
 use crate::symbols::Symbol;
+use crate::symbols::split_files::SplitFiles;
 use crate::sys::Module;
 use crate::sys::linux::mapping::MappedBytes;
 use crate::sys::sorted_map::SortedMap;
@@ -63,10 +64,12 @@ impl ModuleFiles {
     /// are known, on any of several threads. If it is called again for an address, the later
     /// symbols are better.
     ///
-    /// Returns what is missing, and why.
+    /// Split debug information is where the module says, or `elsewhere`. Returns what is missing, and
+    /// why.
     pub(crate) fn resolve(
         &self,
         module: &Module,
+        elsewhere: &SplitFiles,
         addresses: &[Address],
         names: &Names,
         each: &(impl Fn(Address, Vec<Symbol>) + Sync),
@@ -75,13 +78,16 @@ impl ModuleFiles {
         let path = path.unwrap_or_else(|| debug_files::path_of(module));
         let file = Elf::parse(bytes).ok()?;
         let package_path = split::package_path(debug_files::path_of(module));
-        let package = debug_files::map(&package_path).ok();
-        let package = package.as_ref().and_then(|mapped| Elf::parse(&mapped[..]).ok());
+        let packages = std::iter::once(&package_path).chain(elsewhere.packages());
+        let packages: Vec<MappedBytes> = packages.filter_map(|path| debug_files::map(path).ok()).collect();
+        let packages: Vec<Elf<'_>> =
+            packages.iter().filter_map(|mapped| Elf::parse(&mapped[..]).ok()).collect();
         let supplementary = debug_files::supplementary_file(path, &file);
         let debug = DebugInformation {
             file: &file,
-            package: package.as_ref(),
+            packages: &packages,
             package_path,
+            elsewhere,
             supplementary: supplementary.as_ref().map(|found| found.as_deref().map_err(String::as_str)),
         };
         let (sources, not_after) = (Mutex::new(Sources::default()), self.own.modified);
@@ -109,8 +115,9 @@ impl ModuleFiles {
 /// The debug information of a module.
 struct DebugInformation<'f, 'a> {
     file: &'f Elf<'a>,
-    package: Option<&'f Elf<'a>>,
+    packages: &'f [Elf<'a>],
     package_path: PathBuf,
+    elsewhere: &'f SplitFiles,
     /// The contents of the supplementary file, or the name of one that was not found.
     supplementary: Option<Result<&'a [u8], &'f str>>,
 }
@@ -125,8 +132,8 @@ impl DebugInformation<'_, '_> {
     ) -> Option<String> {
         let mut notes = Vec::new();
         let sections = Sections::load(self.file);
-        let package = self.package.map(Sections::load_split);
-        let split = Split::new(self.package_path, package.as_ref());
+        let packages: Vec<Sections<'_>> = self.packages.iter().map(Sections::load_split).collect();
+        let split = Split::new(self.package_path, &packages, self.elsewhere);
         let supplementary = self.supplementary.and_then(|found| match found {
             Ok(bytes) => Some(Sections::load(&Elf::parse(bytes).ok()?)),
             Err(name) => {
@@ -138,11 +145,8 @@ impl DebugInformation<'_, '_> {
         if let Some(sections) = &supplementary {
             dwarf.set_sup(sections.dwarf());
         }
-        for name in [Some(&sections), package.as_ref(), supplementary.as_ref()]
-            .into_iter()
-            .flatten()
-            .filter_map(|sections| sections.failed)
-        {
+        let all = std::iter::once(&sections).chain(&packages).chain(&supplementary);
+        for name in all.filter_map(|sections| sections.failed) {
             notes.push(format!(
                 "functions and lines are missing: the section {name} could not be decompressed"
             ));
@@ -207,8 +211,9 @@ pub(crate) fn resolve_bytes(bytes: &[u8], addresses: &[u64]) -> usize {
     let names = names_in(std::slice::from_ref(&file), &module, &addresses);
     let debug = DebugInformation {
         file: &file,
-        package: Some(&file),
+        packages: std::slice::from_ref(&file),
         package_path: PathBuf::new(),
+        elsewhere: &SplitFiles::default(),
         supplementary: Some(Ok(bytes)),
     };
     let functions = Mutex::new(crate::sys::hash::HashMap::default());

@@ -3,7 +3,7 @@
 //! (`.dwp`) beside the program.
 //!
 //! A file is used only if it has the id that the skeleton names, which changes with each
-//! compilation.
+//! compilation: so it does not matter who says where it may be.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -13,14 +13,16 @@ use gimli::{DwarfPackage, DwoId, Unit, UnitType};
 use super::debug_files::{self, Elf};
 use super::reading::{Dwarf, Reader, text};
 use super::sections::Sections;
+use crate::symbols::split_files::SplitFiles;
 use crate::units::counted;
 
 /// Where the split units of a module are.
-#[derive(Default)]
 pub(super) struct Split<'a> {
-    package: Option<DwarfPackage<Reader<'a>>>,
-    /// The package's path, where it is or should be.
+    packages: Vec<DwarfPackage<Reader<'a>>>,
+    /// The path of the module's own package, where it is or should be.
     package_path: PathBuf,
+    /// Where else they may be.
+    elsewhere: &'a SplitFiles,
     missing: Mutex<Missing>,
 }
 
@@ -39,9 +41,14 @@ pub(super) fn package_path(module: &Path) -> PathBuf {
 }
 
 impl<'a> Split<'a> {
-    /// `sections` are those of the package, if there is one at that path.
-    pub(super) fn new(package_path: PathBuf, sections: Option<&'a Sections<'_>>) -> Self {
-        Self { package: sections.and_then(Sections::package), package_path, missing: Mutex::default() }
+    /// `packages` are the sections of those that there are, at that path and elsewhere.
+    pub(super) fn new(
+        package_path: PathBuf,
+        packages: &'a [Sections<'_>],
+        elsewhere: &'a SplitFiles,
+    ) -> Self {
+        let packages = packages.iter().filter_map(Sections::package).collect();
+        Self { packages, package_path, elsewhere, missing: Mutex::default() }
     }
 
     /// Calls `then` with the unit that a skeleton stands for. None if it is not found.
@@ -52,11 +59,12 @@ impl<'a> Split<'a> {
         id: DwoId,
         then: impl for<'x> FnOnce(&Dwarf<'x>, &Unit<Reader<'x>>) -> T,
     ) -> Option<T> {
-        if let Some(package) = &self.package
-            && let Ok(Some(dwarf)) = package.find_cu(id, parent)
-            && let Some(unit) = unit_with(&dwarf, skeleton, id)
-        {
-            return Some(then(&dwarf, &unit));
+        for package in &self.packages {
+            if let Ok(Some(dwarf)) = package.find_cu(id, parent)
+                && let Some(unit) = unit_with(&dwarf, skeleton, id)
+            {
+                return Some(then(&dwarf, &unit));
+            }
         }
         let name = skeleton.dwo_name().ok()??;
         let name = PathBuf::from(text(parent.attr_string(skeleton, name).ok()?));
@@ -64,7 +72,8 @@ impl<'a> Split<'a> {
         let recorded = Path::new(&directory).join(&name);
         let beside =
             self.package_path.parent().zip(name.file_name()).map(|(directory, name)| directory.join(name));
-        for path in [Some(&recorded), beside.as_ref()].into_iter().flatten() {
+        let elsewhere = name.file_name().map(|name| self.elsewhere.units(name)).unwrap_or_default();
+        for path in [Some(&recorded), beside.as_ref()].into_iter().flatten().chain(elsewhere) {
             let Ok(mapped) = debug_files::map(path) else { continue };
             let Ok(file) = Elf::parse(&mapped[..]) else { continue };
             let sections = Sections::load_split(&file);

@@ -14,6 +14,7 @@ use super::resolver::ModuleFiles;
 use super::split::package_path;
 use crate::capture::Address;
 use crate::symbols::Symbol;
+use crate::symbols::split_files::SplitFiles;
 use crate::sys::Module;
 use crate::sys::linux::modules::hexadecimal;
 
@@ -90,7 +91,7 @@ fn found_where(path: &Path, own: impl Fn(&str) -> bool) -> (Found, Option<String
     let files = ModuleFiles::open(&module).unwrap();
     let names = files.names(&module, &addresses);
     let found = Mutex::new(Found::new());
-    let missing = files.resolve(&module, &addresses, &names, &|address, symbols| {
+    let missing = files.resolve(&module, &SplitFiles::default(), &addresses, &names, &|address, symbols| {
         let described = |symbol: Symbol| (symbol.function, symbol.file, symbol.line, symbol.source);
         let place = places[&address.value()].clone();
         found.lock().unwrap().insert(place, symbols.into_iter().map(described).collect());
