@@ -12,6 +12,7 @@ mod limits;
 mod list;
 mod merge;
 mod obstacles;
+mod pprof;
 mod profile;
 mod progress;
 mod report;

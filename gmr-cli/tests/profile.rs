@@ -78,19 +78,20 @@ struct Function {
 }
 
 impl Profile {
-    /// Reads it, and checks that all that it refers to is there.
-    pub(crate) fn read(compressed: &[u8]) -> Self {
+    /// Reads it, and checks that all that it refers to is there, that its times are of this kind, and
+    /// that each belongs to a thread or a task, as this label says.
+    pub(crate) fn read(compressed: &[u8], kind: &str, label: &str) -> Self {
         let mut bytes = Vec::new();
         GzDecoder::new(compressed).read_to_end(&mut bytes).expect("gzip");
         let profile = Self::decode(&*bytes).expect("a profile");
         assert_eq!(profile.string_table[0], "");
         let types = profile.sample_type.iter().map(|of| (profile.text(of.r#type), profile.text(of.unit)));
-        assert!(types.eq([("samples", "count"), ("cpu", "nanoseconds")]));
-        assert_eq!(profile.text(profile.default_sample_type), "cpu");
+        assert!(types.eq([("samples", "count"), (kind, "nanoseconds")]));
+        assert_eq!(profile.text(profile.default_sample_type), kind);
         assert!(profile.duration_nanos > 1_000_000_000);
         for sample in &profile.sample {
-            assert!(sample.label.iter().all(|label| profile.text(label.key) == "thread"));
-            assert!(sample.label.iter().all(|label| !profile.text(label.str).is_empty()));
+            assert!(sample.label.iter().all(|found| profile.text(found.key) == label));
+            assert!(sample.label.iter().all(|found| !profile.text(found.str).is_empty()));
         }
         assert!(profile.location.iter().any(|location| location.line[0].line > 0));
         assert!(
@@ -105,6 +106,11 @@ impl Profile {
 
     /// Functions, innermost first, and values.
     pub(crate) fn stacks(&self) -> impl Iterator<Item = (Vec<&str>, [u64; 2])> {
+        self.labelled_stacks().map(|(stack, values, _)| (stack, values))
+    }
+
+    /// The same with the name of the thread or task.
+    pub(crate) fn labelled_stacks(&self) -> impl Iterator<Item = (Vec<&str>, [u64; 2], Option<&str>)> {
         let function =
             |id: u64| self.function.iter().find(|function| function.id == id).expect("it is there");
         let name = move |id: &u64| {
@@ -114,7 +120,8 @@ impl Profile {
         self.sample.iter().map(move |sample| {
             let [count, time] = sample.value[..] else { panic!("{sample:?}") };
             let number = |value| u64::try_from(value).expect("no less than 0");
-            (sample.location_id.iter().map(name).collect(), [number(count), number(time)])
+            let label = sample.label.first().map(|label| self.text(label.str));
+            (sample.location_id.iter().map(name).collect(), [number(count), number(time)], label)
         })
     }
 }

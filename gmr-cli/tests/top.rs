@@ -56,7 +56,7 @@ fn known_proportions_are_found_within_three_points() {
         let arguments =
             ["--seconds", "6", "--hz", "100", "--format", "pprof", "-o", &path.display().to_string()];
         assert_eq!(top(service.pid(), &arguments).well(), "");
-        let profile = Profile::read(&fs::read(&path).expect("a file"));
+        let profile = Profile::read(&fs::read(&path).expect("a file"), "cpu", "thread");
         for (stack, [count, time]) in profile.stacks() {
             for part in ["half_of_the_time", "three_tenths", "a_fifth"] {
                 if stack.iter().any(|name| name.contains(part)) {

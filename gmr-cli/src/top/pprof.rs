@@ -69,7 +69,7 @@ impl Strings {
     }
 }
 
-/// What the values of the samples are: `cpu`, or `off-cpu`.
+/// What the values of the samples are: `cpu`, `off-cpu`, or `wall`.
 pub(super) struct Kind {
     pub(super) name: &'static str,
     /// The label that has the name of the thread or task.
@@ -146,7 +146,8 @@ pub(super) fn pprof(
         all.message(5, |function| {
             function.number(1, id);
             function.number(2, name);
-            function.number(3, name);
+            // Without the name in the symbol table (3): if both are the same, `go tool pprof` takes them for
+            // C++ and removes what is in angle brackets, which is most of `<Vec<T> as Clone>::clone`.
             function.number(4, file);
         });
     }
