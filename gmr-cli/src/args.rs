@@ -20,7 +20,9 @@ use crate::at_most::AtMost;
     name = "gmr",
     version,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 if it was done, 1 if it could not be done, 2 for wrong arguments, 3 if `doctor` \
+    after_help = "To begin: `gmr list` lists the processes, and `gmr report PID` shows the report of one. If none \
+                  comes, `gmr doctor PID` says why.\n\n\
+                  Exit codes: 0 if it was done, 1 if it could not be done, 2 for wrong arguments, 3 if `doctor` \
                   has found a problem, 4 if only a part was done: `collect` got some of the reports, `doctor` \
                   could not look at everything.\n\
                   Text on a terminal is shown by $PAGER, or else by `less`. With NO_COLOR, it has no colours."
@@ -35,7 +37,9 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    List(List),
     Report(Report),
+    Doctor(Doctor),
     Watch(Watch),
     Top(Top),
     View(View),
@@ -43,8 +47,6 @@ pub(crate) enum Command {
     Merge(Merge),
     Symbolize(Symbolize),
     Collect(Collect),
-    List(List),
-    Doctor(Doctor),
     /// Writes the reports of many processes to tables. Needs the program `gmr-fleet`.
     #[command(disable_help_flag = true)]
     Ship(External),

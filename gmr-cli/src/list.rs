@@ -5,8 +5,9 @@ use gmr_runtime::__cli::{bytes, signal_name, uptime};
 use serde::Serialize;
 
 use crate::args::List;
-use crate::output::{self, Page, counted, number};
-use crate::processes::{Process, Signals};
+use crate::output::{self, Page, number};
+use crate::processes::{Process, Signals, not_looked_at};
+use crate::progress::Progress;
 
 #[derive(Serialize)]
 struct Row {
@@ -47,6 +48,7 @@ pub(crate) fn run(args: &List, pager: bool) -> Result<(), String> {
 }
 
 fn list() -> Result<Listing, String> {
+    let _progress = Progress::new("looking at all processes");
     let mut listing = Listing { processes: Vec::new(), unreadable: 0 };
     let all = Process::all().map_err(|error| format!("could not list /proc: {error}"))?;
     for process in all {
@@ -117,8 +119,7 @@ fn page(listing: &Listing) -> Page {
         page.table(&HEADINGS, &rows);
     }
     if listing.unreadable > 0 {
-        let processes = counted(listing.unreadable, "process");
-        page.line(0, &format!("{processes} could not be looked at; their users and root have the rights"));
+        page.line(0, &not_looked_at(listing.unreadable));
     }
     page
 }

@@ -2,8 +2,8 @@
 
 use gmr_runtime::__cli::Mark;
 
-use crate::output::counted;
-use crate::processes::Process;
+use crate::processes::{Process, not_looked_at};
+use crate::progress::Progress;
 
 /// A process with gmr, as the list of several has it.
 struct Found {
@@ -19,6 +19,7 @@ pub(crate) fn find(argument: &str) -> Result<Process, String> {
             _ => Err(format!("{argument} is no id of a process")),
         };
     }
+    let _progress = Progress::new(format!("looking for `{argument}`"));
     let all = Process::all().map_err(|error| format!("could not list /proc: {error}"))?;
     let (mut found, mut unreadable) = (Vec::new(), 0);
     for process in all {
@@ -53,13 +54,11 @@ fn executable(process: Process) -> Option<String> {
 fn none(argument: &str, unreadable: u64) -> String {
     let others = match unreadable {
         0 => String::new(),
-        _ => format!(
-            "; {} could not be looked at: their users and root have the right",
-            counted(unreadable, "process")
-        ),
+        _ => format!("; {}", not_looked_at(unreadable)),
     };
     format!(
-        "no process with gmr has the service or the executable `{argument}`{others}. `gmr list` lists all"
+        "no process with gmr has the service or the executable `{argument}`{others}. `gmr list` lists those \
+         that have gmr"
     )
 }
 

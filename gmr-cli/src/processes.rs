@@ -6,6 +6,9 @@ use std::io;
 use std::path::PathBuf;
 
 use gmr_runtime::__cli::{Mark, mark};
+use rustix::process::geteuid;
+
+use crate::output::counted;
 
 /// A process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +27,28 @@ pub(crate) enum Signals {
     /// Sent to the process, and not taken by a thread.
     Pending,
 }
+
+/// That so many processes could not be looked at, and who can.
+pub(crate) fn not_looked_at(count: u64) -> String {
+    let processes = counted(count, "process");
+    if geteuid().is_root() {
+        return format!("{processes} could not be looked at, though you are root: {NEEDS_CAPABILITY}");
+    }
+    format!("{processes} could not be looked at, such as those of other users; root can look at all")
+}
+
+/// That this process could not be looked at, and who can.
+pub(crate) fn may_not_be_looked_at(pid: u32) -> String {
+    if geteuid().is_root() {
+        return format!("process {pid} could not be looked at, though you are root: {NEEDS_CAPABILITY}");
+    }
+    format!(
+        "process {pid} belongs to another user, or hides its memory; run this command as its user or as root"
+    )
+}
+
+/// What root lacks.
+const NEEDS_CAPABILITY: &str = "that takes CAP_SYS_PTRACE, which containers lack unless they are told; run this command outside of this one";
 
 impl Process {
     /// All of them, by id.

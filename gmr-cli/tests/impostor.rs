@@ -88,7 +88,13 @@ fn report(offered: &str, format: &str) -> crate::service::Done {
 #[test]
 fn what_a_hostile_process_offers_harms_nobody() {
     assert_eq!(report("escapes", "text").well(), "\\u{1b}[2Jevil\\u{7}\u{fffd}\nend\\u{9b}31m");
-    assert!(report("escapes", "json").failed(1).contains("writes text only"));
+    let errors = report("escapes", "json").failed(1);
+    assert!(
+        errors.contains("writes text only")
+            && errors.contains("features = [\"json\"]")
+            && errors.contains("gmr report "),
+        "{errors}"
+    );
     assert!(report("huge", "text").failed(1).contains("longer than 1024 MiB"));
     assert!(report("unsealable", "text").failed(1).contains("no report of gmr"));
     assert!(report("json", "json").failed(1).contains("line 1"));

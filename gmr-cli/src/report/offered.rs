@@ -103,7 +103,7 @@ impl Offered {
                     format!("nothing has come from process {pid} for {} s", SILENT_FOR.as_secs())
                 }
                 () => {
-                    target.wait(Duration::from_micros(if round < 40 { 500 } else { 10_000 }));
+                    target.wait(Duration::from_micros(if round < 200 { 500 } else { 5_000 }));
                     continue;
                 }
             };
@@ -120,8 +120,9 @@ impl Offered {
         let pid = target.pid();
         if self.format != "json" {
             return Err(format!(
-                "process {pid} writes text only: its gmr has no feature `json`, which other formats, --sections and \
-                 looks need; `gmr report {pid}` shows the text"
+                "process {pid} writes text only: its gmr is built without the feature `json`, which other formats, \
+                 --sections, `gmr watch` and `gmr top` need. Add `features = [\"json\"]` to gmr in its Cargo.toml, \
+                 or use `gmr report {pid}`, which shows the text"
             ));
         }
         let mut all = Vec::new();

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::processes::{Process, Signals, Status};
+use crate::processes::{Process, Signals, Status, may_not_be_looked_at};
 
 /// For how long to wait while another report signal is pending. A thread takes it within
 /// microseconds, or gmr's own within 200 ms.
@@ -65,10 +65,7 @@ impl Target {
             return Err(format!("process {pid} has ended, and its parent has not waited for it"));
         }
         let marks = process.marks().map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => format!(
-                "process {pid} belongs to another user, or hides its memory; run this command as its user or as \
-                 root{UNSENT}"
-            ),
+            io::ErrorKind::PermissionDenied => format!("{}{UNSENT}", may_not_be_looked_at(pid)),
             _ => format!("could not look at process {pid}: {error}"),
         })?;
         // Before the marks: they are those of this program.
