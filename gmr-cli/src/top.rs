@@ -24,6 +24,7 @@ use signal_hook::flag;
 use crate::args::{self, ProfileFormat, profile_format_of};
 use crate::out::Out;
 use crate::output::{counted, warn};
+use crate::progress::Progress;
 use crate::report::Looker;
 use samples::{Profile, Weights};
 
@@ -49,7 +50,12 @@ pub(crate) fn run(args: &args::Top, pager: bool) -> Result<ExitCode, String> {
     let looker = Looker::new(&args.process, !args.tasks)?;
     let pid = looker.target().pid();
     let period = Duration::from_secs(1) / args.hz;
-    let taken = take(looker, Duration::from_secs(args.seconds), period)?;
+    let what = format!("profiling process {pid} for {} s, Ctrl-C ends it early", args.seconds);
+    let progress = Progress::new(&*what);
+    let seen = |looks| progress.say(|| format!("{what}: {}", counted(looks, "look")));
+    let taken = take(looker, Duration::from_secs(args.seconds), period, seen);
+    drop(progress);
+    let taken = taken?;
     let written = rendered(&taken, args, format, pid, period).and_then(|bytes| out.write(&bytes));
     out.end(written, false)?;
     let Some(reason) = taken.ended else { return Ok(ExitCode::SUCCESS) };
@@ -57,11 +63,12 @@ pub(crate) fn run(args: &args::Top, pager: bool) -> Result<ExitCode, String> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Looks until the time is up, the operator has had enough, or the process has ended.
+/// Looks until the time is up, the operator has had enough, or the process has ended. Tells `seen` how
+/// many looks there have been.
 ///
 /// # Errors
 /// There was not one look.
-fn take(mut looker: Looker, time: Duration, period: Duration) -> Result<Taken, String> {
+fn take(mut looker: Looker, time: Duration, period: Duration, seen: impl Fn(u64)) -> Result<Taken, String> {
     let is_told_to_end = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         // The second one ends it at once. It may be waiting for a look.
@@ -81,6 +88,7 @@ fn take(mut looker: Looker, time: Duration, period: Duration) -> Result<Taken, S
         match looker.look() {
             Ok(report) => {
                 taken.profile.add(&report, at - began, period);
+                seen(taken.profile.totals.looks);
                 last = at;
             }
             Err(reason) => {

@@ -58,6 +58,19 @@ fn a_report_that_takes_long_is_waited_for_visibly() {
 }
 
 #[test]
+fn a_profile_that_takes_long_says_so_and_ends_early() {
+    let service = Service::start();
+    let pid = service.pid().to_string();
+    let arguments = ["top", &pid, "--seconds", "600", "--no-pager"];
+    let mut command = OnTerminal::start(&["--ctty"], &arguments, (100, 50), &[]);
+    command.shows(&format!("profiling process {pid} for 600 s, Ctrl-C ends it early: "));
+    command.press("\x03");
+    let (status, shown) = command.ends();
+    assert!(status.success() && shown.contains("Where threads waited"), "{shown}");
+    assert!(!shown.contains("profiling process"), "{shown}");
+}
+
+#[test]
 fn without_a_terminal_nothing_is_said() {
     let path = pipe("progress-nowhere");
     let mut command = gmr_command(&["view", &path, "--list"]);
