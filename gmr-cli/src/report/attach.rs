@@ -57,7 +57,8 @@ pub(super) fn request_from(target: &Target, attach: Attach, thread: Option<u32>)
     for round in 0_u32.. {
         if sent.is_none_or(|at| at.elapsed() > again_after && !target.is_pending()) {
             let unsent = if sent.is_none() { UNSENT } else { "" };
-            let checked = if thread.is_some() { target.check_again() } else { target.check() };
+            let is_known = thread.is_some() || target.is_known();
+            let checked = if is_known { target.check_again() } else { target.check() };
             checked.map_err(|reason| format!("{reason}{unsent}"))?;
             ask(target, attach)?;
             sent = Some(Instant::now());
@@ -80,7 +81,7 @@ pub(super) fn request_from(target: &Target, attach: Attach, thread: Option<u32>)
             return Err(no_file(target));
         }
         // Most have it within a millisecond.
-        target.wait(Duration::from_micros(if round < 40 { 250 } else { 5_000 }));
+        target.wait(Duration::from_micros(if round < 40 { 250 } else { 2_000 }));
     }
     unreachable!("the time is up before")
 }

@@ -18,6 +18,10 @@ use crate::processes::{Process, Signals, Status, may_not_be_looked_at};
 /// microseconds, or gmr's own within 200 ms.
 const PENDING_FOR: Duration = Duration::from_secs(1);
 
+/// For how long the address map need not be read again. With a thousand threads, that takes some
+/// milliseconds.
+const KNOWN_FOR: Duration = Duration::from_millis(100);
+
 /// The end of an error before the process was sent anything.
 pub(super) const UNSENT: &str = ". Nothing was sent to it";
 
@@ -32,6 +36,8 @@ pub(crate) struct Target {
     /// Its address map, open: there is nothing to read in it once another program has replaced this
     /// one.
     maps: Option<File>,
+    /// When its address map was read.
+    read: Instant,
 }
 
 impl Target {
@@ -64,14 +70,15 @@ impl Target {
         if status.state() == 'Z' && !has_living_threads(process) {
             return Err(format!("process {pid} has ended, and its parent has not waited for it"));
         }
+        let read = Instant::now();
+        // Before the marks: they are those of this program.
+        let maps = File::open(process.path("maps")).ok();
         let marks = process.marks().map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => format!("{}{UNSENT}", may_not_be_looked_at(pid)),
             _ => format!("could not look at process {pid}: {error}"),
         })?;
-        // Before the marks: they are those of this program.
-        let maps = File::open(process.path("maps")).ok();
         let signal = signal(pid, &marks, layout).map_err(|reason| format!("{reason}{UNSENT}"))?;
-        let target = Self { process, pidfd, signal, layout, maps };
+        let target = Self { process, pidfd, signal, layout, maps, read };
         target.look().map_err(|reason| format!("{reason}{UNSENT}"))?;
         target.wait_for_pending()?;
         Ok(target)
@@ -97,6 +104,11 @@ impl Target {
             return Err(format!("process {pid} has changed its report signal; try again"));
         }
         self.look()
+    }
+
+    /// Whether its address map has just been read, as [`check`](Self::check) would do again.
+    pub(super) fn is_known(&self) -> bool {
+        self.read.elapsed() < KNOWN_FOR
     }
 
     /// The same, soon after a check. Its address map is not read again: this takes microseconds, also
