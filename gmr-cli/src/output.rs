@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
+pub(crate) use gmr_runtime::__cli::{counted, number};
 use gmr_runtime::__cli::{duration, printable};
 use serde::Serialize;
 
@@ -144,29 +145,6 @@ pub(crate) fn left_out(reasons: &[String]) {
     }
 }
 
-/// `1,940`
-pub(crate) fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 thread`, `1,940 threads`, `3 processes`
-pub(crate) fn counted(count: u64, noun: &str) -> String {
-    let ending = match (count, noun.ends_with('s')) {
-        (1, _) => "",
-        (_, true) => "es",
-        (_, false) => "s",
-    };
-    format!("{} {noun}{ending}", number(count))
-}
-
 pub(crate) fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
@@ -289,14 +267,6 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_have_separators() {
-        let shown = [0, 999, 1_000, 1_234_567].map(number);
-        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([counted(1, "process"), counted(2, "process")], ["1 process", "2 processes"]);
-        assert_eq!(counted(1_940, "thread"), "1,940 threads");
-    }
 
     #[test]
     fn data_cannot_control_the_terminal() {

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write as _};
 
-use gmr_runtime::__cli::printable;
+use gmr_runtime::__cli::{self, printable};
 
 /// Writes to standard output. A reader that stops reading, such as `head`, is no error.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), String> {
@@ -21,23 +21,10 @@ pub(crate) fn warn(line: &str) {
 
 /// `1 report`, `1,940 reports`, `3 batches`
 pub(crate) fn counted(count: usize, noun: &str) -> String {
-    let ending = match (count, noun.ends_with("ch") || noun.ends_with('s')) {
-        (1, _) => "",
-        (_, true) => "es",
-        (_, false) => "s",
-    };
-    format!("{} {noun}{ending}", number(count))
+    __cli::counted(count.try_into().unwrap_or(u64::MAX), noun)
 }
 
 /// `1,940`
 pub(crate) fn number(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    __cli::number(number.try_into().unwrap_or(u64::MAX))
 }

@@ -16,6 +16,16 @@ pub use crate::sys::attach::Attach;
 pub use crate::sys::mark::Mark;
 pub use crate::views::{Line, Lines};
 
+/// A number, as in `1,940`.
+pub fn number(number: u64) -> String {
+    crate::units::separated(number)
+}
+
+/// A number of things, as in `1 thread`, `1,940 threads`, `3 processes` or `2 batches`.
+pub fn counted(count: u64, noun: &str) -> String {
+    crate::units::many(count, noun)
+}
+
 /// A number of bytes, as in `84.1 MiB`.
 pub fn bytes(bytes: u64) -> String {
     crate::units::bytes(bytes)

@@ -1,13 +1,38 @@
 //! Formats numbers with their units for people. Nothing here knows what a number means.
 
-/// `1 thread`, `2 threads`, `2 processes`.
+/// `1 thread`, `2 threads`, `2 processes`, `2 batches`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
-    let ending = match count {
-        1 => "",
-        _ if noun.ends_with('s') => "es",
-        _ => "s",
-    };
-    format!("{count} {noun}{ending}")
+    format!("{count} {noun}{}", ending(count == 1, noun))
+}
+
+/// The same with separators, for commands: `1,940 threads`.
+#[cfg(feature = "__cli")]
+pub(crate) fn many(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", separated(count), ending(count == 1, noun))
+}
+
+fn ending(is_one: bool, noun: &str) -> &'static str {
+    if is_one {
+        ""
+    } else if noun.ends_with('s') || noun.ends_with("ch") {
+        "es"
+    } else {
+        "s"
+    }
+}
+
+/// `1,940`
+#[cfg(feature = "__cli")]
+pub(crate) fn separated(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Milliseconds as `999 ms`; from one second on, as `9.3 s`.
@@ -80,5 +105,21 @@ mod tests {
         assert_eq!([0, 1023, 1024].map(bytes), ["0 B", "1023 B", "1.0 KiB"]);
         assert_eq!([(1 << 20) - 1, 88_186_290, u64::MAX].map(bytes), ["1023.9 KiB", "84.1 MiB", "15.9 EiB"]);
         assert_eq!(uptime(93_784_000), "1 d 2 h 3 min 4 s");
+    }
+
+    #[test]
+    fn what_is_counted_is_singular_or_plural() {
+        let nouns = ["thread", "process", "batch"];
+        assert_eq!(nouns.map(|noun| counted(1, noun)), ["1 thread", "1 process", "1 batch"]);
+        assert_eq!(nouns.map(|noun| counted(2, noun)), ["2 threads", "2 processes", "2 batches"]);
+        assert_eq!(counted(0, "thread"), "0 threads");
+    }
+
+    #[cfg(feature = "__cli")]
+    #[test]
+    fn large_numbers_have_separators() {
+        let shown = [0, 999, 1_000, 1_234_567].map(separated);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([many(1, "process"), many(1_940, "batch")], ["1 process", "1,940 batches"]);
     }
 }
