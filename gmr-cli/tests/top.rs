@@ -1,8 +1,8 @@
 //! `gmr top`: what it says of programs whose proportions are known, and of those that end or wait.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -35,45 +35,124 @@ fn looks(text: &str) -> u64 {
     before.rsplit(' ').next().expect("a number").replace(',', "").parse().expect("a number")
 }
 
-/// Two threads spend 50, 30 and 20 % of their processor time in three functions, by their clocks, a
-/// slice of each within a millisecond.
+/// The functions in which the service spends its processor time when it is told to `share`, and their
+/// parts of it in percent.
+const SHARES: [(&str, f64); 3] = [("half_of_the_time", 50.0), ("three_tenths", 30.0), ("a_fifth", 20.0)];
+
+/// The part of the sum in percent.
+#[allow(clippy::cast_precision_loss, reason = "they are seconds")]
+fn percent<const N: usize>(parts: [u64; N]) -> [f64; N] {
+    let all: u64 = parts.iter().sum();
+    parts.map(|part| 100.0 * part as f64 / all as f64)
+}
+
+/// The shares of the functions in profiles of this process, from as many samples at least.
 ///
 /// Of `n` samples, a share of `p` has a standard deviation of `sqrt(p * (1 - p) / n)`. With 4,500, three
 /// points are four of that for 50 %, and more for the others: less than one test in 15,000 fails by
-/// chance. The slices are shorter than the time between two looks, which varies, so that samples do not
-/// depend on each other.
-#[test]
-#[ignore = "it needs minutes where the processors have other work"]
-fn known_proportions_are_found_within_three_points() {
-    const SAMPLES: u64 = 4_500;
-    let mut service = Service::start();
-    service.tell("share");
-    let mut times: HashMap<&str, u64> = HashMap::new();
-    let (mut samples, mut all) = (0, 0);
-    while samples < SAMPLES {
-        let folder = folder("top-share");
-        let path = folder.join("profile.pb.gz");
+/// chance. The service spends slices within a millisecond, which is less than the time between two
+/// looks, and that varies: so samples do not depend on each other.
+fn shares(pid: u32, samples: u64) -> [f64; 3] {
+    let (mut times, mut seen) = ([0; 3], 0);
+    while seen < samples {
+        let path = folder("top-share").join("profile.pb.gz");
         let arguments =
             ["--seconds", "6", "--hz", "100", "--format", "pprof", "-o", &path.display().to_string()];
-        assert_eq!(top(service.pid(), &arguments).well(), "");
+        assert_eq!(top(pid, &arguments).well(), "");
         let profile = Profile::read(&fs::read(&path).expect("a file"), "cpu", "thread");
         for (stack, [count, time]) in profile.stacks() {
-            for part in ["half_of_the_time", "three_tenths", "a_fifth"] {
+            for ((part, _), sum) in SHARES.iter().zip(&mut times) {
                 if stack.iter().any(|name| name.contains(part)) {
-                    *times.entry(part).or_default() += time;
-                    samples += count;
-                    all += time;
+                    *sum += time;
+                    seen += count;
                 }
             }
         }
     }
-    #[allow(clippy::cast_precision_loss, reason = "they are seconds")]
-    let share = |part: &str| 100.0 * times[part] as f64 / all as f64;
-    let shares = [share("half_of_the_time"), share("three_tenths"), share("a_fifth")];
-    println!("{samples} samples: {shares:.1?}");
-    for (share, expected) in shares.into_iter().zip([50.0, 30.0, 20.0]) {
-        assert!((share - expected).abs() < 3.0, "{shares:?}");
+    percent(times)
+}
+
+fn is_within_three_points(shares: [f64; 3]) -> bool {
+    shares.into_iter().zip(SHARES).all(|(share, (_, expected))| (share - expected).abs() < 3.0)
+}
+
+#[test]
+#[ignore = "it needs minutes where the processors have other work"]
+fn known_proportions_are_found_within_three_points() {
+    let mut service = Service::start();
+    service.tell("share");
+    let shares = shares(service.pid(), 4_500);
+    assert!(is_within_three_points(shares), "{shares:?}");
+}
+
+/// The shares by perf, from ten seconds. `None` if it may not look, which is said.
+fn shares_by_perf(pid: u32) -> Option<[f64; 3]> {
+    let data = folder("top-perf").join("perf.data").display().to_string();
+    let perf = |arguments: &[&str]| Command::new("perf").args(arguments).stdin(Stdio::null()).output();
+    let pid = pid.to_string();
+    let record = ["record", "-q", "-e", "cpu-clock", "-F", "99", "--call-graph", "dwarf", "-o", &data];
+    let recorded = match perf(&[&record[..], &["-p", &pid, "--", "sleep", "10"]].concat()) {
+        Ok(recorded) if recorded.status.success() => recorded,
+        Ok(refused) => {
+            println!("perf may not: {}", String::from_utf8_lossy(&refused.stderr).trim());
+            return None;
+        }
+        Err(error) => {
+            println!("no perf: {error}");
+            return None;
+        }
+    };
+    let script = perf(&["script", "-i", &data, "-F", "tid,ip,sym"]).expect("it was there");
+    assert!(script.status.success(), "{recorded:?}: {script:?}");
+    let text = String::from_utf8_lossy(&script.stdout);
+    let mut counts = [0; 3];
+    for stack in text.split("\n\n") {
+        for ((part, _), count) in SHARES.iter().zip(&mut counts) {
+            *count += u64::from(stack.contains(part));
+        }
     }
+    Some(percent(counts))
+}
+
+/// Processes that leave no processor idle, until they are dropped.
+struct Busy(Vec<Child>);
+
+impl Busy {
+    fn start(count: usize) -> Self {
+        let start = |_| Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("it starts");
+        Self((0..count).map(start).collect())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill().and_then(|()| child.wait());
+        }
+    }
+}
+
+/// `cargo test --release -p gmr-cli --test command -- --ignored --nocapture top::beside_perf`: the rows
+/// of the table in `docs/gmr.md`.
+#[test]
+#[ignore = "a comparison, which takes minutes"]
+fn beside_perf_shares_are_within_three_points_also_if_the_machine_is_busy() {
+    let mut service = Service::start();
+    service.tell("share");
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut all = Vec::new();
+    println!("busy processes, by: {:?}", SHARES.map(|(part, _)| part));
+    for busy in [0, 2 * processors] {
+        let others = Busy::start(busy);
+        let ours = shares(service.pid(), 4_500);
+        println!("{busy}, gmr top: {ours:.1?}");
+        if let Some(theirs) = shares_by_perf(service.pid()) {
+            println!("{busy}, perf: {theirs:.1?}");
+        }
+        all.push(ours);
+        drop(others);
+    }
+    assert!(all.iter().all(|shares| is_within_three_points(*shares)), "{all:?}");
 }
 
 #[test]
