@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::facts::{Facts, MAX_EVIDENCE, finding, place, thread_name};
+use super::facts::{Facts, MAX_EVIDENCE, count, finding, place, thread_name};
 use crate::model::{Certainty, Evidence, Finding, Holder, Lock, LockKind, Severity, Thread, Waiter};
 use crate::sys::sort;
 use crate::sys::sorted_map::SortedMap;
@@ -142,12 +142,7 @@ fn describe(cycle: &[Edge<'_>], facts: &Facts<'_>) -> Finding {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let names = format!("{}{more}", names.join(", "));
     let locks = || cycle.iter().filter_map(Edge::lock);
-    let waiters: BTreeSet<u32> = locks().flat_map(|lock| &lock.waiters).map(|waiter| waiter.tid).collect();
-    let others = match waiters.iter().filter(|tid| !tids.contains(tid)).count() {
-        0 => String::new(),
-        1 => "; 1 other thread waits for these locks".to_owned(),
-        others => format!("; {others} other threads wait for these locks"),
-    };
+    let others = others(&locks().collect::<Vec<_>>(), &tids);
     let joins = locks().count() < cycle.len();
     let message = match cycle.len() {
         1 => format!("deadlock: {names} waits for a lock that it holds itself{others}"),
@@ -170,6 +165,26 @@ fn describe(cycle: &[Edge<'_>], facts: &Facts<'_>) -> Finding {
     let evidence = cycle.iter().take(MAX_EVIDENCE).flat_map(|edge| of_edge(edge, facts)).collect();
     let next = Some(next.to_owned());
     Finding { threads: tids, evidence, next, ..finding(code, Severity::Error, message) }
+}
+
+/// `; 3 other threads wait for one of these locks`: those that wait for locks of the cycle, and are
+/// not in it.
+fn others(locks: &[&Lock], cycle: &[u32]) -> String {
+    let others_of = |lock: &Lock| -> BTreeSet<u32> {
+        lock.waiters.iter().map(|waiter| waiter.tid).filter(|tid| !cycle.contains(tid)).collect()
+    };
+    let others: Vec<BTreeSet<u32>> = locks.iter().map(|lock| others_of(lock)).collect();
+    let wanted = others.iter().filter(|others| !others.is_empty()).count();
+    let threads = others.into_iter().flatten().collect::<BTreeSet<u32>>().len();
+    if threads == 0 {
+        return String::new();
+    }
+    let which = match (locks.len(), wanted) {
+        (1, _) => "this lock",
+        (_, 1) => "one of these locks",
+        _ => "these locks",
+    };
+    format!("; {} {which}", count(threads, "other thread waits for", "other threads wait for"))
 }
 
 /// That a thread waits for a lock, and that another one holds it; or that it waits for the other

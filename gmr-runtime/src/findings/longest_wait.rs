@@ -1,18 +1,52 @@
-//! `task.longest-wait`: the task that has been waiting longest.
+//! `task.longest-wait`: the tasks that have been waiting longest, and where the first ones wait.
 
 use super::facts::{Facts, finding};
-use crate::model::{Finding, Severity, TaskState};
+use super::places;
+use crate::model::{Evidence, Finding, Frame, Severity, Task, TaskState};
 use crate::units::duration;
 
+/// Of how many tasks that have waited equally long the finding says where.
+const MAX_SHOWN: usize = 3;
+
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
-    let waiting = facts.tasks().filter_map(|task| match task.state {
-        TaskState::Waiting { waiting_ms } => Some((task, waiting_ms)),
-        _ => None,
-    });
-    // Of tasks that have waited equally long, the first: it was spawned first.
-    let longest = waiting.min_by_key(|&(_, waiting_ms)| std::cmp::Reverse(waiting_ms));
-    let Some((task, waiting_ms)) = longest else { return Vec::new() };
-    let (id, name, time) = (task.id, &task.name, duration(waiting_ms));
-    let message = format!("the task that has been waiting longest is #{id} ({name}): {time}");
-    vec![Finding { tasks: vec![id], ..finding("task.longest-wait", Severity::Info, message) }]
+    let waiting = || {
+        facts.tasks().filter_map(|task| match task.state {
+            TaskState::Waiting { waiting_ms } => Some((task, waiting_ms)),
+            _ => None,
+        })
+    };
+    let Some(longest) = waiting().map(|(_, waiting_ms)| waiting_ms).max() else { return Vec::new() };
+    // What is shown as the same time counts as the same: which of them was first is chance. They
+    // come in the order in which they were spawned. Most tasks differ by more, and are not worded.
+    let time = duration(longest);
+    let is_tied = |waiting_ms: u64| longest - waiting_ms < 100 && duration(waiting_ms) == time;
+    let mut tied = waiting().filter(|(_, waiting_ms)| is_tied(*waiting_ms)).map(|(task, _)| task);
+    let shown: Vec<&Task> = tied.by_ref().take(MAX_SHOWN).collect();
+    let more = tied.count();
+    let message = match &shown[..] {
+        [only] => format!("the task that has been waiting longest is #{} ({}): {time}", only.id, only.name),
+        _ => format!("{} tasks have been waiting longest, {time} each", shown.len() + more),
+    };
+    let is_only = shown.len() == 1;
+    vec![Finding {
+        tasks: shown.iter().map(|task| task.id).collect(),
+        evidence: shown.iter().filter_map(|task| place(task, is_only, facts.frames)).collect(),
+        ..finding("task.longest-wait", Severity::Info, message)
+    }]
+}
+
+/// Where a task waits, if its stack was taken. The only one has been named already.
+fn place(task: &Task, is_only: bool, frames: &[Frame]) -> Option<Evidence> {
+    let innermost = task.stacks.iter().find_map(|stack| places::of_program(&stack.frames, frames));
+    if innermost.is_none() && is_only {
+        return None;
+    }
+    let who = if is_only { "it".to_owned() } else { format!("#{} ({})", task.id, task.name) };
+    let waits = if innermost.is_some() { " waits" } else { "" };
+    Some(Evidence {
+        message: format!("{who}{waits}"),
+        task: Some(task.id),
+        frame: innermost,
+        ..Evidence::default()
+    })
 }

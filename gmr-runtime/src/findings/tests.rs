@@ -243,12 +243,34 @@ fn tasks_that_were_not_polled_are_found_together() {
 }
 
 #[test]
-fn the_longest_wait_is_an_info() {
-    let waiting = |waiting_ms| TaskState::Waiting { waiting_ms };
-    let findings = about_tasks(vec![task(1, waiting(5)), task(2, waiting(50)), task(3, waiting(50))]);
-    assert_eq!(codes(&findings), ["task.longest-wait"]);
-    assert_eq!((findings[0].severity, &*findings[0].tasks), (Severity::Info, &[2][..]));
-    assert_eq!(about_tasks(vec![task(1, TaskState::New)]), []);
+fn the_longest_wait_is_an_info_that_says_where() {
+    let waiting = |id, waiting_ms, frames: &[u32]| {
+        let stacks = [Stack { frames: frames.into(), ..Stack::default() }];
+        Task { stacks: stacks.into(), ..task(id, TaskState::Waiting { waiting_ms }) }
+    };
+    let about = |tasks: Vec<Task>| {
+        let names = ["tokio::sync::notify::Notified::poll", "shop::settle", "shop::main"];
+        let frames = names.map(|name| Frame { function: Some(name.to_owned()), ..Frame::default() });
+        let tasks = Content::GreenThreads(GreenThreads { tasks, ..GreenThreads::default() });
+        find(&[section("Green Threads", tasks)], &frames, &SecondLook::NotTaken)
+    };
+    let findings = about(vec![waiting(1, 5, &[]), waiting(2, 7_000, &[0, 1, 2]), waiting(3, 6_900, &[0])]);
+    let [found] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!((found.code.as_str(), found.severity), ("task.longest-wait", Severity::Info));
+    assert_eq!(found.message, "the task that has been waiting longest is #2 (shop::checkout): 7.0 s");
+    assert_eq!((&*found.tasks, found.evidence[0].frame), (&[2][..], Some(1)));
+    assert_eq!(found.evidence[0].message, "it waits");
+
+    // Times that look the same are a tie.
+    let tied = (1..=5).map(|id| waiting(id, 7_000 + id, if id == 1 { &[] } else { &[0, 1] }));
+    let findings = about(tied.chain([waiting(6, 6_900, &[])]).collect());
+    assert_eq!(findings[0].message, "5 tasks have been waiting longest, 7.0 s each");
+    assert_eq!(findings[0].tasks, [1, 2, 3]);
+    let evidence = findings[0].evidence.iter();
+    let evidence: Vec<_> = evidence.map(|evidence| (&*evidence.message, evidence.frame)).collect();
+    let [one, other] = ["#2 (shop::checkout) waits", "#3 (shop::checkout) waits"];
+    assert_eq!(evidence, [("#1 (shop::checkout)", None), (one, Some(1)), (other, Some(1))]);
+    assert_eq!(about(vec![task(1, TaskState::New)]), []);
 }
 
 fn lock(address: u64, waiters: &[u32], holders: &[(u32, Certainty)]) -> Lock {
@@ -295,7 +317,7 @@ fn a_cycle_of_threads_that_have_not_moved_is_a_deadlock() {
     );
     assert_eq!(
         finding.message,
-        "deadlock: 2 threads wait for each other's locks: #1 (w), #2 (w); 1 other thread waits for these locks"
+        "deadlock: 2 threads wait for each other's locks: #1 (w), #2 (w); 1 other thread waits for one of these locks"
     );
     let evidence: Vec<_> = finding.evidence.iter().map(|evidence| evidence.message.as_str()).collect();
     let expected = [
@@ -310,6 +332,12 @@ fn a_cycle_of_threads_that_have_not_moved_is_a_deadlock() {
         assert_eq!(about_locks(two(), &moved(&[tid])), [], "{tid} has moved");
     }
     assert_eq!(codes(&about_locks(two(), &moved(&[3, 7]))), ["deadlock.std-lock"]);
+    let both = vec![lock(16, &[1, 7, 8], &[(2, SURE)]), lock(32, &[2, 8, 9], &[(1, SURE)])];
+    let message = &about_locks(both, &nobody_moved())[0].message;
+    assert!(message.ends_with("#2 (w); 3 other threads wait for these locks"), "{message}");
+    let own = vec![lock(16, &[1, 7, 8], &[(1, SURE)])];
+    let message = &about_locks(own, &nobody_moved())[0].message;
+    assert!(message.ends_with("that it holds itself; 2 other threads wait for this lock"), "{message}");
     assert_eq!(about_locks(two(), &SecondLook::NotTaken), []);
 }
 
