@@ -29,6 +29,7 @@ mod peers;
 mod places;
 mod polled_often;
 mod polls;
+mod ports;
 mod pressure;
 mod running;
 mod same_wait;
@@ -67,7 +68,7 @@ pub(crate) fn count_all(sections: &[Section], frames: &[Frame]) -> Counts {
     counts
 }
 
-const RULES: [Rule; 26] = [
+const RULES: [Rule; 27] = [
     deadlock::find,
     failed_section::find,
     blocked_runtime::find,
@@ -78,6 +79,7 @@ const RULES: [Rule; 26] = [
     backlog::find,
     limits::find,
     disk::find,
+    ports::find,
     lock_wait::find,
     same_wait::find,
     never_woken::find,

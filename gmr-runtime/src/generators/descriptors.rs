@@ -39,6 +39,7 @@ fn describe(mut open: OpenDescriptors) -> Descriptors {
     let limit = limits.unwrap_or_default().into_iter().find(|limit| limit.name == procfs::OPEN_FILES);
     let limit = limit.and_then(|limit| limit.soft);
     let highest = open.list.last().filter(|_| !open.is_cut).map(|last| last.number);
+    let ephemeral_ports = open.ports();
     let listen_overflows = sockets.iter().any(is_full).then(listen_overflows).flatten();
     Descriptors {
         open: open.count,
@@ -52,6 +53,7 @@ fn describe(mut open: OpenDescriptors) -> Descriptors {
         notes,
         highest,
         listen_overflows,
+        ephemeral_ports,
     }
 }
 
@@ -213,6 +215,8 @@ fn files(open: &mut OpenDescriptors) -> (Vec<model::OpenFile>, u64) {
         let OpenFile { position, size, access, disk } = known;
         (file.position, file.size_bytes, file.access) = (position, size, access.map(str::to_owned));
         (file.disk_bytes, file.disk_free_bytes) = disk.map(|space| (space.bytes, space.free)).unzip();
+        let inodes = disk.and_then(|space| space.inodes);
+        (file.disk_inodes, file.disk_free_inodes) = inodes.map(|inodes| (inodes.all, inodes.free)).unzip();
     }
     (files, rest.iter().map(|file| file.count).sum())
 }

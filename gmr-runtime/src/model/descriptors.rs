@@ -35,6 +35,44 @@ pub struct Descriptors {
     /// listening socket was full, of all processes together. It is read only if a listed socket has
     /// such a queue. Added in version 1.3.
     pub listen_overflows: Option<u64>,
+    /// The local ports that connections of the process use. It is read only if the network namespace
+    /// has so many connections that the kernel may run out of ports. Added in version 1.3.
+    pub ephemeral_ports: Option<EphemeralPorts>,
+}
+
+/// The ports from which the kernel chooses one for each connection that is made, and how many of
+/// them are in use. A port can be used for connections to several peers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct EphemeralPorts {
+    /// The first of these ports.
+    pub first: u16,
+    /// The last of them.
+    pub last: u16,
+    /// How many they are, without those that are reserved.
+    pub available: u64,
+    /// How many are used for each peer to which this process has connections; those with most
+    /// first, and at most eight.
+    pub peers: Vec<PortsOfPeer>,
+}
+
+/// How many ports are used for connections from one address to one peer, by all processes of the
+/// network namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct PortsOfPeer {
+    /// The local address.
+    pub local: String,
+    /// The address and the port of the peer.
+    pub peer: String,
+    /// How many ports are in use, so that no other connection can have them.
+    pub used: u64,
+    /// How many of these are of connections that were closed and wait for late packets.
+    pub closed: u64,
+    /// How many of these are of connections that this process has open.
+    pub own: u64,
 }
 
 /// A kind of descriptors.
@@ -107,4 +145,10 @@ pub struct OpenFile {
     pub disk_bytes: Option<u64>,
     /// What is left of it, without what is reserved for privileged users. Added in version 1.3.
     pub disk_free_bytes: Option<u64>,
+    /// How many files and directories there can be on that disk. `None` if their number is not
+    /// limited. Added in version 1.3.
+    pub disk_inodes: Option<u64>,
+    /// How many more can be created, without what is reserved for privileged users. Added in version
+    /// 1.3.
+    pub disk_free_inodes: Option<u64>,
 }

@@ -24,7 +24,7 @@ mod threads;
 mod tracing;
 mod waiting;
 
-pub use descriptors::{DescriptorKind, Descriptors, OpenFile, SocketGroup};
+pub use descriptors::{DescriptorKind, Descriptors, EphemeralPorts, OpenFile, PortsOfPeer, SocketGroup};
 pub use document::SCHEMA_VERSION;
 #[cfg(feature = "json")]
 pub(crate) use document::check_version;

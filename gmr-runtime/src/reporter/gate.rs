@@ -181,6 +181,8 @@ fn descriptors(all: &mut Descriptors) {
     for socket in &mut all.sockets {
         texts([&mut socket.local, &mut socket.peer].into_iter().flatten());
     }
+    let peers = all.ephemeral_ports.iter_mut().flat_map(|ports| &mut ports.peers);
+    texts(peers.flat_map(|peer| [&mut peer.local, &mut peer.peer]));
 }
 
 fn modules(all: &mut Modules) {

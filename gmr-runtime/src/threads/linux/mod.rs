@@ -7,6 +7,7 @@ mod known;
 mod list;
 mod objects;
 mod open;
+mod ports;
 mod rest;
 mod sockets;
 mod source;

@@ -7,7 +7,9 @@ use std::io;
 
 use rustix::fs::{AtFlags, Dir, FileType, StatxFlags};
 
+use super::ports;
 use super::sockets::{self, Socket};
+use crate::model::EphemeralPorts;
 use crate::sys::hash::HashSet;
 use crate::sys::linux::sandbox;
 use crate::sys::procfs::Directory;
@@ -68,6 +70,15 @@ pub(crate) struct OpenFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Space {
     pub(crate) bytes: u64,
+    pub(crate) free: u64,
+    /// If their number is limited.
+    pub(crate) inodes: Option<Inodes>,
+}
+
+/// How many files a file system can have, and how many more unprivileged users can create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Inodes {
+    pub(crate) all: u64,
     pub(crate) free: u64,
 }
 
@@ -231,6 +242,17 @@ impl OpenDescriptors {
         }
     }
 
+    /// The ports that the process's connections have in common with others, if the kernel may run
+    /// out of them.
+    pub(crate) fn ports(&self) -> Option<EphemeralPorts> {
+        let is_connection = |open: &&Open| {
+            let listed = open.socket.as_ref().and_then(|socket| socket.listed.as_ref());
+            listed.is_some_and(|listed| listed.protocol == sockets::TCP && listed.peer.is_some())
+        };
+        let connections = self.list.iter().filter(is_connection);
+        ports::in_use(&connections.filter_map(|open| inode(&open.link)).collect())
+    }
+
     /// What is known of these descriptors, which refer to files. Positions do not change what is
     /// read. Sizes are asked for only where the kernel answers by itself: a server that does not
     /// respond would block this thread.
@@ -317,11 +339,13 @@ fn space(path: &str) -> Option<Space> {
     }
     let stat = rustix::fs::statvfs(path).ok().filter(|stat| stat.f_blocks > 0)?;
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-    Some(Space { bytes: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
+    // Where inodes are made as they are needed, there is no number of them.
+    let inodes = (stat.f_files > 0).then_some(Inodes { all: stat.f_files, free: stat.f_favail });
+    Some(Space { bytes: bytes(stat.f_blocks), free: bytes(stat.f_bavail), inodes })
 }
 
 /// The inode of a socket, from the link of its descriptor.
-fn inode(link: &str) -> Option<u64> {
+pub(super) fn inode(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 

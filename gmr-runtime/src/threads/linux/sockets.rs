@@ -12,13 +12,13 @@ use rustix::io::Errno;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 use crate::sys::linux::sandbox;
-use crate::sys::linux::sock_diag::{self, Family, TcpSocket};
+use crate::sys::linux::sock_diag::{self, Family, TcpSocket, Which};
 use crate::sys::linux::sockets::unix_peer;
 use crate::sys::proc;
 
 /// How much of a socket table is read: some ten thousand connections. Reading the tables of a
 /// machine with more would take too long.
-const MAX_TABLE: u64 = 2 << 20;
+pub(super) const MAX_TABLE: u64 = 2 << 20;
 
 /// A socket, as the kernel's tables show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +109,7 @@ pub(super) fn in_words(socket: &Socket) -> String {
     }
 }
 
-const TCP: &str = "TCP";
+pub(super) const TCP: &str = "TCP";
 const UDP: &str = "UDP";
 const UNIX: &str = "Unix";
 const NETLINK: &str = "netlink";
@@ -233,7 +233,7 @@ const TABLES: [Table; 6] = [
 /// Takes TCP sockets out of `wanted`, and adds them to `sockets`, as the kernel lists them on
 /// request. `None` if it does not. Otherwise, whether the list is longer than what is read of it.
 fn list(family: Family, wanted: &mut HashSet<u64>, sockets: &mut HashMap<u64, Socket>) -> Option<bool> {
-    sock_diag::tcp_sockets(family, |socket| {
+    sock_diag::tcp_sockets(family, Which::Open, |socket| {
         if wanted.remove(&socket.inode) {
             sockets.insert(socket.inode, listed(&socket));
         }
@@ -349,6 +349,38 @@ fn netlink_socket(fields: &[&str]) -> Option<Socket> {
         send_queue: fields.get(5).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
         backlog: None,
     })
+}
+
+/// The same fields, as the list on request has them. The limit of a queue is not in them.
+fn tcp_entry(line: &str) -> Option<TcpSocket> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (send, receive) = fields.get(4)?.split_once(':')?;
+    Some(TcpSocket {
+        local: address(fields.get(1)?)?,
+        peer: address(fields.get(2)?)?,
+        state: u8::from_str_radix(fields.get(3)?, 16).ok()?,
+        receive_queue: u64::from_str_radix(receive, 16).ok()?,
+        send_queue: u64::from_str_radix(send, 16).ok()?,
+        inode: fields.get(9)?.parse().ok()?,
+    })
+}
+
+/// Calls `each` with the TCP sockets of the network namespace, on request or from the tables, of which
+/// no more than `max` bytes are read.
+pub(super) fn each_tcp(which: Which, max: u64, mut each: impl FnMut(&TcpSocket)) {
+    for (family, table) in [(Family::V4, "tcp"), (Family::V6, "tcp6")] {
+        let asked = sock_diag::tcp_sockets(family, which, |socket| {
+            each(&socket);
+            ControlFlow::Continue(())
+        });
+        if asked.is_some() {
+            continue;
+        }
+        let Ok(file) = proc::open(&format!("thread-self/net/{table}")) else { continue };
+        // The heading is none.
+        let lines = BufReader::new(file.take(max)).lines().map_while(Result::ok);
+        lines.filter_map(|line| tcp_entry(&line)).for_each(|socket| each(&socket));
+    }
 }
 
 /// Parses `0100007F:1538`: 32-bit words of the address in the machine's byte order, then the port.
@@ -525,5 +557,15 @@ mod tests {
         assert_eq!(address("0000000000000000FFFF00000100007F:0050").unwrap().to_string(), "127.0.0.1:80");
         assert_eq!(address("0100007F"), None);
         assert_eq!(address("01:0050"), None);
+    }
+
+    #[test]
+    fn lines_of_a_table_are_as_on_request() {
+        let line = "   1: 0100007F:9C40 0100007F:1538 06 00000000:00000000 03:00000F6E 00000000     0        0 0 3 0";
+        let socket = tcp_entry(line).unwrap();
+        assert_eq!((socket.local, socket.state), ("127.0.0.1:40000".parse().unwrap(), 6));
+        assert_eq!((socket.peer, socket.inode), ("127.0.0.1:5432".parse().unwrap(), 0));
+        let heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
+        assert_eq!(tcp_entry(heading), None);
     }
 }

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::strings::{hostile, text};
 use crate::model::{
-    Cgroup, DescriptorKind, Descriptors, Environment, EventCount, Ids, Memory, Module, ModuleState, Modules,
-    OpenFile, Package, Pressure, Process, Processes, ResourceLimit, Resources, SocketGroup, Stated, System,
-    Usage, Variable,
+    Cgroup, DescriptorKind, Descriptors, Environment, EphemeralPorts, EventCount, Ids, Memory, Module,
+    ModuleState, Modules, OpenFile, Package, PortsOfPeer, Pressure, Process, Processes, ResourceLimit,
+    Resources, SocketGroup, Stated, System, Usage, Variable,
 };
 
 pub(super) fn package() -> impl Strategy<Value = Package> {
@@ -216,6 +216,8 @@ pub(super) fn descriptors() -> impl Strategy<Value = Descriptors> {
             access,
             disk_bytes: size_bytes,
             disk_free_bytes: position,
+            disk_inodes: position,
+            disk_free_inodes: size_bytes,
         },
     );
     let lists = (vec(kind, 0..3), vec(socket, 0..3), any::<u64>(), vec(file, 0..3), any::<u64>());
@@ -232,6 +234,10 @@ pub(super) fn descriptors() -> impl Strategy<Value = Descriptors> {
             notes,
             highest: limit.and_then(|limit| i32::try_from(limit).ok()),
             listen_overflows: open,
+            ephemeral_ports: open.map(|used| EphemeralPorts {
+                peers: vec![PortsOfPeer { used, ..PortsOfPeer::default() }],
+                ..EphemeralPorts::default()
+            }),
         },
     )
 }
