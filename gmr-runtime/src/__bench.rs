@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::capture::{self, bench};
-use crate::findings::{self, SecondLook};
+use crate::findings::{self, SecondLook, Seen};
 use crate::model::{
     Certainty, Content, Frame, Holder, Lock, LockKind, Report, Threads, Value, Waiter, Waiting,
 };
@@ -132,7 +132,8 @@ pub fn find(report: &Report) -> (usize, usize) {
             used: Vec::new(),
         },
     };
-    (count, findings::find(&report.sections, &report.frames, &second, &[]).len())
+    let seen = Seen { second, peers: Vec::new() };
+    (count, findings::find(&report.sections, &report.frames, &seen, &[]).len())
 }
 
 /// Resolves addresses of this process, and returns the number of functions and of lines that were

@@ -16,11 +16,12 @@ mod pending;
 mod rates;
 mod serve;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::capture;
-use crate::findings::{SecondLook, Suspects};
+use crate::findings::{SecondLook, Seen, Suspects};
 use crate::generators::{Identity, Selection};
 use crate::model::{Content, Heading, Report, Section, Summary, Trigger};
 use crate::section::generator::Generator;
@@ -104,7 +105,12 @@ pub(crate) fn make(
     let heading = heading(next_number(), trigger, notes);
     emit(Piece::Heading(&heading));
     let Made { sections, frames } = plan.of_report.make(|_| (), &mut emit);
-    let look = |suspects: &Suspects| second_look(plan.second_look, suspects, started, &mut emit);
+    let look = |suspects: &Suspects| {
+        // Meanwhile, unless there is no pause.
+        let asked = ask_for_peers(&suspects.connections);
+        let second = second_look(plan.second_look, suspects, started, &mut emit);
+        Seen { second, peers: asked.map_or_else(Vec::new, Answer::wait) }
+    };
     let ((sections, frames), findings) = judging::judge((sections, frames), look);
     emit(Piece::Findings(&findings, &frames));
     let summary = summary(heading.number, &sections, started.elapsed());
@@ -130,7 +136,7 @@ fn second_look(
     started: Instant,
     emit: &mut impl FnMut(Piece<'_>),
 ) -> SecondLook {
-    let Suspects { at_rest, running } = suspects;
+    let Suspects { at_rest, running, .. } = suspects;
     if (at_rest.is_empty() && running.is_empty()) || after.is_zero() {
         return SecondLook::NotTaken;
     }
@@ -150,21 +156,54 @@ fn second_look(
 
 /// The threads of these that have run. `None` if that is not known.
 fn moved(threads: Vec<u32>) -> Option<Vec<u32>> {
-    /// How long it may take to look at the threads. It takes microseconds for each.
-    const WITHIN: Duration = Duration::from_millis(500);
     /// The most threads that are looked at.
     const MAX_THREADS: usize = 1_024;
     if threads.is_empty() || threads.len() > MAX_THREADS {
         return None;
     }
+    apart(move || threads::moved(&threads))?.wait_or_none()
+}
+
+/// The processes that have the other ends of these connections. `None` if there are no connections.
+fn ask_for_peers(connections: &BTreeSet<String>) -> Option<Answer<Vec<(String, String)>>> {
+    if connections.is_empty() {
+        return None;
+    }
+    let connections = connections.clone();
+    apart(move || {
+        let connections: Vec<&str> = connections.iter().map(String::as_str).collect();
+        let known = threads::peers(&connections).into_iter();
+        known.map(|(connection, process)| (connection.to_owned(), process)).collect()
+    })
+}
+
+/// What a thread of gmr's finds out, with descriptors of its own.
+struct Answer<T>(channel::Receiver<T>);
+
+impl<T: Send + 'static> Answer<T> {
+    /// `None` if the thread does not answer in time: what it reads takes milliseconds.
+    fn wait_or_none(self) -> Option<T> {
+        const WITHIN: Duration = Duration::from_millis(500);
+        self.0.recv_timeout(WITHIN).ok()
+    }
+
+    fn wait(self) -> T
+    where
+        T: Default,
+    {
+        self.wait_or_none().unwrap_or_default()
+    }
+}
+
+/// Has a thread find something out. `None` if it can't be started.
+fn apart<T: Send + 'static>(find: impl FnOnce() -> T + Send + 'static) -> Option<Answer<T>> {
     let (send, received) = channel::channel();
     let look = move || {
         capture::shield_thread(None);
         sys::separate_files();
-        let _ = send.send(threads::moved(&threads));
+        let _ = send.send(find());
     };
-    let started = own_threads::spawn("gmr look", look);
-    started.ok().and_then(|()| received.recv_timeout(WITHIN).ok())
+    own_threads::spawn("gmr look", look).ok().map(|()| Answer(received))
 }
 
 /// The number of a report that begins now.

@@ -12,11 +12,13 @@ use crate::program::{Program, program};
 use crate::report::{Report, list, text};
 
 /// The codes of the rules that these programs are about.
-const RULES: [&str; 6] = [
+const RULES: [&str; 8] = [
     "limit.descriptors",
     "limit.user-threads",
     "limit.address-space",
     "limit.disk",
+    "limit.inodes",
+    "limit.ports",
     "socket.backlog",
     "peer.waits",
 ];
@@ -144,34 +146,127 @@ fn a_peer_that_several_threads_wait_for_is_found() {
     let peer =
         text(&waiting["target"]).split_once(" -> ").and_then(|(_, peer)| peer.split_once(',')).unwrap().0;
     assert!(text(&finding["message"]).contains(peer), "{finding}");
+    let evidence = list(&finding["evidence"]).iter().map(|evidence| text(&evidence["message"]));
+    assert!(evidence.into_iter().any(|said| said == "at the other end: this process"), "{finding}");
     nothing(&["peers"]);
 }
 
-/// A file system of a megabyte, in a namespace of its own.
-fn on_small_disk(mode: &str) -> Command {
+#[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "the code of other processors is not followed")]
+fn the_process_that_the_holder_of_a_lock_waits_for_is_named() {
+    for (mode, ending) in
+        [("serves-tcp", "(ends)"), ("serves-nobody", "(ends), which has not accepted the connection")]
+    {
+        let mut program = start(&[mode]);
+        let server = format!("the other end of this connection: process {} {ending}", program.first_child());
+        program.report_when(&server, |report| {
+            let waits = report.findings().iter().filter(|finding| finding["code"] == "thread.lock-wait");
+            let mut evidence = waits.flat_map(|finding| list(&finding["evidence"]));
+            evidence.any(|evidence| {
+                evidence["message"] == server && evidence["thread"] == report.thread("holder").tid()
+            })
+        });
+        assert!(program.end().0.success());
+    }
+}
+
+/// Only on request does the kernel say which Unix sockets are connected.
+#[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "the code of other processors is not followed")]
+fn the_process_at_the_other_end_of_a_unix_socket_is_named_or_none_is() {
+    let mut program = start(&["serves-unix"]);
+    let server = format!("the other end of this connection: process {} (ends)", program.first_child());
+    let said = |report: &Report| -> Vec<String> {
+        let waits = report.findings().iter().filter(|finding| finding["code"] == "thread.lock-wait");
+        let evidence = waits.flat_map(|finding| list(&finding["evidence"]));
+        evidence.map(|evidence| text(&evidence["message"]).to_owned()).collect()
+    };
+    let holds = "holds it and waits in recv";
+    let report = program.report_when("what the holder waits for", |report| {
+        said(report).iter().any(|said| said.contains(holds))
+    });
+    let mut named = said(&report).into_iter().filter(|said| said.starts_with("the other end"));
+    assert!(named.all(|said| said == server), "{report}");
+}
+
+/// Starts the program in namespaces of its own, after these commands. `None` if there can be none.
+fn in_namespaces(kinds: &[&str], commands: &str, arguments: &[&str]) -> Option<Program> {
     let mut command = Command::new("unshare");
-    let script = "mount -t tmpfs -o size=1m none /mnt && exec \"$0\" \"$1\" /mnt";
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, program!("ends"), mode]);
-    command
+    let script = format!("{commands} exec \"$0\" \"$@\"");
+    command.args(["--user", "--map-root-user"]).args(kinds).args(["sh", "-c", &script, program!("ends")]);
+    command.args(arguments);
+    let started = Program::try_start(command);
+    started.inspect_err(|said| eprintln!("skipped: there is no namespace of its own: {said}")).ok()
+}
+
+/// The same with a file system of a megabyte and 64 inodes.
+fn on_small_disk(mode: &str) -> Option<Program> {
+    in_namespaces(&["--mount"], "mount -t tmpfs -o size=1m,nr_inodes=64 none /mnt &&", &[mode, "/mnt"])
+}
+
+/// Starts the program, and checks that it has the one finding, or none.
+fn has_only(program: &mut Program, expected: Option<(&str, &str)>, about: &str) {
+    let report = program.report();
+    match (&found(&report)[..], expected) {
+        ([], None) => {}
+        ([finding], Some((code, severity))) => {
+            assert_eq!((text(&finding["code"]), text(&finding["severity"])), (code, severity), "{finding}");
+            assert!(text(&finding["message"]).contains(about), "{finding}");
+        }
+        (found, _) => panic!("{expected:?} {found:?}\n{report}"),
+    }
 }
 
 #[test]
 fn a_full_disk_is_found() {
-    let mut program = match Program::try_start(on_small_disk("disk-full")) {
-        Ok(program) => program,
-        Err(said) => return eprintln!("skipped: there is no namespace with a mount of its own: {said}"),
-    };
+    let Some(mut program) = on_small_disk("disk-full") else { return };
     let report = program.report();
     let files = list(&report.data("Descriptors", "descriptors")["files"]);
     if files.iter().all(|file| file["disk_bytes"].is_null()) {
         return eprintln!("skipped: system calls are filtered here");
     }
-    let [finding] = found(&report)[..] else { panic!("{report}") };
-    assert_eq!((text(&finding["code"]), text(&finding["severity"])), ("limit.disk", "warning"), "{finding}");
-    assert!(text(&finding["message"]).contains("/mnt/full.log"), "{finding}");
+    has_only(&mut program, Some(("limit.disk", "warning")), "/mnt/full.log");
     assert!(program.end().0.success());
-    let mut program = Program::start_with(on_small_disk("disk-space"));
+    let mut program = on_small_disk("disk-space").expect("the first one was started");
+    has_only(&mut program, None, "");
+    assert!(program.end().0.success());
+}
+
+#[test]
+fn a_disk_without_inodes_is_found() {
+    let Some(mut program) = on_small_disk("inodes-none") else { return };
     let report = program.report();
-    assert_eq!(found(&report), Vec::<&Value>::new(), "{report}");
+    let files = list(&report.data("Descriptors", "descriptors")["files"]);
+    if files.iter().all(|file| file["disk_bytes"].is_null()) {
+        return eprintln!("skipped: system calls are filtered here");
+    }
+    has_only(&mut program, Some(("limit.inodes", "warning")), "/mnt/small.log: its 64 inodes");
     assert!(program.end().0.success());
+    let mut program = on_small_disk("inodes-left").expect("the first one was started");
+    has_only(&mut program, None, "");
+    assert!(program.end().0.success());
+}
+
+#[test]
+fn local_ports_that_run_out_are_found() {
+    let with_ports = |mode: &str| in_namespaces(&["--net"], "", &[mode]);
+    let Some(mut program) = with_ports("ports-near") else { return };
+    has_only(&mut program, Some(("limit.ports", "warning")), "60 of at most 64 ");
+    let report = program.report();
+    let ports = &report.data("Descriptors", "descriptors")["ephemeral_ports"];
+    assert_eq!(
+        (&ports["first"], &ports["last"], &ports["available"]),
+        (&40_000.into(), &40_063.into(), &64.into())
+    );
+    let [peer] = list(&ports["peers"]) else { panic!("{ports}") };
+    assert_eq!(
+        (&peer["used"], &peer["own"], &peer["closed"]),
+        (&60.into(), &60.into(), &0.into()),
+        "{ports}"
+    );
+    assert_eq!((text(&peer["local"]), text(&peer["peer"])), ("127.0.0.1", "127.0.0.1:4000"), "{ports}");
+    let mut program = with_ports("ports-all").expect("the first one was started");
+    has_only(&mut program, Some(("limit.ports", "error")), "127.0.0.1 to 127.0.0.1:4000");
+    let mut program = with_ports("ports-of-two").expect("the first one was started");
+    has_only(&mut program, None, "");
 }

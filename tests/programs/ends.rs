@@ -4,10 +4,13 @@
 #![allow(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
 /// The limit of descriptors, and of addresses.
 const DESCRIPTORS: u64 = 256;
@@ -102,6 +105,65 @@ fn silent_server() -> SocketAddr {
     address
 }
 
+/// What threads wait for while one of them asks another process.
+static STOCK: Mutex<u64> = Mutex::new(0);
+
+#[inline(never)]
+fn ask_while_locked(stream: &mut impl Read) {
+    let mut stock = STOCK.lock().expect("no thread panics");
+    gmr_tests::arrive();
+    let mut answer = [0];
+    // It never comes.
+    drop(stream.read(&mut answer));
+    *stock += u64::from(answer[0]);
+}
+
+#[inline(never)]
+fn take_stock() {
+    *STOCK.lock().expect("no thread panics") += 1;
+}
+
+/// Starts another process that serves as `kind` says, and a thread that asks it while it holds a lock.
+fn ask_other_process(kind: &str) -> Child {
+    let program = std::env::current_exe().expect("it is known");
+    let mut server = Command::new(program);
+    server.arg(kind).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut server = server.spawn().expect("it starts");
+    let mut address = String::new();
+    let said = BufReader::new(server.stdout.take().expect("it is piped")).read_line(&mut address);
+    said.expect("it says where it is");
+    let address = address.trim_end().to_owned();
+    let is_unix = kind == "serve-unix";
+    gmr_tests::start_named("holder", move || {
+        if is_unix {
+            ask_while_locked(&mut UnixStream::connect(address).expect("it listens"));
+        } else {
+            ask_while_locked(&mut TcpStream::connect(address).expect("it listens"));
+        }
+    });
+    server
+}
+
+/// Serves one client, which gets no answer, until standard input is closed.
+fn serve(kind: &str) {
+    let path = std::env::temp_dir().join(format!("gmr-ends-{}.sock", std::process::id()));
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let unix = UnixListener::bind(&path).expect("the path is free");
+    if kind == "serve-unix" {
+        println!("{}", path.display());
+    } else {
+        println!("{}", tcp.local_addr().expect("it has one"));
+    }
+    let accepted = match kind {
+        "serve-unix" => Some(unix.accept().map(std::mem::forget).is_ok()),
+        "serve-tcp" => Some(tcp.accept().map(std::mem::forget).is_ok()),
+        _ => None,
+    };
+    let _ = std::io::stdin().read(&mut [0]);
+    drop((accepted, unix));
+    let _ = fs::remove_file(path);
+}
+
 /// Fills the file system below this directory.
 fn fill(directory: &str) -> Vec<File> {
     let path = PathBuf::from(directory).join("full.log");
@@ -110,12 +172,60 @@ fn fill(directory: &str) -> Vec<File> {
     vec![file]
 }
 
+/// Creates files below this directory until `left` more can be created.
+fn use_inodes(directory: &str, left: usize) -> Vec<File> {
+    let path = |name: &str| PathBuf::from(directory).join(name);
+    let log = File::create(path("small.log")).expect("it can be created");
+    let mut created = 0;
+    while File::create(path(&format!("{created}.tmp"))).is_ok() {
+        created += 1;
+    }
+    for number in created - left..created {
+        fs::remove_file(path(&format!("{number}.tmp"))).expect("it is there");
+    }
+    vec![log]
+}
+
+/// Starts the loopback interface of a new network namespace, and sets from which ports the kernel
+/// chooses.
+fn with_few_ports() {
+    // SAFETY: all zero is a valid request.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_UP).expect("a flag");
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("a port");
+    // SAFETY: the request is valid for reads.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40063").expect("it is this namespace's");
+}
+
+/// Servers, each with this many connections to it; both ends of each.
+fn connections(of_servers: &[usize]) -> Vec<TcpStream> {
+    let mut ends = Vec::new();
+    for (port, connections) in (4_000..).zip(of_servers) {
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+        for _ in 0..*connections {
+            ends.push(TcpStream::connect(("127.0.0.1", port)).expect("there are ports"));
+            ends.push(listener.accept().expect("it is connected").0);
+        }
+    }
+    ends
+}
+
 #[gmr::main]
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let mode = arguments.next().expect("a mode");
+    if mode.starts_with("serve-") {
+        return serve(&mode);
+    }
     let mut files = Vec::new();
+    let mut server = None;
     let mut sockets = None;
+    let mut connected = Vec::new();
     let mut threads = 0;
     match mode.as_str() {
         "descriptors-all" => {
@@ -173,10 +283,35 @@ fn main() {
             let path = PathBuf::from(arguments.next().expect("a directory")).join("small.log");
             files.push(File::create(path).expect("it can be created"));
         }
+        "serves-tcp" | "serves-unix" | "serves-nobody" => {
+            server = Some(ask_other_process(&mode.replace("serves", "serve")));
+            // The lock is held.
+            gmr_tests::settle(1);
+            gmr_tests::start_named("client", || {
+                gmr_tests::arrive();
+                take_stock();
+            });
+            threads = 2;
+        }
+        "inodes-none" => files = use_inodes(&arguments.next().expect("a directory"), 0),
+        "inodes-left" => files = use_inodes(&arguments.next().expect("a directory"), 8),
+        "ports-all" | "ports-near" | "ports-of-two" => {
+            with_few_ports();
+            connected = connections(match mode.as_str() {
+                "ports-all" => &[64],
+                "ports-near" => &[60],
+                // As many, but a port can be used for each of the two.
+                _ => &[40, 40],
+            });
+        }
         other => panic!("there is no {other}"),
     }
     if threads > 0 {
         gmr_tests::settle(threads);
     }
-    gmr_tests::converse(|_| format!("{} {}", files.len(), sockets.is_some()));
+    gmr_tests::converse(|_| format!("{} {} {}", files.len(), sockets.is_some(), connected.len()));
+    if let Some(mut server) = server {
+        drop(server.stdin.take());
+        let _ = server.wait();
+    }
 }

@@ -4,7 +4,7 @@ use super::past::Counts;
 use super::second_look::SecondLook;
 use crate::model::{
     Certainty, Content, Descriptors, Evidence, Finding, Frame, Lock, Resources, Role, Section, Severity,
-    Task, Thread,
+    Task, Thread, Waiting,
 };
 
 /// How many facts of the same kind a finding has as evidence.
@@ -15,6 +15,8 @@ pub(super) struct Facts<'a> {
     pub(super) sections: &'a [Section],
     pub(super) frames: &'a [Frame],
     pub(super) second: &'a SecondLook,
+    /// The processes that have the other ends of connections.
+    pub(super) peers: &'a [(String, String)],
     /// The counts of earlier reports, and of this one.
     pub(super) past: &'a [Counts],
 }
@@ -27,6 +29,14 @@ impl<'a> Facts<'a> {
             _ => None,
         });
         threads.flatten().filter(|thread| thread.role.is_program())
+    }
+
+    /// The process that has the other end of the connection that a thread waits for, if it is known:
+    /// `process 4711 (postgres)`.
+    pub(super) fn peer_of(&self, waiting: &Waiting) -> Option<&'a str> {
+        let connection = connection(waiting)?;
+        let (_, process) = self.peers.iter().find(|(of, _)| of == connection)?;
+        Some(process)
     }
 
     /// Those that were running, or ready to run.
@@ -86,6 +96,17 @@ impl<'a> Facts<'a> {
         });
         tasks.flatten()
     }
+}
+
+/// The connection that a call waits for, as the Threads section describes it. `None` if it may wait
+/// for several descriptors, or for something else.
+pub(super) fn connection(waiting: &Waiting) -> Option<&str> {
+    let target = match &waiting.descriptors[..] {
+        [] => waiting.target.as_deref(),
+        [only] if waiting.more_descriptors == 0 => only.target.as_deref(),
+        _ => None,
+    };
+    target.filter(|target| target.starts_with("TCP ") || target.starts_with("Unix socket ["))
 }
 
 pub(super) fn finding(code: &str, severity: Severity, message: String) -> Finding {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::deadlock;
-use super::facts::{Facts, MAX_EVIDENCE, count, fact, finding, ids, names, place, thread_name};
+use super::facts::{Facts, MAX_EVIDENCE, connection, count, fact, finding, ids, names, place, thread_name};
 use crate::model::{Certainty, Evidence, Finding, Frame, FutexOwner, Holder, Lock, Severity, Thread};
 use crate::sys::sorted_map::SortedMap;
 
@@ -73,7 +73,7 @@ fn chain(holder: &Holder, facts: &Facts<'_>) -> Vec<Evidence> {
     const MAX_STEPS: usize = 4;
     let mut chain = vec![step(holder.tid, holder.frame, &holds(holder, "it"), facts)];
     let (mut seen, mut at) = (vec![holder.tid], holder.tid);
-    while chain.len() < MAX_STEPS {
+    while seen.len() < MAX_STEPS {
         let (next, frame, holds) = if let Some(lock) = lock_of(facts, at) {
             // Of several readers, each may be the one that matters.
             let [next] = &lock.holders[..] else { break };
@@ -91,7 +91,23 @@ fn chain(holder: &Holder, facts: &Facts<'_>) -> Vec<Evidence> {
         at = next;
         chain.push(step(next, frame, &holds, facts));
     }
+    chain.extend(peer(at, facts));
     chain
+}
+
+/// The process that a thread waits for, at the other end of a connection.
+fn peer(tid: u32, facts: &Facts<'_>) -> Option<Evidence> {
+    let process = facts.peer_of(facts.thread(tid)?.waiting.as_ref()?)?;
+    let message = format!("the other end of this connection: {process}");
+    Some(Evidence { thread: Some(tid), ..fact(message) })
+}
+
+/// The connections that threads wait for that hold a lock, or that such a thread waits for.
+pub(super) fn connections(facts: &Facts<'_>) -> BTreeSet<String> {
+    let holders = facts.locks().flat_map(|lock| lock.holders.iter().take(MAX_EVIDENCE));
+    let chains = holders.flat_map(|holder| chain(holder, facts));
+    let waiting = chains.filter_map(|step| facts.thread(step.thread?)?.waiting.as_ref());
+    waiting.filter_map(connection).map(str::to_owned).collect()
 }
 
 /// ` holds it`

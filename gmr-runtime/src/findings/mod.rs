@@ -42,13 +42,14 @@ mod zombies;
 use self::facts::Facts;
 pub(crate) use self::past::Counts;
 pub(crate) use self::places::program_frame;
-pub(crate) use self::second_look::{SecondLook, Suspects};
+pub(crate) use self::second_look::{SecondLook, Seen, Suspects};
 use crate::model::{Finding, Frame, Section, Severity};
 use crate::sys::{own_threads, sort};
 
-/// The threads that a rule wants to be looked at once more, because of a suspicion.
+/// The threads that a rule wants to be looked at once more, because of a suspicion, and the connections
+/// whose other ends it wants to know.
 pub(crate) fn suspects(sections: &[Section], frames: &[Frame]) -> Suspects {
-    let facts = Facts { sections, frames, second: &SecondLook::NotTaken, past: &[] };
+    let facts = Facts { sections, frames, second: &SecondLook::NotTaken, peers: &[], past: &[] };
     let mut suspects = Suspects::default();
     // If a rule panics here, it panics again when it is to find something, and is reported then.
     let _ = own_threads::catch(|| {
@@ -56,13 +57,15 @@ pub(crate) fn suspects(sections: &[Section], frames: &[Frame]) -> Suspects {
         suspects.at_rest = deadlock::suspects(&facts);
         suspects.at_rest.extend(polls::suspects(&facts));
         suspects.at_rest.extend(uninterruptible::suspects(&facts));
+        suspects.connections = lock_wait::connections(&facts);
+        suspects.connections.extend(peers::connections(&facts));
     });
     suspects
 }
 
 /// Counts what later reports are compared with.
 pub(crate) fn count_all(sections: &[Section], frames: &[Frame]) -> Counts {
-    let facts = Facts { sections, frames, second: &SecondLook::NotTaken, past: &[] };
+    let facts = Facts { sections, frames, second: &SecondLook::NotTaken, peers: &[], past: &[] };
     let mut counts = Counts::none();
     let _ = own_threads::catch(|| counts = counts::of(&facts));
     counts
@@ -105,13 +108,8 @@ pub(crate) const COUNT: usize = RULES.len();
 
 /// The findings in these sections, the most severe first. `past` has the counts of earlier reports
 /// of this process, and of this one as the last.
-pub(crate) fn find(
-    sections: &[Section],
-    frames: &[Frame],
-    second: &SecondLook,
-    past: &[Counts],
-) -> Vec<Finding> {
-    in_order((0..COUNT).flat_map(|rule| find_by(rule, sections, frames, (second, past))).collect())
+pub(crate) fn find(sections: &[Section], frames: &[Frame], seen: &Seen, past: &[Counts]) -> Vec<Finding> {
+    in_order((0..COUNT).flat_map(|rule| find_by(rule, sections, frames, (seen, past))).collect())
 }
 
 /// The findings by the rule with this number. One that panics takes neither the report nor other
@@ -120,9 +118,10 @@ pub(crate) fn find_by(
     rule: usize,
     sections: &[Section],
     frames: &[Frame],
-    (second, past): (&SecondLook, &[Counts]),
+    (seen, past): (&Seen, &[Counts]),
 ) -> Vec<Finding> {
-    let facts = Facts { sections, frames, second, past };
+    let Seen { second, peers } = seen;
+    let facts = Facts { sections, frames, second, peers, past };
     RULES.get(rule).map(|rule| apply(*rule, &facts)).unwrap_or_default()
 }
 

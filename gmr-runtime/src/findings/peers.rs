@@ -3,7 +3,9 @@
 //! Who waits for a peer may do so by design, as a client does between two messages. So it is never
 //! more than an `info`.
 
-use super::facts::{Facts, MAX_EVIDENCE, count, fact, finding, ids, name, names};
+use std::collections::BTreeSet;
+
+use super::facts::{Facts, MAX_EVIDENCE, connection, count, fact, finding, ids, name, names};
 use crate::model::{Evidence, Finding, Severity, Thread, Waiting};
 use crate::sys::sorted_map::SortedMap;
 use crate::units::duration;
@@ -14,7 +16,8 @@ const MIN_WAITERS: usize = 2;
 /// A remote address, and the state of the connections to it.
 type Peer<'a> = (&'a str, Option<&'a str>);
 
-pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
+/// The threads that wait for each address, where there are several.
+fn waiters<'a>(facts: &Facts<'a>) -> Vec<(Peer<'a>, Vec<&'a Thread>)> {
     let mut waiters: SortedMap<Peer<'_>, Vec<&Thread>> = SortedMap::new();
     for thread in facts.threads() {
         if let Some(peer) = thread.waiting.as_ref().and_then(peer) {
@@ -22,7 +25,18 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         }
     }
     let waiters = waiters.into_iter().filter(|(_, threads)| threads.len() >= MIN_WAITERS);
-    waiters.map(|(peer, threads)| about(facts, peer, &threads)).collect()
+    waiters.collect()
+}
+
+pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
+    waiters(facts).into_iter().map(|(peer, threads)| about(facts, peer, &threads)).collect()
+}
+
+/// Some of the connections to each of these addresses.
+pub(super) fn connections(facts: &Facts<'_>) -> BTreeSet<String> {
+    let waiters = waiters(facts);
+    let some = waiters.iter().flat_map(|(_, threads)| threads.iter().take(MIN_WAITERS));
+    some.filter_map(|thread| connection(thread.waiting.as_ref()?)).map(str::to_owned).collect()
 }
 
 /// The peer that a call waits for. `None` if there is none, or if there may be several.
@@ -68,21 +82,25 @@ fn about(facts: &Facts<'_>, (peer, state): Peer<'_>, threads: &[&Thread]) -> Fin
         Some(Evidence { thread: Some(thread.tid), ..fact(message) })
     });
     let calls = calls.take(MAX_EVIDENCE);
+    let mut processes: Vec<&str> =
+        threads.iter().filter_map(|thread| facts.peer_of(thread.waiting.as_ref()?)).collect();
+    processes.dedup();
+    let processes = processes.into_iter().map(|process| fact(format!("at the other end: {process}")));
     let here = listens(facts, peer);
     let next = match here {
         Some(descriptor) => {
             format!(
-                "why this process does not accept or answer at descriptor #{descriptor}, if it is the peer"
+                "why this process does not accept or answer at its descriptor {descriptor}, if it is the peer"
             )
         }
         None => "the peer, and the network on the way to it".to_owned(),
     };
     let here = here.map(|descriptor| {
-        fact(format!("this process listens at {peer} itself, with descriptor #{descriptor}"))
+        fact(format!("this process listens at {peer} itself: its descriptor {descriptor}"))
     });
     Finding {
         threads: ids(threads),
-        evidence: calls.chain(longest).chain(here).collect(),
+        evidence: calls.chain(longest).chain(processes).chain(here).collect(),
         next: Some(next),
         ..finding("peer.waits", Severity::Info, message)
     }

@@ -1,5 +1,5 @@
 //! What a second look at some threads has shown, shortly after the first one, and which threads
-//! that are.
+//! that are. And which processes have the other ends of connections.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,6 +11,17 @@ pub(crate) struct Suspects {
     pub(crate) at_rest: BTreeSet<u32>,
     /// Threads that run: how much processor time do they use meanwhile? This reads their clocks.
     pub(crate) running: Vec<u32>,
+    /// Connections that threads wait for, as the Threads section describes them: which processes have
+    /// their other ends?
+    pub(crate) connections: BTreeSet<String>,
+}
+
+/// What was seen of suspects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) second: SecondLook,
+    /// The processes that have the other ends of connections, in words.
+    pub(crate) peers: Vec<(String, String)>,
 }
 
 /// The outcome of the second look.

@@ -59,7 +59,7 @@ fn about(threads: Vec<Thread>, function: &str) -> Vec<Finding> {
 
 /// The findings of a first report.
 pub(super) fn find(sections: &[Section], frames: &[Frame], second: &SecondLook) -> Vec<Finding> {
-    super::find(sections, frames, second, &[])
+    super::find(sections, frames, &Seen { second: second.clone(), peers: Vec::new() }, &[])
 }
 
 fn about_tasks(tasks: Vec<Task>) -> Vec<Finding> {
@@ -412,6 +412,30 @@ fn a_join_of_a_thread_that_can_go_on_is_no_deadlock() {
 }
 
 #[test]
+fn the_process_at_the_other_end_is_evidence_if_a_holder_waits_for_it() {
+    let frames = [Frame { function: Some(LOCK.to_owned()), ..Frame::default() }];
+    let on = |target: &str| {
+        Some(Waiting { call: "recvfrom".into(), target: Some(target.to_owned()), ..Waiting::default() })
+    };
+    let target = "TCP 127.0.0.1:40112 -> 127.0.0.1:5432, established";
+    let threads = vec![
+        Thread { waiting: Some(waiting_on(16)), ..thread(1, "w") },
+        Thread { waiting: on(target), ..thread(2, "h") },
+        Thread { waiting: on("TCP 127.0.0.1:9 -> 127.0.0.1:10, established"), ..thread(3, "other") },
+    ];
+    let threads = Threads { threads, locks: vec![lock(16, &[1], &[(2, SURE)])], ..Threads::default() };
+    let sections = [section("Threads", Content::Threads(threads))];
+    // The other connection belongs to no finding.
+    assert_eq!(suspects(&sections, &frames).connections.into_iter().collect::<Vec<_>>(), [target]);
+    let peers = vec![(target.to_owned(), "process 7 (postgres)".to_owned())];
+    let findings = super::find(&sections, &frames, &Seen { peers, ..Seen::default() }, &[]);
+    let evidence = findings[0].evidence.last().unwrap();
+    assert_eq!(evidence.message, "the other end of this connection: process 7 (postgres)");
+    assert_eq!((evidence.thread, findings[0].evidence.len()), (Some(2), 3));
+    assert_eq!(find(&sections, &frames, &SecondLook::NotTaken)[0].evidence.len(), 2);
+}
+
+#[test]
 fn who_holds_a_lock_and_what_it_does_is_evidence() {
     let frames = [Frame { function: Some(LOCK.to_owned()), ..Frame::default() }];
     let waiting = |tid| Thread { waiting: Some(waiting_on(16)), ..thread(tid, "w") };
@@ -458,7 +482,7 @@ fn who_holds_a_lock_and_what_it_does_is_evidence() {
 
 #[test]
 fn a_rule_that_panics_leaves_the_others_their_findings() {
-    let facts = Facts { sections: &[], frames: &[], second: &SecondLook::NotTaken, past: &[] };
+    let facts = Facts { sections: &[], frames: &[], second: &SecondLook::NotTaken, peers: &[], past: &[] };
     let findings = apply(|_| panic!("no such thread"), &facts);
     assert_eq!(codes(&findings), ["report.rule-failed"]);
     assert!(findings[0].message.ends_with("no such thread"), "{findings:?}");

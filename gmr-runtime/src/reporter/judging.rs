@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::past;
 use crate::capture;
-use crate::findings::{self, Counts, SecondLook, Suspects};
+use crate::findings::{self, Counts, Seen, Suspects};
 use crate::model::{Finding, Frame, Section};
 use crate::sys::{channel, own_threads};
 
@@ -20,23 +20,23 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// What rules read.
 type Known = (Vec<Section>, Vec<Frame>);
 
-/// The findings in these sections and frames, which are returned as they are. `look` takes the
-/// second look.
-pub(super) fn judge(known: Known, look: impl FnOnce(&Suspects) -> SecondLook) -> (Known, Vec<Finding>) {
+/// The findings in these sections and frames, which are returned as they are. `look` takes
+/// the second look, and looks up other ends of connections.
+pub(super) fn judge(known: Known, look: impl FnOnce(&Suspects) -> Seen) -> (Known, Vec<Finding>) {
     if cfg!(panic = "unwind") {
         let (sections, frames) = &known;
-        let second = look(&findings::suspects(sections, frames));
+        let seen = look(&findings::suspects(sections, frames));
         let past = past::add(findings::count_all(sections, frames));
-        let findings = findings::find(sections, frames, &second, &past);
+        let findings = findings::find(sections, frames, &seen, &past);
         return (known, findings);
     }
     let known = Arc::new(known);
     let suspects = elsewhere(1, &known, WITHIN, |_, (sections, frames)| findings::suspects(sections, frames));
-    let second = look(&suspects.into_iter().flatten().next().unwrap_or_default());
+    let seen = look(&suspects.into_iter().flatten().next().unwrap_or_default());
     let counts = elsewhere(1, &known, WITHIN, |_, (sections, frames)| findings::count_all(sections, frames));
     let past = past::add(counts.into_iter().flatten().next().unwrap_or(Counts::none()));
     let found = elsewhere(findings::COUNT, &known, WITHIN, move |rule, (sections, frames)| {
-        findings::find_by(rule, sections, frames, (&second, &past))
+        findings::find_by(rule, sections, frames, (&seen, &past))
     });
     let failed =
         || vec![findings::failed("a rule panicked or did not end, and finds nothing in this report")];
@@ -124,7 +124,7 @@ mod tests {
             Section { title: "Cache".to_owned(), took_us: 0, content: crate::model::Content::Nothing };
         let (known, findings) = judge((vec![section.clone()], Vec::new()), |suspects| {
             assert!(suspects.at_rest.is_empty());
-            SecondLook::NotTaken
+            Seen::default()
         });
         assert_eq!(known, (vec![section], Vec::new()));
         assert_eq!(findings, []);

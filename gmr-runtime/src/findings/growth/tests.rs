@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::findings::tests::{codes, section, thread};
-use crate::findings::{SecondLook, count_all, find};
+use crate::findings::{Seen, count_all, find};
 use crate::model::{Content, Frame, Section, Stack, Thread, Threads};
 
 fn frames() -> Vec<Frame> {
@@ -38,7 +38,7 @@ fn past(reports: &[(u64, Vec<Section>)]) -> Vec<Counts> {
 /// What has grown in the last of these reports.
 fn growth(reports: &[(u64, Vec<Section>)]) -> Vec<Finding> {
     let (_, last) = reports.last().unwrap();
-    let findings = find(last, &frames(), &SecondLook::NotTaken, &past(reports));
+    let findings = find(last, &frames(), &Seen::default(), &past(reports));
     assert!(findings.iter().all(|finding| finding.severity == Severity::Info));
     findings
 }
@@ -95,7 +95,7 @@ fn threads_of_different_stacks_are_found_as_threads() {
         .map(|address| Frame { address, function: Some("f::g".into()), ..Frame::default() })
         .collect();
     let counts: Vec<Counts> = [10, 90].map(|count| count_all(&many(count), &frames)).into();
-    let findings = find(&many(90), &frames, &SecondLook::NotTaken, &counts);
+    let findings = find(&many(90), &frames, &Seen::default(), &counts);
     assert_eq!(codes(&findings), ["process.growth"]);
     assert!(findings[0].message.contains("80 more threads than"), "{findings:?}");
     // What is kept of a report is bounded, and what is not known is not taken for none.

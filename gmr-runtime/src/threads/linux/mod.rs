@@ -7,6 +7,7 @@ mod known;
 mod list;
 mod objects;
 mod open;
+mod peers;
 mod ports;
 mod rest;
 mod sockets;
@@ -26,6 +27,7 @@ pub(crate) fn call_name(number: i64) -> Option<&'static str> {
 pub(crate) use known::{moved, processor_times};
 pub(crate) use list::{List, info, list, look, skip_reason};
 pub(crate) use open::{Open, OpenDescriptors, OpenFile, OpenSocket, open_descriptors, open_list};
+pub(crate) use peers::peers;
 #[cfg(test)]
 pub(crate) use rest::parse as rest_of_line;
 pub(crate) use rest::{Moment, Observer, Rest};

@@ -65,7 +65,7 @@ fn setting(name: &str) -> Option<String> {
     proc::read_text(&format!("sys/net/ipv4/{name}")).ok()
 }
 
-/// Parses `32768	60999`.
+/// Parses two numbers: the first port and the last one.
 fn range(text: &str) -> Option<(u16, u16)> {
     let mut ports = text.split_ascii_whitespace().map(|port| port.parse().ok());
     let (first, last): (u16, u16) = (ports.next()??, ports.next()??);
