@@ -108,10 +108,16 @@ impl<'de> Deserialize<'de> for Value {
 
 struct ValueVisitor;
 
-/// A list of so many values is a few megabytes. From here on, it grows by a quarter at a time: a
-/// number of a document can be two bytes, of which each value makes 32, and a list that doubles up
-/// to 64.
-const LONG: usize = 1 << 16;
+/// A list or a map of so many values is a few kilobytes. From here on, it grows by a quarter at a
+/// time: a document can have few bytes for each value, and what doubles takes up to twice its size.
+const LONG: usize = 1 << 10;
+
+/// Makes room for one more.
+fn grow<T>(items: &mut Vec<T>) {
+    if items.len() == items.capacity() && items.len() >= LONG {
+        items.reserve_exact(items.len() / 4);
+    }
+}
 
 impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value;
@@ -159,22 +165,21 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = sequence.next_element()? {
-            if items.len() == items.capacity() && items.len() >= LONG {
-                items.reserve_exact(items.len() / 4);
-            }
+            grow(&mut items);
             items.push(item);
         }
-        if items.len() >= LONG {
-            items.shrink_to_fit();
-        }
+        // The first item makes room for four.
+        items.shrink_to_fit();
         Ok(Value::List(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut entries = Vec::new();
         while let Some(entry) = map.next_entry()? {
+            grow(&mut entries);
             entries.push(entry);
         }
+        entries.shrink_to_fit();
         Ok(Value::Map(entries))
     }
 }
