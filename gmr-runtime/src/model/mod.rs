@@ -20,6 +20,7 @@ mod package;
 mod processes;
 mod report;
 mod resources;
+mod tagged;
 mod threads;
 mod tracing;
 mod waiting;
