@@ -72,24 +72,112 @@ fn a_report_is_read_in_ten_times_its_length() {
         println!("{} bytes of JSON in {of_json}, as lines in {of_lines}", json.len());
         assert!(of_json.max(of_lines) <= 10 * json.len(), "{} bytes in {of_json}, {of_lines}", json.len());
     }
-    // The least bytes for the most memory: two bytes make a value of 32, in a list that grows by a
-    // quarter. `docs/report-schema.md` says so.
-    let mut report = report_of_a_crowd(false);
-    let numbers = vec![Value::Unsigned(7); 1_000_000];
-    report.sections.iter_mut().for_each(|section| section.content = Content::Nothing);
-    report.sections[0].content = Content::Fields(Value::List(numbers));
-    report.frames.clear();
-    report.findings.clear();
-    let numbers = report.to_json();
-    let of_numbers = most(|| drop(Report::from_json(&numbers).expect("a report")));
-    println!("{} bytes of numbers in {of_numbers}", numbers.len());
-    assert!(of_numbers <= 20 * numbers.len(), "{} bytes in {of_numbers}", numbers.len());
-    // What comes before its kind, as in JSON with sorted keys, is read a second time from a copy.
-    let sorted = numbers.replacen(r#""kind":"fields","data":"#, r#""data":"#, 1);
-    let sorted = sorted.replacen("7]}", r#"7],"kind":"fields"}"#, 1);
-    let of_sorted = most(|| drop(Report::from_json(&sorted).expect("a report")));
-    println!("{} bytes of numbers before their kind in {of_sorted}", sorted.len());
-    assert!(of_sorted <= 52 * sorted.len(), "{} bytes in {of_sorted}", sorted.len());
+}
+
+/// How much any values may take while they are read. `docs/report-schema.md` says so.
+const ALWAYS: usize = 8 << 20;
+
+/// A document with this content of its only section, and with these findings and frames.
+fn document(content: &str, findings: &str, frames: &str) -> String {
+    let own = serde_json::to_value(Report::capture()).expect("JSON");
+    let (heading, summary) = (&own["heading"], &own["summary"]);
+    format!(
+        r#"{{"schema_version":"1.3","heading":{heading},"findings":[{findings}],"sections":[{{"title":"A","took_us":1,"content":{content}}}],"frames":[{frames}],"summary":{summary}}}"#
+    )
+}
+
+/// What a document mostly is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Values,
+    /// A list of objects that lack everything that may be absent. What is absent takes memory.
+    Objects,
+    Other,
+}
+
+#[test]
+fn no_shape_of_a_document_takes_many_times_its_length() {
+    let _turn = alone();
+    let many = |item: &str| vec![item; (4 << 20) / (item.len() + 1)].join(",");
+    let values = ["7", r#""""#, "[]", "{}", "[7]", r#"{"":7}"#, r#""a""#, "1234567", "null"];
+    let mut documents: Vec<(String, Kind)> = Vec::new();
+    for value in values {
+        let list = format!("[{}]", many(value));
+        documents.push((document(&format!(r#"{{"kind":"fields","data":{list}}}"#), "", ""), Kind::Values));
+        documents.push((document(&format!(r#"{{"data":{list},"kind":"fields"}}"#), "", ""), Kind::Values));
+        documents
+            .push((document(&format!(r#"{{"d\u0061ta":{list},"kind":"fields"}}"#), "", ""), Kind::Values));
+    }
+    let keys = many(r#""a":7"#);
+    documents.push((document(&format!(r#"{{"kind":"fields","data":{{{keys}}}}}"#), "", ""), Kind::Values));
+    let groups = many(r#"{"title":"","content":{"data":[7,7,7,7],"kind":"fields"}}"#);
+    documents
+        .push((document(&format!(r#"{{"data":[{groups}],"kind":"configuration"}}"#), "", ""), Kind::Values));
+    let frame = r#"{"address":1,"inlined":false}"#;
+    let references = many("0");
+    let stack = r#"{"frames":[0,0,0]}"#;
+    let thread = format!(r#"{{"tid":1,"name":"","role":"main","stack":{stack}}}"#);
+    let task = format!(
+        r#"{{"id":1,"name":"","spawned_at":"","age_ms":1,"polls":1,"labels":[],"state":{{"kind":"new"}},"stacks":[{stack}]}}"#
+    );
+    let of_threads = |threads: &str, notes: &str| {
+        format!(r#"{{"kind":"threads","data":{{"threads":[{threads}],"notes":[{notes}]}}}}"#)
+    };
+    let one = format!(r#"{{"tid":1,"name":"","role":"main","stack":{{"frames":[{references}]}}}}"#);
+    let ignored = format!(r#"{{"kind":"new","more":[{}]}}"#, many("7"));
+    let tasks = |tasks: &str| {
+        format!(r#"{{"kind":"green_threads","data":{{"tasks":[{tasks}],"runtimes":[],"notes":[]}}}}"#)
+    };
+    let finding = format!(
+        r#"{{"code":"","severity":"info","message":"","threads":[{}],"tasks":[{}]}}"#,
+        many("1"),
+        many("1")
+    );
+    for (json, kind) in [
+        (document(&of_threads(&many(&thread), ""), "", frame), Kind::Objects),
+        (document(&of_threads(&one, ""), "", frame), Kind::Other),
+        (document(&of_threads("", &many(r#""some note""#)), "", ""), Kind::Other),
+        (document(&tasks(&many(&task)), "", frame), Kind::Objects),
+        (document(&tasks(&task.replace(r#"{"kind":"new"}"#, &ignored)), "", frame), Kind::Other),
+        (document(&of_threads("", ""), &finding, ""), Kind::Other),
+        (document(&of_threads("", ""), "", &many(frame)), Kind::Objects),
+    ] {
+        documents.push((json, kind));
+    }
+    let (mut read, mut refused) = (0, 0);
+    for (json, kind) in documents {
+        let mut result = None;
+        let most = most(|| result = Some(Report::from_json(&json)));
+        let shown = &json[json.find(r#""title":"A""#).expect("a section")..][..100];
+        println!("{} bytes in {most}: {shown}", json.len());
+        let allowed = match kind {
+            Kind::Values => 10 * json.len() + ALWAYS,
+            Kind::Objects => 20 * json.len(),
+            Kind::Other => 10 * json.len(),
+        };
+        assert!(most <= allowed, "{} bytes in {most}: {shown}", json.len());
+        match result.expect("a result") {
+            Ok(_) => read += 1,
+            Err(error) => {
+                let error = error.to_string();
+                assert!(
+                    kind == Kind::Values && error.contains("times their text in memory at /sections/0/"),
+                    "{error}"
+                );
+                refused += 1;
+            }
+        }
+    }
+    assert!(read > 9 && refused > 9, "{read} are read, {refused} are refused");
+}
+
+#[test]
+fn what_a_section_can_have_is_read() {
+    let numbers = vec!["7"; 100_000].join(",");
+    let json = document(&format!(r#"{{"data":[{numbers}],"kind":"fields"}}"#), "", "");
+    let report = Report::from_json(&json).expect("a report");
+    let Content::Fields(Value::List(values)) = &report.sections[0].content else { panic!("not a list") };
+    assert_eq!(values.len(), 100_000);
 }
 
 type View = fn(&Report) -> String;

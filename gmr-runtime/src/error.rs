@@ -108,8 +108,16 @@ impl ParseReportError {
         Self { message: message.into(), position: None }
     }
 
+    /// The same about a text with other positions.
+    pub(crate) fn without_position(self) -> Self {
+        let Some((line, column)) = self.position else { return self };
+        let message = self.message.trim_end_matches(&format!(" at line {line} column {column}"));
+        Self { message: message.to_owned(), position: None }
+    }
+
     /// The line of the JSON at which the error was detected, counted from 1. `None` if the JSON is
-    /// well-formed but is not a complete report of a schema version that this release reads.
+    /// well-formed but is not a complete report of a schema version that this release reads, or if
+    /// it has the data of a section before its kind.
     ///
     /// For JSON lines, the position refers to the JSON of the joined pieces.
     pub fn line(&self) -> Option<usize> {

@@ -1,6 +1,7 @@
 //! The JSON view: writes a report as one object or in pieces, and reads it back.
 
 mod limits;
+mod order;
 
 use crate::sys::sort;
 use std::borrow::Cow;
@@ -154,17 +155,24 @@ impl Report {
         struct Versioned {
             schema_version: String,
         }
-        if limits::may_be_exceeded(json) {
+        let outline = limits::Outline::of(json);
+        if outline.is_too_deep() {
             limits::check(json)?;
         }
-        serde_json::from_str(json).map_err(|error| {
+        let ordered = order::kinds_first(json);
+        if outline.may_exceed_a_limit() {
+            limits::check(&ordered)?;
+        }
+        serde_json::from_str(&ordered).map_err(|error| {
             // What is no JSON is said first. Whatever is wrong with a report of a later major version,
             // its version is the reason.
             let version = || {
                 let Versioned { schema_version } = serde_json::from_str(json).ok()?;
                 model::check_version(&schema_version).err().map(ParseReportError::new)
             };
-            limits::check(json).err().or_else(version).unwrap_or_else(|| error.into())
+            let error = ParseReportError::from(error);
+            let error = if matches!(ordered, Cow::Owned(_)) { error.without_position() } else { error };
+            limits::check(json).err().or_else(version).unwrap_or(error)
         })
     }
 
@@ -201,7 +209,12 @@ impl Report {
             let message = format!("part {missing} of {parts} of report {id} is missing");
             return Err(ParseReportError::new(message));
         }
-        Self::from_json(&lines.iter().map(|line| &*line.json).collect::<String>())
+        let mut json = String::with_capacity(lines.iter().map(|line| line.json.len()).sum());
+        for line in &lines {
+            json.push_str(&line.json);
+        }
+        drop(lines);
+        Self::from_json(&json)
     }
 }
 

@@ -11,6 +11,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::error::ParseReportError;
+use crate::model::Value;
 
 /// How deep lists and objects may be in one another. `serde_json` has a limit of 127.
 const MAX_NESTING: usize = 120;
@@ -18,45 +19,82 @@ const MAX_NESTING: usize = 120;
 const MAX_ITEMS: usize = 5_000_000;
 /// The most bytes of a string, such as the text of a section.
 const MAX_STRING: usize = 64 << 20;
-/// The most values of a document. One takes up to 64 bytes while it is read.
+/// The most values of a document.
 const MAX_VALUES: usize = 50_000_000;
 
-/// Whether a document may exceed a limit. Most can't, by their length and nesting: to check them
-/// takes as long as to read them.
-pub(super) fn may_be_exceeded(json: &str) -> bool {
-    // An item takes at least two bytes, with what is between it and the next one.
-    json.len() / 2 >= MAX_ITEMS || nesting(json) > MAX_NESTING
+/// The most bytes that the values of registered sections and of configuration groups take for each
+/// byte of their text. Together with a copy of the text, which a document can make necessary, this
+/// is less than ten.
+const MAX_GROWTH: usize = 8;
+/// So many bytes they may take whatever their text is: a process writes up to 100,000 values of a
+/// section, which can be short numbers.
+const ALWAYS: usize = 8 << 20;
+
+/// What an item of a list takes, and the key of an item of an object: a list that grows has up to a
+/// quarter more space than it needs.
+const ITEM: usize = size_of::<Value>() / 4 * 5;
+const KEY: usize = size_of::<(String, Value)>() / 4 * 5 - ITEM;
+
+/// What can be counted without reading a document.
+#[derive(Debug, PartialEq)]
+pub(super) struct Outline {
+    length: usize,
+    /// How deep lists and objects are in one another.
+    deepest: usize,
+    /// There are at most so many values and keys.
+    values: usize,
+    keys: usize,
 }
 
-/// How deep lists and objects are in one another, if it is JSON.
-fn nesting(json: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let (mut in_string, mut is_escaped) = (false, false);
-    for byte in json.bytes() {
-        if in_string {
-            in_string = is_escaped || byte != b'"';
-            is_escaped = !is_escaped && byte == b'\\';
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'[' | b'{' => {
-                depth += 1;
-                deepest = deepest.max(depth);
+impl Outline {
+    /// The outline of a document, if it is JSON.
+    pub(super) fn of(json: &str) -> Self {
+        let (mut depth, mut deepest, mut values, mut keys) = (0_usize, 0, 1, 0);
+        let (mut in_string, mut is_escaped) = (false, false);
+        for byte in json.bytes() {
+            if in_string {
+                in_string = is_escaped || byte != b'"';
+                is_escaped = !is_escaped && byte == b'\\';
+                continue;
             }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
+            match byte {
+                b'"' => in_string = true,
+                b'[' | b'{' => {
+                    values += 1;
+                    depth += 1;
+                    deepest = deepest.max(depth);
+                }
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                b',' => values += 1,
+                b':' => keys += 1,
+                _ => {}
+            }
         }
+        Self { length: json.len(), deepest, values, keys }
     }
-    deepest
+
+    /// Whether lists and objects are nested deeper than is read.
+    pub(super) fn is_too_deep(&self) -> bool {
+        self.deepest > MAX_NESTING
+    }
+
+    /// Whether the document may exceed a limit. Most can't, by their length, nesting and number of
+    /// values: to check them takes as long as to read them.
+    pub(super) fn may_exceed_a_limit(&self) -> bool {
+        let Self { length, values, keys, .. } = *self;
+        // An item takes at least two bytes, with what is between it and the next one.
+        length / 2 >= MAX_ITEMS
+            || self.is_too_deep()
+            || values * ITEM + keys * KEY + length > ALWAYS + MAX_GROWTH * length
+    }
 }
 
-/// Checks a document.
+/// Checks a document whose contents have their kind first.
 ///
 /// # Errors
 /// It is not JSON, or exceeds a limit.
 pub(super) fn check(json: &str) -> Result<(), ParseReportError> {
-    check_within(json, MAX_NESTING, MAX_ITEMS, MAX_STRING, MAX_VALUES)
+    check_within(json, MAX_NESTING, MAX_ITEMS, MAX_STRING, MAX_VALUES, ALWAYS)
 }
 
 fn check_within(
@@ -65,11 +103,12 @@ fn check_within(
     items: usize,
     string: usize,
     values: usize,
+    memory: usize,
 ) -> Result<(), ParseReportError> {
-    let limits =
-        Limits { nesting, items, string, values, left: Cell::new(values), exceeded: RefCell::default() };
+    let (left, memory, exceeded) = (Cell::new(values), Cell::new(memory), RefCell::default());
+    let limits = Limits { nesting, items, string, values, left, memory, exceeded };
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let checked = Part { limits: &limits, place: None, depth: 0 }
+    let checked = Part { limits: &limits, place: None, depth: 0, role: Role::Report }
         .deserialize(&mut deserializer)
         .and_then(|()| deserializer.end());
     match limits.exceeded.take() {
@@ -85,6 +124,8 @@ struct Limits {
     values: usize,
     /// How many more values there may be.
     left: Cell<usize>,
+    /// How much more memory than [`MAX_GROWTH`] allows the values so far could take.
+    memory: Cell<usize>,
     /// The limit that is exceeded, and where.
     exceeded: RefCell<Option<String>>,
 }
@@ -117,12 +158,50 @@ impl fmt::Display for Place<'_> {
     }
 }
 
+/// What a part of a document is, as far as it matters for what it takes in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Report,
+    /// A list of sections, or of configuration groups.
+    Sections,
+    Section,
+    Content,
+    /// What is read as [`Value`]. Everything else has types, and takes less than its text does in a
+    /// [`Value`], or nothing.
+    Value,
+    Other,
+}
+
+impl Role {
+    /// The role of an item of a list.
+    fn of_item(self) -> Self {
+        match self {
+            Self::Sections => Self::Section,
+            Self::Value => Self::Value,
+            _ => Self::Other,
+        }
+    }
+
+    /// The role of a member of an object. Of a content, whose kind this is.
+    fn of_member(self, key: &str, kind: &str) -> Self {
+        match (self, key) {
+            (Self::Report, "sections") => Self::Sections,
+            (Self::Section, "content") => Self::Content,
+            (Self::Content, "data") if kind == "fields" => Self::Value,
+            (Self::Content, "data") if kind == "configuration" => Self::Sections,
+            (Self::Value, _) => Self::Value,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// A value that is to be checked.
 #[derive(Clone, Copy)]
 struct Part<'a> {
     limits: &'a Limits,
     place: Option<&'a Place<'a>>,
     depth: usize,
+    role: Role,
 }
 
 impl Part<'_> {
@@ -150,6 +229,21 @@ impl Part<'_> {
             return Err(self.exceeds(&format!("lists and objects are nested more than {most} deep")));
         }
         Ok(self.depth + 1)
+    }
+
+    /// Accounts for memory of a value that has so many bytes of text.
+    fn takes<E: de::Error>(self, memory: usize, text: usize) -> Result<(), E> {
+        if self.role != Role::Value {
+            return Ok(());
+        }
+        let left = self.limits.memory.get().saturating_add(text * MAX_GROWTH).checked_sub(memory);
+        let left = left.ok_or_else(|| {
+            self.exceeds(&format!(
+                "the values up to here take more than {MAX_GROWTH} times their text in memory"
+            ))
+        })?;
+        self.limits.memory.set(left);
+        Ok(())
     }
 
     /// Counts an item of a list or an object, which has so many before it.
@@ -181,35 +275,37 @@ impl<'de> Visitor<'de> for Part<'_> {
         f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.takes(ITEM, "null,".len())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        self.takes(ITEM, "true,".len())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
+        self.takes(ITEM, "-,".len() + digits(value.unsigned_abs()))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
+        self.takes(ITEM, digits(value) + ",".len())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        self.takes(ITEM, "0.0,".len())
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        self.text(text)
+        self.text(text)?;
+        self.takes(ITEM + text.len(), text.len() + "\"\",".len())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let depth = self.nested()?;
+        let (depth, role) = (self.nested()?, self.role.of_item());
+        self.takes(ITEM, "[],".len())?;
         for index in 0.. {
             let place = Place { within: self.place, name: Name::Index(index) };
-            if list.next_element_seed(Part { place: Some(&place), depth, ..self })?.is_none() {
+            if list.next_element_seed(Part { place: Some(&place), depth, role, ..self })?.is_none() {
                 break;
             }
             self.item(index)?;
@@ -219,20 +315,32 @@ impl<'de> Visitor<'de> for Part<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let depth = self.nested()?;
+        self.takes(ITEM, "{},".len())?;
+        let mut kind = Cow::Borrowed("");
         for index in 0.. {
             let Some(Key(key)) = map.next_key()? else { break };
             let place = Place { within: self.place, name: Name::Key(&key) };
-            let part = Part { place: Some(&place), depth, ..self };
+            let part = Part { place: Some(&place), depth, role: self.role.of_member(&key, &kind), ..self };
             part.text(&key)?;
-            map.next_value_seed(part)?;
+            self.takes(KEY + key.len(), key.len() + "\"\":".len())?;
+            if self.role == Role::Content && key == "kind" {
+                Key(kind) = map.next_value()?;
+            } else {
+                map.next_value_seed(part)?;
+            }
             self.item(index)?;
         }
         Ok(())
     }
 }
 
+/// How many digits a number has.
+fn digits(number: u64) -> usize {
+    1 + number.checked_ilog10().unwrap_or_default() as usize
+}
+
 /// A key, borrowed where it has no escapes.
-struct Key<'de>(Cow<'de, str>);
+pub(super) struct Key<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> de::Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -263,7 +371,7 @@ mod tests {
     use super::*;
 
     fn checked(json: &str) -> String {
-        check_within(json, 3, 4, 5, 12).err().map(|error| error.to_string()).unwrap_or_default()
+        check_within(json, 3, 4, 5, 12, 0).err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     #[test]
@@ -289,18 +397,42 @@ mod tests {
 
     #[test]
     fn only_what_is_long_or_deep_may_exceed_a_limit() {
-        for (json, expected) in [
-            ("0", 0),
-            (r#"{"a":[{},[1,[]]],"b":[]}"#, 4),
-            (r#"["[[[\"[[","\\",["]]]\\\"]"],[[]]]"#, 3),
-            ("]]]][", 1),
+        for (json, deepest, values, keys) in [
+            ("0", 0, 1, 0),
+            (r#"{"a":[{},[1,[]]],"b":[]}"#, 4, 10, 2),
+            (r#"["[[[\"[[","\\",["]]]\\\"]"],[[]]]"#, 3, 8, 0),
+            ("]]]][", 1, 2, 0),
         ] {
-            assert_eq!(nesting(json), expected, "{json}");
+            assert_eq!(Outline::of(json), Outline { length: json.len(), deepest, values, keys }, "{json}");
         }
+        let may_be_exceeded = |json: &str| Outline::of(json).may_exceed_a_limit();
         let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert!(!may_be_exceeded(&deep(MAX_NESTING)) && may_be_exceeded(&deep(MAX_NESTING + 1)));
-        let long = |items: usize| format!("[{}]", vec!["0"; items].join(","));
-        assert!(!may_be_exceeded(&long(MAX_ITEMS - 10)) && may_be_exceeded(&long(MAX_ITEMS)));
+        let long = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
+        assert!(!may_be_exceeded(&long(2 * MAX_ITEMS - 1)) && may_be_exceeded(&long(2 * MAX_ITEMS)));
+        let dense = |items: usize| format!("[{}]", vec!["0"; items].join(","));
+        assert!(!may_be_exceeded(&dense(100_000)) && may_be_exceeded(&dense(1_000_000)));
+    }
+
+    #[test]
+    fn values_that_take_many_times_their_text_are_refused() {
+        let content = |kind: &str, data: &str| {
+            format!(r#"{{"sections":[{{"content":{{"kind":"{kind}","data":{data}}}}}]}}"#)
+        };
+        let checked = |json: &str| {
+            check_within(json, 9, 99, 99, 99, 100).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let numbers = "[7,7,7,7,7,7]";
+        let place = |json: &str| match checked(json).split_once("times their text in memory at ") {
+            Some((_, place)) => place.to_owned(),
+            None => panic!("{json}: {}", checked(json)),
+        };
+        assert_eq!(place(&content("fields", numbers)), "/sections/0/content/data/3");
+        let group = format!(r#"[{{"content":{{"kind":"fields","data":{numbers}}}}}]"#);
+        assert_eq!(place(&content("configuration", &group)), "/sections/0/content/data/0/content/data/3");
+        // The frames of a stack, for example, are no values.
+        assert_eq!(checked(&content("threads", numbers)), "");
+        assert_eq!(checked(&content("fields", "[700000,700000,700000,700000,700000,700000]")), "");
     }
 
     #[test]

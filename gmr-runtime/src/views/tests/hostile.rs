@@ -184,7 +184,7 @@ fn stacks_are_grouped_by_more_than_their_addresses() {
 fn a_section_of_a_million_rows_is_cut_with_a_count() {
     // A million rows take a minute to build without optimization, except those that are numbers.
     const ROWS: usize = 100_000;
-    let numbers = format!("[{}7]", "7,".repeat(999_999));
+    let numbers = format!("[{}70000]", "70000,".repeat(999_999));
     let million =
         document(&json!({ "kind": "fields", "data": "ROWS" }), &json!([])).replace("\"ROWS\"", &numbers);
     let million = Report::from_json(&million).expect("it is a report");
