@@ -19,6 +19,7 @@ mod report;
 mod screen;
 mod service;
 mod split;
+mod static_build;
 mod symbolize;
 mod terminal;
 mod tmux;

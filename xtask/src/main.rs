@@ -21,6 +21,7 @@ mod programs;
 mod release;
 mod scripts;
 mod secrets;
+mod static_command;
 mod steps;
 mod targets;
 mod test;
@@ -51,8 +52,8 @@ const USAGE: &str = "usage: cargo xtask <task>
                  licences, lints, features, documentation, tests, packages.
                  Begins with `setup`, and ends with a table of what each step took.
       --no-setup Install nothing: list the missing tools and run what works without them.
-  test-targets   Build the programs for musl, and run unit tests for musl and, in qemu's user
-                 mode, for aarch64. It is a part of `test`.
+  test-targets   Build the programs and the command for musl, and run unit tests for musl and, in
+                 qemu's user mode, for aarch64. It is a part of `test`.
       --no-setup As above.
   test-packages  Run the examples of the documentation, and build the packages from their
                  archives. It is a part of `test`.
@@ -83,6 +84,9 @@ const USAGE: &str = "usage: cargo xtask <task>
       --write    Write the tables.
   programs BUILD Build the programs that tests signal in another way, or the named ones; a test
                  starts it.
+  static         Build the command `gmr` for musl, as one file that needs no library, and print
+                 its path.
+      --release  Optimized.
   tokio-api      Compare the interface of gmr-tokio with that of the locked tokio.
       --write    Write the list of its items that tests/facade compiles.
   tokio-suite    Run tokio's own tests, or those in the files whose names contain one of the
@@ -131,6 +135,8 @@ fn main() -> ExitCode {
         ["findings"] => findings(false),
         ["findings", "--write"] => findings(true),
         ["programs", build, ref programs @ ..] => programs::run_for(build, programs),
+        ["static"] => static_command::run(false),
+        ["static", "--release"] => static_command::run(true),
         ["tokio-api"] => tokio_api::run(false),
         ["tokio-api", "--write"] => tokio_api::run(true),
         ["tokio-suite", "--plain", ref words @ ..] => tokio_suite::run(true, words),

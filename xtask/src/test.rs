@@ -12,6 +12,7 @@ use crate::metadata::{self, text};
 use crate::msrv;
 use crate::package::{self, Uncommitted};
 use crate::programs;
+use crate::static_command;
 use crate::steps::Steps;
 use crate::targets::Target;
 use crate::tools::{self, Tool};
@@ -118,6 +119,7 @@ fn targets(steps: &mut Steps, install: bool) -> Result<(), String> {
     let missing = steps.run("setup", || setup(&tools::TARGETS.map(Tool::Target), install))?;
     // The tests build them, too, and find them built.
     with(Tool::Target(Target::Musl), &missing, steps, "programs for musl", || programs::run("musl"))?;
+    with(Tool::Target(Target::Musl), &missing, steps, "command for musl", || static_command::run(false))?;
     for target in tools::TARGETS {
         let name = format!("unit tests for {}", target.triple());
         with(Tool::Target(target), &missing, steps, &name, || units::test(target))?;
