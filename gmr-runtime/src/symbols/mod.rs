@@ -22,6 +22,7 @@ use noop as platform;
 mod cache;
 #[cfg(feature = "__cli")]
 pub(crate) mod offline;
+#[cfg_attr(not(feature = "__cli"), expect(unreachable_pub, reason = "the command `gmr` names them"))]
 pub(crate) mod split_files;
 mod symbolize;
 
