@@ -1,12 +1,15 @@
 //! Real processes: this test program once more, in a test that is a small service and prints
 //! reports.
 
-use std::io::{self, Write as _};
+use std::fs;
+use std::io::{self, PipeReader, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::thread;
+use std::time::Duration;
 
 use gmr_runtime::Report;
 use gmr_runtime::task::TrackExt as _;
@@ -19,19 +22,23 @@ fn service() {
     let (reports, threads) = (told.next().expect("reports"), told.next().expect("threads"));
     let version = std::env::var("FLEET_VERSION").unwrap_or_else(|_| "1.0".to_owned());
     let guard = gmr_runtime::Builder::new().product("shop").version(version).install().expect("installed");
-    let (sender, receiver) = channel();
+    // Nobody writes to it before the process ends.
+    let (pipe, _writer) = io::pipe().expect("a pipe");
+    let pipe = Arc::new(pipe);
     for index in 0..threads {
-        let sender = sender.clone();
+        let pipe = Arc::clone(&pipe);
         let body: fn(&mut dyn FnMut()) = match index % 4 {
             0 => pay,
             1 => pack,
             _ => deliver,
         };
-        let run = move || body(&mut || wait(&sender));
+        let run = move || body(&mut || wait(&pipe));
         let name = format!("worker-{index}");
         thread::Builder::new().name(name).spawn(run).expect("a thread");
     }
-    receiver.iter().take(threads).for_each(drop);
+    while waiting(&pipe) < threads {
+        thread::sleep(Duration::from_millis(1));
+    }
     let mut tasks: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
     for order in 0..threads / 10 {
         let task = async move {
@@ -54,11 +61,20 @@ fn service() {
     std::process::exit(0);
 }
 
-fn wait(sender: &std::sync::mpsc::Sender<()>) {
-    let _ = sender.send(());
-    loop {
-        thread::park();
-    }
+fn wait(pipe: &PipeReader) {
+    let _ = { pipe }.read(&mut [0]);
+}
+
+/// How many threads are in a system call on this pipe. One that only says that it is about to wait
+/// can have another stack for as long as it has no processor.
+fn waiting(pipe: &PipeReader) -> usize {
+    let descriptor = format!("{:#x}", pipe.as_raw_fd());
+    let is_waiting = |task: io::Result<fs::DirEntry>| {
+        // It can have ended.
+        let call = task.and_then(|task| fs::read_to_string(task.path().join("syscall")));
+        call.is_ok_and(|call| call.split(' ').nth(1) == Some(&descriptor))
+    };
+    fs::read_dir("/proc/self/task").expect("the threads").map(is_waiting).filter(|is| *is).count()
 }
 
 #[inline(never)]
