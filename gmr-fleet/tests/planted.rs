@@ -34,7 +34,14 @@ fn of_process(report: &Value, index: u32, version: &str) -> Value {
     package["host"] = format!("host{index}").into();
     package["kubernetes"] = json!([]);
     package["version"] = version.into();
+    package["uptime_ms"] = 3_600_000.into();
     report
+}
+
+/// Has a task of this report wait for so long.
+fn wait(report: &mut Value, ms: u64) {
+    let tasks = section(report, "green_threads")["tasks"].as_array_mut().expect("tasks");
+    tasks[0]["state"] = json!({ "kind": "waiting", "waiting_ms": ms });
 }
 
 /// Whether a thread has this function in its stack.
@@ -67,6 +74,12 @@ pub(crate) fn tables(folder: &Path) -> PathBuf {
             report["findings"] = json!([
                 { "code": "planted", "severity": "error", "message": message, "threads": [], "tasks": [] }
             ]);
+        }
+        match index {
+            // One waits much longer than the others, but not since its start as another one does.
+            12 => wait(&mut report, 600_000),
+            14 => wait(&mut report, 3_599_000),
+            _ => wait(&mut report, u64::from(index)),
         }
         if index == 7 {
             // One is where no other is, and has more threads.
@@ -144,7 +157,10 @@ pub(crate) fn check(answers: &[Vec<Value>]) {
     assert_eq!(diff.len(), 2, "{diff:?}");
 
     let said: Vec<_> = outliers.iter().map(|row| figures(row, &["differs", "host"])).collect();
-    assert_eq!(said, [json!(["place", "host7"]), json!(["threads", "host7"])], "{outliers:?}");
+    let expected = [["place", "host7"], ["threads", "host7"], ["waits", "host12"]];
+    assert_eq!(json!(said), json!(expected), "{outliers:?}");
+    let longest = "a task checkout has been waiting for 600000 ms; the median is ";
+    assert!(outliers[2]["what"].as_str().is_some_and(|what| what.starts_with(longest)), "{outliers:?}");
     assert!(outliers[0]["what"].as_str().is_some_and(|what| what.contains(ESCAPED)), "{outliers:?}");
 
     let columns = ["begins_at", "processes", "hosts", "with_errors", "most_threads", "at_place"];

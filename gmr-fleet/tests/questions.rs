@@ -117,9 +117,11 @@ fn the_text_has_what_matters_first() {
         "{outliers}"
     );
     assert!(outliers.contains("  host7, shop 1.0: 100 threads; the median is "), "{outliers}");
+    let waits = "  host12, shop 1.0: a task checkout has been waiting for 600000 ms; the median is ";
+    assert!(outliers.contains(waits), "{outliers}");
     let report = column(&tables, "reports", "report_id").into_iter().flatten();
     assert!(
-        report.filter(|id| outliers.contains(&format!("      report {id}\n"))).count() == 1,
+        report.filter(|id| outliers.contains(&format!("      report {id}\n"))).count() == 2,
         "{outliers}"
     );
     let trend = ask("trend", &tables, &["--top", "2"]).well();
