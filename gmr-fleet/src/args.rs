@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+
+use crate::store::Location;
 
 /// Keeps the reports of many processes in tables.
 #[derive(Debug, Parser)]
@@ -40,9 +43,10 @@ pub(crate) struct Ship {
     /// `json-lines`, and what is compressed with gzip.
     #[arg(value_name = "DIR|-")]
     pub(crate) from: PathBuf,
-    /// The folder for the tables, which is made if it is not there. Only you can read it.
-    #[arg(value_name = "DEST")]
-    pub(crate) to: PathBuf,
+    /// The folder for the tables, which is made if it is not there, and which only you can read; or
+    /// object storage, as `s3://BUCKET/PREFIX`, with the access that the environment gives.
+    #[arg(value_name = "DEST", value_parser = OsStringValueParser::new().try_map(Location::of))]
+    pub(crate) to: Location,
     /// Goes on, and looks for new and changed files so often.
     #[arg(long, value_name = "TIME", value_parser = time, num_args = 0..=1, default_missing_value = "10s")]
     pub(crate) watch: Option<Duration>,
@@ -70,8 +74,9 @@ pub(crate) enum Question {
 /// Which tables are asked.
 #[derive(Debug, Arguments)]
 pub(crate) struct From {
-    /// The folder with the tables.
-    pub(crate) tables: PathBuf,
+    /// The folder with the tables, or object storage, as `s3://BUCKET/PREFIX`.
+    #[arg(value_parser = OsStringValueParser::new().try_map(Location::of))]
+    pub(crate) tables: Location,
     /// Only of this service, as its folder is named. Others are not read.
     #[arg(long, value_name = "NAME")]
     pub(crate) service: Option<String>,
@@ -201,8 +206,9 @@ pub(crate) enum Of {
 /// Prints a report as JSON, which `gmr view -` shows.
 #[derive(Debug, Arguments)]
 pub(crate) struct One {
-    /// The folder with the tables.
-    pub(crate) tables: PathBuf,
+    /// The folder with the tables, or object storage, as `s3://BUCKET/PREFIX`.
+    #[arg(value_parser = OsStringValueParser::new().try_map(Location::of))]
+    pub(crate) tables: Location,
     /// Its `report_id`.
     #[arg(value_parser = id)]
     pub(crate) report: String,

@@ -1,13 +1,10 @@
-//! The engine: the tables of a folder as tables of `DataFusion`, and SQL that is asked of them. It
-//! reads that folder and nothing else, and writes nothing but what does not fit into memory, to a
+//! The engine: the tables of a store as tables of `DataFusion`, and SQL that is asked of them. It
+//! reads the batches that are asked and nothing else, and writes nothing but what does not fit into memory, to a
 //! temporary folder. A value that a user has given is never a part of SQL: the texts read it by the
 //! function `getvariable`, as those of `DuckDB` do.
 
 use std::collections::{BTreeSet, HashMap};
-use std::num::NonZero;
-use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::DataType;
@@ -16,22 +13,23 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::{ColumnarValue, Expr, Volatility, col, create_udf, lit};
-use datafusion::object_store::local::LocalFileSystem;
+use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::DFParser;
 use futures_util::StreamExt as _;
 use tokio::runtime::Runtime;
 
-use crate::args::{Dates, From};
-use crate::store::{self, Place};
-use crate::tables::{Name, Table, files};
+use crate::args::From;
+use crate::asked::Asked;
+use crate::store::{self, Broken, Place, Storage};
+use crate::tables::{Name, Table};
+use crate::threads;
 
 /// The views that the questions are asked of.
 const VIEWS: &str = include_str!("sql/views.sql");
 
-/// What the engine knows the folder as. It has no other store.
+/// What the engine knows the store as. It has no other one.
 const URL: &str = "gmr://tables/";
 
 /// The columns that are in the path only.
@@ -43,7 +41,8 @@ pub(crate) type Variables = HashMap<&'static str, String>;
 
 pub(crate) struct Engine {
     session: SessionContext,
-    runtime: Runtime,
+    runtime: &'static Runtime,
+    storage: Box<dyn Storage>,
     /// The batches that are asked.
     batches: Vec<Place>,
     max_mib: u32,
@@ -55,37 +54,26 @@ impl Engine {
     /// # Errors
     /// There are none, or not all of them can be read.
     pub(crate) fn open(from: &From, variables: Variables) -> Result<Self, String> {
-        let batches = batches(from)?;
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .build()
-            .map_err(|error| format!("could not start threads: {error}"))?;
+        let storage = store::open(&from.tables)?;
+        let batches = batches(&*storage, from)?;
         let bytes = usize::try_from(from.max_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
-        let session = session(&from.tables, bytes, threads).map_err(|error| text_of(&error))?;
-        let engine = Self { session, runtime, batches, max_mib: from.max_mib };
-        engine.prepare(from, variables).map_err(|error| text_of(&error))?;
+        let asked = Asked::new(&batches, storage.objects()?);
+        let session = session(asked, bytes).map_err(|error| text_of(&error))?;
+        let engine = Self { session, runtime: threads::runtime()?, storage, batches, max_mib: from.max_mib };
+        engine.prepare(variables).map_err(|error| text_of(&error))?;
         Ok(engine)
     }
 
-    fn prepare(&self, from: &From, variables: Variables) -> Result<(), DataFusionError> {
+    fn prepare(&self, variables: Variables) -> Result<(), DataFusionError> {
         let Self { session, runtime, .. } = self;
-        let only = only(from);
         for table in Name::ALL.map(Name::table) {
-            let listed = Arc::new(listed(table)?);
             // The views have these names for what is in them once each.
             let name = match table.name {
                 "stacks" => "all_stacks",
                 "places" => "all_places",
                 name => name,
             };
-            match &only {
-                Some(only) => {
-                    let view = session.read_table(listed)?.filter(only.clone())?.into_view();
-                    session.register_table(name, view)?;
-                }
-                None => drop(session.register_table(name, listed)?),
-            }
+            session.register_table(name, Arc::new(listed(table)?))?;
         }
         session.register_udf(getvariable(variables));
         for statement in DFParser::parse_sql(VIEWS)? {
@@ -138,80 +126,52 @@ impl Engine {
 
     /// The first file that can't be read.
     fn broken(&self) -> Option<String> {
-        let files = self.batches.iter().flat_map(|place| Name::ALL.map(|name| place.file(name.table())));
-        files.map(|file| whole(&file)).find_map(Result::err)
+        let mut files = self.batches.iter().flat_map(|place| Name::ALL.map(|name| place.file(name.table())));
+        files.find_map(|file| {
+            let read = store::read(&*self.storage, &file, None, |_| ());
+            read.err().map(|reason| remedy(&*self.storage, &file, &reason))
+        })
     }
-}
-
-/// Whether all of a file can be read.
-fn whole(file: &Path) -> Result<(), String> {
-    files::read(file, None, |_| ()).map_err(remedy(file))
 }
 
 /// Adds what to do about a file that can't be read.
-fn remedy(file: &Path) -> impl Fn(String) -> String {
-    let folder = file.parent().unwrap_or(file).display().to_string();
-    move |error| format!("{error}; move {folder} away to go on without its reports")
+fn remedy(storage: &dyn Storage, file: &str, reason: &str) -> String {
+    let folder = storage.name_of(file.rsplit_once('/').map_or("", |(folder, _)| folder));
+    format!("{reason}; move {folder} away to go on without its reports")
 }
 
-/// The batches of a folder that are asked, once all of their files are there.
-fn batches(from: &From) -> Result<Vec<Place>, String> {
-    let shown = from.tables.display();
-    let all = store::batches(&from.tables)?;
-    if all.is_empty() {
+/// The batches that are asked, once all of their files are there.
+fn batches(storage: &dyn Storage, from: &From) -> Result<Vec<Place>, String> {
+    let shown = &from.tables;
+    let mut batches = storage.batches(None)?;
+    if batches.is_empty() {
         return Err(format!("there are no tables in {shown}; `gmr ship REPORTS {shown}` writes them"));
     }
-    let services: BTreeSet<&str> = all.iter().map(|place| partition(place).0).collect();
-    let is_asked = |place: &Place| {
-        let (service, date) = partition(place);
-        from.service.as_deref().is_none_or(|wanted| wanted == service)
-            && from.date.as_ref().is_none_or(|dates| dates.have(date))
-    };
-    let asked: Vec<Place> = all.iter().filter(|place| is_asked(place)).cloned().collect();
-    if asked.is_empty() {
+    let services: BTreeSet<String> = batches.iter().map(|place| place.service().to_owned()).collect();
+    batches.retain(|place| {
+        from.service.as_deref().is_none_or(|wanted| wanted == place.service())
+            && from.date.as_ref().is_none_or(|dates| dates.have(place.date()))
+    });
+    if batches.is_empty() {
         let services = services.into_iter().collect::<Vec<_>>().join(", ");
         return Err(format!("there are no such reports in {shown}; it has those of {services}"));
     }
-    for place in &asked {
-        for table in Name::ALL.map(Name::table) {
-            let file = place.file(table);
-            // The engine leaves out what is empty, or not there.
-            files::check_end(&file).map_err(remedy(&file))?;
-        }
-        let file = place.file(Name::Reports.table());
-        files::check(&file).map_err(remedy(&file))?;
-    }
-    Ok(asked)
+    storage.check(&batches).map_err(|Broken { file, reason }| match file {
+        Some(file) => remedy(storage, &file, &reason),
+        None => reason,
+    })?;
+    Ok(batches)
 }
 
-/// The service and the date of a batch.
-fn partition(place: &Place) -> (&str, &str) {
-    let mut parents = place.path.ancestors().skip(1).map(|folder| {
-        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.split_once('=').map_or("", |(_, value)| value)
-    });
-    let date = parents.next().unwrap_or_default();
-    (parents.next().unwrap_or_default(), date)
-}
-
-/// What the engine is to read of the tables: the folders of a service or a date.
-fn only(from: &From) -> Option<Expr> {
-    let service = from.service.as_ref().map(|service| col(SERVICE).eq(lit(service.clone())));
-    let dates = from.date.as_ref().map(|Dates { first, last }| {
-        col(DATE).gt_eq(lit(first.clone())).and(col(DATE).lt_eq(lit(last.clone())))
-    });
-    service.into_iter().chain(dates).reduce(Expr::and)
-}
-
-fn session(folder: &Path, bytes: usize, threads: usize) -> Result<SessionContext, DataFusionError> {
-    let mut config = SessionConfig::new().with_target_partitions(threads).with_information_schema(true);
+fn session(asked: Asked, bytes: usize) -> Result<SessionContext, DataFusionError> {
+    let mut config =
+        SessionConfig::new().with_target_partitions(threads::count()).with_information_schema(true);
     // A batch is a folder below the date.
     config.options_mut().execution.listing_table_ignore_subdirectory = false;
     let pool = Arc::new(FairSpillPool::new(bytes));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
     let session = SessionContext::new_with_config_rt(config, runtime);
-    let store = LocalFileSystem::new_with_prefix(folder)?;
-    session.register_object_store(ListingTableUrl::parse(URL)?.object_store().as_ref(), Arc::new(store));
+    session.register_object_store(ListingTableUrl::parse(URL)?.object_store().as_ref(), Arc::new(asked));
     Ok(session)
 }
 

@@ -1,8 +1,7 @@
 //! From rows of the tables back to a report, as `gmr view` shows it. It reads nothing but the
 //! tables.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use arrow::array::AsArray as _;
 use serde_json::{Map, Value, json};
@@ -10,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::args::One;
 use crate::output;
 use crate::split::format_time;
-use crate::store::{self, Place};
+use crate::store::{self, Location, Place, Storage};
 use crate::tables::cells::{Cell, cell};
 use crate::tables::{FRAME, Name, files};
 
@@ -29,24 +28,54 @@ pub(crate) fn run(args: &One) -> Result<(), String> {
 ///
 /// # Errors
 /// It is not there, or can't be read.
-pub(crate) fn document(tables: &Path, report: &str) -> Result<Value, String> {
-    for place in store::batches(tables)? {
-        let mut is_here = false;
-        files::read(&place.file(Name::Reports.table()), Some(&["report_id"]), |rows| {
-            is_here |= rows.column(0).as_string::<i32>().iter().any(|id| id == Some(report));
-        })?;
-        if is_here {
-            return joined(&place, report);
+fn document(tables: &Location, report: &str) -> Result<Value, String> {
+    let mut found = None;
+    documents(tables, &BTreeSet::from([report.to_owned()]), |_, document| {
+        found = Some(document);
+        Ok(())
+    })?;
+    found.ok_or_else(|| format!("there is no report {report} in {tables}"))
+}
+
+/// Gives those of these reports that are there to `each`, with their ids.
+///
+/// # Errors
+/// One of them can't be read.
+pub(crate) fn documents(
+    tables: &Location,
+    wanted: &BTreeSet<String>,
+    mut each: impl FnMut(&str, Value) -> Result<(), String>,
+) -> Result<(), String> {
+    let storage = store::open(tables)?;
+    let places = storage.batches(None)?;
+    let paths: Vec<String> = places.iter().map(|place| place.file(Name::Reports.table())).collect();
+    let mut found: HashMap<String, Vec<String>> = HashMap::new();
+    storage.read(&paths, &mut |path, bytes| {
+        Ok(files::read(&storage.name_of(path), bytes, Some(&["report_id"]), |rows| {
+            let ids = rows.column(0).as_string::<i32>().iter().flatten();
+            for id in ids.filter(|id| wanted.contains(*id)) {
+                found.entry(path.to_owned()).or_default().push(id.to_owned());
+            }
+        })?)
+    })?;
+    for (place, path) in places.iter().zip(&paths) {
+        for id in found.get(path).into_iter().flatten() {
+            each(id, joined(&*storage, place, id)?)?;
         }
     }
-    Err(format!("there is no report {report} in {}", tables.display()))
+    Ok(())
 }
 
 /// The rows of a table in which the column with this id is among these.
-fn rows(place: &Place, name: Name, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Row>, String> {
+fn rows(
+    storage: &dyn Storage,
+    place: &Place,
+    name: Name,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Row>, String> {
     let table = name.table();
     let mut rows = Vec::new();
-    files::read(&place.file(table), None, |batch| {
+    store::read(storage, &place.file(table), None, |batch| {
         let ids = batch.column(0).as_string::<i32>();
         for row in (0..batch.num_rows()).filter(|row| is_wanted(ids.value(*row))) {
             let columns = table.columns.iter().filter_map(|column| {
@@ -59,8 +88,8 @@ fn rows(place: &Place, name: Name, is_wanted: impl Fn(&str) -> bool) -> Result<V
     Ok(rows)
 }
 
-fn joined(place: &Place, report: &str) -> Result<Value, String> {
-    let of_report = |name| rows(place, name, |id| id == report);
+fn joined(storage: &dyn Storage, place: &Place, report: &str) -> Result<Value, String> {
+    let of_report = |name| rows(storage, place, name, |id| id == report);
     let mut row = of_report(Name::Reports)?.pop().ok_or("it is not there any more")?;
     let Value::Object(mut rest) = parsed(&mut row, "rest") else {
         return Err("its row has no `rest`".to_owned());
@@ -89,7 +118,7 @@ fn joined(place: &Place, report: &str) -> Result<Value, String> {
     }
     wanted.sort_unstable();
     let is_wanted = |id: &str| wanted.binary_search_by(|other| other.as_str().cmp(id)).is_ok();
-    let mut frames = Frames::new(object(&mut rest, "frames"), rows(place, Name::Stacks, is_wanted)?);
+    let mut frames = Frames::new(object(&mut rest, "frames"), rows(storage, place, Name::Stacks, is_wanted)?);
     sort(&mut threads);
     for mut row in threads {
         let section = number(&row, "section");

@@ -2,8 +2,9 @@
 //! questions about them.
 //!
 //! It reads reports and tables, and writes below the folder that it is given. It makes no
-//! connection, and sends nothing to any process. What is in a report is data: it never becomes SQL,
-//! the name of a file, or something that a terminal interprets.
+//! connection but to the object storage that it is given, and sends nothing to any process. What is
+//! in a report is data: it never becomes SQL, the name of a file, or something that a terminal
+//! interprets.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -12,16 +13,19 @@
 //! | `tables` | the tables, their columns, and rows on their way into files |
 //! | `split` | from a report to rows |
 //! | `join` | from rows back to a report |
-//! | `store` | the folder with the tables: what is in it is whole |
+//! | `store` | the tables in a folder or in object storage: what is there is whole |
 //! | `ship` | from sources to the store |
 //! | `engine` | the tables, as an SQL engine sees them |
+//! | `asked` | the files that it sees |
 //! | `questions` | the questions, and the SQL that answers them |
 //! | `shown` | answers as text |
 //! | `rows` | answers as JSON |
 //! | `page` | lines and columns of text |
 //! | `output` | text on standard output and standard error |
+//! | `threads` | the threads of queries and requests |
 
 mod args;
+mod asked;
 mod engine;
 mod join;
 mod output;
@@ -34,6 +38,7 @@ mod sources;
 mod split;
 mod store;
 mod tables;
+mod threads;
 
 use std::process::ExitCode;
 

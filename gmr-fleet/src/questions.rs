@@ -1,8 +1,6 @@
 //! The questions: for each, the SQL that answers it, and who shows the answer. `DuckDB` reads the same
 //! SQL. It is never put together: what a user gives is a variable.
 
-use std::path::Path;
-
 use arrow::array::RecordBatch;
 use serde::de::DeserializeOwned;
 
@@ -10,6 +8,7 @@ use crate::args::{By, Diff, Of, Plain, Side, Sql, Stacks, Trend};
 use crate::engine::{Engine, Variables};
 use crate::rows::{Row, Value, Writer};
 use crate::shown;
+use crate::store::Location;
 
 const VERSIONS: &str = include_str!("sql/versions.sql");
 const STACKS: &str = include_str!("sql/stacks.sql");
@@ -79,9 +78,9 @@ fn set(variables: &mut Variables, side: &Side, names: [&'static str; 4]) {
 }
 
 /// That a side has no reports, and what there is.
-fn missing(engine: &Engine, side: &Side, tables: &Path) -> Result<String, String> {
+fn missing(engine: &Engine, side: &Side, tables: &Location) -> Result<String, String> {
     const MAX_NAMED: usize = 10;
-    let mut text = format!("there is no report with {} in {}", side.text, tables.display());
+    let mut text = format!("there is no report with {} in {tables}", side.text);
     if let Of::Version(_) = side.of {
         let versions: Vec<shown::Running> = rows(engine, VERSIONS)?;
         let names = versions.iter().filter_map(|version| version.version.as_deref()).take(MAX_NAMED);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gmr_runtime::__cli::Found;
 
@@ -13,10 +13,15 @@ use crate::args::Ship;
 use crate::output::{self, counted};
 use crate::sources::{self, Folder};
 use crate::split::{Batch, Partition, id_of};
-use crate::store::Store;
+use crate::store::{Failed, Store};
 
 /// Of rows, before a batch is written: it is in memory until then.
 const MAX_BYTES: usize = 128 << 20;
+
+/// Waits between tries to write, which grow from the first to the last. The first one follows all
+/// those of the storage itself.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LAST_WAIT: Duration = Duration::from_mins(5);
 
 struct Shipper<'a> {
     args: &'a Ship,
@@ -119,7 +124,7 @@ impl Shipper<'_> {
         let (id, partition) = (id_of(&found.json), Partition::of(&found.report));
         self.any = true;
         let is_open = self.open.get(&partition).is_some_and(|batch| batch.reports.contains(&id));
-        if is_open || self.store.has(&partition, &id)? {
+        if is_open || self.tried(|store| store.has(&partition, &id))? {
             self.done.known += 1;
             return Ok(());
         }
@@ -146,12 +151,31 @@ impl Shipper<'_> {
 
     fn write(&mut self, partition: &Partition) -> Result<(), String> {
         let Some(batch) = self.open.remove(partition) else { return Ok(()) };
-        let count = batch.reports.len();
-        let added = self.store.add(partition, batch)?;
+        let (reports, tables) = batch.finish();
+        let count = reports.len();
+        let added = self.tried(|store| store.add(partition, &reports, &tables))?;
         self.done.added += added;
         self.done.known += count - added;
         self.done.batches += usize::from(added > 0);
         Ok(())
+    }
+
+    /// Does something with the store. A run that goes on, or that can't read its input again, waits
+    /// for a store that does not answer: what it has is kept until it has arrived.
+    fn tried<T>(&mut self, mut act: impl FnMut(&mut Store) -> Result<T, Failed>) -> Result<T, String> {
+        let waits = self.args.watch.is_some() || self.args.from == Path::new("-");
+        let mut wait = FIRST_WAIT;
+        loop {
+            match act(&mut self.store) {
+                Ok(done) => return Ok(done),
+                Err(Failed { reason, is_passing }) if waits && is_passing => {
+                    output::warn(&format!("{reason}; trying again in {}", humantime::format_duration(wait)));
+                    thread::sleep(wait);
+                    wait = LAST_WAIT.min(wait * 2);
+                }
+                Err(failed) => return Err(failed.reason),
+            }
+        }
     }
 
     fn left_out(&mut self, reason: &str) {
@@ -167,7 +191,7 @@ impl Shipper<'_> {
         }
         let was_there =
             if known > 0 { format!(", {} there already", output::number(known)) } else { String::new() };
-        let to = self.args.to.display();
+        let to = &self.args.to;
         output::warn(&format!(
             "{} added to {to} in {}{was_there}",
             counted(added, "report"),

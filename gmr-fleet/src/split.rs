@@ -112,9 +112,9 @@ impl Batch {
         self.rows.iter().map(Rows::bytes).sum()
     }
 
-    /// The rows of all tables, in their order.
-    pub(crate) fn finish(self) -> Vec<RecordBatch> {
-        self.rows.into_iter().map(Rows::finish).collect()
+    /// The ids of its reports, and the rows of all tables, in their order.
+    pub(crate) fn finish(self) -> (BTreeSet<String>, Vec<RecordBatch>) {
+        (self.reports, self.rows.into_iter().map(Rows::finish).collect())
     }
 
     /// Adds a report.

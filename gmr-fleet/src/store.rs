@@ -1,179 +1,219 @@
-//! The folder with the tables. A batch of reports is a folder with a file for each table:
+//! The store of the tables. A batch of reports has a file for each table:
 //!
 //! ```text
 //! service=shop/date=2026-01-02/4f0c..d1/{reports,threads,..}.parquet
 //! ```
 //!
-//! It is written elsewhere, and gets its name once all of it is on the disk: a reader finds all
-//! tables of a report, or none. Its name is made from its reports, and a report that is there
-//! already is not written again, so that no report is there twice. Nothing that is there is
-//! changed.
+//! A reader finds all tables of a report, or none: how, is up to the kind of storage. A batch's name
+//! is made from its reports, and a report that is there already is not written again, so that no
+//! report is there twice. Nothing that is there is changed.
+
+mod folder;
+mod location;
+mod objects;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
-use std::process;
+use std::fs::File;
 
 use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
+use bytes::Bytes;
+use object_store::{ObjectMeta, ObjectStore};
 
-use crate::split::{Batch, Partition, id_of};
+pub(crate) use self::location::Location;
+use crate::split::{Partition, id_of};
 use crate::tables::{Name, Table, files};
 
-/// Who holds a lock on it may write.
-const LOCK: &str = ".lock";
-/// Batches that are being written. What is left there is of writers that were killed.
-const STAGING: &str = ".staging";
+/// Why something of a store could not be done.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) reason: String,
+    /// Whether it can be different later, without anybody changing the command.
+    pub(crate) is_passing: bool,
+}
 
+impl From<String> for Failed {
+    fn from(reason: String) -> Self {
+        Self { reason, is_passing: false }
+    }
+}
+
+impl From<Failed> for String {
+    fn from(failed: Failed) -> Self {
+        failed.reason
+    }
+}
+
+/// A file that is not there, or not whole.
+pub(crate) struct Broken {
+    /// Its path; `None` if that could not be found out.
+    pub(crate) file: Option<String>,
+    pub(crate) reason: String,
+}
+
+/// A batch.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Below the tables, as `service=shop/date=2026-01-02/4f0c..d1`.
+    pub(crate) path: String,
+    /// Its files.
+    pub(crate) files: Vec<ObjectMeta>,
+}
+
+impl Place {
+    /// The path of the file of a table.
+    pub(crate) fn file(&self, table: &Table) -> String {
+        format!("{}/{}", self.path, table.file())
+    }
+
+    pub(crate) fn service(&self) -> &str {
+        self.part("service=")
+    }
+
+    pub(crate) fn date(&self) -> &str {
+        self.part("date=")
+    }
+
+    fn part(&self, name: &str) -> &str {
+        self.path.split('/').find_map(|part| part.strip_prefix(name)).unwrap_or_default()
+    }
+}
+
+/// A kind of storage. Paths are those below the tables.
+pub(crate) trait Storage {
+    /// What people know a file as.
+    fn name_of(&self, path: &str) -> String;
+
+    /// The whole batches of a partition or, without one, of all of them, by path.
+    fn batches(&self, partition: Option<&str>) -> Result<Vec<Place>, Failed>;
+
+    /// Gives each of these files to `each`, with its path, in any order.
+    fn read(
+        &self,
+        paths: &[String],
+        each: &mut dyn FnMut(&str, Bytes) -> Result<(), Failed>,
+    ) -> Result<(), Failed>;
+
+    /// Whether all files of these batches are there and whole.
+    fn check(&self, places: &[Place]) -> Result<(), Broken>;
+
+    /// Waits for others that write, where the storage has a lock.
+    fn lock(&self) -> Result<Option<File>, Failed>;
+
+    /// Writes a batch: all of its files, or none.
+    fn write(&self, path: &str, files: Vec<(String, Vec<u8>)>) -> Result<(), Failed>;
+
+    /// The files, for an engine.
+    fn objects(&self) -> Result<Box<dyn ObjectStore>, String>;
+}
+
+/// Opens the tables at a location.
+pub(crate) fn open(location: &Location) -> Result<Box<dyn Storage>, String> {
+    Ok(match location {
+        Location::Folder(path) => Box::new(folder::Folder::new(path)),
+        Location::Bucket(bucket) => Box::new(objects::Objects::open(bucket)?),
+    })
+}
+
+/// Reads a file of a table: these columns of it, batch by batch, or all columns.
+pub(crate) fn read(
+    storage: &dyn Storage,
+    path: &str,
+    columns: Option<&[&str]>,
+    mut each: impl FnMut(&RecordBatch),
+) -> Result<(), String> {
+    let read = storage.read(&[path.to_owned()], &mut |path, bytes| {
+        Ok(files::read(&storage.name_of(path), bytes, columns, &mut each)?)
+    });
+    Ok(read?)
+}
+
+/// The store, for one that writes to it.
 pub(crate) struct Store {
-    path: PathBuf,
+    storage: Box<dyn Storage>,
     /// The reports of each partition that was looked at.
     known: HashMap<Partition, Known>,
 }
 
 #[derive(Default)]
 struct Known {
-    batches: HashSet<PathBuf>,
+    batches: HashSet<String>,
     reports: HashSet<String>,
 }
 
-/// A folder with a batch.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) path: PathBuf,
-}
-
-impl Place {
-    pub(crate) fn file(&self, table: &Table) -> PathBuf {
-        self.path.join(table.file())
-    }
-}
-
 impl Store {
-    /// Opens the folder, and makes it if it is not there.
-    pub(crate) fn create(path: &Path) -> Result<Self, String> {
-        make_folders(path).map_err(|error| format!("could not create {}: {error}", path.display()))?;
-        Ok(Self { path: path.to_owned(), known: HashMap::new() })
+    /// Opens it, and makes the folder if it is not there.
+    pub(crate) fn create(location: &Location) -> Result<Self, String> {
+        if let Location::Folder(path) = location {
+            folder::create(path).map_err(|error| format!("could not create {}: {error}", path.display()))?;
+        }
+        Ok(Self { storage: open(location)?, known: HashMap::new() })
     }
 
     /// Whether this report is there.
-    pub(crate) fn has(&mut self, partition: &Partition, report: &str) -> Result<bool, String> {
+    pub(crate) fn has(&mut self, partition: &Partition, report: &str) -> Result<bool, Failed> {
         if !self.known.contains_key(partition) {
             self.look(partition)?;
         }
         Ok(self.known.get(partition).is_some_and(|known| known.reports.contains(report)))
     }
 
-    /// Writes a batch. Returns how many of its reports were not there yet.
-    pub(crate) fn add(&mut self, partition: &Partition, batch: Batch) -> Result<usize, String> {
-        let failed = |error: io::Error| format!("could not write to {}: {error}", self.path.display());
-        let lock = self.lock().map_err(failed)?;
+    /// Writes a batch of these reports, with the rows of all tables. Returns how many of its reports
+    /// were not there yet.
+    pub(crate) fn add(
+        &mut self,
+        partition: &Partition,
+        reports: &BTreeSet<String>,
+        tables: &[RecordBatch],
+    ) -> Result<usize, Failed> {
+        let lock = self.storage.lock()?;
         // Another writer can have been here.
         self.look(partition)?;
         let known = self.known.entry(partition.clone()).or_default();
-        let mut reports = batch.reports.clone();
-        reports.retain(|report| !known.reports.contains(report));
-        if reports.is_empty() {
+        let is_new = |report: &&String| !known.reports.contains(*report);
+        let new: BTreeSet<String> = reports.iter().filter(is_new).cloned().collect();
+        if new.is_empty() {
             return Ok(0);
         }
-        let is_whole = reports.len() == batch.reports.len();
-        let mut tables = batch.finish();
-        if !is_whole {
-            let kept: HashSet<&str> = reports.iter().map(String::as_str).collect();
-            for (name, rows) in Name::ALL.into_iter().zip(&mut tables) {
-                if name.table().columns[0].name == "report_id" {
-                    *rows = only(rows, &kept);
-                }
-            }
+        let kept: Option<HashSet<&str>> =
+            (new.len() < reports.len()).then(|| new.iter().map(String::as_str).collect());
+        let mut files = Vec::new();
+        for (table, rows) in Name::ALL.map(Name::table).into_iter().zip(tables) {
+            let rows = match &kept {
+                Some(kept) if table.columns[0].name == "report_id" => &only(rows, kept),
+                _ => rows,
+            };
+            files.push((table.file(), files::write(table, rows)?));
         }
-        let name = name_of(&reports);
-        let folder = self.path.join(folder_of(partition));
-        let failed = |error: String| format!("could not write to {}: {error}", self.path.display());
-        write(&self.path, &folder, &name, &tables).map_err(failed)?;
-        known.batches.insert(folder.join(name));
-        let count = reports.len();
-        known.reports.extend(reports);
+        let path = format!("{}/{}", path_of(partition), name_of(&new));
+        self.storage.write(&path, files)?;
+        known.batches.insert(path);
+        let count = new.len();
+        known.reports.extend(new);
         drop(lock);
         Ok(count)
     }
 
-    /// Waits for other writers to end. The lock ends with the process.
-    fn lock(&self) -> io::Result<File> {
-        let lock = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(self.path.join(LOCK))?;
-        lock.lock()?;
-        match fs::remove_dir_all(self.path.join(STAGING)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(lock),
-        }
-    }
-
     /// Reads which reports are there, of batches that it does not know yet.
-    fn look(&mut self, partition: &Partition) -> Result<(), String> {
+    fn look(&mut self, partition: &Partition) -> Result<(), Failed> {
         let known = self.known.entry(partition.clone()).or_default();
-        for place in batches_in(&self.path.join(folder_of(partition)))? {
-            if known.batches.contains(&place.path) {
-                continue;
-            }
-            files::read(&place.file(Name::Reports.table()), Some(&["report_id"]), |rows| {
+        let mut batches = self.storage.batches(Some(&path_of(partition)))?;
+        batches.retain(|place| !known.batches.contains(&place.path));
+        let paths: Vec<String> = batches.iter().map(|place| place.file(Name::Reports.table())).collect();
+        let storage = &*self.storage;
+        storage.read(&paths, &mut |path, bytes| {
+            Ok(files::read(&storage.name_of(path), bytes, Some(&["report_id"]), |rows| {
                 let ids = rows.column(0).as_string::<i32>();
                 known.reports.extend(ids.iter().flatten().map(str::to_owned));
-            })?;
-            known.batches.insert(place.path);
-        }
+            })?)
+        })?;
+        known.batches.extend(batches.into_iter().map(|place| place.path));
         Ok(())
     }
 }
 
-/// All batches of a folder with tables.
-pub(crate) fn batches(path: &Path) -> Result<Vec<Place>, String> {
-    let mut batches = Vec::new();
-    let is_there = path.is_dir();
-    if !is_there {
-        return Err(format!("{} is not a folder", path.display()));
-    }
-    for service in folders(path, "service=")? {
-        for date in folders(&service, "date=")? {
-            batches.extend(batches_in(&date)?);
-        }
-    }
-    Ok(batches)
-}
-
-fn batches_in(partition: &Path) -> Result<Vec<Place>, String> {
-    Ok(folders(partition, "")?.into_iter().map(|path| Place { path }).collect())
-}
-
-/// The folders in a folder whose names begin like this, sorted. None if it is not there.
-fn folders(path: &Path, beginning: &str) -> Result<Vec<PathBuf>, String> {
-    let failed = |error: io::Error| format!("could not list {}: {error}", path.display());
-    let entries = match fs::read_dir(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut folders = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let is_meant =
-            name.to_str().is_some_and(|name| name.starts_with(beginning) && !name.starts_with('.'));
-        if is_meant && entry.file_type().map_err(failed)?.is_dir() {
-            folders.push(entry.path());
-        }
-    }
-    folders.sort_unstable();
-    Ok(folders)
-}
-
-fn folder_of(partition: &Partition) -> PathBuf {
-    PathBuf::from(format!("service={}", partition.service)).join(format!("date={}", partition.date))
+fn path_of(partition: &Partition) -> String {
+    format!("service={}/date={}", partition.service, partition.date)
 }
 
 /// The same for the same reports, in whichever order they came.
@@ -186,28 +226,4 @@ fn only(rows: &RecordBatch, reports: &HashSet<&str>) -> RecordBatch {
     let ids = rows.column(0).as_string::<i32>();
     let mask: BooleanArray = ids.iter().map(|id| Some(id.is_some_and(|id| reports.contains(id)))).collect();
     filter_record_batch(rows, &mask).expect("as many as there are rows")
-}
-
-fn write(store: &Path, partition: &Path, name: &str, tables: &[RecordBatch]) -> Result<(), String> {
-    let failed = |error: io::Error| error.to_string();
-    let staging = store.join(STAGING).join(format!("{name}-{}", process::id()));
-    make_folders(&staging).map_err(failed)?;
-    for (table, rows) in Name::ALL.map(Name::table).into_iter().zip(tables) {
-        let file = File::options().write(true).create_new(true).mode(0o600).open(staging.join(table.file()));
-        let file = files::write(table, rows, file.map_err(failed)?)?;
-        file.sync_all().map_err(failed)?;
-    }
-    sync(&staging).map_err(failed)?;
-    make_folders(partition).map_err(failed)?;
-    fs::rename(&staging, partition.join(name)).map_err(failed)?;
-    // The names on the way, from the inside out.
-    [partition, partition.parent().unwrap_or(store), store].into_iter().try_for_each(sync).map_err(failed)
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-fn make_folders(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

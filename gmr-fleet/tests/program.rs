@@ -44,7 +44,11 @@ pub(crate) fn fleet(arguments: &[&str]) -> Done {
 
 /// The same, with this on standard input.
 pub(crate) fn fleet_on(arguments: &[&str], input: &[u8]) -> Done {
-    let mut command = command(arguments);
+    done(command(arguments), input)
+}
+
+/// The same, of a command.
+pub(crate) fn done(mut command: Command, input: &[u8]) -> Done {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it starts");
     let mut standard_input = child.stdin.take().expect("it is piped");

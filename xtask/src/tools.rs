@@ -26,6 +26,8 @@ pub(crate) enum Tool {
     Python,
     /// The engine, in Python's environment.
     DuckDb,
+    /// Serves as object storage, in Python's environment.
+    Moto,
     Deny,
     Hack,
     Fuzz,
@@ -83,6 +85,7 @@ impl Tool {
             Tool::Btrfs => "mkfs.btrfs",
             Tool::Python => "Python's jsonschema and lxml",
             Tool::DuckDb => "Python's duckdb",
+            Tool::Moto => "Python's moto",
             Tool::Deny => "cargo-deny",
             Tool::Hack => "cargo-hack",
             Tool::Fuzz => "cargo-fuzz",
@@ -102,6 +105,7 @@ impl Tool {
             Tool::Btrfs => Source::Debian(&["btrfs-progs"]),
             Tool::Python => Source::PyPi(&["jsonschema", "lxml"]),
             Tool::DuckDb => Source::PyPi(&["duckdb"]),
+            Tool::Moto => Source::PyPi(&["moto[s3,server]"]),
             Tool::Deny => Source::CratesIo { package: "cargo-deny", version: "0.20" },
             Tool::Hack => Source::CratesIo { package: "cargo-hack", version: "0.6" },
             Tool::Fuzz => Source::CratesIo { package: "cargo-fuzz", version: "0.13" },
@@ -134,6 +138,7 @@ impl Tool {
             Tool::Btrfs => is_in_path("mkfs.btrfs"),
             Tool::Python => run(Command::new(python()).args(["-c", "import jsonschema, lxml.etree"])).is_ok(),
             Tool::DuckDb => run(Command::new(python()).args(["-c", "import duckdb"])).is_ok(),
+            Tool::Moto => run(Command::new(python()).args(["-c", "import moto.server, boto3"])).is_ok(),
             Tool::Deny => cargo::has_subcommand("deny"),
             Tool::Hack => cargo::has_subcommand("hack"),
             Tool::Fuzz => cargo::has_subcommand("fuzz"),

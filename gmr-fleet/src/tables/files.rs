@@ -1,8 +1,6 @@
 //! Tables in files of Parquet: how they are written, and read back. It knows nothing of reports.
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::fmt::Display;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ProjectionMask;
@@ -11,6 +9,7 @@ use parquet::arrow::arrow_writer::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::ChunkReader;
 use parquet::schema::types::ColumnPath;
 
 use super::{Kind, Table, VERSION};
@@ -25,8 +24,8 @@ const LEVEL: i32 = 6;
 /// page.
 const PAGE: usize = 8 << 20;
 
-/// Writes the rows of a table to this file, all of them at once.
-pub(crate) fn write(table: &Table, rows: &RecordBatch, file: File) -> Result<File, String> {
+/// The file with the rows of a table.
+pub(crate) fn write(table: &Table, rows: &RecordBatch) -> Result<Vec<u8>, String> {
     let version = KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_owned());
     let level = ZstdLevel::try_new(LEVEL).expect("it has this level");
     let mut properties = WriterProperties::builder()
@@ -46,75 +45,66 @@ pub(crate) fn write(table: &Table, rows: &RecordBatch, file: File) -> Result<Fil
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
         }
     }
-    let failed = |error: parquet::errors::ParquetError| error.to_string();
-    let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties.build())).map_err(failed)?;
+    let failed = |error: parquet::errors::ParquetError| format!("could not write rows: {error}");
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties.build())).map_err(failed)?;
     writer.write(rows).map_err(failed)?;
     writer.into_inner().map_err(failed)
 }
 
-/// Whether the file is there and has an end.
-pub(crate) fn check_end(path: &Path) -> Result<(), String> {
-    ended(path).map(drop)
+/// Whether a file has an end. Its name is for the error.
+pub(crate) fn check_end(name: &str, file: &impl ChunkReader) -> Result<(), String> {
+    /// Of the file: the length of what describes it, which is before that, and a mark.
+    const END: usize = 8;
+    let before_end = file.len().saturating_sub(8);
+    let end = file.get_bytes(before_end, END).ok();
+    let is_ended = end.as_deref().is_some_and(|end| match *end {
+        [a, b, c, d, b'P', b'A', b'R', b'1'] => u64::from(u32::from_le_bytes([a, b, c, d])) <= before_end,
+        _ => false,
+    });
+    if is_ended { Ok(()) } else { Err(failed(name, &"it is not whole, or not Parquet")) }
 }
 
-/// Whether the file is of tables that can be read.
-pub(crate) fn check(path: &Path) -> Result<(), String> {
-    opened(path).map(drop)
+/// Whether a file is of tables that can be read.
+pub(crate) fn check(name: &str, file: impl ChunkReader + 'static) -> Result<(), String> {
+    opened(name, file).map(drop)
 }
 
 /// Reads these columns of a file, batch by batch, or all columns.
 pub(crate) fn read(
-    path: &Path,
+    name: &str,
+    file: impl ChunkReader + 'static,
     columns: Option<&[&str]>,
     mut each: impl FnMut(&RecordBatch),
 ) -> Result<(), String> {
-    let failed = |error: &dyn std::fmt::Display| format!("could not read {}: {error}", path.display());
-    let builder = opened(path)?;
+    let builder = opened(name, file)?;
     let mask = match columns {
         Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
         None => ProjectionMask::all(),
     };
-    let reader = builder.with_projection(mask).build().map_err(|error| failed(&error))?;
+    let reader = builder.with_projection(mask).build().map_err(|error| failed(name, &error))?;
     for batch in reader {
-        each(&batch.map_err(|error| failed(&error))?);
+        each(&batch.map_err(|error| failed(name, &error))?);
     }
     Ok(())
 }
 
-fn opened(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("could not read {}: {error}", path.display());
-    let builder = ParquetRecordBatchReaderBuilder::try_new(ended(path)?).map_err(|error| failed(&error))?;
+fn opened<F: ChunkReader + 'static>(
+    name: &str,
+    file: F,
+) -> Result<ParquetRecordBatchReaderBuilder<F>, String> {
+    // Readers of Parquet can panic if it has no end.
+    check_end(name, &file)?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(name, &error))?;
     let entries = builder.metadata().file_metadata().key_value_metadata();
     let version = entries.into_iter().flatten().find(|entry| entry.key == VERSION_KEY);
     let version = version.and_then(|entry| entry.value.as_deref()).unwrap_or_default();
     if !version.starts_with("1.") {
-        return Err(failed(&format!("its tables are of version `{version}`, and not 1.x")));
+        return Err(failed(name, &format!("its tables are of version `{version}`, and not 1.x")));
     }
     Ok(builder)
 }
 
-/// Opens a file. Readers of Parquet can panic if it has no end.
-fn ended(path: &Path) -> Result<File, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("could not read {}: {error}", path.display());
-    let file = File::open(path).map_err(|error| failed(&error))?;
-    if is_ended(&file).map_err(|error| failed(&error))? {
-        Ok(file)
-    } else {
-        Err(failed(&"it is not whole, or not Parquet"))
-    }
-}
-
-/// Whether the file ends as one of Parquet: with the length of what describes it, which is in the
-/// file.
-fn is_ended(mut file: &File) -> io::Result<bool> {
-    const END: u64 = 8;
-    let length = file.metadata()?.len();
-    if length < END {
-        return Ok(false);
-    }
-    file.seek(SeekFrom::Start(length - END))?;
-    let mut end = [0; 8];
-    file.read_exact(&mut end)?;
-    let [a, b, c, d, magic @ ..] = end;
-    Ok(&magic == b"PAR1" && u64::from(u32::from_le_bytes([a, b, c, d])) <= length - END)
+fn failed(name: &str, reason: &dyn Display) -> String {
+    format!("could not read {name}: {reason}")
 }
