@@ -68,6 +68,7 @@ pub(crate) enum Question {
     Diff(Diff),
     Outliers(Plain),
     Trend(Trend),
+    Page(Site),
     Sql(Sql),
 }
 
@@ -161,6 +162,25 @@ pub(crate) struct Trend {
     pub(crate) place: Option<String>,
 }
 
+/// Writes a page for a browser: findings, versions side by side, and the stacks of all processes.
+///
+/// It links to pages of single reports, which are written beside it.
+#[derive(Debug, Arguments)]
+pub(crate) struct Site {
+    #[command(flatten)]
+    pub(crate) from: From,
+    /// The folder for the pages, which is made if it is not there, and which only you can read. Open
+    /// `index.html` in it.
+    #[arg(value_name = "FOLDER")]
+    pub(crate) to: PathBuf,
+    /// The most findings and places.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) top: usize,
+    /// The most reports with a page of their own.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) reports: usize,
+}
+
 /// Answers a query in SQL. It can't change anything.
 #[derive(Debug, Arguments)]
 pub(crate) struct Sql {
@@ -215,8 +235,12 @@ pub(crate) struct One {
 }
 
 fn id(text: &str) -> Result<String, String> {
-    let is_id = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if is_id { Ok(text.to_owned()) } else { Err("expected the 32 digits of a `report_id`".to_owned()) }
+    if is_id(text) { Ok(text.to_owned()) } else { Err("expected the 32 digits of a `report_id`".to_owned()) }
+}
+
+/// Whether this is how a `report_id` looks.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn time(text: &str) -> Result<Duration, String> {

@@ -20,6 +20,8 @@
 //! | `questions` | the questions, and the SQL that answers them |
 //! | `shown` | answers as text |
 //! | `rows` | answers as JSON |
+//! | `site` | answers as pages for a browser, and the files of these |
+//! | `html` | the page of all processes |
 //! | `page` | lines and columns of text |
 //! | `output` | text on standard output and standard error |
 //! | `threads` | the threads of queries and requests |
@@ -27,6 +29,7 @@
 mod args;
 mod asked;
 mod engine;
+mod html;
 mod join;
 mod output;
 mod page;
@@ -34,6 +37,7 @@ mod questions;
 mod rows;
 mod ship;
 mod shown;
+mod site;
 mod sources;
 mod split;
 mod store;
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
             args::Question::Diff(args) => questions::diff(&args),
             args::Question::Outliers(args) => questions::outliers(&args),
             args::Question::Trend(args) => questions::trend(args),
+            args::Question::Page(args) => site::write(&args),
             args::Question::Sql(args) => questions::sql(&args),
         },
     };

@@ -10,11 +10,12 @@ use crate::rows::{Row, Value, Writer};
 use crate::shown;
 use crate::store::Location;
 
-const VERSIONS: &str = include_str!("sql/versions.sql");
-const STACKS: &str = include_str!("sql/stacks.sql");
-const STACKS_BY_VERSION: &str = include_str!("sql/stacks-by-version.sql");
+pub(crate) const VERSIONS: &str = include_str!("sql/versions.sql");
+pub(crate) const STACKS: &str = include_str!("sql/stacks.sql");
+pub(crate) const STACKS_BY_VERSION: &str = include_str!("sql/stacks-by-version.sql");
 const STACKS_BY_HOST: &str = include_str!("sql/stacks-by-host.sql");
-const FINDINGS: &str = include_str!("sql/findings.sql");
+pub(crate) const FINDINGS: &str = include_str!("sql/findings.sql");
+pub(crate) const FINDINGS_BY_VERSION: &str = include_str!("sql/findings-by-version.sql");
 const SIDES: &str = include_str!("sql/sides.sql");
 const DIFF: &str = include_str!("sql/diff.sql");
 const OUTLIERS: &str = include_str!("sql/outliers.sql");
@@ -145,7 +146,7 @@ fn json(engine: &Engine, sql: &str) -> Result<(), String> {
 }
 
 /// All rows.
-fn rows<T: DeserializeOwned>(engine: &Engine, sql: &str) -> Result<Vec<T>, String> {
+pub(crate) fn rows<T: DeserializeOwned>(engine: &Engine, sql: &str) -> Result<Vec<T>, String> {
     let mut rows = Vec::new();
     engine.ask(sql, |batch| {
         for index in 0..batch.num_rows() {

@@ -22,6 +22,7 @@ pub(crate) struct Running {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Waiting {
     pub(crate) kind: Option<String>,
+    pub(crate) functions: Option<Vec<Option<String>>>,
     pub(crate) lines: Option<Vec<Option<String>>>,
     pub(crate) idle: Option<bool>,
     pub(crate) processes: usize,
@@ -37,6 +38,7 @@ pub(crate) struct OfVersion {
     pub(crate) version: Option<String>,
     pub(crate) processes: usize,
     pub(crate) of: usize,
+    pub(crate) report_id: Option<String>,
 }
 
 /// A row of `stacks-by-host.sql`.
@@ -57,12 +59,27 @@ pub(crate) enum Parts {
 /// A row of `findings.sql`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Finding {
+    pub(crate) code: Option<String>,
+    pub(crate) said: Option<String>,
     pub(crate) severity: Option<String>,
     pub(crate) certainty: String,
     pub(crate) message: Option<String>,
     pub(crate) numbers_differ: bool,
     pub(crate) processes: usize,
     pub(crate) hosts: usize,
+}
+
+/// A row of `findings-by-version.sql`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct FindingOfVersion {
+    pub(crate) code: Option<String>,
+    pub(crate) said: Option<String>,
+    pub(crate) severity: Option<String>,
+    pub(crate) certainty: String,
+    pub(crate) program: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) processes: usize,
+    pub(crate) report_id: Option<String>,
 }
 
 /// The row of `sides.sql`.
@@ -256,7 +273,7 @@ fn heading(versions: &[Running]) -> Page {
     page
 }
 
-fn processes(versions: &[Running]) -> usize {
+pub(crate) fn processes(versions: &[Running]) -> usize {
     versions.iter().map(|version| version.processes).sum()
 }
 
@@ -271,7 +288,7 @@ fn named(parts: Parts, places: &[&str]) -> HashMap<String, Vec<String>> {
     match parts {
         Parts::None => {}
         Parts::Versions(rows) => {
-            for OfVersion { place_id, program, version, processes, of } in rows {
+            for OfVersion { place_id, program, version, processes, of, .. } in rows {
                 let name = name(program.as_deref(), version.as_deref());
                 add(place_id, format!("{} of {} {name}", number(processes), number(of)));
             }
@@ -295,7 +312,7 @@ fn list(all: &[String]) -> String {
     named.join(", ")
 }
 
-fn name(program: Option<&str>, version: Option<&str>) -> String {
+pub(crate) fn name(program: Option<&str>, version: Option<&str>) -> String {
     match (program.unwrap_or("?"), version) {
         (program, Some(version)) => format!("{program} {version}"),
         (program, None) => program.to_owned(),
@@ -303,11 +320,11 @@ fn name(program: Option<&str>, version: Option<&str>) -> String {
 }
 
 /// `812 of 1,000 processes`
-fn of(part: usize, all: usize) -> String {
+pub(crate) fn of(part: usize, all: usize) -> String {
     format!("{} of {}", number(part), counted(all, "process"))
 }
 
-fn noun(kind: Option<&str>) -> &'static str {
+pub(crate) fn noun(kind: Option<&str>) -> &'static str {
     if kind == Some("task") { "task" } else { "thread" }
 }
 

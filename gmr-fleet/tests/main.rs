@@ -7,6 +7,7 @@ mod duckdb;
 mod killed;
 mod lossless;
 mod objects;
+mod page;
 mod planted;
 mod program;
 mod questions;
@@ -14,3 +15,6 @@ mod s3;
 mod service;
 mod ship;
 mod size;
+#[path = "../../tests/browser/webdriver.rs"]
+#[allow(dead_code, reason = "the tests of a report's page use the rest of it")]
+mod webdriver;

@@ -78,11 +78,14 @@ fn the_answers_are_those_that_were_planted_and_those_of_duckdb() {
         "outliers",
         "trend",
         "versions",
+        "findings-by-version",
     ];
     let Some(of_duckdb) = asked(&tables, &variables, &names) else { return };
-    let versions = fs::read_to_string(question("versions")).expect("the file");
-    let versions = rows("sql", &tables, &[&versions]);
-    for ((answer, theirs), name) in answers.iter().chain([&versions]).zip(&of_duckdb).zip(names) {
+    let others = ["versions", "findings-by-version"].map(|name| {
+        let sql = fs::read_to_string(question(name)).expect("the file");
+        rows("sql", &tables, &[&sql])
+    });
+    for ((answer, theirs), name) in answers.iter().chain(&others).zip(&of_duckdb).zip(names) {
         assert_eq!(answer, theirs, "{name}");
     }
     planted::check(&of_duckdb[..7]);

@@ -14,7 +14,13 @@ pub use crate::symbols::offline::{Function, Place, Symbolized};
 pub use crate::symbols::split_files::SplitFiles;
 pub use crate::sys::attach::Attach;
 pub use crate::sys::mark::Mark;
+#[cfg(feature = "html")]
+pub use crate::views::Flame;
 pub use crate::views::{Line, Lines};
+
+/// The style of a report's page.
+#[cfg(feature = "html")]
+pub const STYLE: &str = crate::views::STYLE;
 
 /// A number, as in `1,940`.
 pub fn number(number: u64) -> String {

@@ -13,7 +13,7 @@ const TARGET: &str = "target/fleet";
 /// Checks its format, licences and lints, and runs its tests, from the versions in its lock file.
 /// With `write`, writes what is generated from the tables into the documentation.
 pub(crate) fn run(write: bool) -> Result<(), String> {
-    let missing = tools::provide(&[Tool::Deny, Tool::DuckDb, Tool::Moto], true);
+    let missing = tools::provide(&[Tool::Deny, Tool::DuckDb, Tool::Moto, Tool::Browser], true);
     if !missing.is_empty() {
         return Err(format!("not installed: {}", tools::list(&missing)));
     }

@@ -30,6 +30,10 @@ mod xml;
 pub(crate) use folding::Known;
 pub use format::Format;
 pub(crate) use format::render;
+#[cfg(all(feature = "__cli", feature = "html"))]
+pub use html::Flame;
+#[cfg(all(feature = "__cli", feature = "html"))]
+pub(crate) use html::STYLE;
 #[cfg(feature = "__cli")]
 pub use lines::{Line, Lines};
 #[cfg(feature = "tracing")]

@@ -13,6 +13,8 @@ use crate::model::{Content, Frame, Report, is_unqualified};
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::folding::Part;
+#[cfg(feature = "__cli")]
+use crate::views::owner::{Owner, owner};
 use crate::views::{Context, Detail, Known, grouping, words};
 
 /// Narrower frames are omitted, as a part of the whole width. Otherwise, a thousand distinct stacks
@@ -41,9 +43,12 @@ const LIBRARYS: char = '-';
 /// The drawing, below what it means. What needs the script is hidden until the script shows it.
 /// `None` if there is no stack.
 pub(super) fn graph(report: &Report, cx: Context<'_>) -> Option<Markup> {
-    let stacks = stacks(report, cx);
+    drawing(&stacks(report, cx))
+}
+
+fn drawing(stacks: &BTreeMap<String, usize>) -> Option<Markup> {
     let all = stacks.values().fold(0_usize, |sum, count| sum.saturating_add(*count));
-    let boxes = boxes(&stacks, all / MIN_WIDTH);
+    let boxes = boxes(stacks, all / MIN_WIDTH);
     let levels = 1 + boxes.iter().map(|one| one.level).max()?;
     // Wider frames are fewer.
     let wide = |part: usize| {
@@ -70,6 +75,48 @@ pub(super) fn graph(report: &Report, cx: Context<'_>) -> Option<Markup> {
         }
         p #frame .note aria-live="polite" {}
     })
+}
+
+/// Stacks of many reports, for the command `gmr-fleet`: by the names of functions, as
+/// [`Line`](crate::views::Line) has them.
+#[cfg(feature = "__cli")]
+#[derive(Debug, Default)]
+pub struct Flame {
+    stacks: BTreeMap<String, usize>,
+    /// The bytes of their names.
+    bytes: usize,
+}
+
+#[cfg(feature = "__cli")]
+impl Flame {
+    /// Adds a stack that so many threads or tasks have, the outermost function first. What is below
+    /// the first levels is left out, and all but the root once the drawing has enough.
+    pub fn add<'a>(&mut self, root: &str, functions: impl Iterator<Item = &'a str>, count: usize) {
+        let mut line = format!("{root}{END}");
+        for function in functions.take(MAX_LEVELS) {
+            if self.bytes > MAX_STACKS {
+                break;
+            }
+            line.push(if is_own(function) { OWN } else { LIBRARYS });
+            line.extend(clean(function.trim()).chars().take(MAX_NAME));
+            line.push(END);
+        }
+        self.bytes += line.len();
+        let stack = self.stacks.entry(line).or_default();
+        *stack = stack.saturating_add(count);
+    }
+
+    /// The markup. `None` if there is no stack.
+    pub fn draw(&self) -> Option<String> {
+        drawing(&self.stacks).map(Markup::into_string)
+    }
+}
+
+/// Whether a function is the program's, by its name alone.
+#[cfg(feature = "__cli")]
+fn is_own(function: &str) -> bool {
+    let frame = Frame { function: Some(function.to_owned()), ..Frame::default() };
+    !is_unqualified(function) && owner(&frame) == Owner::Program
 }
 
 /// A frame of the drawing.

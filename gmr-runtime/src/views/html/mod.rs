@@ -33,7 +33,11 @@ use super::words;
 use super::{Context, Detail, Known};
 use crate::model::{Content, Evidence, Finding, Group, Overdue, Package, Report, Section};
 
-const STYLE: &str = include_str!("page.css");
+#[cfg(feature = "__cli")]
+pub use self::flame::Flame;
+
+/// The page's style.
+pub(crate) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
