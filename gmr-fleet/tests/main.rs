@@ -15,6 +15,7 @@ mod s3;
 mod service;
 mod ship;
 mod size;
+mod story;
 #[path = "../../tests/browser/webdriver.rs"]
 #[allow(dead_code, reason = "the tests of a report's page use the rest of it")]
 mod webdriver;
