@@ -105,6 +105,7 @@ impl Documents {
             (_, Some("int32" | "int64")) => {
                 json!(-1 - i64::try_from(self.random.below(1 << 20)).expect("few"))
             }
+            (_, Some("uint16")) => self.random.below(1 << 16).into(),
             (_, Some("uint32")) => self.random.below(1 << 32).into(),
             (_, Some("uint64")) if self.random.below(4) == 0 => u64::MAX.into(),
             _ => self.random.below(1 << 40).into(),
