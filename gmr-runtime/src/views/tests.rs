@@ -64,6 +64,8 @@ proptest! {
             let href = link.value().attr("href").unwrap();
             prop_assert!(!select(&page, href).is_empty(), "{} leads nowhere", href);
         }
+        let failed = report.sections.iter().filter(|section| !section.content.is_ok()).count();
+        prop_assert_eq!(select(&page, "#contents .failure").len(), failed);
         let known = Known::all(&report.frames);
         let room = Room::new(MAX_TEXT);
         let cx = Context { frames: &known, detail: Detail::Short, room: &room };

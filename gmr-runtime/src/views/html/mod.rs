@@ -210,7 +210,11 @@ fn contents(
 ) -> Markup {
     let link = |(index, section): &(usize, &Section)| {
         html! {
-            a href={ "#" (anchors::section(*index)) } { (clean(&section.title)) @if let Some(count) = size(&section.content) { " " span.count { (count) } } }
+            a href={ "#" (anchors::section(*index)) } {
+                (clean(&section.title))
+                @if let Some(failure) = failure(&section.content) { " " span.failure { (failure) } }
+                @else if let Some(count) = size(&section.content) { " " span.count { (count) } }
+            }
         }
     };
     let shown = MAX_LINKS.saturating_sub(of_package.len());
@@ -252,6 +256,17 @@ fn tools() -> Markup {
                 input #other type="file" aria-label="the other report" hidden;
             }
         }
+    }
+}
+
+/// Why there is nothing to read in a section but the reason, in a word or two.
+fn failure(content: &Content) -> Option<&'static str> {
+    match content {
+        Content::Error(_) => Some("failed"),
+        Content::Panicked(_) => Some("panicked"),
+        Content::TimedOut(_) => Some("timed out"),
+        Content::StillRunning(_) | Content::Skipped(_) => Some("skipped"),
+        _ => None,
     }
 }
 
