@@ -45,6 +45,12 @@
     const sought = wanted(), narrows = Boolean(sought || state.value);
     hits = [];
     unfiltered = "";
+    let drawn = 0;
+    for (const frame of frames) {
+      const hit = Boolean(sought) && text(frame).includes(sought);
+      frame.classList.toggle("hit", hit);
+      drawn += Number(hit);
+    }
     for (const { section, title, rows, folded, blocks } of parts) {
       const titled = sought && !state.value && text(title).includes(sought);
       if (titled) hits.push({ row: title });
@@ -63,9 +69,8 @@
       for (const group of folded) group.classList.toggle("out", narrows && !one(":is(tr, pre, p):not(.out)", group));
       // What is in a block that is out is not styled at all.
       for (const block of blocks) block.classList.toggle("out", narrows && !one(":scope > details:not(.out)", block));
-      section.classList.toggle("out", narrows && !shown && section.id !== "stacks");
+      section.classList.toggle("out", narrows && !shown && !(drawn && section.id === "stacks"));
     }
-    for (const frame of frames) frame.classList.toggle("hit", sought && text(frame).includes(sought));
     nav.classList.toggle("stuck", narrows);
     one(".found").hidden = !narrows;
     pad();
