@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use gmr_runtime::__cli::{Flame, STYLE, printable};
+use gmr_runtime::__cli::{FLAME_SCRIPT, Flame, STYLE, printable};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::args::is_id;
@@ -115,7 +115,7 @@ pub(crate) fn page(all: &All) -> String {
                     section #places { h2 { "Places" } (places(all)) }
                 }
                 footer { p { "Of each process, the latest report counts." } }
-                script { (PreEscaped(SCRIPT)) }
+                script { (PreEscaped(SCRIPT)) (PreEscaped(FLAME_SCRIPT)) }
             }
         }
     };

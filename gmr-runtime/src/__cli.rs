@@ -22,6 +22,10 @@ pub use crate::views::{Line, Lines};
 #[cfg(feature = "html")]
 pub const STYLE: &str = crate::views::STYLE;
 
+/// The script of a page that has a [`Flame`].
+#[cfg(feature = "html")]
+pub const FLAME_SCRIPT: &str = crate::views::FLAME_SCRIPT;
+
 /// A number, as in `1,940`.
 pub fn number(number: u64) -> String {
     crate::units::separated(number)

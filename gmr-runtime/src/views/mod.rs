@@ -33,7 +33,7 @@ pub(crate) use format::render;
 #[cfg(all(feature = "__cli", feature = "html"))]
 pub use html::Flame;
 #[cfg(all(feature = "__cli", feature = "html"))]
-pub(crate) use html::STYLE;
+pub(crate) use html::{FLAME_SCRIPT, STYLE};
 #[cfg(feature = "__cli")]
 pub use lines::{Line, Lines};
 #[cfg(feature = "tracing")]

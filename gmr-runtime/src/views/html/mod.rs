@@ -40,6 +40,9 @@ pub use self::flame::Flame;
 pub(crate) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
+/// For a page that has a [`Flame`].
+pub(crate) const FLAME_SCRIPT: &str = include_str!("flame.js");
+
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
     let out = &mut Counted { out, written: 0 };
     let room = Room::new(MAX_PAGE);
@@ -114,7 +117,7 @@ fn page(report: &Report, contents: &Markup, links: &Links, related: &Related<'_>
                     div #sections { (PLACEHOLDER) }
                 }
                 footer { p { (words::summary(&report.summary)) } }
-                script { (PreEscaped(SCRIPT)) }
+                script { (PreEscaped(SCRIPT)) (PreEscaped(FLAME_SCRIPT)) }
             }
         }
     }

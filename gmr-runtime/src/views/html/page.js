@@ -1,12 +1,12 @@
-// Filters, folds and copies what the page shows, zooms into the flame graph, compares the report with
-// another, and scrolls to the target of a link. Loads and sends nothing.
+// Filters, folds and copies what the page shows, compares the report with another, and scrolls to the
+// target of a link. Loads and sends nothing.
 "use strict";
 (() => {
   const one = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const made = (tag, properties) => Object.assign(document.createElement(tag), properties);
   const nav = one("nav"), filter = one("#filter"), state = one("#state"), libraries = one("#libraries");
-  const groups = all("details.group");
+  const groups = all("details.group"), frames = all(".flame button");
   // The text of each element, collected when a filter first needs it, without what cards say of
   // other threads: a thread is found by its own name, not by the card of one that waits for it.
   const texts = new Map();
@@ -319,70 +319,6 @@
   };
   addEventListener("toggle", (event) => equip(event.target), true);
   groups.forEach(equip);
-
-  // The flame graph. A frame's place and width are given in stacks.
-  const flame = one(".flame"), frames = all(".flame button"), said = one("#frame");
-  const place_of = (frame) => ["--x", "--w", "--y"].map((name) => Number(frame.style.getPropertyValue(name)));
-  const zoom = (frame) => {
-    one("#whole").disabled = !frame;
-    one("#zoomed").value = `shown: ${frame ? frame.title : all_stacks}`;
-    const [left, shown] = frame ? place_of(frame) : [0, Number(flame.style.getPropertyValue("--all"))];
-    flame.style.setProperty("--left", left);
-    flame.style.setProperty("--shown", shown);
-    zoomed = frame;
-  };
-  let zoomed = null, all_stacks = "";
-  const KEYS = { ArrowDown: [0, 1], ArrowUp: [0, -1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
-  // The nearest frame in a direction, of those that are in view.
-  const beside = (frame, [dx, dy]) => {
-    const [x, w, y] = place_of(frame), [from, shown] = zoomed ? place_of(zoomed) : [0, Infinity];
-    const level = frames.filter((other) => {
-      const [left, width, row] = place_of(other);
-      return row === y + dy && left < from + shown && left + width > from;
-    });
-    if (dx) return level[level.indexOf(frame) + dx];
-    return level.find((other) => {
-      const [left, width] = place_of(other);
-      return left < x + w && left + width > x;
-    });
-  };
-  if (flame) {
-    for (const id of ["#how", ".zoom"]) one(id).hidden = false;
-    flame.setAttribute("aria-describedby", "width how");
-    all_stacks = one("#zoomed").value.replace("shown: ", "");
-    one("#whole").addEventListener("click", () => {
-      // A button that is disabled loses the focus.
-      zoomed?.focus();
-      zoom(null);
-    });
-    const say = (event) => {
-      const frame = event.target.closest("button");
-      if (frame) said.textContent = frame.title;
-    };
-    // The Tab key leads to one frame, and from there on.
-    const enter = (frame) => {
-      for (const other of frames) if (other.tabIndex === 0) other.tabIndex = -1;
-      frame.tabIndex = 0;
-    };
-    enter(frames[0]);
-    flame.addEventListener("mouseover", say);
-    flame.addEventListener("focusin", say);
-    flame.addEventListener("focusin", (event) => enter(event.target));
-    flame.addEventListener("click", (event) => {
-      const frame = event.target.closest("button");
-      if (frame) zoom(frame === zoomed ? null : frame);
-    });
-    flame.addEventListener("keydown", (event) => {
-      const next = KEYS[event.key] && beside(event.target, KEYS[event.key]);
-      if (!next) return;
-      event.preventDefault();
-      next.focus();
-    });
-    // Wherever the focus is, unless the filter is cleared by it.
-    addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && zoomed && !event.defaultPrevented) zoom(null);
-    });
-  }
 
   // The report itself is in the page, unless it is large: to save it, and to compare it with another.
   const whole = one("#report"), other_file = one("#other");
