@@ -33,7 +33,7 @@ struct Use {
 }
 
 /// How many ports are used for the peers of these connections of the process. `None` if the
-/// namespace has less connections than three quarters of the ports, and if that is not known.
+/// namespace has fewer connections than three quarters of the ports, and if that is not known.
 pub(super) fn in_use(own: &HashSet<u64>) -> Option<EphemeralPorts> {
     if own.is_empty() {
         return None;
@@ -86,9 +86,8 @@ fn connections() -> Option<u64> {
     let of_both = proc::read_text("thread-self/net/sockstat").ok()?;
     // There is none without IPv6.
     let of_v6 = proc::read_text("thread-self/net/sockstat6").unwrap_or_default();
-    let count = |text: &str, line: &str, name: &str| counted(text, line, name);
-    let open = count(&of_both, "TCP:", "inuse")? + count(&of_v6, "TCP6:", "inuse").unwrap_or(0);
-    Some(open + count(&of_both, "TCP:", "tw")?)
+    let open = counted(&of_both, "TCP:", "inuse")? + counted(&of_v6, "TCP6:", "inuse").unwrap_or(0);
+    Some(open + counted(&of_both, "TCP:", "tw")?)
 }
 
 /// A number in a line such as `TCP: inuse 5 orphan 0 tw 12`.
