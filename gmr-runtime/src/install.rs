@@ -352,11 +352,10 @@ impl Settings {
         sys::remember_mask();
         let stderr = Stderr::new();
         let (settings, reporters_outbox) = (Arc::clone(self), Arc::clone(&outbox));
-        let (ready, is_ready) = channel::channel();
+        let (ready, are_ready) = channel::channel::<()>();
         let reporter_is_ready = ready.clone();
         own_threads::spawn(own_threads::REPORTER, move || {
             capture::shield_thread(number);
-            let _ = reporter_is_ready.send(());
             drop(reporter_is_ready);
             let Settings { signal, style, plan, target, .. } = &*settings;
             let target = (stderr, target.clone());
@@ -371,20 +370,17 @@ impl Settings {
             watch_file(file, &outbox, &ready);
         }
         drop(ready);
-        // A thread allocates while it starts. The program may limit its memory next.
-        let until = Instant::now() + STARTED_WITHIN;
-        for _ in 0..4 {
-            let _ = is_ready.recv_timeout(until.saturating_duration_since(Instant::now()));
-        }
+        // A thread allocates while it starts. The program may limit its memory next. Nothing is sent:
+        // the wait ends once all senders are gone.
+        let _ = are_ready.recv_timeout(STARTED_WITHIN);
         Ok(outbox)
     }
 
-    /// Starts the threads that see to it that a signal is answered. Each says when it is `ready`.
+    /// Starts the threads that see to it that a signal is answered. Each drops its `ready` once it
+    /// is.
     fn watch(self: &Arc<Self>, number: i32, outbox: &Arc<Outbox>, ready: &Sender<()>) {
         let emergency_is_ready = ready.clone();
-        let emergency_is_ready = move || {
-            let _ = emergency_is_ready.send(());
-        };
+        let emergency_is_ready = move || drop(emergency_is_ready);
         let settings = Arc::clone(self);
         let lines = move || settings.identity.lines();
         // Without it, a process in which nothing can be allocated gets no report.
@@ -394,9 +390,7 @@ impl Settings {
         let (watched, is_ready) = (Arc::clone(outbox), ready.clone());
         let watch = move || {
             capture::shield_thread(None);
-            watched.watch_pending(number, || {
-                let _ = is_ready.send(());
-            });
+            watched.watch_pending(number, move || drop(is_ready));
         };
         // Without it, a process whose main thread is stuck in the kernel may get no report.
         if let Err(error) = own_threads::spawn("gmr signal", watch) {

@@ -20,9 +20,7 @@ pub(super) fn watch_file(file: &Path, outbox: &Arc<Outbox>, ready: &Sender<()>) 
     let (watched, is_ready) = (Arc::clone(outbox), ready.clone());
     let watch = move || {
         capture::shield_thread(None);
-        file::watch(&file, &watched, || {
-            let _ = is_ready.send(());
-        });
+        file::watch(&file, &watched, move || drop(is_ready));
     };
     if let Err(error) = own_threads::spawn("gmr file", watch) {
         warn(&format!("could not start the thread that watches the trigger file: {error}"));
