@@ -1,10 +1,4 @@
-//! The TCP sockets of this network namespace, as the kernel lists them on request (`sock_diag(7)`):
-//! in a twentieth of the time that it takes to write `/proc/net/tcp`. And the sockets that Unix sockets
-//! are connected to, which no file has.
-//!
-//! The request is made only where it changes nothing. A kernel that has this interface in a module
-//! loads the module when it is first needed; a report must not do that. Where system calls are
-//! filtered, the calls are not made either: a filter may answer them by ending the process.
+//! The TCP sockets of this network namespace, in the order of the kernel's tables.
 
 #![allow(unsafe_code)]
 
@@ -12,11 +6,12 @@ use std::io;
 use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::ControlFlow;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::OwnedFd;
 
-use super::super::proc;
-use super::sandbox;
+use super::netlink::{self, MessageHeader, SOCK_DIAG_BY_FAMILY, answered, receive_some, send, word};
+
+/// The modules that answer.
+const MODULES: [&str; 2] = ["inet_diag", "tcp_diag"];
 
 /// Which sockets a list has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +57,6 @@ pub(crate) struct TcpSocket {
     pub(crate) send_queue: u64,
 }
 
-/// Whether the kernel has refused a request. It would refuse the next one as well, and a security
-/// module may log each.
-static IS_REFUSED: AtomicBool = AtomicBool::new(false);
-
 /// Calls `each` with the sockets, until it says that this is enough. Returns whether the list is
 /// longer than what is read of it. `None` if the kernel is not asked, or refuses: then the tables in
 /// `/proc` have the sockets.
@@ -76,66 +67,10 @@ pub(crate) fn tcp_sockets(
     which: Which,
     each: impl FnMut(TcpSocket) -> ControlFlow<()>,
 ) -> Option<bool> {
-    if sandbox::may_end_the_process() || IS_REFUSED.load(Ordering::Relaxed) || !are_loaded(&OF_TCP) {
+    if !netlink::may_ask(&MODULES) {
         return None;
     }
     answered(request(family, which).and_then(|socket| receive(&socket, which, each)))
-}
-
-/// The inode of the socket that a connected Unix socket is connected to, by the inode of this one. 0
-/// if that socket has not been accepted yet, or was closed. `None` if there is none, or if it is not known.
-pub(crate) fn unix_peer(inode: u64) -> Option<u64> {
-    if sandbox::may_end_the_process() || IS_REFUSED.load(Ordering::Relaxed) || !are_loaded(&OF_UNIX) {
-        return None;
-    }
-    let inode = u32::try_from(inode).ok()?;
-    answered(send(&unix_request(inode)).and_then(|socket| receive_unix_peer(&socket)))?
-}
-
-/// What was read. Remembers if the kernel has refused the request.
-fn answered<T>(read: io::Result<T>) -> Option<T> {
-    let is_shortage = |error: &io::Error| {
-        let shortages = [libc::ENOMEM, libc::ENOBUFS, libc::EMFILE, libc::ENFILE];
-        error.raw_os_error().is_some_and(|number| shortages.contains(&number))
-    };
-    if read.as_ref().is_err_and(|error| !is_shortage(error)) {
-        IS_REFUSED.store(true, Ordering::Relaxed);
-    }
-    read.ok()
-}
-
-/// The modules that answer.
-const OF_TCP: [&str; 2] = ["inet_diag", "tcp_diag"];
-const OF_UNIX: [&str; 1] = ["unix_diag"];
-
-/// Whether the kernel can answer without loading a module: they are loaded, or it has no modules.
-fn are_loaded(wanted: &[&str]) -> bool {
-    match proc::read_text("modules") {
-        Ok(modules) => are_listed(wanted, &modules),
-        // Where only processes are mounted, both are missing.
-        Err(error) => error.kind() == io::ErrorKind::NotFound && proc::open("version").is_ok(),
-    }
-}
-
-/// Whether all these modules are among those of `/proc/modules`, with lines of
-/// `name size users used-by state address`.
-fn are_listed(wanted: &[&str], modules: &str) -> bool {
-    wanted.iter().all(|wanted| {
-        modules.lines().any(|line| {
-            let mut fields = line.split_ascii_whitespace();
-            fields.next() == Some(wanted) && fields.nth(3) == Some("Live")
-        })
-    })
-}
-
-/// `struct nlmsghdr` of `linux/netlink.h`.
-#[repr(C)]
-struct MessageHeader {
-    length: u32,
-    kind: u16,
-    flags: u16,
-    sequence: u32,
-    port: u32,
 }
 
 /// `struct inet_diag_sockid` of `linux/inet_diag.h`. Ports and addresses are in network byte order.
@@ -177,9 +112,6 @@ struct Answer {
     inode: u32,
 }
 
-/// `SOCK_DIAG_BY_FAMILY` of `linux/sock_diag.h`.
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
-
 fn request(family: Family, which: Which) -> io::Result<OwnedFd> {
     /// `TCP_TIME_WAIT`: it belongs to no descriptor.
     const TIME_WAIT: u32 = 6;
@@ -216,95 +148,6 @@ fn request(family: Family, which: Which) -> io::Result<OwnedFd> {
     };
     // SAFETY: the request is valid for reads of its length, and has no padding.
     send(unsafe { std::slice::from_raw_parts((&raw const request).cast(), length) })
-}
-
-/// A request about the Unix socket with this inode: `struct nlmsghdr` of `linux/netlink.h`, and
-/// `struct unix_diag_req` of `linux/unix_diag.h`.
-fn unix_request(inode: u32) -> Vec<u8> {
-    const LENGTH: u32 = 40;
-    const SHOW_PEER: u32 = 4;
-    let flags = u16::try_from(libc::NLM_F_REQUEST).unwrap_or(0);
-    let family = u8::try_from(libc::AF_UNIX).unwrap_or(0);
-    // For any state, and for a socket without a cookie that is known already.
-    let any = u32::MAX.to_ne_bytes();
-    let header = [&LENGTH.to_ne_bytes()[..], &SOCK_DIAG_BY_FAMILY.to_ne_bytes(), &flags.to_ne_bytes()];
-    let header = [&header.concat()[..], &1_u32.to_ne_bytes(), &[0; 4]].concat();
-    let about = [&any[..], &inode.to_ne_bytes(), &SHOW_PEER.to_ne_bytes(), &any, &any].concat();
-    [&header[..], &[family, 0, 0, 0], &about].concat()
-}
-
-/// Sends a request. The kernel has handled it when this returns.
-fn send(request: &[u8]) -> io::Result<OwnedFd> {
-    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: it takes no pointers.
-    let socket = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG) };
-    if socket < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just opened it for this function.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    // SAFETY: the kernel reads as many bytes as the request has. Without an address, they go to the
-    // kernel.
-    let sent = unsafe { libc::send(socket.as_raw_fd(), request.as_ptr().cast(), request.len(), 0) };
-    match usize::try_from(sent) {
-        Ok(sent) if sent == request.len() => Ok(socket),
-        Ok(_) => Err(io::ErrorKind::WriteZero.into()),
-        Err(_) => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Reads some answers into the buffer, and returns their length. The kernel has them ready.
-fn receive_some(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        // SAFETY: the buffer is valid for writes of its length.
-        let length = unsafe {
-            libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_TRUNC)
-        };
-        match usize::try_from(length) {
-            Ok(length) if length <= buffer.len() => return Ok(length),
-            Ok(_) => return Err(io::ErrorKind::InvalidData.into()),
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-        }
-    }
-}
-
-/// Reads the answer about a Unix socket.
-fn receive_unix_peer(socket: &OwnedFd) -> io::Result<Option<u64>> {
-    let mut buffer = [0; 1024];
-    let length = receive_some(socket, &mut buffer)?;
-    parse_unix_peer(&buffer[..length])
-}
-
-/// The inode in the attribute that has it.
-fn parse_unix_peer(message: &[u8]) -> io::Result<Option<u64>> {
-    const HEADER: usize = size_of::<MessageHeader>();
-    /// `struct unix_diag_msg`.
-    const ANSWER: usize = 16;
-    /// `UNIX_DIAG_PEER`.
-    const PEER: u16 = 2;
-    let incomplete = || io::Error::from(io::ErrorKind::UnexpectedEof);
-    let half = |offset: usize| Some(u16::from_ne_bytes(*message.get(offset..)?.first_chunk()?));
-    let kind = half(offset_of!(MessageHeader, kind)).ok_or_else(incomplete)?;
-    if i32::from(kind) == libc::NLMSG_ERROR {
-        // The socket has been closed meanwhile.
-        return match word(message, HEADER).map_or(0, u32::cast_signed).saturating_neg() {
-            libc::ENOENT => Ok(None),
-            error => Err(io::Error::from_raw_os_error(error)),
-        };
-    }
-    let mut at = HEADER + ANSWER;
-    while let (Some(length), Some(kind)) = (half(at), half(at + 2)) {
-        if kind == PEER {
-            return Ok(word(message, at + 4).map(u64::from));
-        }
-        at += usize::from(length).max(4).next_multiple_of(4);
-    }
-    Ok(None)
 }
 
 /// Reads the answers.
@@ -393,17 +236,13 @@ fn socket(answer: &[u8]) -> Option<TcpSocket> {
     })
 }
 
-fn word(bytes: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(*bytes.get(offset..)?.first_chunk()?))
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
-    use std::os::unix::net::UnixStream;
 
     use proptest::prelude::*;
 
+    use super::super::netlink::tests::message;
     use super::*;
     use crate::sys::mutation::damaged;
 
@@ -440,25 +279,6 @@ mod tests {
             assert_eq!((connected.state, connected.local), (1, client.local_addr().unwrap()));
             assert_eq!(list(other).unwrap().0, []);
         }
-    }
-
-    #[test]
-    fn both_modules_must_be_loaded() {
-        let inet = "inet_diag 28672 1 tcp_diag, Live 0x0000000000000000\n";
-        let tcp = "tcp_diag 12288 0 - Live 0x0000000000000000\n";
-        assert!(are_listed(&OF_TCP, &format!("overlay 225280 0 - Live 0x0\n{tcp}{inet}")));
-        assert!(!are_listed(&OF_TCP, tcp) && !are_listed(&OF_TCP, inet) && !are_listed(&OF_TCP, ""));
-        assert!(!are_listed(&OF_TCP, &format!("{inet}{}", tcp.replace("Live", "Unloading"))));
-        assert!(!are_listed(&OF_TCP, &format!("{inet}{}", tcp.replace("tcp_diag", "xtcp_diag"))));
-    }
-
-    /// A message with this content.
-    fn message(kind: i32, content: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(size_of::<MessageHeader>() + content.len()).unwrap();
-        let kind = u16::try_from(kind).unwrap().to_ne_bytes();
-        let mut message = [&length.to_ne_bytes()[..], &kind, &[0; 10], content].concat();
-        message.resize(message.len().next_multiple_of(4), 0);
-        message
     }
 
     /// The content of a message about the socket with this inode.
@@ -506,34 +326,6 @@ mod tests {
         assert_eq!(parsed(&[]).1.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         let of_another_family = message(SOCKET, &content(libc::AF_UNIX, 4711));
         assert_eq!(parsed(&of_another_family).1.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-    }
-
-    #[test]
-    #[cfg_attr(miri, ignore = "the kernel is asked")]
-    fn the_peer_of_a_unix_socket_is_known_by_its_inode() {
-        let (one, other) = UnixStream::pair().unwrap();
-        let inode = |socket: &UnixStream| rustix::fs::fstat(socket).unwrap().st_ino;
-        let Some(peer) = unix_peer(inode(&one)) else {
-            return eprintln!("skipped: the kernel is not asked here");
-        };
-        assert_eq!(peer, inode(&other));
-        drop(other);
-        assert_eq!(unix_peer(inode(&one)), Some(0), "it was closed");
-    }
-
-    #[test]
-    fn an_answer_about_a_unix_socket_has_the_peer_among_other_attributes() {
-        let answer = |attributes: &[u8]| message(20, &[&[0; 16][..], attributes].concat());
-        let other = [[9, 0], [0, 0], [b'/', b'a'], [b'b', b'c'], [0, 0], [0, 0]].concat();
-        let peer = [&[8, 0, 2, 0][..], &4711_u32.to_ne_bytes()].concat();
-        let parse = |attributes: &[u8]| parse_unix_peer(&answer(attributes)).unwrap();
-        assert_eq!(parse(&[other.clone(), peer].concat()), Some(4711));
-        assert_eq!((parse(&other), parse(&[])), (None, None));
-        let closed = message(libc::NLMSG_ERROR, &(-libc::ENOENT).to_ne_bytes());
-        assert_eq!(parse_unix_peer(&closed).unwrap(), None);
-        let refused = message(libc::NLMSG_ERROR, &(-libc::EPERM).to_ne_bytes());
-        assert_eq!(parse_unix_peer(&refused).unwrap_err().raw_os_error(), Some(libc::EPERM));
-        assert!(parse_unix_peer(&[]).is_err());
     }
 
     proptest! {
