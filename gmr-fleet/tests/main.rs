@@ -2,6 +2,7 @@
 //! documents with everything that the schema of reports allows. What is in the tables is read by
 //! the crates `arrow` and `parquet`.
 
+mod clickhouse;
 mod documents;
 mod duckdb;
 mod killed;

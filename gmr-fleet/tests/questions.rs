@@ -1,5 +1,5 @@
-//! `gmr fleet`: its answers, which are compared with those of `DuckDB`, and what it says if it has
-//! none.
+//! `gmr fleet`: its answers, which are compared with those of `DuckDB` and `ClickHouse`, and what it
+//! says if it has none.
 
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::clickhouse;
 use crate::documents::Documents;
 use crate::duckdb::{asked, question};
 use crate::planted::{self, HOSTILE};
@@ -21,7 +22,7 @@ fn ask(question: &str, tables: &Path, arguments: &[&str]) -> Done {
 
 /// The rows of an answer.
 #[track_caller]
-fn rows(question: &str, tables: &Path, arguments: &[&str]) -> Vec<Value> {
+pub(crate) fn rows(question: &str, tables: &Path, arguments: &[&str]) -> Vec<Value> {
     let output = ask(question, tables, &[arguments, &["--json"]].concat()).well();
     serde_json::from_str(&output).expect("a list")
 }
@@ -192,8 +193,12 @@ fn what_is_in_reports_and_arguments_is_data() {
     assert!(ask("stacks", &to, &["--date", "2026-01-01' OR '1'='1"]).failed(2).contains("expected a date"));
     let variables = json!({ "older_version": older, "newer_version": newer, "seconds": "86400" });
     let Some(of_duckdb) = asked(&to, &variables, &names) else { return };
-    for ((answer, theirs), name) in answers.iter().zip(&of_duckdb).zip(names) {
-        assert_eq!(answer, theirs, "{name}");
+    let parameters = [("older", sides[0]), ("newer", sides[1]), ("seconds", "86400"), ("place", "")];
+    let of_clickhouse = clickhouse::asked(&to, &parameters, &names).expect("it is there");
+    for theirs in [of_duckdb, of_clickhouse] {
+        for ((answer, theirs), name) in answers.iter().zip(&theirs).zip(names) {
+            assert_eq!(answer, theirs, "{name}");
+        }
     }
 }
 
