@@ -6,6 +6,7 @@ mod clickhouse;
 mod documents;
 mod duckdb;
 mod killed;
+mod loki;
 mod lossless;
 mod objects;
 mod page;
