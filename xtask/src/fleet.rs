@@ -13,7 +13,8 @@ const TARGET: &str = "target/fleet";
 /// Checks its format, licences and lints, and runs its tests, from the versions in its lock file.
 /// With `write`, writes what is generated from the tables into the documentation.
 pub(crate) fn run(write: bool) -> Result<(), String> {
-    let missing = tools::provide(&[Tool::Deny, Tool::DuckDb, Tool::Moto, Tool::Browser], true);
+    let tools = [Tool::Deny, Tool::DuckDb, Tool::ClickHouse, Tool::LogQl, Tool::Moto, Tool::Browser];
+    let missing = tools::provide(&tools, true);
     if !missing.is_empty() {
         return Err(format!("not installed: {}", tools::list(&missing)));
     }
@@ -24,7 +25,8 @@ pub(crate) fn run(write: bool) -> Result<(), String> {
     let on = ["--manifest-path", MANIFEST, "--target-dir", TARGET, "--locked"];
     cargo(&[&["clippy"], &on[..], &["--all-targets", "--", "--deny", "warnings"]].concat(), &[])?;
     let python = tools::python().display().to_string();
-    let mut variables = vec![("GMR_TEST_PYTHON", python.as_str())];
+    let logql = tools::logql().display().to_string();
+    let mut variables = vec![("GMR_TEST_PYTHON", python.as_str()), ("GMR_TEST_NPM", logql.as_str())];
     if write {
         variables.push(("GMR_TEST_WRITE_TABLES", "1"));
     }

@@ -26,6 +26,10 @@ pub(crate) enum Tool {
     Python,
     /// The engine, in Python's environment.
     DuckDb,
+    /// The engine, in Python's environment.
+    ClickHouse,
+    /// The grammar of Loki's queries.
+    LogQl,
     /// Serves as object storage, in Python's environment.
     Moto,
     Deny,
@@ -43,11 +47,16 @@ pub(crate) const TARGETS: [Target; 2] = Target::ALL;
 /// profile takes three times as long to compile as this.
 const UNOPTIMIZED: &[&str] = &["--debug", "--config", "profile.dev.debug=false"];
 
+/// The folder of `Tool::LogQl`.
+const LOGQL: &str = "npm-logql";
+
 /// Where a tool comes from, with the names of its packages.
 enum Source {
     Debian(&'static [&'static str]),
     PyPi(&'static [&'static str]),
     Npm {
+        /// In `target`, of its own: npm removes what it was not asked for this time.
+        folder: &'static str,
         package: &'static str,
         version: &'static str,
     },
@@ -85,6 +94,8 @@ impl Tool {
             Tool::Btrfs => "mkfs.btrfs",
             Tool::Python => "Python's jsonschema and lxml",
             Tool::DuckDb => "Python's duckdb",
+            Tool::ClickHouse => "Python's chdb",
+            Tool::LogQl => "lezer-logql",
             Tool::Moto => "Python's moto",
             Tool::Deny => "cargo-deny",
             Tool::Hack => "cargo-hack",
@@ -97,7 +108,8 @@ impl Tool {
     fn source(self) -> Source {
         match self {
             Tool::Browser => Source::Debian(&["chromium", "chromium-driver"]),
-            Tool::Axe => Source::Npm { package: "axe-core", version: "4" },
+            Tool::Axe => Source::Npm { folder: "npm", package: "axe-core", version: "4" },
+            Tool::LogQl => Source::Npm { folder: LOGQL, package: "@grafana/lezer-logql", version: "0.4" },
             Tool::Gdb => Source::Debian(&["gdb"]),
             Tool::Tmux => Source::Debian(&["tmux"]),
             Tool::Go => Source::Debian(&["golang-go"]),
@@ -105,6 +117,9 @@ impl Tool {
             Tool::Btrfs => Source::Debian(&["btrfs-progs"]),
             Tool::Python => Source::PyPi(&["jsonschema", "lxml"]),
             Tool::DuckDb => Source::PyPi(&["duckdb"]),
+            // Later ones hang when a named collection is made (3.7), or answer a query only as a whole (4),
+            // whereas a shard answers it up to a stage.
+            Tool::ClickHouse => Source::PyPi(&["chdb==3.6.0"]),
             Tool::Moto => Source::PyPi(&["moto[s3,server]"]),
             Tool::Deny => Source::CratesIo { package: "cargo-deny", version: "0.20" },
             Tool::Hack => Source::CratesIo { package: "cargo-hack", version: "0.6" },
@@ -119,7 +134,9 @@ impl Tool {
         match self.source() {
             Source::Debian(packages) => format!("apt-get install {}", packages.join(" ")),
             Source::PyPi(packages) => format!("pip install {} (in target/python)", packages.join(" ")),
-            Source::Npm { package, version } => format!("npm install {package}@{version} (in target/npm)"),
+            Source::Npm { folder, package, version } => {
+                format!("npm install {package}@{version} (in target/{folder})")
+            }
             Source::CratesIo { package, version } => {
                 format!("cargo install --locked {package} --version ^{version}")
             }
@@ -138,6 +155,8 @@ impl Tool {
             Tool::Btrfs => is_in_path("mkfs.btrfs"),
             Tool::Python => run(Command::new(python()).args(["-c", "import jsonschema, lxml.etree"])).is_ok(),
             Tool::DuckDb => run(Command::new(python()).args(["-c", "import duckdb"])).is_ok(),
+            Tool::LogQl => is_in_path("node") && logql().join("@grafana/lezer-logql/index.cjs").is_file(),
+            Tool::ClickHouse => run(Command::new(python()).args(["-c", "import chdb"])).is_ok(),
             Tool::Moto => run(Command::new(python()).args(["-c", "import moto.server, boto3"])).is_ok(),
             Tool::Deny => cargo::has_subcommand("deny"),
             Tool::Hack => cargo::has_subcommand("hack"),
@@ -151,7 +170,9 @@ impl Tool {
         match self.source() {
             Source::Debian(packages) => install_from_debian(packages),
             Source::PyPi(packages) => install_from_pypi(packages),
-            Source::Npm { package, version } => install_from_npm(&format!("{package}@{version}")),
+            Source::Npm { folder, package, version } => {
+                install_from_npm(folder, &format!("{package}@{version}"))
+            }
             // Into cargo's own directory, so that another clone finds it.
             Source::CratesIo { package, version } => {
                 let version = format!("^{version}");
@@ -200,6 +221,11 @@ pub(crate) fn python() -> PathBuf {
     environment().join("bin/python")
 }
 
+/// The modules for Node that have the grammar of Loki's queries.
+pub(crate) fn logql() -> PathBuf {
+    root().join("target").join(LOGQL).join("node_modules")
+}
+
 fn environment() -> PathBuf {
     root().join("target/python")
 }
@@ -215,13 +241,13 @@ fn install_from_pypi(packages: &[&str]) -> Result<(), String> {
 }
 
 /// Without the scripts that a package may bring.
-fn install_from_npm(package: &str) -> Result<(), String> {
+fn install_from_npm(folder: &str, package: &str) -> Result<(), String> {
     if !is_in_path("npm") {
         install_from_debian(&["npm"])?;
     }
     let arguments =
         ["install", "--silent", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"];
-    run(Command::new("npm").args(arguments).arg(root().join("target/npm")).arg(package))
+    run(Command::new("npm").args(arguments).arg(root().join("target").join(folder)).arg(package))
 }
 
 /// Installs packages if that needs neither a password nor an answer.
