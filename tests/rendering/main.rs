@@ -2,10 +2,10 @@
 //!
 //! A test binary of its own, since it has that allocator.
 
-#[path = "it/program.rs"]
+#[path = "../it/program.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 mod program;
-#[path = "it/report.rs"]
+#[path = "../it/report.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 mod report;
 
