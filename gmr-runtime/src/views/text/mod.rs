@@ -3,6 +3,7 @@
 //! Lines have 72 columns, unless data needs more. All data is escaped by [`clean`], so that it can
 //! neither move the cursor nor pass for the report's own structure.
 
+mod findings;
 mod layout;
 mod sections;
 mod stacks;
@@ -13,10 +14,11 @@ mod values;
 use std::fmt::{self, Write as _};
 use std::io;
 
+pub(in crate::views) use self::findings::findings;
 use self::layout::{Flush, WIDTH, framed, title};
-use super::room::{MAX_TEXT, Room, not_shown};
+use super::room::{MAX_TEXT, Room};
 use super::{Context, Detail, Known, words};
-use crate::model::{Finding, Frame, Heading, Report, Section, Summary};
+use crate::model::{Heading, Report, Section, Summary};
 use crate::units;
 
 /// The whole report.
@@ -44,11 +46,6 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
     out.write_all(summary(&report.summary).as_bytes())
 }
 
-const FINDINGS: &str = "Findings";
-
-/// What a finding's evidence is indented by.
-const EVIDENCE: &str = "    ";
-
 /// A long section is written in pieces of about this many bytes. A group is never split.
 const PIECE: usize = 4 << 10;
 
@@ -65,37 +62,9 @@ pub(crate) fn heading(heading: &Heading) -> String {
     text
 }
 
-/// The findings, each with its evidence indented below it, or a line that there are none.
-pub(in crate::views) fn findings(findings: &[Finding], frames: &[Frame], room: &Room) -> String {
-    let mut text = title(FINDINGS);
-    room.begin_section();
-    if findings.is_empty() {
-        let _ = writeln!(text, "{}", words::NO_FINDINGS);
-    }
-    for (index, finding) in findings.iter().enumerate() {
-        if !room.take_row() {
-            let _ = writeln!(text, "{}", not_shown(findings.len() - index, "finding"));
-            break;
-        }
-        let line = format!("{}: {}", words::severity(finding.severity), words::finding(finding));
-        room.spend(line.len());
-        let _ = writeln!(text, "{line}");
-        let mut details = words::finding_details(finding, frames);
-        while let Some(detail) = details.next() {
-            if !room.take(detail.len()) {
-                let _ = writeln!(text, "{EVIDENCE}{}", not_shown(1 + details.count(), "line"));
-                break;
-            }
-            let _ = writeln!(text, "{EVIDENCE}{detail}");
-        }
-    }
-    text.push('\n');
-    text
-}
-
 /// Announces the findings at the end, if they are not known in time.
 pub(crate) fn findings_follow() -> String {
-    format!("{}not known yet; see the end of the report\n\n", title(FINDINGS))
+    format!("{}not known yet; see the end of the report\n\n", title(findings::TITLE))
 }
 
 /// One section, with its title.
@@ -133,7 +102,7 @@ impl fmt::Display for Report {
 #[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
-    use crate::model::{Certainty, Content, Evidence, Sender, Severity, Trigger};
+    use crate::model::{Certainty, Content, Evidence, Finding, Frame, Sender, Severity, Trigger};
 
     fn report() -> Report {
         let finding = Finding {
