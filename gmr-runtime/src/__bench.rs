@@ -114,7 +114,7 @@ pub fn wait_for_locks(report: &mut Report, locks: usize, in_circle: bool) {
         let lock = if number < locks && in_circle { (number + 1) % locks } else { (number - 1) % locks };
         listed[lock].waiters.push(Waiter { tid: thread.tid, frame: Some(frame) });
         let futex = Some(address(lock));
-        thread.waiting = Some(Waiting { call: "futex".to_owned(), futex, ..Waiting::default() });
+        thread.waiting = Some(Waiting { call: "futex".to_owned(), futex, ..Waiting::default() }.into());
         thread.stack.frames = std::iter::once(frame).chain(thread.stack.frames.iter().copied()).collect();
     }
 }

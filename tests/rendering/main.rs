@@ -8,15 +8,18 @@ mod program;
 #[path = "../it/report.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 mod report;
+mod shapes;
 
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use gmr::Report;
 use gmr::model::{Content, Value};
+use gmr::{Format, Report};
 use object::{Object, ObjectSection};
 
 use crate::program::{Program, program, wait_until};
 use crate::report::Report as Read;
+use crate::shapes::{Schema, Shape};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -90,8 +93,6 @@ fn document(content: &str, findings: &str, frames: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Values,
-    /// A list of objects that lack everything that may be absent. What is absent takes memory.
-    Objects,
     Other,
 }
 
@@ -134,13 +135,13 @@ fn no_shape_of_a_document_takes_many_times_its_length() {
         many("1")
     );
     for (json, kind) in [
-        (document(&of_threads(&many(&thread), ""), "", frame), Kind::Objects),
+        (document(&of_threads(&many(&thread), ""), "", frame), Kind::Other),
         (document(&of_threads(&one, ""), "", frame), Kind::Other),
         (document(&of_threads("", &many(r#""some note""#)), "", ""), Kind::Other),
-        (document(&tasks(&many(&task)), "", frame), Kind::Objects),
+        (document(&tasks(&many(&task)), "", frame), Kind::Other),
         (document(&tasks(&task.replace(r#"{"kind":"new"}"#, &ignored)), "", frame), Kind::Other),
         (document(&of_threads("", ""), &finding, ""), Kind::Other),
-        (document(&of_threads("", ""), "", &many(frame)), Kind::Objects),
+        (document(&of_threads("", ""), "", &many(frame)), Kind::Other),
     ] {
         documents.push((json, kind));
     }
@@ -152,7 +153,6 @@ fn no_shape_of_a_document_takes_many_times_its_length() {
         println!("{} bytes in {most}: {shown}", json.len());
         let allowed = match kind {
             Kind::Values => 10 * json.len() + ALWAYS,
-            Kind::Objects => 20 * json.len(),
             Kind::Other => 10 * json.len(),
         };
         assert!(most <= allowed, "{} bytes in {most}: {shown}", json.len());
@@ -169,6 +169,86 @@ fn no_shape_of_a_document_takes_many_times_its_length() {
         }
     }
     assert!(read > 9 && refused > 9, "{read} are read, {refused} are refused");
+}
+
+fn schema() -> Schema {
+    let schema = include_str!("../../docs/report.schema.json");
+    Schema::new(serde_json::from_str(schema).expect("a schema"))
+}
+
+/// A document of the current version, with a frame, to which stacks refer.
+fn completed(json: &str) -> String {
+    const FRAME: &str = r#""frames":[{"address":0,"inlined":false}],"sections""#;
+    let json = json.replacen(r#""schema_version":"""#, r#""schema_version":"1.3""#, 1);
+    json.replacen(r#""frames":[],"sections""#, FRAME, 1)
+}
+
+const FORMATS: [Format; 5] = [Format::Text, Format::Json, Format::JsonLines, Format::Xml, Format::Html];
+
+/// How many times its length a document may take while it is read, and a report of it while it is
+/// written. The stack of millions of frames that is not captured takes most in a view.
+const READ: usize = 10;
+const WRITTEN: usize = 45;
+
+#[test]
+fn no_shape_of_the_schema_takes_many_times_its_length() {
+    let _turn = alone();
+    let mut read = 0;
+    // One item more than there is space for: a list that grows by doubling has most to spare.
+    for Shape { list, item, json } in schema().shapes(|item| ((16 << 10) / item).next_power_of_two() + 1) {
+        let json = completed(&json);
+        let mut result = None;
+        let reading = most(|| result = Some(Report::from_json(&json)));
+        let allowed = match (&*list, &*item) {
+            // What these may take is limited, as that of values is.
+            (_, r#""""#) => READ * json.len() + (1 << 20),
+            // A report has one package. A list of them that have nothing takes a little more.
+            ("/sections", item) if item.contains(r#""package""#) => (READ + 3) * json.len(),
+            _ => READ * json.len(),
+        };
+        assert!(reading <= allowed, "{} bytes in {reading}: {list} of {item}", json.len());
+        let Ok(report) = result.expect("a result") else { continue };
+        read += 1;
+        for format in FORMATS {
+            let writing = most(|| report.write_to(io::sink(), format).expect("a sink takes all"));
+            let allowed = WRITTEN * json.len();
+            assert!(writing <= allowed, "{format}, {} bytes in {writing}: {list} of {item}", json.len());
+        }
+    }
+    assert!(read > 500, "{read}");
+}
+
+#[test]
+fn lists_of_strings_that_take_many_times_their_text_are_refused() {
+    let _turn = alone();
+    let shapes = schema().shapes(|item| if item == r#""","#.len() { 2_000_000 } else { 0 });
+    let mut refused = 0;
+    for Shape { list, json, .. } in shapes.iter().filter(|shape| shape.item == r#""""#) {
+        let json = completed(json);
+        let mut result = None;
+        let reading = most(|| result = Some(Report::from_json(&json)));
+        assert!(reading <= READ * json.len() + ALWAYS, "{list}: {} bytes in {reading}", json.len());
+        let error = result.expect("a result").expect_err("it is refused").to_string();
+        assert!(error.contains(&format!("times their text in memory at {list}/")), "{error}");
+        refused += 1;
+    }
+    assert!(refused > 8, "{refused}");
+}
+
+/// What a page takes besides what it shows: its style, its scripts, and the markup around data.
+const PAGE: usize = 1 << 20;
+
+#[test]
+fn a_text_of_any_length_is_cut_on_the_page() {
+    let mut shown = 0;
+    // Four bytes of a page for each.
+    for (path, json) in schema().texts(&"<".repeat(1_300_000)) {
+        let Ok(report) = Report::from_json(&completed(&json)) else { continue };
+        let page = report.to_html().len();
+        assert!(page < PAGE, "{path}: {page} bytes");
+        shown += 1;
+    }
+    assert!(shown > 100, "{shown}");
 }
 
 #[test]

@@ -168,7 +168,7 @@ impl Profile {
             return;
         }
         let time = interval.time.saturating_sub(used);
-        let call = thread.waiting.as_ref().map(|waiting| &*waiting.call);
+        let call = thread.waiting.as_deref().map(|waiting| &*waiting.call);
         let call = call.or(thread.state.as_deref()).unwrap_or("blocked");
         let key = (named.of_thread(self, thread, Some(&format!("[{call}]"))), self.name(&thread.name));
         add(&mut self.off_cpu, key, time, if is_certain { time } else { Duration::ZERO });

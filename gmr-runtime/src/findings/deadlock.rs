@@ -111,7 +111,7 @@ fn cycle_from<'a>(edges: &[Edge<'a>], start: u32, done: &BTreeSet<u32>) -> Optio
 /// hold for certain, and for the ends of others.
 fn edges<'a>(facts: &Facts<'a>) -> Vec<Edge<'a>> {
     // Only threads that wait can be in a cycle. Of a lock with many readers, that is few.
-    let joins = |thread: &Thread| thread.waiting.as_ref().and_then(|waiting| waiting.joins);
+    let joins = |thread: &Thread| thread.waiting.as_deref().and_then(|waiting| waiting.joins);
     let of_locks = facts.locks().flat_map(|lock| &lock.waiters).map(|waiter| waiter.tid);
     let of_joins = facts.threads().filter(|thread| joins(thread).is_some()).map(|thread| thread.tid);
     let waiting: BTreeSet<u32> = of_locks.chain(of_joins).collect();

@@ -27,7 +27,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         }
         let threads =
             count(waiting.len(), "thread is waiting for a lock", "threads are waiting for the same lock");
-        let owners = waiting.iter().filter_map(|thread| thread.waiting.as_ref()?.futex_owner.as_ref());
+        let owners = waiting.iter().filter_map(|thread| thread.waiting.as_deref()?.futex_owner.as_ref());
         let mut owners: Vec<&FutexOwner> = owners.collect();
         owners.dedup();
         // The lock can have changed hands while the threads were listed.
@@ -78,7 +78,7 @@ fn chain(holder: &Holder, facts: &Facts<'_>) -> Vec<Evidence> {
             // Of several readers, each may be the one that matters.
             let [next] = &lock.holders[..] else { break };
             (next.tid, next.frame, holds(next, &format!("{:#x}", lock.address)))
-        } else if let Some(joined) = facts.thread(at).and_then(|thread| thread.waiting.as_ref()?.joins) {
+        } else if let Some(joined) = facts.thread(at).and_then(|thread| thread.waiting.as_deref()?.joins) {
             let frame = facts.thread(joined).and_then(|thread| place(thread, facts.frames));
             (joined, frame, String::new())
         } else {
@@ -97,7 +97,7 @@ fn chain(holder: &Holder, facts: &Facts<'_>) -> Vec<Evidence> {
 
 /// The process that a thread waits for, at the other end of a connection.
 fn peer(tid: u32, facts: &Facts<'_>) -> Option<Evidence> {
-    let process = facts.peer_of(facts.thread(tid)?.waiting.as_ref()?)?;
+    let process = facts.peer_of(facts.thread(tid)?.waiting.as_deref()?)?;
     let message = format!("the other end of this connection: {process}");
     Some(Evidence { thread: Some(tid), ..fact(message) })
 }
@@ -106,7 +106,7 @@ fn peer(tid: u32, facts: &Facts<'_>) -> Option<Evidence> {
 pub(super) fn connections(facts: &Facts<'_>) -> BTreeSet<String> {
     let holders = facts.locks().flat_map(|lock| lock.holders.iter().take(MAX_EVIDENCE));
     let chains = holders.flat_map(|holder| chain(holder, facts));
-    let waiting = chains.filter_map(|step| facts.thread(step.thread?)?.waiting.as_ref());
+    let waiting = chains.filter_map(|step| facts.thread(step.thread?)?.waiting.as_deref());
     waiting.filter_map(connection).map(str::to_owned).collect()
 }
 

@@ -20,7 +20,7 @@ type Peer<'a> = (&'a str, Option<&'a str>);
 fn waiters<'a>(facts: &Facts<'a>) -> Vec<(Peer<'a>, Vec<&'a Thread>)> {
     let mut waiters: SortedMap<Peer<'_>, Vec<&Thread>> = SortedMap::new();
     for thread in facts.threads() {
-        if let Some(peer) = thread.waiting.as_ref().and_then(peer) {
+        if let Some(peer) = thread.waiting.as_deref().and_then(peer) {
             waiters.entry(peer).push(thread);
         }
     }
@@ -36,7 +36,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
 pub(super) fn connections(facts: &Facts<'_>) -> BTreeSet<String> {
     let waiters = waiters(facts);
     let some = waiters.iter().flat_map(|(_, threads)| threads.iter().take(MIN_WAITERS));
-    some.filter_map(|thread| connection(thread.waiting.as_ref()?)).map(str::to_owned).collect()
+    some.filter_map(|thread| connection(thread.waiting.as_deref()?)).map(str::to_owned).collect()
 }
 
 /// The peer that a call waits for. `None` if there is none, or if there may be several.
@@ -67,7 +67,7 @@ fn about(facts: &Facts<'_>, (peer, state): Peer<'_>, threads: &[&Thread]) -> Fin
     let state = state.map(|state| format!(" ({state})")).unwrap_or_default();
     let message = format!("{waiters} for {peer}{state}: {}", names(threads));
     let mut calls: SortedMap<&str, u64> = SortedMap::new();
-    for waiting in threads.iter().filter_map(|thread| thread.waiting.as_ref()) {
+    for waiting in threads.iter().filter_map(|thread| thread.waiting.as_deref()) {
         *calls.entry(waiting.call.as_str()) += 1;
     }
     let calls: Vec<(&str, u64)> = calls.into_iter().collect();
@@ -83,7 +83,7 @@ fn about(facts: &Facts<'_>, (peer, state): Peer<'_>, threads: &[&Thread]) -> Fin
     });
     let calls = calls.take(MAX_EVIDENCE);
     let mut processes: Vec<&str> =
-        threads.iter().filter_map(|thread| facts.peer_of(thread.waiting.as_ref()?)).collect();
+        threads.iter().filter_map(|thread| facts.peer_of(thread.waiting.as_deref()?)).collect();
     processes.dedup();
     let processes = processes.into_iter().map(|process| fact(format!("at the other end: {process}")));
     let here = listens(facts, peer);
@@ -127,7 +127,8 @@ mod tests {
 
     fn about(waits: Vec<Waiting>) -> Vec<Finding> {
         let waits = waits.into_iter().zip(1..);
-        let threads = waits.map(|(waiting, tid)| Thread { waiting: Some(waiting), ..thread(tid, "client") });
+        let threads =
+            waits.map(|(waiting, tid)| Thread { waiting: Some(waiting.into()), ..thread(tid, "client") });
         // Less than what makes a thread stuck.
         let threads =
             threads.map(|thread| Thread { at_rest_ms: Some(u64::from(thread.tid)), ..thread }).collect();

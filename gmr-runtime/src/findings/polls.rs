@@ -108,7 +108,7 @@ fn outermost<'a>(facts: &Facts<'a>) -> Vec<(&'a Task, u32, u64)> {
 /// The call in which the thread sleeps.
 pub(super) fn call_of_sleeper(thread: &Thread) -> Option<&Waiting> {
     let sleeps = matches!(thread.state.as_deref(), Some("sleeping" | "disk sleep"));
-    thread.waiting.as_ref().filter(|_| sleeps)
+    thread.waiting.as_deref().filter(|_| sleeps)
 }
 
 /// Whether the functions that have called the outermost poll run the tasks of an executor, and not

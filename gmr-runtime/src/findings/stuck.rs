@@ -23,7 +23,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         locks.iter().find(|lock| lock.waiters.iter().any(|waiter| waiter.tid == thread.tid))
     };
     let is_stuck = |thread: &&Thread| {
-        let waiting = thread.waiting.as_ref().filter(|waiting| waiting.kernel_function.is_none());
+        let waiting = thread.waiting.as_deref().filter(|waiting| waiting.kernel_function.is_none());
         let is_short = waiting.is_some_and(|waiting| SHORT_CALLS.contains(&&*waiting.call));
         thread.at_rest_ms >= Some(LONG_MS) && (is_short || lock_of(thread).is_some())
     };
@@ -31,7 +31,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     // The longest first.
     sort::by_key(&mut threads, |thread| Reverse(thread.at_rest_ms));
     let waits = |thread: &&Thread| {
-        let waiting = thread.waiting.as_ref()?;
+        let waiting = thread.waiting.as_deref()?;
         let target = waiting.peer.as_ref().or(waiting.target.as_ref()).or(waiting.path.as_ref());
         let target = target.map(|target| format!(" ({target})")).unwrap_or_default();
         let in_call = || format!("is in {}{target}", waiting.call);

@@ -103,7 +103,8 @@ fn a_sleeping_thread_and_a_section_that_succeeded_are_no_findings() {
 #[test]
 fn threads_are_grouped_by_the_lock_they_wait_for() {
     let threads = [(1, 16), (2, 32), (3, 16)];
-    let threads = threads.map(|(tid, futex)| Thread { waiting: Some(waiting_on(futex)), ..thread(tid, "w") });
+    let threads =
+        threads.map(|(tid, futex)| Thread { waiting: Some(waiting_on(futex).into()), ..thread(tid, "w") });
     let findings = about(threads.to_vec(), LOCK);
     assert_eq!(codes(&findings), ["thread.lock-wait"; 2]);
     assert_eq!(findings[0].threads, [1, 3]);
@@ -113,7 +114,7 @@ fn threads_are_grouped_by_the_lock_they_wait_for() {
     assert!(findings[1].message.starts_with("1 thread is waiting for a lock"), "{findings:?}");
     let owner = FutexOwner { tid: 9, name: Some("holder".to_owned()) };
     let held = Waiting { futex_owner: Some(owner), ..waiting_on(16) };
-    let findings = about(vec![Thread { waiting: Some(held), ..thread(1, "w") }], LOCK);
+    let findings = about(vec![Thread { waiting: Some(held.into()), ..thread(1, "w") }], LOCK);
     assert!(findings[0].message.ends_with("(futex 0x10, held by #9 (holder)): #1 (w)"), "{findings:?}");
     // A parked thread waits on a futex too.
     assert_eq!(about(threads.to_vec(), "std::thread::park"), []);
@@ -127,7 +128,7 @@ fn a_thread_of_the_kernel_needs_no_stack() {
 
 #[test]
 fn gmrs_own_threads_are_ignored() {
-    let own = Thread { role: Role::Gmr, waiting: Some(waiting_on(16)), ..thread(1, "gmr section") };
+    let own = Thread { role: Role::Gmr, waiting: Some(waiting_on(16).into()), ..thread(1, "gmr section") };
     assert_eq!(about(vec![own], LOCK), []);
 }
 
@@ -383,7 +384,7 @@ fn a_reader_among_several_can_be_part_of_a_deadlock() {
 fn about_joins(joins: &[(u32, u32)], locks: Vec<Lock>) -> Vec<Finding> {
     let frames = [Frame { function: Some("shop::stop".to_owned()), ..Frame::default() }];
     let joins_of = |tid| joins.iter().find(|(from, _)| *from == tid).map(|(_, to)| *to);
-    let waiting = |tid| joins_of(tid).map(|to| Waiting { joins: Some(to), ..waiting_on(16) });
+    let waiting = |tid| joins_of(tid).map(|to| Waiting { joins: Some(to), ..waiting_on(16) }.into());
     let threads = (1..10).map(|tid| Thread { waiting: waiting(tid), ..thread(tid, "w") }).collect();
     let sections = [section("Threads", Content::Threads(Threads { threads, locks, ..Threads::default() }))];
     assert!(find(&sections, &frames, &moved(&[1])).is_empty());
@@ -415,11 +416,13 @@ fn a_join_of_a_thread_that_can_go_on_is_no_deadlock() {
 fn the_process_at_the_other_end_is_evidence_if_a_holder_waits_for_it() {
     let frames = [Frame { function: Some(LOCK.to_owned()), ..Frame::default() }];
     let on = |target: &str| {
-        Some(Waiting { call: "recvfrom".into(), target: Some(target.to_owned()), ..Waiting::default() })
+        Some(
+            Waiting { call: "recvfrom".into(), target: Some(target.to_owned()), ..Waiting::default() }.into(),
+        )
     };
     let target = "TCP 127.0.0.1:40112 -> 127.0.0.1:5432, established";
     let threads = vec![
-        Thread { waiting: Some(waiting_on(16)), ..thread(1, "w") },
+        Thread { waiting: Some(waiting_on(16).into()), ..thread(1, "w") },
         Thread { waiting: on(target), ..thread(2, "h") },
         Thread { waiting: on("TCP 127.0.0.1:9 -> 127.0.0.1:10, established"), ..thread(3, "other") },
     ];
@@ -438,9 +441,9 @@ fn the_process_at_the_other_end_is_evidence_if_a_holder_waits_for_it() {
 #[test]
 fn who_holds_a_lock_and_what_it_does_is_evidence() {
     let frames = [Frame { function: Some(LOCK.to_owned()), ..Frame::default() }];
-    let waiting = |tid| Thread { waiting: Some(waiting_on(16)), ..thread(tid, "w") };
+    let waiting = |tid| Thread { waiting: Some(waiting_on(16).into()), ..thread(tid, "w") };
     let read = Waiting { call: "read".to_owned(), target: Some("pipe:[7]".to_owned()), ..Waiting::default() };
-    let holder = Thread { waiting: Some(read), stack: Stack::missing("no stack"), ..thread(5, "h") };
+    let holder = Thread { waiting: Some(read.into()), stack: Stack::missing("no stack"), ..thread(5, "h") };
     let holder_of_nothing = Thread { tid: 7, name: "f".to_owned(), ..holder.clone() };
     let about = |holders: &[(u32, Certainty)], second: &SecondLook| {
         let threads = vec![waiting(1), waiting(2), holder.clone()];
@@ -458,8 +461,11 @@ fn who_holds_a_lock_and_what_it_does_is_evidence() {
     let chained = |joins| {
         let threads = vec![
             waiting(1),
-            Thread { waiting: Some(waiting_on(32)), ..thread(5, "h") },
-            Thread { waiting: Some(Waiting { joins: Some(joins), ..waiting_on(48) }), ..thread(6, "g") },
+            Thread { waiting: Some(waiting_on(32).into()), ..thread(5, "h") },
+            Thread {
+                waiting: Some(Waiting { joins: Some(joins), ..waiting_on(48) }.into()),
+                ..thread(6, "g")
+            },
             holder_of_nothing.clone(),
         ];
         let locks = vec![lock(16, &[1], &[(5, SURE)]), lock(32, &[5], &[(6, SURE)])];

@@ -54,7 +54,7 @@ fn of_these(threads: &[&Thread], severity: Severity, facts: &Facts<'_>) -> Vec<F
 
 /// What the thread waits for, the kernel function that it is in, and for how long.
 fn in_kernel(thread: &Thread, facts: &Facts<'_>) -> Option<Evidence> {
-    let waiting = thread.waiting.as_ref()?;
+    let waiting = thread.waiting.as_deref()?;
     let function = waiting.kernel_function.as_ref()?;
     let target = waiting.target.as_ref().or(waiting.path.as_ref());
     let target = target.map(|target| format!(" ({target})")).unwrap_or_default();
@@ -72,13 +72,13 @@ fn in_kernel(thread: &Thread, facts: &Facts<'_>) -> Option<Evidence> {
 }
 
 fn is_uninterruptible(thread: &Thread) -> bool {
-    thread.waiting.as_ref().is_some_and(|waiting| waiting.kernel_function.is_some())
+    thread.waiting.as_deref().is_some_and(|waiting| waiting.kernel_function.is_some())
         || thread.state.as_deref() == Some("disk sleep")
 }
 
 /// Whether the thread waits for a child to start another program.
 fn is_in_vfork(thread: &Thread) -> bool {
-    thread.waiting.as_ref().is_some_and(|waiting| waiting.call == "vfork")
+    thread.waiting.as_deref().is_some_and(|waiting| waiting.call == "vfork")
 }
 
 #[cfg(all(test, not(gmr_units)))]

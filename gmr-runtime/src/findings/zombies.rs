@@ -32,7 +32,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let waits_for_children = |waits: &Waiting| waits.children.is_some();
-    let waits = facts.threads().any(|thread| thread.waiting.as_ref().is_some_and(waits_for_children));
+    let waits = facts.threads().any(|thread| thread.waiting.as_deref().is_some_and(waits_for_children));
     let very_long = ended.iter().filter(|(time, _)| *time >= VERY_LONG_MS).count();
     let severity = if very_long >= MANY && !waits { Severity::Warning } else { Severity::Info };
     let one = "child process has ended and was not waited for (a zombie)";

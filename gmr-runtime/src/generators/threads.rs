@@ -124,7 +124,7 @@ fn thread(role: Role, info: ThreadInfo, stack: Stack) -> Thread {
         started_at: info.started_at,
         policy: info.policy,
         last_cpu: info.last_cpu,
-        waiting: info.waiting,
+        waiting: info.waiting.map(Box::new),
         at_rest_ms: info.at_rest_ms,
         stack,
     }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Finding, Frame, Heading, Report, Section, Summary, checks};
+use super::{Finding, Frame, Heading, Report, Section, Summary, checks, lists};
 
 /// The version of the schema that this release writes: `MAJOR.MINOR`.
 ///
@@ -34,8 +34,10 @@ struct Document {
     #[serde(default)]
     findings: Vec<Finding>,
     /// The sections, in display order.
+    #[serde(deserialize_with = "lists::tight")]
     sections: Vec<Section>,
     /// The frames of all stacks. A stack refers to them by index, from 0.
+    #[serde(deserialize_with = "lists::tight")]
     frames: Vec<Frame>,
     /// Totals of the report.
     summary: Summary,

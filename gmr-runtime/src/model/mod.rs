@@ -13,6 +13,7 @@ mod document;
 mod environment;
 mod finding;
 mod green_threads;
+mod lists;
 mod locks;
 mod modules;
 mod origin;

@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lists;
+
 /// This process and its descendants.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Processes {
     /// The processes: this one first, and each before its children.
+    #[serde(deserialize_with = "lists::tight")]
     pub processes: Vec<Process>,
     /// What could not be read of them.
     #[serde(default)]

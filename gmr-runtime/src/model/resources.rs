@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lists;
+
 /// What the process uses, and its limits.
 ///
 /// A value that the kernel does not have is `None`. A note gives the reason where one could not be
@@ -19,9 +21,11 @@ pub struct Resources {
     /// Number of open descriptors.
     pub open_descriptors: Option<u64>,
     /// The limits of the process, as `/proc/self/limits` lists them.
+    #[serde(deserialize_with = "lists::tight")]
     pub limits: Vec<ResourceLimit>,
     /// The cgroup of the process, then those that it is in and that have limits, the innermost
     /// first.
+    #[serde(deserialize_with = "lists::tight")]
     pub cgroups: Vec<Cgroup>,
     /// The machine, or the part of it that the process can see.
     pub system: System,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lock, Waiting};
+use super::{Lock, Waiting, lists};
 
 /// The threads of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,7 @@ use super::{Lock, Waiting};
 pub struct Threads {
     /// The threads: the main thread first, then the program's by id, gmr's own last. If a trigger
     /// is about a thread, such as one that panics, that one comes before all others.
+    #[serde(deserialize_with = "lists::tight")]
     pub threads: Vec<Thread>,
     /// Remarks on the section as a whole, for example why symbols are missing.
     pub notes: Vec<String>,
@@ -79,7 +80,7 @@ pub struct Thread {
     /// Number of the CPU that the thread last ran on, from 0.
     pub last_cpu: Option<u32>,
     /// The system call that the thread is blocked in. Absent if it was running.
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<Box<Waiting>>,
     /// For how long it has not run, at least, in milliseconds: since the first report that saw it
     /// as this one does. Absent if it has run since the last report. Added in version 1.3.
     pub at_rest_ms: Option<u64>,

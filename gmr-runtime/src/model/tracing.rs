@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Value;
+use super::{Value, lists};
 
 /// The open spans of `tracing`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -137,6 +137,7 @@ pub struct SpanGroup {
 #[non_exhaustive]
 pub struct Events {
     /// The events that are kept, oldest first.
+    #[serde(deserialize_with = "lists::tight")]
     pub events: Vec<LogEvent>,
     /// Number of events at warn and above since the program started to record them.
     pub warnings: u64,

@@ -8,7 +8,7 @@ use crate::model::{Content, Frame, LockKind, Threads, Waiter, Waiting};
 fn in_call(tid: u32, call: &str, at_rest_ms: u64) -> Thread {
     let waiting =
         Waiting { call: call.to_owned(), peer: Some("10.0.0.7:5432".to_owned()), ..Waiting::default() };
-    Thread { waiting: Some(waiting), at_rest_ms: Some(at_rest_ms), ..thread(tid, "client") }
+    Thread { waiting: Some(waiting.into()), at_rest_ms: Some(at_rest_ms), ..thread(tid, "client") }
 }
 
 fn about(threads: Vec<Thread>, locks: Vec<Lock>) -> Vec<Finding> {

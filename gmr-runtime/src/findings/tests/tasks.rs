@@ -36,7 +36,7 @@ fn polled(ms: u64) -> Task {
 
 /// Thread 5, which sleeps in a read.
 fn sleeper() -> Thread {
-    let waiting = Some(Waiting { call: "read".to_owned(), ..Waiting::default() });
+    let waiting = Some(Waiting { call: "read".to_owned(), ..Waiting::default() }.into());
     let stack = Stack { frames: Arc::new([0, 1]), taken: Some(Taken::AtRest), ..Stack::default() };
     Thread { waiting, stack, ..thread(5, "web") }
 }

@@ -12,7 +12,7 @@ fn in_call(tid: u32, call: &str, at_rest_ms: Option<u64>) -> Thread {
     let target = Some("/srv/orders".to_owned());
     let waiting = Waiting { call: call.to_owned(), target, kernel_function, ..Waiting::default() };
     let state = Some("disk sleep".to_owned());
-    Thread { state, waiting: Some(waiting), at_rest_ms, ..thread(tid, "writer") }
+    Thread { state, waiting: Some(waiting.into()), at_rest_ms, ..thread(tid, "writer") }
 }
 
 fn about(threads: Vec<Thread>, second: &SecondLook) -> Vec<Finding> {

@@ -41,6 +41,6 @@ fn very_many_are_a_warning_unless_a_thread_waits_for_children() {
     assert_eq!(severity(MANY - 1, VERY_LONG_MS, Vec::new()), Severity::Info);
     assert_eq!(severity(MANY, VERY_LONG_MS - 1, Vec::new()), Severity::Info);
     let waiting = Waiting { children: Some(Children::Any), ..Waiting::default() };
-    let waits = Thread { waiting: Some(waiting), ..thread(1, "main") };
+    let waits = Thread { waiting: Some(waiting.into()), ..thread(1, "main") };
     assert_eq!(severity(MANY, VERY_LONG_MS, vec![waits]), Severity::Info);
 }

@@ -34,6 +34,9 @@ const ALWAYS: usize = 8 << 20;
 /// quarter more space than it needs.
 const ITEM: usize = size_of::<Value>() / 4 * 5;
 const KEY: usize = size_of::<(String, Value)>() / 4 * 5 - ITEM;
+/// What a string in a list of the model takes, such as a note: these lists are short, and grow by
+/// doubling.
+const LISTED: usize = 2 * size_of::<String>();
 
 /// What can be counted without reading a document.
 #[derive(Debug, PartialEq)]
@@ -85,7 +88,7 @@ impl Outline {
         // An item takes at least two bytes, with what is between it and the next one.
         length / 2 >= MAX_ITEMS
             || self.is_too_deep()
-            || values * ITEM + keys * KEY + length > ALWAYS + MAX_GROWTH * length
+            || values * ITEM.max(LISTED) + keys * KEY + length > ALWAYS + MAX_GROWTH * length
     }
 }
 
@@ -166,19 +169,34 @@ enum Role {
     Sections,
     Section,
     Content,
-    /// What is read as [`Value`]. Everything else has types, and takes less than its text does in a
-    /// [`Value`], or nothing.
+    /// What is read as [`Value`].
     Value,
+    /// An item of another list. A string can take many times its text.
+    Listed,
+    /// What has a type, and takes less than [`MAX_GROWTH`] times its text, or nothing.
     Other,
 }
 
 impl Role {
+    /// What it takes, whatever its text is.
+    fn scalar(self) -> usize {
+        if self == Self::Value { ITEM } else { 0 }
+    }
+
+    fn key(self) -> usize {
+        if self == Self::Value { KEY } else { 0 }
+    }
+
+    fn string(self) -> usize {
+        if self == Self::Listed { LISTED } else { self.scalar() }
+    }
+
     /// The role of an item of a list.
     fn of_item(self) -> Self {
         match self {
             Self::Sections => Self::Section,
             Self::Value => Self::Value,
-            _ => Self::Other,
+            _ => Self::Listed,
         }
     }
 
@@ -233,13 +251,13 @@ impl Part<'_> {
 
     /// Accounts for memory of a value that has so many bytes of text.
     fn takes<E: de::Error>(self, memory: usize, text: usize) -> Result<(), E> {
-        if self.role != Role::Value {
+        if !matches!(self.role, Role::Value | Role::Listed) {
             return Ok(());
         }
         let left = self.limits.memory.get().saturating_add(text * MAX_GROWTH).checked_sub(memory);
         let left = left.ok_or_else(|| {
             self.exceeds(&format!(
-                "the values up to here take more than {MAX_GROWTH} times their text in memory"
+                "what is read up to here takes more than {MAX_GROWTH} times their text in memory"
             ))
         })?;
         self.limits.memory.set(left);
@@ -276,33 +294,33 @@ impl<'de> Visitor<'de> for Part<'_> {
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        self.takes(ITEM, "null,".len())
+        self.takes(self.role.scalar(), "null,".len())
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
-        self.takes(ITEM, "true,".len())
+        self.takes(self.role.scalar(), "true,".len())
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
-        self.takes(ITEM, "-,".len() + digits(value.unsigned_abs()))
+        self.takes(self.role.scalar(), "-,".len() + digits(value.unsigned_abs()))
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
-        self.takes(ITEM, digits(value) + ",".len())
+        self.takes(self.role.scalar(), digits(value) + ",".len())
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        self.takes(ITEM, "0.0,".len())
+        self.takes(self.role.scalar(), "0.0,".len())
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
         self.text(text)?;
-        self.takes(ITEM + text.len(), text.len() + "\"\",".len())
+        self.takes(self.role.string() + text.len(), text.len() + "\"\",".len())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let (depth, role) = (self.nested()?, self.role.of_item());
-        self.takes(ITEM, "[],".len())?;
+        self.takes(self.role.scalar(), "[],".len())?;
         for index in 0.. {
             let place = Place { within: self.place, name: Name::Index(index) };
             if list.next_element_seed(Part { place: Some(&place), depth, role, ..self })?.is_none() {
@@ -315,14 +333,14 @@ impl<'de> Visitor<'de> for Part<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let depth = self.nested()?;
-        self.takes(ITEM, "{},".len())?;
+        self.takes(self.role.scalar(), "{},".len())?;
         let mut kind = Cow::Borrowed("");
         for index in 0.. {
             let Some(Key(key)) = map.next_key()? else { break };
             let place = Place { within: self.place, name: Name::Key(&key) };
             let part = Part { place: Some(&place), depth, role: self.role.of_member(&key, &kind), ..self };
             part.text(&key)?;
-            self.takes(KEY + key.len(), key.len() + "\"\":".len())?;
+            self.takes(self.role.key() + key.len(), key.len() + "\"\":".len())?;
             if self.role == Role::Content && key == "kind" {
                 Key(kind) = map.next_value()?;
             } else {
@@ -432,6 +450,9 @@ mod tests {
         assert_eq!(place(&content("configuration", &group)), "/sections/0/content/data/0/content/data/3");
         // The frames of a stack, for example, are no values.
         assert_eq!(checked(&content("threads", numbers)), "");
+        let notes = |note: &str| format!(r#"{{"notes":[{}]}}"#, [note; 6].join(","));
+        assert_eq!(place(&content("threads", &notes(r#""""#))), "/sections/0/content/data/notes/4");
+        assert_eq!(checked(&content("threads", &notes(r#""a note""#))), "");
         assert_eq!(checked(&content("fields", "[700000,700000,700000,700000,700000,700000]")), "");
     }
 

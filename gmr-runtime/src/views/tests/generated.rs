@@ -144,7 +144,7 @@ fn thread() -> impl Strategy<Value = Thread> {
             started_at,
             policy,
             last_cpu,
-            waiting,
+            waiting: waiting.map(Box::new),
             at_rest_ms,
             stack,
         },
