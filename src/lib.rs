@@ -27,7 +27,7 @@
 //!
 //! ```text
 //! ------                  Thread #18797 (cashier)                   ------
-//! state = sleeping, cpu = 0.00 s user + 0.00 s system, last on CPU 0
+//! state = waiting, cpu = 0.00 s user + 0.00 s system, last on CPU 0
 //! waiting on futex 0x56131dd837c8
 //!
 //! library/std/src/sync/poison/mutex.rs:492 in std::sync::poison::mutex::Mutex<T>::lock

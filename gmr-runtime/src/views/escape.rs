@@ -1,17 +1,32 @@
-//! Escapes data for terminals and logs.
+//! Escapes data for terminals and logs, and cuts it if it is very long.
 
 use std::borrow::Cow;
+
+/// The most bytes of data on one line. JSON and XML have all of it.
+const MAX_DATA: usize = 64 << 10;
 
 /// Escapes everything that a terminal would interpret or break a line at: control characters (C0,
 /// DEL, C1), line and paragraph separators, and bidirectional controls. They are shown as `\n`,
 /// `\t`, `\u{1b}` and so on.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    escaped(text, is_harmful)
+    clean_within(text, MAX_DATA)
+}
+
+/// The same, with at most so many bytes of the text.
+pub(super) fn clean_within(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return escaped(text, is_harmful);
+    }
+    let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+    format!("{}... ({} more bytes)", escaped(&text[..end], is_harmful), text.len() - end).into()
 }
 
 /// The same for text of several lines: line feeds are kept.
 pub(super) fn clean_lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| c != '\n' && is_harmful(c))
+    if text.len() <= MAX_DATA || text.split('\n').all(|line| line.len() <= MAX_DATA) {
+        return escaped(text, |c| c != '\n' && is_harmful(c));
+    }
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n").into()
 }
 
 fn escaped(text: &str, is_harmful: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -43,6 +58,17 @@ fn is_harmful(c: char) -> bool {
 #[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_between_characters() {
+        let long = "ä".repeat(MAX_DATA);
+        let shown = format!("{}... ({MAX_DATA} more bytes)", "ä".repeat(MAX_DATA / 2));
+        assert_eq!(clean(&long), shown);
+        assert_eq!(clean_lines(&format!("a\n{long}\nb\u{7}\n")), format!("a\n{shown}\nb\\u{{7}}\n"));
+        assert_eq!(clean_within("äb", 1), "... (3 more bytes)");
+        let whole = &long[..MAX_DATA];
+        assert_eq!((clean(whole), clean_lines(whole)), (whole.into(), whole.into()));
+    }
 
     #[test]
     fn what_a_terminal_would_interpret_is_escaped() {

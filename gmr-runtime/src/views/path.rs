@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::room::of_frame;
+use super::room::of_line;
 
 /// The path without the directories of cargo's registry, of its git checkouts, and of the compiler.
 /// It then begins with the package's name: `tokio-1.47.0/src/lib.rs`. The model has the full path.
@@ -12,7 +12,7 @@ pub(super) fn short_path(path: &str) -> Cow<'_, str> {
     let registry = || Some(below("/registry/src/")?.split_once('/')?.1);
     let compiler = || Some(path.strip_prefix("/rustc/")?.split_once('/')?.1);
     let short = registry().or_else(|| below("/git/checkouts/")).or_else(compiler);
-    of_frame(short.or_else(|| below("/rustlib/src/rust/")).unwrap_or(path))
+    of_line(short.or_else(|| below("/rustlib/src/rust/")).unwrap_or(path))
 }
 
 #[cfg(all(test, not(gmr_units)))]

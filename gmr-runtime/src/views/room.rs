@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
-use super::escape::clean;
+use super::escape::clean_within;
 
 /// The most rows of a section: groups of threads or tasks, lines of a list, entries of values.
 pub(super) const MAX_ROWS: usize = 10_000;
@@ -20,8 +20,8 @@ pub(super) const MAX_TEXT: usize = 64 << 20;
 #[cfg(feature = "html")]
 pub(super) const MAX_PAGE: usize = 4 << 20;
 
-/// The most bytes of the name, the file or the source line of a frame.
-const MAX_OF_FRAME: usize = 2 << 10;
+/// The most bytes of data on one line, such as the name, the file or the source line of a frame.
+const MAX_LINE: usize = 2 << 10;
 
 /// What is left of the limits.
 #[derive(Debug)]
@@ -70,13 +70,7 @@ pub(super) fn not_shown(count: usize, noun: &str) -> String {
     format!("({count} more {noun}{ending} {verb} not shown)")
 }
 
-/// Data of a frame on one line, and without its end if it is very long: thousands of stacks can
-/// have the frame.
-pub(super) fn of_frame(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_OF_FRAME {
-        return clean(text);
-    }
-    let end = (0..=MAX_OF_FRAME).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
-    let shown = &text[..end];
-    format!("{}... ({} more bytes)", clean(shown), text.len() - shown.len()).into()
+/// Data on one line, and without its end if it is very long: thousands of stacks can have a frame.
+pub(super) fn of_line(text: &str) -> Cow<'_, str> {
+    clean_within(text, MAX_LINE)
 }

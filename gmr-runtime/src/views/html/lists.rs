@@ -12,7 +12,7 @@ use crate::views::words::{self, Field, Listing};
 pub(super) fn processes(section: &Processes, room: &Room) -> Markup {
     html! {
         (notes(&section.notes))
-        (rows(words::processes(section).into_iter(), "process", room, |(depth, process)| spent(html! {
+        (rows(words::processes(section), "process", room, |(depth, process)| spent(html! {
             div.process style={ "margin-left:" (depth * 2) "em" } { (fields(&process)) }
         }, room)))
     }
@@ -37,7 +37,7 @@ pub(super) fn listing(listing: &Listing, room: &Room) -> Markup {
 fn shown(lines: &[String], room: &Room) -> String {
     let mut shown = String::new();
     for (index, line) in lines.iter().enumerate() {
-        if !room.take(line.len()) {
+        if !room.take(escaped_length(line)) {
             shown.push_str(&not_shown(lines.len() - index, "line"));
             break;
         }
@@ -51,13 +51,24 @@ fn shown(lines: &[String], room: &Room) -> String {
 pub(super) fn shortened<'a>(text: &'a str, room: &Room) -> Cow<'a, str> {
     let mut end = 0;
     for line in text.split_inclusive('\n') {
-        if !room.take(line.len()) {
+        if !room.take(escaped_length(line)) {
             let left = text[end..].lines().count();
             return format!("{}{}", &text[..end], not_shown(left, "line")).into();
         }
         end += line.len();
     }
     text.into()
+}
+
+/// How long a text is on the page.
+fn escaped_length(text: &str) -> usize {
+    let bytes = text.bytes().map(|byte| match byte {
+        b'"' => "&quot;".len(),
+        b'&' => "&amp;".len(),
+        b'<' | b'>' => "&lt;".len(),
+        _ => 1,
+    });
+    bytes.sum()
 }
 
 /// A value: maps as tables, lists as lists, nested.
@@ -84,11 +95,11 @@ pub(super) fn pre(text: &str, class: Option<&str>) -> Markup {
 }
 
 pub(super) fn fields(fields: &[Field]) -> Markup {
-    html! { dl { @for (key, value) in fields { div { dt { (key) } dd { (value) } } } } }
+    html! { dl { @for (key, value) in fields { div { dt { (key) } dd { (clean(value)) } } } } }
 }
 
 pub(super) fn notes(notes: &[String]) -> Markup {
-    html! { @for note in notes { p.note { (clean(note)) } } }
+    html! { @for note in words::notes(notes) { p.note { (note) } } }
 }
 
 /// The bytes of markup around a row.

@@ -8,7 +8,7 @@ use crate::model::Stack;
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::folding::Part;
-use crate::views::room::of_frame;
+use crate::views::room::of_line;
 use crate::views::{Context, grouping, words};
 
 /// Number of groups whose frames are shown with full paths and source lines. For a thousand
@@ -102,7 +102,7 @@ fn is_librarys(part: &Part<'_>) -> bool {
 /// A frame on one line: its function and file name.
 fn line(part: &Part<'_>, style: Style<'_>) -> String {
     let Some((frame, function)) = part.frame().zip(name(part, style)) else { return omitted(part) };
-    let file = frame.file.as_deref().map(|file| of_frame(file.rsplit('/').next().unwrap_or(file)));
+    let file = frame.file.as_deref().map(|file| of_line(file.rsplit('/').next().unwrap_or(file)));
     let place = file.zip(frame.line).map(|(file, line)| format!(" {file}:{line}")).unwrap_or_default();
     format!("{function}{place}{}", repeated(part))
 }
@@ -119,7 +119,7 @@ fn part(part: &Part<'_>, style: Style<'_>) -> Markup {
                 " " i { (path) @if let Some(line) = frame.line { ":" (line) } }
             }
             (repeated(part))
-            @if let Some(source) = &frame.source { code { (of_frame(source)) } }
+            @if let Some(source) = &frame.source { code { (of_line(source)) } }
         }
     }
 }

@@ -272,3 +272,17 @@ fn a_task_is_ordered_by_a_time_that_does_not_overflow() {
     let woken = TaskState::Woken { woken_ms: u64::MAX, waiting_ms: 1 };
     assert_eq!(grouping::time_in_state(&Task { state: woken, ..section.tasks[0].clone() }), u64::MAX);
 }
+
+#[test]
+fn text_counts_as_long_as_it_is_on_the_page() {
+    // Four times as long.
+    let text = ("<".repeat(99) + "\n").repeat(30_000);
+    for content in [json!({ "kind": "text", "data": &text }), json!({ "kind": "error", "data": &text })] {
+        let page = read(&content, &json!([])).to_html();
+        assert!(page.len() <= PAGE, "{} bytes", page.len());
+        assert!(page.contains("more lines are not shown)"), "{} bytes", page.len());
+    }
+    let long = "<".repeat(3_000_000);
+    let page = read(&json!({ "kind": "text", "data": long }), &json!([])).to_html();
+    assert!(page.len() <= PAGE && page.contains(" more bytes)"), "{} bytes", page.len());
+}

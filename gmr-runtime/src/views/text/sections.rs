@@ -102,12 +102,12 @@ fn listing(text: &mut String, value: &Listing, cx: Context<'_>) {
 }
 
 fn processes(text: &mut String, value: &Processes, cx: Context<'_>) {
-    for note in &value.notes {
-        let _ = writeln!(text, "note = {}", clean(note));
+    for note in words::notes(&value.notes) {
+        let _ = writeln!(text, "note = {note}");
     }
     let processes = words::processes(value);
     let count = processes.len();
-    for (index, (depth, process)) in processes.into_iter().enumerate() {
+    for (index, (depth, process)) in processes.enumerate() {
         if !cx.room.take_row() {
             let _ = writeln!(text, "{}", not_shown(count - index, "process"));
             break;

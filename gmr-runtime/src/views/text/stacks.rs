@@ -13,7 +13,7 @@ use crate::model::{Role, Stack, Thread, Threads};
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::folding::{Known, Part};
-use crate::views::room::{not_shown, of_frame};
+use crate::views::room::{not_shown, of_line};
 use crate::views::words;
 use crate::views::{Context, Detail, grouping};
 
@@ -21,8 +21,8 @@ use crate::views::{Context, Detail, grouping};
 const MAX_NAME_LINES: usize = 3;
 
 pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flush: &mut Flush<'_>) {
-    for note in &threads.notes {
-        let _ = writeln!(text, "note = {}", clean(note));
+    for note in words::notes(&threads.notes) {
+        let _ = writeln!(text, "note = {note}");
     }
     let is_folded = |thread: &&Thread| {
         let is_short = cx.detail == Detail::Short && thread.role == Role::Gmr;
@@ -230,7 +230,7 @@ fn frame(text: &mut String, frame: &Known<'_>, function: &str, times: usize, dep
     if let Some(source) = &frame.source {
         indent(text, depth);
         text.push_str("    `");
-        text.push_str(&of_frame(source));
+        text.push_str(&of_line(source));
         text.push_str("`\n");
     }
 }

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use super::layout::Flush;
 use super::stacks::{parts_and_ends, title, wrapped};
 use crate::model::{GreenThreads, Task};
-use crate::views::escape::clean;
 use crate::views::grouping::{self, WaitPoints};
 use crate::views::room::not_shown;
 use crate::views::{Context, words};
@@ -19,8 +18,8 @@ pub(super) fn green_threads(
     cx: Context<'_>,
     flush: &mut Flush<'_>,
 ) {
-    for note in &section.notes {
-        let _ = writeln!(text, "note = {}", clean(note));
+    for note in words::notes(&section.notes) {
+        let _ = writeln!(text, "note = {note}");
     }
     let _ = writeln!(text, "tasks = {}", words::totals(&section.tasks));
     for runtime in words::runtimes(section) {

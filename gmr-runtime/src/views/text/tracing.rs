@@ -6,13 +6,12 @@ use super::layout::Flush;
 use super::values::indent;
 use crate::model::{Events, Spans};
 use crate::views::Context;
-use crate::views::escape::clean;
 use crate::views::room::not_shown;
 use crate::views::words::{self, SpanLine};
 
 pub(super) fn spans(text: &mut String, section: &Spans, cx: Context<'_>, flush: &mut Flush<'_>) {
-    for note in &section.notes {
-        let _ = writeln!(text, "note = {}", clean(note));
+    for note in words::notes(&section.notes) {
+        let _ = writeln!(text, "note = {note}");
     }
     let _ = writeln!(text, "spans = {}", words::open_spans(section));
     let lines = words::span_lines(section);
@@ -45,8 +44,8 @@ pub(super) fn spans(text: &mut String, section: &Spans, cx: Context<'_>, flush: 
 }
 
 pub(super) fn events(text: &mut String, section: &Events, cx: Context<'_>, flush: &mut Flush<'_>) {
-    for note in &section.notes {
-        let _ = writeln!(text, "note = {}", clean(note));
+    for note in words::notes(&section.notes) {
+        let _ = writeln!(text, "note = {note}");
     }
     let _ = writeln!(text, "events = {}", words::kept_events(section));
     if !section.events.is_empty() {

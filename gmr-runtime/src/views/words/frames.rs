@@ -6,12 +6,12 @@ use crate::model::Frame;
 use crate::units::counted;
 use crate::views::Detail;
 use crate::views::folding::Omitted;
-use crate::views::room::of_frame;
+use crate::views::room::of_line;
 
 /// `module+0xoffset`, or the address alone if no module contains it.
 pub(in crate::views) fn place(frame: &Frame) -> String {
     match (&frame.module, frame.module_offset) {
-        (Some(module), Some(offset)) => format!("{}+{offset:#x}", of_frame(module)),
+        (Some(module), Some(offset)) => format!("{}+{offset:#x}", of_line(module)),
         _ => format!("{:#x}", frame.address),
     }
 }
@@ -19,7 +19,7 @@ pub(in crate::views) fn place(frame: &Frame) -> String {
 /// `23 frames of tokio, std, mio omitted`
 pub(in crate::views) fn omitted(Omitted { frames, crates }: &Omitted<'_>) -> String {
     const MAX_NAMED: usize = 4;
-    let mut names: Vec<Cow<'_, str>> = crates.iter().take(MAX_NAMED).map(|name| of_frame(name)).collect();
+    let mut names: Vec<Cow<'_, str>> = crates.iter().take(MAX_NAMED).map(|name| of_line(name)).collect();
     if let Some(others) = crates.len().checked_sub(MAX_NAMED).filter(|others| *others > 0) {
         names.push(format!("{others} more").into());
     }
@@ -31,15 +31,15 @@ pub(in crate::views) fn omitted(Omitted { frames, crates }: &Omitted<'_>) -> Str
 pub(in crate::views) fn function(frame: &Frame, detail: Detail) -> String {
     let Some(name) = frame.function.as_deref() else { return place(frame) };
     match (detail, Body::of(name)) {
-        (Detail::Short, Some(body)) => of_frame(&body.to_string()).into_owned(),
-        _ => of_frame(name).into_owned(),
+        (Detail::Short, Some(body)) => of_line(&body.to_string()).into_owned(),
+        _ => of_line(name).into_owned(),
     }
 }
 
 /// The function whose body an async block is.
 pub(in crate::views) fn own_function(frame: &Frame) -> String {
     let body = frame.function.as_deref().and_then(Body::of);
-    body.map_or_else(|| place(frame), |body| of_frame(body.of).into_owned())
+    body.map_or_else(|| place(frame), |body| of_line(body.of).into_owned())
 }
 
 /// Whether to say that a function is inlined. The short form leaves this out for the body of an

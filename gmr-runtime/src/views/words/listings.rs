@@ -16,7 +16,7 @@ pub(in crate::views) struct Listing {
 
 impl Listing {
     fn new(fields: Vec<Field>, notes: &[String], lists: Vec<(&'static str, Vec<String>)>) -> Self {
-        let notes = notes.iter().map(|note| ("note", clean(note).into_owned()));
+        let notes = super::notes(notes).map(|note| ("note", note));
         let fields = fields.into_iter().chain(notes).collect();
         Self { fields, lists: lists.into_iter().filter(|(_, lines)| !lines.is_empty()).collect() }
     }

@@ -6,6 +6,7 @@ mod frames;
 mod listings;
 #[cfg(feature = "html")]
 mod locks;
+mod notes;
 mod report;
 mod resources;
 mod sections;
@@ -22,6 +23,7 @@ pub(super) use frames::{Body, function, is_inlined, omitted, own_function, place
 pub(super) use listings::{Listing, descriptors, environment, modules};
 #[cfg(feature = "html")]
 pub(super) use locks::{holds, lock};
+pub(super) use notes::notes;
 pub(super) use report::{heading, summary};
 pub(super) use resources::resources;
 pub(super) use sections::{depth, failure, package, processes};

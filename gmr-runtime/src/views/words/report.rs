@@ -12,7 +12,7 @@ pub(in crate::views) fn heading(heading: &Heading) -> Vec<Field> {
         ("pid", heading.pid.to_string()),
         ("trigger", trigger(&heading.trigger)),
     ];
-    fields.extend(heading.notes.iter().map(|note| ("note", clean(note).into_owned())));
+    fields.extend(super::notes(&heading.notes).map(|note| ("note", note)));
     fields
 }
 

@@ -27,8 +27,8 @@ pub(in crate::views) fn resources(value: &Resources) -> Vec<Field> {
         cgroup(&mut fields, one);
     }
     system(&mut fields, &value.system);
-    for note in &value.notes {
-        fields.add("note", Some(clean(note).into_owned()));
+    for note in super::notes(&value.notes) {
+        fields.add("note", Some(note));
     }
     fields.0
 }

@@ -48,20 +48,20 @@ pub(in crate::views) fn package(value: &Package) -> Vec<Field> {
     fields.extend(more.into_iter().filter_map(shown));
     fields.extend(kubernetes);
     fields.extend(times.into_iter().filter_map(shown));
-    fields.extend(value.notes.iter().map(|note| ("note", clean(note).into_owned())));
+    fields.extend(super::notes(&value.notes).map(|note| ("note", note)));
     fields
 }
 
 /// Each process with its depth in the tree. What a process has in common with its parent is left
 /// out.
-pub(in crate::views) fn processes(value: &Processes) -> Vec<(usize, Vec<Field>)> {
+pub(in crate::views) fn processes(value: &Processes) -> impl ExactSizeIterator<Item = (usize, Vec<Field>)> {
     let by_pid: SortedMap<u32, &Process> =
         value.processes.iter().map(|process| (process.pid, process)).collect();
-    let process = |one: &Process| {
+    let process = move |one: &Process| {
         let parent = by_pid.get(&one.parent_pid).filter(|_| one.depth > 0);
         (depth(one.depth), process(one, parent.copied()))
     };
-    value.processes.iter().map(process).collect()
+    value.processes.iter().map(process)
 }
 
 /// How far a process or a span is indented below the first one. It can have any depth, in

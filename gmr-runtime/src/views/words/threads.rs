@@ -1,6 +1,7 @@
 //! The wording of threads, and of what they wait for.
 
 use crate::sys::sort;
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use super::frames::omitted;
@@ -65,18 +66,23 @@ pub(in crate::views) fn threads_summary(group: &[&Thread]) -> String {
     format!("{}{without}{listed}", counted(group.len(), "thread"))
 }
 
-/// What the threads of a group are doing, each word once: `waiting` if it is known what for, as for
-/// tasks, and otherwise the kernel's word.
+/// What a thread is doing: `waiting` if it is known what for, as for tasks, and otherwise the
+/// kernel's word. What the kernel calls sleeping is both.
+fn state(thread: &Thread) -> Option<Cow<'_, str>> {
+    match thread.state.as_deref() {
+        Some("sleeping") | None if thread.waiting.is_some() => Some("waiting".into()),
+        state => state.map(clean),
+    }
+}
+
+/// What the threads of a group are doing, each word once.
 #[cfg(feature = "html")]
 pub(in crate::views) fn thread_states(group: &[&Thread], is_idle: bool) -> Vec<String> {
     if is_idle {
         return vec!["idle".to_owned()];
     }
-    let state = |thread: &&Thread| match thread.waiting {
-        Some(_) => Some("waiting".to_owned()),
-        None => thread.state.as_deref().map(|state| clean(state).into_owned()),
-    };
-    let mut states: Vec<String> = group.iter().filter_map(state).collect();
+    let mut states: Vec<String> =
+        group.iter().filter_map(|thread| state(thread)).map(Cow::into_owned).collect();
     sort::all(&mut states);
     states.dedup();
     states
@@ -85,10 +91,10 @@ pub(in crate::views) fn thread_states(group: &[&Thread], is_idle: bool) -> Vec<S
 /// The facts about a thread, or about a group as a whole.
 pub(in crate::views) fn threads_facts(group: &[&Thread]) -> Vec<String> {
     if let [thread] = group {
-        let waits = thread.waiting.as_ref().map(wait);
+        let waits = thread.waiting.as_deref().map(wait);
         return facts(thread).into_iter().chain(waits).chain(interrupted(group)).collect();
     }
-    let states = tally(group.iter().filter_map(|thread| thread.state.as_deref()));
+    let states = tally(group.iter().filter_map(|thread| state(thread)));
     let total = |cpu: fn(&Thread) -> Option<u64>| {
         group.iter().filter_map(|thread| cpu(thread)).fold(0, u64::saturating_add)
     };
@@ -184,8 +190,7 @@ pub(in crate::views) fn label(thread: &Thread) -> String {
 
 /// `#42 (worker): waiting on futex 0x7f01`
 pub(in crate::views) fn in_one_line(thread: &Thread) -> String {
-    let state = || thread.state.as_deref().map(|state| clean(state).into_owned());
-    let doing = thread.waiting.as_ref().map(wait).or_else(state);
+    let doing = thread.waiting.as_deref().map(wait).or_else(|| state(thread).map(Cow::into_owned));
     let missing = thread.stack.incomplete.as_deref().filter(|_| thread.stack.frames.is_empty());
     let missing = missing.map(|reason| format!("no stack: {}", clean(reason)));
     let facts: Vec<String> = doing.into_iter().chain(missing).collect();
@@ -206,7 +211,7 @@ fn waits(threads: &[&Thread]) -> Vec<String> {
             && waiting.joins.is_none()
             && waiting.kernel_function.is_none()
     };
-    let waiting = || threads.iter().filter_map(|thread| thread.waiting.as_ref());
+    let waiting = || threads.iter().filter_map(|thread| thread.waiting.as_deref());
     let parked = waiting().filter(|waiting| alone(waiting)).count() > 1;
     let counted = count(waiting().map(|waiting| (!(parked && alone(waiting))).then_some(waiting)));
     if let [(waiting, count)] = counted[..]
@@ -224,11 +229,11 @@ fn waits(threads: &[&Thread]) -> Vec<String> {
 }
 
 /// `30 sleeping, 1 running`, or `sleeping` if all are.
-fn tally<'a>(words: impl Iterator<Item = &'a str>) -> String {
+fn tally<'a>(words: impl Iterator<Item = Cow<'a, str>>) -> String {
     match &count(words)[..] {
-        [(word, _)] => clean(word).into_owned(),
+        [(word, _)] => word.to_string(),
         several => {
-            let parts = several.iter().map(|(word, count)| format!("{count} {}", clean(word)));
+            let parts = several.iter().map(|(word, count)| format!("{count} {word}"));
             parts.collect::<Vec<_>>().join(", ")
         }
     }
@@ -258,7 +263,7 @@ fn merged<T: Eq>(all: impl Iterator<Item = (T, usize)>) -> Vec<(T, usize)> {
 
 /// `state = sleeping, cpu = 1.50 s user + 0.25 s system, last on CPU 1`
 fn facts(thread: &Thread) -> Option<String> {
-    let state = thread.state.as_ref().map(|state| format!("state = {}", clean(state)));
+    let state = state(thread).map(|state| format!("state = {state}"));
     let times = thread.cpu_user_ms.zip(thread.cpu_system_ms);
     let times = times.map(|(user, system)| format!("cpu = {}", cpu(user, system)));
     let last = thread.last_cpu.map(|cpu| format!("last on CPU {cpu}"));
@@ -357,6 +362,12 @@ mod tests {
         assert_eq!(thread_states(&[&waits, &waits], false), ["waiting"]);
         assert_eq!(thread_states(&[&waits, &sleeps, &runs], false), ["run\\u{1b}", "sleeping", "waiting"]);
         assert_eq!(thread_states(&[&waits], true), ["idle"]);
+        // The fact below it has the same word.
+        assert_eq!(threads_facts(&[&waits])[0], "state = waiting");
+        let on_disk = in_state(&Some(Waiting::default()), "disk sleep");
+        assert_eq!(thread_states(&[&on_disk], false), ["disk sleep"]);
+        let mixed = [&waits, &on_disk, &waits];
+        assert!(threads_facts(&mixed)[0].starts_with("state = 2 waiting, 1 disk sleep, "));
         assert_eq!(thread_states(&[&thread(None)], false), Vec::<String>::new());
     }
 
@@ -412,7 +423,7 @@ mod tests {
             started_at: None,
             policy: None,
             last_cpu: None,
-            waiting,
+            waiting: waiting.map(Box::new),
             at_rest_ms: None,
             stack: crate::model::Stack::default(),
         }
