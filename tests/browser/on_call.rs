@@ -129,7 +129,7 @@ fn a_filter_goes_to_its_matches() {
         // The address has it, for whoever gets the link.
         browser.wait_until("location.hash === '#?q=count_the_till'");
         browser.open("about:blank");
-        page.show("report.html#?q=count_the_till&state=sleeping&libraries=off");
+        page.show("report.html#?q=count_the_till&state=waiting&libraries=off");
         page.wait_for_matches("1 of 2");
         assert_eq!(page.visible(".lib"), 0);
         page.filter("nowhere to be found");
@@ -175,7 +175,7 @@ fn a_link_leads_to_its_target_whatever_is_filtered() {
         page.wait_for_matches("1 of 1");
         assert_eq!(page.number(threads), 0);
         // So is a thread that a finding names.
-        follow("deadlock: ");
+        follow("(auditor)");
         browser.wait_until("document.querySelector('#matches').value.includes('” is shown unfiltered')");
         assert_eq!(page.number(threads), 1);
         page.filter("nowhere to be found");
@@ -279,7 +279,7 @@ fn cards_name_the_findings_about_a_thread_and_the_locks_between_threads() {
         let lines = lines.as_array().expect("a list").iter().filter_map(Value::as_str);
         lines.map(str::to_owned).collect::<Vec<String>>()
     };
-    let deadlock = browser.value("document.querySelector('.findings .error > a').textContent");
+    let deadlock = browser.value("document.querySelector('.findings .error > .headline').textContent");
     let deadlock = format!("error: {}", deadlock.as_str().expect("the deadlock is found"));
     // Of those in the deadlock, and of those that wait for one of them.
     for title in ["(cashier)", "(auditor)", "report-*"] {
@@ -294,6 +294,29 @@ fn cards_name_the_findings_about_a_thread_and_the_locks_between_threads() {
     said("(cashier)", &["holds the Mutex 0x", "for which 13 threads wait: #", " more"]);
     said("(auditor)", &["holds the Mutex 0x", "for which #", "(cashier) waits"]);
     said("report-*", &["all wait for the Mutex 0x", "which #", "(cashier) holds"]);
+    // All that wait are named, below a line that can be unfolded.
+    said("(cashier)", &["(report-0)", "(report-5)", "(report-11)"]);
+    let unfolded = format!("{}.querySelector('.about details').open", card("(cashier)"));
+    assert_eq!(browser.value(&unfolded), false);
+    // The sentence leads to each thread that it names.
+    for name in ["(auditor)", "(cashier)"] {
+        let link = format!(
+            "[...document.querySelectorAll('.findings .error .headline a')]
+                .find((one) => one.textContent.endsWith({}))",
+            json!(name)
+        );
+        browser.value(&format!("{link}.click()"));
+        browser.wait_until(&format!("document.querySelector('.target') === {}", card(name)));
+        browser.wait_until(TARGET_IS_IN_VIEW);
+    }
+    // What a card says of locks is found, but not by the names of others.
+    page.filter("holds the Mutex");
+    let found = "document.querySelectorAll('details[data-states]:not(.out)').length";
+    browser.wait_until(&format!("{found} === 2"));
+    page.filter("for which 13 threads wait");
+    browser.wait_until(&format!("{found} === 1"));
+    browser.wait_until(&match_is_in_view("for which 13 threads wait"));
+    browser.press(&[ESCAPE]);
     // The links lead there.
     let links = format!("[...{}.querySelectorAll('.about:not(.error) a')]", card("report-*"));
     browser.value(&format!("{links}.find((one) => one.textContent.includes('(cashier)')).click()"));
@@ -386,6 +409,45 @@ fn the_findings_are_what_the_keyboard_reaches_first() {
         browser.value("[...document.querySelectorAll('.findings a')].at(-1).focus()");
         browser.press(&[TAB]);
         browser.wait_until("document.activeElement.id === 'filter'");
+    }
+}
+
+#[test]
+fn a_phone_has_a_way_back_to_the_contents() {
+    let Some(page) = open("back") else { return };
+    let browser = &page.browser;
+    for (width, height) in SIZES {
+        browser.resize(width, height);
+        page.show("report.html");
+        // The keys of the filter are said.
+        assert!(browser.text(".tools").contains("/ filter, Enter next, Shift+Enter previous, Esc clear"));
+        browser.value("scrollTo(0, document.documentElement.scrollHeight / 2)");
+        browser.wait_until("scrollY > 2000");
+        if width > 1000 {
+            // They are in view anyhow.
+            assert_eq!(page.visible(".up"), 0);
+            continue;
+        }
+        page.screenshot("deep");
+        browser.click(".up");
+        browser.wait_until("document.querySelector('#contents').open");
+        browser.wait_until(TARGET_IS_IN_VIEW);
+    }
+}
+
+#[test]
+fn all_findings_are_on_the_first_screen_of_a_terminal() {
+    let Some(page) = open("screen") else { return };
+    let report = page.report();
+    let text = gmr::Report::from_json(&report.to_string()).expect("a report").to_text();
+    let screen: Vec<&str> = text.lines().take(24).collect();
+    let findings = report["findings"].as_array().expect("a list");
+    assert!(findings.len() > 3, "{findings:?}");
+    for finding in findings {
+        let (severity, message) =
+            (finding["severity"].as_str().unwrap(), finding["message"].as_str().unwrap());
+        let line = format!("{severity}: {message}");
+        assert!(screen.iter().any(|shown| shown.starts_with(&line)), "{line}: {screen:#?}");
     }
 }
 
@@ -484,6 +546,10 @@ fn all_of_it_is_on_paper() {
             && [...all.children].every((one) => one.getBoundingClientRect().right <= right + 1);
     })()";
     assert_eq!(browser.value(fits), true);
+    // So are all threads that wait for a lock.
+    let waiters = format!("{}.querySelector('.about details p').checkVisibility()", card("(cashier)"));
+    assert_eq!(browser.value(&waiters), true);
+    assert_eq!(page.visible(".up"), 0);
     let height = page.number("document.documentElement.scrollHeight");
     let folded = "[...document.querySelectorAll('main details:not([open])')].length > 0";
     browser.value("dispatchEvent(new Event('afterprint'))");

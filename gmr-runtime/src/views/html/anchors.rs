@@ -1,7 +1,9 @@
 //! The ids of the page's elements, for links within the page, and which of them there are.
 
+use super::names::{Named, names};
 use crate::model::{Content, Report};
 use crate::sys::sort;
+use crate::views::words;
 
 pub(super) fn section(index: usize) -> String {
     format!("section-{index}")
@@ -48,6 +50,12 @@ impl Links {
         for finding in &report.findings {
             links.wanted_threads.extend(finding.threads.iter().take(1).copied().map(u64::from));
             links.wanted_tasks.extend(finding.tasks.iter().take(1));
+            for (_, named) in names(finding, &words::finding(finding)) {
+                match named {
+                    Named::Thread(tid) => links.wanted_threads.push(tid.into()),
+                    Named::Task(id) => links.wanted_tasks.push(id),
+                }
+            }
             for evidence in &finding.evidence {
                 links.wanted_threads.extend(evidence.thread.map(u64::from));
                 links.wanted_tasks.extend(evidence.task);

@@ -9,9 +9,7 @@ use super::lists::{notes, rows, spent};
 use super::pieces::{PLACEHOLDER, split_at_placeholder};
 use super::stacks::{Style, VERBOSE_GROUPS, frames_and_end, name, parts};
 use crate::model::{GreenThreads, Role, Stack, Task, Thread, Threads};
-use crate::sys::sort;
 use crate::units::counted;
-use crate::views::escape::clean;
 use crate::views::folding::Part;
 use crate::views::grouping::{self, WaitPoints};
 use crate::views::room::not_shown;
@@ -127,7 +125,7 @@ fn thread_group(group: &[&Thread], open: bool, style: Style<'_>) -> Markup {
     let alone = group.len() == 1;
     let doing = words::thread_states(group, is_idle);
     html! {
-        details.group.far[!style.verbose] id=(if alone { anchors::thread(group[0].tid) } else { anchors::threads(group[0].tid) }) data-states=(states_of(group, &doing)) open[open] {
+        details.group.far[!style.verbose] id=(if alone { anchors::thread(group[0].tid) } else { anchors::threads(group[0].tid) }) data-states=(doing.join("|")) open[open] {
             summary {
                 span.title { (words::threads_summary(group)) }
                 @for state in doing.iter().take(MAX_BADGES) { " " i { (state) } }
@@ -160,15 +158,6 @@ fn first_names(group: &[&Thread]) -> String {
     let more = (more > 0).then(|| format!("and {more} more"));
     let names = first.iter().map(|(name, _)| name.clone()).chain(more);
     names.collect::<Vec<_>>().join(", ")
-}
-
-/// What the filter finds the group by: each word that its card has for what its threads do.
-fn states_of(group: &[&Thread], doing: &[String]) -> String {
-    let of_kernel = group.iter().filter_map(|thread| Some(clean(thread.state.as_deref()?).into_owned()));
-    let mut states: Vec<String> = of_kernel.chain(doing.iter().cloned()).collect();
-    sort::all(&mut states);
-    states.dedup();
-    states.join("|")
 }
 
 fn thread_names(threads: &[&Thread]) -> Markup {

@@ -10,7 +10,9 @@ mod anchors;
 mod data;
 mod flame;
 mod groups;
+mod headline;
 mod lists;
+mod names;
 mod pieces;
 mod related;
 mod stacks;
@@ -22,13 +24,13 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::anchors::Links;
 use self::groups::{green_threads, threads};
+use self::headline::headline;
 use self::lists::{fields, listing, notes, pre, processes, rows, shortened, spent, value};
 use self::pieces::{PLACEHOLDER, split_at_placeholder};
 use self::related::Related;
 use self::stacks::{Style, frames_and_end, stack};
-use super::escape::clean;
 use super::grouping;
-use super::room::{MAX_PAGE, Room, not_shown};
+use super::room::{MAX_PAGE, Room, not_shown, of_line};
 use super::words;
 use super::{Context, Detail, Known};
 use crate::model::{Content, Evidence, Finding, Group, Overdue, Package, Report, Section};
@@ -104,7 +106,7 @@ fn page(report: &Report, contents: &Markup, links: &Links, related: &Related<'_>
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { "Guru Meditation: " (clean(name)) ", process " (report.heading.pid) }
+                title { "Guru Meditation: " (of_line(name)) ", process " (report.heading.pid) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
@@ -116,7 +118,10 @@ fn page(report: &Report, contents: &Markup, links: &Links, related: &Related<'_>
                     (contents)
                     div #sections { (PLACEHOLDER) }
                 }
-                footer { p { (words::summary(&report.summary)) } }
+                footer {
+                    p { (words::summary(&report.summary)) }
+                    a.up href="#contents" aria-label="to the contents" { "↑" }
+                }
                 script { (PreEscaped(SCRIPT)) (PreEscaped(FLAME_SCRIPT)) }
             }
         }
@@ -138,7 +143,7 @@ fn top(report: &Report, name: &str, package: Option<&Package>) -> Markup {
         header {
             div.meditation {
                 p { "Guru Meditation" }
-                h1 { (clean(name)) @if let Some(version) = version { " " span.version { (clean(version)) } } }
+                h1 { (of_line(name)) @if let Some(version) = version { " " span.version { (of_line(version)) } } }
             }
             (fields(&words::heading(&report.heading)))
         }
@@ -164,16 +169,13 @@ fn findings(report: &Report, links: &Links, related: &Related<'_>, room: &Room) 
 }
 
 fn finding(index: usize, finding: &Finding, report: &Report, links: &Links, room: &Room) -> Markup {
-    let (severity, message) = (words::severity(finding.severity), words::finding(finding));
+    let severity = words::severity(finding.severity);
     html! {
         li id=(anchors::finding(index)) class=(severity) {
             span.severity { (severity) } " "
-            @match about(finding, report, links) {
-                Some(anchor) => { a href={ "#" (anchor) } { (message) } }
-                None => { (message) }
-            }
+            (headline(finding, report, links))
             (rows(finding.evidence.iter(), "line", room, |evidence| spent(html! { div.evidence { (self::evidence(evidence, report, links)) } }, room)))
-            @if let Some(next) = &finding.next { div.evidence { "next: " (clean(next)) } }
+            @if let Some(next) = &finding.next { div.evidence { "next: " (of_line(next)) } }
         }
     }
 }
@@ -189,18 +191,6 @@ fn evidence(evidence: &Evidence, report: &Report, links: &Links) -> Markup {
     }
 }
 
-/// The anchor of the thread, task or section that a finding is about, if the page has it.
-fn about(finding: &Finding, report: &Report, links: &Links) -> Option<String> {
-    let thread = || finding.threads.first().and_then(|&tid| links.thread(tid));
-    let task = || finding.tasks.first().and_then(|&id| links.task(id));
-    let section = || {
-        let title = finding.section.as_deref()?;
-        let index = report.sections.iter().position(|section| section.title == title)?;
-        Some(anchors::section(index))
-    };
-    thread().or_else(task).or_else(section)
-}
-
 /// The most sections that the contents link to.
 const MAX_LINKS: usize = 200;
 
@@ -214,7 +204,7 @@ fn contents(
     let link = |(index, section): &(usize, &Section)| {
         html! {
             a href={ "#" (anchors::section(*index)) } {
-                (clean(&section.title))
+                (of_line(&section.title))
                 @if let Some(failure) = failure(&section.content) { " " span.failure { (failure) } }
                 @else if let Some(count) = size(&section.content) { " " span.count { (count) } }
             }
@@ -241,7 +231,8 @@ fn contents(
 fn tools() -> Markup {
     html! {
         div.tools role="search" hidden {
-            input #filter type="search" placeholder="filter: name, label, function, file" aria-label="filter" title="/: go here. Enter, Shift+Enter: next and previous match. Escape: clear";
+            input #filter type="search" placeholder="filter: name, label, function, file" aria-label="filter" aria-describedby="keys";
+            p #keys { kbd { "/" } " filter, " kbd { "Enter" } " next, " kbd { "Shift+Enter" } " previous, " kbd { "Esc" } " clear" }
             select #state aria-label="state" { option value="" { "all states" } }
             span.found hidden {
                 output #matches {}
@@ -291,7 +282,7 @@ fn size(content: &Content) -> Option<usize> {
 fn section(index: usize, section: &Section, style: Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let (before, after) = split_at_placeholder(html! {
         section id=(anchors::section(index)) class=[(!section.content.is_ok()).then_some("failed")] {
-            h2 { (clean(&section.title)) }
+            h2 { (of_line(&section.title)) }
             (PLACEHOLDER)
         }
     });
@@ -354,7 +345,7 @@ fn configuration(groups: &[Group], style: Style<'_>) -> Markup {
         @if groups.is_empty() { p.note { "(no groups registered)" } }
         (rows(groups.iter(), "group", style.cx.room, |group| html! {
             details.group.config open {
-                summary { span.title { (clean(&group.title)) } }
+                summary { span.title { (of_line(&group.title)) } }
                 (content(&group.content, style))
             }
         }))

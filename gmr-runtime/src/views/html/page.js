@@ -7,13 +7,13 @@
   const made = (tag, properties) => Object.assign(document.createElement(tag), properties);
   const nav = one("nav"), filter = one("#filter"), state = one("#state"), libraries = one("#libraries");
   const groups = all("details.group"), frames = all(".flame button");
-  // The text of each element, collected when a filter first needs it, without what cards say of
-  // other threads: a thread is found by its own name, not by the card of one that waits for it.
-  const texts = new Map();
+  // The text of each element, collected when a filter first needs it, without the names of others
+  // on cards: a thread is found by its own name, not by the card of one that waits for it.
+  const texts = new Map(), OTHERS = ".about :is(a, details)";
   const own_text = (element) => {
-    if (!one(".about", element)) return element.textContent;
+    if (!one(OTHERS, element)) return element.textContent;
     const own = element.cloneNode(true);
-    for (const about of all(".about", own)) about.remove();
+    for (const other of all(OTHERS, own)) other.remove();
     return own.textContent;
   };
   const text = (element) => {
@@ -90,7 +90,7 @@
     while (sought && found.length < most && walker.nextNode()) {
       const node = walker.currentNode, whole = node.data.toLowerCase();
       // Some letters are longer in lower case.
-      if (whole.length !== node.data.length || node.parentElement.closest(".about")) continue;
+      if (whole.length !== node.data.length || node.parentElement.closest(OTHERS)) continue;
       for (let at = whole.indexOf(sought); at >= 0 && found.length < most; at = whole.indexOf(sought, at + sought.length)) {
         const range = new Range();
         range.setStart(node, at);
@@ -278,7 +278,7 @@
   const BLOCKS = "h1, h2, p, li, tr, summary, pre, dl > div, section, details, div";
   const plain = (node) => {
     if (node.nodeType !== Node.ELEMENT_NODE) return node.data;
-    if (node.matches("nav, .skip, script, style, button, .flame, .zoom, #how, .bar, [hidden]")) return "";
+    if (node.matches("nav, .skip, .up, script, style, button, .flame, .zoom, #how, .bar, [hidden]")) return "";
     const whole = [...node.childNodes].map(plain).join("");
     if (node.matches("dt, th")) return `${whole}: `;
     if (node.matches("code")) return `\n    ${whole}`;

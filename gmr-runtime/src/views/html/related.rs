@@ -14,6 +14,9 @@ use crate::views::words;
 /// that they hold.
 const MAX_SHOWN: usize = 3;
 
+/// The most other threads of a lock that a card names: for each of its holders, a card has them.
+const MAX_MORE: usize = 200;
+
 /// The most characters of a finding's sentence on a card. The finding has all of it.
 const MAX_SENTENCE: usize = 240;
 
@@ -124,9 +127,9 @@ impl<'a> Related<'a> {
         }
         html! {
             (self.findings(&findings))
-            @for (index, lock) in awaited { p.about { (self.waits_for(lock, waiting(index), group.len(), links)) } }
+            @for (index, lock) in awaited { div.about { (self.waits_for(lock, waiting(index), group.len(), links)) } }
             @for (index, holding, certainty) in held {
-                p.about { (self.holds(self.locks[index], holding, certainty, group.len(), links)) }
+                div.about { (self.holds(self.locks[index], holding, certainty, group.len(), links)) }
             }
         }
     }
@@ -189,18 +192,36 @@ impl<'a> Related<'a> {
         }
     }
 
-    fn some_threads(&self, tids: impl ExactSizeIterator<Item = u32>, links: &Links) -> Markup {
+    fn some_threads(&self, tids: impl ExactSizeIterator<Item = u32> + Clone, links: &Links) -> Markup {
         let more = tids.len().saturating_sub(MAX_OF_LOCK);
         html! {
-            @for (index, tid) in tids.take(MAX_OF_LOCK).enumerate() { @if index > 0 { ", " } (self.thread(tid, links)) }
-            @if more > 0 { " and " (more) " more" }
+            @for (index, tid) in tids.clone().take(MAX_OF_LOCK).enumerate() { @if index > 0 { ", " } (self.thread(tid, links)) }
+            @if more > 0 { @let others: Vec<u32> = tids.skip(MAX_OF_LOCK).collect(); (self.more(&others)) }
         }
+    }
+
+    /// The others, folded: on paper, all are named.
+    fn more(&self, tids: &[u32]) -> Markup {
+        let (shown, left) = tids.split_at(tids.len().min(MAX_MORE));
+        html! {
+            details.members {
+                summary { "and " (tids.len()) " more" }
+                p {
+                    @for (index, tid) in shown.iter().enumerate() { @if index > 0 { ", " } (self.label(*tid)) }
+                    @if !left.is_empty() { ", and " (left.len()) " more" }
+                }
+            }
+        }
+    }
+
+    fn label(&self, tid: u32) -> String {
+        let found = self.threads.binary_search_by_key(&tid, |thread| thread.tid).ok();
+        found.map_or_else(|| format!("#{tid}"), |index| words::label(self.threads[index]))
     }
 
     /// A thread's label, as a link if the page has it.
     fn thread(&self, tid: u32, links: &Links) -> Markup {
-        let found = self.threads.binary_search_by_key(&tid, |thread| thread.tid).ok();
-        let label = found.map_or_else(|| format!("#{tid}"), |index| words::label(self.threads[index]));
+        let label = self.label(tid);
         html! { @match links.thread(tid) { Some(anchor) => { a href={ "#" (anchor) } { (label) } }, None => { (label) } } }
     }
 }
