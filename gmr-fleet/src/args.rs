@@ -56,6 +56,11 @@ pub(crate) struct Ship {
     /// From standard input, how long a report waits for others before it is written.
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = time)]
     pub(crate) delay: Duration,
+    /// Sends headings and findings to the receiver of OTLP at this URL, as in
+    /// `http://collector:4318`, once their reports are stored. Headers and TLS are in the variables
+    /// `OTEL_EXPORTER_OTLP_..`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,7 @@
 //! questions about them.
 //!
 //! It reads reports and tables, and writes below the folder that it is given. It makes no
-//! connection but to the object storage that it is given, and sends nothing to any process. What is
+//! connection but to the object storage and the receiver of OTLP that it is given. What is
 //! in a report is data: it never becomes SQL, the name of a file, or something that a terminal
 //! interprets.
 //!
@@ -15,6 +15,7 @@
 //! | `join` | from rows back to a report |
 //! | `store` | the tables in a folder or in object storage: what is there is whole |
 //! | `ship` | from sources to the store |
+//! | `otlp` | headings and findings, for a receiver of OpenTelemetry's logs |
 //! | `engine` | the tables, as an SQL engine sees them |
 //! | `asked` | the files that it sees |
 //! | `questions` | the questions, and the SQL that answers them |
@@ -31,6 +32,7 @@ mod asked;
 mod engine;
 mod html;
 mod join;
+mod otlp;
 mod output;
 mod page;
 mod questions;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use gmr_runtime::__cli::Found;
 
 use crate::args::Ship;
+use crate::otlp::Outbox;
 use crate::output::{self, counted};
 use crate::sources::{self, Folder};
 use crate::split::{Batch, Partition, id_of};
@@ -23,9 +24,13 @@ const MAX_BYTES: usize = 128 << 20;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_mins(5);
 
+/// How long a run that has read all of a folder tries to send what it has stored. The next one goes on.
+const SENDING: Duration = Duration::from_mins(1);
+
 struct Shipper<'a> {
     args: &'a Ship,
     store: Store,
+    outbox: Option<Outbox>,
     open: BTreeMap<Partition, Batch>,
     /// Since when a report waits to be written.
     waits_since: Option<Instant>,
@@ -52,9 +57,11 @@ pub(crate) fn run(args: &Ship) -> Result<(), String> {
     if !is_input {
         sources::is_there(&args.from)?;
     }
+    let outbox = args.otlp.as_deref().map(|url| Outbox::new(url, &args.to)).transpose()?;
     let mut shipper = Shipper {
         args,
         store: Store::create(&args.to)?,
+        outbox,
         open: BTreeMap::new(),
         waits_since: None,
         done: Done::default(),
@@ -88,29 +95,55 @@ impl Shipper<'_> {
                 read.unwrap_or_else(|error| self.left_out(&error));
             }
             self.write_all()?;
+            let Some(interval) = self.args.watch else { return self.send_rest(Some(SENDING)) };
+            self.send()?;
             self.tell();
-            let Some(interval) = self.args.watch else { return Ok(()) };
-            thread::sleep(interval);
+            self.check()?;
+            self.pause(interval)?;
+        }
+    }
+
+    /// Sends what is due meanwhile.
+    fn pause(&mut self, interval: Duration) -> Result<(), String> {
+        let end = Instant::now() + interval;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            let next = self.outbox.as_ref().and_then(Outbox::next);
+            thread::sleep(next.map_or(left, |next| next.min(left)));
+            self.send()?;
+            self.tell();
+            self.check()?;
         }
     }
 
     fn input(&mut self) -> Result<(), String> {
         let found = sources::standard_input();
         loop {
-            let left = self.waits_since.map(|since| self.args.delay.saturating_sub(since.elapsed()));
-            let next = match left {
+            let written = self.waits_since.map(|since| self.args.delay.saturating_sub(since.elapsed()));
+            let sent = self.outbox.as_ref().and_then(Outbox::next);
+            let next = match written.into_iter().chain(sent).min() {
                 Some(left) => found.recv_timeout(left),
                 None => found.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match next {
                 Ok(found) => self.take(found)?,
-                Err(RecvTimeoutError::Timeout) => self.write_all()?,
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.waits_since.is_some_and(|since| since.elapsed() >= self.args.delay) {
+                        self.write_all()?;
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.send()?;
+            if self.check().is_err() {
+                break;
             }
         }
         self.write_all()?;
-        self.tell();
-        Ok(())
+        self.send_rest(None)
     }
 
     fn take(&mut self, found: Result<Found, String>) -> Result<(), String> {
@@ -124,9 +157,21 @@ impl Shipper<'_> {
         let (id, partition) = (id_of(&found.json), Partition::of(&found.report));
         self.any = true;
         let is_open = self.open.get(&partition).is_some_and(|batch| batch.reports.contains(&id));
-        if is_open || self.tried(|store| store.has(&partition, &id))? {
+        if is_open {
             self.done.known += 1;
             return Ok(());
+        }
+        let is_stored = self.tried(|store, _| store.has(&partition, &id))?;
+        let is_sent = self.tried(|store, outbox| match outbox {
+            Some(outbox) => outbox.has(store, &partition, &id),
+            None => Ok(true),
+        })?;
+        if let Some(outbox) = self.outbox.as_mut().filter(|_| !is_sent) {
+            outbox.hold(&partition, &id, &found.report, is_stored);
+        }
+        if is_stored {
+            self.done.known += 1;
+            return self.send_if_full();
         }
         let batch = self.open.entry(partition.clone()).or_insert_with(Batch::new);
         batch.add(&id, &found);
@@ -153,20 +198,74 @@ impl Shipper<'_> {
         let Some(batch) = self.open.remove(partition) else { return Ok(()) };
         let (reports, tables) = batch.finish();
         let count = reports.len();
-        let added = self.tried(|store| store.add(partition, &reports, &tables))?;
+        let added = self.tried(|store, _| store.add(partition, &reports, &tables))?;
         self.done.added += added;
         self.done.known += count - added;
         self.done.batches += usize::from(added > 0);
+        if let Some(outbox) = &mut self.outbox {
+            outbox.release(partition);
+        }
+        self.send()?;
+        self.send_if_full()
+    }
+
+    /// Sends what is due, as long as the receiver takes it.
+    fn send(&mut self) -> Result<(), String> {
+        while let Some(outbox) = &mut self.outbox
+            && let Some(sent) = outbox.step()
+        {
+            self.tried(|store, outbox| outbox.map_or(Ok(()), |outbox| outbox.mark(store, &sent)))?;
+        }
         Ok(())
+    }
+
+    /// Waits for the receiver if it has not taken too much for too long.
+    fn send_if_full(&mut self) -> Result<(), String> {
+        while let Some(outbox) = self.outbox.as_ref().filter(|outbox| outbox.is_full()) {
+            thread::sleep(outbox.next().unwrap_or_default());
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    /// Sends all of it, and says what has been done.
+    ///
+    /// # Errors
+    /// The receiver has not taken it within this time.
+    fn send_rest(&mut self, most: Option<Duration>) -> Result<(), String> {
+        let begun = Instant::now();
+        loop {
+            self.send()?;
+            let Some(left) = self.outbox.as_ref().and_then(Outbox::next) else { break };
+            if most.is_some_and(|most| begun.elapsed() + left > most) {
+                self.tell();
+                let count = self.outbox.as_ref().map_or(0, Outbox::count);
+                return Err(format!(
+                    "{} stored and not sent; run the command again to send the rest",
+                    counted(count, "report")
+                ));
+            }
+            thread::sleep(left);
+        }
+        self.tell();
+        self.check()
+    }
+
+    /// Whether the receiver takes what is sent from here.
+    fn check(&self) -> Result<(), String> {
+        self.outbox.as_ref().map_or(Ok(()), Outbox::check)
     }
 
     /// Does something with the store. A run that goes on, or that can't read its input again, waits
     /// for a store that does not answer: what it has is kept until it has arrived.
-    fn tried<T>(&mut self, mut act: impl FnMut(&mut Store) -> Result<T, Failed>) -> Result<T, String> {
+    fn tried<T>(
+        &mut self,
+        mut act: impl FnMut(&mut Store, Option<&mut Outbox>) -> Result<T, Failed>,
+    ) -> Result<T, String> {
         let waits = self.args.watch.is_some() || self.args.from == Path::new("-");
         let mut wait = FIRST_WAIT;
         loop {
-            match act(&mut self.store) {
+            match act(&mut self.store, self.outbox.as_mut()) {
                 Ok(done) => return Ok(done),
                 Err(Failed { reason, is_passing }) if waits && is_passing => {
                     output::warn(&format!("{reason}; trying again in {}", humantime::format_duration(wait)));
@@ -186,9 +285,15 @@ impl Shipper<'_> {
     /// What has been done since the last time.
     fn tell(&mut self) {
         let Done { added, batches, known } = std::mem::take(&mut self.done);
-        if added + known == 0 {
-            return;
+        if added + known > 0 {
+            self.tell_added(added, batches, known);
         }
+        if let Some((sent, receiver)) = self.outbox.as_mut().and_then(Outbox::told) {
+            output::warn(&format!("{} sent to {receiver}", counted(sent, "report")));
+        }
+    }
+
+    fn tell_added(&self, added: usize, batches: usize, known: usize) {
         let was_there =
             if known > 0 { format!(", {} there already", output::number(known)) } else { String::new() };
         let to = &self.args.to;

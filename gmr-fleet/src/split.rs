@@ -63,6 +63,11 @@ impl Partition {
             .map_or_else(|| "unknown".to_owned(), |time| format_time(time, true)[..10].to_owned());
         Self { service: part_of_path(program), date }
     }
+
+    /// Its folder, below the tables.
+    pub(crate) fn path(&self) -> String {
+        format!("service={}/date={}", self.service, self.date)
+    }
 }
 
 /// A name as a part of a path. It can't lead to another folder, and two names do not get the same
@@ -82,7 +87,8 @@ fn part_of_path(name: &str) -> String {
     format!("{kept}~{}", &hash[..12])
 }
 
-fn package(report: &Report) -> Option<&Package> {
+/// The first section Package of a report.
+pub(crate) fn package(report: &Report) -> Option<&Package> {
     report.sections.iter().find_map(|section| match &section.content {
         Content::Package(package) => Some(&**package),
         _ => None,

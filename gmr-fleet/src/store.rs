@@ -103,6 +103,12 @@ pub(crate) trait Storage {
     /// Writes a batch: all of its files, or none.
     fn write(&self, path: &str, files: Vec<(String, Vec<u8>)>) -> Result<(), Failed>;
 
+    /// The paths of the marks in a folder. None if it is not there.
+    fn marks(&self, folder: &str) -> Result<Vec<String>, Failed>;
+
+    /// Writes a mark: a file that is no table. All of it, or none.
+    fn mark(&self, path: &str, bytes: Vec<u8>) -> Result<(), Failed>;
+
     /// The files, for an engine.
     fn objects(&self) -> Result<Box<dyn ObjectStore>, String>;
 }
@@ -185,7 +191,7 @@ impl Store {
             };
             files.push((table.file(), files::write(table, rows)?));
         }
-        let path = format!("{}/{}", path_of(partition), name_of(&new));
+        let path = format!("{}/{}", partition.path(), name_of(&new));
         self.storage.write(&path, files)?;
         known.batches.insert(path);
         let count = new.len();
@@ -194,10 +200,26 @@ impl Store {
         Ok(count)
     }
 
+    /// The ids that have been marked in a folder.
+    pub(crate) fn marked(&self, folder: &str) -> Result<HashSet<String>, Failed> {
+        let mut marked = HashSet::new();
+        self.storage.read(&self.storage.marks(folder)?, &mut |_, bytes| {
+            marked.extend(String::from_utf8_lossy(&bytes).lines().map(str::to_owned));
+            Ok(())
+        })?;
+        Ok(marked)
+    }
+
+    /// Marks these ids in a folder.
+    pub(crate) fn mark(&self, folder: &str, ids: &BTreeSet<String>) -> Result<(), Failed> {
+        let lines: String = ids.iter().flat_map(|id| [id, "\n"]).collect();
+        self.storage.mark(&format!("{folder}/{}", name_of(ids)), lines.into_bytes())
+    }
+
     /// Reads which reports are there, of batches that it does not know yet.
     fn look(&mut self, partition: &Partition) -> Result<(), Failed> {
         let known = self.known.entry(partition.clone()).or_default();
-        let mut batches = self.storage.batches(Some(&path_of(partition)))?;
+        let mut batches = self.storage.batches(Some(&partition.path()))?;
         batches.retain(|place| !known.batches.contains(&place.path));
         let paths: Vec<String> = batches.iter().map(|place| place.file(Name::Reports.table())).collect();
         let storage = &*self.storage;
@@ -210,10 +232,6 @@ impl Store {
         known.batches.extend(batches.into_iter().map(|place| place.path));
         Ok(())
     }
-}
-
-fn path_of(partition: &Partition) -> String {
-    format!("service={}/date={}", partition.service, partition.date)
 }
 
 /// The same for the same reports, in whichever order they came.

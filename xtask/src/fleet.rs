@@ -13,7 +13,7 @@ const TARGET: &str = "target/fleet";
 /// Checks its format, licences and lints, and runs its tests, from the versions in its lock file.
 /// With `write`, writes what is generated from the tables into the documentation.
 pub(crate) fn run(write: bool) -> Result<(), String> {
-    let tools = [Tool::Deny, Tool::DuckDb, Tool::ClickHouse, Tool::LogQl, Tool::Moto, Tool::Browser];
+    let tools = [Tool::Deny, Tool::DuckDb, Tool::ClickHouse, Tool::LogQl, Tool::Moto, Tool::Otlp, Tool::Browser];
     let missing = tools::provide(&tools, true);
     if !missing.is_empty() {
         return Err(format!("not installed: {}", tools::list(&missing)));

@@ -128,6 +128,28 @@ impl Storage for Folder {
         self.written(path, files).map_err(|error| self.failed(&error))
     }
 
+    fn marks(&self, folder: &str) -> Result<Vec<String>, Failed> {
+        let path = self.path.join(folder);
+        let failed = |error: io::Error| format!("could not list {}: {error}", path.display());
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut marks = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name();
+            // The others are being written.
+            marks.extend(
+                name.to_str().filter(|name| !name.starts_with('.')).map(|name| format!("{folder}/{name}")),
+            );
+        }
+        Ok(marks)
+    }
+
+    fn mark(&self, path: &str, bytes: Vec<u8>) -> Result<(), Failed> {
+        self.marked(path, &bytes).map_err(|error| self.failed(&error))
+    }
+
     fn objects(&self) -> Result<Box<dyn ObjectStore>, String> {
         let store = LocalFileSystem::new_with_prefix(&self.path).map_err(|error| error.to_string())?;
         Ok(Box::new(store))
@@ -139,6 +161,19 @@ impl Folder {
     fn failed(&self, error: &io::Error) -> Failed {
         let is_passing = !matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
         Failed { reason: format!("could not write to {}: {error}", self.path.display()), is_passing }
+    }
+
+    fn marked(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path.join(path);
+        let folder = path.parent().unwrap_or(&self.path);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        create(folder)?;
+        let staged = folder.join(format!(".{name}-{}", process::id()));
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&staged, &path)?;
+        sync(folder)
     }
 
     fn written(&self, path: &str, files: Vec<(String, Vec<u8>)>) -> io::Result<()> {

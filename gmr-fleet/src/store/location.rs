@@ -63,6 +63,16 @@ impl Location {
         }
         Ok(Self::Folder(argument.into()))
     }
+
+    /// The same, for somebody who is in another folder.
+    pub(crate) fn absolute(&self) -> String {
+        match self {
+            Self::Folder(path) => {
+                std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+            }
+            Self::Bucket(_) => self.to_string(),
+        }
+    }
 }
 
 impl Display for Location {

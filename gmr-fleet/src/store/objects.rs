@@ -160,6 +160,17 @@ impl Storage for Objects {
         self.put(path, last)
     }
 
+    fn marks(&self, folder: &str) -> Result<Vec<String>, Failed> {
+        let folder = Path::parse(folder).map_err(|error| error.to_string())?;
+        let marks = self.listed(Some(&folder)).map_err(|error| self.failed("list", &error))?;
+        Ok(marks.into_iter().map(|mark| mark.location.into()).collect())
+    }
+
+    fn mark(&self, path: &str, bytes: Vec<u8>) -> Result<(), Failed> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+        self.put(folder, vec![(name.to_owned(), bytes)])
+    }
+
     fn objects(&self) -> Result<Box<dyn ObjectStore>, String> {
         Ok(Box::new(Arc::clone(&self.store)))
     }
