@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use gmr_collect::time;
 use gmr_runtime::Format;
 use ureq::http::Uri;
-
-use crate::at_most::AtMost;
 
 /// Shows Guru Meditation Reports of running processes, and shows, compares and merges saved ones.
 ///
@@ -231,24 +230,8 @@ pub(crate) struct Collect {
     /// A file that has the bearer token. It is sent to all who are asked.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Asks so many, or such a part of all, chosen at random: `20`, `5%`.
-    #[arg(long, value_name = "N|N%")]
-    pub(crate) at_most: Option<AtMost>,
-    /// Asks so many at a time.
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) concurrency: u16,
-    /// For each answer to be complete.
-    #[arg(long, default_value = "20s", value_name = "TIME", value_parser = time)]
-    pub(crate) timeout: Duration,
-    /// For all answers.
-    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = time)]
-    pub(crate) deadline: Duration,
-    /// The most that is read of an answer, in MiB.
-    #[arg(long, default_value_t = 64, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) max_mib: u32,
-    /// Writes each report to a new file in this folder. Only you can read them.
-    #[arg(short, long, value_name = "DIR")]
-    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) options: gmr_collect::Options,
 }
 
 /// Arguments of another program.
@@ -368,9 +351,4 @@ fn server(text: &str) -> Result<String, String> {
 
 fn ending(file: Option<&Path>) -> Option<&str> {
     file?.extension()?.to_str()
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).ok().filter(|time| !time.is_zero());
-    time.ok_or_else(|| "expected a time, as in `500ms` or `10s`".to_owned())
 }

@@ -5,6 +5,7 @@
 use std::io;
 use std::time::Duration;
 
+use gmr_collect::cut;
 use ureq::http::Response;
 use ureq::{Agent, Body, Error};
 
@@ -53,10 +54,4 @@ pub(crate) fn refusal(answer: Response<Body>) -> String {
         Some(said) => format!("HTTP {}: {}", status.as_u16(), cut(said)),
         None => format!("HTTP {}", status.as_u16()),
     }
-}
-
-/// The beginning of a text, for a message.
-pub(crate) fn cut(text: &str) -> &str {
-    let end = text.char_indices().nth(200).map_or(text.len(), |(end, _)| end);
-    &text[..end]
 }

@@ -9,7 +9,6 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `args` | the command line |
-//! | `at_most` | how many of several things, as an argument has it |
 //! | `generated` | completions and manual pages |
 //! | `sources` | reports in files, folders and logs |
 //! | `findings` | the findings of reports, and which say the same |
@@ -25,7 +24,6 @@
 //! | `output` | text or JSON on standard output, and the pager |
 
 mod args;
-mod at_most;
 mod collect;
 mod diff;
 mod doctor;

@@ -6,15 +6,13 @@ use std::env;
 use std::fs;
 use std::time::Duration;
 
-use gmr_runtime::Report;
+use gmr_collect::{Ask, Options, cut};
 use ureq::http::header::LOCATION;
 use ureq::http::{Response, Uri};
 use ureq::{Agent, Body, Error};
 
-use super::endpoints::Endpoint;
 use crate::args::Collect;
 use crate::http;
-use crate::output::{as_u64, counted};
 
 /// The token, for who does not want a file.
 const VARIABLE: &str = "GMR_COLLECT_TOKEN";
@@ -26,7 +24,7 @@ pub(super) struct Asker {
     agent: Agent,
     /// `Bearer ..`
     authorization: Option<String>,
-    max_mib: u32,
+    options: Options,
 }
 
 impl Asker {
@@ -34,15 +32,25 @@ impl Asker {
         Ok(Self {
             agent: http::agent("application/json"),
             authorization: authorization(args)?,
-            max_mib: args.max_mib,
+            options: args.options.clone(),
         })
     }
 
-    /// The report of a process, as JSON on one line.
-    pub(super) fn ask(&self, endpoint: &Endpoint, timeout: Duration) -> Result<String, String> {
+    fn reason(&self, error: Error, timeout: Duration) -> String {
+        match error {
+            Error::BodyExceedsLimit(_) => self.options.too_long(),
+            error => http::reason(error, timeout),
+        }
+    }
+}
+
+impl Ask for Asker {
+    type Endpoint = Uri;
+
+    fn ask(&self, endpoint: &Uri, timeout: Duration) -> Result<Vec<u8>, String> {
         let begun = std::time::Instant::now();
         let reason = |error| self.reason(error, timeout);
-        let mut uri = endpoint.uri.clone();
+        let mut uri = endpoint.clone();
         for _ in 0..=MAX_REDIRECTS {
             let left = timeout.saturating_sub(begun.elapsed());
             if left.is_zero() {
@@ -57,9 +65,9 @@ impl Asker {
             if status.is_redirection() {
                 uri = redirected(&uri, &answer)?;
             } else if status.as_u16() == 200 {
-                let limit = u64::from(self.max_mib) << 20;
+                let limit = self.options.max_bytes();
                 let bytes = answer.into_body().into_with_config().limit(limit).read_to_vec();
-                return report(bytes.map_err(reason)?);
+                return bytes.map_err(reason);
             } else {
                 return Err(http::refusal(answer));
             }
@@ -67,13 +75,9 @@ impl Asker {
         Err(format!("it redirects more than {MAX_REDIRECTS} times"))
     }
 
-    fn reason(&self, error: Error, timeout: Duration) -> String {
-        match error {
-            Error::BodyExceedsLimit(_) => {
-                format!("its answer has more than {} MiB; --max-mib allows more", self.max_mib)
-            }
-            error => http::reason(error, timeout),
-        }
+    /// Host and port.
+    fn name(endpoint: &Uri) -> String {
+        endpoint.authority().map_or("", |authority| authority.as_str()).to_owned()
     }
 }
 
@@ -103,7 +107,7 @@ fn redirected(uri: &Uri, answer: &Response<Body>) -> Result<Uri, String> {
     let Some(location) = location else {
         return Err(format!("HTTP {}, without saying where to", answer.status().as_u16()));
     };
-    let other = || format!("it redirects to `{}`, and is not followed there", http::cut(location));
+    let other = || format!("it redirects to `{}`, and is not followed there", cut(location));
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let to = if location.starts_with('/') && !location.starts_with("//") {
         Cow::Owned(format!("http://{authority}{location}"))
@@ -115,41 +119,9 @@ fn redirected(uri: &Uri, answer: &Response<Body>) -> Result<Uri, String> {
     if is_same { Ok(to) } else { Err(other()) }
 }
 
-/// Checks that it is a report, and puts it on one line. It stays as it is otherwise, also what this
-/// release does not know.
-fn report(bytes: Vec<u8>) -> Result<String, String> {
-    let size = counted(as_u64(bytes.len()), "byte");
-    let text = String::from_utf8(bytes).map_err(|_| format!("its answer of {size} is not text"))?;
-    Report::from_json(&text)
-        .map_err(|error| format!("its answer of {size} is not a report as JSON: {error}"))?;
-    Ok(on_one_line(text.trim()))
-}
-
-/// JSON without the white space between its values, beginning as `gmr` expects of a report.
-fn on_one_line(json: &str) -> String {
-    let mut line = String::with_capacity(json.len());
-    let (mut is_in_string, mut is_escaped) = (false, false);
-    for c in json.chars() {
-        if is_in_string || !c.is_ascii_whitespace() {
-            line.push(c);
-        }
-        is_in_string ^= c == '"' && !is_escaped;
-        is_escaped = c == '\\' && !is_escaped;
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn json_is_put_on_one_line_as_it_is() {
-        let pretty = "{\n  \"a b\": \"x \\\" y\\\\\",\r\n\t\"c\": [ 1.50, {} ] \n}";
-        assert_eq!(on_one_line(pretty), r#"{"a b":"x \" y\\","c":[1.50,{}]}"#);
-        let json = Report::capture().to_json();
-        assert_eq!(on_one_line(json.trim()), json.trim());
-    }
 
     #[test]
     fn a_redirect_is_followed_on_the_same_host_only() {

@@ -2,8 +2,6 @@
 //! names. It asks nobody but the resolver.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 use std::sync::mpsc::channel;
@@ -13,26 +11,11 @@ use std::time::Duration;
 use ureq::http::Uri;
 
 use crate::args::Collect;
-use crate::at_most::AtMost;
 use crate::{output, sources};
-
-/// Where a process is asked for its report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Endpoint {
-    pub(super) uri: Uri,
-    /// Its place in the list, from 1.
-    pub(super) place: usize,
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.uri.fmt(f)
-    }
-}
 
 /// All endpoints, each once, and the names that have no address, with the reason. A URL that can't
 /// be asked is an error at once: nobody is asked by a list that is not what was meant.
-pub(super) fn of(args: &Collect, timeout: Duration) -> Result<(Vec<Endpoint>, Vec<String>), String> {
+pub(super) fn of(args: &Collect, timeout: Duration) -> Result<(Vec<Uri>, Vec<String>), String> {
     let (mut uris, mut failed) = (Vec::new(), Vec::new());
     for url in &args.urls {
         uris.push(uri(url).map_err(|error| format!("{url}: {error}"))?);
@@ -51,19 +34,7 @@ pub(super) fn of(args: &Collect, timeout: Duration) -> Result<(Vec<Endpoint>, Ve
     if uris.is_empty() && failed.is_empty() {
         return Err("there is no URL in what was given".to_owned());
     }
-    let endpoints = uris.into_iter().zip(1..).map(|(uri, place)| Endpoint { uri, place });
-    Ok((endpoints.collect(), failed))
-}
-
-/// So many of them, chosen at random, in the order of the list.
-pub(super) fn chosen(mut endpoints: Vec<Endpoint>, at_most: Option<AtMost>) -> Vec<Endpoint> {
-    let Some(at_most) = at_most else { return endpoints };
-    let count = at_most.of(endpoints.len());
-    let random = RandomState::new();
-    endpoints.sort_by_cached_key(|endpoint| random.hash_one(endpoint.place));
-    endpoints.truncate(count);
-    endpoints.sort_unstable_by_key(|endpoint| endpoint.place);
-    endpoints
+    Ok((uris, failed))
 }
 
 /// A URL that can be asked.
@@ -146,23 +117,6 @@ mod tests {
             let error = uri(url).expect_err(url);
             assert!(error.contains(said), "{url}: {error}");
         }
-    }
-
-    #[test]
-    fn a_part_is_chosen_at_random_and_stays_in_order() {
-        let all: Vec<Endpoint> = (1..=1_000)
-            .map(|place| Endpoint { uri: format!("http://shop/{place}").parse().expect("a URL"), place })
-            .collect();
-        let places = |at_most| {
-            let chosen = chosen(all.clone(), at_most);
-            chosen.iter().map(|endpoint| endpoint.place).collect::<Vec<_>>()
-        };
-        let some = || places(Some(AtMost::Number(20)));
-        let (one, other) = (some(), some());
-        assert!(one.len() == 20 && one.is_sorted() && one.windows(2).all(|pair| pair[0] < pair[1]));
-        // By chance, they are the same once in 10^41 runs.
-        assert_ne!(one, other);
-        assert_eq!(places(None).len(), 1_000);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The imports of gmr-runtime, gmr-mask and gmr-cli: no cycle, and in gmr-runtime none from a
-//! module to one above it, in the order of the table in `docs/architecture.md`. Computed from the
-//! sources.
+//! The imports of gmr-runtime, gmr-mask, gmr-collect and gmr-cli: no cycle, and in gmr-runtime none
+//! from a module to one above it, in the order of the table in `docs/architecture.md`. Computed from
+//! the sources.
 
 mod graph;
 
@@ -68,6 +68,10 @@ fn the_runtime_has_no_circle_and_no_upward_import() {
     assert!(command.len() > 8, "the sources were not found: {:?}", command.keys());
     let circles = graph::circles(&command);
     assert!(circles.is_empty(), "these files of gmr-cli import each other: {circles:#?}");
+    let collect = graph::read(&repository().join("gmr-collect/src"));
+    assert!(collect.len() > 6, "the sources were not found: {:?}", collect.keys());
+    let circles = graph::circles(&collect);
+    assert!(circles.is_empty(), "these files of gmr-collect import each other: {circles:#?}");
     let upward = upward(&graph, &order);
     assert!(upward.is_empty(), "not in the order of docs/architecture.md: {upward:#?}");
 }

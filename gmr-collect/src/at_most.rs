@@ -4,8 +4,10 @@ use std::str::FromStr;
 
 /// A part of all.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum AtMost {
+pub enum AtMost {
+    /// So many.
     Number(usize),
+    /// Such a part, up to 100.
     Percent(f64),
 }
 

@@ -11,9 +11,7 @@ use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use super::endpoints::Endpoint;
-
-pub(super) enum Kept {
+pub(crate) enum Kept {
     Lines {
         is_closed: bool,
     },
@@ -30,7 +28,7 @@ pub(super) enum Kept {
 
 impl Kept {
     /// In a folder, which is made if it is not there, or else on standard output.
-    pub(super) fn new(path: Option<&Path>, endpoints: usize) -> Result<Self, String> {
+    pub(crate) fn new(path: Option<&Path>, endpoints: usize) -> Result<Self, String> {
         let Some(path) = path else { return Ok(Self::Lines { is_closed: false }) };
         let failed = |error: io::Error| format!("could not use the folder {}: {error}", path.display());
         match fs::DirBuilder::new().mode(0o700).create(path) {
@@ -43,8 +41,8 @@ impl Kept {
         Ok(Self::Folder { folder, path: path.to_owned(), time, digits: endpoints.to_string().len() })
     }
 
-    /// Keeps the report of this endpoint.
-    pub(super) fn add(&mut self, endpoint: &Endpoint, json: &str) -> Result<(), String> {
+    /// Keeps the report of the endpoint at this place, from 1.
+    pub(crate) fn add(&mut self, place: usize, endpoint: &str, json: &str) -> Result<(), String> {
         match self {
             Self::Lines { is_closed } => {
                 let mut out = io::stdout().lock();
@@ -57,8 +55,8 @@ impl Kept {
                 Ok(())
             }
             Self::Folder { folder, path, time, digits } => {
-                let (place, host) = (endpoint.place, host(endpoint));
-                let name = format!("{time}-{place:0digits$}-{host}.json", digits = *digits);
+                let endpoint = part_of_name(endpoint);
+                let name = format!("{time}-{place:0digits$}-{endpoint}.json", digits = *digits);
                 create(folder, &name, json)
                     .map_err(|error| format!("could not write {}: {error}", path.join(&name).display()))
             }
@@ -66,7 +64,7 @@ impl Kept {
     }
 
     /// Whether nobody reads any more.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         matches!(self, Self::Lines { is_closed: true })
     }
 }
@@ -82,10 +80,9 @@ fn create(folder: &OwnedFd, name: &str, json: &str) -> io::Result<()> {
     written
 }
 
-/// Host and port, as a part of a file's name.
-fn host(endpoint: &Endpoint) -> String {
+/// Of the name of a file.
+fn part_of_name(endpoint: &str) -> String {
     const MAX: usize = 80;
-    let authority = endpoint.uri.authority().map_or("", |authority| authority.as_str());
     let known = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-    authority.chars().take(MAX).map(known).collect()
+    endpoint.chars().take(MAX).map(known).collect()
 }
