@@ -216,7 +216,10 @@ pub(crate) struct Merge {
 ///
 /// A token for them is read from `--token-file`, or else from `GMR_COLLECT_TOKEN`.
 #[derive(Debug, Arguments)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Collect {
+    #[command(subcommand)]
+    pub(crate) elsewhere: Option<Elsewhere>,
     /// Where to ask, as in `http://10.0.0.7:9901/gmr`.
     #[arg(value_name = "URL", required_unless_present_any = ["from", "dns"])]
     pub(crate) urls: Vec<String>,
@@ -232,6 +235,14 @@ pub(crate) struct Collect {
     pub(crate) token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) options: gmr_collect::Options,
+}
+
+/// Processes that are not asked at a URL.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Elsewhere {
+    /// Asks the pods of a Kubernetes cluster by their labels. Needs the program `gmr-pods`.
+    #[command(disable_help_flag = true)]
+    Pods(External),
 }
 
 /// Arguments of another program.

@@ -1,5 +1,5 @@
 //! `gmr collect`: asks many processes for their reports at once, over HTTP, and nobody that is not
-//! named.
+//! named. Pods are asked by another program.
 
 mod ask;
 mod endpoints;
@@ -8,11 +8,14 @@ use std::process::ExitCode;
 
 use gmr_collect::{Limits, Round, chosen};
 
-use crate::args::Collect;
-use crate::output;
+use crate::args::{Collect, Elsewhere};
+use crate::{external, output};
 use ask::Asker;
 
 pub(crate) fn run(args: &Collect) -> Result<ExitCode, String> {
+    if let Some(Elsewhere::Pods(args)) = &args.elsewhere {
+        return external::pods(&args.arguments).map(|()| ExitCode::SUCCESS);
+    }
     let limits = Limits::new(&args.options);
     let asker = Asker::new(args)?;
     let (endpoints, failed) = endpoints::of(args, limits.next())?;

@@ -69,8 +69,8 @@ fn main() -> ExitCode {
         Command::Collect(args) => collect::run(&args),
         Command::List(args) => done(list::run(&args, pager)),
         Command::Doctor(args) => doctor::run(&args, pager),
-        Command::Ship(args) => done(external::run("ship", &args.arguments)),
-        Command::Fleet(args) => done(external::run("fleet", &args.arguments)),
+        Command::Ship(args) => done(external::fleet("ship", &args.arguments)),
+        Command::Fleet(args) => done(external::fleet("fleet", &args.arguments)),
         Command::Completions { shell } => done(generated::completions(shell)),
         Command::Man { folder } => done(generated::manual(&folder)),
     };

@@ -351,29 +351,39 @@ fn a_thousand_endpoints_take_at_most_ten_seconds() {
 }
 
 #[test]
-fn another_program_has_the_subcommands_for_tables() {
+fn other_programs_have_the_subcommands_for_tables_and_for_pods() {
     let folder = folder("external");
-    // A copy, because the other program may be beside the original.
+    // A copy, because the other programs may be beside the original.
     let gmr = folder.join("gmr");
     fs::copy(env!("CARGO_BIN_EXE_gmr"), &gmr).expect("copied");
-    let run = |path: &str| {
-        let arguments = ["fleet", "stacks", "--help", "--no-pager", "-", "$(touch x)"];
-        let output = Command::new(&gmr).args(arguments).env("PATH", path).output().expect("it runs");
+    let run = |subcommands: &[&str], path: &str| {
+        let arguments = ["app=x", "--help", "--no-pager", "-", "$(touch x)"];
+        let mut command = Command::new(&gmr);
+        let output = command.args(subcommands).args(arguments).env("PATH", path).output().expect("it runs");
         let text = |bytes| String::from_utf8(bytes).expect("text");
         (output.status.code(), text(output.stdout), text(output.stderr))
     };
-    let (code, _, errors) = run("/nowhere");
-    assert!(code == Some(1) && errors.contains("cargo install gmr-fleet"), "{errors}");
     let others = folder.join("others");
     fs::create_dir(&others).expect("a folder");
-    for (place, code) in [(&others, 7), (&folder, 8)] {
-        let program = place.join("gmr-fleet");
-        let script = format!("#!/bin/sh\nfor argument; do echo \"$argument\"; done\nexit {code}\n");
-        fs::write(&program, script).expect("written");
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made executable");
-        let path = others.display().to_string();
-        let said = "fleet\nstacks\n--help\n--no-pager\n-\n$(touch x)\n".to_owned();
-        // The one beside it comes first.
-        assert_eq!(run(&path), (Some(code), said, String::new()));
+    for (program, subcommands, passed) in
+        [("gmr-fleet", &["fleet"][..], "fleet\n"), ("gmr-pods", &["collect", "pods"], "")]
+    {
+        let (code, _, errors) = run(subcommands, "/nowhere");
+        let said = format!("`gmr {}` is in a program of its own", subcommands.join(" "));
+        assert!(code == Some(1) && errors.contains(&said), "{errors}");
+        assert!(errors.contains(&format!("cargo install {program}")), "{errors}");
+        for (place, code) in [(&others, 7), (&folder, 8)] {
+            let file = place.join(program);
+            let script = format!("#!/bin/sh\nfor argument; do echo \"$argument\"; done\nexit {code}\n");
+            fs::write(&file, script).expect("written");
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("made executable");
+            let path = others.display().to_string();
+            let said = format!("{passed}app=x\n--help\n--no-pager\n-\n$(touch x)\n");
+            // The one beside it comes first.
+            assert_eq!(run(subcommands, &path), (Some(code), said, String::new()));
+        }
     }
+    // Both at once would be asked by neither.
+    let (code, _, errors) = run(&["collect", "http://shop/gmr", "pods"], "/nowhere");
+    assert!(code == Some(2) && errors.contains("pods"), "{errors}");
 }

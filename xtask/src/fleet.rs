@@ -13,8 +13,9 @@ const TARGET: &str = "target/fleet";
 /// Checks its format, licences and lints, and runs its tests, from the versions in its lock file.
 /// With `write`, writes what is generated from the tables into the documentation.
 pub(crate) fn run(write: bool) -> Result<(), String> {
-    let tools = [Tool::Deny, Tool::DuckDb, Tool::ClickHouse, Tool::LogQl, Tool::Moto, Tool::Otlp, Tool::Browser];
-    let missing = tools::provide(&tools, true);
+    let engines = [Tool::DuckDb, Tool::ClickHouse, Tool::LogQl];
+    let servers = [Tool::Moto, Tool::Otlp, Tool::Certificates, Tool::Browser];
+    let missing = tools::provide(&[&[Tool::Deny][..], &engines, &servers].concat(), true);
     if !missing.is_empty() {
         return Err(format!("not installed: {}", tools::list(&missing)));
     }

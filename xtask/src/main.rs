@@ -16,6 +16,7 @@ mod minimal;
 mod miri;
 mod msrv;
 mod package;
+mod pods;
 mod process;
 mod programs;
 mod release;
@@ -106,6 +107,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   fleet          Check and test gmr-fleet, which writes the reports of many processes to tables.
                  Its dependencies take minutes to compile.
       --write    Write what is generated from its tables into docs/fleet.
+  pods           Check and test gmr-pods, which asks the pods of a Kubernetes cluster.
   examples       Compile the programs of the guides that `test` does not build: those on
                  axum, actix-web and tonic, and a library with sections.
   bench          Measure the cost of a report and of other tools on this machine.
@@ -152,6 +154,7 @@ fn main() -> ExitCode {
         ["schema"] => schema(),
         ["fleet"] => fleet::run(false),
         ["fleet", "--write"] => fleet::run(true),
+        ["pods"] => pods::run(),
         ["examples"] => examples::run(),
         ["bench", ref options @ ..] => bench(options),
         ["release-check"] => release::run(),

@@ -34,6 +34,8 @@ pub(crate) enum Tool {
     Moto,
     /// Decodes OTLP by the official definitions, in Python's environment.
     Otlp,
+    /// Makes certificates, in Python's environment.
+    Certificates,
     Deny,
     Hack,
     Fuzz,
@@ -100,6 +102,7 @@ impl Tool {
             Tool::LogQl => "lezer-logql",
             Tool::Moto => "Python's moto",
             Tool::Otlp => "Python's opentelemetry-proto",
+            Tool::Certificates => "Python's cryptography",
             Tool::Deny => "cargo-deny",
             Tool::Hack => "cargo-hack",
             Tool::Fuzz => "cargo-fuzz",
@@ -124,7 +127,8 @@ impl Tool {
             // whereas a shard answers it up to a stage.
             Tool::ClickHouse => Source::PyPi(&["chdb==3.6.0"]),
             Tool::Moto => Source::PyPi(&["moto[s3,server]"]),
-            Tool::Otlp => Source::PyPi(&["opentelemetry-proto", "googleapis-common-protos", "cryptography"]),
+            Tool::Otlp => Source::PyPi(&["opentelemetry-proto", "googleapis-common-protos"]),
+            Tool::Certificates => Source::PyPi(&["cryptography"]),
             Tool::Deny => Source::CratesIo { package: "cargo-deny", version: "0.20" },
             Tool::Hack => Source::CratesIo { package: "cargo-hack", version: "0.6" },
             Tool::Fuzz => Source::CratesIo { package: "cargo-fuzz", version: "0.13" },
@@ -163,10 +167,11 @@ impl Tool {
             Tool::ClickHouse => run(Command::new(python()).args(["-c", "import chdb"])).is_ok(),
             Tool::Moto => run(Command::new(python()).args(["-c", "import moto.server, boto3"])).is_ok(),
             Tool::Otlp => {
-                let modules = "import google.rpc.status_pb2, cryptography, \
+                let modules = "import google.rpc.status_pb2, \
                                opentelemetry.proto.collector.logs.v1.logs_service_pb2";
                 run(Command::new(python()).args(["-c", modules])).is_ok()
             }
+            Tool::Certificates => run(Command::new(python()).args(["-c", "import cryptography"])).is_ok(),
             Tool::Deny => cargo::has_subcommand("deny"),
             Tool::Hack => cargo::has_subcommand("hack"),
             Tool::Fuzz => cargo::has_subcommand("fuzz"),
