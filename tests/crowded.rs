@@ -8,30 +8,30 @@
 //! fifth of one processor. It does not check that one report has all names: the symbolizer waits
 //! for a processor, too.
 
+#[path = "it/cgroup.rs"]
+mod cgroup;
 #[path = "it/program.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 mod program;
-#[path = "it/quota.rs"]
-mod quota;
 #[path = "it/report.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 mod report;
 
 use std::collections::BTreeSet;
 
+use crate::cgroup::{Cgroup, FIFTH_OF_A_PROCESSOR};
 use crate::program::{Program, program};
-use crate::quota::Quota;
 
 const THREADS: usize = 64;
 
 /// Each report has each stack, although many periods pass until each thread has had its turn.
 #[test]
 fn each_busy_thread_of_a_throttled_process_has_its_stack() {
-    let quota = match Quota::new() {
-        Ok(quota) => quota,
-        Err(reason) => return eprintln!("skipped: no cgroup can be made here: {reason}"),
+    let cgroup = match Cgroup::new(&FIFTH_OF_A_PROCESSOR) {
+        Ok(cgroup) => cgroup,
+        Err(reason) => return eprintln!("skipped: {reason}"),
     };
-    let mut program = Program::start_with(quota.command(program!("busy")));
+    let mut program = Program::start_with(cgroup.command(program!("busy")));
     let report = program.report();
     let threads = report.threads();
     let busy: Vec<_> = threads.iter().filter(|thread| thread.name().starts_with("busy-")).collect();

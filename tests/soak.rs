@@ -12,11 +12,11 @@
 
 #[path = "soak/campaign.rs"]
 mod campaign;
+#[path = "it/cgroup.rs"]
+mod cgroup;
 #[path = "it/program.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 mod program;
-#[path = "it/quota.rs"]
-mod quota;
 #[path = "it/report.rs"]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 mod report;

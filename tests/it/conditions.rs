@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::cgroup::{Cgroup, Limit};
 use crate::program::{Program, program, wait_until};
 use crate::report::{Report, text};
 
@@ -82,36 +83,6 @@ fn a_runtime_of_one_thread_that_nobody_waits_for_makes_no_report() {
     expect_silence(program);
 }
 
-/// A cgroup with a limit, removed at the end.
-struct Limited(PathBuf);
-
-impl Limited {
-    /// `files` are those of the limit in versions 1 and 2.
-    fn new(controller: &str, files: [&str; 2], limit: &str) -> Result<Self, String> {
-        let name = format!("gmr-{controller}-{}", std::process::id());
-        let old = PathBuf::from("/sys/fs/cgroup").join(controller);
-        let (mount, file) =
-            if old.is_dir() { (old, files[0]) } else { (PathBuf::from("/sys/fs/cgroup"), files[1]) };
-        let limited = Self(mount.join(name));
-        let made = fs::create_dir(&limited.0).and_then(|()| fs::write(limited.0.join(file), limit));
-        made.map(|()| limited).map_err(|error| format!("no cgroup can be made here: {error}"))
-    }
-
-    /// The program, in this cgroup.
-    fn command(&self) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-c", r#"echo $$ > "$1/cgroup.procs" && shift && exec "$@""#, "sh"]);
-        command.arg(&self.0).args([program!("conditions"), "one"]);
-        command
-    }
-}
-
-impl Drop for Limited {
-    fn drop(&mut self) {
-        wait_until("the cgroup is removed", || fs::remove_dir(&self.0).is_ok() || !self.0.exists());
-    }
-}
-
 /// What is in use goes above the limit by one request, and below it by the other. Returns the cause
 /// of the only report.
 fn above_once(command: Command, option: &str, [above, below]: [&str; 2]) -> String {
@@ -128,11 +99,17 @@ fn above_once(command: Command, option: &str, [above, below]: [&str; 2]) -> Stri
 
 #[test]
 fn a_cgroup_with_little_memory_left_makes_a_report_once() {
-    let limited = match Limited::new("memory", ["memory.limit_in_bytes", "memory.max"], "67108864") {
-        Ok(limited) => limited,
+    const LIMIT: Limit = Limit {
+        controller: "memory",
+        first: &[("memory.limit_in_bytes", "67108864")],
+        second: &[("memory.max", "67108864")],
+    };
+    let cgroup = match Cgroup::new(&LIMIT) {
+        Ok(cgroup) => cgroup,
         Err(reason) => return eprintln!("skipped: {reason}"),
     };
-    let mut command = limited.command();
+    let mut command = cgroup.command(program!("conditions"));
+    command.arg("one");
     command.env("GMR_ON_MEMORY", "60%");
     let cause = above_once(command, "on_memory", ["allocate", "free"]);
     assert!(cause.contains("at most 64.0 MiB") && cause.ends_with("on_memory = 60 %"), "{cause}");
@@ -140,11 +117,14 @@ fn a_cgroup_with_little_memory_left_makes_a_report_once() {
 
 #[test]
 fn a_cgroup_with_few_threads_left_makes_a_report_once() {
-    let limited = match Limited::new("pids", ["pids.max", "pids.max"], "120") {
-        Ok(limited) => limited,
+    const LIMIT: Limit =
+        Limit { controller: "pids", first: &[("pids.max", "120")], second: &[("pids.max", "120")] };
+    let cgroup = match Cgroup::new(&LIMIT) {
+        Ok(cgroup) => cgroup,
         Err(reason) => return eprintln!("skipped: {reason}"),
     };
-    let mut command = limited.command();
+    let mut command = cgroup.command(program!("conditions"));
+    command.arg("one");
     command.env("GMR_ON_THREADS", "80%");
     let cause = above_once(command, "on_threads", ["start threads", "end"]);
     assert!(cause.contains("at most 120 processes") && cause.ends_with("on_threads = 80 %"), "{cause}");

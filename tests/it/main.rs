@@ -8,6 +8,7 @@ mod agreement;
 mod at_rest;
 mod builds;
 mod captured;
+mod cgroup;
 mod closing;
 mod conditions;
 mod contained;

@@ -21,8 +21,8 @@ use gmr_tests::Random;
 use rustix::process::Signal;
 
 use self::subject::Subject;
+use crate::cgroup::{Cgroup, FIFTH_OF_A_PROCESSOR};
 use crate::program::{LIMIT, Program, program, wait_until};
-use crate::quota::Quota;
 use crate::report::{list, text};
 
 /// How long it runs by default, and with which seed.
@@ -63,7 +63,7 @@ struct Campaign {
     folder: Folder,
     /// Whether there is time for faults that take seconds.
     is_long: bool,
-    quota: Option<Quota>,
+    quota: Option<Cgroup>,
 }
 
 /// A folder for the programs' files, removed at the end.
@@ -414,7 +414,7 @@ fn no_fault_of_a_campaign_harms_a_program_or_costs_a_report() {
     println!("GMR_CAMPAIGN_SEED={seed}");
     let random = Random::new(seed);
     let is_long = seconds.is_some();
-    let quota = if is_long { Quota::new().ok() } else { None };
+    let quota = if is_long { Cgroup::new(&FIFTH_OF_A_PROCESSOR).ok() } else { None };
     let (figures, folder) = (Figures::default(), Folder::new());
     let mut campaign = Campaign { random, figures, folder, is_long, quota };
     let (begun, length) = (Instant::now(), Duration::from_secs(seconds.unwrap_or(SECONDS)));
