@@ -89,6 +89,17 @@ pub(crate) static BUILDS: [Build; 11] = [
     Build { name: "musl-dynamic", description: "musl, linked dynamically", libc: Libc::MuslDynamic, ..DEV },
 ];
 
+/// Builds of another gmr: one of its rules of findings panics.
+static FAULTY: [Build; 2] = [
+    Build { name: "faulty", flags: &["--cfg=gmr_faulty_rule"], ..DEV },
+    Build {
+        name: "faulty-aborting",
+        settings: &[("PANIC", "abort")],
+        flags: &["--cfg=gmr_faulty_rule"],
+        ..DEV
+    },
+];
+
 /// The programs that are built in other ways.
 const PROGRAMS: [&str; 3] = ["crossroads", "panicking", "stations"];
 
@@ -100,8 +111,8 @@ pub(crate) fn run(name: &str) -> Result<(), String> {
 /// Builds these programs in the build with this name, or the ones that are built for the tests if
 /// none is named, and prints the folder with them.
 pub(crate) fn run_for(name: &str, programs: &[&str]) -> Result<(), String> {
-    let build = BUILDS.iter().find(|build| build.name == name).ok_or_else(|| {
-        let names: Vec<_> = BUILDS.iter().map(|build| build.name).collect();
+    let build = BUILDS.iter().chain(&FAULTY).find(|build| build.name == name).ok_or_else(|| {
+        let names: Vec<_> = BUILDS.iter().chain(&FAULTY).map(|build| build.name).collect();
         format!("unknown build `{name}`; expected one of: {}", names.join(", "))
     })?;
     let programs = if programs.is_empty() { &PROGRAMS } else { programs };

@@ -71,7 +71,9 @@ pub(crate) fn count_all(sections: &[Section], frames: &[Frame]) -> Counts {
     counts
 }
 
-const RULES: [Rule; 27] = [
+const RULES: &[Rule] = &[
+    #[cfg(gmr_faulty_rule)]
+    faulty,
     deadlock::find,
     failed_section::find,
     blocked_runtime::find,
@@ -100,6 +102,12 @@ const RULES: [Rule; 27] = [
     pressure::find,
     about_report::find,
 ];
+
+/// A rule that panics, for the test that it takes no report with it.
+#[cfg(gmr_faulty_rule)]
+fn faulty(_: &Facts<'_>) -> Vec<Finding> {
+    panic!("a fault of a rule");
+}
 
 type Rule = fn(&Facts<'_>) -> Vec<Finding>;
 
