@@ -103,6 +103,9 @@ static FAULTY: [Build; 2] = [
 /// The programs that are built in other ways.
 const PROGRAMS: [&str; 3] = ["crossroads", "panicking", "stations"];
 
+/// Those of all programs that need the packages of the feature `tasks`.
+const WITH_TASKS: [&str; 1] = ["stuck_tasks"];
+
 /// Builds the programs of the build with this name, and prints the folder with them.
 pub(crate) fn run(name: &str) -> Result<(), String> {
     run_for(name, &[])
@@ -151,6 +154,9 @@ impl Build {
         // Without the packages that only the other programs need.
         let mut arguments = vec!["build", "--package", "gmr-tests", "--no-default-features"];
         arguments.extend(programs.iter().flat_map(|program| ["--bin", program]));
+        if programs.iter().any(|program| WITH_TASKS.contains(program)) {
+            arguments.extend(["--features", "tasks"]);
+        }
         let (profile, folder) = match self.profile {
             Profile::Dev => ("dev", "debug"),
             Profile::Release => ("release", "release"),
