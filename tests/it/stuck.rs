@@ -40,12 +40,13 @@ const DEADLOCKS: [(&str, &str, usize, &str); 20] = [
 
 /// The same for modes that are found in some builds only, or in none: it is on no stack who holds
 /// what.
-const UNSEEN: [(&str, &str, usize, &str); 5] = [
+const UNSEEN: [(&str, &str, usize, &str); 6] = [
     ("stdout", "deadlock.std-lock", 2, "a `Mutex`, and the `ReentrantLock` of standard output"),
     ("condvar", "", 2, "a condition variable, and a second `Mutex` that is held meanwhile"),
     ("channels", "", 2, "two threads that receive from each other"),
     ("future", "deadlock.self", 1, "a `Mutex` that a suspended future has locked"),
     ("forgotten", "deadlock.self", 1, "a `Mutex` whose guard was forgotten"),
+    ("parking-lot", "deadlock.std-lock", 2, "two mutexes of parking_lot"),
 ];
 
 /// The healthy modes.

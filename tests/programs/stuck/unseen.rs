@@ -37,6 +37,14 @@ pub(crate) fn plant(mode: &str) -> bool {
                 lock(&shop.rows).push(1);
             });
         }
+        "parking-lot" => {
+            let [one, other]: [Arc<parking_lot::Mutex<u64>>; 2] = Default::default();
+            let meeting = Arc::new(Barrier::new(2));
+            let (same_one, same_other, same_meeting) =
+                (Arc::clone(&one), Arc::clone(&other), Arc::clone(&meeting));
+            spawn("one", move || add(&one, &other, &meeting));
+            spawn("other", move || add(&same_other, &same_one, &same_meeting));
+        }
         _ => return false,
     }
     true
@@ -69,6 +77,14 @@ fn fill(shop: &Shop, filled: &Condvar, meeting: &Barrier) {
     lock(&shop.index).push(1);
     rows.push(1);
     filled.notify_all();
+}
+
+/// Each of two threads has the lock that the other one waits for.
+#[inline(never)]
+fn add(to: &parking_lot::Mutex<u64>, from: &parking_lot::Mutex<u64>, meeting: &Barrier) {
+    let mut to = to.lock();
+    meeting.wait();
+    *to += *from.lock();
 }
 
 /// The future holds the lock from one poll to the next, and the thread that polls it waits.
