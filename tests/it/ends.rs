@@ -1,13 +1,11 @@
 //! What is near an end, and peers that do not answer, are found; healthy programs that look alike
 //! are not.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use serde_json::Value;
 
+use crate::apart;
 use crate::program::{Program, program};
 use crate::report::{Report, list, text};
 
@@ -34,36 +32,15 @@ fn found(report: &Report) -> Vec<&Value> {
     report.findings().iter().filter(is_of_these).collect()
 }
 
-/// The program, to be started as another user if this is root, to whom some limits do not apply.
-fn without_rights(mode: &str) -> Program {
-    /// No user's own number.
-    const NOBODY: u32 = 65_534;
-    let folder = std::env::temp_dir().join(format!("gmr-ends-{mode}-{}", std::process::id()));
-    let copy = folder.join("ends");
-    fs::create_dir(&folder).expect("there is space");
-    fs::copy(program!("ends"), &copy).expect("there is space");
-    let mut command = Command::new(&copy);
-    command.arg(mode).current_dir("/");
-    if rustix::process::geteuid().is_root() {
-        for path in [&folder, &copy] {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        }
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    let program = Program::start_with(command);
-    fs::remove_dir_all(&folder).expect("it is ours");
-    program
-}
-
 #[test]
 fn threads_that_run_out_are_found() {
-    let mut program = without_rights("threads-near");
+    let mut program = apart::as_nobody(program!("ends"), "threads-near");
     let report = program.report();
     let [finding] = found(&report)[..] else { panic!("{report}") };
     let said = (text(&finding["code"]), text(&finding["severity"]), text(&finding["certainty"]));
     assert_eq!(said, ("limit.user-threads", "info", "certain"), "{finding}");
     assert!(text(&finding["message"]).contains("112 together"), "{finding}");
-    let report = without_rights("threads-few").report();
+    let report = apart::as_nobody(program!("ends"), "threads-few").report();
     assert_eq!(found(&report), Vec::<&Value>::new(), "{report}");
     // There is no limit for root.
     if rustix::process::geteuid().is_root() {
@@ -189,19 +166,9 @@ fn the_process_at_the_other_end_of_a_unix_socket_is_named_or_none_is() {
     assert!(named.all(|said| said == server), "{report}");
 }
 
-/// Starts the program in namespaces of its own, after these commands. `None` if there can be none.
-fn in_namespaces(kinds: &[&str], commands: &str, arguments: &[&str]) -> Option<Program> {
-    let mut command = Command::new("unshare");
-    let script = format!("{commands} exec \"$0\" \"$@\"");
-    command.args(["--user", "--map-root-user"]).args(kinds).args(["sh", "-c", &script, program!("ends")]);
-    command.args(arguments);
-    let started = Program::try_start(command);
-    started.inspect_err(|said| eprintln!("skipped: there is no namespace of its own: {said}")).ok()
-}
-
-/// The same with a file system of a megabyte and 64 inodes.
-fn on_small_disk(mode: &str) -> Option<Program> {
-    in_namespaces(&["--mount"], "mount -t tmpfs -o size=1m,nr_inodes=64 none /mnt &&", &[mode, "/mnt"])
+/// The program, or `None` if the test cannot be made here.
+fn or_skipped(started: Result<Program, String>) -> Option<Program> {
+    started.inspect_err(|reason| eprintln!("skipped: {reason}")).ok()
 }
 
 /// Starts the program, and checks that it has the one finding, or none.
@@ -219,7 +186,7 @@ fn has_only(program: &mut Program, expected: Option<(&str, &str)>, about: &str) 
 
 #[test]
 fn a_full_disk_is_found() {
-    let Some(mut program) = on_small_disk("disk-full") else { return };
+    let Some(mut program) = or_skipped(apart::on_small_disk(program!("ends"), "disk-full")) else { return };
     let report = program.report();
     let files = list(&report.data("Descriptors", "descriptors")["files"]);
     if files.iter().all(|file| file["disk_bytes"].is_null()) {
@@ -227,14 +194,15 @@ fn a_full_disk_is_found() {
     }
     has_only(&mut program, Some(("limit.disk", "warning")), "/mnt/full.log");
     assert!(program.end().0.success());
-    let mut program = on_small_disk("disk-space").expect("the first one was started");
+    let mut program =
+        apart::on_small_disk(program!("ends"), "disk-space").expect("the first one was started");
     has_only(&mut program, None, "");
     assert!(program.end().0.success());
 }
 
 #[test]
 fn a_disk_without_inodes_is_found() {
-    let Some(mut program) = on_small_disk("inodes-none") else { return };
+    let Some(mut program) = or_skipped(apart::on_small_disk(program!("ends"), "inodes-none")) else { return };
     let report = program.report();
     let files = list(&report.data("Descriptors", "descriptors")["files"]);
     if files.iter().all(|file| file["disk_bytes"].is_null()) {
@@ -242,15 +210,16 @@ fn a_disk_without_inodes_is_found() {
     }
     has_only(&mut program, Some(("limit.inodes", "warning")), "/mnt/small.log: its 64 inodes");
     assert!(program.end().0.success());
-    let mut program = on_small_disk("inodes-left").expect("the first one was started");
+    let mut program =
+        apart::on_small_disk(program!("ends"), "inodes-left").expect("the first one was started");
     has_only(&mut program, None, "");
     assert!(program.end().0.success());
 }
 
 #[test]
 fn local_ports_that_run_out_are_found() {
-    let with_ports = |mode: &str| in_namespaces(&["--net"], "", &[mode]);
-    let Some(mut program) = with_ports("ports-near") else { return };
+    let with_ports = |mode: &str| apart::in_namespaces(program!("ends"), &["--net"], "", &[mode]);
+    let Some(mut program) = or_skipped(with_ports("ports-near")) else { return };
     has_only(&mut program, Some(("limit.ports", "warning")), "60 of at most 64 ");
     let report = program.report();
     let ports = &report.data("Descriptors", "descriptors")["ephemeral_ports"];

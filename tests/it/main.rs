@@ -5,6 +5,7 @@
 //! text is read as text (`text.rs`); its wording is pinned in the text view's own tests.
 
 mod agreement;
+mod apart;
 mod at_rest;
 mod builds;
 mod captured;
