@@ -1,6 +1,10 @@
 //! Code that the tests make up, and what is concluded from it.
 
-use super::*;
+use super::super::memory::Memory;
+use super::known::{FunctionOf, Releases};
+use super::search::{Frame, Release};
+use crate::capture::linux::arch::Registers;
+use crate::capture::{Guard, Purpose, PurposeOf, Wanted};
 
 const LOCK: u64 = 0x1234_5678_9ab0;
 const STACK: u64 = 0x7000_0000_0000;
