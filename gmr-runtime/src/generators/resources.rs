@@ -75,14 +75,23 @@ const IN_CGROUPS: &str = "the cgroup";
 
 fn cgroups(unread: &mut Unread) -> Vec<Cgroup> {
     let Some(cgroups) = unread.known(IN_CGROUPS, Cgroups::read()) else { return Vec::new() };
-    let found = match unified(&cgroups, unread) {
-        found if !found.is_empty() => found,
-        _ => version_1(&cgroups, unread).into_iter().collect(),
-    };
+    let mut found = unified(&cgroups, unread);
+    found.extend(version_1(&cgroups, unread));
+    // Where both versions are mounted, each controller belongs to one of them. The cgroups of the
+    // other one may have nothing to show.
+    if found.iter().any(has_figures) {
+        found.retain(has_figures);
+    }
     if found.is_empty() && cgroups.paths().next().is_some() {
         unread.add(IN_CGROUPS, &io::Error::other("there is none below /sys/fs/cgroup"));
     }
     found
+}
+
+/// Whether anything is known of a cgroup but where it is.
+fn has_figures(cgroup: &Cgroup) -> bool {
+    let Cgroup { path, version, .. } = cgroup;
+    *cgroup != Cgroup { path: path.clone(), version: *version, ..Cgroup::default() }
 }
 
 /// The directories that exist, each with its path below the mount.
@@ -251,54 +260,53 @@ fn events(text: &str) -> Vec<EventCount> {
     text.lines().filter_map(event).collect()
 }
 
-/// The cgroups of version 1 that the process is in, one for each controller, as one.
-fn version_1(cgroups: &Cgroups, unread: &mut Unread) -> Option<Cgroup> {
-    let mut all = [None, None, None];
-    for ((name, mounts), found) in CONTROLLERS.iter().zip(&mut all) {
-        let path = cgroups.with_controller(name);
-        *found =
-            path.and_then(|path| mounts.iter().find_map(|mount| existing(mount, path).into_iter().next()));
-    }
-    let path = all.iter().flatten().next()?.0.clone();
-    let [mut memory, mut cpu, mut tasks] = all.map(|found| found.map(|(_, directory)| Files::new(directory)));
-    let mut of_memory = |name| memory.as_mut()?.number(name);
-    let mut cgroup = Cgroup {
-        path,
-        version: 1,
-        memory_bytes: of_memory("memory.usage_in_bytes"),
-        memory_peak_bytes: of_memory("memory.max_usage_in_bytes"),
-        memory_max_bytes: of_memory("memory.limit_in_bytes").filter(|limit| is_limit(*limit)),
-        tasks: tasks.as_mut().and_then(|files| files.number("pids.current")),
-        tasks_max: tasks.as_mut().and_then(|files| files.number("pids.max")),
-        ..Cgroup::default()
-    };
-    if let Some(files) = &mut memory {
-        cgroup.memory_reclaimable_bytes = reclaimable(&cgroup, files, V1_CACHES);
-        let mut event = |name: &str, count: Option<u64>| {
-            cgroup.memory_events.extend(count.map(|count| EventCount { name: name.to_owned(), count }));
-        };
-        event("max", files.number("memory.failcnt"));
-        event(
-            "oom_kill",
-            files.text("memory.oom_control").and_then(|text| procfs::number_of(&text, "oom_kill")),
-        );
-    }
-    if let Some(files) = &mut cpu {
-        // Without a quota, it is -1.
-        cgroup.cpu_quota_us = files.number("cpu.cfs_quota_us");
-        if cgroup.cpu_quota_us.is_some() {
-            cgroup.cpu_period_us = files.number("cpu.cfs_period_us");
-            let stat = files.text("cpu.stat").unwrap_or_default();
-            cgroup.cpu_periods = procfs::number_of(&stat, "nr_periods");
-            cgroup.throttled_periods = procfs::number_of(&stat, "nr_throttled");
-            cgroup.throttled_us = procfs::number_of(&stat, "throttled_time").map(|time| time / 1000);
+/// The cgroups of version 1 that the process is in. Each controller has its own, often all at the same
+/// path: these are shown as one.
+fn version_1(cgroups: &Cgroups, unread: &mut Unread) -> Vec<Cgroup> {
+    let mut found: Vec<Cgroup> = Vec::new();
+    for ((name, mounts), add) in CONTROLLERS.iter().zip([add_memory, add_time, add_tasks]) {
+        let below = |path| mounts.iter().find_map(|mount| existing(mount, path).into_iter().next());
+        let Some((path, directory)) = cgroups.with_controller(name).and_then(below) else { continue };
+        let place = found.iter().position(|cgroup| cgroup.path == path).unwrap_or_else(|| {
+            found.push(Cgroup { path, version: 1, ..Cgroup::default() });
+            found.len() - 1
+        });
+        let mut files = Files::new(directory);
+        add(&mut found[place], &mut files);
+        if let Some(error) = files.error() {
+            unread.add(IN_CGROUPS, &error);
         }
     }
-    let files = [memory, cpu, tasks].into_iter().flatten();
-    for error in files.filter_map(Files::error) {
-        unread.add(IN_CGROUPS, &error);
+    found
+}
+
+fn add_memory(cgroup: &mut Cgroup, files: &mut Files) {
+    cgroup.memory_bytes = files.number("memory.usage_in_bytes");
+    cgroup.memory_peak_bytes = files.number("memory.max_usage_in_bytes");
+    cgroup.memory_max_bytes = files.number("memory.limit_in_bytes").filter(|limit| is_limit(*limit));
+    cgroup.memory_reclaimable_bytes = reclaimable(cgroup, files, V1_CACHES);
+    let mut event = |name: &str, count: Option<u64>| {
+        cgroup.memory_events.extend(count.map(|count| EventCount { name: name.to_owned(), count }));
+    };
+    event("max", files.number("memory.failcnt"));
+    event("oom_kill", files.text("memory.oom_control").and_then(|text| procfs::number_of(&text, "oom_kill")));
+}
+
+fn add_time(cgroup: &mut Cgroup, files: &mut Files) {
+    // Without a quota, it is -1.
+    cgroup.cpu_quota_us = files.number("cpu.cfs_quota_us");
+    if cgroup.cpu_quota_us.is_some() {
+        cgroup.cpu_period_us = files.number("cpu.cfs_period_us");
+        let stat = files.text("cpu.stat").unwrap_or_default();
+        cgroup.cpu_periods = procfs::number_of(&stat, "nr_periods");
+        cgroup.throttled_periods = procfs::number_of(&stat, "nr_throttled");
+        cgroup.throttled_us = procfs::number_of(&stat, "throttled_time").map(|time| time / 1000);
     }
-    Some(cgroup)
+}
+
+fn add_tasks(cgroup: &mut Cgroup, files: &mut Files) {
+    cgroup.tasks = files.number("pids.current");
+    cgroup.tasks_max = files.number("pids.max");
 }
 
 fn system(status: &str, unread: &mut Unread) -> System {
