@@ -7,8 +7,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::at_rest;
-use super::unwind::{LockSearch, Shared, Unwinder};
-use crate::capture::{Held, LockUse, PurposeOf, Trace, Wanted};
+use super::unwind::{LockSearch, Shared, Suspect, Unwinder};
+use crate::capture::{Address, Held, LockUse, PurposeOf, Trace, Wanted};
+use crate::sys::hash::HashMap;
 use crate::sys::linux::mapping::MappedBuffer;
 use crate::sys::linux::{memory, parallel};
 use crate::sys::{Modules, sort};
@@ -17,6 +18,9 @@ use crate::threads::{Access, ThreadInfo};
 
 /// How much of a stack is copied if the frames to be searched are not in its first pages.
 const COPIES: [usize; 2] = [32 << 10, 512 << 10];
+
+/// How many threads are searched that wait for the same lock in the same way.
+const MAX_ALIKE: usize = 64;
 
 /// A thread to be searched: its index in the list, its id, the moment at which its stack was taken,
 /// its stack, and what is known of it.
@@ -41,8 +45,9 @@ pub(crate) fn held_locks(
     let shared = Shared::new(modules.all());
     let purpose_of = Mutex::new(purpose_of);
     let purpose_of = |function| purpose_of.lock().unwrap_or_else(PoisonError::into_inner)(function);
+    let alike = Alike::default();
     let held = parallel::divide(&searched, |chunks| {
-        let Some(mut reader) = Reader::new(&shared) else { return Vec::new() };
+        let Some(mut reader) = Reader::new(&shared, &alike) else { return Vec::new() };
         let mut purpose_of = purpose_of;
         chunks.flatten().flat_map(|thread| reader.search(thread, locks, &mut purpose_of)).collect()
     });
@@ -51,20 +56,38 @@ pub(crate) fn held_locks(
     held
 }
 
+/// Counts the threads that wait for the same lock and are at the same places in all functions that
+/// can hold one. Their stacks may differ in other functions: a thousand clients that wait for one
+/// lock have come by different ways.
+#[derive(Default)]
+struct Alike(Mutex<HashMap<(u64, Vec<Address>), usize>>);
+
+impl Alike {
+    /// Whether more than enough of them have been counted.
+    fn are_enough(&self, lock: u64, trace: &Trace, suspects: &[Suspect]) -> bool {
+        let places = suspects.iter().filter_map(|suspect| trace.frames.get(suspect.frame).copied());
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry((lock, places.collect())).or_default();
+        *count += 1;
+        *count > MAX_ALIKE
+    }
+}
+
 /// Searches threads, one after the other.
-struct Reader {
+struct Reader<'a> {
+    alike: &'a Alike,
     observer: Observer,
     copy: MappedBuffer,
     unwinder: Unwinder,
     search: LockSearch,
 }
 
-impl Reader {
+impl<'a> Reader<'a> {
     /// None if there is no free descriptor, or no memory.
-    fn new(shared: &Arc<Shared>) -> Option<Self> {
+    fn new(shared: &Arc<Shared>, alike: &'a Alike) -> Option<Self> {
         let copy = MappedBuffer::new(COPIES[1]).ok()?;
         let observer = Observer::new().ok()?;
-        Some(Self { observer, copy, unwinder: Unwinder::new(shared), search: LockSearch::new() })
+        Some(Self { alike, observer, copy, unwinder: Unwinder::new(shared), search: LockSearch::new() })
     }
 
     fn search(
@@ -75,6 +98,9 @@ impl Reader {
     ) -> Vec<Held> {
         let suspects = self.search.frames(&mut self.unwinder, &trace.frames, known, locks);
         let Some(last) = suspects.last() else { return Vec::new() };
+        if known.waits_for.is_some_and(|lock| self.alike.are_enough(lock, trace, &suspects)) {
+            return Vec::new();
+        }
         // With the registers of its caller, the frame itself is in the copy. Of a stack that ends
         // early, the last frame has no caller.
         let needed = trace.frames.len().min(last.frame + 2);
@@ -96,5 +122,25 @@ impl Reader {
             return found.into_iter().map(|found| Held { thread: index, ..found }).collect();
         }
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_wait_for_a_lock_in_the_same_way_are_counted() {
+        let alike = Alike::default();
+        let of =
+            |addresses: [u64; 3]| Trace { frames: addresses.map(Address::Return).into(), ..Trace::default() };
+        let (one, other) = (of([1, 2, 3]), of([1, 2, 4]));
+        let [second, third] = [1, 2].map(Suspect::at);
+        // Those whose other functions differ are alike.
+        assert!((0..MAX_ALIKE / 2).all(|_| !alike.are_enough(7, &one, &[second])));
+        assert!((0..MAX_ALIKE / 2).all(|_| !alike.are_enough(7, &other, &[second])));
+        assert!(alike.are_enough(7, &one, &[second]));
+        assert!(!alike.are_enough(8, &one, &[second]), "another lock");
+        assert!(!alike.are_enough(7, &one, &[second, third]), "another place");
     }
 }

@@ -5,15 +5,19 @@ use super::memory::{Memory, Piece};
 use super::releases::{Frame, Releases};
 use crate::capture::linux::arch::Registers;
 use crate::capture::{Address, FrameUse, Held, LockUse, PurposeOf, Wanted};
+use crate::sys::hash::NumberMap;
 
 /// Searches the stacks of a report.
 pub(crate) struct LockSearch {
     releases: Releases,
+    /// The function that a return address is in, if a lock can be released after it. The stacks of a
+    /// report have most of their addresses in common.
+    functions: NumberMap<Option<(u64, u64)>>,
 }
 
 impl LockSearch {
     pub(crate) fn new() -> Self {
-        Self { releases: Releases::new() }
+        Self { releases: Releases::new(), functions: NumberMap::default() }
     }
 
     /// The frames with these addresses that can hold one of the wanted locks, innermost first.
@@ -33,10 +37,13 @@ impl LockSearch {
             let code = match use_of {
                 FrameUse::Once if are_once => Some(None),
                 FrameUse::Program if are_other => {
-                    let function = unwinder.rule(at).ok()?.function;
-                    let is_possible =
-                        self.releases.are_possible(address, function, &mut function_of(unwinder));
-                    is_possible.then_some(Some((function, address)))
+                    let releases = &mut self.releases;
+                    let function = *self.functions.entry(address, || {
+                        let function = unwinder.rule(at).ok()?.function;
+                        let mut function_of = function_of(unwinder);
+                        releases.are_possible(address, function, &mut function_of).then_some(function)
+                    });
+                    Some(Some((function?, address)))
                 }
                 _ => None,
             };
@@ -99,6 +106,13 @@ pub(crate) struct Suspect {
     /// The function of the program that it is in, and the address at which it goes on. `None` if it
     /// initializes a value.
     code: Option<((u64, u64), u64)>,
+}
+
+#[cfg(test)]
+impl Suspect {
+    pub(crate) fn at(frame: usize) -> Self {
+        Self { frame, code: None }
+    }
 }
 
 /// The function that begins at an address.

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex};
 pub(super) use self::at_crash::{CrashUnwinder, Stacks, follows_call};
 use self::instruction::Target;
 #[cfg(target_arch = "x86_64")]
-pub(super) use self::locks::LockSearch;
+pub(super) use self::locks::{LockSearch, Suspect};
 pub(super) use self::memory::Piece;
 use self::memory::{Failure, Memory};
 use self::rule::{Context, NoRule, Rule, Step};

@@ -25,8 +25,6 @@ pub(in super::super) struct Releases {
     summaries: NumberMap<Option<Summary>>,
     /// What may have been passed to the call before a return address. `None` if that is not known.
     pub(super) arguments: NumberMap<Option<Rc<[Source]>>>,
-    /// Whether a release can follow a return address, whatever the registers are.
-    pub(super) possible: NumberMap<bool>,
     /// Where calls and jumps end up, by the address of the code or of the slot that they name.
     destinations: NumberMap<Target>,
     pub(super) elsewhere: Rc<RefCell<Elsewhere>>,
@@ -55,7 +53,6 @@ impl Releases {
             code: NumberMap::default(),
             summaries: NumberMap::default(),
             arguments: NumberMap::default(),
-            possible: NumberMap::default(),
             destinations: NumberMap::default(),
             elsewhere: Rc::default(),
             steps_left: MAX_ALL_STEPS,

@@ -16,20 +16,6 @@ impl Releases {
         function: (u64, u64),
         function_of: &mut FunctionOf<'_>,
     ) -> bool {
-        if let Some(known) = self.possible.get(address) {
-            return *known;
-        }
-        let is_possible = self.leads_to_release(address, function, function_of);
-        self.possible.insert(address, is_possible);
-        is_possible
-    }
-
-    fn leads_to_release(
-        &mut self,
-        address: u64,
-        function: (u64, u64),
-        function_of: &mut FunctionOf<'_>,
-    ) -> bool {
         let Some(bytes) = self.code_of(function) else { return false };
         let code = Code { start: function.0, bytes: &bytes };
         let mut paths: Vec<usize> = code.offset_of(address).into_iter().collect();
