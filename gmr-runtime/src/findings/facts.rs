@@ -4,7 +4,7 @@ use super::past::Counts;
 use super::second_look::SecondLook;
 use crate::model::{
     Certainty, Content, Descriptors, Evidence, Finding, Frame, Lock, Resources, Role, Section, Severity,
-    Task, Thread, Waiting,
+    Taken, Task, Thread, Waiting,
 };
 
 /// How many facts of the same kind a finding has as evidence.
@@ -39,9 +39,12 @@ impl<'a> Facts<'a> {
         Some(process)
     }
 
-    /// Those that were running, or ready to run.
+    /// Those that were running, or ready to run, and that had not blocked until their stacks were
+    /// taken. The signal that requests a report makes a thread run for a moment.
     pub(super) fn running(&self) -> impl Iterator<Item = &'a Thread> {
-        self.threads().filter(|thread| thread.state.as_deref() == Some("running"))
+        let has_blocked = |thread: &Thread| thread.stack.taken == Some(Taken::AtRest);
+        self.threads()
+            .filter(move |thread| thread.state.as_deref() == Some("running") && !has_blocked(thread))
     }
 
     pub(super) fn thread(&self, tid: u32) -> Option<&'a Thread> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::*;
 use crate::model::{
     Certainty, Content, Descriptors, FutexOwner, GreenThreads, Group, Holder, Lock, LockKind, Overdue,
-    Panicked, Resources, Role, Severity, Stack, Task, TaskState, Thread, Threads, TimedOut, Waiter, Waiting,
+    Panicked, Resources, Role, Severity, Stack, Taken, Task, TaskState, Thread, Threads, TimedOut, Waiter,
+    Waiting,
 };
 
 pub(super) fn thread(tid: u32, name: &str) -> Thread {
@@ -162,7 +163,10 @@ fn stacks_that_are_cut_are_one_finding_for_each_reason() {
 #[test]
 fn running_threads_are_an_info_that_names_the_first() {
     let running = |tid| Thread { state: Some("running".to_owned()), ..thread(tid, "w") };
-    let findings = about((1..=7).map(running).collect(), "shop::compute");
+    // One that was woken for the report's signal has blocked again.
+    let mut woken = running(8);
+    woken.stack.taken = Some(Taken::AtRest);
+    let findings = about((1..=7).map(running).chain([woken]).collect(), "shop::compute");
     assert_eq!(codes(&findings), ["thread.running"]);
     assert_eq!(findings[0].severity, Severity::Info);
     assert_eq!(findings[0].threads.len(), 7);
