@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::program::wait_until;
 
@@ -28,7 +29,9 @@ pub(crate) struct Cgroup(PathBuf);
 impl Cgroup {
     /// The reason if none can be made here.
     pub(crate) fn new(limit: &Limit) -> Result<Self, String> {
-        let name = format!("gmr-{}-{}", limit.controller, std::process::id());
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("gmr-{}-{}-{number}", limit.controller, std::process::id());
         let mount = PathBuf::from("/sys/fs/cgroup");
         let old = mount.join(limit.controller);
         let (mount, files) = if old.is_dir() { (old, limit.first) } else { (mount, limit.second) };

@@ -6,14 +6,19 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::apart;
+use crate::cgroup::{Cgroup, Limit};
 use crate::program::{Program, program};
 use crate::report::{Report, list, text};
 
 /// The codes of the rules that these programs are about.
-const RULES: [&str; 8] = [
+const RULES: [&str; 12] = [
     "limit.descriptors",
+    "limit.threads",
+    "limit.memory",
+    "limit.oom-kills",
     "limit.user-threads",
     "limit.address-space",
+    "limit.stack",
     "limit.disk",
     "limit.inodes",
     "limit.ports",
@@ -70,6 +75,40 @@ fn nothing(arguments: &[&str]) {
     assert!(program.end().0.success());
 }
 
+const fn threads_at_most(limit: &'static [(&'static str, &'static str)]) -> Limit {
+    Limit { controller: "pids", first: limit, second: limit }
+}
+
+/// Half a gigabyte.
+const MEMORY: Limit = Limit {
+    controller: "memory",
+    first: &[("memory.limit_in_bytes", "536870912")],
+    second: &[("memory.max", "536870912")],
+};
+
+#[test]
+fn what_a_cgroup_has_nearly_used_up_is_found() {
+    const FEW: Limit = threads_at_most(&[("pids.max", "112")]);
+    const ENOUGH: Limit = threads_at_most(&[("pids.max", "224")]);
+    for (limit, mode, expected) in [
+        (&FEW, "threads-few", Some(("limit.threads", "warning"))),
+        (&ENOUGH, "threads-few", None),
+        (&MEMORY, "memory-near", Some(("limit.memory", "warning"))),
+        (&MEMORY, "memory-killed", Some(("limit.oom-kills", "info"))),
+        (&MEMORY, "memory-few", None),
+    ] {
+        let cgroup = match Cgroup::new(limit) {
+            Ok(cgroup) => cgroup,
+            Err(reason) => return eprintln!("skipped: {reason}"),
+        };
+        let mut command = cgroup.command(program!("ends"));
+        command.arg(mode);
+        let mut program = Program::start_with(command);
+        has_only(&mut program, expected, "the cgroup /");
+        assert!(program.end().0.success());
+    }
+}
+
 #[test]
 fn descriptors_that_run_out_are_found() {
     let (report, _) = only(&["descriptors-all"], "limit.descriptors", "error");
@@ -85,6 +124,12 @@ fn descriptors_that_run_out_are_found() {
 fn addresses_that_run_out_are_found() {
     only(&["addresses-near"], "limit.address-space", "warning");
     nothing(&["addresses-few"]);
+}
+
+#[test]
+fn a_main_stack_that_runs_out_is_found() {
+    only(&["stack-near"], "limit.stack", "info");
+    nothing(&["stack-few"]);
 }
 
 /// Whether the kernel says how many connections may wait.

@@ -8,13 +8,17 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// The limit of descriptors, and of addresses.
 const DESCRIPTORS: u64 = 256;
 const ADDRESSES: u64 = 16 << 30;
+/// The limit of the main thread's stack.
+const STACK: usize = 8 << 20;
 /// How many threads it starts beside gmr's to come near a limit of threads.
 const THREADS: usize = 100;
 
@@ -215,6 +219,42 @@ fn connections(of_servers: &[usize]) -> Vec<TcpStream> {
     ends
 }
 
+/// Uses this many megabytes of memory, until the end.
+fn allocate(megabytes: usize) {
+    std::mem::forget(std::hint::black_box(vec![1_u8; megabytes << 20]));
+}
+
+/// Starts another process that uses memory until the kernel kills it.
+fn start_greedy_process() {
+    let program = std::env::current_exe().expect("it is known");
+    let ended = Command::new(program).arg("greedy").stdout(Stdio::null()).status().expect("it starts");
+    assert_eq!(ended.signal(), Some(libc::SIGKILL), "{ended}");
+}
+
+/// Calls itself until the stack has grown by this many bytes since `start`.
+#[inline(never)]
+fn grow_stack(start: usize, bytes: usize) {
+    let piece = std::hint::black_box([0_u8; 4096]);
+    if start - piece.as_ptr().addr() < bytes {
+        grow_stack(start, bytes);
+    }
+    std::hint::black_box(&piece);
+}
+
+/// The mode that this section is slow in.
+const SLOW: &str = "slow-section";
+
+/// Longer than what a report finds slow.
+const LONG: Duration = Duration::from_millis(1_100);
+
+#[gmr::section(timeout = "10s")]
+fn stock() -> Option<&'static str> {
+    if std::env::args().nth(1).as_deref() == Some(SLOW) {
+        std::thread::sleep(LONG);
+    }
+    None
+}
+
 #[gmr::main]
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -266,6 +306,18 @@ fn main() {
             limit(libc::RLIMIT_AS, ADDRESSES);
             map(ADDRESSES / 2);
         }
+        "memory-near" => allocate(470),
+        "memory-few" => allocate(200),
+        "memory-killed" => start_greedy_process(),
+        "greedy" => loop {
+            allocate(16);
+        },
+        "stack-near" | "stack-few" => {
+            limit(libc::RLIMIT_STACK, STACK as u64);
+            let part = if mode == "stack-near" { 15 } else { 8 };
+            grow_stack((&raw const mode).addr(), STACK / 16 * part);
+        }
+        SLOW => {}
         "backlog-full" => sockets = Some(listener(1)),
         "backlog-space" => sockets = Some(listener(0)),
         "peer" => {
