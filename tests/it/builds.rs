@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::program::program;
 use crate::tools;
 
 /// The path of a program of this build, which `cargo xtask programs` has or lists. It is built if
@@ -11,15 +12,32 @@ use crate::tools;
 ///
 /// `None` if its target is not set up, in which case the test is skipped, and fails in CI.
 pub(crate) fn program_of(build: &str, program: &str) -> Option<PathBuf> {
-    built(&[build], program)
+    Some(built(&[build])?.join(program))
 }
 
 /// The same for a program that is not one of those that `cargo xtask test` builds.
 pub(crate) fn single_program_of(build: &str, program: &str) -> Option<PathBuf> {
-    built(&[build, program], program)
+    Some(built(&[build, program])?.join(program))
 }
 
-fn built(arguments: &[&str], program: &str) -> Option<PathBuf> {
+/// The builds in which it is tested what findings report: optimized with `debug = 1`, the same with
+/// `lto = "fat"`, and a debug build with `panic = "abort"`.
+pub(crate) const OF_FINDINGS: [&str; 4] = ["debug", "release", "lto", "aborting"];
+
+/// The programs in which it is tested.
+const ABOUT_FINDINGS: [&str; 9] =
+    ["deadlock", "ends", "frames", "growing", "spinning", "standing", "stuck", "stuck_tasks", "unreachable"];
+
+/// The folder with these programs of one of these builds.
+pub(crate) fn of_findings(build: &str) -> PathBuf {
+    if build == "debug" {
+        return Path::new(program!("stuck")).parent().expect("a folder").to_owned();
+    }
+    built(&[&[build], &ABOUT_FINDINGS[..]].concat()).expect("it needs no tool")
+}
+
+/// The folder with the programs of a build.
+fn built(arguments: &[&str]) -> Option<PathBuf> {
     let build = arguments[0];
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -36,5 +54,5 @@ fn built(arguments: &[&str], program: &str) -> Option<PathBuf> {
     assert!(output.status.success(), "the programs of the build `{build}` could not be built:\n{errors}");
     let printed = String::from_utf8_lossy(&output.stdout);
     let folder = printed.lines().last().expect("the folder is the last line");
-    Some(Path::new(folder).join(program))
+    Some(PathBuf::from(folder))
 }

@@ -50,6 +50,7 @@ mod ordinary;
 mod program;
 mod published;
 mod report;
+mod rules;
 mod scopes;
 mod sections;
 mod signal_names;

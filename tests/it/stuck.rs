@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::builds::single_program_of;
+use crate::builds::{OF_FINDINGS, of_findings};
 use crate::program::{Program, program, wait_until};
 use crate::report::{Report, list, text};
 use crate::text::Text;
@@ -189,9 +189,6 @@ fn text_begins_with_a_deadlock() {
     });
 }
 
-/// The builds of the table.
-const BUILDS: [&str; 4] = ["debug", "release", "lto", "aborting"];
-
 /// How many reports of each healthy mode are made in each build.
 const HEALTHY_REPORTS: usize = 100;
 
@@ -199,14 +196,8 @@ const HEALTHY_REPORTS: usize = 100;
 #[test]
 #[ignore = "it builds programs in several ways; `cargo xtask findings` runs it"]
 fn table() {
-    let programs: Vec<PathBuf> = BUILDS
-        .into_iter()
-        .map(|build| match build {
-            "debug" => program!("stuck").into(),
-            build => single_program_of(build, "stuck").expect("it is built"),
-        })
-        .collect();
-    let mut rows = format!("| | {} |\n|---|{}\n", BUILDS.join(" | "), "---|".repeat(BUILDS.len()));
+    let programs = OF_FINDINGS.map(|build| of_findings(build).join("stuck"));
+    let mut rows = format!("| | {} |\n|---|{}\n", OF_FINDINGS.join(" | "), "---|".repeat(OF_FINDINGS.len()));
     let mut row = |what: &str, cells: Vec<String>| {
         let _ = writeln!(rows, "| {what} | {} |", cells.join(" | "));
     };

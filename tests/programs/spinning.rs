@@ -1,10 +1,15 @@
 //! A thread that takes a core for itself, in the way that the argument names, or one that does not:
 //!
 //! - `compute`: it computes, and never waits;
+//! - `deaf`: the same, with all signals blocked;
 //! - `poll`: it asks again and again whether something has happened;
 //! - `half`: it computes for a millisecond, and sleeps for one.
 
+#![allow(unsafe_code, reason = "std does not block signals")]
+
 use std::hint::black_box;
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +22,18 @@ fn compute() {
     loop {
         number = black_box(number.wrapping_add(1));
     }
+}
+
+#[inline(never)]
+fn compute_with_signals_blocked() {
+    let mut all = MaybeUninit::uninit();
+    // SAFETY: the set is initialised before it is used, and a null pointer says that the old mask
+    // is not wanted.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), null_mut());
+    }
+    compute();
 }
 
 #[inline(never)]
@@ -48,6 +65,7 @@ fn main() {
     let mode = std::env::args().nth(1).unwrap_or_default();
     let run = match mode.as_str() {
         "compute" => compute,
+        "deaf" => compute_with_signals_blocked,
         "poll" => ask_again,
         _ => work_and_sleep,
     };

@@ -134,8 +134,9 @@ fn begin(mode: &str) {
     match mode {
         "blocks" => drop(gmr::task::spawn(reads_in_its_poll())),
         "wedged" => {
-            drop(gmr::task::spawn(reads_in_its_poll()));
+            // It is polled first, and then never again.
             drop(gmr::task::spawn(shuts_down()));
+            drop(gmr::task::spawn(reads_in_its_poll()));
         }
         "block-on" => drop(gmr::task::spawn(waits_for_a_future_in_its_poll())),
         "pool" => {
