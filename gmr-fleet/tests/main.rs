@@ -16,6 +16,7 @@ mod program;
 mod questions;
 mod receiver;
 mod s3;
+mod scale;
 mod service;
 mod ship;
 mod size;
