@@ -208,11 +208,10 @@ impl<'a> Part<'a> {
                 Self::Object(Object { members, required: &schema["required"] })
             }
             Some("array") => Self::List(&schema["items"]),
-            Some("string") => Self::Text,
             Some("boolean") => Self::Scalar("true".to_owned()),
             Some("integer" | "number") => Self::Scalar("0".to_owned()),
-            // Any value.
-            None => Self::Text,
+            // Without a type, it is any value.
+            Some("string") | None => Self::Text,
             Some(other) => panic!("a schema has the type {other}: {schema}"),
         }
     }
