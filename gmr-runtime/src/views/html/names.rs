@@ -31,10 +31,10 @@ pub(super) fn names(finding: &Finding, sentence: &str) -> Vec<(Range<usize>, Nam
         };
         let task = || finding.tasks.contains(&id).then_some(Named::Task(id));
         let is_task = sentence[..at].ends_with("task ");
-        let named = if is_task { task().or_else(thread) } else { thread().or_else(task) };
-        if let Some(named) = named {
+        let target = if is_task { task().or_else(thread) } else { thread().or_else(task) };
+        if let Some(target) = target {
             from += name_length(&sentence[from..]);
-            names.push((at..from, named));
+            names.push((at..from, target));
         }
     }
     names
