@@ -35,7 +35,7 @@ impl Schema {
     /// how many items of so many bytes a list has.
     pub(crate) fn shapes(&self, count: impl Fn(usize) -> usize) -> Vec<Shape> {
         let mut shapes = Vec::new();
-        self.places(&self.0, String::new(), &[], &|json| json, &mut |list, place, whole| {
+        self.places(&self.0, "", &[], &|json| json, &mut |list, place, whole| {
             let Place::ListOf(item) = place else { return };
             let items = vec![item; count(item.len() + 1)].join(",");
             let json = whole(format!("[{items}]"));
@@ -47,7 +47,7 @@ impl Schema {
     /// One document for each string of the schema, with this text there, and where that is.
     pub(crate) fn texts(&self, text: &str) -> Vec<(String, String)> {
         let mut documents = Vec::new();
-        self.places(&self.0, String::new(), &[], &|json| json, &mut |path, place, whole| {
+        self.places(&self.0, "", &[], &|json| json, &mut |path, place, whole| {
             if let Place::Text = place {
                 documents.push((path.to_owned(), whole(Value::from(text).to_string())));
             }
@@ -60,7 +60,7 @@ impl Schema {
     fn places<'a>(
         &'a self,
         schema: &'a Value,
-        path: String,
+        path: &str,
         within: &Within<'a>,
         whole: &dyn Fn(String) -> String,
         found: &mut dyn FnMut(&str, Place<'_>, &dyn Fn(String) -> String),
@@ -71,23 +71,23 @@ impl Schema {
         self.entered(schema, within, |schema, within| match schema {
             Part::Any(alternatives) => {
                 for one in alternatives {
-                    self.places(one, path.clone(), within, whole, found);
+                    self.places(one, path, within, whole, found);
                 }
             }
             Part::List(items) => {
                 for item in self.forms(items, within) {
-                    found(&path, Place::ListOf(&item), whole);
+                    found(path, Place::ListOf(&item), whole);
                 }
                 let whole = |item: String| whole(format!("[{item}]"));
-                self.places(items, format!("{path}/0"), within, &whole, found);
+                self.places(items, &format!("{path}/0"), within, &whole, found);
             }
             Part::Object(object) => {
                 for (name, member) in object.members {
                     let whole = |json: String| whole(self.object(object, Some((name, &json)), within));
-                    self.places(member, format!("{path}/{name}"), within, &whole, found);
+                    self.places(member, &format!("{path}/{name}"), within, &whole, found);
                 }
             }
-            Part::Text => found(&path, Place::Text, whole),
+            Part::Text => found(path, Place::Text, whole),
             Part::Scalar(_) => {}
         });
     }
