@@ -23,6 +23,9 @@ const NO_TEXT: &str = r#""""#;
 
 pub(crate) struct Schema(Value);
 
+/// Makes the document around a part of it.
+type Whole<'a> = dyn Fn(String) -> String + 'a;
+
 /// The definitions that a part of a document is in. One that is in itself is not entered again.
 type Within<'a> = [&'a str];
 
@@ -62,8 +65,8 @@ impl Schema {
         schema: &'a Value,
         path: &str,
         within: &Within<'a>,
-        whole: &dyn Fn(String) -> String,
-        found: &mut dyn FnMut(&str, Place<'_>, &dyn Fn(String) -> String),
+        whole: &Whole<'_>,
+        found: &mut dyn FnMut(&str, Place<'_>, &Whole<'_>),
     ) {
         if is_entered(schema, within) {
             return;
