@@ -15,10 +15,15 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
 /// The same, with at most so many bytes of the text.
 pub(super) fn clean_within(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most {
-        return escaped(text, is_harmful);
+        return clean_whole(text);
     }
     let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
-    format!("{}... ({} more bytes)", escaped(&text[..end], is_harmful), text.len() - end).into()
+    format!("{}... ({} more bytes)", clean_whole(&text[..end]), text.len() - end).into()
+}
+
+/// The same, however long the text is.
+pub(super) fn clean_whole(text: &str) -> Cow<'_, str> {
+    escaped(text, is_harmful)
 }
 
 /// The same for text of several lines: line feeds are kept.
@@ -66,6 +71,7 @@ mod tests {
         assert_eq!(clean(&long), shown);
         assert_eq!(clean_lines(&format!("a\n{long}\nb\u{7}\n")), format!("a\n{shown}\nb\\u{{7}}\n"));
         assert_eq!(clean_within("äb", 1), "... (3 more bytes)");
+        assert_eq!(clean_whole(&long), long);
         let whole = &long[..MAX_DATA];
         assert_eq!((clean(whole), clean_lines(whole)), (whole.into(), whole.into()));
     }

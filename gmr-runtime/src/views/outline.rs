@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::escape::clean;
+use super::escape::clean_whole;
 use super::words::{NO_FINDINGS, finding, severity};
 use crate::model::{Report, Severity};
 use crate::units::counted;
 
 /// Text on one line, without anything that a terminal would interpret.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    clean(text)
+    clean_whole(text)
 }
 
 /// `error: deadlock: ..`: the findings, a line for each.
