@@ -383,7 +383,7 @@ fn other_programs_have_the_subcommands_for_tables_and_for_pods() {
             assert_eq!(run(subcommands, &path), (Some(code), said, String::new()));
         }
     }
-    // Both at once would be asked by neither.
-    let (code, _, errors) = run(&["collect", "http://shop/gmr", "pods"], "/nowhere");
-    assert!(code == Some(2) && errors.contains("pods"), "{errors}");
+    // After a URL, it is one more that can't be asked.
+    let errors = gmr_on(&["collect", "http://shop/gmr", "pods"], "").failed(1);
+    assert!(errors.contains("pods: expected a URL"), "{errors}");
 }
