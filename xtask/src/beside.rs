@@ -31,7 +31,7 @@ impl Beside {
         let errors = log.try_clone().map_err(on("open", &output))?;
         let child = env::current_exe().and_then(|program| {
             let mut command = Command::new("nice");
-            command.arg(program).args(arguments).envs(variables.iter().copied());
+            command.args(["-n", "19"]).arg(program).args(arguments).envs(variables.iter().copied());
             command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn()
         });
         let child = child.map_err(|error| format!("cannot start `{shown}`: {error}"))?;

@@ -68,7 +68,9 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         let threads = test_threads();
         let variables = [("RUST_TEST_THREADS", threads.as_str()), ("GMR_TEST_PYTHON", python.as_str())];
         let is_there = !missing.contains(&Tool::Python);
-        cargo(&["test", "--tests"], if is_there { &variables } else { &variables[..1] })
+        // All that fails is said in one run.
+        let tests = ["test", "--tests", "--no-fail-fast"];
+        cargo(&tests, if is_there { &variables } else { &variables[..1] })
     })?;
     steps.run("documentation tests", || cargo(&["test", "--doc"], &[]))?;
     steps.run("checks", || checks.wait())?;
