@@ -21,8 +21,8 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// Starts `cargo xtask` with these arguments and environment variables.
-    pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self, String> {
+    /// Starts `cargo xtask` with these arguments.
+    pub(crate) fn start(arguments: &[&str]) -> Result<Self, String> {
         let shown = format!("cargo xtask {}", arguments.join(" "));
         let folder = root().join("target/xtask");
         fs::create_dir_all(&folder).map_err(on("create", &folder))?;
@@ -31,8 +31,7 @@ impl Beside {
         let errors = log.try_clone().map_err(on("open", &output))?;
         let child = env::current_exe().and_then(|program| {
             let mut command = Command::new("nice");
-            command.args(["-n", "19"]).arg(program).args(arguments).envs(variables.iter().copied());
-            command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn()
+            command.arg(program).args(arguments).stdin(Stdio::null()).stdout(log).stderr(errors).spawn()
         });
         let child = child.map_err(|error| format!("cannot start `{shown}`: {error}"))?;
         Ok(Self { shown, child, output })
@@ -44,12 +43,6 @@ impl Beside {
             thread::sleep(Duration::from_millis(100));
         }
         Ok(())
-    }
-
-    /// Whether the task has ended already, and failed.
-    pub(crate) fn has_failed(&mut self) -> Result<bool, String> {
-        let status = self.child.try_wait().map_err(|error| self.cannot_wait(&error))?;
-        Ok(status.is_some_and(|status| !status.success()))
     }
 
     /// Waits until the task ends, and prints what it has printed.

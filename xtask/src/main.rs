@@ -56,8 +56,8 @@ const USAGE: &str = "usage: cargo xtask <task>
   test-targets   Build the programs and the command for musl, and run unit tests for musl and, in
                  qemu's user mode, for aarch64. It is a part of `test`.
       --no-setup As above.
-  test-checks    Run the checks that need no test: lints, pairs of features, other platforms,
-                 documentation, packages, interleavings. It is a part of `test`.
+  test-packages  Run the examples of the documentation, and build the packages from their
+                 archives. It is a part of `test`.
   test-aarch64   Run the unit tests of gmr-runtime and the integration tests on a kernel for
                  aarch64 that qemu emulates, or only those whose paths contain one of the
                  given words. Ends with a list of the tests that are left out, and why.
@@ -130,7 +130,7 @@ fn main() -> ExitCode {
         ["miri"] => miri::run(),
         ["test-targets"] => test::run_targets(true),
         ["test-targets", "--no-setup"] => test::run_targets(false),
-        ["test-checks"] => test::run_checks(),
+        ["test-packages"] => test::run_packages(),
         ["test-aarch64", ref filters @ ..] => emulated::run(filters),
         ["agreement", ref options @ ..] => agreement::run(options),
         ["faults"] => faults(false),

@@ -2,7 +2,6 @@
 //! most mistakes show within seconds.
 
 use std::env;
-use std::path::Path;
 use std::thread;
 
 use crate::beside::Beside;
@@ -37,7 +36,7 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     // Other targets have compilers and directories of their own, so their task runs beside these
     // steps. It takes what they leave of the processors: the tests, for example, mostly wait.
     let mut targets =
-        Beside::start(if install { &["test-targets"] } else { &["test-targets", "--no-setup"] }, &[])?;
+        Beside::start(if install { &["test-targets"] } else { &["test-targets", "--no-setup"] })?;
     steps.run("formatting", || cargo(&["fmt", "--all", "--check"], &[]))?;
     let metadata = steps.run("minimum Rust version", || {
         let metadata = metadata::load()?;
@@ -48,42 +47,6 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
         // next: `cargo xtask release-check` checks them.
         dependencies::check(&metadata, &["bans", "licenses", "sources"])
     })?;
-    // In a directory of their own, too: cargo runs one command at a time in each, and what they
-    // compile is of no use to the tests.
-    let directory = Path::new(text(&metadata, "target_directory")).join("checks").display().to_string();
-    let mut checks = Beside::start(&["test-checks"], &[("CARGO_TARGET_DIR", &directory)])?;
-    // The tests build them, too, and find them built.
-    steps.run("programs whose panics abort", || programs::run("aborting"))?;
-    // Some of the tests build programs for musl.
-    steps.run("compilers for other targets", || {
-        targets.wait_until(|| tools::TARGETS.into_iter().all(Target::is_set_up))
-    })?;
-    // All targets but those without tests: `--all-targets` would build each program twice.
-    steps.run("programs of the tests", || cargo(&["test", "--tests", "--no-run"], &[]))?;
-    if checks.has_failed()? {
-        return steps.run("checks", || checks.wait());
-    }
-    steps.run("tests", || {
-        let python = tools::python().display().to_string();
-        let threads = test_threads();
-        let variables = [("RUST_TEST_THREADS", threads.as_str()), ("GMR_TEST_PYTHON", python.as_str())];
-        let is_there = !missing.contains(&Tool::Python);
-        // All that fails is said in one run.
-        let tests = ["test", "--tests", "--no-fail-fast"];
-        cargo(&tests, if is_there { &variables } else { &variables[..1] })
-    })?;
-    steps.run("documentation tests", || cargo(&["test", "--doc"], &[]))?;
-    steps.run("checks", || checks.wait())?;
-    steps.run("other targets", || targets.wait())
-}
-
-/// `cargo xtask test-checks`: what a compiler says without running the tests.
-pub(crate) fn run_checks() -> Result<(), String> {
-    with_table(checks)
-}
-
-fn checks(steps: &mut Steps) -> Result<(), String> {
-    let metadata = metadata::load()?;
     // With all features; the next step has fewer. The workspace includes the benchmark,
     // which no other step compiles.
     steps.run("lints", || clippy(&["--workspace", "--all-features", "--all-targets"]))?;
@@ -99,7 +62,6 @@ fn checks(steps: &mut Steps) -> Result<(), String> {
         let arguments = [&["doc", "--no-deps", "--all-features"], &published[..]].concat();
         cargo(&arguments, &[("RUSTDOCFLAGS", "--deny warnings")])
     })?;
-    steps.run("packages", || package::check(Uncommitted::Allowed))?;
     steps.run("interleavings", || {
         // A model checker over the code that tracks tasks and keeps spans. Nothing looks at debug
         // information here, and only this package is compiled once more, without the tests that the
@@ -108,6 +70,36 @@ fn checks(steps: &mut Steps) -> Result<(), String> {
         let package = ["test", "--package", "gmr-runtime", "--lib", "--all-features"];
         let options = ["--config", "profile.dev.package.gmr-runtime.debug=false", "loom_tests::"];
         cargo(&[&package[..], &options].concat(), &[(name, &wrapper)])
+    })?;
+    // The tests build them, too, and find them built.
+    steps.run("programs whose panics abort", || programs::run("aborting"))?;
+    // Some of the tests build programs for musl.
+    steps.run("compilers for other targets", || {
+        targets.wait_until(|| tools::TARGETS.into_iter().all(Target::is_set_up))
+    })?;
+    // All targets but those without tests: `--all-targets` would build each program twice.
+    steps.run("programs of the tests", || cargo(&["test", "--tests", "--no-run"], &[]))?;
+    // They compile, while the tests mostly wait.
+    let packages = Beside::start(&["test-packages"])?;
+    steps.run("tests", || {
+        let python = tools::python().display().to_string();
+        let threads = test_threads();
+        let variables = [("RUST_TEST_THREADS", threads.as_str()), ("GMR_TEST_PYTHON", python.as_str())];
+        let is_there = !missing.contains(&Tool::Python);
+        // All that fails is said in one run.
+        let tests = ["test", "--tests", "--no-fail-fast"];
+        cargo(&tests, if is_there { &variables } else { &variables[..1] })
+    })?;
+    steps.run("documentation tests and packages", || packages.wait())?;
+    steps.run("other targets", || targets.wait())
+}
+
+/// `cargo xtask test-packages`: the examples of the documentation, and the packages as they would be
+/// published.
+pub(crate) fn run_packages() -> Result<(), String> {
+    with_table(|steps| {
+        steps.run("documentation tests", || cargo(&["test", "--doc"], &[]))?;
+        steps.run("packages", || package::check(Uncommitted::Allowed))
     })
 }
 
