@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use crate::cgroup::{Cgroup, FIFTH_OF_A_PROCESSOR};
 use crate::program::{Program, program};
 
-const THREADS: usize = 64;
+const THREADS: usize = 32;
 
 /// Each report has each stack, although many periods pass until each thread has had its turn.
 #[test]

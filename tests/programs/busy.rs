@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
 
-const THREADS: usize = 64;
+const THREADS: usize = 32;
 static STARTED: Barrier = Barrier::new(THREADS + 1);
 
 #[inline(never)]
