@@ -14,7 +14,7 @@ use crate::program::folder;
 use crate::service::Service;
 
 const SERVER: &str = include_str!("api_server.py");
-const CERTIFICATE: &str = include_str!("certificate.py");
+const CERTIFICATE: &str = include_str!("../../gmr-fleet/tests/certificate.py");
 
 pub(crate) struct World {
     pub(crate) service: Service,
