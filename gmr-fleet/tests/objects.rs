@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::documents::Random;
 use crate::planted;
-use crate::program::{Done, command, done, file, folder, reports};
+use crate::program::{Done, command, done, file, folder, reports, wait_for};
 use crate::s3::{Proxy, Server, access};
 use crate::service::reports_of;
 
@@ -159,16 +159,6 @@ fn what_waits_arrives_once_the_storage_answers_again() {
     assert!(child.wait().expect("it ends").success());
     reader.join().expect("read");
     assert_eq!(ids(server.port(), "s3://reports/x").len(), 3);
-}
-
-#[track_caller]
-fn wait_for(child: &mut Child, condition: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !condition() {
-        assert!(since.elapsed() < Duration::from_mins(2), "it did not come");
-        assert!(child.try_wait().expect("its state").is_none(), "it has ended");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::documents::Random;
-use crate::program::{Done, column, command, done, file, fleet, folder, reports};
+use crate::program::{Done, column, command, done, file, fleet, folder, reports, wait_for};
 use crate::receiver::{Receiver, Record, certificate, uids};
 use crate::s3::{Server, access};
 use crate::service::reports_of;
@@ -59,16 +59,6 @@ fn sources(name: &str, count: u32) -> (PathBuf, PathBuf) {
 fn expected(tables: &Path) -> BTreeSet<String> {
     let of = |id: String| [id.clone(), format!("{id}-0"), format!("{id}-1")];
     reports(tables).into_iter().flat_map(of).collect()
-}
-
-#[track_caller]
-fn wait_for(child: &mut Child, condition: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !condition() {
-        assert!(since.elapsed() < Duration::from_mins(2), "it did not come");
-        assert!(child.try_wait().expect("its state").is_none(), "it has ended");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use arrow::array::{Array as _, AsArray as _};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -132,4 +134,15 @@ pub(crate) fn reports(tables: &Path) -> Vec<String> {
 /// How many bytes all files have.
 pub(crate) fn size(tables: &Path) -> u64 {
     files(tables).values().flatten().map(|path| fs::metadata(path).expect("it is there").len()).sum()
+}
+
+/// Waits until this holds, while the program runs.
+#[track_caller]
+pub(crate) fn wait_for(child: &mut Child, condition: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !condition() {
+        assert!(since.elapsed() < Duration::from_mins(2), "it did not come");
+        assert!(child.try_wait().expect("its state").is_none(), "it has ended");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
