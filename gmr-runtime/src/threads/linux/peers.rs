@@ -58,7 +58,8 @@ pub(crate) fn peers<'a>(connections: &[&'a str]) -> Vec<(&'a str, String)> {
     let known = connections.iter().filter_map(|text| Some((*text, parse(text)?)));
     let known: Vec<(&str, Connection)> = known.take(MAX_CONNECTIONS).collect();
     let ends = ends(&known.iter().map(|(_, connection)| *connection).collect::<Vec<_>>());
-    let holders = holders(&ends.iter().flatten().map(|end| end.inode).collect());
+    let inodes = ends.iter().flatten().map(|end| end.inode).collect();
+    let holders = holders(&inodes, Instant::now() + WITHIN);
     let named = known.iter().zip(ends).filter_map(|((text, _), end)| {
         let end = end?;
         Some((*text, in_words(holders.get(&end.inode)?, end.is_accepted)?))
@@ -126,13 +127,13 @@ fn ends(connections: &[Connection]) -> Vec<Option<End>> {
     found
 }
 
-/// The processes that have sockets with these inodes, in ascending order, as far as they are shown.
-fn holders(wanted: &HashSet<u64>) -> SortedMap<u64, Vec<u32>> {
+/// The processes that have sockets with these inodes, in ascending order, as far as they are shown and
+/// as there is time.
+fn holders(wanted: &HashSet<u64>, until: Instant) -> SortedMap<u64, Vec<u32>> {
     let mut holders = SortedMap::<u64, Vec<u32>>::new();
     if wanted.is_empty() {
         return holders;
     }
-    let until = Instant::now() + WITHIN;
     let (mut read, mut refusals) = (0, 0);
     for pid in candidates() {
         let mut inodes = HashSet::default();
@@ -250,7 +251,8 @@ mod tests {
         assert_eq!(ends(), Some(End { inode: inode(&listener), is_accepted: false }));
         let (accepted, _) = listener.accept().unwrap();
         assert_eq!(ends(), Some(End { inode: inode(&accepted), is_accepted: true }));
-        let holders = holders(&HashSet::from_iter([inode(&accepted)]));
+        let until = Instant::now() + Duration::from_mins(1);
+        let holders = holders(&HashSet::from_iter([inode(&accepted)]), until);
         assert_eq!(holders.get(&inode(&accepted)), Some(&vec![std::process::id()]));
         drop(accepted);
         assert_eq!(ends(), None);
