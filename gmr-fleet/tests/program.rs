@@ -56,7 +56,7 @@ pub(crate) fn done(mut command: Command, input: &[u8]) -> Done {
     let mut standard_input = child.stdin.take().expect("it is piped");
     let input = input.to_owned();
     // It can end without reading all.
-    let writer = std::thread::spawn(move || drop(standard_input.write_all(&input)));
+    let writer = thread::spawn(move || drop(standard_input.write_all(&input)));
     let output = child.wait_with_output().expect("it ends");
     writer.join().expect("written");
     let text = |bytes| String::from_utf8(bytes).expect("text");
