@@ -22,7 +22,7 @@ pub(crate) fn section<'a>(report: &'a mut Value, kind: &str) -> &'a mut Value {
 }
 
 /// The report as one of another process, on a host of its own.
-fn of_process(report: &Value, index: u32, version: &str) -> Value {
+pub(crate) fn of_process(report: &Value, index: u32, version: &str) -> Value {
     let mut report = report.clone();
     report["heading"]["pid"] = (100 + index).into();
     report["heading"]["number"] = 2.into();

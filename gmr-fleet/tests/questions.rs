@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::clickhouse;
 use crate::documents::Documents;
 use crate::duckdb::{asked, question};
-use crate::planted::{self, HOSTILE};
+use crate::planted::{self, HOSTILE, section};
 use crate::program::{Done, column, file, files, fleet, folder, reports, ship};
 use crate::service::reports_of;
 
@@ -155,7 +155,7 @@ fn what_is_in_reports_and_arguments_is_data() {
         let mut edited: Value = serde_json::from_str(&report).expect("JSON");
         edited["heading"]["pid"] = index.into();
         edited["frames"][index]["function"] = HOSTILE.into();
-        planted::section(&mut edited, "package")["version"] = version.into();
+        section(&mut edited, "package")["version"] = version.into();
         file(&from, &format!("edited-{index}.json"), edited.to_string());
     }
     ship(&from, &to);
@@ -338,4 +338,33 @@ fn memory_is_limited() {
     assert!(error.contains("more than 64 MiB") && error.contains("--max-mib"), "{error}");
     // What can be put aside is.
     assert!(!rows("stacks", &tables, &["--max-mib", "64"]).is_empty());
+}
+
+#[test]
+fn many_places_take_little_memory() {
+    let (from, to) = (folder("places-in"), folder("places"));
+    fs::create_dir(&from).expect("a folder");
+    let report: Value = serde_json::from_str(&reports_of("1.0", 1, 40)[0]).expect("JSON");
+    let mut places = 0;
+    for index in 0..40 {
+        // Each thread in a function of its own, as in processes of many builds without symbols.
+        let mut report = planted::of_process(&report, index, "1.0");
+        let mut frames = report["frames"].as_array().expect("frames").clone();
+        for thread in section(&mut report, "threads")["threads"].as_array_mut().expect("threads") {
+            let Some(stack) = thread["stack"]["frames"].as_array_mut() else { continue };
+            places += 1;
+            let mut frame = frames[0].clone();
+            frame["function"] = format!("shop::function_{places}").into();
+            stack.insert(0, frames.len().into());
+            frames.push(frame);
+        }
+        report["frames"] = frames.into();
+        file(&from, &format!("{index}.json"), report.to_string());
+    }
+    ship(&from, &to);
+    assert!(places > 1_600, "{places}");
+    let stacks = rows("stacks", &to, &["--max-mib", "64"]);
+    assert!(stacks.len() >= places, "{} of {places}", stacks.len());
+    let all = rows("sql", &to, &["SELECT count(*) AS count FROM stacks", "--max-mib", "64"]);
+    assert!(all[0]["count"].as_u64() >= u64::try_from(places).ok(), "{all:?}");
 }
