@@ -1,7 +1,9 @@
 //! The engine: the tables of a store as tables of `DataFusion`, and SQL that is asked of them. It
-//! reads the batches that are asked and nothing else, and writes nothing but what does not fit into memory, to a
-//! temporary folder. A value that a user has given is never a part of SQL: the texts read it by the
+//! reads the batches that are asked and nothing else, and writes nothing but what does not fit into
+//! memory, to a temporary folder. A value that a user has given is never a part of SQL: the texts read it by the
 //! function `getvariable`, as those of `DuckDB` do.
+
+mod once;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use datafusion::sql::parser::DFParser;
 use futures_util::StreamExt as _;
 use tokio::runtime::Runtime;
 
+use self::once::Once;
 use crate::args::From;
 use crate::asked::Asked;
 use crate::store::{self, Broken, Place, Storage};
@@ -28,6 +31,9 @@ use crate::threads;
 
 /// The views that the questions are asked of.
 const VIEWS: &str = include_str!("sql/views.sql");
+
+/// The view that most questions need, and some several times. It has a row for each process.
+const LATEST: &str = "latest";
 
 /// What the engine knows the store as. It has no other one.
 const URL: &str = "gmr://tables/";
@@ -82,6 +88,9 @@ impl Engine {
                 session.execute_logical_plan(plan).await
             })?;
         }
+        let latest = runtime.block_on(session.table_provider(LATEST))?;
+        session.deregister_table(LATEST)?;
+        session.register_table(LATEST, Arc::new(Once::new(latest)))?;
         Ok(())
     }
 
