@@ -24,6 +24,7 @@ mod scripts;
 mod secrets;
 mod static_command;
 mod steps;
+mod suite;
 mod targets;
 mod test;
 mod tokio_api;

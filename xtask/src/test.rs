@@ -1,9 +1,6 @@
 //! `cargo xtask test`: all checks that must pass before a change lands, cheapest first, so that
 //! most mistakes show within seconds.
 
-use std::env;
-use std::thread;
-
 use crate::beside::Beside;
 use crate::cargo::{cargo, is_ci, with_arguments};
 use crate::dependencies;
@@ -14,6 +11,7 @@ use crate::package::{self, Uncommitted};
 use crate::programs;
 use crate::static_command;
 use crate::steps::Steps;
+use crate::suite::Suite;
 use crate::targets::Target;
 use crate::tools::{self, Tool};
 use crate::units;
@@ -36,7 +34,7 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     // Other targets have compilers and directories of their own, so their task runs beside these
     // steps. It takes what they leave of the processors: the tests, for example, mostly wait.
     let mut targets =
-        Beside::start(if install { &["test-targets"] } else { &["test-targets", "--no-setup"] })?;
+        Beside::task(if install { &["test-targets"] } else { &["test-targets", "--no-setup"] })?;
     steps.run("formatting", || cargo(&["fmt", "--all", "--check"], &[]))?;
     let metadata = steps.run("minimum Rust version", || {
         let metadata = metadata::load()?;
@@ -77,18 +75,14 @@ fn all(steps: &mut Steps, install: bool) -> Result<(), String> {
     steps.run("compilers for other targets", || {
         targets.wait_until(|| tools::TARGETS.into_iter().all(Target::is_set_up))
     })?;
-    // All targets but those without tests: `--all-targets` would build each program twice.
-    steps.run("programs of the tests", || cargo(&["test", "--tests", "--no-run"], &[]))?;
+    let suite = Suite::of(&metadata)?;
+    steps.run("programs of the tests", || suite.build())?;
     // They compile, while the tests mostly wait.
-    let packages = Beside::start(&["test-packages"])?;
+    let packages = Beside::task(&["test-packages"])?;
     steps.run("tests", || {
         let python = tools::python().display().to_string();
-        let threads = test_threads();
-        let variables = [("RUST_TEST_THREADS", threads.as_str()), ("GMR_TEST_PYTHON", python.as_str())];
         let is_there = !missing.contains(&Tool::Python);
-        // All that fails is said in one run.
-        let tests = ["test", "--tests", "--no-fail-fast"];
-        cargo(&tests, if is_there { &variables } else { &variables[..1] })
+        suite.run(is_there.then_some(&python))
     })?;
     steps.run("documentation tests and packages", || packages.wait())?;
     steps.run("other targets", || targets.wait())
@@ -100,15 +94,6 @@ pub(crate) fn run_packages() -> Result<(), String> {
     with_table(|steps| {
         steps.run("documentation tests", || cargo(&["test", "--doc"], &[]))?;
         steps.run("packages", || package::check(Uncommitted::Allowed))
-    })
-}
-
-/// The number of tests that run at a time, unless the environment says. Most of them wait, for what
-/// a process prints or until a deadline of gmr's has passed: with one for each of two processors,
-/// these are idle for three quarters of the time.
-fn test_threads() -> String {
-    env::var("RUST_TEST_THREADS").unwrap_or_else(|_| {
-        thread::available_parallelism().map_or(1, |processors| 2 * processors.get()).to_string()
     })
 }
 
