@@ -239,7 +239,9 @@ fn a_rule_that_panics_is_left_out() {
         let mut program = Program::start_with(command);
         for _ in 0..2 {
             let report = program.report();
-            let codes: Vec<&str> = report.findings().iter().map(|found| text(&found["code"])).collect();
+            let mut codes: Vec<&str> = report.findings().iter().map(|found| text(&found["code"])).collect();
+            // That is of the machine.
+            codes.retain(|code| *code != "pressure");
             assert_eq!(codes, ["limit.descriptors", "report.rule-failed"], "{build}: {report}");
             assert_eq!((report.sections().len() > 5, report.failed()), (true, 0), "{build}: {report}");
         }
