@@ -1,6 +1,6 @@
 //! A report of a program with many more computing threads than there are processors.
 //!
-//! A test binary of its own, because cargo runs test binaries one at a time: tests that run at the
+//! A test binary of its own, which `cargo xtask test` runs after all others: tests that run at the
 //! same time would get no CPU time.
 //!
 //! It checks that every thread is in every report, that a missing stack has a reason, and that each

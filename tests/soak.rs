@@ -3,7 +3,7 @@
 //!
 //! The campaign of faults (`soak/campaign.rs`) runs beside it.
 //!
-//! A test binary of its own, because cargo runs test binaries one at a time: the program uses all
+//! A test binary of its own, which `cargo xtask test` runs after all others: the program uses all
 //! processors.
 //!
 //! The short run succeeds on any machine: it continues until each thread has been seen where it is

@@ -1,7 +1,7 @@
-//! The tests of the workspace, in two groups that run side by side. Most tests wait, for what a
-//! process prints or until a deadline of gmr's has passed, and cargo runs one target of tests after
-//! the other, each of which ends with the one test that waits longest: in one group, processors are
-//! idle for a third of the time.
+//! The tests of the workspace, in two groups that run side by side, and a third one after them. Most
+//! tests wait, for what a process prints or until a deadline of gmr's has passed, and cargo runs one
+//! target of tests after the other, each of which ends with the one test that waits longest: in one
+//! group, processors are idle for a third of the time.
 
 use std::env;
 use std::thread;
@@ -13,19 +13,23 @@ use crate::cargo::cargo;
 use crate::metadata::{self, text};
 
 /// The integration tests of the second group. They take about as long as all others.
-const SECOND: [&str; 4] = ["browser", "command", "errors", "soak"];
+const SECOND: [&str; 3] = ["browser", "command", "errors"];
+
+/// Those whose programs use all processors, which others would lack. One runs after the other.
+const ALONE: [&str; 2] = ["crowded", "soak"];
 
 /// The options with which cargo selects the targets of each group.
 pub(crate) struct Suite {
     first: Vec<String>,
     second: Vec<String>,
+    alone: Vec<String>,
 }
 
 impl Suite {
     /// All targets with tests of the packages that cargo tests by default.
     pub(crate) fn of(metadata: &Value) -> Result<Self, String> {
         // Libraries are not selected by name.
-        let mut suite = Self { first: vec!["--lib".to_owned()], second: Vec::new() };
+        let mut suite = Self { first: vec!["--lib".to_owned()], second: Vec::new(), alone: Vec::new() };
         for target in metadata::packages(metadata)
             .filter(|package| {
                 metadata["workspace_default_members"]
@@ -38,7 +42,11 @@ impl Suite {
             .filter(|target| target["test"] == true)
         {
             let (kind, name) = (target["kind"][0].as_str().unwrap_or_default(), text(target, "name"));
-            let group = if SECOND.contains(&name) { &mut suite.second } else { &mut suite.first };
+            let group = match name {
+                _ if SECOND.contains(&name) => &mut suite.second,
+                _ if ALONE.contains(&name) => &mut suite.alone,
+                _ => &mut suite.first,
+            };
             match kind {
                 "bin" | "test" => group.extend([format!("--{kind}"), name.to_owned()]),
                 "lib" | "proc-macro" => {}
@@ -49,7 +57,9 @@ impl Suite {
                 }
             }
         }
-        match SECOND.iter().find(|name| !suite.second.iter().any(|option| option == *name)) {
+        let is_missing =
+            |name: &&&str| !suite.second.iter().chain(&suite.alone).any(|option| option == *name);
+        match SECOND.iter().chain(&ALONE).find(is_missing) {
             Some(name) => Err(format!("there are no tests named `{name}`")),
             None => Ok(suite),
         }
@@ -57,7 +67,7 @@ impl Suite {
 
     /// Compiles all of them. With `--all-targets`, cargo would build each program twice.
     pub(crate) fn build(&self) -> Result<(), String> {
-        cargo(&arguments("--no-run", self.first.iter().chain(&self.second)), &[])
+        cargo(&arguments("--no-run", self.first.iter().chain(&self.second).chain(&self.alone)), &[])
     }
 
     /// Runs them, with what the tests that need modules of Python find.
@@ -68,7 +78,8 @@ impl Suite {
         // All that fails is said in one run.
         let second = Beside::cargo(&arguments("--no-fail-fast", &self.second), &variables)?;
         let first = cargo(&arguments("--no-fail-fast", &self.first), &variables);
-        second.wait().and(first)
+        let both = second.wait().and(first);
+        cargo(&arguments("--no-fail-fast", &self.alone), &variables).and(both)
     }
 }
 
@@ -92,7 +103,8 @@ mod tests {
 
     fn metadata(kind: &str) -> Value {
         let target = |kind: &str, name: &str, test| json!({ "kind": [kind], "name": name, "test": test });
-        let mut targets: Vec<Value> = SECOND.iter().map(|name| target("test", name, true)).collect();
+        let mut targets: Vec<Value> =
+            SECOND.iter().chain(&ALONE).map(|name| target("test", name, true)).collect();
         targets.extend([target(kind, "gmr", true), target("test", "it", true), target("bin", "demo", false)]);
         json!({
             "workspace_default_members": ["tested"],
@@ -108,6 +120,7 @@ mod tests {
         let suite = Suite::of(&metadata("bin")).expect("groups");
         assert_eq!(suite.first, ["--lib", "--bin", "gmr", "--test", "it"]);
         assert_eq!(suite.second, SECOND.map(|name| ["--test", name]).concat());
+        assert_eq!(suite.alone, ALONE.map(|name| ["--test", name]).concat());
     }
 
     #[test]
