@@ -47,7 +47,7 @@ pub(crate) fn documents(
     mut each: impl FnMut(&str, Value) -> Result<(), String>,
 ) -> Result<(), String> {
     let storage = store::open(tables)?;
-    let places = storage.batches(None)?;
+    let places = storage.batches("")?;
     let paths: Vec<String> = places.iter().map(|place| place.file(Name::Reports.table())).collect();
     let mut found: HashMap<String, Vec<String>> = HashMap::new();
     storage.read(&paths, &mut |path, bytes| {

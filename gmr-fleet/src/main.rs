@@ -12,6 +12,7 @@
 //! | `sources` | reports in files, folders and on standard input |
 //! | `tables` | the tables, their columns, and rows on their way into files |
 //! | `split` | from a report to rows |
+//! | `origin` | the host of a report, in the names of batches |
 //! | `join` | from rows back to a report |
 //! | `store` | the tables in a folder or in object storage: what is there is whole |
 //! | `ship` | from sources to the store |
@@ -32,6 +33,7 @@ mod asked;
 mod engine;
 mod html;
 mod join;
+mod origin;
 mod otlp;
 mod output;
 mod page;

@@ -21,6 +21,7 @@ use prost::Message as _;
 use self::messages::{ExportLogsServiceRequest, ResourceLogs, ScopeLogs};
 use self::receiver::{Answer, Receiver};
 use self::settings::Settings;
+use crate::origin::{Looked, Origin, Reports};
 use crate::output::{self, counted};
 use crate::split::{Partition, id_of};
 use crate::store::{Failed, Location, Store};
@@ -39,6 +40,7 @@ const LAST_WAIT: Duration = Duration::from_mins(5);
 struct Letter {
     partition: Partition,
     report: String,
+    origin: Origin,
     /// Whether the report has been sent once this has.
     is_last: bool,
     bytes: usize,
@@ -51,7 +53,7 @@ pub(crate) struct Outbox {
     /// What the store has of each receiver, below the tables.
     marks: String,
     /// The reports that the store remembers as sent, and those that are kept here.
-    known: HashMap<Partition, HashSet<String>>,
+    known: HashMap<Partition, Known>,
     /// Of reports that are not stored yet.
     held: BTreeMap<Partition, Vec<Letter>>,
     /// Of reports that are stored.
@@ -67,8 +69,14 @@ pub(crate) struct Outbox {
     random: RandomState,
 }
 
+#[derive(Default)]
+struct Known {
+    looked: Looked,
+    reports: HashSet<String>,
+}
+
 /// Reports that have been sent, by partition.
-pub(crate) type Sent = BTreeMap<Partition, BTreeSet<String>>;
+pub(crate) type Sent = BTreeMap<Partition, Reports>;
 
 impl Outbox {
     /// For the receiver at this URL, of reports that are stored in these tables.
@@ -92,18 +100,28 @@ impl Outbox {
     }
 
     /// Whether a report has been sent, or is kept here to be sent.
-    pub(crate) fn has(&mut self, store: &Store, partition: &Partition, report: &str) -> Result<bool, Failed> {
-        if !self.known.contains_key(partition) {
-            let reports = store.marked(&self.folder(partition))?;
-            self.known.insert(partition.clone(), reports);
+    pub(crate) fn has(
+        &mut self,
+        store: &Store,
+        partition: &Partition,
+        origin: &Origin,
+        report: &str,
+    ) -> Result<bool, Failed> {
+        let folder = self.folder(partition);
+        let known = self.known.entry(partition.clone()).or_default();
+        if !known.looked.has(origin) {
+            let origins = BTreeSet::from([origin.clone()]);
+            known.reports.extend(store.marked(&known.looked.beginnings(&folder, &origins))?);
+            known.looked.add(origins);
         }
-        Ok(self.known[partition].contains(report))
+        Ok(known.reports.contains(report))
     }
 
     /// Keeps what is to be sent of a report, until it can be sent if the report is not stored yet.
     pub(crate) fn hold(&mut self, partition: &Partition, id: &str, report: &Report, is_stored: bool) {
-        let letters = letters(partition, id, records::records(report, id, &self.tables));
-        self.known.entry(partition.clone()).or_default().insert(id.to_owned());
+        let records = records::records(report, id, &self.tables);
+        let letters = letters(partition, id, &Origin::of(report), records);
+        self.known.entry(partition.clone()).or_default().reports.insert(id.to_owned());
         if is_stored {
             self.wait(letters);
         } else {
@@ -201,7 +219,7 @@ impl Outbox {
             self.bytes -= letter.bytes;
             if letter.is_last {
                 self.sent += 1;
-                sent.entry(letter.partition).or_default().insert(letter.report);
+                sent.entry(letter.partition).or_default().insert(letter.report, letter.origin);
             }
         }
         Some(sent)
@@ -231,10 +249,11 @@ impl Outbox {
 }
 
 /// All records of a report, in parts that fit into a request.
-fn letters(partition: &Partition, id: &str, records: ResourceLogs) -> Vec<Letter> {
+fn letters(partition: &Partition, id: &str, origin: &Origin, records: ResourceLogs) -> Vec<Letter> {
     let letter = |records: ResourceLogs| Letter {
         partition: partition.clone(),
         report: id.to_owned(),
+        origin: origin.clone(),
         is_last: false,
         bytes: records.encoded_len(),
         records,
@@ -281,7 +300,8 @@ mod tests {
         let parts = |records: usize, bytes: usize| {
             let record = LogRecord { event_name: "x".repeat(bytes), ..LogRecord::default() };
             let scope = ScopeLogs { log_records: vec![record; records], ..ScopeLogs::default() };
-            letters(&partition, "id", ResourceLogs { scope_logs: vec![scope], ..ResourceLogs::default() })
+            let records = ResourceLogs { scope_logs: vec![scope], ..ResourceLogs::default() };
+            letters(&partition, "id", &Origin::Many, records)
         };
         assert_eq!(parts(10, 1_000).len(), 1);
         let many = parts(100, 100_000);

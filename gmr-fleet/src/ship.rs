@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use gmr_runtime::__cli::Found;
 
 use crate::args::Ship;
+use crate::origin::{Origin, Reports};
 use crate::otlp::Outbox;
 use crate::output::{self, counted};
 use crate::sources::{self, Folder};
@@ -31,7 +32,7 @@ struct Shipper<'a> {
     args: &'a Ship,
     store: Store,
     outbox: Option<Outbox>,
-    open: BTreeMap<Partition, Batch>,
+    open: BTreeMap<Partition, Open>,
     /// Since when a report waits to be written.
     waits_since: Option<Instant>,
     /// Since it was last told.
@@ -39,6 +40,12 @@ struct Shipper<'a> {
     /// Whether there was a report.
     any: bool,
     broken: usize,
+}
+
+/// A batch that gets more reports.
+struct Open {
+    reports: Reports,
+    batch: Batch,
 }
 
 #[derive(Default)]
@@ -155,15 +162,16 @@ impl Shipper<'_> {
             }
         };
         let (id, partition) = (id_of(&found.json), Partition::of(&found.report));
+        let origin = Origin::of(&found.report);
         self.any = true;
-        let is_open = self.open.get(&partition).is_some_and(|batch| batch.reports.contains(&id));
+        let is_open = self.open.get(&partition).is_some_and(|open| open.reports.contains_key(&id));
         if is_open {
             self.done.known += 1;
             return Ok(());
         }
-        let is_stored = self.tried(|store, _| store.has(&partition, &id))?;
+        let is_stored = self.tried(|store, _| store.has(&partition, &origin, &id))?;
         let is_sent = self.tried(|store, outbox| match outbox {
-            Some(outbox) => outbox.has(store, &partition, &id),
+            Some(outbox) => outbox.has(store, &partition, &origin, &id),
             None => Ok(true),
         })?;
         if let Some(outbox) = self.outbox.as_mut().filter(|_| !is_sent) {
@@ -173,14 +181,16 @@ impl Shipper<'_> {
             self.done.known += 1;
             return self.send_if_full();
         }
-        let batch = self.open.entry(partition.clone()).or_insert_with(Batch::new);
-        batch.add(&id, &found);
+        let new = || Open { reports: Reports::new(), batch: Batch::new() };
+        let open = self.open.entry(partition.clone()).or_insert_with(new);
+        open.batch.add(&id, &found);
+        open.reports.insert(id, origin);
         self.waits_since.get_or_insert_with(Instant::now);
         let most = usize::try_from(self.args.batch).unwrap_or(usize::MAX);
-        if batch.reports.len() >= most {
+        if open.reports.len() >= most {
             self.write(&partition)?;
         }
-        if self.open.values().map(Batch::bytes).sum::<usize>() > MAX_BYTES {
+        if self.open.values().map(|open| open.batch.bytes()).sum::<usize>() > MAX_BYTES {
             self.write_all()?;
         }
         Ok(())
@@ -195,9 +205,8 @@ impl Shipper<'_> {
     }
 
     fn write(&mut self, partition: &Partition) -> Result<(), String> {
-        let Some(batch) = self.open.remove(partition) else { return Ok(()) };
-        let (reports, tables) = batch.finish();
-        let count = reports.len();
+        let Some(Open { reports, batch }) = self.open.remove(partition) else { return Ok(()) };
+        let (count, tables) = (reports.len(), batch.finish());
         let added = self.tried(|store, _| store.add(partition, &reports, &tables))?;
         self.done.added += added;
         self.done.known += count - added;

@@ -4,7 +4,7 @@
 mod frames;
 mod take;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -98,7 +98,6 @@ pub(crate) fn package(report: &Report) -> Option<&Package> {
 /// Rows of reports that are written together.
 pub(crate) struct Batch {
     rows: [Rows; TABLES.len()],
-    pub(crate) reports: BTreeSet<String>,
     stacks: HashSet<String>,
     places: HashSet<String>,
 }
@@ -106,7 +105,7 @@ pub(crate) struct Batch {
 impl Batch {
     pub(crate) fn new() -> Self {
         let rows = Name::ALL.map(|name| Rows::new(name.table()));
-        Self { rows, reports: BTreeSet::new(), stacks: HashSet::new(), places: HashSet::new() }
+        Self { rows, stacks: HashSet::new(), places: HashSet::new() }
     }
 
     fn table(&mut self, name: Name) -> &mut Rows {
@@ -118,9 +117,9 @@ impl Batch {
         self.rows.iter().map(Rows::bytes).sum()
     }
 
-    /// The ids of its reports, and the rows of all tables, in their order.
-    pub(crate) fn finish(self) -> (BTreeSet<String>, Vec<RecordBatch>) {
-        (self.reports, self.rows.into_iter().map(Rows::finish).collect())
+    /// The rows of all tables, in their order.
+    pub(crate) fn finish(self) -> Vec<RecordBatch> {
+        self.rows.into_iter().map(Rows::finish).collect()
     }
 
     /// Adds a report.
@@ -135,7 +134,6 @@ impl Batch {
         split.sections(report, list(&mut document, "sections"));
         split.frames.keep_others();
         split.report(report, document, &frames);
-        self.reports.insert(id.to_owned());
     }
 }
 

@@ -1,12 +1,13 @@
 //! The store of the tables. A batch of reports has a file for each table:
 //!
 //! ```text
-//! service=shop/date=2026-01-02/4f0c..d1/{reports,threads,..}.parquet
+//! service=shop/date=2026-01-02/4f0c..d1-86a2..07/{reports,threads,..}.parquet
 //! ```
 //!
 //! A reader finds all tables of a report, or none: how, is up to the kind of storage. A batch's name
-//! is made from its reports, and a report that is there already is not written again, so that no
-//! report is there twice. Nothing that is there is changed.
+//! is made from its reports and begins with their host, and a report that is there already is not
+//! written again, so that no report is there twice. Which ones are there, is looked up among the batches
+//! of its host and those of several hosts. Nothing that is there is changed.
 
 mod folder;
 mod location;
@@ -21,7 +22,8 @@ use bytes::Bytes;
 use object_store::{ObjectMeta, ObjectStore};
 
 pub(crate) use self::location::Location;
-use crate::split::{Partition, id_of};
+use crate::origin::{Looked, Origin, Reports, name_of};
+use crate::split::Partition;
 use crate::tables::{Name, Table, files};
 
 /// Why something of a store could not be done.
@@ -54,7 +56,7 @@ pub(crate) struct Broken {
 /// A batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    /// Below the tables, as `service=shop/date=2026-01-02/4f0c..d1`.
+    /// Below the tables, as `service=shop/date=2026-01-02/4f0c..d1-86a2..07`.
     pub(crate) path: String,
     /// Its files.
     pub(crate) files: Vec<ObjectMeta>,
@@ -84,8 +86,9 @@ pub(crate) trait Storage {
     /// What people know a file as.
     fn name_of(&self, path: &str) -> String;
 
-    /// The whole batches of a partition or, without one, of all of them, by path.
-    fn batches(&self, partition: Option<&str>) -> Result<Vec<Place>, Failed>;
+    /// The whole batches whose paths begin like this, by path: with the path of a partition and the
+    /// beginning of a name in it, or with nothing.
+    fn batches(&self, beginning: &str) -> Result<Vec<Place>, Failed>;
 
     /// Gives each of these files to `each`, with its path, in any order.
     fn read(
@@ -103,8 +106,9 @@ pub(crate) trait Storage {
     /// Writes a batch: all of its files, or none.
     fn write(&self, path: &str, files: Vec<(String, Vec<u8>)>) -> Result<(), Failed>;
 
-    /// The paths of the marks in a folder. None if it is not there.
-    fn marks(&self, folder: &str) -> Result<Vec<String>, Failed>;
+    /// The paths of the marks that begin like this: with a folder and the beginning of a name in it.
+    /// None if the folder is not there.
+    fn marks(&self, beginning: &str) -> Result<Vec<String>, Failed>;
 
     /// Writes a mark: a file that is no table. All of it, or none.
     fn mark(&self, path: &str, bytes: Vec<u8>) -> Result<(), Failed>;
@@ -143,6 +147,7 @@ pub(crate) struct Store {
 
 #[derive(Default)]
 struct Known {
+    looked: Looked,
     batches: HashSet<String>,
     reports: HashSet<String>,
 }
@@ -157,9 +162,14 @@ impl Store {
     }
 
     /// Whether this report is there.
-    pub(crate) fn has(&mut self, partition: &Partition, report: &str) -> Result<bool, Failed> {
-        if !self.known.contains_key(partition) {
-            self.look(partition)?;
+    pub(crate) fn has(
+        &mut self,
+        partition: &Partition,
+        origin: &Origin,
+        report: &str,
+    ) -> Result<bool, Failed> {
+        if !self.known.get(partition).is_some_and(|known| known.looked.has(origin)) {
+            self.look(partition, BTreeSet::from([origin.clone()]))?;
         }
         Ok(self.known.get(partition).is_some_and(|known| known.reports.contains(report)))
     }
@@ -169,20 +179,20 @@ impl Store {
     pub(crate) fn add(
         &mut self,
         partition: &Partition,
-        reports: &BTreeSet<String>,
+        reports: &Reports,
         tables: &[RecordBatch],
     ) -> Result<usize, Failed> {
         let lock = self.storage.lock()?;
         // Another writer can have been here.
-        self.look(partition)?;
+        self.look(partition, reports.values().cloned().collect())?;
         let known = self.known.entry(partition.clone()).or_default();
-        let is_new = |report: &&String| !known.reports.contains(*report);
-        let new: BTreeSet<String> = reports.iter().filter(is_new).cloned().collect();
+        let mut new = reports.clone();
+        new.retain(|report, _| !known.reports.contains(report));
         if new.is_empty() {
             return Ok(0);
         }
         let kept: Option<HashSet<&str>> =
-            (new.len() < reports.len()).then(|| new.iter().map(String::as_str).collect());
+            (new.len() < reports.len()).then(|| new.keys().map(String::as_str).collect());
         let mut files = Vec::new();
         for (table, rows) in Name::ALL.map(Name::table).into_iter().zip(tables) {
             let rows = match &kept {
@@ -195,31 +205,37 @@ impl Store {
         self.storage.write(&path, files)?;
         known.batches.insert(path);
         let count = new.len();
-        known.reports.extend(new);
+        known.reports.extend(new.into_keys());
         drop(lock);
         Ok(count)
     }
 
-    /// The ids that have been marked in a folder.
-    pub(crate) fn marked(&self, folder: &str) -> Result<HashSet<String>, Failed> {
-        let mut marked = HashSet::new();
-        self.storage.read(&self.storage.marks(folder)?, &mut |_, bytes| {
+    /// The ids of the marks that begin like one of these.
+    pub(crate) fn marked(&self, beginnings: &[String]) -> Result<HashSet<String>, Failed> {
+        let (mut marks, mut marked) = (Vec::new(), HashSet::new());
+        for beginning in beginnings {
+            marks.extend(self.storage.marks(beginning)?);
+        }
+        self.storage.read(&marks, &mut |_, bytes| {
             marked.extend(String::from_utf8_lossy(&bytes).lines().map(str::to_owned));
             Ok(())
         })?;
         Ok(marked)
     }
 
-    /// Marks these ids in a folder.
-    pub(crate) fn mark(&self, folder: &str, ids: &BTreeSet<String>) -> Result<(), Failed> {
-        let lines: String = ids.iter().flat_map(|id| [id, "\n"]).collect();
-        self.storage.mark(&format!("{folder}/{}", name_of(ids)), lines.into_bytes())
+    /// Marks these reports in a folder.
+    pub(crate) fn mark(&self, folder: &str, reports: &Reports) -> Result<(), Failed> {
+        let lines: String = reports.keys().flat_map(|id| [id, "\n"]).collect();
+        self.storage.mark(&format!("{folder}/{}", name_of(reports)), lines.into_bytes())
     }
 
-    /// Reads which reports are there, of batches that it does not know yet.
-    fn look(&mut self, partition: &Partition) -> Result<(), Failed> {
+    /// Reads which reports of these origins are there, of batches that it does not know yet.
+    fn look(&mut self, partition: &Partition, origins: BTreeSet<Origin>) -> Result<(), Failed> {
         let known = self.known.entry(partition.clone()).or_default();
-        let mut batches = self.storage.batches(Some(&partition.path()))?;
+        let mut batches = Vec::new();
+        for beginning in known.looked.beginnings(&partition.path(), &origins) {
+            batches.extend(self.storage.batches(&beginning)?);
+        }
         batches.retain(|place| !known.batches.contains(&place.path));
         let paths: Vec<String> = batches.iter().map(|place| place.file(Name::Reports.table())).collect();
         let storage = &*self.storage;
@@ -230,13 +246,9 @@ impl Store {
             })?)
         })?;
         known.batches.extend(batches.into_iter().map(|place| place.path));
+        known.looked.add(origins);
         Ok(())
     }
-}
-
-/// The same for the same reports, in whichever order they came.
-fn name_of(reports: &BTreeSet<String>) -> String {
-    id_of(&reports.iter().map(String::as_str).collect::<String>())
 }
 
 /// The rows of these reports.

@@ -19,6 +19,7 @@ mod s3;
 mod scale;
 mod service;
 mod ship;
+mod sidecars;
 mod size;
 mod story;
 #[path = "../../tests/browser/webdriver.rs"]

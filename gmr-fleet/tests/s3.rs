@@ -1,5 +1,5 @@
 //! Object storage: the S3 server `moto`, in the Python of `GMR_TEST_PYTHON`, and a proxy in front of
-//! it that plants faults.
+//! it that plants faults, and counts requests.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -119,6 +119,32 @@ pub(crate) struct Proxy {
     /// Of so many requests, one has a fault; with 0, each is answered by half.
     one_of: Arc<AtomicUsize>,
     planted: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Asked>>,
+}
+
+/// What was asked of a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) lists: usize,
+    /// The objects in these lists.
+    pub(crate) listed: usize,
+    pub(crate) gets: usize,
+    pub(crate) puts: usize,
+}
+
+impl Asked {
+    fn count(&mut self, request: &[u8], answer: &[u8]) {
+        let has = |text: &str| request.windows(text.len()).any(|part| part == text.as_bytes());
+        match request {
+            [b'G', ..] if has("list-type=2") => {
+                self.lists += 1;
+                self.listed += answer.windows(5).filter(|part| part == b"<Key>").count();
+            }
+            [b'G', ..] => self.gets += 1,
+            [b'P', b'U', ..] => self.puts += 1,
+            _ => panic!("{}", String::from_utf8_lossy(request)),
+        }
+    }
 }
 
 impl Proxy {
@@ -127,10 +153,11 @@ impl Proxy {
         let port = listener.local_addr().expect("an address").port();
         let (to, one_of) = (server.port, Arc::new(AtomicUsize::new(one_of)));
         let (planted, random) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Random(20))));
-        let shared = (Arc::clone(&one_of), Arc::clone(&planted));
+        let asked = Arc::new(Mutex::new(Asked::default()));
+        let shared = (Arc::clone(&one_of), Arc::clone(&planted), Arc::clone(&asked));
         thread::spawn(move || {
             for client in listener.incoming() {
-                let (random, (one_of, planted)) = (Arc::clone(&random), shared.clone());
+                let (random, (one_of, planted, asked)) = (Arc::clone(&random), shared.clone());
                 thread::spawn(move || {
                     let below = |end| random.lock().expect("a number").below(end);
                     let fault = match u64::try_from(one_of.load(Ordering::Relaxed)).expect("few") {
@@ -140,15 +167,20 @@ impl Proxy {
                     };
                     planted.fetch_add(usize::from(fault != Fault::None), Ordering::Relaxed);
                     // A client may give up at any time.
-                    let _ = passed(&client.expect("a connection"), to, fault);
+                    let _ = passed(&client.expect("a connection"), to, fault, &asked);
                 });
             }
         });
-        Self { port, one_of, planted }
+        Self { port, one_of, planted, asked }
     }
 
     pub(crate) fn set(&self, one_of: usize) {
         self.one_of.store(one_of, Ordering::Relaxed);
+    }
+
+    /// What was asked since it was last asked for that, of what was passed on.
+    pub(crate) fn asked(&self) -> Asked {
+        std::mem::take(&mut self.asked.lock().expect("counts"))
     }
 
     /// How many faults there were.
@@ -158,12 +190,16 @@ impl Proxy {
 }
 
 /// Passes one request on.
-fn passed(client: &TcpStream, to: u16, fault: Fault) -> io::Result<()> {
+fn passed(client: &TcpStream, to: u16, fault: Fault, asked: &Mutex<Asked>) -> io::Result<()> {
     let failed = |status: &str| {
         format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbad\n").into_bytes()
     };
     let request = request(client)?;
-    let answer = || answer(to, &request);
+    let answer = || {
+        let answer = answer(to, &request)?;
+        asked.lock().expect("counts").count(&request, &answer);
+        io::Result::Ok(answer)
+    };
     let said = match fault {
         Fault::None => answer()?,
         Fault::Error => failed("500 Internal Server Error"),

@@ -72,22 +72,23 @@ impl Storage for Folder {
         self.path.join(path).display().to_string()
     }
 
-    fn batches(&self, partition: Option<&str>) -> Result<Vec<Place>, Failed> {
+    fn batches(&self, beginning: &str) -> Result<Vec<Place>, Failed> {
         let mut partitions = Vec::new();
+        let (partition, name) = beginning.rsplit_once('/').unwrap_or_default();
         match partition {
-            Some(partition) => partitions.push(self.path.join(partition)),
-            None if !self.path.is_dir() => {
+            "" if !self.path.is_dir() => {
                 return Err(format!("{} is not a folder", self.path.display()).into());
             }
-            None => {
+            "" => {
                 for service in folders(&self.path, "service=")? {
                     partitions.extend(folders(&service, "date=")?);
                 }
             }
+            partition => partitions.push(self.path.join(partition)),
         }
         let mut batches = Vec::new();
         for partition in partitions {
-            for folder in folders(&partition, "")? {
+            for folder in folders(&partition, name)? {
                 batches.push(self.place(&folder)?);
             }
         }
@@ -128,7 +129,8 @@ impl Storage for Folder {
         self.written(path, files).map_err(|error| self.failed(&error))
     }
 
-    fn marks(&self, folder: &str) -> Result<Vec<String>, Failed> {
+    fn marks(&self, beginning: &str) -> Result<Vec<String>, Failed> {
+        let (folder, beginning) = beginning.rsplit_once('/').unwrap_or_default();
         let path = self.path.join(folder);
         let failed = |error: io::Error| format!("could not list {}: {error}", path.display());
         let entries = match fs::read_dir(&path) {
@@ -139,9 +141,8 @@ impl Storage for Folder {
         for entry in entries {
             let name = entry.map_err(failed)?.file_name();
             // The others are being written.
-            marks.extend(
-                name.to_str().filter(|name| !name.starts_with('.')).map(|name| format!("{folder}/{name}")),
-            );
+            let is_meant = |name: &&str| name.starts_with(beginning) && !name.starts_with('.');
+            marks.extend(name.to_str().filter(is_meant).map(|name| format!("{folder}/{name}")));
         }
         Ok(marks)
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::aws::AmazonS3Builder;
+use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig};
@@ -42,6 +43,9 @@ pub(super) struct Objects {
     /// As it was given.
     name: String,
     store: Arc<dyn ObjectStore>,
+    /// The same without the prefix.
+    bucket: Arc<dyn PaginatedListStore>,
+    prefix: Path,
     runtime: &'static Runtime,
 }
 
@@ -49,9 +53,11 @@ impl Objects {
     /// Opens it, with the access that the environment gives.
     pub(super) fn open(bucket: &Bucket) -> Result<Self, String> {
         let name = Location::Bucket(bucket.clone()).to_string();
-        let store = store(bucket).map_err(|reason| format!("could not open {name}: {reason}"))?;
-        let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store, bucket.prefix.clone()));
-        Ok(Self { name, store, runtime: threads::runtime()? })
+        let Client { objects, lists } =
+            client(bucket).map_err(|reason| format!("could not open {name}: {reason}"))?;
+        let prefix = bucket.prefix.clone();
+        let store = Arc::new(PrefixStore::new(objects, prefix.clone()));
+        Ok(Self { name, store, bucket: lists, prefix, runtime: threads::runtime()? })
     }
 
     fn failed(&self, verb: &str, error: &Error) -> Failed {
@@ -82,9 +88,10 @@ impl Objects {
         Ok(())
     }
 
-    /// The client tries requests again, but not if a part of the answer is missing.
-    fn listed(&self, prefix: Option<&Path>) -> Result<Vec<ObjectMeta>, Error> {
-        let list = || self.runtime.block_on(self.store.list(prefix).try_collect());
+    /// The objects whose paths begin like this. The client tries requests again, but not if a part of
+    /// the answer is missing.
+    fn listed(&self, beginning: &str) -> Result<Vec<ObjectMeta>, Error> {
+        let list = || self.runtime.block_on(self.pages(beginning));
         for again in 0..LISTINGS {
             match list() {
                 Err(error) if is_passing(&error) => thread::sleep(FIRST_WAIT * (1 << again)),
@@ -92,6 +99,26 @@ impl Objects {
             }
         }
         list()
+    }
+
+    async fn pages(&self, beginning: &str) -> Result<Vec<ObjectMeta>, Error> {
+        let prefix = self.prefix.as_ref();
+        let beginning =
+            if prefix.is_empty() { beginning.to_owned() } else { format!("{prefix}/{beginning}") };
+        let beginning = Some(beginning.as_str()).filter(|beginning| !beginning.is_empty());
+        let (mut objects, mut page_token) = (Vec::new(), None);
+        loop {
+            let options = PaginatedListOptions { page_token, ..PaginatedListOptions::default() };
+            let page = self.bucket.list_paginated(beginning, options).await?;
+            objects.extend(page.result.objects.into_iter().filter_map(|object| {
+                let location = object.location.prefix_match(&self.prefix)?.collect();
+                Some(ObjectMeta { location, ..object })
+            }));
+            page_token = page.page_token;
+            if page_token.is_none() {
+                return Ok(objects);
+            }
+        }
     }
 
     fn put(&self, path: &str, files: Vec<(String, Vec<u8>)>) -> Result<(), Failed> {
@@ -109,9 +136,8 @@ impl Storage for Objects {
         format!("{}/{path}", self.name.trim_end_matches('/'))
     }
 
-    fn batches(&self, partition: Option<&str>) -> Result<Vec<Place>, Failed> {
-        let prefix = partition.map(Path::parse).transpose().map_err(|error| error.to_string())?;
-        let objects = self.listed(prefix.as_ref()).map_err(|error| self.failed("list", &error))?;
+    fn batches(&self, beginning: &str) -> Result<Vec<Place>, Failed> {
+        let objects = self.listed(beginning).map_err(|error| self.failed("list", &error))?;
         Ok(places(objects))
     }
 
@@ -160,9 +186,8 @@ impl Storage for Objects {
         self.put(path, last)
     }
 
-    fn marks(&self, folder: &str) -> Result<Vec<String>, Failed> {
-        let folder = Path::parse(folder).map_err(|error| error.to_string())?;
-        let marks = self.listed(Some(&folder)).map_err(|error| self.failed("list", &error))?;
+    fn marks(&self, beginning: &str) -> Result<Vec<String>, Failed> {
+        let marks = self.listed(beginning).map_err(|error| self.failed("list", &error))?;
         Ok(marks.into_iter().map(|mark| mark.location.into()).collect())
     }
 
@@ -176,19 +201,32 @@ impl Storage for Objects {
     }
 }
 
-fn store(bucket: &Bucket) -> Result<Box<dyn ObjectStore>, String> {
+/// A service's client: for objects, and for lists of those whose paths begin alike.
+struct Client {
+    objects: Arc<dyn ObjectStore>,
+    lists: Arc<dyn PaginatedListStore>,
+}
+
+impl Client {
+    fn of(store: impl ObjectStore + PaginatedListStore) -> Self {
+        let store = Arc::new(store);
+        Self { objects: Arc::clone(&store) as _, lists: store }
+    }
+}
+
+fn client(bucket: &Bucket) -> Result<Client, String> {
     let retries = RetryConfig { retry_timeout: RETRIES, ..RetryConfig::default() };
     let text = |error: Error| short(&error);
     match bucket.service {
         Service::S3 => {
             let builder = AmazonS3Builder::from_env().with_bucket_name(&bucket.name).with_retry(retries);
-            Ok(Box::new(builder.build().map_err(text)?))
+            Ok(Client::of(builder.build().map_err(text)?))
         }
         #[cfg(feature = "gcp")]
         Service::Google => {
             let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env();
             let builder = builder.with_bucket_name(&bucket.name).with_retry(retries);
-            Ok(Box::new(builder.build().map_err(text)?))
+            Ok(Client::of(builder.build().map_err(text)?))
         }
         #[cfg(not(feature = "gcp"))]
         Service::Google => Err("this program was built without the feature `gcp`".to_owned()),
@@ -196,7 +234,7 @@ fn store(bucket: &Bucket) -> Result<Box<dyn ObjectStore>, String> {
         Service::Azure => {
             let builder = object_store::azure::MicrosoftAzureBuilder::from_env();
             let builder = builder.with_container_name(&bucket.name).with_retry(retries);
-            Ok(Box::new(builder.build().map_err(text)?))
+            Ok(Client::of(builder.build().map_err(text)?))
         }
         #[cfg(not(feature = "azure"))]
         Service::Azure => Err("this program was built without the feature `azure`".to_owned()),
