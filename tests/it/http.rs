@@ -153,11 +153,16 @@ fn a_service_says_who_may_have_a_report() {
     let host = ("host", "admin.example");
     let (answered, said) = ask(&admin, "GET", "/guarded", &[host]);
     assert!(answered == 401 && said.contains("www-authenticate: bearer"), "{said}");
-    assert_eq!(ask(&admin, "GET", "/guarded", &[host, ("authorization", "Bearer token")]).0, 401);
+    for wrong in [("authorization", "Bearer token"), ("x-gmr-token", "token")] {
+        let (answered, again) = ask(&admin, "GET", "/guarded", &[host, wrong]);
+        assert_eq!((answered, undated(&again)), (401, undated(&said)), "{wrong:?}");
+    }
     assert_eq!(ask(&admin, "GET", "/guarded", &[host, token, ("x-stranger", "1")]).0, 403);
     assert_eq!(admin.program.ask("made"), "0");
     assert_eq!(ask(&admin, "GET", "/guarded?format=text", &[host, token]).0, 200);
-    let (answered, said) = ask(&admin, "GET", "/guarded?format=text", &[host, token]);
+    let same = ("x-gmr-token", "t0ken");
+    assert_eq!(ask(&admin, "GET", "/guarded", &[host, same, ("x-stranger", "1")]).0, 403);
+    let (answered, said) = ask(&admin, "GET", "/guarded?format=text", &[host, same]);
     assert_eq!(answered, 429, "{said}");
     // How long making the first report took is not known: the rest of the hour is at most an hour.
     let wait = said.lines().find_map(|line| line.strip_prefix("retry-after: "));
@@ -165,6 +170,44 @@ fn a_service_says_who_may_have_a_report() {
     assert!((1..=3600).contains(&wait), "{said}");
     assert!(said.contains(&format!("in {wait} s")), "{said}");
     assert_eq!(admin.program.ask("made"), "1");
+}
+
+/// An answer without the time of it.
+fn undated(said: &str) -> Vec<&str> {
+    said.lines().filter(|line| !line.starts_with("date: ")).collect()
+}
+
+/// A browser asks before it sends a header of a page's own to another origin, and sends it only with
+/// permission.
+#[test]
+fn a_page_of_another_origin_may_not_send_a_token() {
+    let mut admin = Admin::start();
+    let asks = [
+        ("origin", "http://evil.example"),
+        ("access-control-request-method", "GET"),
+        ("access-control-request-headers", "x-gmr-token"),
+    ];
+    let of_browser =
+        [asks[0], asks[1], asks[2], ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors")];
+    for (path, headers, status) in [
+        ("/gmr", &asks[..], 403),
+        ("/guarded", &asks[..], 403),
+        ("/guarded", &of_browser[..], 403),
+        ("/guarded", &asks[1..], 401),
+        ("/gmr", &asks[1..], 405),
+    ] {
+        let (answered, said) = ask(&admin, "OPTIONS", path, headers);
+        assert!(answered == status && !said.contains("access-control-allow"), "{path} {headers:?}: {said}");
+    }
+    // If it is sent all the same, the token opens nothing.
+    let sent = ("x-gmr-token", "t0ken");
+    for other in [asks[0], ("sec-fetch-site", "cross-site"), ("host", "evil.example")] {
+        let (answered, said) = ask(&admin, "GET", "/guarded", &[sent, other]);
+        assert!([403, 421].contains(&answered) && !said.contains("access-control-allow"), "{said}");
+    }
+    assert_eq!(admin.program.ask("made"), "0");
+    // The same without a page.
+    assert_eq!(ask(&admin, "GET", "/guarded?format=text", &[sent]).0, 200);
 }
 
 #[test]

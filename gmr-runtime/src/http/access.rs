@@ -29,6 +29,11 @@ impl Refusal {
     }
 }
 
+/// A second header for the token. What is between a client and the service can keep `Authorization` to
+/// itself, as Kubernetes' API server does. A page of another origin can't send it: the browser would ask
+/// first, and gets no permission.
+const TOKEN: HeaderName = HeaderName::from_static("x-gmr-token");
+
 type Authorize = dyn Fn(&Parts) -> bool + Send + Sync;
 
 /// What is asked of a request.
@@ -69,7 +74,8 @@ impl Access {
         check_site(&parts.headers)?;
         check_origin(&parts.headers, own.as_ref())?;
         if !self.token.as_deref().is_none_or(|token| has_token(&parts.headers, token)) {
-            let text = "this report needs a token: send the header `Authorization: Bearer TOKEN`";
+            let text = "this report needs a token: send the header `Authorization: Bearer TOKEN`, or \
+                        `X-Gmr-Token: TOKEN` through a proxy that keeps `Authorization` to itself";
             let refusal = Refusal::new(StatusCode::UNAUTHORIZED, text);
             return Err(refusal.with(header::WWW_AUTHENTICATE, "Bearer realm=\"gmr\""));
         }
@@ -149,10 +155,14 @@ fn check_origin(headers: &HeaderMap, own: Option<&Authority>) -> Result<(), Refu
     Err(Refusal::new(StatusCode::FORBIDDEN, "a page of another origin has requested this report"))
 }
 
+/// Whether one of both headers has the token. The other one can be for somebody else.
 fn has_token(headers: &HeaderMap, token: &str) -> bool {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return false };
-    let Some((scheme, given)) = value.as_bytes().split_at_checked("Bearer ".len()) else { return false };
-    scheme.eq_ignore_ascii_case(b"Bearer ") && are_same(given.trim_ascii(), token.as_bytes())
+    let is_token = |given: &[u8]| are_same(given.trim_ascii(), token.as_bytes());
+    let is_bearer = headers.get(header::AUTHORIZATION).is_some_and(|value| {
+        let parts = value.as_bytes().split_at_checked("Bearer ".len());
+        parts.is_some_and(|(scheme, given)| scheme.eq_ignore_ascii_case(b"Bearer ") && is_token(given))
+    });
+    is_bearer || headers.get(TOKEN).is_some_and(|value| is_token(value.as_bytes()))
 }
 
 /// Takes as long for any `given` of the same length, so that the time does not tell how much of it
@@ -242,8 +252,24 @@ mod tests {
             assert_eq!(status(&access, &[("authorization", value)]), 401, "{value}");
         }
         assert_eq!(status(&access, &[]), 401);
+        for value in ["t0ken", " t0ken "] {
+            assert_eq!(status(&access, &[("x-gmr-token", value)]), 200, "{value}");
+        }
+        for value in ["t0ke", "t0kent0ken", "", "Bearer t0ken", "t0keN"] {
+            assert_eq!(status(&access, &[("x-gmr-token", value)]), 401, "{value}");
+        }
+        // One of them can be for a proxy on the way.
+        let (right, wrong) = ("Bearer t0ken", "Basic eDp5");
+        for (authorization, own, expected) in
+            [(wrong, "t0ken", 200), (right, "x", 200), (wrong, "x", 401), ("Bearer x", "", 401)]
+        {
+            let headers = [("authorization", authorization), ("x-gmr-token", own)];
+            assert_eq!(status(&access, &headers), expected, "{headers:?}");
+        }
         let empty = Access { token: Some(String::new()), ..Access::default() };
-        assert_eq!(status(&empty, &[("authorization", "Bearer ")]), 401, "an empty token opens nothing");
+        for header in [("authorization", "Bearer "), ("x-gmr-token", "")] {
+            assert_eq!(status(&empty, &[header]), 401, "an empty token opens nothing");
+        }
         assert!(!format!("{access:?}").contains("t0ken"), "{access:?}");
     }
 

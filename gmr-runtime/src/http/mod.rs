@@ -111,8 +111,9 @@ impl Admin {
         self
     }
 
-    /// Needs `Authorization: Bearer TOKEN`. The token is compared in constant time. An empty one
-    /// refuses all requests.
+    /// Needs `Authorization: Bearer TOKEN`; or `X-Gmr-Token: TOKEN`, through a proxy that keeps the
+    /// first one to itself, such as that of Kubernetes' API server. The token is compared in constant
+    /// time. An empty one refuses all requests.
     #[must_use]
     pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
         self.access.token = Some(token.into());
