@@ -213,8 +213,6 @@ pub(crate) struct Merge {
 /// Prints each report on a line of its own, or writes it to a file. Whoever does not answer in time
 /// is named on standard error, with the reason. Exit code 4: some reports are there, others are
 /// not.
-///
-/// A token for them is read from `--token-file`, or else from `GMR_COLLECT_TOKEN`.
 #[derive(Debug, Arguments)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Collect {
@@ -230,9 +228,6 @@ pub(crate) struct Collect {
     /// `/gmr`.
     #[arg(long, value_name = "NAME:PORT[/PATH]")]
     pub(crate) dns: Vec<String>,
-    /// A file that has the bearer token. It is sent to all who are asked.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) options: gmr_collect::Options,
 }

@@ -7,6 +7,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `options` | the arguments that all ways of asking have in common |
+//! | `token` | the token of those who are asked |
 //! | `at_most` | how many of several things, as an argument has it |
 //! | `chosen` | which of all are asked |
 //! | `round` | asking all of them, within the time that there is |
@@ -21,6 +22,7 @@ mod kept;
 mod options;
 mod progress;
 mod round;
+mod token;
 
 pub use self::answer::cut;
 pub use self::at_most::AtMost;

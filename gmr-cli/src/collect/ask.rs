@@ -2,8 +2,6 @@
 //! host that was named. What comes back is a report, or a reason.
 
 use std::borrow::Cow;
-use std::env;
-use std::fs;
 use std::time::Duration;
 
 use gmr_collect::{Ask, Options, cut};
@@ -13,9 +11,6 @@ use ureq::{Agent, Body, Error};
 
 use crate::args::Collect;
 use crate::http;
-
-/// The token, for who does not want a file.
-const VARIABLE: &str = "GMR_COLLECT_TOKEN";
 
 /// A path can redirect to the one with a slash at its end, and that to another.
 const MAX_REDIRECTS: u32 = 3;
@@ -31,7 +26,7 @@ impl Asker {
     pub(super) fn new(args: &Collect) -> Result<Self, String> {
         Ok(Self {
             agent: http::agent("application/json"),
-            authorization: authorization(args)?,
+            authorization: args.options.token()?.map(|token| format!("Bearer {token}")),
             options: args.options.clone(),
         })
     }
@@ -79,25 +74,6 @@ impl Ask for Asker {
     fn name(endpoint: &Uri) -> String {
         endpoint.authority().map_or("", |authority| authority.as_str()).to_owned()
     }
-}
-
-/// The header with the token. It is never on the command line, which everyone on the machine can
-/// read.
-fn authorization(args: &Collect) -> Result<Option<String>, String> {
-    let token = match &args.token_file {
-        Some(path) => {
-            let read = fs::read_to_string(path);
-            Some(read.map_err(|error| format!("could not read {}: {error}", path.display()))?)
-        }
-        None => env::var(VARIABLE).ok(),
-    };
-    let Some(token) = token else { return Ok(None) };
-    let token = token.trim();
-    // What is wrong with it is not shown.
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("the token is not one: it is empty, or has spaces or other characters in it".to_owned());
-    }
-    Ok(Some(format!("Bearer {token}")))
 }
 
 /// Where the answer redirects to, if that is the same host and port: nobody else is asked, and gets
