@@ -10,6 +10,8 @@ use clap::Parser;
 /// inside of a cluster those of the pod. You need `list` on `pods`, and `get` on `pods/proxy`. Prints
 /// each report on a line of its own, or writes it to a file. Whoever does not answer in time is named on
 /// standard error, with the reason.
+///
+/// A token of the pods is sent in the header `X-Gmr-Token`: the API server keeps `Authorization` to itself.
 #[derive(Debug, Parser)]
 #[command(
     name = "gmr-pods",

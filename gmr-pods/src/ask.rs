@@ -1,8 +1,8 @@
 //! One request for a report, through the API server's proxy for pods: within its time, and no more
 //! than so many bytes.
 //!
-//! The API server passes the request on to the pod as it is, but for the credentials. So the pod sees
-//! the API server's name as the host. gmr's router answers to addresses and to `localhost`, and
+//! The API server passes the request on to the pod as it is, but for its own credentials. So a token of
+//! the pod is in a header of gmr's own, and the pod sees the API server's name as the host. gmr's router answers to addresses and to `localhost`, and
 //! refuses names that it was not told (421): then `localhost` is what is said.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gmr_collect::{Ask, Options, cut};
 use http::header::{ACCEPT, HOST, LOCATION, USER_AGENT};
-use http::{HeaderMap, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 
@@ -22,12 +22,17 @@ use crate::refusal::refusal;
 /// A path can redirect to the one with a slash at its end, and that to another.
 const MAX_REDIRECTS: u32 = 3;
 
+/// Where gmr's router looks for a token, beside `Authorization`.
+const TOKEN: &str = "x-gmr-token";
+
 /// What is read of an answer that is no report.
 const MAX_REFUSAL: u64 = 64 << 10;
 
 pub(crate) struct Asker {
     cluster: Cluster,
     path: String,
+    /// The token of the pods.
+    token: Option<HeaderValue>,
     options: Options,
     /// Whether pods do not answer to the API server's name.
     says_localhost: AtomicBool,
@@ -40,10 +45,11 @@ struct Answer {
 }
 
 impl Asker {
-    pub(crate) fn new(cluster: Cluster, args: &Args) -> Self {
+    pub(crate) fn new(cluster: Cluster, token: Option<HeaderValue>, args: &Args) -> Self {
         Self {
             cluster,
             path: args.path.clone(),
+            token,
             options: args.options.clone(),
             says_localhost: AtomicBool::new(false),
         }
@@ -64,7 +70,7 @@ impl Asker {
             } else if answer.status == StatusCode::OK {
                 return Ok(answer.body);
             } else {
-                return Err(refusal(answer.status, &answer.body));
+                return Err(refusal(answer.status, &answer.body, self.token.is_some()));
             }
         }
         Err(format!("it redirects more than {MAX_REDIRECTS} times"))
@@ -76,6 +82,9 @@ impl Asker {
             .header(USER_AGENT, concat!("gmr/", env!("CARGO_PKG_VERSION")));
         if says_localhost {
             request = request.header(HOST, "localhost");
+        }
+        if let Some(token) = &self.token {
+            request = request.header(TOKEN, token);
         }
         let request = request.body(Body::empty()).map_err(|error| error.to_string())?;
         let sent = self.cluster.client.send(request).await;
@@ -117,6 +126,14 @@ impl Ask for Asker {
     }
 }
 
+/// The token as a header, which no log of the client shows.
+pub(crate) fn header(token: &str) -> Result<HeaderValue, String> {
+    let header = HeaderValue::from_str(token);
+    let mut header = header.map_err(|_| "the token can't be sent in a header".to_owned())?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
 /// Where the API server has the pod's port.
 fn proxy(endpoint: &Endpoint) -> String {
     let Endpoint { namespace, name, port, .. } = endpoint;
@@ -143,8 +160,6 @@ fn redirected(proxy: &str, authority: &str, answer: &Answer) -> Result<String, S
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]

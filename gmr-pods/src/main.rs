@@ -40,6 +40,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<ExitCode, String> {
     let limits = Limits::new(&args.options);
+    let token = args.options.token()?.as_deref().map(ask::header).transpose()?;
     let cluster = Cluster::of(args)?;
     let (pods, failed) = pods::of(&cluster, args, limits.next())?;
     let at_most = args.options.at_most;
@@ -48,7 +49,7 @@ fn run(args: &Args) -> Result<ExitCode, String> {
     } else {
         chosen(pods, at_most)
     };
-    let asker = Asker::new(cluster, args);
+    let asker = Asker::new(cluster, token, args);
     Round { asker, chosen, failed, limits, noun: "pod", warn }.run(&args.options)
 }
 

@@ -104,7 +104,7 @@ fn whoever_fails_is_named_with_the_reason_and_holds_up_nobody() {
         ("without", "HTTP 503: error trying to reach service: dial tcp 10.1.2.3:9901"),
         ("denied", "HTTP 403: pods \"denied\" is forbidden"),
         ("page", "is not a report as JSON"),
-        ("token", "can't be asked with one"),
+        ("token", "; give the pod's token by --token-file"),
         ("away", "it redirects to `/api/v1/namespaces/prod/secrets`, and is not followed there"),
         ("pending", "it does not run: Pending"),
         ("portless", "it has no port `gmr`; --port names another one"),

@@ -80,7 +80,7 @@ class Server(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
         with lock:
-            print(json.dumps({"path": self.path, "host": self.headers["host"]}), flush=True)
+            print(json.dumps({"path": self.path, **{name.lower(): value for name, value in self.headers.items()}}), flush=True)
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         rights = world["users"].get(token) if scheme == "Bearer" else None
         if rights is None:
@@ -139,21 +139,24 @@ class Server(http.server.BaseHTTPRequestHandler):
             return self.refuse(503, said)
         if does == "text":
             return self.say(200, b"<!DOCTYPE html>\x1b[2J", "text/html")
-        if does == "token":
-            return self.say(401, b"this report needs a token\n", "text/plain")
         if does == "moved" and path == "/gmr":
             prefix = f"/api/v1/namespaces/{namespace}/pods/{name}:{port}/proxy"
             return self.say(308, b"", location=f"{prefix}/gmr/")
         if does == "away":
             return self.say(302, b"", location="/api/v1/namespaces/prod/secrets")
+        if does == "token":
+            path = "/guarded"
         # A process with gmr. It sees the name of the API server, if that is what the client has said.
         host = self.headers["host"]
         if "seen_as" in world and host != "localhost":
             host = world["seen_as"]
         pod = http.client.HTTPConnection("127.0.0.1", world["service"], timeout=60)
-        pod.putrequest("GET", "/gmr", skip_host=True, skip_accept_encoding=True)
+        pod.putrequest("GET", path.rstrip("/"), skip_host=True, skip_accept_encoding=True)
         pod.putheader("host", host)
-        pod.putheader("accept", self.headers["accept"])
+        for name, value in self.headers.items():
+            # What has authenticated the client is removed before anything is passed on.
+            if name.lower() not in ("host", "connection") and (name.lower() != "authorization" or "keeps" in world):
+                pod.putheader(name, value)
         pod.endheaders()
         answer = pod.getresponse()
         self.say(answer.status, answer.read(), answer.headers["content-type"])

@@ -5,4 +5,5 @@ mod answers;
 mod program;
 mod rights;
 mod service;
+mod token;
 mod world;

@@ -4,7 +4,11 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 
-/// Runs if another test has started it: serves reports at `/gmr` until its input ends.
+/// The pods' own token.
+pub(crate) const TOKEN: &str = "of-the-pods";
+
+/// Runs if another test has started it: serves reports at `/gmr`, and at `/guarded` for a token only, until
+/// its input ends.
 #[test]
 fn service() {
     if std::env::var_os("PODS_SERVICE").is_none() {
@@ -16,7 +20,10 @@ fn service() {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             println!("\nport {}", listener.local_addr().expect("bound").port());
-            let router = axum::Router::new().nest_service("/gmr", gmr_axum::router::<()>());
+            let guarded = gmr_axum::Admin::new().bearer_token(TOKEN);
+            let router = axum::Router::new()
+                .nest_service("/gmr", gmr_axum::router::<()>())
+                .nest_service("/guarded", gmr_axum::router_with::<()>(guarded));
             axum::serve(listener, router).await.expect("it serves");
         });
     });
