@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::documents::Random;
+use crate::planted::{HOSTILE, section};
 use crate::program::{Done, column, command, done, file, fleet, folder, reports, wait_for};
 use crate::receiver::{Receiver, Record, certificate, uids};
 use crate::s3::{Server, access};
-use crate::service::reports_of;
+use crate::service::{report_that_says, reports_of};
 
 /// The command that ships a folder and sends to this URL, with these variables.
 fn shipping(from: &Path, to: &str, url: &str, more: &[&str], variables: &[(&str, &str)]) -> Command {
@@ -139,7 +140,8 @@ fn each_report_comes_as_records_that_lead_to_it() {
         assert_eq!(found[0].record["time_unix_nano"].as_str().map(|time| &time[..6]), Some("176723"));
     }
     assert!(!serde_json::to_string(&requests).expect("JSON").contains("not sent"), "evidence is sent");
-    assert!(records.iter().any(|record| record.record["body"]["string_value"] == planted), "a value");
+    let escaped = "'; DROP TABLE x; --<script>\\u{1b}[2J\\u{0}\\n\\u{202e}";
+    assert!(records.iter().any(|record| record.record["body"]["string_value"] == escaped), "a value");
     // Once more, nothing comes; and to another receiver, all.
     let again = run(&from, &to, &receiver.url(), &[], &[]);
     assert!(again.code == Some(0) && !again.errors.contains("sent to"), "{}", again.errors);
@@ -147,6 +149,107 @@ fn each_report_comes_as_records_that_lead_to_it() {
     let other = Receiver::start("", &to).expect("it starts");
     assert!(run(&from, &to, &other.url(), &[], &[]).errors.contains("5 reports sent"));
     assert_eq!(uids(&other.end()), uids(&requests));
+}
+
+/// What a receiver gets of this report.
+fn sent(name: &str, report: &str) -> Option<(Vec<Record>, PathBuf)> {
+    let folder = folder(name);
+    let (from, to) = (folder.join("in"), folder.join("out"));
+    fs::create_dir(&from).expect("a folder");
+    file(&from, "0.json", report);
+    let receiver = Receiver::start("", &to)?;
+    assert_eq!(run(&from, &to, &receiver.url(), &[], &[]).code, Some(0));
+    Some((receiver.end().iter().flat_map(Record::of).collect(), to))
+}
+
+#[test]
+fn what_is_masked_in_a_report_is_masked_in_its_records() {
+    for (says, shown) in [("password=plum", "password=***"), ("colour=plum", "colour=plum")] {
+        let Some((records, _)) = sent("otlp-masked", &report_that_says(says)) else { return };
+        let all = records.iter().map(|record| format!("{} {}", record.record, record.resource));
+        let all: String = all.collect();
+        assert_eq!(all.contains("plum"), shown.contains("plum"), "{all}");
+        let heading = records[0].record["body"]["string_value"].as_str().expect("text");
+        assert!(heading.contains(&format!(" of shop {shown} 1.0 {shown}, ")), "{heading}");
+        assert_eq!(records[0].of_resource("service.name"), Some(format!("shop {shown}")));
+        assert_eq!(records[0].of_resource("service.version"), Some(format!("1.0 {shown}")));
+        let is_failed =
+            |record: &&Record| record.attribute("gmr.finding.code").as_deref() == Some("section.failed");
+        let finding = records.iter().find(is_failed).expect("the section has failed");
+        let message = format!("Pool {shown} failed: no connection with {shown}");
+        assert_eq!(finding.record["body"]["string_value"], message);
+        assert_eq!(finding.attribute("gmr.finding.said"), Some(message));
+        assert_eq!(finding.attribute("gmr.finding.section"), Some(format!("Pool {shown}")));
+    }
+}
+
+/// What somebody could try to become markup, SQL, a command of a shell or of a terminal, or another field.
+const SMUGGLED: &str = "'; DROP TABLE reports; --\"><script>alert(1)</script>$(reboot)`reboot`\u{1b}[2J\u{202e}\u{0}\n\
+    {\"key\":\"gmr.report.id\"} gmr.report.open=reboot";
+
+#[test]
+fn an_edited_report_has_the_records_of_any_other() {
+    let findings = |text: &str| {
+        serde_json::json!([{
+            "code": text, "severity": "error", "certainty": "probable", "message": text, "threads": [7], "tasks": [],
+            "section": text, "next": text, "evidence": [{ "message": text }]
+        }])
+    };
+    let report: Value = serde_json::from_str(&reports_of("1.0", 1, 4)[0]).expect("JSON");
+    let with = |name: &str, text: &str| {
+        let mut report = report.clone();
+        report["findings"] = findings(text);
+        report["heading"]["trigger"] = serde_json::json!({
+            "kind": "automatic", "name": text, "cause": text, "coalesced": 0
+        });
+        let package = section(&mut report, "package");
+        for field in ["product", "version", "revision", "build_id", "host", "container_id"] {
+            package[field] = text.into();
+        }
+        let stated = ["pod", "namespace", "node", "container"]
+            .map(|name| serde_json::json!({ "name": name, "value": text, "source": text }));
+        package["kubernetes"] = stated.to_vec().into();
+        sent(name, &report.to_string())
+    };
+    let Some((plain, _)) = with("otlp-plain", "plain") else { return };
+    for (name, text) in [("otlp-smuggled", SMUGGLED), ("otlp-hostile", HOSTILE)] {
+        let (records, tables) = with(name, text).expect("it starts");
+        // The same records with the same fields, of which none is there twice.
+        let shape = |record: &Record| {
+            let keys = |of: &Value| -> Vec<String> {
+                let keys = of["attributes"].as_array().expect("a list").iter();
+                keys.map(|attribute| attribute["key"].as_str().expect("text").to_owned()).collect()
+            };
+            let (record, resource) = (&record.record, &record.resource);
+            let fields: Vec<String> = record.as_object().expect("an object").keys().cloned().collect();
+            let (severity, event) = (record["severity_text"].clone(), record["event_name"].clone());
+            (keys(record), keys(resource), fields, severity, event)
+        };
+        assert_eq!(
+            records.iter().map(shape).collect::<Vec<_>>(),
+            plain.iter().map(shape).collect::<Vec<_>>()
+        );
+        // As a value, and nowhere else, it is there, without what a terminal would interpret.
+        let id = reports(&tables).remove(0);
+        for (record, uid) in records.iter().zip([id.clone(), format!("{id}-0")]) {
+            assert_eq!(record.uid(), uid);
+            assert_eq!(record.attribute("gmr.report.id"), Some(id.clone()));
+            let open = format!("gmr fleet report {} {id} | gmr view -", tables.display());
+            assert_eq!(record.attribute("gmr.report.open"), Some(open));
+            let markup = "<script>alert(1)</script>";
+            let body = record.record["body"]["string_value"].as_str().expect("text");
+            let host = record.of_resource("host.name").expect("a host");
+            assert!(body.contains(markup) && host.contains(markup), "{body} {host}");
+            let is_plain = |text: &str| !text.chars().any(|c| c.is_control() || c == '\u{202e}');
+            assert!(texts(&record.record).chain(texts(&record.resource)).all(is_plain), "{record:?}");
+        }
+    }
+}
+
+/// All texts of the attributes and of the body.
+fn texts(of: &Value) -> impl Iterator<Item = &str> {
+    let values = of["attributes"].as_array().expect("a list").iter().map(|attribute| &attribute["value"]);
+    values.chain([&of["body"]]).filter_map(|value| value["string_value"].as_str())
 }
 
 fn severity_of(record: &Value) -> u64 {

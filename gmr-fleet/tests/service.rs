@@ -11,8 +11,8 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
-use gmr_runtime::Report;
 use gmr_runtime::task::TrackExt as _;
+use gmr_runtime::{Generator, Report};
 
 /// Runs if another test has started it: prints so many reports with so many threads, one a line.
 #[test]
@@ -21,7 +21,14 @@ fn service() {
     let mut told = told.split(' ').map(|number| number.parse::<usize>().expect("a number"));
     let (reports, threads) = (told.next().expect("reports"), told.next().expect("threads"));
     let version = std::env::var("FLEET_VERSION").unwrap_or_else(|_| "1.0".to_owned());
-    let guard = gmr_runtime::Builder::new().product("shop").version(version).install().expect("installed");
+    let mut builder = gmr_runtime::Builder::new().product("shop").version(version.clone());
+    if let Ok(says) = std::env::var("FLEET_SAYS") {
+        let fails = says.clone();
+        let pool = Generator::fallible(move || Err::<String, _>(format!("no connection with {fails}")));
+        builder = builder.product(format!("shop {says}")).version(format!("{version} {says}"));
+        builder = builder.section(format!("Pool {says}"), pool);
+    }
+    let guard = builder.install().expect("installed");
     // Nobody writes to it before the process ends.
     let (pipe, _writer) = io::pipe().expect("a pipe");
     let pipe = Arc::new(pipe);
@@ -96,9 +103,19 @@ fn deliver(wait: &mut dyn FnMut()) {
 
 /// So many reports of a new process with so many threads, as JSON.
 pub(crate) fn reports_of(version: &str, reports: usize, threads: usize) -> Vec<String> {
+    made(reports, threads, &[("FLEET_VERSION", version)])
+}
+
+/// A report of a process that says this as a part of its product and version, of a section's title, and of
+/// the error by which the section fails.
+pub(crate) fn report_that_says(says: &str) -> String {
+    made(1, 4, &[("FLEET_SAYS", says)]).remove(0)
+}
+
+fn made(reports: usize, threads: usize, variables: &[(&str, &str)]) -> Vec<String> {
     let mut command = Command::new(std::env::current_exe().expect("a path"));
     command.args(["--exact", "service::service", "--nocapture", "--test-threads=1"]);
-    command.env("FLEET_SERVICE", format!("{reports} {threads}")).env("FLEET_VERSION", version);
+    command.env("FLEET_SERVICE", format!("{reports} {threads}")).envs(variables.iter().copied());
     let output = command.stderr(Stdio::inherit()).output().expect("it runs");
     let text = String::from_utf8(output.stdout).expect("text");
     let lines: Vec<String> =

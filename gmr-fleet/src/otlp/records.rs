@@ -1,10 +1,11 @@
 //! From a report to log records of OpenTelemetry: one for its heading, and one for each finding. Each
 //! says where the report is stored, and how to open it. Nothing else of the report is in them, and
-//! what was masked in it stays masked. It sends nothing.
+//! what was masked in it stays masked. What comes from the report is a value, and never a key or a part
+//! of a command; nor does it have anything that a terminal would interpret. It sends nothing.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gmr_runtime::__cli;
+use gmr_runtime::__cli::{self, printable};
 use gmr_runtime::Report;
 use gmr_runtime::model::{Certainty, Finding, Package, Severity, Trigger};
 
@@ -84,7 +85,7 @@ impl Of<'_> {
             number("gmr.report.findings", findings.len()),
             number("gmr.report.failed_sections", summary.failed),
         ];
-        self.record("gmr.report", self.id, SeverityNumber::Info, said, attributes)
+        self.record("gmr.report", self.id, SeverityNumber::Info, &said, attributes)
     }
 
     fn finding(&self, position: u64, finding: &Finding) -> LogRecord {
@@ -109,7 +110,7 @@ impl Of<'_> {
         attributes.extend(finding.section.as_deref().map(|section| text("gmr.finding.section", section)));
         attributes.extend(finding.next.as_deref().map(|next| text("gmr.finding.next", next)));
         let uid = format!("{}-{position}", self.id);
-        self.record("gmr.finding", &uid, severity, finding.message.clone(), attributes)
+        self.record("gmr.finding", &uid, severity, &finding.message, attributes)
     }
 
     /// `uid` is the same whenever the record is sent: by it, who receives it twice can tell.
@@ -118,14 +119,14 @@ impl Of<'_> {
         name: &str,
         uid: &str,
         severity: SeverityNumber,
-        said: String,
+        said: &str,
         mut attributes: Vec<KeyValue>,
     ) -> LogRecord {
         attributes.extend([
-            text("log.record.uid", uid),
-            text("gmr.report.id", self.id),
-            text("gmr.report.tables", self.tables),
-            text(
+            exact("log.record.uid", uid),
+            exact("gmr.report.id", self.id),
+            exact("gmr.report.tables", self.tables),
+            exact(
                 "gmr.report.open",
                 &format!("gmr fleet report {} {} | gmr view -", quoted(self.tables), self.id),
             ),
@@ -135,7 +136,7 @@ impl Of<'_> {
             observed_time_unix_nano: nanos(Some(SystemTime::now())),
             severity_number: severity.into(),
             severity_text: severity.text().to_owned(),
-            body: Some(AnyValue { value: Some(Value::StringValue(said)) }),
+            body: Some(AnyValue { value: Some(Value::StringValue(printable(said).into_owned())) }),
             attributes,
             event_name: name.to_owned(),
         }
@@ -170,7 +171,13 @@ fn requested(trigger: &Trigger) -> String {
     }
 }
 
+/// A text of the report.
 fn text(key: &str, value: &str) -> KeyValue {
+    exact(key, &printable(value))
+}
+
+/// A text that is ours, or the user's.
+fn exact(key: &str, value: &str) -> KeyValue {
     attribute(key, Value::StringValue(value.to_owned()))
 }
 
