@@ -31,7 +31,8 @@ fn become_program<'a>(
     Err(match error.kind() {
         ErrorKind::NotFound => {
             format!(
-                "`gmr {subcommand}` is in a program of its own; install it with `cargo install {program}`"
+                "`gmr {subcommand}` is in a program of its own; install it with `cargo install {program} \
+                 --git https://github.com/gmr-rs/gmr`"
             )
         }
         _ => format!("could not start {shown}: {error}"),
