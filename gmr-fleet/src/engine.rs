@@ -6,6 +6,7 @@
 mod once;
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs;
 use std::sync::Arc;
 
 use arrow::array::{AsArray as _, RecordBatch};
@@ -25,7 +26,7 @@ use tokio::runtime::Runtime;
 use self::once::Once;
 use crate::args::From;
 use crate::asked::Asked;
-use crate::store::{self, Broken, Place, Storage};
+use crate::store::{self, Broken, Location, Place, Storage};
 use crate::tables::{Name, Table};
 use crate::threads;
 
@@ -152,24 +153,43 @@ fn remedy(storage: &dyn Storage, file: &str, reason: &str) -> String {
 /// The batches that are asked, once all of their files are there.
 fn batches(storage: &dyn Storage, from: &From) -> Result<Vec<Place>, String> {
     let shown = &from.tables;
-    let mut batches = storage.batches(None)?;
+    let mut batches = storage.batches("")?;
     if batches.is_empty() {
-        return Err(format!("there are no tables in {shown}; `gmr ship REPORTS {shown}` writes them"));
+        let what = if has_json(shown) {
+            format!("it has JSON, and if these are reports, `gmr ship {shown} TABLES` makes tables of them")
+        } else {
+            format!("`gmr ship REPORTS {shown}` writes them")
+        };
+        return Err(format!("there are no tables in {shown}; {what}"));
     }
-    let services: BTreeSet<String> = batches.iter().map(|place| place.service().to_owned()).collect();
+    let of = |part: fn(&Place) -> &str| -> BTreeSet<String> {
+        batches.iter().map(|place| part(place).to_owned()).collect()
+    };
+    let (services, dates) = (of(Place::service), of(Place::date));
     batches.retain(|place| {
         from.service.as_deref().is_none_or(|wanted| wanted == place.service())
             && from.date.as_ref().is_none_or(|dates| dates.have(place.date()))
     });
     if batches.is_empty() {
         let services = services.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(format!("there are no such reports in {shown}; it has those of {services}"));
+        let time = match (dates.first(), dates.last()) {
+            (Some(first), Some(last)) if first != last => format!("from {first} to {last}"),
+            (date, _) => format!("of {}", date.map_or("no date", String::as_str)),
+        };
+        return Err(format!("there are no such reports in {shown}; it has those of {services}, {time}"));
     }
     storage.check(&batches).map_err(|Broken { file, reason }| match file {
         Some(file) => remedy(storage, &file, &reason),
         None => reason,
     })?;
     Ok(batches)
+}
+
+/// Whether it is a folder with files of JSON: reports, instead of tables made from them.
+fn has_json(location: &Location) -> bool {
+    let Location::Folder(path) = location else { return false };
+    let mut entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.any(|entry| entry.path().extension().is_some_and(|extension| extension == "json"))
 }
 
 fn session(asked: Asked, bytes: usize) -> Result<SessionContext, DataFusionError> {

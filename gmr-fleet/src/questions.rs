@@ -2,6 +2,7 @@
 //! SQL. It is never put together: what a user gives is a variable.
 
 use arrow::array::RecordBatch;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::{By, Diff, Of, Plain, Side, Sql, Stacks, Trend};
@@ -16,6 +17,13 @@ pub(crate) const STACKS_BY_VERSION: &str = include_str!("sql/stacks-by-version.s
 const STACKS_BY_HOST: &str = include_str!("sql/stacks-by-host.sql");
 pub(crate) const FINDINGS: &str = include_str!("sql/findings.sql");
 pub(crate) const FINDINGS_BY_VERSION: &str = include_str!("sql/findings-by-version.sql");
+/// What there is instead of a side that has no reports: texts in a column `name`.
+const HOSTS: &str = "SELECT DISTINCT host AS name FROM latest WHERE host IS NOT NULL ORDER BY host";
+const KNOWN_VERSIONS: &str =
+    "SELECT DISTINCT version AS name FROM latest WHERE version IS NOT NULL ORDER BY version";
+const TIMES: &str = "SELECT to_char(made_at, '%Y-%m-%dT%H:%M:%SZ') AS name FROM ( \
+    SELECT min(made_at) AS made_at FROM reports UNION ALL SELECT max(made_at) FROM reports \
+    ) WHERE made_at IS NOT NULL ORDER BY made_at";
 const SIDES: &str = include_str!("sql/sides.sql");
 const DIFF: &str = include_str!("sql/diff.sql");
 const OUTLIERS: &str = include_str!("sql/outliers.sql");
@@ -81,13 +89,27 @@ fn set(variables: &mut Variables, side: &Side, names: [&'static str; 4]) {
 /// That a side has no reports, and what there is.
 fn missing(engine: &Engine, side: &Side, tables: &Location) -> Result<String, String> {
     const MAX_NAMED: usize = 10;
-    let mut text = format!("there is no report with {} in {tables}", side.text);
-    if let Of::Version(_) = side.of {
-        let versions: Vec<shown::Running> = rows(engine, VERSIONS)?;
-        let names = versions.iter().filter_map(|version| version.version.as_deref()).take(MAX_NAMED);
-        text = format!("{text}; there are {}", names.collect::<Vec<_>>().join(", "));
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
     }
-    Ok(text)
+    let names = |sql| -> Result<Vec<String>, String> {
+        Ok(rows(engine, sql)?.into_iter().map(|named: Named| named.name).collect())
+    };
+    let listed = |what: &str, names: &[String]| match names.len().checked_sub(MAX_NAMED) {
+        _ if names.is_empty() => format!("no report has {what}"),
+        None | Some(0) => format!("there are {}", names.join(", ")),
+        Some(more) => format!("there are {} and {more} more", names[..MAX_NAMED].join(", ")),
+    };
+    let there = match side.of {
+        Of::Version(_) => listed("a version", &names(KNOWN_VERSIONS)?),
+        Of::Host(_) => listed("a host", &names(HOSTS)?),
+        Of::Time(..) => match &names(TIMES)?[..] {
+            [first, last] => format!("they are from {first} to {last}"),
+            _ => "no report has a time".to_owned(),
+        },
+    };
+    Ok(format!("there is no report with {} in {tables}; {there}", side.text))
 }
 
 pub(crate) fn outliers(args: &Plain) -> Result<(), String> {

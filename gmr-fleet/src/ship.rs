@@ -82,7 +82,13 @@ pub(crate) fn run(args: &Ship) -> Result<(), String> {
     }
     match (shipper.any, shipper.broken) {
         (true, _) => Ok(()),
-        (false, 0) => Err("there is no report in what was read".to_owned()),
+        (false, 0) => {
+            let from = if is_input { "standard input".into() } else { args.from.display().to_string() };
+            Err(format!(
+                "there is no report as JSON in {from}; processes write such with GMR_FORMAT=json, and to a log \
+                 with GMR_FORMAT=json-lines"
+            ))
+        }
         (false, _) => Err("there is no report that can be read".to_owned()),
     }
 }

@@ -187,6 +187,17 @@ fn what_is_in_reports_and_arguments_is_data() {
         assert!(error.contains("there is no report with version="), "{error}");
         is_printable(&error);
     }
+    // What there is instead is said.
+    for (side, said) in [
+        ("version=none of them", "; there are "),
+        ("host=none of them", "; there are "),
+        ("time=2010-01-01", "; they are from 20"),
+    ] {
+        let error = ask("diff", &to, &[side, sides[1]]).failed(1);
+        assert!(error.contains(&format!("there is no report with {side} in ")), "{error}");
+        assert!(error.contains(said), "{error}");
+        is_printable(&error);
+    }
     let error = ask("stacks", &to, &["--service", "x' OR '1'='1"]).failed(1);
     assert!(error.contains("no such reports"), "{error}");
     assert!(ask("trend", &to, &["--place", "' OR 1=1"]).failed(2).contains("place_id"));
@@ -287,7 +298,11 @@ fn folders_of_other_services_and_dates_are_not_read() {
     );
     let error = ask("stacks", &tables, &["--service", "other"]).failed(1);
     assert!(error.contains("no such reports") && error.contains("it has those of shop"), "{error}");
-    assert!(ask("stacks", &tables, &["--date", "2026-01-03"]).failed(1).contains("no such reports"));
+    let error = ask("stacks", &tables, &["--date", "2026-01-03"]).failed(1);
+    assert!(
+        error.contains("no such reports") && error.contains("of shop, from 2026-01-01 to 2026-01-02"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -300,6 +315,9 @@ fn what_cannot_be_read_is_named_with_what_to_do() {
     assert!(error.contains("there are no tables in ") && error.contains("`gmr ship "), "{error}");
     fs::create_dir(&from).expect("a folder");
     file(&from, "0.json", without_findings(&reports_of("1.0", 1, 4)[0]));
+    // Reports instead of tables.
+    let error = ask("findings", &from, &[]).failed(1);
+    assert!(error.contains(&format!("`gmr ship {} TABLES` makes tables", from.display())), "{error}");
     ship(&from, &to);
     // No findings, and too few processes for outliers.
     assert_eq!(rows("findings", &to, &[]), Vec::<Value>::new());

@@ -77,7 +77,8 @@ impl Storage for Folder {
         let (partition, name) = beginning.rsplit_once('/').unwrap_or_default();
         match partition {
             "" if !self.path.is_dir() => {
-                return Err(format!("{} is not a folder", self.path.display()).into());
+                let path = self.path.display();
+                return Err(format!("{path} is not a folder; `gmr ship REPORTS {path}` makes it").into());
             }
             "" => {
                 for service in folders(&self.path, "service=")? {
