@@ -1,9 +1,10 @@
 //! One request for a report, through the API server's proxy for pods: within its time, and no more
 //! than so many bytes.
 //!
-//! The API server passes the request on to the pod as it is, but for its own credentials. So a token of
-//! the pod is in a header of gmr's own, and the pod sees the API server's name as the host. gmr's router answers to addresses and to `localhost`, and
-//! refuses names that it was not told (421): then `localhost` is what is said.
+//! The API server passes the request on to the pod as it is, but for its own credentials. So a token
+//! of the pod is in a header of gmr's own, and the pod sees the API server's name as the host. gmr's
+//! router answers to addresses and to `localhost`, and refuses names that it was not told (421): then
+//! `localhost` is what is said.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
