@@ -1,6 +1,6 @@
 //! `ClickHouse`, which is asked the same questions as `gmr fleet`, by the SQL in `docs/fleet/clickhouse`:
 //! over the files in a folder and in object storage, over tables that have taken them in, and over two
-//! shards. `GMR_TEST_PYTHON` is a Python that has the module `chdb`, which is the engine in a process.
+//! shards, also by `s3Cluster`. `GMR_TEST_PYTHON` is a Python that has the module `chdb`, which is the engine in a process.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -74,6 +74,20 @@ struct Session {
 }
 
 impl Session {
+    /// With a cluster `default` of these shards.
+    fn of_cluster(directory: &Path, shards: &[Shard]) -> Self {
+        let replica = |shard: &Shard| {
+            let Shard { port, .. } = shard;
+            // The shards have as much of the protocol as that needs.
+            let replica = format!("<host>127.0.0.1</host><port>{port}</port><compression>0</compression>");
+            format!("<shard><replica>{replica}</replica></shard>")
+        };
+        let cluster = shards.iter().map(replica).collect::<String>();
+        let servers = format!("<remote_servers><default>{cluster}</default></remote_servers>");
+        let config = file(directory, "config.xml", format!("<clickhouse>{servers}</clickhouse>"));
+        Self { arguments: format!("?config-file={config}"), ..Self::default() }
+    }
+
     fn run(&mut self, sql: impl Into<String>) {
         self.steps.push((sql.into(), false));
     }
@@ -267,19 +281,53 @@ fn the_answers_over_object_storage_are_the_same() {
     let folder = folder("clickhouse-s3");
     let tables = planted::tables(&folder);
     let (Some(python), Some(server)) = (python(), Server::start()) else { return };
-    let mut ship = command(&["ship", &folder.join("in").display().to_string(), "s3://reports/gmr"]);
-    ship.envs(access(server.port()));
-    done(ship, b"").well();
+    let collection = stored(&server, &folder.join("in"));
     let mut session = Session::default();
-    session.run(format!(
-        "CREATE NAMED COLLECTION gmr_tables AS url = 'http://127.0.0.1:{}/reports/gmr/', \
-            access_key_id = 'test', secret_access_key = 'test'",
-        server.port()
-    ));
+    session.run(collection);
     session.file("s3");
     session.database("files");
     session.ask_all();
     are_as_expected(&session.answers(&python, &folder), &expected(&tables));
+}
+
+/// Ships a folder to object storage, and says what tells the engine where that is.
+fn stored(server: &Server, from: &Path) -> String {
+    let mut ship = command(&["ship", &from.display().to_string(), "s3://reports/gmr", "--batch", "5"]);
+    ship.envs(access(server.port()));
+    done(ship, b"").well();
+    format!(
+        "CREATE NAMED COLLECTION gmr_tables AS url = 'http://127.0.0.1:{}/reports/gmr/', \
+            access_key_id = 'test', secret_access_key = 'test'",
+        server.port()
+    )
+}
+
+#[test]
+fn the_answers_of_servers_that_share_the_files_in_object_storage_are_the_same() {
+    let folder = folder("clickhouse-s3-cluster");
+    let tables = planted::tables(&folder);
+    let (Some(python), Some(server)) = (python(), Server::start()) else { return };
+    let collection = stored(&server, &folder.join("in"));
+    let shards = [0, 1].map(|index| {
+        let mut prepared = Session::default();
+        prepared.run(&collection);
+        Shard::start(&python, &folder, index, prepared)
+    });
+    let mut session = Session::of_cluster(&folder, &shards);
+    session.run(&collection);
+    for sql in statements("s3") {
+        session.run(sql.replace("FROM s3(", "FROM s3Cluster('default', "));
+    }
+    session.database("files");
+    session.ask("SELECT count() AS count FROM reports");
+    session.ask_all();
+    let answers = session.answers(&python, &folder);
+    assert_eq!(answers[0], [json!({ "count": 41 })]);
+    are_as_expected(&answers[1..], &expected(&tables));
+    // Each file of a query was read by one of them, and each of them has read some.
+    let files = ["shard-0.files", "shard-1.files"].map(|name| fs::read_to_string(folder.join(name)));
+    let [first, second] = files.map(|files| files.expect("it has read some").lines().count());
+    assert!(first > 0 && second > 0, "{first} {second}");
 }
 
 /// A process with a part of what was taken in.
@@ -289,7 +337,8 @@ struct Shard {
 }
 
 impl Shard {
-    fn start(python: &OsString, directory: &Path, index: usize) -> Self {
+    /// One that has taken in its part.
+    fn with_part(python: &OsString, directory: &Path, index: usize) -> Self {
         let mut loaded = Session::default();
         loaded.file("files");
         loaded.file("tables");
@@ -305,7 +354,11 @@ impl Shard {
                 loaded.run(format!("INSERT INTO gmr.taken_{table} SELECT * FROM files.{view} WHERE {part}"));
             }
         }
-        let statements: Vec<_> = loaded.steps.into_iter().map(|(sql, _)| sql).collect();
+        Self::start(python, directory, index, loaded)
+    }
+
+    fn start(python: &OsString, directory: &Path, index: usize, prepared: Session) -> Self {
+        let statements: Vec<_> = prepared.steps.into_iter().map(|(sql, _)| sql).collect();
         let path = directory.join(format!("shard-{index}"));
         let told = json!({ "directory": directory, "path": path, "statements": statements });
         let mut command = Command::new(python);
@@ -330,18 +383,9 @@ fn the_answers_over_two_shards_are_the_same() {
     let tables = planted::tables(&folder("clickhouse-shards"));
     let Some(python) = python() else { return };
     let directory = directory(&tables);
-    let shards = [0, 1].map(|index| Shard::start(&python, &directory, index));
-    let replica = |shard: &Shard| {
-        let Shard { port, .. } = shard;
-        // The shards have as much of the protocol as that needs.
-        let replica = format!("<host>127.0.0.1</host><port>{port}</port><compression>0</compression>");
-        format!("<shard><replica>{replica}</replica></shard>")
-    };
-    let cluster = shards.iter().map(replica).collect::<String>();
-    let servers = format!("<remote_servers><default>{cluster}</default></remote_servers>");
-    let config = file(&directory, "config.xml", format!("<clickhouse>{servers}</clickhouse>"));
+    let shards = [0, 1].map(|index| Shard::with_part(&python, &directory, index));
     let session = || {
-        let mut session = Session { arguments: format!("?config-file={config}"), ..Session::default() };
+        let mut session = Session::of_cluster(&directory, &shards);
         session.file("files");
         session.file("tables");
         session.file("cluster");
@@ -356,9 +400,9 @@ fn the_answers_over_two_shards_are_the_same() {
     assert_eq!(answers[0], [json!({ "count": 0 })]);
     are_as_expected(&answers[1..], &expected(&tables));
     // Each shard has a part.
+    let mut part = session();
     let [_first, second] = shards;
     drop(second);
-    let mut part = session();
     part.ask("SELECT count() AS count FROM reports SETTINGS skip_unavailable_shards = 1");
     let answers = part.answers(&python, &directory);
     assert!(answers[0][0]["count"].as_u64().is_some_and(|count| (1..41).contains(&count)), "{answers:?}");

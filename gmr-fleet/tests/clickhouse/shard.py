@@ -2,12 +2,14 @@
 
 chdb has no server. It is the engine of ClickHouse all the same, and this is the little of the protocol that a
 Distributed table needs to ask it: a query that is answered up to the stage that it asks for, which for a query
-that aggregates are the states of its aggregate functions. It prepares its tables by the SQL that it is given,
-prints its port, and serves until nobody holds its input any more.
+that aggregates are the states of its aggregate functions. A query by `s3Cluster` is answered for one file after
+the other, each of which it asks the server for that has sent the query. It prepares its tables by the SQL that
+it is given, prints its port, and serves until nobody holds its input any more.
 """
 
 import json
 import os
+import re
 import socket
 import sys
 import threading
@@ -19,6 +21,8 @@ REVISION = 54448
 
 CLIENT_HELLO, CLIENT_QUERY, CLIENT_DATA, CLIENT_CANCEL, CLIENT_PING, CLIENT_TABLES, CLIENT_SCALAR = 0, 1, 2, 3, 4, 5, 7
 SERVER_HELLO, SERVER_DATA, SERVER_EXCEPTION, SERVER_PONG, SERVER_END, SERVER_TABLES = 0, 1, 2, 4, 5, 9
+# What is done by several servers: a file for the next one that asks.
+CLIENT_TASK, SERVER_TASK = 9, 13
 STAGES = {1: "with_mergeable_state", 2: "complete"}
 # How many bytes a value of a type has.
 SCALARS = {"UInt32": 4, "UInt64": 8, "Nullable(UInt64)": 9}
@@ -102,20 +106,48 @@ def rest_of_query(wire):
     assert (wire.number(), wire.number()) == (0, 0), "data"
 
 
+def files(wire):
+    """The files of a query that are this server's, one after the other."""
+    while True:
+        wire.send(SERVER_TASK)
+        wire.stream.flush()
+        packet = wire.number()
+        if packet == CLIENT_CANCEL:
+            return
+        assert packet == CLIENT_TASK and wire.number() == 1, "a task"
+        path = wire.text()
+        if not path:
+            return
+        yield path
+
+
+def of_file(sql, path):
+    """The query, of this file alone."""
+    sql, tables = re.subn(r"s3Cluster\('[^']*', ", "s3(", sql)
+    name = "service=" + path.partition("service=")[2]
+    sql, names = re.subn(r"filename = '[^']*'", f"filename = '{name}'", sql)
+    assert (tables, names) == (1, 1), sql
+    return sql
+
+
 class Engine:
-    """The engine, which answers all queries of a connection to it up to the same stage."""
+    """The engine, which answers all queries of a connection to it in the same way."""
 
     def __init__(self, path):
-        self.path, self.lock, self.stage, self.session = path, threading.Lock(), None, None
+        self.path, self.lock, self.arguments, self.session = path, threading.Lock(), None, None
 
-    def blocks(self, sql, stage):
+    def blocks(self, sql, arguments):
         with self.lock:
-            if self.stage != stage:
+            if self.arguments != arguments:
                 self.close()
-                arguments = f"stage={STAGES[stage]}&query_kind=secondary_query"
-                self.session, self.stage = chdb.connect(f"{self.path}?{arguments}"), stage
+                self.session, self.arguments = chdb.connect(f"{self.path}?{arguments}"), arguments
             # Each part of the answer is a block.
             return [chunk.bytes() for chunk in self.session.send_query(sql, "Native")]
+
+    def log(self, path):
+        """Notes which file it was given."""
+        with self.lock, open(f"{self.path}.files", "a") as files:
+            print(path, file=files)
 
     def close(self):
         if self.session:
@@ -144,8 +176,16 @@ def serve(connection, engine):
             stage, sql = query(wire)
             rest_of_query(wire)
             try:
-                for block in engine.blocks(sql, stage):
-                    wire.send(SERVER_DATA, "", BLOCK_INFO, block)
+                arguments = f"stage={STAGES[stage]}"
+                if "s3Cluster(" in sql:
+                    # The engine would ask for its files itself, and has nobody to ask, if it knew for whom it is.
+                    for path in files(wire):
+                        engine.log(path)
+                        for block in engine.blocks(of_file(sql, path), arguments):
+                            wire.send(SERVER_DATA, "", BLOCK_INFO, block)
+                else:
+                    for block in engine.blocks(sql, f"{arguments}&query_kind=secondary_query"):
+                        wire.send(SERVER_DATA, "", BLOCK_INFO, block)
                 wire.send(SERVER_END)
             except Exception as error:
                 wire.send(SERVER_EXCEPTION, b"\x01\x00\x00\x00", "chdb", f"{error}: {sql}", "", b"\x00")
