@@ -17,14 +17,12 @@ use crate::service::reports_of;
 fn sources(folder: &Path, name: &str, hosts: Range<usize>, reports: Range<usize>) -> PathBuf {
     let from = folder.join(name);
     fs::create_dir_all(&from).expect("a folder");
-    let mut report: Value = match fs::read_to_string(folder.join("report.json")) {
-        Ok(made) => serde_json::from_str(&made).expect("JSON"),
-        Err(_) => {
-            let made = reports_of("1.0", 1, 4).remove(0);
-            file(folder, "report.json", &made);
-            serde_json::from_str(&made).expect("JSON")
-        }
-    };
+    let made = folder.join("report.json");
+    if !made.exists() {
+        file(folder, "report.json", reports_of("1.0", 1, 4).remove(0));
+    }
+    let made = fs::read_to_string(made).expect("it is there");
+    let mut report: Value = serde_json::from_str(&made).expect("JSON");
     for host in hosts {
         for number in reports.clone() {
             let package = section(&mut report, "package");
