@@ -12,6 +12,8 @@ use crate::store::Location;
 #[derive(Debug, Parser)]
 #[command(
     name = "gmr-fleet",
+    // What starts it.
+    bin_name = "gmr",
     version,
     disable_help_subcommand = true,
     after_help = "`gmr ship ..` and `gmr fleet ..` start this program.\n\
@@ -69,8 +71,14 @@ pub(crate) enum Question {
     /// Lists the tables and their columns.
     Tables,
     Stacks(Stacks),
+    /// Shows what is wrong, and in how many processes.
+    ///
+    /// Of each process, its latest report counts. Findings are the same if they differ in numbers only.
     Findings(Plain),
     Diff(Diff),
+    /// Shows which processes differ from the others of their version.
+    ///
+    /// They are at a place at which hardly any other is, have more threads, or a task that waits longer.
     Outliers(Plain),
     Trend(Trend),
     Page(Site),
@@ -240,7 +248,11 @@ pub(crate) struct One {
 }
 
 fn id(text: &str) -> Result<String, String> {
-    if is_id(text) { Ok(text.to_owned()) } else { Err("expected the 32 digits of a `report_id`".to_owned()) }
+    if is_id(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the 32 digits of a `report_id`, as the table `reports` has it".to_owned())
+    }
 }
 
 /// Whether this is how a `report_id` looks.
@@ -313,6 +325,18 @@ mod tests {
     #[test]
     fn arguments_are_as_clap_wants_them() {
         <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn each_question_says_what_it_shows() {
+        let command = <Args as clap::CommandFactory>::command();
+        let fleet = command.find_subcommand("fleet").expect("it is there");
+        let about = |question: &clap::Command| question.get_about().expect("it has one").to_string();
+        let mut said: Vec<String> = fleet.get_subcommands().map(about).collect();
+        assert!(said.len() > 8 && said.iter().all(|said| !said.contains("arguments")), "{said:?}");
+        said.sort_unstable();
+        said.dedup();
+        assert_eq!(said.len(), fleet.get_subcommands().count(), "{said:?}");
     }
 
     #[test]

@@ -128,7 +128,14 @@ impl Engine {
             | DataFusionError::SQL(..)
             | DataFusionError::SchemaError(..)
             | DataFusionError::NotImplemented(_)
-            | DataFusionError::Diagnostic(..) => text_of(error),
+            | DataFusionError::Diagnostic(..) => {
+                // The engine's own name for where tables are.
+                let text = text_of(error).replace("datafusion.public.", "");
+                let is_name = text.contains("not found") || text.contains("No field named");
+                let hint =
+                    if is_name { "; `gmr fleet tables` lists the tables and their columns" } else { "" };
+                format!("{text}{hint}")
+            }
             // The engine does not always name the file.
             _ => self.broken().unwrap_or_else(|| text_of(error)),
         }

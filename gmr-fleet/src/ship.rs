@@ -85,8 +85,8 @@ pub(crate) fn run(args: &Ship) -> Result<(), String> {
         (false, 0) => {
             let from = if is_input { "standard input".into() } else { args.from.display().to_string() };
             Err(format!(
-                "there is no report as JSON in {from}; processes write such with GMR_FORMAT=json, and to a log \
-                 with GMR_FORMAT=json-lines"
+                "there is no report as JSON in {from}; set GMR_FORMAT=json for the processes, or \
+                 GMR_FORMAT=json-lines if they write to a log"
             ))
         }
         (false, _) => Err("there is no report that can be read".to_owned()),

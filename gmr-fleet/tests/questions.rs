@@ -248,6 +248,10 @@ fn sql_only_reads_and_only_the_tables() {
         assert!(error.starts_with("gmr-fleet: ") && error.lines().count() == 1, "{statement}: {error}");
         is_printable(&error);
     }
+    for (sql, name) in [("SELECT * FROM nothing", "'nothing'"), ("SELECT pit FROM reports", "pit")] {
+        let error = ask("sql", &to, &[sql]).failed(1);
+        assert!(error.contains(name) && error.contains("; `gmr fleet tables` lists"), "{error}");
+    }
     assert!(contents(&to) == before, "the tables have changed");
     assert!(!Path::new(&target).exists());
     // Of each type that there is.
