@@ -9,7 +9,7 @@ use crate::at_most::AtMost;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// A file that has the token of those who are asked, to all of whom it is sent. By default, the variable
-    /// GMR_COLLECT_TOKEN has it.
+    /// `GMR_COLLECT_TOKEN` has it.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Asks so many, or such a part of all, chosen at random: `20`, `5%`.
