@@ -131,10 +131,13 @@ impl Engine {
             | DataFusionError::Diagnostic(..) => {
                 // The engine's own name for where tables are.
                 let text = text_of(error).replace("datafusion.public.", "");
-                let is_name = text.contains("not found") || text.contains("No field named");
-                let hint =
-                    if is_name { "; `gmr fleet tables` lists the tables and their columns" } else { "" };
-                format!("{text}{hint}")
+                if !text.contains("not found") && !text.contains("No field named") {
+                    return text;
+                }
+                // It can list all columns.
+                let (said, _) = text.split_once(" Valid fields are ").unwrap_or((&text, ""));
+                let said = said.trim_end_matches(['.', ' ']);
+                format!("{said}; `gmr fleet tables` lists the tables and their columns")
             }
             // The engine does not always name the file.
             _ => self.broken().unwrap_or_else(|| text_of(error)),

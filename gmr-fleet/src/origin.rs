@@ -87,6 +87,8 @@ impl Looked {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     fn host(name: &str) -> Origin {
@@ -104,7 +106,7 @@ mod tests {
         for origins in [[a.clone(), b.clone()], [a.clone(), Origin::Many], [Origin::Many, Origin::Many]] {
             assert!(name(&origins).starts_with("many-"), "{origins:?}");
         }
-        assert_ne!(name(&[a.clone()]), name(&[a.clone(), a]), "other reports");
+        assert_ne!(name(slice::from_ref(&a)), name(&[a.clone(), a]), "other reports");
     }
 
     #[test]
