@@ -50,7 +50,7 @@ const UNSEEN: [(&str, &str, usize, &str); 6] = [
 ];
 
 /// The healthy modes.
-const HEALTHY: [(&str, &str); 15] = [
+const HEALTHY: [(&str, &str); 16] = [
     ("arguments", "two threads that wait for a lock each and have the other one as an argument"),
     ("earlier", "two threads that wait for a lock each and have held the other one before"),
     ("in-order", "nested locks in the same order, held across a slow read"),
@@ -66,6 +66,7 @@ const HEALTHY: [(&str, &str); 15] = [
     ("join-dropped", "the same, and the guard was dropped in a branch"),
     ("rwlock-earlier", "two threads that wait for a `RwLock` each and have used the other one before"),
     ("rwlock-dropped", "the same, and the guard was dropped in a branch"),
+    ("object-earlier", "two threads that wait for a lock each and have held the other one in an object"),
 ];
 
 /// The findings of deadlocks, each with the names of its threads.

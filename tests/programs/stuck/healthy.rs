@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::hint::black_box;
 use std::io::Read;
-use std::sync::{Arc, Barrier, Condvar, Mutex, OnceLock, RwLock, mpsc};
+use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, OnceLock, RwLock, mpsc};
 use std::thread;
 
 use crate::joins::wait_for_input;
@@ -76,6 +76,7 @@ pub(crate) fn plant(mode: &str) -> bool {
         }
         "rwlock-earlier" => used_before(read_and_write_in_turns),
         "rwlock-dropped" => used_before(write_after_drop),
+        "object-earlier" => unseen(begin_in_turns),
         "once-slow" => {
             static CELL: OnceLock<u64> = OnceLock::new();
             for number in 0..3 {
@@ -231,4 +232,60 @@ fn write_after_drop(first: &Prices, second: &Prices, meeting: &Barrier) {
     meeting.wait();
     second.write().unwrap().push(2);
     black_box(guard.map(|guard| guard.len()));
+}
+
+/// Two threads that have held a lock each, wait for the other one, and hold none: a third one holds
+/// both. That is not seen, so that it contradicts nothing.
+fn unseen(run: fn(&Rows, &Rows, &Barrier)) {
+    let (shop, meeting): (Arc<Shop>, Meeting) = (Arc::default(), Arc::new(Barrier::new(3)));
+    for (name, is_first) in [("one", true), ("other", false)] {
+        let (shop, meeting) = (Arc::clone(&shop), Arc::clone(&meeting));
+        spawn(name, move || {
+            if is_first {
+                run(&shop.rows, &shop.index, &meeting);
+            } else {
+                run(&shop.index, &shop.rows, &meeting);
+            }
+        });
+    }
+    spawn("holder", move || {
+        meeting.wait();
+        let (one, other) = (shop.rows.lock().unwrap(), shop.index.lock().unwrap());
+        meeting.wait();
+        // A function that is not known may lock anything.
+        let unknown: fn() = black_box(wait_for_input);
+        unknown();
+        unknown();
+        black_box((one.len(), other.len()));
+    });
+}
+
+type Rows = Mutex<Vec<u64>>;
+
+/// A guard behind other data.
+#[repr(C)]
+struct Entry<'a> {
+    name: String,
+    number: u64,
+    rows: MutexGuard<'a, Vec<u64>>,
+}
+
+#[inline(never)]
+fn begin(rows: &Rows, number: u64) -> Entry<'_> {
+    Entry { name: format!("entry {number}"), number, rows: lock(rows) }
+}
+
+/// Has had an object with a guard of the first lock where it is about to get one of the second.
+#[inline(never)]
+fn begin_in_turns(first: &Rows, second: &Rows, meeting: &Barrier) {
+    for turn in 0.. {
+        let mut entry = begin(if black_box(turn) == 0 { first } else { second }, turn);
+        entry.rows.push(entry.number);
+        black_box(&entry.name);
+        drop(entry);
+        if turn == 0 {
+            meeting.wait();
+            meeting.wait();
+        }
+    }
 }

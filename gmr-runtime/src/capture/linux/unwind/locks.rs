@@ -81,7 +81,9 @@ impl LockSearch {
                     Some((function, address))
                         if !lock.is_once && (is_mentioned || self.releases.are_in(function)) =>
                     {
-                        let frame = Frame { function, address, registers: registers_here };
+                        let end = registers.get(frame + 1).map_or(0, Registers::sp);
+                        let called = called(unwinder, registers, frame);
+                        let frame = Frame { function, address, registers: registers_here, end, called };
                         let calls = (&mut function_of(unwinder) as &mut _, &mut *purpose_of);
                         let release = self.releases.search(&frame, lock, &mut pending, &memory, calls);
                         release.map(|release| release.on_all_paths)
@@ -113,6 +115,14 @@ impl Suspect {
     pub(crate) fn at(frame: usize) -> Self {
         Self { frame, code: None }
     }
+}
+
+/// Where the function begins that a frame has called.
+fn called(unwinder: &mut Unwinder, registers: &[Registers], frame: usize) -> Option<u64> {
+    let inner = frame.checked_sub(1)?;
+    let at = registers.get(inner)?.ip();
+    let at = if inner == 0 { Address::Exact(at) } else { Address::Return(at) };
+    Some(unwinder.rule(at).ok()?.function.0)
 }
 
 /// The function that begins at an address.

@@ -9,8 +9,12 @@
 //! What a stack has left over from before is not a guard: a function can return one to a place that
 //! had another one. So whatever is passed to a function is not known after the call, nor is what is
 //! passed to the call that the frame is in.
+//!
+//! Nor is code that releases a lock on a condition a proof, as in a loop: the condition may have been
+//! true before. So it is also followed what happens after the release.
 
 mod code;
+mod filled;
 mod known;
 mod path;
 mod possible;

@@ -17,7 +17,7 @@ pub(super) const ARGUMENTS: [u8; 3] = [RDI, RSI, RDX];
 
 /// What may have been passed in [`ARGUMENTS`] to the call that returns to this offset. `None` if
 /// the code before it cannot be read.
-pub(super) fn arguments_before(code: &Code<'_>, end: usize) -> Option<Rc<[Source]>> {
+pub(super) fn arguments_before(code: &Code<'_>, end: usize) -> Option<Rc<[(u8, Source)]>> {
     let mut sources = Vec::new();
     let mut offset = 0;
     while offset < end {
@@ -27,7 +27,7 @@ pub(super) fn arguments_before(code: &Code<'_>, end: usize) -> Option<Rc<[Source
             // What was passed to an earlier call is lost.
             (Effect::Call(_), _) if offset < end => sources.clear(),
             (_, Some((Place::Register(register), _, source))) if ARGUMENTS.contains(&register) => {
-                sources.push(source);
+                sources.push((register, source));
             }
             _ => {}
         }

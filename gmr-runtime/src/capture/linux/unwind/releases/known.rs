@@ -7,6 +7,7 @@ use super::super::instruction::{Code, Effect, Target};
 use super::super::operands::{self, Atomic, Operation, Source};
 use super::super::prologue;
 use super::code::{is_compared, is_return, range, read};
+use super::filled::may_fill;
 use super::path::Elsewhere;
 use crate::sys::hash::NumberMap;
 
@@ -23,8 +24,10 @@ pub(in super::super) struct Releases {
     /// The code of functions, by their first address. `None` if it cannot be read.
     code: NumberMap<Option<Rc<[u8]>>>,
     summaries: NumberMap<Option<Summary>>,
+    /// Which functions may fill an object, by their first address.
+    filling: NumberMap<bool>,
     /// What may have been passed to the call before a return address. `None` if that is not known.
-    pub(super) arguments: NumberMap<Option<Rc<[Source]>>>,
+    pub(super) arguments: NumberMap<Option<Rc<[(u8, Source)]>>>,
     /// Where calls and jumps end up, by the address of the code or of the slot that they name.
     destinations: NumberMap<Target>,
     pub(super) elsewhere: Rc<RefCell<Elsewhere>>,
@@ -52,6 +55,7 @@ impl Releases {
             instructions: NumberMap::default(),
             code: NumberMap::default(),
             summaries: NumberMap::default(),
+            filling: NumberMap::default(),
             arguments: NumberMap::default(),
             destinations: NumberMap::default(),
             elsewhere: Rc::default(),
@@ -115,6 +119,18 @@ impl Releases {
             offset += length;
         }
         Some(summary)
+    }
+
+    /// Whether this function may write to more than the first words of the object whose address it is
+    /// given first.
+    pub(super) fn may_fill(&mut self, function: (u64, u64)) -> bool {
+        if let Some(known) = self.filling.get(function.0) {
+            return *known;
+        }
+        let bytes = self.code_of(function);
+        let fills = bytes.is_none_or(|bytes| may_fill(&Code { start: function.0, bytes: &bytes }));
+        self.filling.insert(function.0, fills);
+        fills
     }
 
     pub(super) fn destination(&mut self, target: Target) -> Target {

@@ -54,6 +54,8 @@ pub(super) struct Path {
     pub(super) pending: bool,
     /// Whether that release has been met.
     pub(super) has_released_pending: bool,
+    /// Whether the lock that is searched for has been released.
+    pub(super) has_released: bool,
     /// Objects that were passed to a call, which may have put another one there.
     pub(super) given: Vec<u64>,
 }
@@ -68,13 +70,11 @@ pub(super) struct Written {
 }
 
 impl Path {
-    /// Forgets what is at an address that was passed to a function: it may have returned an object
-    /// there. Of that, the first words are forgotten, and that an object begins there.
-    pub(super) fn give(&mut self, address: u64) {
-        /// As many as std's `lock` returns there.
-        const WORDS: u64 = 3;
+    /// Forgets what is between an address that was passed to a function and `end`, and that an object
+    /// begins there.
+    pub(super) fn give(&mut self, address: u64, end: u64) {
         self.given.push(address);
-        self.written.push(Written { start: address, end: address.saturating_add(8 * WORDS), word: None });
+        self.written.push(Written { start: address, end, word: None });
     }
 
     /// The value that an instruction writes, if it is known.

@@ -1,6 +1,7 @@
 //! Follows all paths from a frame, with the values of its registers and of its stack, to a release of
 //! one lock.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::super::instruction::{Code, Effect, Target};
@@ -36,6 +37,10 @@ pub(in super::super) struct Frame<'a> {
     /// Where it goes on.
     pub(in super::super) address: u64,
     pub(in super::super) registers: &'a Registers,
+    /// The end of its part of the stack.
+    pub(in super::super) end: u64,
+    /// The first address of the function that it has called, if that is known.
+    pub(in super::super) called: Option<u64>,
 }
 
 impl Releases {
@@ -60,29 +65,36 @@ impl Releases {
             written: Vec::new(),
             pending: *pending,
             has_released_pending: false,
+            has_released: false,
             given: Vec::new(),
         };
         let elsewhere = Rc::clone(&self.elsewhere);
         let memory = Seen { stack, elsewhere: &elsewhere };
-        for &source in &*arguments {
-            if let Some(address) = path.value(source, &memory).filter(|address| *address != wanted.address) {
-                path.give(address);
-            }
-        }
+        let given =
+            arguments.iter().filter_map(|&(register, source)| Some((register, path.value(source, &memory)?)));
+        let given: Vec<(u8, u64)> = given.collect();
+        let own_part = path.register(RSP).unwrap_or(frame.end)..frame.end;
         let mut search = Search {
             releases: self,
             code: &code,
             wanted,
             memory: &memory,
+            own_part,
             function_of,
             purpose_of,
-            paths: vec![path],
+            paths: Vec::new(),
+            released: Vec::new(),
             visited: Visited::none(code.bytes.len()),
+            takes_branches_first: false,
             depth: 0,
             is_found: false,
             has_other_end: false,
             has_met_pending: false,
         };
+        for (register, address) in given {
+            search.give(&mut path, register, address, frame.called);
+        }
+        search.paths.push(path);
         search.run();
         let Search { is_found, has_other_end, has_met_pending, .. } = search;
         *pending &= !has_met_pending;
@@ -108,11 +120,17 @@ struct Search<'a, 's, 'f, 'p> {
     code: &'a Code<'a>,
     wanted: Wanted,
     memory: &'a Seen<'s>,
+    /// The part of the stack that is the frame's.
+    own_part: Range<u64>,
     function_of: &'a mut FunctionOf<'f>,
     purpose_of: &'a mut PurposeOf<'p>,
     /// Those that are still to be followed.
     paths: Vec<Path>,
+    /// Those on which the lock has just been released.
+    released: Vec<Path>,
     visited: Visited,
+    /// Which way of a branch is followed first.
+    takes_branches_first: bool,
     /// How many functions that drop objects it is in.
     depth: usize,
     is_found: bool,
@@ -123,6 +141,34 @@ struct Search<'a, 's, 'f, 'p> {
 
 impl Search<'_, '_, '_, '_> {
     fn run(&mut self) {
+        let begin = self.paths.clone();
+        self.follow_all();
+        // Where paths meet, only the first one is followed, whatever the others would find: it must
+        // not matter which one that is.
+        if self.is_certain() {
+            self.released.clear();
+            self.takes_branches_first = true;
+            self.begin_with(begin);
+        }
+        // A lock that can be released once more, without being acquired, has been released in a
+        // loop, on a condition that may have been true before.
+        if self.is_certain() {
+            let released = std::mem::take(&mut self.released);
+            self.begin_with(released);
+        }
+    }
+
+    fn is_certain(&self) -> bool {
+        self.is_found && !self.has_other_end
+    }
+
+    fn begin_with(&mut self, paths: Vec<Path>) {
+        self.paths = paths;
+        self.visited = Visited::none(self.code.bytes.len());
+        self.follow_all();
+    }
+
+    fn follow_all(&mut self) {
         let mut steps = 0;
         while let Some(mut path) = self.paths.pop() {
             while self.visited.insert(path.offset, path.pending) {
@@ -140,7 +186,7 @@ impl Search<'_, '_, '_, '_> {
     /// Follows a path by one instruction. False if it ends.
     fn follow(&mut self, path: &mut Path) -> bool {
         let Some((length, effect, operation)) = self.releases.instruction(self.code, path.offset) else {
-            self.has_other_end = true;
+            self.end(path);
             return false;
         };
         let met = match (effect, operation.atomic) {
@@ -149,18 +195,24 @@ impl Search<'_, '_, '_, '_> {
             (_, Some(atomic)) => self.atomic(path, &operation, atomic, path.offset + length),
             _ => Met::Nothing,
         };
+        let mut is_over = false;
         match met {
             Met::Release if path.pending => {
                 path.pending = false;
                 path.has_released_pending = true;
                 self.has_met_pending = true;
             }
-            Met::Release | Met::ReleaseOfOwn => {
-                self.is_found = true;
+            Met::Release | Met::ReleaseOfOwn if path.has_released => {
+                self.has_other_end = true;
                 return false;
             }
+            Met::Release | Met::ReleaseOfOwn => {
+                self.is_found = true;
+                path.has_released = true;
+                is_over = true;
+            }
             Met::Acquire => {
-                self.has_other_end = true;
+                self.end(path);
                 return false;
             }
             Met::Never => return false,
@@ -168,7 +220,7 @@ impl Search<'_, '_, '_, '_> {
         }
         let offset = path.offset;
         if !path.step(&operation, effect, self.memory) {
-            self.has_other_end = true;
+            self.end(path);
             return false;
         }
         path.offset += length;
@@ -179,23 +231,39 @@ impl Search<'_, '_, '_, '_> {
                 }
             }
             Effect::Branch(to) => match self.code.offset_of(to) {
-                Some(there) => self.paths.push(Path { offset: there, ..path.clone() }),
-                None => self.has_other_end = true,
+                Some(there) => {
+                    let mut other = Path { offset: there, ..path.clone() };
+                    if self.takes_branches_first {
+                        std::mem::swap(path, &mut other);
+                    }
+                    self.paths.push(other);
+                }
+                None => self.end(path),
             },
             Effect::Jump(Target::Code(to)) if self.is_within(Target::Code(to)) => {
                 path.offset = self.code.offset_of(to).unwrap_or(path.offset);
             }
             Effect::Jump(_) => {
-                self.has_other_end = true;
+                self.end(path);
                 return false;
             }
             Effect::End => {
-                self.has_other_end |= is_return(self.code, offset);
+                if is_return(self.code, offset) {
+                    self.end(path);
+                }
                 return false;
             }
             _ => {}
         }
-        true
+        if is_over {
+            self.released.push(path.clone());
+        }
+        !is_over
+    }
+
+    /// Notes that a path leads to the end of the function, or cannot be followed any further.
+    fn end(&mut self, path: &Path) {
+        self.has_other_end |= !path.has_released;
     }
 
     fn is_within(&self, target: Target) -> bool {
@@ -258,8 +326,8 @@ impl Search<'_, '_, '_, '_> {
             return if returns.is_some_and(|summary| !summary.returns) { Met::Never } else { Met::Acquire };
         }
         for register in ARGUMENTS {
-            if let Some(address) = path.register(register).filter(|address| *address != lock) {
-                path.give(address);
+            if let Some(address) = path.register(register) {
+                self.give(path, register, address, Some(target));
             }
         }
         let summary = (self.function_of)(target).and_then(|function| self.releases.summary(function));
@@ -273,6 +341,36 @@ impl Search<'_, '_, '_, '_> {
             }
             _ => Met::Nothing,
         }
+    }
+
+    /// Forgets what is at an address that was passed to a function, in this register: it may have
+    /// returned an object there, or changed one.
+    fn give(&mut self, path: &mut Path, register: u8, address: u64, function: Option<u64>) {
+        /// As many words as std's `lock` returns.
+        const WORDS: u64 = 3;
+        if address == self.wanted.address {
+            return;
+        }
+        let least = address.saturating_add(8 * WORDS);
+        // The object may be larger, and have a guard behind these words. How large it is, the code
+        // does not tell, but that it ends with the frame.
+        let is_lock = |at: u64| path.word_on_stack(at, self.memory) == Some(self.wanted.address);
+        let mut beyond = ((least & !7)..self.own_part.end).step_by(8);
+        let may_be_filled = register == RDI
+            && self.own_part.contains(&address)
+            && beyond.any(is_lock)
+            && self.may_fill(function);
+        let end = if may_be_filled { self.own_part.end } else { least };
+        path.give(address, end);
+    }
+
+    /// Whether a function may write to more than the first words of the object whose address it is
+    /// given first.
+    fn may_fill(&mut self, function: Option<u64>) -> bool {
+        let Some(function) = function else { return true };
+        let range = (self.function_of)(function);
+        range.is_none_or(|range| self.releases.may_fill(range))
+            && matches!((self.purpose_of)(function), Purpose::Other | Purpose::SystemCall)
     }
 
     /// Whether the guard that a function is given is of the lock.
@@ -296,23 +394,26 @@ impl Search<'_, '_, '_, '_> {
         if let Some(rsp) = registers.get_mut(usize::from(RSP)) {
             *rsp = rsp.map(|rsp| rsp.wrapping_sub(8));
         }
-        let path = Path { offset: 0, registers, pending: false, ..path.clone() };
+        let path = Path { offset: 0, registers, pending: false, has_released: false, ..path.clone() };
         let mut search = Search {
             releases: &mut *self.releases,
             code: &code,
             wanted: self.wanted,
             memory: self.memory,
+            own_part: 0..0,
             function_of: &mut *self.function_of,
             purpose_of: &mut *self.purpose_of,
             paths: vec![path],
+            released: Vec::new(),
             visited: Visited::none(code.bytes.len()),
+            takes_branches_first: false,
             depth: self.depth + 1,
             is_found: false,
             has_other_end: false,
             has_met_pending: false,
         };
         search.run();
-        search.is_found && !search.has_other_end
+        search.is_certain()
     }
 
     /// What an operation does that locks use.

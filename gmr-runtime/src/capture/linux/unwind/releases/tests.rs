@@ -36,12 +36,14 @@ fn search_from(
     let mut values = [0; crate::capture::linux::arch::COUNT];
     (values[3], values[7]) = (LOCK, STACK);
     let registers = Registers::all(start, values);
-    let words = [1, LOCK, 0, 0];
+    let words = [1, LOCK, 0, 0, 0, LOCK];
     let stack: Vec<u8> = words.iter().flat_map(|word: &u64| word.to_ne_bytes()).collect();
     let frame = Frame {
         function: (start, start + code.len() as u64),
         address: start + offset,
         registers: &registers,
+        end: STACK + stack.len() as u64,
+        called: None,
     };
     let wanted = Wanted { address: LOCK, is_shared, is_once: false };
     let calls: (&mut FunctionOf<'_>, &mut PurposeOf<'_>) = (&mut |_| None, purpose_of);
@@ -84,7 +86,43 @@ fn a_release_on_some_paths_only_is_not_certain() {
     // `je` past it.
     let around = [0x74, UNLOCK.len().to_le_bytes()[0]];
     assert_eq!(search(&[&around, UNLOCK, RET], Purpose::Other), Some(false));
-    assert_eq!(search(&[&around, UNLOCK, UNLOCK, RET], Purpose::Other), Some(true));
+    // `jmp` past the other one.
+    let [length, both] = [UNLOCK.len(), UNLOCK.len() + 2].map(|length| length.to_le_bytes()[0]);
+    let either = [&[0x74, both], UNLOCK, &[0xeb, length], UNLOCK, RET];
+    assert_eq!(search(&either, Purpose::Other), Some(true));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
+fn a_release_that_may_have_been_made_before_is_not_certain() {
+    // A loop without an end, in which a branch releases the lock and is not left.
+    let [length, back] =
+        [UNLOCK.len(), (UNLOCK.len() + 4).wrapping_neg()].map(|length| length.to_le_bytes()[0]);
+    assert_eq!(search(&[&[0x74, length], UNLOCK, &[0xeb, back]], Purpose::Other), Some(false));
+    // `jne` back to the beginning: a loop without a release.
+    assert_eq!(search(&[&[0x75, 0xfe], UNLOCK, RET], Purpose::Other), Some(true));
+    // In the loop, the lock is acquired after the release.
+    let back = back.wrapping_sub(4);
+    assert_eq!(search(&[&[0x74, length], UNLOCK, TRY_LOCK, &[0xeb, back]], Purpose::Other), Some(false));
+    // The loop releases it each time around, and acquires it.
+    assert_eq!(search(&[UNLOCK, TRY_LOCK, &[0xeb, back + 2]], Purpose::Other), Some(true));
+    assert_eq!(search(&[UNLOCK, UNLOCK, RET], Purpose::Other), Some(false));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
+fn all_paths_that_meet_count() {
+    // `je` or `jne` to `mov rbx, rax`, another lock, or else `jmp` past it.
+    for branch in [0x74, 0x75] {
+        let other = [branch, 2, 0xeb, 3, 0x48, 0x89, 0xc3];
+        assert_eq!(search(&[&other, UNLOCK, RET], Purpose::Other), Some(false), "{branch:x}");
+        // The other way around: the release is not even found.
+        let other = [branch, 5, 0x48, 0x89, 0xc3, 0xeb, 0];
+        assert_eq!(search(&[&other, UNLOCK, RET], Purpose::Other), None, "{branch:x}");
+    }
+    // `mov rcx, rax`
+    let same = [0x74, 2, 0xeb, 3, 0x48, 0x89, 0xc1];
+    assert_eq!(search(&[&same, UNLOCK, RET], Purpose::Other), Some(true));
 }
 
 #[test]
@@ -180,4 +218,27 @@ fn what_a_function_may_have_returned_is_not_a_guard_left_over_from_before() {
     let load = [0x48, 0x8b, 0x5c, 0x24, 0x08];
     assert_eq!(search(0, &[&load, UNLOCK, RET], Purpose::Other), Some(true));
     assert_eq!(search(0, &[GIVE, &load, UNLOCK, RET], Purpose::Other), None);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the copy is a system call")]
+fn a_guard_deep_in_an_object_may_be_left_over_from_before() {
+    // `lea rdi, [rsp + 16]; call`, and `lea rdi, [rsp + 48]; call`: behind the guard.
+    let give = |distance: u8| [0x48, 0x8d, 0x7c, 0x24, distance, 0xe8, 0, 0, 0x10, 0];
+    let [before, behind] = [0x10, 0x30].map(give);
+    // `mov rbx, [rsp + 40]`
+    let load = [0x48, 0x8b, 0x5c, 0x24, 0x28];
+    let search = |offset, parts: &[&[u8]], purpose: Purpose| {
+        let found = search_from(offset, parts, &mut |_| purpose, &mut false, false);
+        found.map(|release| release.on_all_paths)
+    };
+    assert_eq!(search(0, &[&load, UNLOCK, RET], Purpose::Other), Some(true));
+    for offset in [0, before.len() as u64] {
+        assert_eq!(search(offset, &[&before, &load, UNLOCK, RET], Purpose::Other), None);
+        assert_eq!(search(offset, &[&behind, &load, UNLOCK, RET], Purpose::Other), Some(true));
+    }
+    // What drops, looks and locks fills no such object.
+    for purpose in [Purpose::Drop, Purpose::Look] {
+        assert_eq!(search(0, &[&before, &load, UNLOCK, RET], purpose), Some(true), "{purpose:?}");
+    }
 }
