@@ -109,6 +109,54 @@ fn what_a_cgroup_has_nearly_used_up_is_found() {
     }
 }
 
+/// A cgroup's processor time in periods of ten milliseconds: a hundred of them take a second.
+const fn processor_time(
+    first: &'static [(&'static str, &'static str)],
+    second: &'static [(&'static str, &'static str)],
+) -> Limit {
+    Limit { controller: "cpu", first, second }
+}
+
+#[test]
+fn threads_that_a_cgroup_has_stopped_are_found() {
+    const PERIOD: (&str, &str) = ("cpu.cfs_period_us", "10000");
+    /// Half a processor, for a thread that computes all the time.
+    const HALF: Limit = processor_time(&[PERIOD, ("cpu.cfs_quota_us", "5000")], &[("cpu.max", "5000 10000")]);
+    /// As many as a thousand, of which the same thread uses one.
+    const ENOUGH: Limit =
+        processor_time(&[PERIOD, ("cpu.cfs_quota_us", "10000000")], &[("cpu.max", "10000000 10000")]);
+    /// In so many periods, the rule must have found what it is about.
+    const PERIODS: u64 = 200;
+    for (limit, is_stopped) in [(&HALF, true), (&ENOUGH, false)] {
+        let cgroup = match Cgroup::new(limit) {
+            Ok(cgroup) => cgroup,
+            Err(reason) => return eprintln!("skipped: {reason}"),
+        };
+        let mut command = cgroup.command(program!("spinning"));
+        command.arg("compute");
+        let mut program = Program::start_with(command);
+        let report = program.report_when("enough periods", |report| {
+            let cgroups = list(&report.data("Resources", "resources")["cgroups"]);
+            cgroups.iter().any(|cgroup| cgroup["cpu_periods"].as_u64() >= Some(PERIODS))
+        });
+        let found: Vec<&Value> =
+            report.findings().iter().filter(|finding| finding["code"] == "limit.cpu").collect();
+        match found[..] {
+            [] => assert!(!is_stopped, "{report}"),
+            [finding] => {
+                assert!(is_stopped, "{finding}");
+                assert_eq!(
+                    (&finding["severity"], &finding["certainty"]),
+                    (&"info".into(), &"certain".into())
+                );
+                assert!(text(&finding["message"]).starts_with("the cgroup /"), "{finding}");
+            }
+            _ => panic!("{report}"),
+        }
+        assert!(program.end().0.success());
+    }
+}
+
 #[test]
 fn descriptors_that_run_out_are_found() {
     let (report, _) = only(&["descriptors-all"], "limit.descriptors", "error");
