@@ -91,7 +91,7 @@ const ENOUGH: Way = ends(&["descriptors-few"]);
 
 const FOUR_TIMES: [&str; 4] = ["rests"; 4];
 
-const RULES: [Rule; 29] = [
+const RULES: [Rule; 31] = [
     rule("limit.descriptors", Error, ends(&["descriptors-all"]), ENOUGH),
     rule(
         "limit.user-threads",
@@ -132,10 +132,18 @@ const RULES: [Rule; 29] = [
     rule("thread.stuck", Info, way("standing", &["standing"]), way("standing", &["going"])),
     rule("thread.uninterruptible", Info, way("unreachable", &[]), ENOUGH),
     rule("thread.spinning", Info, spinning(&["compute"]), spinning(&["half"])),
+    // Without a second look, no thread is known to spin.
+    rule(
+        "thread.running",
+        Info,
+        at(Place::With("GMR_SECOND_LOOK", "off"), way("spinning", &["compute"])),
+        ENOUGH,
+    ),
     rule("thread.no-stack", Info, spinning(&["deaf"]), spinning(&["compute"])),
     rule("thread.cut-stack", Info, way("frames", &[]), ENOUGH),
     rule("task.blocks-worker", Error, tasks(&["blocks"]), tasks(&["blocking"])),
     rule("task.workers-blocked", Error, tasks(&["wedged"]), tasks(&["in-place"])),
+    rule("task.not-polled", Error, tasks(&["wedged"]), tasks(&["serves"])),
     rule("task.block-on-in-worker", Warning, tasks(&["block-on"]), tasks(&["block-on-in-place"])),
     rule("task.blocking-pool-full", Info, tasks(&["pool"]), tasks(&["blocking"])),
     rule("task.same-wait", Info, tasks(&["permits"]), tasks(&["serves"])),
