@@ -1,5 +1,6 @@
 //! `gmr view`: a saved report in any format.
 
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use gmr_runtime::{Format, Report};
@@ -52,12 +53,35 @@ pub(crate) fn write(
 ) -> Result<(), String> {
     let format = format_of(chosen, path);
     let mut out = Out::new(path.map(Path::to_owned), pager && format == Format::Text)?;
-    let mut bytes = Vec::new();
-    let progress = Progress::new("making the text");
-    let made = report.write_to(&mut bytes, format).map_err(|error| error.to_string());
-    drop(progress);
-    let written = made.and_then(|()| out.write(&bytes));
+    let progress = Some(Progress::new("making the text"));
+    // A view can be many times as long as its report.
+    let mut pieces = BufWriter::with_capacity(PIECE, Pieces { out: &mut out, progress });
+    let written = report.write_to(&mut pieces, format).and_then(|()| pieces.flush());
+    // What is left after an error is not written.
+    drop(pieces.into_parts());
+    let written = if out.is_closed() { Ok(()) } else { written.map_err(|error| error.to_string()) };
     out.end(written, false)
+}
+
+const PIECE: usize = 64 << 10;
+
+/// Passes a report on as it is made, until nobody reads any more.
+struct Pieces<'a> {
+    out: &'a mut Out,
+    /// Until there is something to read.
+    progress: Option<Progress>,
+}
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        drop(self.progress.take());
+        self.out.write(bytes).map_err(io::Error::other)?;
+        if self.out.is_closed() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn list(reports: &[Report], as_json: bool, pager: bool) -> Result<(), String> {
