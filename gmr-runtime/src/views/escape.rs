@@ -1,6 +1,8 @@
 //! Escapes data for terminals and logs, and cuts it if it is very long.
 
 use std::borrow::Cow;
+#[cfg(any(feature = "html", feature = "xml"))]
+use std::iter;
 
 /// The most bytes of data on one line. JSON and XML have all of it.
 const MAX_DATA: usize = 64 << 10;
@@ -32,6 +34,19 @@ pub(super) fn clean_lines(text: &str) -> Cow<'_, str> {
         return escaped(text, |c| c != '\n' && is_harmful(c));
     }
     text.split('\n').map(clean).collect::<Vec<_>>().join("\n").into()
+}
+
+/// A text in pieces, for what escapes a text as a whole: that can be many times as long.
+#[cfg(any(feature = "html", feature = "xml"))]
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    const PIECE: usize = 4 << 10;
+    let mut left = text;
+    iter::from_fn(move || {
+        let end = (1..=left.len().min(PIECE)).rev().find(|&end| left.is_char_boundary(end))?;
+        let (piece, rest) = left.split_at(end);
+        left = rest;
+        Some(piece)
+    })
 }
 
 fn escaped(text: &str, is_harmful: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -80,6 +95,16 @@ mod tests {
     fn what_a_terminal_would_interpret_is_escaped() {
         assert_eq!(clean("a\u{1b}[31mb\u{9b}c\u{7f}\r\n\t"), "a\\u{1b}[31mb\\u{9b}c\\u{7f}\\r\\n\\t");
         assert_eq!(clean("user\u{202e}txt.exe"), "user\\u{202e}txt.exe");
+    }
+
+    #[cfg(feature = "html")]
+    #[test]
+    fn pieces_end_between_characters() {
+        let text = format!("a{}", "\u{1f980}".repeat(3000));
+        let all: Vec<&str> = pieces(&text).collect();
+        assert_eq!(all.iter().map(|piece| piece.len()).collect::<Vec<_>>(), [4093, 4096, 3812]);
+        assert_eq!(all.concat(), text);
+        assert_eq!(pieces("").count(), 0);
     }
 
     #[test]

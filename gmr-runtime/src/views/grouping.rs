@@ -3,7 +3,10 @@
 
 use crate::sys::hash::{HashMap, Keys, NumberMap, address};
 use crate::sys::sort;
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::iter;
+use std::ptr;
 use std::sync::Arc;
 
 use super::folding::{self, Known, Omitted, Part};
@@ -136,13 +139,25 @@ impl Hash for StackKey<'_> {
     }
 }
 
-/// The parts of a stack that this level of detail shows.
-pub(super) fn shown<'a>(stack: &Stack, cx: Context<'a>) -> Vec<Part<'a>> {
+/// What is shown of a stack, the innermost frame first.
+pub(super) fn shown<'a>(stack: &Stack, cx: Context<'a>) -> Shown<'a> {
     let frames = folding::of_stack(stack, cx.frames);
     match cx.detail {
-        Detail::Short => repeated(folding::fold_thread(&frames, stack.incomplete.is_none())),
-        Detail::Full => frames.into_iter().map(Part::Frame).collect(),
+        Detail::Short => Shown::ends_of(short(&frames, stack)),
+        Detail::Full => Shown::all(frames.into_iter().map(Part::Frame)),
     }
+}
+
+/// The parts of a stack in short form.
+pub(super) fn short<'a>(frames: &[&'a Known<'a>], stack: &Stack) -> impl Iterator<Item = Part<'a>> {
+    repeated(folding::fold_thread(frames, stack.incomplete.is_none()))
+}
+
+/// Whether the short form of a stack has every frame.
+pub(super) fn shows_all(stack: &Stack, frames: &[Known<'_>]) -> bool {
+    let all = folding::of_stack(stack, frames);
+    let shown = short(&all, stack).filter(|part| part.frame().is_some());
+    shown.map(|part| part.frames()).sum::<usize>() == stack.frames.len()
 }
 
 /// The program's innermost function in a stack.
@@ -151,45 +166,75 @@ pub(super) fn own_function<'a>(stack: &Stack, frames: &'a [Known<'a>]) -> Option
 }
 
 /// Frames in a row that are the same are shown as one.
-fn repeated(parts: Vec<Part<'_>>) -> Vec<Part<'_>> {
-    let mut shown: Vec<Part<'_>> = Vec::with_capacity(parts.len());
-    for part in parts {
-        let times = match (shown.last(), &part) {
-            (Some(Part::Frame(last)), Part::Frame(frame)) if std::ptr::eq(*last, *frame) => 2,
-            (Some(Part::Repeated(last, times)), Part::Frame(frame)) if std::ptr::eq(*last, *frame) => {
-                times + 1
-            }
-            _ => {
-                shown.push(part);
-                continue;
-            }
-        };
-        let (Part::Frame(frame) | Part::Repeated(frame, _)) = part else { continue };
-        shown.pop();
-        shown.push(Part::Repeated(frame, times));
-    }
-    shown
+fn repeated<'a>(parts: impl Iterator<Item = Part<'a>>) -> impl Iterator<Item = Part<'a>> {
+    let mut parts = parts.peekable();
+    iter::from_fn(move || {
+        let part = parts.next()?;
+        let Part::Frame(frame) = part else { return Some(part) };
+        let is_same = |next: &Part<'_>| matches!(next, Part::Frame(other) if ptr::eq(*other, frame));
+        let more = iter::from_fn(|| parts.next_if(is_same)).count();
+        Some(if more == 0 { part } else { Part::Repeated(frame, 1 + more) })
+    })
 }
 
 /// Frames shown at each end of a very deep stack: enough for any stack without a recursion.
 const END_FRAMES: usize = 100;
 
-/// Splits a stack into its inner end, the number of frames that are omitted, and its outer end. If
-/// nothing is omitted, the inner end is the whole stack.
-pub(super) fn ends<'p, 'a>(parts: &'p [Part<'a>], detail: Detail) -> (&'p [Part<'a>], usize, &'p [Part<'a>]) {
-    if detail == Detail::Full || parts.len() <= 2 * END_FRAMES {
-        return (parts, 0, &[]);
-    }
-    let (inner, rest) = parts.split_at(END_FRAMES);
-    let (between, outer) = rest.split_at(rest.len() - END_FRAMES);
-    (inner, between.iter().map(Part::frames).sum(), outer)
+/// The parts of a stack that are shown: all, or both ends of a very deep one. A document can have a
+/// stack of millions of frames, so what is in between is only counted.
+#[derive(Debug, Default)]
+pub(super) struct Shown<'a> {
+    /// Those of the outer end follow those of the inner end.
+    parts: Vec<Part<'a>>,
+    /// How many of them are of the inner end.
+    inner: usize,
+    /// How many frames are between both ends.
+    between: usize,
 }
 
-/// Whether [`shown`] has every frame.
-pub(super) fn shows_all(stack: &Stack, cx: Context<'_>) -> bool {
-    let frames =
-        shown(stack, cx).iter().filter(|part| part.frame().is_some()).map(Part::frames).sum::<usize>();
-    frames == stack.frames.len()
+impl<'a> Shown<'a> {
+    pub(super) fn all(parts: impl Iterator<Item = Part<'a>>) -> Self {
+        let parts: Vec<Part<'a>> = parts.collect();
+        Self { inner: parts.len(), parts, between: 0 }
+    }
+
+    fn ends_of(mut parts: impl Iterator<Item = Part<'a>>) -> Self {
+        let mut shown = Self::all(parts.by_ref().take(END_FRAMES));
+        let mut outer = VecDeque::new();
+        for part in parts {
+            outer.push_back(part);
+            if outer.len() > END_FRAMES {
+                shown.between += outer.pop_front().map_or(0, |part| part.frames());
+            }
+        }
+        shown.parts.extend(outer);
+        shown
+    }
+
+    /// Those of both ends.
+    pub(super) fn parts(&self) -> &[Part<'a>] {
+        &self.parts
+    }
+
+    /// The inner end, the number of frames that are omitted, and the outer end. If nothing is
+    /// omitted, the inner end is the whole stack.
+    pub(super) fn ends(&self) -> (&[Part<'a>], usize, &[Part<'a>]) {
+        let inner = if self.between == 0 { self.parts.len() } else { self.inner };
+        let (inner, outer) = self.parts.split_at(inner);
+        (inner, self.between, outer)
+    }
+
+    /// The same with so many parts at the ends. One that is alone between them is not omitted.
+    #[cfg(feature = "html")]
+    pub(super) fn ends_within(&self, inner: usize, outer: usize) -> (&[Part<'a>], usize, &[Part<'a>]) {
+        let cut = self.parts.len().saturating_sub(inner + outer);
+        if cut <= 1 {
+            return self.ends();
+        }
+        let (inner, rest) = self.parts.split_at(inner);
+        let (between, outer) = rest.split_at(cut);
+        (inner, self.between + between.iter().map(Part::frames).sum::<usize>(), outer)
+    }
 }
 
 /// The order of states in a report: those that block others first.
@@ -281,42 +326,80 @@ impl<'a> StackNumbers<'a> {
 
 /// Where a task waits.
 pub(super) struct WaitPoints<'a> {
-    /// One branch per pending future that can wake the task, without the common frames.
-    pub(super) branches: Vec<Vec<Part<'a>>>,
-    /// The outer frames that all branches have in common. Empty if there is only one branch.
-    pub(super) common: Vec<Part<'a>>,
+    task: &'a Task,
+    detail: Detail,
+    /// The frames that are shown of each branch: one for each pending future that can wake the task.
+    branches: Vec<Vec<&'a Known<'a>>>,
+    /// The number of outer frames that all branches have in common. 0 if there is only one branch.
+    common: usize,
 }
 
 /// The branches of a task's stacks.
-pub(super) fn wait_points<'a>(task: &Task, cx: Context<'a>) -> WaitPoints<'a> {
+pub(super) fn wait_points<'a>(task: &'a Task, cx: Context<'a>) -> WaitPoints<'a> {
     // One without frames has a reason instead.
     let stacks = task.stacks.iter().filter(|stack| !stack.frames.is_empty());
-    let mut branches: Vec<Vec<Part<'a>>> = stacks
-        .map(|stack| {
-            let frames = folding::of_stack(stack, cx.frames);
-            let shown = match cx.detail {
-                Detail::Short => folding::fold_task(&frames),
-                Detail::Full => frames,
-            };
-            let part = |known: &'a Known<'a>| match cx.detail {
-                Detail::Short if is_own_body(known.frame, task) => Part::OwnBody(known),
-                _ => Part::Frame(known),
-            };
-            shown.into_iter().map(part).collect()
+    let shown = |stack| {
+        let mut frames = folding::of_stack(stack, cx.frames);
+        if cx.detail == Detail::Short {
+            folding::fold_task(&mut frames);
+        }
+        frames
+    };
+    let branches: Vec<Vec<&'a Known<'a>>> = stacks.map(shown).collect();
+    let common = common_frames(&branches);
+    WaitPoints { task, detail: cx.detail, branches, common }
+}
+
+impl<'a> WaitPoints<'a> {
+    /// The branches without what they have in common.
+    pub(super) fn branches(&self) -> impl ExactSizeIterator<Item = Shown<'a>> {
+        self.branches.iter().map(move |branch| self.shown(self.parts(self.split(branch).0)))
+    }
+
+    /// What all branches have in common, if there are several.
+    pub(super) fn common(&self) -> Shown<'a> {
+        let common = self.branches.first().map_or(&[][..], |branch| self.split(branch).1);
+        self.shown(self.parts(common))
+    }
+
+    /// The branches with what they have in common.
+    #[cfg(feature = "html")]
+    pub(super) fn whole(&self) -> impl Iterator<Item = Shown<'a>> {
+        self.branches.iter().map(move |branch| {
+            let (own, common) = self.split(branch);
+            self.shown(self.parts(own).chain(self.parts(common)))
         })
-        .collect();
-    let mut common = Vec::new();
-    if branches.len() > 1 {
-        let shared = common_frames(&branches);
-        for branch in &mut branches {
-            common = branch.split_off(branch.len() - shared);
+    }
+
+    /// All parts of all branches, then what these have in common.
+    #[cfg(feature = "__cli")]
+    pub(super) fn all(&self) -> impl Iterator<Item = Part<'a>> {
+        let own = self.branches.iter().flat_map(move |branch| self.parts(self.split(branch).0));
+        let common = self.branches.iter().take(1).flat_map(move |branch| self.parts(self.split(branch).1));
+        own.chain(common)
+    }
+
+    fn split<'s>(&self, branch: &'s [&'a Known<'a>]) -> (&'s [&'a Known<'a>], &'s [&'a Known<'a>]) {
+        branch.split_at(branch.len() - self.common)
+    }
+
+    fn parts<'s>(&'s self, frames: &'s [&'a Known<'a>]) -> impl Iterator<Item = Part<'a>> + 's {
+        let is_short = self.detail == Detail::Short;
+        let is_own = move |known: &Known<'_>| is_short && is_own_body(known.frame, self.task);
+        let are_one = move |a: &&Known<'_>, b: &&Known<'_>| is_short && ptr::eq(*a, *b) && !is_own(a);
+        frames.chunk_by(are_one).map(move |run| match run[0] {
+            known if run.len() > 1 => Part::Repeated(known, run.len()),
+            known if is_own(known) => Part::OwnBody(known),
+            known => Part::Frame(known),
+        })
+    }
+
+    fn shown(&self, parts: impl Iterator<Item = Part<'a>>) -> Shown<'a> {
+        match self.detail {
+            Detail::Short => Shown::ends_of(parts),
+            Detail::Full => Shown::all(parts),
         }
     }
-    if cx.detail == Detail::Short {
-        branches = branches.into_iter().map(repeated).collect();
-        common = repeated(common);
-    }
-    WaitPoints { branches, common }
 }
 
 /// Whether this is an async block that an attribute, such as `#[gmr::task]`, has made of the body
@@ -333,19 +416,12 @@ fn is_own_body(frame: &Frame, task: &Task) -> bool {
     }
 }
 
-/// Whether both are the same frame of the report, which has each frame once.
-fn are_same(a: &Part<'_>, b: &Part<'_>) -> bool {
-    match (a, b) {
-        (Part::Frame(a), Part::Frame(b)) | (Part::OwnBody(a), Part::OwnBody(b)) => std::ptr::eq(*a, *b),
-        _ => false,
-    }
-}
-
-/// The number of outer frames that all stacks have in common.
-fn common_frames(stacks: &[Vec<Part<'_>>]) -> usize {
-    let (first, others) = stacks.split_first().expect("there is more than one stack");
-    let shared = |other: &Vec<Part<'_>>| {
-        first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| are_same(a, b)).count()
+/// The number of outer frames that all stacks have in common, if there are several.
+fn common_frames(stacks: &[Vec<&Known<'_>>]) -> usize {
+    let Some((first, others @ [_, ..])) = stacks.split_first() else { return 0 };
+    // The report has each frame once.
+    let shared = |other: &Vec<&Known<'_>>| {
+        first.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| ptr::eq(**a, **b)).count()
     };
     let common = others.iter().map(shared).min().unwrap_or(0);
     // Each branch keeps at least one frame.
@@ -354,12 +430,10 @@ fn common_frames(stacks: &[Vec<Part<'_>>]) -> usize {
 }
 
 /// The stack of an overdue section, in short form without the gmr frames that called it.
-pub(super) fn of_section<'a>(overdue: &Overdue, cx: Context<'a>) -> Vec<Part<'a>> {
+pub(super) fn of_section<'a>(overdue: &Overdue, cx: Context<'a>) -> Shown<'a> {
     let frames = folding::of_stack(&overdue.stack, cx.frames);
     match cx.detail {
-        Detail::Short => {
-            repeated(folding::fold_thread(folding::fold_section(&frames), overdue.stack.incomplete.is_none()))
-        }
+        Detail::Short => Shown::ends_of(short(folding::fold_section(&frames), &overdue.stack)),
         Detail::Full => shown(&overdue.stack, cx),
     }
 }

@@ -1,7 +1,7 @@
 //! Stacks as the text shows them, line by line and in short form, for the command `gmr`, which
 //! groups those of many reports. It writes nothing.
 
-use super::folding::{Known, Part};
+use super::folding::{Known, Part, of_stack};
 use super::room::{MAX_TEXT, Room};
 use super::{Context, Detail, grouping, words};
 use crate::model::{Report, Stack, Task, Thread};
@@ -37,23 +37,20 @@ impl<'a> Lines<'a> {
     }
 
     fn of_stack(&'a self, stack: &Stack) -> Vec<Line> {
-        grouping::shown(stack, self.context()).iter().filter_map(line).collect()
+        let frames = of_stack(stack, &self.frames);
+        grouping::short(&frames, stack).filter_map(|part| line(&part)).collect()
     }
 
     /// The frames of a task, innermost first: of each branch, then what the branches have in
     /// common.
     pub fn of_task(&'a self, task: &Task) -> Vec<Line> {
-        let points = grouping::wait_points(task, self.context());
-        points.branches.iter().flatten().chain(&points.common).filter_map(line).collect()
+        let cx = Context { frames: &self.frames, detail: Detail::Short, room: &self.room };
+        grouping::wait_points(task, cx).all().filter_map(|part| line(&part)).collect()
     }
 
     /// Whether this is a thread of a pool that waits for work.
     pub fn is_idle(&'a self, thread: &Thread) -> bool {
         grouping::pool_thread(thread, &self.frames).is_some_and(|thread| thread.is_idle)
-    }
-
-    fn context(&'a self) -> Context<'a> {
-        Context { frames: &self.frames, detail: Detail::Short, room: &self.room }
     }
 }
 

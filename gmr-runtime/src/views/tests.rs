@@ -200,7 +200,7 @@ fn all_threads(page: &Html, threads: &Threads, cx: Context<'_>) {
         assert_eq!(whole(within(place, ".title")[0]), words::threads_summary(&group));
         let shown = match grouping::pool_thread(group[0], cx.frames) {
             Some(thread) => vec![Part::Frame(thread.frame)],
-            None => grouping::shown(&group[0].stack, cx),
+            None => grouping::shown(&group[0].stack, cx).parts().to_vec(),
         };
         assert_eq!(shown_frames(place), frames_of(&shown));
     }
@@ -211,7 +211,8 @@ fn all_tasks(page: &Html, section: &GreenThreads, cx: Context<'_>) {
         let place = group_of(page, &format!("#task-{}", group[0].id));
         assert_eq!(whole(within(place, ".title")[0]), words::tasks_title(&group, cx));
         let points = grouping::wait_points(group[0], cx);
-        let all: Vec<Part<'_>> = points.branches.into_iter().flatten().chain(points.common).collect();
+        let shown = points.branches().chain([points.common()]);
+        let all: Vec<Part<'_>> = shown.flat_map(|shown| shown.parts().to_vec()).collect();
         assert_eq!(shown_frames(place), frames_of(&all));
     }
 }

@@ -15,6 +15,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use serde::ser::{self, Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
+use super::escape::pieces;
 use crate::model::{NEWTYPE, Report};
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
@@ -64,7 +65,11 @@ impl<'w, 'o> Element<'w, 'o> {
     fn plain(self, kind: &'static str, encoding: Option<&'static str>, text: &str) -> Result<(), WriteError> {
         let start = self.start(kind, encoding);
         self.writer.write_event(Event::Start(start))?;
-        self.writer.write_event(Event::Text(BytesText::new(text)))?;
+        // Without any, the end tag would be on a line of its own.
+        self.writer.write_event(Event::Text(BytesText::new("")))?;
+        for piece in pieces(text) {
+            self.writer.write_event(Event::Text(BytesText::new(piece)))?;
+        }
         Ok(self.writer.write_event(Event::End(BytesEnd::new(self.name)))?)
     }
 

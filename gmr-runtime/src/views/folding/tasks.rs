@@ -6,16 +6,20 @@ use crate::model::Frame;
 /// Omits the frames of a task's stack in which futures of the standard libraries and of runtimes
 /// poll one another. The one that the program's innermost function called stays: it names what the
 /// task waits for. If that function is a `select!` or `join!`, it is the future that this polls.
-pub(in crate::views) fn fold_task<'a>(frames: &[&'a Known<'a>]) -> Vec<&'a Known<'a>> {
+pub(in crate::views) fn fold_task(frames: &mut Vec<&Known<'_>>) {
     // An attribute that wraps the function: nothing waits at its line.
     let wrapper = |frame: &Frame| frame.source.as_deref().is_some_and(is_attribute);
     let plumbing = Plumbing::of(frames);
-    let is_program = |known: &&Known<'_>| !plumbing.has(known) && !wrapper(known.frame);
-    let Some(innermost) = frames.iter().position(is_program) else { return frames.to_vec() };
-    let further_in = frames[..innermost].iter().rev();
-    let waited_for =
-        further_in.clone().find(|known| !is_of_macro(known.frame)).or(further_in.clone().next()).copied();
-    waited_for.into_iter().chain(frames[innermost..].iter().copied().filter(is_program)).collect()
+    let is_program = |known: &Known<'_>| !plumbing.has(known) && !wrapper(known.frame);
+    let Some(innermost) = frames.iter().position(|known| is_program(known)) else { return };
+    let further_in = &frames[..innermost];
+    let waited_for = further_in.iter().rposition(|known| !is_of_macro(known.frame));
+    let waited_for = waited_for.or(innermost.checked_sub(1));
+    let mut index = 0..;
+    frames.retain(|known| {
+        let index = index.next();
+        index == waited_for || index >= Some(innermost) && is_program(known)
+    });
 }
 
 /// Whether nothing but an attribute, or the beginning of one, is on this line.
@@ -67,8 +71,9 @@ mod tests {
         let program = frame("{async_fn#0}", "/srv/shop/src/main.rs");
         let folded = |frames: &[Frame]| -> Vec<String> {
             let known = Known::all(frames);
-            let all: Vec<&Known<'_>> = known.iter().collect();
-            fold_task(&all).iter().filter_map(|known| known.frame.file.clone()).collect()
+            let mut all: Vec<&Known<'_>> = known.iter().collect();
+            fold_task(&mut all);
+            all.iter().filter_map(|known| known.frame.file.clone()).collect()
         };
         let names = |frames: &[&Frame]| -> Vec<String> {
             frames.iter().filter_map(|frame| frame.file.clone()).collect()
@@ -95,9 +100,9 @@ mod tests {
         };
         let frames = [at("#[allow(x)] pay(order).await;"), at("#[gmr::task]"), at("pay().await")];
         let known = Known::all(&frames);
-        let all: Vec<&Known<'_>> = known.iter().collect();
-        let sources: Vec<_> =
-            fold_task(&all).iter().filter_map(|known| known.frame.source.as_deref()).collect();
+        let mut all: Vec<&Known<'_>> = known.iter().collect();
+        fold_task(&mut all);
+        let sources: Vec<_> = all.iter().filter_map(|known| known.frame.source.as_deref()).collect();
         assert_eq!(sources, ["#[allow(x)] pay(order).await;", "pay().await"]);
     }
 }

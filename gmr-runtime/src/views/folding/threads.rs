@@ -1,4 +1,8 @@
-//! Which frames of a thread's stack are shown.
+//! Which frames of a thread's stack are shown. They are not kept in a list of parts: a document of
+//! somebody else's can have a stack of millions of frames, each of which takes two bytes there.
+
+use std::iter;
+use std::ops::Range;
 
 use super::kinds::{Known, Plumbing};
 use super::parts::{Omitted, Part};
@@ -17,116 +21,132 @@ use super::parts::{Omitted, Part};
 ///
 /// gmr's frames count as the program's if the thread runs nothing else. If all frames are the
 /// standard libraries', nothing is omitted.
-pub(in crate::views) fn fold_thread<'a>(frames: &[&'a Known<'a>], is_complete: bool) -> Vec<Part<'a>> {
+pub(in crate::views) fn fold_thread<'f, 'a>(
+    frames: &'f [&'a Known<'a>],
+    is_complete: bool,
+) -> impl Iterator<Item = Part<'a>> {
     let plumbing = Plumbing::of(frames);
-    let is_gmrs = |index: usize| frames[index].kind().is_gmr;
-    let is_programs = |index: usize| !is_foreign(plumbing, frames, index) && !is_gmrs(index);
+    let is_gmrs = move |index: usize| frames[index].kind().is_gmr;
+    let is_programs = move |index: usize| !is_foreign(plumbing, frames, index) && !is_gmrs(index);
     let runs_program = (0..frames.len()).any(is_programs);
-    let stays: Vec<bool> = (0..frames.len())
-        .map(|index| if runs_program { is_programs(index) } else { is_gmrs(index) })
-        .collect();
-    let (Some(first), Some(last)) =
-        (stays.iter().position(|stays| *stays), stays.iter().rposition(|stays| *stays))
-    else {
-        return runtimes_alone(frames);
-    };
-    let mut parts = Vec::with_capacity(last - first + 3);
-    further_in(&frames[..first], &mut parts);
-    let mut from = first;
-    for run in stays[first..=last].chunk_by(|a, b| a == b) {
-        let frames = &frames[from..from + run.len()];
-        if run[0] {
-            all(frames, &mut parts);
-        } else {
-            between(frames, &mut parts);
+    let stays = move |index: usize| if runs_program { is_programs(index) } else { is_gmrs(index) };
+    let first = (0..frames.len()).find(|&index| stays(index));
+    let last = (0..frames.len()).rfind(|&index| stays(index));
+    let (inner, own, outer) = match first.zip(last) {
+        Some((first, last)) => {
+            let outer = further_out(&frames[last + 1..], is_complete);
+            ([further_in(&frames[..first]), Run::default()], first..last + 1, outer)
         }
-        from += run.len();
+        None => (runtimes_alone(frames), 0..0, Run::default()),
+    };
+    inner.into_iter().chain(own_and_between(frames, own, stays)).chain([outer]).flat_map(Run::parts)
+}
+
+/// Frames that are shown, and what is omitted between them.
+#[derive(Default)]
+struct Run<'f, 'a> {
+    inner: &'f [&'a Known<'a>],
+    omitted: Option<Omitted<'a>>,
+    outer: &'f [&'a Known<'a>],
+}
+
+impl<'f, 'a> Run<'f, 'a> {
+    fn all(frames: &'f [&'a Known<'a>]) -> Self {
+        Self { inner: frames, ..Self::default() }
     }
-    further_out(&frames[last + 1..], is_complete, &mut parts);
-    parts
+
+    fn parts(self) -> impl Iterator<Item = Part<'a>> {
+        let shown = |frames: &'f [&'a Known<'a>]| frames.iter().copied().map(Part::Frame);
+        shown(self.inner).chain(self.omitted.map(Part::Omitted)).chain(shown(self.outer))
+    }
+}
+
+/// From the innermost to the outermost frame that stays: runs of frames that do, and what is in
+/// between.
+fn own_and_between<'f, 'a>(
+    frames: &'f [&'a Known<'a>],
+    own: Range<usize>,
+    stays: impl Fn(usize) -> bool,
+) -> impl Iterator<Item = Run<'f, 'a>> {
+    let mut left = own;
+    iter::from_fn(move || {
+        let from = left.next()?;
+        let is_own = stays(from);
+        left.start = left.find(|&index| stays(index) != is_own).unwrap_or(left.end);
+        let run = &frames[from..left.start];
+        Some(if is_own { Run::all(run) } else { between(run) })
+    })
 }
 
 /// The number of frames in a row that are not worth a line that says how many there are.
 const FEW: usize = 2;
 
-fn all<'a>(frames: &[&'a Known<'a>], parts: &mut Vec<Part<'a>>) {
-    parts.extend(frames.iter().copied().map(Part::Frame));
-}
-
 /// Frames that functions of the program have called.
-fn further_in<'a>(frames: &[&'a Known<'a>], parts: &mut Vec<Part<'a>>) {
-    let Some((called, inner)) = frames.split_last() else { return };
+fn further_in<'f, 'a>(frames: &'f [&'a Known<'a>]) -> Run<'f, 'a> {
+    let Some(called) = frames.len().checked_sub(1) else { return Run::default() };
+    let (inner, called) = frames.split_at(called);
     // The standard libraries' own functions are of no interest, nor is their number.
-    if inner.iter().any(|known| !known.kind().is_standard) {
-        let telling = inner.iter().position(|known| known.is_telling());
-        parts.extend(telling.map(|index| Part::Frame(inner[index])));
-        let others = inner.iter().enumerate().filter(|(index, _)| Some(*index) != telling);
-        omit(others.map(|(_, known)| *known), parts);
+    if inner.iter().all(|known| known.kind().is_standard) {
+        return Run::all(called);
     }
-    parts.push(Part::Frame(called));
+    let telling = inner.iter().position(|known| known.is_telling());
+    let others = inner.iter().enumerate().filter(|(index, _)| Some(*index) != telling);
+    let omitted = omitted(others.map(|(_, known)| *known));
+    let telling = telling.map_or(&[][..], |index| &inner[index..=index]);
+    Run { inner: telling, omitted, outer: called }
 }
 
 /// Frames between two functions of the program.
-fn between<'a>(frames: &[&'a Known<'a>], parts: &mut Vec<Part<'a>>) {
-    let Some((called, inner)) = frames.split_last() else { return };
+fn between<'f, 'a>(frames: &'f [&'a Known<'a>]) -> Run<'f, 'a> {
+    let Some(called) = frames.len().checked_sub(1) else { return Run::default() };
+    let (inner, called) = frames.split_at(called);
     let unclear = inner.first().is_some_and(|known| known.frame.file.is_none());
-    let (kept, omitted) = inner.split_at(usize::from(unclear));
-    if omitted.len() <= FEW {
-        return all(frames, parts);
+    let (kept, others) = inner.split_at(usize::from(unclear));
+    if others.len() <= FEW {
+        return Run::all(frames);
     }
-    all(kept, parts);
-    omit(omitted.iter().copied(), parts);
-    parts.push(Part::Frame(called));
+    Run { inner: kept, omitted: omitted(others.iter().copied()), outer: called }
 }
 
 /// Frames that lead to the program's functions.
-fn further_out<'a>(frames: &[&'a Known<'a>], is_complete: bool, parts: &mut Vec<Part<'a>>) {
+fn further_out<'f, 'a>(frames: &'f [&'a Known<'a>], is_complete: bool) -> Run<'f, 'a> {
     if !is_complete {
         // Where the stack ends, it ends for a reason.
-        return match frames.split_last() {
-            Some((last, omitted)) if omitted.len() > FEW => {
-                omit(omitted.iter().copied(), parts);
-                parts.push(Part::Frame(last));
-            }
-            _ => all(frames, parts),
+        let (others, last) = frames.split_at(frames.len().saturating_sub(1));
+        return match others.len() {
+            0..=FEW => Run::all(frames),
+            _ => Run { inner: &[], omitted: omitted(others.iter().copied()), outer: last },
         };
     }
     let unclear =
         frames.first().is_some_and(|known| known.frame.file.is_none() && known.kind().is_rust_entry);
-    let (kept, omitted) = frames.split_at(usize::from(unclear));
-    all(kept, parts);
+    let (kept, others) = frames.split_at(usize::from(unclear));
     // Every thread has those of std and of the C library.
-    if omitted.iter().any(|known| known.kind().is_runtime) {
-        omit(omitted.iter().copied(), parts);
-    }
+    let is_worth_it = others.iter().any(|known| known.kind().is_runtime);
+    Run { inner: kept, omitted: is_worth_it.then(|| Omitted::of(others.iter().copied())), outer: &[] }
 }
 
 /// A stack without a function of the program. A runtime's is shown by the innermost frame that says
 /// what the thread is doing, and the outermost, which the program may have called.
-fn runtimes_alone<'a>(frames: &[&'a Known<'a>]) -> Vec<Part<'a>> {
-    let mut parts = Vec::new();
-    let Some(telling) = telling(frames) else {
-        all(frames, &mut parts);
-        return parts;
-    };
+fn runtimes_alone<'f, 'a>(frames: &'f [&'a Known<'a>]) -> [Run<'f, 'a>; 2] {
+    let Some(telling) = telling(frames) else { return [Run::all(frames), Run::default()] };
     let outermost = frames.iter().rposition(|known| known.kind().is_runtime).unwrap_or(telling);
     let entry = frames[outermost + 1..].iter().position(|known| known.kind().is_rust_entry);
     let unclear =
         entry.map(|entry| outermost + 1 + entry).filter(|&entry| frames[entry].frame.file.is_none());
     let stays = |index: usize| [Some(telling), Some(outermost), unclear].contains(&Some(index));
-    parts.push(Part::Frame(frames[telling]));
-    let omitted = frames.iter().enumerate().filter(|(index, _)| !stays(*index));
-    omit(omitted.map(|(_, known)| *known), &mut parts);
-    let outer = [Some(outermost).filter(|outermost| *outermost != telling), unclear];
-    parts.extend(outer.into_iter().flatten().map(|index| Part::Frame(frames[index])));
-    parts
+    let others = frames.iter().enumerate().filter(|(index, _)| !stays(*index));
+    let one = |index: Option<usize>| index.map_or(&[][..], |index| &frames[index..=index]);
+    let inner = Run {
+        inner: one(Some(telling)),
+        omitted: omitted(others.map(|(_, known)| *known)),
+        outer: one(Some(outermost).filter(|outermost| *outermost != telling)),
+    };
+    [inner, Run::all(one(unclear))]
 }
 
-fn omit<'a>(frames: impl Iterator<Item = &'a Known<'a>>, parts: &mut Vec<Part<'a>>) {
-    let omitted = Omitted::of(frames);
-    if omitted.frames > 0 {
-        parts.push(Part::Omitted(omitted));
-    }
+fn omitted<'a>(frames: impl Iterator<Item = &'a Known<'a>>) -> Option<Omitted<'a>> {
+    Some(Omitted::of(frames)).filter(|omitted| omitted.frames > 0)
 }
 
 /// The innermost frame of a runtime, if possible one that says more than that the thread waits.
@@ -186,7 +206,7 @@ mod tests {
             }
             Part::Omitted(Omitted { frames, crates }) => format!("-{frames} {}", crates.join(" ")),
         };
-        fold_thread(&all, is_complete).iter().map(part).collect()
+        fold_thread(&all, is_complete).map(|one| part(&one)).collect()
     }
 
     /// How many frames stay.

@@ -3,20 +3,21 @@
 
 use std::io::{self, Write};
 
+use super::out::{Out, Written};
 use crate::model::Report;
 
 /// The most bytes of a page with it. A larger report is not in its page.
 const MAX_WHOLE: usize = 5_000_000;
 
-/// Writes it, if there is space after so many bytes of the page.
-pub(super) fn write(report: &Report, written: usize, out: &mut dyn Write) -> io::Result<()> {
-    let mut space = Space { left: MAX_WHOLE.saturating_sub(written) };
+/// Writes it, if there is space in the page, of which so many bytes are still to come.
+pub(super) fn write(report: &Report, to_come: usize, out: &mut Out<'_>) -> Written {
+    let mut space = Space { left: MAX_WHOLE.saturating_sub(out.written() + to_come) };
     if crate::views::json::write(report, &mut Escaped { out: &mut space }).is_err() {
         return Ok(());
     }
-    out.write_all(b"<script type=\"application/json\" id=\"report\">")?;
-    crate::views::json::write(report, &mut Escaped { out })?;
-    out.write_all(b"</script>")
+    out.write("<script type=\"application/json\" id=\"report\">")?;
+    crate::views::json::write(report, &mut Escaped { out: out.bytes() })?;
+    out.write("</script>")
 }
 
 /// Counts, and fails when there is no space left.

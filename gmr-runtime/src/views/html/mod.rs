@@ -13,20 +13,21 @@ mod groups;
 mod headline;
 mod lists;
 mod names;
-mod pieces;
+mod out;
 mod related;
 mod stacks;
 mod tracing;
 
-use std::io::{self, Write as _};
+use std::io;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 
 use self::anchors::Links;
+use self::flame::Drawing;
 use self::groups::{green_threads, threads};
 use self::headline::headline;
-use self::lists::{fields, listing, notes, pre, processes, rows, shortened, spent, value};
-use self::pieces::{PLACEHOLDER, split_at_placeholder};
+use self::lists::{fields, listing, notes, pre, processes, value};
+use self::out::{Out, PLACEHOLDER, Written};
 use self::related::Related;
 use self::stacks::{Style, frames_and_end, stack};
 use super::grouping;
@@ -46,8 +47,8 @@ const SCRIPT: &str = include_str!("page.js");
 pub(crate) const FLAME_SCRIPT: &str = include_str!("flame.js");
 
 pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) -> io::Result<()> {
-    let out = &mut Counted { out, written: 0 };
     let room = Room::new(MAX_PAGE);
+    let out = &mut Out::new(out, &room);
     let (links, related) = (Links::of(report), Related::of(report));
     let frames = Known::all(&report.frames);
     let cx = Context { frames: &frames, detail, room: &room };
@@ -55,45 +56,42 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
     let is_package = |(_, section): &(usize, &Section)| matches!(section.content, Content::Package(_));
     let (of_package, others): (Vec<_>, Vec<_>) = report.sections.iter().enumerate().partition(is_package);
     let drawing = flame::graph(report, cx);
-    let contents = contents(&of_package, drawing.is_some(), &others, report.findings.len());
-    let (before, after) = split_at_placeholder(page(report, &contents, &links, &related, &room));
-    out.write_all(before.as_bytes())?;
+    let page = page(report).into_string();
+    let mut pieces = page.split(PLACEHOLDER.0);
+    out.write(pieces.next().unwrap_or_default())?;
+    out.write(STYLE)?;
+    out.write(pieces.next().unwrap_or_default())?;
+    fields(&words::heading(&report.heading), out)?;
+    out.write(pieces.next().unwrap_or_default())?;
+    findings(report, &links, &related, out)?;
+    contents(&of_package, drawing.is_some(), &others, report.findings.len(), out)?;
+    out.write(pieces.next().unwrap_or_default())?;
     let style = Style { cx, links: &links, related: &related, verbose: true, brief: false };
     for (index, part) in of_package {
         section(index, part, style, out)?;
     }
     if let Some(drawing) = drawing {
-        out.write_all(graph(&drawing).into_string().as_bytes())?;
+        graph(&drawing, out)?;
     }
     for (index, part) in others {
         section(index, part, style, out)?;
     }
     #[cfg(feature = "json")]
-    data::write(report, out.written + after.len(), out)?;
-    out.write_all(after.as_bytes())?;
-    out.write_all(b"\n")
+    data::write(
+        report,
+        SCRIPT.len() + FLAME_SCRIPT.len() + pieces.clone().map(str::len).sum::<usize>(),
+        out,
+    )?;
+    out.write(pieces.next().unwrap_or_default())?;
+    out.write(SCRIPT)?;
+    out.write(FLAME_SCRIPT)?;
+    out.write(pieces.next().unwrap_or_default())?;
+    out.write("\n")
 }
 
-/// Counts what is written.
-struct Counted<'a> {
-    out: &'a mut dyn io::Write,
-    #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "without JSON, nothing needs it"))]
-    written: usize,
-}
-
-impl io::Write for Counted<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.written += written;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-fn page(report: &Report, contents: &Markup, links: &Links, related: &Related<'_>, room: &Room) -> Markup {
+/// What is in each page, with a placeholder for the style, for the fields of the heading, for the
+/// findings and the contents, for the sections, and for the scripts.
+fn page(report: &Report) -> Markup {
     let package = report.sections.iter().find_map(|section| match &section.content {
         Content::Package(package) => Some(&**package),
         _ => None,
@@ -107,37 +105,37 @@ fn page(report: &Report, contents: &Markup, links: &Links, related: &Related<'_>
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { "Guru Meditation: " (of_line(name)) ", process " (report.heading.pid) }
-                style { (PreEscaped(STYLE)) }
+                style { (PLACEHOLDER) }
             }
             body {
                 a.skip href="#findings" { "skip to the findings" }
-                (top(report, name, package))
+                (top(name, package))
                 // The keyboard reaches the findings before the contents and the filter.
                 main {
-                    (findings(report, links, related, room))
-                    (contents)
+                    (PLACEHOLDER)
                     div #sections { (PLACEHOLDER) }
                 }
                 footer {
                     p { (words::summary(&report.summary)) }
                     a.up href="#contents" aria-label="to the contents" { "↑" }
                 }
-                script { (PreEscaped(SCRIPT)) (PreEscaped(FLAME_SCRIPT)) }
+                script { (PLACEHOLDER) }
             }
         }
     }
 }
 
-fn graph(drawing: &Markup) -> Markup {
-    html! {
+fn graph(drawing: &Drawing, out: &mut Out<'_>) -> Written {
+    let around = html! {
         section #stacks {
             h2 { "All stacks" }
-            (drawing)
+            (PLACEHOLDER)
         }
-    }
+    };
+    out.around(&around, |out| drawing.write(&mut |markup| out.write(markup)))
 }
 
-fn top(report: &Report, name: &str, package: Option<&Package>) -> Markup {
+fn top(name: &str, package: Option<&Package>) -> Markup {
     let version = package.and_then(|package| package.version.as_deref());
     html! {
         header {
@@ -145,50 +143,55 @@ fn top(report: &Report, name: &str, package: Option<&Package>) -> Markup {
                 p { "Guru Meditation" }
                 h1 { (of_line(name)) @if let Some(version) = version { " " span.version { (of_line(version)) } } }
             }
-            (fields(&words::heading(&report.heading)))
+            (PLACEHOLDER)
         }
     }
 }
 
-fn findings(report: &Report, links: &Links, related: &Related<'_>, room: &Room) -> Markup {
-    html! {
+fn findings(report: &Report, links: &Links, related: &Related<'_>, out: &mut Out<'_>) -> Written {
+    let around = html! {
         section #findings {
             h2 { "Findings" }
-            @if report.findings.is_empty() {
-                p { (words::NO_FINDINGS) }
-            } @else {
-                ul.findings {
-                    (rows(report.findings.iter().enumerate(), "finding", room, |(index, finding)| {
-                        related.shows(index);
-                        self::finding(index, finding, report, links, room)
-                    }))
-                }
-            }
+            @if report.findings.is_empty() { p { (words::NO_FINDINGS) } } @else { ul.findings { (PLACEHOLDER) } }
         }
-    }
+    };
+    out.around(&around, |out| {
+        out.rows(report.findings.iter().enumerate(), "finding", |out, (index, finding)| {
+            related.shows(index);
+            self::finding(index, finding, report, links, out)
+        })
+    })
 }
 
-fn finding(index: usize, finding: &Finding, report: &Report, links: &Links, room: &Room) -> Markup {
+fn finding(index: usize, finding: &Finding, report: &Report, links: &Links, out: &mut Out<'_>) -> Written {
     let severity = words::severity(finding.severity);
-    html! {
+    let around = html! {
         li id=(anchors::finding(index)) class=(severity) {
             span.severity { (severity) } " "
             (headline(finding, report, links))
-            (rows(finding.evidence.iter(), "line", room, |evidence| spent(html! { div.evidence { (self::evidence(evidence, report, links)) } }, room)))
-            @if let Some(next) = &finding.next { div.evidence { "next: " (of_line(next)) } }
+            (PLACEHOLDER)
         }
-    }
+    };
+    out.around(&around, |out| {
+        let evidence = finding.evidence.iter();
+        out.rows(evidence, "line", |out, evidence| self::evidence(evidence, report, links, out))?;
+        let Some(next) = &finding.next else { return Ok(()) };
+        out.add(&html! { div.evidence { "next: " (of_line(next)) } })
+    })
 }
 
-fn evidence(evidence: &Evidence, report: &Report, links: &Links) -> Markup {
+fn evidence(evidence: &Evidence, report: &Report, links: &Links, out: &mut Out<'_>) -> Written {
     let shown = words::evidence(evidence, &report.frames);
     let thread = evidence.thread.and_then(|tid| links.thread(tid));
-    html! {
-        @match thread.or_else(|| evidence.task.and_then(|id| links.task(id))) {
-            Some(anchor) => { a href={ "#" (anchor) } { (shown) } }
-            None => { (shown) }
+    let around = html! {
+        div.evidence {
+            @match thread.or_else(|| evidence.task.and_then(|id| links.task(id))) {
+                Some(anchor) => { a href={ "#" (anchor) } { (PLACEHOLDER) } }
+                None => { (PLACEHOLDER) }
+            }
         }
-    }
+    };
+    out.text_in(&around, &shown)
 }
 
 /// The most sections that the contents link to.
@@ -200,7 +203,8 @@ fn contents(
     has_drawing: bool,
     others: &[(usize, &Section)],
     findings: usize,
-) -> Markup {
+    out: &mut Out<'_>,
+) -> Written {
     let link = |(index, section): &(usize, &Section)| {
         html! {
             a href={ "#" (anchors::section(*index)) } {
@@ -210,21 +214,29 @@ fn contents(
             }
         }
     };
-    let shown = MAX_LINKS.saturating_sub(of_package.len());
-    html! {
+    let around = html! {
         nav aria-label="Contents and filter" {
             (tools())
             details #contents open {
                 summary { "Contents" }
                 a href="#findings" { "Findings " span.count { (findings) } }
-                @for section in of_package.iter().take(MAX_LINKS) { (link(section)) }
-                @if has_drawing { a href="#stacks" { "All stacks" } }
-                @for section in others.iter().take(shown) { (link(section)) }
-                @let left = (of_package.len() + others.len()).saturating_sub(MAX_LINKS);
-                @if left > 0 { span.note { (not_shown(left, "section")) } }
+                (PLACEHOLDER)
             }
         }
-    }
+    };
+    out.around(&around, |out| {
+        let (first, others_shown) =
+            (of_package.len().min(MAX_LINKS), MAX_LINKS.saturating_sub(of_package.len()));
+        of_package[..first].iter().try_for_each(|section| out.add(&link(section)))?;
+        if has_drawing {
+            out.add(&html! { a href="#stacks" { "All stacks" } })?;
+        }
+        others.iter().take(others_shown).try_for_each(|section| out.add(&link(section)))?;
+        match (of_package.len() + others.len()).saturating_sub(MAX_LINKS) {
+            0 => Ok(()),
+            left => out.add(&html! { span.note { (not_shown(left, "section")) } }),
+        }
+    })
 }
 
 /// What needs the script, which shows it.
@@ -279,56 +291,53 @@ fn size(content: &Content) -> Option<usize> {
     })
 }
 
-fn section(index: usize, section: &Section, style: Style<'_>, out: &mut dyn io::Write) -> io::Result<()> {
-    let (before, after) = split_at_placeholder(html! {
+fn section(index: usize, section: &Section, style: Style<'_>, out: &mut Out<'_>) -> Written {
+    out.room().begin_section();
+    let around = html! {
         section id=(anchors::section(index)) class=[(!section.content.is_ok()).then_some("failed")] {
             h2 { (of_line(&section.title)) }
             (PLACEHOLDER)
         }
-    });
-    out.write_all(before.as_bytes())?;
-    let room = style.cx.room;
-    room.begin_section();
-    room.spend(before.len());
-    // Sections that can be long are written in pieces.
-    match &section.content {
-        Content::Threads(value) => threads(value, style, out)?,
-        Content::GreenThreads(value) => green_threads(value, style, out)?,
-        other => out.write_all(content(other, style).into_string().as_bytes())?,
-    }
-    out.write_all(after.as_bytes())
+    };
+    out.around(&around, |out| content(&section.content, style, out))
 }
 
-fn content(content: &Content, style: Style<'_>) -> Markup {
-    let room = style.cx.room;
+fn content(content: &Content, style: Style<'_>, out: &mut Out<'_>) -> Written {
     match content {
-        Content::Package(value) => fields(&words::package(value)),
-        Content::Resources(value) => fields(&words::resources(value)),
-        Content::Processes(value) => processes(value, room),
-        Content::Descriptors(value) => listing(&words::descriptors(value), room),
-        Content::Modules(value) => listing(&words::modules(value), room),
-        Content::Environment(value) => listing(&words::environment(value), room),
-        Content::Configuration(groups) => configuration(groups, style),
-        Content::Spans(value) => html! { (notes(&value.notes)) (tracing::spans(value, room)) },
-        Content::Events(value) => html! { (notes(&value.notes)) (tracing::events(value, room)) },
-        Content::Fields(fields) => value(fields, room),
-        Content::Text(text) if !text.trim().is_empty() => pre(&shortened(text, room), None),
-        Content::Text(_) => self::content(&Content::Nothing, style),
-        // Threads and tasks do not get here: `section` handles them.
-        failed => html! {
-            (pre(&shortened(&words::failure(failed).unwrap_or_default(), room), Some("failure")))
-            @match failed {
-                Content::Panicked(value) => { (stack(&value.stack, style)) }
-                Content::TimedOut(value) => { (stuck(&value.overdue, style)) }
-                Content::StillRunning(value) => { (stuck(value, style)) }
-                _ => {}
+        Content::Package(value) => fields(&words::package(value), out),
+        Content::Resources(value) => fields(&words::resources(value), out),
+        Content::Threads(value) => threads(value, style, out),
+        Content::GreenThreads(value) => green_threads(value, style, out),
+        Content::Processes(value) => processes(value, out),
+        Content::Descriptors(value) => listing(&words::descriptors(value), out),
+        Content::Modules(value) => listing(&words::modules(value), out),
+        Content::Environment(value) => listing(&words::environment(value), out),
+        Content::Configuration(groups) => configuration(groups, style, out),
+        Content::Spans(value) => {
+            notes(&value.notes, out)?;
+            tracing::spans(value, out)
+        }
+        Content::Events(value) => {
+            notes(&value.notes, out)?;
+            tracing::events(value, out)
+        }
+        Content::Fields(fields) => value(fields, out),
+        Content::Text(text) if !text.trim().is_empty() => pre(text, None, out),
+        Content::Text(_) => self::content(&Content::Nothing, style, out),
+        failed => {
+            pre(&words::failure(failed).unwrap_or_default(), Some("failure"), out)?;
+            match failed {
+                Content::Panicked(value) => stack(&value.stack, style, out),
+                Content::TimedOut(value) => stuck(&value.overdue, style, out),
+                Content::StillRunning(value) => stuck(value, style, out),
+                _ => Ok(()),
             }
-        },
+        }
     }
 }
 
-fn stuck(overdue: &Overdue, style: Style<'_>) -> Markup {
-    html! {
+fn stuck(overdue: &Overdue, style: Style<'_>, out: &mut Out<'_>) -> Written {
+    out.add(&html! {
         p {
             "on "
             @match style.links.thread(overdue.tid) {
@@ -336,18 +345,21 @@ fn stuck(overdue: &Overdue, style: Style<'_>) -> Markup {
                 None => { "thread #" (overdue.tid) }
             }
         }
-        (frames_and_end(&grouping::of_section(overdue, style.cx), &overdue.stack, style))
-    }
+    })?;
+    frames_and_end(&grouping::of_section(overdue, style.cx), &overdue.stack, style, out)
 }
 
-fn configuration(groups: &[Group], style: Style<'_>) -> Markup {
-    html! {
-        @if groups.is_empty() { p.note { "(no groups registered)" } }
-        (rows(groups.iter(), "group", style.cx.room, |group| html! {
+fn configuration(groups: &[Group], style: Style<'_>, out: &mut Out<'_>) -> Written {
+    if groups.is_empty() {
+        return out.add(&html! { p.note { "(no groups registered)" } });
+    }
+    out.rows(groups.iter(), "group", |out, group| {
+        let around = html! {
             details.group.config open {
                 summary { span.title { (of_line(&group.title)) } }
-                (content(&group.content, style))
+                (PLACEHOLDER)
             }
-        }))
-    }
+        };
+        out.around(&around, |out| content(&group.content, style, out))
+    })
 }

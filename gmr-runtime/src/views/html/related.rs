@@ -21,19 +21,32 @@ const MAX_MORE: usize = 200;
 const MAX_SENTENCE: usize = 240;
 
 /// By thread or task: sorted pairs of its id and of an index.
-struct Places(Vec<(u64, usize)>);
+struct Places(Vec<(u64, u32)>);
 
 impl Places {
+    /// A document can name a thread any number of times, and takes fewer bytes for it than a pair.
     fn of(pairs: impl Iterator<Item = (u64, usize)>) -> Self {
-        let mut pairs: Vec<(u64, usize)> = pairs.collect();
-        sort::all(&mut pairs);
-        pairs.dedup();
-        Self(pairs)
+        let mut places = Self(Vec::new());
+        for (id, index) in pairs {
+            if places.0.len() == places.0.capacity() {
+                places.tidy();
+                places.0.reserve_exact((places.0.len() / 4).max(16));
+            }
+            places.0.push((id, u32::try_from(index).unwrap_or(u32::MAX)));
+        }
+        places.tidy();
+        places
+    }
+
+    fn tidy(&mut self) {
+        sort::all(&mut self.0);
+        self.0.dedup();
     }
 
     fn of_id(&self, id: u64) -> impl Iterator<Item = usize> {
         let first = self.0.partition_point(|(other, _)| *other < id);
-        self.0[first..].iter().take_while(move |(other, _)| *other == id).map(|(_, index)| *index)
+        let of_id = self.0[first..].iter().take_while(move |(other, _)| *other == id);
+        of_id.map(|(_, index)| *index as usize)
     }
 
     /// The distinct indexes of all of these, in order.
@@ -196,19 +209,18 @@ impl<'a> Related<'a> {
         let more = tids.len().saturating_sub(MAX_OF_LOCK);
         html! {
             @for (index, tid) in tids.clone().take(MAX_OF_LOCK).enumerate() { @if index > 0 { ", " } (self.thread(tid, links)) }
-            @if more > 0 { @let others: Vec<u32> = tids.skip(MAX_OF_LOCK).collect(); (self.more(&others)) }
+            @if more > 0 { (self.more(more, tids.skip(MAX_OF_LOCK))) }
         }
     }
 
-    /// The others, folded: on paper, all are named.
-    fn more(&self, tids: &[u32]) -> Markup {
-        let (shown, left) = tids.split_at(tids.len().min(MAX_MORE));
+    /// So many others, folded: on paper, they are named.
+    fn more(&self, all: usize, tids: impl Iterator<Item = u32>) -> Markup {
         html! {
             details.members {
-                summary { "and " (tids.len()) " more" }
+                summary { "and " (all) " more" }
                 p {
-                    @for (index, tid) in shown.iter().enumerate() { @if index > 0 { ", " } (self.label(*tid)) }
-                    @if !left.is_empty() { ", and " (left.len()) " more" }
+                    @for (index, tid) in tids.take(MAX_MORE).enumerate() { @if index > 0 { ", " } (self.label(tid)) }
+                    @if all > MAX_MORE { ", and " (all - MAX_MORE) " more" }
                 }
             }
         }

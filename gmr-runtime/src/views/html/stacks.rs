@@ -3,11 +3,13 @@
 use maud::{Markup, html};
 
 use super::anchors::Links;
+use super::out::{Out, PLACEHOLDER, Written};
 use super::related::Related;
 use crate::model::Stack;
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::folding::Part;
+use crate::views::grouping::Shown;
 use crate::views::room::of_line;
 use crate::views::{Context, grouping, words};
 
@@ -40,58 +42,58 @@ impl Style<'_> {
     }
 }
 
-pub(super) fn stack(stack: &Stack, style: Style<'_>) -> Markup {
-    frames_and_end(&grouping::shown(stack, style.cx), stack, style)
+pub(super) fn stack(stack: &Stack, style: Style<'_>, out: &mut Out<'_>) -> Written {
+    frames_and_end(&grouping::shown(stack, style.cx), stack, style, out)
 }
 
-/// These parts of a stack, then why it is incomplete.
-pub(super) fn frames_and_end(shown: &[Part<'_>], stack: &Stack, style: Style<'_>) -> Markup {
-    html! {
-        (parts(shown, style))
-        @if let Some(reason) = &stack.incomplete {
-            p.note { @if stack.frames.is_empty() { "no stack: " } @else { "incomplete: " } (clean(reason)) }
-        }
-    }
+/// What is shown of a stack, then why it is incomplete.
+pub(super) fn frames_and_end(
+    shown: &Shown<'_>,
+    stack: &Stack,
+    style: Style<'_>,
+    out: &mut Out<'_>,
+) -> Written {
+    frames(shown, style, out)?;
+    let Some(reason) = &stack.incomplete else { return Ok(()) };
+    let what = if stack.frames.is_empty() { "no stack: " } else { "incomplete: " };
+    out.text_in(&html! { p.note { (what) (PLACEHOLDER) } }, &clean(reason))
 }
 
-pub(super) fn parts(parts: &[Part<'_>], style: Style<'_>) -> Markup {
-    if parts.is_empty() {
-        return Markup::default();
+pub(super) fn frames(shown: &Shown<'_>, style: Style<'_>, out: &mut Out<'_>) -> Written {
+    if shown.parts().is_empty() {
+        return Ok(());
     }
-    let (mut inner, mut between, mut outer) = grouping::ends(parts, style.cx.detail);
-    if style.brief && parts.len() > INNER + OUTER + 1 {
-        (inner, outer) = (&parts[..INNER], &parts[parts.len() - OUTER..]);
-        between = parts[INNER..parts.len() - OUTER].iter().map(Part::frames).sum();
-    }
+    let (inner, between, outer) = if style.brief { shown.ends_within(INNER, OUTER) } else { shown.ends() };
     let more = (between > 0).then(|| format!("... {} ...", counted(between, "more frame")));
     if !style.verbose {
-        return html! {
-            pre.stack {
-                "\n"
-                (compact(inner, style))
-                @if let Some(more) = more { (more) "\n" }
-                (compact(outer, style))
+        return out.around(&html! { pre.stack { "\n" (PLACEHOLDER) } }, |out| {
+            compact(inner, style, out)?;
+            if let Some(more) = more {
+                out.add(&html! { (more) "\n" })?;
             }
-        };
+            compact(outer, style, out)
+        });
     }
-    html! {
-        ol.stack {
-            @for one in inner { (part(one, style)) }
-            @if let Some(more) = more { li.note { (more) } }
-            @for one in outer { (part(one, style)) }
+    out.around(&html! { ol.stack { (PLACEHOLDER) } }, |out| {
+        inner.iter().try_for_each(|one| out.add(&part(one, style)))?;
+        if let Some(more) = more {
+            out.add(&html! { li.note { (more) } })?;
         }
-    }
+        outer.iter().try_for_each(|one| out.add(&part(one, style)))
+    })
 }
 
 /// One line for each frame. Those of libraries in a row are one element.
-fn compact(parts: &[Part<'_>], style: Style<'_>) -> Markup {
-    let runs = parts.chunk_by(|a, b| is_librarys(a) == is_librarys(b));
-    let lines = |run: &[Part<'_>]| run.iter().map(|part| line(part, style) + "\n").collect::<String>();
-    html! {
-        @for run in runs {
-            @if is_librarys(&run[0]) { i.lib { (lines(run)) } } @else { (lines(run)) }
+fn compact(parts: &[Part<'_>], style: Style<'_>, out: &mut Out<'_>) -> Written {
+    for run in parts.chunk_by(|a, b| is_librarys(a) == is_librarys(b)) {
+        let lines = |out: &mut Out<'_>| run.iter().try_for_each(|part| out.text(&line(part, style)));
+        if is_librarys(&run[0]) {
+            out.around(&html! { i.lib { (PLACEHOLDER) } }, lines)?;
+        } else {
+            lines(out)?;
         }
     }
+    Ok(())
 }
 
 /// Whether a frame is not the program's, nor how many are omitted.
@@ -99,12 +101,12 @@ fn is_librarys(part: &Part<'_>) -> bool {
     part.frame().is_some_and(|frame| !frame.is_own())
 }
 
-/// A frame on one line: its function and file name.
+/// A frame on a line: its function and file name.
 fn line(part: &Part<'_>, style: Style<'_>) -> String {
-    let Some((frame, function)) = part.frame().zip(name(part, style)) else { return omitted(part) };
+    let Some((frame, function)) = part.frame().zip(name(part, style)) else { return omitted(part) + "\n" };
     let file = frame.file.as_deref().map(|file| of_line(file.rsplit('/').next().unwrap_or(file)));
     let place = file.zip(frame.line).map(|(file, line)| format!(" {file}:{line}")).unwrap_or_default();
-    format!("{function}{place}{}", repeated(part))
+    format!("{function}{place}{}\n", repeated(part))
 }
 
 fn part(part: &Part<'_>, style: Style<'_>) -> Markup {

@@ -1,36 +1,43 @@
 //! Spans in Flight, as a tree, and Recent Events, as a log, without their notes.
 
-use maud::{Markup, html};
+use maud::html;
 
-use super::lists::{entries, rows, spent};
-use crate::model::{Events, Spans};
-use crate::views::room::{Room, not_shown};
+use super::out::{Out, PLACEHOLDER, Written};
+use crate::model::{Events, LogEvent, Spans};
+use crate::views::room::not_shown;
 use crate::views::words::{self, SpanLine};
 
-pub(super) fn spans(section: &Spans, room: &Room) -> Markup {
-    html! {
-        p { "spans = " (words::open_spans(section)) }
-        (rows(words::span_lines(section).into_iter(), "line", room, |line| spent(html! {
-            div.process style={ "margin-left:" (line.depth() * 2) "em" } {
-                @match line {
-                    SpanLine::Span(span) => {
-                        p { b { (words::span_title(span)) } }
-                        @for fact in words::span_facts(span) { p { (fact) } }
-                    }
-                    SpanLine::Group(group) => { p.note { (words::span_group(group)) } }
+pub(super) fn spans(section: &Spans, out: &mut Out<'_>) -> Written {
+    out.add(&html! { p { "spans = " (words::open_spans(section)) } })?;
+    out.rows(words::span_lines(section).into_iter(), "line", |out, line| {
+        let indent = line.depth() * 2;
+        out.around(&html! { div.process style={ "margin-left:" (indent) "em" } { (PLACEHOLDER) } }, |out| {
+            match line {
+                SpanLine::Span(span) => {
+                    out.text_in(&html! { p { b { (PLACEHOLDER) } } }, &words::span_title(span))?;
+                    let fact = |fact: String| out.text_in(&html! { p { (PLACEHOLDER) } }, &fact);
+                    words::span_facts(span).into_iter().try_for_each(fact)
+                }
+                SpanLine::Group(group) => {
+                    out.text_in(&html! { p.note { (PLACEHOLDER) } }, &words::span_group(group))
                 }
             }
-        }, room)))
-    }
+        })
+    })
 }
 
-pub(super) fn events(section: &Events, room: &Room) -> Markup {
-    let lines = section
-        .events
-        .iter()
-        .map(|event| html! { (words::event(event)) "\n    " (words::event_place(event)) "\n" });
-    html! {
-        p { "events = " (words::kept_events(section)) }
-        @if !section.events.is_empty() { pre { "\n" (entries(lines, room, |line| spent(line, room), |left| html! { (not_shown(left, "event")) })) } }
+pub(super) fn events(section: &Events, out: &mut Out<'_>) -> Written {
+    out.add(&html! { p { "events = " (words::kept_events(section)) } })?;
+    if section.events.is_empty() {
+        return Ok(());
     }
+    out.around(&html! { pre { "\n" (PLACEHOLDER) } }, |out| {
+        let event = |out: &mut Out<'_>, event: &LogEvent| {
+            out.text(&words::event(event))?;
+            out.text("\n    ")?;
+            out.text(&words::event_place(event))?;
+            out.text("\n")
+        };
+        out.entries(section.events.iter(), event, |left| html! { (not_shown(left, "event")) })
+    })
 }

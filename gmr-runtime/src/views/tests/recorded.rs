@@ -55,7 +55,7 @@ fn shown(recorded: &Recorded) -> Vec<String> {
     };
     match folding::fold_pool_thread(&frames) {
         Some((frame, omitted)) => vec![words::function(frame, Detail::Short), format!("-{}", omitted.frames)],
-        None => folding::fold_thread(&frames, true).iter().map(line).collect(),
+        None => folding::fold_thread(&frames, true).map(|part| line(&part)).collect(),
     }
 }
 
@@ -121,8 +121,9 @@ fn stacks_of_other_builds_are_folded() {
 fn no_frame_of_the_program_is_omitted() {
     for Recorded { name, frames, are_programs } in recorded() {
         let known = Known::all(&frames);
-        let parts = folding::fold_thread(&known.iter().collect::<Vec<_>>(), true);
-        let shown: Vec<&Frame> = parts.iter().filter_map(|part| Some(part.frame()?.frame)).collect();
+        let all: Vec<&Known<'_>> = known.iter().collect();
+        let parts = folding::fold_thread(&all, true);
+        let shown: Vec<&Frame> = parts.filter_map(|part| Some(part.frame()?.frame)).collect();
         let programs = frames.iter().zip(are_programs).filter(|(_, is_programs)| *is_programs);
         for (frame, _) in programs {
             assert!(shown.iter().any(|shown| std::ptr::eq(*shown, frame)), "{name}: {frame:?}");

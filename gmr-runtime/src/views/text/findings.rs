@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::layout::title;
+use super::layout::{Flush, title};
 use crate::model::{Finding, Frame};
 use crate::views::room::{Room, not_shown};
 use crate::views::words;
@@ -19,29 +19,34 @@ const LINES: usize = 11;
 const COLUMNS: usize = 80;
 
 /// The findings, or a line that there are none.
-pub(in crate::views) fn findings(findings: &[Finding], frames: &[Frame], room: &Room) -> String {
-    let mut text = title(TITLE);
+pub(super) fn write(
+    text: &mut String,
+    findings: &[Finding],
+    frames: &[Frame],
+    room: &Room,
+    flush: &mut Flush<'_>,
+) {
+    text.push_str(&title(TITLE));
     room.begin_section();
     if findings.is_empty() {
         let _ = writeln!(text, "{}", words::NO_FINDINGS);
     }
     if findings.len() < 2 || fit_on_a_screen(findings, frames) {
-        each(&mut text, findings, room, |text, finding| {
-            line(text, &sentence(finding), room);
-            details(text, finding, frames, room);
+        each(text, findings, room, |text, finding| {
+            line(text, &sentence(finding), room, flush);
+            details(text, finding, frames, room, flush);
         });
     } else {
-        each(&mut text, findings, room, |text, finding| line(text, &sentence(finding), room));
+        each(text, findings, room, |text, finding| line(text, &sentence(finding), room, flush));
         text.push('\n');
-        each(&mut text, findings, room, |text, finding| {
+        each(text, findings, room, |text, finding| {
             if has_details(finding) {
-                line(text, &words::finding(finding), room);
-                details(text, finding, frames, room);
+                line(text, &words::finding(finding), room, flush);
+                details(text, finding, frames, room, flush);
             }
         });
     }
     text.push('\n');
-    text
 }
 
 /// `error: deadlock: ..`
@@ -64,7 +69,7 @@ fn fit_on_a_screen(findings: &[Finding], frames: &[Frame]) -> bool {
     lines.sum::<usize>() <= LINES
 }
 
-fn each(text: &mut String, findings: &[Finding], room: &Room, show: impl Fn(&mut String, &Finding)) {
+fn each(text: &mut String, findings: &[Finding], room: &Room, mut show: impl FnMut(&mut String, &Finding)) {
     for (index, finding) in findings.iter().enumerate() {
         if !room.take_row() {
             let _ = writeln!(text, "{}", not_shown(findings.len() - index, "finding"));
@@ -74,12 +79,13 @@ fn each(text: &mut String, findings: &[Finding], room: &Room, show: impl Fn(&mut
     }
 }
 
-fn line(text: &mut String, line: &str, room: &Room) {
+fn line(text: &mut String, line: &str, room: &Room, flush: &mut Flush<'_>) {
     room.spend(line.len());
     let _ = writeln!(text, "{line}");
+    flush(text);
 }
 
-fn details(text: &mut String, finding: &Finding, frames: &[Frame], room: &Room) {
+fn details(text: &mut String, finding: &Finding, frames: &[Frame], room: &Room, flush: &mut Flush<'_>) {
     let mut details = words::finding_details(finding, frames);
     while let Some(detail) = details.next() {
         if !room.take(detail.len()) {
@@ -87,6 +93,7 @@ fn details(text: &mut String, finding: &Finding, frames: &[Frame], room: &Room) 
             break;
         }
         let _ = writeln!(text, "{EVIDENCE}{detail}");
+        flush(text);
     }
 }
 
@@ -113,7 +120,8 @@ mod tests {
     }
 
     fn shown(all: &[Finding]) -> String {
-        let text = findings(all, &[], &Room::new(MAX_TEXT));
+        let mut text = String::new();
+        write(&mut text, all, &[], &Room::new(MAX_TEXT), &mut |_| ());
         text.lines().skip(3).map(|line| line.to_owned() + "\n").collect()
     }
 

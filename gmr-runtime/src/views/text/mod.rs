@@ -14,11 +14,10 @@ mod values;
 use std::fmt::{self, Write as _};
 use std::io;
 
-pub(in crate::views) use self::findings::findings;
 use self::layout::{Flush, WIDTH, framed, title};
 use super::room::{MAX_TEXT, Room};
 use super::{Context, Detail, Known, words};
-use crate::model::{Heading, Report, Section, Summary};
+use crate::model::{Finding, Frame, Heading, Report, Section, Summary};
 use crate::units;
 
 /// The whole report.
@@ -30,24 +29,29 @@ pub(super) fn write(report: &Report, detail: Detail, out: &mut dyn io::Write) ->
     let room = Room::new(MAX_TEXT);
     let cx = Context { frames: &frames, detail, room: &room };
     out.write_all(heading(&report.heading).as_bytes())?;
-    out.write_all(findings(&report.findings, &report.frames, &room).as_bytes())?;
+    in_pieces(out, |text, flush| findings::write(text, &report.findings, &report.frames, &room, flush))?;
     for part in &report.sections {
-        let mut written = Ok(());
-        let mut text = String::new();
-        section_to(&mut text, part, cx, &mut |text| {
-            if text.len() > PIECE && written.is_ok() {
-                written = out.write_all(text.as_bytes());
-                text.clear();
-            }
-        });
-        written?;
-        out.write_all(text.as_bytes())?;
+        in_pieces(out, |text, flush| section_to(text, part, cx, flush))?;
     }
     out.write_all(summary(&report.summary).as_bytes())
 }
 
-/// A long section is written in pieces of about this many bytes. A group is never split.
+/// What is long is written in pieces of about this many bytes. A row or a frame is never split.
 const PIECE: usize = 4 << 10;
+
+fn in_pieces(out: &mut dyn io::Write, write: impl FnOnce(&mut String, &mut Flush<'_>)) -> io::Result<()> {
+    let (mut text, mut written) = (String::new(), Ok(()));
+    write(&mut text, &mut |text| {
+        if text.len() > PIECE {
+            if written.is_ok() {
+                written = out.write_all(text.as_bytes());
+            }
+            text.clear();
+        }
+    });
+    written?;
+    out.write_all(text.as_bytes())
+}
 
 /// The heading of a report.
 pub(crate) fn heading(heading: &Heading) -> String {
@@ -65,6 +69,13 @@ pub(crate) fn heading(heading: &Heading) -> String {
 /// Announces the findings at the end, if they are not known in time.
 pub(crate) fn findings_follow() -> String {
     format!("{}not known yet; see the end of the report\n\n", title(findings::TITLE))
+}
+
+/// The findings, with their title.
+pub(in crate::views) fn findings(findings: &[Finding], frames: &[Frame], room: &Room) -> String {
+    let mut text = String::new();
+    findings::write(&mut text, findings, frames, room, &mut |_| ());
+    text
 }
 
 /// One section, with its title.
@@ -102,7 +113,7 @@ impl fmt::Display for Report {
 #[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::*;
-    use crate::model::{Certainty, Content, Evidence, Finding, Frame, Sender, Severity, Trigger};
+    use crate::model::{Certainty, Content, Evidence, Sender, Severity, Trigger};
 
     fn report() -> Report {
         let finding = Finding {

@@ -17,42 +17,42 @@ pub(super) fn content(text: &mut String, content: &Content, cx: Context<'_>, flu
     match content {
         Content::Package(value) => fields(text, &words::package(value)),
         Content::Resources(value) => fields(text, &words::resources(value)),
-        Content::Descriptors(value) => listing(text, &words::descriptors(value), cx),
-        Content::Modules(value) => listing(text, &words::modules(value), cx),
-        Content::Environment(value) => listing(text, &words::environment(value), cx),
+        Content::Descriptors(value) => listing(text, &words::descriptors(value), cx, flush),
+        Content::Modules(value) => listing(text, &words::modules(value), cx, flush),
+        Content::Environment(value) => listing(text, &words::environment(value), cx, flush),
         Content::Threads(value) => stacks::threads(text, value, cx, flush),
         Content::GreenThreads(value) => tasks::green_threads(text, value, cx, flush),
-        Content::Processes(value) => processes(text, value, cx),
-        Content::Configuration(groups) => configuration(text, groups, cx),
+        Content::Processes(value) => processes(text, value, cx, flush),
+        Content::Configuration(groups) => configuration(text, groups, cx, flush),
         Content::Spans(value) => tracing::spans(text, value, cx, flush),
         Content::Events(value) => tracing::events(text, value, cx, flush),
-        other => plain(text, other, 0, cx),
+        other => plain(text, other, 0, cx, flush),
     }
 }
 
 /// The content of a registered section or a configuration group.
-fn plain(text: &mut String, content: &Content, depth: usize, cx: Context<'_>) {
+fn plain(text: &mut String, content: &Content, depth: usize, cx: Context<'_>, flush: &mut Flush<'_>) {
     match content {
-        Content::Fields(value) => values::write(text, value, depth, cx.room),
-        Content::Text(value) if !value.trim().is_empty() => lines(text, value, depth, cx),
-        Content::Text(_) => plain(text, &Content::Nothing, depth, cx),
-        failed => lines(text, &words::failure(failed).unwrap_or_default(), depth, cx),
+        Content::Fields(value) => values::write(text, value, depth, cx.room, flush),
+        Content::Text(value) if !value.trim().is_empty() => lines(text, value, depth, cx, flush),
+        Content::Text(_) => plain(text, &Content::Nothing, depth, cx, flush),
+        failed => lines(text, &words::failure(failed).unwrap_or_default(), depth, cx, flush),
     }
     match content {
-        Content::Panicked(value) => stacks::stack(text, &value.stack, depth + 1, cx),
-        Content::TimedOut(value) => stuck(text, &value.overdue, depth + 1, cx),
-        Content::StillRunning(value) => stuck(text, value, depth + 1, cx),
+        Content::Panicked(value) => stacks::stack(text, &value.stack, depth + 1, cx, flush),
+        Content::TimedOut(value) => stuck(text, &value.overdue, depth + 1, cx, flush),
+        Content::StillRunning(value) => stuck(text, value, depth + 1, cx, flush),
         _ => {}
     }
 }
 
-fn stuck(text: &mut String, overdue: &Overdue, depth: usize, cx: Context<'_>) {
+fn stuck(text: &mut String, overdue: &Overdue, depth: usize, cx: Context<'_>, flush: &mut Flush<'_>) {
     let frames = grouping::of_section(overdue, cx);
-    stacks::frames_and_end(text, &frames, &overdue.stack, depth, cx);
+    stacks::frames_and_end(text, &frames, &overdue.stack, depth, cx, flush);
 }
 
 /// A section's own text, line by line. A line that begins like a title is indented by a blank.
-fn lines(text: &mut String, value: &str, depth: usize, cx: Context<'_>) {
+fn lines(text: &mut String, value: &str, depth: usize, cx: Context<'_>, flush: &mut Flush<'_>) {
     let value = clean_lines(value);
     let mut lines = value.lines();
     while let Some(line) = lines.next() {
@@ -67,6 +67,7 @@ fn lines(text: &mut String, value: &str, depth: usize, cx: Context<'_>) {
         }
         text.push_str(line);
         text.push('\n');
+        flush(text);
     }
 }
 
@@ -77,8 +78,8 @@ fn fields(text: &mut String, fields: &[Field]) {
 }
 
 /// The fields, then the lists. A list that is alone needs no title.
-fn listing(text: &mut String, value: &Listing, cx: Context<'_>) {
-    let rows = |text: &mut String, lines: &[String], depth| {
+fn listing(text: &mut String, value: &Listing, cx: Context<'_>, flush: &mut Flush<'_>) {
+    let mut rows = |text: &mut String, lines: &[String], depth| {
         for (index, line) in lines.iter().enumerate() {
             indent(text, depth);
             if !cx.room.take(line.len()) {
@@ -86,6 +87,7 @@ fn listing(text: &mut String, value: &Listing, cx: Context<'_>) {
                 return;
             }
             let _ = writeln!(text, "{line}");
+            flush(text);
         }
     };
     fields(text, &value.fields);
@@ -101,7 +103,7 @@ fn listing(text: &mut String, value: &Listing, cx: Context<'_>) {
     }
 }
 
-fn processes(text: &mut String, value: &Processes, cx: Context<'_>) {
+fn processes(text: &mut String, value: &Processes, cx: Context<'_>, flush: &mut Flush<'_>) {
     for note in words::notes(&value.notes) {
         let _ = writeln!(text, "note = {note}");
     }
@@ -118,10 +120,11 @@ fn processes(text: &mut String, value: &Processes, cx: Context<'_>) {
             let _ = writeln!(text, "{key} = {shown}");
         }
         cx.room.spend(text.len() - before);
+        flush(text);
     }
 }
 
-fn configuration(text: &mut String, groups: &[Group], cx: Context<'_>) {
+fn configuration(text: &mut String, groups: &[Group], cx: Context<'_>, flush: &mut Flush<'_>) {
     if groups.is_empty() {
         text.push_str("(no groups registered)\n");
     }
@@ -134,7 +137,7 @@ fn configuration(text: &mut String, groups: &[Group], cx: Context<'_>) {
             break;
         }
         let _ = writeln!(text, "{}:", clean(&group.title));
-        plain(text, &group.content, 1, cx);
+        plain(text, &group.content, 1, cx, flush);
     }
 }
 

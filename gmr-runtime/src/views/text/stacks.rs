@@ -13,6 +13,7 @@ use crate::model::{Role, Stack, Thread, Threads};
 use crate::units::counted;
 use crate::views::escape::clean;
 use crate::views::folding::{Known, Part};
+use crate::views::grouping::Shown;
 use crate::views::room::{not_shown, of_line};
 use crate::views::words;
 use crate::views::{Context, Detail, grouping};
@@ -28,7 +29,7 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
         let is_short = cx.detail == Detail::Short && thread.role == Role::Gmr;
         is_short && grouping::own_function(&thread.stack, cx.frames).is_none()
     };
-    let is_cut = |thread: &Thread| is_folded(&thread) || !grouping::shows_all(&thread.stack, cx);
+    let is_cut = |thread: &Thread| is_folded(&thread) || !grouping::shows_all(&thread.stack, cx.frames);
     if cx.detail == Detail::Short && threads.threads.iter().any(is_cut) {
         text.push_str("note = runtime frames are omitted; set GMR_BACKTRACE=full to include them\n");
     }
@@ -53,10 +54,10 @@ pub(super) fn threads(text: &mut String, threads: &Threads, cx: Context<'_>, flu
         text.push('\n');
         match grouping::pool_thread(group[0], cx.frames).filter(|_| cx.detail == Detail::Short) {
             Some(thread) => {
-                parts(text, &[Part::Frame(thread.frame)], 0, cx);
+                parts(text, &[Part::Frame(thread.frame)], 0, cx, flush);
                 let _ = writeln!(text, "({})", words::pool_thread(&thread));
             }
-            None => stack(text, &group[0].stack, 0, cx),
+            None => stack(text, &group[0].stack, 0, cx, flush),
         }
         flush(text);
     }
@@ -153,19 +154,20 @@ impl Wrap {
 }
 
 /// A stack, innermost frame first, then why it is incomplete.
-pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, cx: Context<'_>) {
-    frames_and_end(text, &grouping::shown(stack, cx), stack, depth, cx);
+pub(super) fn stack(text: &mut String, stack: &Stack, depth: usize, cx: Context<'_>, flush: &mut Flush<'_>) {
+    frames_and_end(text, &grouping::shown(stack, cx), stack, depth, cx, flush);
 }
 
-/// These parts of a stack, then why it is incomplete.
+/// What is shown of a stack, then why it is incomplete.
 pub(super) fn frames_and_end(
     text: &mut String,
-    shown: &[Part<'_>],
+    shown: &Shown<'_>,
     stack: &Stack,
     depth: usize,
     cx: Context<'_>,
+    flush: &mut Flush<'_>,
 ) {
-    parts_and_ends(text, shown, depth, cx);
+    frames(text, shown, depth, cx, flush);
     match &stack.incomplete {
         Some(reason) if stack.frames.is_empty() => {
             indent(text, depth);
@@ -179,20 +181,27 @@ pub(super) fn frames_and_end(
     }
 }
 
-/// These parts of a stack; of a very deep one, those at both ends.
-pub(super) fn parts_and_ends(text: &mut String, shown: &[Part<'_>], depth: usize, cx: Context<'_>) {
-    let (inner, between, outer) = grouping::ends(shown, cx.detail);
-    parts(text, inner, depth, cx);
+/// What is shown of a stack.
+pub(super) fn frames(
+    text: &mut String,
+    shown: &Shown<'_>,
+    depth: usize,
+    cx: Context<'_>,
+    flush: &mut Flush<'_>,
+) {
+    let (inner, between, outer) = shown.ends();
+    parts(text, inner, depth, cx, flush);
     if between > 0 {
         indent(text, depth);
         let _ = writeln!(text, "... {} ...", counted(between, "more frame"));
     }
-    parts(text, outer, depth, cx);
+    parts(text, outer, depth, cx, flush);
 }
 
-fn parts(text: &mut String, parts: &[Part<'_>], depth: usize, cx: Context<'_>) {
-    let (before, detail) = (text.len(), cx.detail);
+fn parts(text: &mut String, parts: &[Part<'_>], depth: usize, cx: Context<'_>, flush: &mut Flush<'_>) {
+    let detail = cx.detail;
     for part in parts {
+        let before = text.len();
         indent(text, depth);
         match part {
             Part::Omitted(omitted) => {
@@ -202,8 +211,10 @@ fn parts(text: &mut String, parts: &[Part<'_>], depth: usize, cx: Context<'_>) {
             Part::Repeated(of, times) => frame(text, of, &words::function(of, detail), *times, depth, detail),
             Part::OwnBody(of) => frame(text, of, &words::own_function(of), 1, depth, detail),
         }
+        cx.room.spend(text.len() - before);
+        // Frames can have long names.
+        flush(text);
     }
-    cx.room.spend(text.len() - before);
 }
 
 /// `FILE:LINE in FUNCTION`, and the source line below it. If it is so many times in a row, this is

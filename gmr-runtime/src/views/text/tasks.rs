@@ -6,9 +6,9 @@
 use std::fmt::Write as _;
 
 use super::layout::Flush;
-use super::stacks::{parts_and_ends, title, wrapped};
+use super::stacks::{frames, title, wrapped};
 use crate::model::{GreenThreads, Task};
-use crate::views::grouping::{self, WaitPoints};
+use crate::views::grouping;
 use crate::views::room::not_shown;
 use crate::views::{Context, words};
 
@@ -22,8 +22,14 @@ pub(super) fn green_threads(
         let _ = writeln!(text, "note = {note}");
     }
     let _ = writeln!(text, "tasks = {}", words::totals(&section.tasks));
-    for runtime in words::runtimes(section) {
+    let runtimes = words::runtimes(section);
+    for (index, runtime) in runtimes.iter().enumerate() {
+        if !cx.room.take(runtime.len()) {
+            let _ = writeln!(text, "{}", not_shown(runtimes.len() - index, "runtime"));
+            break;
+        }
         let _ = writeln!(text, "runtime = {runtime}");
+        flush(text);
     }
     if let Some(note) = words::untracked(section) {
         let _ = writeln!(text, "note = {note}");
@@ -46,37 +52,45 @@ pub(super) fn green_threads(
             wrapped(text, named.into_iter(), &mut |_| ());
         }
         cx.room.spend(text.len() - before);
-        stacks(text, group[0], cx);
+        stacks(text, group[0], cx, flush);
         flush(text);
     }
 }
 
 /// Where a task waits, if known. Frames that several branches have in common are shown once, below
 /// them.
-fn stacks(text: &mut String, task: &Task, cx: Context<'_>) {
+fn stacks(text: &mut String, task: &Task, cx: Context<'_>, flush: &mut Flush<'_>) {
     if !task.stacks.is_empty() {
         text.push('\n');
     }
-    let WaitPoints { branches, common } = grouping::wait_points(task, cx);
-    match &branches[..] {
-        [] => {}
-        [only] => parts_and_ends(text, only, 0, cx),
+    let points = grouping::wait_points(task, cx);
+    let branches = points.branches();
+    match branches.len() {
+        0 => {}
+        1 => branches.for_each(|only| frames(text, &only, 0, cx, flush)),
         many => {
-            for (index, branch) in many.iter().enumerate() {
+            for (index, branch) in branches.enumerate() {
                 if !cx.room.take_row() {
-                    let _ = writeln!(text, "{}", not_shown(many.len() - index, "branch"));
+                    let _ = writeln!(text, "{}", not_shown(many - index, "branch"));
                     break;
                 }
-                let _ = writeln!(text, "branch {} of {}:", index + 1, many.len());
-                parts_and_ends(text, branch, 1, cx);
+                let _ = writeln!(text, "branch {} of {many}:", index + 1);
+                frames(text, &branch, 1, cx, flush);
             }
-            if !common.is_empty() {
+            let common = points.common();
+            if !common.parts().is_empty() {
                 text.push_str("all branches called from:\n");
-                parts_and_ends(text, &common, 1, cx);
+                frames(text, &common, 1, cx, flush);
             }
         }
     }
-    for reason in words::missing_of_tasks(&task.stacks) {
+    let mut reasons = words::missing_of_tasks(&task.stacks);
+    while let Some(reason) = reasons.next() {
+        if !cx.room.take(reason.len()) {
+            let _ = writeln!(text, "{}", not_shown(1 + reasons.count(), "reason"));
+            break;
+        }
         let _ = writeln!(text, "({reason})");
+        flush(text);
     }
 }

@@ -98,7 +98,13 @@ fn process(value: &Process, parent: Option<&Process>) -> Vec<Field> {
 }
 
 fn command(arguments: &[String]) -> String {
-    arguments.iter().map(|argument| quoted(argument)).collect::<Vec<_>>().join(" ")
+    // A list of them would take many times the memory of short ones.
+    let mut command = String::new();
+    for (index, argument) in arguments.iter().enumerate() {
+        command.push_str(if index > 0 { " " } else { "" });
+        command.push_str(&quoted(argument));
+    }
+    command
 }
 
 /// Why a section has no content. The caller escapes the text, which can have several lines.

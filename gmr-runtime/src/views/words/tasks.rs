@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 
 use super::Body;
 use crate::model::{GreenThreads, Runtime, Stack, Task, TaskState};
+use crate::sys::hash::{HashMap, HashSet};
 use crate::sys::sort;
 use crate::units::{counted, duration};
 use crate::views::Context;
@@ -82,9 +83,11 @@ const MAX_SPANS: usize = 4;
 /// `last polled in span query`, `inside spans order (12), query (3) and 2 others`. `None` if no
 /// task of the group is in one.
 fn spans(group: &[&Task]) -> Option<String> {
+    let mut places: HashMap<&str, usize> = HashMap::default();
     let mut counts: Vec<(usize, &str)> = Vec::new();
     for span in group.iter().filter_map(|task| task.span.as_ref()) {
-        match counts.iter_mut().find(|(_, name)| *name == &*span.name) {
+        let place = *places.entry(&span.name).or_insert(counts.len());
+        match counts.get_mut(place) {
             Some((count, _)) => *count += 1,
             None => counts.push((1, &span.name)),
         }
@@ -117,17 +120,14 @@ fn thread_label(tid: u32, name: Option<&str>) -> String {
 }
 
 /// What the stacks of a task do not show, each reason once.
-pub(in crate::views) fn missing_of_tasks(stacks: &[Stack]) -> Vec<String> {
-    let mut reasons = Vec::new();
-    for stack in stacks {
-        let Some(reason) = &stack.incomplete else { continue };
+pub(in crate::views) fn missing_of_tasks(stacks: &[Stack]) -> impl Iterator<Item = String> {
+    let mut known: HashSet<(&str, &str)> = HashSet::default();
+    let reasons = stacks.iter().filter_map(|stack| {
         let what = if stack.frames.is_empty() { "no stack" } else { "incomplete" };
-        let reason = format!("{what}: {}", clean(reason));
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    }
-    reasons
+        Some((what, stack.incomplete.as_deref()?))
+    });
+    let new = reasons.filter(move |reason| known.insert(*reason));
+    new.map(|(what, reason)| format!("{what}: {}", clean(reason)))
 }
 
 /// What a task is doing, in a few words.
@@ -240,9 +240,11 @@ pub(in crate::views) fn totals(tasks: &[Task]) -> String {
 
 /// The runtimes, one in each line; equal ones are counted.
 pub(in crate::views) fn runtimes(section: &GreenThreads) -> Vec<String> {
+    let mut places: HashMap<String, usize> = HashMap::default();
     let mut known: Vec<(String, usize)> = Vec::new();
     for line in section.runtimes.iter().map(described) {
-        match known.iter_mut().find(|(other, _)| *other == line) {
+        let place = *places.entry(line.clone()).or_insert(known.len());
+        match known.get_mut(place) {
             Some((_, count)) => *count += 1,
             None => known.push((line, 1)),
         }
