@@ -15,9 +15,12 @@ const MAX_CODE: u64 = 64 << 10;
 /// that the function returns or writes to.
 pub(super) const ARGUMENTS: [u8; 3] = [RDI, RSI, RDX];
 
+/// What may have been passed to a call, with its register.
+pub(super) type Arguments = Rc<[(u8, Source)]>;
+
 /// What may have been passed in [`ARGUMENTS`] to the call that returns to this offset. `None` if
 /// the code before it cannot be read.
-pub(super) fn arguments_before(code: &Code<'_>, end: usize) -> Option<Rc<[(u8, Source)]>> {
+pub(super) fn arguments_before(code: &Code<'_>, end: usize) -> Option<Arguments> {
     let mut sources = Vec::new();
     let mut offset = 0;
     while offset < end {

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::super::instruction::{Code, Effect, Target};
-use super::super::operands::{self, Atomic, Operation, Source};
+use super::super::operands::{self, Atomic, Operation};
 use super::super::prologue;
-use super::code::{is_compared, is_return, range, read};
+use super::code::{Arguments, is_compared, is_return, range, read};
 use super::filled::may_fill;
 use super::path::Elsewhere;
 use crate::sys::hash::NumberMap;
@@ -27,7 +27,7 @@ pub(in super::super) struct Releases {
     /// Which functions may fill an object, by their first address.
     filling: NumberMap<bool>,
     /// What may have been passed to the call before a return address. `None` if that is not known.
-    pub(super) arguments: NumberMap<Option<Rc<[(u8, Source)]>>>,
+    pub(super) arguments: NumberMap<Option<Arguments>>,
     /// Where calls and jumps end up, by the address of the code or of the slot that they name.
     destinations: NumberMap<Target>,
     pub(super) elsewhere: Rc<RefCell<Elsewhere>>,

@@ -85,7 +85,7 @@ impl Releases {
             paths: Vec::new(),
             released: Vec::new(),
             visited: Visited::none(code.bytes.len()),
-            takes_branches_first: false,
+            first: Way::Straight,
             depth: 0,
             is_found: false,
             has_other_end: false,
@@ -115,6 +115,13 @@ enum Met {
     Never,
 }
 
+/// Where a path goes on at a branch.
+#[derive(PartialEq, Eq)]
+enum Way {
+    Straight,
+    Branch,
+}
+
 struct Search<'a, 's, 'f, 'p> {
     releases: &'a mut Releases,
     code: &'a Code<'a>,
@@ -130,7 +137,7 @@ struct Search<'a, 's, 'f, 'p> {
     released: Vec<Path>,
     visited: Visited,
     /// Which way of a branch is followed first.
-    takes_branches_first: bool,
+    first: Way,
     /// How many functions that drop objects it is in.
     depth: usize,
     is_found: bool,
@@ -147,7 +154,7 @@ impl Search<'_, '_, '_, '_> {
         // not matter which one that is.
         if self.is_certain() {
             self.released.clear();
-            self.takes_branches_first = true;
+            self.first = Way::Branch;
             self.begin_with(begin);
         }
         // A lock that can be released once more, without being acquired, has been released in a
@@ -233,7 +240,7 @@ impl Search<'_, '_, '_, '_> {
             Effect::Branch(to) => match self.code.offset_of(to) {
                 Some(there) => {
                     let mut other = Path { offset: there, ..path.clone() };
-                    if self.takes_branches_first {
+                    if self.first == Way::Branch {
                         std::mem::swap(path, &mut other);
                     }
                     self.paths.push(other);
@@ -406,7 +413,7 @@ impl Search<'_, '_, '_, '_> {
             paths: vec![path],
             released: Vec::new(),
             visited: Visited::none(code.bytes.len()),
-            takes_branches_first: false,
+            first: Way::Straight,
             depth: self.depth + 1,
             is_found: false,
             has_other_end: false,
