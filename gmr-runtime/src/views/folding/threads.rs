@@ -21,8 +21,8 @@ use super::parts::{Omitted, Part};
 ///
 /// gmr's frames count as the program's if the thread runs nothing else. If all frames are the
 /// standard libraries', nothing is omitted.
-pub(in crate::views) fn fold_thread<'f, 'a>(
-    frames: &'f [&'a Known<'a>],
+pub(in crate::views) fn fold_thread<'a>(
+    frames: &[&'a Known<'a>],
     is_complete: bool,
 ) -> impl Iterator<Item = Part<'a>> {
     let plumbing = Plumbing::of(frames);

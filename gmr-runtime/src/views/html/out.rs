@@ -16,16 +16,16 @@ pub(super) type Written = io::Result<()>;
 
 /// The page as far as it is written. What is added takes room.
 pub(super) struct Out<'a> {
-    out: &'a mut dyn io::Write,
+    bytes: &'a mut dyn io::Write,
     room: &'a Room,
     #[cfg(feature = "json")]
     written: usize,
 }
 
 impl<'a> Out<'a> {
-    pub(super) fn new(out: &'a mut dyn io::Write, room: &'a Room) -> Self {
+    pub(super) fn new(bytes: &'a mut dyn io::Write, room: &'a Room) -> Self {
         Self {
-            out,
+            bytes,
             room,
             #[cfg(feature = "json")]
             written: 0,
@@ -48,13 +48,13 @@ impl<'a> Out<'a> {
         {
             self.written += markup.len();
         }
-        self.out.write_all(markup.as_bytes())
+        self.bytes.write_all(markup.as_bytes())
     }
 
     /// What takes the bytes of the page.
     #[cfg(feature = "json")]
     pub(super) fn bytes(&mut self) -> &mut dyn io::Write {
-        self.out
+        self.bytes
     }
 
     pub(super) fn add(&mut self, markup: &Markup) -> Written {
