@@ -20,9 +20,10 @@ pub(crate) fn single_program_of(build: &str, program: &str) -> Option<PathBuf> {
     Some(built(&[build, program])?.join(program))
 }
 
-/// The builds in which it is tested what findings report: optimized with `debug = 1`, the same with
-/// `lto = "fat"`, and a debug build with `panic = "abort"`.
-pub(crate) const OF_FINDINGS: [&str; 4] = ["debug", "release", "lto", "aborting"];
+/// The builds in which it is tested what findings report: optimized with `debug = 1`, without debug
+/// information as cargo does it by default, with `debug = 1` and `lto = "fat"`, and a debug build with
+/// `panic = "abort"`.
+pub(crate) const OF_FINDINGS: [&str; 5] = ["debug", "release", "stripped", "lto", "aborting"];
 
 /// The programs in which it is tested.
 const ABOUT_FINDINGS: [&str; 9] =

@@ -278,9 +278,16 @@ fn uses_of(addresses: &[Address], by_address: &NumberMap<FrameUse>) -> Arc<[Fram
 fn use_of(frame: &Frame, kind: Option<Kind>) -> FrameUse {
     match kind {
         Some(Kind::Once) => FrameUse::Once,
-        _ if !frame.is_of_std() => FrameUse::Program,
+        _ if !frame.is_of_std() || calls_the_program(frame) => FrameUse::Program,
         _ => FrameUse::Other,
     }
+}
+
+/// Whether it is the function of std that calls a thread's closure, or `main`. An optimized build
+/// inlines these there, and without debug information nothing tells that it did. Whether a lock is held
+/// there, the code tells, and not the name.
+fn calls_the_program(frame: &Frame) -> bool {
+    frame.function.as_deref().is_some_and(|name| name.contains("__rust_begin_short_backtrace"))
 }
 
 /// What a function is for, by its name.
@@ -385,6 +392,23 @@ mod tests {
             ("std::thread::park", None),
         ] {
             assert_eq!(kind_of(&named(name)), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_calls_a_closure_may_hold_its_locks() {
+        for (name, expected) in [
+            ("shop::pay", FrameUse::Program),
+            ("std::sys::backtrace::__rust_begin_short_backtrace", FrameUse::Program),
+            (
+                "std::sys::backtrace::__rust_begin_short_backtrace::<shop::main::{closure#0}, ()>",
+                FrameUse::Program,
+            ),
+            ("std::thread::park", FrameUse::Other),
+            ("std::sys::sync::once::futex::Once::call", FrameUse::Once),
+        ] {
+            let frame = named(name);
+            assert_eq!(use_of(&frame, kind_of(&frame)), expected, "{name}");
         }
     }
 
