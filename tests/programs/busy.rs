@@ -1,12 +1,9 @@
-//! Many more computing threads than there are processors: each waits for a processor when its stack
-//! is requested.
+//! Many more computing threads than there are processors, as many as the argument says: each waits for
+//! a processor when its stack is requested.
 
 use std::hint::black_box;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::thread;
-
-const THREADS: usize = 32;
-static STARTED: Barrier = Barrier::new(THREADS + 1);
 
 #[inline(never)]
 fn compute() {
@@ -18,13 +15,16 @@ fn compute() {
 
 #[gmr::main]
 fn main() {
-    for number in 0..THREADS {
-        let start = || {
-            STARTED.wait();
+    let threads: usize = std::env::args().nth(1).expect("a number").parse().expect("a number");
+    let started = Arc::new(Barrier::new(threads + 1));
+    for number in 0..threads {
+        let started = Arc::clone(&started);
+        let start = move || {
+            started.wait();
             compute();
         };
         thread::Builder::new().name(format!("busy-{number}")).spawn(start).expect("a thread");
     }
-    STARTED.wait();
+    started.wait();
     gmr_tests::converse(|_| String::new());
 }
