@@ -4,9 +4,9 @@
 //! same time would get no CPU time.
 //!
 //! It checks that every thread is in every report, that a missing stack has a reason, and that each
-//! thread eventually has its stack in a report, also where a cgroup's quota leaves the program a
-//! fifth of one processor. It does not check that one report has all names: the symbolizer waits
-//! for a processor, too.
+//! thread eventually has its stack in a report, also where a cgroup's quota stops the program for most
+//! of each second. It does not check that one report has all names: the symbolizer waits for a
+//! processor, too.
 
 #[path = "it/cgroup.rs"]
 mod cgroup;
@@ -20,19 +20,19 @@ mod report;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use crate::cgroup::{Cgroup, FIFTH_OF_A_PROCESSOR};
+use crate::cgroup::{Cgroup, LONG_PAUSES};
 use crate::program::{Program, program};
 
 const THREADS: usize = 32;
 
-/// How many share a fifth of one processor with those of gmr: a debug build needs seconds of that one
-/// for a report, and its deadlines must hold on a slow machine as well.
+/// How many share half of a processor with those of gmr: a debug build needs seconds of its part for a
+/// report, and the deadlines must hold on a slow machine as well.
 const THROTTLED: usize = 8;
 
 /// Each report has each stack, although many periods pass until each thread has had its turn.
 #[test]
 fn each_busy_thread_of_a_throttled_process_has_its_stack() {
-    let cgroup = match Cgroup::new(&FIFTH_OF_A_PROCESSOR) {
+    let cgroup = match Cgroup::new(&LONG_PAUSES) {
         Ok(cgroup) => cgroup,
         Err(reason) => return eprintln!("skipped: {reason}"),
     };

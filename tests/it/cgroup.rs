@@ -23,6 +23,15 @@ pub(crate) const FIFTH_OF_A_PROCESSOR: Limit = Limit {
     second: &[("cpu.max", "20000 100000")],
 };
 
+/// Once the threads have used it up, which two of them do in a quarter of a second, none gets a turn for
+/// the rest of that second.
+#[allow(dead_code, reason = "not all of the tests use it")]
+pub(crate) const LONG_PAUSES: Limit = Limit {
+    controller: "cpu",
+    first: &[("cpu.cfs_period_us", "1000000"), ("cpu.cfs_quota_us", "500000")],
+    second: &[("cpu.max", "500000 1000000")],
+};
+
 /// A cgroup with a limit, removed at the end.
 pub(crate) struct Cgroup(PathBuf);
 
