@@ -21,13 +21,14 @@ use crate::sys::linux::mappings_are_left;
 use crate::sys::linux::pages::Pagemap;
 use crate::sys::report_signal::Arrivals;
 use crate::sys::short::Short;
-use crate::sys::{self, Modules, Purpose, own_threads};
+use crate::sys::{self, Modules, Purpose, deadline, own_threads};
 use crate::threads::linux::call_name;
 use crate::trigger::Outbox;
 
 /// How long this thread sleeps at a time while it waits for the reporter. The waits below are
 /// counts of that: on a machine on which threads wait for a CPU, this one does, too, so that it
-/// does not take a reporter for stuck that has had no chance to run.
+/// does not take a reporter for stuck that has had no chance to run. Under a quota of CPU time it is
+/// longer: this thread, which needs next to none, has its turn long before the reporter has.
 const ROUND: Duration = Duration::from_millis(200);
 /// How long the reporter may take to begin a report: to make its heading. An idle machine takes
 /// less than a millisecond for that.
@@ -73,11 +74,12 @@ pub(crate) fn start(
     let stderr = Stderr::new();
     own_threads::spawn("gmr emergency", move || {
         capture::shield_thread(None);
-        let (package, modules) = sys::with_files(|| (package(), Modules::load()));
+        let (package, modules, round) =
+            sys::with_files(|| (package(), Modules::load(), deadline::under_quota(ROUND)));
         let mut report = Emergency::new(package, modules, stderr);
         arrivals.set_watched();
         ready();
-        watch(&arrivals, ROUND, |reason| report.write(next_number(), reason));
+        watch(&arrivals, round, |reason| report.write(next_number(), reason));
     })
 }
 

@@ -26,6 +26,16 @@ impl Default for Slowdown {
     }
 }
 
+/// A limit for a thread that can't read what the kernel shows while it waits: as if the quota that
+/// this process has now, if it has one, were always used up.
+pub(crate) fn under_quota(limit: Duration) -> Duration {
+    under(Throttling::read(), limit)
+}
+
+fn under(quota: Option<Throttling>, limit: Duration) -> Duration {
+    limit.saturating_mul(quota.map_or(1, |quota| quota.slowdown.clamp(1, MAX_SLOWDOWN)))
+}
+
 impl Slowdown {
     /// A limit as it is now.
     pub(crate) fn stretch(&self, limit: Duration) -> Duration {
@@ -91,6 +101,14 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+
+    #[test]
+    fn a_limit_is_as_much_longer_as_the_quota_is_smaller_than_a_cpu() {
+        const LIMIT: Duration = Duration::from_secs(1);
+        let seconds = |slowdown| under(Some(Throttling { periods: 0, slowdown }), LIMIT).as_secs();
+        assert_eq!(under(None, LIMIT), LIMIT);
+        assert_eq!([0, 1, 2, 6, 100].map(seconds), [1, 1, 2, 6, 6]);
+    }
 
     #[test]
     fn without_a_quota_it_ends_on_time() {
