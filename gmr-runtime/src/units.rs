@@ -37,12 +37,20 @@ pub(crate) fn separated(number: u64) -> String {
 
 /// Milliseconds as `999 ms`; from one second on, as `9.3 s`.
 pub(crate) fn duration(ms: u64) -> String {
-    if ms < 1_000 {
-        return format!("{ms} ms");
+    match as_shown(ms) {
+        shown @ 0..1_000 => format!("{shown} ms"),
+        shown => format!("{}.{} s", shown / 1_000, shown % 1_000 / 100),
     }
-    // Rounds without overflow.
-    let tenths = ms / 100 + u64::from(ms % 100 >= 50);
-    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
+/// What [`duration`] shows of so many milliseconds. Which of several times is the longest is told by
+/// this: of those that look the same, the longest is chance.
+pub(crate) fn as_shown(ms: u64) -> u64 {
+    match ms {
+        0..1_000 => ms,
+        // Rounds without overflow.
+        _ => (ms / 100 + u64::from(ms % 100 >= 50)) * 100,
+    }
 }
 
 /// Microseconds as `1.2 ms`, `34 ms` or `9.3 s`: with a decimal below 10 ms, and in seconds from
@@ -101,6 +109,10 @@ mod tests {
         assert_eq!((duration(999), duration(1_000)), ("999 ms".into(), "1.0 s".into()));
         assert_eq!((duration(9_280), duration(9_999)), ("9.3 s".into(), "10.0 s".into()));
         assert_eq!(duration(u64::MAX), "18446744073709551.6 s");
+        for (one, other) in [(998, 999), (999, 1_000), (1_000, 1_049), (1_049, 1_050), (14_950, 15_049)] {
+            let look_the_same = duration(one) == duration(other);
+            assert_eq!(as_shown(one) == as_shown(other), look_the_same, "{one}, {other}");
+        }
         assert_eq!((limit(2_000), limit(1_500), limit(0)), ("2 s".into(), "1500 ms".into(), "0 ms".into()));
         assert_eq!([0, 1023, 1024].map(bytes), ["0 B", "1023 B", "1.0 KiB"]);
         assert_eq!([(1 << 20) - 1, 88_186_290, u64::MAX].map(bytes), ["1023.9 KiB", "84.1 MiB", "15.9 EiB"]);

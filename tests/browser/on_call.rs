@@ -238,6 +238,10 @@ fn a_card_shows_the_stack_before_the_tasks_that_have_it() {
         // Its labels are in view, below the stack, without those of a hundred others.
         let target = browser.value("document.querySelector('.target').textContent");
         assert!(target.as_str().is_some_and(|target| target.contains("order = 4")), "{target}");
+        // The card says so as well.
+        let said = browser.value("document.querySelector('.target').parentElement.textContent");
+        let said = said.as_str().expect("text");
+        assert!(said.starts_with("longest in this state: #"), "{said}");
         assert_eq!(browser.value(&format!("{card}.querySelector('.members').open")), false);
         browser.wait_until(&format!(
             "(() => {{

@@ -3,7 +3,7 @@
 use super::facts::{Facts, finding};
 use super::places;
 use crate::model::{Evidence, Finding, Frame, Severity, Task, TaskState};
-use crate::units::duration;
+use crate::units::{as_shown, duration};
 
 /// Of how many tasks that have waited equally long the finding says where.
 const MAX_SHOWN: usize = 3;
@@ -11,16 +11,14 @@ const MAX_SHOWN: usize = 3;
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let waiting = || {
         facts.tasks().filter_map(|task| match task.state {
-            TaskState::Waiting { waiting_ms } => Some((task, waiting_ms)),
+            TaskState::Waiting { waiting_ms } => Some((task, as_shown(waiting_ms))),
             _ => None,
         })
     };
-    let Some(longest) = waiting().map(|(_, waiting_ms)| waiting_ms).max() else { return Vec::new() };
-    // What is shown as the same time counts as the same: which of them was first is chance. They
-    // come in the order in which they were spawned. Most tasks differ by more, and are not worded.
+    let Some(longest) = waiting().map(|(_, shown)| shown).max() else { return Vec::new() };
     let time = duration(longest);
-    let is_tied = |waiting_ms: u64| longest - waiting_ms < 100 && duration(waiting_ms) == time;
-    let mut tied = waiting().filter(|(_, waiting_ms)| is_tied(*waiting_ms)).map(|(task, _)| task);
+    // They come in the order in which they were spawned.
+    let mut tied = waiting().filter(|(_, shown)| *shown == longest).map(|(task, _)| task);
     let shown: Vec<&Task> = tied.by_ref().take(MAX_SHOWN).collect();
     let more = tied.count();
     let message = match &shown[..] {

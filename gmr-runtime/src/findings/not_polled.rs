@@ -4,6 +4,7 @@ use super::facts::{Facts, count, finding};
 use super::polls;
 use crate::model::{Finding, Runtime, Severity, Task, TaskState};
 use crate::sys::sort;
+use crate::units::as_shown;
 
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let mut woken: Vec<(&Task, u64)> = facts
@@ -17,7 +18,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     // The longest wait first.
-    sort::by_key(&mut woken, |&(_, waited)| std::cmp::Reverse(waited));
+    sort::by_key(&mut woken, |&(_, waited)| std::cmp::Reverse(as_shown(waited)));
     let mut runtimes: Vec<&Runtime> = Vec::new();
     for index in woken.iter().filter_map(|(task, _)| task.runtime) {
         let runtime = polls::runtime_at(facts, index);

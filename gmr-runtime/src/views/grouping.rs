@@ -3,6 +3,7 @@
 
 use crate::sys::hash::{HashMap, Keys, NumberMap, address};
 use crate::sys::sort;
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::iter;
@@ -13,6 +14,7 @@ use super::folding::{self, Known, Omitted, Part};
 use super::words::Body;
 use super::{Context, Detail};
 use crate::model::{Frame, Overdue, Role, Stack, Task, TaskState, Thread};
+use crate::units::as_shown;
 
 /// For each frame, the number of the first one that is the same. A frame that can't be compared has
 /// its own. Stacks are then compared by numbers: a frame is in any number of stacks.
@@ -258,7 +260,9 @@ pub(super) fn time_in_state(task: &Task) -> u64 {
 }
 
 /// Groups tasks with the same name, spawn location, state and stacks, the longest in its state
-/// first. The group of a task that is before an earlier one comes first: the report is about it.
+/// first. Those that are in it equally long, as far as it is shown, keep the order in which they were
+/// spawned, so that a card names the task that a finding names. The group of a task that is before
+/// an earlier one comes first: the report is about it.
 pub(super) fn of_tasks<'a>(tasks: &'a [Task], frames: &'a [Known<'a>]) -> Vec<Vec<&'a Task>> {
     let mut places: HashMap<_, usize> = HashMap::default();
     let mut stacks = StackNumbers::new(frames);
@@ -271,12 +275,13 @@ pub(super) fn of_tasks<'a>(tasks: &'a [Task], frames: &'a [Known<'a>]) -> Vec<Ve
             None => groups.push(vec![task]),
         }
     }
+    let longest_first = |task: &Task| Reverse(as_shown(time_in_state(task)));
     for group in &mut groups {
-        sort::by_key(group, |task| std::cmp::Reverse(time_in_state(task)));
+        sort::by_key(group, |task| longest_first(task));
     }
     let is_about_first = tasks.get(1).is_some_and(|second| second.id < tasks[0].id);
     let sorted = if is_about_first { &mut groups[1..] } else { &mut groups[..] };
-    sort::by_key(sorted, |group| (state_rank(&group[0].state), std::cmp::Reverse(time_in_state(group[0]))));
+    sort::by_key(sorted, |group| (state_rank(&group[0].state), longest_first(group[0])));
     groups
 }
 
@@ -490,5 +495,29 @@ mod tests {
         };
         let polled = [polled(1, &[]), polled(2, &[]), polled(3, &[&[0]]), waiting(4, &[])];
         assert_eq!(groups(&polled), [1, 2, 1]);
+    }
+
+    #[test]
+    fn of_tasks_that_have_waited_equally_long_as_far_as_it_is_shown_the_first_spawned_comes_first() {
+        let frames = [frame(1, "bell", Some(1)), frame(2, "select", Some(2))];
+        let known = Known::all(&frames);
+        let waited = |id, waiting_ms, stacks: &[&[u32]]| Task {
+            state: TaskState::Waiting { waiting_ms },
+            ..waiting(id, stacks)
+        };
+        let groups = |tasks: &[Task]| -> Vec<Vec<u64>> {
+            let ids = |group: &Vec<&Task>| group.iter().map(|task| task.id).collect();
+            of_tasks(tasks, &known).iter().map(ids).collect()
+        };
+        let (here, there): (&[&[u32]], &[&[u32]]) = (&[&[0]], &[&[1]]);
+        // 15.0 s, but for the fourth.
+        let tied = [
+            waited(1, 14_960, here),
+            waited(2, 15_040, there),
+            waited(3, 15_000, here),
+            waited(4, 15_050, here),
+        ];
+        assert_eq!(groups(&tied), [vec![4, 1, 3], vec![2]]);
+        assert_eq!(groups(&tied[..3]), [vec![1, 3], vec![2]]);
     }
 }
