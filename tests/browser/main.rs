@@ -244,13 +244,16 @@ fn unfolds(page: &Page) {
 }
 
 /// Whether the target of the address is in view, with nothing in front of it: the heading of a
-/// section, or the summary of a group.
+/// section, the summary of a group, or the summary and the line that names one of the group.
 const TARGET_IS_IN_VIEW: &str = "(() => {
     const target = document.getElementById(location.hash.slice(1).split('?')[0]);
-    const title = target.querySelector(':scope > h2, :scope > summary') || target;
-    const place = title.getClientRects()[0];
-    const front = document.elementFromPoint(place.left + 4, place.top + place.height / 2);
-    return place.top >= 0 && place.bottom <= innerHeight && title.contains(front);
+    const linked = target.closest('details.group')?.querySelector(':scope > .linked');
+    const title = linked || target.querySelector(':scope > h2, :scope > summary') || target;
+    return [title, ...(linked ? [linked.parentElement.querySelector('summary')] : [])].every((one) => {
+        const place = one.getClientRects()[0];
+        const front = document.elementFromPoint(place.left + 4, place.top + place.height / 2);
+        return place.top >= 0 && place.bottom <= innerHeight && one.contains(front);
+    });
 })()";
 
 fn zooms(page: &Page) {

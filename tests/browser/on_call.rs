@@ -250,10 +250,26 @@ fn a_card_shows_the_stack_before_the_tasks_that_have_it() {
                 return top.top >= 0 && top.bottom <= labels.top && labels.bottom <= innerHeight;
             }})()"
         ));
-        // Another one of them is found in the list, which then opens.
-        browser.value(&format!("location.hash = {card}.querySelector('.members p > span').id"));
+        assert_eq!(page.visible(".linked"), 0);
+        // Another one of them is found in the list, which then opens. It can be far from the stack:
+        // the title of the card is in view, and says which one it is.
+        browser.value(&format!("location.hash = {card}.querySelector('.members p > span:last-child').id"));
         browser.wait_until(&format!("{card}.querySelector('.members').open"));
         browser.wait_until(TARGET_IS_IN_VIEW);
+        browser.wait_until("document.querySelectorAll('.linked').length === 1");
+        let linked = browser.value("document.querySelector('.linked').textContent");
+        let target = browser.value("document.querySelector('.target').textContent");
+        assert_eq!(linked, format!("linked: {}", target.as_str().expect("a text")));
+        browser.wait_until(&format!(
+            "(() => {{
+                const place = {card}.querySelector('.stack').getBoundingClientRect();
+                return place.top >= 0 && place.top < innerHeight;
+            }})()"
+        ));
+        page.screenshot(&format!("linked-{width}"));
+        // It is not said of the next target.
+        browser.value("location.hash = 'findings'");
+        browser.wait_until("document.querySelectorAll('.linked').length === 0");
     }
     // So it is with threads.
     let above =

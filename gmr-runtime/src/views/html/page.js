@@ -247,6 +247,7 @@
     }
     remember();
     all(".target").forEach((old) => old.classList.remove("target"));
+    all(".linked").forEach((old) => old.remove());
     if (!target) return;
     target.classList.add("target");
     // A name in the summary of a list is in view without the list.
@@ -256,12 +257,19 @@
     }
     show_unfiltered(target);
     unfolded = [];
-    // A section or a group can be taller than the window: scroll to its title. A name is shown with
-    // the stack above it if both fit, and otherwise in the middle of the window.
+    // A section or a group can be taller than the window: scroll to its title. So can what is between
+    // the title of a group and the name of one in it, which is then said below the title, too.
     const group = target.tagName === "SPAN" && target.closest("details.group");
     const fits = group && target.getBoundingClientRect().bottom - group.getBoundingClientRect().top < innerHeight - nav_height() - 32;
+    if (group && !fits) {
+      // One that the page does not show has a number alone.
+      const name = target.textContent || target.id.replace(/^[a-z]+-/, "#");
+      const linked = made("p", { className: "about linked", textContent: "linked: " });
+      linked.append(made("span", { textContent: name }));
+      (one(":scope > .bar", group) || one("summary", group)).after(linked);
+    }
     pad(false);
-    (fits ? group : target).scrollIntoView({ block: target.tagName === "SPAN" && !fits ? "center" : "start" });
+    (group || target).scrollIntoView({ block: target.tagName === "SPAN" && !group ? "center" : "start" });
     pad();
   };
   addEventListener("hashchange", reveal);
@@ -278,7 +286,7 @@
   const BLOCKS = "h1, h2, p, li, tr, summary, pre, dl > div, section, details, div";
   const plain = (node) => {
     if (node.nodeType !== Node.ELEMENT_NODE) return node.data;
-    if (node.matches("nav, .skip, .up, script, style, button, .flame, .zoom, #how, .bar, [hidden]")) return "";
+    if (node.matches("nav, .skip, .up, script, style, button, .flame, .zoom, #how, .bar, .linked, [hidden]")) return "";
     const whole = [...node.childNodes].map(plain).join("");
     if (node.matches("dt, th")) return `${whole}: `;
     if (node.matches("code")) return `\n    ${whole}`;
