@@ -104,6 +104,8 @@ fn a_filter_goes_to_its_matches() {
             ("pool_size", "1 of 1"),
             ("warehouse 3", "1 of 1"),
             ("on_call::close_the_books", "1 of 2"),
+            // In a sentence and in a stack, where lines are broken between these names.
+            ("programs/on_call.rs:64", "1 of 2"),
         ] {
             page.filter(text);
             page.wait_for_matches(matches);
@@ -534,6 +536,39 @@ fn axe_finds_nothing() {
             assert_eq!(violations, json!([]), "{scheme}, {width}");
             assert!(browser.value("found.passes.length").as_u64() > Some(20));
         }
+    }
+}
+
+#[test]
+fn line_numbers_are_not_broken() {
+    let Some(page) = open("numbers") else { return };
+    let browser = &page.browser;
+    // In findings, on cards and in stacks.
+    let numbers = "[...document.querySelectorAll(':is(.findings, .about, .stack) .number')]
+        .filter((one) => one.checkVisibility())";
+    let is_broken =
+        |place: &str| format!("new Set([...{place}.getClientRects()].map((box) => box.top)).size > 1");
+    let broken = format!(
+        "{numbers}.filter((one) => {}).map((one) => one.parentElement.textContent)",
+        is_broken("one")
+    );
+    // A file's name is on the line of the number as well, if it has space on one.
+    let apart = format!(
+        "{numbers}.filter((one) => {{
+            const file = one.previousSibling, both = new Range();
+            both.setStart(file, 0);
+            both.setEnd(one, 1);
+            return /^[a-z_]+\\.rs$/.test(file.data) && {};
+        }}).map((one) => one.parentElement.textContent)",
+        is_broken("both")
+    );
+    for (width, height) in SIZES {
+        browser.resize(width, height);
+        page.show("report.html");
+        assert!(page.number(&format!("{numbers}.length")) > 10);
+        assert_eq!(browser.value(&broken), json!([]), "{width}");
+        assert_eq!(browser.value(&apart), json!([]), "{width}");
+        assert_eq!(browser.value("document.documentElement.scrollWidth <= innerWidth"), true);
     }
 }
 

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::anchors::{self, Links};
+use super::breaks::breakable;
 use super::names::{Named, names};
 use crate::model::{Finding, Report};
 use crate::views::room::of_line;
@@ -30,8 +31,8 @@ pub(super) fn headline(finding: &Finding, report: &Report, links: &Links) -> Mar
         span.headline {
             @for (text, anchor) in parts {
                 @match anchor {
-                    Some(anchor) => { a href={ "#" (anchor) } { (text) } }
-                    None => { (text) }
+                    Some(anchor) => { a href={ "#" (anchor) } { (breakable(text)) } }
+                    None => { (breakable(text)) }
                 }
             }
         }

@@ -6,6 +6,7 @@
 //! style and script.
 
 mod anchors;
+mod breaks;
 #[cfg(feature = "json")]
 mod data;
 mod flame;
@@ -23,6 +24,7 @@ use std::io;
 use maud::{DOCTYPE, Markup, html};
 
 use self::anchors::Links;
+use self::breaks::breakable;
 use self::flame::Drawing;
 use self::groups::{green_threads, threads};
 use self::headline::headline;
@@ -176,22 +178,21 @@ fn finding(index: usize, finding: &Finding, report: &Report, links: &Links, out:
         let evidence = finding.evidence.iter();
         out.rows(evidence, "line", |out, evidence| self::evidence(evidence, report, links, out))?;
         let Some(next) = &finding.next else { return Ok(()) };
-        out.add(&html! { div.evidence { "next: " (of_line(next)) } })
+        out.add(&html! { div.evidence { "next: " (breakable(&of_line(next))) } })
     })
 }
 
 fn evidence(evidence: &Evidence, report: &Report, links: &Links, out: &mut Out<'_>) -> Written {
-    let shown = words::evidence(evidence, &report.frames);
+    let shown = breakable(&words::evidence(evidence, &report.frames));
     let thread = evidence.thread.and_then(|tid| links.thread(tid));
-    let around = html! {
+    out.add(&html! {
         div.evidence {
             @match thread.or_else(|| evidence.task.and_then(|id| links.task(id))) {
-                Some(anchor) => { a href={ "#" (anchor) } { (PLACEHOLDER) } }
-                None => { (PLACEHOLDER) }
+                Some(anchor) => { a href={ "#" (anchor) } { (shown) } }
+                None => { (shown) }
             }
         }
-    };
-    out.text_in(&around, &shown)
+    })
 }
 
 /// The most sections that the contents link to.

@@ -84,19 +84,25 @@
     return found;
   };
 
-  // Where a text is in an element, as ranges.
+  // Where a text is in an element, as ranges. It can be in several nodes: a line of a sentence is
+  // broken between the names of a path.
   const ranges = (row, sought, most) => {
-    const found = [], walker = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
-    while (sought && found.length < most && walker.nextNode()) {
-      const node = walker.currentNode, whole = node.data.toLowerCase();
+    const found = [], nodes = [], walker = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
+    let whole = "", start = 0, end = 0;
+    while (sought && walker.nextNode()) {
+      const node = walker.currentNode, lower = node.data.toLowerCase();
+      if (node.parentElement.closest(OTHERS)) continue;
+      nodes.push({ node, from: whole.length });
       // Some letters are longer in lower case.
-      if (whole.length !== node.data.length || node.parentElement.closest(OTHERS)) continue;
-      for (let at = whole.indexOf(sought); at >= 0 && found.length < most; at = whole.indexOf(sought, at + sought.length)) {
-        const range = new Range();
-        range.setStart(node, at);
-        range.setEnd(node, at + sought.length);
-        found.push(range);
-      }
+      whole += lower.length === node.data.length ? lower : node.data;
+    }
+    for (let at = whole.indexOf(sought); sought && at >= 0 && found.length < most; at = whole.indexOf(sought, at + sought.length)) {
+      const range = new Range(), last = at + sought.length;
+      while (nodes[start + 1]?.from <= at) start += 1;
+      while (nodes[end + 1]?.from < last) end += 1;
+      range.setStart(nodes[start].node, at - nodes[start].from);
+      range.setEnd(nodes[end].node, last - nodes[end].from);
+      found.push(range);
     }
     return found;
   };

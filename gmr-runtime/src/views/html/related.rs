@@ -6,6 +6,7 @@ use std::cell::Cell;
 use maud::{Markup, html};
 
 use super::anchors::{self, Links, MAX_OF_LOCK};
+use super::breaks::breakable;
 use crate::model::{Certainty, Content, Finding, Holder, Lock, Report, Task, Thread};
 use crate::sys::sort;
 use crate::views::words;
@@ -162,7 +163,7 @@ impl<'a> Related<'a> {
             @for (index, finding) in shown.into_iter().take(MAX_SHOWN) {
                 p class={ "about " (words::severity(finding.severity)) } {
                     (words::severity(finding.severity)) ": "
-                    a href={ "#" (anchors::finding(index)) } { (sentence(finding)) }
+                    a href={ "#" (anchors::finding(index)) } { (breakable(&sentence(finding))) }
                 }
             }
             @if more > 0 { p.about { "and " (more) " more of the " a href="#findings" { "findings" } } }

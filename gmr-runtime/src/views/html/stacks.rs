@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::anchors::Links;
+use super::breaks::breakable;
 use super::out::{Out, PLACEHOLDER, Written};
 use super::related::Related;
 use crate::model::Stack;
@@ -118,7 +119,7 @@ fn part(part: &Part<'_>, style: Style<'_>) -> Markup {
             b { (function) }
             @if words::is_inlined(frame, style.cx.detail) { " (inlined)" }
             @if let Some(path) = frame.path() {
-                " " i { (path) @if let Some(line) = frame.line { ":" (line) } }
+                " " i { (breakable(path)) @if let Some(line) = frame.line { span.number { ":" (line) } } }
             }
             (repeated(part))
             @if let Some(source) = &frame.source { code { (of_line(source)) } }
