@@ -176,6 +176,21 @@ fn a_link_leads_to_its_target_whatever_is_filtered() {
         page.filter("pool_siz");
         page.wait_for_matches("1 of 1");
         assert_eq!(page.number(threads), 0);
+        // Whoever gets the address sees the same: that of the section is no longer in it.
+        browser.wait_until("location.hash === '#?q=pool_siz'");
+        let shown = browser.text("#sections");
+        browser.open("about:blank");
+        page.show("report.html#?q=pool_siz");
+        page.wait_for_matches("1 of 1");
+        assert_eq!(browser.text("#sections"), shown);
+        // It stays when the filter is cleared.
+        follow("Threads");
+        browser.press(&['/']);
+        browser.wait_until("document.activeElement.id === 'filter'");
+        browser.press(&[ESCAPE]);
+        browser.wait_until("location.hash.startsWith('#section-') && !location.hash.includes('?')");
+        page.filter("pool_siz");
+        page.wait_for_matches("1 of 1");
         // So is a thread that a finding names.
         follow("(auditor)");
         browser.wait_until("document.querySelector('#matches').value.includes('” is shown unfiltered')");

@@ -150,7 +150,8 @@
   const search = () => {
     narrow();
     show(0);
-    remember();
+    // Whoever filters is done with the link before: its target would be shown unfiltered to others.
+    remember(wanted() || state.value ? "" : undefined);
   };
   const clear = () => {
     const place = hits[current];
@@ -187,12 +188,12 @@
     }
     return { id, target, query: query === undefined ? null : new URLSearchParams(query) };
   };
-  const remember = () => {
+  const remember = (id = address().id) => {
     const query = new URLSearchParams();
     if (filter.value) query.set("q", filter.value);
     if (state.value) query.set("state", state.value);
     if (pressed()) query.set("libraries", "off");
-    const asked = query.toString(), hash = `#${address().id}${asked && `?${asked}`}`;
+    const asked = query.toString(), hash = `#${id}${asked && `?${asked}`}`;
     // A browser may limit how often.
     try {
       if (hash !== (location.hash || "#")) history.replaceState(null, "", hash);
