@@ -7,19 +7,23 @@
   const made = (tag, properties) => Object.assign(document.createElement(tag), properties);
   const nav = one("nav"), filter = one("#filter"), state = one("#state"), libraries = one("#libraries");
   const groups = all("details.group"), frames = all(".flame button");
-  // The text of each element, collected when a filter first needs it, without the names of others
-  // on cards: a thread is found by its own name, not by the card of one that waits for it.
+  // The text of each element, collected when a filter first needs it. On cards, what names others is
+  // apart: who looks for a thread finds it before the cards of those that wait for it.
   const texts = new Map(), OTHERS = ".about :is(a, details)";
-  const own_text = (element) => {
-    if (!one(OTHERS, element)) return element.textContent;
-    const own = element.cloneNode(true);
-    for (const other of all(OTHERS, own)) other.remove();
-    return own.textContent;
-  };
-  const text = (element) => {
-    if (!texts.has(element)) texts.set(element, own_text(element).toLowerCase());
+  const texts_of = (element) => {
+    if (!texts.has(element)) {
+      const whole = element.textContent.toLowerCase();
+      let own = whole;
+      if (one(OTHERS, element)) {
+        const copy = element.cloneNode(true);
+        for (const other of all(OTHERS, copy)) other.remove();
+        own = copy.textContent.toLowerCase();
+      }
+      texts.set(element, { own, whole });
+    }
     return texts.get(element);
   };
+  const text = (element) => texts_of(element).own;
   const states_of = (row) => (row.dataset.states || "").split("|");
 
   const states = new Set(groups.flatMap(states_of).filter((name) => name));
@@ -34,35 +38,49 @@
     return { section, title: one("h2", section), rows, folded, blocks };
   });
 
-  // The places that match, in order: a row, or a line of one that is a text.
+  // The places that match: a row, or a line of one that is a text; then the rows that mention it
+  // where they name others.
   let hits = [], current = 0;
+  // How many frames of the drawing match, which are shown there.
+  let drawn = 0;
   // What a link has led to although it is filtered out, for the line that counts the matches.
   let unfiltered = "";
   // What was unfolded to show the current one.
   let unfolded = [];
   const wanted = () => filter.value.trim().toLowerCase();
+  // What is sought: the text as it is, or each of its words if nothing has it as a whole.
+  let sought = [];
+  const has = (text) => sought.every((word) => text.includes(word));
   const narrow = () => {
-    const sought = wanted(), narrows = Boolean(sought || state.value);
+    const whole = wanted(), words = whole.split(/\s+/);
+    sought = whole ? [whole] : [];
+    look();
+    if (hits.length || drawn || words.length < 2) return;
+    sought = words;
+    look();
+  };
+  const look = () => {
+    const narrows = Boolean(sought.length || state.value), mentions = [];
     hits = [];
     unfiltered = "";
-    let drawn = 0;
+    drawn = 0;
     for (const frame of frames) {
-      const hit = Boolean(sought) && text(frame).includes(sought);
+      const hit = Boolean(sought.length) && has(text(frame));
       frame.classList.toggle("hit", hit);
       drawn += Number(hit);
     }
     for (const { section, title, rows, folded, blocks } of parts) {
-      const titled = sought && !state.value && text(title).includes(sought);
+      const titled = sought.length && !state.value && has(text(title));
       if (titled) hits.push({ row: title });
       let shown = Number(titled);
       for (const row of rows) {
         const in_state = !state.value || states_of(row).includes(state.value);
-        const group = row.dataset.states === undefined && sought && row.closest("details.group");
-        const in_titled = titled || (group && text(one("summary", group)).includes(sought));
-        const found = in_state && text(row).includes(sought);
-        if (found && narrows && row.tagName === "PRE") hits.push(...lines(row, sought));
-        else if (found && narrows) hits.push({ row });
-        const matching = found || (in_state && in_titled);
+        const group = row.dataset.states === undefined && sought.length && row.closest("details.group");
+        const in_titled = titled || (group && has(text(one("summary", group))));
+        const found = in_state && narrows ? found_in(row) : [];
+        if (found[0]?.mentioned) mentions.push(...found);
+        else hits.push(...found);
+        const matching = !narrows || found.length || (in_state && in_titled);
         row.classList.toggle("out", !matching);
         if (matching) shown += 1;
       }
@@ -71,38 +89,50 @@
       for (const block of blocks) block.classList.toggle("out", narrows && !one(":scope > details:not(.out)", block));
       section.classList.toggle("out", narrows && !shown && !(drawn && section.id === "stacks"));
     }
+    hits.push(...mentions);
     nav.classList.toggle("stuck", narrows);
     one(".found").hidden = !narrows;
     pad();
   };
-  const lines = (row, sought) => {
-    const found = [], whole = text(row);
-    for (let at = whole.indexOf(sought); at >= 0 && sought; at = whole.indexOf(sought, whole.indexOf("\n", at))) {
-      found.push({ row, at });
-      if (!whole.includes("\n", at)) break;
+  // The places in a row that match.
+  const found_in = (row) => {
+    const { own, whole } = texts_of(row);
+    if (has(own)) return row.tagName === "PRE" ? lines(row, own) : [{ row }];
+    // Most cards name no others.
+    return whole !== own && has(whole) ? [{ row, mentioned: true }] : [];
+  };
+  const lines = (row, whole) => {
+    const found = [];
+    let start = 0;
+    for (const line of whole.split("\n")) {
+      if (has(line)) found.push({ row, at: start + line.indexOf(sought[0]) });
+      start += line.length + 1;
     }
     return found;
   };
 
-  // Where a text is in an element, as ranges. It can be in several nodes: a line of a sentence is
+  // Where what is sought is in a row, as ranges. It can be in several nodes: a line of a sentence is
   // broken between the names of a path.
-  const ranges = (row, sought, most) => {
+  const ranges = ({ row, mentioned }, most) => {
     const found = [], nodes = [], walker = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
-    let whole = "", start = 0, end = 0;
-    while (sought && walker.nextNode()) {
+    let whole = "";
+    while (sought.length && walker.nextNode()) {
       const node = walker.currentNode, lower = node.data.toLowerCase();
-      if (node.parentElement.closest(OTHERS)) continue;
+      if (!mentioned && node.parentElement.closest(OTHERS)) continue;
       nodes.push({ node, from: whole.length });
       // Some letters are longer in lower case.
       whole += lower.length === node.data.length ? lower : node.data;
     }
-    for (let at = whole.indexOf(sought); sought && at >= 0 && found.length < most; at = whole.indexOf(sought, at + sought.length)) {
-      const range = new Range(), last = at + sought.length;
-      while (nodes[start + 1]?.from <= at) start += 1;
-      while (nodes[end + 1]?.from < last) end += 1;
-      range.setStart(nodes[start].node, at - nodes[start].from);
-      range.setEnd(nodes[end].node, last - nodes[end].from);
-      found.push(range);
+    for (const word of sought) {
+      let start = 0, end = 0;
+      for (let at = whole.indexOf(word); at >= 0 && found.length < most; at = whole.indexOf(word, at + word.length)) {
+        const range = new Range(), last = at + word.length;
+        while (nodes[start + 1]?.from <= at) start += 1;
+        while (nodes[end + 1]?.from < last) end += 1;
+        range.setStart(nodes[start].node, at - nodes[start].from);
+        range.setEnd(nodes[end].node, last - nodes[end].from);
+        found.push(range);
+      }
     }
     return found;
   };
@@ -124,7 +154,8 @@
     unfolded = [];
   };
   const count = () => {
-    const matches = hits.length ? `${current + 1} of ${hits.length}` : "no match";
+    const how = (sought.length > 1 ? " with all words" : "") + (hits[current]?.mentioned ? ", mentioned" : "");
+    const matches = hits.length ? `${current + 1} of ${hits.length}${how}` : "no match";
     one("#matches").value = nav.classList.contains("stuck") ? matches + unfiltered : "";
   };
   // Goes to a match.
@@ -135,11 +166,12 @@
     current = hits.length && (index + hits.length) % hits.length;
     count();
     if (!hits.length) return;
-    const { row, at } = hits[current], sought = wanted();
-    const found = ranges(row, sought, at === undefined ? 1 : Infinity);
+    const { row, at } = hits[current], found = ranges(hits[current], at === undefined ? 1 : Infinity);
     const range = at === undefined ? found[0] : found.find((range) => range.startOffset >= at);
     let others = [];
-    for (const hit of hits.slice(0, MARKED)) others = others.concat(ranges(hit.row, sought, MARKED - others.length));
+    // Of a text, each line that matches is one.
+    const marked = new Map(hits.slice(0, MARKED).map((hit) => [hit.row, hit]));
+    for (const hit of marked.values()) others = others.concat(ranges(hit, MARKED - others.length));
     mark("match", others);
     mark("current", range ? [range] : []);
     unfold(range ? range.startContainer.parentElement : row);
