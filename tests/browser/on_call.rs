@@ -558,9 +558,46 @@ fn what_is_read_can_be_copied_as_text() {
     assert!(thread.ends_with(&stack) && !thread.contains("copy"), "{thread}");
     let whole = copied("#copy");
     assert!(whole.contains(thread.trim_end()), "{whole}");
+    // What supports a finding is indented, as in the text.
+    let findings = copied("#copy-findings");
+    assert!(findings.starts_with("Findings\nerror deadlock: "), "{findings}");
+    assert!(findings.contains(" (cashier) waits for the Mutex 0x"), "{findings}");
+    for line in findings.lines().skip(1) {
+        let is_sentence = ["error ", "warning ", "info "].iter().any(|start| line.starts_with(start));
+        assert!(is_sentence || line.starts_with("    "), "{line}: {findings}");
+    }
+    assert!(whole.contains(&format!("\n\n{findings}")), "{whole}");
     for part in ["\n\nFindings\nerror deadlock: ", "order = 4299", "password: ***\n", "warehouse 8: 13600"] {
         assert!(whole.contains(part), "{part}: {whole}");
     }
+    // Of what is filtered, what is shown is copied, and says so.
+    page.filter("pool_size");
+    page.wait_for_matches("1 of 1");
+    let part = copied("#copy");
+    assert!(part.starts_with("(only what matches “pool_size”)\n\nGuru Meditation\nshop"), "{part}");
+    assert!(part.contains("pool_size: 16") && part.len() < 1000, "{part}");
+    assert_eq!(copied("#copy-findings"), findings);
+}
+
+#[test]
+fn a_button_has_its_label_back_after_it_was_clicked_twice() {
+    let Some(page) = open("twice") else { return };
+    let browser = &page.browser;
+    // The times at which labels change back, which the test does not wait for.
+    browser.value(
+        "void (() => {
+            const real = setTimeout;
+            window.held = [];
+            window.setTimeout = (act, time) => (time === 1500 ? held.push(act) : real(act, time));
+        })()",
+    );
+    for clicks in 1..=2 {
+        browser.click("#copy-findings");
+        browser.wait_until(&format!("held.length === {clicks}"));
+        assert_eq!(browser.text("#copy-findings"), "copied");
+    }
+    browser.value("held.forEach((act) => act())");
+    assert_eq!(browser.text("#copy-findings"), "copy findings");
 }
 
 #[test]

@@ -256,6 +256,7 @@ fn tools() -> Markup {
             button #fold type="button" { "fold all" }
             button #libraries type="button" aria-pressed="false" { "hide library frames" }
             button #copy type="button" { "copy as text" }
+            button #copy-findings type="button" { "copy findings" }
             // Shown if the report itself is in the page.
             span.data hidden {
                 button #download type="button" { "save as JSON" }

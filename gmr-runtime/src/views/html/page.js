@@ -48,6 +48,8 @@
   // What was unfolded to show the current one.
   let unfolded = [];
   const wanted = () => filter.value.trim().toLowerCase();
+  const is_filtered = () => Boolean(wanted() || state.value);
+  const quoted = () => [filter.value.trim(), state.value].filter((text) => text).map((text) => `“${text}”`).join(" and ");
   // What is sought: the text as it is, or each of its words if nothing has it as a whole.
   let sought = [];
   const has = (text) => sought.every((word) => text.includes(word));
@@ -60,7 +62,7 @@
     look();
   };
   const look = () => {
-    const narrows = Boolean(sought.length || state.value), mentions = [];
+    const narrows = is_filtered(), mentions = [];
     hits = [];
     unfiltered = "";
     drawn = 0;
@@ -156,7 +158,7 @@
   const count = () => {
     const how = (sought.length > 1 ? " with all words" : "") + (hits[current]?.mentioned ? ", mentioned" : "");
     const matches = hits.length ? `${current + 1} of ${hits.length}${how}` : "no match";
-    one("#matches").value = nav.classList.contains("stuck") ? matches + unfiltered : "";
+    one("#matches").value = is_filtered() ? matches + unfiltered : "";
   };
   // Goes to a match.
   const show = (index) => {
@@ -183,7 +185,7 @@
     narrow();
     show(0);
     // Whoever filters is done with the link before: its target would be shown unfiltered to others.
-    remember(wanted() || state.value ? "" : undefined);
+    remember(is_filtered() ? "" : undefined);
   };
   const clear = () => {
     const place = hits[current];
@@ -323,16 +325,17 @@
 
   // As text: a line for each row, also of what is folded.
   const BLOCKS = "h1, h2, p, li, tr, summary, pre, dl > div, section, details, div";
-  const plain = (node) => {
+  const NO_TEXT = "nav, .skip, .up, script, style, button, .flame, .zoom, #how, .bar, .linked, [hidden]";
+  const plain = (node, left_out) => {
     if (node.nodeType !== Node.ELEMENT_NODE) return node.data;
-    if (node.matches("nav, .skip, .up, script, style, button, .flame, .zoom, #how, .bar, .linked, [hidden]")) return "";
-    const whole = [...node.childNodes].map(plain).join("");
+    if (node.matches(left_out)) return "";
+    const whole = [...node.childNodes].map((child) => plain(child, left_out)).join("");
     if (node.matches("dt, th")) return `${whole}: `;
-    if (node.matches("code")) return `\n    ${whole}`;
+    if (node.matches("code, .findings .evidence")) return `\n    ${whole}`;
     if (node.matches("h2, .group > summary")) return `\f${whole}\n`;
     return node.matches(BLOCKS) ? `\n${whole}\n` : whole;
   };
-  const as_text = (node) => `${plain(node).replace(/\n*\f/g, "\f").replace(/\n{2,}/g, "\n").replace(/\f/g, "\n\n").trim()}\n`;
+  const as_text = (node, left_out = NO_TEXT) => `${plain(node, left_out).replace(/\n*\f/g, "\f").replace(/\n{2,}/g, "\n").replace(/\f/g, "\n\n").trim()}\n`;
   const copy = async (button, whole) => {
     try {
       await navigator.clipboard.writeText(whole);
@@ -344,7 +347,9 @@
       document.execCommand("copy");
       area.remove();
     }
-    const name = button.textContent ? "textContent" : "ariaLabel", label = button[name];
+    const name = button.textContent ? "textContent" : "ariaLabel";
+    // It can be clicked again before it has its label back.
+    const label = (button.dataset.label ||= button[name]);
     button[name] = "copied";
     setTimeout(() => { button[name] = label; }, 1500);
   };
@@ -353,14 +358,17 @@
     one.addEventListener("click", () => act(one));
     return one;
   };
-  one("#copy").addEventListener("click", (event) => copy(event.target, as_text(document.body)));
+  // Who reads what was copied of a filtered page must know that there is more.
+  const shown = () => (is_filtered() ? `(only what matches ${quoted()})\n\n` : "") + as_text(document.body, `${NO_TEXT}, .out`);
+  one("#copy").addEventListener("click", (event) => copy(event.target, shown()));
+  one("#copy-findings").addEventListener("click", (event) => copy(event.target, as_text(one("#findings"))));
   // An open group has buttons. Their labels are no text of the page, which a filter would find.
   const equip = (group) => {
     if (!group.open || group.dataset.states === undefined || one(".bar", group)) return;
     const bar = made("p", { className: "bar" });
     bar.append(button("copy", (one) => copy(one, as_text(group))));
     const stacks = all(".stack", group);
-    if (stacks.length) bar.append(button("copy stack", (one) => copy(one, stacks.map(as_text).join("\n"))));
+    if (stacks.length) bar.append(button("copy stack", (one) => copy(one, stacks.map((stack) => as_text(stack)).join("\n"))));
     bar.append(made("a", { href: `#${group.id}`, ariaLabel: "link" }));
     one("summary", group).after(bar);
   };
