@@ -136,6 +136,16 @@ fn a_filter_goes_to_its_matches() {
         assert_eq!(page.visible(".lib"), 0);
         page.filter("nowhere to be found");
         page.wait_for_matches("no match");
+        // The report is not empty: what is in its place says so.
+        let none = browser.text("main");
+        let expected = "no match for “nowhere to be found” and “waiting” clear the filter (Esc)";
+        assert!(none.contains(expected), "{none}");
+        browser.click("#clear");
+        page.wait_for_matches("");
+        assert_eq!((page.visible("#none"), page.visible(".out")), (0, 0));
+        browser.wait_until("document.activeElement.id === 'filter'");
+        page.filter("nowhere to be found");
+        page.wait_for_matches("no match");
         browser.press(&[ESCAPE]);
         page.wait_for_matches("");
         assert_eq!(page.visible(".out"), 0);
@@ -478,10 +488,11 @@ fn the_findings_are_what_the_keyboard_reaches_first() {
         page.show("report.html");
         browser.press(&[TAB]);
         browser.press(&[ENTER]);
-        browser.wait_until("location.hash === '#findings'");
+        // Without it, the findings come next.
+        browser.wait_until("location.hash === '#controls'");
         browser.wait_until(TARGET_IS_IN_VIEW);
         browser.press(&[TAB]);
-        browser.wait_until(&format!("{first} && {is_in_view}"));
+        browser.wait_until(&format!("document.activeElement.id === 'filter' && {is_in_view}"));
         // From the last of them, it goes on to the filter.
         browser.value("[...document.querySelectorAll('.findings a')].at(-1).focus()");
         browser.press(&[TAB]);
@@ -532,8 +543,11 @@ fn all_findings_are_on_the_first_screen_of_a_terminal() {
 fn what_is_read_can_be_copied_as_text() {
     let Some(page) = open("copy") else { return };
     let browser = &page.browser;
-    // What a test can't look into.
-    browser.value("void Object.defineProperty(navigator, 'clipboard', {value: {writeText: async (text) => { window.copied = text; }}})");
+    let set_up = || {
+        // What a test can't look into.
+        browser.value("void Object.defineProperty(navigator, 'clipboard', {value: {writeText: async (text) => { window.copied = text; }}})");
+    };
+    set_up();
     let copied = |selector: &str| {
         browser.value("window.copied = undefined");
         browser.click(selector);
@@ -556,6 +570,12 @@ fn what_is_read_can_be_copied_as_text() {
         "{thread}"
     );
     assert!(thread.ends_with(&stack) && !thread.contains("copy"), "{thread}");
+    let link = copied("[data-test=cashier] .bar button:nth-child(3)");
+    browser.open("about:blank");
+    browser.open(&link);
+    browser.wait_until(&format!("document.querySelector('.target') === {}", card("(cashier)")));
+    browser.wait_until(TARGET_IS_IN_VIEW);
+    set_up();
     let whole = copied("#copy");
     assert!(whole.contains(thread.trim_end()), "{whole}");
     // What supports a finding is indented, as in the text.
@@ -661,6 +681,34 @@ fn line_numbers_are_not_broken() {
         assert_eq!(browser.value(&broken), json!([]), "{width}");
         assert_eq!(browser.value(&apart), json!([]), "{width}");
         assert_eq!(browser.value("document.documentElement.scrollWidth <= innerWidth"), true);
+    }
+}
+
+#[test]
+fn the_filter_and_its_outline_are_seen_whole() {
+    let Some(page) = open("outline") else { return };
+    let browser = &page.browser;
+    for (width, height) in SIZES {
+        browser.resize(width, height);
+        page.show("report.html");
+        // On a phone, it scrolls only while something is filtered.
+        page.filter("o");
+        let is_whole = "(() => {
+            const nav = document.querySelector('nav').getBoundingClientRect();
+            const filter = document.querySelector('#filter'), box = filter.getBoundingClientRect();
+            const style = getComputedStyle(filter);
+            const outline = parseFloat(style.outlineWidth) + parseFloat(style.outlineOffset);
+            return outline >= 3 && box.left - outline >= nav.left && box.right + outline <= nav.right;
+        })()";
+        browser.wait_until(is_whole);
+        let is_placeholder_whole = "(() => {
+            const filter = document.querySelector('#filter'), style = getComputedStyle(filter);
+            const text = document.createElement('canvas').getContext('2d');
+            text.font = style.font;
+            const space = filter.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+            return text.measureText(filter.placeholder).width <= space;
+        })()";
+        assert_eq!(browser.value(is_placeholder_whole), true, "{width}");
     }
 }
 

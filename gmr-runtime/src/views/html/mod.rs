@@ -110,16 +110,20 @@ fn page(report: &Report) -> Markup {
                 style { (PLACEHOLDER) }
             }
             body {
-                a.skip href="#findings" { "skip to the findings" }
+                a.skip href="#controls" { "skip to the filter and the contents" }
                 (top(name, package))
                 // The keyboard reaches the findings before the contents and the filter.
                 main {
                     (PLACEHOLDER)
-                    div #sections { (PLACEHOLDER) }
+                    div #sections {
+                        // Shown while nothing matches the filter.
+                        p #none hidden { span {} " " button #clear type="button" { "clear the filter (Esc)" } }
+                        (PLACEHOLDER)
+                    }
                 }
                 footer {
                     p { (words::summary(&report.summary)) }
-                    a.up href="#contents" aria-label="to the contents" { "↑" }
+                    a.up href="#contents" aria-label="to the contents" title="to the contents" { "☰" }
                 }
                 script { (PLACEHOLDER) }
             }
@@ -216,7 +220,7 @@ fn contents(
         }
     };
     let around = html! {
-        nav aria-label="Contents and filter" {
+        nav #controls aria-label="Contents and filter" {
             (tools())
             details #contents open {
                 summary { "Contents" }
@@ -244,7 +248,7 @@ fn contents(
 fn tools() -> Markup {
     html! {
         div.tools role="search" hidden {
-            input #filter type="search" placeholder="filter: name, label, function, file" aria-label="filter" aria-describedby="keys";
+            input #filter type="search" placeholder="name, label, function, file" aria-label="filter" aria-describedby="keys";
             p #keys { kbd { "/" } " filter, " kbd { "Enter" } " next, " kbd { "Shift+Enter" } " previous, " kbd { "Esc" } " clear" }
             select #state aria-label="state" { option value="" { "all states" } }
             span.found hidden {

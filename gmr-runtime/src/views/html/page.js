@@ -159,6 +159,9 @@
     const how = (sought.length > 1 ? " with all words" : "") + (hits[current]?.mentioned ? ", mentioned" : "");
     const matches = hits.length ? `${current + 1} of ${hits.length}${how}` : "no match";
     one("#matches").value = is_filtered() ? matches + unfiltered : "";
+    // Where the report was, too: it is not empty.
+    one("#none").hidden = !is_filtered() || Boolean(hits.length || drawn || unfiltered);
+    one("#none span").textContent = `no match for ${quoted()}`;
   };
   // Goes to a match.
   const show = (index) => {
@@ -194,6 +197,10 @@
     search();
     if (place) place.row.scrollIntoView({ block: "center" });
   };
+  one("#clear").addEventListener("click", () => {
+    clear();
+    filter.focus();
+  });
   filter.addEventListener("input", search);
   state.addEventListener("change", search);
   one("#next").addEventListener("click", () => show(current + 1));
@@ -369,7 +376,7 @@
     bar.append(button("copy", (one) => copy(one, as_text(group))));
     const stacks = all(".stack", group);
     if (stacks.length) bar.append(button("copy stack", (one) => copy(one, stacks.map((stack) => as_text(stack)).join("\n"))));
-    bar.append(made("a", { href: `#${group.id}`, ariaLabel: "link" }));
+    bar.append(button("copy link", (one) => copy(one, `${location.href.split("#")[0]}#${group.id}`)));
     one("summary", group).after(bar);
   };
   addEventListener("toggle", (event) => equip(event.target), true);
