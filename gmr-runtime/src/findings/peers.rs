@@ -85,13 +85,14 @@ fn about(facts: &Facts<'_>, (peer, state): Peer<'_>, threads: &[&Thread]) -> Fin
     let mut processes: Vec<&str> =
         threads.iter().filter_map(|thread| facts.peer_of(thread.waiting.as_deref()?)).collect();
     processes.dedup();
+    let is_here =
+        !processes.is_empty() && processes.iter().all(|process| process.starts_with("this process"));
     let processes = processes.into_iter().map(|process| fact(format!("at the other end: {process}")));
     let here = listens(facts, peer);
     let next = match here {
         Some(descriptor) => {
-            format!(
-                "why this process does not accept or answer at its descriptor {descriptor}, if it is the peer"
-            )
+            let condition = if is_here { "" } else { ", if it is the peer" };
+            format!("why this process does not accept or answer at its descriptor {descriptor}{condition}")
         }
         None => "the peer, and the network on the way to it".to_owned(),
     };
@@ -117,7 +118,8 @@ fn listens(facts: &Facts<'_>, peer: &str) -> Option<i32> {
 
 #[cfg(all(test, not(gmr_units)))]
 mod tests {
-    use super::super::tests::{find_in, thread};
+    use super::super::tests::{section, thread};
+    use super::super::{Seen, find};
     use super::*;
     use crate::model::{Content, Descriptors, SocketGroup, Threads, Watched};
 
@@ -126,6 +128,11 @@ mod tests {
     }
 
     fn about(waits: Vec<Waiting>) -> Vec<Finding> {
+        about_connections(waits, Vec::new())
+    }
+
+    /// The same where it is known who has the other ends of connections.
+    fn about_connections(waits: Vec<Waiting>, peers: Vec<(String, String)>) -> Vec<Finding> {
         let waits = waits.into_iter().zip(1..);
         let threads =
             waits.map(|(waiting, tid)| Thread { waiting: Some(waiting.into()), ..thread(tid, "client") });
@@ -141,7 +148,8 @@ mod tests {
         };
         let descriptors = Descriptors { sockets: vec![server], ..Descriptors::default() };
         let descriptors = Content::Descriptors(Box::new(descriptors));
-        find_in(vec![("Threads", threads), ("Descriptors", descriptors)])
+        let sections = [section("Threads", threads), section("Descriptors", descriptors)];
+        find(&sections, &[], &Seen { peers, ..Seen::default() }, &[])
     }
 
     #[test]
@@ -171,6 +179,20 @@ mod tests {
         let own = found.iter().find(|found| found.message.contains("10.0.0.7:80")).unwrap();
         assert!(own.evidence[2].message.contains("listens at 10.0.0.7:80 itself"), "{own:?}");
         assert!(found.iter().any(|found| found.message.contains(" for /run/shop.sock: ")), "{messages:?}");
+    }
+
+    #[test]
+    fn what_to_look_at_next_is_as_sure_as_who_the_peer_is() {
+        let own = "TCP 10.0.0.7:9 -> 10.0.0.7:80, established";
+        let next = |process: Option<&str>| {
+            let peers = process.map(|process| (own.to_owned(), process.to_owned())).into_iter().collect();
+            let found = about_connections(vec![on(own), on(own)], peers);
+            found[0].next.clone().unwrap()
+        };
+        let sure = "why this process does not accept or answer at its descriptor 4";
+        assert_eq!(next(Some("this process, which has not accepted the connection")), sure);
+        assert_eq!(next(Some("process 7 (nginx)")), format!("{sure}, if it is the peer"));
+        assert_eq!(next(None), format!("{sure}, if it is the peer"));
     }
 
     #[test]
