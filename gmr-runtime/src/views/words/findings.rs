@@ -1,10 +1,10 @@
 //! The wording of findings.
 
-use super::frames::place;
+use super::frames::function;
 use crate::model::{Certainty, Evidence, Finding, Frame, Severity};
+use crate::views::Detail;
 use crate::views::escape::clean;
 use crate::views::path::short_path;
-use crate::views::room::of_line;
 
 /// Shown if there are no findings.
 pub(in crate::views) const NO_FINDINGS: &str = "no problems detected";
@@ -43,7 +43,8 @@ pub(in crate::views) fn evidence(evidence: &Evidence, frames: &[Frame]) -> Strin
     let message = clean(&evidence.message);
     let frame = evidence.frame.and_then(|index| frames.get(usize::try_from(index).ok()?));
     let Some(frame) = frame else { return message.into_owned() };
-    let function = frame.function.as_deref().map_or_else(|| place(frame), |name| of_line(name).into_owned());
+    // As in the short form of stacks.
+    let function = function(frame, Detail::Short);
     match (&frame.file, frame.line) {
         (Some(file), Some(line)) => format!("{message} in {function}, {}:{line}", short_path(file)),
         _ => format!("{message} in {function}"),
