@@ -122,7 +122,7 @@ fn of_process(report: &Value, index: u64, random: &mut Random) -> Value {
     let findings = report["findings"].as_array_mut().expect("findings");
     if let Some(finding) = findings.first_mut() {
         finding["message"] =
-            format!("20 tasks have been waiting longest, {} ms each", random.below(60_000)).into();
+            format!("20 tasks have been waiting for {} ms, no task for longer", random.below(60_000)).into();
     }
     if index.is_multiple_of(10) {
         let message = format!("{} threads wait for the same lock", 2 + random.below(100));

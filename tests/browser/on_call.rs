@@ -258,7 +258,7 @@ fn a_card_shows_the_stack_before_the_tasks_that_have_it() {
         page.show("report.html");
         // The task that has waited longest, which a finding names.
         let longest = "[...document.querySelectorAll('.findings a')]
-            .find((one) => one.textContent.includes('waiting longest'))";
+            .find((one) => one.textContent.includes('no task for longer'))";
         browser.value(&format!("{longest}.click()"));
         browser.wait_until("document.querySelector('.target')");
         let card = "document.querySelector('.target').closest('details.group')";

@@ -23,7 +23,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Finding> {
     let more = tied.count();
     let message = match &shown[..] {
         [only] => format!("the task that has been waiting longest is #{} ({}): {time}", only.id, only.name),
-        _ => format!("{} tasks have been waiting longest, {time} each", shown.len() + more),
+        _ => format!("{} tasks have been waiting for {time}, no task for longer", shown.len() + more),
     };
     let is_only = shown.len() == 1;
     vec![Finding {
@@ -39,7 +39,7 @@ fn place(task: &Task, is_only: bool, frames: &[Frame]) -> Option<Evidence> {
     if innermost.is_none() && is_only {
         return None;
     }
-    let who = if is_only { "it".to_owned() } else { format!("#{} ({})", task.id, task.name) };
+    let who = if is_only { "it".to_owned() } else { named(task) };
     let waits = if innermost.is_some() { " waits" } else { "" };
     Some(Evidence {
         message: format!("{who}{waits}"),
@@ -47,4 +47,14 @@ fn place(task: &Task, is_only: bool, frames: &[Frame]) -> Option<Evidence> {
         frame: innermost,
         ..Evidence::default()
     })
+}
+
+/// The longest label that is part of a name.
+const MAX_LABEL: usize = 40;
+
+/// `#1 (shop::checkout, order = 4000)`: tasks of the same name differ in their first label.
+fn named(task: &Task) -> String {
+    let label = task.labels.first().map(|label| format!(", {} = {}", label.key, label.value));
+    let label = label.filter(|label| label.chars().count() <= MAX_LABEL).unwrap_or_default();
+    format!("#{} ({}{label})", task.id, task.name)
 }

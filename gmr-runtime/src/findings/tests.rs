@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Certainty, Content, Descriptors, FutexOwner, GreenThreads, Group, Holder, Lock, LockKind, Overdue,
+    Certainty, Content, Descriptors, FutexOwner, GreenThreads, Group, Holder, Label, Lock, LockKind, Overdue,
     Panicked, Resources, Role, Severity, Stack, Taken, Task, TaskState, Thread, Threads, TimedOut, Waiter,
     Waiting,
 };
@@ -267,13 +267,22 @@ fn the_longest_wait_is_an_info_that_says_where() {
     assert_eq!(found.evidence[0].message, "it waits");
 
     // Times that look the same are a tie.
-    let tied = (1..=5).map(|id| waiting(id, 7_000 + id, if id == 1 { &[] } else { &[0, 1] }));
+    let tied = (1..=5).map(|id| {
+        let label = |key: &str, value: String| Label { key: key.to_owned(), value };
+        let labels = match id {
+            2 => vec![label("order", "4000".to_owned()), label("customer", "7".to_owned())],
+            // It would be most of the sentence.
+            3 => vec![label("query", "x".repeat(40))],
+            _ => Vec::new(),
+        };
+        Task { labels, ..waiting(id, 7_000 + id, if id == 1 { &[] } else { &[0, 1] }) }
+    });
     let findings = about(tied.chain([waiting(6, 6_900, &[])]).collect());
-    assert_eq!(findings[0].message, "5 tasks have been waiting longest, 7.0 s each");
+    assert_eq!(findings[0].message, "5 tasks have been waiting for 7.0 s, no task for longer");
     assert_eq!(findings[0].tasks, [1, 2, 3]);
     let evidence = findings[0].evidence.iter();
     let evidence: Vec<_> = evidence.map(|evidence| (&*evidence.message, evidence.frame)).collect();
-    let [one, other] = ["#2 (shop::checkout) waits", "#3 (shop::checkout) waits"];
+    let [one, other] = ["#2 (shop::checkout, order = 4000) waits", "#3 (shop::checkout) waits"];
     assert_eq!(evidence, [("#1 (shop::checkout)", None), (one, Some(1)), (other, Some(1))]);
     assert_eq!(about(vec![task(1, TaskState::New)]), []);
 }
