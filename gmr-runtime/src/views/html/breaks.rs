@@ -3,8 +3,22 @@
 
 use maud::{Markup, html};
 
+use super::out::{Out, Written};
+
+/// The longest text in which they are said. The markup for them is up to ten times as long as the
+/// text, and nobody reads a longer one to its end.
+const MAX_LENGTH: usize = 4 << 10;
+
+/// Adds text in which a browser breaks lines there.
+pub(super) fn add(text: &str, out: &mut Out<'_>) -> Written {
+    if text.len() > MAX_LENGTH { out.text(text) } else { out.add(&breakable(text)) }
+}
+
 /// Text in which a browser breaks lines there.
 pub(super) fn breakable(text: &str) -> Markup {
+    if text.len() > MAX_LENGTH {
+        return html! { (text) };
+    }
     html! {
         @for (part, is_number) in parts(text) {
             @if is_number { span.number { (part) } }
@@ -73,5 +87,13 @@ mod tests {
         ] {
             assert_eq!(breakable(text).into_string(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_markup_of_a_long_text_is_no_longer_than_the_text() {
+        let text = "a:1/".repeat(MAX_LENGTH);
+        assert_eq!(breakable(&text).into_string(), text);
+        let shorter = &text[..MAX_LENGTH];
+        assert!(breakable(shorter).into_string().len() > shorter.len());
     }
 }

@@ -187,16 +187,17 @@ fn finding(index: usize, finding: &Finding, report: &Report, links: &Links, out:
 }
 
 fn evidence(evidence: &Evidence, report: &Report, links: &Links, out: &mut Out<'_>) -> Written {
-    let shown = breakable(&words::evidence(evidence, &report.frames));
+    let shown = words::evidence(evidence, &report.frames);
     let thread = evidence.thread.and_then(|tid| links.thread(tid));
-    out.add(&html! {
+    let around = html! {
         div.evidence {
             @match thread.or_else(|| evidence.task.and_then(|id| links.task(id))) {
-                Some(anchor) => { a href={ "#" (anchor) } { (shown) } }
-                None => { (shown) }
+                Some(anchor) => { a href={ "#" (anchor) } { (PLACEHOLDER) } }
+                None => { (PLACEHOLDER) }
             }
         }
-    })
+    };
+    out.around(&around, |out| breaks::add(&shown, out))
 }
 
 /// The most sections that the contents link to.
