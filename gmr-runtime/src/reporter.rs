@@ -130,6 +130,9 @@ fn look(plan: &Plan, trigger: Trigger) -> Report {
 
 /// Looks once more at threads, `after` some time. If that makes the report slow, what is known of
 /// it is written first.
+///
+/// Threads at rest were first looked at when they were listed, and making the report has taken some
+/// of the time since then. The clocks of threads that run are read here for the first time.
 fn second_look(
     after: Duration,
     suspects: &Suspects,
@@ -140,13 +143,14 @@ fn second_look(
     if (at_rest.is_empty() && running.is_empty()) || after.is_zero() {
         return SecondLook::NotTaken;
     }
-    let after = after.min(run::SLOW);
-    if started.elapsed() + after > run::SLOW {
+    let passed = if running.is_empty() { threads::since_list() } else { Duration::ZERO };
+    let pause = after.min(run::SLOW).saturating_sub(passed);
+    if started.elapsed() + pause > run::SLOW {
         emit(Piece::Slow);
     }
     let since = Instant::now();
     let before = threads::processor_times(running);
-    sys::sleep(after);
+    sys::sleep(pause);
     let now = threads::processor_times(running);
     let between = since.elapsed();
     let used = running.iter().zip(before.into_iter().zip(now));
@@ -234,5 +238,43 @@ fn threads_in(section: &Section) -> usize {
     match &section.content {
         Content::Threads(threads) => threads.threads.len(),
         _ => 0,
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// The id of a thread that has nothing to do until the sender is dropped.
+    fn idle_thread() -> (u32, mpsc::Sender<()>) {
+        let (send_id, id) = mpsc::channel();
+        let (ends, ended) = mpsc::channel();
+        thread::spawn(move || {
+            send_id.send(sys::current_tid()).unwrap();
+            let _ = ended.recv();
+        });
+        (id.recv().unwrap(), ends)
+    }
+
+    #[test]
+    fn threads_at_rest_are_looked_at_again_some_time_after_they_were_listed() {
+        const AFTER: Duration = Duration::from_millis(20);
+        let (tid, _ends) = idle_thread();
+        let suspects = Suspects { at_rest: [tid].into(), ..Suspects::default() };
+        // At first, it may be on its way to where it waits.
+        loop {
+            let before_list = Instant::now();
+            drop(threads::list(None).unwrap());
+            let second = second_look(AFTER, &suspects, before_list, &mut |_| ());
+            assert!(before_list.elapsed() >= AFTER);
+            let SecondLook::Taken { moved, used, .. } = second else { panic!("{second:?}") };
+            assert_eq!(used, []);
+            if moved == Some(Vec::new()) {
+                break;
+            }
+        }
     }
 }

@@ -23,7 +23,7 @@ use noop as platform;
 
 #[cfg(target_os = "linux")]
 pub(crate) use platform::open_descriptors;
-pub(crate) use platform::{List, Rest, info, list, look, moved, peers, processor_times};
+pub(crate) use platform::{List, Rest, info, list, look, moved, peers, processor_times, since_list};
 
 /// The thread that the report is about that is being made; 0 if there is none.
 static FIRST: AtomicU32 = AtomicU32::new(0);

@@ -41,6 +41,13 @@ impl Name {
     }
 }
 
+struct Last {
+    /// In ascending order of the ids.
+    known: MappedList<Known>,
+    /// When the last of them was read.
+    read_at: Option<Instant>,
+}
+
 /// What does not change while a thread does not run.
 #[derive(Clone, Copy)]
 pub(super) struct Facts {
@@ -58,8 +65,8 @@ impl From<&Stat> for Facts {
     }
 }
 
-/// What the last list has read, in ascending order of the ids.
-static KNOWN: Mutex<MappedList<Known>> = Mutex::new(MappedList::empty());
+/// What the last list has read.
+static LAST: Mutex<Last> = Mutex::new(Last { known: MappedList::empty(), read_at: None });
 /// For how many threads it is kept. It takes 112 bytes for each.
 pub(super) const MAX_KNOWN: usize = 16 << 10;
 
@@ -67,28 +74,33 @@ impl Known {
     /// What is known, for the exclusive use of the caller. Nothing is known if another thread of
     /// gmr uses it, or did when the process forked.
     pub(super) fn take() -> MappedList<Self> {
-        match KNOWN.try_lock() {
-            Ok(mut known) => std::mem::replace(&mut known, MappedList::empty()),
-            Err(TryLockError::Poisoned(known)) => {
-                std::mem::replace(&mut known.into_inner(), MappedList::empty())
-            }
-            Err(TryLockError::WouldBlock) => MappedList::empty(),
-        }
+        let mut last = match LAST.try_lock() {
+            Ok(last) => last,
+            Err(TryLockError::Poisoned(last)) => last.into_inner(),
+            Err(TryLockError::WouldBlock) => return MappedList::empty(),
+        };
+        std::mem::replace(&mut last.known, MappedList::empty())
     }
 
     /// Replaces what is known. Threads that have ended are no longer part of it.
-    pub(super) fn keep(kept: MappedList<Self>) {
-        if let Ok(mut known) = KNOWN.try_lock() {
-            *known = kept;
+    pub(super) fn keep(known: MappedList<Self>) {
+        if let Ok(mut last) = LAST.try_lock() {
+            *last = Last { known, read_at: Some(Instant::now()) };
         }
     }
 }
 
+/// For how long at least the last list has been made. Zero if there was none.
+pub(crate) fn since_list() -> Duration {
+    let read_at = LAST.try_lock().ok().and_then(|last| last.read_at);
+    read_at.map_or(Duration::ZERO, |read_at| read_at.elapsed())
+}
+
 /// Those of these threads that have run since the last list, or of which that is not known.
 pub(crate) fn moved(tids: &[u32]) -> Vec<u32> {
-    let (Ok(known), Ok(mut observer)) = (KNOWN.try_lock(), Observer::new()) else { return tids.to_vec() };
+    let (Ok(last), Ok(mut observer)) = (LAST.try_lock(), Observer::new()) else { return tids.to_vec() };
     let mut is_still = |tid: u32| {
-        let before = find(&known, tid)?.rest.moment();
+        let before = find(&last.known, tid)?.rest.moment();
         let now = observer.observe(tid, before.inode()).ok()??;
         (now.moment() == before).then_some(())
     };

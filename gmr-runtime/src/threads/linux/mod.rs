@@ -24,7 +24,7 @@ pub(crate) fn call_name(number: i64) -> Option<&'static str> {
     syscall_names::name(number)
 }
 
-pub(crate) use known::{moved, processor_times};
+pub(crate) use known::{moved, processor_times, since_list};
 pub(crate) use list::{List, info, list, look, skip_reason};
 pub(crate) use open::{Open, OpenDescriptors, OpenFile, OpenSocket, open_descriptors, open_list};
 pub(crate) use peers::peers;
