@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::capture;
-use crate::findings::{SecondLook, Seen, Suspects};
+use crate::findings::{PeerProcess, SecondLook, Seen, Suspects};
 use crate::generators::{Identity, Selection};
 use crate::model::{Content, Heading, Report, Section, Summary, Trigger};
 use crate::section::generator::Generator;
@@ -169,15 +169,19 @@ fn moved(threads: Vec<u32>) -> Option<Vec<u32>> {
 }
 
 /// The processes that have the other ends of these connections. `None` if there are no connections.
-fn ask_for_peers(connections: &BTreeSet<String>) -> Option<Answer<Vec<(String, String)>>> {
+fn ask_for_peers(connections: &BTreeSet<String>) -> Option<Answer<Vec<PeerProcess>>> {
     if connections.is_empty() {
         return None;
     }
     let connections = connections.clone();
     apart(move || {
         let connections: Vec<&str> = connections.iter().map(String::as_str).collect();
-        let known = threads::peers(&connections).into_iter();
-        known.map(|(connection, process)| (connection.to_owned(), process)).collect()
+        let peer = |(connection, process): (&str, threads::SocketHolder)| PeerProcess {
+            connection: connection.to_owned(),
+            process: process.words,
+            is_this_process: process.is_this_process,
+        };
+        threads::peers(&connections).into_iter().map(peer).collect()
     })
 }
 

@@ -1,7 +1,7 @@
 //! The data that rules read, and helpers to word what they find.
 
 use super::past::Counts;
-use super::second_look::SecondLook;
+use super::second_look::{PeerProcess, SecondLook};
 use crate::model::{
     Certainty, Content, Descriptors, Evidence, Finding, Frame, Lock, Resources, Role, Section, Severity,
     Taken, Task, Thread, Waiting,
@@ -16,7 +16,7 @@ pub(super) struct Facts<'a> {
     pub(super) frames: &'a [Frame],
     pub(super) second: &'a SecondLook,
     /// The processes that have the other ends of connections.
-    pub(super) peers: &'a [(String, String)],
+    pub(super) peers: &'a [PeerProcess],
     /// The counts of earlier reports, and of this one.
     pub(super) past: &'a [Counts],
 }
@@ -31,12 +31,10 @@ impl<'a> Facts<'a> {
         threads.flatten().filter(|thread| thread.role.is_program())
     }
 
-    /// The process that has the other end of the connection that a thread waits for, if it is known:
-    /// `process 4711 (postgres)`.
-    pub(super) fn peer_of(&self, waiting: &Waiting) -> Option<&'a str> {
+    /// The process that has the other end of the connection that a thread waits for, if it is known.
+    pub(super) fn peer_of(&self, waiting: &Waiting) -> Option<&'a PeerProcess> {
         let connection = connection(waiting)?;
-        let (_, process) = self.peers.iter().find(|(of, _)| of == connection)?;
-        Some(process)
+        self.peers.iter().find(|peer| peer.connection == connection)
     }
 
     /// Those that were running, or ready to run, and that had not blocked until their stacks were

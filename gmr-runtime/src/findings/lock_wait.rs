@@ -97,8 +97,8 @@ fn chain(holder: &Holder, facts: &Facts<'_>) -> Vec<Evidence> {
 
 /// The process that a thread waits for, at the other end of a connection.
 fn peer(tid: u32, facts: &Facts<'_>) -> Option<Evidence> {
-    let process = facts.peer_of(facts.thread(tid)?.waiting.as_deref()?)?;
-    let message = format!("the other end of this connection: {process}");
+    let peer = facts.peer_of(facts.thread(tid)?.waiting.as_deref()?)?;
+    let message = format!("the other end of this connection: {}", peer.process);
     Some(Evidence { thread: Some(tid), ..fact(message) })
 }
 

@@ -42,7 +42,7 @@ mod zombies;
 use self::facts::Facts;
 pub(crate) use self::past::Counts;
 pub(crate) use self::places::program_frame;
-pub(crate) use self::second_look::{SecondLook, Seen, Suspects};
+pub(crate) use self::second_look::{PeerProcess, SecondLook, Seen, Suspects};
 use crate::model::{Finding, Frame, Section, Severity};
 use crate::sys::{own_threads, sort};
 

@@ -82,12 +82,11 @@ fn about(facts: &Facts<'_>, (peer, state): Peer<'_>, threads: &[&Thread]) -> Fin
         Some(Evidence { thread: Some(thread.tid), ..fact(message) })
     });
     let calls = calls.take(MAX_EVIDENCE);
-    let mut processes: Vec<&str> =
-        threads.iter().filter_map(|thread| facts.peer_of(thread.waiting.as_deref()?)).collect();
-    processes.dedup();
-    let is_here =
-        !processes.is_empty() && processes.iter().all(|process| process.starts_with("this process"));
-    let processes = processes.into_iter().map(|process| fact(format!("at the other end: {process}")));
+    let peers = threads.iter().filter_map(|thread| facts.peer_of(thread.waiting.as_deref()?));
+    let mut peers: Vec<_> = peers.map(|peer| (peer.process.as_str(), peer.is_this_process)).collect();
+    peers.dedup();
+    let is_here = !peers.is_empty() && peers.iter().all(|(_, is_this_process)| *is_this_process);
+    let processes = peers.into_iter().map(|(process, _)| fact(format!("at the other end: {process}")));
     let here = listens(facts, peer);
     let next = match here {
         Some(descriptor) => {
@@ -119,7 +118,7 @@ fn listens(facts: &Facts<'_>, peer: &str) -> Option<i32> {
 #[cfg(all(test, not(gmr_units)))]
 mod tests {
     use super::super::tests::{section, thread};
-    use super::super::{Seen, find};
+    use super::super::{PeerProcess, Seen, find};
     use super::*;
     use crate::model::{Content, Descriptors, SocketGroup, Threads, Watched};
 
@@ -132,7 +131,7 @@ mod tests {
     }
 
     /// The same where it is known who has the other ends of connections.
-    fn about_connections(waits: Vec<Waiting>, peers: Vec<(String, String)>) -> Vec<Finding> {
+    fn about_connections(waits: Vec<Waiting>, peers: Vec<PeerProcess>) -> Vec<Finding> {
         let waits = waits.into_iter().zip(1..);
         let threads =
             waits.map(|(waiting, tid)| Thread { waiting: Some(waiting.into()), ..thread(tid, "client") });
@@ -184,14 +183,19 @@ mod tests {
     #[test]
     fn what_to_look_at_next_is_as_sure_as_who_the_peer_is() {
         let own = "TCP 10.0.0.7:9 -> 10.0.0.7:80, established";
-        let next = |process: Option<&str>| {
-            let peers = process.map(|process| (own.to_owned(), process.to_owned())).into_iter().collect();
+        let next = |is_this_process: Option<bool>| {
+            let process = |is_this_process| PeerProcess {
+                connection: own.to_owned(),
+                process: "process 7 (nginx)".to_owned(),
+                is_this_process,
+            };
+            let peers = is_this_process.map(process).into_iter().collect();
             let found = about_connections(vec![on(own), on(own)], peers);
             found[0].next.clone().unwrap()
         };
         let sure = "why this process does not accept or answer at its descriptor 4";
-        assert_eq!(next(Some("this process, which has not accepted the connection")), sure);
-        assert_eq!(next(Some("process 7 (nginx)")), format!("{sure}, if it is the peer"));
+        assert_eq!(next(Some(true)), sure);
+        assert_eq!(next(Some(false)), format!("{sure}, if it is the peer"));
         assert_eq!(next(None), format!("{sure}, if it is the peer"));
     }
 

@@ -20,8 +20,19 @@ pub(crate) struct Suspects {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) second: SecondLook,
-    /// The processes that have the other ends of connections, in words.
-    pub(crate) peers: Vec<(String, String)>,
+    /// Of those connections whose peers are known.
+    pub(crate) peers: Vec<PeerProcess>,
+}
+
+/// The process that has the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PeerProcess {
+    /// As the Threads section describes it.
+    pub(crate) connection: String,
+    /// In words: `process 4711 (postgres)`.
+    pub(crate) process: String,
+    /// Whether it is this process, and no other one besides it.
+    pub(crate) is_this_process: bool,
 }
 
 /// The outcome of the second look.

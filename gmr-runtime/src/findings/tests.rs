@@ -443,7 +443,8 @@ fn the_process_at_the_other_end_is_evidence_if_a_holder_waits_for_it() {
     let sections = [section("Threads", Content::Threads(threads))];
     // The other connection belongs to no finding.
     assert_eq!(suspects(&sections, &frames).connections.into_iter().collect::<Vec<_>>(), [target]);
-    let peers = vec![(target.to_owned(), "process 7 (postgres)".to_owned())];
+    let process = "process 7 (postgres)".to_owned();
+    let peers = vec![PeerProcess { connection: target.to_owned(), process, is_this_process: false }];
     let findings = super::find(&sections, &frames, &Seen { peers, ..Seen::default() }, &[]);
     let evidence = findings[0].evidence.last().unwrap();
     assert_eq!(evidence.message, "the other end of this connection: process 7 (postgres)");

@@ -64,6 +64,15 @@ pub(crate) struct ThreadInfo {
     pub(crate) target_unread: Option<i32>,
 }
 
+/// The process that has a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SocketHolder {
+    /// In words: `process 4711 (postgres)`.
+    pub(crate) words: String,
+    /// Whether it is this process, and no other one besides it.
+    pub(crate) is_this_process: bool,
+}
+
 /// How the stack of a thread can be taken.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Access {

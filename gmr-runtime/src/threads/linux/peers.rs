@@ -20,6 +20,7 @@ use crate::sys::linux::sock_diag::{self, Which};
 use crate::sys::procfs::{Directory, Stat};
 use crate::sys::sorted_map::SortedMap;
 use crate::sys::{proc, sort, thread_ids};
+use crate::threads::SocketHolder;
 
 /// The most connections whose other ends are looked up.
 const MAX_CONNECTIONS: usize = 8;
@@ -49,8 +50,8 @@ struct End {
 }
 
 /// The processes that have the other ends of these connections, which are described as in the
-/// Threads section: `process 4711 (postgres)`. Those that are not known are missing.
-pub(crate) fn peers<'a>(connections: &[&'a str]) -> Vec<(&'a str, String)> {
+/// Threads section. Those that are not known are missing.
+pub(crate) fn peers<'a>(connections: &[&'a str]) -> Vec<(&'a str, SocketHolder)> {
     // In the `/proc` of another namespace, ids are those of other processes.
     if IS_REFUSED.load(Ordering::Relaxed) || thread_ids::depth() != 0 {
         return Vec::new();
@@ -62,7 +63,7 @@ pub(crate) fn peers<'a>(connections: &[&'a str]) -> Vec<(&'a str, String)> {
     let holders = holders(&inodes, Instant::now() + WITHIN);
     let named = known.iter().zip(ends).filter_map(|((text, _), end)| {
         let end = end?;
-        Some((*text, in_words(holders.get(&end.inode)?, end.is_accepted)?))
+        Some((*text, holder(holders.get(&end.inode)?, end.is_accepted)?))
     });
     named.collect()
 }
@@ -194,10 +195,11 @@ fn links(pid: u32, until: Instant, read: &mut usize, each: &mut dyn FnMut(u64)) 
     Ok(())
 }
 
-/// `process 4711 (postgres)`
-fn in_words(pids: &[u32], is_accepted: bool) -> Option<String> {
+/// The processes with these ids, which share one end of a connection, as one.
+fn holder(pids: &[u32], is_accepted: bool) -> Option<SocketHolder> {
     let (first, others) = pids.split_first()?;
-    let process = if *first == std::process::id() && others.is_empty() {
+    let is_this_process = *first == std::process::id() && others.is_empty();
+    let process = if is_this_process {
         "this process".to_owned()
     } else {
         let name = Stat::read(&first.to_string()).ok()?.name;
@@ -214,7 +216,7 @@ fn in_words(pids: &[u32], is_accepted: bool) -> Option<String> {
         (false, 1) => ", which has not accepted the connection",
         (false, _) => ", which have not accepted the connection",
     };
-    Some(format!("{process}{others}{accepted}"))
+    Some(SocketHolder { words: format!("{process}{others}{accepted}"), is_this_process })
 }
 
 #[cfg(test)]
@@ -265,11 +267,13 @@ mod tests {
     #[test]
     fn processes_are_named_with_their_ids() {
         let own = std::process::id();
-        assert_eq!(in_words(&[own], true).unwrap(), "this process");
-        let words = in_words(&[own, 7, 8], false).unwrap();
+        let only = holder(&[own], true).unwrap();
+        assert_eq!(only, SocketHolder { words: "this process".to_owned(), is_this_process: true });
+        let SocketHolder { words, is_this_process } = holder(&[own, 7, 8], false).unwrap();
+        assert!(!is_this_process);
         assert!(words.starts_with(&format!("process {own} (")), "{words}");
         assert!(words.ends_with(") and 2 others, which have not accepted the connection"), "{words}");
-        assert_eq!(in_words(&[u32::MAX], true), None, "it has ended");
-        assert_eq!(in_words(&[], true), None);
+        assert_eq!(holder(&[u32::MAX], true), None, "it has ended");
+        assert_eq!(holder(&[], true), None);
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::ThreadInfo;
+use super::{SocketHolder, ThreadInfo};
 
 mod rest;
 
@@ -51,6 +51,6 @@ pub(crate) fn processor_times(tids: &[u32]) -> Vec<Option<Duration>> {
 }
 
 /// None: which process is at the other end of a connection is not known.
-pub(crate) fn peers<'a>(_connections: &[&'a str]) -> Vec<(&'a str, String)> {
+pub(crate) fn peers<'a>(_connections: &[&'a str]) -> Vec<(&'a str, SocketHolder)> {
     Vec::new()
 }
