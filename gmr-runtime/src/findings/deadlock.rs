@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::facts::{Facts, MAX_EVIDENCE, count, finding, place, thread_name};
+use super::facts::{Facts, MAX_EVIDENCE, count, fact, finding, place, thread_name};
 use crate::model::{Certainty, Evidence, Finding, Holder, Lock, LockKind, Severity, Thread, Waiter};
 use crate::sys::sort;
 use crate::sys::sorted_map::SortedMap;
+use crate::units::duration;
 
 /// One thread of a cycle: it waits for the next one.
 #[derive(Clone, Copy)]
@@ -162,9 +163,19 @@ fn describe(cycle: &[Edge<'_>], facts: &Facts<'_>) -> Finding {
             "the order in which these functions take the locks: it must be the same in all",
         ),
     };
-    let evidence = cycle.iter().take(MAX_EVIDENCE).flat_map(|edge| of_edge(edge, facts)).collect();
+    let edges = cycle.iter().take(MAX_EVIDENCE).flat_map(|edge| of_edge(edge, facts));
+    let evidence = edges.chain(since(&tids, facts)).collect();
     let next = Some(next.to_owned());
     Finding { threads: tids, evidence, next, ..finding(code, Severity::Error, message) }
+}
+
+/// For how long the deadlock has lasted, at least: as long as none of its threads has run. `None` if
+/// an earlier report has not seen all of them where they are.
+fn since(tids: &[u32], facts: &Facts<'_>) -> Option<Evidence> {
+    let times = tids.iter().map(|tid| facts.thread(*tid)?.at_rest_ms);
+    let least = times.collect::<Option<Vec<u64>>>()?.into_iter().min().filter(|time| *time > 0)?;
+    let subject = if tids.len() == 1 { "it has not" } else { "none of them has" };
+    Some(fact(format!("{subject} run for at least {}", duration(least))))
 }
 
 /// `; 3 other threads wait for one of these locks`: those that wait for locks of the cycle, and are

@@ -298,8 +298,11 @@ fn lock(address: u64, waiters: &[u32], holders: &[(u32, Certainty)]) -> Lock {
 
 /// The findings for threads 1 to 9 and these locks.
 fn about_locks(locks: Vec<Lock>, second: &SecondLook) -> Vec<Finding> {
+    about_locks_of((1..10).map(|tid| thread(tid, "w")).collect(), locks, second)
+}
+
+fn about_locks_of(threads: Vec<Thread>, locks: Vec<Lock>, second: &SecondLook) -> Vec<Finding> {
     let frames = [Frame { function: Some("shop::pay".to_owned()), ..Frame::default() }];
-    let threads = (1..10).map(|tid| thread(tid, "w")).collect();
     let sections = [section("Threads", Content::Threads(Threads { threads, locks, ..Threads::default() }))];
     let suspected = suspects(&sections, &frames);
     let findings = find(&sections, &frames, second);
@@ -309,6 +312,25 @@ fn about_locks(locks: Vec<Lock>, second: &SecondLook) -> Vec<Finding> {
 }
 
 const SURE: Certainty = Certainty::Certain;
+
+#[test]
+fn a_deadlock_has_lasted_since_the_last_of_its_threads_ran() {
+    let last = |tids: &[u32], times: [Option<u64>; 2]| {
+        let threads = [1, 2].into_iter().zip(times);
+        let threads = threads.map(|(tid, at_rest_ms)| Thread { at_rest_ms, ..thread(tid, "w") }).collect();
+        let next = tids.iter().cycle().skip(1);
+        let locks =
+            tids.iter().zip(next).map(|(tid, next)| lock(16 * u64::from(*tid), &[*tid], &[(*next, SURE)]));
+        let found = about_locks_of(threads, locks.collect(), &nobody_moved());
+        found[0].evidence.last().expect("it has evidence").message.clone()
+    };
+    assert_eq!(last(&[1, 2], [Some(9_000), Some(4_200)]), "none of them has run for at least 4.2 s");
+    assert_eq!(last(&[1], [Some(9_000), None]), "it has not run for at least 9.0 s");
+    // One of them was not seen there by an earlier report.
+    for times in [[Some(9_000), None], [None, None], [Some(9_000), Some(0)]] {
+        assert_eq!(last(&[1, 2], times), "#1 (w) holds it", "{times:?}");
+    }
+}
 
 fn nobody_moved() -> SecondLook {
     moved(&[])
