@@ -377,7 +377,9 @@ mod tests {
         let again = waiting_for(tid, |_| true);
         assert_eq!(rest_of(&again), rest_of(&thread), "it has not run");
         let facts = |thread: &ThreadInfo| {
-            let thread = ThreadInfo { access: Access::BySignal, at_rest_ms: None, ..thread.clone() };
+            // When it started is told from the time of boot, which the clock's hundredths round.
+            let thread = ThreadInfo { started_at: None, at_rest_ms: None, ..thread.clone() };
+            let thread = ThreadInfo { access: Access::BySignal, ..thread };
             format!("{thread:?}")
         };
         assert_eq!(facts(&again), facts(&thread));
