@@ -41,11 +41,28 @@ impl Name {
     }
 }
 
+/// What the last list has read.
 struct Last {
     /// In ascending order of the ids.
     known: MappedList<Known>,
-    /// When the last of them was read.
-    read_at: Option<Instant>,
+    /// `None` before the first list.
+    times: Option<Times>,
+}
+
+#[derive(Clone, Copy)]
+struct Times {
+    /// Before the first thread was read.
+    began: Instant,
+    /// After the last one was read.
+    ended: Instant,
+}
+
+impl Last {
+    /// When it ended. `None` if it began before this moment: then it is not the list of a report that
+    /// began there, but one that was late.
+    fn ended(&self, since: Instant) -> Option<Instant> {
+        self.times.filter(|times| times.began >= since).map(|times| times.ended)
+    }
 }
 
 /// What does not change while a thread does not run.
@@ -65,8 +82,7 @@ impl From<&Stat> for Facts {
     }
 }
 
-/// What the last list has read.
-static LAST: Mutex<Last> = Mutex::new(Last { known: MappedList::empty(), read_at: None });
+static LAST: Mutex<Last> = Mutex::new(Last { known: MappedList::empty(), times: None });
 /// For how many threads it is kept. It takes 112 bytes for each.
 pub(super) const MAX_KNOWN: usize = 16 << 10;
 
@@ -82,23 +98,29 @@ impl Known {
         std::mem::replace(&mut last.known, MappedList::empty())
     }
 
-    /// Replaces what is known. Threads that have ended are no longer part of it.
-    pub(super) fn keep(known: MappedList<Self>) {
+    /// Replaces what is known by what a list has read that began at this moment. Threads that have
+    /// ended are no longer part of it.
+    pub(super) fn keep(known: MappedList<Self>, began: Instant) {
         if let Ok(mut last) = LAST.try_lock() {
-            *last = Last { known, read_at: Some(Instant::now()) };
+            *last = Last { known, times: Some(Times { began, ended: Instant::now() }) };
         }
     }
 }
 
-/// For how long at least the last list has been made. Zero if there was none.
-pub(crate) fn since_list() -> Duration {
-    let read_at = LAST.try_lock().ok().and_then(|last| last.read_at);
-    read_at.map_or(Duration::ZERO, |read_at| read_at.elapsed())
+/// How long ago the list of the report that began at this moment was read, at least. Zero if there was
+/// none, or if that is not known.
+pub(crate) fn since_list(report: Instant) -> Duration {
+    let ended = LAST.try_lock().ok().and_then(|last| last.ended(report));
+    ended.map_or(Duration::ZERO, |ended| ended.elapsed())
 }
 
-/// Those of these threads that have run since the last list, or of which that is not known.
-pub(crate) fn moved(tids: &[u32]) -> Vec<u32> {
+/// Those of these threads that have run since the list of the report that began at this moment, or of
+/// which that is not known.
+pub(crate) fn moved(tids: &[u32], report: Instant) -> Vec<u32> {
     let (Ok(last), Ok(mut observer)) = (LAST.try_lock(), Observer::new()) else { return tids.to_vec() };
+    if last.ended(report).is_none() {
+        return tids.to_vec();
+    }
     let mut is_still = |tid: u32| {
         let before = find(&last.known, tid)?.rest.moment();
         let now = observer.observe(tid, before.inode()).ok()??;

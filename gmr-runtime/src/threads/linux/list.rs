@@ -34,6 +34,7 @@ pub(crate) fn look(capture_signal: Option<i32>) -> io::Result<List> {
 }
 
 fn list_for(capture_signal: Option<i32>, is_look: bool) -> io::Result<List> {
+    let began = Instant::now();
     let ids = thread_ids::list()?;
     let known = Known::take();
     let boot = boot();
@@ -50,7 +51,7 @@ fn list_for(capture_signal: Option<i32>, is_look: bool) -> io::Result<List> {
     let mut threads = MappedList::new(ids.len(), merged)?;
     // Without memory for it, everything is read again.
     let kept = MappedList::new(kept.len().min(MAX_KNOWN), kept.into_iter());
-    Known::keep(kept.unwrap_or(MappedList::empty()));
+    Known::keep(kept.unwrap_or(MappedList::empty()), began);
     if is_look {
         objects::compare(&mut threads);
     } else {
