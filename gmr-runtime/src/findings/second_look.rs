@@ -20,18 +20,18 @@ pub(crate) struct Suspects {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) second: SecondLook,
-    /// Of those connections whose peers are known.
+    /// The processes at the other ends of connections, as far as they are known.
     pub(crate) peers: Vec<PeerProcess>,
 }
 
-/// The process that has the other end of a connection.
+/// The process that holds the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerProcess {
     /// As the Threads section describes it.
     pub(crate) connection: String,
     /// In words: `process 4711 (postgres)`.
     pub(crate) process: String,
-    /// Whether it is this process, and no other one besides it.
+    /// Whether it is this process alone.
     pub(crate) is_this_process: bool,
 }
 

@@ -64,12 +64,12 @@ pub(crate) struct ThreadInfo {
     pub(crate) target_unread: Option<i32>,
 }
 
-/// The process that has a socket.
+/// The process that holds a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SocketHolder {
     /// In words: `process 4711 (postgres)`.
     pub(crate) words: String,
-    /// Whether it is this process, and no other one besides it.
+    /// Whether it is this process alone, and all others that the kernel shows have been read.
     pub(crate) is_this_process: bool,
 }
 

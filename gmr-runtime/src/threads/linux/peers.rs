@@ -60,10 +60,12 @@ pub(crate) fn peers<'a>(connections: &[&'a str]) -> Vec<(&'a str, SocketHolder)>
     let known: Vec<(&str, Connection)> = known.take(MAX_CONNECTIONS).collect();
     let ends = ends(&known.iter().map(|(_, connection)| *connection).collect::<Vec<_>>());
     let inodes = ends.iter().flatten().map(|end| end.inode).collect();
-    let holders = holders(&inodes, Instant::now() + WITHIN);
+    let Holders { of_inodes, are_all } = holders(&inodes, Instant::now() + WITHIN);
     let named = known.iter().zip(ends).filter_map(|((text, _), end)| {
         let end = end?;
-        Some((*text, holder(holders.get(&end.inode)?, end.is_accepted)?))
+        let mut holder = holder(of_inodes.get(&end.inode)?, end.is_accepted)?;
+        holder.is_this_process &= are_all;
+        Some((*text, holder))
     });
     named.collect()
 }
@@ -128,14 +130,21 @@ fn ends(connections: &[Connection]) -> Vec<Option<End>> {
     found
 }
 
-/// The processes that have sockets with these inodes, in ascending order, as far as they are shown and
-/// as there is time.
-fn holders(wanted: &HashSet<u64>, until: Instant) -> SortedMap<u64, Vec<u32>> {
-    let mut holders = SortedMap::<u64, Vec<u32>>::new();
+/// The processes that hold sockets.
+struct Holders {
+    /// In ascending order.
+    of_inodes: SortedMap<u64, Vec<u32>>,
+    /// Whether no process was left out that the kernel may show.
+    are_all: bool,
+}
+
+/// The processes that hold sockets with these inodes, as far as they are shown and as there is time.
+fn holders(wanted: &HashSet<u64>, until: Instant) -> Holders {
+    let mut of_inodes = SortedMap::<u64, Vec<u32>>::new();
     if wanted.is_empty() {
-        return holders;
+        return Holders { of_inodes, are_all: true };
     }
-    let (mut read, mut refusals) = (0, 0);
+    let (mut read, mut refusals, mut are_all) = (0, 0, true);
     for pid in candidates() {
         let mut inodes = HashSet::default();
         let mut add = |inode: u64| {
@@ -144,7 +153,7 @@ fn holders(wanted: &HashSet<u64>, until: Instant) -> SortedMap<u64, Vec<u32>> {
             }
         };
         match links(pid, until, &mut read, &mut add) {
-            Ok(()) => inodes.into_iter().for_each(|inode| holders.entry(inode).push(pid)),
+            Ok(()) => inodes.into_iter().for_each(|inode| of_inodes.entry(inode).push(pid)),
             Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM)) => refusals += 1,
             // It has ended.
             Err(_) => {}
@@ -154,10 +163,11 @@ fn holders(wanted: &HashSet<u64>, until: Instant) -> SortedMap<u64, Vec<u32>> {
             break;
         }
         if read >= MAX_DESCRIPTORS || Instant::now() > until {
+            are_all = false;
             break;
         }
     }
-    holders
+    Holders { of_inodes, are_all: are_all && refusals == 0 }
 }
 
 /// The processes whose descriptors the kernel may show: those of this user, and then, for root, those
@@ -195,7 +205,8 @@ fn links(pid: u32, until: Instant, read: &mut usize, each: &mut dyn FnMut(u64)) 
     Ok(())
 }
 
-/// The processes with these ids, which share one end of a connection, as one.
+/// Describes the processes with these ids, which share a socket. `None` if there are none, or if the
+/// first one has ended.
 fn holder(pids: &[u32], is_accepted: bool) -> Option<SocketHolder> {
     let (first, others) = pids.split_first()?;
     let is_this_process = *first == std::process::id() && others.is_empty();
@@ -255,7 +266,9 @@ mod tests {
         assert_eq!(ends(), Some(End { inode: inode(&accepted), is_accepted: true }));
         let until = Instant::now() + Duration::from_mins(1);
         let holders = holders(&HashSet::from_iter([inode(&accepted)]), until);
-        assert_eq!(holders.get(&inode(&accepted)), Some(&vec![std::process::id()]));
+        assert_eq!(holders.of_inodes.get(&inode(&accepted)), Some(&vec![std::process::id()]));
+        let in_no_time = super::holders(&HashSet::from_iter([inode(&accepted)]), Instant::now());
+        assert!(!in_no_time.are_all);
         drop(accepted);
         assert_eq!(ends(), None);
         let (one, other) = UnixStream::pair().unwrap();
