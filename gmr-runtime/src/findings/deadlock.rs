@@ -164,18 +164,22 @@ fn describe(cycle: &[Edge<'_>], facts: &Facts<'_>) -> Finding {
         ),
     };
     let edges = cycle.iter().take(MAX_EVIDENCE).flat_map(|edge| of_edge(edge, facts));
-    let evidence = edges.chain(since(&tids, facts)).collect();
+    let evidence = edges.chain(rest(&tids, facts)).collect();
     let next = Some(next.to_owned());
     Finding { threads: tids, evidence, next, ..finding(code, Severity::Error, message) }
 }
 
-/// For how long the deadlock has lasted, at least: as long as none of its threads has run. `None` if
-/// an earlier report has not seen all of them where they are.
-fn since(tids: &[u32], facts: &Facts<'_>) -> Option<Evidence> {
+/// For how long none of the threads has run: so long, at least, the deadlock has lasted. `None` unless
+/// all of them have been at rest since an earlier list.
+fn rest(tids: &[u32], facts: &Facts<'_>) -> Option<Evidence> {
     let times = tids.iter().map(|tid| facts.thread(*tid)?.at_rest_ms);
     let least = times.collect::<Option<Vec<u64>>>()?.into_iter().min().filter(|time| *time > 0)?;
-    let subject = if tids.len() == 1 { "it has not" } else { "none of them has" };
-    Some(fact(format!("{subject} run for at least {}", duration(least))))
+    let time = duration(least);
+    if let [tid] = *tids {
+        let message = format!("{} has not run for at least {time}", thread_name(facts, tid));
+        return Some(Evidence { thread: Some(tid), ..fact(message) });
+    }
+    Some(fact(format!("none of these threads has run in the last {time}")))
 }
 
 /// `; 3 other threads wait for one of these locks`: those that wait for locks of the cycle, and are

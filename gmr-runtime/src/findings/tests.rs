@@ -314,7 +314,7 @@ fn about_locks_of(threads: Vec<Thread>, locks: Vec<Lock>, second: &SecondLook) -
 const SURE: Certainty = Certainty::Certain;
 
 #[test]
-fn a_deadlock_has_lasted_since_the_last_of_its_threads_ran() {
+fn a_deadlock_says_for_how_long_none_of_its_threads_has_run() {
     let last = |tids: &[u32], times: [Option<u64>; 2]| {
         let threads = [1, 2].into_iter().zip(times);
         let threads = threads.map(|(tid, at_rest_ms)| Thread { at_rest_ms, ..thread(tid, "w") }).collect();
@@ -324,8 +324,8 @@ fn a_deadlock_has_lasted_since_the_last_of_its_threads_ran() {
         let found = about_locks_of(threads, locks.collect(), &nobody_moved());
         found[0].evidence.last().expect("it has evidence").message.clone()
     };
-    assert_eq!(last(&[1, 2], [Some(9_000), Some(4_200)]), "none of them has run for at least 4.2 s");
-    assert_eq!(last(&[1], [Some(9_000), None]), "it has not run for at least 9.0 s");
+    assert_eq!(last(&[1, 2], [Some(9_000), Some(4_200)]), "none of these threads has run in the last 4.2 s");
+    assert_eq!(last(&[1], [Some(9_000), None]), "#1 (w) has not run for at least 9.0 s");
     // One of them was not seen there by an earlier report.
     for times in [[Some(9_000), None], [None, None], [Some(9_000), Some(0)]] {
         assert_eq!(last(&[1, 2], times), "#1 (w) holds it", "{times:?}");
