@@ -53,9 +53,10 @@ impl Builder {
         self
     }
 
-    /// After what time a report looks once more at threads that seem to be stuck, or that run. The
-    /// default is 50 milliseconds, the most is one second, and zero switches it off.
-    /// `GMR_SECOND_LOOK` overrides both.
+    /// How long after it has listed the threads a report looks again at those that seem to be stuck. If
+    /// threads run, the time begins later, when the sections are known. The default is 50
+    /// milliseconds, the most is one second, and zero switches it off. `GMR_SECOND_LOOK` overrides
+    /// both.
     ///
     /// Reports without such threads take no second look. It sends no signal: it compares the CPU
     /// clocks and the system calls of these threads with what they were. Without it, no deadlock

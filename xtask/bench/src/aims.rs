@@ -27,7 +27,7 @@ pub(crate) fn table(results: &Results) -> Table {
     let above = |name| Some(many?.later(name)? - later?);
     let locked = above(super::contestants::LOCKED);
     aim("1,000 threads that wait for one lock, above a later report", locked, Bound::Most(5e-3), time);
-    // The pause before the second look is 50 ms.
+    // The second look is taken 50 ms after the threads are listed, early in the report.
     let deadlocked = above(super::contestants::DEADLOCKED);
     aim("a deadlock among 1,000 threads, above a later report", deadlocked, Bound::Most(55e-3), time);
     let most = row(8000).and_then(|row| row.later("gmr"));

@@ -169,7 +169,7 @@ mod tests {
         let _listener = UnixListener::bind(&path).unwrap();
         let client = UnixStream::connect(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        // A number that the other thread does not use for the files that it opens.
+        // A number too high for the files that the other thread opens.
         let client = rustix::io::fcntl_dupfd_cloexec(&client, 100).unwrap();
         let (main, number) = (std::process::id(), client.as_raw_fd());
         // As in a report, the thread that looks them up has a table of its own.
