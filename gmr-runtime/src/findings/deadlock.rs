@@ -164,14 +164,14 @@ fn describe(cycle: &[Edge<'_>], facts: &Facts<'_>) -> Finding {
         ),
     };
     let edges = cycle.iter().take(MAX_EVIDENCE).flat_map(|edge| of_edge(edge, facts));
-    let evidence = edges.chain(rest(&tids, facts)).collect();
+    let evidence = edges.chain(time_at_rest(&tids, facts)).collect();
     let next = Some(next.to_owned());
     Finding { threads: tids, evidence, next, ..finding(code, Severity::Error, message) }
 }
 
 /// For how long none of the threads has run: so long, at least, the deadlock has lasted. `None` unless
 /// all of them have been at rest since an earlier list.
-fn rest(tids: &[u32], facts: &Facts<'_>) -> Option<Evidence> {
+fn time_at_rest(tids: &[u32], facts: &Facts<'_>) -> Option<Evidence> {
     let times = tids.iter().map(|tid| facts.thread(*tid)?.at_rest_ms);
     let least = times.collect::<Option<Vec<u64>>>()?.into_iter().min().filter(|time| *time > 0)?;
     let time = duration(least);
